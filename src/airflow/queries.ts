@@ -1,0 +1,278 @@
+import { REFERENCE_HINT } from './reference.ts';
+import { SHAPE_TABLES } from './shape.ts';
+import type { Shape, XComSource } from './shape.ts';
+
+/** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */
+export interface Statement {
+  readonly name: string;
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+/** Stored size up to which a value is looked into at once: longer ones are never references. */
+export const SHORT_BYTES = 4096;
+
+/** pg_catalog rather than information_schema: the latter hides what the role may not read. */
+export function catalogueStatement(): Statement {
+  return {
+    name: 'catalogue',
+    text: /* SQL */ `
+      SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type"
+      FROM unnest($1::text[]) AS wanted(name)
+      JOIN pg_class c ON c.oid = to_regclass(wanted.name)
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`,
+    values: [[...SHAPE_TABLES]],
+  };
+}
+
+/**
+ * The instant of the transaction: its clock, and the oldest transaction that is still open. Rows whose xmin
+ * is not older than that one may be invisible now and appear later; the next reading starts there, so no
+ * writer's clock and no late commit can hide a row.
+ */
+export function instantStatement(): Statement {
+  return {
+    name: 'instant',
+    text: /* SQL */ `
+      SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "now",
+        (pg_snapshot_xmin(pg_current_snapshot())::text::bigint & 4294967295)::text AS "horizon",
+        (SELECT coalesce(max(id), 0) FROM dag_run) AS "lastRunId",
+        to_regproc('pg_column_compression') IS NOT NULL AS "knowsCompression"`,
+    values: [],
+  };
+}
+
+const RUN_COLUMNS = `id, dag_id AS "dagId", run_id AS "runId", state,
+        (extract(epoch FROM end_date) * 1000)::float8 AS "endedAt"`;
+
+/**
+ * Runs that can have new rows: running, queued, younger than any seen, or asked for by id. Each branch has
+ * its literal: the indexes on the state are partial in some installations, and a parameter misses them.
+ */
+export function runsStatement(options: { after: number; ids: readonly number[] }): Statement {
+  return {
+    name: 'runs',
+    text: /* SQL */ `
+      SELECT ${RUN_COLUMNS} FROM dag_run WHERE state = 'running'
+      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE state = 'queued'
+      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE id > $1::bigint
+      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE id = ANY($2::int[])`,
+    values: [options.after, options.ids],
+  };
+}
+
+/** One page of runs from the youngest back, for the first reading of a window. */
+export function recentRunsStatement(
+  shape: Shape,
+  options: { below: number; sinceMs: number; limit: number },
+): Statement {
+  const moments = ['queued_at', 'start_date', 'end_date', ...(shape.hasRunAfter ? ['run_after'] : [])];
+  return {
+    name: 'recent_runs',
+    text: /* SQL */ `
+      SELECT ${RUN_COLUMNS},
+        coalesce(greatest(${moments.join(', ')}) >= to_timestamp($2::float8 / 1000), true) AS "recent"
+      FROM dag_run WHERE id < $1::bigint ORDER BY id DESC LIMIT $3::int`,
+    values: [options.below, options.sinceMs, options.limit],
+  };
+}
+
+/** From and join of one source, so that every statement has `x` (the row) and the columns of its place. */
+function fromSource(shape: Shape, source: XComSource): { from: string; place: string; runId: string } {
+  if (source.keyedBy === 'dag_run')
+    return {
+      from: `${source.table} x`,
+      place: 'x.dag_id, x.run_id, x.task_id, x.map_index',
+      runId: 'x.dag_run_id',
+    };
+  return {
+    from: `dag_run r
+      JOIN task_instance ti ON ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+      JOIN ${source.table} x ON x.task_instance_id = ti.id`,
+    place: `ti.dag_id, ti.run_id, ti.task_id, ti.${shape.mapIndexColumn}`,
+    runId: 'r.id',
+  };
+}
+
+/** How many rows each run holds: a difference to what is remembered means that rows were deleted. */
+export function countsStatement(shape: Shape, source: XComSource, runIds: readonly number[]): Statement {
+  const { from, runId } = fromSource(shape, source);
+  return {
+    name: `counts_${source.table}`,
+    text: /* SQL */ `
+      SELECT ${runId} AS "dagRunId", count(*)::int AS "rows" FROM ${from}
+      WHERE ${runId} = ANY($1::int[]) GROUP BY 1`,
+    values: [runIds],
+  };
+}
+
+/** Length in Python's `json.dumps(…)`: every character outside ` `..`~` is `\uXXXX`, astral ones twice. */
+function measured(text: string): string {
+  const rest = `regexp_replace(${text}, '[ -~]+', '', 'g')`;
+  return `(CASE WHEN octet_length(${text}) = char_length(${text}) AND position(chr(127) IN ${text}) = 0
+      THEN char_length(${text})
+      ELSE char_length(${text}) + 5 * char_length(${rest})
+        + 6 * char_length(regexp_replace(${rest}, '[\\u0001-\\uFFFF]+', '', 'g')) END)`;
+}
+
+/**
+ * What jsonb cannot tell: a tuple inside a value was measured as a list but is stored in an envelope, and a
+ * float was measured as `1e+300` but is stored with all its digits. The least that Airflow may have measured.
+ */
+function leastMeasured(text: string): string {
+  const envelope = `'\\{"__data__": |, "__version__": 1, "__classname__": "builtins.tuple"\\}'`;
+  return `(${measured(text)} - char_length(${text})
+      + char_length(regexp_replace(regexp_replace(${text}, ${envelope}, '', 'g'), '\\d{17,}|0\\.0{4,}\\d*', '1e+22', 'g')))`;
+}
+
+/** The columns that say how large a value is and, for short ones only, what it may be. */
+function valueColumns(source: XComSource, options: { knowsCompression: boolean; deep: boolean }): string {
+  if (source.value === 'bytea')
+    return `
+      (x.value IS NULL) AS "isNull",
+      octet_length(x.value)::float8 AS "stored",
+      octet_length(x.value)::float8 AS "bytes",
+      octet_length(x.value)::float8 AS "leastBytes",
+      false AS "encodedAgain",
+      NULL::text AS "text",
+      CASE WHEN octet_length(x.value) BETWEEN 20 AND ${SHORT_BYTES} AND get_byte(x.value, 0) IN (34, 128)
+        AND (encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-|s3_xcom_|xcom_s3://') THEN x.value END AS "raw"`;
+  const small = options.deep
+    ? 'true'
+    : options.knowsCompression
+      ? `pg_column_size(x.value) <= ${SHORT_BYTES} AND pg_column_compression(x.value) IS NULL`
+      : // Before Postgres 14 nothing tells a compressed value, but nothing below 2 kB is compressed.
+        `pg_column_size(x.value) <= 1500`;
+  const text = 'x.value::text';
+  return `
+      (x.value IS NULL) AS "isNull",
+      pg_column_size(x.value)::float8 AS "stored",
+      CASE WHEN ${small} THEN ${measured(text)}::float8 END AS "bytes",
+      CASE WHEN ${small} THEN ${leastMeasured(text)}::float8 END AS "leastBytes",
+      CASE WHEN ${small} THEN jsonb_typeof(x.value) = 'string' AND left(x.value #>> '{}', 1) IN ('"', '{', '[')
+        END AS "encodedAgain",
+      CASE WHEN ${small} AND pg_column_size(x.value) <= ${SHORT_BYTES} AND jsonb_typeof(x.value) = 'string'
+        AND (x.value #>> '{}') ~ $hint$${REFERENCE_HINT}$hint$ THEN x.value #>> '{}' END AS "text",
+      NULL::bytea AS "raw"`;
+}
+
+function rowColumns(
+  shape: Shape,
+  source: XComSource,
+  options: { knowsCompression: boolean; deep: boolean },
+): string {
+  const { place, runId } = fromSource(shape, source);
+  const [dagId = '', dagRun = '', taskId = '', mapIndex = ''] = place.split(', ');
+  return `${runId} AS "dagRunId", ${dagId} AS "dagId", ${dagRun} AS "runId", ${taskId} AS "taskId",
+      ${mapIndex} AS "mapIndex", x.key, x.xmin::text AS "version",
+      (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
+      ${source.keyedBy === 'task_instance' ? 'x.id::text' : 'NULL::text'} AS "xcomId",
+      ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
+      ${valueColumns(source, options)}`;
+}
+
+/**
+ * Rows of some runs that may not have been visible when `horizon` was taken; all of them without one.
+ * Transaction ids are compared modulo 2^32, as Postgres does.
+ */
+export function rowsStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { runIds: readonly number[]; horizon: string | null; knowsCompression: boolean },
+): Statement {
+  const { from, runId } = fromSource(shape, source);
+  return {
+    name: `rows_${source.table}`,
+    text: /* SQL */ `
+      SELECT ${rowColumns(shape, source, { ...options, deep: false })}
+      FROM ${from}
+      WHERE ${runId} = ANY($1::int[])
+        AND ($2::bigint IS NULL OR ((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648)`,
+    values: [options.runIds, options.horizon],
+  };
+}
+
+/** Names one row: by its own id from 3.4 on, by its primary key before. */
+export interface RowId {
+  readonly xcomId: string | null;
+  readonly dagRunId: number;
+  readonly taskId: string;
+  readonly mapIndex: number;
+  readonly key: string;
+}
+
+/** `FROM … WHERE` for exactly these rows, by the primary key. */
+function theseRows(source: XComSource, rows: readonly RowId[]): { from: string; values: unknown[] } {
+  if (source.keyedBy === 'task_instance')
+    return {
+      from: `xcom_v2 x JOIN task_instance ti ON ti.id = x.task_instance_id
+      JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
+      WHERE x.id = ANY($1::uuid[])`,
+      values: [rows.map(({ xcomId }) => xcomId)],
+    };
+  return {
+    from: `unnest($1::int[], $2::text[], $3::int[], $4::text[]) AS w(dag_run_id, task_id, map_index, key)
+      JOIN ${source.table} x ON x.dag_run_id = w.dag_run_id AND x.task_id = w.task_id
+        AND x.map_index = w.map_index AND x.key = w.key`,
+    values: [
+      rows.map(({ dagRunId }) => dagRunId),
+      rows.map(({ taskId }) => taskId),
+      rows.map(({ mapIndex }) => mapIndex),
+      rows.map(({ key }) => key),
+    ],
+  };
+}
+
+/** The same columns with the value unpacked: for rows whose stored size does not decide. */
+export function measureStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { rows: readonly RowId[]; knowsCompression: boolean },
+): Statement {
+  const { from, values } = theseRows(source, options.rows);
+  return {
+    name: `measure_${source.table}`,
+    text: /* SQL */ `SELECT ${rowColumns(shape, source, { ...options, deep: true })} FROM ${from}`,
+    values,
+  };
+}
+
+/** Whether these rows are still there, and in which version. */
+export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
+  const { from, values } = theseRows(source, rows);
+  const id = source.keyedBy === 'task_instance' ? 'x.id::text' : 'NULL::text';
+  const [runId, taskId, mapIndex] =
+    source.keyedBy === 'task_instance'
+      ? ['r.id', 'ti.task_id', `ti.${shape.mapIndexColumn}`]
+      : ['x.dag_run_id', 'x.task_id', 'x.map_index'];
+  return {
+    name: `versions_${source.table}`,
+    text: /* SQL */ `
+      SELECT ${id} AS "xcomId", ${runId} AS "dagRunId", ${taskId} AS "taskId", ${mapIndex} AS "mapIndex", x.key,
+        x.xmin::text AS "version"
+      FROM ${from}`,
+    values,
+  };
+}
+
+/** Where the task instances behind some rows ran. `executor` is null before 2.10 and for the default one. */
+export function workersStatement(
+  shape: Shape,
+  tasks: readonly { dagId: string; runId: string; taskId: string; mapIndex: number }[],
+): Statement {
+  return {
+    name: 'workers',
+    text: /* SQL */ `
+      SELECT ti.dag_id AS "dagId", ti.run_id AS "runId", ti.task_id AS "taskId", ti.${shape.mapIndexColumn} AS "mapIndex",
+        ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS w(dag_id, run_id, task_id, map_index)
+      JOIN task_instance ti ON ti.dag_id = w.dag_id AND ti.run_id = w.run_id AND ti.task_id = w.task_id
+        AND ti.${shape.mapIndexColumn} = w.map_index`,
+    values: [
+      tasks.map(({ dagId }) => dagId),
+      tasks.map(({ runId }) => runId),
+      tasks.map(({ taskId }) => taskId),
+      tasks.map(({ mapIndex }) => mapIndex),
+    ],
+  };
+}

@@ -1,0 +1,109 @@
+/** A column of one of Airflow's tables, as the catalogue has it. */
+export interface CatalogueColumn {
+  readonly table: string;
+  readonly column: string;
+  readonly type: string;
+}
+
+/** One table that holds XCom rows. */
+export interface XComSource {
+  readonly table: 'xcom' | 'xcom_v1' | 'xcom_v2';
+  /** `bytea`: JSON text or a pickle (Airflow 2). `jsonb`: native JSON (Airflow 3). */
+  readonly value: 'bytea' | 'jsonb';
+  /** What its rows hang on: the run itself, or (xcom_v2) the task instance. */
+  readonly keyedBy: 'dag_run' | 'task_instance';
+}
+
+/** The shape of one Airflow metadata database, recognised from its catalogue. */
+export interface Shape {
+  /** Releases that have this shape, e.g. `2.10-2.11`; the label `airflow` of `backend_info`. */
+  readonly airflow: string;
+  readonly major: 2 | 3;
+  /** Before 2.9 the object storage backend does not exist. */
+  readonly tooOld: boolean;
+  /** The label `schema` of `backend_info`. */
+  readonly name: string;
+  readonly sources: readonly XComSource[];
+  /** `task_instance.map_index`, which 3.4 calls `region_index`. */
+  readonly mapIndexColumn: 'map_index' | 'region_index';
+  readonly hasExecutor: boolean;
+  readonly hasRunAfter: boolean;
+}
+
+export interface UnknownShape {
+  readonly unsupported: string;
+}
+
+/** The tables whose columns {@link recogniseShape} wants to see. */
+export const SHAPE_TABLES = ['xcom', 'xcom_v1', 'xcom_v2', 'dag_run', 'task_instance'] as const;
+
+const RUN_KEYED = ['dag_run_id', 'task_id', 'map_index', 'key', 'dag_id', 'run_id', 'value', 'timestamp'];
+const TASK_KEYED = ['id', 'task_instance_id', 'key', 'value', 'timestamp'];
+
+/**
+ * Recognises the shape by features, never by the alembic revision: patch releases add revisions, and
+ * managed Airflows carry their own. Features: `xcom.value` is jsonb from 3.0, `task_instance.executor`
+ * came with 2.10, `task_instance.rendered_map_index` with 2.9, `xcom.dag_result` with 3.3, `xcom_v2` and
+ * `task_instance.region_index` with 3.4.
+ */
+export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | UnknownShape {
+  const types = new Map(columns.map(({ table, column, type }) => [`${table}.${column}`, type]));
+  const has = (table: string, ...names: readonly string[]) =>
+    names.every((name) => types.has(`${table}.${name}`));
+
+  if (!has('dag_run', 'id', 'dag_id', 'run_id', 'state')) return { unsupported: 'there is no table dag_run' };
+  if (!has('task_instance', 'dag_id', 'run_id', 'task_id'))
+    return { unsupported: 'there is no table task_instance' };
+
+  const sources: XComSource[] = [];
+  for (const table of ['xcom', 'xcom_v1'] as const) {
+    if (!types.has(`${table}.key`)) continue;
+    const value = types.get(`${table}.value`);
+    if (!has(table, ...RUN_KEYED))
+      return { unsupported: `table ${table} lacks a column of every known release` };
+    if (value !== 'bytea' && value !== 'jsonb')
+      return { unsupported: `${table}.value has the type ${value ?? 'none'}, neither bytea nor jsonb` };
+    sources.push({ table, value, keyedBy: 'dag_run' });
+  }
+  if (types.has('xcom_v2.key')) {
+    const value = types.get('xcom_v2.value');
+    if (!has('xcom_v2', ...TASK_KEYED) || !has('task_instance', 'id'))
+      return { unsupported: 'table xcom_v2 lacks a column of every known release' };
+    if (value !== 'jsonb') return { unsupported: `xcom_v2.value has the type ${value ?? 'none'}, not jsonb` };
+    sources.push({ table: 'xcom_v2', value, keyedBy: 'task_instance' });
+  }
+  const [first] = sources;
+  if (first === undefined) return { unsupported: 'there is no table xcom, xcom_v1 or xcom_v2' };
+  const mapIndexColumn = has('task_instance', 'map_index')
+    ? 'map_index'
+    : has('task_instance', 'region_index')
+      ? 'region_index'
+      : null;
+  if (mapIndexColumn === null)
+    return { unsupported: 'table task_instance has neither map_index nor region_index' };
+
+  const v2 = sources.some(({ table }) => table === 'xcom_v2');
+  const major = first.value === 'bytea' ? 2 : 3;
+  const tooOld = major === 2 && !has('task_instance', 'rendered_map_index');
+  const airflow = v2
+    ? '3.4'
+    : major === 3
+      ? has(first.table, 'dag_result')
+        ? '3.3'
+        : '3.0-3.2'
+      : tooOld
+        ? 'before 2.9'
+        : has('task_instance', 'executor')
+          ? '2.10-2.11'
+          : '2.9';
+  return {
+    airflow,
+    major,
+    tooOld,
+    name: sources.map(({ table, value }) => `${table}-${value}`).join('+'),
+    sources,
+    mapIndexColumn,
+    hasExecutor: has('task_instance', 'executor'),
+    hasRunAfter: has('dag_run', 'run_after'),
+  };
+}

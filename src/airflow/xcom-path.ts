@@ -1,0 +1,67 @@
+/**
+ * Where Airflow is told to put XCom objects, taken apart as its `ObjectStoragePath` does: no percent-decoding, the
+ * connection id is all that stands before the last `@` of the host part.
+ */
+export interface XComPath {
+  readonly raw: string;
+  /** In lower case; '' when the path has none, which is a folder on the worker's own disk. */
+  readonly scheme: string;
+  readonly connection: string | null;
+  /** '' for a path on a disk. */
+  readonly bucket: string;
+  /**
+   * No slash at the end; '' when there is none. Slashes at the start and inside count: `s3://b//a//c/` has `/a//c`. For
+   * a path on a disk the whole of it.
+   */
+  readonly prefix: string;
+}
+
+const s3Schemes: readonly string[] = ['s3', 's3a', 's3n'];
+const diskSchemes: readonly string[] = ['', 'file', 'local'];
+
+/** Whether objects under this path are in S3; anything else the exporter can only name. */
+export function isS3Path(path: XComPath): boolean {
+  return s3Schemes.includes(path.scheme);
+}
+
+/**
+ * Paths separated by commas; none for an empty text. A comma that is no start of another URL belongs to the path.
+ *
+ * @throws {RangeError} when one of them names no bucket, or names keys where a connection id belongs.
+ */
+export function parseXComPaths(text: string): readonly XComPath[] {
+  return text
+    .split(/,(?=\s*(?:[a-z][a-z0-9+.-]*:\/\/|$))/i)
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+    .map(parseXComPath);
+}
+
+/** @throws {RangeError} as `parseXComPaths`. */
+export function parseXComPath(raw: string): XComPath {
+  const [, givenScheme, rest = raw] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(raw) ?? [];
+  const scheme = givenScheme?.toLowerCase() ?? '';
+  if (diskSchemes.includes(scheme)) {
+    if (/^s3[an]?:/i.test(raw))
+      throw new RangeError(`${JSON.stringify(raw)} is no URL: write s3:// with two slashes`);
+    return { raw, scheme, connection: null, bucket: '', prefix: withoutEndSlashes(rest) };
+  }
+
+  const [, netloc = '', key = ''] = /^([^/]*)\/?(.*)$/s.exec(rest) ?? [];
+  const at = netloc.lastIndexOf('@');
+  const connection = at > 0 ? netloc.slice(0, at) : null;
+  const bucket = netloc.slice(at + 1);
+  // Does not repeat the text: what stands there is likely a secret key.
+  if (connection?.includes(':') === true) {
+    throw new RangeError(
+      'what stands before the @ must be the id of an Airflow connection, not a key and its secret',
+    );
+  }
+  if (bucket === '')
+    throw new RangeError(`${JSON.stringify(raw)} names no bucket: write s3://[conn_id@]bucket[/prefix]`);
+  return { raw, scheme, connection, bucket, prefix: withoutEndSlashes(key) };
+}
+
+function withoutEndSlashes(text: string): string {
+  return text.replace(/\/+$/, '');
+}

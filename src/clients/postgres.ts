@@ -1,0 +1,275 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import type { DatabaseSettings, SslMode } from '../config.ts';
+import type { Statement } from '../airflow/queries.ts';
+
+/** Runs one statement inside the read-only transaction. */
+export type Query = <Row>(statement: Statement) => Promise<Row[]>;
+
+export interface Database {
+  /**
+   * One read-only snapshot: every statement of `read` sees the same instant. Fails with
+   * {@link DatabaseError}; the connection is opened when needed and dropped after any failure.
+   */
+  read<Result>(read: (query: Query) => Promise<Result>, signal: AbortSignal): Promise<Result>;
+  /** Tries to hold, or still holds, the lock on a session of its own. False: another one is active. */
+  lead(signal: AbortSignal): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** The database could not be read. `reason` is a label: few values, no names. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+  readonly reason: DatabaseReason;
+  constructor(reason: DatabaseReason, message: string, cause: unknown) {
+    super(message, { cause });
+    this.reason = reason;
+  }
+}
+
+export type DatabaseReason =
+  | 'unreachable'
+  | 'denied'
+  | 'lock_timeout'
+  | 'statement_timeout'
+  | 'conflict'
+  | 'shutdown'
+  | 'aborted'
+  | 'query_failed';
+
+/** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
+  '28000': 'denied',
+  '28P01': 'denied',
+  '42501': 'denied',
+  '55P03': 'lock_timeout',
+  '57014': 'statement_timeout',
+  '40001': 'conflict',
+  '40P01': 'conflict',
+  '57P01': 'shutdown',
+  '57P02': 'shutdown',
+  '57P03': 'unreachable',
+  '53300': 'unreachable',
+  '3D000': 'unreachable',
+};
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 10_000;
+const LOCK_TIMEOUT_MS = 2_000;
+/** The client's own deadline: a server that stalls enforces no statement_timeout. */
+const QUERY_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 5_000;
+/** Any number will do as long as every exporter uses the same: "xcom" in ASCII. */
+const LEADER_LOCK = 0x78636f6d;
+
+/**
+ * Limits are set inside the transaction, not at connect: behind pgbouncer in transaction mode session
+ * settings are refused or leak. Sequential scans are priced out: every statement here has an index.
+ */
+const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+  SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
+  SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
+  SET LOCAL idle_in_transaction_session_timeout = ${2 * STATEMENT_TIMEOUT_MS};
+  SET LOCAL enable_seqscan = off;
+  SET LOCAL jit = off;
+  SET LOCAL max_parallel_workers_per_gather = 0`;
+
+/** At most one connection for sampling and, with `ha`, one for the lock. Opens nothing until asked. */
+export function openDatabase(settings: DatabaseSettings): Database {
+  let sampling: pg.Client | null = null;
+  let leading: pg.Client | null = null;
+  const connectTimeoutMs =
+    settings.connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : settings.connectTimeoutSeconds * 1000;
+
+  async function connect(signal: AbortSignal): Promise<pg.Client> {
+    if (settings.ssl !== 'prefer') return connectWith(settings.ssl, signal);
+    try {
+      return await connectWith('require', signal);
+    } catch (error) {
+      // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
+      if (error instanceof Error && error.message.includes('does not support SSL'))
+        return connectWith('disable', signal);
+      throw error;
+    }
+  }
+
+  async function connectWith(ssl: SslMode, signal: AbortSignal): Promise<pg.Client> {
+    const client = new pg.Client({
+      ...clientConfig(settings, ssl),
+      connectionTimeoutMillis: connectTimeoutMs,
+    });
+    // A server that ends an idle session emits 'error'; without a listener that would end the process.
+    client.on('error', () => {
+      if (sampling === client) sampling = null;
+      if (leading === client) leading = null;
+    });
+    await withAbort(client, () => client.connect(), signal);
+    return client;
+  }
+
+  return {
+    async read(read, signal) {
+      let client = sampling;
+      try {
+        client ??= await connect(signal);
+        sampling = client;
+        const held = client;
+        return await withAbort(
+          held,
+          async () => {
+            await held.query(BEGIN);
+            const result = await read(async (statement) => {
+              const answer = await held.query(statement.text, [...statement.values]);
+              return answer.rows as never;
+            });
+            await held.query('COMMIT');
+            return result;
+          },
+          signal,
+        );
+      } catch (error) {
+        sampling = null;
+        // Dropping the connection ends the transaction whatever state it is in.
+        if (client !== null) destroy(client);
+        throw databaseError(error, signal);
+      }
+    },
+
+    async lead(signal) {
+      try {
+        if (leading !== null) {
+          const held = leading;
+          await withAbort(held, () => held.query('SELECT 1'), signal);
+          if (leading !== null) return true;
+        }
+        const client = await connect(signal);
+        const answer = await withAbort(
+          client,
+          () => client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [LEADER_LOCK]),
+          signal,
+        );
+        if (answer.rows[0]?.held === true) {
+          leading = client;
+          return true;
+        }
+        await client.end();
+        return false;
+      } catch (error) {
+        if (leading !== null) destroy(leading);
+        leading = null;
+        throw databaseError(error, signal);
+      }
+    },
+
+    async close() {
+      const open = [sampling, leading].filter((client) => client !== null);
+      sampling = leading = null;
+      await Promise.all(
+        open.map(async (client) => {
+          const ended = client.end().catch(() => undefined);
+          await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
+          destroy(client);
+        }),
+      );
+    },
+  };
+}
+
+/** Runs `work`; on abort or past the deadline the socket is destroyed, which ends the server's statement too. */
+async function withAbort<Result>(
+  client: pg.Client,
+  work: () => Promise<Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  signal.throwIfAborted();
+  const running = work();
+  let stop: () => void = () => undefined;
+  const ended = new Promise<never>((_, reject) => {
+    let timer = setTimeout(() => {
+      destroy(client);
+      reject(new Error('the server did not answer in time'));
+    }, 4 * QUERY_DEADLINE_MS);
+    timer = timer.unref();
+    const abort = () => {
+      destroy(client);
+      reject(new Error('aborted'));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    stop = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    };
+  });
+  try {
+    return await Promise.race([running, ended]);
+  } finally {
+    stop();
+    running.catch(() => undefined);
+  }
+}
+
+function destroy(client: pg.Client): void {
+  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
+  connection.stream.destroy();
+}
+
+/** `require` encrypts without asking who answers, as in libpq, unless authorities are named. */
+function tls(settings: DatabaseSettings, ssl: SslMode): ConnectionOptions | false {
+  if (ssl === 'disable') return false;
+  const file = (path: string | null) => (path === null ? undefined : readFileSync(path, 'utf8'));
+  const ca = file(settings.sslRootCert);
+  const cert = file(settings.sslCert);
+  const key = file(settings.sslKey);
+  return {
+    rejectUnauthorized: ssl === 'verify-ca' || ssl === 'verify-full' || ca !== undefined,
+    ...(ssl === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function clientConfig(settings: DatabaseSettings, ssl: SslMode): pg.ClientConfig {
+  return {
+    host: settings.host,
+    port: settings.port,
+    user: settings.user,
+    database: settings.database,
+    ...(settings.password === null ? {} : { password: settings.password.reveal() }),
+    ssl: tls(settings, ssl),
+    ...(settings.options === null ? {} : { options: settings.options }),
+    application_name: settings.applicationName,
+    keepAlive: true,
+  };
+}
+
+/** Names the failure without the server's own words: a message of Postgres may quote a row. */
+export function databaseError(error: unknown, signal: AbortSignal): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  const code = codeOf(error);
+  if (signal.aborted) return new DatabaseError('aborted', 'Cannot read the database: stopping', error);
+  const known = REASON_OF_SQLSTATE[code];
+  if (known !== undefined)
+    return new DatabaseError(known, `Cannot read the database: ${WORDS[known]} (${code})`, error);
+  if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
+    return new DatabaseError('query_failed', `Cannot read the database: SQLSTATE ${code}`, error);
+  const detail = code === '' ? 'the connection ended or the server did not answer in time' : code;
+  return new DatabaseError('unreachable', `Cannot reach the database: ${detail}`, error);
+}
+
+const WORDS: Readonly<Record<DatabaseReason, string>> = {
+  unreachable: 'the server takes no connections',
+  denied: 'the role may not log in or may not read a table; see the README for the grants it needs',
+  lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
+  statement_timeout: 'a statement took too long',
+  conflict: 'cancelled by a conflict with recovery or another transaction',
+  shutdown: 'the server is shutting down',
+  aborted: 'stopping',
+  query_failed: 'a statement failed',
+};
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
+}

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { Secret } from '../lib/secret.ts';
+
+/** Where object storage is and who asks. Null: not said, the default of the AWS SDK is meant. */
+export interface S3Connection {
+  readonly region: string | null;
+  readonly endpoint: string | null;
+  readonly accessKeyId: string | null;
+  readonly secretAccessKey: Secret | null;
+  readonly sessionToken: Secret | null;
+  readonly roleArn: string | null;
+  readonly forcePathStyle: boolean;
+  /** Whether the server's certificate is checked; a string names the file of the authorities to trust. */
+  readonly verify: boolean | string;
+}
+
+const connectTimeoutMs = 2_000;
+
+/**
+ * One attempt may take half of what the whole call may, so that a second one still fits. `requestTimeout` covers
+ * the wait for the headers, `socketTimeout` every later silence.
+ *
+ * @throws {Error} when the file of certificate authorities cannot be read.
+ */
+export function openTransport(
+  connection: S3Connection,
+  limits: { readonly requestTimeoutMs: number; readonly concurrency: number },
+): NodeHttpHandler {
+  const attemptMs = Math.ceil(limits.requestTimeoutMs / 2);
+  const agent = { keepAlive: true, maxSockets: limits.concurrency };
+  return new NodeHttpHandler({
+    connectionTimeout: Math.min(connectTimeoutMs, attemptMs),
+    requestTimeout: attemptMs,
+    // Without it the timeout is a warning and the request goes on.
+    throwOnRequestTimeout: true,
+    socketTimeout: attemptMs,
+    httpAgent: new HttpAgent(agent),
+    httpsAgent: new HttpsAgent({ ...agent, ...trust(connection.verify) }),
+  });
+}
+
+function trust(verify: boolean | string): { rejectUnauthorized?: false; ca?: Buffer } {
+  if (verify === true) return {};
+  if (verify === false) return { rejectUnauthorized: false };
+  try {
+    return { ca: readFileSync(verify) };
+  } catch (cause) {
+    throw new Error(`Cannot read the certificate authorities in ${verify}: ${String(cause)}`, { cause });
+  }
+}
+
+/** The keys as the SDK takes them; undefined lets it look through its default chain. */
+export function staticCredentials(
+  connection: S3Connection,
+): { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined {
+  const { accessKeyId, secretAccessKey, sessionToken } = connection;
+  if (accessKeyId === null || secretAccessKey === null) return undefined;
+  return {
+    accessKeyId,
+    secretAccessKey: secretAccessKey.reveal(),
+    ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
+  };
+}

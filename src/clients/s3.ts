@@ -1,0 +1,279 @@
+/** Object storage as five requests, every outcome of which is a value. The only file that knows the AWS SDK. */
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput, S3ClientConfig } from '@aws-sdk/client-s3';
+import type { Logger } from 'pino';
+import { createCalls } from './s3-calls.ts';
+import type { Outcome, S3Observer } from './s3-calls.ts';
+import { openTransport, staticCredentials } from './s3-connection.ts';
+import type { S3Connection } from './s3-connection.ts';
+import { bodilessBadRequest } from './s3-failure.ts';
+import type { Unknown } from './s3-failure.ts';
+
+export type { S3Observer, S3Operation } from './s3-calls.ts';
+export type { S3Connection } from './s3-connection.ts';
+export type { S3Reason, Unknown } from './s3-failure.ts';
+
+/** `missing` is said only when the bucket is known to be there. */
+export type HeadAnswer =
+  { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' } | Unknown;
+
+export interface ListedObject {
+  readonly key: string;
+  readonly bytes: number;
+  /** Epoch milliseconds, on the storage's clock. */
+  readonly lastModified: number;
+}
+
+export type ListAnswer =
+  | {
+      readonly kind: 'listed';
+      readonly objects: readonly ListedObject[];
+      /** Continuation token: what `after` takes for the next page; null on the last one. */
+      readonly next: string | null;
+    }
+  | Unknown;
+
+export type DoneAnswer = { readonly kind: 'done' } | Unknown;
+export type GetAnswer =
+  { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+
+export interface ObjectAddress {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+export interface ListTarget {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Continuation token of the page before; null for the first page. */
+  readonly after: string | null;
+  /** At most 1,000, which is the default. */
+  readonly maxKeys?: number;
+}
+
+/** None of the requests throws: whatever goes wrong is an `Unknown` with its reason. */
+export interface ObjectStore {
+  head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
+  /** One request, one page. */
+  list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
+  put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<DoneAnswer>;
+  get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
+  /** Also `done` when there was no such object: S3 does not tell. */
+  delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
+  /** Closes the kept-alive connections. Abort what is under way first. */
+  close(): void;
+}
+
+export interface ObjectStoreOptions {
+  readonly observer: S3Observer;
+  readonly log: Logger;
+  /** The longest that a call takes once it has its turn, retries and body included. Default 10,000. */
+  readonly requestTimeoutMs?: number;
+  /** The most calls under way at once; fewer while the storage throttles. Default 16. */
+  readonly concurrency?: number;
+}
+
+/** How long the last sight of a bucket counts. */
+const bucketSeenMs = 60_000;
+/** How long a failed look counts: a bucket that is not there must not double every HEAD. */
+const bucketUnseenMs = 5_000;
+
+/**
+ * Sends nothing yet.
+ *
+ * @throws {Error} when the file of certificate authorities cannot be read.
+ */
+export function openObjectStore(connection: S3Connection, options: ObjectStoreOptions): ObjectStore {
+  const { observer, log, requestTimeoutMs = 10_000, concurrency = 16 } = options;
+  const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
+  const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
+  client.middlewareStack.add((next) => (args) => calls.watchAttempt(() => next(args)), {
+    step: 'deserialize',
+    priority: 'high',
+    name: 'watchAttempt',
+  });
+
+  /** Null: the bucket is there. Shared by the calls that want to know at the same time. */
+  const looks = new Map<string, { until: number; readonly answer: Promise<Unknown | null> }>();
+
+  function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
+    if (outcome.kind === 'answered') {
+      looks.set(bucket, { until: performance.now() + bucketSeenMs, answer: Promise.resolve(null) });
+    }
+    return outcome;
+  }
+
+  /** HEAD answers 404 for a missing bucket as for a missing key; LIST names what it misses. */
+  async function lookAtBucket({ bucket, key }: ObjectAddress, signal: AbortSignal): Promise<Unknown | null> {
+    const known = looks.get(bucket);
+    if (known !== undefined && performance.now() < known.until) {
+      const answer = await known.answer;
+      // Another caller's abort says nothing to this one.
+      if (answer?.reason !== 'aborted' || signal.aborted) return answer;
+    }
+    const look = {
+      until: Infinity,
+      // With the key as prefix, for a policy that allows nothing else.
+      answer: list({ bucket, prefix: key, after: null, maxKeys: 1 }, signal).then((listed) =>
+        listed.kind === 'unknown' ? listed : null,
+      ),
+    };
+    looks.set(bucket, look);
+    const answer = await look.answer;
+    look.until = performance.now() + (answer === null ? bucketSeenMs : bucketUnseenMs);
+    return answer;
+  }
+
+  async function list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer> {
+    const { bucket, prefix, after, maxKeys } = target;
+    const input = {
+      Bucket: bucket,
+      Prefix: prefix,
+      ...(after === null ? {} : { ContinuationToken: after }),
+      ...(maxKeys === undefined ? {} : { MaxKeys: maxKeys }),
+    };
+    const outcome = await calls.run('list', {
+      signal,
+      send: async (http) => readPage(await client.send(new ListObjectsV2Command(input), http)),
+    });
+    return answerOf(seen(bucket, outcome));
+  }
+
+  return {
+    list,
+
+    head: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
+      const outcome = await calls.run('head', {
+        signal,
+        send: async (http): Promise<HeadAnswer | null> => {
+          const { ContentLength: bytes, ETag } = await client.send(new HeadObjectCommand(input), http);
+          return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
+        },
+      });
+      if (outcome.kind === 'missing') return (await lookAtBucket(target, signal)) ?? outcome;
+      // An expired token, for one: its name would be in the body that a HEAD has not.
+      if (outcome.kind === 'unknown' && outcome.detail === bodilessBadRequest) {
+        return (await lookAtBucket(target, signal)) ?? outcome;
+      }
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
+    get: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
+      const outcome = await calls.run('get', {
+        signal,
+        send: async (http): Promise<GetAnswer | null> => {
+          const { Body, ETag } = await client.send(new GetObjectCommand(input), http);
+          if (Body === undefined || ETag === undefined) return null;
+          return { kind: 'got', body: await Body.transformToByteArray() };
+        },
+      });
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
+    put: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
+      const outcome = await calls.run('put', {
+        signal,
+        send: async (http): Promise<DoneAnswer | null> => {
+          const { ETag } = await client.send(new PutObjectCommand(input), http);
+          return ETag === undefined ? null : { kind: 'done' };
+        },
+      });
+      return answerOf(seen(target.bucket, outcome));
+    },
+
+    delete: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
+      const outcome = await calls.run('delete', {
+        signal,
+        send: async (http): Promise<DoneAnswer> => {
+          await client.send(new DeleteObjectCommand(input), http);
+          return { kind: 'done' };
+        },
+      });
+      // Some servers, unlike AWS, do tell.
+      return outcome.kind === 'missing' ? { kind: 'done' } : answerOf(seen(target.bucket, outcome));
+    },
+
+    close: () => {
+      client.destroy();
+    },
+  };
+}
+
+function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
+  switch (outcome.kind) {
+    case 'answered':
+      return outcome.answer;
+    case 'unknown':
+      return outcome;
+    case 'missing':
+      return { kind: 'unknown', reason: 'server_error', detail: 'NoSuchKey (404)' };
+  }
+}
+
+/** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */
+function readPage(output: ListObjectsV2CommandOutput): ListAnswer | null {
+  const { IsTruncated: truncated, NextContinuationToken: next, Contents: contents = [] } = output;
+  if (truncated === undefined || (truncated && next === undefined)) return null;
+  const objects: ListedObject[] = [];
+  for (const { Key: key, Size: bytes, LastModified: modified } of contents) {
+    if (key === undefined || bytes === undefined || modified === undefined) return null;
+    objects.push({ key, bytes, lastModified: modified.getTime() });
+  }
+  return { kind: 'listed', objects, next: truncated ? (next ?? null) : null };
+}
+
+/**
+ * `cacheMiddleware` is left off: it takes effect only for calls without options, hence without an abort signal,
+ * and it shares one context among concurrent calls, in which the endpoint of one bucket may reach another.
+ */
+function clientConfig(connection: S3Connection): S3ClientConfig {
+  const { endpoint, region, roleArn } = connection;
+  const credentials = staticCredentials(connection);
+  const common: S3ClientConfig = {
+    region: region ?? 'us-east-1',
+    followRegionRedirects: true,
+    // A second attempt for what passes; more would fill the time in which nothing is known.
+    maxAttempts: 2,
+    ...(endpoint === null ? {} : { endpoint }),
+    forcePathStyle: connection.forcePathStyle || endpoint !== null,
+    // Many servers that speak S3 do not know the checksums which AWS has added since.
+    ...(endpoint === null
+      ? {}
+      : { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
+    ...(credentials === undefined ? {} : { credentials }),
+  };
+  return roleArn === null ? common : { ...common, credentials: assumeRole(common, roleArn) };
+}
+
+/** Asked again by the SDK when the credentials are about to expire. The role's source is what we would be without it. */
+function assumeRole(source: S3ClientConfig, roleArn: string): NonNullable<S3ClientConfig['credentials']> {
+  return async () => {
+    // The SDK has no public way to STS short of one more package; its own providers take this one.
+    const { getDefaultRoleAssumer } = await import('@aws-sdk/nested-clients/sts');
+    const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true };
+    const assume = getDefaultRoleAssumer({ region: source.region ?? 'us-east-1', requestHandler });
+    const holder = new S3Client(source);
+    try {
+      return await assume(await holder.config.credentials(), {
+        RoleArn: roleArn,
+        RoleSessionName: 'airflow-xcom-exporter',
+      });
+    } finally {
+      holder.destroy();
+    }
+  };
+}

@@ -1,0 +1,93 @@
+import { PROBLEMS } from '../problems.ts';
+import type { ProbeResult } from '../probe.ts';
+import type { Finding, Problem, Report } from '../report.ts';
+
+/** Findings shown under each problem. */
+const SHOWN = 5;
+
+/** The verdict for a person: first the answer, then what is wrong, where, and what to do. */
+export function checkText(
+  report: Report,
+  options: { readonly probed: ProbeResult | null; readonly code: number; readonly isTty: boolean },
+): string {
+  const paint = (text: string, colour: keyof typeof COLOURS) =>
+    options.isTty ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
+  const lines: string[] = [];
+  if (options.code === 0) lines.push(paint('Healthy.', 'green'));
+  else if (options.code === 1)
+    lines.push(paint(`${plural(report.problems.length, 'problem')} found.`, 'red'));
+  else lines.push(paint('Could not decide.', 'yellow'));
+  if (report.databaseFailure !== null) lines.push(`The database: ${report.databaseFailure.detail}`);
+  if (report.s3Failure !== null)
+    lines.push(
+      `Object storage gave no answer: ${report.s3Failure.reason} (${plain(report.s3Failure.detail)})`,
+    );
+  for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
+  lines.push('', ...windowLines(report), ...probeLines(options.probed));
+  return `${lines.join('\n')}\n`;
+}
+
+const COLOURS = { green: 32, red: 31, yellow: 33, bold: 1 } as const;
+type Paint = (text: string, colour: keyof typeof COLOURS) => string;
+
+function problemLines({ code, evidence, where, findings }: Problem, paint: Paint): string[] {
+  const { severity, title, remedy } = PROBLEMS[code];
+  return [
+    `${paint(severity.toUpperCase(), severity === 'critical' ? 'red' : 'yellow')} ${paint(code, 'bold')}: ${title}`,
+    `  ${plain(evidence)}`,
+    ...(where.length === 0
+      ? []
+      : [
+          `  Where: ${where.map(({ label, value, rows }) => `${label} ${plain(value)} (${rows})`).join(', ')}`,
+        ]),
+    ...findings.slice(0, SHOWN).map((finding) => `    - ${findingWords(finding)}`),
+    ...(findings.length > SHOWN ? [`    - and ${findings.length - SHOWN} more`] : []),
+    `  What to do: ${remedy}`,
+  ];
+}
+
+function findingWords({ dagId, runId, taskId, mapIndex, key, bytes, queue, hostname }: Finding): string {
+  const place = [dagId, runId, taskId].map(plain).join(' / ');
+  const mapped = mapIndex < 0 ? '' : ` [${mapIndex}]`;
+  const size = bytes === null ? '' : `, ${bytes} bytes`;
+  const worker = [
+    queue === null ? '' : `queue ${plain(queue)}`,
+    hostname === null ? '' : `host ${plain(hostname)}`,
+  ];
+  return `${place}${mapped}, key ${plain(key)}${size}${worker
+    .filter((word) => word !== '')
+    .map((word) => `, ${word}`)
+    .join('')}`;
+}
+
+function windowLines({ window, backend, coverage }: Report): string[] {
+  if (window === null) return ['The window could not be read.'];
+  const { rows, broken } = window;
+  const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
+  return [
+    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), the last ${Math.round(window.seconds / 3600)} h:`,
+    `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
+    `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
+    `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
+    `  objects without a row ${known(window.orphanObjects)}`,
+    `  decided ${coverage === null ? 'unknown' : `${Math.floor(coverage * 100)} %`}`,
+  ];
+}
+
+function probeLines(probed: ProbeResult | null): string[] {
+  if (probed === null) return ['Probe: no path in S3 is configured.'];
+  const words = probed.steps.map((step) => {
+    if (step.ok === null) return `${step.operation} not tried`;
+    return step.ok ? `${step.operation} ok` : `${step.operation} ${step.reason} (${plain(step.detail)})`;
+  });
+  return [`Probe: ${words.join(', ')}`];
+}
+
+/** Names come from dags and may hold line ends or escape sequences: a terminal must not obey them. */
+function plain(text: string): string {
+  return text.replace(/\p{C}/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,29 @@
+import { readFileSync } from 'node:fs';
+import { readConfig } from '../config.ts';
+import type { Config } from '../config.ts';
+
+/** All that a command gets of the process it runs in. It returns its exit code, or throws. */
+export interface CommandIo {
+  /** What follows the command. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  readonly isTty: boolean;
+  /** Width of the terminal, 80 when there is none. */
+  readonly columns: number;
+  /** Aborted by SIGTERM and SIGINT. */
+  readonly signal: AbortSignal;
+  /** Calls the listener on every SIGHUP; the function returned ends that. */
+  readonly onReload: (listener: () => void) => () => void;
+  readonly version: string;
+}
+
+/**
+ * The settings as the process has them.
+ *
+ * @throws {ConfigError} when one is wrong or unknown.
+ */
+export function loadConfig(io: Pick<CommandIo, 'argv' | 'env'>): Config {
+  return readConfig({ argv: io.argv, env: io.env, readFile: (path) => readFileSync(path, 'utf8') });
+}

@@ -1,0 +1,25 @@
+import { settingsTable } from '../settings.ts';
+
+const usage = `Usage: airflow-xcom-exporter [command] [--setting value ...]
+
+Commands:
+  run             the exporter (the default)
+  check [--json]  one look at the database and one probe of S3, printed; exit code 0: healthy, 1: problems, 2: undecided
+  demo            the whole product on this machine, with a database, an S3 and an Airflow's workload of its own
+  config          every setting, its value and where it came from
+
+Options:
+  --help, -h      this text
+  --version       the version
+
+Settings: a flag, else a variable (--sample.schedule is XCOM_EXPORTER_SAMPLE_SCHEDULE), else the YAML file named by
+--config.file, else Airflow's own variables. --database.url-file names a file that holds the URL.
+`;
+
+/** What `--help` prints: the commands, and every setting with its default. */
+export function helpText(): string {
+  const settings = settingsTable().map(
+    ({ flag, description, default: value }) => `  ${flag}\n      ${description} (default: ${value})\n`,
+  );
+  return `${usage}\n${settings.join('').replaceAll('`', '')}`;
+}

@@ -1,0 +1,52 @@
+import type { Logger } from 'pino';
+import { startExporter } from '../exporter.ts';
+import type { Exporter } from '../exporter.ts';
+import { createLogger } from '../log.ts';
+import { loadConfig } from './command.ts';
+import type { CommandIo } from './command.ts';
+
+/**
+ * The daemon, until SIGTERM or SIGINT; SIGHUP reads the settings again.
+ *
+ * @throws {ConfigError} when a setting is wrong at the start. On a reload the old ones stay in force then.
+ */
+export async function runCommand(io: CommandIo): Promise<number> {
+  const config = loadConfig(io);
+  const log = createLogger(config.log, { write: io.stdout });
+  const exporter = await startExporter(config, {
+    log,
+    version: io.version,
+    readConfig: () => loadConfig(io),
+  });
+  const ignoreReload = io.onReload(() => void reload(exporter, log));
+  try {
+    await aborted(io.signal);
+  } finally {
+    ignoreReload();
+    await exporter.close();
+  }
+  return 0;
+}
+
+/** Wrong settings are told by the exporter itself, and the old ones stay in force. */
+async function reload(exporter: Exporter, log: Logger): Promise<void> {
+  try {
+    await exporter.reload();
+  } catch (err) {
+    log.error({ err }, 'settings not reloaded');
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else
+      signal.addEventListener(
+        'abort',
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+  });
+}

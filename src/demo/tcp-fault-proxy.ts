@@ -1,0 +1,103 @@
+import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+
+/**
+ * `stall`: connections stay open and nothing passes. `refuse`: no new connection; those that are open go on.
+ * `cut`: all connections are reset, new ones at once.
+ */
+export type TcpMode = 'pass' | 'stall' | 'refuse' | 'cut';
+
+/** A real server behind, and a wire in front of it that can be cut. */
+export interface TcpFaultProxy {
+  readonly host: string;
+  readonly port: number;
+  setMode(mode: TcpMode): Promise<void>;
+  /** Connections from clients that are open now. */
+  connections(): number;
+  stop(): Promise<void>;
+}
+
+interface Link {
+  readonly client: Socket;
+  readonly upstream: Socket;
+}
+
+const host = '127.0.0.1';
+
+export async function startTcpFaultProxy(options: {
+  readonly upstream: { readonly host: string; readonly port: number };
+}): Promise<TcpFaultProxy> {
+  let mode: TcpMode = 'pass';
+  const links = new Set<Link>();
+  const server = createServer((client) => {
+    if (mode === 'cut') {
+      client.resetAndDestroy();
+      return;
+    }
+    const link = { client, upstream: connect(options.upstream) };
+    links.add(link);
+    for (const end of [link.client, link.upstream]) {
+      // An error is followed by 'close', which takes the other end down as well.
+      end.on('error', () => undefined);
+      end.once('close', () => {
+        links.delete(link);
+        link.client.destroy();
+        link.upstream.destroy();
+      });
+    }
+    if (mode === 'pass') join(link);
+  });
+
+  function listen(port: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+  await listen(0);
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    host,
+    port,
+    connections: () => links.size,
+    setMode: async (next) => {
+      mode = next;
+      for (const link of links) {
+        if (next === 'cut') link.client.resetAndDestroy();
+        else if (next === 'stall') part(link);
+        else if (next === 'pass') join(link);
+      }
+      if (next === 'refuse') server.close();
+      else if (!server.listening) await listen(port);
+    },
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => {
+        if (server.listening)
+          server.close(() => {
+            resolve();
+          });
+        else resolve();
+      });
+      for (const { client, upstream } of links) {
+        client.destroy();
+        upstream.destroy();
+      }
+      await closed;
+    },
+  };
+}
+
+function join({ client, upstream }: Link): void {
+  part({ client, upstream });
+  client.pipe(upstream);
+  upstream.pipe(client);
+}
+
+function part({ client, upstream }: Link): void {
+  client.unpipe(upstream);
+  upstream.unpipe(client);
+}

@@ -1,0 +1,54 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { compare } from 'bcryptjs';
+
+export type Authorization = 'yes' | 'no' | 'busy';
+
+/** A comparison takes 50 ms and more of the only thread: beyond this many the answer is `busy`. */
+const MAX_COMPARISONS = 4;
+const MAX_VERIFIED = 100;
+
+/** Checks the `Authorization` header of a request against bcrypt hashes by user. */
+export function createBasicAuth(): (
+  header: string | undefined,
+  users: ReadonlyMap<string, string>,
+) => Promise<Authorization> {
+  // Passwords are remembered as a keyed digest, of a key that never leaves the process.
+  const key = randomBytes(32);
+  const verified = new Set<string>();
+  const comparisons = new Map<string, Promise<boolean>>();
+
+  return async (header, users) => {
+    const credentials = parseBasic(header);
+    const [anyHash] = users.values();
+    if (anyHash === undefined) return 'yes';
+    if (credentials === null) return 'no';
+
+    const { user, password } = credentials;
+    const hash = users.get(user);
+    const digest = createHmac('sha256', key)
+      .update(JSON.stringify([user, hash ?? null, password]))
+      .digest('base64');
+    if (verified.has(digest)) return 'yes';
+
+    let comparison = comparisons.get(digest);
+    if (comparison === undefined) {
+      if (comparisons.size >= MAX_COMPARISONS) return 'busy';
+      // An unknown user costs as much time as a known one, so that time does not tell which users there are.
+      comparison = compare(password, hash ?? anyHash).finally(() => comparisons.delete(digest));
+      comparisons.set(digest, comparison);
+    }
+    const matches = (await comparison) && hash !== undefined;
+    if (!matches) return 'no';
+    if (verified.size >= MAX_VERIFIED) verified.clear();
+    verified.add(digest);
+    return 'yes';
+  };
+}
+
+function parseBasic(header: string | undefined): { user: string; password: string } | null {
+  const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(header ?? '')?.[1];
+  if (encoded === undefined) return null;
+  const decoded = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = decoded.indexOf(':');
+  return colon === -1 ? null : { user: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+}

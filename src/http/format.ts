@@ -1,0 +1,61 @@
+/** 1536 -> `1.5 KiB`: binary units, as the thresholds people set are powers of two. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+  const power = Math.min(Math.floor(Math.log2(Math.max(Math.abs(bytes), 1)) / 10), units.length - 1);
+  const value = bytes / 1024 ** power;
+  return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? ''}`;
+}
+
+export function formatCount(count: number): string {
+  return count.toLocaleString('en-US');
+}
+
+/** 0.0042 -> `4 ms`, 90 -> `1 min 30 s`, 86400 -> `1 d`: at most two units. */
+export function formatSeconds(seconds: number): string {
+  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
+  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  let rest = Math.round(seconds);
+  const parts: string[] = [];
+  for (const [unit, size] of [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['min', 60],
+    ['s', 1],
+  ] as const) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) parts.push(`${count} ${unit}`);
+  }
+  return parts.slice(0, 2).join(' ');
+}
+
+/** Text cut to `length` characters, with an ellipsis in place of the rest. */
+export function shorten(text: string, length: number): string {
+  const characters = Array.from(text);
+  return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
+}
+
+/**
+ * The task instance in Airflow's own interface, whose paths changed with release 3; null when the base is no
+ * web address. `airflow`: the release that was recognised, e.g. `2.9`; empty when it is not known.
+ */
+export function airflowLink(
+  task: { readonly dagId: string; readonly runId: string; readonly taskId: string },
+  options: { readonly baseUrl: string; readonly airflow: string },
+): string | null {
+  if (!/^https?:\/\//i.test(options.baseUrl)) return null;
+  const base = options.baseUrl.replace(/\/+$/, '');
+  try {
+    const [dag, run, id] = [task.dagId, task.runId, task.taskId].map(encodeURIComponent) as [
+      string,
+      string,
+      string,
+    ];
+    return options.airflow.startsWith('2')
+      ? `${base}/dags/${dag}/grid?dag_run_id=${run}&task_id=${id}`
+      : `${base}/dags/${dag}/runs/${run}/tasks/${id}`;
+  } catch {
+    // A name with half a surrogate pair cannot be in an address.
+    return null;
+  }
+}

@@ -1,0 +1,242 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import type { Metrics } from '../metrics.ts';
+import type { Status } from '../status.ts';
+import { findFindings, parseFindingsQuery, statusDocument } from './status-api.ts';
+import { renderStatusPage } from './status-page.ts';
+import { STYLE_HASH } from './status-style.ts';
+import { openWebConfig, type WebConfig } from './web-config.ts';
+
+export type ReloadResult = { ok: true } | { ok: false; problems: readonly string[] };
+
+export interface HttpServerOptions {
+  /** Empty: every address. */
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly webConfigFile: string | null;
+  readonly metrics: Pick<Metrics, 'snapshot'>;
+  readonly status: () => Status;
+  readonly ready: () => boolean;
+  readonly reload: () => Promise<ReloadResult>;
+  readonly log: Logger;
+}
+
+export interface HttpServer {
+  readonly port: number;
+  /** Answers what is under way, at most 2 s long, then closes every connection. */
+  close(): Promise<void>;
+}
+
+const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8';
+const CLOSE_MS = 2_000;
+
+const SECURITY_HEADERS = {
+  'Content-Security-Policy': `default-src 'none'; style-src '${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cache-Control': 'no-store',
+};
+
+/** Throws when the web configuration is wrong or the address cannot be had. */
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const { log } = options;
+  const webConfig = options.webConfigFile === null ? null : openWebConfig(options.webConfigFile, log);
+  const server = createServer(createApp(options, webConfig), webConfig);
+  // A client that never finishes its request must not hold a socket for ever.
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 30_000;
+  // Longer than the usual scrape interval, so that Prometheus keeps its connection.
+  server.keepAliveTimeout = 65_000;
+
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  const port = await listen(server, options);
+  return { port, close: () => close(server, sockets) };
+}
+
+function createServer(app: Express, webConfig: WebConfig | null): Server {
+  const tls = webConfig?.tls() ?? null;
+  if (webConfig === null || tls === null) return createHttpServer(app);
+  const server = createHttpsServer(tls.options, app);
+  // Before the listener that starts the handshake: a renewed certificate serves this very connection.
+  server.prependListener('connection', () => {
+    const renewed = webConfig.renewedTls();
+    if (renewed !== null) server.setSecureContext(renewed.options);
+  });
+  server.on('secureConnection', (socket) => {
+    if (!tls.accepts(socket)) socket.destroy();
+  });
+  return server;
+}
+
+function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Express {
+  const { metrics, status, ready, reload, log } = options;
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+
+  app.use((_request, response, next) => {
+    response.set(SECURITY_HEADERS);
+    if (webConfig !== null) response.set(webConfig.headers());
+    next();
+  });
+
+  app
+    .route('/-/healthy')
+    .get((_request, response) => {
+      response.type('text').send('Healthy: the process answers.\n');
+    })
+    .all(allowOnly('GET, HEAD'));
+  app
+    .route('/-/ready')
+    .get((_request, response) => {
+      if (ready()) response.type('text').send('Ready.\n');
+      else {
+        response
+          .status(503)
+          .type('text')
+          .send('Not ready: the first cycle has not been attempted yet, or the exporter is shutting down.\n');
+      }
+    })
+    .all(allowOnly('GET, HEAD'));
+
+  // Everything below asks for a password where there is one: a kubelet has none for the two above.
+  if (webConfig !== null) app.use(authenticate(webConfig));
+
+  app
+    .route('/metrics')
+    .get(async (request, response) => {
+      const { text, gzip } = await metrics.snapshot();
+      // The plain text format whatever is asked for: prom-client's OpenMetrics spoils the names of counters.
+      response.set({ 'Content-Type': TEXT_FORMAT, Vary: 'Accept-Encoding' });
+      if (request.acceptsEncodings('gzip') === 'gzip') response.set('Content-Encoding', 'gzip').end(gzip);
+      else response.end(text);
+    })
+    .all(allowOnly('GET, HEAD'));
+  app
+    .route('/-/reload')
+    .post(async (_request, response) => {
+      const result = await reload();
+      if (result.ok) response.type('text').send('Reloaded.\n');
+      else
+        response
+          .status(400)
+          .type('text')
+          .send(`Not reloaded:\n${result.problems.join('\n')}\n`);
+    })
+    .all(allowOnly('POST'));
+  app
+    .route('/')
+    .get((_request, response) => {
+      response.type('html').send(renderStatusPage(status()));
+    })
+    .all(allowOnly('GET, HEAD'));
+  app
+    .route('/api/v1/status')
+    .get((_request, response) => {
+      response.json(statusDocument(status()));
+    })
+    .all(allowOnly('GET, HEAD'));
+  app
+    .route('/api/v1/findings')
+    .get((request, response) => {
+      const query = parseFindingsQuery(request.query);
+      if ('error' in query) response.status(400).json(query);
+      else response.json(findFindings(status(), query));
+    })
+    .all(allowOnly('GET, HEAD'));
+
+  app.use((_request, response) => {
+    response
+      .status(404)
+      .type('text')
+      .send('Not found. There is /, /metrics, /api/v1/status, /api/v1/findings.\n');
+  });
+  app.use(answerError(log));
+  return app;
+}
+
+function allowOnly(methods: string): RequestHandler {
+  return (_request, response) => {
+    response.status(405).set('Allow', methods).type('text').send(`Method not allowed: use ${methods}.\n`);
+  };
+}
+
+function authenticate(webConfig: WebConfig): RequestHandler {
+  return async (request, response, next) => {
+    const answer = await webConfig.authorize(request.headers.authorization);
+    if (answer === 'yes') {
+      next();
+    } else if (answer === 'busy') {
+      response.status(503).set('Retry-After', '1').type('text').send('Too many passwords to check.\n');
+    } else {
+      response.status(401).set('WWW-Authenticate', 'Basic realm="airflow-xcom-exporter", charset="UTF-8"');
+      response.type('text').send('Unauthorized: a user of basic_auth_users and its password are needed.\n');
+    }
+  };
+}
+
+function answerError(log: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    // Express raises these itself for what it cannot parse, e.g. `/%`.
+    if (error instanceof URIError) {
+      response.status(400).type('text').send('Bad request.\n');
+      return;
+    }
+    log.error({ err: error, method: request.method, path: request.path }, 'Cannot answer a request');
+    response.removeHeader('Content-Encoding');
+    response.status(500).type('text').send('Internal error: see the log of the exporter.\n');
+  };
+}
+
+async function listen(server: Server, { host, port, log }: HttpServerOptions): Promise<number> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(new Error(`Cannot listen on ${host}:${port}: ${explainListen(error)}`, { cause: error }));
+    });
+    server.listen({ port, ...(host === '' ? {} : { host }) }, resolve);
+  });
+  // E.g. no file descriptor left for a connection: without a listener it would end the process.
+  server.on('error', (error) => {
+    log.error({ err: error }, 'Cannot accept a connection');
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+function explainListen(error: NodeJS.ErrnoException): string {
+  if (error.code === 'EADDRINUSE') {
+    return 'another process listens there; stop it or set web.listen-address to a free port';
+  }
+  if (error.code === 'EACCES') return 'permission denied; set web.listen-address to a port above 1023';
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND') {
+    return 'this machine has no such address; correct web.listen-address';
+  }
+  return error.message;
+}
+
+async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+  server.closeIdleConnections();
+  // A handshake that never ends, or a slow reader, is no connection that Node itself would close.
+  const deadline = setTimeout(() => {
+    for (const socket of sockets) socket.destroy();
+  }, CLOSE_MS);
+  await closed;
+  clearTimeout(deadline);
+}

@@ -1,0 +1,62 @@
+import { PROBLEM_CODES, PROBLEMS } from '../problems.ts';
+import type { Status } from '../status.ts';
+
+export type VerdictState = 'healthy' | 'problems' | 'unknown' | 'standby';
+
+export interface Verdict {
+  readonly state: VerdictState;
+  /** A few words, with the figure. */
+  readonly title: string;
+  /** Sentences that limit or explain it. */
+  readonly notes: readonly string[];
+}
+
+/** What the page and the API say first. Healthy is said only of what was looked at and lately. */
+export function verdictOf(status: Status): Verdict {
+  const { report } = status;
+  if (!status.leader) {
+    return {
+      state: 'standby',
+      title: 'Standby',
+      notes: ['Another exporter is the leader and samples; this one waits.'],
+    };
+  }
+  if (report === null) {
+    return {
+      state: 'unknown',
+      title: 'No cycle yet',
+      notes: ['The first look at the database has not ended.'],
+    };
+  }
+
+  const notes = failuresOf(report);
+  if (status.stale) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: the figures are stale',
+      notes: ['No cycle could read the database for three intervals; what is below is the past.', ...notes],
+    };
+  }
+  const count = report.problems.filter(({ code }) => PROBLEMS[code].severity !== 'info').length;
+  if (count > 0) return { state: 'problems', title: count === 1 ? '1 problem' : `${count} problems`, notes };
+  if (report.databaseFailure !== null) {
+    return { state: 'unknown', title: 'Unknown: the database could not be read', notes };
+  }
+
+  const undecided = PROBLEM_CODES.filter((code) => report.states[code] === 'unknown');
+  if (undecided.length === PROBLEM_CODES.length) {
+    return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
+  }
+  if (undecided.length > 0) notes.push(`Not decided: ${undecided.join(', ')}.`);
+  return { state: 'healthy', title: 'Healthy', notes };
+}
+
+function failuresOf(report: NonNullable<Status['report']>): string[] {
+  const { databaseFailure, s3Failure } = report;
+  const notes: string[] = [];
+  if (databaseFailure !== null) {
+    notes.push(`Cannot read the database: ${databaseFailure.reason} (${databaseFailure.detail}).`);
+  }
+  if (s3Failure !== null) notes.push(`Cannot read S3: ${s3Failure.reason} (${s3Failure.detail}).`);
+  return notes;
+}

@@ -1,0 +1,27 @@
+/** The known name that is the least typing away from the one given, or null when none is near. */
+export function nearest(name: string, known: Iterable<string>): string | null {
+  // More than a third wrong is another word and no slip.
+  let limit = Math.max(2, Math.floor(name.length / 3));
+  let best: string | null = null;
+  for (const candidate of known) {
+    const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (edits > limit || (best !== null && edits === limit)) continue;
+    limit = edits;
+    best = candidate;
+  }
+  return best;
+}
+
+/** Levenshtein's distance: single characters inserted, deleted or replaced. */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
+  for (let index = 0; index < from.length; index++) {
+    const next = [index + 1];
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = (row[column - 1] ?? 0) + (from[index] === to[column - 1] ? 0 : 1);
+      next.push(Math.min((row[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1, replaced));
+    }
+    row = next;
+  }
+  return row[to.length] ?? 0;
+}

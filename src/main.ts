@@ -1,0 +1,132 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { isatty } from 'node:tty';
+import type { CommandIo } from './commands/command.ts';
+
+type Command = (io: CommandIo) => Promise<number>;
+
+/** Each is loaded only when it is asked for: the demo's databases are no weight of the exporter's. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./commands/run.ts')).runCommand,
+  check: async () => (await import('./commands/check.ts')).checkCommand,
+  demo: async () => (await import('./commands/demo.ts')).demoCommand,
+  config: async () => (await import('./commands/config.ts')).configCommand,
+};
+
+/** How long a command may take to close after a signal. */
+const closingMs = 5_000;
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  // A reader that left, as in `config | head`, is no failure.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
+  const isNamed = argv[0]?.startsWith('-') === false;
+  const name = isNamed ? (argv[0] ?? '') : 'run';
+  try {
+    const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+    if (argv.includes('--help') || argv.includes('-h')) {
+      const { helpText } = await import('./commands/help.ts');
+      write(process.stdout, helpText());
+      return 0;
+    }
+    if (argv.includes('--version')) {
+      write(process.stdout, `airflow-xcom-exporter ${version()}\n`);
+      return 0;
+    }
+    if (load === undefined) return await unknownCommand(name);
+    const command = await load();
+    return await command(processIo(isNamed ? argv.slice(1) : argv));
+  } catch (error) {
+    return report(error, { argv, name });
+  }
+}
+
+function processIo(argv: readonly string[]): CommandIo {
+  const isTty = isatty(1);
+  return {
+    argv,
+    env: process.env,
+    stdout: (text) => {
+      write(process.stdout, text);
+    },
+    stderr: (text) => {
+      write(process.stderr, text);
+    },
+    isTty,
+    columns: isTty ? process.stdout.columns : 80,
+    signal: abortOnSignal(),
+    onReload: (listener) => {
+      process.on('SIGHUP', listener);
+      return () => {
+        process.off('SIGHUP', listener);
+      };
+    },
+    version: version(),
+  };
+}
+
+/** The first signal asks for an orderly end; the second, or the deadline, does not ask. */
+function abortOnSignal(): AbortSignal {
+  const controller = new AbortController();
+  function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
+    // As process 1 of a container we have no default action to fall back on.
+    if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
+    controller.abort();
+    setTimeout(() => {
+      write(
+        process.stderr,
+        `airflow-xcom-exporter: not closed within ${closingMs / 1_000} s of ${signal}: ended\n`,
+      );
+      process.exit(1);
+    }, closingMs).unref();
+  }
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  return controller.signal;
+}
+
+async function unknownCommand(name: string): Promise<number> {
+  const { nearest } = await import('./lib/nearest.ts');
+  const near = nearest(name, Object.keys(commands));
+  const hint = near === null ? `choose one of ${Object.keys(commands).join(', ')}` : `did you mean ${near}?`;
+  write(process.stderr, `airflow-xcom-exporter: unknown command ${JSON.stringify(name)}: ${hint}\n`);
+  return 2;
+}
+
+/** The exit code of a command that threw. `check` says 2 for "could not decide", where 1 would say "problems found". */
+async function report(
+  error: unknown,
+  call: { readonly argv: readonly string[]; readonly name: string },
+): Promise<number> {
+  const { ConfigError } = await import('./config.ts');
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) write(process.stderr, `airflow-xcom-exporter: ${problem}\n`);
+    return 2;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  write(process.stderr, `airflow-xcom-exporter: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
+  if (wantsDebug(call.argv) && error instanceof Error) write(process.stderr, `${error.stack ?? ''}\n`);
+  return call.name === 'check' ? 2 : 1;
+}
+
+/** Without the settings: they may be what failed. */
+function wantsDebug(argv: readonly string[]): boolean {
+  return (
+    process.env['XCOM_EXPORTER_LOG_LEVEL'] === 'debug' || /--log[.-]level[= ]debug\b/.test(argv.join(' '))
+  );
+}
+
+function version(): string {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+function write(stream: NodeJS.WriteStream, text: string): void {
+  stream.write(text);
+}

@@ -1,0 +1,288 @@
+import {
+  catalogueStatement,
+  countsStatement,
+  instantStatement,
+  measureStatement,
+  recentRunsStatement,
+  rowsStatement,
+  runsStatement,
+} from './airflow/queries.ts';
+import type { RowId } from './airflow/queries.ts';
+import { readShortBytes } from './airflow/reference.ts';
+import { recogniseShape } from './airflow/shape.ts';
+import type { CatalogueColumn, Shape, UnknownShape, XComSource } from './airflow/shape.ts';
+import type { Query } from './clients/postgres.ts';
+
+/** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
+export interface SampledRow extends RowId {
+  readonly table: XComSource['table'];
+  readonly dagId: string;
+  readonly runId: string;
+  readonly taskInstanceId: string | null;
+  /** `xmin`: with the key it names one version of one row, also after an update in place. */
+  readonly version: string;
+  /** The writer's own timestamp, epoch ms. */
+  readonly at: number;
+  readonly isNull: boolean;
+  /** Bytes on disk, after compression. */
+  readonly stored: number;
+  /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
+  readonly bytes: number | null;
+  readonly leastBytes: number | null;
+  /** JSON text inside a JSON string: written by the REST API or the server, never by a task. */
+  readonly encodedAgain: boolean;
+  /** The value, only if it is a short string that may be a reference. */
+  readonly text: string | null;
+}
+
+export interface SampledRun {
+  readonly id: number;
+  readonly dagId: string;
+  readonly runId: string;
+  readonly live: boolean;
+  /** Epoch ms; null while it runs. */
+  readonly endedAt: number | null;
+  readonly rows: readonly SampledRow[];
+  /** The rows are all that the run holds, not just those since the horizon. */
+  readonly whole: boolean;
+  /** How many rows the run holds now. */
+  readonly count: number;
+}
+
+/** What the ledger remembers and the sampler needs. */
+export interface Remembered {
+  /** The youngest run that was seen, or null before the first reading. */
+  readonly lastRunId: number | null;
+  /** Runs to read again: live at the last reading, or due to be looked at. */
+  readonly runs: ReadonlyMap<number, RememberedRun>;
+}
+
+export interface RememberedRun {
+  readonly horizon: string;
+  /** The rows that the run held, by {@link rowId}. */
+  readonly rows: ReadonlyMap<string, unknown>;
+  /** Rows that it also held, older than the window. */
+  readonly expired: number;
+}
+
+export interface Sample {
+  readonly shape: Shape;
+  /** The database's clock, epoch ms. */
+  readonly now: number;
+  readonly horizon: string;
+  readonly lastRunId: number;
+  readonly runs: readonly SampledRun[];
+  /** Remembered runs that are no longer there. */
+  readonly goneRuns: readonly number[];
+  /** Rows that were not measured because of the cap. */
+  readonly unmeasured: number;
+}
+
+interface RunRow {
+  id: number;
+  dagId: string;
+  runId: string;
+  state: string | null;
+  endedAt: number | null;
+  recent?: boolean;
+}
+
+type RawRow = Omit<SampledRow, 'table' | 'text' | 'encodedAgain'> & {
+  text: string | null;
+  raw: Uint8Array | null;
+  encodedAgain: boolean | null;
+};
+
+/** Runs a statement names at most: bounds what one answer can hold. */
+const RUNS_A_STATEMENT = 500;
+const RECENT_PAGE = 5_000;
+/** What one cycle unpacks at most, in stored bytes and in rows. */
+const MEASURED_BYTES = 64 * 1024 * 1024;
+const MEASURED_ROWS = 1_000;
+
+/**
+ * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
+ * Where a run then holds another number of rows than remembered, rows were deleted, and it is read whole.
+ */
+export async function sample(
+  query: Query,
+  remembered: Remembered,
+  options: { windowMs: number },
+): Promise<Sample | UnknownShape> {
+  const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
+  if ('unsupported' in shape) return shape;
+  const [instant] = await query<{
+    now: number;
+    horizon: string;
+    lastRunId: number;
+    knowsCompression: boolean;
+  }>(instantStatement());
+  if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
+  const { now, horizon, knowsCompression } = instant;
+
+  const runs = await readRuns(query, shape, remembered, now - options.windowMs);
+  const found = new Set(runs.map(({ id }) => id));
+  const rowsOf = new Map<number, SampledRow[]>(runs.map(({ id }) => [id, []]));
+  const counts = new Map<number, number>();
+  const whole = new Set<number>();
+  const reading = { query, shape, knowsCompression, rowsOf };
+
+  for (const chunk of chunks([...found])) {
+    for (const source of shape.sources)
+      for (const row of await query<{ dagRunId: number; rows: number }>(
+        countsStatement(shape, source, chunk),
+      ))
+        counts.set(row.dagRunId, (counts.get(row.dagRunId) ?? 0) + row.rows);
+  }
+  const filled = [...counts.keys()];
+  for (const [since, ids] of byHorizon(filled, remembered)) {
+    if (since === null) for (const id of ids) whole.add(id);
+    await readRows(reading, ids, since);
+  }
+  const differing = runs
+    .map(({ id }) => id)
+    .filter((id) => {
+      const before = remembered.runs.get(id);
+      return (
+        before !== undefined && !whole.has(id) && lostRows(before, rowsOf.get(id) ?? [], counts.get(id) ?? 0)
+      );
+    });
+  for (const id of differing) {
+    rowsOf.set(id, []);
+    whole.add(id);
+  }
+  await readRows(
+    reading,
+    differing.filter((id) => counts.has(id)),
+    null,
+  );
+  const unmeasured = await measure(reading);
+
+  return {
+    shape,
+    now,
+    horizon,
+    lastRunId: Number(instant.lastRunId),
+    runs: runs.map(({ id, dagId, runId, state, endedAt }) => ({
+      id,
+      dagId,
+      runId,
+      endedAt,
+      live: state === 'running' || state === 'queued',
+      rows: rowsOf.get(id) ?? [],
+      whole: whole.has(id),
+      count: counts.get(id) ?? 0,
+    })),
+    goneRuns: [...remembered.runs.keys()].filter((id) => !found.has(id)),
+    unmeasured,
+  };
+}
+
+/** A new version replaces its row or adds one; any other number of rows means that some were deleted. */
+function lostRows(before: RememberedRun, fresh: readonly SampledRow[], count: number): boolean {
+  const added = fresh.filter((row) => !before.rows.has(rowId(row.table, row))).length;
+  return before.rows.size + before.expired + added !== count;
+}
+
+async function readRuns(
+  query: Query,
+  shape: Shape,
+  remembered: Remembered,
+  sinceMs: number,
+): Promise<RunRow[]> {
+  const ids = [...remembered.runs.keys()];
+  if (remembered.lastRunId !== null)
+    return query<RunRow>(runsStatement({ after: remembered.lastRunId, ids }));
+  const runs = new Map<number, RunRow>();
+  // A bigint is no integer to JavaScript: the youngest possible id, as text.
+  let below = Number.MAX_SAFE_INTEGER;
+  for (;;) {
+    const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
+    const recent = page.filter((run) => run.recent === true);
+    for (const run of recent) runs.set(run.id, run);
+    const last = page.at(-1);
+    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) break;
+    below = last.id;
+  }
+  for (const run of await query<RunRow>(runsStatement({ after: Number.MAX_SAFE_INTEGER, ids })))
+    runs.set(run.id, run);
+  return [...runs.values()];
+}
+
+/** Groups runs by where their last reading ended; a run never read before has no horizon. */
+function byHorizon(ids: readonly number[], remembered: Remembered): Map<string | null, number[]> {
+  const groups = new Map<string | null, number[]>();
+  for (const id of ids) {
+    const since = remembered.runs.get(id)?.horizon ?? null;
+    const group = groups.get(since);
+    if (group === undefined) groups.set(since, [id]);
+    else group.push(id);
+  }
+  return groups;
+}
+
+interface Reading {
+  readonly query: Query;
+  readonly shape: Shape;
+  readonly knowsCompression: boolean;
+  readonly rowsOf: Map<number, SampledRow[]>;
+}
+
+async function readRows(reading: Reading, ids: readonly number[], horizon: string | null): Promise<void> {
+  const { query, shape, knowsCompression, rowsOf } = reading;
+  for (const runIds of chunks(ids))
+    for (const source of shape.sources) {
+      const rows = await query<RawRow>(rowsStatement(shape, source, { runIds, horizon, knowsCompression }));
+      for (const row of rows) rowsOf.get(row.dagRunId)?.push(sampledRow(source, row));
+    }
+}
+
+/** Unpacks the values whose stored size does not tell, largest last, up to the cap. */
+async function measure({ query, shape, knowsCompression, rowsOf }: Reading): Promise<number> {
+  let unmeasured = 0;
+  let bytesLeft = MEASURED_BYTES;
+  let rowsLeft = MEASURED_ROWS;
+  for (const source of shape.sources) {
+    const open = [...rowsOf.values()]
+      .flat()
+      .filter((row) => row.table === source.table && row.bytes === null && !row.isNull)
+      .sort((a, b) => a.stored - b.stored);
+    const chosen = open.filter(({ stored }) => {
+      if (rowsLeft <= 0 || stored > bytesLeft) return false;
+      rowsLeft -= 1;
+      bytesLeft -= stored;
+      return true;
+    });
+    unmeasured += open.length - chosen.length;
+    for (const rows of chunks(chosen, 100)) {
+      const answers = await query<RawRow>(measureStatement(shape, source, { rows, knowsCompression }));
+      const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
+      for (const row of rows) {
+        const answer = byId.get(rowId(source.table, row));
+        const list = rowsOf.get(row.dagRunId);
+        if (answer !== undefined && list !== undefined) list[list.indexOf(row)] = sampledRow(source, answer);
+      }
+    }
+  }
+  return unmeasured;
+}
+
+function sampledRow(source: XComSource, { raw, ...row }: RawRow): SampledRow {
+  return {
+    ...row,
+    table: source.table,
+    encodedAgain: row.encodedAgain ?? false,
+    text: raw === null ? row.text : readShortBytes(raw),
+  };
+}
+
+/** Names one row among all tables. */
+export function rowId(table: string, row: RowId): string {
+  return row.xcomId ?? JSON.stringify([table, row.dagRunId, row.taskId, row.mapIndex, row.key]);
+}
+
+function chunks<Item>(items: readonly Item[], size = RUNS_A_STATEMENT): Item[][] {
+  const result: Item[][] = [];
+  for (let at = 0; at < items.length; at += size) result.push(items.slice(at, at + size));
+  return result;
+}

@@ -1,0 +1,63 @@
+import cron from 'node-cron';
+import type { Logger } from 'pino';
+
+export interface Schedule {
+  /** Ends the ticks, aborts the run in flight and waits for it. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs a job now and then on every tick, never two at once: a tick that finds the last run still going is
+ * skipped and reported.
+ */
+export function startSchedule(
+  job: { readonly name: string; readonly expression: string; run(signal: AbortSignal): Promise<void> },
+  options: { readonly log: Logger; readonly skipped: () => void },
+): Schedule {
+  const controller = new AbortController();
+  let running: Promise<void> | null = null;
+
+  function tick(): void {
+    if (controller.signal.aborted) return;
+    if (running !== null) {
+      options.skipped();
+      options.log.warn({ job: job.name }, 'the last run is still going: this tick is skipped');
+      return;
+    }
+    running = job
+      .run(controller.signal)
+      .catch((error: unknown) => {
+        options.log.error({ job: job.name, err: error }, 'a job failed in a way it does not know');
+      })
+      .finally(() => {
+        running = null;
+      });
+  }
+
+  const quiet = (message: string | Error) => {
+    options.log.debug({ job: job.name }, message instanceof Error ? message.message : message);
+  };
+  const task = cron.createTask(job.expression, tick, {
+    name: job.name,
+    timezone: 'UTC',
+    logger: { info: quiet, warn: quiet, error: quiet, debug: quiet },
+  });
+  void task.start();
+  tick();
+
+  return {
+    async stop() {
+      controller.abort(new Error('stopping'));
+      await task.destroy();
+      await running;
+    },
+  };
+}
+
+/** The longest wait between the next ticks of a cron expression, in ms. */
+export function intervalOf(expression: string): number {
+  const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });
+  const times = task.getNextRuns(10).map((date) => date.getTime());
+  void task.destroy();
+  return Math.max(1_000, ...times.slice(1).map((time, index) => time - (times[index] ?? time)));
+}

@@ -1,0 +1,35 @@
+import type { SettingOrigin } from './config.ts';
+import type { ProbeResult } from './probe.ts';
+import type { Report } from './report.ts';
+
+export type JobName = 'sample' | 'probe';
+export const JOB_NAMES: readonly JobName[] = ['sample', 'probe'];
+
+export interface JobStatus {
+  readonly job: JobName;
+  readonly runs: number;
+  readonly failures: number;
+  readonly skips: number;
+  /** Epoch ms, or null when it never ran (or never succeeded). */
+  readonly lastRunAt: number | null;
+  readonly lastSuccessAt: number | null;
+  readonly lastDurationSeconds: number | null;
+  readonly lastFailure: string | null;
+}
+
+/** All that the status page and the JSON API show. A plain value, taken anew for each request. */
+export interface Status {
+  readonly version: string;
+  readonly startedAt: number;
+  readonly now: number;
+  readonly leader: boolean;
+  readonly report: Report | null;
+  /** The last cycle that could read the database is older than three intervals. */
+  readonly stale: boolean;
+  readonly probe: ProbeResult | null;
+  readonly jobs: readonly JobStatus[];
+  readonly settings: readonly SettingOrigin[];
+  readonly airflowBaseUrl: string | null;
+  /** What the demo is playing, or null. */
+  readonly act: string | null;
+}

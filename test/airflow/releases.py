@@ -1,0 +1,69 @@
+"""Airflow releases: what is installed for each, and their empty databases."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from services import CACHE, Postgres, clean_environment
+
+RELEASES = json.loads((Path(__file__).resolve().parent / "releases.json").read_text())
+PROVIDERS = ["common-io", "amazon[s3fs]", "celery", "postgres"]
+
+
+def install(release: str) -> Path:
+    """The bin folder of a virtual environment with this release and the providers of its time."""
+    home = CACHE / "airflow" / release
+    pins = RELEASES[release]
+    done = home / "installed.json"
+    if not done.exists() or json.loads(done.read_text()) != pins:
+        uv = shutil.which("uv") or _uv()
+        print(f"{release}: installing", flush=True)
+        subprocess.run([uv, "venv", "-q", "--clear", "--python", _python(pins["python"]), home], check=True)
+        subprocess.run(
+            [uv, "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin" / "python", "--exclude-newer", pins["exclude_newer"],
+             f"apache-airflow=={release}", *(f"apache-airflow-providers-{name}" for name in PROVIDERS), "redis",
+             *pins.get("requirements", [])],
+            check=True,
+        )  # fmt: skip
+        done.write_text(json.dumps(pins))
+    return home / "bin"
+
+
+def _uv() -> str:
+    target = CACHE / "uv"
+    if not (target / "bin" / "uv").exists():
+        subprocess.run([sys.executable, "-m", "venv", target], check=True)
+        subprocess.run([target / "bin" / "pip", "install", "-q", "uv"], check=True)
+    return str(target / "bin" / "uv")
+
+
+def _python(version: str) -> str:
+    """pyenv's interpreter of this version, else the version: uv finds or fetches one."""
+    pyenv = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
+    return str(pyenv[-1]) if pyenv else version
+
+
+def migrate(release: str, postgres: Postgres, folder: Path) -> str:
+    """The name of a database migrated from nothing by this release: the template of every scenario's own."""
+    template = f"airflow-{release}"
+    if postgres.query(f"SELECT 1 FROM pg_database WHERE datname = '{template}'", "postgres"):
+        return template
+    postgres.recreate(template)
+    home = folder / release / "migrate"
+    home.mkdir(parents=True)
+    airflow = install(release)
+    done = subprocess.run(
+        [airflow / "airflow", "db", "migrate"],
+        env={
+            **clean_environment(airflow),
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow:airflow@127.0.0.1:{postgres.port}/{template}",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        },
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"airflow db migrate: {done.stdout[-2000:]}{done.stderr[-3000:]}")
+    return template

@@ -1,0 +1,100 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { settingsTable } from '../../src/config.ts';
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+/** The built program with nothing but this environment. */
+function call(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...argv], { env, encoding: 'utf8' });
+  return { status, stdout, stderr };
+}
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'cli-config-'));
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+describe('config', () => {
+  test('prints every setting, its value and where it came from, with its secrets masked', () => {
+    const file = join(folder, 'settings.yaml');
+    writeFileSync(file, 'labels: { max-dags: 7 }\n');
+    const secretFile = join(folder, 'url');
+    writeFileSync(secretFile, 'postgresql://reader:geheim@db/airflow\n');
+    const { status, stdout, stderr } = call(['config', '--window', '12h', '--config.file', file], {
+      XCOM_EXPORTER_DATABASE_URL_FILE: secretFile,
+      XCOM_EXPORTER_LOG_LEVEL: 'warn',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@bucket/xcom',
+      AIRFLOW_CONN_AWS_XCOM: 'aws://KEY:geheim@/?region_name=eu-west-1',
+    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).not.toContain('geheim');
+
+    const [head = '', ...lines] = stdout.trimEnd().split('\n');
+    const columns = ['SETTING', 'VALUE', 'FROM'].map((title) => head.indexOf(title));
+    const rows = lines.map((line) =>
+      columns.map((start, index) => line.slice(start, columns[index + 1] ?? line.length).trim()),
+    );
+    expect(rows.map(([name]) => name)).toEqual([...settingsTable().map(({ name }) => name), 's3 (aws_xcom)']);
+    expect(rows).toEqual(
+      expect.arrayContaining([
+        ['window', '12h', 'flag --window'],
+        ['log.level', 'warn', 'variable XCOM_EXPORTER_LOG_LEVEL'],
+        ['labels.max-dags', '7', `file ${file}: labels.max-dags`],
+        ['xcom.path', 's3://aws_xcom@bucket/xcom', "Airflow's AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"],
+        ['ha', 'off', 'default'],
+        ['state.file', '-', 'default'],
+        [
+          'database.url',
+          'postgresql://reader:***@db:5432/airflow?sslmode=prefer',
+          'variable XCOM_EXPORTER_DATABASE_URL_FILE',
+        ],
+        ['s3 (aws_xcom)', 'access key, region eu-west-1', "Airflow's AIRFLOW_CONN_AWS_XCOM"],
+      ]),
+    );
+  });
+
+  test('lists every error and ends with 2', () => {
+    const { status, stdout, stderr } = call(['config', '--windw=1h', '--ha', 'on'], {
+      XCOM_EXPORTER_WINDOW: '24',
+    });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr.trimEnd().split('\n')).toEqual([
+      'airflow-xcom-exporter: unknown flag --windw: did you mean --window?',
+      expect.stringMatching(/^airflow-xcom-exporter: XCOM_EXPORTER_WINDOW: "24" is not a duration/),
+      'airflow-xcom-exporter: --ha: must be off or lock',
+    ]);
+  });
+});
+
+describe('the program', () => {
+  test.each([['--help'], ['-h'], ['check', '--help']])('%s %s', (...argv) => {
+    const { status, stdout, stderr } = call(argv);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    for (const { flag } of settingsTable()) expect(stdout).toContain(`  ${flag}\n`);
+    for (const command of ['run', 'check', 'demo', 'config'])
+      expect(stdout).toMatch(new RegExp(`^ {2}${command} `, 'm'));
+  });
+
+  test('--version', () => {
+    expect(call(['--version'])).toEqual({
+      status: 0,
+      stdout: expect.stringMatching(/^airflow-xcom-exporter \d+\.\d+\.\d+\n$/) as string,
+      stderr: '',
+    });
+  });
+
+  test.each([
+    ['chek', 'unknown command "chek": did you mean check?'],
+    ['constructor', 'unknown command "constructor": choose one of run, check, demo, config'],
+  ])('refuses the command %s', (name, message) => {
+    expect(call([name])).toEqual({ status: 2, stdout: '', stderr: `airflow-xcom-exporter: ${message}\n` });
+  });
+});

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { brokenReason, isReference } from '../../src/ledger.ts';
+import { listFixtures, replay } from '../support/airflow-fixture.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const postgres = usePostgres();
+
+/** The recorded runs of real Airflow releases, each held against what its dags did. */
+describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenario }) => {
+  test('every row is placed as the dag placed it, and nothing but the planted problem is said', async () => {
+    const fixture = await replay(postgres(), { release, scenario });
+    try {
+      const { signal } = new AbortController();
+      const report = await fixture.cycle.run(await fixture.probe(), signal);
+      expect(report.databaseFailure).toBeNull();
+
+      const entries = fixture.cycle
+        .snapshot()
+        .runs.flatMap(({ rows }) => rows)
+        .sort((a, b) => name(a.row).localeCompare(name(b.row)));
+      const [base] = fixture.config.xcom.paths;
+      const seen = entries.map((entry) => ({
+        name: name(entry.row),
+        storage: entry.placement.storage,
+        broken:
+          brokenReason(
+            entry,
+            ({ bucket, prefix, connection, scheme }) =>
+              base === undefined ||
+              (bucket === base.bucket &&
+                prefix === base.prefix &&
+                connection === (base.connection ?? '') &&
+                scheme === base.scheme),
+          ) ?? undefined,
+      }));
+      const planned = fixture.expected.xcoms
+        .map((xcom) => ({
+          name: name({
+            dagId: xcom.dag_id,
+            runId: xcom.run_id,
+            taskId: xcom.task_id,
+            mapIndex: xcom.map_index,
+            key: xcom.key,
+          }),
+          storage: xcom.storage,
+          broken: xcom.broken,
+        }))
+        .sort((a, b) => a.name.localeCompare(b.name));
+      expect(seen).toEqual(planned);
+
+      const measured = new Map(
+        fixture.expected.xcoms.map((xcom) => [
+          JSON.stringify([xcom.dag_id, xcom.run_id, xcom.task_id, xcom.map_index, xcom.key]),
+          xcom.measured_bytes,
+        ]),
+      );
+      for (const entry of entries) {
+        const bytes = measured.get(name(entry.row));
+        if (bytes === undefined) continue;
+        const { placement } = entry;
+        if (placement.storage === 'db')
+          expect
+            .soft([placement.leastBytes, placement.bytes], name(entry.row))
+            .toSatisfy(
+              ([least = 0, most = 0]: number[]) => least <= bytes && bytes <= most,
+              `${bytes} bytes lie between ${placement.leastBytes} and ${placement.bytes}`,
+            );
+        if (isReference(entry) && entry.object === 'present' && entry.placement.reference.suffix === '')
+          expect.soft(entry.objectBytes, name(entry.row)).toBe(bytes);
+      }
+
+      expect(report.problems.map(({ code }) => code).sort()).toEqual([...fixture.expected.problems].sort());
+      const runs = await fixture.writer.query<{ place: string }>(
+        `SELECT '/' || dag_id || '/' || run_id || '/' AS place FROM dag_run`,
+      );
+      const underRuns = fixture.recordedObjects.filter(({ key }) =>
+        runs.some(({ place }) => key.includes(place)),
+      );
+      // What a deleted run left behind lies under no run of the window, unless its deletion was seen.
+      expect(report.window?.orphanObjects).toBe(underRuns.length - fixture.expected.objects.live);
+      expect(report.coverage).toBe(1);
+
+      const again = await fixture.cycle.run(null, signal);
+      expect(again.increments).toEqual([]);
+    } finally {
+      await fixture.close();
+    }
+  });
+});
+
+function name(row: { dagId: string; runId: string; taskId: string; mapIndex: number; key: string }): string {
+  return JSON.stringify([row.dagId, row.runId, row.taskId, row.mapIndex, row.key]);
+}

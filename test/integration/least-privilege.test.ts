@@ -1,0 +1,236 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import pg from 'pg';
+import { describe, expect, test } from 'vitest';
+import {
+  catalogueStatement,
+  countsStatement,
+  instantStatement,
+  measureStatement,
+  recentRunsStatement,
+  rowsStatement,
+  runsStatement,
+  versionsStatement,
+  workersStatement,
+} from '../../src/airflow/queries.ts';
+import type { RowId, Statement } from '../../src/airflow/queries.ts';
+import { recogniseShape } from '../../src/airflow/shape.ts';
+import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
+import { sample } from '../../src/sample.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const fixtures = new URL('../fixtures/airflow/', import.meta.url);
+const releases = readdirSync(fixtures);
+const roleSql = readFileSync(new URL('../../docs/sql/role.sql', import.meta.url), 'utf8');
+const password = 'least-privilege';
+const centuryMs = 100 * 365 * 86_400_000;
+const permissionDenied = '42501';
+
+const postgres = usePostgres();
+
+describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release) => {
+  const database = `airflow_${release.replaceAll('.', '_')}`;
+
+  test('samples the same rows as a superuser', async () => {
+    await using owner = await createDatabase(database, release);
+    await using role = await connect('xcom_exporter', database);
+    const options = { windowMs: centuryMs };
+    const remembered = { lastRunId: null, runs: new Map() };
+
+    const all = await sample(queryOf(owner.client), remembered, options);
+    const seen = await sample(queryOf(role.client), remembered, options);
+
+    if ('unsupported' in all) throw new Error(all.unsupported);
+    expect(seen).toEqual({ ...all, now: expect.any(Number) as number });
+    expect(all.runs.flatMap(({ rows }) => rows).length > 0).toBe(hasRows(release));
+  });
+
+  test('runs every statement, and each of its grants is needed by one', async () => {
+    await using owner = await connect('postgres', database);
+    await using role = await connect('xcom_exporter', database);
+    const statements = await everyStatement(role.client);
+    for (const statement of statements) expect(await refusal(role.client, statement)).toBeNull();
+
+    const idle: string[] = [];
+    const grants = await grantsOf(owner.client);
+    for (const { table, column } of grants) {
+      await owner.client.query(`REVOKE SELECT (${column}) ON ${table} FROM xcom_exporter`);
+      const refusals = [];
+      for (const statement of statements) refusals.push(await refusal(role.client, statement));
+      if (!refusals.includes(permissionDenied)) idle.push(`${table}.${column}`);
+      await owner.client.query(`GRANT SELECT (${column}) ON ${table} TO xcom_exporter`);
+    }
+    expect(grants.length).toBeGreaterThan(20);
+    expect(idle).toEqual([]);
+  });
+
+  test('may not write, nor read anything else, even outside a read-only transaction', async () => {
+    await using role = await connect('xcom_exporter', database);
+    await role.client.query('SET default_transaction_read_only = off');
+    const table = release.startsWith('3.4') ? 'xcom_v1' : 'xcom';
+
+    const forbidden = [
+      `INSERT INTO ${table} (dag_run_id, task_id, key, dag_id, run_id, timestamp) VALUES (1, '', '', '', '', now())`,
+      `UPDATE ${table} SET key = key`,
+      `DELETE FROM ${table}`,
+      `TRUNCATE ${table}`,
+      `SELECT 1 FROM ${table} FOR UPDATE`,
+      `DO $$ BEGIN LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE; END $$`,
+      `DROP TABLE ${table}`,
+      'UPDATE dag_run SET state = state',
+      'DELETE FROM task_instance',
+      'SELECT conf FROM dag_run',
+      'SELECT executor_config FROM task_instance',
+      'SELECT * FROM connection',
+      'SELECT count(*) FROM connection',
+      'SELECT val FROM variable',
+      'SELECT * FROM serialized_dag',
+      'SELECT * FROM pg_authid',
+      'CREATE TABLE mine (id int)',
+      'CREATE ROLE another',
+    ];
+    const answers = [];
+    for (const text of forbidden)
+      answers.push([text, await refusal(role.client, { name: 'forbidden', text, values: [] })]);
+    expect(answers).toEqual(forbidden.map((text) => [text, permissionDenied]));
+  });
+
+  test('is read-only, of three connections, and the same after a second run', async () => {
+    await using owner = await connect('postgres', database);
+    const before = await grantsOf(owner.client);
+    await owner.client.query(`GRANT SELECT ON connection TO xcom_exporter`);
+    await owner.client.query(roleSql);
+    expect(await grantsOf(owner.client)).toEqual(before);
+
+    const { rows } = await owner.client.query(
+      `SELECT rolcanlogin, rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls, rolconnlimit,
+         has_table_privilege('xcom_exporter', 'connection', 'SELECT') AS "readsConnections"
+       FROM pg_roles WHERE rolname = 'xcom_exporter'`,
+    );
+    expect(rows).toEqual([
+      {
+        rolcanlogin: true,
+        rolsuper: false,
+        rolcreaterole: false,
+        rolcreatedb: false,
+        rolreplication: false,
+        rolbypassrls: false,
+        rolconnlimit: 3,
+        readsConnections: false,
+      },
+    ]);
+    await using role = await connect('xcom_exporter', database);
+    expect((await role.client.query('SHOW transaction_read_only')).rows).toEqual([
+      { transaction_read_only: 'on' },
+    ]);
+  });
+});
+
+test('finds Airflow in a schema of its own', async () => {
+  await using owner = await createDatabase('airflow_elsewhere', '2.9.3', { runRole: false });
+  await owner.client.query('ALTER SCHEMA public RENAME TO "Air flow"; SET search_path = "Air flow"');
+  await owner.client.query(roleSql);
+  await using role = await connect('xcom_exporter', 'airflow_elsewhere');
+  const seen = await sample(
+    queryOf(role.client),
+    { lastRunId: null, runs: new Map() },
+    { windowMs: centuryMs },
+  );
+  expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
+});
+
+test('says what is wrong in a database that is not Airflow’s', async () => {
+  await using owner = await connect('postgres', 'template1');
+  await expect(owner.client.query(roleSql)).rejects.toThrow(
+    'Cannot find the table dag_run in database template1',
+  );
+});
+
+function hasRows(release: string): boolean {
+  return readdirSync(new URL(`${release}/`, fixtures)).includes('healthy');
+}
+
+interface Session extends AsyncDisposable {
+  readonly client: pg.Client;
+}
+
+async function connect(user: 'postgres' | 'xcom_exporter', database: string): Promise<Session> {
+  const { host, port } = postgres();
+  const secret = user === 'postgres' ? postgres().password : password;
+  const client = new pg.Client({ host, port, user, password: secret, database });
+  await client.connect();
+  return { client, [Symbol.asyncDispose]: () => client.end() };
+}
+
+async function createDatabase(
+  database: string,
+  release: string,
+  options: { runRole: boolean } = { runRole: true },
+): Promise<Session> {
+  await using admin = await connect('postgres', 'postgres');
+  await admin.client.query(`CREATE DATABASE ${database}`);
+  const owner = await connect('postgres', database);
+  const { client } = owner;
+  await client.query(readFileSync(new URL(`${release}/schema.sql`, fixtures), 'utf8'));
+  if (hasRows(release)) {
+    await client.query('SET session_replication_role = replica');
+    await client.query(readFileSync(new URL(`${release}/healthy/rows.sql`, fixtures), 'utf8'));
+  }
+  await client.query('RESET session_replication_role');
+  if (options.runRole) await client.query(roleSql);
+  if (options.runRole) await client.query(`ALTER ROLE xcom_exporter PASSWORD '${password}'`);
+  return owner;
+}
+
+function queryOf(client: pg.Client): <Row>(statement: Statement) => Promise<Row[]> {
+  return async (statement) => (await client.query(statement.text, [...statement.values])).rows as never;
+}
+
+/** SQLSTATE of what the server answers, or null when it did as told. */
+async function refusal(client: pg.Client, statement: Statement): Promise<string | null> {
+  try {
+    await client.query(statement.text, [...statement.values]);
+    return null;
+  } catch (error) {
+    return error instanceof pg.DatabaseError ? (error.code ?? 'no SQLSTATE') : String(error);
+  }
+}
+
+async function everyStatement(client: pg.Client): Promise<Statement[]> {
+  const shape = recogniseShape(await queryOf(client)<CatalogueColumn>(catalogueStatement()));
+  if ('unsupported' in shape) throw new Error(shape.unsupported);
+  return [
+    catalogueStatement(),
+    instantStatement(),
+    runsStatement({ after: 0, ids: [1] }),
+    recentRunsStatement(shape, { below: 1_000_000, sinceMs: 0, limit: 10 }),
+    ...shape.sources.flatMap((source) => sourceStatements(shape, source)),
+    workersStatement(shape, [{ dagId: 'd', runId: 'r', taskId: 't', mapIndex: -1 }]),
+  ];
+}
+
+function sourceStatements(shape: Shape, source: Shape['sources'][number]): Statement[] {
+  const rows: RowId[] = [
+    { xcomId: '019a0000-0000-7000-8000-000000000000', dagRunId: 1, taskId: 't', mapIndex: -1, key: 'k' },
+  ];
+  return [
+    countsStatement(shape, source, [1]),
+    rowsStatement(shape, source, { runIds: [1], horizon: null, knowsCompression: true }),
+    rowsStatement(shape, source, { runIds: [1], horizon: '700', knowsCompression: false }),
+    measureStatement(shape, source, { rows, knowsCompression: true }),
+    versionsStatement(shape, source, rows),
+  ];
+}
+
+interface Grant {
+  readonly table: string;
+  readonly column: string;
+}
+
+async function grantsOf(client: pg.Client): Promise<Grant[]> {
+  const { rows } = await client.query<Grant>(
+    `SELECT a.attrelid::regclass::text AS "table", quote_ident(a.attname) AS "column"
+     FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) AS acl
+     WHERE acl.grantee = 'xcom_exporter'::regrole ORDER BY a.attrelid, a.attnum`,
+  );
+  return rows;
+}

@@ -1,0 +1,222 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { openDatabase } from '../../src/clients/postgres.ts';
+import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
+import { openObjectStore } from '../../src/clients/s3.ts';
+import type { ObjectStore } from '../../src/clients/s3.ts';
+import { readConfig, requireDatabase } from '../../src/config.ts';
+import type { Config } from '../../src/config.ts';
+import { createCycle } from '../../src/cycle.ts';
+import type { Cycle } from '../../src/cycle.ts';
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
+import { startS3 } from '../../src/demo/embedded-s3.ts';
+import type { ProbeResult } from '../../src/probe.ts';
+import { probe } from '../../src/probe.ts';
+import { connectionTo, recordRequests } from './s3.ts';
+
+const folder = new URL('../fixtures/airflow/', import.meta.url);
+
+export interface ExpectedXCom {
+  readonly dag_id: string;
+  readonly run_id: string;
+  readonly task_id: string;
+  readonly map_index: number;
+  readonly key: string;
+  readonly storage: 'db' | 's3' | 'other';
+  readonly measured_bytes?: number;
+  readonly broken?: string;
+  readonly by_design?: string;
+}
+
+export interface Expected {
+  readonly xcoms: readonly ExpectedXCom[];
+  readonly objects: { readonly live: number; readonly orphans: number };
+  readonly problems: readonly string[];
+  readonly where: Readonly<Record<string, readonly string[]>>;
+}
+
+export interface RecordedObject {
+  readonly bucket: string;
+  readonly key: string;
+  readonly bytes: number;
+  readonly last_modified: string;
+  readonly body_base64?: string;
+}
+
+/** Every recorded run, found by listing the folder. */
+export function listFixtures(): { readonly release: string; readonly scenario: string }[] {
+  return listReleases().flatMap((release) =>
+    readdirSync(new URL(`${release}/`, folder), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map((entry) => ({ release, scenario: entry.name }))
+      .filter(({ scenario }) =>
+        readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('expected.json'),
+      ),
+  );
+}
+
+export function listReleases(): string[] {
+  return readdirSync(folder).sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}
+
+export function readSchema(release: string): string {
+  return readFileSync(new URL(`${release}/schema.sql`, folder), 'utf8');
+}
+
+export interface ReplayedFixture {
+  readonly expected: Expected;
+  readonly config: Config;
+  readonly env: Readonly<Record<string, string>>;
+  readonly cycle: Cycle;
+  readonly writer: PostgresWriter;
+  readonly recordedObjects: readonly RecordedObject[];
+  probe(): Promise<ProbeResult>;
+  close(): Promise<void>;
+}
+
+/** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
+const AGE_HOURS = 1;
+
+/** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
+export async function replay(
+  postgres: EmbeddedPostgres,
+  { release, scenario }: { release: string; scenario: string },
+): Promise<ReplayedFixture> {
+  const read = (name: string) => readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8');
+  const recorded = JSON.parse(read('scenario.json')) as { recorded_at: string; env: Record<string, string> };
+  const expected = JSON.parse(read('expected.json')) as Expected;
+  const objects = JSON.parse(read('objects.json')) as RecordedObject[];
+
+  const url = await createDatabase(postgres);
+  const writer = await openWriter({ url, connections: 1 });
+  const own = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
+  await writer.query(own ? read('schema.sql') : readSchema(release));
+  await writer.query('SET search_path = public; SET session_replication_role = replica');
+  await writer.query(read('rows.sql'));
+  await shiftTimes(writer, recorded.recorded_at);
+  await writer.query('ANALYZE');
+
+  const s3 = await startS3();
+  const connection = connectionTo(s3.endpoint, s3);
+  const direct = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const { signal } = new AbortController();
+  for (const bucket of new Set(['airflow-xcom', ...objects.map((object) => object.bucket)]))
+    await s3.createBucket(bucket);
+  for (const object of objects) {
+    const body =
+      object.body_base64 === undefined
+        ? Buffer.alloc(object.bytes, 'x')
+        : Buffer.from(object.body_base64, 'base64');
+    const put = await direct.put({ bucket: object.bucket, key: object.key, body }, signal);
+    if (put.kind !== 'done') throw new Error(`Cannot put ${object.key}: ${put.detail}`);
+  }
+
+  const env = {
+    ...recorded.env,
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.replace('postgresql:', 'postgresql+psycopg2:'),
+    ...connectionVariables(recorded.env, s3.endpoint),
+  };
+  const config = readConfig({ argv: [], env, readFile: (path) => readFileSync(path, 'utf8') });
+  const database = openDatabase(requireDatabase(config));
+  const store = asRecorded(direct, { objects, recordedAt: recorded.recorded_at });
+  return {
+    expected,
+    config,
+    env,
+    writer,
+    recordedObjects: objects,
+    cycle: createCycle({
+      config,
+      database,
+      store: () => store,
+      restored: null,
+      random: Math.random,
+      clock: Date.now,
+    }),
+    probe: () => {
+      const [path] = config.xcom.paths;
+      return probe(
+        direct,
+        { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true, now: Date.now(), id: 'test' },
+        signal,
+      );
+    },
+    close: async () => {
+      await database.close();
+      await writer.close();
+      direct.close();
+      await s3.stop();
+    },
+  };
+}
+
+let databases = 0;
+
+/** A new empty database on the server; gives its URL. */
+export async function createDatabase(postgres: EmbeddedPostgres): Promise<string> {
+  databases += 1;
+  const name = `airflow_${databases}`;
+  const admin = await openWriter({ url: postgres.url, connections: 1 });
+  await admin.query(`CREATE DATABASE ${name}`);
+  await admin.close();
+  const url = new URL(postgres.url);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Points every S3 connection of the recorded environment at the embedded server. */
+function connectionVariables(
+  env: Readonly<Record<string, string>>,
+  endpoint: string,
+): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(env)
+      .filter(([name]) => name.startsWith('AIRFLOW_CONN_'))
+      .map(([name, value]) => [
+        name,
+        value.replace(/endpoint_url=[^&]*/, `endpoint_url=${encodeURIComponent(endpoint)}`),
+      ]),
+  );
+}
+
+/** Moves every moment so that the recording ended a while ago instead of on the day it was made. */
+async function shiftTimes(writer: PostgresWriter, recordedAt: string): Promise<void> {
+  const columns = await writer.query<{ table: string; column: string }>(/* SQL */ `
+    SELECT table_name AS "table", column_name AS "column" FROM information_schema.columns
+    WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'`);
+  const byTable = new Map<string, string[]>();
+  for (const { table, column } of columns) byTable.set(table, [...(byTable.get(table) ?? []), column]);
+  for (const [table, names] of byTable)
+    await writer.query(
+      `UPDATE "${table}" SET ${names
+        .map(
+          (name) =>
+            `"${name}" = "${name}" + (now() - interval '${AGE_HOURS} hour' - '${recordedAt}'::timestamptz)`,
+        )
+        .join(', ')}`,
+    );
+}
+
+/** The real store, but with the age that the objects had when they were recorded. */
+function asRecorded(
+  store: ObjectStore,
+  { objects, recordedAt }: { objects: readonly RecordedObject[]; recordedAt: string },
+): ObjectStore {
+  const shift = Date.now() - AGE_HOURS * 3_600_000 - Date.parse(recordedAt);
+  const times = new Map(objects.map(({ key, last_modified }) => [key, Date.parse(last_modified) + shift]));
+  return {
+    ...store,
+    list: async (target, signal) => {
+      const answer = await store.list(target, signal);
+      if (answer.kind === 'unknown') return answer;
+      return {
+        ...answer,
+        objects: answer.objects.map((object) => ({
+          ...object,
+          lastModified: times.get(object.key) ?? object.lastModified,
+        })),
+      };
+    },
+  };
+}

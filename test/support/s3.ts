@@ -1,0 +1,54 @@
+import type { S3Connection, S3Observer, S3Operation } from '../../src/clients/s3.ts';
+import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
+import { startS3 } from '../../src/demo/embedded-s3.ts';
+import { secret } from '../../src/lib/secret.ts';
+import { afterAll, beforeAll } from 'vitest';
+
+/** One server with these buckets for the tests of a file. Call it at the top level; read it inside a test. */
+export function useS3(...buckets: string[]): () => EmbeddedS3 {
+  let server: EmbeddedS3 | null = null;
+  beforeAll(async () => {
+    server = await startS3();
+    for (const bucket of buckets) await server.createBucket(bucket);
+  });
+  afterAll(async () => {
+    await server?.stop();
+  });
+  return () => {
+    if (server === null) throw new Error('The embedded S3 is used before it has started');
+    return server;
+  };
+}
+
+/** What the client needs to talk to the embedded server, or to a proxy in front of it. */
+export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection {
+  return {
+    region: server.region,
+    endpoint,
+    accessKeyId: server.accessKeyId,
+    secretAccessKey: secret(server.secretAccessKey),
+    sessionToken: null,
+    roleArn: null,
+    forcePathStyle: true,
+    verify: true,
+  };
+}
+
+/** Remembers what an object store reports of its requests. */
+export function recordRequests(): S3Observer & {
+  readonly requests: Record<S3Operation, number>;
+  readonly failures: string[];
+} {
+  const requests = { put: 0, head: 0, get: 0, list: 0, delete: 0 };
+  const failures: string[] = [];
+  return {
+    requests,
+    failures,
+    request: (operation) => {
+      requests[operation] += 1;
+    },
+    failure: (operation, reason) => {
+      failures.push(`${operation} ${reason}`);
+    },
+  };
+}
