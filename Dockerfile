@@ -14,7 +14,7 @@ RUN npm run build
 
 # docker build --target demo: everything on one machine, with the development dependencies.
 FROM build AS demo
-USER node
+USER 1000:1000
 EXPOSE 10048
 ENTRYPOINT ["node", "dist/main.js", "demo"]
 
@@ -30,7 +30,7 @@ COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 ENV NODE_ENV=production
-USER nonroot
+USER 65532:65532
 EXPOSE 10048
 # Plain HTTP on the default port: give another one with --health-cmd where web.* is set, or leave it to Kubernetes.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \

@@ -114,7 +114,15 @@ export function createCycle(options: CycleOptions): Cycle {
     const confirmed =
       suspects.length === 0
         ? new Set<Entry>()
-        : await database.read((query) => confirm(query, shape, suspects), signal);
+        : await database.read(async (query) => {
+            const there = await confirm(query, shape, suspects);
+            await attribute(
+              query,
+              shape,
+              [...there].filter(({ worker }) => worker === null),
+            );
+            return there;
+          }, signal);
     for (const { entry, object, bytes } of verified.answers) {
       if (object !== 'present' && !confirmed.has(entry)) {
         // Purged or written again meanwhile: the next cycle reads what took its place.
@@ -261,7 +269,11 @@ export function createCycle(options: CycleOptions): Cycle {
 function interesting(ledger: Ledger, oversize: number, inForce: (reference: Reference) => boolean): Entry[] {
   const entries = [...ledger.entries()];
   const wrong = entries.filter(
-    (entry) => isOversize(entry.placement, oversize) || brokenReason(entry, inForce) !== null,
+    (entry) =>
+      isOversize(entry.placement, oversize) ||
+      brokenReason(entry, inForce) !== null ||
+      entry.placement.storage === 'other' ||
+      (entry.row.key === 'skipmixin_key' && isReference(entry)),
   );
   const anyOversize = wrong.some((entry) => isOversize(entry.placement, oversize));
   const beside = anyOversize ? entries.filter(isReference) : [];

@@ -5,7 +5,7 @@ import type { Reference } from './airflow/reference.ts';
 import { isS3Path } from './airflow/xcom-path.ts';
 import type { S3Reason } from './clients/s3.ts';
 import type { Config } from './config.ts';
-import { isOversize } from './classify.ts';
+import { isFallback, isOversize } from './classify.ts';
 import { brokenReason, isReference } from './ledger.ts';
 import type { Entry } from './ledger.ts';
 import type { ProbeResult } from './probe.ts';
@@ -184,26 +184,41 @@ function fromRows(observation: Observation): Record<RowsCode, Verdict> {
     objects_missing: some(
       missing,
       window.broken.missing,
-      (n) => `${n} of ${window.rows.s3} references in the window point at objects that are not there.`,
+      (n) =>
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
     ),
     objects_empty: some(
       empty,
       window.broken.empty,
-      (n) => `${n} of ${window.rows.s3} references in the window point at objects of 0 bytes.`,
+      (n) =>
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
     ),
     path_mismatch: some(
       mismatched,
       0,
       (n) =>
-        `${n} of ${window.rows.s3} references in the window lie outside ${config.xcom.paths[0]?.raw ?? ''}; they begin with ${prefixes(mismatched)}.`,
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths[0]?.raw ?? ''}; seen is ${prefixes(mismatched)}.`,
     ),
-    path_leaked: some(leaked, 0, (n) => `${n} rows in the window hold the path of another row.`),
-    local_path: some(local, 0, (n) => `${n} rows in the window name a file on the disk of a worker.`),
-    skip_decision_offloaded: some(skips, 0, (n) => `${n} skip decisions in the window are references.`),
+    path_leaked: some(
+      leaked,
+      0,
+      (n) => `${counted(n, 'row')} in the window hold${n === 1 ? 's' : ''} the path of another row.`,
+    ),
+    local_path: some(
+      local,
+      0,
+      (n) => `${counted(n, 'row')} in the window name${n === 1 ? 's' : ''} a file on the disk of a worker.`,
+    ),
+    skip_decision_offloaded: some(
+      skips,
+      0,
+      (n) => `${counted(n, 'skip decision')} in the window ${n === 1 ? 'is a reference' : 'are references'}.`,
+    ),
     third_party_backend: some(
       foreign,
       0,
-      (n) => `${n} rows in the window hold references of another backend.`,
+      (n) =>
+        `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend.`,
     ),
     orphans_growing:
       window.orphanObjects === null
@@ -246,18 +261,22 @@ function fallback(
     oversize_in_db: 'clear',
   } as const;
   const { oversize, threshold } = config.xcom;
-  const large = entries.filter(({ placement }) => isOversize(placement, oversize));
+  const all = entries.filter(({ placement }) => isOversize(placement, oversize));
+  const large = all.filter(({ placement }) => isFallback(placement, oversize));
   const references = entries.filter(isReference).filter(({ placement }) => inForce(placement.reference));
   const anyReference = entries.some(isReference);
   const mismatch = thresholdMismatch(entries, config);
   if (mismatch !== null && !thresholdDisabled(config.xcom)) return { ...none, threshold_mismatch: mismatch };
-  if (large.length === 0 || thresholdDisabled(config.xcom)) return none;
-  const largest = Math.max(
-    ...large.map(({ placement }) => (placement.storage === 'db' ? placement.bytes : 0)),
+  if (all.length === 0 || thresholdDisabled(config.xcom)) return none;
+  const largest = all.reduce(
+    (most, { placement }) => (placement.storage === 'db' ? Math.max(most, placement.bytes) : most),
+    0,
   );
-  const figures = `${large.length} values of at least ${oversize} bytes are in the database (the largest has ${largest})`;
-  if (!anyReference)
-    return { ...none, backend_inactive: say(`${figures} and not one reference is in the window.`, large) };
+  const served = all.length - large.length;
+  const byServer = served === 0 ? '' : ` (${served} written by the REST API or the server)`;
+  const figures = `The database holds ${counted(all.length, 'value')} of at least ${oversize} bytes, the largest of ${largest}${byServer}`;
+  if (!anyReference && large.length > 0)
+    return { ...none, backend_inactive: say(`${figures}, and not one reference is in the window.`, large) };
   const placed: Placed[] = [
     ...large.map((entry) => ({ entry, bypassed: true })),
     ...references.map((entry) => ({ entry, bypassed: false })),
@@ -271,7 +290,7 @@ function fallback(
         large,
         [
           ...named.map(({ label, value, bypassed }) => ({ label, value, rows: bypassed })),
-          ...topPlaces(large),
+          ...topPlaces(large).filter((place) => !named.some((pool) => pool.label === place.label)),
         ],
       ),
     };
@@ -279,8 +298,8 @@ function fallback(
   return {
     ...none,
     oversize_in_db: say(
-      `${figures}; ${inForceWords}, ${references.length} references are in the window.`,
-      large,
+      `${figures}; ${inForceWords}, and ${counted(references.length, 'reference')} in the window ${references.length === 1 ? 'is' : 'are'} as configured.`,
+      all,
     ),
   };
 }
@@ -377,4 +396,8 @@ function finding({ row, worker, placement, objectBytes }: Entry): Finding {
 
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

@@ -119,6 +119,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     });
     undo.push(() => server.close());
     metrics.configReloaded(true, Date.now());
+    metrics.setUp('database', false);
+    if (first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
     engine = startEngine({ config: first, carried: { cycle: null, state: restored }, metrics, jobs, log });
     undo.push(async () => {
       await engine?.stop();
@@ -265,8 +267,6 @@ function startEngine(parts: {
     else log.warn({ ...words, reason: failed.ok === false ? failed.reason : null }, 'the probe failed');
   }
 
-  metrics.setUp('database', false);
-  if (config.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
   const schedules: Schedule[] = [
     startSchedule(
       { name: 'probe', expression: config.probe.schedule, run: runProbe },

@@ -249,7 +249,7 @@ function clientConfig(connection: S3Connection): S3ClientConfig {
     // A second attempt for what passes; more would fill the time in which nothing is known.
     maxAttempts: 2,
     ...(endpoint === null ? {} : { endpoint }),
-    forcePathStyle: connection.forcePathStyle || endpoint !== null,
+    forcePathStyle: connection.forcePathStyle,
     // Many servers that speak S3 do not know the checksums which AWS has added since.
     ...(endpoint === null
       ? {}

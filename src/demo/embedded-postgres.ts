@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -82,11 +82,12 @@ exit "$code"
  */
 export async function startPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
   const parent = options.dir ?? tmpdir();
-  const account = serverAccount();
-  await sweepStaleServers(parent, account?.uid ?? userInfo().uid);
-
   const dir = await mkdtemp(join(parent, serverDirPrefix));
   try {
+    // Whoever made the folder is who we are; `userInfo` fails for a user without an account, as in containers.
+    const { uid } = await stat(dir);
+    const account = uid === 0 ? { uid: nobody, gid: nobody } : null;
+    await sweepStaleServers(parent, account?.uid ?? uid);
     return await startIn(dir, { ...options, account });
   } catch (error) {
     await rm(dir, { recursive: true, force: true });
@@ -126,10 +127,6 @@ async function startIn(
       return stopped;
     },
   };
-}
-
-function serverAccount(): Account | null {
-  return userInfo().uid === 0 ? { uid: nobody, gid: nobody } : null;
 }
 
 async function createCluster(

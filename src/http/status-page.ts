@@ -8,6 +8,8 @@ import { verdictOf } from './verdict.ts';
 
 const REFRESH_SECONDS = 15;
 const SHOWN_FINDINGS = 10;
+/** Bytes of all tables of findings together: with it the page stays under 100 kB, however long the names. */
+const ROOM_FOR_FINDINGS = 60_000;
 const SHOWN_PLACES = 5;
 /** Airflow lets a name have 250 characters; in full it is in the API. */
 const SHOWN_NAME = 60;
@@ -86,16 +88,20 @@ function problemArticle(problem: Problem, status: Status): Html {
 }
 
 function findingsTable({ code, findings }: Problem, status: Status): Html {
-  const more = findings.length - SHOWN_FINDINGS;
-  return html`${table(
-    `Latest rows of ${code}`,
-    ['dag', 'run', 'task', 'map index', 'key', 'size', 'queue', 'host', 'when'],
-    findings.slice(0, SHOWN_FINDINGS).map((finding) => findingRow(finding, status)),
-  )}
+  const head = ['dag', 'run', 'task', 'map index', 'key', 'size', 'queue', 'host', 'when'];
+  const room = ROOM_FOR_FINDINGS / (status.report?.problems.length ?? 1);
+  const rows = findings.slice(0, SHOWN_FINDINGS).map((finding) => tableRow(findingCells(finding, status)));
+  let size = 0;
+  const shown = rows.filter((row, i) => {
+    size += Buffer.byteLength(row.html);
+    return i === 0 || size <= room;
+  });
+  const more = findings.length - shown.length;
+  return html`${table(`Latest rows of ${code}`, head, shown)}
   ${more > 0 && html`<p><a href="/api/v1/findings?problem=${code}">${more} more as JSON</a></p>`}`;
 }
 
-function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): readonly Cell[] {
+function findingCells(finding: Finding, { report, airflowBaseUrl, now }: Status): readonly Cell[] {
   const href =
     airflowBaseUrl === null
       ? null
@@ -134,7 +140,7 @@ function windowSection({ window }: Report): Html {
   return section(
     'window',
     `The last ${formatSeconds(window.seconds)}`,
-    table('What the window holds', ['what', 'number', 'size'], rows),
+    table('What the window holds', ['what', 'number', 'size'], rows.map(tableRow)),
   );
 }
 
@@ -170,8 +176,8 @@ function storageSection({ report, probe }: Status): Html {
   return section(
     'storage',
     'Object storage',
-    html`${table('What is watched', ['what', 'value'], facts)}
-    ${steps.length === 0 ? html`<p>No probe has ended yet.</p>` : table('Last probe', ['operation', 'outcome', 'took'], steps)}`,
+    html`${table('What is watched', ['what', 'value'], facts.map(tableRow))}
+    ${steps.length === 0 ? html`<p>No probe has ended yet.</p>` : table('Last probe', ['operation', 'outcome', 'took'], steps.map(tableRow))}`,
   );
 }
 
@@ -188,7 +194,7 @@ function jobsSection({ jobs, now }: Status): Html {
     job.lastFailure ?? '-',
   ]);
   const head = ['job', 'runs', 'failures', 'skips', 'last run', 'last success', 'took', 'last failure'];
-  return section('jobs', 'Jobs', table('Jobs of the exporter', head, rows));
+  return section('jobs', 'Jobs', table('Jobs of the exporter', head, rows.map(tableRow)));
 }
 
 function settingsSection({ settings }: Status): Html {
@@ -196,7 +202,7 @@ function settingsSection({ settings }: Status): Html {
   return section(
     'settings',
     'Configuration',
-    table('Settings in force', ['setting', 'value', 'origin', 'from'], rows),
+    table('Settings in force', ['setting', 'value', 'origin', 'from'], rows.map(tableRow)),
   );
 }
 
@@ -207,8 +213,8 @@ function section(id: string, title: string, content: Html): Html {
   </section>`;
 }
 
-/** The first cell of a row names it. A wide table scrolls by itself, by keyboard too. */
-function table(label: string, head: readonly string[], rows: readonly (readonly Cell[])[]): Html {
+/** A wide table scrolls by itself, by keyboard too. */
+function table(label: string, head: readonly string[], rows: readonly Html[]): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">
     <table>
       <caption>
@@ -220,16 +226,18 @@ function table(label: string, head: readonly string[], rows: readonly (readonly 
         </tr>
       </thead>
       <tbody>
-        ${rows.map(
-          ([name = '', ...cells]) =>
-            html`<tr>
-              <th scope="row">${name}</th>
-              ${cells.map((cell) => html`<td>${cell}</td>`)}
-            </tr>`,
-        )}
+        ${rows}
       </tbody>
     </table>
   </div>`;
+}
+
+/** The first cell names the row. */
+function tableRow([name = '', ...cells]: readonly Cell[]): Html {
+  return html`<tr>
+    <th scope="row">${name}</th>
+    ${cells.map((cell) => html`<td>${cell}</td>`)}
+  </tr>`;
 }
 
 function ago(at: number, now: number): Html {

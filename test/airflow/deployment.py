@@ -103,10 +103,12 @@ class Deployment:
 
     def start_workers(self) -> None:
         for queue, extra in (("default", {}), ("legacy", self.legacy)):
-            self._start(
-                f"worker-{queue}", "celery", "worker", "--queues", queue, "--skip-serve-logs",
-                "--pid", str(self.folder / f"{queue}.pid"), **extra,
-            )  # fmt: skip
+            # With a name, the provider on Airflow 3 asks for others of that name before it forks, and with some versions
+            # of kombu the forked pool then waits for ever. Celery of Airflow 2 cannot do without one.
+            name = [] if self.version >= (3, 0) else ["--celery-hostname", f"{queue}@%h"]
+            pid = str(self.folder / f"{queue}.pid")
+            arguments = ["celery", "worker", "--queues", queue, "--skip-serve-logs", "--pid", pid, *name]
+            self._start(f"worker-{queue}", *arguments, **extra)
 
     def stop(self) -> None:
         self.processes.stop()
@@ -151,14 +153,14 @@ class Deployment:
         self.command("dags", "trigger", dag_id, "--run-id", run_id)
 
     def python(self, script: str, *arguments: str, stdin: str = "") -> str:
-        """A script of this folder in the release's own Python."""
+        """The last line a script of this folder prints in the release's own Python; Airflow may log lines before it."""
         done = subprocess.run(
             [self.airflow / "python", Path(__file__).parent / script, *arguments],
             env=self._process_environment({}), input=stdin, capture_output=True, text=True, cwd=self.folder,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{script} {' '.join(arguments)}: {done.stderr[-3000:]}")
-        return done.stdout
+        return done.stdout.rstrip("\n").rpartition("\n")[2]
 
     def bucket(self, action: str, *keys: str) -> list[dict]:
         """list, delete or empty objects, by signed requests."""

@@ -63,6 +63,22 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
     expect(idle).toEqual([]);
   });
 
+  test('runs the statements of the runbook, and finds what is there', async () => {
+    await using role = await connect('xcom_exporter', database);
+    const found = new Map<string, number>();
+    for (const { title, text } of runbookStatements(release))
+      found.set(title, (await role.client.query(text.replaceAll('1048576', '2'))).rowCount ?? 0);
+
+    expect([...found.keys()]).toEqual([
+      'schema_unsupported',
+      'The exporter itself',
+      'Large values in the database',
+      'References',
+    ]);
+    const empty = [...found].filter(([, rows]) => rows === 0).map(([title]) => title);
+    expect(empty).toEqual(hasRows(release) ? [] : ['Large values in the database', 'References']);
+  });
+
   test('may not write, nor read anything else, even outside a read-only transaction', async () => {
     await using role = await connect('xcom_exporter', database);
     await role.client.query('SET default_transaction_read_only = off');
@@ -144,6 +160,23 @@ test('says what is wrong in a database that is not Airflow’s', async () => {
     'Cannot find the table dag_run in database template1',
   );
 });
+
+/** What docs/runbook.md has for this release, by the title of its section. */
+function runbookStatements(release: string): { readonly title: string; readonly text: string }[] {
+  const mine = release.startsWith('2.')
+    ? 'Airflow 2'
+    : release.startsWith('3.4')
+      ? 'Airflow 3.4'
+      : 'Airflow 3.0 – 3.3';
+  const runbook = readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8');
+  return runbook.split(/^## /m).flatMap((section) => {
+    const title = section.slice(0, section.indexOf('\n'));
+    const blocks = [...section.matchAll(/```sql\n-- (.+)\n([^`]+)```/g)];
+    return blocks
+      .filter(([, releases]) => releases === 'any Airflow' || releases === mine)
+      .map(([, , text = '']) => ({ title, text }));
+  });
+}
 
 function hasRows(release: string): boolean {
   return readdirSync(new URL(`${release}/`, fixtures)).includes('healthy');

@@ -269,6 +269,7 @@ describe('the page', () => {
       statusOf({ report: reportOf({ problems }), settings, airflowBaseUrl: 'https://airflow.example.com' }),
     );
     expect(Buffer.byteLength(page)).toBeLessThan(100_000);
+    for (const code of PROBLEM_CODES) expect(page).toContain(`problem=${code}">`);
   });
 
   test.each(HOSTILE)('cannot be broken by %j in any place', (name) => {

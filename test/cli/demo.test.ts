@@ -1,0 +1,200 @@
+import { spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, describe, expect, test } from 'vitest';
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+
+/** The problem that each act is about, in the order of the acts; the first is healthy. */
+const expected = [null, 'threshold_disabled', 'worker_bypass', 'objects_missing', 'write_denied'] as const;
+/** What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on. */
+const companions = ['oversize_in_db', 'path_leaked'];
+
+interface Demo {
+  readonly child: ChildProcess;
+  readonly url: string;
+  /** From the start to the first answer of /metrics. */
+  readonly startSeconds: number;
+  readonly output: () => string;
+  readonly exit: Promise<number | null>;
+}
+
+interface Moment {
+  readonly act: string;
+  readonly problems: readonly string[];
+}
+
+const running = new Set<ChildProcess>();
+afterEach(() => {
+  for (const child of running) child.kill('SIGKILL');
+  running.clear();
+});
+
+async function startDemo(argv: readonly string[]): Promise<Demo> {
+  const before = Date.now();
+  const child = spawn(process.execPath, [main, 'demo', '--log.level', 'debug', ...argv], {
+    env: {},
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+    });
+  const exit = new Promise<number | null>((resolve) => {
+    child.once('close', (code) => {
+      running.delete(child);
+      resolve(code);
+    });
+  });
+  for (;;) {
+    const url = /"url":"(http:[^"]+)"/.exec(output)?.[1];
+    if (url !== undefined && (await fetchText(`${url}metrics`)) !== null)
+      return { child, url, startSeconds: (Date.now() - before) / 1_000, output: () => output, exit };
+    if (child.exitCode !== null || Date.now() - before > 30_000)
+      throw new Error(`No metrics came: ${output}`);
+    await delay(50);
+  }
+}
+
+/** Null when nobody answers, as after the end. */
+async function fetchText(url: string): Promise<string | null> {
+  try {
+    return await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
+  } catch {
+    return null;
+  }
+}
+
+function sumOf(metrics: string, pattern: RegExp): number {
+  return metrics
+    .split('\n')
+    .filter((line) => pattern.test(line))
+    .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
+
+async function isOpen(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => {
+      resolve(false);
+    });
+  });
+}
+
+/** Where the servers of the demo were, from its log. */
+function serversOf(output: string): { readonly dir: string; readonly ports: readonly number[] } {
+  const postgres = /"port":(\d+),"dir":"([^"]+)"/.exec(output);
+  const storage = /"endpoint":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(output);
+  const web = /"url":"http:\/\/127\.0\.0\.1:(\d+)\/"/.exec(output);
+  const ports = [postgres?.[1], storage?.[1], web?.[1]].map(Number);
+  return { dir: postgres?.[2] ?? '', ports };
+}
+
+async function expectNothingLeft(output: string): Promise<void> {
+  const { dir, ports } = serversOf(output);
+  expect(ports.every((port) => port > 0)).toBe(true);
+  expect(await Promise.all(ports.map(isOpen))).toEqual([false, false, false]);
+  expect(dir).toContain('airflow-xcom-exporter-postgres-');
+  expect(existsSync(dir)).toBe(false);
+}
+
+describe('demo', () => {
+  test(
+    'raises the problem of each act and clears it after the cure, then ends',
+    { timeout: 120_000 },
+    async () => {
+      const before = Date.now();
+      const demo = await startDemo(['--once', '--act-seconds', '12', '--web.listen-address', '127.0.0.1:0']);
+      expect(demo.startSeconds).toBeLessThan(20);
+
+      const moments: Moment[] = [];
+      let pages = '';
+      let last = '';
+      while (demo.child.exitCode === null) {
+        const status = await fetchText(`${demo.url}api/v1/status`);
+        const metrics = await fetchText(`${demo.url}metrics`);
+        if (status === null || metrics === null) break;
+        const { demo_act: act } = JSON.parse(status) as { demo_act: string | null };
+        const problems = [...metrics.matchAll(/^airflow_xcom_problem\{problem="(\w+)".*\} 1$/gm)];
+        moments.push({ act: act ?? '', problems: problems.map(([, problem = '']) => problem) });
+        last = metrics;
+        pages = status;
+        await delay(200);
+      }
+      expect(await demo.exit).toBe(0);
+      expect((Date.now() - before) / 1_000).toBeLessThan(90);
+
+      const raised = expected.map((problem, index) => {
+        const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5:`));
+        return problem === null
+          ? during.every(({ problems }) => problems.length === 0) && during.length > 0
+            ? null
+            : 'not healthy'
+          : (during.flatMap(({ problems }) => problems).find((said) => said === problem) ?? 'not raised');
+      });
+      expect(raised).toEqual(expected);
+      for (const [index, problem] of expected.entries()) {
+        const afterwards = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5, cured:`));
+        if (problem !== null)
+          expect([problem, afterwards.some(({ problems }) => problems.length === 0)]).toEqual([
+            problem,
+            true,
+          ]);
+      }
+      const known: readonly string[] = [...expected.filter((problem) => problem !== null), ...companions];
+      const said = new Set(moments.flatMap(({ problems }) => problems));
+      expect([...said].filter((problem) => !known.includes(problem))).toEqual([]);
+
+      expect(sumOf(last, /^airflow_xcom_rows_total\{.*storage="db"/)).toBeGreaterThan(0);
+      expect(sumOf(last, /^airflow_xcom_rows_total\{.*storage="s3"/)).toBeGreaterThan(0);
+      expect(sumOf(last, /^airflow_xcom_rows_total\{.*storage="other"/)).toBe(0);
+      expect(sumOf(last, /^airflow_xcom_oversize_in_db_total\{.*queue="legacy"/)).toBeGreaterThan(0);
+      expect(sumOf(last, /^airflow_xcom_references_broken_total\{.*reason="missing"/)).toBeGreaterThan(0);
+      expect(
+        sumOf(last, /^airflow_xcom_write_failures_total\{source="probe",reason="denied"/),
+      ).toBeGreaterThan(0);
+      // A name inside every large value, and the secret of the storage.
+      expect(`${demo.output()}${pages}${last}`).not.toMatch(/order_id|embedded-secret/);
+      await expectNothingLeft(demo.output());
+    },
+  );
+
+  test('says when its port is taken, and leaves nothing behind within 5 s of a signal', async () => {
+    const demo = await startDemo(['--web.listen-address', '127.0.0.1:0']);
+    const { host } = new URL(demo.url);
+    const second = spawnSync(process.execPath, [main, 'demo', '--web.listen-address', host], {
+      env: {},
+      encoding: 'utf8',
+    });
+    expect(second.status).toBe(1);
+    expect(second.stderr).toContain(host);
+    expect(second.stderr).toContain('web.listen-address');
+
+    const before = Date.now();
+    demo.child.kill('SIGINT');
+    expect(await demo.exit).toBe(0);
+    expect(Date.now() - before).toBeLessThan(5_000);
+    await expectNothingLeft(demo.output());
+  });
+
+  test.each([
+    [['--act-seconds', '2'], '--act-seconds: "2" is not a whole number of at least 8'],
+    [['--act-seconds=soon'], '--act-seconds: "soon" is not a whole number'],
+    [['--onse'], 'unknown flag --onse'],
+  ])('refuses %j before it starts anything', (argv, message) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'demo', ...argv], {
+      env: {},
+      encoding: 'utf8',
+    });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toContain(message);
+  });
+});

@@ -1,0 +1,55 @@
+import { METRICS } from '../../src/metric-catalogue.ts';
+import type { MetricDefinition } from '../../src/metric-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
+import { settingsTable } from '../../src/settings.ts';
+
+/** The tables of the README that follow from the code, by the name of their markers. */
+const TABLES = {
+  settings: () =>
+    table(
+      ['setting', 'default', 'meaning'],
+      settingsTable().map((row) => [`\`${row.name}\``, row.default, row.description]),
+    ),
+  metrics: () =>
+    table(
+      ['metric', 'type', 'labels', 'meaning'],
+      METRICS.map((metric) => [nameOf(metric), metric.type, metric.labels.join(', '), metric.help]),
+    ),
+  problems: () =>
+    table(
+      ['problem', 'severity', 'said when'],
+      PROBLEM_CODES.map((code) => [
+        `[\`${code}\`](docs/runbook.md#${code})`,
+        PROBLEMS[code].severity,
+        PROBLEMS[code].title,
+      ]),
+    ),
+};
+
+/**
+ * The text with every table between `<!-- name:begin -->` and `<!-- name:end -->` written anew.
+ *
+ * @throws {Error} when the markers of a table are not there.
+ */
+export function renderTables(text: string): string {
+  let rendered = text;
+  for (const [name, render] of Object.entries(TABLES)) {
+    const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
+    const [from, to] = [rendered.indexOf(begin), rendered.indexOf(end)];
+    if (from < 0 || to < from) throw new Error(`Cannot write the table of ${name}: no ${begin} … ${end}`);
+    // Aligned by prettier, a column of long sentences would make every line as long as the longest.
+    const body = `<!-- prettier-ignore -->\n${render()}\n`;
+    rendered = `${rendered.slice(0, from)}${begin}\n${body}\n${rendered.slice(to)}`;
+  }
+  return rendered;
+}
+
+function nameOf({ name, stability }: MetricDefinition): string {
+  return stability === 'experimental' ? `\`${name}\` (experimental)` : `\`${name}\``;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(head), `|${head.map(() => '---').join('|')}|`, ...rows.map(line)].join('\n');
+}
