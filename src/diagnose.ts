@@ -1,17 +1,17 @@
-import { pools } from './attribution.ts';
-import type { Placed, Pool } from './attribution.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Reference } from './airflow/reference.ts';
 import { isS3Path } from './airflow/xcom-path.ts';
 import type { S3Reason } from './clients/s3.ts';
 import type { Config } from './config.ts';
-import { isFallback, isOversize } from './classify.ts';
+import { counted, say } from './evidence.ts';
+import type { Verdict } from './evidence.ts';
+import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { brokenReason, isReference } from './ledger.ts';
 import type { Entry } from './ledger.ts';
 import type { ProbeResult } from './probe.ts';
 import { PROBLEM_CODES } from './problems.ts';
 import type { ProblemCode } from './problems.ts';
-import type { Finding, Problem, ProblemState, WindowTotals } from './report.ts';
+import type { Problem, ProblemState, WindowTotals } from './report.ts';
 
 /** What the rules look at. */
 export interface Observation {
@@ -34,11 +34,6 @@ export interface Observation {
   readonly probe: ProbeResult | null;
 }
 
-type Verdict = Omit<Problem, 'code' | 'since'> | 'clear' | 'unknown';
-
-const MAX_FINDINGS = 50;
-/** So many rows on both sides before the threshold in force is inferred from their sizes. */
-const MISMATCH_ROWS = 3;
 const UNREACHABLE: ReadonlySet<S3Reason | 'content_mismatch'> = new Set([
   'unreachable',
   'timeout',
@@ -67,15 +62,6 @@ export function diagnose(observation: Observation): {
   return { states, problems };
 }
 
-function say(
-  evidence: string,
-  entries: readonly Entry[] = [],
-  where: Problem['where'] = topPlaces(entries),
-): Verdict {
-  const latest = [...entries].sort((a, b) => b.row.at - a.row.at).slice(0, MAX_FINDINGS);
-  return { evidence, where, findings: latest.map(finding) };
-}
-
 type SettingsCode = 'threshold_disabled' | 'compression_unsupported';
 
 function fromSettings({ config: { xcom } }: Observation): Record<SettingsCode, Verdict> {
@@ -89,11 +75,6 @@ function fromSettings({ config: { xcom } }: Observation): Record<SettingsCode, V
         ? say(`The compression is ${compression}, for which fsspec knows no file extension.`)
         : 'clear',
   };
-}
-
-function thresholdDisabled(xcom: Config['xcom']): boolean {
-  const otherBackend = xcom.backend !== '' && !xcom.backend.includes('ObjectStor');
-  return xcom.threshold < 0 && xcom.paths.length > 0 && !otherBackend;
 }
 
 type ProbeCode = 'write_denied' | 'bucket_unreachable' | 'permissions_unverifiable';
@@ -110,8 +91,10 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
   const step = (operation: string) => probe.steps.find((one) => one.operation === operation);
   const put = step('put');
   const list = step('list');
-  const unreachable = probe.steps.find((one) => one.ok === false && UNREACHABLE.has(one.reason));
-  const down = probe.steps.every((one) => one.ok !== true) && unreachable?.ok === false;
+  const unreachable = probe.steps
+    .filter((one) => one.ok === false)
+    .find(({ reason }) => UNREACHABLE.has(reason));
+  const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
   const denied = (one: typeof put) =>
     one?.ok === false && (one.reason === 'denied' || one.reason === 'clock_skew');
   return {
@@ -123,12 +106,11 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
           : denied(put)
             ? say(`A test write to the bucket ${bucket} was refused: ${put.detail}; s3:PutObject is missing.`)
             : 'unknown',
-    bucket_unreachable:
-      down && unreachable.ok === false
-        ? say(`No request to the bucket ${bucket} succeeds: ${unreachable.reason} (${unreachable.detail}).`)
-        : probe.steps.some((one) => one.ok === true || denied(one))
-          ? 'clear'
-          : 'unknown',
+    bucket_unreachable: down
+      ? say(`No request to the bucket ${bucket} succeeds: ${unreachable.reason} (${unreachable.detail}).`)
+      : probe.steps.some((one) => one.ok === true || denied(one))
+        ? 'clear'
+        : 'unknown',
     permissions_unverifiable:
       list === undefined || list.ok === null
         ? 'unknown'
@@ -180,7 +162,7 @@ function fromRows(observation: Observation): Record<RowsCode, Verdict> {
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
-    ...fallback(observation, entries),
+    ...explainFallback(entries, observation),
     objects_missing: some(
       missing,
       window.broken.missing,
@@ -247,105 +229,6 @@ function behind({ coverage, lagSeconds, unmeasured }: NonNullable<Observation['s
   return 'clear';
 }
 
-type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
-
-/** Why large values are in the database: one explanation, the most telling that holds. */
-function fallback(
-  { config, inForce }: Observation,
-  entries: readonly Entry[],
-): Record<FallbackCode, Verdict> {
-  const none = {
-    backend_inactive: 'clear',
-    worker_bypass: 'clear',
-    threshold_mismatch: 'clear',
-    oversize_in_db: 'clear',
-  } as const;
-  const { oversize, threshold } = config.xcom;
-  const all = entries.filter(({ placement }) => isOversize(placement, oversize));
-  const large = all.filter(({ placement }) => isFallback(placement, oversize));
-  const references = entries.filter(isReference).filter(({ placement }) => inForce(placement.reference));
-  const anyReference = entries.some(isReference);
-  const mismatch = thresholdMismatch(entries, config);
-  if (mismatch !== null && !thresholdDisabled(config.xcom)) return { ...none, threshold_mismatch: mismatch };
-  if (all.length === 0 || thresholdDisabled(config.xcom)) return none;
-  const largest = all.reduce(
-    (most, { placement }) => (placement.storage === 'db' ? Math.max(most, placement.bytes) : most),
-    0,
-  );
-  const served = all.length - large.length;
-  const byServer = served === 0 ? '' : ` (${served} written by the REST API or the server)`;
-  const figures = `The database holds ${counted(all.length, 'value')} of at least ${oversize} bytes, the largest of ${largest}${byServer}`;
-  if (!anyReference && large.length > 0)
-    return { ...none, backend_inactive: say(`${figures}, and not one reference is in the window.`, large) };
-  const placed: Placed[] = [
-    ...large.map((entry) => ({ entry, bypassed: true })),
-    ...references.map((entry) => ({ entry, bypassed: false })),
-  ].flatMap(({ entry: { worker }, bypassed }) => (worker === null ? [] : [{ worker, bypassed }]));
-  const named = pools(placed);
-  if (named.length > 0)
-    return {
-      ...none,
-      worker_bypass: say(
-        `${figures}; they cluster on ${named.map(poolWords).join(' and ')} (Fisher's exact test over ${placed.length} rows).`,
-        large,
-        [
-          ...named.map(({ label, value, bypassed }) => ({ label, value, rows: bypassed })),
-          ...topPlaces(large).filter((place) => !named.some((pool) => pool.label === place.label)),
-        ],
-      ),
-    };
-  const inForceWords = threshold < 0 ? 'no threshold is known' : `the threshold is ${threshold}`;
-  return {
-    ...none,
-    oversize_in_db: say(
-      `${figures}; ${inForceWords}, and ${counted(references.length, 'reference')} in the window ${references.length === 1 ? 'is' : 'are'} as configured.`,
-      all,
-    ),
-  };
-}
-
-function poolWords({ label, value, bypassed, offloaded }: Pool): string {
-  return `${label} ${JSON.stringify(value)} (${bypassed} of ${bypassed + offloaded} there)`;
-}
-
-/**
- * The sizes on both sides give the threshold in force: with one threshold everywhere, the largest value in the
- * database is smaller than the smallest object. Only uncompressed objects have the size that Airflow measured.
- */
-function thresholdMismatch(entries: readonly Entry[], config: Observation['config']): Verdict | null {
-  const { threshold } = config.xcom;
-  if (threshold < 0) return null;
-  const objects = entries.filter(
-    (entry) => isReference(entry) && entry.placement.reference.suffix === '' && entry.object === 'present',
-  );
-  const inDatabase = entries.filter(
-    ({ placement }) => placement.storage === 'db' && placement.byDesign === null && placement.exact,
-  );
-  const small = objects.filter(({ objectBytes }) => objectBytes !== null && objectBytes < threshold);
-  const large = inDatabase.filter(({ placement }) => isOversize(placement, threshold));
-  const smallest = objects.reduce(
-    (least, { objectBytes }) => Math.min(least, objectBytes ?? least),
-    Infinity,
-  );
-  const largest = inDatabase.reduce(
-    (most, { placement }) => (placement.storage === 'db' ? Math.max(most, placement.leastBytes) : most),
-    0,
-  );
-  const separable =
-    largest < smallest && objects.length >= MISMATCH_ROWS && inDatabase.length >= MISMATCH_ROWS;
-  if (separable && (small.length >= MISMATCH_ROWS || large.length >= MISMATCH_ROWS))
-    return say(
-      `The threshold is ${threshold}, but the largest value in the database has ${largest} bytes and the smallest object ${smallest}: the workers use a threshold between the two.`,
-      small.length > 0 ? small : large,
-    );
-  if (small.length >= MISMATCH_ROWS)
-    return say(
-      `${small.length} objects are smaller than the threshold of ${threshold} bytes, the smallest has ${smallest}: some workers use a lower one.`,
-      small,
-    );
-  return null;
-}
-
 function prefixes(entries: readonly Entry[]): string {
   const bases = new Set(
     entries
@@ -359,45 +242,6 @@ function prefixes(entries: readonly Entry[]): string {
   return second === undefined ? first : `${first} and ${bases.size - 1} more`;
 }
 
-function topPlaces(entries: readonly Entry[]): Problem['where'] {
-  const top = (label: string, value: (entry: Entry) => string | null) => {
-    const rows = new Map<string, number>();
-    for (const entry of entries) {
-      const name = value(entry);
-      if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + 1);
-    }
-    return [...rows]
-      .map(([name, count]) => ({ label, value: name, rows: count }))
-      .sort((a, b) => b.rows - a.rows)
-      .slice(0, 3);
-  };
-  return [
-    ...top('dag', ({ row }) => row.dagId),
-    ...top('task', ({ row }) => row.taskId),
-    ...top('queue', ({ worker }) => worker?.queue ?? null),
-  ];
-}
-
-function finding({ row, worker, placement, objectBytes }: Entry): Finding {
-  return {
-    dagId: row.dagId,
-    runId: row.runId,
-    taskId: row.taskId,
-    mapIndex: row.mapIndex,
-    key: row.key,
-    bytes: placement.storage === 's3' ? objectBytes : placement.bytes,
-    queue: worker?.queue ?? null,
-    executor: worker?.executor ?? null,
-    hostname: worker?.hostname ?? null,
-    operator: worker?.operator ?? null,
-    at: row.at,
-  };
-}
-
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
-function counted(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

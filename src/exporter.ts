@@ -247,7 +247,7 @@ function startEngine(parts: {
           );
     if (signal.aborted) return;
     probed = target === undefined ? null : result;
-    const failed = result.steps.find((step) => step.ok === false);
+    const [failed] = result.steps.filter((step) => step.ok === false);
     if (result.steps.length > 0)
       metrics.setUp(
         's3',
@@ -257,14 +257,14 @@ function startEngine(parts: {
     jobs.finished('probe', {
       seconds: (Date.now() - before) / 1000,
       failure:
-        failed?.ok === false
-          ? { reason: failed.reason, detail: `${failed.operation}: ${failed.detail}` }
-          : null,
+        failed === undefined
+          ? null
+          : { reason: failed.reason, detail: `${failed.operation}: ${failed.detail}` },
       at: Date.now(),
     });
     const words = { probe: result.steps.map((step) => `${step.operation}=${String(step.ok)}`).join(' ') };
     if (failed === undefined) log.debug(words, 'probe');
-    else log.warn({ ...words, reason: failed.ok === false ? failed.reason : null }, 'the probe failed');
+    else log.warn({ ...words, reason: failed.reason }, 'the probe failed');
   }
 
   const schedules: Schedule[] = [
@@ -308,7 +308,7 @@ function openStores(
   config: Config,
   metrics: Metrics,
   log: Logger,
-): { of(connection: string): ObjectStore; close(): void } {
+): { readonly of: (connection: string) => ObjectStore; close(): void } {
   const stores = new Map<string, ObjectStore>();
   const { connections } = config.s3;
   const fallback = config.xcom.paths.find(isS3Path)?.connection ?? '';

@@ -189,7 +189,7 @@ function newEntry(
   row: SampledRow,
   { placement, baseline }: { placement: Placement; baseline: boolean },
 ): Entry {
-  const { text: _text, stored: _stored, bytes: _bytes, leastBytes: _least, isNull: _null, ...kept } = row;
+  const { text, stored, bytes, leastBytes, isNull, ...kept } = row;
   return {
     id,
     row: kept,

@@ -162,7 +162,7 @@ export async function sample(
     shape,
     now,
     horizon,
-    lastRunId: Number(instant.lastRunId),
+    lastRunId: instant.lastRunId,
     runs: runs.map(({ id, dagId, runId, state, endedAt }) => ({
       id,
       dagId,

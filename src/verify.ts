@@ -47,37 +47,39 @@ const TOGETHER = 32;
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const answers: Answer[] = [];
   const unchecked: { entry: ReferenceEntry; reason: UncheckedReason }[] = [];
-  let requests = options.requests;
-  let failure: Unknown | null = null;
-  let answered = false;
+  const progress: { requests: number; failure: Unknown | null; answered: boolean } = {
+    requests: options.requests,
+    failure: null,
+    answered: false,
+  };
 
   const references = [...ledger.entries()].filter(isReference);
   const due = references.filter(({ object }) => object === 'unverified').sort((a, b) => b.row.at - a.row.at);
   const { heads, lists } = plan(due);
 
   for (const { place, entries } of lists) {
-    if (signal.aborted || requests <= 0 || failure !== null) {
+    if (signal.aborted || progress.requests <= 0 || progress.failure !== null) {
       giveUp(entries);
       continue;
     }
-    const listing = await listAll(place, requests);
+    const listing = await listAll(place, progress.requests);
     judge(listing, entries);
   }
   await headAll(heads);
 
   const known = references.filter(({ object }) => object !== 'unverified');
-  await headAll(draw(known, Math.min(RECHECKED, requests), options.random), { again: true });
+  await headAll(draw(known, Math.min(RECHECKED, progress.requests), options.random), { again: true });
   await sweep();
-  return { answers, unchecked, failure, answered };
+  return { answers, unchecked, failure: progress.failure, answered: progress.answered };
 
   async function headAll(entries: readonly ReferenceEntry[], { again = false } = {}): Promise<void> {
     for (let at = 0; at < entries.length; at += TOGETHER) {
       const batch = entries.slice(at, at + TOGETHER);
-      if (signal.aborted || requests < batch.length || failure !== null) {
+      if (signal.aborted || progress.requests < batch.length || progress.failure !== null) {
         if (!again) giveUp(batch);
         continue;
       }
-      requests -= batch.length;
+      progress.requests -= batch.length;
       const replies = await Promise.all(
         batch.map((entry) =>
           options.store(entry.placement.reference).head(entry.placement.reference, signal),
@@ -90,7 +92,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
           if (!again) unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
           return;
         }
-        answered = true;
+        progress.answered = true;
         answers.push(
           reply.kind === 'missing'
             ? { entry, object: 'missing', bytes: null }
@@ -99,12 +101,12 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
       });
       // When not one of a batch was answered, asking on would only hurt S3 and hold up the cycle.
       const unknown = replies.filter((reply) => reply.kind === 'unknown');
-      if (unknown.length === replies.length) failure = unknown[0] ?? null;
+      if (unknown.length === replies.length) progress.failure = unknown[0] ?? null;
     }
   }
 
   function giveUp(entries: readonly ReferenceEntry[]): void {
-    const reason = failure === null ? 'budget' : uncheckedReason(failure.reason);
+    const reason = progress.failure === null ? 'budget' : uncheckedReason(progress.failure.reason);
     for (const entry of entries) unchecked.push({ entry, reason });
   }
 
@@ -112,15 +114,15 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
     const objects: ListedObject[] = [];
     let after: string | null = null;
     for (let pages = 0; pages < limit; pages += 1) {
-      requests -= 1;
+      progress.requests -= 1;
       const page = await options
         .store(place)
         .list({ bucket: place.bucket, prefix: place.prefix, after }, signal);
       if (page.kind === 'unknown') {
-        failure = page;
+        progress.failure = page;
         return { objects, complete: false };
       }
-      answered = true;
+      progress.answered = true;
       objects.push(...page.objects);
       after = page.next;
       if (after === null) return { objects, complete: true };
@@ -144,16 +146,16 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 
   /** Lists ended runs once they are quiet: every object must have its row. */
   async function sweep(): Promise<void> {
-    let left = Math.min(requests, Math.floor(options.requests * SWEEP_SHARE));
+    let left = Math.min(progress.requests, Math.floor(options.requests * SWEEP_SHARE));
     const quiet = [...ledger.runs.values()]
       .filter((run) => !run.live && options.now - run.activeAt > ORPHAN_GRACE_MS)
       .filter((run) => run.listed === null || options.now - run.listed.at > RELIST_MS)
       .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
     for (const run of quiet) {
-      if (left <= 0 || signal.aborted || failure !== null) return;
-      const before = requests;
+      if (left <= 0 || signal.aborted || progress.failure !== null) return;
+      const before = progress.requests;
       await sweepRun(run, left);
-      left -= before - requests;
+      left -= before - progress.requests;
     }
   }
 

@@ -107,6 +107,9 @@ export function openDatabase(settings: DatabaseSettings): Database {
     return client;
   }
 
+  /** A client whose session ended has been dropped by its 'error' listener meanwhile. */
+  const isLeading = (client: pg.Client) => leading === client;
+
   return {
     async read(read, signal) {
       let client = sampling;
@@ -140,7 +143,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
         if (leading !== null) {
           const held = leading;
           await withAbort(held, () => held.query('SELECT 1'), signal);
-          if (leading !== null) return true;
+          if (isLeading(held)) return true;
         }
         const client = await connect(signal);
         const answer = await withAbort(

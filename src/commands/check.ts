@@ -110,7 +110,7 @@ function exitCode(config: Config, report: Report, probed: ProbeResult | null): n
 }
 
 function asDocument(report: Report, probed: ProbeResult | null, code: number): unknown {
-  const { increments: _increments, ...rest } = report;
+  const { increments, ...rest } = report;
   return {
     version: JSON_VERSION,
     verdict: code === 0 ? 'healthy' : code === 1 ? 'problems' : 'undecided',

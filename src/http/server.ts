@@ -190,11 +190,6 @@ function answerError(log: Logger): ErrorRequestHandler {
       next(error);
       return;
     }
-    // Express raises these itself for what it cannot parse, e.g. `/%`.
-    if (error instanceof URIError) {
-      response.status(400).type('text').send('Bad request.\n');
-      return;
-    }
     log.error({ err: error, method: request.method, path: request.path }, 'Cannot answer a request');
     response.removeHeader('Content-Encoding');
     response.status(500).type('text').send('Internal error: see the log of the exporter.\n');

@@ -288,7 +288,7 @@ def local_path(airflow: Deployment) -> Plan:
 def trigger_end(airflow: Deployment) -> Plan:
     airflow.start()
     airflow.wait({"ended": 1})
-    direct = (3, 0) <= airflow.version < (3, 4)
+    direct = airflow.version >= (3, 0)
 
     def amend(xcoms):
         return [{**x, "storage": "db", "by_design": "triggerer"} for x in xcoms] if direct else xcoms

@@ -1,0 +1,412 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { request, type RequestOptions } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
+import { hashSync } from 'bcryptjs';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { startHttpServer, type HttpServer } from '../../src/http/server.ts';
+import { openWebConfig } from '../../src/http/web-config.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import type { Status } from '../../src/status.ts';
+import { expectScrapeMatchesContract } from '../support/contract.ts';
+
+const STATUS: Status = {
+  version: '1.2.3',
+  startedAt: 0,
+  now: 10_000,
+  leader: true,
+  report: null,
+  stale: false,
+  probe: null,
+  jobs: [],
+  settings: [],
+  airflowBaseUrl: null,
+  act: null,
+};
+
+// As `htpasswd -nB -C 4` writes it; 4 is the cheapest that bcrypt allows.
+const HASH = hashSync('correct horse', 4).replace(/^\$2b/, '$2y');
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'web-config-'));
+  makeAuthority('ca');
+  makeCertificate('server', 'ca');
+  makeCertificate('renewed', 'ca');
+  makeCertificate('client', 'ca');
+  makeAuthority('foreign');
+  makeCertificate('stranger', 'foreign');
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+
+const servers: HttpServer[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+function openssl(...args: string[]): void {
+  execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+}
+
+function makeAuthority(name: string): void {
+  const files = ['-keyout', `${name}.key`, '-out', `${name}.crt`];
+  openssl('req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', `/CN=${name}`, ...files);
+}
+
+function makeCertificate(name: string, authority: string): void {
+  writeFileSync(join(folder, `${name}.ext`), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  openssl(
+    'req',
+    '-newkey',
+    'rsa:2048',
+    '-nodes',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.csr`,
+  );
+  const by = [
+    '-CA',
+    `${authority}.crt`,
+    '-CAkey',
+    `${authority}.key`,
+    '-CAcreateserial',
+    '-extfile',
+    `${name}.ext`,
+  ];
+  openssl('x509', '-req', '-in', `${name}.csr`, '-days', '2', '-out', `${name}.crt`, ...by);
+}
+
+const pem = (name: string): string => readFileSync(join(folder, name), 'utf8');
+
+let files = 0;
+function configFile(yaml: string): string {
+  files += 1;
+  const path = join(folder, `web-${files}.yml`);
+  writeFileSync(path, yaml);
+  return path;
+}
+
+async function start(webConfigFile: string) {
+  const lines: string[] = [];
+  const server = await startHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    webConfigFile,
+    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    status: () => STATUS,
+    ready: () => true,
+    reload: () => Promise.resolve({ ok: true }),
+    log: pino({}, { write: (line: string) => lines.push(line) }),
+  });
+  servers.push(server);
+  return { port: server.port, lines, url: `http://127.0.0.1:${server.port}` };
+}
+
+function basic(user: string, password: string) {
+  return { headers: { authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` } };
+}
+
+function get(
+  port: number,
+  options: RequestOptions = {},
+): Promise<{ status: number; body: string; name: string }> {
+  return new Promise((resolve, reject) => {
+    const all = { host: '127.0.0.1', port, path: '/metrics', ca: pem('ca.crt'), agent: false, ...options };
+    const sent = request(all, (response) => {
+      // Taken now: the socket is gone at the end.
+      const peer: Partial<PeerCertificate> = (response.socket as TLSSocket).getPeerCertificate();
+      let body = '';
+      response.on('data', (chunk: Buffer) => {
+        body += chunk.toString();
+      });
+      response.on('end', () => {
+        resolve({ status: response.statusCode ?? 0, body, name: String(peer.subject?.CN) });
+      });
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
+}
+
+describe('basic auth', () => {
+  const users = `basic_auth_users:\n  prometheus: ${HASH}\n`;
+
+  test('asks for a password everywhere but at the two probes', async () => {
+    const { url } = await start(configFile(users));
+    for (const path of ['/', '/metrics', '/api/v1/status', '/api/v1/findings', '/nothing']) {
+      const response = await fetch(url + path);
+      expect([path, response.status]).toEqual([path, 401]);
+      expect(response.headers.get('www-authenticate')).toMatch(/^Basic realm=/);
+      expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
+    }
+    expect((await fetch(`${url}/-/reload`, { method: 'POST' })).status).toBe(401);
+    expect((await fetch(`${url}/-/healthy`)).status).toBe(200);
+    expect((await fetch(`${url}/-/ready`)).status).toBe(200);
+  });
+
+  test('knows the right password, again and again', async () => {
+    const { url } = await start(configFile(users));
+    for (let i = 0; i < 3; i += 1) {
+      const response = await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'));
+      expect(response.status).toBe(200);
+      expectScrapeMatchesContract(await response.text());
+    }
+  });
+
+  test.each([
+    ['a wrong password', basic('prometheus', 'correct horsf')],
+    ['no password', basic('prometheus', '')],
+    ['the hash as password', basic('prometheus', HASH)],
+    ['an unknown user', basic('root', 'correct horse')],
+    ['a user of every object', basic('constructor', 'correct horse')],
+    ['another scheme', { headers: { authorization: 'Bearer x' } }],
+    ['no base64', { headers: { authorization: 'Basic ***' } }],
+    ['no colon', { headers: { authorization: `Basic ${Buffer.from('prometheus').toString('base64')}` } }],
+  ])('refuses %s', async (_, options) => {
+    const { url } = await start(configFile(users));
+    // The right one first: what is remembered of it must open nothing else.
+    expect((await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'))).status).toBe(200);
+    expect((await fetch(`${url}/metrics`, options)).status).toBe(401);
+  });
+
+  test('an unknown user takes as long as a known one, and a known password no time', async () => {
+    const slow = hashSync('correct horse', 10);
+    const { url } = await start(configFile(`basic_auth_users: { prometheus: "${slow}" }\n`));
+    const timed = async (user: string, password: string): Promise<number> => {
+      const before = performance.now();
+      await (await fetch(`${url}/-/nothing`, basic(user, password))).text();
+      return performance.now() - before;
+    };
+    await timed('prometheus', 'correct horse');
+    const known = await timed('prometheus', 'wrong');
+    const unknown = await timed('root', 'wrong');
+    const remembered = Math.min(
+      await timed('prometheus', 'correct horse'),
+      await timed('prometheus', 'correct horse'),
+    );
+    expect(unknown).toBeGreaterThan(known / 4);
+    expect(remembered).toBeLessThan(known / 2);
+  });
+
+  test('many wrong passwords at once do not keep the right one out', async () => {
+    const slow = hashSync('correct horse', 10);
+    const { url } = await start(configFile(`basic_auth_users: { prometheus: "${slow}" }\n`));
+    expect((await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'))).status).toBe(200);
+    const attack = Promise.all(
+      Array.from({ length: 30 }, (_, i) => fetch(`${url}/metrics`, basic('prometheus', `guess ${i}`))),
+    );
+    const right = await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'));
+    const statuses = (await attack).map(({ status }) => status);
+    expect(right.status).toBe(200);
+    expect(new Set(statuses)).toEqual(new Set([401, 503]));
+  });
+
+  test('a changed file is in force at the next request; a wrong one is not, and is logged', async () => {
+    const file = configFile(users);
+    const { url, lines } = await start(file);
+    const statusOf = async (password: string) =>
+      (await fetch(`${url}/metrics`, basic('prometheus', password))).status;
+    expect(await statusOf('correct horse')).toBe(200);
+    writeFileSync(file, `basic_auth_users:\n  prometheus: ${hashSync('battery staple', 4)}\n# longer\n`);
+    expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
+    writeFileSync(file, 'basic_auth_user: {}\n');
+    expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
+    expect(lines.filter((line) => line.includes('basic_auth_user is unknown'))).toHaveLength(1);
+    rmSync(file);
+    expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
+    expect(lines.join('')).not.toMatch(/\$2[aby]\$|battery/);
+  });
+});
+
+describe('TLS', () => {
+  const tls = (name: string, more = ''): string =>
+    `tls_server_config:\n  cert_file: ${name}.crt\n  key_file: ${name}.key\n${more}`;
+
+  test('serves a certificate named relative to the file, and no plain HTTP', async () => {
+    const { port, url } = await start(configFile(tls('server')));
+    const { status, body, name } = await get(port);
+    expect([status, name]).toEqual([200, 'server']);
+    expectScrapeMatchesContract(body);
+    await expect(fetch(`${url}/metrics`)).rejects.toThrow();
+  });
+
+  test('with a password', async () => {
+    const { port } = await start(configFile(`${tls('server')}basic_auth_users:\n  prometheus: ${HASH}\n`));
+    expect((await get(port)).status).toBe(401);
+    expect((await get(port, basic('prometheus', 'correct horse'))).status).toBe(200);
+  });
+
+  test('min_version shuts out what is older', async () => {
+    const { port } = await start(configFile(tls('server', '  min_version: TLS13\n')));
+    await expect(get(port, { maxVersion: 'TLSv1.2' })).rejects.toThrow(/protocol version/i);
+    expect((await get(port, { minVersion: 'TLSv1.3' })).status).toBe(200);
+  });
+
+  test('is 1.2 and newer when nothing is said', async () => {
+    const { port } = await start(configFile(tls('server')));
+    expect((await get(port, { maxVersion: 'TLSv1.2' })).status).toBe(200);
+    // Level 0, or the client itself would not offer it.
+    const old = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
+    await expect(get(port, old)).rejects.toThrow(/protocol version/i);
+  });
+
+  test('a renewed certificate serves the next connection, also when a link is moved', async () => {
+    const link = join(folder, 'live');
+    const point = (name: string): void => {
+      symlinkSync(join(folder, `${name}.crt`), `${link}.crt.new`);
+      symlinkSync(join(folder, `${name}.key`), `${link}.key.new`);
+      renameSync(`${link}.crt.new`, `${link}.crt`);
+      renameSync(`${link}.key.new`, `${link}.key`);
+    };
+    point('server');
+    const { port } = await start(configFile(tls('live')));
+    expect((await get(port)).name).toBe('server');
+    point('renewed');
+    expect((await get(port)).name).toBe('renewed');
+  });
+
+  test('half a renewal leaves the old certificate, the other half completes it', async () => {
+    const copy = (from: string, to: string): void => {
+      writeFileSync(join(folder, to), pem(from));
+    };
+    copy('server.crt', 'half.crt');
+    copy('server.key', 'half.key');
+    const { port, lines } = await start(configFile(tls('half')));
+    expect((await get(port)).name).toBe('server');
+    copy('renewed.crt', 'half.crt');
+    expect((await get(port)).name).toBe('server');
+    expect(lines.join('')).toContain('Cannot use the certificate');
+    copy('renewed.key', 'half.key');
+    expect((await get(port)).name).toBe('renewed');
+  });
+
+  const client = () => ({ cert: pem('client.crt'), key: pem('client.key') });
+  const stranger = () => ({ cert: pem('stranger.crt'), key: pem('stranger.key') });
+
+  test.each([
+    ['RequestClientCert', { none: true, stranger: true, client: true }],
+    ['RequireAnyClientCert', { none: false, stranger: true, client: true }],
+    ['VerifyClientCertIfGiven', { none: true, stranger: false, client: true }],
+    ['RequireAndVerifyClientCert', { none: false, stranger: false, client: true }],
+  ])('%s lets in %j', async (kind, expected) => {
+    const authority = kind.includes('Verify') ? '  client_ca_file: ca.crt\n' : '';
+    const { port } = await start(configFile(tls('server', `  client_auth_type: ${kind}\n${authority}`)));
+    const lets = (options: RequestOptions): Promise<boolean> =>
+      get(port, options).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    expect({ none: await lets({}), stranger: await lets(stranger()), client: await lets(client()) }).toEqual(
+      expected,
+    );
+  });
+
+  test('switching it on or off takes a restart, and the log says so', async () => {
+    const file = configFile(tls('server'));
+    const { port, lines } = await start(file);
+    writeFileSync(file, '');
+    expect((await get(port)).status).toBe(200);
+    expect(lines.join('')).toContain('takes a restart');
+  });
+
+  test('close does not wait for a handshake that never comes', async () => {
+    const { port } = await start(configFile(tls('server')));
+    const socket = connect({ host: '127.0.0.1', port, ca: pem('ca.crt') });
+    await new Promise((resolve) => socket.once('secureConnect', resolve));
+    socket.on('error', () => undefined);
+    const before = performance.now();
+    await servers[0]?.close();
+    expect(performance.now() - before).toBeLessThan(3_000);
+  });
+});
+
+describe('headers', () => {
+  test('are added, an empty one is not', async () => {
+    const yaml =
+      'http_server_config:\n  headers:\n    X-Frame-Options: deny\n    Strict-Transport-Security: ""\n';
+    const { url } = await start(configFile(yaml));
+    const { headers } = await fetch(`${url}/-/healthy`);
+    expect(headers.get('x-frame-options')).toBe('deny');
+    expect(headers.get('strict-transport-security')).toBeNull();
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+  });
+});
+
+describe('a file that is wrong', () => {
+  const log = pino({ enabled: false });
+  test.each([
+    ['tls_server: {}\n', /tls_server is unknown or not supported/],
+    ['tls_server_config: { cert_file: a, key_file: b, cert: x }\n', /tls_server_config\.cert is unknown/],
+    ['tls_server_config: { cert_file: server.crt }\n', /tls_server_config\.key_file must be: string/],
+    [
+      'tls_server_config: { cert_file: a, key_file: b, client_auth_type: Maybe }\n',
+      /client_auth_type must be one of NoClientCert, /,
+    ],
+    [
+      'tls_server_config: { cert_file: a, key_file: b, min_version: SSL3 }\n',
+      /min_version must be one of TLS10, /,
+    ],
+    [
+      'tls_server_config: { cert_file: gone.crt, key_file: b }\n',
+      /Cannot read the certificate \(tls_server_config\.cert_file\) .*gone\.crt: ENOENT/,
+    ],
+    [
+      'tls_server_config: { cert_file: server.crt, key_file: client.key }\n',
+      /Cannot use the certificate .*server\.crt with the key .*client\.key/,
+    ],
+    [
+      'tls_server_config: { cert_file: server.crt, key_file: server.key, client_ca_file: ca.crt }\n',
+      /client_ca_file needs a client_auth_type/,
+    ],
+    [
+      'tls_server_config: { cert_file: server.crt, key_file: server.key, client_auth_type: RequireAndVerifyClientCert }\n',
+      /needs client_ca_file/,
+    ],
+    [
+      'tls_server_config: { cert_file: server.crt, key_file: server.key, client_ca_file: server.key, client_auth_type: RequireAndVerifyClientCert }\n',
+      /client_ca_file/,
+    ],
+    ['basic_auth_users: { joe: hunter2 }\n', /basic_auth_users\.joe is no bcrypt hash; make one with/],
+    ['basic_auth_users: { "a:b": hunter2 }\n', /basic_auth_users\.a:b is no user name/],
+    ['basic_auth_users: [joe]\n', /basic_auth_users must be: record/],
+    ['http_server_config: { headers: { Server: x } }\n', /http_server_config\.headers\.Server cannot be set/],
+    [
+      'http_server_config: { headers: { X-Frame-Options: "a\\nb" } }\n',
+      /X-Frame-Options is no valid header value/,
+    ],
+    ['http_server_config: { http2: true }\n', /http_server_config\.http2 is unknown/],
+    ['rate_limit: {}\nfoo: 1\n', /rate_limit is unknown or not supported; foo is unknown/],
+    ['basic_auth_users:\n  joe: [hunter2\n', /line \d+ is no YAML/],
+    ['basic_auth_users: { joe: a, joe: hunter2 }\n', /line 1 is no YAML \(DUPLICATE_KEY\)/],
+    ['just text\n', /the file must be: object/],
+  ])('is refused: %j', (yaml, reason) => {
+    const file = configFile(yaml);
+    let message = '';
+    try {
+      openWebConfig(file, log);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    expect(message).toMatch(reason);
+    expect(message).not.toContain('hunter2');
+  });
+
+  test('or missing is refused at the start', async () => {
+    await expect(start(join(folder, 'gone.yml'))).rejects.toThrow(
+      /Cannot read the web configuration .*gone\.yml: ENOENT/,
+    );
+  });
+
+  test('or empty is plain HTTP for all', async () => {
+    const { url } = await start(configFile('# nothing yet\n'));
+    expect((await fetch(`${url}/metrics`)).status).toBe(200);
+  });
+});
