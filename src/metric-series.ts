@@ -83,7 +83,11 @@ export function createIncrements({ add, observe }: Recorder, { maxDags }: { maxD
   const nameOfDag = limited({ limit: maxDags, shared: OTHER });
   const nameOfQueue = limited({ limit: MAX_QUEUES, shared: OTHER });
 
+  const started = new Set<string>();
+
   function startDag(dag_id: string): void {
+    if (started.has(dag_id)) return;
+    started.add(dag_id);
     for (const storage of STORAGES) add('rows_total', { dag_id, storage }, 0);
     for (const reason of BROKEN_REASONS) add('references_broken_total', { dag_id, reason }, 0);
     add('oversize_in_db_bytes_total', { dag_id }, 0);

@@ -101,7 +101,7 @@ function isForeignShape(key: string): boolean {
 
 export interface SpellOptions {
   readonly taskInstanceId?: string | null;
-  /** The bases that are known to be Airflow's: elsewhere a path that ends in a uuid may be a user's own. */
+  /** Where Airflow is configured to write. */
   readonly bases: readonly { readonly bucket: string; readonly prefix: string }[];
 }
 
@@ -123,11 +123,13 @@ export function spell(text: string, row: RowPlace, options: SpellOptions): Spell
   if (path.scheme === 'file' || path.scheme === 'local')
     return own === null ? { kind: 'value' } : { kind: 'local' };
   if (own !== null) return { kind: 'own', reference: { ...path, ...own } };
-  const underBase = options.bases.find(
+  const base = options.bases.find(
     ({ bucket, prefix }) => bucket === path.bucket && (prefix === '' || path.key.startsWith(`${prefix}/`)),
   );
-  if (underBase !== undefined && isForeignShape(path.key))
-    return { kind: 'foreign', reference: { ...path, prefix: underBase.prefix, suffix: '' } };
+  // Elsewhere a path that ends in a uuid may be a user's own, unless it names the row's own run.
+  const sameRun = `/${path.key}`.includes(`/${row.dagId}/${row.runId}/`);
+  if ((base !== undefined || sameRun) && isForeignShape(path.key))
+    return { kind: 'foreign', reference: { ...path, prefix: base?.prefix ?? '', suffix: '' } };
   return { kind: 'value' };
 }
 

@@ -3,6 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { DatabaseSettings, SslMode } from '../config.ts';
 import type { Statement } from '../airflow/queries.ts';
+import { runWithin } from '../lib/deadline.ts';
 
 /** Runs one statement inside the read-only transaction. */
 export type Query = <Row>(statement: Statement) => Promise<Row[]>;
@@ -10,7 +11,8 @@ export type Query = <Row>(statement: Statement) => Promise<Row[]>;
 export interface Database {
   /**
    * One read-only snapshot: every statement of `read` sees the same instant. Fails with
-   * {@link DatabaseError}; the connection is opened when needed and dropped after any failure.
+   * {@link DatabaseError}; the connection is opened when needed and dropped after any failure. One read at a
+   * time: a second one waits for its turn.
    */
   read<Result>(read: (query: Query) => Promise<Result>, signal: AbortSignal): Promise<Result>;
   /** Tries to hold, or still holds, the lock on a session of its own. False: another one is active. */
@@ -57,8 +59,12 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 2_000;
-/** The client's own deadline: a server that stalls enforces no statement_timeout. */
-const QUERY_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 5_000;
+/**
+ * The client's own deadlines, for a server that stalls enforces none: for a statement that reads, and for one
+ * that a server which is there answers at once.
+ */
+const READ_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2_000;
+const PROMPT_DEADLINE_MS = 5_000;
 /** Any number will do as long as every exporter uses the same: "xcom" in ASCII. */
 const LEADER_LOCK = 0x78636f6d;
 
@@ -78,137 +84,147 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 export function openDatabase(settings: DatabaseSettings): Database {
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
-  const connectTimeoutMs =
-    settings.connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : settings.connectTimeoutSeconds * 1000;
+  let turn: Promise<unknown> = Promise.resolve();
+  const { connectTimeoutSeconds } = settings;
+  const connectMs = connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : connectTimeoutSeconds * 1000;
 
   async function connect(signal: AbortSignal): Promise<pg.Client> {
-    if (settings.ssl !== 'prefer') return connectWith(settings.ssl, signal);
     try {
-      return await connectWith('require', signal);
+      if (settings.ssl !== 'prefer') return await connectWith(settings.ssl, signal);
+      try {
+        return await connectWith('require', signal);
+      } catch (error) {
+        // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
+        if (error instanceof Error && error.message.includes('does not support SSL'))
+          return await connectWith('disable', signal);
+        throw error;
+      }
     } catch (error) {
-      // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
-      if (error instanceof Error && error.message.includes('does not support SSL'))
-        return connectWith('disable', signal);
-      throw error;
+      throw databaseError(error, signal);
     }
   }
 
   async function connectWith(ssl: SslMode, signal: AbortSignal): Promise<pg.Client> {
-    const client = new pg.Client({
-      ...clientConfig(settings, ssl),
-      connectionTimeoutMillis: connectTimeoutMs,
-    });
+    const client = new pg.Client(clientConfig(settings, ssl));
     // A server that ends an idle session emits 'error'; without a listener that would end the process.
     client.on('error', () => {
       if (sampling === client) sampling = null;
       if (leading === client) leading = null;
     });
-    await withAbort(client, () => client.connect(), signal);
-    return client;
+    try {
+      await within(client, { ms: connectMs, signal }, () => client.connect());
+      return client;
+    } catch (error) {
+      destroy(client);
+      throw error;
+    }
+  }
+
+  async function readNow<Result>(
+    read: (query: Query) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
+    const client = (sampling ??= await connect(signal));
+    const prompt = { ms: PROMPT_DEADLINE_MS, signal };
+    try {
+      await ask(client, { text: BEGIN }, prompt);
+      const result = await read((statement) => ask(client, statement, { ms: READ_DEADLINE_MS, signal }));
+      await ask(client, { text: 'COMMIT' }, prompt);
+      return result;
+    } catch (error) {
+      // Dropping the connection ends the transaction whatever state it is in.
+      sampling = null;
+      destroy(client);
+      throw error;
+    }
   }
 
   /** A client whose session ended has been dropped by its 'error' listener meanwhile. */
   const isLeading = (client: pg.Client) => leading === client;
 
   return {
-    async read(read, signal) {
-      let client = sampling;
-      try {
-        client ??= await connect(signal);
-        sampling = client;
-        const held = client;
-        return await withAbort(
-          held,
-          async () => {
-            await held.query(BEGIN);
-            const result = await read(async (statement) => {
-              const answer = await held.query(statement.text, [...statement.values]);
-              return answer.rows as never;
-            });
-            await held.query('COMMIT');
-            return result;
-          },
-          signal,
-        );
-      } catch (error) {
-        sampling = null;
-        // Dropping the connection ends the transaction whatever state it is in.
-        if (client !== null) destroy(client);
-        throw databaseError(error, signal);
-      }
+    read(read, signal) {
+      // On one session a second transaction would be a part of the first.
+      const mine = turn.then(() => readNow(read, signal));
+      turn = mine.catch(() => undefined);
+      return mine;
     },
 
     async lead(signal) {
-      try {
-        if (leading !== null) {
-          const held = leading;
-          await withAbort(held, () => held.query('SELECT 1'), signal);
-          if (isLeading(held)) return true;
+      const prompt = { ms: PROMPT_DEADLINE_MS, signal };
+      if (leading !== null) {
+        const held = leading;
+        try {
+          await ask(held, { text: 'SELECT 1' }, prompt);
+        } catch (error) {
+          leading = null;
+          destroy(held);
+          throw error;
         }
-        const client = await connect(signal);
-        const answer = await withAbort(
-          client,
-          () => client.query<{ held: boolean }>('SELECT pg_try_advisory_lock($1) AS held', [LEADER_LOCK]),
-          signal,
-        );
-        if (answer.rows[0]?.held === true) {
-          leading = client;
-          return true;
-        }
-        await client.end();
-        return false;
-      } catch (error) {
-        if (leading !== null) destroy(leading);
-        leading = null;
-        throw databaseError(error, signal);
+        if (isLeading(held)) return true;
       }
+      const client = await connect(signal);
+      try {
+        const statement = { text: 'SELECT pg_try_advisory_lock($1) AS held', values: [LEADER_LOCK] };
+        const [answer] = await ask<{ held: boolean }>(client, statement, prompt);
+        if (answer?.held === true) leading = client;
+      } finally {
+        if (!isLeading(client)) await end(client);
+      }
+      return isLeading(client);
     },
 
     async close() {
       const open = [sampling, leading].filter((client) => client !== null);
       sampling = leading = null;
-      await Promise.all(
-        open.map(async (client) => {
-          const ended = client.end().catch(() => undefined);
-          await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1_000).unref())]);
-          destroy(client);
-        }),
-      );
+      await Promise.all(open.map(end));
     },
   };
 }
 
-/** Runs `work`; on abort or past the deadline the socket is destroyed, which ends the server's statement too. */
-async function withAbort<Result>(
+interface Limit {
+  readonly ms: number;
+  readonly signal: AbortSignal;
+}
+
+async function ask<Row>(
   client: pg.Client,
-  work: () => Promise<Result>,
-  signal: AbortSignal,
-): Promise<Result> {
-  signal.throwIfAborted();
-  const running = work();
-  let stop: () => void = () => undefined;
-  const ended = new Promise<never>((_, reject) => {
-    let timer = setTimeout(() => {
-      destroy(client);
-      reject(new Error('the server did not answer in time'));
-    }, 4 * QUERY_DEADLINE_MS);
-    timer = timer.unref();
-    const abort = () => {
-      destroy(client);
-      reject(new Error('aborted'));
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    stop = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-    };
-  });
+  { text, values = [] }: { readonly text: string; readonly values?: readonly unknown[] },
+  limit: Limit,
+): Promise<Row[]> {
   try {
-    return await Promise.race([running, ended]);
-  } finally {
-    stop();
-    running.catch(() => undefined);
+    // Several statements in one text are allowed only where no values are given at all.
+    const send = () => (values.length === 0 ? client.query(text) : client.query(text, [...values]));
+    const answer = await within(client, limit, send);
+    return answer.rows as never;
+  } catch (error) {
+    throw databaseError(error, limit.signal);
   }
+}
+
+/**
+ * On abort or past the deadline the socket is destroyed. The server may notice only when its statement ends, by
+ * its own limits at the latest.
+ */
+async function within<Result>(client: pg.Client, limit: Limit, work: () => Promise<Result>): Promise<Result> {
+  limit.signal.throwIfAborted();
+  return runWithin(limit, ({ signal }) => {
+    signal.addEventListener(
+      'abort',
+      () => {
+        destroy(client);
+      },
+      { once: true },
+    );
+    return work();
+  });
+}
+
+/** Says goodbye, but waits for no answer longer than a second. */
+async function end(client: pg.Client): Promise<void> {
+  const signal = new AbortController().signal;
+  await runWithin({ ms: 1_000, signal }, () => client.end()).catch(() => undefined);
+  destroy(client);
 }
 
 function destroy(client: pg.Client): void {

@@ -3,15 +3,19 @@ import { compare } from 'bcryptjs';
 
 export type Authorization = 'yes' | 'no' | 'busy';
 
-/** A comparison takes 50 ms and more of the only thread: beyond this many the answer is `busy`. */
-const MAX_COMPARISONS = 4;
+/**
+ * A comparison takes 100 ms and more of the only thread: whoever guesses must not keep it from its work. So many at
+ * once and then one a second; a password that was right once costs none.
+ */
+const BURST = 10;
+const MS_PER_COMPARISON = 1_000;
 const MAX_VERIFIED = 100;
 
-/** Checks the `Authorization` header of a request against bcrypt hashes by user. */
-export function createBasicAuth(): (
-  header: string | undefined,
-  users: ReadonlyMap<string, string>,
-) => Promise<Authorization> {
+/** Checks the `Authorization` header of a request against bcrypt hashes by user. `now`: ms of a steady clock. */
+export function createBasicAuth(
+  now: () => number,
+): (header: string | undefined, users: ReadonlyMap<string, string>) => Promise<Authorization> {
+  const takeTurn = createTurns(now);
   // Passwords are remembered as a keyed digest, of a key that never leaves the process.
   const key = randomBytes(32);
   const verified = new Set<string>();
@@ -32,7 +36,7 @@ export function createBasicAuth(): (
 
     let comparison = comparisons.get(digest);
     if (comparison === undefined) {
-      if (comparisons.size >= MAX_COMPARISONS) return 'busy';
+      if (!takeTurn()) return 'busy';
       // An unknown user costs as much time as a known one, so that time does not tell which users there are.
       comparison = compare(password, hash ?? anyHash).finally(() => comparisons.delete(digest));
       comparisons.set(digest, comparison);
@@ -42,6 +46,18 @@ export function createBasicAuth(): (
     if (verified.size >= MAX_VERIFIED) verified.clear();
     verified.add(digest);
     return 'yes';
+  };
+}
+
+function createTurns(now: () => number): () => boolean {
+  let turns = BURST;
+  let countedAt = now();
+  return () => {
+    turns = Math.min(BURST, turns + (now() - countedAt) / MS_PER_COMPARISON);
+    countedAt = now();
+    if (turns < 1) return false;
+    turns -= 1;
+    return true;
   };
 }
 

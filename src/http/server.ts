@@ -176,7 +176,7 @@ function authenticate(webConfig: WebConfig): RequestHandler {
     if (answer === 'yes') {
       next();
     } else if (answer === 'busy') {
-      response.status(503).set('Retry-After', '1').type('text').send('Too many passwords to check.\n');
+      response.status(429).set('Retry-After', '1').type('text').send('Too many passwords to check.\n');
     } else {
       response.status(401).set('WWW-Authenticate', 'Basic realm="airflow-xcom-exporter", charset="UTF-8"');
       response.type('text').send('Unauthorized: a user of basic_auth_users and its password are needed.\n');

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
 import type { ServerOptions } from 'node:https';
@@ -93,7 +94,7 @@ interface Loaded {
 
 /** Throws an error that names the file, the key and what is wrong with it. */
 export function openWebConfig(file: string, log: Logger): WebConfig {
-  const authorize = createBasicAuth();
+  const authorize = createBasicAuth(() => performance.now());
   let current = load(file);
   let seen = fingerprint(current.files);
   let served = current.tls;
@@ -173,11 +174,7 @@ function explainIssue(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`} is unknown or not supported`);
   }
-  if (issue.code === 'invalid_key') {
-    return issue.issues.map(
-      (inner) => `${path} ${inner.code === 'invalid_value' ? 'cannot be set' : inner.message}`,
-    );
-  }
+  if (issue.code === 'invalid_key') return issue.issues.map((inner) => `${path} ${inner.message}`);
   if (issue.code === 'invalid_value') return [`${path} must be one of ${issue.values.join(', ')}`];
   if (issue.code === 'invalid_type') return [`${path === '' ? 'the file' : path} must be: ${issue.expected}`];
   return [`${path} ${issue.message}`];
@@ -197,12 +194,11 @@ function loadTls(
       `Cannot use the web configuration ${file}: client_auth_type ${clientAuth} needs client_ca_file`,
     );
   }
+  const ca = caFile === undefined ? {} : { ca: readAuthority(at(caFile)) };
   const options: ServerOptions = {
     cert: read(at(settings.cert_file), 'the certificate (tls_server_config.cert_file)'),
     key: read(at(settings.key_file), 'the key (tls_server_config.key_file)'),
-    ...(caFile === undefined
-      ? {}
-      : { ca: read(at(caFile), 'the authority (tls_server_config.client_ca_file)') }),
+    ...ca,
     minVersion: VERSIONS[settings.min_version],
     requestCert: clientAuth !== 'NoClientCert',
     rejectUnauthorized: clientAuth === 'RequireAndVerifyClientCert',
@@ -216,6 +212,22 @@ function loadTls(
     );
   }
   return { options, clientAuth, accepts: acceptance(clientAuth) };
+}
+
+function readAuthority(path: string): string {
+  const pem = read(path, 'the authority (tls_server_config.client_ca_file)');
+  try {
+    // TLS itself takes a file without a certificate in silence, and then refuses every client.
+    new X509Certificate(pem);
+  } catch (error) {
+    throw new Error(
+      `Cannot use the authority ${path} (tls_server_config.client_ca_file): ${messageOf(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return pem;
 }
 
 function acceptance(clientAuth: ClientAuth): (socket: TLSSocket) => boolean {

@@ -10,7 +10,7 @@ import type { Config } from '../../src/config.ts';
 import { createCycle } from '../../src/cycle.ts';
 import type { Cycle } from '../../src/cycle.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
-import { startS3 } from '../../src/demo/embedded-s3.ts';
+import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import type { ProbeResult } from '../../src/probe.ts';
 import { probe } from '../../src/probe.ts';
 import { connectionTo, recordRequests } from './s3.ts';
@@ -78,11 +78,15 @@ export interface ReplayedFixture {
 /** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
 const AGE_HOURS = 1;
 
+/** The bucket of every recorded run: the server that is handed to {@link replay} must have it. */
+export const RECORDED_BUCKET = 'airflow-xcom';
+
 /** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
 export async function replay(
-  postgres: EmbeddedPostgres,
+  servers: { readonly postgres: EmbeddedPostgres; readonly s3: EmbeddedS3 },
   { release, scenario }: { release: string; scenario: string },
 ): Promise<ReplayedFixture> {
+  const { postgres, s3 } = servers;
   const read = (name: string) => readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8');
   const recorded = JSON.parse(read('scenario.json')) as { recorded_at: string; env: Record<string, string> };
   const expected = JSON.parse(read('expected.json')) as Expected;
@@ -97,12 +101,9 @@ export async function replay(
   await shiftTimes(writer, recorded.recorded_at);
   await writer.query('ANALYZE');
 
-  const s3 = await startS3();
   const connection = connectionTo(s3.endpoint, s3);
   const direct = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   const { signal } = new AbortController();
-  for (const bucket of new Set(['airflow-xcom', ...objects.map((object) => object.bucket)]))
-    await s3.createBucket(bucket);
   for (const object of objects) {
     const body =
       object.body_base64 === undefined
@@ -145,8 +146,8 @@ export async function replay(
     close: async () => {
       await database.close();
       await writer.close();
+      for (const { bucket, key } of objects) await direct.delete({ bucket, key }, signal);
       direct.close();
-      await s3.stop();
     },
   };
 }

@@ -1,0 +1,286 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { isS3Path } from './airflow/xcom-path.ts';
+import { DatabaseError, openDatabase } from './clients/postgres.ts';
+import type { Database } from './clients/postgres.ts';
+import { openObjectStore } from './clients/s3.ts';
+import type { ObjectStore } from './clients/s3.ts';
+import { requireDatabase } from './config.ts';
+import type { Config } from './config.ts';
+import { createCycle } from './cycle.ts';
+import type { Cycle } from './cycle.ts';
+import type { createJobs, JobEnd } from './jobs.ts';
+import type { LedgerState } from './ledger.ts';
+import type { DatabaseProbe, Metrics } from './metrics.ts';
+import { probe } from './probe.ts';
+import type { ProbeResult } from './probe.ts';
+import type { Report } from './report.ts';
+import { intervalOf, startSchedule } from './schedule.ts';
+import type { Schedule } from './schedule.ts';
+import { writeStateFile } from './state-file.ts';
+import type { JobName } from './status.ts';
+
+/** After so many intervals without a reading the figures are no longer shown as those of now. */
+const STALE_INTERVALS = 3;
+
+type Jobs = ReturnType<typeof createJobs>;
+/** Why a run of a job failed, or null. `idle`: there was nothing to do, so it was no run. */
+type Ending = JobEnd['failure'] | 'idle';
+
+/** What runs on one set of settings. */
+export interface Engine {
+  readonly config: Config;
+  report(): Report | null;
+  probe(): ProbeResult | null;
+  stale(): boolean;
+  leader(): boolean;
+  /** Gives what the next one has to remember. */
+  stop(): Promise<LedgerState>;
+}
+
+/** Opens nothing until the first run of a job, which is at once. */
+export function startEngine(parts: {
+  config: Config;
+  state: LedgerState | null;
+  metrics: Metrics;
+  jobs: Jobs;
+  log: Logger;
+}): Engine {
+  const { config, metrics, jobs, log } = parts;
+  const database = openDatabase(requireDatabase(config));
+  const stores = openStores(config, metrics, log);
+  let cycle = newCycle(parts.state);
+  let report: Report | null = null;
+  let freshAt = Date.now();
+  let probed: ProbeResult | null = null;
+  let leader = config.ha === 'off';
+  metrics.setLeader(leader);
+  const staleMs = STALE_INTERVALS * intervalOf(config.sampleSchedule);
+  const stale = () => Date.now() - freshAt > staleMs;
+  // On its own clock: a cycle that takes long or breaks off must not keep old figures alive.
+  let staleTimer = startStaleTimer();
+
+  function startStaleTimer(): NodeJS.Timeout {
+    return setTimeout(() => {
+      metrics.markStale();
+    }, staleMs).unref();
+  }
+
+  function newCycle(restored: LedgerState | null): Cycle {
+    return createCycle({
+      config,
+      database,
+      store: stores.of,
+      restored,
+      random: Math.random,
+      clock: Date.now,
+    });
+  }
+
+  /** Asks for the lock that only one holds. Without the connection nobody knows who does: then nobody goes on. */
+  async function askToLead(signal: AbortSignal): Promise<JobEnd['failure']> {
+    let failure: JobEnd['failure'] = null;
+    let leads = false;
+    try {
+      leads = await database.lead(signal);
+    } catch (error) {
+      failure = databaseFailure(error);
+    }
+    if (signal.aborted) return null;
+    // Another one counts meanwhile: what it has counted is not to be counted here as well, later.
+    if (leader && !leads && failure === null) cycle = newCycle(null);
+    leader = leads;
+    metrics.setLeader(leader);
+    metrics.setUp('database', failure === null);
+    if (!leader) {
+      report = probed = null;
+      metrics.markStale();
+      metrics.publishProbe({ steps: [], leftoversDeleted: 0 }, null, Date.now());
+    }
+    return failure;
+  }
+
+  async function runSample(signal: AbortSignal): Promise<Ending> {
+    if (config.ha === 'lock') {
+      const failure = await askToLead(signal);
+      if (!leader) return failure;
+    }
+    const result = await cycle.run(probed, signal);
+    if (result.databaseFailure === null) {
+      freshAt = result.at;
+      clearTimeout(staleTimer);
+      staleTimer = startStaleTimer();
+    }
+    // Also of a run that was broken off: the ledger has what it counted, and will not give it again.
+    metrics.publishReport(result, stale());
+    if (signal.aborted) return 'idle';
+    report = result;
+    metrics.setUp('database', result.databaseFailure === null);
+    if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
+    if (config.stateFile !== null) saveState(config.stateFile);
+    logCycle(log, result);
+    return result.databaseFailure;
+  }
+
+  function saveState(path: string): void {
+    try {
+      writeStateFile(path, cycle.snapshot());
+    } catch (error) {
+      log.error(
+        { path, err: error },
+        'cannot write the state file: a restart will count from the last one written',
+      );
+    }
+  }
+
+  async function runProbe(signal: AbortSignal): Promise<Ending> {
+    if (!leader) return 'idle';
+    const asked = await probeDatabase(database, signal);
+    const target = config.xcom.paths.find(isS3Path);
+    const result: ProbeResult =
+      target === undefined
+        ? { steps: [], leftoversDeleted: 0 }
+        : await probe(
+            stores.of(target.connection ?? ''),
+            {
+              bucket: target.bucket,
+              prefix: target.prefix,
+              write: config.probe.write,
+              now: Date.now(),
+              id: randomUUID(),
+            },
+            signal,
+          );
+    // What stands by by now has nothing to show.
+    if (signal.aborted || !isLeader()) return 'idle';
+    probed = target === undefined ? null : result;
+    const [failed] = result.steps.filter((step) => step.ok === false);
+    if (result.steps.length > 0)
+      metrics.setUp(
+        's3',
+        result.steps.some((step) => step.ok === true),
+      );
+    metrics.publishProbe(result, asked, Date.now());
+    const words = { probe: result.steps.map((step) => `${step.operation}=${String(step.ok)}`).join(' ') };
+    if (failed === undefined) log.debug(words, 'probe');
+    else log.warn({ ...words, reason: failed.reason }, 'the probe failed');
+    return failed === undefined
+      ? null
+      : { reason: failed.reason, detail: `${failed.operation}: ${failed.detail}` };
+  }
+
+  const isLeader = () => leader;
+
+  function start(name: JobName, expression: string, run: (signal: AbortSignal) => Promise<Ending>): Schedule {
+    return startSchedule(
+      {
+        name,
+        expression,
+        run: async (signal) => {
+          const before = Date.now();
+          let ending: Ending = { reason: 'internal', detail: 'see the log of the exporter' };
+          try {
+            ending = await run(signal);
+          } finally {
+            const at = Date.now();
+            if (!signal.aborted && ending !== 'idle')
+              jobs.finished(name, { seconds: (at - before) / 1000, failure: ending, at });
+          }
+        },
+      },
+      {
+        log,
+        skipped: () => {
+          jobs.skipped(name);
+        },
+      },
+    );
+  }
+
+  const schedules = [
+    start('probe', config.probe.schedule, runProbe),
+    start('sample', config.sampleSchedule, runSample),
+  ];
+
+  return {
+    config,
+    report: () => report,
+    probe: () => probed,
+    stale,
+    leader: () => leader,
+    async stop() {
+      await Promise.all(schedules.map((schedule) => schedule.stop()));
+      clearTimeout(staleTimer);
+      stores.close();
+      await database.close();
+      return cycle.snapshot();
+    },
+  };
+}
+
+/** One object store for each connection id that a path or a row may name, opened when first asked for. */
+function openStores(
+  config: Config,
+  metrics: Metrics,
+  log: Logger,
+): { readonly of: (connection: string) => ObjectStore; close(): void } {
+  const stores = new Map<string, ObjectStore>();
+  const { connections } = config.s3;
+  const fallback = config.xcom.paths.find(isS3Path)?.connection ?? '';
+  return {
+    of(connection) {
+      // A row may name a connection that this process does not know: the one in force is the best guess.
+      const id = connections.has(connection) ? (connection === '' ? fallback : connection) : fallback;
+      const settings = connections.get(id) ?? connections.get('');
+      if (settings === undefined)
+        throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
+      const open = stores.get(id);
+      if (open !== undefined) return open;
+      const observer = {
+        request: metrics.s3Request.bind(metrics),
+        failure: metrics.s3Failure.bind(metrics),
+      };
+      const store = openObjectStore(settings, { observer, log });
+      stores.set(id, store);
+      return store;
+    },
+    close() {
+      for (const store of stores.values()) store.close();
+    },
+  };
+}
+
+async function probeDatabase(database: Database, signal: AbortSignal): Promise<DatabaseProbe> {
+  let before = performance.now();
+  const seconds = () => (performance.now() - before) / 1000;
+  try {
+    return await database.read(async (query) => {
+      // Its turn may come late: a cycle that is under way says nothing of how fast the database answers.
+      before = performance.now();
+      await query({ name: 'probe', text: 'SELECT 1', values: [] });
+      return { ok: true, seconds: seconds() };
+    }, signal);
+  } catch (error) {
+    return { ok: false, seconds: seconds(), reason: databaseFailure(error).reason };
+  }
+}
+
+/** Anything else is a mistake of ours and goes through. */
+function databaseFailure(error: unknown): NonNullable<JobEnd['failure']> {
+  if (!(error instanceof DatabaseError)) throw error;
+  return { reason: error.reason, detail: error.message };
+}
+
+function logCycle(log: Logger, report: Report): void {
+  const { databaseFailure, s3Failure, window, problems } = report;
+  const line = {
+    seconds: report.durationSeconds,
+    rows: window?.rows ?? null,
+    problems: problems.map(({ code }) => code),
+    coverage: report.coverage,
+    ...(databaseFailure === null ? {} : { database: databaseFailure.detail }),
+    ...(s3Failure === null ? {} : { s3: `${s3Failure.reason} (${s3Failure.detail})` }),
+  };
+  if (databaseFailure !== null) log.warn(line, 'cycle: the database could not be read');
+  else log.info(line, 'cycle');
+}
