@@ -132,9 +132,9 @@ export function openDatabase(settings: DatabaseSettings): Database {
       await ask(client, { text: 'COMMIT' }, prompt);
       return result;
     } catch (error) {
-      // Dropping the connection ends the transaction whatever state it is in.
+      // Ending the session ends the transaction whatever state it is in; waited for, so that no two are there.
       sampling = null;
-      destroy(client);
+      await end(client);
       throw error;
     }
   }
@@ -158,7 +158,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
           await ask(held, { text: 'SELECT 1' }, prompt);
         } catch (error) {
           leading = null;
-          destroy(held);
+          await end(held);
           throw error;
         }
         if (isLeading(held)) return true;

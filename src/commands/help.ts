@@ -6,6 +6,7 @@ Commands:
   run             the exporter (the default)
   check [--json]  one look at the database and one probe of S3, printed; exit code 0: healthy, 1: problems, 2: undecided
   demo            the whole product on this machine, with a database, an S3 and an Airflow's workload of its own
+                  [--once] one pass of the acts, [--act-seconds N] the length of each (default 40)
   config          every setting, its value and where it came from
 
 Options:

@@ -131,6 +131,8 @@ export function plant(
     const bytes = dumps(what).length;
     rows.push({
       ...defaults,
+      // The queue is the task's: one task for each.
+      ...(place.queue === undefined ? {} : { taskId: `extract_${place.queue}` }),
       key: named(),
       stored: encode(what),
       storage: 'db',
@@ -276,7 +278,7 @@ export function plant(
   // Names.
   for (const run of [runs.hostile, runs.long])
     for (const taskId of [HOSTILE, 't'.repeat(250)]) {
-      value('small', { run, taskId, key: `${HOSTILE}\n--` });
+      value('small', { run, taskId, key: `${HOSTILE}\n--`, queue: HOSTILE });
       value(stringOf(threshold, 'h'), { run, taskId, key: 'k'.repeat(512), queue: HOSTILE });
       reference({ run, taskId: taskId.slice(0, 200) });
       reference({ run, taskId: taskId.slice(0, 200), size: null, broken: 'missing' });
