@@ -1,0 +1,332 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parseDatabaseUrl, databaseSettings } from '../../src/airflow/database-url.ts';
+import { openDatabase } from '../../src/clients/postgres.ts';
+import type { Database, Query } from '../../src/clients/postgres.ts';
+import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
+import { startTcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import type { TcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { createDatabase } from '../support/airflow-fixture.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const postgres = usePostgres();
+const live = () => new AbortController().signal;
+
+let proxy: TcpFaultProxy;
+let writer: PostgresWriter;
+let url: URL;
+const open: Database[] = [];
+
+beforeEach(async () => {
+  url = new URL(await createDatabase(postgres()));
+  writer = await openWriter({ url: url.href, connections: 2 });
+  await writer.query('CREATE TABLE secrets (name text PRIMARY KEY, value text)');
+  await writer.query("INSERT INTO secrets VALUES ('one', 'planted-value')");
+  proxy = await startTcpFaultProxy({ upstream: postgres() });
+  url.host = `${proxy.host}:${proxy.port}`;
+});
+afterEach(async () => {
+  await proxy.setMode('pass');
+  await Promise.all(open.splice(0).map((database) => database.close()));
+  await proxy.stop();
+  await writer.close();
+});
+
+function connectTo(change: (url: URL) => void = () => undefined): Database {
+  const to = new URL(url);
+  to.searchParams.set('sslmode', 'disable');
+  change(to);
+  const database = openDatabase(databaseSettings(parseDatabaseUrl(to.href)));
+  open.push(database);
+  return database;
+}
+
+const one = (query: Query) => query<{ one: number }>({ name: 'one', text: 'SELECT 1 AS one', values: [] });
+const run = (text: string) => (query: Query) =>
+  query<Record<string, unknown>>({ name: 'x', text, values: [] });
+
+async function backends(): Promise<number> {
+  const [row] = await writer.query<{ n: number }>(
+    `SELECT count(*)::int AS n FROM pg_stat_activity
+     WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()`,
+  );
+  return row?.n ?? -1;
+}
+
+async function failure(
+  attempt: Promise<unknown>,
+): Promise<{ reason: unknown; text: string; seconds: number }> {
+  const start = performance.now();
+  const error: unknown = await attempt.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  const { reason = null } = (error ?? {}) as { reason?: unknown };
+  return { reason, text: String(error), seconds: (performance.now() - start) / 1_000 };
+}
+
+describe('a transaction', () => {
+  test('cannot write, does not wait for long, and sees one instant', async () => {
+    const database = connectTo();
+    const write = await failure(database.read(run("INSERT INTO secrets VALUES ('two', '')"), live()));
+    expect(write).toMatchObject({ reason: 'query_failed', text: expect.stringContaining('25006') as string });
+
+    await database.read(async (query) => {
+      const settings = await query<{ name: string; setting: string }>({
+        name: 'settings',
+        text: `SELECT name, setting FROM pg_settings WHERE name = ANY($1)`,
+        values: [['statement_timeout', 'lock_timeout', 'transaction_isolation', 'enable_seqscan']],
+      });
+      expect(Object.fromEntries(settings.map(({ name, setting }) => [name, setting]))).toEqual({
+        statement_timeout: '10000',
+        lock_timeout: '2000',
+        transaction_isolation: 'repeatable read',
+        enable_seqscan: 'off',
+      });
+      await writer.query("INSERT INTO secrets VALUES ('later', '')");
+      expect(await run('SELECT name FROM secrets')(query)).toEqual([{ name: 'one' }]);
+    }, live());
+    expect(await database.read(run('SELECT name FROM secrets ORDER BY 1'), live())).toHaveLength(2);
+    // Behind a pooler that hands sessions on, a setting that stays would be another program's.
+    expect(
+      await database.read(
+        run("SELECT setting FROM pg_settings WHERE name = 'statement_timeout' AND source = 'session'"),
+        live(),
+      ),
+    ).toHaveLength(1);
+    expect(await backends()).toBe(1);
+  });
+
+  test('is alone on its session: reads at the same time wait for one another', async () => {
+    const database = connectTo();
+    const xid = 'SELECT pg_backend_pid() AS pid, now()::text AS began';
+    const slow = database.read(async (query) => {
+      const before = await run(xid)(query);
+      await run('SELECT pg_sleep(0.3)')(query);
+      return [...before, ...(await run(xid)(query))];
+    }, live());
+    const quick = database.read(run(xid), live());
+    const [[first, again], [other]] = await Promise.all([slow, quick]);
+    expect(again).toEqual(first);
+    expect(other?.['pid']).toBe(first?.['pid']);
+    expect(other?.['began']).not.toBe(first?.['began']);
+    expect(await backends()).toBe(1);
+  });
+
+  test('that fails takes none of its neighbours with it', async () => {
+    const database = connectTo();
+    const answers = await Promise.allSettled([
+      database.read(run('SELECT 1/0'), live()),
+      database.read(one, live()),
+      database.read(run('SELECT nothing'), live()),
+      database.read(one, live()),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled']);
+    expect(await backends()).toBe(1);
+  });
+
+  test('that breaks off by a mistake of ours is told as such, and leaves no transaction open', async () => {
+    const database = connectTo();
+    const mistake = new TypeError('a mistake');
+    await expect(database.read(() => Promise.reject(mistake), live())).rejects.toBe(mistake);
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+    expect(await backends()).toBe(1);
+  });
+});
+
+describe('a server', () => {
+  test('that refuses is unreachable, at once, and back when it is back', async () => {
+    const database = connectTo();
+    await proxy.setMode('refuse');
+    const refused = await failure(database.read(one, live()));
+    expect(refused).toMatchObject({
+      reason: 'unreachable',
+      text: expect.stringContaining('ECONNREFUSED') as string,
+    });
+    expect(refused.seconds).toBeLessThan(2);
+    await proxy.setMode('pass');
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+
+  test.each([
+    ['before it was connected', 1],
+    ['while it was idle', 2],
+    ['in the middle of a transaction', 3],
+  ])('that stalls %s is given up in time', async (_, when) => {
+    const database = connectTo();
+    if (when > 1) await database.read(one, live());
+    if (when < 3) await proxy.setMode('stall');
+    const stalled = await failure(
+      database.read(async (query) => {
+        await proxy.setMode('stall');
+        return one(query);
+      }, live()),
+    );
+    expect(stalled.reason).toBe('unreachable');
+    expect(stalled.seconds).toBeGreaterThan(4);
+    expect(stalled.seconds).toBeLessThan(when < 3 ? 8 : 15);
+    await proxy.setMode('pass');
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+
+  test('that is cut off in the middle of its answer', async () => {
+    const database = connectTo();
+    const rows = database.read(
+      run("SELECT repeat('x', 1000) AS x, pg_sleep(0.001) FROM generate_series(1, 3000)"),
+      live(),
+    );
+    const cut = failure(rows);
+    await delay(300);
+    await proxy.setMode('cut');
+    expect(await cut).toMatchObject({ reason: 'unreachable' });
+    await proxy.setMode('pass');
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+
+  test('that restarts ends an idle session, and not the process', async () => {
+    const database = connectTo();
+    await database.read(one, live());
+    await writer.close();
+    await postgres().restart();
+    writer = await openWriter({ url: new URL(url.pathname, postgres().url).href, connections: 1 });
+    await delay(100);
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+
+  test('that shuts down in the middle of a statement', async () => {
+    const database = connectTo();
+    await database.read(one, live());
+    const killed = failure(database.read(run('SELECT pg_sleep(5)'), live()));
+    await delay(200);
+    await writer.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()`,
+    );
+    expect(await killed).toMatchObject({
+      reason: 'shutdown',
+      text: expect.stringContaining('57P01') as string,
+    });
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+});
+
+describe('a refusal', () => {
+  test('of the password names the role, and neither the password nor the server’s words', async () => {
+    const database = connectTo((to) => {
+      to.password = 'planted-password';
+    });
+    const denied = await failure(database.read(one, live()));
+    expect(denied).toMatchObject({ reason: 'denied', text: expect.stringContaining('28P01') as string });
+    expect(denied.text).not.toContain('planted');
+  });
+
+  test('of a table', async () => {
+    await writer.query("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'reader'");
+    const database = connectTo((to) => {
+      to.username = to.password = 'reader';
+    });
+    const denied = await failure(database.read(run('SELECT value FROM secrets'), live()));
+    expect(denied).toMatchObject({ reason: 'denied', text: expect.stringContaining('42501') as string });
+    expect(await backends()).toBe(0);
+    await writer.query('GRANT SELECT ON secrets TO reader');
+    expect(await database.read(run('SELECT name FROM secrets'), live())).toHaveLength(1);
+  });
+
+  test('never quotes a row', async () => {
+    const database = connectTo();
+    const failed = await failure(database.read(run('SELECT value::int FROM secrets'), live()));
+    expect(failed).toMatchObject({
+      reason: 'query_failed',
+      text: expect.stringContaining('22P02') as string,
+    });
+    expect(failed.text).not.toContain('planted');
+  });
+
+  test('by a lock ends in time, with one session and no more', async () => {
+    const database = connectTo();
+    const locker = await openWriter({ url: new URL(url.pathname, postgres().url).href, connections: 1 });
+    try {
+      await locker.query('BEGIN; LOCK TABLE secrets IN ACCESS EXCLUSIVE MODE');
+      const locked = await failure(database.read(run('SELECT name FROM secrets'), live()));
+      expect(locked.reason).toBe('lock_timeout');
+      expect(locked.seconds).toBeGreaterThan(1.9);
+      expect(locked.seconds).toBeLessThan(3.5);
+      expect(await backends()).toBe(0);
+    } finally {
+      await locker.query('ROLLBACK');
+      await locker.close();
+    }
+  });
+});
+
+describe('an abort', () => {
+  test('ends a statement at once, whatever the server does', async () => {
+    const database = connectTo();
+    for (const stalls of [false, true]) {
+      await database.read(one, live());
+      const controller = new AbortController();
+      const aborted = failure(database.read(run('SELECT pg_sleep(3)'), controller.signal));
+      await delay(100);
+      if (stalls) await proxy.setMode('stall');
+      controller.abort();
+      const { reason, seconds } = await aborted;
+      expect(reason).toBe('aborted');
+      expect(seconds).toBeLessThan(1.5);
+    }
+    expect(await failure(database.read(one, AbortSignal.abort()))).toMatchObject({ reason: 'aborted' });
+    await proxy.setMode('pass');
+    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+  });
+
+  test('leaves no socket behind, and neither does close', async () => {
+    const database = connectTo();
+    const controller = new AbortController();
+    await proxy.setMode('stall');
+    const aborted = failure(database.read(one, controller.signal));
+    await delay(100);
+    expect(proxy.connections()).toBe(1);
+    controller.abort();
+    await aborted;
+    await proxy.setMode('pass');
+    await database.read(one, live());
+    await proxy.setMode('stall');
+    const start = performance.now();
+    await database.close();
+    expect(performance.now() - start).toBeLessThan(1_500);
+    await delay(50);
+    expect(proxy.connections()).toBe(0);
+  });
+});
+
+describe('the lock of the leader', () => {
+  test('is held by one, and free when that one ends or loses its session', async () => {
+    const [first, second] = [connectTo(), connectTo()];
+    expect(await first.lead(live())).toBe(true);
+    expect(await second.lead(live())).toBe(false);
+    expect(await first.lead(live())).toBe(true);
+    expect(await backends()).toBe(1);
+    await first.close();
+    expect(await second.lead(live())).toBe(true);
+    await writer.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+       WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()`,
+    );
+    await delay(100);
+    const third = connectTo();
+    expect(await third.lead(live())).toBe(true);
+    expect(await second.lead(live())).toBe(false);
+  });
+
+  test('is not believed when the server does not answer', async () => {
+    const database = connectTo();
+    expect(await database.lead(live())).toBe(true);
+    await proxy.setMode('stall');
+    const stalled = await failure(database.lead(live()));
+    expect(stalled.reason).toBe('unreachable');
+    expect(stalled.seconds).toBeLessThan(8);
+    await proxy.setMode('cut');
+    expect(await failure(database.lead(live()))).toMatchObject({ reason: 'unreachable' });
+    expect(proxy.connections()).toBe(0);
+  });
+});

@@ -1,0 +1,159 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
+import { openObjectStore } from '../../src/clients/s3.ts';
+import { readConfig } from '../../src/config.ts';
+import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
+import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
+import { createXComBackend } from '../../src/demo/xcom-backend.ts';
+import { startExporter } from '../../src/exporter.ts';
+import type { Exporter } from '../../src/exporter.ts';
+import { createLogger } from '../../src/log.ts';
+import { createDatabase } from './airflow-fixture.ts';
+import { parseScrape, sampleOf } from './contract.ts';
+import type { Scrape } from './contract.ts';
+import { connectionTo, recordRequests } from './s3.ts';
+
+/** Airflow's tables in a database of their own, and workers that push XComs as Airflow does. */
+export interface SmallAirflow {
+  /** Of the server itself, past any proxy. */
+  readonly url: string;
+  readonly writer: PostgresWriter;
+  /** Pushes one value from a task of its own; gives the key of its object, or null. */
+  push(value: unknown): Promise<string | null>;
+  deleteObject(key: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Bytes from which a pushed value becomes an object. */
+export const THRESHOLD = 100;
+const base = { connection: 'aws_xcom', bucket: 'airflow-xcom', prefix: 'xcom' };
+
+/** The bucket `airflow-xcom` must be there. */
+export async function startAirflow(postgres: EmbeddedPostgres, s3: EmbeddedS3): Promise<SmallAirflow> {
+  const url = await createDatabase(postgres);
+  const writer = await openWriter({ url, connections: 2 });
+  await writer.query(AIRFLOW_SCHEMA);
+  const [run] = await writer.query<{ id: number }>(/* SQL */ `
+    INSERT INTO dag_run (dag_id, run_id, run_type, run_after, start_date, state)
+    VALUES ('orders', 'manual__1', 'manual', now(), now(), 'running') RETURNING id`);
+  const objects = openObjectStore(connectionTo(s3.endpoint, s3), {
+    observer: recordRequests(),
+    log: pino({ level: 'silent' }),
+  });
+  const { signal } = new AbortController();
+  const backend = createXComBackend({ database: writer, objects, base, signal });
+  let tasks = 0;
+  return {
+    url,
+    writer,
+    push: async (value) => {
+      tasks += 1;
+      const taskId = `task_${tasks}`;
+      await writer.query(
+        /* SQL */ `INSERT INTO task_instance
+          (id, task_id, dag_id, run_id, try_number, pool, pool_slots, queue, state)
+          VALUES (gen_random_uuid(), $1, 'orders', 'manual__1', 1, 'default_pool', 1, 'default', 'success')`,
+        [taskId],
+      );
+      const place = { dagRunId: run?.id ?? 0, dagId: 'orders', runId: 'manual__1', taskId, mapIndex: -1 };
+      const { objectKey } = await backend.push(place, { key: 'return_value', value, threshold: THRESHOLD });
+      return objectKey;
+    },
+    deleteObject: async (key) => {
+      await objects.delete({ bucket: base.bucket, key }, signal);
+    },
+    close: async () => {
+      objects.close();
+      await writer.close();
+    },
+  };
+}
+
+/** The environment of a worker, and a cycle every second. `database` and `storage` may be proxies in front. */
+export function workerEnv(
+  airflow: SmallAirflow,
+  s3: EmbeddedS3,
+  at: { database?: { host: string; port: number }; storage?: { host: string; port: number } } = {},
+): Record<string, string> {
+  const url = new URL(airflow.url);
+  if (at.database !== undefined) url.host = `${at.database.host}:${at.database.port}`;
+  const storage = at.storage ?? s3;
+  const endpoint = encodeURIComponent(`http://${storage.host}:${storage.port}`);
+  return {
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.href.replace('postgresql:', 'postgresql+psycopg2:'),
+    AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://${base.connection}@${base.bucket}/${base.prefix}`,
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD),
+    AIRFLOW_CONN_AWS_XCOM: `aws://${s3.accessKeyId}:${s3.secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${s3.region}`,
+    XCOM_EXPORTER_SAMPLE_SCHEDULE: '* * * * * *',
+    XCOM_EXPORTER_PROBE_SCHEDULE: '* * * * * *',
+    XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
+    XCOM_EXPORTER_LOG_LEVEL: 'debug',
+  };
+}
+
+/** What a test looks at of an exporter, wherever it runs. */
+export interface Face {
+  readonly url: string;
+  get(path: string): Promise<{ status: number; text: string }>;
+  scrape(): Promise<Scrape>;
+  /** The value of `airflow_xcom_<name>`; undefined when it is absent. */
+  value(name: string, labels?: Readonly<Record<string, string>>): Promise<number | undefined>;
+}
+
+export function faceOf(port: number): Face {
+  const url = `http://127.0.0.1:${port}`;
+  async function get(path: string) {
+    const answer = await fetch(url + path, { signal: AbortSignal.timeout(5_000) });
+    return { status: answer.status, text: await answer.text() };
+  }
+  const scrape = async () => parseScrape((await get('/metrics')).text);
+  return {
+    url,
+    get,
+    scrape,
+    value: async (name, labels) => sampleOf(await scrape(), `airflow_xcom_${name}`, labels),
+  };
+}
+
+export type Daemon = Face & Exporter & { readonly lines: readonly string[] };
+
+/** The exporter in this process. Each reload reads `env` anew. */
+export async function startDaemon(env: Readonly<Record<string, string>>): Promise<Daemon> {
+  const lines: string[] = [];
+  const log = createLogger({ level: 'debug', format: 'json' }, { write: (text) => lines.push(text) });
+  const read = () =>
+    readConfig({
+      argv: [],
+      env,
+      readFile: () => {
+        throw new Error('no file is named');
+      },
+    });
+  const exporter = await startExporter(read(), { log, version: '0.0.0', readConfig: read });
+  return { ...exporter, ...faceOf(exporter.port), lines };
+}
+
+/** Tries until it does not throw; past the time it throws what the last try threw. Gives the seconds it took. */
+export async function eventually(check: () => Promise<void> | void, seconds = 20): Promise<number> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      await check();
+      return (performance.now() - start) / 1_000;
+    } catch (error) {
+      if (performance.now() - start > seconds * 1_000) throw error;
+      await delay(100);
+    }
+  }
+}
+
+/** Backends of the exporter in the database of this Airflow, as the server sees them. */
+export async function backendsOf(airflow: SmallAirflow): Promise<readonly { state: string | null }[]> {
+  return airflow.writer.query(/* SQL */ `
+    SELECT state FROM pg_stat_activity
+    WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()`);
+}
