@@ -5,7 +5,7 @@ import { isS3Path } from './airflow/xcom-path.ts';
 import { classify, isOversize } from './classify.ts';
 import { DatabaseError } from './clients/postgres.ts';
 import type { Database, Query } from './clients/postgres.ts';
-import type { ObjectStore, Unknown } from './clients/s3.ts';
+import type { Unknown } from './clients/s3.ts';
 import type { Config } from './config.ts';
 import { confirm } from './confirm.ts';
 import { diagnose } from './diagnose.ts';
@@ -23,6 +23,7 @@ import type { ProbeResult } from './probe.ts';
 import type { ProblemCode } from './problems.ts';
 import type { BackendInfo, Increment, Report } from './report.ts';
 import { sample } from './sample.ts';
+import type { Stores } from './stores.ts';
 import { verify } from './verify.ts';
 import type { Verified } from './verify.ts';
 
@@ -35,8 +36,7 @@ export interface Cycle {
 export interface CycleOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
-  /** The object store that a connection id of Airflow leads to. */
-  readonly store: (connection: string) => ObjectStore;
+  readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly restored: LedgerState | null;
   readonly random: () => number;
   readonly clock: () => number;
@@ -99,7 +99,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const verified = await verify(
       ledger,
       {
-        store: ({ connection }) => options.store(connection),
+        stores: options.stores,
         base:
           base === undefined
             ? null
@@ -221,8 +221,13 @@ export function createCycle(options: CycleOptions): Cycle {
       Report['states'][ProblemCode],
     ][])
       if (state !== 'unknown') states[code] = state;
+    // One by one: what the report says of its own cycle must not be said again, its increments least of all.
+    const { backend, window, lagSeconds, coverage } = before;
     return {
-      ...before,
+      backend,
+      window,
+      lagSeconds,
+      coverage,
       states,
       problems: [
         ...fresh.problems,

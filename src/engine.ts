@@ -3,8 +3,6 @@ import type { Logger } from 'pino';
 import { isS3Path } from './airflow/xcom-path.ts';
 import { DatabaseError, openDatabase } from './clients/postgres.ts';
 import type { Database } from './clients/postgres.ts';
-import { openObjectStore } from './clients/s3.ts';
-import type { ObjectStore } from './clients/s3.ts';
 import { requireDatabase } from './config.ts';
 import type { Config } from './config.ts';
 import { createCycle } from './cycle.ts';
@@ -17,6 +15,7 @@ import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
 import { intervalOf, startSchedule } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
+import { openStores } from './stores.ts';
 import { writeStateFile } from './state-file.ts';
 import type { JobName } from './status.ts';
 
@@ -48,7 +47,17 @@ export function startEngine(parts: {
 }): Engine {
   const { config, metrics, jobs, log } = parts;
   const database = openDatabase(requireDatabase(config));
-  const stores = openStores(config, metrics, log);
+  const stores = openStores(config, {
+    observer: {
+      request: (operation) => {
+        metrics.s3Request(operation);
+      },
+      failure: (operation, reason) => {
+        metrics.s3Failure(operation, reason);
+      },
+    },
+    log,
+  });
   let cycle = newCycle(parts.state);
   let report: Report | null = null;
   let freshAt = Date.now();
@@ -70,7 +79,7 @@ export function startEngine(parts: {
     return createCycle({
       config,
       database,
-      store: stores.of,
+      stores,
       restored,
       random: Math.random,
       clock: Date.now,
@@ -214,38 +223,6 @@ export function startEngine(parts: {
       stores.close();
       await database.close();
       return cycle.snapshot();
-    },
-  };
-}
-
-/** One object store for each connection id that a path or a row may name, opened when first asked for. */
-function openStores(
-  config: Config,
-  metrics: Metrics,
-  log: Logger,
-): { readonly of: (connection: string) => ObjectStore; close(): void } {
-  const stores = new Map<string, ObjectStore>();
-  const { connections } = config.s3;
-  const fallback = config.xcom.paths.find(isS3Path)?.connection ?? '';
-  return {
-    of(connection) {
-      // A row may name a connection that this process does not know: the one in force is the best guess.
-      const id = connections.has(connection) ? (connection === '' ? fallback : connection) : fallback;
-      const settings = connections.get(id) ?? connections.get('');
-      if (settings === undefined)
-        throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-      const open = stores.get(id);
-      if (open !== undefined) return open;
-      const observer = {
-        request: metrics.s3Request.bind(metrics),
-        failure: metrics.s3Failure.bind(metrics),
-      };
-      const store = openObjectStore(settings, { observer, log });
-      stores.set(id, store);
-      return store;
-    },
-    close() {
-      for (const store of stores.values()) store.close();
     },
   };
 }

@@ -97,12 +97,13 @@ export function createLedger(options: { windowMs: number }, restored: LedgerStat
       const live = there.filter((run) => run.live);
       const ended = there.filter((run) => !run.live).sort((a, b) => a.readAt - b.readAt);
       const due = ended.slice(0, REREAD_RUNS);
-      return { lastRunId, runs: new Map([...live, ...due].map((run) => [run.id, run])) };
+      return { lastRunId, schema, known: runs, runs: new Map([...live, ...due].map((run) => [run.id, run])) };
     },
 
     settle(sample, classify) {
       // A migration rewrites rows without anyone writing an XCom: they are carried over, not counted again.
       const baseline = lastRunId === null || schema !== sample.shape.name;
+      if (baseline) runs.clear();
       const from = sample.now - options.windowMs;
       const fresh: Entry[] = [];
       for (const id of sample.goneRuns) {
@@ -119,13 +120,14 @@ export function createLedger(options: { windowMs: number }, restored: LedgerStat
         run.readAt = sample.now;
         run.horizon = sample.horizon;
         if (sampled.whole || sampled.count === 0) {
-          const there = new Set(sampled.rows.map((row) => rowId(row.table, row)));
+          const young = sampled.rows.filter(({ at }) => at >= from);
+          const there = new Set(young.map((row) => rowId(row.table, row)));
           for (const id of run.rows.keys())
             if (!there.has(id)) {
               run.rows.delete(id);
               run.listed = null;
             }
-          run.expired = sampled.rows.filter(({ at }) => at < from).length;
+          run.expired = sampled.rows.length - young.length;
         }
         for (const row of sampled.rows) {
           const id = rowId(row.table, row);
@@ -146,7 +148,7 @@ export function createLedger(options: { windowMs: number }, restored: LedgerStat
           }
         if (!run.live && run.rows.size === 0 && run.activeAt < from) runs.delete(run.id);
       }
-      lastRunId = Math.max(lastRunId ?? 0, sample.lastRunId);
+      lastRunId = sample.lastRunId;
       schema = sample.shape.name;
       return fresh;
     },

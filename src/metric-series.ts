@@ -1,4 +1,5 @@
 /** Which series there are: those known before anything happened, and the ceilings on those that are not. */
+import type { DatabaseReason } from './clients/postgres.ts';
 import type { S3Operation, S3Reason } from './clients/s3.ts';
 import { assertNever } from './lib/assert-never.ts';
 import { fullName, type CATALOGUE, type MetricKey } from './metric-catalogue.ts';
@@ -41,6 +42,16 @@ const S3_REASONS: readonly S3Reason[] = [
 /** What can go wrong with an operation of the probe; one that was aborted counts as not tried. */
 const PROBE_REASONS = [...S3_REASONS.filter((reason) => reason !== 'aborted'), 'content_mismatch'];
 
+const DATABASE_REASONS = [
+  'unreachable',
+  'denied',
+  'lock_timeout',
+  'statement_timeout',
+  'conflict',
+  'shutdown',
+  'query_failed',
+] as const satisfies readonly DatabaseReason[];
+
 /** Families with a series per dag, hence with a ceiling. */
 const DAG_METRICS = [
   'rows_total',
@@ -63,6 +74,11 @@ export function startAtZero({ add, observe }: Recorder, { probeWrite }: { probeW
     add('exporter_job_runs_total', { job }, 0);
     add('exporter_job_skips_total', { job }, 0);
   }
+  for (const reason of DATABASE_REASONS) {
+    add('exporter_job_failures_total', { job: 'sample', reason }, 0);
+    add('probe_failures_total', { operation: 'database', reason }, 0);
+  }
+  for (const reason of PROBE_REASONS) add('exporter_job_failures_total', { job: 'probe', reason }, 0);
   observe('probe_duration_seconds', { operation: 'database' }, null);
   for (const operation of S3_OPERATIONS) {
     add('exporter_s3_requests_total', { operation }, 0);

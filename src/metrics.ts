@@ -266,38 +266,28 @@ interface Rendered {
 
 /** Rendering 10,000 series blocks the loop for some 30 ms: once for each change, however many read it. */
 function renderOnChange(registry: Registry): { touch(): void; rendered(): Promise<Rendered> } {
-  let touched = true;
-  let rendering = false;
-  let current = start();
+  let scheduled = false;
+  let current = schedule();
 
-  async function render(): Promise<Rendered> {
-    rendering = true;
-    try {
-      // The end of the tick: several publishes in a row are one rendering.
-      await nextTick();
-      let text: Buffer | null = null;
-      while (touched || text === null) {
-        // prom-client pauses between families: a publish in a pause would mix two cycles on one page.
-        touched = false;
-        text = await textOf(registry);
-      }
-      return { text, gzip: gzipHead(text) };
-    } finally {
-      rendering = false;
-    }
+  function schedule(): Promise<Rendered> {
+    scheduled = true;
+    const rendering = render();
+    // Whoever reads it gets the error; with no reader it must not end the process.
+    rendering.catch(() => undefined);
+    return rendering;
   }
 
-  function start(): Promise<Rendered> {
-    const started = render();
-    // Whoever reads it gets the error; with no reader it must not end the process.
-    started.catch(() => undefined);
-    return started;
+  async function render(): Promise<Rendered> {
+    // The end of the tick: several publishes in a row are one rendering.
+    await nextTick();
+    scheduled = false;
+    const text = await textOf(registry);
+    return { text, gzip: gzipHead(text) };
   }
 
   return {
     touch() {
-      touched = true;
-      if (!rendering) current = start();
+      if (!scheduled) current = schedule();
     },
     rendered: () => current,
   };

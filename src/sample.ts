@@ -53,6 +53,10 @@ export interface SampledRun {
 export interface Remembered {
   /** The youngest run that was seen, or null before the first reading. */
   readonly lastRunId: number | null;
+  /** The shape of the last reading; null before the first. */
+  readonly schema: string | null;
+  /** All runs that are remembered, by id. */
+  readonly known: ReadonlyMap<number, unknown>;
   /** Runs to read again: live at the last reading, or due to be looked at. */
   readonly runs: ReadonlyMap<number, RememberedRun>;
 }
@@ -93,6 +97,12 @@ type RawRow = Omit<SampledRow, 'table' | 'text' | 'encodedAgain'> & {
   encodedAgain: boolean | null;
 };
 
+const NOTHING: Remembered = { lastRunId: null, schema: null, known: new Map(), runs: new Map() };
+/**
+ * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
+ * are looked at again. Guarded by test/integration/exact-counts.test.ts.
+ */
+const LATE_RUNS = 250;
 /** Runs a statement names at most: bounds what one answer can hold. */
 const RUNS_A_STATEMENT = 500;
 const RECENT_PAGE = 5_000;
@@ -106,11 +116,13 @@ const MEASURED_ROWS = 1_000;
  */
 export async function sample(
   query: Query,
-  remembered: Remembered,
+  memory: Remembered,
   options: { windowMs: number },
 ): Promise<Sample | UnknownShape> {
   const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
   if ('unsupported' in shape) return shape;
+  // A migration rewrites or renames every row: what was remembered names none of them any more.
+  const remembered = memory.schema === null || memory.schema === shape.name ? memory : NOTHING;
   const [instant] = await query<{
     now: number;
     horizon: string;
@@ -120,7 +132,8 @@ export async function sample(
   if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
   const { now, horizon, knowsCompression } = instant;
 
-  const runs = await readRuns(query, shape, remembered, now - options.windowMs);
+  const from = now - options.windowMs;
+  const runs = await readRuns(query, shape, remembered, from);
   const found = new Set(runs.map(({ id }) => id));
   const rowsOf = new Map<number, SampledRow[]>(runs.map(({ id }) => [id, []]));
   const counts = new Map<number, number>();
@@ -135,7 +148,7 @@ export async function sample(
         counts.set(row.dagRunId, (counts.get(row.dagRunId) ?? 0) + row.rows);
   }
   const filled = [...counts.keys()];
-  for (const [since, ids] of byHorizon(filled, remembered)) {
+  for (const [since, ids] of byHorizon(filled, remembered, horizon)) {
     if (since === null) for (const id of ids) whole.add(id);
     await readRows(reading, ids, since);
   }
@@ -144,7 +157,9 @@ export async function sample(
     .filter((id) => {
       const before = remembered.runs.get(id);
       return (
-        before !== undefined && !whole.has(id) && lostRows(before, rowsOf.get(id) ?? [], counts.get(id) ?? 0)
+        before !== undefined &&
+        !whole.has(id) &&
+        lostRows(before, rowsOf.get(id) ?? [], { count: counts.get(id) ?? 0, from })
       );
     });
   for (const id of differing) {
@@ -168,7 +183,7 @@ export async function sample(
       dagId,
       runId,
       endedAt,
-      live: state === 'running' || state === 'queued',
+      live: isLive(state),
       rows: rowsOf.get(id) ?? [],
       whole: whole.has(id),
       count: counts.get(id) ?? 0,
@@ -178,8 +193,16 @@ export async function sample(
   };
 }
 
-/** A new version replaces its row or adds one; any other number of rows means that some were deleted. */
-function lostRows(before: RememberedRun, fresh: readonly SampledRow[], count: number): boolean {
+/**
+ * A new version replaces its row or adds one; any other number of rows means that some were deleted. A row
+ * that is new and yet older than the window may be either, and hide a deletion.
+ */
+function lostRows(
+  before: RememberedRun,
+  fresh: readonly SampledRow[],
+  { count, from }: { count: number; from: number },
+): boolean {
+  if (fresh.some(({ at }) => at < from)) return true;
   const added = fresh.filter((row) => !before.rows.has(rowId(row.table, row))).length;
   return before.rows.size + before.expired + added !== count;
 }
@@ -191,8 +214,17 @@ async function readRuns(
   sinceMs: number,
 ): Promise<RunRow[]> {
   const ids = [...remembered.runs.keys()];
-  if (remembered.lastRunId !== null)
-    return query<RunRow>(runsStatement({ after: remembered.lastRunId, ids }));
+  const { lastRunId, known } = remembered;
+  if (lastRunId !== null) {
+    const found = await query<RunRow>(runsStatement({ after: lastRunId - LATE_RUNS, ids }));
+    return found.filter(
+      ({ id, state, endedAt }) =>
+        id > lastRunId ||
+        isLive(state) ||
+        remembered.runs.has(id) ||
+        (!known.has(id) && endedAt !== null && endedAt >= sinceMs),
+    );
+  }
   const runs = new Map<number, RunRow>();
   // A bigint is no integer to JavaScript: the youngest possible id, as text.
   let below = Number.MAX_SAFE_INTEGER;
@@ -209,16 +241,34 @@ async function readRuns(
   return [...runs.values()];
 }
 
-/** Groups runs by where their last reading ended; a run never read before has no horizon. */
-function byHorizon(ids: readonly number[], remembered: Remembered): Map<string | null, number[]> {
+function isLive(state: string | null): boolean {
+  return state === 'running' || state === 'queued';
+}
+
+/**
+ * Groups runs by where their last reading ended; a run never read before has no horizon. Nor has one whose
+ * horizon is ahead of this reading's: the database was put back from a copy.
+ */
+function byHorizon(
+  ids: readonly number[],
+  remembered: Remembered,
+  horizon: string,
+): Map<string | null, number[]> {
   const groups = new Map<string | null, number[]>();
   for (const id of ids) {
-    const since = remembered.runs.get(id)?.horizon ?? null;
+    const last = remembered.runs.get(id)?.horizon ?? null;
+    const since = last === null || isAhead(last, horizon) ? null : last;
     const group = groups.get(since);
     if (group === undefined) groups.set(since, [id]);
     else group.push(id);
   }
   return groups;
+}
+
+/** Transaction ids are compared modulo 2^32, as Postgres does. */
+function isAhead(one: string, other: string): boolean {
+  const distance = (Number(one) - Number(other) + 2 ** 32) % 2 ** 32;
+  return distance > 0 && distance < 2 ** 31;
 }
 
 interface Reading {

@@ -1,9 +1,10 @@
 import { isBackendKey } from './airflow/reference.ts';
 import type { Reference } from './airflow/reference.ts';
-import type { ListedObject, ObjectStore, S3Reason, Unknown } from './clients/s3.ts';
+import type { HeadAnswer, ListedObject, S3Reason, Unknown } from './clients/s3.ts';
 import { isReference } from './ledger.ts';
 import type { Ledger, ReferenceEntry, Run } from './ledger.ts';
 import type { UncheckedReason } from './report.ts';
+import type { Stores } from './stores.ts';
 
 /** What S3 said about one reference. `gone` and `empty` are suspicions until the row has been read again. */
 export interface Answer {
@@ -22,7 +23,7 @@ export interface Verified {
 }
 
 export interface VerifyOptions {
-  readonly store: (reference: Pick<Reference, 'connection'>) => ObjectStore;
+  readonly stores: Pick<Stores, 'of' | 'sent'>;
   /** Where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
   /** Requests that this cycle may send. */
@@ -47,62 +48,64 @@ const TOGETHER = 32;
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const answers: Answer[] = [];
   const unchecked: { entry: ReferenceEntry; reason: UncheckedReason }[] = [];
-  const progress: { requests: number; failure: Unknown | null; answered: boolean } = {
-    requests: options.requests,
-    failure: null,
-    answered: false,
-  };
+  const progress: { failure: Unknown | null; answered: boolean } = { failure: null, answered: false };
+  const sentBefore = options.stores.sent();
+  /** Requests that may still be sent. Every one may be tried twice, so half of them may be begun. */
+  const left = () => options.requests - (options.stores.sent() - sentBefore);
+  const mayBegin = () => (signal.aborted || progress.failure !== null ? 0 : Math.floor(left() / 2));
 
   const references = [...ledger.entries()].filter(isReference);
   const due = references.filter(({ object }) => object === 'unverified').sort((a, b) => b.row.at - a.row.at);
   const { heads, lists } = plan(due);
 
   for (const { place, entries } of lists) {
-    if (signal.aborted || progress.requests <= 0 || progress.failure !== null) {
-      giveUp(entries);
-      continue;
-    }
-    const listing = await listAll(place, progress.requests);
-    judge(listing, entries);
+    const listing = await listAll(place, mayBegin());
+    // Without s3:ListBucket there is still HEAD, which tells what is there.
+    if (listing.end === 'unknown' && progress.failure === null) heads.push(...entries);
+    else judge(listing, entries);
   }
-  await headAll(heads);
-
+  await headAll(heads, giveUp);
   const known = references.filter(({ object }) => object !== 'unverified');
-  await headAll(draw(known, Math.min(RECHECKED, progress.requests), options.random), { again: true });
+  await headAll(draw(known, Math.min(RECHECKED, mayBegin()), options.random), () => undefined);
   await sweep();
   return { answers, unchecked, failure: progress.failure, answered: progress.answered };
 
-  async function headAll(entries: readonly ReferenceEntry[], { again = false } = {}): Promise<void> {
-    for (let at = 0; at < entries.length; at += TOGETHER) {
-      const batch = entries.slice(at, at + TOGETHER);
-      if (signal.aborted || progress.requests < batch.length || progress.failure !== null) {
-        if (!again) giveUp(batch);
-        continue;
+  async function headAll(
+    entries: readonly ReferenceEntry[],
+    unasked: (entries: readonly ReferenceEntry[]) => void,
+  ): Promise<void> {
+    for (let at = 0; at < entries.length;) {
+      const batch = entries.slice(at, at + Math.min(TOGETHER, mayBegin()));
+      if (batch.length === 0) {
+        unasked(entries.slice(at));
+        return;
       }
-      progress.requests -= batch.length;
+      at += batch.length;
       const replies = await Promise.all(
-        batch.map((entry) =>
-          options.store(entry.placement.reference).head(entry.placement.reference, signal),
-        ),
+        batch.map(async (entry) => {
+          const { reference } = entry.placement;
+          const reply = await options.stores.of(reference.connection).head(reference, signal);
+          return { entry, reply };
+        }),
       );
-      replies.forEach((reply, index) => {
-        const entry = batch[index];
-        if (entry === undefined) return;
-        if (reply.kind === 'unknown') {
-          if (!again) unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
-          return;
-        }
-        progress.answered = true;
-        answers.push(
-          reply.kind === 'missing'
-            ? { entry, object: 'missing', bytes: null }
-            : { entry, object: reply.bytes === 0 ? 'empty' : 'present', bytes: reply.bytes },
-        );
-      });
+      for (const { entry, reply } of replies) note(entry, reply);
       // When not one of a batch was answered, asking on would only hurt S3 and hold up the cycle.
-      const unknown = replies.filter((reply) => reply.kind === 'unknown');
-      if (unknown.length === replies.length) progress.failure = unknown[0] ?? null;
+      const [unknown] = replies.map(({ reply }) => reply).filter((reply) => reply.kind === 'unknown');
+      if (replies.every(({ reply }) => reply.kind === 'unknown')) progress.failure = unknown ?? null;
     }
+  }
+
+  function note(entry: ReferenceEntry, reply: HeadAnswer): void {
+    if (reply.kind === 'unknown') {
+      if (entry.object === 'unverified') unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
+      return;
+    }
+    progress.answered = true;
+    answers.push(
+      reply.kind === 'missing'
+        ? { entry, object: 'missing', bytes: null }
+        : { entry, object: reply.bytes === 0 ? 'empty' : 'present', bytes: reply.bytes },
+    );
   }
 
   function giveUp(entries: readonly ReferenceEntry[]): void {
@@ -110,56 +113,54 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
     for (const entry of entries) unchecked.push({ entry, reason });
   }
 
-  async function listAll(place: Place, limit: number): Promise<Listing> {
+  async function listAll(place: Place, pages: number): Promise<Listing> {
     const objects: ListedObject[] = [];
     let after: string | null = null;
-    for (let pages = 0; pages < limit; pages += 1) {
-      progress.requests -= 1;
-      const page = await options
-        .store(place)
+    for (let page = 0; page < Math.min(pages, mayBegin()); page += 1) {
+      const answer = await options.stores
+        .of(place.connection)
         .list({ bucket: place.bucket, prefix: place.prefix, after }, signal);
-      if (page.kind === 'unknown') {
-        progress.failure = page;
-        return { objects, complete: false };
+      if (answer.kind === 'unknown') {
+        if (answer.reason !== 'denied') progress.failure = answer;
+        return { objects, end: 'unknown' };
       }
       progress.answered = true;
-      objects.push(...page.objects);
-      after = page.next;
-      if (after === null) return { objects, complete: true };
+      objects.push(...answer.objects);
+      after = answer.next;
+      if (after === null) return { objects, end: 'complete' };
     }
-    return { objects, complete: false };
+    return { objects, end: 'budget' };
   }
 
   /** A listing is in the order of keys: what is absent before its last key is missing, what is after is unknown. */
-  function judge({ objects, complete }: Listing, entries: readonly ReferenceEntry[]): void {
+  function judge({ objects, end }: Listing, entries: readonly ReferenceEntry[]): void {
     const sizes = new Map(objects.map(({ key, bytes }) => [key, bytes]));
     const last = objects.at(-1)?.key ?? '';
     for (const entry of entries) {
       const { key } = entry.placement.reference;
       const bytes = sizes.get(key);
       if (bytes !== undefined) answers.push({ entry, object: bytes === 0 ? 'empty' : 'present', bytes });
-      else if (complete || Buffer.compare(Buffer.from(key), Buffer.from(last)) < 0)
+      else if (end === 'complete' || Buffer.compare(Buffer.from(key), Buffer.from(last)) < 0)
         answers.push({ entry, object: 'missing', bytes: null });
-      else giveUp([entry]);
+      else if (entry.object === 'unverified') giveUp([entry]);
     }
   }
 
   /** Lists ended runs once they are quiet: every object must have its row. */
   async function sweep(): Promise<void> {
-    let left = Math.min(progress.requests, Math.floor(options.requests * SWEEP_SHARE));
+    const until = left() - Math.floor(options.requests * SWEEP_SHARE);
     const quiet = [...ledger.runs.values()]
       .filter((run) => !run.live && options.now - run.activeAt > ORPHAN_GRACE_MS)
       .filter((run) => run.listed === null || options.now - run.listed.at > RELIST_MS)
       .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
     for (const run of quiet) {
-      if (left <= 0 || signal.aborted || progress.failure !== null) return;
-      const before = progress.requests;
-      await sweepRun(run, left);
-      left -= before - progress.requests;
+      const pages = Math.min(mayBegin(), left() - until);
+      if (pages <= 0 || !(await sweepRun(run, pages))) return;
     }
   }
 
-  async function sweepRun(run: Run, limit: number): Promise<void> {
+  /** False: S3 does not list, or no request was left. */
+  async function sweepRun(run: Run, pages: number): Promise<boolean> {
     const entries = [...run.rows.values()].filter(isReference);
     const places = new Map<string, Place>();
     if (options.base !== null)
@@ -168,10 +169,10 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
     let orphans = 0;
     let orphanBytes = 0;
     for (const place of places.values()) {
-      const listing = await listAll(place, limit);
+      const listing = await listAll(place, pages);
       const here = entries.filter(({ placement: { reference } }) => isAt(reference, place));
       judge(listing, here);
-      if (!listing.complete) return;
+      if (listing.end !== 'complete') return false;
       const keys = new Set(here.map(({ placement: { reference } }) => reference.key));
       for (const { key, bytes, lastModified } of listing.objects) {
         if (keys.has(key) || !isBackendKey(key.slice(place.prefix.length))) continue;
@@ -181,12 +182,14 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
       }
     }
     run.listed = { at: options.now, orphans, orphanBytes };
+    return true;
   }
 }
 
 interface Listing {
   readonly objects: readonly ListedObject[];
-  readonly complete: boolean;
+  /** `unknown`: a page was not answered. */
+  readonly end: 'complete' | 'budget' | 'unknown';
 }
 
 interface Place {

@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { openDatabase } from '../clients/postgres.ts';
-import { openObjectStore } from '../clients/s3.ts';
-import type { ObjectStore } from '../clients/s3.ts';
 import { requireDatabase } from '../config.ts';
 import type { Config } from '../config.ts';
 import { createCycle } from '../cycle.ts';
@@ -11,6 +9,7 @@ import { probe } from '../probe.ts';
 import type { ProbeResult } from '../probe.ts';
 import { PROBLEMS } from '../problems.ts';
 import type { Report } from '../report.ts';
+import { openStores } from '../stores.ts';
 import { loadConfig } from './command.ts';
 import type { CommandIo } from './command.ts';
 import { checkText } from './check-text.ts';
@@ -43,30 +42,16 @@ async function examine(
   config: Config,
   io: CommandIo,
 ): Promise<{ report: Report; probed: ProbeResult | null }> {
-  // Standard output belongs to the verdict.
-  const log = pino({ level: 'silent' });
   const database = openDatabase(requireDatabase(config));
-  const stores = new Map<string, ObjectStore>();
   const observer = { request: () => undefined, failure: () => undefined };
+  const stores = openStores(config, { observer, log: pino({ level: 'silent' }) });
   const target = config.xcom.paths.find(isS3Path);
-  const inForce = target?.connection ?? '';
-  const store = (connection: string): ObjectStore => {
-    const id = connection !== '' && config.s3.connections.has(connection) ? connection : inForce;
-    const settings = config.s3.connections.get(id) ?? config.s3.connections.get('');
-    const open = stores.get(id);
-    if (open !== undefined) return open;
-    if (settings === undefined)
-      throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-    const opened = openObjectStore(settings, { observer, log });
-    stores.set(id, opened);
-    return opened;
-  };
   try {
     const probed =
       target === undefined
         ? null
         : await probe(
-            store(inForce),
+            stores.of(target.connection ?? ''),
             {
               bucket: target.bucket,
               prefix: target.prefix,
@@ -79,7 +64,7 @@ async function examine(
     const cycle = createCycle({
       config,
       database,
-      store,
+      stores,
       restored: null,
       random: Math.random,
       clock: Date.now,
@@ -91,7 +76,7 @@ async function examine(
     }
     return { report, probed };
   } finally {
-    for (const open of stores.values()) open.close();
+    stores.close();
     await database.close();
   }
 }

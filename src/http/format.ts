@@ -12,7 +12,7 @@ export function formatCount(count: number): string {
 
 /** 0.0042 -> `4 ms`, 90 -> `1 min 30 s`, 86400 -> `1 d`: at most two units. */
 export function formatSeconds(seconds: number): string {
-  if (seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
+  if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
   if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
   let rest = Math.round(seconds);
   const parts: string[] = [];

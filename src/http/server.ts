@@ -228,10 +228,15 @@ async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void
     });
   });
   server.closeIdleConnections();
+  // A connection that was busy until now is kept alive by its client.
+  const sweep = setInterval(() => {
+    server.closeIdleConnections();
+  }, 50);
   // A handshake that never ends, or a slow reader, is no connection that Node itself would close.
   const deadline = setTimeout(() => {
     for (const socket of sockets) socket.destroy();
   }, CLOSE_MS);
   await closed;
+  clearInterval(sweep);
   clearTimeout(deadline);
 }

@@ -139,7 +139,7 @@ function windowSection({ window }: Report): Html {
   ];
   return section(
     'window',
-    `The last ${formatSeconds(window.seconds)}`,
+    `The window: ${formatSeconds(window.seconds)}`,
     table('What the window holds', ['what', 'number', 'size'], rows.map(tableRow)),
   );
 }

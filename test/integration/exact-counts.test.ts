@@ -3,17 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { APPLICATION_NAME } from '../../src/airflow/database-url.ts';
 import type { Database } from '../../src/clients/postgres.ts';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import type { Report } from '../../src/report.ts';
 import { readStateFile, writeStateFile } from '../../src/state-file.ts';
 import { BASE, BUCKET, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
-import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
+import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
 
@@ -21,15 +19,7 @@ const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 const folder = mkdtempSync(join(tmpdir(), 'exact-counts-'));
 
-let store: ObjectStore;
-beforeAll(() => {
-  store = openObjectStore(connectionTo(s3().endpoint, s3()), {
-    observer: recordRequests(),
-    log: pino({ level: 'silent' }),
-  });
-});
 afterAll(() => {
-  store.close();
   rmSync(folder, { recursive: true });
 });
 
@@ -54,7 +44,11 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     readonly through?: (database: Database) => Pick<Database, 'read'>;
   }
   function start({ window = '24h', ...options }: Options = {}): StageCycle {
-    const cycle = openCycle(stage, { store: () => store, env: { XCOM_EXPORTER_WINDOW: window }, ...options });
+    const cycle = openCycle(stage, {
+      endpoint: s3().endpoint,
+      env: { XCOM_EXPORTER_WINDOW: window },
+      ...options,
+    });
     open.push(cycle);
     return cycle;
   }
@@ -279,6 +273,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
 
   test('the connection is killed before each statement in turn: the next cycle makes up for it', async () => {
     let statements = 0;
+    let killed: readonly unknown[] = [];
     let killBefore = Number.POSITIVE_INFINITY;
     const killer = await stage.connect();
     const { cycle, run } = await begin({
@@ -289,8 +284,11 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
               read(async (statement) => {
                 statements += 1;
                 if (statements === killBefore)
-                  await killer.query(/* SQL */ `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                    WHERE datname = current_database() AND application_name = 'airflow-xcom-exporter'`);
+                  killed = await killer.query(
+                    /* SQL */ `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                    WHERE datname = current_database() AND application_name = $1`,
+                    [APPLICATION_NAME],
+                  );
                 return query(statement);
               }),
             signal,
@@ -313,6 +311,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       reports.push(broken, await cycle.pass());
       expect(reports.at(-1)?.window?.rows).toEqual({ db: rows / 2, s3: rows / 2, other: 0 });
       if (sent < at) break;
+      expect(killed).toHaveLength(1);
       expect(broken.databaseFailure, `killed before statement ${at}`).not.toBeNull();
     }
     expect(reports.length).toBeGreaterThan(10);
@@ -339,6 +338,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(newRows(await cycle.pass())).toBe(232);
 
     const old = stage.shape.sources[0]?.table ?? '';
+    let deleted: string = stage.source.table;
     const undo: string[] = [];
     if (stage.source.value === 'bytea') {
       await stage.writer.query(
@@ -347,6 +347,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       undo.push(`ALTER TABLE xcom ALTER COLUMN value TYPE bytea USING convert_to(value::text, 'UTF8')`);
     } else {
       const next = old === 'xcom' ? 'xcom_v1' : 'xcom';
+      if (deleted === old) deleted = next;
       await stage.writer.query(`ALTER TABLE ${old} RENAME TO ${next}`);
       undo.push(`ALTER TABLE ${next} RENAME TO ${old}`);
     }
@@ -359,15 +360,19 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
         expect(report.increments).toEqual([]);
         expect(report.window?.rows.db).toBe(232);
       }
+      // A deletion makes the exporter read the run whole.
+      await stage.writer.query(`DELETE FROM ${deleted} WHERE key = 'a'`);
+      const report = await cycle.pass();
+      expect(report.increments).toEqual([]);
+      expect(report.window?.rows.db).toBe(231);
     } finally {
       for (const statement of undo) await stage.writer.query(statement);
     }
     const back = await cycle.pass();
     expect(back.increments).toEqual([]);
-    await stage.remove(xcom(run, 'a'));
-    const report = await cycle.pass();
-    expect(report.increments).toEqual([]);
-    expect(report.window?.rows.db).toBe(231);
+    expect(back.window?.rows.db).toBe(231);
+    await stage.push(xcom(run, 'c'));
+    expect(newRows(await cycle.pass())).toBe(1);
   });
 
   test('any history: the counters say what was to be seen, the window what is there', async () => {

@@ -32,7 +32,7 @@ describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ relea
   test('counters and window say exactly what was planted, once', async () => {
     const stage = await openStage(postgres(), release);
     const cycle = openCycle(stage, {
-      store: () => store,
+      endpoint: s3().endpoint,
       env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(threshold) },
     });
     try {
@@ -71,7 +71,7 @@ describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ relea
       const fourth = await cycle.pass();
       expect(fourth.increments).toEqual([]);
       const late = openCycle(stage, {
-        store: () => store,
+        endpoint: s3().endpoint,
         env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(threshold) },
       });
       const first = await late.pass();

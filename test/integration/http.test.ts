@@ -295,10 +295,12 @@ describe('the socket', () => {
     });
     const response = fetch(`${url}/-/reload`, { method: 'POST' });
     await arrived;
+    const before = performance.now();
     const closed = server.close();
     answer({ ok: true });
     expect((await response).status).toBe(200);
     await closed;
+    expect(performance.now() - before).toBeLessThan(1_500);
   });
 
   test('close waits two seconds for one that never ends, and no longer', async () => {

@@ -16,6 +16,7 @@ import type { RowId, Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
 import { sample } from '../../src/sample.ts';
+import type { Remembered } from '../../src/sample.ts';
 import { usePostgres } from '../support/postgres.ts';
 
 const fixtures = new URL('../fixtures/airflow/', import.meta.url);
@@ -27,6 +28,9 @@ const permissionDenied = '42501';
 
 const postgres = usePostgres();
 
+/** What an exporter that starts knows. */
+const nothing: Remembered = { lastRunId: null, schema: null, known: new Map(), runs: new Map() };
+
 describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release) => {
   const database = `airflow_${release.replaceAll('.', '_')}`;
 
@@ -34,7 +38,7 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
     await using owner = await createDatabase(database, release);
     await using role = await connect('xcom_exporter', database);
     const options = { windowMs: centuryMs };
-    const remembered = { lastRunId: null, runs: new Map() };
+    const remembered = nothing;
 
     const all = await sample(queryOf(owner.client), remembered, options);
     const seen = await sample(queryOf(role.client), remembered, options);
@@ -146,11 +150,7 @@ test('finds Airflow in a schema of its own', async () => {
   await owner.client.query('ALTER SCHEMA public RENAME TO "Air flow"; SET search_path = "Air flow"');
   await owner.client.query(roleSql);
   await using role = await connect('xcom_exporter', 'airflow_elsewhere');
-  const seen = await sample(
-    queryOf(role.client),
-    { lastRunId: null, runs: new Map() },
-    { windowMs: centuryMs },
-  );
+  const seen = await sample(queryOf(role.client), nothing, { windowMs: centuryMs });
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 

@@ -13,7 +13,7 @@ import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import type { ProbeResult } from '../../src/probe.ts';
 import { probe } from '../../src/probe.ts';
-import { connectionTo, recordRequests } from './s3.ts';
+import { connectionTo, recordRequests, storesOf } from './s3.ts';
 
 const folder = new URL('../fixtures/airflow/', import.meta.url);
 
@@ -102,7 +102,8 @@ export async function replay(
   await writer.query('ANALYZE');
 
   const connection = connectionTo(s3.endpoint, s3);
-  const direct = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const observer = recordRequests();
+  const direct = openObjectStore(connection, { observer, log: pino({ level: 'silent' }) });
   const { signal } = new AbortController();
   for (const object of objects) {
     const body =
@@ -130,7 +131,7 @@ export async function replay(
     cycle: createCycle({
       config,
       database,
-      store: () => store,
+      stores: storesOf(store, observer),
       restored: null,
       random: Math.random,
       clock: Date.now,

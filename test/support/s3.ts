@@ -1,7 +1,8 @@
-import type { S3Connection, S3Observer, S3Operation } from '../../src/clients/s3.ts';
+import type { ObjectStore, S3Connection, S3Observer, S3Operation } from '../../src/clients/s3.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { startS3 } from '../../src/demo/embedded-s3.ts';
 import { secret } from '../../src/lib/secret.ts';
+import type { Stores } from '../../src/stores.ts';
 import { afterAll, beforeAll } from 'vitest';
 
 /** One server with these buckets for the tests of a file. Call it at the top level; read it inside a test. */
@@ -50,5 +51,16 @@ export function recordRequests(): S3Observer & {
     failure: (operation, reason) => {
       failures.push(`${operation} ${reason}`);
     },
+  };
+}
+
+/** One open store for every connection that a row may name, as a cycle wants it. */
+export function storesOf(
+  store: ObjectStore,
+  observer: { readonly requests: Readonly<Record<S3Operation, number>> },
+): Pick<Stores, 'of' | 'sent'> {
+  return {
+    of: () => store,
+    sent: () => Object.values(observer.requests).reduce((sum, requests) => sum + requests, 0),
   };
 }

@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { readConfig, requireDatabase } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
@@ -7,11 +8,13 @@ import type { Database } from '../../src/clients/postgres.ts';
 import { openWriter } from '../../src/clients/postgres-writer.ts';
 import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
 import { createCycle } from '../../src/cycle.ts';
-import type { Cycle, CycleOptions } from '../../src/cycle.ts';
+import type { Cycle } from '../../src/cycle.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import type { Increment, Report } from '../../src/report.ts';
+import { openStores } from '../../src/stores.ts';
 import { createDatabase, listReleases, readSchema } from './airflow-fixture.ts';
+import { recordRequests } from './s3.ts';
 
 /** A database with the tables of one release, empty, and what a test does to it. */
 export interface Stage {
@@ -250,7 +253,6 @@ export function stageConfig(stage: Stage, env: Readonly<Record<string, string>> 
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/base',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
-      AIRFLOW_CONN_AWS_XCOM: 'aws://key:secret@/?region_name=us-east-1',
       ...env,
     },
     readFile: () => '',
@@ -268,18 +270,21 @@ export interface StageCycle extends Cycle {
 export function openCycle(
   stage: Stage,
   options: {
-    readonly store: CycleOptions['store'];
+    /** Of the embedded S3. */
+    readonly endpoint: string;
     readonly env?: Readonly<Record<string, string>>;
     readonly restored?: LedgerState | null;
     readonly through?: (database: Database) => Pick<Database, 'read'>;
   },
 ): StageCycle {
-  const config = stageConfig(stage, options.env);
+  const connection = `aws://key:secret@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(options.endpoint)}`;
+  const config = stageConfig(stage, { AIRFLOW_CONN_AWS_XCOM: connection, ...options.env });
+  const stores = openStores(config, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   const database = openDatabase(requireDatabase(config));
   const cycle = createCycle({
     config,
     database: options.through?.(database) ?? database,
-    store: options.store,
+    stores,
     restored: options.restored ?? null,
     random: Math.random,
     clock: Date.now,
@@ -292,7 +297,10 @@ export function openCycle(
       if (report.databaseFailure !== null) throw new Error(report.databaseFailure.detail);
       return report;
     },
-    close: () => database.close(),
+    async close() {
+      stores.close();
+      await database.close();
+    },
   };
 }
 

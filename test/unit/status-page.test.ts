@@ -203,7 +203,7 @@ describe('the page', () => {
 
   test('shows the window, and says what is not known of it', () => {
     const text = textOf(renderStatusPage(statusOf()));
-    expect(text).toContain('The last 1 d');
+    expect(text).toContain('The window: 1 d');
     expect(text).toContain('values in the database 1,234 10 B');
     expect(text).toContain('references to S3 56 not known');
     expect(text).toContain('broken references: leaked not known');
@@ -459,7 +459,8 @@ test('figures for people', () => {
     '1.0 MiB',
     '5.0 TiB',
   ]);
-  expect([0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061].map(formatSeconds)).toEqual([
+  expect([0, 0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061].map(formatSeconds)).toEqual([
+    '0 s',
     '4 ms',
     '1.3 s',
     '59 s',

@@ -1,0 +1,144 @@
+import { describe, expect, test } from 'vitest';
+import { pools } from '../../src/attribution.ts';
+import type { Placed } from '../../src/attribution.ts';
+
+/** mulberry32: the same draws on every machine. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function chosen<Item>(items: readonly Item[], random: () => number): Item {
+  const item = items[Math.floor(random() * items.length)];
+  if (item === undefined) throw new Error('There is nothing to choose from');
+  return item;
+}
+
+interface Plan {
+  readonly rows: number;
+  /** Share of the tasks that run in the pool whose workers lack the setting; 0: there is none. */
+  readonly share: number;
+  /** Share of the large values elsewhere that are in the database for other reasons. */
+  readonly noise: number;
+  /** Share of the large values in that pool that reach S3 all the same, as on a worker restarted half-way. */
+  readonly mended: number;
+}
+
+const QUEUES = ['default', 'etl', 'reports', 'ml', 'backfill', 'exports'];
+const OPERATORS = ['PythonOperator', '_PythonDecoratedOperator', 'KubernetesPodOperator', 'BashOperator'];
+
+/** One day's large values as the exporter sees them: queue and host go together, the operator does not. */
+function draw(plan: Plan, random: () => number): Placed[] {
+  return Array.from({ length: plan.rows }, () => {
+    const planted = random() < plan.share;
+    const queue = planted ? 'legacy' : chosen(QUEUES, random);
+    return {
+      worker: {
+        queue,
+        executor: null,
+        hostname: `${queue}-${Math.floor(random() * 4)}`,
+        operator: chosen(OPERATORS, random),
+      },
+      bypassed: planted ? random() >= plan.mended : random() < plan.noise,
+    };
+  });
+}
+
+const DRAWS = 200;
+
+/** Shares of the draws that named the planted pool alone, and that named one that was not planted. */
+function rates(plan: Plan): { right: number; wrong: number } {
+  let right = 0;
+  let wrong = 0;
+  for (let seed = 1; seed <= DRAWS; seed += 1) {
+    const named = pools(draw(plan, seeded(seed))).map(({ label, value }) => `${label} ${value}`);
+    if (named.length === 1 && named[0] === 'queue legacy' && plan.share > 0) right += 1;
+    if (named.some((pool) => pool !== 'queue legacy')) wrong += 1;
+  }
+  return { right: right / DRAWS, wrong: wrong / DRAWS };
+}
+
+describe('a pool without the setting is named', () => {
+  test.each<Plan>([
+    { rows: 200, share: 0.05, noise: 0, mended: 0 },
+    { rows: 400, share: 0.05, noise: 0.02, mended: 0 },
+    { rows: 400, share: 0.05, noise: 0.05, mended: 0.2 },
+    { rows: 100, share: 0.2, noise: 0, mended: 0 },
+    { rows: 200, share: 0.2, noise: 0.05, mended: 0 },
+    { rows: 400, share: 0.2, noise: 0.1, mended: 0.3 },
+    { rows: 2_000, share: 0.2, noise: 0.1, mended: 0.5 },
+  ])('$share of $rows rows, noise $noise, mended $mended', (plan) => {
+    const { right, wrong } = rates(plan);
+    expect({ right, wrong }).toEqual({
+      right: expect.toSatisfy((rate: number) => rate >= 0.95) as number,
+      wrong: expect.toSatisfy((rate: number) => rate <= 0.01) as number,
+    });
+  });
+});
+
+describe('where there is none, none is named', () => {
+  test.each<Plan>([
+    { rows: 50, share: 0, noise: 0.1, mended: 0 },
+    { rows: 400, share: 0, noise: 0.05, mended: 0 },
+    { rows: 400, share: 0, noise: 0.5, mended: 0 },
+    { rows: 2_000, share: 0, noise: 0.2, mended: 0 },
+  ])('$rows rows, noise $noise', (plan) => {
+    expect(rates(plan).wrong).toBeLessThanOrEqual(0.01);
+  });
+
+  test('nothing to compare', () => {
+    const worker = { queue: 'default', executor: null, hostname: 'a', operator: 'PythonOperator' };
+    const rows = (bypassed: boolean) => Array.from({ length: 50 }, () => ({ worker, bypassed }));
+    expect(pools([])).toEqual([]);
+    expect(pools(rows(true))).toEqual([]);
+    expect(pools(rows(false))).toEqual([]);
+    expect(pools([...rows(true), ...rows(false)])).toEqual([]);
+  });
+});
+
+describe('what a pool is called', () => {
+  const rows = (count: number, worker: Partial<Placed['worker']>, bypassed: boolean): Placed[] =>
+    Array.from({ length: count }, () => ({
+      worker: { queue: null, executor: null, hostname: null, operator: null, ...worker },
+      bypassed,
+    }));
+
+  test.each([
+    ['queue', { queue: 'a', hostname: 'h1' }, { queue: 'b', hostname: 'h2' }, 'a'],
+    ['executor', { executor: 'K8s', hostname: 'h1' }, { executor: 'Celery', hostname: 'h2' }, 'K8s'],
+    ['hostname', { queue: 'a', hostname: 'h1' }, { queue: 'a', hostname: 'h2' }, 'h1'],
+    ['operator', { queue: 'a', operator: 'Bash' }, { queue: 'a', operator: 'Python' }, 'Bash'],
+  ] as const)('by the first dimension that tells: %s', (label, wrong, right, value) => {
+    const named = pools([...rows(20, wrong, true), ...rows(60, right, false)]);
+    expect(named).toEqual([{ label, value, bypassed: 20, offloaded: 0, p: expect.any(Number) as number }]);
+  });
+
+  test('two of them, the larger first', () => {
+    const named = pools([
+      ...rows(20, { queue: 'a' }, true),
+      ...rows(30, { queue: 'b' }, true),
+      ...rows(100, { queue: 'c' }, false),
+    ]);
+    expect(named.map(({ value, bypassed }) => [value, bypassed])).toEqual([
+      ['b', 30],
+      ['a', 20],
+    ]);
+  });
+
+  test('an unknown worker is no pool', () => {
+    expect(pools([...rows(20, { queue: '' }, true), ...rows(20, { queue: 'a' }, false)])).toEqual([]);
+  });
+
+  test('p is that of Fisher’s exact test: 3 of 3 against 0 of 3 in one of 2 pools', () => {
+    // Chance 1/20 = C(3,3) C(3,0) / C(6,3), twice for two pools: no proof.
+    expect(pools([...rows(3, { queue: 'a' }, true), ...rows(3, { queue: 'b' }, false)])).toEqual([]);
+    // 1 / C(12,6) = 1/924, twice.
+    const [pool] = pools([...rows(6, { queue: 'a' }, true), ...rows(6, { queue: 'b' }, false)]);
+    expect(pool?.p).toBeCloseTo(2 / 924, 10);
+  });
+});
