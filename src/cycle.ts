@@ -1,8 +1,7 @@
-import { workersStatement } from './airflow/queries.ts';
 import type { Reference } from './airflow/reference.ts';
 import type { Shape } from './airflow/shape.ts';
 import { isS3Path } from './airflow/xcom-path.ts';
-import { classify, isOversize } from './classify.ts';
+import { classify } from './classify.ts';
 import { DatabaseError } from './clients/postgres.ts';
 import type { Database, Query } from './clients/postgres.ts';
 import type { Unknown } from './clients/s3.ts';
@@ -10,15 +9,8 @@ import type { Config } from './config.ts';
 import { confirm } from './confirm.ts';
 import { diagnose } from './diagnose.ts';
 import type { Observation } from './diagnose.ts';
-import {
-  brokenReason,
-  createLedger,
-  isReference,
-  objectIncrements,
-  rowIncrements,
-  windowTotals,
-} from './ledger.ts';
-import type { Entry, Ledger, LedgerState, Worker } from './ledger.ts';
+import { createLedger, isReference, objectIncrements, rowIncrements, windowTotals } from './ledger.ts';
+import type { Entry, LedgerState } from './ledger.ts';
 import type { ProbeResult } from './probe.ts';
 import type { ProblemCode } from './problems.ts';
 import type { BackendInfo, Increment, Report } from './report.ts';
@@ -26,6 +18,7 @@ import { sample } from './sample.ts';
 import type { Stores } from './stores.ts';
 import { verify } from './verify.ts';
 import type { Verified } from './verify.ts';
+import { attribute, worthAttributing } from './workers.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -42,8 +35,6 @@ export interface CycleOptions {
   readonly clock: () => number;
 }
 
-/** Task instances that one cycle looks up to say where rows come from. */
-const WORKERS_A_CYCLE = 1_000;
 /** How long growth of the orphans stays a problem. */
 const GROWTH_MS = 3_600_000;
 
@@ -88,7 +79,7 @@ export function createCycle(options: CycleOptions): Cycle {
       classify(row, { major: shape.major, paths: config.xcom.paths }),
     );
     try {
-      await attribute(query, shape, interesting(ledger, config.xcom.oversize, inForce));
+      await attribute(query, shape, worthAttributing(ledger, config.xcom.oversize, inForce));
     } finally {
       pending.push(...rowIncrements(fresh, config.xcom.oversize));
     }
@@ -267,45 +258,6 @@ export function createCycle(options: CycleOptions): Cycle {
     if (memory.orphans !== null && orphans > memory.orphans)
       memory.growth = { from: memory.orphans, to: orphans, at: memory.now };
     memory.orphans = orphans;
-  }
-}
-
-/** Entries whose worker matters: what is wrong, and what went right beside it, to compare. */
-function interesting(ledger: Ledger, oversize: number, inForce: (reference: Reference) => boolean): Entry[] {
-  const entries = [...ledger.entries()];
-  const wrong = entries.filter(
-    (entry) =>
-      isOversize(entry.placement, oversize) ||
-      brokenReason(entry, inForce) !== null ||
-      entry.placement.storage === 'other' ||
-      (entry.row.key === 'skipmixin_key' && isReference(entry)),
-  );
-  const anyOversize = wrong.some((entry) => isOversize(entry.placement, oversize));
-  const beside = anyOversize ? entries.filter(isReference) : [];
-  const newest = (list: readonly Entry[]) =>
-    list.filter(({ worker }) => worker === null).sort((a, b) => b.row.at - a.row.at);
-  return [...newest(wrong), ...newest(beside)].slice(0, WORKERS_A_CYCLE);
-}
-
-async function attribute(query: Query, shape: Shape, entries: readonly Entry[]): Promise<void> {
-  if (entries.length === 0) return;
-  const name = (task: { dagId: string; runId: string; taskId: string; mapIndex: number }) =>
-    JSON.stringify([task.dagId, task.runId, task.taskId, task.mapIndex]);
-  const rows = await query<Worker & { dagId: string; runId: string; taskId: string; mapIndex: number }>(
-    workersStatement(
-      shape,
-      entries.map(({ row }) => row),
-    ),
-  );
-  const workers = new Map(rows.map((row) => [name(row), row]));
-  for (const entry of entries) {
-    const found = workers.get(name(entry.row));
-    entry.worker = {
-      queue: found?.queue ?? null,
-      executor: found?.executor ?? null,
-      hostname: found?.hostname ?? null,
-      operator: found?.operator ?? null,
-    };
   }
 }
 

@@ -267,7 +267,7 @@ export function workersStatement(
         ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator
       FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS w(dag_id, run_id, task_id, map_index)
       JOIN task_instance ti ON ti.dag_id = w.dag_id AND ti.run_id = w.run_id AND ti.task_id = w.task_id
-        AND ti.${shape.mapIndexColumn} = w.map_index`,
+        AND ti.${shape.mapIndexColumn} = w.map_index${shape.keepsTries ? ' AND ti.working_set' : ''}`,
     values: [
       tasks.map(({ dagId }) => dagId),
       tasks.map(({ runId }) => runId),

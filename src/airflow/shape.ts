@@ -27,6 +27,8 @@ export interface Shape {
   /** `task_instance.map_index`, which 3.4 calls `region_index`. */
   readonly mapIndexColumn: 'map_index' | 'region_index';
   readonly hasExecutor: boolean;
+  /** From 3.4 on earlier tries keep their task instance and rows; `working_set` marks the current one. */
+  readonly keepsTries: boolean;
   readonly hasRunAfter: boolean;
 }
 
@@ -104,6 +106,7 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
     sources,
     mapIndexColumn,
     hasExecutor: has('task_instance', 'executor'),
+    keepsTries: has('task_instance', 'working_set'),
     hasRunAfter: has('dag_run', 'run_after'),
   };
 }

@@ -93,6 +93,7 @@ describe.concurrent('the database', () => {
     await using world = await start();
     const { daemon, database } = world;
     await database.setMode('stall');
+    // The cycle or the probe waits for the other, which waits for the server: five seconds each at the most.
     const seconds = await eventually(async () => {
       const before = performance.now();
       const scrape = await daemon.get('/metrics');
@@ -100,9 +101,9 @@ describe.concurrent('the database', () => {
       expect(scrape.status).toBe(200);
       expect(await failures(world, 'unreachable')).toBe(1);
     }, 15);
-    expect(seconds).toBeLessThan(10);
+    expect(seconds).toBeLessThan(12);
     expect(await daemon.value('exporter_job_skips_total', { job: 'sample' })).toBeGreaterThan(0);
-    expect(await daemon.value('exporter_job_duration_seconds', { job: 'sample' })).toBeLessThan(8);
+    expect(await daemon.value('exporter_job_duration_seconds', { job: 'sample' })).toBeLessThan(11);
     await database.setMode('pass');
     await expectRecovery(world, 12);
   });
@@ -116,7 +117,9 @@ describe.concurrent('the database', () => {
       await database.setMode('pass');
     }
     await expectRecovery(world);
-    expect(await backendsOf(world.airflow)).toHaveLength(1);
+    await eventually(async () => {
+      expect(await backendsOf(world.airflow)).toHaveLength(1);
+    });
   });
 
   test('whose password is wrong, until a reload brings the right one', async () => {
@@ -267,8 +270,12 @@ describe.concurrent('the storage', () => {
     expect(await daemon.value('exporter_up', { target: 's3' })).toBe(0);
     expect(missing).toEqual([]);
     expect(await checked()).toBe(1);
-    expect(await daemon.value('window_rows', { storage: 's3' })).toBe(4);
-    expect(await daemon.value('exporter_sample_coverage_ratio')).toBe(0.25);
+    // A cycle that waits ten seconds for S3 is longer than three intervals: then nothing is shown as of now.
+    const shown = fault === 'stall' ? [undefined, undefined] : [4, 0.25];
+    expect([
+      await daemon.value('window_rows', { storage: 's3' }),
+      await daemon.value('exporter_sample_coverage_ratio'),
+    ]).toEqual(shown);
 
     storage.setFault(null);
     await wire.setMode('pass');

@@ -93,17 +93,35 @@ export function shapeOf(release: string): Shape {
   return shape;
 }
 
-export async function openStage(postgres: EmbeddedPostgres, release: string): Promise<Stage> {
+/** `fill` is called between the tables and their keys and indexes; no foreign keys are made then. */
+export async function openStage(
+  postgres: EmbeddedPostgres,
+  release: string,
+  { fill }: { fill?: (on: Pick<Stage, 'writer' | 'shape'>) => Promise<void> } = {},
+): Promise<Stage> {
   const shape = shapeOf(release);
   const [first] = shape.sources;
   const source = shape.sources.at(-1) ?? first;
   if (source === undefined) throw new Error(`Release ${release} has no table of XComs`);
   const url = await createDatabase(postgres);
   const writer = await openWriter({ url, connections: 1 });
-  await writer.query(readSchema(release));
+  const schema = readSchema(release);
+  if (fill === undefined) await writer.query(schema);
+  else {
+    const keys = schema.search(/^ALTER TABLE ONLY \S+\n {4}ADD CONSTRAINT/m);
+    await writer.query(schema.slice(0, keys).replaceAll(/^CREATE TABLE/gm, 'CREATE UNLOGGED TABLE'));
+    await writer.query('SET search_path = public');
+    await fill({ writer, shape });
+    await writer.query(
+      schema
+        .slice(keys)
+        .replaceAll(/^ALTER TABLE ONLY \S+\n {4}ADD CONSTRAINT [^;]* FOREIGN KEY [^;]*;$/gm, ''),
+    );
+    await writer.query('ANALYZE');
+  }
   await writer.query('SET search_path = public');
   // Rows of xcom_v1 belong to a table of owners that nothing here reads.
-  if (shape.sources.some(({ table }) => table === 'xcom_v1'))
+  if (fill === undefined && shape.sources.some(({ table }) => table === 'xcom_v1'))
     await writer.query('ALTER TABLE xcom_v1 DROP CONSTRAINT xcom_task_instance_fkey');
   const runFiller = await fillers(writer, 'dag_run');
   const taskFiller = await fillers(writer, 'task_instance');

@@ -1,0 +1,239 @@
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Statement } from '../../src/airflow/queries.ts';
+import type { Database } from '../../src/clients/postgres.ts';
+import { BASE, BUCKET, noise, uuid4 } from '../support/plant.ts';
+import { usePostgres } from '../support/postgres.ts';
+import { useS3 } from '../support/s3.ts';
+import { listShapes, openCycle, openStage } from '../support/seed.ts';
+import type { Run, Stage, StageCycle } from '../support/seed.ts';
+
+const postgres = usePostgres({
+  settings: {
+    shared_buffers: '256MB',
+    maintenance_work_mem: '128MB',
+    autovacuum: 'off',
+    max_wal_size: '4GB',
+  },
+});
+const s3 = useS3(BUCKET);
+
+/** A busy month: 50,000 runs of 500 dags, 4 tasks in each and 5 rows of every task. */
+const RUNS = 50_000;
+const TASKS = 4;
+const KEYS = 5;
+const LIVE = 20;
+
+/** The large tables; dag_run is read by its indexes as well, but a page of it costs next to nothing. */
+const LARGE = ['xcom', 'xcom_v1', 'xcom_v2', 'task_instance'];
+
+/**
+ * Pages that the statements of one ordinary cycle may touch, three times what was measured: 20 runs that are
+ * live and 200 that are looked at again make 2,600 to 3,900; in `xcom_v2`, whose rows know their task instance
+ * alone, 23,000.
+ */
+const PAGES_A_CYCLE = { dag_run: 12_000, task_instance: 70_000 } as const;
+
+describe.each(listShapes())('$shape (Airflow $release), a million rows', ({ release }) => {
+  const recorded: Explained[] = [];
+  let stage: Stage | null = null;
+  let cycle: StageCycle | null = null;
+
+  afterAll(async () => {
+    await cycle?.close();
+    await stage?.close();
+  });
+
+  test('no statement of any cycle scans a table, and an ordinary cycle touches few pages', async () => {
+    stage = await openStage(postgres(), release, { fill });
+    cycle = openCycle(stage, { endpoint: s3().endpoint, through: explaining(recorded) });
+    const [size] = await stage.writer.query<{ rows: number }>(
+      `SELECT sum(reltuples)::int AS rows FROM pg_class WHERE relname IN ('xcom', 'xcom_v1', 'xcom_v2')`,
+    );
+    expect(size?.rows).toBeGreaterThanOrEqual(1_000_000);
+
+    // The first one reads the window: some 1,700 runs.
+    const first = await cycle.pass();
+    expect(first.window?.rows.db).toBeGreaterThan(20_000);
+    expectIndexed(recorded, release);
+    const baseline = recorded.splice(0);
+    expect(namesOf(baseline)).toContain('recent_runs');
+
+    await write(stage);
+    const second = await cycle.pass();
+    expect(second.window?.broken.missing).toBe(20);
+    expectIndexed(recorded, release);
+    const { table, value } = stage.source;
+    const sent = ['catalogue', 'instant', 'runs', `counts_${table}`, `rows_${table}`, 'workers'];
+    sent.push(`versions_${table}`, ...(value === 'jsonb' ? [`measure_${table}`] : []));
+    expect(namesOf(recorded)).toEqual(expect.arrayContaining(sent));
+    const busy = recorded.splice(0);
+
+    await cycle.pass();
+    const quiet = recorded.splice(0);
+    expectIndexed(quiet, release);
+    // eslint-disable-next-line no-console -- The figure itself is worth reading.
+    console.log(
+      [
+        `Pages touched, Airflow ${release}`,
+        ...Object.entries({ baseline, busy, quiet }).map(
+          ([name, list]) => `  ${name}: ${pagesOf(list)}: ${summary(list)}`,
+        ),
+      ].join('\n'),
+    );
+    const most = PAGES_A_CYCLE[stage.source.keyedBy];
+    expect(pagesOf(busy)).toBeLessThan(most);
+    expect(pagesOf(quiet)).toBeLessThan(most);
+  }, 180_000);
+});
+
+interface PlanNode {
+  readonly 'Node Type': string;
+  readonly 'Relation Name'?: string;
+  readonly 'Shared Hit Blocks': number;
+  readonly 'Shared Read Blocks': number;
+  readonly Plans?: readonly PlanNode[];
+}
+
+interface Explained {
+  readonly statement: Statement;
+  readonly plan: PlanNode;
+}
+
+/** Explains every statement in the transaction that it is sent in, with its parameters. */
+function explaining(recorded: Explained[]): (database: Database) => Pick<Database, 'read'> {
+  return (database) => ({
+    read: (read, signal) =>
+      database.read(
+        (query) =>
+          read(async (statement) => {
+            const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
+              ...statement,
+              text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`,
+            });
+            const plan = answer?.['QUERY PLAN'][0]?.Plan;
+            if (plan === undefined) throw new Error(`No plan for ${statement.name}`);
+            recorded.push({ statement, plan });
+            return query(statement);
+          }),
+        signal,
+      ),
+  });
+}
+
+function nodesOf(plan: PlanNode): PlanNode[] {
+  return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
+}
+
+function expectIndexed(recorded: readonly Explained[], release: string): void {
+  const scans = recorded.flatMap(({ statement, plan }) =>
+    nodesOf(plan)
+      .filter((node) => node['Node Type'] === 'Seq Scan' && LARGE.includes(node['Relation Name'] ?? ''))
+      .map((node) => `${release}: ${statement.name} scans ${node['Relation Name'] ?? ''}`),
+  );
+  expect(scans).toEqual([]);
+}
+
+function pagesOf(recorded: readonly Explained[]): number {
+  return recorded.reduce((sum, { plan }) => sum + plan['Shared Hit Blocks'] + plan['Shared Read Blocks'], 0);
+}
+
+function namesOf(recorded: readonly Explained[]): string[] {
+  return [...new Set(recorded.map(({ statement }) => statement.name))];
+}
+
+function summary(recorded: readonly Explained[]): string {
+  return namesOf(recorded)
+    .map((name) => {
+      const ours = recorded.filter(({ statement }) => statement.name === name);
+      return `${name} ${pagesOf(ours)}${ours.length > 1 ? ` in ${ours.length}` : ''}`;
+    })
+    .join(', ');
+}
+
+/** Between the tables and their indexes, so that nothing is inserted into an index row by row. */
+async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>): Promise<void> {
+  const at = `now() - (${RUNS} - r) * interval '30 days' / ${RUNS}`;
+  const insert = (table: string, columns: Readonly<Record<string, string>>, from: string) =>
+    writer.query(
+      `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')} FROM ${from}`,
+    );
+  const ids = { dag_id: `'dag_' || r % 500`, run_id: `'scheduled__' || r` };
+  await insert(
+    'dag_run',
+    {
+      ...ids,
+      ...(shape.hasRunAfter ? { run_after: at } : { execution_date: at }),
+      // One that was cleared long after, some that run, the rest has ended.
+      state: `CASE WHEN r > ${RUNS - LIVE} OR r = 100 THEN 'running' ELSE 'success' END`,
+      run_type: `'scheduled'`,
+      queued_at: at,
+      start_date: at,
+      end_date: `CASE WHEN r <= ${RUNS - LIVE} AND r <> 100 THEN ${at} END`,
+    },
+    `generate_series(1, ${RUNS}) r`,
+  );
+  await insert(
+    'task_instance',
+    {
+      ...ids,
+      task_id: `'task_' || t`,
+      pool: `'default_pool'`,
+      pool_slots: '1',
+      queue: `'default'`,
+      hostname: `'worker-' || r % 20`,
+      operator: `'PythonOperator'`,
+      state: `'success'`,
+      ...(shape.major === 3 ? { id: 'gen_random_uuid()', try_number: '1' } : {}),
+    },
+    `generate_series(1, ${RUNS}) r, generate_series(1, ${TASKS}) t`,
+  );
+  const [first] = shape.sources;
+  for (const { table, value, keyedBy } of shape.sources) {
+    const content = `('"' || repeat('value ', 20) || r || '"')`;
+    const stored = value === 'bytea' ? `convert_to(${content}, 'UTF8')` : `${content}::jsonb`;
+    if (keyedBy === 'task_instance')
+      await writer.query(
+        `INSERT INTO ${table} (id, task_instance_id, key, value, timestamp)
+         SELECT gen_random_uuid(), ti.id, 'key_' || k, ${stored}, ${at}
+         FROM task_instance ti, generate_series(1, ${KEYS}) k, substr(ti.run_id, 12) s, CAST(s AS int) r`,
+      );
+    else
+      await insert(
+        table,
+        {
+          dag_run_id: 'r',
+          ...ids,
+          task_id: `'task_' || t`,
+          map_index: '-1',
+          key: `'key_' || k`,
+          value: stored,
+          timestamp: at,
+        },
+        // What an upgrade leaves behind: the runs of the first week.
+        `generate_series(1, ${first?.table === 'xcom' ? RUNS : RUNS / 4}) r, generate_series(1, ${TASKS}) t,
+         generate_series(1, ${KEYS}) k`,
+      );
+  }
+}
+
+/** What happens between two cycles: rows in the live runs, of every kind that leads to a statement of its own. */
+async function write(stage: Stage): Promise<void> {
+  const live = await stage.writer.query<Run>(
+    `SELECT id, dag_id AS "dagId", run_id AS "runId" FROM dag_run WHERE state = 'running' ORDER BY id DESC LIMIT ${LIVE}`,
+  );
+  const encode = (text: string) =>
+    stage.source.value === 'bytea' ? Buffer.from(JSON.stringify(text)) : JSON.stringify(text);
+  for (const run of live) {
+    const task = { run, taskId: 'task_1' };
+    await stage.push({ ...task, key: 'large', stored: encode(noise(20_000)) });
+    await stage.push({ ...task, key: 'packed', stored: encode('x'.repeat(20_000)) });
+    const path = `${BASE}/${run.dagId}/${run.runId}/task_1/${uuid4()}`;
+    await stage.push({ ...task, key: 'reference', stored: encode(path) });
+    await stage.push({ ...task, key: 'key_1', stored: encode('written again') });
+  }
+  // Something is deleted from a run that is looked at again.
+  const [ended] = await stage.writer.query<Run>(
+    `SELECT id, dag_id AS "dagId", run_id AS "runId" FROM dag_run WHERE id = ${RUNS - LIVE - 1}`,
+  );
+  if (ended !== undefined) await stage.remove({ run: ended, taskId: 'task_1', key: 'key_2' });
+}
