@@ -7,6 +7,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Each worker starts its own Postgres: two at once is what a small machine carries.
-    maxWorkers: 2,
+    maxWorkers: 3,
   },
 });

@@ -104,7 +104,9 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
         : put.ok
           ? 'clear'
           : denied(put)
-            ? say(`A test write to the bucket ${bucket} was refused: ${put.detail}; s3:PutObject is missing.`)
+            ? say(
+                `A test write to the bucket ${bucket} was refused: ${put.detail}; ${denial(put.detail, 's3:PutObject')}.`,
+              )
             : 'unknown',
     bucket_unreachable: down
       ? say(`No request to the bucket ${bucket} succeeds: ${unreachable.reason} (${unreachable.detail}).`)
@@ -117,9 +119,16 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
         : list.ok
           ? 'clear'
           : denied(list)
-            ? say(`Listing the bucket ${bucket} is refused: ${list.detail}; s3:ListBucket is missing.`)
+            ? say(
+                `Listing the bucket ${bucket} is refused: ${list.detail}; ${denial(list.detail, 's3:ListBucket')}.`,
+              )
             : 'unknown',
   };
+}
+
+/** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
+function denial(detail: string, action: string): string {
+  return detail.startsWith('AccessDenied') ? `${action} is missing` : 'the credentials are not accepted';
 }
 
 type RowsCode = Exclude<ProblemCode, SettingsCode | ProbeCode>;

@@ -60,19 +60,22 @@ export function startEngine(parts: {
   });
   let cycle = newCycle(parts.state);
   let report: Report | null = null;
-  let freshAt = Date.now();
   let probed: ProbeResult | null = null;
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
   const staleMs = STALE_INTERVALS * intervalOf(config.sampleSchedule);
-  const stale = () => Date.now() - freshAt > staleMs;
-  // On its own clock: a cycle that takes long or breaks off must not keep old figures alive.
-  let staleTimer = startStaleTimer();
+  let freshUntil = 0;
+  let staleTimer: NodeJS.Timeout | undefined;
+  const stale = () => Date.now() > freshUntil;
+  keepFresh(staleMs);
 
-  function startStaleTimer(): NodeJS.Timeout {
-    return setTimeout(() => {
+  /** On its own clock: a cycle that hangs or breaks off must not keep old figures alive. */
+  function keepFresh(ms: number): void {
+    freshUntil = Date.now() + ms;
+    clearTimeout(staleTimer);
+    staleTimer = setTimeout(() => {
       metrics.markStale();
-    }, staleMs).unref();
+    }, ms).unref();
   }
 
   function newCycle(restored: LedgerState | null): Cycle {
@@ -115,11 +118,8 @@ export function startEngine(parts: {
       if (!leader) return failure;
     }
     const result = await cycle.run(probed, signal);
-    if (result.databaseFailure === null) {
-      freshAt = result.at;
-      clearTimeout(staleTimer);
-      staleTimer = startStaleTimer();
-    }
+    // The next one may take as long: figures of a cycle longer than its interval must not come and go.
+    if (result.databaseFailure === null) keepFresh(staleMs + result.durationSeconds * 1000);
     // Also of a run that was broken off: the ledger has what it counted, and will not give it again.
     metrics.publishReport(result, stale());
     if (signal.aborted) return 'idle';

@@ -39,7 +39,8 @@ export interface Run {
   live: boolean;
   /** Database clock, epoch ms. */
   readAt: number;
-  horizon: string;
+  /** Where the next reading starts; null: it has to be read whole. */
+  horizon: string | null;
   readonly rows: Map<string, Entry>;
   /** Rows that it holds besides, older than the window. */
   expired: number;
@@ -95,7 +96,8 @@ export function createLedger(options: { windowMs: number }, restored: LedgerStat
     remembered() {
       const there = [...runs.values()].filter(({ gone }) => !gone);
       const live = there.filter((run) => run.live);
-      const ended = there.filter((run) => !run.live).sort((a, b) => a.readAt - b.readAt);
+      const urgency = (run: Run) => (run.horizon === null ? 0 : run.readAt);
+      const ended = there.filter((run) => !run.live).sort((a, b) => urgency(a) - urgency(b));
       const due = ended.slice(0, REREAD_RUNS);
       return { lastRunId, schema, known: runs, runs: new Map([...live, ...due].map((run) => [run.id, run])) };
     },
@@ -118,7 +120,7 @@ export function createLedger(options: { windowMs: number }, restored: LedgerStat
         run.activeAt = sampled.live || run.live ? sample.now : Math.max(run.activeAt, sampled.endedAt ?? 0);
         run.live = sampled.live;
         run.readAt = sample.now;
-        run.horizon = sample.horizon;
+        run.horizon = sampled.complete ? sample.horizon : null;
         if (sampled.whole || sampled.count === 0) {
           const young = sampled.rows.filter(({ at }) => at >= from);
           const there = new Set(young.map((row) => rowId(row.table, row)));

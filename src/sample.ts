@@ -47,6 +47,8 @@ export interface SampledRun {
   readonly whole: boolean;
   /** How many rows the run holds now. */
   readonly count: number;
+  /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
+  readonly complete: boolean;
 }
 
 /** What the ledger remembers and the sampler needs. */
@@ -62,9 +64,10 @@ export interface Remembered {
 }
 
 export interface RememberedRun {
-  readonly horizon: string;
+  /** Null: it has to be read whole. */
+  readonly horizon: string | null;
   /** The rows that the run held, by {@link rowId}. */
-  readonly rows: ReadonlyMap<string, unknown>;
+  readonly rows: ReadonlyMap<string, { readonly row: Pick<SampledRow, 'version'> }>;
   /** Rows that it also held, older than the window. */
   readonly expired: number;
 }
@@ -171,7 +174,7 @@ export async function sample(
     differing.filter((id) => counts.has(id)),
     null,
   );
-  const unmeasured = await measure(reading);
+  const { unmeasured, incomplete } = await measure(reading, remembered);
 
   return {
     shape,
@@ -187,6 +190,7 @@ export async function sample(
       rows: rowsOf.get(id) ?? [],
       whole: whole.has(id),
       count: counts.get(id) ?? 0,
+      complete: !incomplete.has(id),
     })),
     goneRuns: [...remembered.runs.keys()].filter((id) => !found.has(id)),
     unmeasured,
@@ -287,15 +291,27 @@ async function readRows(reading: Reading, ids: readonly number[], horizon: strin
     }
 }
 
-/** Unpacks the values whose stored size does not tell, largest last, up to the cap. */
-async function measure({ query, shape, knowsCompression, rowsOf }: Reading): Promise<number> {
+/**
+ * Unpacks the values whose stored size does not tell, smallest first, up to the cap; not again what was
+ * remembered. The rest waits for the next reading, but for the first one, which is to form the baseline, and
+ * for values that no cap would let through: of those the stored size stands.
+ */
+async function measure(
+  { query, shape, knowsCompression, rowsOf }: Reading,
+  remembered: Remembered,
+): Promise<{ unmeasured: number; incomplete: ReadonlySet<number> }> {
   let unmeasured = 0;
   let bytesLeft = MEASURED_BYTES;
   let rowsLeft = MEASURED_ROWS;
+  const incomplete = new Set<number>();
   for (const source of shape.sources) {
     const open = [...rowsOf.values()]
       .flat()
       .filter((row) => row.table === source.table && row.bytes === null && !row.isNull)
+      .filter((row) => {
+        const before = remembered.runs.get(row.dagRunId)?.rows.get(rowId(row.table, row));
+        return before?.row.version !== row.version;
+      })
       .sort((a, b) => a.stored - b.stored);
     const chosen = open.filter(({ stored }) => {
       if (rowsLeft <= 0 || stored > bytesLeft) return false;
@@ -304,6 +320,14 @@ async function measure({ query, shape, knowsCompression, rowsOf }: Reading): Pro
       return true;
     });
     unmeasured += open.length - chosen.length;
+    const taken = new Set(chosen);
+    const waiting = new Set(
+      remembered.lastRunId === null
+        ? []
+        : open.filter((row) => !taken.has(row) && row.stored <= MEASURED_BYTES),
+    );
+    for (const { dagRunId } of waiting) incomplete.add(dagRunId);
+    for (const id of incomplete) rowsOf.set(id, rowsOf.get(id)?.filter((row) => !waiting.has(row)) ?? []);
     for (const rows of chunks(chosen, 100)) {
       const answers = await query<RawRow>(measureStatement(shape, source, { rows, knowsCompression }));
       const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
@@ -314,7 +338,7 @@ async function measure({ query, shape, knowsCompression, rowsOf }: Reading): Pro
       }
     }
   }
-  return unmeasured;
+  return { unmeasured, incomplete };
 }
 
 function sampledRow(source: XComSource, { raw, ...row }: RawRow): SampledRow {

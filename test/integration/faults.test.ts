@@ -267,15 +267,13 @@ describe.concurrent('the storage', () => {
       missing.push(...(await missingNow(daemon)));
       await delay(200);
     }
-    expect(await daemon.value('exporter_up', { target: 's3' })).toBe(0);
+    if (onlyHead !== true) expect(await daemon.value('exporter_up', { target: 's3' })).toBe(0);
     expect(missing).toEqual([]);
     expect(await checked()).toBe(1);
-    // A cycle that waits ten seconds for S3 is longer than three intervals: then nothing is shown as of now.
-    const shown = fault === 'stall' ? [undefined, undefined] : [4, 0.25];
     expect([
       await daemon.value('window_rows', { storage: 's3' }),
       await daemon.value('exporter_sample_coverage_ratio'),
-    ]).toEqual(shown);
+    ]).toEqual([4, 0.25]);
 
     storage.setFault(null);
     await wire.setMode('pass');

@@ -71,7 +71,6 @@ describe.each(listShapes())('$shape (Airflow $release), a million rows', ({ rele
     await cycle.pass();
     const quiet = recorded.splice(0);
     expectIndexed(quiet, release);
-    // eslint-disable-next-line no-console -- The figure itself is worth reading.
     console.log(
       [
         `Pages touched, Airflow ${release}`,
