@@ -32,7 +32,7 @@ export function classify(
     storage: 'db',
     bytes: row.isNull ? 0 : bytes,
     leastBytes: row.isNull ? 0 : (row.leastBytes ?? row.stored),
-    exact: row.bytes !== null,
+    exact: row.isNull || row.bytes !== null,
     byDesign: byDesign(row, options.major),
   } as const;
   if (row.text === null) return inDatabase;

@@ -235,7 +235,9 @@ export function createCycle(options: CycleOptions): Cycle {
       inForce,
     });
     const open = entries.filter((entry) => isReference(entry) && entry.object === 'unverified');
-    const undecided = open.length + memory.unmeasured;
+    const inexact = entries.filter(({ placement }) => placement.storage === 'db' && !placement.exact).length;
+    const unmeasured = Math.max(inexact, memory.unmeasured);
+    const undecided = open.length + unmeasured;
     const oldest = open.reduce((least, { row }) => Math.min(least, row.at), memory.now);
     noteOrphans(window.orphanObjects);
     return {
@@ -246,7 +248,7 @@ export function createCycle(options: CycleOptions): Cycle {
       orphansGrew: memory.growth,
       coverage: entries.length === 0 ? 1 : Math.max(0, 1 - undecided / entries.length),
       lagSeconds: (memory.now - oldest) / 1000,
-      unmeasured: memory.unmeasured,
+      unmeasured,
     };
   }
 

@@ -90,9 +90,10 @@ const SETTINGS = {
     switch: true,
   },
   's3.requests-per-cycle': {
-    schema: wholeNumber(1),
+    // Each may be tried twice.
+    schema: wholeNumber(2),
     default: '500',
-    description: 'the most requests to S3 in one cycle',
+    description: 'the most requests to S3 in one cycle, at least 2',
   },
   'labels.max-dags': {
     schema: wholeNumber(0),

@@ -97,7 +97,9 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 
   function note(entry: ReferenceEntry, reply: HeadAnswer): void {
     if (reply.kind === 'unknown') {
-      if (entry.object === 'unverified') unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
+      // Broken off by us, it says nothing of S3.
+      if (entry.object === 'unverified' && reply.reason !== 'aborted')
+        unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
       return;
     }
     progress.answered = true;
@@ -109,6 +111,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   }
 
   function giveUp(entries: readonly ReferenceEntry[]): void {
+    if (signal.aborted) return;
     const reason = progress.failure === null ? 'budget' : uncheckedReason(progress.failure.reason);
     for (const entry of entries) unchecked.push({ entry, reason });
   }

@@ -80,8 +80,6 @@ export interface ObjectStoreOptions {
   readonly concurrency?: number;
 }
 
-/** How long the last sight of a bucket counts. */
-const bucketSeenMs = 60_000;
 /** How long a failed look counts: a bucket that is not there must not double every HEAD. */
 const bucketUnseenMs = 5_000;
 
@@ -101,26 +99,32 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     name: 'watchAttempt',
   });
 
-  /** Null: the bucket is there. Shared by the calls that want to know at the same time. */
-  const looks = new Map<string, { until: number; readonly answer: Promise<Unknown | null> }>();
+  /**
+   * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
+   * bucket that was there before may be gone by now. Shared by the calls that want to know at the same time.
+   */
+  const looks = new Map<string, { covers: number; readonly answer: Promise<Unknown | null> }>();
 
   function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
     if (outcome.kind === 'answered') {
-      looks.set(bucket, { until: performance.now() + bucketSeenMs, answer: Promise.resolve(null) });
+      looks.set(bucket, { covers: performance.now(), answer: Promise.resolve(null) });
     }
     return outcome;
   }
 
   /** HEAD answers 404 for a missing bucket as for a missing key; LIST names what it misses. */
-  async function lookAtBucket({ bucket, key }: ObjectAddress, signal: AbortSignal): Promise<Unknown | null> {
+  async function lookAtBucket(
+    { bucket, key }: ObjectAddress,
+    { sentAt, signal }: { sentAt: number; signal: AbortSignal },
+  ): Promise<Unknown | null> {
     const known = looks.get(bucket);
-    if (known !== undefined && performance.now() < known.until) {
+    if (known !== undefined && sentAt <= known.covers) {
       const answer = await known.answer;
       // Another caller's abort says nothing to this one.
       if (answer?.reason !== 'aborted' || signal.aborted) return answer;
     }
     const look = {
-      until: Infinity,
+      covers: Infinity,
       // With the key as prefix, for a policy that allows nothing else.
       answer: list({ bucket, prefix: key, after: null, maxKeys: 1 }, signal).then((listed) =>
         listed.kind === 'unknown' ? listed : null,
@@ -128,7 +132,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     };
     looks.set(bucket, look);
     const answer = await look.answer;
-    look.until = performance.now() + (answer === null ? bucketSeenMs : bucketUnseenMs);
+    look.covers = performance.now() + (answer === null ? 0 : bucketUnseenMs);
     return answer;
   }
 
@@ -152,17 +156,19 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
 
     head: async (target, signal) => {
       const input = { Bucket: target.bucket, Key: target.key };
+      let sentAt = 0;
       const outcome = await calls.run('head', {
         signal,
         send: async (http): Promise<HeadAnswer | null> => {
+          sentAt = performance.now();
           const { ContentLength: bytes, ETag } = await client.send(new HeadObjectCommand(input), http);
           return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
         },
       });
-      if (outcome.kind === 'missing') return (await lookAtBucket(target, signal)) ?? outcome;
+      if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
       // An expired token, for one: its name would be in the body that a HEAD has not.
       if (outcome.kind === 'unknown' && outcome.detail === bodilessBadRequest) {
-        return (await lookAtBucket(target, signal)) ?? outcome;
+        return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
       }
       const answer = seen(target.bucket, outcome);
       return answer.kind === 'answered' ? answer.answer : answer;

@@ -13,25 +13,27 @@ import type { CommandIo } from './command.ts';
 export async function runCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
   const log = createLogger(config.log, { write: io.stdout });
-  const exporter = await startExporter(config, {
+  const starting = startExporter(config, {
     log,
     version: io.version,
     readConfig: () => loadConfig(io),
   });
-  const ignoreReload = io.onReload(() => void reload(exporter, log));
+  // Before it listens as well: without a listener SIGHUP ends the process.
+  const ignoreReload = io.onReload(() => void reload(starting, log));
   try {
+    const exporter = await starting;
     await aborted(io.signal);
+    await exporter.close();
   } finally {
     ignoreReload();
-    await exporter.close();
   }
   return 0;
 }
 
 /** Wrong settings are told by the exporter itself, and the old ones stay in force. */
-async function reload(exporter: Exporter, log: Logger): Promise<void> {
+async function reload(starting: Promise<Exporter>, log: Logger): Promise<void> {
   try {
-    await exporter.reload();
+    await (await starting).reload();
   } catch (err) {
     log.error({ err }, 'settings not reloaded');
   }

@@ -14,6 +14,14 @@ export interface Verdict {
 /** What the page and the API say first. Healthy is said only of what was looked at and lately. */
 export function verdictOf(status: Status): Verdict {
   const { report } = status;
+  const sampling = status.jobs.find(({ job }) => job === 'sample');
+  if (!status.leader && sampling?.lastFailure != null) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: the database could not be asked who leads',
+      notes: [sampling.lastFailure],
+    };
+  }
   if (!status.leader) {
     return {
       state: 'standby',

@@ -255,8 +255,6 @@ describe.concurrent('the storage', () => {
     } else {
       storage.setFault({ answer: fault, match: ({ kind }) => onlyHead !== true || kind === 'head' });
     }
-    // The bucket was seen a moment ago, and such a sight counts for a minute: not for an exporter that starts.
-    if (fault === 'no_such_bucket') await daemon.reload();
     for (let i = 0; i < 3; i += 1) keys.push(await airflow.push(value));
     const missing: unknown[] = [];
     await eventually(async () => {

@@ -260,7 +260,7 @@ describe('values', () => {
     ['xcom.threshold', '1.5', /"1\.5" is not a whole number$/],
     ['xcom.threshold', '', /not a whole number/],
     ['xcom.oversize', '-1', /of at least 0/],
-    ['s3.requests-per-cycle', '0', /of at least 1/],
+    ['s3.requests-per-cycle', '1', /of at least 2/],
     ['labels.max-dags', '1e3', /not a whole number/],
     ['web.listen-address', '10048', /not an address/],
     ['web.listen-address', '::1:10048', /not an address/],

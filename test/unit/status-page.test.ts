@@ -152,7 +152,8 @@ describe('the verdict', () => {
   test.each<[string, Partial<Status>]>([
     ['Healthy', {}],
     ['No cycle yet', { report: null }],
-    ['Standby', { leader: false, report: null }],
+    ['Standby', { leader: false, report: null, jobs: [] }],
+    ['Unknown: the database could not be asked who leads', { leader: false, report: null }],
     [
       'Unknown: the figures are stale',
       { stale: true, report: reportOf({ problems: [problemOf('path_leaked')] }) },
