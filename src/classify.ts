@@ -1,7 +1,7 @@
 import { spell } from './airflow/reference.ts';
 import type { Reference } from './airflow/reference.ts';
 import type { XComPath } from './airflow/xcom-path.ts';
-import type { SampledRow } from './sample.ts';
+import type { SampledRow } from './sampled-row.ts';
 
 /** Why a value is in the database whatever the backend says. */
 export type ByDesign = 'extra_link' | 'skip_decision' | 'server_side';

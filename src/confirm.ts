@@ -3,7 +3,7 @@ import type { RowId } from './airflow/queries.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
 import type { Entry } from './ledger.ts';
-import { rowId } from './sample.ts';
+import { rowId } from './sampled-row.ts';
 
 /**
  * Reads the rows behind bad news once more. A retry deletes the object first and the row after it, so an

@@ -2,38 +2,18 @@ import {
   catalogueStatement,
   countsStatement,
   instantStatement,
-  measureStatement,
   recentRunsStatement,
   rowsStatement,
   runsStatement,
 } from './airflow/queries.ts';
-import type { RowId } from './airflow/queries.ts';
-import { readShortBytes } from './airflow/reference.ts';
 import { recogniseShape } from './airflow/shape.ts';
-import type { CatalogueColumn, Shape, UnknownShape, XComSource } from './airflow/shape.ts';
+import type { CatalogueColumn, Shape, UnknownShape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
-
-/** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
-export interface SampledRow extends RowId {
-  readonly table: XComSource['table'];
-  readonly dagId: string;
-  readonly runId: string;
-  readonly taskInstanceId: string | null;
-  /** `xmin`: with the key it names one version of one row, also after an update in place. */
-  readonly version: string;
-  /** The writer's own timestamp, epoch ms. */
-  readonly at: number;
-  readonly isNull: boolean;
-  /** Bytes on disk, after compression. */
-  readonly stored: number;
-  /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
-  readonly bytes: number | null;
-  readonly leastBytes: number | null;
-  /** JSON text inside a JSON string: written by the REST API or the server, never by a task. */
-  readonly encodedAgain: boolean;
-  /** The value, only if it is a short string that may be a reference. */
-  readonly text: string | null;
-}
+import { chunks } from './lib/chunks.ts';
+import { measure } from './measure.ts';
+import type { Reading } from './measure.ts';
+import { rowId, sampledRow } from './sampled-row.ts';
+import type { RawRow, SampledRow } from './sampled-row.ts';
 
 export interface SampledRun {
   readonly id: number;
@@ -94,12 +74,6 @@ interface RunRow {
   recent?: boolean;
 }
 
-type RawRow = Omit<SampledRow, 'table' | 'text' | 'encodedAgain'> & {
-  text: string | null;
-  raw: Uint8Array | null;
-  encodedAgain: boolean | null;
-};
-
 const NOTHING: Remembered = { lastRunId: null, schema: null, known: new Map(), runs: new Map() };
 /**
  * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
@@ -109,9 +83,6 @@ const LATE_RUNS = 250;
 /** Runs a statement names at most: bounds what one answer can hold. */
 const RUNS_A_STATEMENT = 500;
 const RECENT_PAGE = 5_000;
-/** What one cycle unpacks at most, in stored bytes and in rows. */
-const MEASURED_BYTES = 64 * 1024 * 1024;
-const MEASURED_ROWS = 1_000;
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
@@ -143,7 +114,7 @@ export async function sample(
   const whole = new Set<number>();
   const reading = { query, shape, knowsCompression, rowsOf };
 
-  for (const chunk of chunks([...found])) {
+  for (const chunk of chunks([...found], RUNS_A_STATEMENT)) {
     for (const source of shape.sources)
       for (const row of await query<{ dagRunId: number; rows: number }>(
         countsStatement(shape, source, chunk),
@@ -275,88 +246,11 @@ function isAhead(one: string, other: string): boolean {
   return distance > 0 && distance < 2 ** 31;
 }
 
-interface Reading {
-  readonly query: Query;
-  readonly shape: Shape;
-  readonly knowsCompression: boolean;
-  readonly rowsOf: Map<number, SampledRow[]>;
-}
-
 async function readRows(reading: Reading, ids: readonly number[], horizon: string | null): Promise<void> {
   const { query, shape, knowsCompression, rowsOf } = reading;
-  for (const runIds of chunks(ids))
+  for (const runIds of chunks(ids, RUNS_A_STATEMENT))
     for (const source of shape.sources) {
       const rows = await query<RawRow>(rowsStatement(shape, source, { runIds, horizon, knowsCompression }));
       for (const row of rows) rowsOf.get(row.dagRunId)?.push(sampledRow(source, row));
     }
-}
-
-/**
- * Unpacks the values whose stored size does not tell, smallest first, up to the cap; not again what was
- * remembered. The rest waits for the next reading, but for the first one, which is to form the baseline, and
- * for values that no cap would let through: of those the stored size stands.
- */
-async function measure(
-  { query, shape, knowsCompression, rowsOf }: Reading,
-  remembered: Remembered,
-): Promise<{ unmeasured: number; incomplete: ReadonlySet<number> }> {
-  let unmeasured = 0;
-  let bytesLeft = MEASURED_BYTES;
-  let rowsLeft = MEASURED_ROWS;
-  const incomplete = new Set<number>();
-  for (const source of shape.sources) {
-    const open = [...rowsOf.values()]
-      .flat()
-      .filter((row) => row.table === source.table && row.bytes === null && !row.isNull)
-      .filter((row) => {
-        const before = remembered.runs.get(row.dagRunId)?.rows.get(rowId(row.table, row));
-        return before?.row.version !== row.version;
-      })
-      .sort((a, b) => a.stored - b.stored);
-    const chosen = open.filter(({ stored }) => {
-      if (rowsLeft <= 0 || stored > bytesLeft) return false;
-      rowsLeft -= 1;
-      bytesLeft -= stored;
-      return true;
-    });
-    unmeasured += open.length - chosen.length;
-    const taken = new Set(chosen);
-    const waiting = new Set(
-      remembered.lastRunId === null
-        ? []
-        : open.filter((row) => !taken.has(row) && row.stored <= MEASURED_BYTES),
-    );
-    for (const { dagRunId } of waiting) incomplete.add(dagRunId);
-    for (const id of incomplete) rowsOf.set(id, rowsOf.get(id)?.filter((row) => !waiting.has(row)) ?? []);
-    for (const rows of chunks(chosen, 100)) {
-      const answers = await query<RawRow>(measureStatement(shape, source, { rows, knowsCompression }));
-      const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
-      for (const row of rows) {
-        const answer = byId.get(rowId(source.table, row));
-        const list = rowsOf.get(row.dagRunId);
-        if (answer !== undefined && list !== undefined) list[list.indexOf(row)] = sampledRow(source, answer);
-      }
-    }
-  }
-  return { unmeasured, incomplete };
-}
-
-function sampledRow(source: XComSource, { raw, ...row }: RawRow): SampledRow {
-  return {
-    ...row,
-    table: source.table,
-    encodedAgain: row.encodedAgain ?? false,
-    text: raw === null ? row.text : readShortBytes(raw),
-  };
-}
-
-/** Names one row among all tables. */
-export function rowId(table: string, row: RowId): string {
-  return row.xcomId ?? JSON.stringify([table, row.dagRunId, row.taskId, row.mapIndex, row.key]);
-}
-
-function chunks<Item>(items: readonly Item[], size = RUNS_A_STATEMENT): Item[][] {
-  const result: Item[][] = [];
-  for (let at = 0; at < items.length; at += size) result.push(items.slice(at, at + size));
-  return result;
 }

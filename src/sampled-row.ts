@@ -1,0 +1,46 @@
+import { readShortBytes } from './airflow/reference.ts';
+import type { RowId } from './airflow/queries.ts';
+import type { XComSource } from './airflow/shape.ts';
+
+/** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
+export interface SampledRow extends RowId {
+  readonly table: XComSource['table'];
+  readonly dagId: string;
+  readonly runId: string;
+  readonly taskInstanceId: string | null;
+  /** `xmin`: with the key it names one version of one row, also after an update in place. */
+  readonly version: string;
+  /** The writer's own timestamp, epoch ms. */
+  readonly at: number;
+  readonly isNull: boolean;
+  /** Bytes on disk, after compression. */
+  readonly stored: number;
+  /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
+  readonly bytes: number | null;
+  readonly leastBytes: number | null;
+  /** JSON text inside a JSON string: written by the REST API or the server, never by a task. */
+  readonly encodedAgain: boolean;
+  /** The value, only if it is a short string that may be a reference. */
+  readonly text: string | null;
+}
+
+/** As a statement answers: with the bytes of a short value of Airflow 2, still to be read. */
+export type RawRow = Omit<SampledRow, 'table' | 'text' | 'encodedAgain'> & {
+  text: string | null;
+  raw: Uint8Array | null;
+  encodedAgain: boolean | null;
+};
+
+export function sampledRow(source: XComSource, { raw, ...row }: RawRow): SampledRow {
+  return {
+    ...row,
+    table: source.table,
+    encodedAgain: row.encodedAgain ?? false,
+    text: raw === null ? row.text : readShortBytes(raw),
+  };
+}
+
+/** Names one row among all tables. */
+export function rowId(table: string, row: RowId): string {
+  return row.xcomId ?? JSON.stringify([table, row.dagRunId, row.taskId, row.mapIndex, row.key]);
+}
