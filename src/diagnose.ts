@@ -83,9 +83,9 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
   const inS3 = config.xcom.paths.some(isS3Path);
   if (probe === null || !inS3)
     return {
-      write_denied: inS3 ? 'unknown' : 'clear',
-      bucket_unreachable: inS3 ? 'unknown' : 'clear',
-      permissions_unverifiable: inS3 ? 'unknown' : 'clear',
+      write_denied: 'unknown',
+      bucket_unreachable: 'unknown',
+      permissions_unverifiable: 'unknown',
     };
   const bucket = config.xcom.paths.find(isS3Path)?.bucket ?? '';
   const step = (operation: string) => probe.steps.find((one) => one.operation === operation);
@@ -128,7 +128,10 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
 
 /** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
 function denial(detail: string, action: string): string {
-  return detail.startsWith('AccessDenied') ? `${action} is missing` : 'the credentials are not accepted';
+  if (detail.startsWith('AccessDenied')) return `${action} is missing`;
+  return detail.includes('no credentials')
+    ? 'give the exporter the connection of the path (AIRFLOW_CONN_…) or credentials of AWS'
+    : 'the credentials are not accepted';
 }
 
 type RowsCode = Exclude<ProblemCode, SettingsCode | ProbeCode>;

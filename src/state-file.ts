@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { LedgerState } from './ledger.ts';
 
 /** Changes whenever what is written changes its form: a file of another version is refused, not guessed at. */
@@ -9,8 +10,19 @@ export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
 
-/** What was remembered when the exporter ended, or null when there is no file yet. */
+/**
+ * What was remembered when the exporter ended, or null when there is no file yet.
+ *
+ * @throws {StateFileError} when it cannot be used, or could not be written later.
+ */
 export function readStateFile(path: string): LedgerState | null {
+  try {
+    accessSync(dirname(path), constants.W_OK);
+  } catch (error) {
+    throw new StateFileError(`Cannot write the state file ${path}: its folder is not there or not writable`, {
+      cause: error,
+    });
+  }
   let text: string;
   try {
     text = readFileSync(path, 'utf8');

@@ -269,16 +269,28 @@ export function databaseError(error: unknown, signal: AbortSignal): DatabaseErro
   if (signal.aborted) return new DatabaseError('aborted', 'Cannot read the database: stopping', error);
   const known = REASON_OF_SQLSTATE[code];
   if (known !== undefined)
-    return new DatabaseError(known, `Cannot read the database: ${WORDS[known]} (${code})`, error);
+    return new DatabaseError(
+      known,
+      `Cannot read the database: ${WORDS_OF_SQLSTATE[code] ?? WORDS[known]} (${code})`,
+      error,
+    );
   if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
     return new DatabaseError('query_failed', `Cannot read the database: SQLSTATE ${code}`, error);
   const detail = code === '' ? 'the connection ended or the server did not answer in time' : code;
   return new DatabaseError('unreachable', `Cannot reach the database: ${detail}`, error);
 }
 
+/** Where one reason has causes that are mended in different places. */
+const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
+  '28000': 'the role may not log in from here (pg_hba.conf)',
+  '28P01': 'the password of the role is not accepted',
+  '3D000': 'there is no database of that name',
+  '53300': 'the server or the role has no connection left',
+};
+
 const WORDS: Readonly<Record<DatabaseReason, string>> = {
   unreachable: 'the server takes no connections',
-  denied: 'the role may not log in or may not read a table; see the README for the grants it needs',
+  denied: 'the role may not read a table; see the README for the grants it needs',
   lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
   statement_timeout: 'a statement took too long',
   conflict: 'cancelled by a conflict with recovery or another transaction',

