@@ -80,14 +80,13 @@ function fromSettings({ config: { xcom } }: Observation): Record<SettingsCode, V
 type ProbeCode = 'write_denied' | 'bucket_unreachable' | 'permissions_unverifiable';
 
 function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
-  const inS3 = config.xcom.paths.some(isS3Path);
-  if (probe === null || !inS3)
+  const bucket = config.xcom.paths.find(isS3Path)?.bucket;
+  if (probe === null || bucket === undefined)
     return {
       write_denied: 'unknown',
       bucket_unreachable: 'unknown',
       permissions_unverifiable: 'unknown',
     };
-  const bucket = config.xcom.paths.find(isS3Path)?.bucket ?? '';
   const step = (operation: string) => probe.steps.find((one) => one.operation === operation);
   const put = step('put');
   const list = step('list');

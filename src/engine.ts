@@ -1,6 +1,4 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { isS3Path } from './airflow/xcom-path.ts';
 import { DatabaseError, openDatabase } from './clients/postgres.ts';
 import type { Database } from './clients/postgres.ts';
 import { requireDatabase } from './config.ts';
@@ -10,7 +8,7 @@ import type { Cycle } from './cycle.ts';
 import type { createJobs, JobEnd } from './jobs.ts';
 import type { LedgerState } from './ledger.ts';
 import type { DatabaseProbe, Metrics } from './metrics.ts';
-import { probe } from './probe.ts';
+import { probeInForce } from './probe-in-force.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
 import { intervalOf, startSchedule } from './schedule.ts';
@@ -145,24 +143,11 @@ export function startEngine(parts: {
   async function runProbe(signal: AbortSignal): Promise<Ending> {
     if (!leader) return 'idle';
     const asked = await probeDatabase(database, signal);
-    const target = config.xcom.paths.find(isS3Path);
-    const result: ProbeResult =
-      target === undefined
-        ? { steps: [], leftoversDeleted: 0 }
-        : await probe(
-            stores.of(target.connection ?? ''),
-            {
-              bucket: target.bucket,
-              prefix: target.prefix,
-              write: config.probe.write,
-              now: Date.now(),
-              id: randomUUID(),
-            },
-            signal,
-          );
+    const probing = await probeInForce(config, { stores, signal });
+    const result = probing ?? { steps: [], leftoversDeleted: 0 };
     // What stands by by now has nothing to show.
     if (signal.aborted || !isLeader()) return 'idle';
-    probed = target === undefined ? null : result;
+    probed = probing;
     const [failed] = result.steps.filter((step) => step.ok === false);
     if (result.steps.length > 0)
       metrics.setUp(

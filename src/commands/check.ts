@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import { openDatabase } from '../clients/postgres.ts';
 import { requireDatabase } from '../config.ts';
 import type { Config } from '../config.ts';
 import { createCycle } from '../cycle.ts';
 import { pino } from 'pino';
-import { probe } from '../probe.ts';
+import { probeInForce } from '../probe-in-force.ts';
 import type { ProbeResult } from '../probe.ts';
 import { PROBLEMS } from '../problems.ts';
 import type { Report } from '../report.ts';
@@ -45,22 +43,8 @@ async function examine(
   const database = openDatabase(requireDatabase(config));
   const observer = { request: () => undefined, failure: () => undefined };
   const stores = openStores(config, { observer, log: pino({ level: 'silent' }) });
-  const target = config.xcom.paths.find(isS3Path);
   try {
-    const probed =
-      target === undefined
-        ? null
-        : await probe(
-            stores.of(target.connection ?? ''),
-            {
-              bucket: target.bucket,
-              prefix: target.prefix,
-              write: config.probe.write,
-              now: Date.now(),
-              id: randomUUID(),
-            },
-            io.signal,
-          );
+    const probed = await probeInForce(config, { stores, signal: io.signal });
     const cycle = createCycle({
       config,
       database,
