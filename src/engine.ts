@@ -6,7 +6,9 @@ import type { Config } from './config.ts';
 import { createCycle } from './cycle.ts';
 import type { Cycle } from './cycle.ts';
 import type { createJobs, JobEnd } from './jobs.ts';
+import { createLeadership } from './leadership.ts';
 import type { LedgerState } from './ledger.ts';
+import { createBreaker } from './lib/breaker.ts';
 import type { DatabaseProbe, Metrics } from './metrics.ts';
 import { probeInForce } from './probe-in-force.ts';
 import type { ProbeResult } from './probe.ts';
@@ -19,6 +21,8 @@ import type { JobName } from './status.ts';
 
 /** After so many intervals without a reading the figures are no longer shown as those of now. */
 const STALE_INTERVALS = 3;
+/** No longer than this are ticks left out after statements that took too long: ten of the default schedule. */
+const LONGEST_PAUSE_MS = 300_000;
 
 type Jobs = ReturnType<typeof createJobs>;
 /** Why a run of a job failed, or null. `idle`: there was nothing to do, so it was no run. */
@@ -57,11 +61,15 @@ export function startEngine(parts: {
     log,
   });
   let cycle = newCycle(parts.state);
+  let remembers = parts.state !== null;
   let report: Report | null = null;
   let probed: ProbeResult | null = null;
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
-  const staleMs = STALE_INTERVALS * intervalOf(config.sampleSchedule);
+  const intervalMs = intervalOf(config.sampleSchedule);
+  const staleMs = STALE_INTERVALS * intervalMs;
+  const breaker = createBreaker({ most: Math.max(1, Math.floor(LONGEST_PAUSE_MS / intervalMs)) });
+  const askForRole = createLeadership({ database, log });
   let freshUntil = 0;
   let staleTimer: NodeJS.Timeout | undefined;
   const stale = () => Date.now() > freshUntil;
@@ -87,19 +95,17 @@ export function startEngine(parts: {
     });
   }
 
-  /** Asks for the lock that only one holds. Without the connection nobody knows who does: then nobody goes on. */
+  /** Without the connection nobody knows who leads: then nobody goes on. */
   async function askToLead(signal: AbortSignal): Promise<JobEnd['failure']> {
-    let failure: JobEnd['failure'] = null;
-    let leads = false;
-    try {
-      leads = await database.lead(signal);
-    } catch (error) {
-      failure = databaseFailure(error);
-    }
+    const { role, failure } = await askForRole(signal);
     if (signal.aborted) return null;
-    // Another one counts meanwhile: what it has counted is not to be counted here as well, later.
-    if (leader && !leads && failure === null) cycle = newCycle(null);
-    leader = leads;
+    // Another one counts meanwhile: what it has counted is not to be counted here as well, later. Also when the
+    // lock was lost some ticks ago, or what is remembered comes from a state file.
+    if (role === 'stands by' && remembers) {
+      cycle = newCycle(null);
+      remembers = false;
+    }
+    leader = role === 'leads';
     metrics.setLeader(leader);
     metrics.setUp('database', failure === null);
     if (!leader) {
@@ -111,10 +117,16 @@ export function startEngine(parts: {
   }
 
   async function runSample(signal: AbortSignal): Promise<Ending> {
+    // Also while ticks are left out: another one may have taken the lock.
     if (config.ha === 'lock') {
       const failure = await askToLead(signal);
       if (!leader) return failure;
     }
+    if (!breaker.turn()) {
+      jobs.skipped('sample');
+      return 'idle';
+    }
+    remembers = true;
     const result = await cycle.run(probed, signal);
     // The next one may take as long: figures of a cycle longer than its interval must not come and go.
     if (result.databaseFailure === null) keepFresh(staleMs + result.durationSeconds * 1000);
@@ -126,7 +138,19 @@ export function startEngine(parts: {
     if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
     if (config.stateFile !== null) saveState(config.stateFile);
     logCycle(log, result);
+    spareDatabase(result.databaseFailure);
     return result.databaseFailure;
+  }
+
+  /** To ask again a server that is away, or for a lock, costs nobody anything; a long statement does. */
+  function spareDatabase(failure: JobEnd['failure']): void {
+    if (failure?.reason === 'statement_timeout')
+      log.warn(
+        { ticks: breaker.trip() },
+        'a statement took too long: ticks are left out to spare the database',
+      );
+    else if (failure === null && breaker.reset())
+      log.info('the database answers in time again: no tick is left out any more');
   }
 
   function saveState(path: string): void {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { DatabaseSettings, SslMode } from '../config.ts';
 import type { Statement } from '../airflow/queries.ts';
 import { runWithin } from '../lib/deadline.ts';
+import { databaseError, pooledError } from './postgres-failure.ts';
 
 /** Runs one statement inside the read-only transaction. */
 export type Query = <Row>(statement: Statement) => Promise<Row[]>;
@@ -20,41 +21,8 @@ export interface Database {
   close(): Promise<void>;
 }
 
-/** The database could not be read. `reason` is a label: few values, no names. */
-export class DatabaseError extends Error {
-  override readonly name = 'DatabaseError';
-  readonly reason: DatabaseReason;
-  constructor(reason: DatabaseReason, message: string, cause: unknown) {
-    super(message, { cause });
-    this.reason = reason;
-  }
-}
-
-export type DatabaseReason =
-  | 'unreachable'
-  | 'denied'
-  | 'lock_timeout'
-  | 'statement_timeout'
-  | 'conflict'
-  | 'shutdown'
-  | 'aborted'
-  | 'query_failed';
-
-/** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
-  '28000': 'denied',
-  '28P01': 'denied',
-  '42501': 'denied',
-  '55P03': 'lock_timeout',
-  '57014': 'statement_timeout',
-  '40001': 'conflict',
-  '40P01': 'conflict',
-  '57P01': 'shutdown',
-  '57P02': 'shutdown',
-  '57P03': 'unreachable',
-  '53300': 'unreachable',
-  '3D000': 'unreachable',
-};
+export { DatabaseError } from './postgres-failure.ts';
+export type { DatabaseReason } from './postgres-failure.ts';
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
@@ -70,15 +38,24 @@ const LEADER_LOCK = 0x78636f6d;
 
 /**
  * Limits are set inside the transaction, not at connect: behind pgbouncer in transaction mode session
- * settings are refused or leak. Sequential scans are priced out: every statement here has an index.
+ * settings are refused or leak, and what a URL, a role or a database sets stands back behind them.
+ */
+const LIMITS = `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
+  SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
+  SET LOCAL idle_in_transaction_session_timeout = ${2 * STATEMENT_TIMEOUT_MS}`;
+
+/**
+ * Sequential scans are priced out: every statement here has an index. A backend whose client is gone ends
+ * within a moment and not with its statement, so that the next one is no second one; before Postgres 14 and
+ * where the system cannot tell, it stays until its limits.
  */
 const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-  SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
-  SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
-  SET LOCAL idle_in_transaction_session_timeout = ${2 * STATEMENT_TIMEOUT_MS};
+  ${LIMITS};
   SET LOCAL enable_seqscan = off;
   SET LOCAL jit = off;
-  SET LOCAL max_parallel_workers_per_gather = 0`;
+  SET LOCAL max_parallel_workers_per_gather = 0;
+  SELECT set_config('client_connection_check_interval', '250ms', true)
+  WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'`;
 
 /** At most one connection for sampling and, with `ha`, one for the lock. Opens nothing until asked. */
 export function openDatabase(settings: DatabaseSettings): Database {
@@ -151,11 +128,10 @@ export function openDatabase(settings: DatabaseSettings): Database {
     },
 
     async lead(signal) {
-      const prompt = { ms: PROMPT_DEADLINE_MS, signal };
       if (leading !== null) {
         const held = leading;
         try {
-          await ask(held, { text: 'SELECT 1' }, prompt);
+          await holdsLock(held, { take: false, signal });
         } catch (error) {
           leading = null;
           await end(held);
@@ -165,9 +141,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
       }
       const client = await connect(signal);
       try {
-        const statement = { text: 'SELECT pg_try_advisory_lock($1) AS held', values: [LEADER_LOCK] };
-        const [answer] = await ask<{ held: boolean }>(client, statement, prompt);
-        if (answer?.held === true) leading = client;
+        if (await holdsLock(client, { take: true, signal })) leading = client;
       } finally {
         if (!isLeading(client)) await end(client);
       }
@@ -180,6 +154,24 @@ export function openDatabase(settings: DatabaseSettings): Database {
       await Promise.all(open.map(end));
     },
   };
+}
+
+/**
+ * Whether this session has the lock. Asked of a session that holds it already (`take` is false), it is whether
+ * the session is still the same: a pooler in between would give the lock away with the session.
+ */
+async function holdsLock(
+  client: pg.Client,
+  { take, signal }: { take: boolean; signal: AbortSignal },
+): Promise<boolean> {
+  // A pooler tells each client a number of its own making.
+  const own = (client as unknown as { processID: number | null }).processID ?? 0;
+  const held = take ? `pg_try_advisory_lock(${LEADER_LOCK})` : 'true';
+  const text = `BEGIN READ ONLY; ${LIMITS};
+    SELECT CASE WHEN pg_backend_pid() = ${own} THEN ${held} END AS held; COMMIT`;
+  const [answer] = await ask<{ held: boolean | null }>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal });
+  if (answer?.held === true || answer?.held === false) return answer.held;
+  throw pooledError();
 }
 
 interface Limit {
@@ -195,8 +187,15 @@ async function ask<Row>(
   try {
     // Several statements in one text are allowed only where no values are given at all.
     const send = () => (values.length === 0 ? client.query(text) : client.query(text, [...values]));
-    const answer = await within(client, limit, send);
-    return answer.rows as never;
+    const answer: unknown = await within<unknown>(client, limit, send);
+    // Of several statements those that give rows.
+    const results = (Array.isArray(answer) ? answer : [answer]) as readonly pg.QueryResult[];
+    const [only] = results;
+    return (
+      results.length === 1 && only !== undefined
+        ? only.rows
+        : results.flatMap(({ rows }) => rows as unknown[])
+    ) as Row[];
   } catch (error) {
     throw databaseError(error, limit.signal);
   }
@@ -260,47 +259,4 @@ function clientConfig(settings: DatabaseSettings, ssl: SslMode): pg.ClientConfig
     application_name: settings.applicationName,
     keepAlive: true,
   };
-}
-
-/** Names the failure without the server's own words: a message of Postgres may quote a row. */
-export function databaseError(error: unknown, signal: AbortSignal): DatabaseError {
-  if (error instanceof DatabaseError) return error;
-  const code = codeOf(error);
-  if (signal.aborted) return new DatabaseError('aborted', 'Cannot read the database: stopping', error);
-  const known = REASON_OF_SQLSTATE[code];
-  if (known !== undefined)
-    return new DatabaseError(
-      known,
-      `Cannot read the database: ${WORDS_OF_SQLSTATE[code] ?? WORDS[known]} (${code})`,
-      error,
-    );
-  if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
-    return new DatabaseError('query_failed', `Cannot read the database: SQLSTATE ${code}`, error);
-  const detail = code === '' ? 'the connection ended or the server did not answer in time' : code;
-  return new DatabaseError('unreachable', `Cannot reach the database: ${detail}`, error);
-}
-
-/** Where one reason has causes that are mended in different places. */
-const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
-  '28000': 'the role may not log in from here (pg_hba.conf)',
-  '28P01': 'the password of the role is not accepted',
-  '3D000': 'there is no database of that name',
-  '53300': 'the server or the role has no connection left',
-};
-
-const WORDS: Readonly<Record<DatabaseReason, string>> = {
-  unreachable: 'the server takes no connections',
-  denied: 'the role may not read a table; see the README for the grants it needs',
-  lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
-  statement_timeout: 'a statement took too long',
-  conflict: 'cancelled by a conflict with recovery or another transaction',
-  shutdown: 'the server is shutting down',
-  aborted: 'stopping',
-  query_failed: 'a statement failed',
-};
-
-function codeOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : '';
 }

@@ -136,6 +136,156 @@ describe('a transaction', () => {
   });
 });
 
+describe('the limits', () => {
+  const LIMITS = {
+    statement_timeout: '10000',
+    lock_timeout: '2000',
+    idle_in_transaction_session_timeout: '20000',
+    transaction_read_only: 'on',
+  };
+  const off = ['statement_timeout=0', 'lock_timeout=0', 'idle_in_transaction_session_timeout=0'];
+  const writing = ['default_transaction_read_only=off', 'transaction_read_only=off'];
+
+  test.each<[string, (to: URL) => void]>([
+    ['nothing', () => undefined],
+    [
+      'the parameters of a URL',
+      (to) => {
+        for (const setting of off) to.searchParams.set(...(setting.split('=') as [string, string]));
+      },
+    ],
+    [
+      'the options of a URL',
+      (to) => {
+        to.searchParams.set('options', [...off, ...writing].map((setting) => `-c ${setting}`).join(' '));
+      },
+    ],
+    [
+      'the settings of a role',
+      (to) => {
+        to.username = to.password = 'unlimited';
+      },
+    ],
+  ])('are not switched off by %s', async (_, change) => {
+    await writer.query(
+      "DROP ROLE IF EXISTS unlimited; CREATE ROLE unlimited SUPERUSER LOGIN PASSWORD 'unlimited'",
+    );
+    for (const setting of [...off, 'default_transaction_read_only=off'])
+      await writer.query(`ALTER ROLE unlimited SET ${setting}`);
+    const database = connectTo(change);
+    const names = Object.keys(LIMITS);
+    const text = 'SELECT name, setting FROM pg_settings WHERE name = ANY($1)';
+    const read = (query: Query) =>
+      query<{ name: string; setting: string }>({ name: 'limits', text, values: [names] });
+    const inForce = async () => {
+      const rows = await database.read(read, live());
+      return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
+    };
+    expect(await inForce()).toEqual(LIMITS);
+    expect(await inForce()).toEqual(LIMITS);
+    const write = await failure(database.read(run("INSERT INTO secrets VALUES ('two', '')"), live()));
+    expect(write.text).toContain('25006');
+  });
+
+  test('end a statement that runs for long, and the backend of a client that is gone', async () => {
+    const database = connectTo();
+    const began = database.read(run('SELECT pg_sleep(30)'), live());
+    const other = connectTo();
+    const controller = new AbortController();
+    const gone = failure(other.read(run('SELECT pg_sleep(30)'), controller.signal));
+    await eventually(async () => {
+      expect(await backends()).toBe(2);
+    });
+    controller.abort();
+    await gone;
+    expect(
+      await eventually(async () => {
+        expect(await backends()).toBe(1);
+      }, 2),
+    ).toBeLessThan(1.5);
+    const { reason, seconds, text } = await failure(began);
+    expect(reason).toBe('statement_timeout');
+    expect(text).toContain('57014');
+    expect(seconds).toBeLessThan(11.5);
+    expect(await backends()).toBe(0);
+  });
+});
+
+describe('the sessions of one exporter', () => {
+  /** How many there were at once, and for how long more than `allowed`. */
+  function watchSessions(allowed: number) {
+    const stopped = new AbortController();
+    const seen = { most: 0, beyondSeconds: 0 };
+    const watching = (async () => {
+      let before = performance.now();
+      while (!stopped.signal.aborted) {
+        const now = await backends();
+        seen.most = Math.max(seen.most, now);
+        if (now > allowed) seen.beyondSeconds += (performance.now() - before) / 1_000;
+        before = performance.now();
+        await delay(10);
+      }
+      return seen;
+    })();
+    return () => {
+      stopped.abort();
+      return watching;
+    };
+  }
+  /** Ends a statement of ours, once it is there. */
+  const kill = (call: 'pg_terminate_backend' | 'pg_cancel_backend') =>
+    eventually(async () => {
+      const killed = await writer.query(`SELECT ${call}(pid) FROM pg_stat_activity
+        WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()
+          AND state = 'active' AND query LIKE '%pg_sleep%'`);
+      expect(killed).toHaveLength(1);
+    });
+
+  test('are one, and with the lock two, whatever befalls them', async () => {
+    const database = connectTo();
+    const stop = watchSessions(2);
+    for (let round = 0; round < 3; round += 1) {
+      await database.lead(live()).catch(() => false);
+      await database.read(one, live());
+      await failure(database.read(run('SELECT nothing'), live()));
+      const cancelled = failure(database.read(run('SELECT pg_sleep(3)'), live()));
+      await kill('pg_cancel_backend');
+      expect((await cancelled).reason).toBe('statement_timeout');
+      const terminated = failure(database.read(run('SELECT pg_sleep(3)'), live()));
+      await kill('pg_terminate_backend');
+      expect((await terminated).reason).toBe('shutdown');
+      await proxy.setMode('cut');
+      await failure(database.read(one, live()));
+      await failure(database.lead(live()));
+      await proxy.setMode('pass');
+      await Promise.all([1, 2, 3].map(() => failure(database.read(one, live()))));
+    }
+    const { most } = await stop();
+    expect(most).toBeLessThanOrEqual(2);
+    expect(await backends()).toBe(1);
+    expect(await database.lead(live())).toBe(true);
+    expect(await backends()).toBe(2);
+  });
+
+  test('overlap for no longer than the server takes to notice that a client is gone', async () => {
+    const database = connectTo();
+    const stop = watchSessions(1);
+    for (let round = 0; round < 3; round += 1) {
+      const controller = new AbortController();
+      const aborted = failure(database.read(run('SELECT pg_sleep(5)'), controller.signal));
+      await delay(100);
+      controller.abort();
+      expect((await aborted).reason).toBe('aborted');
+      await database.read(one, live());
+      await delay(700);
+    }
+    const { most, beyondSeconds } = await stop();
+    expect(most).toBeLessThanOrEqual(2);
+    expect(beyondSeconds / 3).toBeLessThan(0.6);
+    expect(await backends()).toBe(1);
+  });
+});
+
 describe('a server', () => {
   test('that refuses is unreachable, at once, and back when it is back', async () => {
     const database = connectTo();

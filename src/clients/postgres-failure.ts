@@ -1,0 +1,100 @@
+/** The database could not be read. `reason` is a label: few values, no names. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+  readonly reason: DatabaseReason;
+  constructor(reason: DatabaseReason, message: string, cause: unknown) {
+    super(message, { cause });
+    this.reason = reason;
+  }
+}
+
+export type DatabaseReason =
+  | 'unreachable'
+  | 'denied'
+  | 'lock_timeout'
+  | 'statement_timeout'
+  | 'conflict'
+  | 'shutdown'
+  | 'pooled'
+  | 'aborted'
+  | 'query_failed';
+
+/** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
+  '28000': 'denied',
+  '28P01': 'denied',
+  '42501': 'denied',
+  '55P03': 'lock_timeout',
+  '57014': 'statement_timeout',
+  // The limit on a transaction that a role may have (Postgres 17).
+  '25P04': 'statement_timeout',
+  '40001': 'conflict',
+  '40P01': 'conflict',
+  '57P01': 'shutdown',
+  '57P02': 'shutdown',
+  '57P03': 'unreachable',
+  '53300': 'unreachable',
+  '3D000': 'unreachable',
+  // A pooler's own: pgbouncer gives it for whatever keeps it from handing out a session.
+  '08P01': 'unreachable',
+};
+
+/** Names the failure without the server's own words: a message of Postgres may quote a row. */
+export function databaseError(error: unknown, signal: AbortSignal): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  const code = codeOf(error);
+  if (signal.aborted) return new DatabaseError('aborted', 'Cannot read the database: stopping', error);
+  const known = REASON_OF_SQLSTATE[code];
+  if (known !== undefined)
+    return new DatabaseError(known, `Cannot read the database: ${wordsFor(known, error)} (${code})`, error);
+  if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
+    return new DatabaseError('query_failed', `Cannot read the database: SQLSTATE ${code}`, error);
+  const detail = code === '' ? 'the connection ended or the server did not answer in time' : code;
+  return new DatabaseError('unreachable', `Cannot reach the database: ${detail}`, error);
+}
+
+/** The lock of `ha` is a session's, and a pooler gives the session to others between two transactions. */
+export function pooledError(): DatabaseError {
+  return new DatabaseError(
+    'pooled',
+    'Cannot hold the lock of ha=lock: a connection pooler is in between and the session behind it is not ours; ' +
+      'give database.url the address of the server itself',
+    null,
+  );
+}
+
+/** Where one reason has causes that are mended in different places. */
+const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
+  '28000': 'the role may not log in from here (pg_hba.conf)',
+  '28P01': 'the password of the role is not accepted',
+  '3D000': 'there is no database of that name',
+  '53300': 'the server or the role has no connection left',
+  '08P01': 'the connection pooler in front of it gives no session',
+};
+
+const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
+  unreachable: 'the server takes no connections',
+  denied: 'the role may not read a table; see the README for the grants it needs',
+  lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
+  statement_timeout: 'a statement took too long',
+  conflict: 'cancelled by a conflict with recovery or another transaction',
+  shutdown: 'the server is shutting down',
+  aborted: 'stopping',
+  query_failed: 'a statement failed',
+};
+
+function wordsFor(reason: DatabaseReason, error: unknown): string {
+  // Said before a statement could quote anything, and not in a language of the server's choosing.
+  if (error instanceof Error && error.message.startsWith('unsupported startup parameter'))
+    return (
+      'the connection pooler in front of it takes no options: leave them out of database.url, ' +
+      'or list them in its ignore_startup_parameters'
+    );
+  return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
+}
