@@ -36,6 +36,7 @@ export interface Calls {
 interface Call {
   readonly operation: S3Operation;
   readonly deadline: Deadline;
+  attempts: number;
   unreported: boolean;
   /** Why the latest attempt failed; null while one is under way. */
   failed: Unknown | null;
@@ -65,7 +66,7 @@ export function createCalls(options: {
     observer.failure(call.operation, failure.reason);
     if (failure.reason !== 'throttled') return;
     limiter.refused();
-    log.debug({ operation: call.operation, concurrency: limiter.limit() }, 'S3 asks for less: slowing down');
+    log.debug({ operation: call.operation, perSecond: limiter.rate() }, 'S3 asks for less: slowing down');
   }
 
   return {
@@ -78,7 +79,7 @@ export function createCalls(options: {
         const answer = await limiter.run(
           () =>
             runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
-              started.call = { operation, deadline, unreported: true, failed: null };
+              started.call = { operation, deadline, attempts: 0, unreported: true, failed: null };
               return current.run(started.call, () => send({ abortSignal: deadline.signal }));
             }),
           signal,
@@ -104,6 +105,9 @@ export function createCalls(options: {
     watchAttempt: async (attempt) => {
       const call = current.getStore();
       if (call === undefined) return attempt();
+      // The SDK's own pause knows nothing of what the other calls have met.
+      if (call.attempts > 0) await limiter.turn(call.deadline.signal);
+      call.attempts += 1;
       call.unreported = true;
       call.failed = null;
       observer.request(call.operation);

@@ -42,7 +42,8 @@ export function openTransport(
   });
 }
 
-function trust(verify: boolean | string): { rejectUnauthorized?: false; ca?: Buffer } {
+/** What Node takes for it. @throws {Error} when the file of authorities cannot be read. */
+export function trust(verify: boolean | string): { rejectUnauthorized?: false; ca?: Buffer } {
   if (verify === true) return {};
   if (verify === false) return { rejectUnauthorized: false };
   try {

@@ -56,6 +56,8 @@ const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['TokenRefreshRequired', 'denied'],
   ['InvalidAccessKeyId', 'denied'],
   ['InvalidClientTokenId', 'denied'],
+  // versitygw's word for an access key that it does not know, with 404 where AWS, MinIO and Ceph answer 403.
+  ['XAdminUserNotFound', 'denied'],
   ['CredentialsProviderError', 'denied'],
   ['TokenProviderError', 'denied'],
   ['RequestTimeout', 'timeout'],

@@ -7,14 +7,16 @@ import {
   PutObjectCommand,
   S3Client,
 } from '@aws-sdk/client-s3';
-import type { ListObjectsV2CommandOutput, S3ClientConfig } from '@aws-sdk/client-s3';
+import type { HeadObjectCommandInput, ListObjectsV2CommandOutput, S3ClientConfig } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
 import { createCalls } from './s3-calls.ts';
 import type { Outcome, S3Observer } from './s3-calls.ts';
 import { openTransport, staticCredentials } from './s3-connection.ts';
 import type { S3Connection } from './s3-connection.ts';
-import { bodilessBadRequest } from './s3-failure.ts';
+import { bodilessBadRequest, isNoSuchKey } from './s3-failure.ts';
 import type { Unknown } from './s3-failure.ts';
+import { createShortcuts } from './s3-shortcut.ts';
+import type { HeadOutput } from './s3-shortcut.ts';
 
 export type { S3Observer, S3Operation } from './s3-calls.ts';
 export type { S3Connection } from './s3-connection.ts';
@@ -54,6 +56,8 @@ export interface ListTarget {
   readonly prefix: string;
   /** Continuation token of the page before; null for the first page. */
   readonly after: string | null;
+  /** Keys up to this one, it included, are left out; for the first page. */
+  readonly startAfter?: string;
   /** At most 1,000, which is the default. */
   readonly maxKeys?: number;
 }
@@ -74,9 +78,9 @@ export interface ObjectStore {
 export interface ObjectStoreOptions {
   readonly observer: S3Observer;
   readonly log: Logger;
-  /** The longest that a call takes once it has its turn, retries and body included. Default 10,000. */
+  /** The longest that a call takes once it has its turn, retries and body included. Default 7,000. */
   readonly requestTimeoutMs?: number;
-  /** The most calls under way at once; fewer while the storage throttles. Default 16. */
+  /** The most calls under way at once. Default 16. */
   readonly concurrency?: number;
 }
 
@@ -89,15 +93,28 @@ const bucketUnseenMs = 5_000;
  * @throws {Error} when the file of certificate authorities cannot be read.
  */
 export function openObjectStore(connection: S3Connection, options: ObjectStoreOptions): ObjectStore {
-  const { observer, log, requestTimeoutMs = 10_000, concurrency = 16 } = options;
+  const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  const { credentials } = client.config;
+  /** For the second attempt after one that was not the SDK's. */
+  const once = new S3Client({ ...clientConfig(connection), credentials, requestHandler, maxAttempts: 1 });
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
-  client.middlewareStack.add((next) => (args) => calls.watchAttempt(() => next(args)), {
-    step: 'deserialize',
-    priority: 'high',
-    name: 'watchAttempt',
-  });
+  const shortcuts = createShortcuts(client.config, requestHandler);
+  for (const { middlewareStack } of [client, once])
+    middlewareStack.add(
+      (next, { commandName }) =>
+        (args) =>
+          calls.watchAttempt(async () => {
+            const result = await next(args);
+            if (commandName === HeadObjectCommand.name) {
+              const { Bucket: bucket = '', Key: key = '' } = args.input as HeadObjectCommandInput;
+              shortcuts.learn({ bucket, key }, args.request);
+            }
+            return result;
+          }),
+      { step: 'deserialize', priority: 'high', name: 'watchAttempt' },
+    );
 
   /**
    * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
@@ -137,11 +154,12 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   }
 
   async function list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer> {
-    const { bucket, prefix, after, maxKeys } = target;
+    const { bucket, prefix, after, startAfter, maxKeys } = target;
     const input = {
       Bucket: bucket,
       Prefix: prefix,
       ...(after === null ? {} : { ContinuationToken: after }),
+      ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
       ...(maxKeys === undefined ? {} : { MaxKeys: maxKeys }),
     };
     const outcome = await calls.run('list', {
@@ -151,17 +169,31 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return answerOf(seen(bucket, outcome));
   }
 
+  async function sendHead(target: ObjectAddress, http: { abortSignal: AbortSignal }): Promise<HeadOutput> {
+    const { bucket, key } = target;
+    const command = new HeadObjectCommand({ Bucket: bucket, Key: key });
+    const shortcut = await shortcuts.sign(target);
+    if (shortcut === null) return client.send(command, http);
+    try {
+      return await calls.watchAttempt(() => shortcut(http.abortSignal));
+    } catch (error) {
+      if (isNoSuchKey(error, 'head') || http.abortSignal.aborted) throw error;
+      // Moved, denied, a clock that is off, or something that passes: the SDK knows what each of them asks for.
+      shortcuts.forget(bucket);
+      return once.send(command, http);
+    }
+  }
+
   return {
     list,
 
     head: async (target, signal) => {
-      const input = { Bucket: target.bucket, Key: target.key };
       let sentAt = 0;
       const outcome = await calls.run('head', {
         signal,
         send: async (http): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const { ContentLength: bytes, ETag } = await client.send(new HeadObjectCommand(input), http);
+          const { ContentLength: bytes, ETag } = await sendHead(target, http);
           return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
         },
       });

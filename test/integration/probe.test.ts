@@ -120,7 +120,6 @@ test.each([
   ['wrong_region', 'wrong_region'],
   ['clock_skew', 'clock_skew'],
   ['garbage', 'server_error'],
-  ['stall', 'timeout'],
   ['cut', 'unreachable'],
 ] as const)('everything meets %s: %s', async (answer, reason) => {
   proxy.setFault({ answer });
@@ -130,6 +129,31 @@ test.each([
     head: refused(reason),
     get: 'skipped',
     list: refused(reason),
+    delete: 'skipped',
+  });
+});
+
+test('when neither put nor head is answered, the rest is not asked: the verdict comes in two timeouts', async () => {
+  proxy.setFault({ answer: 'stall' });
+  const start = performance.now();
+  expect(outline(await probe(store, target(), never))).toEqual({
+    put: refused('timeout'),
+    head: refused('timeout'),
+    get: 'skipped',
+    list: 'skipped',
+    delete: 'skipped',
+  });
+  expect(performance.now() - start).toBeLessThan(2 * 500 + 300);
+  expect(proxy.requests).toMatchObject({ get: 0, list: 0, delete: 0 });
+});
+
+test('a put alone that is not answered stops nothing', async () => {
+  breakOnly('put', 'stall');
+  expect(outline(await probe(store, target(), never))).toEqual({
+    put: refused('timeout'),
+    head: 'ok',
+    get: 'skipped',
+    list: 'ok',
     delete: 'skipped',
   });
 });

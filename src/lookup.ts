@@ -1,0 +1,144 @@
+import type { ListedObject, Unknown } from './clients/s3.ts';
+import { compareKeys, lanesOf } from './lanes.ts';
+import type { Objects, Place } from './lanes.ts';
+import { plan } from './planner.ts';
+import type { Step } from './planner.ts';
+import type { Stores } from './stores.ts';
+
+/** What S3 said of one item. */
+export type Finding = { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' };
+
+export interface LookUpOptions {
+  readonly stores: Pick<Stores, 'of' | 'sent'>;
+  /** Requests that may be sent, second attempts included. */
+  readonly ceiling: number;
+  /** Past this moment, on the clock of `performance.now()`, nothing is begun. */
+  readonly until: number;
+}
+
+export interface LookedUp<Item> {
+  readonly found: readonly { readonly item: Item; readonly finding: Finding }[];
+  /** Asked for, and not answered. */
+  readonly unanswered: readonly { readonly item: Item; readonly unknown: Unknown }[];
+  /** Not asked for: there were too many, or S3 had stopped answering. */
+  readonly left: readonly Item[];
+  /** Why it was given up: of several requests at once not one was answered. */
+  readonly failure: Unknown | null;
+  readonly answered: boolean;
+}
+
+/** Begun at once; what is known of S3's health is looked at between. */
+const TOGETHER = 32;
+
+/** Requests that may be begun when so many may be sent: each may take two, and a missing object a look at its bucket. */
+export function beginnable(requests: number): number {
+  return requests < 2 ? 0 : Math.max(1, Math.floor((requests - 2) / 2));
+}
+
+/** Asks for what waits, by the cheapest way that the ceiling allows. Never throws. */
+export async function lookUp<Item>(
+  runs: readonly Objects<Item>[],
+  options: LookUpOptions,
+  signal: AbortSignal,
+): Promise<LookedUp<Item>> {
+  const { stores, ceiling, until } = options;
+  const found: { item: Item; finding: Finding }[] = [];
+  const unanswered: { item: Item; unknown: Unknown }[] = [];
+  const progress: { failure: Unknown | null; answered: boolean } = { failure: null, answered: false };
+  const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
+  const open = new Set(keys.keys());
+  const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
+  const sentBefore = stores.sent();
+  const left = () => ceiling - (stores.sent() - sentBefore);
+  const mayBegin = () =>
+    signal.aborted || progress.failure !== null || performance.now() > until ? 0 : beginnable(left());
+
+  while (open.size > 0 && mayBegin() > 0) {
+    const waiting = runs.map((run) => ({
+      ...run,
+      waiting: run.waiting.filter(({ item }) => open.has(item)),
+    }));
+    await follow(plan(lanesOf(waiting, lessons), left()).steps);
+  }
+  return { found, unanswered, left: [...open], ...progress };
+
+  async function follow(steps: readonly Step<Item, Place>[]): Promise<void> {
+    for (let at = 0; at < steps.length;) {
+      const batch = steps.slice(at, at + Math.min(TOGETHER, mayBegin()));
+      if (batch.length === 0) return;
+      at += batch.length;
+      const unknowns = await Promise.all(
+        batch.map((step) => (step.kind === 'head' ? head(step) : list(step))),
+      );
+      // When not one of several was answered, asking on would only hurt S3 and hold up the cycle.
+      if (unknowns.every((unknown) => unknown !== null)) progress.failure = unknowns[0] ?? null;
+    }
+  }
+
+  function settle(item: Item, finding: Finding): void {
+    progress.answered = true;
+    if (open.delete(item)) found.push({ item, finding });
+  }
+
+  async function head({
+    place,
+    item,
+  }: Extract<Step<Item, Place>, { kind: 'head' }>): Promise<Unknown | null> {
+    const { connection, bucket } = place;
+    const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
+    if (answer.kind !== 'unknown') {
+      settle(item, answer);
+      return null;
+    }
+    giveUpOn([item], answer);
+    return answer;
+  }
+
+  function giveUpOn(items: readonly Item[], unknown: Unknown): void {
+    // Broken off by us, it says nothing of S3.
+    if (unknown.reason === 'aborted') return;
+    for (const item of items) if (open.delete(item)) unanswered.push({ item, unknown });
+  }
+
+  async function list(step: Extract<Step<Item, Place>, { kind: 'list' }>): Promise<Unknown | null> {
+    const { prefix, startAfter, maxKeys, items } = step;
+    const { connection, bucket } = step.place;
+    const target = { bucket, prefix, after: null, startAfter, maxKeys };
+    const answer = await stores.of(connection).list(target, signal);
+    if (answer.kind === 'unknown') {
+      if (answer.reason !== 'denied') {
+        giveUpOn(items, answer);
+        return answer;
+      }
+      // Without s3:ListBucket there is still HEAD, which tells what is there.
+      lessons.unlistable.add(`${connection}/${bucket}`);
+      return null;
+    }
+    progress.answered = true;
+    const beyond = judge(items, answer.objects, { complete: answer.next === null, startAfter });
+    const [first] = beyond;
+    // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
+    if (beyond.length === items.length) lessons.unlistable.add(`${connection}/${bucket}`);
+    else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
+    return null;
+  }
+
+  /** A page is in the order of keys: what is absent before its last key is missing. Gives what is after. */
+  function judge(
+    items: readonly Item[],
+    objects: readonly ListedObject[],
+    page: { readonly complete: boolean; readonly startAfter: string },
+  ): Item[] {
+    const sizes = new Map(objects.map(({ key, bytes }) => [key, bytes]));
+    const last = objects.at(-1)?.key ?? '';
+    return items.filter((item) => {
+      const key = keys.get(item) ?? '';
+      const bytes = sizes.get(key);
+      if (bytes !== undefined) settle(item, { kind: 'present', bytes });
+      else if (compareKeys(key, page.startAfter) > 0 && (page.complete || compareKeys(key, last) < 0))
+        settle(item, { kind: 'missing' });
+      else return true;
+      return false;
+    });
+  }
+}
