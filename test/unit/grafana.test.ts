@@ -1,59 +1,38 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { METRICS } from '../../src/metric-catalogue.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
+import { BURN_RATES, LEAST_OBJECTIVE, SERVICE_LEVELS } from '../../grafana/source/objectives.ts';
+import { annotationsOf, dashboards, panelsOf, queriesOf, rulesOf } from '../support/grafana.ts';
+import type { AlertRule, Panel } from '../support/grafana.ts';
+import { CASES } from '../promtool/cases/file.ts';
 
-interface Target {
-  readonly refId: string;
-  readonly expr: string;
-  readonly legendFormat?: string;
-}
-
-interface Panel {
-  readonly id: number;
-  readonly type: string;
-  readonly title: string;
-  readonly description?: string;
-  readonly fieldConfig?: { readonly defaults: { readonly unit?: string } };
-  readonly options?: { readonly content?: string };
-  readonly targets?: readonly Target[];
-}
-
-interface Variable {
-  readonly name: string;
-  readonly multi: boolean;
-  readonly allValue?: string;
-  readonly query: string;
-}
-
-interface Dashboard {
-  readonly uid: string;
-  readonly panels: readonly Panel[];
-  readonly templating: { readonly list: readonly Variable[] };
-  readonly annotations: { readonly list: readonly { readonly expr?: string }[] };
-}
-
-interface Rule {
-  readonly alert: string;
-  readonly expr: string;
-  readonly for: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly annotations: Readonly<Record<string, string>>;
-}
-
-const dashboard = JSON.parse(read('grafana/overview.json')) as Dashboard;
-const panels = dashboard.panels.filter(({ type }) => type !== 'row');
-const alerts = (parse(read('grafana/alerts.yml')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
-  ({ rules }) => rules,
+const DASHBOARDS = dashboards();
+const ALERTS = rulesOf('alerts.yml').filter((rule): rule is AlertRule => 'alert' in rule);
+const RECORDINGS = [...rulesOf('objectives.yml'), ...rulesOf('recording.yml')].flatMap((rule) =>
+  'record' in rule ? [rule] : [],
 );
 
-/** What Prometheus and the recording of a scrape add to every series. */
-const OF_PROMETHEUS = ['job', 'instance', 'le'];
+/** What Prometheus and the recording of a scrape add to every series, and what a platform may. */
+const OF_PROMETHEUS = ['job', 'instance', 'le', 'pod', 'node'];
+/** Of the process, of Node and of the scrape: no metric of the catalogue. */
+const BESIDES = [
+  'up',
+  'process_start_time_seconds',
+  'process_cpu_seconds_total',
+  'process_resident_memory_bytes',
+  'nodejs_eventloop_lag_p99_seconds',
+  'scrape_samples_scraped',
+];
+
+/** Metrics that no panel and no rule needs, and why. */
+const UNUSED: Readonly<Record<string, string>> = {};
 
 /** Labels by the names under which a query meets them: `job` is taken, so Prometheus renames ours. */
 const LABELS = new Map<string, readonly string[]>([
-  ['up', OF_PROMETHEUS],
+  ...BESIDES.map((name): [string, readonly string[]] => [name, OF_PROMETHEUS]),
+  ...RECORDINGS.map(({ record }): [string, readonly string[]] => [record, [...OF_PROMETHEUS, 'slo']]),
   ...METRICS.flatMap(({ name, type, labels }): [string, readonly string[]][] => {
     const known = [...OF_PROMETHEUS, ...labels.map((label) => (label === 'job' ? 'exported_job' : label))];
     return type === 'histogram'
@@ -62,20 +41,29 @@ const LABELS = new Map<string, readonly string[]>([
   }),
 ]);
 
+const METRIC = String.raw`\b(?:airflow_xcom[\w:]+|up|(?:process|nodejs|scrape)_\w+)\b`;
+
+function metricsIn(expr: string): string[] {
+  const bare = expr.replaceAll(/"[^"]*"/g, '""').replaceAll(/\{[^}]*\}/g, '{}');
+  return [...bare.matchAll(new RegExp(METRIC, 'g'))].map(([name]) => name);
+}
+
 /** What of a PromQL expression is not in the catalogue of metrics. Not a parser: promtool is. */
 function strangers(expr: string): string[] {
   const found: string[] = [];
   const bare = expr.replaceAll(/"[^"]*"/g, '""');
-  const metrics = bare.match(/\bairflow_xcom_\w+|\bup\b/g) ?? [];
-  if (metrics.length === 0) found.push('no metric');
+  const metrics = metricsIn(expr);
+  if (metrics.length === 0 && !bare.startsWith('vector(')) found.push('no metric');
   for (const metric of metrics) if (!LABELS.has(metric)) found.push(metric);
-  for (const [, metric = '', matchers = ''] of bare.matchAll(/\b(airflow_xcom_\w+|up)\{([^}]*)\}/g))
+  for (const [, metric = '', matchers = ''] of bare.matchAll(new RegExp(`(${METRIC})\\{([^}]*)\\}`, 'g')))
     for (const matcher of matchers.split(',')) {
       const label = /^\s*(\w+)\s*[=!]/.exec(matcher)?.[1] ?? matcher;
       if (LABELS.get(metric)?.includes(label) !== true) found.push(`${metric}{${label}}`);
     }
-  const inQuery = new Set(metrics.flatMap((metric) => LABELS.get(metric) ?? []));
-  for (const [, list = ''] of bare.matchAll(/\b(?:by|on|without|group_left)\s*\(([^)]*)\)/g))
+  // label_replace makes labels of its own.
+  const made = [...expr.matchAll(/label_replace\([\s\S]*?, "(\w+)", "/g)].map(([, label = '']) => label);
+  const inQuery = new Set([...metrics.flatMap((metric) => LABELS.get(metric) ?? []), ...made, 'run']);
+  for (const [, list = ''] of bare.matchAll(/\b(?:by|on|ignoring|without|group_left) \(([^)]*)\)/g))
     for (const label of list.split(',').map((one) => one.trim()))
       if (label !== '' && !inQuery.has(label)) found.push(`by (${label})`);
   return found;
@@ -87,114 +75,265 @@ test('the check itself finds what is not there', () => {
   ).toEqual(['airflow_xcom_none', 'airflow_xcom_window_rows{nowhere}', 'by (nobody)']);
 });
 
-describe('the dashboard', () => {
+describe.each(Object.entries(DASHBOARDS))('the dashboard %s', (_, dashboard) => {
+  const panels = panelsOf(dashboard);
+  const withData = panels.filter(({ type }) => type !== 'text' && type !== 'row');
+
   test('has ids of its own for every panel and query', () => {
-    const ids = dashboard.panels.map(({ id }) => id);
+    const ids = panels.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     for (const { targets = [] } of panels)
-      expect(targets.map(({ refId }) => refId)).toEqual(['A', 'B', 'C'].slice(0, targets.length));
+      expect(targets.map(({ refId }) => refId)).toEqual([...'ABCDEFG'].slice(0, targets.length));
   });
 
-  test.each(panels)(
-    '$title has a title, a description and a unit',
-    ({ type, title, description, fieldConfig }) => {
-      expect(title).not.toBe('');
-      expect(description).toMatch(/\.$/);
-      if (type !== 'text') expect(fieldConfig?.defaults.unit).toMatch(/./);
-    },
-  );
+  test.each(withData)('$title has a description, a unit and links', (panel) => {
+    expect(panel.title).not.toBe('');
+    expect(panel.description).toMatch(/^[^{}]{20,}\.$/);
+    expect(panel.fieldConfig?.defaults.unit).toMatch(/./);
+    expect(runbookAnchor(panel)).toSatisfy((anchor: string) => ANCHORS.has(anchor));
+    expect(panel.links?.[0]?.url).toContain(`viewPanel=${remedyPanel.id}`);
+  });
 
-  const queries = panels.flatMap(({ title, targets = [] }) =>
-    targets.map((target) => ({ title, ...target })),
-  );
-  test.each(queries)(
+  test.each(queriesOf(dashboard))(
     '$title ($refId) asks for what there is, of the chosen exporters',
-    ({ expr, legendFormat }) => {
+    (query) => {
+      const { expr, legendFormat, panel } = query;
       expect(strangers(expr)).toEqual([]);
-      for (const [, matchers] of expr.matchAll(/\b(?:airflow_xcom_\w+|up)(\{[^}]*\})?/g))
-        expect(matchers).toMatch(/^\{job=~"\$job",instance=~"\$instance"[,}]/);
-      for (const [, range] of expr.matchAll(/\[([^\]]+)\]/g))
+      for (const [, matchers] of expr.matchAll(new RegExp(`${METRIC}(\\{[^}]*\\})?`, 'g')))
+        if (!isInString(expr, matchers))
+          expect(matchers).toMatch(/^\{job=~"\$job",instance=~"\$instance"[,}]/);
+      for (const [, range] of expr.matchAll(/\b(?:rate|increase)\([^[]*\[([^\]]+)\]/g))
         expect(['$__rate_interval', '$__range']).toContain(range);
-      for (const [, label = ''] of (legendFormat ?? '').matchAll(/\{\{(\w+)\}\}/g))
+      for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
         expect(expr).toMatch(new RegExp(`\\bby \\([^)]*\\b${label}\\b`));
+      // An instant query has no step: what it shows is now, or the whole of the chosen time.
+      if (panel.type === 'stat' || panel.type === 'table') expect(expr).not.toContain('$__rate_interval');
     },
   );
 
-  test('chooses data source, job and instance', () => {
+  test('lies on the grid without a gap or an overlap', () => {
+    const taken = new Set<string>();
+    for (const { gridPos, title } of dashboard.panels)
+      for (let x = gridPos.x; x < gridPos.x + gridPos.w; x += 1)
+        for (let y = gridPos.y; y < gridPos.y + gridPos.h; y += 1) {
+          expect([title, taken.has(`${x} ${y}`), x < 24]).toEqual([title, false, true]);
+          taken.add(`${x} ${y}`);
+        }
+    const bottom = Math.max(...dashboard.panels.map(({ gridPos }) => gridPos.y + gridPos.h));
+    expect(taken.size).toBe(24 * bottom);
+  });
+
+  test('chooses data source, job and instance, and is not edited in Grafana', () => {
     const { list } = dashboard.templating;
-    expect(list.map(({ name }) => name)).toEqual(['datasource', 'job', 'instance']);
-    for (const { multi, allValue, query } of list.slice(1)) {
+    expect(list.slice(0, 4).map(({ name }) => name)).toEqual(['datasource', 'job', 'instance', 'runbook']);
+    for (const { multi, allValue, query } of list.filter(({ type }) => type === 'query')) {
       expect([multi, allValue]).toEqual([true, '.+']);
       expect(strangers(query)).toEqual([]);
     }
+    expect(dashboard.editable).toBe(false);
   });
 
   test('marks problems in time', () => {
-    const [problems] = dashboard.annotations.list.flatMap(({ expr }) => (expr === undefined ? [] : [expr]));
+    const [problems] = annotationsOf(dashboard);
     expect(strangers(problems ?? '')).toEqual([]);
-  });
-
-  // `npm run docs` writes what differs.
-  test('tells the remedy of every problem, in the words of the status page', async () => {
-    const rows = PROBLEM_CODES.map((code) => {
-      const { severity, title, remedy } = PROBLEMS[code];
-      return `| \`${code}\` | ${severity} | ${title} | ${remedy} |\n`;
-    });
-    const lead = 'More, with the statements to confirm each by hand: `docs/runbook.md`.';
-    const content = `${lead}\n\n| problem | severity | meaning | remedy |\n|---|---|---|---|\n${rows.join('')}`;
-    const written = dashboard.panels.map((panel) =>
-      panel.type === 'text' ? { ...panel, options: { ...panel.options, content } } : panel,
-    );
-    const text = `${JSON.stringify({ ...dashboard, panels: written }, null, 1)}\n`;
-    await expect(text).toMatchFileSnapshot('../../grafana/overview.json');
   });
 });
 
-describe.each(alerts)('the alert $alert', ({ alert, expr, for: duration, labels, annotations }) => {
+test('the overview is one screen', () => {
+  const open = DASHBOARDS['overview.json']?.panels.filter(({ type }) => type !== 'row') ?? [];
+  // A row of the grid is 38 pixels, and a screen of 1080 has room for 23 under the controls.
+  expect(Math.max(...open.map(({ gridPos }) => gridPos.y + gridPos.h))).toBeLessThanOrEqual(23);
+});
+
+test('the overview tells the remedy of every problem, in the words of the status page', () => {
+  const content = remedyPanel.options?.content ?? '';
+  for (const code of PROBLEM_CODES) {
+    const { severity, title, remedy } = PROBLEMS[code];
+    expect(content).toContain(`| \`${code}\` | ${severity} | ${title} | ${remedy} |`);
+  }
+});
+
+describe.each(ALERTS)('the alert $alert', ({ alert, expr, for: duration, labels, annotations }) => {
   test('asks for what there is', () => {
     expect(strangers(expr)).toEqual([]);
   });
 
   test('says who should care, and where to read on', () => {
-    expect(alert).toMatch(/^AirflowXCom[A-Z][A-Za-z]{1,29}$/);
+    expect(alert).toMatch(/^AirflowXCom[A-Z][A-Za-z]{1,28}$/);
     expect(duration).toMatch(/^\d+[mh]$/);
     expect(['critical', 'warning', 'info']).toContain(labels['severity']);
     expect(annotations['summary']).toMatch(/^[A-Z][^{}]*\.$/);
-    expect(annotations['description']).toContain('{{');
-    expect(annotations['runbook_url']).toMatch(/^docs\/runbook\.md#\S+/);
+    expect(annotations['description']).toMatch(/\{\{.*\$value|\$labels\.problem/);
+    const [path = '', anchor = ''] = (annotations['runbook_url'] ?? '').split('#');
+    for (const code of anchor.includes('{{') ? problemsOf(expr) : [anchor])
+      expect([path, headingsOf(path).has(code)]).toEqual([path, true]);
   });
 
-  test('is tested by promtool', () => {
-    const { tests } = parse(read('test/promtool/alerts.test.yml')) as {
-      tests: { alert_rule_test: { alertname: string; exp_alerts?: unknown[] }[] }[];
+  test('is the same for the operator and for Grafana', () => {
+    const ofOperator = parseAllDocuments(read('grafana/prometheusrule.yml')).flatMap((document) =>
+      (
+        document.toJS() as { spec: { groups: { rules: { alert?: string; expr: string; for?: string }[] }[] } }
+      ).spec.groups.flatMap(({ rules }) => rules),
+    );
+    expect(ofOperator.filter((rule) => rule.alert === alert)).toMatchObject([{ expr, for: duration }]);
+
+    const { groups } = parse(read('grafana/provisioning/alerting/airflow-xcom.yml')) as {
+      groups: { rules: ManagedRule[] }[];
     };
-    const cases = tests.flatMap((one) => one.alert_rule_test).filter(({ alertname }) => alertname === alert);
-    expect(new Set(cases.map(({ exp_alerts }) => exp_alerts !== undefined)).size).toBe(2);
+    const [managed, ...others] = groups.flatMap(({ rules }) => rules).filter(({ title }) => title === alert);
+    expect(others).toEqual([]);
+    expect(managed).toMatchObject({ for: duration, labels, condition: 'C', noDataState: 'OK' });
+    expect(managed?.uid).toMatch(/^[a-z-]{1,40}$/);
+    expect(managed?.annotations['summary']).toBe(annotations['summary']);
+    expect(managed?.data.map(({ refId }) => refId)).toEqual(['A', 'B', 'C']);
+    const asked = managed?.data[0]?.model.expr ?? '';
+    // Grafana has no recording rules to ask.
+    if (expr.includes('airflow_xcom:')) expect(asked).not.toContain('airflow_xcom:');
+    else expect(asked).toBe(expr);
+    expect(strangers(asked)).toEqual([]);
+    // In Grafana the value of a rule is a field of it.
+    expect(managed?.annotations['description']).not.toMatch(/\$value\b|range query/);
   });
 });
 
-test('every problem but the informational ones raises an alert', () => {
-  const raised = PROBLEM_CODES.filter((code) => alerts.some(({ expr }) => selects(expr, code)));
-  expect(raised).toEqual(PROBLEM_CODES.filter((code) => PROBLEMS[code].severity !== 'info'));
+describe('the cases of promtool', () => {
+  const kinds = (alert: string) =>
+    new Set(CASES.filter((one) => one.alert === alert).map(({ kind }) => kind));
+
+  test.each(ALERTS)(
+    'cover $alert: it fires, it does not, there is no data, the exporter restarts',
+    ({ alert, expr }) => {
+      const counters = /_total|_bucket|_count/.test(expr) || expr.includes('airflow_xcom:');
+      expect([...kinds(alert)]).toEqual(
+        expect.arrayContaining([
+          ...['fires', 'does not fire', 'no data', 'restart'],
+          ...(counters ? ['counter reset'] : []),
+          ...(/ without \(instance/.test(expr) || expr.includes('airflow_xcom:') ? ['replicas'] : []),
+        ]),
+      );
+    },
+  );
+
+  test('know no other alert', () => {
+    const names = ALERTS.map(({ alert }) => alert);
+    expect(CASES.map(({ alert }) => alert).filter((alert) => !names.includes(alert))).toEqual([]);
+  });
+
+  test('expect an alert where they say that it fires, and only there', () => {
+    for (const { kind, story, at } of CASES) {
+      const expected = Object.values(at).some((alerts) => alerts.length > 0);
+      if (kind === 'fires') expect([story, expected]).toEqual([story, true]);
+      if (kind === 'does not fire') expect([story, expected]).toEqual([story, false]);
+    }
+  });
+});
+
+interface ManagedRule {
+  readonly title: string;
+  readonly uid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly data: readonly { readonly refId: string; readonly model: { readonly expr?: string } }[];
+}
+
+test.each(RECORDINGS)('the recording $record asks for what there is', ({ expr }) => {
+  expect(strangers(expr)).toEqual([]);
+});
+
+describe('service levels', () => {
+  test('have objectives that the fastest burn rate can miss', () => {
+    for (const { objective } of SERVICE_LEVELS) {
+      expect(objective).toBeGreaterThan(LEAST_OBJECTIVE);
+      expect(objective).toBeLessThan(1);
+    }
+  });
+
+  test('have their objective in one place', () => {
+    const files = readdirSync(new URL('../../grafana/', import.meta.url)).filter((path) =>
+      path.endsWith('.yml'),
+    );
+    const vectors = files.flatMap((path) =>
+      [...read(`grafana/${path}`).matchAll(/vector\((.*)\)/g)].map(([, value]) => [path, Number(value)]),
+    );
+    const objectives = SERVICE_LEVELS.map(({ objective }) => objective);
+    expect(vectors).toEqual(
+      ['objectives.yml', 'prometheusrule.yml'].flatMap((path) => objectives.map((value) => [path, value])),
+    );
+  });
+
+  test('burn over two windows, the short one a twelfth of the long', () => {
+    const hours = (window: string) =>
+      Number.parseInt(window, 10) * ({ m: 1 / 60, h: 1, d: 24 }[window.slice(-1)] ?? 0);
+    for (const { long, short } of BURN_RATES) expect(hours(long) / hours(short)).toBe(12);
+  });
+
+  test('measure latency at a bound that the histogram has', () => {
+    const bounds = METRICS.find(({ name }) => name === 'airflow_xcom_probe_duration_seconds')?.buckets;
+    const [, bound = ''] = /le=~"(\d+)\(/.exec(read('grafana/recording.yml')) ?? [];
+    expect(bounds).toContain(Number(bound));
+    const [, slow = ''] =
+      /ProbeSlow\n\s+expr: histogram_quantile.* > (\d+)/.exec(read('grafana/alerts.yml')) ?? [];
+    expect(bounds).toContain(Number(slow));
+  });
+});
+
+test('every problem but the informational ones raises one alert', () => {
+  const raised = PROBLEM_CODES.map((code) => [
+    code,
+    ALERTS.filter(({ expr }) => problemsOf(expr).includes(code)).length,
+  ]);
+  expect(raised).toEqual(PROBLEM_CODES.map((code) => [code, PROBLEMS[code].severity === 'info' ? 0 : 1]));
 });
 
 test('every problem that a rule names is one', () => {
-  const named = [...read('grafana/alerts.yml').matchAll(/\bproblem(?:=~?|!=|!~)"([^"]+)"/g)].flatMap(
-    ([, codes = '']) => codes.split('|'),
-  );
+  const named = ALERTS.flatMap(({ expr }) => problemsOf(expr));
   expect(named.filter((code) => !(code in PROBLEMS))).toEqual([]);
 });
 
-/** Whether the matchers of `airflow_xcom_problem` in the rule let this problem pass. */
-function selects(expr: string, code: (typeof PROBLEM_CODES)[number]): boolean {
-  const matchers = /^airflow_xcom_problem\{([^}]*)\}/.exec(expr.trim())?.[1];
-  if (matchers === undefined) return false;
-  const labels: Record<string, string> = { problem: code, severity: PROBLEMS[code].severity };
-  return [...matchers.matchAll(/(\w+)(=~|!~|!=|=)"([^"]*)"/g)].every(
-    ([, label = '', operator = '', value = '']) => {
-      const matches = new RegExp(`^(?:${value})$`).test(labels[label] ?? '');
-      return operator.startsWith('!') ? !matches : matches;
-    },
+test('no metric of the catalogue is unused', () => {
+  const used = new Set(
+    [
+      ...Object.values(DASHBOARDS).flatMap((one) => queriesOf(one).map(({ expr }) => expr)),
+      ...ALERTS.map(({ expr }) => expr),
+      ...RECORDINGS.map(({ expr }) => expr),
+    ]
+      .flatMap(metricsIn)
+      .map((name) => name.replace(/_(?:bucket|count|sum)$/, '')),
+  );
+  const unused = METRICS.map(({ name }) => name).filter((name) => !used.has(name));
+  expect(unused).toEqual(Object.keys(UNUSED));
+});
+
+const remedyPanel: Panel = panelsOf(DASHBOARDS['overview.json'] ?? { panels: [] }).find(
+  ({ type }) => type === 'text',
+) ?? { id: 0, type: '', title: '', gridPos: { x: 0, y: 0, w: 0, h: 0 } };
+
+const ANCHORS = headingsOf('docs/runbook.md');
+
+function runbookAnchor({ links = [] }: Panel): string {
+  return (
+    links
+      .map(({ url = '' }) => /^\$\{runbook\}#(.+)$/.exec(url)?.[1])
+      .find((anchor) => anchor !== undefined) ?? ''
+  );
+}
+
+function problemsOf(expr: string): string[] {
+  return [...expr.matchAll(/\bproblem=~?"([^"]+)"/g)].flatMap(([, codes = '']) => codes.split('|'));
+}
+
+/** Whether what looks like a metric is the name of a label's value. */
+function isInString(expr: string, matchers: string | undefined): boolean {
+  return matchers === undefined && /"[^"]*airflow_xcom/.test(expr);
+}
+
+function headingsOf(path: string): Set<string> {
+  return new Set(
+    [...read(path).matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+      title
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    ),
   );
 }
 

@@ -1,0 +1,108 @@
+import type { Alert } from './alert.ts';
+import { REPLICA, ofJob } from './promql.ts';
+import { SITE, runbook } from './site.ts';
+
+const ITSELF = runbook('the-exporter-itself');
+const up = `up{job=~"${SITE.job}"}`;
+const lastSample = ofJob('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'sample');
+
+/** What would make the other alerts blind. */
+export const EXPORTER_ALERTS: readonly Alert[] = [
+  {
+    name: 'AirflowXComExporterStale',
+    expr: `(
+  time() - (
+    (${lastSample})
+    or
+    (process_start_time_seconds and on (job, instance) airflow_xcom_exporter_build_info)
+    unless on (instance) (${lastSample})
+  ) > 300
+)
+and on (instance) airflow_xcom_exporter_leader == 1`,
+    for: '5m',
+    severity: 'critical',
+    summary: 'The XCom exporter runs but cannot sample the metadata database.',
+    description:
+      '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}: its other alerts are blind. Reason: airflow_xcom_exporter_job_failures_total or http://{{ $labels.instance }}/',
+    runbookUrl: ITSELF,
+    comment:
+      'Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the start of its process counts.',
+  },
+  {
+    name: 'AirflowXComExporterNoLeader',
+    expr: `count without (${REPLICA}) (airflow_xcom_exporter_leader)
+and max without (${REPLICA}) (airflow_xcom_exporter_leader) == 0`,
+    for: '5m',
+    severity: 'critical',
+    summary: 'Every XCom exporter stands by and none samples.',
+    description:
+      '{{ $value }} exporters run and none holds the lock in the metadata database: nothing watches the XComs.',
+    runbookUrl: ITSELF,
+  },
+  {
+    name: 'AirflowXComExporterDown',
+    expr: `(
+  count without (${REPLICA}) (${up})
+  and max without (${REPLICA}) (${up}) == 0
+)
+or
+(absent(airflow_xcom_exporter_build_info) unless on () ${up})`,
+    for: '5m',
+    severity: 'critical',
+    summary: 'The XCom exporter cannot be scraped.',
+    description:
+      'None of {{ $value }} targets answers, or there is no target at all: nothing watches the XComs.',
+    runbookUrl: ITSELF,
+  },
+  {
+    name: 'AirflowXComExporterReplicaDown',
+    expr: `${up} == 0
+and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'One of several XCom exporters cannot be scraped.',
+    description:
+      '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}) while others of its job answer: there is no standby, or a shard is not watched.',
+    runbookUrl: ITSELF,
+  },
+  {
+    name: 'AirflowXComExporterOverrun',
+    expr: `increase(airflow_xcom_exporter_job_skips_total[15m])
+/ (increase(airflow_xcom_exporter_job_skips_total[15m]) + increase(airflow_xcom_exporter_job_runs_total[15m]))
+> 0.5`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'Runs of the XCom exporter take longer than the time between them.',
+    description:
+      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ with $labels.exported_job }}{{ . }}{{ else }}{{ $labels.job }}{{ end }} within 15 minutes, because the one before was still under way.',
+    runbookUrl: ITSELF,
+  },
+  {
+    name: 'AirflowXComProblemUnknown',
+    expr: `count without (problem, severity) (
+  max without (${REPLICA}) (max_over_time(airflow_xcom_problem[6h]))
+  unless
+  max without (${REPLICA}) (airflow_xcom_problem)
+)
+and
+max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
+    for: '1h',
+    severity: 'warning',
+    summary: 'The XCom exporter has not known for an hour whether some problems are there.',
+    description:
+      '{{ $value }} problems that were known within 6 hours are neither there nor not there now: their alerts are blind. Which: the series of airflow_xcom_problem that are absent, or the status page.',
+    runbookUrl: runbook('permissions_unverifiable'),
+    comment:
+      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale speaks.',
+  },
+  {
+    name: 'AirflowXComExporterReloadFailed',
+    expr: 'airflow_xcom_exporter_config_last_reload_successful == 0',
+    for: '5m',
+    severity: 'warning',
+    summary: 'The XCom exporter could not read its configuration again.',
+    description:
+      'http://{{ $labels.instance }}/ goes on with the settings it had (last reload successful: {{ $value }}). `airflow-xcom-exporter config` lists what is wrong.',
+    runbookUrl: ITSELF,
+  },
+];

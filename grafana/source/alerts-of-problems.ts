@@ -1,0 +1,153 @@
+import { PROBLEMS } from '../../src/problems.ts';
+import type { ProblemCode } from '../../src/problems.ts';
+import type { Alert } from './alert.ts';
+import { raised, raisedWith, total } from './promql.ts';
+import { runbook } from './site.ts';
+
+const oversizeRows = total('airflow_xcom_window_oversize_in_db_rows');
+const EVERY_PROBLEM = runbook('{{ $labels.problem }}');
+
+function broken(reasons: string): string {
+  return total(`airflow_xcom_window_broken_references{reason=~"${reasons}"}`, 'reason');
+}
+
+/** A restart takes the exporter less than that. */
+const keepFiringFor = '5m';
+
+/** What the exporter says of Airflow. Most telling first. */
+const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
+  {
+    name: 'AirflowXComBackendInactive',
+    codes: ['backend_inactive', 'threshold_disabled'],
+    expr: raisedWith('problem=~"backend_inactive|threshold_disabled"', oversizeRows),
+    for: '10m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'No XCom value reaches S3.',
+    description:
+      '{{ $labels.problem }}: every value stays in the metadata database, {{ $value }} of them of at least the oversize limit in the window. The database grows with them.',
+    runbookUrl: EVERY_PROBLEM,
+  },
+  {
+    name: 'AirflowXComWorkerBypass',
+    codes: ['worker_bypass'],
+    expr: raisedWith('problem="worker_bypass"', oversizeRows),
+    for: '10m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'Some Airflow workers store large XCom values in the database while others use S3.',
+    description:
+      '{{ $value }} large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
+    runbookUrl: runbook('worker_bypass'),
+  },
+  {
+    name: 'AirflowXComSilentFallback',
+    codes: ['oversize_in_db'],
+    expr: raisedWith('problem="oversize_in_db"', oversizeRows),
+    for: '10m',
+    keepFiringFor,
+    severity: 'warning',
+    summary: 'Large XCom values are stored in the metadata database instead of S3.',
+    description:
+      '{{ $value }} values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
+    runbookUrl: runbook('oversize_in_db'),
+  },
+  {
+    name: 'AirflowXComObjectsMissing',
+    codes: ['objects_missing', 'objects_empty'],
+    expr: raisedWith('problem=~"objects_missing|objects_empty"', broken('missing|empty')),
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'XCom rows point at S3 objects that are gone or empty.',
+    description:
+      '{{ $labels.problem }}: {{ $value }} rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.',
+    runbookUrl: EVERY_PROBLEM,
+  },
+  {
+    name: 'AirflowXComPathMismatch',
+    codes: ['path_mismatch', 'path_leaked', 'local_path'],
+    expr: `(\n${raisedWith('problem=~"path_mismatch|path_leaked"', broken('path_mismatch|leaked'))}\n)
+or
+(\n${raisedWith('problem="local_path"', total('airflow_xcom_window_rows{storage="other"}', 'storage'))}\n)`,
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary:
+      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    description:
+      '{{ $labels.problem }}: {{ $value }} rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.',
+    runbookUrl: EVERY_PROBLEM,
+  },
+  {
+    name: 'AirflowXComWriteDenied',
+    codes: ['write_denied'],
+    expr: raisedWith(
+      'problem="write_denied"',
+      total('increase(airflow_xcom_write_failures_total{source="probe"}[15m])', 'source', 'reason'),
+    ),
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'The XCom bucket refuses a test write.',
+    description:
+      '{{ $value | printf "%.0f" }} test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    runbookUrl: runbook('write_denied'),
+  },
+  {
+    name: 'AirflowXComOrphansGrowing',
+    codes: ['orphans_growing'],
+    expr: raisedWith('problem="orphans_growing"', total('airflow_xcom_window_orphan_objects')),
+    for: '15m',
+    keepFiringFor,
+    severity: 'warning',
+    summary: 'Objects that no XCom row refers to are growing in number.',
+    description: '{{ $value }} objects under the runs of the window have no row, more than before.',
+    runbookUrl: runbook('orphans_growing'),
+    comment: 'The exporter goes on saying it for an hour after the last growth.',
+  },
+  {
+    name: 'AirflowXComExporterBehind',
+    codes: ['exporter_behind'],
+    expr: raisedWith(
+      'problem="exporter_behind"',
+      `min without (instance, pod, node) (airflow_xcom_exporter_sample_coverage_ratio)`,
+    ),
+    for: '15m',
+    severity: 'warning',
+    summary: 'The figures of the XCom exporter are partial.',
+    description: 'Only {{ $value | humanizePercentage }} of what the window holds is measured and looked up.',
+    runbookUrl: runbook('exporter_behind'),
+  },
+];
+
+const named = NAMED.flatMap(({ codes }) => codes);
+const isOther = (severity: string) => (code: string) =>
+  PROBLEMS[code as ProblemCode].severity === severity && !named.includes(code as ProblemCode);
+const others = (severity: string) => Object.keys(PROBLEMS).filter(isOther(severity)).join('|');
+
+/** A problem that gets no alert of its own is in one of these, so a new one is never silent. */
+const REST: readonly Alert[] = [
+  {
+    name: 'AirflowXComCriticalProblem',
+    expr: raised(`problem=~"${others('critical')}"`),
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'The XCom exporter reports a critical problem that has no alert of its own.',
+    description: '{{ $labels.problem }} has been there for more than 5 minutes.',
+    runbookUrl: EVERY_PROBLEM,
+  },
+  {
+    name: 'AirflowXComWarning',
+    expr: raised(`problem=~"${others('warning')}"`),
+    for: '1h',
+    keepFiringFor,
+    severity: 'warning',
+    summary: 'The XCom exporter has reported a warning for an hour.',
+    description: '{{ $labels.problem }} has been there for more than 1 hour.',
+    runbookUrl: EVERY_PROBLEM,
+  },
+];
+
+export const PROBLEM_ALERTS: readonly Alert[] = [...NAMED.map(({ codes: _, ...alert }) => alert), ...REST];

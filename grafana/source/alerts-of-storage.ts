@@ -1,0 +1,43 @@
+import type { Alert } from './alert.ts';
+import { REPLICA, total } from './promql.ts';
+import { runbook } from './site.ts';
+
+/** What the counters and the probe say, whatever the verdict is. */
+export const STORAGE_ALERTS: readonly Alert[] = [
+  {
+    name: 'AirflowXComWriteFailures',
+    expr: `${total('increase(airflow_xcom_write_failures_total{source="task"}[30m])', 'source', 'reason')} > 0`,
+    for: '1m',
+    severity: 'critical',
+    summary: 'Airflow wrote XCom rows whose objects are missing or empty from the start.',
+    description:
+      '{{ $value | printf "%.0f" }} rows within 30 minutes point at an object that was missing or empty when it was first looked at: the write was lost, not deleted later.',
+    runbookUrl: runbook('objects_missing'),
+    comment:
+      'source="task" counts what the first look at a reference found. A counter that begins with the process begins at 0, so the first failure counts.',
+  },
+  {
+    name: 'AirflowXComProbeFailing',
+    expr: `(min without (${REPLICA}) (airflow_xcom_probe_success) == 0)
++ ${total('increase(airflow_xcom_probe_failures_total[15m])', 'reason')}`,
+    for: '5m',
+    keepFiringFor: '5m',
+    severity: 'critical',
+    summary: 'A test operation on the XCom bucket or the metadata database keeps failing.',
+    description:
+      'The operation {{ $labels.operation }} of the probe failed {{ $value | printf "%.0f" }} times within 15 minutes, and in the last probe.',
+    runbookUrl: runbook('bucket_unreachable'),
+    comment: 'An operation that is not tried has no series, so it neither fails nor passes.',
+  },
+  {
+    name: 'AirflowXComProbeSlow',
+    expr: `histogram_quantile(0.9, ${total('rate(airflow_xcom_probe_duration_seconds_bucket[15m])')}) > 1`,
+    for: '10m',
+    severity: 'warning',
+    summary: 'Test operations on the XCom bucket or the metadata database are slow.',
+    description:
+      'One in ten of the operations {{ $labels.operation }} took {{ $value | humanizeDuration }} or longer within 15 minutes.',
+    runbookUrl: runbook('bucket_unreachable'),
+    comment: 'Without a single operation the quantile is NaN, which is not greater than 1.',
+  },
+];

@@ -1,0 +1,316 @@
+import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
+import { chosen } from './dashboards.ts';
+import type { Page } from './dashboards.ts';
+import { barGauge, stat, stateTimeline, table, text, timeseries } from './panels.ts';
+import { BUDGET, ERRORS } from './recording-rules.ts';
+
+const bySeverity = (severity: string) => chosen('airflow_xcom_problem', `severity="${severity}"`);
+const oversize = `sum(${chosen('airflow_xcom_window_oversize_in_db_rows')})`;
+const inS3 = `sum(${chosen('airflow_xcom_window_rows', 'storage="s3"')})`;
+
+function remedies(): string {
+  const lines = PROBLEM_CODES.map((code) => {
+    const { severity, title, remedy } = PROBLEMS[code];
+    return `| \`${code}\` | ${severity} | ${title} | ${remedy} |`;
+  });
+  return `Which dags, tasks, queues and workers: the status page of the exporter, \`http://<instance>/\`. The statements to confirm each problem by hand: \`docs/runbook.md\`.
+
+| problem | severity | meaning | what to do |
+|---|---|---|---|
+${lines.join('\n')}
+`;
+}
+
+export const OVERVIEW: Page = {
+  uid: 'airflow-xcom-overview',
+  title: 'Airflow XCom / Overview',
+  description:
+    'Airflow is told to keep large XCom values in S3. This page says whether it does: the answer in the top row, when and where in the rows below.',
+  rows: [
+    {
+      height: 4,
+      panels: [
+        [
+          4,
+          stat({
+            title: 'Is it working?',
+            description:
+              'The worst that the exporter says now. Healthy: large values go to S3 and can be read back. Unknown: no exporter answers, or it has no fresh figures.',
+            runbook: 'runbook',
+            unit: 'none',
+            queries: [
+              {
+                expr: `max(2 * ${bySeverity('critical')} or ${bySeverity('warning')} or 0 * ${bySeverity('info')})`,
+              },
+            ],
+            noValue: 'Unknown',
+            texts: {
+              0: ['Healthy', 'green'],
+              1: ['Warning', 'orange'],
+              2: ['Critical', 'red'],
+            },
+            steps: [[null, 'text']],
+          }),
+        ],
+        [
+          4,
+          stat({
+            title: 'Large values in S3',
+            description:
+              'Of the values in the window that are large enough for S3, the share that is there. 100 % is good; the rest lies in the metadata database.',
+            runbook: 'oversize_in_db',
+            unit: 'percentunit',
+            decimals: 1,
+            queries: [{ expr: `${inS3} / (${inS3} + ${oversize} > 0)` }],
+            noValue: 'No large values',
+            steps: [
+              [null, 'red'],
+              [0.9, 'orange'],
+              [0.99, 'green'],
+            ],
+          }),
+        ],
+        [
+          4,
+          stat({
+            title: 'Silent fallback',
+            description:
+              'Values in the window that stayed in the metadata database although they are large. Nothing in Airflow fails when that happens. 0 is good.',
+            runbook: 'large-values-in-the-database',
+            unit: 'short',
+            queries: [{ expr: oversize }],
+            noValue: 'Unknown',
+            steps: [
+              [null, 'green'],
+              [1, 'orange'],
+            ],
+          }),
+        ],
+        [
+          4,
+          stat({
+            title: 'Broken references',
+            description:
+              'Rows in the window whose object in S3 is gone, empty or out of reach: the next task is handed a path in place of the value. 0 is good.',
+            runbook: 'objects_missing',
+            unit: 'short',
+            queries: [{ expr: `sum(${chosen('airflow_xcom_window_broken_references')})` }],
+            noValue: 'Unknown',
+            steps: [
+              [null, 'green'],
+              [1, 'red'],
+            ],
+          }),
+        ],
+        [
+          4,
+          stat({
+            title: 'Test write to S3',
+            description:
+              'Whether every operation of the last probe worked: put, head, get, list and delete of a small object, and a question to the database.',
+            runbook: 'write_denied',
+            unit: 'none',
+            queries: [{ expr: `min(${chosen('airflow_xcom_probe_success')})` }],
+            noValue: 'Not tried',
+            texts: { 0: ['Fails', 'red'], 1: ['Works', 'green'] },
+            steps: [[null, 'text']],
+          }),
+        ],
+        [
+          4,
+          stat({
+            title: 'Exporter',
+            description:
+              'Time since the last good cycle of the exporter that samples. All other figures on this page are that old. No data: nobody samples.',
+            runbook: 'the-exporter-itself',
+            unit: 's',
+            decimals: 0,
+            queries: [
+              {
+                // Its last success, whatever Prometheus has made of our label `job`; one that stands by has none that counts.
+                expr: `time() - max(
+  (${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="sample"')} or ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'job="sample"')})
+  and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1
+)`,
+              },
+            ],
+            noValue: 'Nobody samples',
+            steps: [
+              [null, 'green'],
+              [180, 'orange'],
+              [300, 'red'],
+            ],
+          }),
+        ],
+      ],
+    },
+    {
+      height: 7,
+      panels: [
+        [
+          12,
+          stateTimeline({
+            title: 'Problems',
+            description:
+              'When each problem was there; a problem that never was has no line. Red is critical, orange a warning, blue a remark. Nothing here is good.',
+            runbook: 'runbook',
+            unit: 'none',
+            queries: [
+              {
+                expr: `max by (problem) (2 * ${bySeverity('critical')} == 2 or ${bySeverity('warning')} == 1 or 3 * ${bySeverity('info')} == 3)`,
+                legend: '{{problem}}',
+              },
+            ],
+            noValue: 'No problem in this time',
+            texts: { 1: ['warning', 'orange'], 2: ['critical', 'red'], 3: ['remark', 'blue'] },
+          }),
+        ],
+        [
+          12,
+          timeseries({
+            title: 'Where the bytes go',
+            description:
+              'Bytes of new XCom values each second. With S3 in use, nearly all of them are s3; db is the metadata database, other another backend or a local disk.',
+            runbook: 'backend_inactive',
+            unit: 'Bps',
+            min: 0,
+            stacked: true,
+            queries: [
+              {
+                expr: `sum by (storage) (rate(${chosen('airflow_xcom_bytes_total')}[$__rate_interval]))`,
+                legend: '{{storage}}',
+              },
+            ],
+          }),
+        ],
+      ],
+    },
+    {
+      height: 6,
+      panels: [
+        [
+          8,
+          timeseries({
+            title: 'Silent fallback by queue',
+            description:
+              'New large values in the metadata database. All from one queue: its workers lack the setting. From every queue: the setting is lost.',
+            runbook: 'worker_bypass',
+            unit: 'short',
+            min: 0,
+            queries: [
+              {
+                expr: `sum by (queue) (increase(${chosen('airflow_xcom_oversize_in_db_total')}[$__rate_interval])) > 0`,
+                legend: '{{queue}}',
+              },
+            ],
+            noValue: 'None',
+          }),
+        ],
+        [
+          8,
+          timeseries({
+            title: 'Broken references by reason',
+            description:
+              'missing: the object is gone. empty: 0 bytes. path_mismatch: Airflow looks elsewhere. leaked: the row holds another row’s path.',
+            runbook: 'objects_missing',
+            unit: 'short',
+            min: 0,
+            queries: [
+              {
+                expr: `sum by (reason) (${chosen('airflow_xcom_window_broken_references')})`,
+                legend: '{{reason}}',
+              },
+            ],
+          }),
+        ],
+        [
+          8,
+          barGauge({
+            title: 'Error budgets left',
+            description:
+              'Of the errors that each objective allows in the chosen time, the share that is not used up. Below 0 the objective is missed. Needs the recording rules; objectives.yml sets the objectives.',
+            runbook: 'runbook',
+            unit: 'percentunit',
+            decimals: 0,
+            min: 0,
+            max: 1,
+            queries: [
+              {
+                expr: `1 - sum by (slo) (sum_over_time(${chosen(ERRORS)}[$__range])) / (sum by (slo) (sum_over_time(${chosen(BUDGET)}[$__range])) > 0)`,
+                legend: '{{slo}}',
+              },
+            ],
+            noValue: 'No events, or no recording rules',
+            steps: [
+              [null, 'red'],
+              [0.01, 'orange'],
+              [0.5, 'green'],
+            ],
+          }),
+        ],
+      ],
+    },
+    {
+      height: 5,
+      panels: [
+        [
+          12,
+          table({
+            title: 'What is wrong now',
+            description:
+              'Each problem that is there now. What it means and what to do: the row "What to do" below. Where it is: the status page of the exporter.',
+            runbook: 'runbook',
+            unit: 'none',
+            queries: [
+              { expr: `max by (problem, severity, instance) (${chosen('airflow_xcom_problem')}) == 1` },
+            ],
+            columns: { severity: 'severity', problem: 'problem', instance: 'exporter' },
+            noValue: 'Nothing',
+          }),
+        ],
+        [
+          12,
+          table({
+            title: 'What is watched',
+            description:
+              'Airflow’s release by the shape of its tables, the place in S3 as configured, and the size in bytes from which a value is to go to S3 (negative: never).',
+            runbook: 'threshold_disabled',
+            unit: 'none',
+            queries: [
+              {
+                expr: `max by (airflow, schema, bucket, prefix, connection, instance) (${chosen('airflow_xcom_backend_info')}) * on (instance) group_left () max by (instance) (${chosen('airflow_xcom_threshold_bytes')})`,
+              },
+            ],
+            columns: {
+              airflow: 'Airflow',
+              bucket: 'bucket',
+              prefix: 'prefix',
+              connection: 'connection',
+              Value: 'threshold, bytes',
+              instance: 'exporter',
+            },
+            noValue: 'Unknown',
+          }),
+        ],
+      ],
+    },
+    {
+      title: 'What to do',
+      collapsed: true,
+      height: 22,
+      panels: [
+        [
+          24,
+          {
+            ...text({
+              title: 'Problems and what to do about them',
+              description: 'Every problem that the exporter can name, most telling first.',
+              markdown: remedies(),
+            }),
+            id: 100,
+          },
+        ],
+      ],
+    },
+  ],
+};

@@ -1,0 +1,90 @@
+import type { Duration } from './promql.ts';
+
+/** The bound of the bucket of airflow_xcom_probe_duration_seconds up to which a test write is fast. Prometheus 3 calls it 1.0. */
+const FAST_ENOUGH = '1(\\\\.0)?';
+
+/** One service level: of the events, which share may be errors, over 30 days. */
+export interface ServiceLevel {
+  readonly slo: 'storage' | 'durability' | 'write_availability' | 'write_latency';
+  readonly title: string;
+  /** The default. Prometheus reads it from objectives.yml, where an installation sets its own. */
+  readonly objective: number;
+  /** What the share is made of, and where it is not exact. */
+  readonly meaning: string;
+  /** Rates per second, each with the labels of the target alone. */
+  readonly events: (window: Duration) => string;
+  readonly errors: (window: Duration) => string;
+}
+
+export const SERVICE_LEVELS: readonly ServiceLevel[] = [
+  {
+    slo: 'storage',
+    title: 'Storage',
+    objective: 0.99,
+    meaning:
+      'Of the values that are large enough for S3, the share that is there. Good are rows with a reference, without those that hold the path of another row; errors are values of at least xcom.oversize in the database, those included that the REST API wrote past the backend. Exact as long as xcom.oversize is the threshold of Airflow, which is the default: then every reference stands for an oversize value, compressed or not. With a higher xcom.oversize the references in between count as good as well, and the share is too high. The sizes of value_bytes are not used: they are those after compression, and in buckets.',
+    events: (
+      window,
+    ) => `sum without (dag_id, storage) (rate(airflow_xcom_rows_total{storage="s3"}[${window}]))
+- sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason="leaked"}[${window}]))
++ sum without (dag_id, queue) (rate(airflow_xcom_oversize_in_db_total[${window}]))`,
+    errors: (window) => `sum without (dag_id, queue) (rate(airflow_xcom_oversize_in_db_total[${window}]))`,
+  },
+  {
+    slo: 'durability',
+    title: 'Durability',
+    objective: 0.999,
+    meaning:
+      'Of the references that were looked up in S3, the share whose object is there, not empty, and where Airflow as configured looks for it. A reference counts once when it is looked up first, and once more as an error if it breaks later; where more break than are new, all count as errors, so that a deletion in a quiet week shows. What S3 gave no answer about counts neither way.',
+    events: (window) => `(
+  sum without () (rate(airflow_xcom_references_checked_total[${window}]))
+  > sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))
+)
+or
+sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))`,
+    errors: (window) =>
+      `sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))`,
+  },
+  {
+    slo: 'write_availability',
+    title: 'Write availability',
+    objective: 0.99,
+    meaning:
+      'Of the test writes of the probe, the share that S3 took. It speaks of the exporter’s way to the bucket with its credentials; the writes of the tasks themselves nobody can see from outside.',
+    events: (window) =>
+      `sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
+    errors: (window) =>
+      `sum without (operation, reason) (rate(airflow_xcom_probe_failures_total{operation="put"}[${window}]))`,
+  },
+  {
+    slo: 'write_latency',
+    title: 'Write latency',
+    objective: 0.95,
+    meaning:
+      'Of the test writes of the probe, the share that took at most 1 second. One that is refused at once is not slow: that it failed is the matter of write availability.',
+    events: (window) =>
+      `sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
+    errors: (window) => `clamp_min(
+  sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))
+  - sum without (operation, le) (rate(airflow_xcom_probe_duration_seconds_bucket{operation="put", le=~"${FAST_ENOUGH}"}[${window}])),
+  0
+)`,
+  },
+];
+
+/** A budget that is used up in 30 days burns at rate 1. Both windows have to burn: the long one that it matters, the short one that it goes on. */
+export const BURN_RATES: readonly {
+  readonly rate: number;
+  readonly long: Duration;
+  readonly short: Duration;
+  /** Of a critical one somebody is woken. */
+  readonly severity: 'critical' | 'warning';
+}[] = [
+  { rate: 14.4, long: '1h', short: '5m', severity: 'critical' },
+  { rate: 6, long: '6h', short: '30m', severity: 'critical' },
+  { rate: 3, long: '1d', short: '2h', severity: 'warning' },
+  { rate: 1, long: '3d', short: '6h', severity: 'warning' },
+];
+
+/** At an objective below that no burn rate can reach 14.4: the fastest alert would never come. */
+export const LEAST_OBJECTIVE = 1 - 1 / Math.max(...BURN_RATES.map(({ rate }) => rate));

@@ -1,0 +1,422 @@
+import { EVIDENCE, LEADER, of } from './case.ts';
+import type { Case, Words } from './case.ts';
+
+const ITSELF = 'docs/runbook.md#the-exporter-itself';
+
+export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
+  AirflowXComExporterStale: {
+    summary: 'The XCom exporter runs but cannot sample the metadata database.',
+    runbook: ITSELF,
+  },
+  AirflowXComExporterNoLeader: {
+    summary: 'Every XCom exporter stands by and none samples.',
+    runbook: ITSELF,
+  },
+  AirflowXComExporterDown: { summary: 'The XCom exporter cannot be scraped.', runbook: ITSELF },
+  AirflowXComExporterReplicaDown: {
+    summary: 'One of several XCom exporters cannot be scraped.',
+    runbook: ITSELF,
+  },
+  AirflowXComExporterOverrun: {
+    summary: 'Runs of the XCom exporter take longer than the time between them.',
+    runbook: ITSELF,
+  },
+  AirflowXComProblemUnknown: {
+    summary: 'The XCom exporter has not known for an hour whether some problems are there.',
+    runbook: 'docs/runbook.md#permissions_unverifiable',
+  },
+  AirflowXComExporterReloadFailed: {
+    summary: 'The XCom exporter could not read its configuration again.',
+    runbook: ITSELF,
+  },
+};
+
+const first = 'exporter:10048';
+const second = 'exporter-1:10048';
+const job = 'airflow-xcom-exporter';
+
+const lastSample = (instance?: string) =>
+  of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="sample"', instance);
+const build = (instance?: string) => of('airflow_xcom_exporter_build_info', 'version="1.0.0"', instance);
+const leader = (instance?: string) => of('airflow_xcom_exporter_leader', '', instance);
+const start = (instance?: string) => of('process_start_time_seconds', '', instance);
+const up = (instance?: string) => of('up', '', instance);
+/** Seconds since the epoch, which is minute 0, at each minute. */
+const now = '0+60';
+
+const stale = (
+  words: string,
+  instance = first,
+  labels: Record<string, string> = { exported_job: 'sample' },
+) => ({
+  labels: { job, instance, severity: 'critical', ...labels },
+  description: `${instance} has had no good cycle for ${words}: its other alerts are blind. Reason: airflow_xcom_exporter_job_failures_total or http://${instance}/`,
+});
+const down = (count: number, labels: Record<string, string> = { job }) => ({
+  labels: { ...labels, severity: 'critical' },
+  description: `None of ${count} targets answers, or there is no target at all: nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+});
+
+const problem = (code: string, instance?: string) =>
+  of('airflow_xcom_problem', `problem="${code}", severity="critical"`, instance);
+const unknown = (count: number) => ({
+  labels: { job, severity: 'warning' },
+  description: `${count} problems that were known within 6 hours are neither there nor not there now: their alerts are blind. Which: the series of airflow_xcom_problem that are absent, or the status page.${EVIDENCE}`,
+});
+
+const runs = (name: string, kind: 'runs' | 'skips') =>
+  of(`airflow_xcom_exporter_job_${kind}_total`, `exported_job="${name}"`);
+const overrun = (share: string) => ({
+  labels: { job, instance: first, exported_job: 'sample', severity: 'warning' },
+  description: `http://${first}/ skipped ${share} of the runs of sample within 15 minutes, because the one before was still under way.`,
+});
+
+const reload = of('airflow_xcom_exporter_config_last_reload_successful');
+const refused = {
+  labels: { job, instance: first, severity: 'warning' },
+  description: `http://${first}/ goes on with the settings it had (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
+};
+
+export const EXPORTER_CASES: readonly Case[] = [
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'the last good cycle was at minute 10, then cycles work again',
+    series: {
+      [leader()]: '1x100',
+      [build()]: '1x100',
+      [start()]: '0x100',
+      [lastSample()]: `${now}x10 600x30 2460+60x50`,
+    },
+    at: { '19m': [], '22m': [stale('12m 0s')], '45m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'it never had a good cycle since it was started at minute 10',
+    series: { [leader()]: '_x10 1x100', [build()]: '_x10 1x100', [start()]: '_x10 600x100' },
+    at: { '19m': [], '22m': [stale('12m 0s', first, {})] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'the scrape says honor_labels, so the label job is ours',
+    series: {
+      [leader()]: '1x100',
+      [build()]: '1x100',
+      [`airflow_xcom_exporter_job_last_success_timestamp_seconds{job="sample", instance="${first}"}`]:
+        '0x100',
+      [`airflow_xcom_exporter_job_last_success_timestamp_seconds{job="probe", instance="${first}"}`]: '0x100',
+    },
+    at: { '20m': [stale('20m 0s', first, { job: 'sample' })] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'does not fire',
+    story: 'a cycle succeeds every four minutes, and the probe never does',
+    series: {
+      [leader()]: '1x100',
+      [build()]: '1x100',
+      [start()]: '0x100',
+      [lastSample()]: '0x3 240x3 480x3 720x3 960x3 1200x3 1440x3',
+      [of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="probe"')]: '0x100',
+    },
+    at: { '15m': [], '25m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'no data',
+    story: 'it is not there at all: another alert says so',
+    series: { [up()]: '0x100' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'restart',
+    story: 'it starts anew every eight minutes and succeeds at once',
+    series: {
+      [leader()]: '1x7 1x7 1x7 1x20',
+      [build()]: '1x100',
+      [start()]: '0x7 480x7 960x7 1440x20',
+      [lastSample()]: `${now}x7 480+60x7 960+60x7 1440+60x20`,
+    },
+    at: { '12m': [], '24m': [], '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'replicas',
+    story: 'one that stands by never samples; a shard that is stale is said by name',
+    series: {
+      [leader()]: '0x100',
+      [build()]: '1x100',
+      [start()]: '0x100',
+      [leader(second)]: '1x100',
+      [build(second)]: '1x100',
+      [lastSample(second)]: '0x100',
+    },
+    at: { '20m': [stale('20m 0s', second)] },
+  },
+
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'fires',
+    story: 'the leader lost the database, and the other cannot ask for the lock',
+    series: { [leader()]: '1x10 0x30 1x20', [leader(second)]: '0x60' },
+    at: {
+      '14m': [],
+      '20m': [
+        {
+          labels: { job, severity: 'critical' },
+          description: `2 exporters run and none holds the lock in the metadata database: nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+        },
+      ],
+      '45m': [],
+    },
+  },
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'does not fire',
+    story: 'one stands by',
+    series: { [leader()]: '1x60', [leader(second)]: '0x60' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'no data',
+    story: 'none is scraped',
+    series: { [up()]: '0x60' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'restart',
+    story: 'the leader is away for two minutes and the other has not taken over yet',
+    series: { [leader()]: '1x10 stale _ 1x40', [leader(second)]: '0x60' },
+    at: { '12m': [], '17m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'replicas',
+    story: 'the standby takes over',
+    series: { [leader()]: '1x10 0x50', [leader(second)]: '0x10 1x50' },
+    at: { '30m': [] },
+  },
+
+  {
+    alert: 'AirflowXComExporterDown',
+    kind: 'fires',
+    story: 'its only target gives no answer',
+    series: { [up()]: '1x10 0x30 1x30', [build()]: '1x10 stale _x29 1x30' },
+    at: { '15m': [], '17m': [down(1)], '50m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterDown',
+    kind: 'no data',
+    story: 'there is no target at all',
+    series: { 'up{job="other", instance="other:80"}': '1x60' },
+    at: { '4m': [], '6m': [down(1, {})] },
+  },
+  {
+    alert: 'AirflowXComExporterDown',
+    kind: 'does not fire',
+    story: 'it answers, under the name that a chart or an operator gives its job',
+    series: {
+      'up{job="monitoring/airflow-xcom-exporter", instance="10.0.0.1:10048"}': '1x60',
+      'airflow_xcom_exporter_build_info{job="monitoring/airflow-xcom-exporter", instance="10.0.0.1:10048", version="1.0.0"}':
+        '1x60',
+    },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterDown',
+    kind: 'restart',
+    story: 'it is away for three minutes',
+    series: { [up()]: '1x10 0x2 1x40', [build()]: '1x10 stale _x2 1x40' },
+    at: { '13m': [], '17m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterDown',
+    kind: 'replicas',
+    story: 'one of two answers; then neither does',
+    series: { [up()]: '0x60', [up(second)]: '1x20 0x40', [build(second)]: '1x20 stale' },
+    at: { '20m': [], '27m': [down(2)] },
+  },
+
+  {
+    alert: 'AirflowXComExporterReplicaDown',
+    kind: 'fires',
+    story: 'one of two gives no answer',
+    series: { [up()]: '1x60', [up(second)]: '1x10 0x30 1x20' },
+    at: {
+      '25m': [],
+      '27m': [
+        {
+          labels: { job, instance: second, severity: 'warning' },
+          description: `${second} has given no answer for 15 minutes (up is 0) while others of its job answer: there is no standby, or a shard is not watched.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+        },
+      ],
+      '45m': [],
+    },
+  },
+  {
+    alert: 'AirflowXComExporterReplicaDown',
+    kind: 'does not fire',
+    story: 'the only one gives no answer: another alert says so',
+    series: { [up()]: '0x60' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReplicaDown',
+    kind: 'no data',
+    story: 'there is no target',
+    series: { 'up{job="other", instance="other:80"}': '0x60' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReplicaDown',
+    kind: 'restart',
+    story: 'one of two is away for ten minutes',
+    series: { [up()]: '1x60', [up(second)]: '1x10 0x9 1x40' },
+    at: { '20m': [], '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReplicaDown',
+    kind: 'replicas',
+    story: 'two exporters of another Airflow, in another namespace, are no replicas of these',
+    series: {
+      'up{job="airflow-xcom-exporter", namespace="a", instance="a:10048"}': '0x60',
+      'up{job="airflow-xcom-exporter", namespace="b", instance="b:10048"}': '1x60',
+    },
+    at: { '30m': [] },
+  },
+
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'fires',
+    story: 'three of four runs of sample are skipped',
+    series: {
+      [runs('sample', 'runs')]: '0+1x60',
+      [runs('sample', 'skips')]: '0+3x60',
+      [runs('probe', 'runs')]: '0+1x60',
+      [runs('probe', 'skips')]: '0x60',
+    },
+    at: { '14m': [], '30m': [overrun('75%')] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'does not fire',
+    story: 'a third is skipped',
+    series: { [runs('sample', 'runs')]: '0+2x60', [runs('sample', 'skips')]: '0+1x60' },
+    at: { '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'no data',
+    story: 'one that stands by neither runs nor skips',
+    series: { [runs('sample', 'runs')]: '5x60', [runs('sample', 'skips')]: '5x60' },
+    at: { '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'counter reset',
+    story: 'both counters begin anew, and nothing is skipped after it',
+    series: { [runs('sample', 'runs')]: '90+1x20 0+1x60', [runs('sample', 'skips')]: '900x20 0x60' },
+    at: { '25m': [], '50m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'restart',
+    story: 'a run that hangs since the start: every tick is skipped and no run ends',
+    series: { [runs('sample', 'runs')]: '_x10 0x60', [runs('sample', 'skips')]: '_x10 0+2x60' },
+    at: { '40m': [overrun('100%')] },
+  },
+
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'fires',
+    story: 'two problems are not known for more than an hour, then they are',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [problem('write_denied')]: '0x30 stale _x119 0x100',
+      [problem('objects_missing')]: '0x30 stale _x119 0x100',
+      [problem('worker_bypass')]: '0x400',
+    },
+    at: { '85m': [], '95m': [unknown(2)], '160m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'does not fire',
+    story: 'a problem that never was known: the settings rule it out',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [problem('worker_bypass')]: '0x400',
+    },
+    at: { '200m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'no data',
+    story: 'nothing is known at all, because there is no cycle: another alert says so',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x30 stale',
+      [problem('write_denied')]: '0x30 stale',
+    },
+    at: { '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'restart',
+    story: 'for ten minutes after a start nothing has been probed',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x30 stale _ 1000x300',
+      [problem('write_denied')]: '0x30 stale _x10 0x300',
+    },
+    at: { '60m': [], '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'replicas',
+    story: 'the standby that took over knows it',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x30 stale',
+      [of('airflow_xcom_oversize_bytes', '', second)]: '_x30 1000x300',
+      [problem('write_denied')]: '0x30 stale',
+      [problem('write_denied', second)]: '_x30 0x300',
+    },
+    at: { '120m': [] },
+  },
+
+  {
+    alert: 'AirflowXComExporterReloadFailed',
+    kind: 'fires',
+    story: 'a reload is refused, the next one is not',
+    series: { [reload]: '1x10 0x30 1x30' },
+    at: { '14m': [], '20m': [refused], '50m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReloadFailed',
+    kind: 'does not fire',
+    story: 'a reload is refused and mended within three minutes',
+    series: { [reload]: '1x10 0x2 1x30' },
+    at: { '13m': [], '20m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReloadFailed',
+    kind: 'no data',
+    story: 'the exporter is away',
+    series: { [reload]: '1x10 stale' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterReloadFailed',
+    kind: 'restart',
+    story: 'it starts anew, with settings that are right',
+    series: { [reload]: '0x3 stale _ 1x30' },
+    at: { '6m': [], '20m': [] },
+  },
+];

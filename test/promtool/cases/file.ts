@@ -1,0 +1,82 @@
+import { stringify } from 'yaml';
+import type { Case, ExpectedAlert, Words } from './case.ts';
+import { EXPORTER_CASES, EXPORTER_WORDS } from './exporter.ts';
+import { PROBLEM_CASES, RESET_CASES, WORDS } from './problems.ts';
+import { SERVICE_LEVEL_CASES, SERVICE_LEVEL_WORDS } from './service-levels.ts';
+import { STORAGE_CASES, STORAGE_WORDS } from './storage.ts';
+
+export const CASES: readonly Case[] = [
+  ...PROBLEM_CASES,
+  ...RESET_CASES,
+  ...STORAGE_CASES,
+  ...EXPORTER_CASES,
+  ...SERVICE_LEVEL_CASES,
+];
+
+const ALL_WORDS: Readonly<Record<string, Words>> = {
+  ...WORDS,
+  ...STORAGE_WORDS,
+  ...EXPORTER_WORDS,
+  ...SERVICE_LEVEL_WORDS,
+};
+
+const HEADER = `# promtool test rules test/promtool/*.test.yml
+# Written by \`npm run grafana\` from test/promtool/cases: what is expected there is written by hand.
+`;
+
+/** The files of `promtool test rules`, by name. */
+export const PROMTOOL_FILES: Readonly<Record<string, () => string>> = {
+  'alerts.test.yml': () => fileOf('1m', (one) => one.days !== true),
+  // Evaluated every minute, three days take minutes.
+  'days.test.yml': () => fileOf('10m', (one) => one.days === true),
+};
+
+function fileOf(evaluationInterval: string, chosen: (one: Case) => boolean): string {
+  return (
+    HEADER +
+    stringify(
+      {
+        rule_files: ['objectives', 'recording', 'alerts'].map((name) => `../../grafana/${name}.yml`),
+        evaluation_interval: evaluationInterval,
+        tests: CASES.filter(chosen).map(testOf),
+      },
+      { lineWidth: 0, aliasDuplicateObjects: false },
+    )
+  );
+}
+
+function testOf({ alert, kind, story, series, at, samples = [] }: Case): object {
+  return {
+    name: `${alert}, ${kind}: ${story}`,
+    interval: '1m',
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+    alert_rule_test: Object.entries(at).map(([eval_time, expected]) => ({
+      eval_time,
+      alertname: alert,
+      ...(expected.length === 0 ? {} : { exp_alerts: expected.map((one) => expectedAlert(alert, one)) }),
+    })),
+    ...(samples.length === 0
+      ? {}
+      : {
+          promql_expr_test: samples.map(({ expr, at: eval_time, values }) => ({
+            expr,
+            eval_time,
+            exp_samples: Object.entries(values).map(([labels, value]) => ({ labels, value })),
+          })),
+        }),
+  };
+}
+
+function expectedAlert(alert: string, { labels, description }: ExpectedAlert): object {
+  const words = ALL_WORDS[alert];
+  if (words === undefined) throw new Error(`The alert ${alert} has no words in test/promtool/cases`);
+  return {
+    exp_labels: labels,
+    exp_annotations: {
+      summary: words.summary,
+      description,
+      // Where one alert is about several problems, the link follows the problem.
+      runbook_url: words.runbook === '' ? `docs/runbook.md#${labels['problem'] ?? ''}` : words.runbook,
+    },
+  };
+}

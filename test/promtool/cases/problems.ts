@@ -1,0 +1,305 @@
+import { EVIDENCE, LEADER, TARGET, of } from './case.ts';
+import type { Case, Words } from './case.ts';
+
+interface Story {
+  readonly alert: string;
+  readonly problem: string;
+  readonly severity: 'critical' | 'warning';
+  /** Minutes that the problem has to stay. */
+  readonly minutes: number;
+  /** The series of the figure, and the figure. A counter is given as what it grows by each minute. */
+  readonly figure?: { readonly series: string; readonly values: string };
+  /** Of two exporters that each have the figure. */
+  readonly both: string;
+  readonly says: string;
+  /** Whether a restart of two minutes is bridged. */
+  readonly bridged: boolean;
+}
+
+export const WORDS: Readonly<Record<string, Words>> = {
+  AirflowXComBackendInactive: { summary: 'No XCom value reaches S3.', runbook: '' },
+  AirflowXComWorkerBypass: {
+    summary: 'Some Airflow workers store large XCom values in the database while others use S3.',
+    runbook: 'docs/runbook.md#worker_bypass',
+  },
+  AirflowXComSilentFallback: {
+    summary: 'Large XCom values are stored in the metadata database instead of S3.',
+    runbook: 'docs/runbook.md#oversize_in_db',
+  },
+  AirflowXComObjectsMissing: {
+    summary: 'XCom rows point at S3 objects that are gone or empty.',
+    runbook: '',
+  },
+  AirflowXComPathMismatch: {
+    summary:
+      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    runbook: '',
+  },
+  AirflowXComWriteDenied: {
+    summary: 'The XCom bucket refuses a test write.',
+    runbook: 'docs/runbook.md#write_denied',
+  },
+  AirflowXComOrphansGrowing: {
+    summary: 'Objects that no XCom row refers to are growing in number.',
+    runbook: 'docs/runbook.md#orphans_growing',
+  },
+  AirflowXComExporterBehind: {
+    summary: 'The figures of the XCom exporter are partial.',
+    runbook: 'docs/runbook.md#exporter_behind',
+  },
+  AirflowXComCriticalProblem: {
+    summary: 'The XCom exporter reports a critical problem that has no alert of its own.',
+    runbook: '',
+  },
+  AirflowXComWarning: { summary: 'The XCom exporter has reported a warning for an hour.', runbook: '' },
+};
+
+const large = 'airflow_xcom_window_oversize_in_db_rows';
+const broken = (reason: string) => ({
+  series: `airflow_xcom_window_broken_references|reason="${reason}"`,
+  values: '3x200',
+});
+
+const inactive = (problem: string): Story => ({
+  alert: 'AirflowXComBackendInactive',
+  problem,
+  severity: 'critical',
+  minutes: 10,
+  figure: { series: large, values: '7x200' },
+  says: `${problem}: every value stays in the metadata database, 7 of them of at least the oversize limit in the window. The database grows with them.`,
+  both: `${problem}: every value stays in the metadata database, 14 of them of at least the oversize limit in the window. The database grows with them.`,
+  bridged: true,
+});
+
+const missing = (problem: string, reason: string): Story => ({
+  alert: 'AirflowXComObjectsMissing',
+  problem,
+  severity: 'critical',
+  minutes: 5,
+  figure: broken(reason),
+  says: `${problem}: 3 rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.`,
+  both: `${problem}: 6 rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.`,
+  bridged: true,
+});
+
+const unreadable = (problem: string, figure: Story['figure']): Story => ({
+  alert: 'AirflowXComPathMismatch',
+  problem,
+  severity: 'critical',
+  minutes: 5,
+  ...(figure === undefined ? {} : { figure }),
+  says: `${problem}: 3 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
+  both: `${problem}: 6 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
+  bridged: true,
+});
+
+const other = (problem: string): Story => ({
+  alert: 'AirflowXComCriticalProblem',
+  problem,
+  severity: 'critical',
+  minutes: 5,
+  says: `${problem} has been there for more than 5 minutes.`,
+  both: `${problem} has been there for more than 5 minutes.`,
+  bridged: true,
+});
+
+const warning = (problem: string): Story => ({
+  alert: 'AirflowXComWarning',
+  problem,
+  severity: 'warning',
+  minutes: 60,
+  says: `${problem} has been there for more than 1 hour.`,
+  both: `${problem} has been there for more than 1 hour.`,
+  bridged: true,
+});
+
+/** Every problem that is not merely informational, with the alert that it raises. */
+export const STORIES: readonly Story[] = [
+  inactive('backend_inactive'),
+  inactive('threshold_disabled'),
+  {
+    alert: 'AirflowXComWorkerBypass',
+    problem: 'worker_bypass',
+    severity: 'critical',
+    minutes: 10,
+    figure: { series: large, values: '7x200' },
+    says: '7 large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
+    both: '14 large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
+    bridged: true,
+  },
+  {
+    alert: 'AirflowXComSilentFallback',
+    problem: 'oversize_in_db',
+    severity: 'warning',
+    minutes: 10,
+    figure: { series: large, values: '7x200' },
+    says: '7 values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
+    both: '14 values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
+    bridged: true,
+  },
+  missing('objects_missing', 'missing'),
+  missing('objects_empty', 'empty'),
+  unreadable('path_mismatch', broken('path_mismatch')),
+  unreadable('path_leaked', broken('leaked')),
+  unreadable('local_path', { series: 'airflow_xcom_window_rows|storage="other"', values: '3x200' }),
+  {
+    alert: 'AirflowXComWriteDenied',
+    problem: 'write_denied',
+    severity: 'critical',
+    minutes: 5,
+    figure: {
+      series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
+      values: '0+1x200',
+    },
+    says: '15 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    both: '30 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    bridged: true,
+  },
+  {
+    alert: 'AirflowXComOrphansGrowing',
+    problem: 'orphans_growing',
+    severity: 'warning',
+    minutes: 15,
+    figure: { series: 'airflow_xcom_window_orphan_objects', values: '40x200' },
+    says: '40 objects under the runs of the window have no row, more than before.',
+    both: '80 objects under the runs of the window have no row, more than before.',
+    bridged: true,
+  },
+  {
+    alert: 'AirflowXComExporterBehind',
+    problem: 'exporter_behind',
+    severity: 'warning',
+    minutes: 15,
+    figure: { series: 'airflow_xcom_exporter_sample_coverage_ratio', values: '0.4x200' },
+    says: 'Only 40% of what the window holds is measured and looked up.',
+    both: 'Only 40% of what the window holds is measured and looked up.',
+    bridged: false,
+  },
+  ...[
+    'schema_unsupported',
+    'airflow_too_old',
+    'compression_unsupported',
+    'bucket_unreachable',
+    'skip_decision_offloaded',
+  ].map(other),
+  ...['threshold_mismatch', 'permissions_unverifiable'].map(warning),
+];
+
+const second = 'exporter-1:10048';
+
+function casesOf({ alert, problem, severity, minutes, figure, says, both, bridged }: Story): Case[] {
+  const labels = `problem="${problem}", severity="${severity}"`;
+  const name = of('airflow_xcom_problem', labels);
+  const figureOf = (instance?: string) => {
+    const [metric = '', more = ''] = (figure?.series ?? '').split('|');
+    return figure === undefined ? {} : { [of(metric, more, instance)]: figure.values };
+  };
+  const fired = (description: string) => ({
+    labels: { ...TARGET, problem, severity },
+    description: description + EVIDENCE,
+  });
+  // The problem is there from minute 21 on, when every range of a figure is full.
+  const due = 21 + minutes;
+  return [
+    {
+      alert,
+      kind: 'fires',
+      story: `${problem} stays`,
+      series: { ...LEADER, ...figureOf(), [name]: `0x20 1x${minutes + 20} 0x100` },
+      at: {
+        [`${due - 1}m`]: [],
+        [`${due + 2}m`]: [fired(says)],
+        [`${due + 30}m`]: [],
+      },
+    },
+    {
+      alert,
+      kind: 'does not fire',
+      story: `${problem} passes before its time`,
+      series: { ...LEADER, ...figureOf(), [name]: `0x20 1x${minutes - 3} 0x100` },
+      at: { [`${due - 1}m`]: [], [`${due + 2}m`]: [] },
+    },
+    {
+      alert,
+      kind: 'no data',
+      story: `nobody knows whether ${problem} is there`,
+      series: { ...LEADER, ...figureOf(), [name]: '0x20 stale _x200' },
+      at: { [`${due + 2}m`]: [] },
+    },
+    ...(figure === undefined
+      ? []
+      : [
+          {
+            alert,
+            kind: 'no data',
+            story: `the figure of ${problem} is not known`,
+            series: { ...LEADER, [name]: '1x200' },
+            at: { [`${due + 2}m`]: [] },
+          } as const,
+        ]),
+    {
+      alert,
+      kind: 'restart',
+      story: bridged
+        ? `${problem} stays while the exporter starts again: the alert neither ends nor begins anew`
+        : `${problem} stays while the exporter starts again: the alert begins anew`,
+      series: { ...LEADER, ...figureOf(), [name]: `1x${minutes + 20} stale _ 1x100` },
+      at: {
+        [`${minutes + 19}m`]: [fired(says)],
+        [`${minutes + 25}m`]: bridged ? [fired(says)] : [],
+        [`${minutes + 45}m`]: [fired(says)],
+      },
+    },
+    {
+      alert,
+      kind: 'replicas',
+      story: `${problem} is said by the standby that takes over, and the alert goes on`,
+      series: {
+        ...LEADER,
+        ...figureOf(),
+        [name]: `1x${minutes + 20} stale`,
+        [of('airflow_xcom_problem', labels, second)]: `_x${minutes + 20} 1x100`,
+      },
+      at: { [`${minutes + 19}m`]: [fired(says)], [`${minutes + 22}m`]: [fired(says)] },
+    },
+    {
+      alert,
+      kind: 'replicas',
+      story: `two shards say ${problem}: one alert, with the figures of both`,
+      series: {
+        ...LEADER,
+        ...figureOf(),
+        ...figureOf(second),
+        [name]: '1x200',
+        [of('airflow_xcom_problem', labels, second)]: '1x200',
+      },
+      at: { [`${due + 2}m`]: [fired(both)] },
+    },
+  ];
+}
+
+export const PROBLEM_CASES: readonly Case[] = STORIES.flatMap(casesOf);
+
+/** Where the figure is a counter. */
+export const RESET_CASES: readonly Case[] = [
+  {
+    alert: 'AirflowXComWriteDenied',
+    kind: 'counter reset',
+    story: 'the counter begins anew at 0: its failures go on being counted',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_problem', 'problem="write_denied", severity="critical"')]: '1x60',
+      [of('airflow_xcom_write_failures_total', 'source="probe", reason="denied"')]: '100+1x20 0+1x40',
+    },
+    at: {
+      '26m': [
+        {
+          labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
+          description:
+            // Fifteen minutes, one of which the reset hides.
+            '14 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+        },
+      ],
+    },
+  },
+];
