@@ -9,8 +9,10 @@ import type { DatabaseSettings, LibpqKeywords } from './airflow/database-url.ts'
 import { isS3Path } from './airflow/xcom-path.ts';
 import type { XComPath } from './airflow/xcom-path.ts';
 import type { S3Connection } from './clients/s3-connection.ts';
+import { connectionOrigin } from './connection-origin.ts';
 import { readAirflowVariables, readFlags, readSettingsFile, readVariables } from './setting-sources.ts';
 import type { Given, SourceKind } from './setting-sources.ts';
+import { settingWarnings } from './setting-warnings.ts';
 import { namesOf, parseSettings, SETTING_NAMES, settingOf } from './settings.ts';
 import type { SettingName, SettingValues } from './settings.ts';
 
@@ -50,6 +52,8 @@ export interface Config {
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
   readonly origins: readonly SettingOrigin[];
+  /** What is odd about the settings and no error: one sentence each, without a secret. */
+  readonly warnings: readonly string[];
 }
 
 /** Where the value of a setting comes from, to be shown: no secret is in it. */
@@ -158,6 +162,13 @@ export function readConfig(input: ConfigInput): Config {
     };
   });
 
+  // Else they would be missed at the first connection, hence in each cycle.
+  if (database !== null && database.ssl !== 'disable' && databaseFrom !== null)
+    for (const path of [database.sslRootCert, database.sslCert, database.sslKey])
+      if (path !== null) readText(path, databaseFrom.from);
+  for (const { id, s3 } of connections)
+    if (typeof s3?.verify === 'string') readText(s3.verify, `${connectionVariable(id)}: verify`);
+
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
   const { threshold, oversize } = sizes(values);
   return deepFreeze({
@@ -182,6 +193,12 @@ export function readConfig(input: ConfigInput): Config {
     ha: values.ha,
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
+    warnings: settingWarnings({
+      env,
+      paths: values['xcom.path'],
+      threshold,
+      backend: values['xcom.backend'],
+    }),
     origins: [
       ...SETTING_NAMES.map((name): SettingOrigin => {
         const { origin = 'default', from = '' } = chosen.get(name) ?? {};
@@ -257,31 +274,6 @@ function connectionIds(paths: readonly XComPath[]): readonly string[] {
 
 function isAllNamed(paths: readonly XComPath[]): boolean {
   return paths.some(isS3Path) && paths.filter(isS3Path).every((path) => path.connection !== null);
-}
-
-function connectionOrigin(
-  id: string,
-  s3: S3Connection | null,
-  found: { readonly isSet: boolean; readonly unused: readonly string[] | null },
-): SettingOrigin {
-  const variable = id === '' ? '' : connectionVariable(id);
-  const unused = found.unused ?? [];
-  const parts = [
-    s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
-    ...(s3?.roleArn == null ? [] : [`role ${s3.roleArn}`]),
-    ...(s3?.region == null ? [] : [`region ${s3.region}`]),
-    ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
-    ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),
-  ];
-  const isMissing = id !== '' && !found.isSet;
-  return {
-    name: id === '' ? 's3' : `s3 (${id})`,
-    flag: '',
-    variable,
-    shown: parts.join(', '),
-    origin: found.isSet ? 'airflow' : 'default',
-    from: isMissing ? `${variable} is not set` : variable,
-  };
 }
 
 function deepFreeze<T>(value: T): T {

@@ -21,17 +21,20 @@ const closingMs = 5_000;
 // release runs is settled by the lock file.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-process.exitCode = await main(process.argv.slice(2));
+/** Why standard output could not be written, which is told once. */
+let outputFailure: string | null = null;
+
+const code = await main(process.argv.slice(2));
+// What was printed may fail only now, and says its own code then.
+process.exitCode ??= code;
 
 async function main(argv: readonly string[]): Promise<number> {
-  // A reader that left, as in `config | head`, is no failure.
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-    });
-  }
   const isNamed = argv[0]?.startsWith('-') === false;
   const name = isNamed ? (argv[0] ?? '') : 'run';
+  const isAsked = ['--help', '-h', '--version'].some((word) => argv.includes(word));
+  // What runs on measures on, whatever becomes of its log.
+  const isDaemon = !isAsked && (name === 'run' || name === 'demo');
+  mindOutput(isDaemon ? null : failureCode(name));
   try {
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
     if (argv.includes('--help') || argv.includes('-h')) {
@@ -51,6 +54,26 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
+/**
+ * A reader that left, as in `check | head -1`, has had enough: that is no failure. A disk that is full is one,
+ * with the exit code given; null: it is said, and no more.
+ */
+function mindOutput(failed: number | null): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE' || outputFailure !== null) return;
+    outputFailure = error.code ?? error.message;
+    write(process.stderr, `airflow-xcom-exporter: Cannot write to standard output: ${outputFailure}\n`);
+    if (failed !== null) process.exitCode = failed;
+  });
+  // Nowhere is left to say it.
+  process.stderr.on('error', () => undefined);
+}
+
+/** `check` says 2 for "could not decide", where 1 would say "problems found". */
+function failureCode(name: string): number {
+  return name === 'check' ? 2 : 1;
+}
+
 function processIo(argv: readonly string[]): CommandIo {
   const isTty = isatty(1);
   return {
@@ -63,6 +86,7 @@ function processIo(argv: readonly string[]): CommandIo {
       write(process.stderr, text);
     },
     isTty,
+    stderrIsTty: isatty(2),
     columns: isTty ? process.stdout.columns : 80,
     signal: abortOnSignal(),
     onReload: (listener) => {
@@ -103,7 +127,7 @@ async function unknownCommand(name: string): Promise<number> {
   return 2;
 }
 
-/** The exit code of a command that threw. `check` says 2 for "could not decide", where 1 would say "problems found". */
+/** The exit code of a command that threw. */
 async function report(
   error: unknown,
   call: { readonly argv: readonly string[]; readonly name: string },
@@ -116,7 +140,7 @@ async function report(
   const message = error instanceof Error ? error.message : String(error);
   write(process.stderr, `airflow-xcom-exporter: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   if (wantsDebug(call.argv) && error instanceof Error) write(process.stderr, `${error.stack ?? ''}\n`);
-  return call.name === 'check' ? 2 : 1;
+  return failureCode(call.name);
 }
 
 /** Without the settings: they may be what failed. */

@@ -131,3 +131,8 @@ export const PROBLEMS = {
 export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
+
+/** Where the runbook has more: the one link of pages, `check` and alerts. A path in the repository and the package. */
+export function runbookOf(code: ProblemCode): string {
+  return `docs/runbook.md#${code}`;
+}

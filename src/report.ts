@@ -75,6 +75,8 @@ export interface Problem {
   readonly where: readonly { readonly label: string; readonly value: string; readonly rows: number }[];
   /** When this run of the exporter first said it, epoch ms. */
   readonly since: number;
+  /** When what was observed last spoke for it, epoch ms; absent: in the cycle of the report. */
+  readonly lastSeen?: number;
   /** The latest rows behind it, newest first, at most 50. */
   readonly findings: readonly Finding[];
 }

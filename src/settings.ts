@@ -243,13 +243,35 @@ function parseWholeNumber(text: string, least = 0): number {
   return number;
 }
 
+/** One space between the fields: that is how it is compared and shown. */
 function parseSchedule(text: string): string {
-  if (text.trim().split(/\s+/).length !== 6 || !cron.validate(text)) {
+  const fields = text.split(/\s+/).filter((field) => field !== '');
+  const expression = fields.join(' ');
+  if (fields.length !== 6) {
+    const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
     throw new RangeError(
-      `${JSON.stringify(text)} is not a cron expression with seconds: six fields, as */30 * * * * *`,
+      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
     );
   }
-  return text.trim();
+  const fault = scheduleFault(expression);
+  if (fault !== null)
+    throw new RangeError(
+      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
+    );
+  return expression;
+}
+
+/** What is wrong with six fields, or null. The 30th of February is a date that a pattern allows and no year has. */
+function scheduleFault(expression: string): string | null {
+  try {
+    const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });
+    const [next] = task.getNextRuns(1);
+    void task.destroy();
+    return next === undefined ? 'it never fires' : null;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return /impossible/.test(message) ? `it never fires (${message})` : message;
+  }
 }
 
 /** Host '' is every interface. */

@@ -1,4 +1,5 @@
 import type { SettingOrigin } from './config.ts';
+import type { History } from './http/history.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
 
@@ -21,6 +22,8 @@ export interface JobStatus {
 export interface Status {
   readonly version: string;
   readonly startedAt: number;
+  /** When the settings in force were read in place of others, epoch ms; null: they are those of the start. */
+  readonly reloadedAt?: number | null;
   readonly now: number;
   readonly leader: boolean;
   readonly report: Report | null;
@@ -28,6 +31,10 @@ export interface Status {
   readonly stale: boolean;
   readonly probe: ProbeResult | null;
   readonly jobs: readonly JobStatus[];
+  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  readonly requests?: { readonly sent: number; readonly ceiling: number } | null;
+  /** For the plots of the page. */
+  readonly history?: History;
   readonly settings: readonly SettingOrigin[];
   readonly airflowBaseUrl: string | null;
   /** What the demo is playing, or null. */

@@ -33,7 +33,8 @@ export type Spelling =
 
 const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
-const SUFFIX = '(\\.[A-Za-z0-9]+)?';
+/** What fsspec appends for a compression that Airflow accepts: a path that ends otherwise is a task's own file. */
+const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
 const THIRD_PARTY = '^(?:s3_xcom_|xcom_s3://)';
 
 /** Leaf up to Airflow 3.3: `<task_id>/<uuid4>[.suffix]` (common-io `XComObjectStorageBackend._get_key`). */
@@ -41,14 +42,17 @@ const LEAF_UUID = new RegExp(`^${UUID4}${SUFFIX}$`);
 /** Leaf from Airflow 3.4 with common-io 1.11: `ti-<task instance id>/<quoted key>.json[.suffix]`. */
 const LEAF_KEYED = new RegExp(`^(?:ti|write)-${UUID}/[^/]+\\.json${SUFFIX}$`);
 
+/** Pages, not objects: fsspec reads them and never writes them, so a backend cannot have made such a path. */
+const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
+
 /**
  * A pattern for Postgres that every string {@link spell} could call anything but a value matches. It keeps
- * other values from leaving the database.
+ * other values from leaving the database. Quotes and backslashes at the end are those of JSON text in JSON text.
  */
 export const REFERENCE_HINT = [
-  `(^|/)${UUID4}(\\.[A-Za-z0-9]+)?"?$`,
-  `/(ti|write)-${UUID}/[^/]+\\.json(\\.[A-Za-z0-9]+)?"?$`,
-  '^"?(s3_xcom_|xcom_s3://)',
+  `(^|/)${UUID4}(\\.[a-z0-9]+)?[\\\\"]*$`,
+  `/(ti|write)-${UUID}/[^/]+\\.json(\\.[a-z0-9]+)?[\\\\"]*$`,
+  '^[\\\\"]*(s3_xcom_|xcom_s3://)',
 ].join('|');
 
 /**
@@ -119,10 +123,12 @@ export function spell(text: string, row: RowPlace, options: SpellOptions): Spell
       ? { kind: 'local' }
       : { kind: 'value' };
   }
+  if (PAGE_SCHEMES.has(path.scheme)) return { kind: 'value' };
   const own = ownTail(path.key, row) ?? ownByTaskInstance(path.key, options.taskInstanceId ?? null);
   if (path.scheme === 'file' || path.scheme === 'local')
     return own === null ? { kind: 'value' } : { kind: 'local' };
-  if (own !== null) return { kind: 'own', reference: { ...path, ...own } };
+  // Encoded once more (REST PATCH before 3.2), Airflow hands the path on for a value whoever's it is.
+  if (own !== null) return { kind: unwrapped === text ? 'own' : 'foreign', reference: { ...path, ...own } };
   const base = options.bases.find(
     ({ bucket, prefix }) => bucket === path.bucket && (prefix === '' || path.key.startsWith(`${prefix}/`)),
   );
@@ -133,7 +139,7 @@ export function spell(text: string, row: RowPlace, options: SpellOptions): Spell
   return { kind: 'value' };
 }
 
-/** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2.2 are encoded again. */
+/** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2 are encoded again. */
 function unwrap(text: string): string {
   let current = text;
   for (let depth = 0; depth < 2 && current.startsWith('"'); depth += 1) {
@@ -159,11 +165,11 @@ export function readShortBytes(bytes: Uint8Array): string | null {
   }
 }
 
-/** True for the keys under `<base>/<dag_id>/<run_id>/` that the backend itself writes. */
+/**
+ * True for the keys under `<base>/<dag_id>/<run_id>/` that the backend itself writes: a task id, which holds no
+ * slash, and a leaf. What lies deeper is of another run, or of the task state store of 3.3 (`<task_id>/<map_index>/<key>`).
+ */
 export function isBackendKey(keyBelowRun: string): boolean {
-  const segments = keyBelowRun.split('/');
-  return (
-    (segments.length >= 2 && LEAF_UUID.test(segments.at(-1) ?? '')) ||
-    (segments.length >= 3 && LEAF_KEYED.test(segments.slice(-2).join('/')))
-  );
+  const leaf = keyBelowRun.replace(/^[^/]*\//, '');
+  return leaf !== keyBelowRun && (LEAF_UUID.test(leaf) || LEAF_KEYED.test(leaf));
 }

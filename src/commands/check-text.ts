@@ -1,34 +1,36 @@
-import { PROBLEMS } from '../problems.ts';
+import { PROBLEMS, runbookOf } from '../problems.ts';
 import type { ProbeResult } from '../probe.ts';
 import type { Finding, Problem, Report } from '../report.ts';
+import { checkCode, checkVerdict } from './check-json.ts';
+import type { Checked } from './check-json.ts';
+import { plain } from './paint.ts';
+import type { Paint } from './paint.ts';
 
 /** Findings shown under each problem. */
 const SHOWN = 5;
 
 /** The verdict for a person: first the answer, then what is wrong, where, and what to do. */
-export function checkText(
-  report: Report,
-  options: { readonly probed: ProbeResult | null; readonly code: number; readonly isTty: boolean },
-): string {
-  const paint = (text: string, colour: keyof typeof COLOURS) =>
-    options.isTty ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
+export function checkText(checked: Checked, paint: Paint): string {
+  const { report, probed, warnings } = checked;
+  const { notes } = checkVerdict(checked);
   const lines: string[] = [];
-  if (options.code === 0) lines.push(paint('Healthy.', 'green'));
-  else if (options.code === 1)
-    lines.push(paint(`${plural(report.problems.length, 'problem')} found.`, 'red'));
-  else lines.push(paint('Could not decide.', 'yellow'));
-  if (report.databaseFailure !== null) lines.push(`The database: ${report.databaseFailure.detail}`);
-  if (report.s3Failure !== null)
-    lines.push(
-      `Object storage gave no answer: ${report.s3Failure.reason} (${plain(report.s3Failure.detail)})`,
-    );
+  switch (checkCode(checked)) {
+    case 0:
+      lines.push(paint('Healthy.', 'green'));
+      break;
+    case 1:
+      lines.push(paint(`${plural(report.problems.length, 'problem')} found.`, 'red'));
+      break;
+    case 2:
+      lines.push(paint('Could not decide.', 'yellow'));
+  }
+  lines.push(...notes.map(plain));
   for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
-  lines.push('', ...windowLines(report), ...probeLines(options.probed));
+  if (warnings.length > 0)
+    lines.push('', 'The settings:', ...warnings.map((warning) => `  ${plain(warning)}`));
+  lines.push('', ...windowLines(report), ...probeLines(probed));
   return `${lines.join('\n')}\n`;
 }
-
-const COLOURS = { green: 32, red: 31, yellow: 33, bold: 1 } as const;
-type Paint = (text: string, colour: keyof typeof COLOURS) => string;
 
 function problemLines({ code, evidence, where, findings }: Problem, paint: Paint): string[] {
   const { severity, title, remedy } = PROBLEMS[code];
@@ -43,6 +45,7 @@ function problemLines({ code, evidence, where, findings }: Problem, paint: Paint
     ...findings.slice(0, SHOWN).map((finding) => `    - ${findingWords(finding)}`),
     ...(findings.length > SHOWN ? [`    - and ${findings.length - SHOWN} more`] : []),
     `  What to do: ${remedy}`,
+    `  More: ${runbookOf(code)}`,
   ];
 }
 
@@ -75,18 +78,12 @@ function windowLines({ window, backend, coverage }: Report): string[] {
 }
 
 function probeLines(probed: ProbeResult | null): string[] {
-  if (probed === null)
-    return ['Probe: none, since xcom.path names no place in S3: object storage was not looked at.'];
+  if (probed === null) return ['Probe: none.'];
   const words = probed.steps.map((step) => {
     if (step.ok === null) return `${step.operation} not tried`;
     return step.ok ? `${step.operation} ok` : `${step.operation} ${step.reason} (${plain(step.detail)})`;
   });
   return [`Probe: ${words.join(', ')}`];
-}
-
-/** Names come from dags and may hold line ends or escape sequences: a terminal must not obey them. */
-function plain(text: string): string {
-  return text.replace(/\p{C}/gu, (char) => `\\u{${(char.codePointAt(0) ?? 0).toString(16)}}`);
 }
 
 function plural(count: number, word: string): string {

@@ -9,7 +9,10 @@ export interface CommandIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Whether standard output is a terminal. */
   readonly isTty: boolean;
+  /** Whether standard error is one; absent: it is not. */
+  readonly stderrIsTty?: boolean;
   /** Width of the terminal, 80 when there is none. */
   readonly columns: number;
   /** Aborted by SIGTERM and SIGINT. */

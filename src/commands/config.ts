@@ -1,16 +1,46 @@
-import type { SettingOrigin } from '../config.ts';
+import { pino } from 'pino';
+import { ConfigError, requireDatabase } from '../config.ts';
+import type { Config, SettingOrigin } from '../config.ts';
+import { openWebConfig } from '../http/web-config.ts';
+import { readStateFile } from '../state-file.ts';
 import { loadConfig } from './command.ts';
 import type { CommandIo } from './command.ts';
 
 /**
  * Prints every setting with its value and where it came from.
  *
- * @throws {ConfigError} when one is wrong or unknown.
+ * @throws {ConfigError} when `run` would refuse them.
  */
 export function configCommand(io: CommandIo): Promise<number> {
-  const rows = loadConfig(io).origins.map((origin) => [origin.name, origin.shown || '-', whence(origin)]);
+  const config = loadConfig(io);
+  const refused = refusals(config);
+  if (refused.length > 0) throw new ConfigError(refused);
+  const rows = config.origins.map((origin) => [origin.name, origin.shown || '-', whence(origin)]);
   io.stdout(table([['SETTING', 'VALUE', 'FROM'], ...rows]));
+  for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   return Promise.resolve(0);
+}
+
+/**
+ * What `run` asks of the files that the settings name. Not whether the port is free: the exporter that runs with
+ * these very settings has it.
+ */
+function refusals(config: Config): readonly string[] {
+  const { stateFile, web } = config;
+  const asked = [
+    () => requireDatabase(config),
+    () => (stateFile === null ? null : readStateFile(stateFile)),
+    () => (web.configFile === null ? null : openWebConfig(web.configFile, pino({ level: 'silent' }))),
+  ];
+  return asked.flatMap((ask): readonly string[] => {
+    try {
+      ask();
+      return [];
+    } catch (error) {
+      if (error instanceof ConfigError) return error.problems;
+      return [error instanceof Error ? error.message : String(error)];
+    }
+  });
 }
 
 function whence({ origin, from }: SettingOrigin): string {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
 import { startExporter } from '../exporter.ts';
 import type { Exporter } from '../exporter.ts';
 import { createLogger } from '../log.ts';
@@ -13,10 +14,15 @@ import type { CommandIo } from './command.ts';
 export async function runCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
   const log = createLogger(config.log, { write: io.stdout });
+  warn(config, log);
   const starting = startExporter(config, {
     log,
     version: io.version,
-    readConfig: () => loadConfig(io),
+    readConfig: () => {
+      const next = loadConfig(io);
+      warn(next, log);
+      return next;
+    },
   });
   // Before it listens as well: without a listener SIGHUP ends the process.
   const ignoreReload = io.onReload(() => void reload(starting, log));
@@ -28,6 +34,11 @@ export async function runCommand(io: CommandIo): Promise<number> {
     ignoreReload();
   }
   return 0;
+}
+
+/** Airflow takes them without a word: here they are said at the start and at every reload. */
+function warn({ warnings }: Config, log: Logger): void {
+  for (const warning of warnings) log.warn(warning);
 }
 
 /** Wrong settings are told by the exporter itself, and the old ones stay in force. */

@@ -6,6 +6,7 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? ''}`;
 }
 
+/** Digits that line up and are read at a glance: 1234567 -> `1,234,567`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
@@ -35,27 +36,9 @@ export function shorten(text: string, length: number): string {
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
 }
 
-/**
- * The task instance in Airflow's own interface, whose paths changed with release 3; null when the base is no
- * web address. `airflow`: the release that was recognised, e.g. `2.9`; empty when it is not known.
- */
-export function airflowLink(
-  task: { readonly dagId: string; readonly runId: string; readonly taskId: string },
-  options: { readonly baseUrl: string; readonly airflow: string },
-): string | null {
-  if (!/^https?:\/\//i.test(options.baseUrl)) return null;
-  const base = options.baseUrl.replace(/\/+$/, '');
-  try {
-    const [dag, run, id] = [task.dagId, task.runId, task.taskId].map(encodeURIComponent) as [
-      string,
-      string,
-      string,
-    ];
-    return options.airflow.startsWith('2')
-      ? `${base}/dags/${dag}/grid?dag_run_id=${run}&task_id=${id}`
-      : `${base}/dags/${dag}/runs/${run}/tasks/${id}`;
-  } catch {
-    // A name with half a surrogate pair cannot be in an address.
-    return null;
-  }
+/** The moment on the clock of logs and of Airflow's interface: `22:14:05 UTC`, with its day when that is another. */
+export function formatMoment(at: number, now: number): string {
+  const [day = '', time = ''] = new Date(at).toISOString().split('T');
+  const clock = `${time.slice(0, 8)} UTC`;
+  return new Date(now).toISOString().startsWith(day) ? clock : `${day} ${clock}`;
 }

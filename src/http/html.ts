@@ -3,14 +3,18 @@ export interface Html {
   readonly html: string;
 }
 
-type Part = Html | string | number | null | false | readonly Part[];
+export type Part = Html | string | number | null | false | readonly Part[];
+
+const unindented = new WeakMap<TemplateStringsArray, readonly string[]>();
 
 /** A template whose values are escaped unless they are `Html`; lists are joined, null and false are nothing. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  const pieces = strings.map(
-    (piece, i) => unindent(piece) + (i < parts.length ? render(parts[i] ?? null) : ''),
-  );
-  return { html: pieces.join('') };
+  // Once for each place in our source: a long table is one template, a thousand times.
+  let pieces = unindented.get(strings);
+  if (pieces === undefined) unindented.set(strings, (pieces = strings.map(unindent)));
+  let text = pieces[0] ?? '';
+  for (let i = 0; i < parts.length; i += 1) text += render(parts[i] ?? null) + (pieces[i + 1] ?? '');
+  return { html: text };
 }
 
 /** For text of our own that is HTML or CSS as it stands: never for what came from outside. */
@@ -18,12 +22,19 @@ export function raw(text: string): Html {
   return { html: text };
 }
 
+/** Parts with something between them. */
+export function joined(parts: readonly Part[], between: string): Part {
+  return parts.flatMap((part, i) => (i === 0 ? [part] : [between, part]));
+}
+
 function render(part: Part): string {
   if (part === null || part === false) return '';
   if (typeof part === 'string') return escape(part);
   if (typeof part === 'number') return String(part);
   if ('html' in part) return part.html;
-  return part.map(render).join('');
+  let text = '';
+  for (const one of part) text += render(one);
+  return text;
 }
 
 /** The indentation of our source is a third of a page with long tables. */
@@ -39,6 +50,16 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&#39;',
 };
 
+/**
+ * What is not to be seen is shown by its number: a line end or half a surrogate pair in a name, and the marks that
+ * turn the direction of all text after them (https://unicode.org/reports/tr9/#Explicit_Directional_Formatting).
+ * Joiners stay: scripts and emoji are written with them.
+ */
+const SPECIAL = /[&<>"']|[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
+
 function escape(text: string): string {
-  return text.replaceAll(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
+  return text.replaceAll(
+    SPECIAL,
+    (character) => ENTITIES[character] ?? `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  );
 }

@@ -5,8 +5,11 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import type { Logger } from 'pino';
 import type { Metrics } from '../metrics.ts';
 import type { Status } from '../status.ts';
+import { parsePageQuery } from './page-query.ts';
+import { readRunbook, RUNBOOK_PATH } from './runbook.ts';
+import { openApiDocument } from './openapi.ts';
 import { findFindings, parseFindingsQuery, statusDocument } from './status-api.ts';
-import { renderStatusPage } from './status-page.ts';
+import { REFRESH_SECONDS, renderStatusPage } from './status-page.ts';
 import { STYLE_HASH } from './status-style.ts';
 import { openWebConfig, type WebConfig } from './web-config.ts';
 
@@ -33,9 +36,12 @@ export interface HttpServer {
 
 const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8';
 const CLOSE_MS = 2_000;
+/** How often Node looks for requests that take too long; by itself it would be every 30 s. */
+const CHECK_MS = 5_000;
 
+/** The one image is the sign in the tab, which is part of the page. */
 const SECURITY_HEADERS = {
-  'Content-Security-Policy': `default-src 'none'; style-src '${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'Content-Security-Policy': `default-src 'none'; style-src '${STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
   'Cache-Control': 'no-store',
@@ -49,6 +55,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   // A client that never finishes its request must not hold a socket for ever.
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
+  // Nor one that never reads its answer. A reload may take its time, but not this long.
+  server.timeout = 60_000;
   // Longer than the usual scrape interval, so that Prometheus keeps its connection.
   server.keepAliveTimeout = 65_000;
 
@@ -63,8 +71,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 
 function createServer(app: Express, webConfig: WebConfig | null): Server {
   const tls = webConfig?.tls() ?? null;
-  if (webConfig === null || tls === null) return createHttpServer(app);
-  const server = createHttpsServer(tls.options, app);
+  if (webConfig === null || tls === null)
+    return createHttpServer({ connectionsCheckingInterval: CHECK_MS }, app);
+  const server = createHttpsServer({ ...tls.options, connectionsCheckingInterval: CHECK_MS }, app);
   // Before the listener that starts the handshake: a renewed certificate serves this very connection.
   server.prependListener('connection', () => {
     const renewed = webConfig.renewedTls();
@@ -78,6 +87,7 @@ function createServer(app: Express, webConfig: WebConfig | null): Server {
 
 function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Express {
   const { metrics, status, ready, reload, log } = options;
+  const runbook = readRunbook();
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -135,10 +145,26 @@ function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Exp
     .all(allowOnly('POST'));
   app
     .route('/')
-    .get((_request, response) => {
-      response.type('html').send(renderStatusPage(status()));
+    .get((request, response) => {
+      const view = parsePageQuery(request.query);
+      if ('error' in view) {
+        response.status(400).type('text').send(`${view.error}\n`);
+        return;
+      }
+      // As a header: a reader's place on the page is kept, and the page itself can say how to hold it still.
+      if (view.refresh) response.set('Refresh', String(REFRESH_SECONDS));
+      const page = renderStatusPage(status(), { ...view, runbook: runbook === null ? null : RUNBOOK_PATH });
+      response.type('html').send(page);
     })
     .all(allowOnly('GET, HEAD'));
+  if (runbook !== null) {
+    app
+      .route(RUNBOOK_PATH)
+      .get((_request, response) => {
+        response.type('html').send(runbook);
+      })
+      .all(allowOnly('GET, HEAD'));
+  }
   app
     .route('/api/v1/status')
     .get((_request, response) => {
@@ -151,6 +177,12 @@ function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Exp
       const query = parseFindingsQuery(request.query);
       if ('error' in query) response.status(400).json(query);
       else response.json(findFindings(status(), query));
+    })
+    .all(allowOnly('GET, HEAD'));
+  app
+    .route('/api/v1/openapi.json')
+    .get((_request, response) => {
+      response.json(openApiDocument());
     })
     .all(allowOnly('GET, HEAD'));
 

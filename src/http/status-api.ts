@@ -1,15 +1,79 @@
+import { z } from 'zod';
 import { PROBLEM_CODES, PROBLEMS, type ProblemCode } from '../problems.ts';
-import type { Finding, Problem } from '../report.ts';
-import type { JobStatus, Status } from '../status.ts';
-import { verdictOf } from './verdict.ts';
+import {
+  findingSchema,
+  findingsOf,
+  isoOf,
+  reportDocument,
+  reportShape,
+  SCHEMA_VERSION,
+  timeSchema,
+} from '../report-document.ts';
+import { JOB_NAMES, type JobStatus, type Status } from '../status.ts';
+import { nearest } from '../lib/nearest.ts';
+import { verdictOf, verdictSchema } from './verdict.ts';
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 
-/** The status page as a value for JSON: names in snake case, times in ISO 8601, sizes in bytes; null is not known. */
-export function statusDocument(status: Status) {
-  const { report } = status;
+const jobSchema = z
+  .strictObject({
+    job: z.enum(JOB_NAMES),
+    runs: z.int().min(0),
+    failures: z.int().min(0),
+    skips: z.int().min(0),
+    last_run_at: timeSchema.nullable(),
+    last_success_at: timeSchema.nullable(),
+    last_duration_seconds: z.number().min(0).nullable(),
+    last_failure: z.string().nullable(),
+  })
+  .describe('One of the jobs that run on a schedule.');
+
+const settingSchema = z
+  .strictObject({
+    name: z.string(),
+    flag: z.string(),
+    variable: z.string(),
+    shown: z.string().describe('The value, empty when there is none; a secret is masked.'),
+    origin: z.enum(['flag', 'variable', 'file', 'airflow', 'default']),
+    from: z.string().describe('The flag, the variable or the key it was read from.'),
+  })
+  .describe('One setting in force.');
+
+export const statusSchema = z
+  .strictObject({
+    schema_version: z.literal(SCHEMA_VERSION),
+    version: z.string().describe('The release of the exporter.'),
+    now: timeSchema,
+    started_at: timeSchema,
+    verdict: verdictSchema,
+    leader: z.boolean(),
+    stale: z.boolean().describe('The last cycle that could read the database is older than three intervals.'),
+    demo_act: z.string().nullable().describe('What the demo is playing.'),
+    ...reportShape,
+    jobs: z.array(jobSchema),
+    settings: z.array(settingSchema),
+  })
+  .describe('All that the status page shows but the rows behind the problems.');
+
+export const findingsSchema = z
+  .strictObject({
+    schema_version: z.literal(SCHEMA_VERSION),
+    at: timeSchema.nullable().describe('When the last cycle ended; null before the first: nothing is known.'),
+    stale: z.boolean(),
+    total: z.int().min(0).describe('How many there are, before the limit.'),
+    findings: z.array(findingSchema).describe('Problem by problem, newest first.'),
+  })
+  .describe('The rows behind the problems.');
+
+export const badRequestSchema = z
+  .strictObject({ error: z.string() })
+  .describe('What is wrong with a request.');
+
+/** The status page as a value for JSON. */
+export function statusDocument(status: Status): z.output<typeof statusSchema> {
   return {
+    schema_version: SCHEMA_VERSION,
     version: status.version,
     now: isoOf(status.now),
     started_at: isoOf(status.startedAt),
@@ -17,27 +81,16 @@ export function statusDocument(status: Status) {
     leader: status.leader,
     stale: status.stale,
     demo_act: status.act,
-    cycle:
-      report === null
-        ? null
-        : {
-            at: isoOf(report.at),
-            duration_seconds: report.durationSeconds,
-            database_failure: report.databaseFailure,
-            s3_failure: report.s3Failure,
-            s3_answered: report.s3Answered,
-            lag_seconds: report.lagSeconds,
-            coverage: report.coverage,
-          },
-    backend: report?.backend ?? null,
-    threshold_bytes: report?.thresholdBytes ?? null,
-    oversize_bytes: report?.oversizeBytes ?? null,
-    window: windowOf(status),
-    problem_states: report?.states ?? null,
-    problems: (report?.problems ?? []).map(problemOf),
-    probe: status.probe?.steps ?? null,
+    ...reportDocument(status.report, status.probe),
     jobs: status.jobs.map(jobOf),
-    settings: status.settings,
+    settings: status.settings.map(({ name, flag, variable, shown, origin, from }) => ({
+      name,
+      flag,
+      variable,
+      shown,
+      origin,
+      from,
+    })),
   };
 }
 
@@ -47,15 +100,29 @@ export interface FindingsQuery {
   readonly limit: number;
 }
 
+/** The parameters of the findings, as the description of the API has them. */
+export const FINDINGS_PARAMETERS = {
+  problem: { description: 'Only those of this problem.', schema: z.enum(PROBLEM_CODES) },
+  dag_id: { description: 'Only those of this dag.', schema: z.string().min(1) },
+  limit: {
+    description: 'The most findings to give.',
+    schema: z.int().min(1).max(MAX_LIMIT).default(DEFAULT_LIMIT),
+  },
+} as const;
+
 /** Query parameters as Express gives them: a string each, a list when one is repeated. */
 export function parseFindingsQuery(
   query: Readonly<Record<string, unknown>>,
 ): FindingsQuery | { error: string } {
   const { problem = null, dag_id: dagId = null, limit = String(DEFAULT_LIMIT), ...unknown } = query;
   const [stranger] = Object.keys(unknown);
-  if (stranger !== undefined) return { error: 'unknown parameter: there is problem, dag_id, limit' };
+  if (stranger !== undefined) return { error: `unknown parameter: there is ${parameterNames.join(', ')}` };
+  for (const [name, value] of Object.entries(query))
+    if (Array.isArray(value)) return { error: `${name} is given more than once: give it once` };
   if (problem !== null && !isProblemCode(problem)) {
-    return { error: `problem must be one of ${PROBLEM_CODES.join(', ')}` };
+    const near = typeof problem === 'string' ? nearest(problem, PROBLEM_CODES) : null;
+    const hint = near === null ? '' : `; did you mean ${near}?`;
+    return { error: `problem must be one of ${PROBLEM_CODES.join(', ')}${hint}` };
   }
   if (dagId !== null && (typeof dagId !== 'string' || dagId === ''))
     return { error: 'dag_id must be one dag id' };
@@ -64,13 +131,16 @@ export function parseFindingsQuery(
   return { problem, dagId, limit: count };
 }
 
-/** The rows behind the problems, problem by problem, newest first. `at` null: no cycle yet, so nothing is known. */
-export function findFindings(status: Status, query: FindingsQuery) {
-  const found = (status.report?.problems ?? [])
-    .filter(({ code }) => query.problem === null || code === query.problem)
-    .flatMap(({ code, findings }) => findings.map((finding) => ({ problem: code, ...findingOf(finding) })))
-    .filter(({ dag_id }) => query.dagId === null || dag_id === query.dagId);
+const parameterNames = Object.keys(FINDINGS_PARAMETERS);
+
+/** The rows behind the problems. `at` null: no cycle yet, so nothing is known. */
+export function findFindings(status: Status, query: FindingsQuery): z.output<typeof findingsSchema> {
+  const problems = (status.report?.problems ?? []).filter(
+    ({ code }) => query.problem === null || code === query.problem,
+  );
+  const found = findingsOf(problems).filter(({ dag_id }) => query.dagId === null || dag_id === query.dagId);
   return {
+    schema_version: SCHEMA_VERSION,
     at: status.report === null ? null : isoOf(status.report.at),
     stale: status.stale,
     total: found.length,
@@ -82,42 +152,7 @@ function isProblemCode(text: unknown): text is ProblemCode {
   return typeof text === 'string' && Object.hasOwn(PROBLEMS, text);
 }
 
-function problemOf({ code, evidence, where, since, findings }: Problem) {
-  return { code, ...PROBLEMS[code], evidence, where, since: isoOf(since), findings: findings.length };
-}
-
-function findingOf(finding: Finding) {
-  return {
-    dag_id: finding.dagId,
-    run_id: finding.runId,
-    task_id: finding.taskId,
-    map_index: finding.mapIndex,
-    key: finding.key,
-    bytes: finding.bytes,
-    queue: finding.queue,
-    executor: finding.executor,
-    hostname: finding.hostname,
-    operator: finding.operator,
-    at: isoOf(finding.at),
-  };
-}
-
-function windowOf({ report }: Status) {
-  const window = report?.window ?? null;
-  if (window === null) return null;
-  return {
-    seconds: window.seconds,
-    rows: window.rows,
-    bytes: window.bytes,
-    oversize_in_db_rows: window.oversizeRows,
-    oversize_in_db_bytes: window.oversizeBytes,
-    broken_references: window.broken,
-    orphan_objects: window.orphanObjects,
-    orphan_bytes: window.orphanBytes,
-  };
-}
-
-function jobOf(job: JobStatus) {
+function jobOf(job: JobStatus): z.output<typeof jobSchema> {
   return {
     job: job.job,
     runs: job.runs,
@@ -132,8 +167,4 @@ function jobOf(job: JobStatus) {
 
 function isoOrNull(at: number | null): string | null {
   return at === null ? null : isoOf(at);
-}
-
-function isoOf(at: number): string {
-  return new Date(at).toISOString();
 }

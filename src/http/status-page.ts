@@ -1,153 +1,167 @@
-import { PROBLEMS } from '../problems.ts';
-import { BROKEN_REASONS, STORAGES, type Finding, type Problem, type Report } from '../report.ts';
+import { PROBLEMS, type ProblemCode } from '../problems.ts';
+import type { Report } from '../report.ts';
 import type { JobStatus, Status } from '../status.ts';
-import { airflowLink, formatBytes, formatCount, formatSeconds, shorten } from './format.ts';
-import { html, raw, type Html } from './html.ts';
-import { STYLE } from './status-style.ts';
-import { verdictOf } from './verdict.ts';
+import { formatBytes, formatCount, formatMoment, formatSeconds } from './format.ts';
+import { NO_HISTORY } from './history.ts';
+import { html, raw, type Html, type Part } from './html.ts';
+import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';
+import { sparkline } from './plots.ts';
+import { problemArticle, problemList, problemPage, type ProblemView } from './problem-section.ts';
+import { columnsOf, STYLE } from './status-style.ts';
+import { verdictOf, type Verdict, type VerdictState } from './verdict.ts';
+import { windowSection } from './window-section.ts';
 
-const REFRESH_SECONDS = 15;
-const SHOWN_FINDINGS = 10;
-/** Bytes of all tables of findings together: with it the page stays under 100 kB, however long the names. */
-const ROOM_FOR_FINDINGS = 60_000;
-const SHOWN_PLACES = 5;
-/** Airflow lets a name have 250 characters; in full it is in the API. */
-const SHOWN_NAME = 60;
-const UNKNOWN = 'not known';
+/** The page asks for itself again after so long, except where somebody reads a list or has said no. */
+export const REFRESH_SECONDS = 15;
 
-type Cell = Html | string;
+/** What of the status is to be seen. */
+export interface PageView {
+  /** One problem with all its rows; null: everything. */
+  readonly problem: ProblemCode | null;
+  /** Of those rows, from 1. */
+  readonly page: number;
+  readonly refresh: boolean;
+  /** Where the runbook is served; null: it is not. */
+  readonly runbook: string | null;
+}
 
 /** The whole page as a document without scripts. Everything that comes from outside goes through `html`. */
-export function renderStatusPage(status: Status): string {
+export function renderStatusPage(status: Status, view: PageView): string {
   const verdict = verdictOf(status);
+  const { problem } = view;
+  const title = `${SIGNS[verdict.state]} ${verdict.title}`;
   const page = html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <meta http-equiv="refresh" content="${REFRESH_SECONDS}" />
-        <title>${verdict.title} - airflow-xcom-exporter</title>
+        <title>${problem === null ? title : `${problem}: ${title}`} - airflow-xcom-exporter</title>
+        <link
+          rel="icon"
+          href="data:image/svg+xml,${encodeURIComponent(iconOf(verdict.state, ICON_COLOURS).html)}"
+        />
         ${raw(`<style>${STYLE}</style>`)}
       </head>
       <body>
-        <header class="${verdict.state}">
-          <h1>${verdict.title}</h1>
-          ${verdict.notes.map((note) => html`<p>${note}</p>`)}
-          <p class="soft">${lastCycle(status)}</p>
-        </header>
-        <main>
-          ${status.act !== null && html`<p class="act" role="note"><b>Demo:</b> ${status.act}</p>`}
-          ${problemsSection(status)} ${status.report !== null && windowSection(status.report)}
-          ${storageSection(status)} ${jobsSection(status)} ${settingsSection(status)}
-        </main>
-        <footer>
-          <p class="soft">
-            airflow-xcom-exporter ${status.version}, up for
-            ${formatSeconds((status.now - status.startedAt) / 1000)}.
-            <a href="/metrics">Metrics</a>, <a href="/api/v1/status">status</a> and
-            <a href="/api/v1/findings">findings</a> as JSON. This page renews itself every ${REFRESH_SECONDS}
-            seconds.
-          </p>
-        </footer>
+        ${banner(status, verdict)}
+        ${problem === null ? overview(status, view) : detail(problem, status, view)} ${footer(status, view)}
       </body>
     </html> `;
   return page.html;
 }
 
-function lastCycle({ report, now }: Status): Cell {
-  if (report === null) return 'Nothing has been measured yet.';
-  return html`Last cycle ${ago(report.at, now)}, took ${formatSeconds(report.durationSeconds)}. Decided:
-  ${report.coverage === null ? UNKNOWN : `${Math.floor(report.coverage * 100)} %`}. Lag:
-  ${report.lagSeconds === null ? UNKNOWN : formatSeconds(report.lagSeconds)}.`;
+const SIGNS: Readonly<Record<VerdictState, string>> = {
+  healthy: '✓',
+  problems: '✗',
+  unknown: '?',
+  standby: '–',
+};
+
+/** White signs on colours that stand out in a row of tabs, light or dark. */
+const ICON_COLOURS: Readonly<Record<VerdictState, string>> = {
+  healthy: '#1a7f37',
+  problems: '#cf222e',
+  unknown: '#6e7781',
+  standby: '#6e7781',
+};
+
+const ICON_PATHS: Readonly<Record<VerdictState, string>> = {
+  healthy: 'M4 8.5l3 3 5-6',
+  problems: 'M8 3.5v5.5M8 12v.5',
+  unknown: 'M5.5 6a2.5 2.5 0 1 1 3.5 2.2q-1 .5-1 1.5M8 12.2v.3',
+  standby: 'M6 4.5v7M10 4.5v7',
+};
+
+function iconOf(state: VerdictState, colours: Readonly<Record<VerdictState, string>>): Html {
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16" aria-hidden="true">
+    <circle cx="8" cy="8" r="8" fill="${colours[state]}" />
+    <path
+      d="${ICON_PATHS[state]}"
+      fill="none"
+      stroke="#fff"
+      stroke-width="2"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+    />
+  </svg>`;
 }
 
-function problemsSection(status: Status): Html | null {
-  const { report } = status;
-  if (report === null || report.problems.length === 0) return null;
-  return html`<section aria-labelledby="problems">
-    <h2 id="problems">Problems${status.stale && ' at the last good cycle'}</h2>
-    ${report.problems.map((problem) => problemArticle(problem, status))}
-  </section>`;
+function banner(status: Status, verdict: Verdict): Html {
+  const { report, now } = status;
+  const problems = report?.problems ?? [];
+  return html`<header class="${verdict.state}">
+    <h1>${iconOf(verdict.state, ICON_COLOURS)}${verdict.title}</h1>
+    ${problems.length > 0 && !status.stale && problemList(problems, now)}
+    ${verdict.state === 'healthy' && report !== null && html`<p>${healthySentence(report)}</p>`}
+    ${verdict.notes.map((note) => html`<p>${note}</p>`)}
+    <p class="soft">${lastCycle(status)}</p>
+  </header>`;
 }
 
-function problemArticle(problem: Problem, status: Status): Html {
-  const { code, evidence, where, since } = problem;
-  const { severity, title, remedy } = PROBLEMS[code];
-  const places = where
-    .slice(0, SHOWN_PLACES)
-    .map(({ label, value, rows }) => `${label} ${shorten(value, SHOWN_NAME)} (${formatCount(rows)})`);
-  const more = where.length - places.length;
-  return html`<article class="${severity}" aria-labelledby="${code}">
-    <h3 id="${code}"><b>${severity}:</b> ${title}</h3>
-    <p>${evidence}</p>
-    ${places.length > 0 && html`<p>Where: ${places.join(', ')}${more > 0 && `, ${more} more`}.</p>`}
-    <p>What to do: ${remedy}</p>
-    <p class="soft"><code>${code}</code>, since ${ago(since, status.now)}.</p>
-    ${problem.findings.length > 0 && findingsTable(problem, status)}
-  </article>`;
+/** What was found to be well, with its figures; what is not known is not said. */
+function healthySentence({ window }: Report): string | null {
+  if (window === null) return null;
+  const broken = Object.values(window.broken);
+  const sound = broken.every((count) => count === 0) ? ', no reference is known to be broken' : '';
+  const large = window.oversizeRows === 0 ? ', none of them oversize' : '';
+  return `In the last ${formatSeconds(window.seconds)}: ${formatCount(window.rows.db)} values in the database${large}; ${formatCount(window.rows.s3)} in S3${sound}.`;
 }
 
-function findingsTable({ code, findings }: Problem, status: Status): Html {
-  const head = ['dag', 'run', 'task', 'map index', 'key', 'size', 'queue', 'host', 'when'];
-  const room = ROOM_FOR_FINDINGS / (status.report?.problems.length ?? 1);
-  const rows = findings.slice(0, SHOWN_FINDINGS).map((finding) => tableRow(findingCells(finding, status)));
-  let size = 0;
-  const shown = rows.filter((row, i) => {
-    size += Buffer.byteLength(row.html);
-    return i === 0 || size <= room;
-  });
-  const more = findings.length - shown.length;
-  return html`${table(`Latest rows of ${code}`, head, shown)}
-  ${more > 0 && html`<p><a href="/api/v1/findings?problem=${code}">${more} more as JSON</a></p>`}`;
-}
-
-function findingCells(finding: Finding, { report, airflowBaseUrl, now }: Status): readonly Cell[] {
-  const href =
-    airflowBaseUrl === null
-      ? null
-      : airflowLink(finding, { baseUrl: airflowBaseUrl, airflow: report?.backend?.airflow ?? '' });
-  const task = shorten(finding.taskId, SHOWN_NAME);
-  return [
-    shorten(finding.dagId, SHOWN_NAME),
-    shorten(finding.runId, SHOWN_NAME),
-    href === null ? task : html`<a href="${href}">${task}</a>`,
-    finding.mapIndex < 0 ? '-' : String(finding.mapIndex),
-    shorten(finding.key, SHOWN_NAME),
-    finding.bytes === null ? UNKNOWN : formatBytes(finding.bytes),
-    shorten(finding.queue ?? UNKNOWN, SHOWN_NAME),
-    shorten(finding.hostname ?? UNKNOWN, SHOWN_NAME),
-    ago(finding.at, now),
-  ];
-}
-
-function windowSection({ window }: Report): Html {
-  if (window === null) {
-    return section('window', 'The window', html`<p>What the window holds is ${UNKNOWN}.</p>`);
+function lastCycle({ report, reloadedAt = null, now }: Status): Part {
+  if (report === null) {
+    return reloadedAt === null
+      ? 'Nothing has been measured yet.'
+      : 'Nothing has been measured with these settings yet.';
   }
-  const bytesOf = (bytes: number | null): string => (bytes === null ? UNKNOWN : formatBytes(bytes));
-  const countOf = (count: number | null): string => (count === null ? UNKNOWN : formatCount(count));
-  const names = { db: 'values in the database', s3: 'references to S3', other: 'references to elsewhere' };
-  const rows = [
-    ...STORAGES.map((storage) => [
-      names[storage],
-      countOf(window.rows[storage]),
-      bytesOf(window.bytes[storage]),
-    ]),
-    ['oversize values in the database', countOf(window.oversizeRows), bytesOf(window.oversizeBytes)],
-    ...BROKEN_REASONS.map((reason) => [`broken references: ${reason}`, countOf(window.broken[reason]), '']),
-    ['objects without a row', countOf(window.orphanObjects), bytesOf(window.orphanBytes)],
+  return [
+    'Looked at ',
+    when(report.at, now),
+    ` in ${formatSeconds(report.durationSeconds)}. Decided: ${percentOf(report.coverage)} of the window. Lag: ${secondsOf(report.lagSeconds)}.`,
   ];
+}
+
+function overview(status: Status, view: PageView): Html {
+  const { report } = status;
+  return html`<main>
+    ${status.act !== null && html`<p class="act" role="note"><b>Demo:</b> ${status.act}</p>`}
+    ${problemsSection({ status, runbook: view.runbook })} ${report !== null && windowSection(report, status)}
+    ${storageSection(status)} ${jobsSection(status)} ${settingsSection(status)}
+  </main>`;
+}
+
+function problemsSection(view: ProblemView): Html | null {
+  const { report, stale } = view.status;
+  if (report === null || report.problems.length === 0) return null;
   return section(
-    'window',
-    `The window: ${formatSeconds(window.seconds)}`,
-    table('What the window holds', ['what', 'number', 'size'], rows.map(tableRow)),
+    'problems',
+    stale ? 'Problems at the last good cycle' : 'Problems',
+    report.problems.map((problem) => problemArticle(problem, view)),
   );
 }
 
-function storageSection({ report, probe }: Status): Html {
+function detail(code: ProblemCode, status: Status, view: PageView): Html {
+  const problem = status.report?.problems.find((one) => one.code === code);
+  const { title, remedy } = PROBLEMS[code];
+  const state = status.report?.states[code] ?? 'unknown';
+  return html`<nav aria-label="Back"><a href="/">Everything</a></nav>
+    <main>
+      ${
+        problem === undefined
+          ? html`<h2>${title}</h2>
+              <p>
+                ${state === 'clear' ? 'This problem is not there now.' : 'Whether this problem is there is not known now.'}
+              </p>
+              <p>When it is: ${prose(remedy)}</p>`
+          : problemPage(problem, { status, runbook: view.runbook, page: view.page })
+      }
+    </main>`;
+}
+
+function storageSection(status: Status): Html {
+  const { report } = status;
   const backend = report?.backend ?? null;
   const threshold = report?.thresholdBytes ?? null;
-  const facts = [
+  const known = [
     ['Airflow', backend?.airflow],
     ['schema', backend?.schema],
     ['bucket', backend?.bucket],
@@ -163,26 +177,54 @@ function storageSection({ report, probe }: Status): Html {
           : formatBytes(threshold),
     ],
     ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
-  ].map(([name = '', value]) => [name, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
-  const steps = (probe?.steps ?? []).map((step) => [
+  ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
+  return section(
+    'storage',
+    'Object storage',
+    html`<div class="side">
+      ${table('What is watched', ['what', 'value'], { rows: known.map(tableRow) })} ${probeTable(status)}
+    </div>`,
+  );
+}
+
+function probeTable({ probe, history = NO_HISTORY, now }: Status): Html {
+  if (probe === null || probe.steps.length === 0) return html`<p>No probe has ended yet.</p>`;
+  const { probes } = history;
+  const span = formatSeconds(Math.max(0, Math.round((now - (probes[0]?.at ?? now)) / 1_000)));
+  const rows = probe.steps.map((step) => [
     step.operation,
     step.ok === null
       ? 'not tried'
       : step.ok
         ? html`<b class="ok">ok</b>`
-        : html`<b class="failed">failed</b>: ${step.reason} (${step.detail})`,
+        : html`<b class="no">failed</b>: ${step.reason} (${step.detail})`,
     step.ok === null ? '' : formatSeconds(step.seconds),
+    latency(step.operation),
   ]);
-  return section(
-    'storage',
-    'Object storage',
-    html`${table('What is watched', ['what', 'value'], facts.map(tableRow))}
-    ${steps.length === 0 ? html`<p>No probe has ended yet.</p>` : table('Last probe', ['operation', 'outcome', 'took'], steps.map(tableRow))}`,
-  );
+  return table('Last probe of the bucket', ['operation', 'outcome', 'took', `the last ${span}`], {
+    rows: rows.map(tableRow),
+  });
+
+  function latency(operation: (typeof probe & object)['steps'][number]['operation']): Html | null {
+    const tried = probes.filter(({ seconds }) => seconds[operation] !== undefined);
+    const values = tried.map(({ seconds }) => seconds[operation] ?? null);
+    const known = values.filter((value) => value !== null);
+    if (values.length < 2) return null;
+    const failed = values.length - known.length;
+    const most = known.length === 0 ? '' : `, at most ${formatSeconds(Math.max(...known))}`;
+    return sparkline(
+      {
+        id: `spark-${operation}`,
+        title: operation,
+        words: `${formatCount(values.length)} probes in ${span}${most}, ${formatCount(failed)} failed`,
+      },
+      { at: tried.map(({ at }) => at), values },
+    );
+  }
 }
 
-function jobsSection({ jobs, now }: Status): Html {
-  const whenOf = (at: number | null): Cell => (at === null ? 'never' : ago(at, now));
+function jobsSection({ jobs, report, requests = null, now }: Status): Html {
+  const whenOf = (at: number | null): Part => (at === null ? 'never' : ago(at, now));
   const rows = jobs.map((job: JobStatus) => [
     job.job,
     formatCount(job.runs),
@@ -193,55 +235,59 @@ function jobsSection({ jobs, now }: Status): Html {
     job.lastDurationSeconds === null ? UNKNOWN : formatSeconds(job.lastDurationSeconds),
     job.lastFailure ?? '-',
   ]);
-  const head = ['job', 'runs', 'failures', 'skips', 'last run', 'last success', 'took', 'last failure'];
-  return section('jobs', 'Jobs', table('Jobs of the exporter', head, rows.map(tableRow)));
+  return section('jobs', 'Jobs', [
+    table('Jobs of the exporter', columnsOf('jobs'), { rows: rows.map(tableRow), kind: 'jobs' }),
+    facts([
+      ['Lag', `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided)`],
+      ['Coverage', `${percentOf(report?.coverage ?? null)} of the window measured and looked up`],
+      [
+        'Requests to S3',
+        requests === null
+          ? UNKNOWN
+          : `${formatCount(requests.sent)} of at most ${formatCount(requests.ceiling)} in the last cycle (${percentOf(requests.sent / requests.ceiling)})`,
+      ],
+    ]),
+  ]);
 }
 
-function settingsSection({ settings }: Status): Html {
-  const rows = settings.map(({ name, shown, origin, from }) => [name, shown, origin, from]);
-  return section(
-    'settings',
-    'Configuration',
-    table('Settings in force', ['setting', 'value', 'origin', 'from'], rows.map(tableRow)),
+function settingsSection({ settings, reloadedAt = null, now }: Status): Html {
+  const rows = settings.map(
+    ({ name, shown, origin, from }) =>
+      html`<tr class="${origin === 'default' ? 'default' : 'set'}">
+        <th scope="row">${name}</th>
+        <td>${shown}</td>
+        <td>${origin}</td>
+        <td>${from}</td>
+      </tr>`,
   );
+  return section('settings', 'Configuration', [
+    reloadedAt !== null && html`<p>Reloaded ${when(reloadedAt, now)}.</p>`,
+    table('Settings in force', columnsOf('settings'), { rows, kind: 'settings' }),
+  ]);
 }
 
-function section(id: string, title: string, content: Html): Html {
-  return html`<section aria-labelledby="${id}">
-    <h2 id="${id}">${title}</h2>
-    ${content}
-  </section>`;
+function footer({ version, startedAt, now }: Status, { refresh, problem, page }: PageView): Html {
+  const other = new URLSearchParams({
+    ...(problem === null ? {} : { problem, page: String(page) }),
+    refresh: refresh ? 'off' : 'on',
+  }).toString();
+  const renewal = refresh
+    ? html`This page renews itself every ${REFRESH_SECONDS} seconds: <a href="/?${other}">hold it still</a>.`
+    : html`This page is as of ${formatMoment(now, now)} and stands still:
+        <a href="/?${other}">let it renew itself</a>.`;
+  return html`<footer>
+    <p class="soft">
+      airflow-xcom-exporter ${version}, up for ${formatSeconds((now - startedAt) / 1000)}.
+      <a href="/metrics">Metrics</a>, <a href="/api/v1/status">status</a> and
+      <a href="/api/v1/findings">findings</a> as JSON. ${renewal}
+    </p>
+  </footer>`;
 }
 
-/** A wide table scrolls by itself, by keyboard too. */
-function table(label: string, head: readonly string[], rows: readonly Html[]): Html {
-  return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">
-    <table>
-      <caption>
-        ${label}
-      </caption>
-      <thead>
-        <tr>
-          ${head.map((name) => html`<th scope="col">${name}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>
-  </div>`;
+function secondsOf(seconds: number | null): string {
+  return seconds === null ? UNKNOWN : formatSeconds(seconds);
 }
 
-/** The first cell names the row. */
-function tableRow([name = '', ...cells]: readonly Cell[]): Html {
-  return html`<tr>
-    <th scope="row">${name}</th>
-    ${cells.map((cell) => html`<td>${cell}</td>`)}
-  </tr>`;
-}
-
-function ago(at: number, now: number): Html {
-  const seconds = Math.max(0, Math.round((now - at) / 1_000));
-  const iso = new Date(at).toISOString().slice(0, 19);
-  return html`<time datetime="${iso}Z">${seconds === 0 ? 'now' : `${formatSeconds(seconds)} ago`}</time>`;
+function percentOf(share: number | null): string {
+  return share === null ? UNKNOWN : `${Math.floor(share * 100)} %`;
 }

@@ -1,15 +1,18 @@
+import { z } from 'zod';
 import { PROBLEM_CODES, PROBLEMS } from '../problems.ts';
+import type { Report } from '../report.ts';
 import type { Status } from '../status.ts';
 
-export type VerdictState = 'healthy' | 'problems' | 'unknown' | 'standby';
+export const verdictSchema = z
+  .strictObject({
+    state: z.enum(['healthy', 'problems', 'unknown', 'standby']),
+    title: z.string().describe('A few words, with the figure.'),
+    notes: z.array(z.string()).describe('Sentences that limit or explain it.'),
+  })
+  .describe('What is said first. Healthy is said only of what was looked at and lately.');
 
-export interface Verdict {
-  readonly state: VerdictState;
-  /** A few words, with the figure. */
-  readonly title: string;
-  /** Sentences that limit or explain it. */
-  readonly notes: readonly string[];
-}
+export type Verdict = z.output<typeof verdictSchema>;
+export type VerdictState = Verdict['state'];
 
 /** What the page and the API say first. Healthy is said only of what was looked at and lately. */
 export function verdictOf(status: Status): Verdict {
@@ -51,12 +54,16 @@ export function verdictOf(status: Status): Verdict {
     return { state: 'unknown', title: 'Unknown: the database could not be read', notes };
   }
 
-  const undecided = PROBLEM_CODES.filter((code) => report.states[code] === 'unknown');
-  if (undecided.length === PROBLEM_CODES.length) {
+  if (Object.values(report.states).every((state) => state === 'unknown')) {
     return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
   }
-  if (undecided.length > 0) notes.push(`Not decided: ${undecided.join(', ')}.`);
-  return { state: 'healthy', title: 'Healthy', notes };
+  return { state: 'healthy', title: 'Healthy', notes: [...notes, ...undecidedNote(report)] };
+}
+
+/** A sentence that names the problems of which nothing is known; none when there is none. */
+export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
+  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown');
+  return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
 }
 
 function failuresOf(report: NonNullable<Status['report']>): string[] {

@@ -1,7 +1,11 @@
 /** The known name that is the least typing away from the one given, or null when none is near. */
-export function nearest(name: string, known: Iterable<string>): string | null {
+export function nearest(
+  name: string,
+  known: Iterable<string>,
   // More than a third wrong is another word and no slip.
-  let limit = Math.max(2, Math.floor(name.length / 3));
+  { within = Math.max(2, Math.floor(name.length / 3)) }: { readonly within?: number } = {},
+): string | null {
+  let limit = within;
   let best: string | null = null;
   for (const candidate of known) {
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());

@@ -1,14 +1,19 @@
 import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect, createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
+import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
 import { startHttpServer, type HttpServer, type HttpServerOptions } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics.ts';
 import type { Status } from '../../src/status.ts';
 import { expectScrapeMatchesContract, sampleOf } from '../support/contract.ts';
+import { faultOfAnswer, listOperations, readOpenApi } from '../support/open-api.ts';
 
 const run = promisify(execFile);
 
@@ -157,12 +162,62 @@ describe('the life of the process', () => {
   });
 });
 
+describe('the description of the API', () => {
+  test('is served as it stands in the repository', async () => {
+    const { url } = await start();
+    const answer = await fetch(`${url}/api/v1/openapi.json`);
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([
+      200,
+      'application/json; charset=utf-8',
+    ]);
+    expect(await answer.json()).toEqual(readOpenApi());
+  });
+
+  test('holds for every answer there is: each status of each operation, and none besides', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'open-api-'));
+    const webConfigFile = join(folder, 'web.yml');
+    writeFileSync(webConfigFile, `basic_auth_users: { prometheus: ${hashSync('geheim', 4)} }\n`);
+    const open = await start();
+    const closed = await start({
+      webConfigFile,
+      ready: () => false,
+      reload: () => Promise.resolve({ ok: false, problems: ['window: 24x'] }),
+    });
+    rmSync(folder, { recursive: true });
+    const variants = ['', '?problem=path_leaked&dag_id=a&limit=1', '?limit=0', '?dag=a'];
+    const operations = listOperations(readOpenApi());
+    const seen = new Set<string>();
+    for (const operation of operations)
+      for (const { url } of [open, closed])
+        for (const query of operation.path === '/api/v1/findings' ? variants : [''])
+          for (const headers of [{}, { authorization: `Basic ${btoa('prometheus:geheim')}` }]) {
+            const { method, path } = operation;
+            const answer = await fetch(`${url}${path}${query}`, { method, headers });
+            seen.add(`${answer.status} ${method} ${path}`);
+            const fault = await faultOfAnswer(answer, operation);
+            expect([method, path, query, fault]).toEqual([method, path, query, null]);
+          }
+    const described = operations.flatMap(({ method, path, responses }) =>
+      Object.keys(responses).map((status) => `${status} ${method} ${path}`),
+    );
+    expect([...seen].sort()).toEqual(described.sort());
+  });
+
+  test('names every address under /api', async () => {
+    const { url } = await start();
+    const other = await (await fetch(`${url}/nothing`)).text();
+    const named = other.match(/\/api[^\s,]+[a-z]/g) ?? [];
+    expect(named.length).toBeGreaterThan(1);
+    for (const path of named) expect(Object.keys(readOpenApi().paths)).toContain(path);
+  });
+});
+
 describe('pages', () => {
   test('the status page and its JSON', async () => {
     const { url } = await start();
     const page = await fetch(`${url}/`);
     expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8');
-    expect(await page.text()).toContain('<h1>No cycle yet</h1>');
+    expect(await page.text()).toMatch(/<h1>.*No cycle yet<\/h1>/s);
     const document = await fetch(`${url}/api/v1/status`);
     expect(document.headers.get('content-type')).toBe('application/json; charset=utf-8');
     expect(await document.json()).toMatchObject({ version: '1.2.3', verdict: { state: 'unknown' } });
@@ -173,22 +228,27 @@ describe('pages', () => {
     const good = await fetch(`${url}/api/v1/findings?problem=path_leaked&dag_id=a&limit=1000`);
     expect([good.status, await good.json()]).toEqual([
       200,
-      { at: null, stale: false, total: 0, findings: [] },
+      { schema_version: 1, at: null, stale: false, total: 0, findings: [] },
     ]);
-    for (const query of [
-      'limit=0',
-      'limit=1001',
-      'problem=x',
-      'problem[a]=b',
-      'limit=1&limit=2',
-      'x=1',
-      '__proto__=1',
-    ]) {
+    for (const [query, error] of [
+      ['limit=0', /^limit must be a whole number from 1 to 1000$/],
+      ['limit=1001', /^limit must be/],
+      ['limit=1e2', /^limit must be/],
+      ['limit=', /^limit must be/],
+      ['problem=x', /^problem must be one of schema_unsupported, /],
+      ['problem=worker_bypas', /; did you mean worker_bypass\?$/],
+      ['problem[a]=b', /^unknown parameter: there is problem, dag_id, limit$/],
+      ['dag_id=', /^dag_id must be one dag id$/],
+      ['limit=1&limit=2', /^limit is given more than once/],
+      ['dag_id=a&dag_id=b', /^dag_id is given more than once/],
+      ['x=1', /^unknown parameter: there is problem, dag_id, limit$/],
+      ['__proto__=1', /^unknown parameter/],
+    ] as const) {
       const response = await fetch(`${url}/api/v1/findings?${query}`);
       expect([query, response.status, await response.json()]).toEqual([
         query,
         400,
-        { error: expect.any(String) as string },
+        { error: expect.stringMatching(error) as string },
       ]);
     }
   });

@@ -42,6 +42,8 @@ export interface RecordedObject {
   readonly bytes: number;
   readonly last_modified: string;
   readonly body_base64?: string;
+  /** Written by a task or asset state store (3.3 and later), under the same path. */
+  readonly state_store?: true;
 }
 
 /** Every recorded run, found by listing the folder. */
@@ -92,14 +94,18 @@ export async function replay(
   const expected = JSON.parse(read('expected.json')) as Expected;
   const objects = JSON.parse(read('objects.json')) as RecordedObject[];
 
-  const url = await createDatabase(postgres);
-  const writer = await openWriter({ url, connections: 1 });
   const own = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
-  await writer.query(own ? read('schema.sql') : readSchema(release));
+  const url = await createDatabase(postgres, own ? undefined : await templateOf(postgres, release));
+  const writer = await openWriter({ url, connections: 1 });
+  if (own) await writer.query(read('schema.sql'));
   await writer.query('SET search_path = public; SET session_replication_role = replica');
-  await writer.query(read('rows.sql'));
-  await shiftTimes(writer, recorded.recorded_at);
-  await writer.query('ANALYZE');
+  const rows = read('rows.sql');
+  await writer.query(rows);
+  const filled = [
+    ...new Set(Array.from(rows.matchAll(/^INSERT INTO public\.(\w+) /gm), ([, name = '']) => name)),
+  ];
+  await shiftTimes(writer, { tables: filled, recordedAt: recorded.recorded_at });
+  if (filled.length > 0) await writer.query(`ANALYZE ${filled.join(', ')}`);
 
   const connection = connectionTo(s3.endpoint, s3);
   const observer = recordRequests();
@@ -149,22 +155,50 @@ export async function replay(
       await writer.close();
       for (const { bucket, key } of objects) await direct.delete({ bucket, key }, signal);
       direct.close();
+      await dropDatabase(postgres, url);
     },
   };
 }
 
 let databases = 0;
 
-/** A new empty database on the server; gives its URL. */
-export async function createDatabase(postgres: EmbeddedPostgres): Promise<string> {
+/** A new database on the server, empty or a copy of another; gives its URL. */
+export async function createDatabase(postgres: EmbeddedPostgres, template?: string): Promise<string> {
   databases += 1;
   const name = `airflow_${databases}`;
-  const admin = await openWriter({ url: postgres.url, connections: 1 });
-  await admin.query(`CREATE DATABASE ${name}`);
-  await admin.close();
+  await asAdmin(postgres, `CREATE DATABASE ${name}${template === undefined ? '' : ` TEMPLATE ${template}`}`);
   const url = new URL(postgres.url);
   url.pathname = `/${name}`;
   return url.href;
+}
+
+async function dropDatabase(postgres: EmbeddedPostgres, url: string): Promise<void> {
+  await asAdmin(postgres, `DROP DATABASE ${new URL(url).pathname.slice(1)}`);
+}
+
+async function asAdmin(postgres: EmbeddedPostgres, statement: string): Promise<void> {
+  const admin = await openWriter({ url: postgres.url, connections: 1 });
+  try {
+    await admin.query(statement);
+  } finally {
+    await admin.close();
+  }
+}
+
+const templates = new Map<string, string>();
+
+/** A database with a release's schema and nothing in it: a copy of one costs less than its hundreds of statements. */
+async function templateOf(postgres: EmbeddedPostgres, release: string): Promise<string> {
+  const name = `${postgres.url} ${release}`;
+  const known = templates.get(name);
+  if (known !== undefined) return known;
+  const url = await createDatabase(postgres);
+  const writer = await openWriter({ url, connections: 1 });
+  await writer.query(readSchema(release));
+  await writer.close();
+  const template = new URL(url).pathname.slice(1);
+  templates.set(name, template);
+  return template;
 }
 
 /** Points every S3 connection of the recorded environment at the embedded server. */
@@ -183,10 +217,14 @@ function connectionVariables(
 }
 
 /** Moves every moment so that the recording ended a while ago instead of on the day it was made. */
-async function shiftTimes(writer: PostgresWriter, recordedAt: string): Promise<void> {
+async function shiftTimes(
+  writer: PostgresWriter,
+  { tables, recordedAt }: { tables: readonly string[]; recordedAt: string },
+): Promise<void> {
   const columns = await writer.query<{ table: string; column: string }>(/* SQL */ `
     SELECT table_name AS "table", column_name AS "column" FROM information_schema.columns
-    WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'`);
+    WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'
+      AND table_name IN (${tables.map((name) => `'${name}'`).join(', ') || `''`})`);
   const byTable = new Map<string, string[]>();
   for (const { table, column } of columns) byTable.set(table, [...(byTable.get(table) ?? []), column]);
   for (const [table, names] of byTable)

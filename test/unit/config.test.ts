@@ -58,6 +58,7 @@ describe('with nothing given', () => {
       ha: 'off',
       airflowBaseUrl: null,
       log: { level: 'info', format: 'json' },
+      warnings: [],
     });
     expect(s3.requestsPerCycle).toBe(500);
     expect([...s3.connections.keys()]).toEqual(['']);
@@ -280,6 +281,26 @@ describe('values', () => {
   });
 
   test.each([
+    ['*/30  * * *  *', '"*/30  * * *  *" has 5 fields: a cron expression with seconds has six fields'],
+    ['@daily', '"@daily" has 1 field: a cron expression with seconds'],
+    [
+      '0 0 0 30 2 *',
+      'it never fires (30 2 is an impossible day of month for the given month); write six fields',
+    ],
+    ['61 * * * * *', '61 is a invalid expression for second; write six fields'],
+    ['0 0 0 * * 8', '8 is a invalid expression for week day; write six fields'],
+  ])('sample.schedule %j says what is wrong with it', (text, message) => {
+    const problems = problemsOf(() => read({ argv: ['--sample.schedule', text] }));
+    expect(problems).toEqual([expect.stringContaining(message)]);
+  });
+
+  test('spaces between the fields of a schedule may be many', () => {
+    expect(read({ argv: ['--sample.schedule', '  */30  *\t*   * * * '] }).sampleSchedule).toBe(
+      '*/30 * * * * *',
+    );
+  });
+
+  test.each([
     [':10048', '', 10_048],
     ['127.0.0.1:0', '127.0.0.1', 0],
     ['[::1]:10048', '::1', 10_048],
@@ -312,6 +333,100 @@ describe('values', () => {
     const config = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' } });
     expect(config.xcom.paths).toMatchObject([{ scheme: 'file', bucket: '', prefix: '/opt/xcom' }]);
     expect([...config.s3.connections.keys()]).toEqual(['']);
+  });
+});
+
+describe('warnings', () => {
+  const backend = {
+    AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+  };
+  const prefix = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
+
+  test.each([
+    [`${prefix}TRESHOLD`, `${prefix}THRESHOLD`],
+    [`${prefix}THRESHOLDS`, `${prefix}THRESHOLD`],
+    ['AIRFLOW__COMMON.IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__COMMON__IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW_COMMON_IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__CORE__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__COMMON_IO__XCOM_OBJECT_STORAGE_COMPRESSION', `${prefix}COMPRESSION`],
+    ['AIRFLOW__CORE__XCOM_BACKND', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['AIRFLOW__COMMON_IO__XCOM_BACKEND', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['airflow__core__xcom_backend', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['xcom_objectstorage_threshold', `${prefix}THRESHOLD`],
+  ])('the misspelt variable %s is named with %s', (given, meant) => {
+    expect(read({ env: { [given]: 'geheim' } }).warnings).toEqual([
+      `${given} is no variable of Airflow's, which ignores it without a word: did you mean ${meant}?`,
+    ]);
+  });
+
+  test('the names of common-io 1.3.0 are named unless the later ones are there too', () => {
+    const former = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_PATH: 's3://b' };
+    expect(read({ env: former }).warnings).toEqual([
+      expect.stringMatching(/common-io 1\.3\.0 alone.*: give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH$/),
+    ]);
+    expect(read({ env: { ...former, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
+    'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_THRESHOLD',
+    'AIRFLOW__TEAMA___COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'AIRFLOW__CORE__ENABLE_XCOM_PICKLING',
+    'AIRFLOW__CORE__DAGS_FOLDER',
+    'AIRFLOW__WORKERS__STATE_STORE_BACKEND',
+    'AIRFLOW_VAR_XCOM_BACKEND',
+    'AIRFLOW_CONN_XCOM',
+    'XCOM_BACKEND_BUCKET_NAME',
+    'XCOM_BACKEND_PREFIX',
+    'PATH',
+  ])('%s is something else', (name) => {
+    expect(read({ env: { [name]: 'x' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    [
+      'gs://bucket/x',
+      /"gs:\/\/bucket\/x" is not in S3 \(scheme gs\): the exporter tells what stays in the database .* it cannot tell$/,
+    ],
+    [
+      'file:///opt/xcom',
+      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to the disk of each worker/,
+    ],
+    ['foo', /"foo" has no scheme: Airflow writes to the disk of each worker/],
+  ])('the path %s is said to be out of sight', (path, message) => {
+    expect(read({ env: { [`${prefix}PATH`]: path } }).warnings).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('a backend without a path is said, with what follows from the threshold', () => {
+    expect(read({ env: backend }).warnings).toEqual([
+      expect.stringMatching(
+        /^xcom\.backend is the object storage backend, but xcom\.path is not set .* stays in the database$/,
+      ),
+    ]);
+    expect(read({ env: { ...backend, [`${prefix}THRESHOLD`]: '0' } }).warnings).toEqual([
+      expect.stringMatching(/to the disk of each worker/),
+    ]);
+    expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
+    expect(read({ env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } }).warnings).toEqual([]);
+  });
+
+  test('recorded deployments give one where something was wrong on purpose', () => {
+    const root = new URL('../fixtures/airflow/', import.meta.url);
+    const scenarios = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('scenario.json'),
+    );
+    const warned = scenarios.flatMap((path) => {
+      const { env } = JSON.parse(readFileSync(new URL(path, root), 'utf8')) as {
+        env: Record<string, string>;
+      };
+      const [, scenario] = path.split('/');
+      return read({ env }).warnings.map((warning) => `${scenario ?? ''}: ${warning.slice(0, 60)}`);
+    });
+    expect([...new Set(warned)].sort()).toEqual([
+      "backend-inactive: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
+      'local-path: xcom.backend is the object storage backend, but xcom.path is',
+    ]);
   });
 });
 
@@ -493,6 +608,30 @@ describe('what recorded Airflow deployments have in their environment', () => {
       expect(connection?.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
       expect(connection?.secretAccessKey?.reveal()).toBe('wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY');
     }
+  });
+});
+
+describe('files that a connection names', () => {
+  const conn = 'aws://k:s@/?verify=';
+  const url = 'postgresql://u:geheim@h/d?sslmode=verify-full&sslrootcert=';
+
+  test('that cannot be read are an error, as they would be to every request', () => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `${url}/db-ca.pem`,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
+      AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem`,
+    };
+    expect(problemsOf(() => read({ env }))).toEqual([
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: Cannot read /db-ca.pem: no such file',
+      'AIRFLOW_CONN_AWS: verify: Cannot read /s3-ca.pem: no such file',
+    ]);
+    expect(read({ env, files: { '/db-ca.pem': '', '/s3-ca.pem': '' } }).database).not.toBeNull();
+  });
+
+  test('are not looked for where they are not used', () => {
+    const disabled = `${url}/db-ca.pem`.replace('verify-full', 'disable');
+    expect(read({ env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: disabled } }).database).not.toBeNull();
+    expect(read({ env: { AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem` } }).database).toBeNull();
   });
 });
 

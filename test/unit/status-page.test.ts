@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { airflowLink, formatBytes, formatSeconds, shorten } from '../../src/http/format.ts';
+import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/http/format.ts';
+import { NO_HISTORY, withCycle, withProbe } from '../../src/http/history.ts';
 import { html } from '../../src/http/html.ts';
+import { parsePageQuery } from '../../src/http/page-query.ts';
 import { findFindings, parseFindingsQuery, statusDocument } from '../../src/http/status-api.ts';
-import { renderStatusPage } from '../../src/http/status-page.ts';
+import { renderStatusPage, type PageView } from '../../src/http/status-page.ts';
 import { STYLE_HASH } from '../../src/http/status-style.ts';
 import { verdictOf } from '../../src/http/verdict.ts';
 import { PROBLEM_CODES, PROBLEMS, type ProblemCode } from '../../src/problems.ts';
@@ -19,6 +21,8 @@ const HOSTILE = [
   'Straße – 東京',
   '<'.repeat(250),
   '\ud800',
+  'אבג\u202eexe.gpj',
+  '\u0000\u001b[31m',
 ];
 
 function findingOf(changes: Partial<Finding> = {}): Finding {
@@ -132,6 +136,36 @@ function statusOf(changes: Partial<Status> = {}): Status {
   };
 }
 
+/** Every character of a name takes three bytes, nine in an address; or six in HTML. */
+const LONGEST = findingOf({
+  dagId: '東'.repeat(70),
+  runId: '東'.repeat(70),
+  taskId: '東'.repeat(70),
+  key: '"'.repeat(250),
+  queue: '"'.repeat(250),
+  hostname: '"'.repeat(250),
+});
+
+const NONE_BROKEN = { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 };
+
+/** As much as is kept. */
+const HISTORY = Array.from({ length: 300 }, (_, i) => NOW - (300 - i) * 30_000).reduce((history, at, i) => {
+  const increments = [{ metric: 'value_bytes', storage: 'db', bytes: 4 ** (i % 14) } as const];
+  const steps = (['put', 'head', 'get', 'list', 'delete'] as const).map(
+    (operation) => ({ operation, ok: true, seconds: 0.01 + (i % 7) / 100 }) as const,
+  );
+  const rows = { db: 10_000 + i * 37, s3: 20_000 - i * 41, other: i };
+  const window = { ...reportOf().window!, rows, bytes: rows };
+  return withProbe(
+    withCycle(history, reportOf({ at, increments, window })),
+    { steps, leftoversDeleted: 0 },
+    at,
+  );
+}, NO_HISTORY);
+
+const render = (status: Status, view: Partial<PageView> = {}): string =>
+  renderStatusPage(status, { problem: null, page: 1, refresh: true, runbook: null, ...view });
+
 /** What a reader sees: no tags, entities resolved, white space as one blank. */
 function textOf(page: string): string {
   return page
@@ -146,7 +180,7 @@ function textOf(page: string): string {
 }
 
 const headingOf = (status: Status): string | undefined =>
-  /<h1>(.*?)<\/h1>/s.exec(renderStatusPage(status))?.[1];
+  /<h1>.*<\/svg>(.*?)<\/h1>/s.exec(render(status))?.[1];
 
 describe('the verdict', () => {
   test.each<[string, Partial<Status>]>([
@@ -191,20 +225,54 @@ describe('the verdict', () => {
 
 describe('the page', () => {
   test('shows a problem with its evidence, places, remedy and rows', () => {
-    const text = textOf(
-      renderStatusPage(statusOf({ report: reportOf({ problems: [problemOf('worker_bypass')] }) })),
-    );
-    expect(text).toContain(`critical: ${PROBLEMS.worker_bypass.title}`);
+    const text = textOf(render(statusOf({ report: reportOf({ problems: [problemOf('worker_bypass')] }) })));
+    expect(text).toContain(`critical ${PROBLEMS.worker_bypass.title} : queue legacy , since 1 h ago`);
     expect(text).toContain('12 of 40 values of 1 MiB and more are in the database.');
-    expect(text).toContain('Where: queue legacy (12).');
-    expect(text).toContain(`What to do: ${PROBLEMS.worker_bypass.remedy}`);
-    expect(text).toContain('since 1 h ago');
-    expect(text).toMatch(/orders .* extract - return_value 2\.0 MiB legacy worker-1 1 min ago/);
+    expect(text).toContain('Where queue legacy (12)');
+    expect(text).toContain(`What to do ${PROBLEMS.worker_bypass.remedy}`);
+    expect(text).toContain('Since 1 h ago (02:04:05 UTC)');
+    expect(text).not.toContain('Last seen');
+    expect(text).toMatch(/orders .* extract return_value 2\.0 MiB worker-1 legacy 1 min ago 03:03:05 UTC/);
+  });
+
+  test('groups the places by what they are', () => {
+    const dags = Array.from({ length: 7 }, (_, i) => ({ label: 'dag', value: `d${i}`, rows: 9 - i }));
+    const where = [{ label: 'queue', value: 'legacy', rows: 1_200 }, ...dags];
+    const problems = [problemOf('worker_bypass', { where })];
+    expect(textOf(render(statusOf({ report: reportOf({ problems }) })))).toContain(
+      'Where queue legacy (1,200); dag d0 (9), d1 (8), d2 (7), d3 (6), d4 (5), 2 more Since',
+    );
+  });
+
+  test('says when a problem was last seen, where that is known', () => {
+    const problem = { ...problemOf('worker_bypass'), lastSeen: NOW - 120_000 };
+    expect(textOf(render(statusOf({ report: reportOf({ problems: [problem] }) })))).toContain(
+      'Last seen 2 min ago (03:02:05 UTC)',
+    );
+  });
+
+  test('links to the runbook where there is one', () => {
+    const status = statusOf({ report: reportOf({ problems: [problemOf('worker_bypass')] }) });
+    expect(render(status, { runbook: '/docs/runbook.md' })).toContain(
+      '<a href="/docs/runbook.md#worker_bypass">Runbook: worker_bypass</a>',
+    );
+    expect(render(status)).not.toContain('unbook');
+  });
+
+  test('says of what is well how much was looked at', () => {
+    const window = { ...reportOf().window!, oversizeRows: 0, broken: NONE_BROKEN };
+    expect(textOf(render(statusOf({ report: reportOf({ window }) })))).toContain(
+      'In the last 1 d: 1,234 values in the database, none of them oversize; 56 in S3, no reference is known to be broken.',
+    );
+    const partly = { ...window, oversizeRows: 1, broken: { ...NONE_BROKEN, leaked: null } };
+    expect(textOf(render(statusOf({ report: reportOf({ window: partly }) })))).toContain(
+      'In the last 1 d: 1,234 values in the database; 56 in S3.',
+    );
   });
 
   test('shows the window, and says what is not known of it', () => {
-    const text = textOf(renderStatusPage(statusOf()));
-    expect(text).toContain('The window: 1 d');
+    const text = textOf(render(statusOf()));
+    expect(text).toContain('What the last 1 d hold');
     expect(text).toContain('values in the database 1,234 10 B');
     expect(text).toContain('references to S3 56 not known');
     expect(text).toContain('broken references: leaked not known');
@@ -213,7 +281,7 @@ describe('the page', () => {
   });
 
   test('shows storage, probe, jobs and settings', () => {
-    const text = textOf(renderStatusPage(statusOf()));
+    const text = textOf(render(statusOf()));
     expect(text).toContain('bucket xcom-bucket');
     expect(text).toContain('compression -');
     expect(text).toContain('threshold 1.0 KiB');
@@ -221,22 +289,36 @@ describe('the page', () => {
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');
     expect(text).toContain('sample 10 1 2 10 s ago never 250 ms timeout');
+    expect(text).toContain('Requests to S3 not known');
+    const requests = { sent: 125, ceiling: 500 };
+    expect(textOf(render(statusOf({ requests })))).toContain(
+      'Requests to S3 125 of at most 500 in the last cycle (25 %)',
+    );
+    expect(text).not.toContain('Reloaded');
+    expect(textOf(render(statusOf({ reloadedAt: NOW - 5_000 })))).toContain(
+      'Reloaded 5 s ago (03:04:00 UTC)',
+    );
     expect(text).toContain('window 24h default');
   });
 
   test('shows what the demo plays', () => {
-    expect(textOf(renderStatusPage(statusOf({ act: 'Act 2: one worker lacks the setting' })))).toContain(
+    expect(textOf(render(statusOf({ act: 'Act 2: one worker lacks the setting' })))).toContain(
       'Demo: Act 2: one worker lacks the setting',
     );
-    expect(renderStatusPage(statusOf())).not.toContain('Demo:');
+    expect(render(statusOf())).not.toContain('Demo:');
   });
 
-  test('has no script, one style that its hash allows, a refresh, and headers with a scope', () => {
-    const page = renderStatusPage(statusOf());
+  test('says after a reload that nothing is known yet of these settings', () => {
+    const text = textOf(render(statusOf({ report: null, reloadedAt: NOW - 1_000 })));
+    expect(text).toContain('Nothing has been measured with these settings yet.');
+    expect(textOf(render(statusOf({ report: null })))).toContain('Nothing has been measured yet.');
+  });
+
+  test('has no script, one style that its hash allows, and headers with a scope', () => {
+    const page = render(statusOf({ history: HISTORY }));
     expect(page).not.toMatch(/<script| on\w+=|style=|javascript:/i);
     const style = /<style>(.*)<\/style>/s.exec(page)?.[1] ?? '';
     expect(`sha256-${createHash('sha256').update(style).digest('base64')}`).toBe(STYLE_HASH);
-    expect(page).toContain('<meta http-equiv="refresh" content="15" />');
     expect(page.match(/<th[ >]/g)?.length).toBe(page.match(/<th scope="(?:row|col)"/g)?.length);
     for (const landmark of ['<header', '<main', '<footer', 'lang="en"']) expect(page).toContain(landmark);
     expect(style).toContain('prefers-color-scheme:dark');
@@ -244,12 +326,12 @@ describe('the page', () => {
 
   test('shows ten rows and says how many more there are', () => {
     const findings = Array.from({ length: 50 }, (_, i) => findingOf({ key: `key-${i}` }));
-    const page = renderStatusPage(
+    const page = render(
       statusOf({ report: reportOf({ problems: [problemOf('worker_bypass', { findings })] }) }),
     );
     expect(page).toContain('key-9<');
     expect(page).not.toContain('key-10<');
-    expect(page).toContain('<a href="/api/v1/findings?problem=worker_bypass">40 more as JSON</a>');
+    expect(page).toContain('<a href="/?problem=worker_bypass">all 50 rows listed</a>');
   });
 
   test.each([
@@ -261,13 +343,20 @@ describe('the page', () => {
       'names as long as Airflow allows',
       findingOf({ dagId: 'd'.repeat(250), runId: 'r'.repeat(250), taskId: 't'.repeat(250) }),
     ],
-  ])('stays under 100 kB with twenty problems of fifty rows: %s', (_, finding) => {
+    ['names that are long to write', LONGEST],
+  ])('stays under 100 kB with every problem and fifty rows of each: %s', (_, finding) => {
     const findings = Array.from({ length: 50 }, () => finding);
-    const problems = PROBLEM_CODES.map((code) => problemOf(code, { findings }));
-    expect(problems).toHaveLength(20);
+    const where = Array.from({ length: 9 }, () => ({ label: 'dag', value: finding.dagId, rows: 1 }));
+    const problems = PROBLEM_CODES.map((code) => problemOf(code, { findings, where }));
     const settings = Array.from({ length: 25 }, () => statusOf().settings).flat();
-    const page = renderStatusPage(
-      statusOf({ report: reportOf({ problems }), settings, airflowBaseUrl: 'https://airflow.example.com' }),
+    const page = render(
+      statusOf({
+        report: reportOf({ problems }),
+        settings,
+        airflowBaseUrl: 'https://airflow.example.com',
+        history: HISTORY,
+      }),
+      { runbook: '/docs/runbook.md' },
     );
     expect(Buffer.byteLength(page)).toBeLessThan(100_000);
     for (const code of PROBLEM_CODES) expect(page).toContain(`problem=${code}">`);
@@ -312,12 +401,20 @@ describe('the page', () => {
       jobs: statusOf().jobs.map((job) => ({ ...job, lastFailure: name })),
       settings: statusOf().settings.map((setting) => ({ ...setting, shown: name, from: name })),
     });
-    const page = renderStatusPage(hostile);
-    const tame = renderStatusPage({ ...hostile, ...tamed(hostile) });
+    const page = render(hostile);
+    const tame = render({ ...hostile, ...tamed(hostile) });
     expect(tagsOf(page)).toEqual(tagsOf(tame));
-    expect(textOf(page)).toContain(name.slice(0, 50).replaceAll(/\s+/g, ' '));
+    expect(textOf(page)).toContain(shownAs(name.slice(0, 50)));
   });
 });
+
+/** As a reader sees a name: what cannot be seen is there by its number. */
+function shownAs(name: string): string {
+  return name.replaceAll(
+    /[\n\0\u001b\u202e\ud800]/g,
+    (character) => `\\u{${character.charCodeAt(0).toString(16)}}`,
+  );
+}
 
 /** The same status with harmless names: the page must have the same tags. */
 function tamed(status: Status): Status {
@@ -359,28 +456,96 @@ function tagsOf(page: string): readonly string[] {
   return tags.filter((tag) => !/^<\/?a[ >]/.test(tag)).map((tag) => tag.replace(/"[^"]*"/g, '""'));
 }
 
-describe('a link into Airflow', () => {
-  const task = { dagId: 'a b/c', runId: 'manual__2026-01-01T00:00:00+00:00', taskId: 'g.t' };
-  const baseUrl = 'https://airflow.example.com/prod/';
-  test('has the form of the release', () => {
-    expect(airflowLink(task, { baseUrl, airflow: '3.1' })).toBe(
-      'https://airflow.example.com/prod/dags/a%20b%2Fc/runs/manual__2026-01-01T00%3A00%3A00%2B00%3A00/tasks/g.t',
+describe('the page of one problem', () => {
+  const findings = Array.from({ length: 10_000 }, (_, i) => findingOf({ key: `key-${i}.` }));
+  const problems = [problemOf('worker_bypass', { findings }), problemOf('objects_missing')];
+  const status = statusOf({ report: reportOf({ problems }), history: HISTORY });
+
+  test.each([
+    [1, 0, 'Page 1 of 500', ['page=2', 'page=500']],
+    [2, 20, 'Page 2 of 500', ['page=1', 'page=1', 'page=3', 'page=500']],
+    [500, 9_980, 'Page 500 of 500', ['page=1', 'page=499']],
+    [501, 9_980, 'Page 500 of 500', ['page=1', 'page=499']],
+  ])('shows twenty rows: page %i', (page, first, place, links) => {
+    const shown = render(status, { problem: 'worker_bypass', page });
+    expect(shown.match(/key-\d+\./g)).toEqual(Array.from({ length: 20 }, (_, i) => `key-${first + i}.`));
+    const from = (first + 1).toLocaleString('en-US');
+    const to = (first + 20).toLocaleString('en-US');
+    expect(textOf(shown)).toContain(`Rows ${from} to ${to} of 10,000 listed, newest first`);
+    expect(textOf(shown)).toContain(place);
+    const pager = /<nav aria-label="Pages of rows">(.*?)<\/nav>/s.exec(shown)?.[1] ?? '';
+    expect(pager.match(/page=\d+/g)).toEqual(links);
+  });
+
+  test('stays under 100 kB with names that are long to write', () => {
+    const long = problems.map((problem) => ({ ...problem, findings: findings.map(() => LONGEST) }));
+    const page = render(
+      { ...status, report: reportOf({ problems: long }), airflowBaseUrl: 'https://airflow.example.com' },
+      { problem: 'worker_bypass' },
     );
-    expect(airflowLink(task, { baseUrl, airflow: '2.11' })).toBe(
-      'https://airflow.example.com/prod/dags/a%20b%2Fc/grid?dag_run_id=manual__2026-01-01T00%3A00%3A00%2B00%3A00&task_id=g.t',
+    expect(page.match(/<tr>/g)).toHaveLength(21);
+    expect(Buffer.byteLength(page)).toBeLessThan(100_000);
+  });
+
+  test('says when the problem is not there, or may be', () => {
+    expect(textOf(render(status, { problem: 'path_leaked' }))).toContain('This problem is not there now.');
+    expect(textOf(render(statusOf({ report: null }), { problem: 'path_leaked' }))).toContain(
+      'Whether this problem is there is not known now.',
     );
   });
 
+  test('has no pages where there are no rows', () => {
+    const report = reportOf({ problems: [problemOf('write_denied', { findings: [] })] });
+    const page = render(statusOf({ report }), { problem: 'write_denied' });
+    expect(textOf(page)).toContain('There are no rows to list.');
+    expect(page).not.toContain('Pages of rows');
+  });
+
+  test('keeps its place when it is made to renew itself', () => {
+    expect(render(status, { problem: 'worker_bypass', page: 3, refresh: false })).toContain(
+      '<a href="/?problem=worker_bypass&amp;page=3&amp;refresh=on">let it renew itself</a>',
+    );
+    expect(render(status, { refresh: true })).toContain('<a href="/?refresh=off">hold it still</a>');
+  });
+});
+
+describe('what is asked of the page', () => {
+  test.each([
+    [{}, { problem: null, page: 1, refresh: true }],
+    [{ refresh: 'off' }, { problem: null, page: 1, refresh: false }],
+    [{ problem: 'path_leaked' }, { problem: 'path_leaked', page: 1, refresh: false }],
+    [
+      { problem: 'path_leaked', page: '12', refresh: 'on' },
+      { problem: 'path_leaked', page: 12, refresh: true },
+    ],
+  ])('%j', (query, view) => {
+    expect(parsePageQuery(query)).toEqual(view);
+  });
+
+  test.each([
+    [{ problem: 'toString' }, /problem must be one of schema_unsupported/],
+    [{ problem: ['path_leaked', 'path_leaked'] }, /problem/],
+    [{ page: '0' }, /page/],
+    [{ page: '-1' }, /page/],
+    [{ page: '1e3' }, /page/],
+    [{ page: '12345678' }, /page/],
+    [{ page: ['1', '2'] }, /page/],
+    [{ refresh: 'yes' }, /refresh/],
+    [{ '<img src=x>': '' }, /^Unknown parameter: there is problem, page, refresh\.$/],
+  ])('%j is refused', (query, error) => {
+    expect(parsePageQuery(query)).toEqual({ error: expect.stringMatching(error) as string });
+  });
+});
+
+describe('a link into Airflow', () => {
   test('is on the page, escaped, and only to the web', () => {
     const report = reportOf({ problems: [problemOf('path_leaked')] });
     const backend = report.backend && { ...report.backend, airflow: '2.10' };
-    const page = renderStatusPage(statusOf({ report: { ...report, backend }, airflowBaseUrl: 'http://af' }));
+    const page = render(statusOf({ report: { ...report, backend }, airflowBaseUrl: 'http://af' }));
     expect(page).toContain(
-      'href="http://af/dags/orders/grid?dag_run_id=scheduled__2026-01-01T00%3A00%3A00%2B00%3A00&amp;task_id=extract"',
+      'href="http://af/dags/orders/grid?dag_run_id=scheduled__2026-01-01T00%3A00%3A00%2B00%3A00&amp;task_id=extract&amp;tab=xcom"',
     );
-    expect(renderStatusPage(statusOf({ report, airflowBaseUrl: 'javascript:alert(1)' }))).not.toContain(
-      'javascript:',
-    );
+    expect(render(statusOf({ report, airflowBaseUrl: 'javascript:alert(1)' }))).not.toContain('javascript:');
   });
 });
 
@@ -469,6 +634,10 @@ test('figures for people', () => {
     '1 h',
     '1 d',
     '1 d 1 h',
+  ]);
+  expect([formatMoment(NOW, NOW + 1_000), formatMoment(NOW, NOW + 86_400_000)]).toEqual([
+    '03:04:05 UTC',
+    '2026-01-02 03:04:05 UTC',
   ]);
   expect([shorten('abc', 3), shorten('abcd', 3), shorten('😀😀😀', 2)]).toEqual(['abc', 'ab…', '😀…']);
 });

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { pino } from 'pino';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import { greet } from '../clients/s3-greeting.ts';
+import type { Config } from '../config.ts';
+import { preflight } from '../preflight.ts';
+import type { PreflightStep } from '../preflight.ts';
+import { openStores } from '../stores.ts';
+import type { CommandIo } from './command.ts';
+import { plain, painter } from './paint.ts';
+import type { Paint } from './paint.ts';
+import { preflightCode, preflightDocument, preflightVerdict } from './preflight-json.ts';
+import type { Preflight } from './preflight-json.ts';
+
+/**
+ * `check --probe-only`: the place where Airflow is to write, before it writes there. Asks no database.
+ *
+ * @returns 0: all is allowed; 1: something is wrong; 2: something could not be found out.
+ */
+export async function preflightCommand(
+  io: CommandIo,
+  options: { readonly config: Config; readonly asJson: boolean },
+): Promise<number> {
+  const tried = await tryAll(options.config, io);
+  io.stdout(options.asJson ? `${JSON.stringify(preflightDocument(tried), null, 2)}\n` : textOf(tried, io));
+  return preflightCode(tried);
+}
+
+async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
+  const path = config.xcom.paths.find(isS3Path);
+  const id = path?.connection ?? '';
+  const connection = config.s3.connections.get(id);
+  if (path === undefined || connection === undefined) return { target: null, steps: [], version: io.version };
+  const { bucket, prefix } = path;
+  const greeting = await greet(connection, bucket, io.signal);
+  const observer = { request: () => undefined, failure: () => undefined };
+  const stores = openStores(config, { observer, log: pino({ level: 'silent' }) });
+  try {
+    const steps = await preflight(
+      stores.of(id),
+      {
+        bucket,
+        prefix,
+        region: connection.region,
+        isVerified: connection.verify !== false,
+        write: config.probe.write,
+        id: randomUUID(),
+      },
+      { greeting, signal: io.signal },
+    );
+    const name = id === '' ? 's3' : `s3 (${id})`;
+    const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
+    return {
+      target: { path: path.raw, bucket, prefix, connection: id, shown, greeting },
+      steps,
+      version: io.version,
+    };
+  } finally {
+    stores.close();
+  }
+}
+
+function textOf(tried: Preflight, io: CommandIo): string {
+  const paint = painter(io);
+  const { title, notes } = preflightVerdict(tried);
+  const { target, steps } = tried;
+  const colour = (['green', 'red', 'yellow'] as const)[preflightCode(tried)];
+  const lines = [paint(`${title}.`, colour), ...notes];
+  if (target !== null) lines.push('', `${plain(target.path)} (${plain(target.shown)})`);
+  for (const step of steps) {
+    lines.push(`  ${markOf(step, paint)}  ${step.check.padEnd(11)}  ${plain(step.detail)}`);
+    if (step.fix !== null) lines.push(`         What to do: ${plain(step.fix)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function markOf({ ok, isOpen }: PreflightStep, paint: Paint): string {
+  if (isOpen) return paint('?    ', 'yellow');
+  if (ok === null) return '-    ';
+  return ok ? paint('ok   ', 'green') : paint('WRONG', 'red');
+}
