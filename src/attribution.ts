@@ -1,9 +1,10 @@
-import type { Worker } from './ledger.ts';
+import type { Worker } from './row-store.ts';
 
-/** Values on one worker that should have gone to S3, by where they went. */
+/** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
 export interface Placed {
   readonly worker: Worker;
-  readonly bypassed: boolean;
+  readonly bypassed: number;
+  readonly offloaded: number;
 }
 
 /** A pool of workers whose share of bypassed values cannot be chance. */
@@ -26,11 +27,14 @@ const SIGNIFICANCE = 0.01;
  * against all others, Bonferroni-corrected. Empty when nothing stands out, or when there is nothing to compare.
  */
 export function pools(placed: readonly Placed[]): Pool[] {
-  const bypassed = placed.filter((one) => one.bypassed).length;
-  const total = placed.length;
+  let bypassed = 0;
+  let total = 0;
+  for (const one of placed) {
+    bypassed += one.bypassed;
+    total += one.bypassed + one.offloaded;
+  }
   if (bypassed === 0 || bypassed === total) return [];
   const counted = DIMENSIONS.flatMap((label) => count(placed, label));
-  const logs = logFactorials(total);
   const found = counted
     .map((pool) => {
       const size = pool.bypassed + pool.offloaded;
@@ -39,7 +43,7 @@ export function pools(placed: readonly Placed[]): Pool[] {
       const p =
         total === size || share <= elsewhere
           ? 1
-          : Math.min(1, atLeast(pool.bypassed, { size, bypassed, total, logs }) * counted.length);
+          : Math.min(1, atLeast(pool.bypassed, { size, bypassed, total }) * counted.length);
       return { ...pool, p };
     })
     .filter(({ p }) => p < SIGNIFICANCE);
@@ -49,11 +53,12 @@ export function pools(placed: readonly Placed[]): Pool[] {
 
 function count(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>[] {
   const byValue = new Map<string, { bypassed: number; offloaded: number }>();
-  for (const { worker, bypassed } of placed) {
+  for (const { worker, bypassed, offloaded } of placed) {
     const value = worker[label];
     if (value === null || value === '') continue;
     const sums = byValue.get(value) ?? { bypassed: 0, offloaded: 0 };
-    sums[bypassed ? 'bypassed' : 'offloaded'] += 1;
+    sums.bypassed += bypassed;
+    sums.offloaded += offloaded;
     byValue.set(value, sums);
   }
   return [...byValue].map(([value, sums]) => ({ label, value, ...sums }));
@@ -62,20 +67,28 @@ function count(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>
 /** P(at least `seen` bypassed among `size` drawn from `total`, of which `bypassed` are): hypergeometric tail. */
 function atLeast(
   seen: number,
-  { size, bypassed, total, logs }: { size: number; bypassed: number; total: number; logs: Float64Array },
+  { size, bypassed, total }: { size: number; bypassed: number; total: number },
 ): number {
-  const log = (n: number) => logs[n] ?? Number.NaN;
-  const choose = (n: number, k: number) => log(n) - log(k) - log(n - k);
+  const choose = (n: number, k: number) => logFactorial(n) - logFactorial(k) - logFactorial(n - k);
+  const others = total - bypassed;
+  const least = Math.max(seen, size - others);
+  let term = Math.exp(choose(bypassed, least) + choose(others, size - least) - choose(total, size));
   let p = 0;
-  for (let k = seen; k <= Math.min(size, bypassed); k += 1) {
-    if (size - k > total - bypassed) continue;
-    p += Math.exp(choose(bypassed, k) + choose(total - bypassed, size - k) - choose(total, size));
+  for (let k = least; k <= Math.min(size, bypassed); k += 1) {
+    p += term;
+    term *= ((bypassed - k) * (size - k)) / ((k + 1) * (others - size + k + 1));
+    // Above what was to be expected each term is smaller than the one before: the rest changes nothing.
+    if (term <= p * 1e-12) break;
   }
   return p;
 }
 
-function logFactorials(upTo: number): Float64Array {
-  const logs = new Float64Array(upTo + 1);
-  for (let n = 2; n <= upTo; n += 1) logs[n] = (logs[n - 1] ?? 0) + Math.log(n);
-  return logs;
+/** Below it the sum is exact and soon made; above it Stirling's series is as good as the type can say. */
+const EXACT_UP_TO = 256;
+const LOG_FACTORIALS = new Float64Array(EXACT_UP_TO + 1);
+for (let n = 2; n <= EXACT_UP_TO; n += 1) LOG_FACTORIALS[n] = (LOG_FACTORIALS[n - 1] ?? 0) + Math.log(n);
+
+function logFactorial(n: number): number {
+  if (n <= EXACT_UP_TO) return LOG_FACTORIALS[n] ?? Number.NaN;
+  return (n + 0.5) * Math.log(n) - n + 0.5 * Math.log(2 * Math.PI) + 1 / (12 * n) - 1 / (360 * n ** 3);
 }

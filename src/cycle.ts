@@ -1,30 +1,31 @@
-import type { Reference } from './airflow/reference.ts';
 import type { Shape } from './airflow/shape.ts';
-import { isS3Path } from './airflow/xcom-path.ts';
+import { checkReferences } from './check-references.ts';
 import { classify } from './classify.ts';
 import { DatabaseError } from './clients/postgres.ts';
 import type { Database, Query } from './clients/postgres.ts';
 import type { Unknown } from './clients/s3.ts';
 import type { Config } from './config.ts';
-import { confirm } from './confirm.ts';
 import { diagnose } from './diagnose.ts';
 import type { Observation } from './diagnose.ts';
-import { objectIncrements, rowIncrements } from './increments.ts';
-import { createLedger, isReference, windowTotals } from './ledger.ts';
-import type { Entry, LedgerState } from './ledger.ts';
+import { basesInForce, inForceRule } from './in-force.ts';
+import { rowIncrements } from './increments.ts';
+import { createLedger } from './ledger.ts';
+import type { Ledger, LedgerState } from './ledger.ts';
 import type { ProbeResult } from './probe.ts';
 import type { ProblemCode } from './problems.ts';
 import type { BackendInfo, Increment, Report } from './report.ts';
 import { sample } from './sample.ts';
 import type { Stores } from './stores.ts';
-import { verify } from './verify.ts';
-import type { Verified } from './verify.ts';
+import { survey } from './survey.ts';
 import { attribute, worthAttributing } from './workers.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
   run(probe: ProbeResult | null, signal: AbortSignal): Promise<Report>;
+  /** What is remembered, as it is now: for a state file, or for the next cycle, which then goes on with it. */
   snapshot(): LedgerState;
+  /** What is remembered, to be looked at. */
+  readonly ledger: Ledger;
 }
 
 export interface CycleOptions {
@@ -52,8 +53,8 @@ interface Memory {
 
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
-  const ledger = createLedger({ windowMs: config.windowMs }, options.restored);
-  const inForce = inForceRule(config);
+  const ledger = createLedger(options.restored);
+  const inForce = inForceRule(config.xcom);
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
   let last: Report | null = null;
@@ -69,84 +70,46 @@ export function createCycle(options: CycleOptions): Cycle {
 
   /** Reads what is new and takes it in. */
   async function readRows(query: Query): Promise<void> {
-    const sampled = await sample(query, ledger.remembered(), { windowMs: config.windowMs });
+    const sampled = await sample(query, ledger, {
+      windowMs: config.windowMs,
+      classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
+    });
     if ('unsupported' in sampled) {
       Object.assign(memory, { shape: null, unsupported: sampled.unsupported });
       return;
     }
     const { shape, now, unmeasured } = sampled;
     Object.assign(memory, { shape, unsupported: null, now, unmeasured });
-    const fresh = ledger.settle(sampled, (row) =>
-      classify(row, { major: shape.major, paths: config.xcom.paths }),
-    );
+    const fresh = await ledger.settle(sampled, { windowMs: config.windowMs });
     try {
-      await attribute(query, shape, worthAttributing(ledger, config.xcom.oversize, inForce));
+      const { oversize } = config.xcom;
+      const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
+      await attribute(query, shape, { ledger, slots });
     } finally {
-      pending.push(...rowIncrements(fresh, config.xcom.oversize));
+      pending.push(...rowIncrements(ledger, fresh, config.xcom.oversize));
     }
-  }
-
-  async function lookUp(shape: Shape, signal: AbortSignal): Promise<Verified> {
-    const [base] = config.xcom.paths.filter(isS3Path);
-    const verified = await verify(
-      ledger,
-      {
-        stores: options.stores,
-        base:
-          base === undefined
-            ? null
-            : { connection: base.connection ?? '', bucket: base.bucket, prefix: base.prefix },
-        requests: config.s3.requestsPerCycle,
-        now: memory.now,
-        random: options.random,
-      },
-      signal,
-    );
-    const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ entry }) => entry);
-    const confirmed =
-      suspects.length === 0
-        ? new Set<Entry>()
-        : await database.read(async (query) => {
-            const there = await confirm(query, shape, suspects);
-            await attribute(
-              query,
-              shape,
-              [...there].filter(({ worker }) => worker === null),
-            );
-            return there;
-          }, signal);
-    for (const { entry, object, bytes } of verified.answers) {
-      if (object !== 'present' && !confirmed.has(entry)) {
-        // Purged or written again meanwhile: the next cycle reads what took its place.
-        ledger.forget(entry);
-        continue;
-      }
-      const first = entry.object === 'unverified';
-      entry.object = object;
-      entry.objectBytes = bytes;
-      entry.unchecked = null;
-      pending.push(...objectIncrements(entry, { first, inForce }));
-    }
-    for (const { entry, reason } of verified.unchecked) {
-      if (entry.unchecked === reason) continue;
-      entry.unchecked = reason;
-      pending.push({ metric: 'references_unchecked_total', reason, by: 1 });
-    }
-    return verified;
   }
 
   return {
-    snapshot: () => ledger.snapshot(),
+    ledger,
+    snapshot: () => ledger.state(),
     async run(probe, signal) {
       const started = clock();
       let databaseFailure: Report['databaseFailure'] = null;
-      let verified: Verified | null = null;
+      let s3Answered = false;
       let s3Failure: Unknown | null = null;
       try {
         await database.read(readRows, signal);
         if (memory.shape !== null) {
-          verified = await lookUp(memory.shape, signal);
+          const { shape, now } = memory;
+          const { verified, increments } = await checkReferences(
+            ledger,
+            { ...options, shape, inForce, now },
+            signal,
+          );
+          pending.push(...increments);
           s3Failure = verified.failure;
+          s3Answered = verified.answered;
         }
       } catch (error) {
         if (!(error instanceof DatabaseError)) throw error;
@@ -156,14 +119,14 @@ export function createCycle(options: CycleOptions): Cycle {
       pending = [];
       const figures =
         databaseFailure === null || last === null
-          ? conclude({ known: databaseFailure === null, probe, at: clock() })
-          : repeat(last, { probe, at: clock() });
+          ? await conclude({ known: databaseFailure === null, probe, at: clock() })
+          : await repeat(last, { probe, at: clock() });
       last = {
         at: clock(),
         durationSeconds: (clock() - started) / 1000,
         databaseFailure,
         s3Failure: s3Failure === null ? null : { reason: s3Failure.reason, detail: s3Failure.detail },
-        s3Answered: verified?.answered ?? false,
+        s3Answered,
         thresholdBytes: config.xcom.threshold,
         oversizeBytes: config.xcom.oversize,
         increments,
@@ -176,7 +139,7 @@ export function createCycle(options: CycleOptions): Cycle {
   type Figures = Pick<Report, 'backend' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'>;
 
   /** The verdict on what is known; without a reading of the database only settings and probe speak. */
-  function conclude({
+  async function conclude({
     known,
     probe,
     at,
@@ -184,9 +147,9 @@ export function createCycle(options: CycleOptions): Cycle {
     known: boolean;
     probe: ProbeResult | null;
     at: number;
-  }): Figures {
-    const sampled = known ? observed() : null;
-    const { states, problems } = diagnose({ config, sampled, inForce, probe });
+  }): Promise<Figures> {
+    const sampled = known ? await observed() : null;
+    const { states, problems } = diagnose({ config, sampled, probe });
     for (const code of memory.since.keys()) if (states[code] === 'clear') memory.since.delete(code);
     const dated = problems.map((problem) => {
       const since = memory.since.get(problem.code) ?? at;
@@ -196,7 +159,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const shaped = sampled?.shape ?? null;
     return {
       backend: shaped === null ? null : backendInfo(config, shaped),
-      window: shaped === null || sampled === null ? null : sampled.window,
+      window: shaped === null || sampled === null ? null : sampled.survey.window,
       states,
       problems: dated,
       lagSeconds: shaped === null || sampled === null ? null : sampled.lagSeconds,
@@ -205,8 +168,11 @@ export function createCycle(options: CycleOptions): Cycle {
   }
 
   /** The figures of the last reading stand while the database is away; the probe's word is new. */
-  function repeat(before: Report, { probe, at }: { probe: ProbeResult | null; at: number }): Figures {
-    const fresh = conclude({ known: false, probe, at });
+  async function repeat(
+    before: Report,
+    { probe, at }: { probe: ProbeResult | null; at: number },
+  ): Promise<Figures> {
+    const fresh = await conclude({ known: false, probe, at });
     const states = { ...before.states };
     for (const [code, state] of Object.entries(fresh.states) as [
       ProblemCode,
@@ -228,27 +194,19 @@ export function createCycle(options: CycleOptions): Cycle {
     };
   }
 
-  function observed(): NonNullable<Observation['sampled']> {
-    const entries = [...ledger.entries()];
-    const window = windowTotals(ledger, {
-      windowMs: config.windowMs,
-      oversize: config.xcom.oversize,
-      inForce,
-    });
-    const open = entries.filter((entry) => isReference(entry) && entry.object === 'unverified');
-    const inexact = entries.filter(({ placement }) => placement.storage === 'db' && !placement.exact).length;
-    const unmeasured = Math.max(inexact, memory.unmeasured);
-    const undecided = open.length + unmeasured;
-    const oldest = open.reduce((least, { row }) => Math.min(least, row.at), memory.now);
-    noteOrphans(window.orphanObjects);
+  async function observed(): Promise<NonNullable<Observation['sampled']>> {
+    const { oversize, threshold } = config.xcom;
+    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
+    const unmeasured = Math.max(seen.inexact, memory.unmeasured);
+    const undecided = seen.unverified + unmeasured;
+    noteOrphans(seen.window.orphanObjects);
     return {
       shape: memory.shape,
       unsupported: memory.unsupported,
-      entries,
-      window,
+      survey: seen,
       orphansGrew: memory.growth,
-      coverage: entries.length === 0 ? 1 : Math.max(0, 1 - undecided / entries.length),
-      lagSeconds: (memory.now - oldest) / 1000,
+      coverage: seen.count === 0 ? 1 : Math.max(0, 1 - undecided / seen.count),
+      lagSeconds: Math.max(0, memory.now - (seen.oldestUnverified ?? memory.now)) / 1000,
       unmeasured,
     };
   }
@@ -256,23 +214,12 @@ export function createCycle(options: CycleOptions): Cycle {
   /** Growth is measured between two moments at which every quiet run had been listed. */
   function noteOrphans(orphans: number | null): void {
     if (memory.growth !== null && memory.now - memory.growth.at > GROWTH_MS) memory.growth = null;
-    const swept = [...ledger.runs.values()].every((run) => run.live || run.listed !== null);
+    const swept = [...ledger.runs().values()].every((run) => run.live || run.listed !== null);
     if (orphans === null || !swept) return;
     if (memory.orphans !== null && orphans > memory.orphans)
       memory.growth = { from: memory.orphans, to: orphans, at: memory.now };
     memory.orphans = orphans;
   }
-}
-
-/** Whether Airflow, as configured, can read a reference back. Nothing configured: nothing is known against it. */
-function inForceRule({ xcom: { paths } }: Config): (reference: Reference) => boolean {
-  const [path] = paths;
-  if (path === undefined) return () => true;
-  return ({ scheme, connection, bucket, prefix }) =>
-    scheme === path.scheme &&
-    connection === (path.connection ?? '') &&
-    bucket === path.bucket &&
-    prefix === path.prefix;
 }
 
 function backendInfo({ xcom }: Config, shape: Shape): BackendInfo {

@@ -1,17 +1,15 @@
 import type { Shape } from './airflow/shape.ts';
-import type { Reference } from './airflow/reference.ts';
 import { isS3Path } from './airflow/xcom-path.ts';
 import type { S3Reason } from './clients/s3.ts';
 import type { Config } from './config.ts';
-import { counted, say } from './evidence.ts';
-import type { Verdict } from './evidence.ts';
+import { counted, NO_EVIDENCE, say } from './evidence.ts';
+import type { Evidence, Verdict } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import { brokenReason, isReference } from './ledger.ts';
-import type { Entry } from './ledger.ts';
 import type { ProbeResult } from './probe.ts';
 import { PROBLEM_CODES } from './problems.ts';
 import type { ProblemCode } from './problems.ts';
-import type { Problem, ProblemState, WindowTotals } from './report.ts';
+import type { Problem, ProblemState } from './report.ts';
+import type { Survey } from './survey.ts';
 
 /** What the rules look at. */
 export interface Observation {
@@ -21,15 +19,13 @@ export interface Observation {
     readonly shape: Shape | null;
     /** Why the tables are no known shape, or null. */
     readonly unsupported: string | null;
-    readonly entries: readonly Entry[];
-    readonly window: WindowTotals;
+    readonly survey: Survey;
     /** Objects without a row grew within the last while. */
     readonly orphansGrew: { readonly from: number; readonly to: number } | null;
     readonly coverage: number;
     readonly lagSeconds: number;
     readonly unmeasured: number;
   } | null;
-  readonly inForce: (reference: Reference) => boolean;
   /** Null: no probe has ended yet. */
   readonly probe: ProbeResult | null;
 }
@@ -149,56 +145,44 @@ const ROWS_CODES: readonly RowsCode[] = PROBLEM_CODES.filter(
 function fromRows(observation: Observation): Record<RowsCode, Verdict> {
   const all = (verdict: 'clear' | 'unknown') =>
     Object.fromEntries(ROWS_CODES.map((code) => [code, verdict])) as Record<RowsCode, Verdict>;
-  const { sampled, config, inForce } = observation;
+  const { sampled, config } = observation;
   if (sampled === null) return all('unknown');
   if (sampled.shape === null)
     return { ...all('unknown'), schema_unsupported: say(`${sentence(sampled.unsupported ?? '')}.`) };
-  const { shape, entries, window } = sampled;
-  const broken = (reason: string) => entries.filter((entry) => brokenReason(entry, inForce) === reason);
-  const missing = broken('missing');
-  const empty = broken('empty');
-  const mismatched = broken('path_mismatch');
-  const leaked = broken('leaked');
-  const local = entries.filter(
-    ({ placement }) => placement.storage === 'other' && placement.form === 'local',
-  );
-  const foreign = entries.filter(
-    ({ placement }) => placement.storage === 'other' && placement.form === 'third_party',
-  );
-  const skips = entries.filter(
-    (entry) => entry.row.key === 'skipmixin_key' && isReference(entry) && shape.major === 3,
-  );
+  const { shape, survey } = sampled;
+  const { window, rows } = survey;
+  const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
     ...all('clear'),
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
-    ...explainFallback(entries, observation),
+    ...explainFallback(survey, config.xcom),
     objects_missing: some(
-      missing,
+      rows.missing,
       window.broken.missing,
       (n) =>
         `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
     ),
     objects_empty: some(
-      empty,
+      rows.empty,
       window.broken.empty,
       (n) =>
         `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
     ),
     path_mismatch: some(
-      mismatched,
+      rows.path_mismatch,
       0,
       (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths[0]?.raw ?? ''}; seen is ${prefixes(mismatched)}.`,
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths[0]?.raw ?? ''}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
     ),
     path_leaked: some(
-      leaked,
+      rows.leaked,
       0,
       (n) => `${counted(n, 'row')} in the window hold${n === 1 ? 's' : ''} the path of another row.`,
     ),
     local_path: some(
-      local,
+      rows.local,
       0,
       (n) => `${counted(n, 'row')} in the window name${n === 1 ? 's' : ''} a file on the disk of a worker.`,
     ),
@@ -208,7 +192,7 @@ function fromRows(observation: Observation): Record<RowsCode, Verdict> {
       (n) => `${counted(n, 'skip decision')} in the window ${n === 1 ? 'is a reference' : 'are references'}.`,
     ),
     third_party_backend: some(
-      foreign,
+      rows.third_party,
       0,
       (n) =>
         `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend.`,
@@ -225,8 +209,8 @@ function fromRows(observation: Observation): Record<RowsCode, Verdict> {
   };
 }
 
-function some(entries: readonly Entry[], known: number | null, evidence: (rows: number) => string): Verdict {
-  if (entries.length > 0) return say(evidence(entries.length), entries);
+function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Verdict {
+  if (seen.rows > 0) return say(evidence(seen.rows), seen);
   return known === null ? 'unknown' : 'clear';
 }
 
@@ -240,17 +224,9 @@ function behind({ coverage, lagSeconds, unmeasured }: NonNullable<Observation['s
   return 'clear';
 }
 
-function prefixes(entries: readonly Entry[]): string {
-  const bases = new Set(
-    entries
-      .filter(isReference)
-      .map(
-        ({ placement: { reference: r } }) =>
-          `${r.scheme}://${r.connection === '' ? '' : `${r.connection}@`}${r.bucket}/${r.prefix}`,
-      ),
-  );
-  const [first = '', second] = bases;
-  return second === undefined ? first : `${first} and ${bases.size - 1} more`;
+function prefixes(all: readonly string[]): string {
+  const [first = '', second] = all;
+  return second === undefined ? first : `${first} and ${all.length - 1} more`;
 }
 
 function sentence(text: string): string {

@@ -16,7 +16,8 @@ import type { Report } from './report.ts';
 import { intervalOf, startSchedule } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
 import { openStores } from './stores.ts';
-import { writeStateFile } from './state-file.ts';
+import { createKeeper } from './state-keeper.ts';
+import type { StateFile } from './state-file.ts';
 import type { JobName } from './status.ts';
 
 /** After so many intervals without a reading the figures are no longer shown as those of now. */
@@ -43,6 +44,7 @@ export interface Engine {
 export function startEngine(parts: {
   config: Config;
   state: LedgerState | null;
+  stateFile: StateFile | null;
   metrics: Metrics;
   jobs: Jobs;
   log: Logger;
@@ -60,6 +62,7 @@ export function startEngine(parts: {
     },
     log,
   });
+  const keepState = createKeeper({ file: parts.stateFile, log });
   let cycle = newCycle(parts.state);
   let remembers = parts.state !== null;
   let report: Report | null = null;
@@ -105,6 +108,7 @@ export function startEngine(parts: {
       cycle = newCycle(null);
       remembers = false;
     }
+    if (!leader && role === 'leads') await goOn();
     leader = role === 'leads';
     metrics.setLeader(leader);
     metrics.setUp('database', failure === null);
@@ -114,6 +118,12 @@ export function startEngine(parts: {
       metrics.publishProbe({ steps: [], leftoversDeleted: 0 }, null, Date.now());
     }
     return failure;
+  }
+
+  /** The one that led before may have counted on, in a file that both can see. */
+  async function goOn(): Promise<void> {
+    const found = await keepState.foundChanged();
+    if (found !== undefined) cycle = newCycle(found);
   }
 
   async function runSample(signal: AbortSignal): Promise<Ending> {
@@ -136,7 +146,7 @@ export function startEngine(parts: {
     report = result;
     metrics.setUp('database', result.databaseFailure === null);
     if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
-    if (config.stateFile !== null) saveState(config.stateFile);
+    await keepState.save(cycle.snapshot(), result.increments.length > 0);
     logCycle(log, result);
     spareDatabase(result.databaseFailure);
     return result.databaseFailure;
@@ -151,17 +161,6 @@ export function startEngine(parts: {
       );
     else if (failure === null && breaker.reset())
       log.info('the database answers in time again: no tick is left out any more');
-  }
-
-  function saveState(path: string): void {
-    try {
-      writeStateFile(path, cycle.snapshot());
-    } catch (error) {
-      log.error(
-        { path, err: error },
-        'cannot write the state file: a restart will count from the last one written',
-      );
-    }
   }
 
   async function runProbe(signal: AbortSignal): Promise<Ending> {

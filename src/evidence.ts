@@ -1,41 +1,42 @@
-import type { Entry } from './ledger.ts';
+import type { Entry } from './entry.ts';
 import type { Finding, Problem } from './report.ts';
 
 /** A problem that is there, told by its figures, places and rows; or that it is not, or not known. */
 export type Verdict = Omit<Problem, 'code' | 'since'> | 'clear' | 'unknown';
 
+/** Rows of one kind: how many, where most of them are, and the latest. */
+export interface Evidence {
+  readonly rows: number;
+  readonly where: Problem['where'];
+  readonly findings: readonly Finding[];
+}
+
 /** Rows that a page shows of one problem at most. */
-const MAX_FINDINGS = 50;
+export const MAX_FINDINGS = 50;
+/** Places of each kind that are named. */
+const MAX_PLACES = 3;
 
-export function say(
-  evidence: string,
-  entries: readonly Entry[] = [],
-  where: Problem['where'] = topPlaces(entries),
-): Verdict {
-  const latest = [...entries].sort((a, b) => b.row.at - a.row.at).slice(0, MAX_FINDINGS);
-  return { evidence, where, findings: latest.map(finding) };
+export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [] };
+
+export function say(evidence: string, { where, findings }: Omit<Evidence, 'rows'> = NO_EVIDENCE): Verdict {
+  return { evidence, where, findings };
 }
 
-export function topPlaces(entries: readonly Entry[]): Problem['where'] {
-  const top = (label: string, value: (entry: Entry) => string | null) => {
-    const rows = new Map<string, number>();
-    for (const entry of entries) {
-      const name = value(entry);
-      if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + 1);
-    }
-    return [...rows]
-      .map(([name, count]) => ({ label, value: name, rows: count }))
-      .sort((a, b) => b.rows - a.rows)
-      .slice(0, 3);
-  };
-  return [
-    ...top('dag', ({ row }) => row.dagId),
-    ...top('task', ({ row }) => row.taskId),
-    ...top('queue', ({ worker }) => worker?.queue ?? null),
-  ];
+/** The names that most rows have, of those that have one. */
+export function topPlaces(
+  label: string,
+  counts: Iterable<readonly [name: string | null, rows: number]>,
+): Problem['where'] {
+  const rows = new Map<string, number>();
+  for (const [name, count] of counts)
+    if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + count);
+  return [...rows]
+    .map(([value, count]) => ({ label, value, rows: count }))
+    .sort((a, b) => b.rows - a.rows)
+    .slice(0, MAX_PLACES);
 }
 
-function finding({ row, worker, placement, objectBytes }: Entry): Finding {
+export function finding({ row, worker, placement, objectBytes }: Entry): Finding {
   return {
     dagId: row.dagId,
     runId: row.runId,

@@ -8,7 +8,8 @@ import { startHttpServer } from './http/server.ts';
 import type { ReloadResult } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createJobs } from './jobs.ts';
-import { readStateFile } from './state-file.ts';
+import { openStateFile } from './state-file.ts';
+import type { StateFile } from './state-file.ts';
 import type { Status } from './status.ts';
 
 export interface Exporter {
@@ -40,6 +41,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   });
   const jobs = createJobs(metrics);
   let engine: Engine | null = null;
+  let stateFile: StateFile | null = null;
   let draining = false;
   let reloading: Promise<unknown> = Promise.resolve();
 
@@ -72,7 +74,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       const fixed = fixedSettings(first, next);
       if (fixed.length > 0) throw new ConfigError(fixed);
       const state = (await engine?.stop()) ?? null;
-      engine = startEngine({ config: next, state, metrics, jobs, log });
+      engine = startEngine({ config: next, state, stateFile, metrics, jobs, log });
       metrics.configReloaded(true, Date.now());
       log.info('settings reloaded');
       return { ok: true };
@@ -102,7 +104,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   try {
     requireDatabase(first);
-    const restored = first.stateFile === null ? null : readStateFile(first.stateFile);
+    stateFile = first.stateFile === null ? null : openStateFile(first.stateFile);
+    const restored = (await stateFile?.read()) ?? null;
     const server = await startHttpServer({
       ...first.web,
       webConfigFile: first.web.configFile,
@@ -117,7 +120,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     metrics.setUp('database', false);
     // One that stands by asks no storage, so it has nothing to say of it.
     if (first.ha === 'off' && first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
-    engine = startEngine({ config: first, state: restored, metrics, jobs, log });
+    engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, log });
     undo.push(async () => {
       await engine?.stop();
     });

@@ -58,12 +58,14 @@ export function observedAtOf(times: {
 /** Observations in a row that have to speak against a problem before it is cleared. */
 const CLEARS = 2;
 
-/** What is read from the settings or the catalogue is certain, and clear at once. */
+/** What settings or catalogue say is certain, and so is a permission that was just made use of: clear at once. */
 const CERTAIN: ReadonlySet<ProblemCode> = new Set([
   'threshold_disabled',
   'compression_unsupported',
   'schema_unsupported',
   'airflow_too_old',
+  'write_denied',
+  'permissions_unverifiable',
 ]);
 
 /**

@@ -1,56 +1,109 @@
-import type { Reference } from './airflow/reference.ts';
-import { isOversize } from './classify.ts';
-import { brokenReason } from './ledger.ts';
-import type { Entry, ReferenceEntry } from './ledger.ts';
-import type { Increment } from './report.ts';
+import type { Ledger } from './ledger.ts';
+import type { BrokenReason, Increment, Storage } from './report.ts';
+import { indexInChunk } from './row-columns.ts';
+import * as is from './row-flags.ts';
 
-/** What new rows add to the counters. References add their bytes when S3 has told them: {@link objectIncrements}. */
-export function rowIncrements(entries: readonly Entry[], oversize: number): Increment[] {
-  return entries
-    .filter(({ baseline }) => !baseline)
-    .flatMap(({ row: { dagId }, placement, worker }) => {
-      const { storage } = placement;
-      const increments: Increment[] = [{ metric: 'rows_total', dagId, storage, by: 1 }];
-      if (placement.storage === 's3') {
-        if (placement.leaked)
-          increments.push({ metric: 'references_broken_total', dagId, reason: 'leaked', by: 1 });
-        return increments;
-      }
-      const { bytes } = placement;
-      increments.push(
-        { metric: 'bytes_total', storage, by: bytes },
-        { metric: 'value_bytes', storage, bytes },
-      );
-      if (isOversize(placement, oversize))
-        increments.push(
-          { metric: 'oversize_in_db_total', dagId, queue: worker?.queue ?? '', by: 1 },
-          { metric: 'oversize_in_db_bytes_total', dagId, by: bytes },
-        );
-      return increments;
-    });
+/**
+ * What new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
+ * add their bytes when S3 has told them: {@link objectIncrements}.
+ */
+export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize: number): Increment[] {
+  const rows = ledger.rows();
+  const increments: Increment[] = [];
+  const sums = createSums();
+  for (const slot of slots) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const flags = chunk.flags[at] ?? 0;
+    if (flags === 0 || (flags & is.BASELINE) !== 0) continue;
+    const { dagId } = ledger.runOf(slot);
+    const storage = is.storageOf(flags);
+    sums.rows(dagId, storage);
+    if (storage === 's3') {
+      if ((flags & is.LEAKED) !== 0) sums.broken(dagId, 'leaked');
+      continue;
+    }
+    const bytes = chunk.size[at] ?? 0;
+    sums.bytes(storage, bytes);
+    increments.push({ metric: 'value_bytes', storage, bytes });
+    if (!is.isOversizeRow(flags, bytes - (storage === 'db' ? (chunk.base[at] ?? 0) : 0), oversize)) continue;
+    const worker = chunk.worker[at] ?? 0;
+    sums.oversize(dagId, { queue: worker === 0 ? '' : (rows.workers.at(worker).queue ?? ''), bytes });
+  }
+  return [...sums.increments(), ...increments];
 }
 
-/** What the first answer about a reference, or a worse one later, adds to the counters. */
+/** What S3 newly said of one reference, and the ledger knows by now. */
+export interface Learnt {
+  readonly slot: number;
+  /** It is the first answer about it. */
+  readonly first: boolean;
+}
+
+/** What the first answers about references, or worse ones later, add to the counters; marks what it has said. */
 export function objectIncrements(
-  entry: ReferenceEntry,
-  options: { first: boolean; inForce: (reference: Reference) => boolean },
+  ledger: Ledger,
+  learnt: readonly Learnt[],
+  inForce: (base: number) => boolean,
 ): Increment[] {
-  if (entry.baseline) return [];
+  const rows = ledger.rows();
   const increments: Increment[] = [];
-  const { dagId } = entry.row;
-  if (options.first) increments.push({ metric: 'references_checked_total', by: 1 });
-  if (options.first && entry.objectBytes !== null)
-    increments.push(
-      { metric: 'bytes_total', storage: 's3', by: entry.objectBytes },
-      { metric: 'value_bytes', storage: 's3', bytes: entry.objectBytes },
-    );
-  const reason = brokenReason(entry, options.inForce);
-  if (reason !== null && !entry.said.includes(reason)) {
-    entry.said.push(reason);
-    increments.push({ metric: 'references_broken_total', dagId, reason, by: 1 });
+  const sums = createSums();
+  let checked = 0;
+  for (const { slot, first } of learnt) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const flags = chunk.flags[at] ?? 0;
+    if ((flags & is.BASELINE) !== 0) continue;
+    const { dagId } = ledger.runOf(slot);
+    const bytes = chunk.size[at] ?? Number.NaN;
+    if (first) checked += 1;
+    if (first && !Number.isNaN(bytes)) {
+      sums.bytes('s3', bytes);
+      increments.push({ metric: 'value_bytes', storage: 's3', bytes });
+    }
+    const reason = is.brokenReason(flags, inForce(chunk.base[at] ?? 0));
+    if (reason === null || is.hasSaid(flags, reason)) continue;
+    chunk.flags[at] = flags | is.saidBit(reason);
+    sums.broken(dagId, reason);
     // An object that was whole at first was written well: what happened later is no failed write.
-    if (options.first && (reason === 'missing' || reason === 'empty'))
+    if (first && (reason === 'missing' || reason === 'empty'))
       increments.push({ metric: 'write_failures_total', reason, by: 1 });
   }
-  return increments;
+  if (checked > 0) increments.push({ metric: 'references_checked_total', by: checked });
+  return [...sums.increments(), ...increments];
+}
+
+/** Adds up what has the same labels. */
+function createSums(): {
+  rows(dagId: string, storage: Storage): void;
+  bytes(storage: Storage, by: number): void;
+  broken(dagId: string, reason: BrokenReason): void;
+  oversize(dagId: string, row: { queue: string; bytes: number }): void;
+  increments(): Increment[];
+} {
+  const sums = new Map<string, { increment: Exclude<Increment, { metric: 'value_bytes' }>; by: number }>();
+  function add(increment: Exclude<Increment, { metric: 'value_bytes' }>): void {
+    const { by, ...labels } = increment;
+    const name = Object.values(labels).join('\0');
+    const sum = sums.get(name);
+    if (sum === undefined) sums.set(name, { increment, by });
+    else sum.by += by;
+  }
+  return {
+    rows: (dagId, storage) => {
+      add({ metric: 'rows_total', dagId, storage, by: 1 });
+    },
+    bytes: (storage, by) => {
+      add({ metric: 'bytes_total', storage, by });
+    },
+    broken: (dagId, reason) => {
+      add({ metric: 'references_broken_total', dagId, reason, by: 1 });
+    },
+    oversize: (dagId, { queue, bytes }) => {
+      add({ metric: 'oversize_in_db_total', dagId, queue, by: 1 });
+      add({ metric: 'oversize_in_db_bytes_total', dagId, by: bytes });
+    },
+    increments: () => [...sums.values()].map(({ increment, by }) => ({ ...increment, by })),
+  };
 }

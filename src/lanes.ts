@@ -15,7 +15,7 @@ export interface Objects<Item> {
   readonly dagId: string;
   readonly runId: string;
   readonly waiting: readonly Omit<Waiting<Item>, 'rank'>[];
-  /** Keys that are known and need no look; their number alone may be given where nothing waits. */
+  /** Keys that are known and need no look, or how many: then they are taken to be spread evenly. */
   readonly settled: readonly string[] | number;
   /** Keys believed to be there besides, such as those of rows older than the window. */
   readonly others: number;
@@ -71,7 +71,7 @@ function rank<Item>(lane: readonly Objects<Item>[], apart: ReadonlySet<string>):
         ...(typeof settled === 'number' ? [] : settled).map((key) => ({ key, wanted: null })),
         ...waiting.map((wanted) => ({ key: wanted.key, wanted })),
       ].sort((a, b) => compareKeys(a.key, b.key));
-      const each = (known + others) / known;
+      const each = (known + others) / keys.length;
       keys.forEach(({ key, wanted }, index) => {
         if (apart.has(key)) before += PAGE_KEYS;
         if (wanted !== null) ranked.push({ ...wanted, rank: before + index * each });

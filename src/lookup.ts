@@ -101,9 +101,9 @@ export async function lookUp<Item>(
   }
 
   async function list(step: Extract<Step<Item, Place>, { kind: 'list' }>): Promise<Unknown | null> {
-    const { prefix, startAfter, maxKeys, items } = step;
+    const { prefix, startAfter, items } = step;
     const { connection, bucket } = step.place;
-    const target = { bucket, prefix, after: null, startAfter, maxKeys };
+    const target = { bucket, prefix, after: null, startAfter };
     const answer = await stores.of(connection).list(target, signal);
     if (answer.kind === 'unknown') {
       if (answer.reason !== 'denied') {

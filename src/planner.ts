@@ -34,7 +34,6 @@ export type Step<Item, Place> =
       readonly prefix: string;
       /** A key before the first one wanted, with hardly any between. */
       readonly startAfter: string;
-      readonly maxKeys: number;
       /** What the page should answer for, in the order of keys. */
       readonly items: readonly Item[];
     };
@@ -230,8 +229,6 @@ function stepOf<Item, Place>(unit: Unit<Item, Place>): Step<Item, Place> {
     place,
     prefix: commonPrefix(first.key, last.key),
     startAfter: first.key.slice(0, -1),
-    // More than are believed to be there: a page that ends too early has to be asked for again.
-    maxKeys: Math.min(PAGE_KEYS, Math.ceil(spanOf(unit) * 1.1) + 20),
     items: waiting.map(itemOf),
   };
 }

@@ -2,55 +2,23 @@ import {
   catalogueStatement,
   countsStatement,
   instantStatement,
-  recentRunsStatement,
+  rowsAtStatement,
   rowsStatement,
-  runsStatement,
 } from './airflow/queries.ts';
+import type { RunCounts } from './airflow/queries.ts';
 import { recogniseShape } from './airflow/shape.ts';
-import type { CatalogueColumn, Shape, UnknownShape } from './airflow/shape.ts';
+import type { CatalogueColumn, Shape, UnknownShape, XComSource } from './airflow/shape.ts';
+import type { Placement } from './classify.ts';
 import type { Query } from './clients/postgres.ts';
+import { readEachWith } from './cursor.ts';
+import type { ReadEach } from './cursor.ts';
+import { readRuns } from './find-runs.ts';
+import type { Ledger } from './ledger.ts';
 import { chunks } from './lib/chunks.ts';
 import { measure } from './measure.ts';
-import type { Reading } from './measure.ts';
-import { rowId, sampledRow } from './sampled-row.ts';
+import { sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
-
-export interface SampledRun {
-  readonly id: number;
-  readonly dagId: string;
-  readonly runId: string;
-  readonly live: boolean;
-  /** Epoch ms; null while it runs. */
-  readonly endedAt: number | null;
-  readonly rows: readonly SampledRow[];
-  /** The rows are all that the run holds, not just those since the horizon. */
-  readonly whole: boolean;
-  /** How many rows the run holds now. */
-  readonly count: number;
-  /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
-  readonly complete: boolean;
-}
-
-/** What the ledger remembers and the sampler needs. */
-export interface Remembered {
-  /** The youngest run that was seen, or null before the first reading. */
-  readonly lastRunId: number | null;
-  /** The shape of the last reading; null before the first. */
-  readonly schema: string | null;
-  /** All runs that are remembered, by id. */
-  readonly known: ReadonlyMap<number, unknown>;
-  /** Runs to read again: live at the last reading, or due to be looked at. */
-  readonly runs: ReadonlyMap<number, RememberedRun>;
-}
-
-export interface RememberedRun {
-  /** Null: it has to be read whole. */
-  readonly horizon: string | null;
-  /** The rows that the run held, by {@link rowId}. */
-  readonly rows: ReadonlyMap<string, { readonly row: Pick<SampledRow, 'version'> }>;
-  /** Rows that it also held, older than the window. */
-  readonly expired: number;
-}
+import type { StagedRun, Staging } from './staging.ts';
 
 export interface Sample {
   readonly shape: Shape;
@@ -58,31 +26,31 @@ export interface Sample {
   readonly now: number;
   readonly horizon: string;
   readonly lastRunId: number;
-  readonly runs: readonly SampledRun[];
+  /** The runs that were read, and their rows. */
+  readonly staging: Staging;
   /** Remembered runs that are no longer there. */
   readonly goneRuns: readonly number[];
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
 }
 
-interface RunRow {
-  id: number;
-  dagId: string;
-  runId: string;
-  state: string | null;
-  endedAt: number | null;
-  recent?: boolean;
+export interface SampleOptions {
+  readonly windowMs: number;
+  readonly classify: (row: SampledRow, shape: Shape) => Placement;
 }
 
-const NOTHING: Remembered = { lastRunId: null, schema: null, known: new Map(), runs: new Map() };
-/**
- * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
- * are looked at again. Guarded by test/integration/exact-counts.test.ts.
- */
-const LATE_RUNS = 250;
-/** Runs a statement names at most: bounds what one answer can hold. */
+/** A reading under way. */
+export interface Reading {
+  readonly query: Query;
+  readonly readEach: ReadEach;
+  readonly shape: Shape;
+  readonly knowsCompression: boolean;
+  readonly staging: Staging;
+}
+
+/** Runs a statement names at most. */
 const RUNS_A_STATEMENT = 500;
-const RECENT_PAGE = 5_000;
+const PLACES_A_STATEMENT = 5_000;
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
@@ -90,13 +58,11 @@ const RECENT_PAGE = 5_000;
  */
 export async function sample(
   query: Query,
-  memory: Remembered,
-  options: { windowMs: number },
+  ledger: Pick<Ledger, 'due' | 'stage'>,
+  options: SampleOptions,
 ): Promise<Sample | UnknownShape> {
   const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
   if ('unsupported' in shape) return shape;
-  // A migration rewrites or renames every row: what was remembered names none of them any more.
-  const remembered = memory.schema === null || memory.schema === shape.name ? memory : NOTHING;
   const [instant] = await query<{
     now: number;
     horizon: string;
@@ -107,135 +73,85 @@ export async function sample(
   const { now, horizon, knowsCompression } = instant;
 
   const from = now - options.windowMs;
-  const runs = await readRuns(query, shape, remembered, from);
-  const found = new Set(runs.map(({ id }) => id));
-  const rowsOf = new Map<number, SampledRow[]>(runs.map(({ id }) => [id, []]));
-  const counts = new Map<number, number>();
-  const whole = new Set<number>();
-  const reading = { query, shape, knowsCompression, rowsOf };
+  const due = ledger.due(shape.name);
+  const staging = ledger.stage(shape.name, { from, classify: (row) => options.classify(row, shape) });
+  try {
+    for (const run of await readRuns(query, shape, { ...due, sinceMs: from })) staging.open(run);
+    const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
+    await readFresh(reading, horizon);
+    const whole = [...staging.runs.values()].filter((run) => run.whole || lostRows(run));
+    await readWhole(reading, whole);
+    return {
+      shape,
+      now,
+      horizon,
+      lastRunId: instant.lastRunId,
+      staging,
+      goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
+      unmeasured: await measure(reading),
+    };
+  } catch (error) {
+    staging.discard();
+    throw error;
+  }
+}
 
-  for (const chunk of chunks([...found], RUNS_A_STATEMENT)) {
-    for (const source of shape.sources)
-      for (const row of await query<{ dagRunId: number; rows: number }>(
-        countsStatement(shape, source, chunk),
-      ))
-        counts.set(row.dagRunId, (counts.get(row.dagRunId) ?? 0) + row.rows);
+/** Reads the runs that have a horizon from there on, and marks the others to be read whole. */
+async function readFresh(reading: Reading, horizon: string): Promise<void> {
+  const { query, shape, staging } = reading;
+  for (const [since, runs] of byHorizon([...staging.runs.values()], horizon)) {
+    if (since === null) {
+      for (const run of runs) run.whole = true;
+      continue;
+    }
+    for (const chunk of chunks(runs, RUNS_A_STATEMENT))
+      for (const source of shape.sources) {
+        const runIds = chunk.map(({ run }) => run.id);
+        const counts = await query<RunCounts>(countsStatement(shape, source, { runIds, horizon: since }));
+        for (const { dagRunId, rows } of counts) {
+          const staged = staging.runs.get(dagRunId);
+          if (staged !== undefined) staged.count += rows;
+        }
+        await readPlaces(
+          reading,
+          source,
+          counts.flatMap(({ places }) => places ?? []),
+        );
+        const many = counts.filter(({ fresh, places }) => fresh > 0 && places === null);
+        await readRows(reading, source, { runIds: many.map(({ dagRunId }) => dagRunId), horizon: since });
+      }
   }
-  const filled = [...counts.keys()];
-  for (const [since, ids] of byHorizon(filled, remembered, horizon)) {
-    if (since === null) for (const id of ids) whole.add(id);
-    await readRows(reading, ids, since);
-  }
-  const differing = runs
-    .map(({ id }) => id)
-    .filter((id) => {
-      const before = remembered.runs.get(id);
-      return (
-        before !== undefined &&
-        !whole.has(id) &&
-        lostRows(before, rowsOf.get(id) ?? [], { count: counts.get(id) ?? 0, from })
-      );
-    });
-  for (const id of differing) {
-    rowsOf.set(id, []);
-    whole.add(id);
-  }
-  await readRows(
-    reading,
-    differing.filter((id) => counts.has(id)),
-    null,
-  );
-  const { unmeasured, incomplete } = await measure(reading, remembered);
+}
 
-  return {
-    shape,
-    now,
-    horizon,
-    lastRunId: instant.lastRunId,
-    runs: runs.map(({ id, dagId, runId, state, endedAt }) => ({
-      id,
-      dagId,
-      runId,
-      endedAt,
-      live: isLive(state),
-      rows: rowsOf.get(id) ?? [],
-      whole: whole.has(id),
-      count: counts.get(id) ?? 0,
-      complete: !incomplete.has(id),
-    })),
-    goneRuns: [...remembered.runs.keys()].filter((id) => !found.has(id)),
-    unmeasured,
-  };
+async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<void> {
+  // Of the others it is known that they hold nothing.
+  const filled = runs.filter(({ whole, count }) => whole || count > 0);
+  for (const run of runs) reading.staging.readWhole(run);
+  for (const chunk of chunks(filled, RUNS_A_STATEMENT))
+    for (const source of reading.shape.sources)
+      await readRows(reading, source, { runIds: chunk.map(({ run }) => run.id), horizon: null });
 }
 
 /**
  * A new version replaces its row or adds one; any other number of rows means that some were deleted. A row
  * that is new and yet older than the window may be either, and hide a deletion.
  */
-function lostRows(
-  before: RememberedRun,
-  fresh: readonly SampledRow[],
-  { count, from }: { count: number; from: number },
-): boolean {
-  if (fresh.some(({ at }) => at < from)) return true;
-  const added = fresh.filter((row) => !before.rows.has(rowId(row.table, row))).length;
-  return before.rows.size + before.expired + added !== count;
-}
-
-async function readRuns(
-  query: Query,
-  shape: Shape,
-  remembered: Remembered,
-  sinceMs: number,
-): Promise<RunRow[]> {
-  const ids = [...remembered.runs.keys()];
-  const { lastRunId, known } = remembered;
-  if (lastRunId !== null) {
-    const found = await query<RunRow>(runsStatement({ after: lastRunId - LATE_RUNS, ids }));
-    return found.filter(
-      ({ id, state, endedAt }) =>
-        id > lastRunId ||
-        isLive(state) ||
-        remembered.runs.has(id) ||
-        (!known.has(id) && endedAt !== null && endedAt >= sinceMs),
-    );
-  }
-  const runs = new Map<number, RunRow>();
-  // A bigint is no integer to JavaScript: the youngest possible id, as text.
-  let below = Number.MAX_SAFE_INTEGER;
-  for (;;) {
-    const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
-    const recent = page.filter((run) => run.recent === true);
-    for (const run of recent) runs.set(run.id, run);
-    const last = page.at(-1);
-    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) break;
-    below = last.id;
-  }
-  for (const run of await query<RunRow>(runsStatement({ after: Number.MAX_SAFE_INTEGER, ids })))
-    runs.set(run.id, run);
-  return [...runs.values()];
-}
-
-function isLive(state: string | null): boolean {
-  return state === 'running' || state === 'queued';
+function lostRows({ run, old, added, count }: StagedRun): boolean {
+  return old > 0 || run.rows + run.expired + added !== count;
 }
 
 /**
  * Groups runs by where their last reading ended; a run never read before has no horizon. Nor has one whose
  * horizon is ahead of this reading's: the database was put back from a copy.
  */
-function byHorizon(
-  ids: readonly number[],
-  remembered: Remembered,
-  horizon: string,
-): Map<string | null, number[]> {
-  const groups = new Map<string | null, number[]>();
-  for (const id of ids) {
-    const last = remembered.runs.get(id)?.horizon ?? null;
+function byHorizon(runs: readonly StagedRun[], horizon: string): Map<string | null, StagedRun[]> {
+  const groups = new Map<string | null, StagedRun[]>();
+  for (const staged of runs) {
+    const last = staged.run.horizon;
     const since = last === null || isAhead(last, horizon) ? null : last;
     const group = groups.get(since);
-    if (group === undefined) groups.set(since, [id]);
-    else group.push(id);
+    if (group === undefined) groups.set(since, [staged]);
+    else group.push(staged);
   }
   return groups;
 }
@@ -246,11 +162,28 @@ function isAhead(one: string, other: string): boolean {
   return distance > 0 && distance < 2 ** 31;
 }
 
-async function readRows(reading: Reading, ids: readonly number[], horizon: string | null): Promise<void> {
-  const { query, shape, knowsCompression, rowsOf } = reading;
-  for (const runIds of chunks(ids, RUNS_A_STATEMENT))
-    for (const source of shape.sources) {
-      const rows = await query<RawRow>(rowsStatement(shape, source, { runIds, horizon, knowsCompression }));
-      for (const row of rows) rowsOf.get(row.dagRunId)?.push(sampledRow(source, row));
-    }
+async function readRows(
+  reading: Reading,
+  source: XComSource,
+  { runIds, horizon }: { runIds: readonly number[]; horizon: string | null },
+): Promise<void> {
+  if (runIds.length === 0) return;
+  const { shape, knowsCompression } = reading;
+  const statement = rowsStatement(shape, source, { runIds, horizon, knowsCompression });
+  await reading.readEach(statement, (row) => {
+    stage(reading, source, row);
+  });
+}
+
+async function readPlaces(reading: Reading, source: XComSource, places: readonly string[]): Promise<void> {
+  const { shape, knowsCompression } = reading;
+  for (const chunk of chunks(places, PLACES_A_STATEMENT))
+    await reading.readEach(rowsAtStatement(shape, source, { places: chunk, knowsCompression }), (row) => {
+      stage(reading, source, row);
+    });
+}
+
+function stage({ staging }: Reading, source: XComSource, row: RawRow): void {
+  const staged = staging.runs.get(row.dagRunId);
+  if (staged !== undefined) staging.add(staged, sampledRow(source, row, staged.run));
 }

@@ -7,8 +7,7 @@ export interface SampledRow extends RowId {
   readonly table: XComSource['table'];
   readonly dagId: string;
   readonly runId: string;
-  readonly taskInstanceId: string | null;
-  /** `xmin`: with the key it names one version of one row, also after an update in place. */
+  /** `xmin`: with the id it names one version of one row, also after an update in place. */
   readonly version: string;
   /** The writer's own timestamp, epoch ms. */
   readonly at: number;
@@ -25,15 +24,21 @@ export interface SampledRow extends RowId {
 }
 
 /** As a statement answers: with the bytes of a short value of Airflow 2, still to be read. */
-export type RawRow = Omit<SampledRow, 'table' | 'text' | 'encodedAgain'> & {
+export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text' | 'encodedAgain'> & {
   text: string | null;
   raw: Uint8Array | null;
   encodedAgain: boolean | null;
 };
 
-export function sampledRow(source: XComSource, { raw, ...row }: RawRow): SampledRow {
+export function sampledRow(
+  source: XComSource,
+  { raw, ...row }: RawRow,
+  { dagId, runId }: { readonly dagId: string; readonly runId: string },
+): SampledRow {
   return {
     ...row,
+    dagId,
+    runId,
     table: source.table,
     encodedAgain: row.encodedAgain ?? false,
     text: raw === null ? row.text : readShortBytes(raw),
@@ -42,5 +47,5 @@ export function sampledRow(source: XComSource, { raw, ...row }: RawRow): Sampled
 
 /** Names one row among all tables. */
 export function rowId(table: string, row: RowId): string {
-  return row.xcomId ?? JSON.stringify([table, row.dagRunId, row.taskId, row.mapIndex, row.key]);
+  return JSON.stringify([table, row.dagRunId, row.taskInstanceId, row.taskId, row.mapIndex, row.key]);
 }

@@ -1,68 +1,171 @@
-import { accessSync, constants, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { access, open, readdir, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import type { LedgerState } from './ledger.ts';
+import { readState, writeState } from './state-records.ts';
 
 /** Changes whenever what is written changes its form: a file of another version is refused, not guessed at. */
-const FORMAT = 'airflow-xcom-exporter-state/1';
+const FORMAT = 'airflow-xcom-exporter-state/2';
+/** The first line of the file is shorter. */
+const HEADER_BYTES = 256;
 
 /** The state file cannot be used. Nothing was overwritten. */
 export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
 
-/**
- * What was remembered when the exporter ended, or null when there is no file yet.
- *
- * @throws {StateFileError} when it cannot be used, or could not be written later.
- */
-export function readStateFile(path: string): LedgerState | null {
+/** What is remembered from one exporter to the next. One of them at a time writes it. */
+export interface StateFile {
+  /**
+   * What was remembered when the last exporter ended, or null when there is no file yet.
+   *
+   * @throws {StateFileError} when it cannot be used, or could not be written later.
+   */
+  read(): Promise<LedgerState | null>;
+  /** Whether somebody else has written it since it was read or written here. */
+  changed(): Promise<boolean>;
+  /**
+   * Writes beside the file and renames: a crash leaves the old state or the new one, never half of one. The state
+   * must not change meanwhile.
+   *
+   * @throws {StateFileError} when somebody else has written the file since: what was counted there would be lost.
+   */
+  write(state: LedgerState): Promise<void>;
+}
+
+/** Who wrote a file, and which time it was: another exporter's writing shows by it, also after a SIGKILL. */
+interface Header {
+  readonly format: string;
+  readonly owner: string;
+  readonly written: number;
+}
+
+/** Touches nothing yet. */
+export function openStateFile(path: string): StateFile {
+  const owner = randomUUID();
+  const beside = `${path}.${owner}.tmp`;
+  let last: Header | null = null;
+  let written = 0;
+
+  async function changed(): Promise<boolean> {
+    const there = await openIfThere(path);
+    // Moved away by hand: then it is to be written anew.
+    if (there === null) return false;
+    const header = await readHeader(there).finally(() => there.close());
+    return header === null || header.owner !== last?.owner || header.written !== last.written;
+  }
+
+  return {
+    async read() {
+      await prepare(path);
+      const file = await openIfThere(path);
+      if (file === null) {
+        last = null;
+        return null;
+      }
+      try {
+        const header = await readHeader(file);
+        if (header?.format !== FORMAT)
+          throw new StateFileError(
+            `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another`,
+          );
+        try {
+          const state = await readState(file, HEADER_BYTES);
+          last = header;
+          return state;
+        } catch (error) {
+          throw new StateFileError(
+            `Cannot use the state file ${path}: it is damaged. Move it away to start anew: the window then forms the baseline`,
+            { cause: error },
+          );
+        }
+      } finally {
+        await file.close();
+      }
+    },
+
+    changed,
+
+    async write(state) {
+      if (await changed())
+        throw new StateFileError(
+          `Cannot write the state file ${path}: another exporter writes to it. Give each its own, or run two with ha=lock`,
+        );
+      const next = { format: FORMAT, owner, written: written + 1 };
+      try {
+        const file = await open(beside, 'w', 0o600);
+        try {
+          await file.write(`${JSON.stringify(next)}\n`.padEnd(HEADER_BYTES, ' '));
+          await writeState(file, state);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(beside, path);
+      } catch (error) {
+        await rm(beside, { force: true }).catch(() => undefined);
+        throw error;
+      }
+      written += 1;
+      last = next;
+      await syncFolder(path);
+    },
+  };
+}
+
+/** The folder must take a new file, and what a crash left half-written there goes. */
+async function prepare(path: string): Promise<void> {
   try {
-    accessSync(dirname(path), constants.W_OK);
+    await access(dirname(path), constants.W_OK);
+    for (const name of await readdir(dirname(path)))
+      if (name.startsWith(`${basename(path)}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name))
+        await rm(join(dirname(path), name), { force: true });
   } catch (error) {
     throw new StateFileError(`Cannot write the state file ${path}: its folder is not there or not writable`, {
       cause: error,
     });
   }
-  let text: string;
+}
+
+async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
-    text = readFileSync(path, 'utf8');
+    return await open(path, 'r');
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw new StateFileError(`Cannot read the state file ${path}: ${String(error)}`, { cause: error });
   }
-  let state: unknown;
+}
+
+/** Null: this is no state file of any version since the second. */
+async function readHeader(file: FileHandle): Promise<Header | null> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
   try {
-    state = JSON.parse(text);
-  } catch (error) {
-    throw new StateFileError(
-      `Cannot use the state file ${path}: it is damaged. Move it away to start anew: the window then forms the baseline`,
-      { cause: error },
-    );
+    const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
+    const header: unknown = JSON.parse(line);
+    return isHeader(header) ? header : null;
+  } catch {
+    return null;
   }
-  if (!isState(state))
-    throw new StateFileError(
-      `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another`,
-    );
-  return state.ledger;
 }
 
-/** Writes beside the file and renames: a crash leaves the old state or the new one, never half of one. */
-export function writeStateFile(path: string, ledger: LedgerState): void {
-  const beside = `${path}.tmp`;
-  writeFileSync(beside, JSON.stringify({ format: FORMAT, ledger }), { mode: 0o600, flush: true });
-  renameSync(beside, path);
-}
-
-function isState(value: unknown): value is { format: string; ledger: LedgerState } {
+function isHeader(value: unknown): value is Header {
   return (
     typeof value === 'object' &&
     value !== null &&
     'format' in value &&
-    value.format === FORMAT &&
-    'ledger' in value &&
-    typeof value.ledger === 'object' &&
-    value.ledger !== null &&
-    'runs' in value.ledger &&
-    Array.isArray(value.ledger.runs)
+    typeof value.format === 'string' &&
+    'owner' in value &&
+    typeof value.owner === 'string' &&
+    'written' in value &&
+    typeof value.written === 'number'
   );
+}
+
+/** Or the rename may be undone by a power cut. Not every system lets a folder be opened. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(dirname(path), 'r').catch(() => null);
+  await folder?.sync().catch(() => undefined);
+  await folder?.close();
 }

@@ -1,21 +1,32 @@
 import { isBackendKey } from './airflow/reference.ts';
 import type { Reference } from './airflow/reference.ts';
 import type { HeadAnswer, ListedObject, S3Reason, Unknown } from './clients/s3.ts';
-import { isReference } from './ledger.ts';
-import type { Ledger, ReferenceEntry, Run } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
+import { createPace } from './lib/pace.ts';
+import { createTop } from './lib/top.ts';
+import { createMatcher, groupByPlace, placeOf } from './place.ts';
+import type { Place, PlaceRows } from './place.ts';
+import { drawKnown } from './recheck.ts';
 import type { UncheckedReason } from './report.ts';
+import * as is from './row-flags.ts';
+import { indexInChunk } from './row-columns.ts';
+import type { Run } from './run.ts';
 import type { Stores } from './stores.ts';
 
-/** What S3 said about one reference. `gone` and `empty` are suspicions until the row has been read again. */
+/** What S3 said about one reference. `missing` and `empty` are suspicions until the row has been read again. */
 export interface Answer {
-  readonly entry: ReferenceEntry;
+  readonly slot: number;
   readonly object: 'present' | 'missing' | 'empty';
   readonly bytes: number | null;
 }
 
 export interface Verified {
+  /** What is new: a reference of which S3 says what it said before is not in it. */
   readonly answers: readonly Answer[];
-  readonly unchecked: readonly { readonly entry: ReferenceEntry; readonly reason: UncheckedReason }[];
+  /** References that were asked about in vain, by slot. */
+  readonly unchecked: ReadonlyMap<number, UncheckedReason>;
+  /** Why all others that nobody has looked up yet were not asked about; null: none is left, or this was broken off. */
+  readonly rest: UncheckedReason | null;
   /** The last request that got no answer, or null. */
   readonly failure: Unknown | null;
   /** S3 answered at least one request. */
@@ -44,80 +55,135 @@ export const ORPHAN_GRACE_MS = 10 * 60_000;
 const RELIST_MS = 3_600_000;
 const TOGETHER = 32;
 
-/** Looks up what has not been looked up, newest first, then some of the rest again, then ended runs. */
+/** Looks up what has not been looked up, then some of the rest again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
+  const rows = ledger.rows();
+  const pace = createPace();
   const answers: Answer[] = [];
-  const unchecked: { entry: ReferenceEntry; reason: UncheckedReason }[] = [];
+  /** By slot: 1 where S3 has answered in this cycle. */
+  const answered = new Uint8Array(rows.size());
+  const unchecked = new Map<number, UncheckedReason>();
   const progress: { failure: Unknown | null; answered: boolean } = { failure: null, answered: false };
   const sentBefore = options.stores.sent();
   /** Requests that may still be sent. Every one may be tried twice, so half of them may be begun. */
   const left = () => options.requests - (options.stores.sent() - sentBefore);
   const mayBegin = () => (signal.aborted || progress.failure !== null ? 0 : Math.floor(left() / 2));
 
-  const references = [...ledger.entries()].filter(isReference);
-  const due = references.filter(({ object }) => object === 'unverified').sort((a, b) => b.row.at - a.row.at);
-  const { heads, lists } = plan(due);
-
-  for (const { place, entries } of lists) {
-    const listing = await listAll(place, mayBegin());
-    // Without s3:ListBucket there is still HEAD, which tells what is there.
-    if (listing.end === 'unknown' && progress.failure === null) heads.push(...entries);
-    else judge(listing, entries);
-  }
-  await headAll(heads, giveUp);
-  const known = references.filter(({ object }) => object !== 'unverified');
-  await headAll(draw(known, Math.min(RECHECKED, mayBegin()), options.random), () => undefined);
+  await listDue();
+  await headAll(await newestDue(mayBegin()));
+  await headAll(await drawKnown(ledger, { count: Math.min(RECHECKED, mayBegin()), random: options.random }));
   await sweep();
-  return { answers, unchecked, failure: progress.failure, answered: progress.answered };
+  const rest = progress.failure === null ? ('budget' as const) : uncheckedReason(progress.failure.reason);
+  return { answers, unchecked, rest: signal.aborted ? null : rest, ...progress };
 
-  async function headAll(
-    entries: readonly ReferenceEntry[],
-    unasked: (entries: readonly ReferenceEntry[]) => void,
-  ): Promise<void> {
-    for (let at = 0; at < entries.length;) {
-      const batch = entries.slice(at, at + Math.min(TOGETHER, mayBegin()));
-      if (batch.length === 0) {
-        unasked(entries.slice(at));
-        return;
+  /** Where one LIST is cheaper than a HEAD for each, by run, the latest first. */
+  async function listDue(): Promise<void> {
+    const due = [...ledger.runs().values()]
+      .filter(({ unverified }) => unverified >= HEADS_A_LIST)
+      .sort((a, b) => b.activeAt - a.activeAt);
+    for (const run of due) {
+      if (mayBegin() === 0) return;
+      for (const group of groupByPlace(rows, run, is.isUnverified).places)
+        if (group.slots.length >= HEADS_A_LIST) await listPlace(run, group, { pages: mayBegin() });
+    }
+  }
+
+  /** Without s3:ListBucket there is still HEAD, which tells what is there: so of all that has no answer. */
+  async function newestDue(count: number): Promise<number[]> {
+    const newest = createTop(count);
+    if (count > 0)
+      for (const chunk of rows.chunks) {
+        for (let at = 0; at < chunk.flags.length; at += 1)
+          if (is.isUnverified(chunk.flags[at] ?? 0) && answered[chunk.first + at] === 0)
+            newest.offer(chunk.first + at, chunk.at[at] ?? 0);
+        await pace.rest();
       }
+    return newest.items();
+  }
+
+  async function headAll(slots: readonly number[]): Promise<void> {
+    for (let at = 0; at < slots.length;) {
+      const batch = slots.slice(at, at + Math.min(TOGETHER, mayBegin()));
+      if (batch.length === 0) return;
       at += batch.length;
       const replies = await Promise.all(
-        batch.map(async (entry) => {
-          const { reference } = entry.placement;
+        batch.map(async (slot) => {
+          const reference = rows.referenceOf(ledger.runOf(slot), slot);
+          if (reference === null) throw new Error('Only references are looked up');
           const reply = await options.stores.of(reference.connection).head(reference, signal);
-          return { entry, reply };
+          return { slot, reply };
         }),
       );
-      for (const { entry, reply } of replies) note(entry, reply);
+      for (const { slot, reply } of replies) noteHead(slot, reply);
       // When not one of a batch was answered, asking on would only hurt S3 and hold up the cycle.
       const [unknown] = replies.map(({ reply }) => reply).filter((reply) => reply.kind === 'unknown');
       if (replies.every(({ reply }) => reply.kind === 'unknown')) progress.failure = unknown ?? null;
     }
   }
 
-  function note(entry: ReferenceEntry, reply: HeadAnswer): void {
+  function noteHead(slot: number, reply: HeadAnswer): void {
     if (reply.kind === 'unknown') {
       // Broken off by us, it says nothing of S3.
-      if (entry.object === 'unverified' && reply.reason !== 'aborted')
-        unchecked.push({ entry, reason: uncheckedReason(reply.reason) });
+      if (is.isUnverified(rows.flagsOf(slot)) && reply.reason !== 'aborted')
+        unchecked.set(slot, uncheckedReason(reply.reason));
       return;
     }
     progress.answered = true;
-    answers.push(
-      reply.kind === 'missing'
-        ? { entry, object: 'missing', bytes: null }
-        : { entry, object: reply.bytes === 0 ? 'empty' : 'present', bytes: reply.bytes },
-    );
+    note(slot, reply.kind === 'missing' ? null : reply.bytes);
   }
 
-  function giveUp(entries: readonly ReferenceEntry[]): void {
-    if (signal.aborted) return;
-    const reason = progress.failure === null ? 'budget' : uncheckedReason(progress.failure.reason);
-    for (const entry of entries) unchecked.push({ entry, reason });
+  /** `bytes`: null where there is no object. */
+  function note(slot: number, bytes: number | null): void {
+    answered[slot] = 1;
+    const object = bytes === null ? 'missing' : bytes === 0 ? 'empty' : 'present';
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    if (is.objectOf(chunk.flags[at] ?? 0) === object && (bytes === null || chunk.size[at] === bytes)) return;
+    answers.push({ slot, object, bytes });
   }
 
-  async function listAll(place: Place, pages: number): Promise<Listing> {
-    const objects: ListedObject[] = [];
+  /**
+   * Lists one place of a run and judges the references there. A listing is in the order of keys: what is absent
+   * before its last key is missing, what is after is unknown. True: all of it was listed.
+   */
+  async function listPlace(
+    run: Run,
+    { place, slots }: PlaceRows,
+    { pages, other }: { pages: number; other?: (object: ListedObject) => void },
+  ): Promise<boolean> {
+    const slotOf = createMatcher(rows, run, slots);
+    const seen = new Set<number>();
+    let last = '';
+    const end = await listAll(place, pages, async (objects) => {
+      for (const object of objects) {
+        const slot = slotOf(object.key);
+        if (slot === undefined) {
+          other?.(object);
+          continue;
+        }
+        seen.add(slot);
+        note(slot, object.bytes);
+      }
+      last = objects.at(-1)?.key ?? last;
+      await pace.rest();
+    });
+    const lastBytes = Buffer.from(last);
+    for (const [at, slot] of slots.entries()) {
+      if (at % 1_024 === 0) await pace.rest();
+      if (seen.has(slot)) continue;
+      const isBefore = () =>
+        Buffer.compare(Buffer.from(rows.referenceOf(run, slot)?.key ?? ''), lastBytes) < 0;
+      if (end || isBefore()) note(slot, null);
+    }
+    return end;
+  }
+
+  /** Hands over page after page. True: the last one has come. */
+  async function listAll(
+    place: Place,
+    pages: number,
+    take: (objects: readonly ListedObject[]) => Promise<void>,
+  ): Promise<boolean> {
     let after: string | null = null;
     for (let page = 0; page < Math.min(pages, mayBegin()); page += 1) {
       const answer = await options.stores
@@ -125,34 +191,20 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
         .list({ bucket: place.bucket, prefix: place.prefix, after }, signal);
       if (answer.kind === 'unknown') {
         if (answer.reason !== 'denied') progress.failure = answer;
-        return { objects, end: 'unknown' };
+        return false;
       }
       progress.answered = true;
-      objects.push(...answer.objects);
+      await take(answer.objects);
       after = answer.next;
-      if (after === null) return { objects, end: 'complete' };
+      if (after === null) return true;
     }
-    return { objects, end: 'budget' };
-  }
-
-  /** A listing is in the order of keys: what is absent before its last key is missing, what is after is unknown. */
-  function judge({ objects, end }: Listing, entries: readonly ReferenceEntry[]): void {
-    const sizes = new Map(objects.map(({ key, bytes }) => [key, bytes]));
-    const last = objects.at(-1)?.key ?? '';
-    for (const entry of entries) {
-      const { key } = entry.placement.reference;
-      const bytes = sizes.get(key);
-      if (bytes !== undefined) answers.push({ entry, object: bytes === 0 ? 'empty' : 'present', bytes });
-      else if (end === 'complete' || Buffer.compare(Buffer.from(key), Buffer.from(last)) < 0)
-        answers.push({ entry, object: 'missing', bytes: null });
-      else if (entry.object === 'unverified') giveUp([entry]);
-    }
+    return false;
   }
 
   /** Lists ended runs once they are quiet: every object must have its row. */
   async function sweep(): Promise<void> {
     const until = left() - Math.floor(options.requests * SWEEP_SHARE);
-    const quiet = [...ledger.runs.values()]
+    const quiet = [...ledger.runs().values()]
       .filter((run) => !run.live && options.now - run.activeAt > ORPHAN_GRACE_MS)
       .filter((run) => run.listed === null || options.now - run.listed.at > RELIST_MS)
       .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
@@ -164,99 +216,34 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 
   /** False: S3 does not list, or no request was left. */
   async function sweepRun(run: Run, pages: number): Promise<boolean> {
-    const entries = [...run.rows.values()].filter(isReference);
-    const places = new Map<string, Place>();
-    if (options.base !== null)
-      addPlace(places, placeOf({ ...options.base, dagId: run.dagId, runId: run.runId }));
-    for (const entry of entries) addPlace(places, placeOfEntry(entry));
     let orphans = 0;
     let orphanBytes = 0;
-    for (const place of places.values()) {
-      const listing = await listAll(place, pages);
-      const here = entries.filter(({ placement: { reference } }) => isAt(reference, place));
-      judge(listing, here);
-      if (listing.end !== 'complete') return false;
-      const keys = new Set(here.map(({ placement: { reference } }) => reference.key));
-      for (const { key, bytes, lastModified } of listing.objects) {
-        if (keys.has(key) || !isBackendKey(key.slice(place.prefix.length))) continue;
-        if (options.now - lastModified < ORPHAN_GRACE_MS) continue;
-        orphans += 1;
-        orphanBytes += bytes;
-      }
+    for (const group of sweptPlaces(run)) {
+      const { prefix } = group.place;
+      const isWhole = await listPlace(run, group, {
+        pages,
+        other: ({ key, bytes, lastModified }) => {
+          if (!isBackendKey(key.slice(prefix.length))) return;
+          if (options.now - lastModified < ORPHAN_GRACE_MS) return;
+          orphans += 1;
+          orphanBytes += bytes;
+        },
+      });
+      if (!isWhole) return false;
     }
     run.listed = { at: options.now, orphans, orphanBytes };
     return true;
   }
-}
 
-interface Listing {
-  readonly objects: readonly ListedObject[];
-  /** `unknown`: a page was not answered. */
-  readonly end: 'complete' | 'budget' | 'unknown';
-}
-
-interface Place {
-  readonly connection: string;
-  readonly bucket: string;
-  readonly prefix: string;
-}
-
-function placeOf(run: Place & { dagId: string; runId: string }): Place {
-  const base = run.prefix === '' ? '' : `${run.prefix}/`;
-  return { connection: run.connection, bucket: run.bucket, prefix: `${base}${run.dagId}/${run.runId}/` };
-}
-
-function placeOfEntry({ row, placement: { reference } }: ReferenceEntry): Place {
-  return placeOf({ ...reference, dagId: row.dagId, runId: row.runId });
-}
-
-function addPlace(places: Map<string, Place>, place: Place): void {
-  // The connection is no part of the name: two of them may lead to the same bucket.
-  places.set(JSON.stringify([place.bucket, place.prefix]), place);
-}
-
-function isAt(reference: Reference, place: Place): boolean {
-  return reference.bucket === place.bucket && reference.key.startsWith(place.prefix);
-}
-
-/** Per run, whichever is cheaper: a HEAD for each reference, or one LIST that answers up to 1,000. */
-function plan(due: readonly ReferenceEntry[]): {
-  heads: ReferenceEntry[];
-  lists: { place: Place; entries: ReferenceEntry[] }[];
-} {
-  const groups = new Map<string, { place: Place; entries: ReferenceEntry[] }>();
-  const heads: ReferenceEntry[] = [];
-  for (const entry of due) {
-    const place = placeOfEntry(entry);
-    if (!isAt(entry.placement.reference, place)) {
-      heads.push(entry);
-      continue;
-    }
-    const name = JSON.stringify([place.connection, place.bucket, place.prefix]);
-    const group = groups.get(name);
-    if (group === undefined) groups.set(name, { place, entries: [entry] });
-    else group.entries.push(entry);
+  /** Where references of the run lie, and where Airflow would put others now. */
+  function sweptPlaces(run: Run): readonly PlaceRows[] {
+    const { places } = groupByPlace(rows, run, () => true);
+    if (options.base === null) return places;
+    const base = placeOf(options.base, run);
+    // The connection is no part of the name: two of them may lead to the same bucket.
+    const isThere = places.some(({ place }) => place.bucket === base.bucket && place.prefix === base.prefix);
+    return isThere ? places : [{ place: base, slots: [] }, ...places];
   }
-  const lists = [];
-  for (const group of groups.values())
-    if (group.entries.length >= HEADS_A_LIST) lists.push(group);
-    else heads.push(...group.entries);
-  heads.sort((a, b) => b.row.at - a.row.at);
-  return { heads, lists };
-}
-
-/** `count` different items, each as likely as any other; broken ones first, so that healing shows. */
-function draw(entries: readonly ReferenceEntry[], count: number, random: () => number): ReferenceEntry[] {
-  const broken = entries.filter(({ object }) => object !== 'present').slice(0, Math.ceil(count / 2));
-  const rest = entries.filter(({ object }) => object === 'present');
-  const drawn: ReferenceEntry[] = [];
-  while (rest.length > 0 && broken.length + drawn.length < count) {
-    const at = Math.floor(random() * rest.length);
-    const [entry] = rest.splice(at, 1, ...rest.slice(-1));
-    rest.pop();
-    if (entry !== undefined) drawn.push(entry);
-  }
-  return [...broken, ...drawn];
 }
 
 /** The label of an answer that is none. */

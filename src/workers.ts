@@ -1,59 +1,82 @@
 import { workersStatement } from './airflow/queries.ts';
-import type { Reference } from './airflow/reference.ts';
 import type { Shape } from './airflow/shape.ts';
-import { isOversize } from './classify.ts';
 import type { Query } from './clients/postgres.ts';
-import { brokenReason, isReference } from './ledger.ts';
-import type { Entry, Ledger, Worker } from './ledger.ts';
+import { entryOf } from './entry.ts';
+import type { Ledger } from './ledger.ts';
+import { chunks } from './lib/chunks.ts';
+import { createPace } from './lib/pace.ts';
+import { createTop } from './lib/top.ts';
+import * as is from './row-flags.ts';
+import type { Worker } from './row-store.ts';
 
 /** Task instances that one cycle looks up besides those that a counter waits for. */
 const OTHERS_A_CYCLE = 1_000;
+/** Rows that one statement names. */
+const ROWS_A_STATEMENT = 1_000;
 
 /**
- * Entries whose worker matters: what is wrong, and what went right beside it, to compare. What is new is
- * counted by queue at once, so all of it is looked up; the rest has time.
+ * Rows whose worker matters: what is wrong, and what went right beside it, to compare. What is new is counted by
+ * queue at once, so all of it is looked up; the rest has time, the latest first.
  */
-export function worthAttributing(
+export async function worthAttributing(
   ledger: Ledger,
-  oversize: number,
-  inForce: (reference: Reference) => boolean,
-): Entry[] {
-  const entries = [...ledger.entries()];
-  const wrong = entries.filter(
-    (entry) =>
-      isOversize(entry.placement, oversize) ||
-      brokenReason(entry, inForce) !== null ||
-      entry.placement.storage === 'other' ||
-      (entry.row.key === 'skipmixin_key' && isReference(entry)),
-  );
-  const anyOversize = wrong.some((entry) => isOversize(entry.placement, oversize));
-  const beside = anyOversize ? entries.filter(isReference) : [];
-  const newest = (list: readonly Entry[]) =>
-    list.filter(({ worker }) => worker === null).sort((a, b) => b.row.at - a.row.at);
-  const open = newest(wrong);
-  const counted = open.filter(({ baseline }) => !baseline);
-  const others = [...open.filter(({ baseline }) => baseline), ...newest(beside)];
+  { oversize, inForce }: { oversize: number; inForce: (base: number) => boolean },
+): Promise<number[]> {
+  const pace = createPace();
+  const counted: number[] = [];
+  const wrong = createTop(OTHERS_A_CYCLE);
+  const beside = createTop(OTHERS_A_CYCLE);
+  let anyOversize = false;
+  for (const chunk of ledger.rows().chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const flags = chunk.flags[at] ?? 0;
+      if (flags === 0) continue;
+      const isLarge = is.isOversizeRow(flags, (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0), oversize);
+      if (isLarge) anyOversize = true;
+      if (chunk.worker[at] !== 0) continue;
+      const slot = chunk.first + at;
+      const time = chunk.at[at] ?? 0;
+      const isOwn = is.isReference(flags);
+      const isWrong =
+        isLarge ||
+        (flags & is.STORAGE_MASK) === is.OTHER ||
+        is.brokenReason(flags, isOwn && inForce(chunk.base[at] ?? 0)) !== null ||
+        (isOwn && (flags & is.SKIP) !== 0);
+      if (isWrong && (flags & is.BASELINE) === 0) counted.push(slot);
+      else if (isWrong) wrong.offer(slot, time);
+      else if (isOwn) beside.offer(slot, time);
+    }
+    await pace.rest();
+  }
+  const others = [...wrong.items(), ...(anyOversize ? beside.items() : [])];
   return [...counted, ...others.slice(0, OTHERS_A_CYCLE)];
 }
 
-export async function attribute(query: Query, shape: Shape, entries: readonly Entry[]): Promise<void> {
-  if (entries.length === 0) return;
+export async function attribute(
+  query: Query,
+  shape: Shape,
+  { ledger, slots }: { ledger: Ledger; slots: readonly number[] },
+): Promise<void> {
+  const rows = ledger.rows();
   const name = (task: { dagId: string; runId: string; taskId: string; mapIndex: number }) =>
     JSON.stringify([task.dagId, task.runId, task.taskId, task.mapIndex]);
-  const rows = await query<Worker & { dagId: string; runId: string; taskId: string; mapIndex: number }>(
-    workersStatement(
-      shape,
-      entries.map(({ row }) => row),
-    ),
-  );
-  const workers = new Map(rows.map((row) => [name(row), row]));
-  for (const entry of entries) {
-    const found = workers.get(name(entry.row));
-    entry.worker = {
-      queue: found?.queue ?? null,
-      executor: found?.executor ?? null,
-      hostname: found?.hostname ?? null,
-      operator: found?.operator ?? null,
-    };
+  for (const some of chunks(slots, ROWS_A_STATEMENT)) {
+    const entries = some.map((slot) => entryOf(rows, ledger.runOf(slot), slot));
+    const answers = await query<Worker & { dagId: string; runId: string; taskId: string; mapIndex: number }>(
+      workersStatement(
+        shape,
+        entries.map(({ row }) => row),
+      ),
+    );
+    const workers = new Map(answers.map((row) => [name(row), row]));
+    for (const { slot, row } of entries) {
+      const found = workers.get(name(row));
+      rows.setWorker(slot, {
+        queue: found?.queue ?? null,
+        executor: found?.executor ?? null,
+        hostname: found?.hostname ?? null,
+        operator: found?.operator ?? null,
+      });
+    }
   }
 }

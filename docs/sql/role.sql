@@ -40,16 +40,17 @@ BEGIN
   EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM xcom_exporter', home);
   EXECUTE format('GRANT USAGE ON SCHEMA %I TO xcom_exporter', home);
 
-  -- The system column xmin tells one version of a row from the next; a grant on a column covers it like any other.
+  -- The system columns: xmin tells one version of a row from the next, ctid is where it lies; a grant on a column
+  -- covers them like any other.
   FOR granted IN
     SELECT wanted.in_table, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
     FROM (VALUES
       ('dag_run', ARRAY['id', 'dag_id', 'run_id', 'state', 'queued_at', 'start_date', 'end_date', 'run_after']),
       ('task_instance', ARRAY['id', 'dag_id', 'run_id', 'task_id', 'map_index', 'region_index', 'working_set',
         'queue', 'executor', 'hostname', 'operator']),
-      ('xcom', ARRAY['xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
-      ('xcom_v1', ARRAY['xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
-      ('xcom_v2', ARRAY['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp'])
+      ('xcom', ARRAY['ctid', 'xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
+      ('xcom_v1', ARRAY['ctid', 'xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
+      ('xcom_v2', ARRAY['ctid', 'xmin', 'task_instance_id', 'key', 'value', 'timestamp'])
     ) AS wanted(in_table, columns)
     JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', home, wanted.in_table))
       AND a.attname = ANY(wanted.columns) AND NOT a.attisdropped

@@ -78,31 +78,63 @@ export function recentRunsStatement(
 }
 
 /** From and join of one source, so that every statement has `x` (the row) and the columns of its place. */
-function fromSource(shape: Shape, source: XComSource): { from: string; place: string; runId: string } {
+function fromSource(
+  shape: Shape,
+  source: XComSource,
+): { from: string; place: { taskId: string; mapIndex: string }; runId: string } {
   if (source.keyedBy === 'dag_run')
     return {
       from: `${source.table} x`,
-      place: 'x.dag_id, x.run_id, x.task_id, x.map_index',
+      place: { taskId: 'x.task_id', mapIndex: 'x.map_index' },
       runId: 'x.dag_run_id',
     };
   return {
     from: `dag_run r
       JOIN task_instance ti ON ti.dag_id = r.dag_id AND ti.run_id = r.run_id
       JOIN ${source.table} x ON x.task_instance_id = ti.id`,
-    place: `ti.dag_id, ti.run_id, ti.task_id, ti.${shape.mapIndexColumn}`,
+    place: { taskId: 'ti.task_id', mapIndex: `ti.${shape.mapIndexColumn}` },
     runId: 'r.id',
   };
 }
 
-/** How many rows each run holds: a difference to what is remembered means that rows were deleted. */
-export function countsStatement(shape: Shape, source: XComSource, runIds: readonly number[]): Statement {
+/**
+ * Whether a row may not have been visible at the horizon `$2`. Transaction ids are compared modulo 2^32, as Postgres
+ * does.
+ */
+const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648';
+
+/** Fresh rows of one run that are named by their place at most; more are read by another look at the run. */
+const PLACES_A_RUN = 1_000;
+
+/** What {@link countsStatement} gives for each run that holds rows. */
+export interface RunCounts {
+  readonly dagRunId: number;
+  readonly rows: number;
+  /** Rows since the horizon. */
+  readonly fresh: number;
+  /** Where these are (`ctid`); null when there are too many to name. */
+  readonly places: readonly string[] | null;
+}
+
+/**
+ * How many rows each run holds, and where those are that are new since `horizon`: one look at each row. Another
+ * number than what is remembered means that rows were deleted.
+ */
+export function countsStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { runIds: readonly number[]; horizon: string },
+): Statement {
   const { from, runId } = fromSource(shape, source);
   return {
     name: `counts_${source.table}`,
     text: /* SQL */ `
-      SELECT ${runId} AS "dagRunId", count(*)::int AS "rows" FROM ${from}
+      SELECT ${runId} AS "dagRunId", count(*)::int AS "rows", (count(*) FILTER (WHERE ${IS_FRESH}))::int AS "fresh",
+        CASE WHEN count(*) FILTER (WHERE ${IS_FRESH}) BETWEEN 1 AND ${PLACES_A_RUN}
+          THEN array_agg(x.ctid::text) FILTER (WHERE ${IS_FRESH}) END AS "places"
+      FROM ${from}
       WHERE ${runId} = ANY($1::int[]) GROUP BY 1`,
-    values: [runIds],
+    values: [options.runIds, options.horizon],
   };
 }
 
@@ -162,19 +194,13 @@ function rowColumns(
   options: { knowsCompression: boolean; deep: boolean },
 ): string {
   const { place, runId } = fromSource(shape, source);
-  const [dagId = '', dagRun = '', taskId = '', mapIndex = ''] = place.split(', ');
-  return `${runId} AS "dagRunId", ${dagId} AS "dagId", ${dagRun} AS "runId", ${taskId} AS "taskId",
-      ${mapIndex} AS "mapIndex", x.key, x.xmin::text AS "version",
-      (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
-      ${source.keyedBy === 'task_instance' ? 'x.id::text' : 'NULL::text'} AS "xcomId",
+  return `${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
+      x.xmin::text AS "version", (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
       ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
       ${valueColumns(source, options)}`;
 }
 
-/**
- * Rows of some runs that may not have been visible when `horizon` was taken; all of them without one.
- * Transaction ids are compared modulo 2^32, as Postgres does.
- */
+/** Rows of some runs that are new since `horizon`; all of them without one. */
 export function rowsStatement(
   shape: Shape,
   source: XComSource,
@@ -186,29 +212,62 @@ export function rowsStatement(
     text: /* SQL */ `
       SELECT ${rowColumns(shape, source, { ...options, deep: false })}
       FROM ${from}
-      WHERE ${runId} = ANY($1::int[])
-        AND ($2::bigint IS NULL OR ((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648)`,
+      WHERE ${runId} = ANY($1::int[]) AND ($2::bigint IS NULL OR ${IS_FRESH})`,
     values: [options.runIds, options.horizon],
   };
 }
 
-/** Names one row: by its own id from 3.4 on, by its primary key before. */
+/** Rows by the places that {@link countsStatement} gave in the same snapshot. */
+export function rowsAtStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { places: readonly string[]; knowsCompression: boolean },
+): Statement {
+  const from =
+    source.keyedBy === 'task_instance'
+      ? `${source.table} x JOIN task_instance ti ON ti.id = x.task_instance_id
+      JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id`
+      : `${source.table} x`;
+  return {
+    name: `rows_at_${source.table}`,
+    text: /* SQL */ `
+      SELECT ${rowColumns(shape, source, { ...options, deep: false })}
+      FROM ${from} WHERE x.ctid = ANY($1::tid[])`,
+    values: [options.places],
+  };
+}
+
+/** The rows of a statement by and by: opens it under a name of the transaction. */
+export function openCursorStatement(cursor: string, { name, text, values }: Statement): Statement {
+  return { name: `open_${name}`, text: `DECLARE ${cursor} NO SCROLL CURSOR FOR ${text}`, values };
+}
+
+export function fetchStatement(cursor: string, rows: number): Statement {
+  return { name: 'fetch', text: `FETCH ${rows} FROM ${cursor}`, values: [] };
+}
+
+export function closeCursorStatement(cursor: string): Statement {
+  return { name: 'close', text: `CLOSE ${cursor}`, values: [] };
+}
+
+/** Names one row: from 3.4 on its task instance and key do, before the run, the task, its map index and the key. */
 export interface RowId {
-  readonly xcomId: string | null;
+  readonly taskInstanceId: string | null;
   readonly dagRunId: number;
   readonly taskId: string;
   readonly mapIndex: number;
   readonly key: string;
 }
 
-/** `FROM … WHERE` for exactly these rows, by the primary key. */
+/** `FROM …` for exactly these rows, by the primary key or, in `xcom_v2`, the unique one. */
 function theseRows(source: XComSource, rows: readonly RowId[]): { from: string; values: unknown[] } {
   if (source.keyedBy === 'task_instance')
     return {
-      from: `xcom_v2 x JOIN task_instance ti ON ti.id = x.task_instance_id
-      JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id
-      WHERE x.id = ANY($1::uuid[])`,
-      values: [rows.map(({ xcomId }) => xcomId)],
+      from: `unnest($1::uuid[], $2::text[]) AS w(task_instance_id, key)
+      JOIN xcom_v2 x ON x.task_instance_id = w.task_instance_id AND x.key = w.key
+      JOIN task_instance ti ON ti.id = w.task_instance_id
+      JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id`,
+      values: [rows.map(({ taskInstanceId }) => taskInstanceId), rows.map(({ key }) => key)],
     };
   return {
     from: `unnest($1::int[], $2::text[], $3::int[], $4::text[]) AS w(dag_run_id, task_id, map_index, key)
@@ -240,15 +299,12 @@ export function measureStatement(
 /** Whether these rows are still there, and in which version. */
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
-  const id = source.keyedBy === 'task_instance' ? 'x.id::text' : 'NULL::text';
-  const [runId, taskId, mapIndex] =
-    source.keyedBy === 'task_instance'
-      ? ['r.id', 'ti.task_id', `ti.${shape.mapIndexColumn}`]
-      : ['x.dag_run_id', 'x.task_id', 'x.map_index'];
+  const { place, runId } = fromSource(shape, source);
   return {
     name: `versions_${source.table}`,
     text: /* SQL */ `
-      SELECT ${id} AS "xcomId", ${runId} AS "dagRunId", ${taskId} AS "taskId", ${mapIndex} AS "mapIndex", x.key,
+      SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
+        ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
         x.xmin::text AS "version"
       FROM ${from}`,
     values,

@@ -53,6 +53,7 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   ${LIMITS};
   SET LOCAL enable_seqscan = off;
   SET LOCAL jit = off;
+  SET LOCAL cursor_tuple_fraction = 1;
   SET LOCAL max_parallel_workers_per_gather = 0;
   SELECT set_config('client_connection_check_interval', '250ms', true)
   WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'`;
@@ -84,7 +85,8 @@ export function openDatabase(settings: DatabaseSettings): Database {
   async function connectWith(ssl: SslMode, signal: AbortSignal): Promise<pg.Client> {
     const client = new pg.Client(clientConfig(settings, ssl));
     // A server that ends an idle session emits 'error'; without a listener that would end the process.
-    client.on('error', () => {
+    client.on('error', (error) => {
+      if ('code' in error && !goodbyes.has(client)) goodbyes.set(client, error);
       if (sampling === client) sampling = null;
       if (leading === client) leading = null;
     });
@@ -174,6 +176,9 @@ async function holdsLock(
   throw pooledError();
 }
 
+/** What the server said when it ended a session between two statements: the next one only finds it ended. */
+const goodbyes = new WeakMap<pg.Client, Error>();
+
 interface Limit {
   readonly ms: number;
   readonly signal: AbortSignal;
@@ -197,7 +202,7 @@ async function ask<Row>(
         : results.flatMap(({ rows }) => rows as unknown[])
     ) as Row[];
   } catch (error) {
-    throw databaseError(error, limit.signal);
+    throw databaseError(goodbyes.get(client) ?? error, limit.signal);
   }
 }
 

@@ -171,16 +171,16 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
 
   async function sendHead(target: ObjectAddress, http: { abortSignal: AbortSignal }): Promise<HeadOutput> {
     const { bucket, key } = target;
-    const command = new HeadObjectCommand({ Bucket: bucket, Key: key });
+    const input = { Bucket: bucket, Key: key };
     const shortcut = await shortcuts.sign(target);
-    if (shortcut === null) return client.send(command, http);
+    if (shortcut === null) return client.send(new HeadObjectCommand(input), http);
     try {
       return await calls.watchAttempt(() => shortcut(http.abortSignal));
     } catch (error) {
       if (isNoSuchKey(error, 'head') || http.abortSignal.aborted) throw error;
       // Moved, denied, a clock that is off, or something that passes: the SDK knows what each of them asks for.
       shortcuts.forget(bucket);
-      return once.send(command, http);
+      return once.send(new HeadObjectCommand(input), http);
     }
   }
 

@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { ConfigError, requireDatabase } from '../config.ts';
 import type { Config, SettingOrigin } from '../config.ts';
 import { openWebConfig } from '../http/web-config.ts';
-import { readStateFile } from '../state-file.ts';
+import { openStateFile } from '../state-file.ts';
 import { loadConfig } from './command.ts';
 import type { CommandIo } from './command.ts';
 
@@ -11,36 +11,36 @@ import type { CommandIo } from './command.ts';
  *
  * @throws {ConfigError} when `run` would refuse them.
  */
-export function configCommand(io: CommandIo): Promise<number> {
+export async function configCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
-  const refused = refusals(config);
+  const refused = await refusals(config);
   if (refused.length > 0) throw new ConfigError(refused);
   const rows = config.origins.map((origin) => [origin.name, origin.shown || '-', whence(origin)]);
   io.stdout(table([['SETTING', 'VALUE', 'FROM'], ...rows]));
   for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
-  return Promise.resolve(0);
+  return 0;
 }
 
 /**
  * What `run` asks of the files that the settings name. Not whether the port is free: the exporter that runs with
  * these very settings has it.
  */
-function refusals(config: Config): readonly string[] {
+async function refusals(config: Config): Promise<readonly string[]> {
   const { stateFile, web } = config;
   const asked = [
     () => requireDatabase(config),
-    () => (stateFile === null ? null : readStateFile(stateFile)),
+    () => (stateFile === null ? null : openStateFile(stateFile).read()),
     () => (web.configFile === null ? null : openWebConfig(web.configFile, pino({ level: 'silent' }))),
   ];
-  return asked.flatMap((ask): readonly string[] => {
+  const problems: string[] = [];
+  for (const ask of asked)
     try {
-      ask();
-      return [];
+      await ask();
     } catch (error) {
-      if (error instanceof ConfigError) return error.problems;
-      return [error instanceof Error ? error.message : String(error)];
+      if (error instanceof ConfigError) problems.push(...error.problems);
+      else problems.push(error instanceof Error ? error.message : String(error));
     }
-  });
+  return problems;
 }
 
 function whence({ origin, from }: SettingOrigin): string {

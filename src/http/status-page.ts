@@ -116,7 +116,7 @@ function lastCycle({ report, reloadedAt = null, now }: Status): Part {
   return [
     'Looked at ',
     when(report.at, now),
-    ` in ${formatSeconds(report.durationSeconds)}. Decided: ${percentOf(report.coverage)} of the window. Lag: ${secondsOf(report.lagSeconds)}.`,
+    ` in ${formatSeconds(report.durationSeconds)}. Share decided: ${percentOf(report.coverage)}. Lag: ${secondsOf(report.lagSeconds)}.`,
   ];
 }
 
@@ -187,8 +187,13 @@ function storageSection(status: Status): Html {
   );
 }
 
-function probeTable({ probe, history = NO_HISTORY, now }: Status): Html {
-  if (probe === null || probe.steps.length === 0) return html`<p>No probe has ended yet.</p>`;
+function probeTable({ probe, jobs, history = NO_HISTORY, now }: Status): Html {
+  if (probe === null || probe.steps.length === 0) {
+    const ended = jobs.some(({ job, runs }) => job === 'probe' && runs > 0);
+    return html`<p>
+      ${ended ? 'No path in S3 is configured: nothing is probed.' : 'No probe has ended yet.'}
+    </p>`;
+  }
   const { probes } = history;
   const span = formatSeconds(Math.max(0, Math.round((now - (probes[0]?.at ?? now)) / 1_000)));
   const rows = probe.steps.map((step) => [
@@ -199,11 +204,10 @@ function probeTable({ probe, history = NO_HISTORY, now }: Status): Html {
         ? html`<b class="ok">ok</b>`
         : html`<b class="no">failed</b>: ${step.reason} (${step.detail})`,
     step.ok === null ? '' : formatSeconds(step.seconds),
-    latency(step.operation),
+    ...(probes.length > 1 ? [latency(step.operation)] : []),
   ]);
-  return table('Last probe of the bucket', ['operation', 'outcome', 'took', `the last ${span}`], {
-    rows: rows.map(tableRow),
-  });
+  const head = ['operation', 'outcome', 'took', ...(probes.length > 1 ? [`the last ${span}`] : [])];
+  return table('Last probe of the bucket', head, { rows: rows.map(tableRow) });
 
   function latency(operation: (typeof probe & object)['steps'][number]['operation']): Html | null {
     const tried = probes.filter(({ seconds }) => seconds[operation] !== undefined);

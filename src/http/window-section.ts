@@ -33,7 +33,7 @@ export function windowSection(report: Report, status: Status): Html {
     ['objects without a row', countOf(window.orphanObjects), bytesOf(window.orphanBytes)],
   ];
   const history = status.history ?? NO_HISTORY;
-  return section('window', `What the last ${formatSeconds(window.seconds)} hold`, [
+  return section('window', `The window: the last ${formatSeconds(window.seconds)}`, [
     history.cycles.length > 0 &&
       html`<div class="plots">
         ${overTime(history, { what: 'rows', now: status.now })}

@@ -8,7 +8,7 @@ import { APPLICATION_NAME } from '../../src/airflow/database-url.ts';
 import type { Database } from '../../src/clients/postgres.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import type { Report } from '../../src/report.ts';
-import { readStateFile, writeStateFile } from '../../src/state-file.ts';
+import { openStateFile } from '../../src/state-file.ts';
 import { BASE, BUCKET, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
@@ -236,7 +236,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.push(xcom(run, 'before'));
     expect(newRows(await cycle.pass())).toBe(1);
     const path = join(folder, `${uuid4()}.json`);
-    writeStateFile(path, cycle.snapshot());
+    await openStateFile(path).write(cycle.snapshot());
     await cycle.close();
     await stage.push(xcom(run, 'while away'));
     const young = await stage.addRun({ dagId: 'etl', runId: 'young' });
@@ -244,7 +244,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.setState(young, 'success');
     await stage.patch(xcom(run, 'before'));
 
-    const restored = start({ restored: readStateFile(path) });
+    const restored = start({ restored: await openStateFile(path).read() });
     expect(newRows(await restored.pass())).toBe(3);
     expect(newRows(await restored.pass())).toBe(0);
 
@@ -262,9 +262,8 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(newRows(await cycle.pass())).toBe(2);
     const state = cycle.snapshot();
     const ahead = (horizon: string) => String((Number(horizon) + 1_000_000) % 2 ** 32);
-    const restored = start({
-      restored: { ...state, runs: state.runs.map((one) => ({ ...one, horizon: ahead(one.horizon ?? '') })) },
-    });
+    for (const one of state.runs.values()) one.horizon = ahead(one.horizon ?? '');
+    const restored = start({ restored: state });
     await stage.patch({ ...xcom(run, 'a'), stored: json('patched') });
     expect(newRows(await restored.pass())).toBe(1);
     await stage.push(xcom(run, 'b'));
@@ -509,9 +508,11 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
             break;
           case 'restart': {
             const path = join(folder, 'history.json');
-            writeStateFile(path, cycle.snapshot());
+            const file = openStateFile(path);
+            await file.read();
+            await file.write(cycle.snapshot());
             await cycle.close();
-            cycle = start({ restored: readStateFile(path) });
+            cycle = start({ restored: await openStateFile(path).read() });
             break;
           }
         }

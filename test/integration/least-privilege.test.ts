@@ -7,6 +7,7 @@ import {
   instantStatement,
   measureStatement,
   recentRunsStatement,
+  rowsAtStatement,
   rowsStatement,
   runsStatement,
   versionsStatement,
@@ -15,8 +16,11 @@ import {
 import type { RowId, Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
+import { classify } from '../../src/classify.ts';
+import { createLedger } from '../../src/ledger.ts';
 import { sample } from '../../src/sample.ts';
-import type { Remembered } from '../../src/sample.ts';
+import type { SampleOptions } from '../../src/sample.ts';
+import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';
 
 const fixtures = new URL('../fixtures/airflow/', import.meta.url);
@@ -28,8 +32,10 @@ const permissionDenied = '42501';
 
 const postgres = usePostgres();
 
-/** What an exporter that starts knows. */
-const nothing: Remembered = { lastRunId: null, schema: null, known: new Map(), runs: new Map() };
+const options: SampleOptions = {
+  windowMs: centuryMs,
+  classify: (row, { major }) => classify(row, { major, paths: [] }),
+};
 
 describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release) => {
   const database = `airflow_${release.replaceAll('.', '_')}`;
@@ -37,21 +43,32 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
   test('samples the same rows as a superuser', async () => {
     await using owner = await createDatabase(database, release);
     await using role = await connect('xcom_exporter', database);
-    const options = { windowMs: centuryMs };
-    const remembered = nothing;
-
-    const all = await sample(queryOf(owner.client), remembered, options);
-    const seen = await sample(queryOf(role.client), remembered, options);
-
-    if ('unsupported' in all) throw new Error(all.unsupported);
-    expect(seen).toEqual({ ...all, now: expect.any(Number) as number });
-    expect(all.runs.flatMap(({ rows }) => rows).length > 0).toBe(hasRows(release));
+    const all = createLedger();
+    const seen = createLedger();
+    const shapes: unknown[] = [];
+    for (const [client, ledger] of [
+      [owner.client, all],
+      [role.client, seen],
+    ] as const) {
+      await client.query('BEGIN');
+      const found = await sample(queryOf(client), ledger, options);
+      if ('unsupported' in found) throw new Error(found.unsupported);
+      await ledger.settle(found, options);
+      await client.query('COMMIT');
+      shapes.push(found.shape);
+    }
+    expect(shapes[1]).toEqual(shapes[0]);
+    expect(entriesOf(seen)).toEqual(entriesOf(all));
+    expect(entriesOf(all).length > 0).toBe(hasRows(release));
   });
 
   test('runs every statement, and each of its grants is needed by one', async () => {
     await using owner = await connect('postgres', database);
     await using role = await connect('xcom_exporter', database);
-    const statements = await everyStatement(role.client);
+    const statements = [
+      ...(await everyStatement(role.client)),
+      ...runbookStatements(release).map(({ title, text }) => ({ name: title, text, values: [] })),
+    ];
     for (const statement of statements) expect(await refusal(role.client, statement)).toBeNull();
 
     const idle: string[] = [];
@@ -150,7 +167,7 @@ test('finds Airflow in a schema of its own', async () => {
   await owner.client.query('ALTER SCHEMA public RENAME TO "Air flow"; SET search_path = "Air flow"');
   await owner.client.query(roleSql);
   await using role = await connect('xcom_exporter', 'airflow_elsewhere');
-  const seen = await sample(queryOf(role.client), nothing, { windowMs: centuryMs });
+  const seen = await sample(queryOf(role.client), createLedger(), options);
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 
@@ -243,10 +260,17 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
 
 function sourceStatements(shape: Shape, source: Shape['sources'][number]): Statement[] {
   const rows: RowId[] = [
-    { xcomId: '019a0000-0000-7000-8000-000000000000', dagRunId: 1, taskId: 't', mapIndex: -1, key: 'k' },
+    {
+      taskInstanceId: '019a0000-0000-7000-8000-000000000000',
+      dagRunId: 1,
+      taskId: 't',
+      mapIndex: -1,
+      key: 'k',
+    },
   ];
   return [
-    countsStatement(shape, source, [1]),
+    countsStatement(shape, source, { runIds: [1], horizon: '700' }),
+    rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: null, knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: '700', knowsCompression: false }),
     measureStatement(shape, source, { rows, knowsCompression: true }),

@@ -32,6 +32,11 @@ interface Plan {
 const QUEUES = ['default', 'etl', 'reports', 'ml', 'backfill', 'exports'];
 const OPERATORS = ['PythonOperator', '_PythonDecoratedOperator', 'KubernetesPodOperator', 'BashOperator'];
 
+/** One row, by where it went. */
+function went(bypassed: boolean): Omit<Placed, 'worker'> {
+  return bypassed ? { bypassed: 1, offloaded: 0 } : { bypassed: 0, offloaded: 1 };
+}
+
 /** One day's large values as the exporter sees them: queue and host go together, the operator does not. */
 function draw(plan: Plan, random: () => number): Placed[] {
   return Array.from({ length: plan.rows }, () => {
@@ -44,7 +49,7 @@ function draw(plan: Plan, random: () => number): Placed[] {
         hostname: `${queue}-${Math.floor(random() * 4)}`,
         operator: chosen(OPERATORS, random),
       },
-      bypassed: planted ? random() >= plan.mended : random() < plan.noise,
+      ...went(planted ? random() >= plan.mended : random() < plan.noise),
     };
   });
 }
@@ -93,7 +98,7 @@ describe('where there is none, none is named', () => {
 
   test('nothing to compare', () => {
     const worker = { queue: 'default', executor: null, hostname: 'a', operator: 'PythonOperator' };
-    const rows = (bypassed: boolean) => Array.from({ length: 50 }, () => ({ worker, bypassed }));
+    const rows = (bypassed: boolean) => Array.from({ length: 50 }, () => ({ worker, ...went(bypassed) }));
     expect(pools([])).toEqual([]);
     expect(pools(rows(true))).toEqual([]);
     expect(pools(rows(false))).toEqual([]);
@@ -101,11 +106,37 @@ describe('where there is none, none is named', () => {
   });
 });
 
+test('many rows on one worker are as good as one row each', () => {
+  const worker = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
+  const named = pools([
+    { worker: worker('a'), bypassed: 20, offloaded: 0 },
+    { worker: worker('b'), bypassed: 0, offloaded: 60 },
+  ]);
+  expect(named).toMatchObject([{ value: 'a', bypassed: 20, offloaded: 0 }]);
+});
+
+test('a million rows take no time', () => {
+  const worker = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
+  const start = performance.now();
+  const named = pools([
+    { worker: worker('a'), bypassed: 300_000, offloaded: 200_000 },
+    { worker: worker('b'), bypassed: 200_000, offloaded: 300_000 },
+  ]);
+  expect(named).toMatchObject([{ value: 'a' }]);
+  expect(
+    pools([
+      { worker: worker('a'), bypassed: 250_100, offloaded: 250_000 },
+      { worker: worker('b'), bypassed: 250_000, offloaded: 250_000 },
+    ]),
+  ).toEqual([]);
+  expect(performance.now() - start).toBeLessThan(200);
+});
+
 describe('what a pool is called', () => {
   const rows = (count: number, worker: Partial<Placed['worker']>, bypassed: boolean): Placed[] =>
     Array.from({ length: count }, () => ({
       worker: { queue: null, executor: null, hostname: null, operator: null, ...worker },
-      bypassed,
+      ...went(bypassed),
     }));
 
   test.each([

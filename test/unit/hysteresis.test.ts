@@ -210,7 +210,7 @@ test('what a verdict rests on is what diagnose needs to know for it', () => {
     seconds: 0,
   }));
   const known = (probe: { steps: typeof steps; leftoversDeleted: number } | null) => {
-    const { states } = diagnose({ config, sampled: null, inForce: () => true, probe });
+    const { states } = diagnose({ config, sampled: null, probe });
     return PROBLEM_CODES.filter((code) => states[code] !== 'unknown');
   };
   const times = { settings: 1, probe: 2, rows: 3 };

@@ -64,11 +64,6 @@ describe('HEAD or LIST', () => {
     expect(steps.at(-1)).toMatchObject({ prefix: 'run/00000', startAfter: 'run/0000000' });
   });
 
-  test('a page asks for little more than lies between its keys', () => {
-    const { steps } = plan([lane('run', upTo(100))], 500);
-    expect(steps).toMatchObject([{ kind: 'list', prefix: 'run/000000', maxKeys: 131 }]);
-  });
-
   test('a prefix never ends with half a character', () => {
     const waiting = ['a/\u{1F600}/x', 'a/\u{1F601}/x'].flatMap((key, run) =>
       upTo(10).map((index) => ({

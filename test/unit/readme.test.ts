@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { PROBLEM_CODES } from '../../src/problems.ts';
+import { PROBLEM_CODES, runbookOf } from '../../src/problems.ts';
 import { SETTING_INPUTS } from '../../src/settings.ts';
 import { renderTables } from '../support/readme-tables.ts';
 
@@ -44,6 +44,23 @@ describe('docs/runbook.md', () => {
 
   test('has one section for each problem, in the order of the pages', () => {
     expect([...sections.keys()].filter((title) => /^[a-z_0-9]+$/.test(title))).toEqual(PROBLEM_CODES);
+  });
+
+  test('is linked to in one way: pages, check and alerts give the same', () => {
+    for (const code of PROBLEM_CODES) expect(resolves(`../${runbookOf(code)}`, 'docs/runbook.md')).toBe(true);
+    const alerts = read('grafana/alerts.yml').match(/(?<=runbook_url: ).*$/gm) ?? [];
+    expect(alerts.length).toBeGreaterThan(PROBLEM_CODES.length / 3);
+    const templated = PROBLEM_CODES.map(runbookOf)
+      .join()
+      .replaceAll(/#\w+/g, '#{{ $labels.problem }}')
+      .split(',');
+    for (const link of alerts) {
+      const target = link.replaceAll(/^['"]|['"]$/g, '');
+      expect([target, templated.includes(target) || resolves(`../${target}`, 'grafana/alerts.yml')]).toEqual([
+        target,
+        true,
+      ]);
+    }
   });
 
   test.each(PROBLEM_CODES)('says of %s what it means, how to confirm and mend it', (code) => {

@@ -53,6 +53,17 @@ function problemOf(code: ProblemCode, changes: Partial<Problem> = {}): Problem {
   };
 }
 
+const WINDOW: NonNullable<Report['window']> = {
+  seconds: 86_400,
+  rows: { db: 1_234, s3: 56, other: 0 },
+  bytes: { db: 10, s3: null, other: 0 },
+  oversizeRows: 12,
+  oversizeBytes: 25_165_824,
+  broken: { missing: 7, empty: 0, path_mismatch: 0, leaked: null },
+  orphanObjects: null,
+  orphanBytes: null,
+};
+
 function reportOf(changes: Partial<Report> = {}): Report {
   const raised = (changes.problems ?? []).map(({ code }) => code);
   return {
@@ -72,16 +83,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     thresholdBytes: 1_024,
     oversizeBytes: 1_048_576,
     increments: [],
-    window: {
-      seconds: 86_400,
-      rows: { db: 1_234, s3: 56, other: 0 },
-      bytes: { db: 10, s3: null, other: 0 },
-      oversizeRows: 12,
-      oversizeBytes: 25_165_824,
-      broken: { missing: 7, empty: 0, path_mismatch: 0, leaked: null },
-      orphanObjects: null,
-      orphanBytes: null,
-    },
+    window: WINDOW,
     states: Object.fromEntries(
       PROBLEM_CODES.map((code) => [code, raised.includes(code) ? 'raised' : 'clear']),
     ) as Record<ProblemCode, ProblemState>,
@@ -155,7 +157,7 @@ const HISTORY = Array.from({ length: 300 }, (_, i) => NOW - (300 - i) * 30_000).
     (operation) => ({ operation, ok: true, seconds: 0.01 + (i % 7) / 100 }) as const,
   );
   const rows = { db: 10_000 + i * 37, s3: 20_000 - i * 41, other: i };
-  const window = { ...reportOf().window!, rows, bytes: rows };
+  const window = { ...WINDOW, rows, bytes: rows };
   return withProbe(
     withCycle(history, reportOf({ at, increments, window })),
     { steps, leftoversDeleted: 0 },
@@ -260,7 +262,7 @@ describe('the page', () => {
   });
 
   test('says of what is well how much was looked at', () => {
-    const window = { ...reportOf().window!, oversizeRows: 0, broken: NONE_BROKEN };
+    const window = { ...WINDOW, oversizeRows: 0, broken: NONE_BROKEN };
     expect(textOf(render(statusOf({ report: reportOf({ window }) })))).toContain(
       'In the last 1 d: 1,234 values in the database, none of them oversize; 56 in S3, no reference is known to be broken.',
     );
@@ -272,12 +274,12 @@ describe('the page', () => {
 
   test('shows the window, and says what is not known of it', () => {
     const text = textOf(render(statusOf()));
-    expect(text).toContain('What the last 1 d hold');
+    expect(text).toContain('The window: the last 1 d');
     expect(text).toContain('values in the database 1,234 10 B');
     expect(text).toContain('references to S3 56 not known');
     expect(text).toContain('broken references: leaked not known');
     expect(text).toContain('objects without a row not known not known');
-    expect(text).toContain('Decided: 99 %');
+    expect(text).toContain('Share decided: 99 %');
   });
 
   test('shows storage, probe, jobs and settings', () => {
@@ -299,6 +301,13 @@ describe('the page', () => {
       'Reloaded 5 s ago (03:04:00 UTC)',
     );
     expect(text).toContain('window 24h default');
+  });
+
+  test('says of a probe that never ran whether one will', () => {
+    const probing = (runs: number) => statusOf().jobs.map((job) => ({ ...job, job: 'probe', runs }) as const);
+    const textAfter = (runs: number) => textOf(render(statusOf({ probe: null, jobs: probing(runs) })));
+    expect(textAfter(0)).toContain('No probe has ended yet.');
+    expect(textAfter(1)).toContain('No path in S3 is configured: nothing is probed.');
   });
 
   test('shows what the demo plays', () => {

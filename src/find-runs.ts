@@ -1,0 +1,73 @@
+import { recentRunsStatement, runsStatement } from './airflow/queries.ts';
+import type { Shape } from './airflow/shape.ts';
+import type { Query } from './clients/postgres.ts';
+import type { FoundRun } from './staging.ts';
+
+interface RunRow {
+  id: number;
+  dagId: string;
+  runId: string;
+  state: string | null;
+  endedAt: number | null;
+  recent?: boolean;
+}
+
+/** What the ledger remembers of runs and this needs. */
+export interface DueRuns {
+  /** The youngest run that was seen, or null before the first reading. */
+  readonly lastRunId: number | null;
+  /** Runs to read again: live at the last reading, or due to be looked at. */
+  readonly ids: readonly number[];
+  readonly isKnown: (id: number) => boolean;
+}
+
+/**
+ * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
+ * are looked at again. Guarded by test/integration/exact-counts.test.ts.
+ */
+const LATE_RUNS = 250;
+const RECENT_PAGE = 5_000;
+
+/** The runs that can have new rows; before the first reading those of the window. */
+export async function readRuns(
+  query: Query,
+  shape: Shape,
+  options: DueRuns & { sinceMs: number },
+): Promise<FoundRun[]> {
+  const { lastRunId, ids, isKnown, sinceMs } = options;
+  if (lastRunId !== null) {
+    const due = new Set(ids);
+    const found = await query<RunRow>(runsStatement({ after: lastRunId - LATE_RUNS, ids }));
+    return found
+      .filter(
+        ({ id, state, endedAt }) =>
+          id > lastRunId ||
+          isLive(state) ||
+          due.has(id) ||
+          (!isKnown(id) && endedAt !== null && endedAt >= sinceMs),
+      )
+      .map(foundRun);
+  }
+  const runs = new Map<number, FoundRun>();
+  // A bigint is no integer to JavaScript: the youngest possible id, as text.
+  let below = Number.MAX_SAFE_INTEGER;
+  for (;;) {
+    const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
+    const recent = page.filter((run) => run.recent === true);
+    for (const run of recent) runs.set(run.id, foundRun(run));
+    const last = page.at(-1);
+    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) break;
+    below = last.id;
+  }
+  for (const run of await query<RunRow>(runsStatement({ after: Number.MAX_SAFE_INTEGER, ids })))
+    runs.set(run.id, foundRun(run));
+  return [...runs.values()];
+}
+
+function foundRun({ id, dagId, runId, state, endedAt }: RunRow): FoundRun {
+  return { id, dagId, runId, endedAt, live: isLive(state) };
+}
+
+function isLive(state: string | null): boolean {
+  return state === 'running' || state === 'queued';
+}

@@ -1,0 +1,55 @@
+/** Keeps the best few of many numbered items, in memory for these few only. */
+export interface Top {
+  offer(item: number, score: number): void;
+  /** The highest scores first. */
+  items(): number[];
+}
+
+/** A heap with the worst item on top, which the next better one replaces. */
+export function createTop(size: number): Top {
+  const items: number[] = [];
+  const scores: number[] = [];
+  const score = (at: number) => scores[at] ?? Number.POSITIVE_INFINITY;
+
+  function swap(one: number, other: number): void {
+    [items[one], items[other]] = [items[other] ?? 0, items[one] ?? 0];
+    [scores[one], scores[other]] = [score(other), score(one)];
+  }
+  function rise(from: number): void {
+    for (let at = from; at > 0;) {
+      const parent = (at - 1) >> 1;
+      if (score(parent) <= score(at)) return;
+      swap(at, parent);
+      at = parent;
+    }
+  }
+  function sink(): void {
+    for (let at = 0; ;) {
+      const left = 2 * at + 1;
+      const least = score(left + 1) < score(left) ? left + 1 : left;
+      if (score(at) <= score(least)) return;
+      swap(at, least);
+      at = least;
+    }
+  }
+
+  return {
+    offer(item, itsScore) {
+      if (items.length < size) {
+        items.push(item);
+        scores.push(itsScore);
+        rise(items.length - 1);
+      } else if (size > 0 && itsScore > score(0)) {
+        items[0] = item;
+        scores[0] = itsScore;
+        sink();
+      }
+    },
+    items() {
+      return items
+        .map((item, at) => ({ item, score: score(at) }))
+        .sort((a, b) => b.score - a.score)
+        .map(({ item }) => item);
+    },
+  };
+}

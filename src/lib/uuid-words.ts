@@ -1,0 +1,14 @@
+const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/;
+
+/** The four 32-bit words of a uuid in lower case, or null: another spelling could not be given back. */
+export function uuidWords(text: string): [number, number, number, number] | null {
+  if (!UUID.test(text)) return null;
+  const word = (...parts: readonly (readonly [number, number])[]) =>
+    Number.parseInt(parts.map(([from, to]) => text.slice(from, to)).join(''), 16);
+  return [word([0, 8]), word([9, 13], [14, 18]), word([19, 23], [24, 28]), word([28, 36])];
+}
+
+export function uuidText(words: readonly [number, number, number, number]): string {
+  const hex = words.map((word) => word.toString(16).padStart(8, '0')).join('');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

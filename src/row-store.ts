@@ -1,0 +1,386 @@
+import type { Reference } from './airflow/reference.ts';
+import { compactReference, expandReference } from './airflow/compact-reference.ts';
+import type { ReferenceBase } from './airflow/compact-reference.ts';
+import type { RowId } from './airflow/queries.ts';
+import type { Placement } from './classify.ts';
+import { createPace } from './lib/pace.ts';
+import { createInterner } from './lib/interner.ts';
+import type { Interner } from './lib/interner.ts';
+import { createSlotIndex } from './lib/slot-index.ts';
+import { uuidText, uuidWords } from './lib/uuid-words.ts';
+import {
+  chunkNumber,
+  copyRow,
+  hasWords,
+  indexInChunk,
+  newChunk,
+  NO_WORDS,
+  putWords,
+  wordsAt,
+} from './row-columns.ts';
+import type { RowChunk } from './row-columns.ts';
+import * as is from './row-flags.ts';
+import type { ObjectState } from './row-flags.ts';
+import type { Run } from './run.ts';
+import type { SampledRow } from './sampled-row.ts';
+
+/** Where the task instance behind a row ran. */
+export interface Worker {
+  readonly queue: string | null;
+  readonly executor: string | null;
+  readonly hostname: string | null;
+  readonly operator: string | null;
+}
+
+export interface TaskKey {
+  readonly taskId: string;
+  readonly key: string;
+}
+
+/**
+ * The rows of the window in columns, about 70 bytes each: a million of them as objects would be half a gigabyte. A row
+ * is called by its slot, which stays its own until it is removed.
+ */
+export interface RowStore {
+  readonly chunks: readonly RowChunk[];
+  readonly names: Interner<TaskKey>;
+  readonly bases: Interner<ReferenceBase>;
+  readonly workers: Interner<Worker>;
+  /** References that do not fit into columns, by slot. */
+  readonly odd: ReadonlyMap<number, Reference>;
+  /** Slots in use or not yet used again: all slots are below. */
+  size(): number;
+  chunkOf(slot: number): RowChunk;
+  runSlotOf(slot: number): number;
+  /** Epoch ms. */
+  timeOf(slot: number): number;
+  flagsOf(slot: number): number;
+  setFlags(slot: number, flags: number): void;
+  /** The slot of this row of the run, or -1. */
+  find(run: Run, row: Pick<SampledRow, 'table' | keyof RowId>): number;
+  /** Writes a row that no list and no index knows yet. */
+  write(run: Run, row: SampledRow, options: { placement: Placement; baseline: boolean }): number;
+  /** Writes a row again that was written before and is not linked. */
+  rewrite(run: Run, slot: number, again: { row: SampledRow; placement: Placement }): void;
+  /** Lets a slot that was written be found, instead of the earlier version of the same row. Gives its slot. */
+  link(run: Run, slot: number): number;
+  /** Gives a slot back that was written and never linked. */
+  discard(slot: number): void;
+  /** Removes those rows of a run that are to go; gives how many. */
+  remove(run: Run, goes: (slot: number, chunk: RowChunk, index: number) => boolean): number;
+  /** The linked rows of a run, latest first. Nothing may be removed meanwhile. */
+  slotsOf(run: Run): Iterable<number>;
+  setObject(run: Run, slot: number, answer: { object: ObjectState; bytes: number | null }): void;
+  setWorker(slot: number, worker: Worker): void;
+  /** Null for a row that is no reference of its own. */
+  referenceOf(run: Run, slot: number): Reference | null;
+  load(parts: LoadedRows): Promise<void>;
+}
+
+/** What a state file keeps: links and counts are made anew from it. */
+export interface LoadedRows {
+  readonly chunks: readonly RowChunk[];
+  readonly odd: Iterable<readonly [number, Reference]>;
+  readonly runOf: (slot: number) => Run;
+}
+
+export function createRowStore(): RowStore {
+  const chunks: RowChunk[] = [];
+  const names = createInterner<TaskKey>();
+  const bases = createInterner<ReferenceBase>();
+  const workers = createInterner<Worker>();
+  const odd = new Map<number, Reference>();
+  const index = createSlotIndex(hashOf);
+  /** The first free place of those that were given back, plus one. */
+  let free = 0;
+  let size = 0;
+
+  function chunkOf(slot: number): RowChunk {
+    const chunk = chunks[chunkNumber(slot)];
+    if (chunk === undefined) throw new Error(`There is no row ${slot}`);
+    return chunk;
+  }
+
+  function hashOf(slot: number): number {
+    const chunk = chunkOf(slot);
+    const at = indexInChunk(slot);
+    const uuid = chunk.taskInstance?.[4 * at + 3] ?? 0;
+    return hash(chunk.run[at] ?? 0, chunk.name[at] ?? 0, (chunk.mapIndex[at] ?? 0) ^ uuid);
+  }
+
+  function same(one: number, other: number): boolean {
+    const [a, b] = [chunkOf(one), chunkOf(other)];
+    const [i, j] = [indexInChunk(one), indexInChunk(other)];
+    return (
+      a.run[i] === b.run[j] &&
+      a.name[i] === b.name[j] &&
+      a.mapIndex[i] === b.mapIndex[j] &&
+      is.tableOf(a.flags[i] ?? 0) === is.tableOf(b.flags[j] ?? 0) &&
+      hasWords(a.taskInstance, i, wordsAt(b.taskInstance, j))
+    );
+  }
+
+  function take(): number {
+    if (free !== 0) {
+      const slot = free - 1;
+      free = chunkOf(slot).next[indexInChunk(slot)] ?? 0;
+      return slot;
+    }
+    const slot = size;
+    size += 1;
+    if (chunkNumber(slot) === chunks.length) chunks.push(newChunk(slot));
+    return slot;
+  }
+
+  /** Of what a row shares with others. */
+  function letGo(slot: number): void {
+    const chunk = chunkOf(slot);
+    const at = indexInChunk(slot);
+    names.release(chunk.name[at] ?? 0);
+    if (is.isReference(chunk.flags[at] ?? 0)) bases.release(chunk.base[at] ?? 0);
+    workers.release(chunk.worker[at] ?? 0);
+    odd.delete(slot);
+  }
+
+  function giveBack(slot: number): void {
+    const chunk = chunkOf(slot);
+    const at = indexInChunk(slot);
+    odd.delete(slot);
+    chunk.flags[at] = 0;
+    chunk.next[at] = free;
+    free = slot + 1;
+  }
+
+  function fill(
+    slot: number,
+    { run, row, placement, baseline }: { run: Run; row: SampledRow; placement: Placement; baseline: boolean },
+  ): void {
+    const chunk = chunkOf(slot);
+    const at = indexInChunk(slot);
+    chunk.run[at] = run.slot;
+    chunk.name[at] = names.hold(nameOf(row), () => ({ taskId: row.taskId, key: row.key }));
+    chunk.mapIndex[at] = row.mapIndex;
+    chunk.version[at] = Number(row.version);
+    chunk.at[at] = row.at;
+    chunk.worker[at] = 0;
+    chunk.next[at] = 0;
+    const taskInstance = row.taskInstanceId === null ? null : uuidWords(row.taskInstanceId);
+    putWords(chunk, 'taskInstance', { index: at, words: taskInstance });
+    chunk.flags[at] =
+      writePlacement({ chunk, at, slot }, row, placement) |
+      is.tableBits(row.table) |
+      (baseline ? is.BASELINE : 0) |
+      (row.key === 'skipmixin_key' ? is.SKIP : 0);
+  }
+
+  function count(run: Run, flags: number, by: 1 | -1): void {
+    run.rows += by;
+    if (is.isReference(flags)) run.references += by;
+    if (is.isUnverified(flags)) run.unverified += by;
+  }
+
+  function writePlacement(
+    { chunk, at, slot }: { chunk: RowChunk; at: number; slot: number },
+    row: SampledRow,
+    placement: Placement,
+  ): number {
+    chunk.base[at] = 0;
+    putWords(chunk, 'leaf', { index: at, words: null });
+    if (placement.storage === 'db') {
+      chunk.size[at] = placement.bytes;
+      chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
+      return is.DB | (placement.exact ? 0 : is.INEXACT) | is.byDesignBits(placement.byDesign);
+    }
+    if (placement.storage === 'other') {
+      chunk.size[at] = placement.bytes;
+      return is.OTHER | (placement.form === 'local' ? is.LOCAL : 0);
+    }
+    chunk.size[at] = Number.NaN;
+    // Whose path it is matters to nobody: it is never looked up.
+    if (placement.leaked) return is.S3 | is.LEAKED;
+    const compact = compactReference(placement.reference, row);
+    const words = compact === null ? null : uuidWords(compact.uuid);
+    const { key, ...shared } = placement.reference;
+    const base: ReferenceBase = compact?.base ?? { ...shared, leaf: '' };
+    chunk.base[at] = bases.hold(JSON.stringify(Object.values(base)), () => base);
+    if (words === null) {
+      odd.set(slot, placement.reference);
+      return is.S3 | is.ODD;
+    }
+    putWords(chunk, 'leaf', { index: at, words });
+    return is.S3;
+  }
+
+  const store: RowStore = {
+    chunks,
+    names,
+    bases,
+    workers,
+    odd,
+    size: () => size,
+    chunkOf,
+    runSlotOf: (slot) => chunkOf(slot).run[indexInChunk(slot)] ?? 0,
+    timeOf: (slot) => chunkOf(slot).at[indexInChunk(slot)] ?? 0,
+    flagsOf: (slot) => chunkOf(slot).flags[indexInChunk(slot)] ?? 0,
+    setFlags(slot, flags) {
+      chunkOf(slot).flags[indexInChunk(slot)] = flags;
+    },
+
+    find(run, row) {
+      const name = names.find(nameOf(row));
+      if (name === 0) return -1;
+      const words = (row.taskInstanceId === null ? null : uuidWords(row.taskInstanceId)) ?? NO_WORDS;
+      return index.find(hash(run.slot, name, row.mapIndex ^ words[3]), (slot) => {
+        const chunk = chunkOf(slot);
+        const at = indexInChunk(slot);
+        return (
+          chunk.name[at] === name &&
+          chunk.run[at] === run.slot &&
+          chunk.mapIndex[at] === row.mapIndex &&
+          is.tableOf(chunk.flags[at] ?? 0) === row.table &&
+          hasWords(chunk.taskInstance, at, words)
+        );
+      });
+    },
+
+    write(run, row, options) {
+      const slot = take();
+      fill(slot, { run, row, ...options });
+      return slot;
+    },
+
+    rewrite(run, slot, { row, placement }) {
+      const chunk = chunkOf(slot);
+      const at = indexInChunk(slot);
+      const next = chunk.next[at] ?? 0;
+      const baseline = ((chunk.flags[at] ?? 0) & is.BASELINE) !== 0;
+      letGo(slot);
+      fill(slot, { run, row, placement, baseline });
+      chunk.next[at] = next;
+    },
+
+    link(run, slot) {
+      const chunk = chunkOf(slot);
+      const at = indexInChunk(slot);
+      run.oldest = Math.min(run.oldest, chunk.at[at] ?? 0);
+      const itsHash = hashOf(slot);
+      const before = index.find(itsHash, (other) => same(other, slot));
+      if (before === -1) {
+        index.add(slot, itsHash);
+        chunk.next[at] = run.first;
+        run.first = slot + 1;
+        count(run, chunk.flags[at] ?? 0, 1);
+        return slot;
+      }
+      // The new version takes the place of the old one, which lists and index know.
+      const there = { chunk: chunkOf(before), index: indexInChunk(before) };
+      const reference = odd.get(slot);
+      count(run, there.chunk.flags[there.index] ?? 0, -1);
+      letGo(before);
+      copyRow({ chunk, index: at }, there);
+      count(run, there.chunk.flags[there.index] ?? 0, 1);
+      if (reference !== undefined) odd.set(before, reference);
+      giveBack(slot);
+      return before;
+    },
+
+    discard(slot) {
+      letGo(slot);
+      giveBack(slot);
+    },
+
+    remove(run, goes) {
+      let removed = 0;
+      let before: { chunk: RowChunk; index: number } | null = null;
+      for (let slot = run.first; slot !== 0;) {
+        const chunk = chunkOf(slot - 1);
+        const at = indexInChunk(slot - 1);
+        const next = chunk.next[at] ?? 0;
+        if (goes(slot - 1, chunk, at)) {
+          if (before === null) run.first = next;
+          else before.chunk.next[before.index] = next;
+          index.remove(slot - 1, hashOf(slot - 1));
+          count(run, chunk.flags[at] ?? 0, -1);
+          letGo(slot - 1);
+          giveBack(slot - 1);
+          removed += 1;
+        } else before = { chunk, index: at };
+        slot = next;
+      }
+      return removed;
+    },
+
+    *slotsOf(run) {
+      for (let slot = run.first; slot !== 0; slot = chunkOf(slot - 1).next[indexInChunk(slot - 1)] ?? 0)
+        yield slot - 1;
+    },
+
+    setObject(run, slot, { object, bytes }) {
+      const chunk = chunkOf(slot);
+      const at = indexInChunk(slot);
+      const flags = chunk.flags[at] ?? 0;
+      count(run, flags, -1);
+      chunk.flags[at] = is.withUnchecked(is.withObject(flags, object), null);
+      chunk.size[at] = bytes ?? Number.NaN;
+      count(run, chunk.flags[at] ?? 0, 1);
+    },
+
+    setWorker(slot, worker) {
+      const chunk = chunkOf(slot);
+      const at = indexInChunk(slot);
+      workers.release(chunk.worker[at] ?? 0);
+      const { queue, executor, hostname, operator } = worker;
+      const name = JSON.stringify([queue, executor, hostname, operator]);
+      chunk.worker[at] = workers.hold(name, () => ({ queue, executor, hostname, operator }));
+    },
+
+    referenceOf(run, slot) {
+      const chunk = chunkOf(slot);
+      const at = indexInChunk(slot);
+      if (!is.isReference(chunk.flags[at] ?? 0)) return null;
+      const kept = odd.get(slot);
+      if (kept !== undefined) return kept;
+      const uuid = uuidText(wordsAt(chunk.leaf, at));
+      const place = { dagId: run.dagId, runId: run.runId, ...names.at(chunk.name[at] ?? 0) };
+      return expandReference({ base: bases.at(chunk.base[at] ?? 0), uuid }, place);
+    },
+
+    async load(parts) {
+      const pace = createPace();
+      chunks.push(...parts.chunks);
+      for (const [slot, reference] of parts.odd) odd.set(slot, reference);
+      for (const chunk of chunks) {
+        await pace.rest();
+        for (const [at, flags] of chunk.flags.entries()) {
+          const slot = chunk.first + at;
+          size = slot + 1;
+          if (flags === 0) {
+            chunk.next[at] = free;
+            free = slot + 1;
+            continue;
+          }
+          const run = parts.runOf(chunk.run[at] ?? 0);
+          names.holdAgain(chunk.name[at] ?? 0);
+          if (is.isReference(flags)) bases.holdAgain(chunk.base[at] ?? 0);
+          workers.holdAgain(chunk.worker[at] ?? 0);
+          store.link(run, slot);
+        }
+      }
+      for (const interner of [names, bases, workers]) interner.sweep();
+    },
+  };
+  return store;
+}
+
+function nameOf({ taskId, key }: TaskKey): string {
+  // No text of Postgres holds the character 0.
+  return `${taskId}\0${key}`;
+}
+
+/** Murmur3's finalizer over the three, 32 bits. */
+function hash(one: number, two: number, three: number): number {
+  let mixed = Math.imul(one, 0x9e3779b1) ^ Math.imul(two, 0x85ebca6b) ^ Math.imul(three, 0xc2b2ae35);
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
+  return (mixed ^ (mixed >>> 16)) >>> 0;
+}

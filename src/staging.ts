@@ -1,0 +1,172 @@
+import type { Placement } from './classify.ts';
+import type { LedgerState } from './ledger.ts';
+import { indexInChunk } from './row-columns.ts';
+import * as is from './row-flags.ts';
+import { newRun } from './run.ts';
+import type { Run } from './run.ts';
+import type { SampledRow } from './sampled-row.ts';
+
+/** What a reading under way has found of one run. */
+export interface StagedRun {
+  readonly run: Run;
+  /** It was remembered already. */
+  readonly known: boolean;
+  readonly live: boolean;
+  /** Epoch ms; null while it runs. */
+  readonly endedAt: number | null;
+  /** How many rows it holds now, in all tables. */
+  count: number;
+  /** All its rows are read, not just those since the horizon. */
+  whole: boolean;
+  /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
+  complete: boolean;
+  /** Of the rows that were read: older than the window, … */
+  old: number;
+  /** … and younger, of which nothing was remembered. */
+  added: number;
+  /** The first of the rows that wait to be taken over, slot plus one. */
+  first: number;
+}
+
+/**
+ * Rows that a reading has found and nobody counts yet. They stand in the columns of the ledger already, so that they
+ * are there only once, but in no list of it: a reading that fails is taken back without a trace.
+ */
+export interface Staging {
+  /** The columns, lists and runs that the reading is to become part of: those remembered, or empty ones. */
+  readonly state: LedgerState;
+  readonly baseline: boolean;
+  readonly runs: ReadonlyMap<number, StagedRun>;
+  open(found: FoundRun): StagedRun;
+  /** Rows that are remembered in this version, or that are older than the window, are only noted. */
+  add(staged: StagedRun, row: SampledRow): void;
+  /** The run is about to be read from its beginning: nothing that has been read of it counts. */
+  readWhole(staged: StagedRun): void;
+  /** Reads a staged row again. */
+  rewrite(staged: StagedRun, slot: number, row: SampledRow): void;
+  /** Leaves those rows out. */
+  leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void;
+  slotsOf(staged: StagedRun): Iterable<number>;
+  /** Takes the reading back. */
+  discard(): void;
+}
+
+export interface FoundRun {
+  readonly id: number;
+  readonly dagId: string;
+  readonly runId: string;
+  readonly live: boolean;
+  readonly endedAt: number | null;
+}
+
+export function createStaging(
+  state: LedgerState,
+  options: { baseline: boolean; from: number; classify: (row: SampledRow) => Placement },
+): Staging {
+  const { rows } = state;
+  const { baseline, from, classify } = options;
+  const runs = new Map<number, StagedRun>();
+  const place = (slot: number) => ({ chunk: rows.chunkOf(slot), at: indexInChunk(slot) });
+
+  function* slotsFrom(first: number): Generator<number> {
+    for (let slot = first; slot !== 0;) {
+      const { chunk, at } = place(slot - 1);
+      // Read before the slot is given out: who takes it over changes it.
+      const next = chunk.next[at] ?? 0;
+      yield slot - 1;
+      slot = next;
+    }
+  }
+
+  function leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void {
+    const { first } = staged;
+    staged.first = 0;
+    for (const slot of slotsFrom(first))
+      if (leaves(slot)) rows.discard(slot);
+      else push(staged, slot);
+  }
+
+  function push(staged: StagedRun, slot: number): void {
+    const { chunk, at } = place(slot);
+    chunk.next[at] = staged.first;
+    staged.first = slot + 1;
+  }
+
+  return {
+    state,
+    baseline,
+    runs,
+    slotsOf: ({ first }) => slotsFrom(first),
+    leaveOut,
+    open({ id, dagId, runId, live, endedAt }) {
+      const known = state.runs.get(id);
+      const run =
+        known ??
+        newRun(state.runSlots.take(), {
+          id,
+          dagId,
+          runId,
+          live,
+          readAt: 0,
+          horizon: null,
+          expired: 0,
+          gone: false,
+          activeAt: 0,
+          listed: null,
+        });
+      const staged: StagedRun = {
+        run,
+        known: known !== undefined,
+        live,
+        endedAt,
+        count: 0,
+        whole: false,
+        complete: true,
+        old: 0,
+        added: 0,
+        first: 0,
+      };
+      runs.set(id, staged);
+      return staged;
+    },
+
+    add(staged, row) {
+      if (staged.whole) staged.count += 1;
+      if (row.at < from) {
+        staged.old += 1;
+        return;
+      }
+      const before = staged.known ? rows.find(staged.run, row) : -1;
+      if (before === -1) staged.added += 1;
+      else {
+        const { chunk, at } = place(before);
+        if (chunk.version[at] === Number(row.version)) {
+          chunk.flags[at] = (chunk.flags[at] ?? 0) | is.SEEN;
+          return;
+        }
+      }
+      push(staged, rows.write(staged.run, row, { placement: classify(row), baseline }));
+    },
+
+    readWhole(staged) {
+      Object.assign(staged, { whole: true, old: 0, added: 0, count: 0 });
+      leaveOut(staged, () => true);
+      for (const slot of rows.slotsOf(staged.run)) {
+        const { chunk, at } = place(slot);
+        chunk.flags[at] = (chunk.flags[at] ?? 0) & ~is.SEEN;
+      }
+    },
+
+    rewrite(staged, slot, row) {
+      rows.rewrite(staged.run, slot, { row, placement: classify(row) });
+    },
+
+    discard() {
+      for (const staged of runs.values()) {
+        leaveOut(staged, () => true);
+        if (!staged.known) state.runSlots.give(staged.run.slot);
+      }
+      runs.clear();
+    },
+  };
+}

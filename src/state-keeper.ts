@@ -1,0 +1,53 @@
+import type { Logger } from 'pino';
+import type { LedgerState } from './ledger.ts';
+import { StateFileError } from './state-file.ts';
+import type { StateFile } from './state-file.ts';
+
+/** A state in which nothing new was counted is as good as the one before, for so long. */
+const QUIET_MS = 300_000;
+
+export interface Keeper {
+  /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
+  save(state: LedgerState, counted: boolean): Promise<void>;
+  /**
+   * What another exporter has left behind in the file since it was written here; undefined: nobody has written it, or
+   * there is none.
+   */
+  foundChanged(): Promise<LedgerState | null | undefined>;
+}
+
+export function createKeeper({ file, log }: { file: StateFile | null; log: Logger }): Keeper {
+  let saved: LedgerState | null = null;
+  let savedAt = 0;
+  return {
+    async save(state, counted) {
+      if (file === null) return;
+      // After a migration the state is another one, though nothing was counted.
+      if (!counted && state === saved && performance.now() - savedAt < QUIET_MS) return;
+      try {
+        await file.write(state);
+        saved = state;
+        savedAt = performance.now();
+      } catch (error) {
+        // Or what was counted in vain to write now would not be written until more is counted.
+        saved = null;
+        log.error(
+          { err: error },
+          'cannot write the state file: a restart will count from the last one written',
+        );
+      }
+    },
+
+    async foundChanged() {
+      if (file === null) return undefined;
+      try {
+        return (await file.changed()) ? await file.read() : undefined;
+      } catch (error) {
+        if (!(error instanceof StateFileError)) throw error;
+        // It stays as it is: what is counted from now on is not written over it.
+        log.error({ err: error }, 'cannot go on from the state file: what is there now forms the baseline');
+        return null;
+      }
+    },
+  };
+}

@@ -1,0 +1,247 @@
+import { spawn } from 'node:child_process';
+import { openSync, closeSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkCommand } from '../../src/commands/check.ts';
+import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { callCommand } from '../support/call-command.ts';
+import { startAirflow, workerEnv } from '../support/daemon.ts';
+import type { SmallAirflow } from '../support/daemon.ts';
+import { faultOf } from '../support/open-api.ts';
+import { uuid4 } from '../support/plant.ts';
+import { usePostgres } from '../support/postgres.ts';
+import { useS3 } from '../support/s3.ts';
+import { openStage } from '../support/seed.ts';
+
+const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
+const postgres = usePostgres();
+const s3 = useS3('airflow-xcom');
+
+type Env = Readonly<Record<string, string>>;
+let airflow: SmallAirflow;
+let folder = '';
+beforeAll(async () => {
+  airflow = await startAirflow(postgres(), s3());
+  folder = mkdtempSync(join(tmpdir(), 'check-'));
+  await airflow.push('small');
+  await airflow.push('large '.repeat(40));
+});
+afterAll(async () => {
+  await airflow.close();
+  rmSync(folder, { recursive: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The built program. `stdout`: a file descriptor in place of the pipe; `leaves`: the reader goes at once. */
+function call(
+  argv: readonly string[],
+  { env = {}, stdout, leaves = false }: { env?: Env; stdout?: number; leaves?: boolean } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [main, ...argv], {
+    env,
+    stdio: ['ignore', stdout ?? 'pipe', 'pipe'],
+  });
+  const said = { stdout: '', stderr: '' };
+  if (leaves) child.stdout?.destroy();
+  else child.stdout?.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
+  return new Promise((resolve) => {
+    child.once('close', (code) => {
+      resolve({ code, ...said });
+    });
+  });
+}
+
+describe('check', () => {
+  test('--json is as described, and is all that is printed', async () => {
+    const { code, stdout, stderr } = await call(['check', '--json'], { env: workerEnv(airflow, s3()) });
+    const document = JSON.parse(stdout) as Record<string, unknown>;
+    expect([code, stderr, faultOf(document, 'Check')]).toEqual([0, '', null]);
+    expect(document).toMatchObject({
+      schema_version: 1,
+      exit_code: 0,
+      verdict: { state: 'healthy', title: 'Healthy' },
+      problems: [],
+      findings: [],
+      warnings: [],
+    });
+  });
+
+  test.each([[['check']], [['check', '--json']], [['check', '--probe-only', '--json']]])(
+    '%j to a reader that leaves keeps its code, and to a full disk cannot say it',
+    async (argv) => {
+      const env = workerEnv(airflow, s3());
+      expect(await call(argv, { env, leaves: true })).toEqual({ code: 0, stdout: '', stderr: '' });
+      const full = openSync('/dev/full', 'w');
+      try {
+        expect(await call(argv, { env, stdout: full })).toEqual({
+          code: 2,
+          stdout: '',
+          stderr: 'airflow-xcom-exporter: Cannot write to standard output: ENOSPC\n',
+        });
+      } finally {
+        closeSync(full);
+      }
+    },
+  );
+
+  test('says that the backend has no path, with an empty database too, and where it was misspelt', async () => {
+    const empty = await startAirflow(postgres(), s3());
+    try {
+      const { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: path = '', ...rest } = workerEnv(empty, s3());
+      const env = { ...rest, AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PAHT: path };
+      const { code, stdout } = await call(['check'], { env });
+      expect(code).toBe(2);
+      expect(stdout).toContain('Could not decide.\nxcom.path names no place in S3');
+      expect(stdout).toContain(
+        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PAHT is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH?",
+      );
+      expect(stdout).toContain('xcom.backend is the object storage backend, but xcom.path is not set');
+      const { warnings } = JSON.parse((await call(['check', '--json'], { env })).stdout) as {
+        warnings: string[];
+      };
+      expect(warnings).toHaveLength(2);
+    } finally {
+      await empty.close();
+    }
+  });
+
+  test('colours for a terminal that wants them, and nothing else', async () => {
+    const env = workerEnv(airflow, s3());
+    const escape = '\u001b[';
+    const colours = async (isTty: boolean, changes: Env) =>
+      (await callCommand(checkCommand, { env: { ...env, ...changes }, isTty })).stdout.includes(escape);
+    expect(await colours(true, {})).toBe(true);
+    expect(await colours(false, {})).toBe(false);
+    expect(await colours(true, { NO_COLOR: '1' })).toBe(false);
+    expect(await colours(true, { NO_COLOR: '' })).toBe(true);
+    expect(await colours(true, { TERM: 'dumb' })).toBe(false);
+  });
+
+  test('long work shows that it goes on, on a terminal only, and leaves no trace on it', async () => {
+    const slow = await startHttpFaultProxy({ upstream: s3() });
+    slow.setFault({ answer: { delayMs: 400 } });
+    try {
+      const env = workerEnv(airflow, s3(), { storage: slow });
+      const onTerminal = await callCommand(checkCommand, { env, stderrIsTty: true });
+      expect(onTerminal.stderr).toMatch(/^(?:\r\u001b\[K[^\r\n]+ \(\d+ s\))+\r\u001b\[K$/);
+      expect(onTerminal.stderr).toMatch(/requests to object storage/);
+      expect((await callCommand(checkCommand, { env })).stderr).toBe('');
+      slow.setFault(null);
+      expect((await callCommand(checkCommand, { env, stderrIsTty: true })).stderr).toBe('');
+    } finally {
+      await slow.stop();
+    }
+  });
+
+  test('of a sample it says how large it is, and does not call it healthy', async () => {
+    const stage = await openStage(postgres(), '3.3.2');
+    try {
+      // One run for each, so that no listing answers for many.
+      for (let i = 0; i < 30; i += 1) {
+        const run = await stage.addRun({ dagId: 'orders', runId: `manual__${i}` });
+        const key = `base/orders/manual__${i}/extract/${uuid4()}`;
+        await fetch(`${s3().endpoint}/airflow-xcom/${key}`, { method: 'PUT', body: 'x'.repeat(1_200) });
+        const stored = JSON.stringify(`s3://aws_xcom@airflow-xcom/${key}`);
+        await stage.push({ run, taskId: 'extract', stored });
+      }
+      const env = {
+        ...workerEnv(airflow, s3()),
+        AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: stage.url,
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/base',
+        XCOM_EXPORTER_S3_REQUESTS_PER_CYCLE: '2',
+      };
+      const { code, stdout } = await callCommand(checkCommand, { env });
+      const [, decided = '', share = ''] =
+        /A sample: (\d+) of 30 rows are decided \((\d+) %\)\. More with a higher s3\.requests-per-cycle/.exec(
+          stdout,
+        ) ?? [];
+      expect([code, stdout.split('\n')[0]]).toEqual([2, 'Could not decide.']);
+      expect(Number(decided)).toBeGreaterThan(0);
+      expect(Number(share)).toBe(Math.floor((100 * Number(decided)) / 30));
+    } finally {
+      await stage.close();
+    }
+  });
+});
+
+describe('config refuses what run refuses', () => {
+  const url = 'postgresql://u:p@127.0.0.1:1/d';
+  const inFolder = (name: string, content: string) => {
+    writeFileSync(join(folder, name), content);
+    return join(folder, name);
+  };
+
+  test.each<[string, () => Env, string]>([
+    ['no database', () => ({}), 'database.url: not set'],
+    [
+      'a state file whose folder is not there',
+      () => ({ XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') }),
+      'Cannot write the state file',
+    ],
+    [
+      'a state file that is damaged',
+      () => ({ XCOM_EXPORTER_STATE_FILE: inFolder('state.json', '{"format":') }),
+      'Cannot use the state file',
+    ],
+    [
+      'a web configuration that is wrong',
+      () => ({ XCOM_EXPORTER_WEB_CONFIG_FILE: inFolder('web.yml', 'basic_auth: {}\n') }),
+      'basic_auth',
+    ],
+    [
+      'a web configuration that is not there',
+      () => ({ XCOM_EXPORTER_WEB_CONFIG_FILE: join(folder, 'none.yml') }),
+      'none.yml',
+    ],
+    [
+      'a schedule that never fires',
+      () => ({ XCOM_EXPORTER_SAMPLE_SCHEDULE: '0 0 0 30 2 *' }),
+      'it never fires (30 2 is an impossible day of month',
+    ],
+    [
+      'authorities that cannot be read',
+      () => ({
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
+        AIRFLOW_CONN_AWS: 'aws://k:s@/?verify=%2Fno-such-ca.pem',
+      }),
+      'AIRFLOW_CONN_AWS: verify: Cannot read /no-such-ca.pem',
+    ],
+  ])('%s', async (name, envOf, message) => {
+    const env: Env = {
+      ...(name === 'no database' ? {} : { XCOM_EXPORTER_DATABASE_URL: url }),
+      XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
+      ...envOf(),
+    };
+    const [config, run] = await Promise.all([call(['config'], { env }), call(['run'], { env })]);
+    expect([config.code, config.stdout]).toEqual([2, '']);
+    expect(config.stderr).toContain(message);
+    // The same line, whatever the code.
+    expect([1, 2]).toContain(run.code);
+    expect(run.stderr.trimEnd().split('\n')).toEqual(config.stderr.trimEnd().split('\n'));
+  });
+
+  test('what is odd is told beside the table, and at the start of run', async () => {
+    const env = {
+      XCOM_EXPORTER_DATABASE_URL: url,
+      AIRFLOW__CORE__XCOM_BACKND: 'geheim',
+    };
+    const { code, stdout, stderr } = await call(['config'], { env });
+    expect([code, stderr]).toEqual([
+      0,
+      "airflow-xcom-exporter: warning: AIRFLOW__CORE__XCOM_BACKND is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__CORE__XCOM_BACKEND?\n",
+    ]);
+    expect(stdout).not.toContain('geheim');
+    // It does not start, because of the folder, and has said what is odd by then.
+    const state = { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') };
+    const run = await call(['run'], { env: { ...env, ...state } });
+    expect(run.stdout).toContain('did you mean AIRFLOW__CORE__XCOM_BACKEND?');
+  });
+});
