@@ -1,0 +1,71 @@
+import { cpus } from 'node:os';
+import type { Cost } from './database-cost.ts';
+import type { Writing } from './database-world.ts';
+
+export interface Line {
+  readonly release: string;
+  readonly rows: number;
+  readonly what: 'first' | 'busy' | 'large' | 'idle' | 'flood' | 'rival';
+  /** Cycles that the cost is the mean of. */
+  readonly cycles: number;
+  readonly cost: Cost;
+}
+
+const WORDS: Readonly<Record<Line['what'], string>> = {
+  first: 'first cycle: the whole window',
+  busy: 'busy cycle',
+  large: 'busy cycle, large values',
+  idle: 'idle cycle',
+  flood: 'more than may be unpacked',
+  rival: 'prometheus-sql-exporter, one run of its query',
+};
+
+/** The table as it is kept in the repository. */
+export function describeBench(
+  lines: readonly Line[],
+  facts: { version: string; rival: string; large: Writing; flood: Writing },
+): string {
+  const { large, flood } = facts;
+  const words = ({ rows, large, medium }: Writing) =>
+    `${rows.toLocaleString('en')} new rows, ${large} of them of 2 MB that do not compress and ${medium.toLocaleString('en')} of 20 kB that do`;
+  const body = lines.map((line) => {
+    const { cost, rows, release, what } = line;
+    const rival = lines.find((one) => one.release === release && one.rows === rows && one.what === 'rival');
+    const share =
+      rival === undefined || what === 'rival' ? '' : `1/${Math.floor(rival.cost.buffers / cost.buffers)}`;
+    const cells = [
+      release,
+      rows.toLocaleString('en'),
+      WORDS[what],
+      cost.buffers.toLocaleString('en'),
+      share,
+      cost.rowsRead.toLocaleString('en'),
+      cost.ms.toFixed(1),
+      what === 'rival' ? '' : cost.measuredRows.toLocaleString('en'),
+      what === 'rival' ? '' : ((cost.toastBuffers * 8_192) / 2 ** 20).toFixed(1),
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return `# What a cycle costs the database
+
+Written by \`npm run bench:database\`, which needs Debian's package \`prometheus-sql-exporter\`. With 50 million rows as well, where
+the disk has 40 GB to spare: \`npm run bench:database -- --rows 1000000,10000000,50000000\`.
+
+PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}).
+
+The tables are those that the Airflow release itself made, with its keys and indexes. The history grows, the day does not: 1,667 runs and
+33,340 rows a day, 20 runs live, rows of runs that are live together mixed in the table, one value in 10,000 of 2 MB. A busy cycle finds 2,000 new rows
+of mapped tasks; one with large values ${words(large)};
+the last line of ours ${words(flood)}.
+The other exporter is asked for rows and bytes of each dag over the last day, which ours has from the same cycles; its query leaves values packed.
+
+- **buffers**: pages of 8 kB that the server looked at, in memory or on disk, planning included (\`pg_stat_statements\`).
+- **rows read**: what scans gave back (\`pg_stat_user_tables\`). **ms**: time in the server, planning included.
+- **unpacked**: rows whose value was unpacked to be measured, and pages of large values that were read for it; a cycle may unpack 1,000 rows
+  and 64 MB. A \`bytea\` says its size without being unpacked.
+
+| Airflow | rows | what | buffers | of the other's | rows read | ms | rows unpacked | MB unpacked |
+|---|---:|---|---:|---:|---:|---:|---:|---:|
+${body.join('\n')}
+`;
+}

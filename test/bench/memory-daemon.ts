@@ -1,0 +1,101 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** The built daemon in a process of its own, without `--expose-gc` or any other help. */
+export interface WatchedDaemon {
+  readonly port: number;
+  /** Resolves with the line of the log that the next cycle writes. */
+  nextCycle(): Promise<CycleLine>;
+  /** Resident now, and the most since the last look; bytes. */
+  memory(): { readonly rss: number; readonly peak: number };
+  /** The longest the event loop stood still since the last look, ms. */
+  stall(): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface CycleLine {
+  readonly msg: string;
+  readonly seconds: number;
+  readonly rows: Readonly<Record<string, number>> | null;
+}
+
+/** Loaded before the daemon: on a signal it says how long the event loop stood still at most. */
+const WATCH = `
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+const delay = monitorEventLoopDelay({ resolution: 2 });
+delay.enable();
+process.on('SIGUSR2', () => {
+  process.stdout.write(JSON.stringify({ msg: 'stall', ms: delay.max / 1e6 }) + '\\n');
+  delay.reset();
+});`;
+
+export async function startWatched(
+  main: string,
+  env: Readonly<Record<string, string>>,
+): Promise<WatchedDaemon> {
+  const preload = `data:text/javascript,${encodeURIComponent(WATCH)}`;
+  const child = spawn(process.execPath, ['--import', preload, main], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = once(child, 'close');
+  const waiting = new Map<string, (line: object) => void>();
+  const came: Record<string, object[]> = {};
+  let rest = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const parts = (rest + text).split('\n');
+    rest = parts.pop() ?? '';
+    for (const part of parts.filter((one) => one.startsWith('{'))) {
+      const line = JSON.parse(part) as { msg: string; level?: unknown };
+      const kind = line.msg.startsWith('cycle') ? 'cycle' : line.msg;
+      if (!['cycle', 'stall', 'listening'].includes(kind)) console.log(part);
+      const take = waiting.get(kind);
+      waiting.delete(kind);
+      if (take === undefined) (came[kind] ??= []).push(line);
+      else take(line);
+    }
+  });
+  const next = <Line>(kind: string): Promise<Line> =>
+    new Promise((resolve, reject) => {
+      const there = came[kind]?.shift();
+      if (there !== undefined) resolve(there as Line);
+      else waiting.set(kind, resolve as (line: object) => void);
+      closed.then(() => {
+        reject(new Error('The daemon ended'));
+      }, reject);
+    });
+  const { port } = await next<{ port: number }>('listening');
+  const status = (name: string) =>
+    1_024 *
+    Number(
+      new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(
+        readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8'),
+      )?.[1],
+    );
+  let peak = 0;
+  const timer = setInterval(() => {
+    if (child.exitCode === null) peak = Math.max(peak, status('VmRSS'));
+  }, 20);
+  return {
+    port,
+    nextCycle: () => next<CycleLine>('cycle'),
+    memory() {
+      const found = { rss: status('VmRSS'), peak };
+      peak = 0;
+      return found;
+    },
+    async stall() {
+      const answer = next<{ ms: number }>('stall');
+      child.kill('SIGUSR2');
+      return (await answer).ms;
+    },
+    async stop() {
+      clearInterval(timer);
+      child.kill('SIGTERM');
+      await Promise.race([closed, delay(20_000)]);
+      child.kill('SIGKILL');
+    },
+  };
+}

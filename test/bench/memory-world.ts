@@ -1,0 +1,123 @@
+import type { Shape, XComSource } from '../../src/airflow/shape.ts';
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
+import { BASE } from '../support/plant.ts';
+import { openStage } from '../support/seed.ts';
+import type { Stage } from '../support/seed.ts';
+
+/** What the values are: small ones in the database, references, or values that should have been references. */
+export type Mix = 'small' | 'references' | 'oversize';
+
+/** Five runs of one task with 100,000 mapped instances, and 10,000 runs of 50 rows: all of them live. */
+const MAPPED = { runs: 5, instances: 100_000 };
+const LIVE = { runs: 10_000, tasks: 10, keys: 5 };
+export const ROWS = MAPPED.runs * MAPPED.instances + LIVE.runs * LIVE.tasks * LIVE.keys;
+const DAGS = 500;
+
+export async function buildWindow(
+  postgres: EmbeddedPostgres,
+  { release, mix }: { release: string; mix: Mix },
+): Promise<Stage> {
+  const stage = await openStage(postgres, release, { fill: ({ writer, shape }) => fill(writer, shape, mix) });
+  await stage.writer.query('VACUUM (ANALYZE)');
+  return stage;
+}
+
+/** Some more rows in a live run and in one of the mapped ones. */
+export async function writeMore(stage: Stage, { mix, name }: { mix: Mix; name: string }): Promise<void> {
+  await insertRows(stage.writer, stage.shape, {
+    mix,
+    key: `'${name}'`,
+    from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
+      WHERE r.id IN (1, ${MAPPED.runs + 1}) AND ti.${stage.shape.mapIndexColumn} < 500`,
+  });
+}
+
+async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<void> {
+  const at = `now() - interval '10 hours'`;
+  const total = MAPPED.runs + LIVE.runs;
+  const isMapped = `r <= ${MAPPED.runs}`;
+  const ids = { dag_id: `'dag_' || r % ${DAGS}`, run_id: `'scheduled__2026-01-01T00:00:00+00:00__' || r` };
+  const insert = (table: string, columns: Readonly<Record<string, string>>, from: string) =>
+    writer.query(
+      `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')} FROM ${from}`,
+    );
+  await insert(
+    'dag_run',
+    {
+      ...ids,
+      ...(shape.hasRunAfter ? { run_after: at } : { execution_date: `${at} + r * interval '1 second'` }),
+      state: `'running'`,
+      run_type: `'scheduled'`,
+      queued_at: at,
+      start_date: at,
+    },
+    `generate_series(1, ${total}) r`,
+  );
+  await insert(
+    'task_instance',
+    {
+      ...ids,
+      task_id: `CASE WHEN ${isMapped} THEN 'mapped' ELSE 'task_' || m END`,
+      [shape.mapIndexColumn]: `CASE WHEN ${isMapped} THEN m ELSE -1 END`,
+      pool: `'default_pool'`,
+      pool_slots: '1',
+      queue: `'queue_' || r % 3`,
+      hostname: `'worker-' || r % 20`,
+      operator: `'PythonOperator'`,
+      state: `'success'`,
+      ...(shape.major === 3 ? { id: 'gen_random_uuid()', try_number: '1' } : {}),
+    },
+    `generate_series(1, ${total}) r
+     CROSS JOIN LATERAL generate_series(1, CASE WHEN ${isMapped} THEN ${MAPPED.instances} ELSE ${LIVE.tasks} END) m`,
+  );
+  // For the join that follows.
+  await writer.query(
+    'CREATE INDEX temporary_ti ON task_instance (dag_id, run_id); ANALYZE dag_run, task_instance',
+  );
+  await insertRows(writer, shape, {
+    mix,
+    key: `CASE WHEN r.id <= ${MAPPED.runs} THEN 'return_value' ELSE 'key_' || k END`,
+    from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
+      CROSS JOIN LATERAL generate_series(1, CASE WHEN r.id <= ${MAPPED.runs} THEN 1 ELSE ${LIVE.keys} END) k`,
+  });
+  await writer.query('DROP INDEX temporary_ti');
+}
+
+async function insertRows(
+  writer: Stage['writer'],
+  shape: Shape,
+  { mix, key, from }: { mix: Mix; key: string; from: string },
+): Promise<void> {
+  const source = shape.sources.at(-1);
+  if (source === undefined) throw new Error(`No table of XComs in ${shape.name}`);
+  const columns: Record<string, string> =
+    source.keyedBy === 'task_instance'
+      ? { id: 'gen_random_uuid()', task_instance_id: 'ti.id' }
+      : {
+          dag_run_id: 'r.id',
+          dag_id: 'r.dag_id',
+          run_id: 'r.run_id',
+          task_id: 'ti.task_id',
+          map_index: `ti.${shape.mapIndexColumn}`,
+        };
+  Object.assign(columns, {
+    key,
+    value: valueOf(source, { mix, key }),
+    timestamp: `now() - interval '9 hours' + r.id * interval '1 second'`,
+  });
+  await writer.query(
+    `INSERT INTO ${source.table} (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')} FROM ${from}`,
+  );
+}
+
+function valueOf(source: XComSource, { mix, key }: { mix: Mix; key: string }): string {
+  const leaf =
+    source.keyedBy === 'task_instance' ? `'ti-' || ti.id || '/' || ${key} || '.json'` : 'gen_random_uuid()';
+  const texts: Readonly<Record<Mix, string>> = {
+    small: `'a small value'`,
+    references: `'${BASE}/' || r.dag_id || '/' || r.run_id || '/' || ti.task_id || '/' || ${leaf}`,
+    oversize: `repeat('large ', 20)`,
+  };
+  const json = `('"' || ${texts[mix]} || '"')`;
+  return source.value === 'bytea' ? `convert_to(${json}, 'UTF8')` : `${json}::jsonb`;
+}

@@ -1,0 +1,35 @@
+import { defineConfig } from 'vitest/config';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    cases: readonly (readonly [release: string, mix: 'small' | 'references' | 'oversize'])[];
+    cycles: number;
+    built: string;
+    writeMemory: boolean;
+  }
+}
+
+// What stands behind `--` on the command line, as `--cases 3.4.0b2:references --cycles 3`.
+const given = (name: string) =>
+  process.argv.includes(name) ? (process.argv[process.argv.lastIndexOf(name) + 1] ?? '') : null;
+const releases = ['2.11.2', '3.3.2', '3.4.0b2'];
+const mixes = ['small', 'references', 'oversize'];
+const cases =
+  given('--cases')?.split(',') ?? releases.flatMap((release) => mixes.map((mix) => `${release}:${mix}`));
+
+export default defineConfig({
+  test: {
+    include: ['test/bench/memory.test.ts'],
+    testTimeout: 3_600_000,
+    hookTimeout: 300_000,
+    maxWorkers: 1,
+    provide: {
+      cases: cases.map((one) => one.split(':') as [string, 'small']),
+      cycles: Number(given('--cycles') ?? '6'),
+      // Another build to measure than this one.
+      built: given('--dist') ?? '',
+      // A part of it is for trying things out: the table in the repository is that of the whole.
+      writeMemory: given('--cases') === null && given('--dist') === null,
+    },
+  },
+});

@@ -1,0 +1,259 @@
+/** One way to look references up, measured in a process of its own: `node s3-variant.js '{"variant":…}'`. */
+import { Agent, request } from 'node:http';
+import { HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { pino } from 'pino';
+import { openObjectStore } from '../../src/clients/s3.ts';
+import type { ObjectStore } from '../../src/clients/s3.ts';
+import { secret } from '../../src/lib/secret.ts';
+import { lookUp } from '../../src/lookup.ts';
+import { signByHand } from '../support/sigv4.ts';
+import { buildWorld, toldBy, wantedOf, windowOf } from './s3-world.ts';
+import type { WorldGroup } from './s3-world.ts';
+
+export type Variant =
+  'sdk-head' | 'ours-head' | 'hand-head' | 'sdk-list' | 'ours-list' | 'ours-dag' | 'ours-range' | 'ours-plan';
+
+export interface Task {
+  readonly variant: Variant;
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  /** Names of the groups that are looked at. */
+  readonly groups: readonly string[];
+  /** References of them that are looked up at most. */
+  readonly most: number;
+}
+
+export interface Measured {
+  readonly references: number;
+  readonly requests: number;
+  readonly lists: number;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+}
+
+type Way = (groups: readonly WorldGroup[], most: number) => Promise<number>;
+
+const CONCURRENCY = 16;
+const bucket = 'xcom';
+const never = new AbortController().signal;
+const task = JSON.parse(process.argv[2] ?? '') as Task;
+const sent = { head: 0, list: 0 };
+
+async function together<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: CONCURRENCY }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}
+
+/** Evenly over all groups, so that a part stands for the whole. */
+function some(groups: readonly WorldGroup[], most: number): string[] {
+  const all = groups.flatMap(wantedOf);
+  const every = Math.max(1, all.length / most);
+  return Array.from(
+    { length: Math.floor(all.length / every) },
+    (_, index) => all[Math.floor(index * every)] ?? '',
+  );
+}
+
+function openSdk(): S3Client {
+  const { endpoint, region, accessKeyId, secretAccessKey } = task;
+  return new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+    maxAttempts: 2,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new Agent({ keepAlive: true, maxSockets: CONCURRENCY }),
+    }),
+  });
+}
+
+function openOurs(): ObjectStore {
+  const { endpoint, region, accessKeyId } = task;
+  return openObjectStore(
+    {
+      region,
+      endpoint,
+      accessKeyId,
+      secretAccessKey: secret(task.secretAccessKey),
+      sessionToken: null,
+      roleArn: null,
+      forcePathStyle: true,
+      verify: true,
+    },
+    {
+      observer: {
+        request: (operation) => {
+          if (operation === 'head' || operation === 'list') sent[operation] += 1;
+        },
+        failure: (operation, reason) => {
+          throw new Error(`${operation} failed: ${reason}`);
+        },
+      },
+      log: pino({ level: 'silent' }),
+    },
+  );
+}
+
+function sdkHead(): Way {
+  const client = openSdk();
+  return async (groups, most) => {
+    const keys = some(groups, most);
+    await together(keys, async (key) => {
+      await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      sent.head += 1;
+    });
+    return keys.length;
+  };
+}
+
+function handHead(): Way {
+  const agent = new Agent({ keepAlive: true, maxSockets: CONCURRENCY });
+  const { host, hostname, port } = new URL(task.endpoint);
+  const head = (key: string) =>
+    new Promise<void>((resolve, reject) => {
+      const path = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
+      const headers = signByHand({ ...task, method: 'HEAD', path, host, at: new Date() });
+      request({ agent, hostname, port, path, method: 'HEAD', headers, setHost: false }, (response) => {
+        if (response.statusCode !== 200)
+          reject(new Error(`HEAD was answered with ${response.statusCode ?? 0}`));
+        response.resume().once('end', resolve);
+      })
+        .once('error', reject)
+        .end();
+      sent.head += 1;
+    });
+  return async (groups, most) => {
+    const keys = some(groups, most);
+    await together(keys, head);
+    return keys.length;
+  };
+}
+
+function oursHead(): Way {
+  const store = openOurs();
+  return async (groups, most) => {
+    const keys = some(groups, most);
+    await together(keys, async (key) => {
+      const { kind } = await store.head({ bucket, key }, never);
+      if (kind !== 'present') throw new Error(`HEAD: ${kind}`);
+    });
+    return keys.length;
+  };
+}
+
+/** Reads pages from a key on until past another one, and counts which of the wanted are there. */
+type Pages = (range: { prefix: string; startAfter: string; until: string }) => Promise<string[]>;
+
+function sdkPages(): Pages {
+  const client = openSdk();
+  return async ({ prefix }) => {
+    const keys: string[] = [];
+    let token: string | undefined;
+    do {
+      const page = await client.send(
+        new ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          ...(token === undefined ? {} : { ContinuationToken: token }),
+        }),
+      );
+      sent.list += 1;
+      for (const { Key: key } of page.Contents ?? []) if (key !== undefined) keys.push(key);
+      token = page.NextContinuationToken;
+    } while (token !== undefined);
+    return keys;
+  };
+}
+
+function oursPages(): Pages {
+  const store = openOurs();
+  return async ({ prefix, startAfter, until }) => {
+    const keys: string[] = [];
+    let after: string | null = null;
+    do {
+      const page = await store.list({ bucket, prefix, after, startAfter }, never);
+      if (page.kind !== 'listed') throw new Error(`LIST: ${page.reason}`);
+      for (const { key } of page.objects) keys.push(key);
+      after = page.next;
+    } while (after !== null && (keys.at(-1) ?? '') < until);
+    return keys;
+  };
+}
+
+const END = '\u{10FFFF}';
+
+/** By what is listed at a time: a run, all that the bucket has of a dag, or of a dag what is of the window. */
+function listing(pages: Pages, along: 'run' | 'dag' | 'range'): Way {
+  return async (groups) => {
+    const wanted = new Set(groups.flatMap(wantedOf));
+    let found = 0;
+    const ranges = groups.flatMap((group) => {
+      const runs = windowOf(group);
+      if (along === 'run') return runs.map(({ prefix }) => ({ prefix, startAfter: prefix, until: END }));
+      return [...new Set(runs.map(({ dag }) => dag))].map((dag) => {
+        const ofDag = runs.filter((run) => run.dag === dag);
+        const prefix = `xcom/${dag}/`;
+        const last = ofDag.at(-1)?.keys.at(-1)?.key ?? END;
+        return along === 'dag'
+          ? { prefix, startAfter: prefix, until: END }
+          : { prefix, startAfter: ofDag[0]?.prefix ?? prefix, until: last };
+      });
+    });
+    await together(ranges, async (range) => {
+      for (const key of await pages(range)) if (wanted.has(key)) found += 1;
+    });
+    if (found !== wanted.size) throw new Error(`LIST found ${found} of ${wanted.size}`);
+    return found;
+  };
+}
+
+function oursPlan(): Way {
+  const store = openOurs();
+  const stores = { of: () => store, sent: () => sent.head + sent.list };
+  return async (groups) => {
+    const told = groups.flatMap(toldBy);
+    const answer = await lookUp(told, { stores, ceiling: 1_000_000, until: Infinity }, never);
+    const there = answer.found.filter(({ finding }) => finding.kind === 'present').length;
+    if (there !== groups.flatMap(wantedOf).length) throw new Error(`The plan found ${there} only`);
+    return there;
+  };
+}
+
+const ways: Record<Variant, () => Way> = {
+  'sdk-head': sdkHead,
+  'ours-head': oursHead,
+  'hand-head': handHead,
+  'sdk-list': () => listing(sdkPages(), 'run'),
+  'ours-list': () => listing(oursPages(), 'run'),
+  'ours-dag': () => listing(oursPages(), 'dag'),
+  'ours-range': () => listing(oursPages(), 'range'),
+  'ours-plan': oursPlan,
+};
+
+const groups = buildWorld().filter(({ name }) => task.groups.includes(name));
+const way = ways[task.variant]();
+// What runs for weeks has been compiled long since.
+await way(groups, Math.min(task.most, 1_500));
+Object.assign(sent, { head: 0, list: 0 });
+const before = { cpu: process.cpuUsage(), at: performance.now() };
+const references = await way(groups, task.most);
+const { user, system } = process.cpuUsage(before.cpu);
+const measured: Measured = {
+  references,
+  requests: sent.head + sent.list,
+  lists: sent.list,
+  seconds: (performance.now() - before.at) / 1_000,
+  cpuSeconds: (user + system) / 1e6,
+};
+console.log(JSON.stringify(measured));
+process.exit(0);
