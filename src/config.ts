@@ -48,6 +48,7 @@ export interface Config {
   readonly web: { readonly host: string; readonly port: number; readonly configFile: string | null };
   readonly stateFile: string | null;
   readonly ha: SettingValues['ha'];
+  readonly shard: SettingValues['shard'];
   /** Without a slash at its end. */
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
@@ -191,6 +192,7 @@ export function readConfig(input: ConfigInput): Config {
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
     stateFile: values['state.file'],
     ha: values.ha,
+    shard: values.shard,
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
     warnings: settingWarnings({

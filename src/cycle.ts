@@ -72,6 +72,7 @@ export function createCycle(options: CycleOptions): Cycle {
   async function readRows(query: Query): Promise<void> {
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
+      shard: config.shard,
       classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
     });
     if ('unsupported' in sampled) {

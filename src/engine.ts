@@ -15,6 +15,7 @@ import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
 import { intervalOf, startSchedule } from './schedule.ts';
 import type { Schedule } from './schedule.ts';
+import { lockNumber } from './shard.ts';
 import { openStores } from './stores.ts';
 import { createKeeper } from './state-keeper.ts';
 import type { StateFile } from './state-file.ts';
@@ -50,7 +51,7 @@ export function startEngine(parts: {
   log: Logger;
 }): Engine {
   const { config, metrics, jobs, log } = parts;
-  const database = openDatabase(requireDatabase(config));
+  const database = openDatabase(requireDatabase(config), { lock: lockNumber(config.shard) });
   const stores = openStores(config, {
     observer: {
       request: (operation) => {
@@ -123,7 +124,9 @@ export function startEngine(parts: {
   /** The one that led before may have counted on, in a file that both can see. */
   async function goOn(): Promise<void> {
     const found = await keepState.foundChanged();
-    if (found !== undefined) cycle = newCycle(found);
+    if (found === undefined) return;
+    cycle = newCycle(found);
+    remembers = found !== null;
   }
 
   async function runSample(signal: AbortSignal): Promise<Ending> {

@@ -8,6 +8,7 @@ import { startHttpServer } from './http/server.ts';
 import type { ReloadResult } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createJobs } from './jobs.ts';
+import { keepHeapSmall } from './lib/small-heap.ts';
 import { openStateFile } from './state-file.ts';
 import type { StateFile } from './state-file.ts';
 import type { Status } from './status.ts';
@@ -30,6 +31,7 @@ export interface ExporterOptions {
 
 /** Opens, wires and starts everything; what was opened is closed last-in first-out, also when starting fails. */
 export async function startExporter(first: Config, options: ExporterOptions): Promise<Exporter> {
+  keepHeapSmall();
   const { log, version } = options;
   const startedAt = Date.now();
   const undo: (() => Promise<void> | void)[] = [];
@@ -104,7 +106,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   try {
     requireDatabase(first);
-    stateFile = first.stateFile === null ? null : openStateFile(first.stateFile);
+    stateFile = first.stateFile === null ? null : openStateFile(first.stateFile, first.shard);
     const restored = (await stateFile?.read()) ?? null;
     const server = await startHttpServer({
       ...first.web,
@@ -134,7 +136,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
 /** Settings that a reload cannot change: what is listened on, and what the series were made from. */
 function fixedSettings(first: Config, next: Config): string[] {
-  const names = ['web.listen-address', 'web.config.file', 'labels.max-dags', 'window', 'state.file'] as const;
+  const names = ['web.listen-address', 'web.config.file', 'labels.max-dags', 'window', 'state.file', 'shard'] as const;
   const shown = (config: Config, name: string) =>
     config.origins.find((origin) => origin.name === name)?.shown;
   return names

@@ -18,6 +18,8 @@ import { chunks } from './lib/chunks.ts';
 import { measure } from './measure.ts';
 import { sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
+import { isIn } from './shard.ts';
+import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
 
 export interface Sample {
@@ -37,6 +39,7 @@ export interface Sample {
 export interface SampleOptions {
   readonly windowMs: number;
   readonly classify: (row: SampledRow, shape: Shape) => Placement;
+  readonly shard: Shard;
 }
 
 /** A reading under way. */
@@ -76,7 +79,8 @@ export async function sample(
   const due = ledger.due(shape.name);
   const staging = ledger.stage(shape.name, { from, classify: (row) => options.classify(row, shape) });
   try {
-    for (const run of await readRuns(query, shape, { ...due, sinceMs: from })) staging.open(run);
+    for (const run of await readRuns(query, shape, { ...due, sinceMs: from }))
+      if (isIn(options.shard, run.dagId)) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter((run) => run.whole || lostRows(run));

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { parseDatabaseUrl } from './airflow/database-url.ts';
 import { parseXComPaths } from './airflow/xcom-path.ts';
 import { parseDuration } from './lib/duration.ts';
+import { parseShard } from './shard.ts';
 
 interface Setting {
   /** From the text that was given to the value. */
@@ -119,6 +120,11 @@ const SETTINGS = {
     schema: z.enum(['off', 'lock'], { error: 'must be off or lock' }),
     default: 'off',
     description: '`lock`: active and standby through a Postgres advisory lock',
+  },
+  shard: {
+    schema: parsed(parseShard),
+    default: '0/1',
+    description: 'which dags: `i/n` for one of n exporters that share them, numbered from 0',
   },
   'airflow.base-url': {
     schema: optional(parseBaseUrl),

@@ -4,6 +4,8 @@ import { access, open, readdir, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { LedgerState } from './ledger.ts';
+import { nameOf, WHOLE } from './shard.ts';
+import type { Shard } from './shard.ts';
 import { readState, writeState } from './state-records.ts';
 
 /** Changes whenever what is written changes its form: a file of another version is refused, not guessed at. */
@@ -40,10 +42,12 @@ interface Header {
   readonly format: string;
   readonly owner: string;
   readonly written: number;
+  /** Whose dags they are: of another shard's nothing must be counted on. */
+  readonly shard: string;
 }
 
 /** Touches nothing yet. */
-export function openStateFile(path: string): StateFile {
+export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
   let last: Header | null = null;
@@ -71,6 +75,10 @@ export function openStateFile(path: string): StateFile {
           throw new StateFileError(
             `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another`,
           );
+        if (header.shard !== nameOf(shard))
+          throw new StateFileError(
+            `Cannot use the state file ${path}: it is of shard ${header.shard}, and this exporter is ${nameOf(shard)}. Give each shard its own; when their number changes, move the old ones away`,
+          );
         try {
           const state = await readState(file, HEADER_BYTES);
           last = header;
@@ -93,7 +101,7 @@ export function openStateFile(path: string): StateFile {
         throw new StateFileError(
           `Cannot write the state file ${path}: another exporter writes to it. Give each its own, or run two with ha=lock`,
         );
-      const next = { format: FORMAT, owner, written: written + 1 };
+      const next = { format: FORMAT, owner, written: written + 1, shard: nameOf(shard) };
       try {
         const file = await open(beside, 'w', 0o600);
         try {
@@ -159,7 +167,9 @@ function isHeader(value: unknown): value is Header {
     'owner' in value &&
     typeof value.owner === 'string' &&
     'written' in value &&
-    typeof value.written === 'number'
+    typeof value.written === 'number' &&
+    'shard' in value &&
+    typeof value.shard === 'string'
   );
 }
 

@@ -33,7 +33,7 @@ const LOCK_TIMEOUT_MS = 2_000;
  */
 const READ_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2_000;
 const PROMPT_DEADLINE_MS = 5_000;
-/** Any number will do as long as every exporter uses the same: "xcom" in ASCII. */
+/** Any number will do as long as every exporter uses the same: "xcom" in ASCII. The second number is the shard's. */
 const LEADER_LOCK = 0x78636f6d;
 
 /**
@@ -58,8 +58,8 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SELECT set_config('client_connection_check_interval', '250ms', true)
   WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'`;
 
-/** At most one connection for sampling and, with `ha`, one for the lock. Opens nothing until asked. */
-export function openDatabase(settings: DatabaseSettings): Database {
+/** At most one connection for sampling and, with `ha`, one for the lock of that number. Opens nothing until asked. */
+export function openDatabase(settings: DatabaseSettings, options: { lock?: number } = {}): Database {
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
   let turn: Promise<unknown> = Promise.resolve();
@@ -133,7 +133,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
       if (leading !== null) {
         const held = leading;
         try {
-          await holdsLock(held, { take: false, signal });
+          await holdsLock(held, { lock: null, signal });
         } catch (error) {
           leading = null;
           await end(held);
@@ -143,7 +143,7 @@ export function openDatabase(settings: DatabaseSettings): Database {
       }
       const client = await connect(signal);
       try {
-        if (await holdsLock(client, { take: true, signal })) leading = client;
+        if (await holdsLock(client, { lock: options.lock ?? 0, signal })) leading = client;
       } finally {
         if (!isLeading(client)) await end(client);
       }
@@ -164,11 +164,11 @@ export function openDatabase(settings: DatabaseSettings): Database {
  */
 async function holdsLock(
   client: pg.Client,
-  { take, signal }: { take: boolean; signal: AbortSignal },
+  { lock, signal }: { lock: number | null; signal: AbortSignal },
 ): Promise<boolean> {
   // A pooler tells each client a number of its own making.
   const own = (client as unknown as { processID: number | null }).processID ?? 0;
-  const held = take ? `pg_try_advisory_lock(${LEADER_LOCK})` : 'true';
+  const held = lock !== null ? `pg_try_advisory_lock(${LEADER_LOCK}, ${lock})` : 'true';
   const text = `BEGIN READ ONLY; ${LIMITS};
     SELECT CASE WHEN pg_backend_pid() = ${own} THEN ${held} END AS held; COMMIT`;
   const [answer] = await ask<{ held: boolean | null }>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal });

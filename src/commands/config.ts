@@ -26,10 +26,10 @@ export async function configCommand(io: CommandIo): Promise<number> {
  * these very settings has it.
  */
 async function refusals(config: Config): Promise<readonly string[]> {
-  const { stateFile, web } = config;
+  const { stateFile, web, shard } = config;
   const asked = [
     () => requireDatabase(config),
-    () => (stateFile === null ? null : openStateFile(stateFile).read()),
+    () => (stateFile === null ? null : openStateFile(stateFile, shard).read()),
     () => (web.configFile === null ? null : openWebConfig(web.configFile, pino({ level: 'silent' }))),
   ];
   const problems: string[] = [];

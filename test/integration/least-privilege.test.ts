@@ -20,6 +20,7 @@ import { classify } from '../../src/classify.ts';
 import { createLedger } from '../../src/ledger.ts';
 import { sample } from '../../src/sample.ts';
 import type { SampleOptions } from '../../src/sample.ts';
+import { WHOLE } from '../../src/shard.ts';
 import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';
 
@@ -34,6 +35,7 @@ const postgres = usePostgres();
 
 const options: SampleOptions = {
   windowMs: centuryMs,
+  shard: WHOLE,
   classify: (row, { major }) => classify(row, { major, paths: [] }),
 };
 
