@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/airflow/**', 'test/bench/**', 'test/database/**', 'node_modules/**'],
+    exclude: ['test/airflow/**', 'test/browser/**', 'test/bench/**', 'test/database/**', 'node_modules/**'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Each worker starts its own Postgres: three at once is what a small machine carries.

@@ -136,7 +136,14 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
 /** Settings that a reload cannot change: what is listened on, and what the series were made from. */
 function fixedSettings(first: Config, next: Config): string[] {
-  const names = ['web.listen-address', 'web.config.file', 'labels.max-dags', 'window', 'state.file', 'shard'] as const;
+  const names = [
+    'web.listen-address',
+    'web.config.file',
+    'labels.max-dags',
+    'window',
+    'state.file',
+    'shard',
+  ] as const;
   const shown = (config: Config, name: string) =>
     config.origins.find((origin) => origin.name === name)?.shown;
   return names

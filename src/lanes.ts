@@ -1,18 +1,10 @@
+import type { Place } from './place.ts';
 import type { Lane, Waiting } from './planner.ts';
 import { PAGE_KEYS } from './planner.ts';
-
-/** Where the objects of a run lie. */
-export interface Place {
-  readonly connection: string;
-  readonly bucket: string;
-  /** With a slash at the end. */
-  readonly prefix: string;
-}
 
 /** What one run has in one place. */
 export interface Objects<Item> {
   readonly place: Place;
-  readonly dagId: string;
   readonly runId: string;
   readonly waiting: readonly Omit<Waiting<Item>, 'rank'>[];
   /** Keys that are known and need no look, or how many: then they are taken to be spread evenly. */

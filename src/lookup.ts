@@ -1,6 +1,7 @@
 import type { ListedObject, Unknown } from './clients/s3.ts';
 import { compareKeys, lanesOf } from './lanes.ts';
-import type { Objects, Place } from './lanes.ts';
+import type { Objects } from './lanes.ts';
+import type { Place } from './place.ts';
 import { plan } from './planner.ts';
 import type { Step } from './planner.ts';
 import type { Stores } from './stores.ts';
@@ -28,7 +29,7 @@ export interface LookedUp<Item> {
 }
 
 /** Begun at once; what is known of S3's health is looked at between. */
-const TOGETHER = 32;
+export const TOGETHER = 32;
 
 /** Requests that may be begun when so many may be sent: each may take two, and a missing object a look at its bucket. */
 export function beginnable(requests: number): number {

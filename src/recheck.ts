@@ -3,8 +3,16 @@ import { createPace } from './lib/pace.ts';
 import * as is from './row-flags.ts';
 
 /**
- * Slots of references that were looked up before, each as likely as any other; up to half of them of those whose
- * object was not there or empty, so that healing shows.
+ * After how many cycles at the latest, with that chance, one of the missing has been come across: each of so many
+ * looks a cycle misses them all with the chance `1 - share`. A hundredth of all, with 99 in 100, and 50 looks: 10.
+ */
+export function cyclesToFind(what: { share: number; chance: number; looks: number }): number {
+  return Math.ceil(Math.log(1 - what.chance) / Math.log(1 - what.share) / what.looks);
+}
+
+/**
+ * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
+ * was not there or empty, half as many, so that healing shows.
  */
 export async function drawKnown(
   ledger: Ledger,
@@ -22,11 +30,14 @@ export async function drawKnown(
     }
     await pace.rest();
   }
-  return [...broken.drawn, ...whole.drawn].slice(0, count);
+  return [...whole.drawn, ...broken.drawn];
 }
 
 /** Algorithm R: keeps `count` of however many are offered, each with the same chance. */
-function createDraw(count: number, random: () => number): { offer(item: number): void; drawn: number[] } {
+export function createDraw(
+  count: number,
+  random: () => number,
+): { offer(item: number): void; drawn: number[] } {
   const drawn: number[] = [];
   let offered = 0;
   return {

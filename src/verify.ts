@@ -1,9 +1,10 @@
 import { isBackendKey } from './airflow/reference.ts';
 import type { Reference } from './airflow/reference.ts';
 import type { HeadAnswer, ListedObject, S3Reason, Unknown } from './clients/s3.ts';
+import { dueObjects } from './due.ts';
 import type { Ledger } from './ledger.ts';
 import { createPace } from './lib/pace.ts';
-import { createTop } from './lib/top.ts';
+import { beginnable, lookUp, TOGETHER } from './lookup.ts';
 import { createMatcher, groupByPlace, placeOf } from './place.ts';
 import type { Place, PlaceRows } from './place.ts';
 import { drawKnown } from './recheck.ts';
@@ -43,62 +44,55 @@ export interface VerifyOptions {
   readonly random: () => number;
 }
 
-/** One LIST costs as much as 12.5 HEADs (S3 Standard: 0.005 against 0.0004 USD per 1,000). */
-const HEADS_A_LIST = 13;
-/** References that were looked up before and are looked at again in a cycle, drawn at random. */
-const RECHECKED = 50;
+/**
+ * Share of the requests that is kept for looking again at what was found before, drawn at random, so that it is known
+ * how soon objects are missed that something deletes: see `cyclesToFind`. Half as many may go to what was not found.
+ */
+const RECHECK_SHARE = 0.1;
+/** How long requests are begun in one cycle: a storage that answers late must not keep the next reading waiting. */
+const BEGIN_MS = 20_000;
 /** Share of the requests that may go into listing ended runs for orphans. */
 const SWEEP_SHARE = 0.25;
 /** An object younger than that may still get its row; S3's clock and the database's may differ as well. */
 export const ORPHAN_GRACE_MS = 10 * 60_000;
 /** How often an ended run is listed again. */
 const RELIST_MS = 3_600_000;
-const TOGETHER = 32;
 
 /** Looks up what has not been looked up, then some of the rest again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const rows = ledger.rows();
   const pace = createPace();
   const answers: Answer[] = [];
-  /** By slot: 1 where S3 has answered in this cycle. */
-  const answered = new Uint8Array(rows.size());
   const unchecked = new Map<number, UncheckedReason>();
   const progress: { failure: Unknown | null; answered: boolean } = { failure: null, answered: false };
   const sentBefore = options.stores.sent();
-  /** Requests that may still be sent. Every one may be tried twice, so half of them may be begun. */
+  /** Requests that may still be sent. */
   const left = () => options.requests - (options.stores.sent() - sentBefore);
-  const mayBegin = () => (signal.aborted || progress.failure !== null ? 0 : Math.floor(left() / 2));
+  const until = performance.now() + BEGIN_MS;
+  const mayBegin = () =>
+    signal.aborted || progress.failure !== null || performance.now() > until ? 0 : beginnable(left());
 
-  await listDue();
-  await headAll(await newestDue(mayBegin()));
-  await headAll(await drawKnown(ledger, { count: Math.min(RECHECKED, mayBegin()), random: options.random }));
+  const again = Math.floor(options.requests * RECHECK_SHARE);
+  await lookUpDue({ keep: again + Math.ceil(again / 2) });
+  await headAll(await drawKnown(ledger, { count: again, random: options.random }));
   await sweep();
   const rest = progress.failure === null ? ('budget' as const) : uncheckedReason(progress.failure.reason);
   return { answers, unchecked, rest: signal.aborted ? null : rest, ...progress };
 
-  /** Where one LIST is cheaper than a HEAD for each, by run, the latest first. */
-  async function listDue(): Promise<void> {
-    const due = [...ledger.runs().values()]
-      .filter(({ unverified }) => unverified >= HEADS_A_LIST)
-      .sort((a, b) => b.activeAt - a.activeAt);
-    for (const run of due) {
-      if (mayBegin() === 0) return;
-      for (const group of groupByPlace(rows, run, is.isUnverified).places)
-        if (group.slots.length >= HEADS_A_LIST) await listPlace(run, group, { pages: mayBegin() });
+  async function lookUpDue({ keep }: { keep: number }): Promise<void> {
+    const planned = new Set<Run>();
+    while (mayBegin() > 0) {
+      const objects = await dueObjects(ledger, planned);
+      if (objects.length === 0) return;
+      const { stores } = options;
+      const looked = await lookUp(objects, { stores, ceiling: left() - keep, until }, signal);
+      for (const { item, finding } of looked.found)
+        note(item, finding.kind === 'missing' ? null : finding.bytes);
+      for (const { item, unknown } of looked.unanswered) unchecked.set(item, uncheckedReason(unknown.reason));
+      progress.answered ||= looked.answered;
+      progress.failure = looked.failure;
+      if (looked.left.length > 0) return;
     }
-  }
-
-  /** Without s3:ListBucket there is still HEAD, which tells what is there: so of all that has no answer. */
-  async function newestDue(count: number): Promise<number[]> {
-    const newest = createTop(count);
-    if (count > 0)
-      for (const chunk of rows.chunks) {
-        for (let at = 0; at < chunk.flags.length; at += 1)
-          if (is.isUnverified(chunk.flags[at] ?? 0) && answered[chunk.first + at] === 0)
-            newest.offer(chunk.first + at, chunk.at[at] ?? 0);
-        await pace.rest();
-      }
-    return newest.items();
   }
 
   async function headAll(slots: readonly number[]): Promise<void> {
@@ -134,7 +128,6 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 
   /** `bytes`: null where there is no object. */
   function note(slot: number, bytes: number | null): void {
-    answered[slot] = 1;
     const object = bytes === null ? 'missing' : bytes === 0 ? 'empty' : 'present';
     const chunk = rows.chunkOf(slot);
     const at = indexInChunk(slot);

@@ -10,7 +10,7 @@ import {
   reportShape,
   SCHEMA_VERSION,
 } from '../report-document.ts';
-import type { Report } from '../report.ts';
+import type { Problem, Report } from '../report.ts';
 
 /** What `check` found. */
 export interface Checked {
@@ -39,13 +39,21 @@ export const checkSchema = z
 
 export type CheckDocument = z.output<typeof checkSchema>;
 
-/** 0: healthy; 1: problems found; 2: could not decide, because the database or object storage gave no answer. */
+/**
+ * 0: healthy; 1: problems found; 2: could not decide, because the database or object storage gave no answer, or
+ * because there was too much to look at: that is no problem of the deployment's.
+ */
 export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>): 0 | 1 | 2 {
-  if (report.problems.some(({ code }) => PROBLEMS[code].severity !== 'info')) return 1;
+  if (problemsOf(report).length > 0) return 1;
   const isUnread = report.window === null || report.databaseFailure !== null;
   const isUnasked = probed === null || probed.steps.every(({ ok }) => ok !== true);
   const isUndecided = report.s3Failure !== null || isPartial(report);
   return isUnread || isUnasked || isUndecided ? 2 : 0;
+}
+
+/** What is wrong with the deployment, as against what is only to be known, or is wrong with the look at it. */
+function problemsOf({ problems }: Report): readonly Problem[] {
+  return problems.filter(({ code }) => code !== 'exporter_behind' && PROBLEMS[code].severity !== 'info');
 }
 
 export function checkVerdict(checked: Checked): Verdict {
@@ -55,7 +63,7 @@ export function checkVerdict(checked: Checked): Verdict {
     case 0:
       return { state: 'healthy', title: 'Healthy', notes };
     case 1: {
-      const count = report.problems.filter(({ code }) => PROBLEMS[code].severity !== 'info').length;
+      const count = problemsOf(report).length;
       return { state: 'problems', title: count === 1 ? '1 problem' : `${count} problems`, notes };
     }
     case 2:
@@ -102,6 +110,6 @@ function notesOf({ report, probed }: Checked): string[] {
   return notes;
 }
 
-function isPartial({ coverage }: Report): boolean {
-  return coverage !== null && coverage < 1;
+function isPartial({ coverage, states }: Report): boolean {
+  return (coverage !== null && coverage < 1) || states.exporter_behind === 'raised';
 }

@@ -12,17 +12,17 @@ const SHOWN = 5;
 /** The verdict for a person: first the answer, then what is wrong, where, and what to do. */
 export function checkText(checked: Checked, paint: Paint): string {
   const { report, probed, warnings } = checked;
-  const { notes } = checkVerdict(checked);
+  const { title, notes } = checkVerdict(checked);
   const lines: string[] = [];
   switch (checkCode(checked)) {
     case 0:
-      lines.push(paint('Healthy.', 'green'));
+      lines.push(paint(`${title}.`, 'green'));
       break;
     case 1:
-      lines.push(paint(`${plural(report.problems.length, 'problem')} found.`, 'red'));
+      lines.push(paint(`${title} found.`, 'red'));
       break;
     case 2:
-      lines.push(paint('Could not decide.', 'yellow'));
+      lines.push(paint(`${title}.`, 'yellow'));
   }
   lines.push(...notes.map(plain));
   for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
@@ -84,10 +84,6 @@ function probeLines(probed: ProbeResult | null): string[] {
     return step.ok ? `${step.operation} ok` : `${step.operation} ${step.reason} (${plain(step.detail)})`;
   });
   return [`Probe: ${words.join(', ')}`];
-}
-
-function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }
 
 function duration(seconds: number): string {

@@ -69,8 +69,10 @@ async function examine(
     });
     stage = 'reading the window';
     let report = await cycle.run(probed, io.signal);
-    for (let round = 1; round < MAX_ROUNDS && isProgressing(report); round += 1) {
-      stage = `${Math.floor((report.coverage ?? 0) * 100)} % of the window decided`;
+    let before = -1;
+    for (let round = 1; round < MAX_ROUNDS && isOpen(report) && (report.coverage ?? 0) > before; round += 1) {
+      before = report.coverage ?? 0;
+      stage = `${Math.floor(before * 100)} % of the window decided`;
       report = await cycle.run(probed, io.signal);
     }
     return { report, probed };
@@ -81,6 +83,7 @@ async function examine(
   }
 }
 
-function isProgressing({ coverage, databaseFailure, s3Failure }: Report): boolean {
+/** Whether another round could decide more. */
+function isOpen({ coverage, databaseFailure, s3Failure }: Report): boolean {
   return coverage !== null && coverage < 1 && databaseFailure === null && s3Failure === null;
 }

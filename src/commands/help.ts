@@ -5,6 +5,7 @@ const usage = `Usage: airflow-xcom-exporter [command] [--setting value ...]
 Commands:
   run             the exporter (the default)
   check [--json]  one look at the database and one probe of S3, printed; exit code 0: healthy, 1: problems, 2: undecided
+                  [--probe-only] S3 alone, before Airflow is switched over: each permission by itself, region, TLS, clock
   demo            the whole product on this machine, with a database, an S3 and an Airflow's workload of its own
                   [--once] one pass of the acts, [--act-seconds N] the length of each (default 40)
   config          every setting, its value and where it came from

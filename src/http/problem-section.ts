@@ -15,9 +15,6 @@ const ROOM_FOR_FINDINGS = 35_000;
 export const FINDINGS_PER_PAGE = 20;
 const SHOWN_PLACES = 5;
 
-/** What a cycle says of a problem, and when it last saw it where that is kept apart from when it looked last. */
-type Shown = Problem & { readonly lastSeen?: number };
-
 export interface ProblemView {
   readonly status: Status;
   /** Where the runbook is served; null: it is not. */
@@ -66,7 +63,7 @@ export function problemPage(problem: Problem, view: ProblemView & { readonly pag
   </article>`;
 }
 
-function explained(problem: Shown, { status: { now }, runbook }: ProblemView): Html {
+function explained(problem: Problem, { status: { now }, runbook }: ProblemView): Html {
   const { code, evidence, where, since, lastSeen } = problem;
   const { severity, title, remedy } = PROBLEMS[code];
   const pairs: (readonly [string, Part])[] = [];

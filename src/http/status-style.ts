@@ -57,7 +57,8 @@ caption{text-align:left}
 th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}thead th{color:var(--soft);white-space:nowrap}
-.findings td,.findings th{max-width:16rem;min-width:3.5rem}.findings small{display:block}
+.findings td,.findings th{max-width:16rem;overflow-wrap:break-word}.findings small{display:block}
+.findings time,.findings small{white-space:nowrap}
 .settings th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.75rem;margin:.5rem 0 1rem}
@@ -81,7 +82,7 @@ rect.db{fill:var(--db)}rect.s3{fill:var(--s3)}rect.over{fill:var(--bad)}
 :is(.findings,.jobs,.settings){display:block}:is(.findings,.jobs,.settings) caption{display:block}
 :is(.findings,.jobs,.settings) tr{border:1px solid var(--line);border-radius:.3rem;padding:.3rem .6rem;margin:.4rem 0;
 background:var(--back)}
-:is(.findings,.jobs,.settings) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em}
+:is(.findings,.jobs,.settings) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em;overflow-wrap:anywhere}
 :is(.findings,.jobs,.settings) :is(tbody th,td)::before{position:absolute;left:0;color:var(--soft);font-weight:400}
 :is(.findings,.jobs,.settings) td:empty{display:none}
 ${cardLabels}}

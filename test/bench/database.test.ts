@@ -141,12 +141,12 @@ async function measure(stage: Stage, { release, rows }: { release: string; rows:
       await ours(() => writeRows(stage, { ...BUSY, name: `mapped_${(writing += 1)}` }), CYCLES),
       CYCLES,
     );
+    note('idle', await ours(nothing, CYCLES), CYCLES);
     note(
       'large',
       await ours(() => writeRows(stage, { ...LARGE, name: `mapped_${(writing += 1)}` }), CYCLES),
       CYCLES,
     );
-    note('idle', await ours(nothing, CYCLES), CYCLES);
 
     const { window } = await cycle.pass();
     await delay(1_100);

@@ -46,8 +46,8 @@ beforeAll(() => {
 afterAll(() => {
   rmSync(folder, { recursive: true });
   const text = [
-    '| Airflow | values | cycle | seconds | RSS after, MB | highest, MB | stall, ms | /metrics p99, ms | pages | rows read | state, MB |',
-    '|---|---|---|---|---|---|---|---|---|---|---|',
+    '| Airflow | values | cycle | seconds | RSS after, MB | highest, MB | stall, ms | of CPU, ms | /metrics p99, ms | pages | rows read | state, MB |',
+    '|---|---|---|---|---|---|---|---|---|---|---|---|',
     ...lines,
     '',
   ].join('\n');
@@ -82,7 +82,7 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
       const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
       const stateBytes = statSync(statePath, { throwIfNoEntry: false })?.size ?? 0;
       lines.push(
-        `| ${[release, mix, cycle, line.seconds.toFixed(1), mb(rss), mb(peak), stall.toFixed(0), p99.toFixed(0), after.pages - before.pages, after.rows - before.rows, mb(stateBytes)].join(' | ')} |`,
+        `| ${[release, mix, cycle, line.seconds.toFixed(1), mb(rss), mb(peak), stall.ms.toFixed(0), stall.cpuMs.toFixed(0), p99.toFixed(0), after.pages - before.pages, after.rows - before.rows, mb(stateBytes)].join(' | ')} |`,
       );
       console.log(lines.at(-1));
       const rows = Object.values(line.rows ?? {}).reduce((sum, count) => sum + count, 0);

@@ -94,9 +94,8 @@ export function buildWorld(): WorldGroup[] {
 
 /** What the rows of the window tell of a group: nothing of older runs, nothing of objects without a row. */
 export function toldBy(group: WorldGroup): Objects<string>[] {
-  return windowOf(group).map(({ dag, id, prefix, keys }) => ({
+  return windowOf(group).map(({ id, prefix, keys }) => ({
     place: { connection: '', bucket: 'xcom', prefix },
-    dagId: dag,
     runId: id,
     waiting: keys
       .filter(({ wanted }) => wanted)

@@ -281,11 +281,14 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   },
   exporter_behind: {
     env: { XCOM_EXPORTER_S3_REQUESTS_PER_CYCLE: '4' },
-    provoke: async ({ reference }) => {
+    provoke: async ({ reference, proxy }) => {
+      // One listing would answer for all of them.
+      proxy.setFault({ match: ({ kind }) => kind === 'list', answer: 'deny' });
       for (let i = 0; i < 10; i += 1) await reference(`task_${i}`, 1_200, { agoSeconds: 300 });
     },
     evidence: /^[1-9]0 % of the window is decided; the oldest reference waits since 30\d s\.$/,
     cure: async (scene) => {
+      scene.proxy.setFault(null);
       scene.env['XCOM_EXPORTER_S3_REQUESTS_PER_CYCLE'] = '500';
       await scene.look();
     },

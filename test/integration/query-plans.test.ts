@@ -28,10 +28,10 @@ const LARGE = ['xcom', 'xcom_v1', 'xcom_v2', 'task_instance'];
 
 /**
  * Pages that the statements of one ordinary cycle may touch, three times what was measured: 20 runs that are
- * live and 200 that are looked at again make 2,600 to 3,900; in `xcom_v2`, whose rows know their task instance
- * alone, 23,000.
+ * live and 200 that are looked at again make 1,400 to 3,100; in `xcom_v2`, whose rows know their task instance
+ * alone, 10,300 to 13,300.
  */
-const PAGES_A_CYCLE = { dag_run: 12_000, task_instance: 70_000 } as const;
+const PAGES_A_CYCLE = { dag_run: 9_000, task_instance: 40_000 } as const;
 
 describe.each(listShapes())('$shape (Airflow $release), a million rows', ({ release }) => {
   const recorded: Explained[] = [];

@@ -1,0 +1,115 @@
+import type { Objects } from './lanes.ts';
+import type { Ledger } from './ledger.ts';
+import { createPace } from './lib/pace.ts';
+import { groupByPlace, placeOf } from './place.ts';
+import type { Place } from './place.ts';
+import type { ReferenceBase } from './airflow/compact-reference.ts';
+import { indexInChunk } from './row-columns.ts';
+import * as is from './row-flags.ts';
+import type { Run } from './run.ts';
+
+/** References that one plan is made for, about: more would hold up the process and fit under few ceilings. */
+const PLANNED = 20_000;
+/** Runs with more references than that are taken to have them spread evenly: the keys of all would cost memory. */
+const KEYS_KNOWN = 2_000;
+
+/**
+ * What nobody has looked up yet, by slot, of the newest runs and, for one in four, of the oldest, with what is known
+ * of the keys around it. Runs that are `planned` are left out, and those that are given are added to them.
+ */
+export async function dueObjects(ledger: Ledger, planned: Set<Run>): Promise<Objects<number>[]> {
+  const rows = ledger.rows();
+  const pace = createPace();
+  const picked = pick([...ledger.runs().values()].filter((run) => run.unverified > 0 && !planned.has(run)));
+  const objects: Objects<number>[] = [];
+  const bases = new Map<string, Map<string, Place>>();
+  for (const run of picked) {
+    planned.add(run);
+    await pace.rest();
+    const { places, scattered } = groupByPlace(rows, run, is.isUnverified);
+    const known =
+      run.references <= KEYS_KNOWN
+        ? groupByPlace(rows, run, (flags) => !is.isUnverified(flags)).places
+        : null;
+    for (const { place, slots } of places) {
+      const same = known?.find(
+        (one) => one.place.prefix === place.prefix && one.place.bucket === place.bucket,
+      );
+      objects.push({
+        place,
+        runId: run.runId,
+        waiting: slots.map((slot) => waitingOf(run, slot)),
+        settled:
+          known === null
+            ? run.references - run.unverified
+            : (same?.slots ?? []).map((slot) => rows.referenceOf(run, slot)?.key ?? ''),
+        others: othersOf(run),
+      });
+      const ofDag = bases.get(run.dagId) ?? new Map<string, Place>();
+      bases.set(run.dagId, ofDag);
+      const prefix = place.prefix.slice(0, -`${run.dagId}/${run.runId}/`.length).replace(/\/$/, '');
+      ofDag.set(JSON.stringify([place.connection, place.bucket, prefix]), { ...place, prefix });
+    }
+    // Not where the backend puts it: nothing is known of what lies around.
+    for (const slot of scattered) {
+      const waiting = waitingOf(run, slot);
+      const { connection = '', bucket = '' } = rows.referenceOf(run, slot) ?? {};
+      const prefix = waiting.key.slice(0, waiting.key.lastIndexOf('/') + 1);
+      objects.push({
+        place: { connection, bucket, prefix },
+        runId: '',
+        waiting: [waiting],
+        settled: 0,
+        others: 0,
+      });
+    }
+  }
+  // The runs between them, of which nothing is wanted, are on the same pages.
+  const given = new Set(picked);
+  for (const run of ledger.runs().values()) {
+    if (given.has(run) || run.references === 0) continue;
+    for (const base of bases.get(run.dagId)?.values() ?? [])
+      objects.push({
+        place: placeOf(base satisfies Pick<ReferenceBase, 'connection' | 'bucket' | 'prefix'>, run),
+        runId: run.runId,
+        waiting: [],
+        settled: run.references,
+        others: othersOf(run),
+      });
+  }
+  return objects;
+
+  function waitingOf(run: Run, slot: number): Objects<number>['waiting'][number] {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const unchecked = is.uncheckedOf(chunk.flags[at] ?? 0);
+    return {
+      item: slot,
+      key: rows.referenceOf(run, slot)?.key ?? '',
+      at: chunk.at[at] ?? 0,
+      asked: unchecked !== null && unchecked !== 'budget',
+    };
+  }
+}
+
+/** Objects that rows no longer tell of: those of rows older than the window, and those that never had one. */
+function othersOf({ expired, references, rows, listed }: Run): number {
+  return Math.round((expired * references) / Math.max(rows, 1)) + (listed?.orphans ?? 0);
+}
+
+function pick(runs: readonly Run[]): Run[] {
+  const newest = runs.toSorted((a, b) => b.activeAt - a.activeAt).values();
+  const oldest = runs.toSorted((a, b) => a.oldest - b.oldest).values();
+  const picked = new Set<Run>();
+  let references = 0;
+  for (let turn = 1; references < PLANNED && picked.size < runs.length; turn += 1) {
+    const queue = turn % 4 === 0 ? oldest : newest;
+    for (let next = queue.next(); next.done !== true; next = queue.next()) {
+      if (picked.has(next.value)) continue;
+      picked.add(next.value);
+      references += next.value.unverified;
+      break;
+    }
+  }
+  return [...picked];
+}

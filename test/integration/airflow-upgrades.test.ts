@@ -1,0 +1,86 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import {
+  catalogueStatement,
+  countsStatement,
+  instantStatement,
+  measureStatement,
+  recentRunsStatement,
+  rowsAtStatement,
+  rowsStatement,
+  runsStatement,
+  versionsStatement,
+  workersStatement,
+} from '../../src/airflow/queries.ts';
+import type { Statement } from '../../src/airflow/queries.ts';
+import { recogniseShape } from '../../src/airflow/shape.ts';
+import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
+import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { createDatabase, listReleases, readSchema } from '../support/airflow-fixture.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const fixtures = new URL('../fixtures/airflow/', import.meta.url);
+const postgres = usePostgres();
+
+/** One database that 2.9.3 made and every later release has migrated in turn; its schema after each. */
+const migrated = listReleases().filter((release) => existsSync(new URL(`${release}/migrated.sql`, fixtures)));
+
+test('there are schemas of migrated databases', () => {
+  expect(migrated.length).toBeGreaterThan(0);
+});
+
+describe.each(migrated)('a database migrated to Airflow %s', (release) => {
+  test('has the shape of a fresh one, and every statement runs on it', async () => {
+    const schema = readFileSync(new URL(`${release}/migrated.sql`, fixtures), 'utf8');
+    await using fresh = await open(readSchema(release));
+    await using old = await open(schema);
+
+    const shape = await shapeOf(old.run);
+    expect(shape).toEqual(await shapeOf(fresh.run));
+    for (const statement of statementsOf(shape)) await old.run(statement);
+  });
+});
+
+interface Opened extends AsyncDisposable {
+  readonly run: (statement: Statement) => Promise<readonly unknown[]>;
+}
+
+async function open(schema: string): Promise<Opened> {
+  const writer = await openWriter({ url: await createDatabase(postgres()), connections: 1 });
+  await writer.query(schema);
+  await writer.query('SET search_path = public');
+  return {
+    run: ({ text, values }) => writer.query(text, values),
+    [Symbol.asyncDispose]: () => writer.close(),
+  };
+}
+
+async function shapeOf(run: Opened['run']): Promise<Shape> {
+  const shape = recogniseShape((await run(catalogueStatement())) as readonly CatalogueColumn[]);
+  if ('unsupported' in shape) throw new Error(shape.unsupported);
+  return shape;
+}
+
+function statementsOf(shape: Shape): Statement[] {
+  const runIds = [1];
+  const row = {
+    taskInstanceId: '00000000-0000-4000-8000-000000000000',
+    dagRunId: 1,
+    taskId: 'task',
+    mapIndex: -1,
+    key: 'key',
+  };
+  return [
+    instantStatement(),
+    runsStatement({ after: 0, ids: runIds }),
+    recentRunsStatement(shape, { below: 1, sinceMs: 0, limit: 1 }),
+    workersStatement(shape, [{ dagId: 'dag', runId: 'run', taskId: 'task', mapIndex: -1 }]),
+    ...shape.sources.flatMap((source) => [
+      countsStatement(shape, source, { runIds, horizon: '700' }),
+      rowsStatement(shape, source, { runIds, horizon: null, knowsCompression: true }),
+      rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
+      measureStatement(shape, source, { rows: [row], knowsCompression: true }),
+      versionsStatement(shape, source, [row]),
+    ]),
+  ];
+}
