@@ -1,0 +1,40 @@
+{{- define "xcom.name" -}}
+{{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "xcom.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "xcom.name" .) .Release.Name -}}
+{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else -}}
+{{ printf "%s-%s" .Release.Name (include "xcom.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "xcom.selector" -}}
+app.kubernetes.io/name: {{ include "xcom.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "xcom.labels" -}}
+{{ include "xcom.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "xcom.serviceAccount" -}}
+{{ if .Values.serviceAccount.create }}{{ default (include "xcom.fullname" .) .Values.serviceAccount.name }}{{ else }}{{ default "default" .Values.serviceAccount.name }}{{ end }}
+{{- end }}
+
+{{- define "xcom.image" -}}
+{{ .Values.image.repository }}{{ if .Values.image.digest }}@{{ .Values.image.digest }}{{ else }}:{{ default .Chart.AppVersion .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{- define "xcom.settings" -}}
+{{- $settings := dict "web.listen-address" (printf ":%d" (int .Values.web.port)) "ha" .Values.ha -}}
+{{- if .Values.state.enabled }}{{ $_ := set $settings "state.file" "/var/lib/airflow-xcom-exporter/state.json" }}{{ end -}}
+{{- if .Values.web.configSecret }}{{ $_ := set $settings "web.config.file" "/etc/airflow-xcom-exporter/web/web-config.yml" }}{{ end -}}
+{{- toYaml (merge $settings .Values.settings) -}}
+{{- end }}

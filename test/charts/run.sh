@@ -1,0 +1,79 @@
+#!/bin/sh
+# npm run test:chart: helm lint, helm template and kubeconform over every values file of charts/…/ci, against the
+# schemas of several Kubernetes releases. What is not installed is named, and is no success.
+#   go install helm.sh/helm/v3/cmd/helm@latest
+#   go install github.com/yannh/kubeconform/cmd/kubeconform@latest
+#   pip and go bring the schemas (test/charts/schemas.sh)
+set -eu
+cd "$(dirname "$0")/../.."
+chart=charts/airflow-xcom-exporter
+PATH=$PATH:$(go env GOPATH 2>/dev/null || echo "$HOME/go")/bin
+work=$(mktemp -d "${TMPDIR:-/tmp}/xcom-exporter-chart.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+missing=''
+passed=0
+failed=0
+
+check() {
+  what=$1
+  shift
+  if "$@" >"$work/out" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: $what"
+    # helm says at each call that the chart has a link.
+    grep -v '^walk.go' "$work/out" | sed 's/^/    /'
+  fi
+}
+refuses() {
+  what=$1
+  shift
+  if helm template xcom $chart --kube-version 1.31.0 "$@" >"$work/out" 2>&1; then
+    failed=$((failed + 1))
+    echo "FAILED: accepted although wrong: $what"
+  else
+    passed=$((passed + 1))
+  fi
+}
+
+if command -v helm >/dev/null; then
+  for values in "$chart"/ci/*.yaml; do
+    name=$(basename "$values" .yaml)
+    check "helm lint $name" helm lint --strict --kube-version 1.31.0 $chart --values "$values"
+    helm template xcom $chart --kube-version 1.31.0 --namespace airflow --values "$values" >"$work/$name.yaml" 2>"$work/err" ||
+      { failed=$((failed + 1)); echo "FAILED: helm template $name"; cat "$work/err"; }
+  done
+  for group in $(sed -n 's/^ *- name: \(airflow-xcom.*\)/\1/p' grafana/prometheusrule.yml); do
+    check "rules of $group" grep -q "name: $group\$" "$work/full-values.yaml"
+  done
+  refuses 'two without the lock' --set replicas=2
+  refuses 'two on one volume' --set replicas=2,ha=lock,state.persistence.enabled=true
+  refuses 'an unknown value' --set replica=1
+  refuses 'a setting that the chart sets' --set settings.state\\.file=/tmp/x
+  refuses 'a digest that is none' --set image.digest=sha256:1
+  check 'helm package' helm package $chart --destination "$work"
+  check 'the package has the dashboards and rules' sh -c "
+    tar tzf $work/*.tgz >$work/list && grep -q grafana/prometheusrule.yml $work/list &&
+    grep -q 'grafana/[a-z0-9-]*.json' $work/list && ! grep -qE 'grafana/(source|provisioning)|/ci/' $work/list"
+else
+  missing="$missing helm"
+fi
+
+if command -v kubeconform >/dev/null && [ -z "$missing" ]; then
+  schemas=${KUBERNETES_SCHEMAS:-$HOME/.cache/airflow-xcom-exporter/schemas}
+  [ -d "$schemas" ] || sh test/charts/schemas.sh "$schemas" || missing="$missing schemas"
+  for release in 1.25 1.31 1.37; do
+    [ -d "$schemas/v$release.0-local-strict" ] || continue
+    check "kubeconform $release" kubeconform -strict -summary \
+      -schema-location "$schemas/v$release.0-local-strict/{{.ResourceKind}}{{.KindSuffix}}.json" \
+      -schema-location "$schemas/crd/{{.ResourceKind}}{{.KindSuffix}}.json" "$work"/*.yaml
+    grep Summary "$work/out" || true
+  done
+else
+  missing="$missing kubeconform"
+fi
+
+echo "chart: $passed passed, $failed failed"
+[ -z "$missing" ] || echo "not run, for these are not installed:$missing"
+[ "$failed" -eq 0 ] && [ -z "$missing" ]
