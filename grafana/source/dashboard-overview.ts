@@ -228,7 +228,7 @@ export const OVERVIEW: Page = {
           barGauge({
             title: 'Error budgets left',
             description:
-              'Of the errors that each objective allows in the chosen time, the share that is not used up. Below 0 the objective is missed. Needs the recording rules; objectives.yml sets the objectives.',
+              'Of the errors that each objective allows in the chosen time, the share that is not used up. Below 0 the objective is missed; -100 % is that or worse. Needs the recording rules; objectives.yml sets the objectives.',
             runbook: 'runbook',
             unit: 'percentunit',
             decimals: 0,
@@ -236,7 +236,7 @@ export const OVERVIEW: Page = {
             max: 1,
             queries: [
               {
-                expr: `1 - sum by (slo) (sum_over_time(${chosen(ERRORS)}[$__range])) / (sum by (slo) (sum_over_time(${chosen(BUDGET)}[$__range])) > 0)`,
+                expr: `clamp_min(1 - sum by (slo) (sum_over_time(${chosen(ERRORS)}[$__range])) / (sum by (slo) (sum_over_time(${chosen(BUDGET)}[$__range])) > 0), -1)`,
                 legend: '{{slo}}',
               },
             ],

@@ -1,0 +1,94 @@
+import type { Expectation, Played } from './act.ts';
+import type { Series } from './prometheus.ts';
+
+/** When an alert fired in an act, in seconds from its beginning, and from the cure to its end. */
+export interface Seen {
+  readonly act: string;
+  readonly alert: string;
+  readonly expected: boolean;
+  /** Null: it fired already when the act began. */
+  readonly began: { readonly pendingAfter: number; readonly firedAfter: number } | null;
+  /** Null: it still fired when the play was over. */
+  readonly resolvedAfterCure: number | null;
+}
+
+interface Segment {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** From the series ALERTS: what fired in which act. `ended`: epoch seconds. */
+export function alertsOf(
+  acts: readonly (Played & Expectation)[],
+  { firing, pending, ended }: { firing: readonly Series[]; pending: readonly Series[]; ended: number },
+): Seen[] {
+  const waits = segments(pending);
+  return acts.flatMap((act) =>
+    [...segments(firing)].flatMap(([alert, all]): Seen[] => {
+      const inAct = all.filter(({ from, to }) => from < act.to && to >= act.from);
+      const first = inAct.find(({ from }) => from >= act.from);
+      const atCure = inAct.find(({ from, to }) => from <= act.cured && to >= act.cured) ?? inAct.at(-1);
+      if (atCure === undefined) return [];
+      const waited = waits.get(alert)?.findLast(({ from }) => first !== undefined && from <= first.from);
+      return [
+        {
+          act: act.act,
+          alert,
+          expected: act.fires.includes(alert),
+          began:
+            first === undefined
+              ? null
+              : {
+                  pendingAfter: Math.max(0, Math.min(waited?.from ?? first.from, first.from) - act.from),
+                  firedAfter: first.from - act.from,
+                },
+          resolvedAfterCure: atCure.to > ended - 3 ? null : Math.max(0, atCure.to - act.cured),
+        },
+      ];
+    }),
+  );
+}
+
+/** By alert, from when to when some series of it was there; a hole of two seconds is none. */
+function segments(series: readonly Series[]): Map<string, Segment[]> {
+  const times = new Map<string, number[]>();
+  for (const { metric, values } of series) {
+    const name = metric['alertname'] ?? '';
+    times.set(name, [...(times.get(name) ?? []), ...values.map(([at]) => at)]);
+  }
+  return new Map(
+    [...times].map(([name, list]) => {
+      const out: { from: number; to: number }[] = [];
+      for (const at of list.sort((a, b) => a - b)) {
+        const last = out.at(-1);
+        if (last === undefined || at - last.to > 2.5) out.push({ from: at, to: at });
+        else last.to = at;
+      }
+      return [name, out];
+    }),
+  );
+}
+
+export interface RuleTimes {
+  readonly for: string;
+  readonly severity: string;
+}
+
+/** The table of RESULTS.md. Seconds are of the play; the last column is what they mean with the rules as they are. */
+export function detectionTable(seen: readonly Seen[], rules: ReadonlyMap<string, RuleTimes>): string {
+  const rows = seen
+    .filter(({ expected }) => expected)
+    .map(({ act, alert, began, resolvedAfterCure }) => {
+      const rule = rules.get(alert);
+      const times =
+        began === null
+          ? ['since an act before', rule?.for ?? '', 'since an act before']
+          : [`${began.pendingAfter.toFixed(0)} s`, rule?.for ?? '', `${began.firedAfter.toFixed(0)} s`];
+      const resolved = resolvedAfterCure === null ? 'not at all' : `${resolvedAfterCure.toFixed(0)} s`;
+      return `| ${[alert, rule?.severity ?? '', act, ...times, resolved].join(' | ')} |`;
+    });
+  return `| alert | severity | act | condition holds after | \`for\` | fires after (scaled) | resolves after the cure (scaled) |
+|---|---|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}

@@ -1,0 +1,34 @@
+/**
+ * The generated rules with every time divided by a factor, so that an hour is a minute: `for`, `keep_firing_for`,
+ * `interval`, the ranges in brackets, and the number of seconds that `time() - …` is compared with. Nothing else is
+ * touched, names of recordings least of all.
+ */
+export function scaledRules(text: string, factor: number): string {
+  return scaledExpression(text, factor)
+    .replaceAll(
+      /^(\s*(?:for|keep_firing_for): )(\w+)$/gm,
+      (_, key: string, time: string) => `${key}${shorter(time, factor)}`,
+    )
+    .replaceAll(/^(\s*interval: )\w+$/gm, '$11s');
+}
+
+/** The same for one expression of PromQL. */
+export function scaledExpression(expr: string, factor: number): string {
+  return expr
+    .replaceAll(/\[(\d+[smhd])\]/g, (_, range: string) => `[${shorter(range, factor)}]`)
+    .replaceAll(
+      /(time\(\) - [\s\S]*?> )(\d+)$/gm,
+      (_, before: string, seconds: string) => `${before}${Number(seconds) / factor}`,
+    );
+}
+
+const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+export function secondsOf(duration: string): number {
+  return Number.parseInt(duration, 10) * (SECONDS[duration.slice(-1)] ?? Number.NaN);
+}
+
+/** Whole seconds, one at least: Prometheus scrapes every second here. */
+function shorter(duration: string, factor: number): string {
+  return `${Math.max(1, Math.round(secondsOf(duration) / factor))}s`;
+}

@@ -1,0 +1,170 @@
+/** An Airflow in small with exporters as processes of their own, and every wire between them in hand. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { stringify } from 'yaml';
+import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
+import { openObjectStore } from '../../src/clients/s3.ts';
+import type { ObjectStore } from '../../src/clients/s3.ts';
+import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
+import { startPostgres } from '../../src/demo/embedded-postgres.ts';
+import { startS3 } from '../../src/demo/embedded-s3.ts';
+import { startHttpFaultProxy, startTcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import type { HttpFaultProxy, TcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { startWorkload } from '../../src/demo/workload.ts';
+import type { Workload } from '../../src/demo/workload.ts';
+import { basePath } from '../../src/demo/xcom-backend.ts';
+import { createDatabase } from '../support/airflow-fixture.ts';
+import { connectionTo, recordRequests } from '../support/s3.ts';
+import type { Prometheus } from './prometheus.ts';
+
+export const THRESHOLD = 10_240;
+export const BASE = { connection: 'aws_xcom', bucket: 'airflow-xcoms', prefix: 'xcom' };
+
+export interface Exporter {
+  /** `host:port` */
+  readonly address: string;
+  reload(): void;
+  stop(): Promise<void>;
+}
+
+export interface Stage {
+  /** Starts with the first look at it. */
+  workload(): Workload;
+  readonly database: PostgresWriter;
+  /** Past every proxy. */
+  readonly objects: ObjectStore;
+  /** What the exporters ask of S3 goes through both, so that two faults can meet; the tasks write past them. */
+  readonly s3: HttpFaultProxy;
+  readonly s3Behind: HttpFaultProxy;
+  /** Another Airflow in another database, with nothing in it, and the URL for an exporter of its own. */
+  readonly quiet: { readonly database: PostgresWriter; readonly url: string };
+  /** Between the exporters and the database. */
+  readonly wire: TcpFaultProxy;
+  /** The file of settings that every exporter reads; a text is written as it is. */
+  settings(settings: Readonly<Record<string, unknown>> | string): Promise<void>;
+  startExporter(...argv: readonly string[]): Promise<Exporter>;
+  scrape(exporters: readonly Exporter[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export async function startStage({
+  main,
+  prometheus,
+}: {
+  main: string;
+  prometheus: Prometheus;
+}): Promise<Stage> {
+  const log = pino({ level: 'silent' });
+  const dir = await mkdtemp(join(tmpdir(), 'airflow-xcom-stage-'));
+  const postgres = await startPostgres();
+  const server = await startS3();
+  await server.createBucket(BASE.bucket);
+  const s3Behind = await startHttpFaultProxy({ upstream: server });
+  const s3 = await startHttpFaultProxy({ upstream: s3Behind });
+  const databaseUrl = new URL(postgres.url);
+  const wire = await startTcpFaultProxy({
+    upstream: { host: databaseUrl.hostname, port: Number(databaseUrl.port) },
+  });
+  databaseUrl.host = `${wire.host}:${wire.port}`;
+  const database = await openWriter({ url: postgres.url });
+  await database.query(AIRFLOW_SCHEMA);
+  const quietUrl = await createDatabase(postgres);
+  const quiet = { url: quietUrl, database: await openWriter({ url: quietUrl }) };
+  await quiet.database.query(AIRFLOW_SCHEMA);
+  const objects = openObjectStore(connectionTo(server.endpoint, server), { log, observer: recordRequests() });
+  let workload: Workload | null = null;
+
+  const file = join(dir, 'settings.yml');
+  async function settings(given: Readonly<Record<string, unknown>> | string): Promise<void> {
+    const usual = { 'xcom.path': basePath(BASE), 'xcom.threshold': THRESHOLD, window: '1h' };
+    await writeFile(file, typeof given === 'string' ? given : stringify({ ...usual, ...given }));
+  }
+  await settings({});
+
+  const env = {
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: databaseUrl.href.replace(/^postgresql:/, 'postgresql+psycopg2:'),
+    AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+    AIRFLOW_CONN_AWS_XCOM: `aws://${server.accessKeyId}:${server.secretAccessKey}@/?endpoint_url=${encodeURIComponent(s3.url)}&region_name=${server.region}`,
+    XCOM_EXPORTER_CONFIG_FILE: file,
+    XCOM_EXPORTER_SAMPLE_SCHEDULE: '*/2 * * * * *',
+    XCOM_EXPORTER_PROBE_SCHEDULE: '*/2 * * * * *',
+    XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
+  };
+  const children = new Set<ChildProcess>();
+
+  async function startExporter(...argv: readonly string[]): Promise<Exporter> {
+    const child = spawn(process.execPath, [main, 'run', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    children.add(child);
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output = (output + text).slice(-100_000);
+      });
+    const ended = new Promise<void>((resolve) => {
+      child.once('close', () => {
+        children.delete(child);
+        resolve();
+      });
+    });
+    let port: string | undefined;
+    for (let tries = 0; port === undefined; tries += 1) {
+      port = /"port":(\d+),"msg":"listening"/.exec(output)?.[1];
+      if (child.exitCode !== null || tries > 300) throw new Error(`The exporter did not start: ${output}`);
+      await delay(50);
+    }
+    return {
+      address: `127.0.0.1:${port}`,
+      reload: () => {
+        child.kill('SIGHUP');
+      },
+      stop: async () => {
+        child.kill('SIGTERM');
+        await ended;
+      },
+    };
+  }
+
+  return {
+    workload: () => {
+      workload ??= startWorkload({
+        database,
+        objects,
+        base: BASE,
+        log,
+        threshold: THRESHOLD,
+        secondsBetweenRuns: 2,
+        // Few runs at a time: to clear them all is a matter of a second.
+        keepSeconds: 20,
+      });
+      return workload;
+    },
+    database,
+    objects,
+    s3,
+    s3Behind,
+    quiet,
+    wire,
+    settings,
+    startExporter,
+    scrape: (exporters) => prometheus.target(exporters.map(({ address }) => address)),
+    stop: async () => {
+      for (const child of children) child.kill('SIGKILL');
+      await workload?.stop();
+      objects.close();
+      await database.close();
+      await quiet.database.close();
+      await wire.stop();
+      await s3.stop();
+      await s3Behind.stop();
+      await server.stop();
+      await postgres.stop();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
