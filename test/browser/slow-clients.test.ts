@@ -1,0 +1,69 @@
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { pino } from 'pino';
+import { afterEach, expect, test } from 'vitest';
+import { startHttpServer, type HttpServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics.ts';
+import type { Status } from '../../src/status.ts';
+
+const STATUS: Status = {
+  version: '1.2.3',
+  startedAt: 0,
+  now: 10_000,
+  leader: true,
+  report: null,
+  stale: false,
+  probe: null,
+  jobs: [],
+  settings: [],
+  airflowBaseUrl: null,
+  act: null,
+};
+
+const servers: HttpServer[] = [];
+afterEach(async () => {
+  await Promise.all(servers.splice(0).map((server) => server.close()));
+});
+
+async function start(): Promise<HttpServer> {
+  const metrics = createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true });
+  const server = await startHttpServer({
+    host: '127.0.0.1',
+    port: 0,
+    webConfigFile: null,
+    metrics,
+    status: () => STATUS,
+    ready: () => true,
+    reload: () => Promise.resolve({ ok: true }),
+    log: pino({ level: 'silent' }),
+  });
+  servers.push(server);
+  return server;
+}
+
+/** What comes back for these bytes until the server closes the connection, and how long that took. */
+function exchange(port: number, bytes: string): Promise<{ text: string; seconds: number }> {
+  return new Promise((resolve) => {
+    const begun = performance.now();
+    const chunks: Buffer[] = [];
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+    // A reset is an answer too.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      resolve({ text: Buffer.concat(chunks).toString(), seconds: (performance.now() - begun) / 1_000 });
+    });
+  });
+}
+
+/** Waits as long as the server does: no part of `npm test`. */
+test('a request that never ends is given up, while others are answered', async () => {
+  const { port } = await start();
+  const slow = exchange(port, 'GET /metrics HTTP/1.1\r\nHost: x\r\n');
+  await delay(1_000);
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
+  const { text, seconds } = await slow;
+  expect(text).toMatch(/^HTTP\/1\.1 408 /);
+  expect(seconds).toBeGreaterThan(9);
+  expect(seconds).toBeLessThan(25);
+});
