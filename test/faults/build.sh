@@ -1,0 +1,9 @@
+#!/bin/sh
+# Builds the daemon into a folder of its own, as it is shipped, and prints the path of its main file.
+set -eu
+cd "$(dirname "$0")/../.."
+app=$(mktemp -d "${TMPDIR:-/tmp}/xcom-exporter-built.XXXXXX")
+npx tsc -p tsconfig.build.json --outDir "$app/dist" >&2
+cp package.json "$app/"
+ln -s "$PWD/node_modules" "$app/node_modules"
+echo "$app/dist/main.js"

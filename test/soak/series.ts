@@ -1,0 +1,68 @@
+/** What the daemon says of itself at one moment. Memory in MiB, lag in ms, the rest in seconds and pieces. */
+export interface Point {
+  readonly seconds: number;
+  readonly rss: number;
+  readonly heap: number;
+  readonly fds: number;
+  readonly handles: number;
+  readonly lagP99: number;
+  readonly cycle: number;
+  readonly windowRows: number;
+  readonly planned: number;
+  readonly counted: number;
+  /** What was wrong just then, or null. */
+  readonly fault: string | null;
+}
+
+export type Figure = Exclude<keyof Point, 'seconds' | 'fault'>;
+
+export interface Trend {
+  /** Medians of the first and the last third. */
+  readonly first: number;
+  readonly last: number;
+  /** The median of the slopes between all pairs: single peaks do not bend it. */
+  readonly slopePerHour: number;
+}
+
+export function trend(points: readonly Point[], figure: Figure): Trend {
+  const values = points.map((point) => point[figure]);
+  const third = Math.max(1, Math.floor(values.length / 3));
+  const slopes: number[] = [];
+  points.forEach((from, at) => {
+    for (const to of points.slice(at + 1))
+      slopes.push((to[figure] - from[figure]) / ((to.seconds - from.seconds) / 3_600));
+  });
+  return {
+    first: median(values.slice(0, third)),
+    last: median(values.slice(-third)),
+    slopePerHour: median(slopes),
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? 0;
+}
+
+const COLUMNS: readonly (keyof Point)[] = [
+  'seconds',
+  'rss',
+  'heap',
+  'fds',
+  'handles',
+  'lagP99',
+  'cycle',
+  'windowRows',
+  'planned',
+  'counted',
+  'fault',
+];
+
+export function toCsv(points: readonly Point[]): string {
+  const line = (point: Point) =>
+    COLUMNS.map((column) => {
+      const value = point[column];
+      return typeof value === 'number' ? String(Math.round(value * 1_000) / 1_000) : (value ?? '');
+    }).join(',');
+  return `${[COLUMNS.join(','), ...points.map(line)].join('\n')}\n`;
+}
