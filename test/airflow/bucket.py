@@ -1,4 +1,4 @@
-"""Run in the release's Python (for boto3): bucket.py list|create|delete|empty CONNECTION BUCKET [KEY...]."""
+"""Run in the release's Python (for boto3): bucket.py list|create|delete|empty|overwrite|fill|remove CONNECTION BUCKET [KEY...]."""
 
 import base64
 import json
@@ -45,6 +45,14 @@ elif action == "delete":
 elif action == "empty":
     for key in keys:
         s3.put_object(Bucket=bucket, Key=key, Body=b"")
+elif action == "overwrite":
+    for key in keys:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"no longer what the row stands for")
+elif action == "fill":  # from a recording's objects.json
+    with open(keys[0]) as file:
+        for entry in json.load(file):
+            body = base64.b64decode(entry["body_base64"]) if "body_base64" in entry else b"x" * entry["bytes"]
+            s3.put_object(Bucket=bucket, Key=entry["key"], Body=body)
 elif action == "remove":
     for entry in listed():
         s3.delete_object(Bucket=bucket, Key=entry["key"])

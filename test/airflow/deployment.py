@@ -13,6 +13,7 @@ from releases import migrate
 from services import ACCESS_KEY, SECRET_KEY, S3, Postgres, Processes, Redis, clean_environment, free_port, wait_for_port
 
 DAGS = Path(__file__).resolve().parent / "dags"
+LIBRARIES = ("compat", "leaves", "triggers")  # beside the dags, without a dag of their own
 BUCKET = "airflow-xcom"
 BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 FINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
@@ -30,11 +31,12 @@ class Deployment:
         self, release, airflow: Path, postgres: Postgres, redis: Redis, s3: S3, folder: Path, dags, xcom
     ) -> None:
         self.postgres, self.redis, self.s3, self.airflow, self.folder = postgres, redis, s3, airflow, folder
+        self.release = release
         self.version = tuple(int(part) for part in release.split(".")[:2])
         self.processes = Processes(folder / "logs")
         self.dags = folder / "dags"
         self.dags.mkdir(parents=True)
-        for name in ["compat", "leaves", *dags]:
+        for name in {*LIBRARIES, *dags}:
             (self.dags / f"{name}.py").symlink_to(DAGS / f"{name}.py")
         postgres.recreate("airflow", migrate(release, postgres, folder))
         postgres.recreate("celery")
@@ -71,11 +73,14 @@ class Deployment:
                 "AIRFLOW__API_AUTH__JWT_SECRET": "not-a-secret-" * 6,
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self.port}/execution/",
                 "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+                # A machine that has much to do is no fault of anyone's.
+                "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             }
         else:
             self.environment |= {"AIRFLOW__WEBSERVER__SECRET_KEY": "not-a-secret"}
         self.environment |= XCOM_ENVIRONMENT
         self.change(xcom)
+        self.dues: dict[str, list[dict]] = {}
         self.legacy: dict[str, str | None] = {}  # what differs on the workers of queue `legacy`
 
     def change(self, variables: dict[str, str | None]) -> None:
@@ -90,6 +95,8 @@ class Deployment:
         return self.processes.start(name, [str(self.airflow / "airflow"), *arguments], env=environment, cwd=self.folder)
 
     def start(self, triggerer: bool = True) -> None:
+        if self.processes.running:
+            return self.processes.check()
         if self.version >= (3, 0):
             address = ["--host", "127.0.0.1", "--port", str(self.port)]
             process, log = self._start("api-server", "api-server", *address, "--workers", "1")
@@ -108,10 +115,45 @@ class Deployment:
             name = [] if self.version >= (3, 0) else ["--celery-hostname", f"{queue}@%h"]
             pid = str(self.folder / f"{queue}.pid")
             arguments = ["celery", "worker", "--queues", queue, "--skip-serve-logs", "--pid", pid, *name]
-            self._start(f"worker-{queue}", *arguments, **extra)
+            self._start(f"worker-{queue}", *arguments, **{"PYTHONPATH": f"{self.dags}:{DAGS.parent / 'worker'}", **extra})
 
     def stop(self) -> None:
         self.processes.stop()
+
+    def forget(self) -> None:
+        """A running Airflow as if nothing had ever run, with every dag paused."""
+        self.postgres.query("UPDATE dag SET is_paused = true")
+        while self.postgres.query("SELECT 1 FROM dag_run WHERE state IN ('running', 'queued')"):
+            self.processes.check()
+            time.sleep(0.5)
+        tables = self.postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        for table in ("dag_run", "xcom", "xcom_v1"):
+            if table in tables:
+                self.postgres.query(f"DELETE FROM {table}")
+        for table in tables:
+            if table.startswith("_airflow_deleted__"):
+                self.postgres.query(f'DROP TABLE "{table}"')
+
+    def due(self, file: str, seconds: float = 180) -> None:
+        """The dags of this file are not paused, and due once more."""
+        dates = [f"next_dagrun{part}" for part in ("", "_data_interval_start", "_data_interval_end", "_create_after")]
+        deadline = time.monotonic() + seconds
+        while file not in self.dues:
+            self.processes.check()
+            known = self.postgres.rows(
+                f"SELECT d.dag_id, {', '.join(dates)} FROM dag d JOIN serialized_dag s ON s.dag_id = d.dag_id "
+                f"WHERE d.fileloc LIKE '%/{file}.py' ORDER BY d.dag_id"
+            )
+            # All dags of a file are written by one parsing.
+            if known:
+                self.dues[file] = known
+            elif time.monotonic() > deadline:
+                raise TimeoutError(f"after {seconds} s no dag of {file}.py is known")
+            else:
+                time.sleep(0.5)
+        for due in self.dues[file]:
+            values = ", ".join(f"{name} = " + (f"'{due[name]}'" if due[name] else "NULL") for name in dates)
+            self.postgres.query(f"UPDATE dag SET is_paused = false, {values} WHERE dag_id = '{due['dag_id']}'")
 
     def wait(self, runs: dict[str, int], seconds: float = 240, state: str = "success") -> None:
         """Until every DAG named has this many finished runs; all must have ended in `state`."""

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from releases import RELEASES, install, migrate
+from releases import RELEASES, bring_up, migrate
 from scenarios import SCENARIOS, record
 from services import S3, Postgres, Processes, Redis, portable
 
@@ -16,9 +16,24 @@ HERE = Path(__file__).resolve().parent
 FIXTURES = HERE.parent / "fixtures" / "airflow"
 
 
+def upgrades(folder: Path, servers: Processes, out: Path) -> None:
+    """One database, made by the oldest release and migrated by each of the others in turn: their schemas on the way."""
+    (folder / "upgrades").mkdir()
+    postgres = Postgres(servers, folder / "upgrades")
+    postgres.recreate("airflow")
+    for release in RELEASES:
+        if RELEASES[release].get("scenarios"):
+            continue
+        bring_up(release, "airflow", postgres, folder / "upgrades" / release)
+        (out / release).mkdir(parents=True, exist_ok=True)
+        schema = portable(postgres.dump("--schema-only"))
+        (out / release / "migrated.sql").write_text(schema)
+        print(f"{release}: schema of a migrated database recorded", flush=True)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--release", action="append", choices=[*RELEASES, "all"], required=True)
+    parser.add_argument("--release", action="append", choices=[*RELEASES, "all"], default=[])
     parser.add_argument(
         "--scenario",
         action="append",
@@ -26,6 +41,7 @@ def main() -> int:
         choices=[*SCENARIOS, "all"],
         help="several allowed; 'all' for every one; none: schema only",
     )
+    parser.add_argument("--upgrades", action="store_true", help="migrated.sql of every release: one database through all of them")
     parser.add_argument("--out", type=Path, default=FIXTURES, help="where fixtures go (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()
@@ -38,9 +54,10 @@ def main() -> int:
     failed = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        postgres, redis, s3 = Postgres(servers, folder), Redis(servers), S3(servers, folder)
+        if options.upgrades:
+            upgrades(folder, servers, options.out)
+        running = postgres, _, _ = Postgres(servers, folder), Redis(servers), S3(servers, folder)
         for release in releases:
-            airflow = install(release)
             template = migrate(release, postgres, folder)
             (options.out / release).mkdir(parents=True, exist_ok=True)
             (options.out / release / "schema.sql").write_text(
@@ -52,7 +69,8 @@ def main() -> int:
                     continue
                 print(f"{release} {name}: running", flush=True)
                 try:
-                    record(name, release, airflow, postgres, redis, s3, folder / release / name, options.out)
+                    deployment, _ = record(name, release, running, folder / release / name, options.out)
+                    deployment.bucket("remove")
                     print(f"{release} {name}: recorded", flush=True)
                 except Exception as error:  # the next scenario may still be recorded
                     failed.append(f"{release} {name}")

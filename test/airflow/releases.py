@@ -15,7 +15,7 @@ PROVIDERS = ["common-io", "amazon[s3fs]", "celery", "postgres"]
 def install(release: str) -> Path:
     """The bin folder of a virtual environment with this release and the providers of its time."""
     home = CACHE / "airflow" / release
-    pins = RELEASES[release]
+    pins = {key: value for key, value in RELEASES[release].items() if key != "scenarios"}
     done = home / "installed.json"
     if not done.exists() or json.loads(done.read_text()) != pins:
         uv = shutil.which("uv") or _uv()
@@ -51,7 +51,12 @@ def migrate(release: str, postgres: Postgres, folder: Path) -> str:
     if postgres.query(f"SELECT 1 FROM pg_database WHERE datname = '{template}'", "postgres"):
         return template
     postgres.recreate(template)
-    home = folder / release / "migrate"
+    bring_up(release, template, postgres, folder / release / "migrate")
+    return template
+
+
+def bring_up(release: str, database: str, postgres: Postgres, home: Path) -> None:
+    """`airflow db migrate` of this release, from nothing or from what an earlier one has left."""
     home.mkdir(parents=True)
     airflow = install(release)
     done = subprocess.run(
@@ -59,11 +64,10 @@ def migrate(release: str, postgres: Postgres, folder: Path) -> str:
         env={
             **clean_environment(airflow),
             "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow:airflow@127.0.0.1:{postgres.port}/{template}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow:airflow@127.0.0.1:{postgres.port}/{database}",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         },
         capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(f"airflow db migrate: {done.stdout[-2000:]}{done.stderr[-3000:]}")
-    return template

@@ -1,8 +1,11 @@
 """What can be recorded: how Airflow is set up, what is done to it, and what must then be found."""
 
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,13 +14,25 @@ from pathlib import Path
 
 import verify
 from deployment import BUCKET, XCOM_ENVIRONMENT, Deployment
-from releases import install
+from releases import RELEASES, install
 from services import S3, Postgres, Redis, portable
 
 WORKFLOWS = {"sizes": 1, "mapped": 1, "flow": 1, "child": 1, "legacy": 1}
 BACKEND_VARIABLE = "AIRFLOW__CORE__XCOM_BACKEND"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
+COMPRESSION = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION"
+PROBE = "/.airflow-xcom-exporter/"
+SOON_FOUND_DEAD = {
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "20",
+    "AIRFLOW__SCHEDULER__ZOMBIE_DETECTION_INTERVAL": "5",
+}
+STATE_STORES = {
+    "AIRFLOW__WORKERS__STATE_STORE_BACKEND": "airflow.providers.common.io.state_store.backend.StateStoreObjectStorageBackend",
+    "AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH": XCOM_ENVIRONMENT[PATH],
+}
 
 
 @dataclass
@@ -27,6 +42,7 @@ class Plan:
     problems: list[str] = field(default_factory=list)
     where: dict[str, list[str]] = field(default_factory=dict)
     orphans: int = 0
+    states: int = 0  # objects of task and asset state stores
     threshold: int = 1000
     bypass: list[str] = field(default_factory=list)
     amend: Callable[[list[dict]], list[dict]] = lambda xcoms: xcoms
@@ -41,9 +57,19 @@ class Scenario:
     since: tuple[int, int] = (2, 9)
     until: tuple[int, int] = (99, 0)
     own_schema: bool = False  # the schema is not the one a fresh database of this release has
+    only: tuple[str, ...] = ()  # these releases and no others
+    but: tuple[tuple[int, int], ...] = ()  # not these
+    why: str = ""  # why not on the others
+    shared: bool = False  # needs no Airflow of its own: neither settings nor processes change
+    watched: bool = True  # the exporter samples all the while; not where the settings it shares with the workers change
 
     def possible_on(self, release: str) -> bool:
-        return self.since <= tuple(int(part) for part in release.split(".")[:2]) <= self.until
+        if chosen := RELEASES[release].get("scenarios"):
+            return any(SCENARIOS[name] is self for name in chosen)
+        if self.only:
+            return release in self.only
+        version = tuple(int(part) for part in release.split(".")[:2])
+        return self.since <= version <= self.until and version not in self.but
 
 
 def healthy(airflow: Deployment) -> Plan:
@@ -82,11 +108,37 @@ def backend_inactive(airflow: Deployment) -> Plan:
     )
 
 
+def misspelt_pool(airflow: Deployment) -> Plan:
+    misspelt = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_THRESHOLD"
+    airflow.legacy = {THRESHOLD: None, misspelt: airflow.environment[THRESHOLD]}
+    airflow.start()
+    airflow.wait({"sizes": 1, "legacy": 1})
+    return Plan(
+        problems=["worker_bypass"],
+        where={"dags": ["legacy"], "tasks": ["edges", "extract", "rows"], "queues": ["legacy"], "hosts": ["airflow-worker-legacy-0"]},
+        bypass=["legacy"],
+        notes="The variable of the threshold is misspelt for the worker of queue `legacy`.",
+    )  # fmt: skip
+
+
 def path_changed(airflow: Deployment) -> Plan:
+    return changed(airflow, {PATH: f"s3://aws_xcom@{BUCKET}/xcom-v2"}, ".../xcom, then Airflow was restarted with .../xcom-v2")
+
+
+def connection_changed(airflow: Deployment) -> Plan:
+    other = {
+        PATH: f"s3://aws_other@{BUCKET}/xcom",
+        "AIRFLOW_CONN_AWS_OTHER": airflow.environment["AIRFLOW_CONN_AWS_XCOM"],
+    }
+    plan = changed(airflow, other, "connection aws_xcom, then Airflow was restarted with aws_other, the same in all but its name,")
+    return rerun_after_change(airflow, plan)
+
+
+def changed(airflow: Deployment, variables: dict[str, str | None], words: str) -> Plan:
     airflow.start(triggerer=False)
     airflow.wait({"pair": 1})
     airflow.stop()
-    airflow.change({PATH: f"s3://aws_xcom@{BUCKET}/xcom-v2"})
+    airflow.change(variables)
     airflow.start(triggerer=False)
     airflow.trigger("pair", "manual__after_the_change")
     airflow.wait({"pair": 2})
@@ -94,12 +146,15 @@ def path_changed(airflow: Deployment) -> Plan:
         problems=["path_mismatch"],
         where={"dags": ["pair"], "tasks": ["consume", "produce"]},
         amend=broken("path_mismatch", lambda x: x["storage"] == "s3" and x["run_id"].startswith("scheduled")),
-        notes="One run under .../xcom, then Airflow was restarted with .../xcom-v2 and ran once more.",
+        notes=f"One run under {words} and ran once more.",
     )
 
 
 def path_changed_rerun(airflow: Deployment) -> Plan:
-    plan = path_changed(airflow)
+    return rerun_after_change(airflow, path_changed(airflow))
+
+
+def rerun_after_change(airflow: Deployment, plan: Plan) -> Plan:
     run_again(airflow, "pair", "consume", "success", run_id="scheduled%")
     kept = airflow.version >= (3, 4)
 
@@ -158,6 +213,212 @@ def objects_empty(airflow: Deployment) -> Plan:
         where={"dags": ["pair"], "tasks": ["produce"]},
         amend=broken("empty", lambda x: x["task_id"] == "produce" and x["storage"] == "s3"),
         notes="The object of `produce` was overwritten with nothing.",
+    )
+
+
+def object_overwritten(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"pair": 1})
+    airflow.bucket("overwrite", *keys_of(airflow, "pair", "produce"))
+    run_again(airflow, "pair", "consume", "success")
+
+    def amend(xcoms):
+        produce = next(x for x in xcoms if (x["task_id"], x["storage"]) == ("produce", "s3"))
+        del produce["measured_bytes"]  # what lies there now is another's
+        return handed_the_path(airflow, xcoms)
+
+    return Plan(
+        problems=["path_leaked"],
+        where={"dags": ["pair"], "tasks": ["consume"]},
+        amend=amend,
+        notes="The object of `produce` was overwritten with text that is no JSON; no observer can tell. Then `consume` was cleared "
+        "and ran again: it was handed the path and pushed it on.",
+    )
+
+
+def handed_the_path(airflow: Deployment, xcoms: list[dict]) -> list[dict]:
+    """`consume` has run again and got the path of produce's object for a value."""
+    consume = next(x for x in xcoms if x["task_id"] == "consume")
+    first = {**consume, "archived_try": True}
+    consume |= {"storage": "s3", "broken": "leaked", "note": "holds the path of produce's object"}
+    del consume["measured_bytes"]
+    return [*xcoms, first] if airflow.version >= (3, 4) else xcoms
+
+
+def connection_lost(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"pair": 1})
+
+    def amend(xcoms):
+        xcoms = broken("path_mismatch", lambda x: x["storage"] == "s3")(xcoms)
+        return handed_the_path(airflow, xcoms)
+
+    return Plan(
+        problems=["path_leaked", "path_mismatch"],
+        where={"dags": ["pair"], "tasks": ["consume", "produce"]},
+        amend=amend,
+        notes="This release leaves the connection id out of what it stores, and cannot read it back: `consume` was handed the path.",
+    )
+
+
+def worker_killed(airflow: Deployment) -> Plan:
+    """A worker dies between writing an object and writing its row; the next try writes both."""
+    table = "xcom_v2" if airflow.version >= (3, 4) else "xcom"
+    airflow.start(triggerer=False)
+    pid_file = airflow.folder / "pid"
+    until(lambda: pid_file.exists(), "the task started")
+    with airflow.postgres.locked(table):
+        pid_file.with_suffix(".go").touch()
+        until(lambda: keys_of(airflow, "killed", "report"), "the object is written")
+        for pid in map(int, pid_file.read_text().split()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        # The API server would write the row for the dead.
+        airflow.postgres.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE '%xcom%'"
+        )
+        time.sleep(1)
+    airflow.wait({"killed": 1}, seconds=420)
+    return Plan(
+        orphans=1,
+        notes="The process of the task was killed after it wrote the object and before it wrote the row; the task was tried again.",
+    )
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = 180) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds} s not yet: {what}")
+        time.sleep(0.5)
+
+
+def xcom_deleted(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"pair": 1})
+    run_id = airflow.postgres.query("SELECT run_id FROM dag_run")[0]
+    if airflow.version >= (3, 0):
+        airflow.rest("DELETE", f"/dags/pair/dagRuns/{quoted(run_id)}/taskInstances/produce/xcomEntries/return_value")
+    else:
+        airflow.python("act.py", "forget", "pair", run_id, "produce", "return_value")
+    return Plan(
+        orphans=1,
+        amend=lambda xcoms: [x for x in xcoms if (x["task_id"], x["key"]) != ("produce", "return_value")],
+        notes="One XCom was deleted in the web interface; its object stays.",
+    )
+
+
+def rest_patch_path(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"pair": 1})
+    run_id = airflow.postgres.query("SELECT run_id FROM dag_run")[0]
+    entry = f"/dags/pair/dagRuns/{quoted(run_id)}/taskInstances/produce/xcomEntries/return_value"
+    (key,) = keys_of(airflow, "pair", "produce")
+    airflow.rest("PATCH", entry, {"value": f"{airflow.environment[PATH].removesuffix('/xcom')}/{key}", "map_index": -1})
+    run_again(airflow, "pair", "consume", "success")
+    kept_as_is = airflow.version >= (3, 2)
+
+    def amend(xcoms):
+        if kept_as_is:
+            consume = next(x for x in xcoms if x["task_id"] == "consume")
+            return [*xcoms, {**consume, "archived_try": True}] if airflow.version >= (3, 4) else xcoms
+        for x in xcoms:
+            if x["storage"] == "s3":
+                x |= {"broken": "leaked", "note": "holds the path of produce's object as JSON text"}
+                del x["measured_bytes"]
+        return xcoms
+
+    return Plan(
+        problems=[] if kept_as_is else ["path_leaked"],
+        where={} if kept_as_is else {"dags": ["pair"], "tasks": ["consume", "produce"]},
+        orphans=0 if kept_as_is else 1,
+        amend=amend,
+        notes="What the web interface shows of produce's XCom, its path, was saved again by the REST API (PATCH), and `consume` ran again"
+        + (": it got the value." if kept_as_is else ": the path is stored as JSON text, which no reader takes for a reference."),
+    )
+
+
+def archived_missing(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"retried": 1})
+    first = airflow.postgres.query("SELECT id FROM task_instance WHERE working_set IS NOT TRUE")
+    gone = [key for key in keys_of(airflow, "retried", "flaky") if f"/ti-{first[0]}/" in key]
+    airflow.bucket("delete", *gone)
+    return Plan(
+        amend=lambda xcoms: [{**x, "broken": "missing"} if x.get("archived_try") and x["storage"] == "s3" else x for x in xcoms],
+        notes="The object of a try that failed was deleted. Airflow gives no task what an archived try has left: nobody misses it.",
+    )
+
+
+def state_stores(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.trigger("stateful", "plain")
+    airflow.wait({"stateful": 1})
+    kept = airflow.postgres.query("SELECT count(*) FROM task_state_store"), airflow.postgres.query("SELECT count(*) FROM asset_state_store")
+    if kept != (["3"], ["2"]):
+        raise RuntimeError(f"the state stores hold {kept}")
+    return Plan(
+        states=5,
+        notes="Task and asset state stores write under the same path as XComs, each with an object for every value. "
+        "None of their five objects is an XCom's.",
+    )
+
+
+def kinds(airflow: Deployment) -> Plan:
+    airflow.legacy = dict.fromkeys(XCOM_ENVIRONMENT)
+    airflow.start(triggerer=False)
+    airflow.wait({"kinds": 1, "kinds_bypassing": 1})
+    return Plan(
+        problems=["worker_bypass"],
+        where={"dags": ["kinds_bypassing"], "queues": ["legacy"], "hosts": ["airflow-worker-legacy-0"]},
+        bypass=["legacy"],
+        notes="Values of every kind one byte below the threshold and at it; and the same by a worker without the backend.",
+    )  # fmt: skip
+
+
+def compressed(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"pair": 1})
+
+    def amend(xcoms):
+        for x in xcoms:
+            if x["storage"] == "s3":
+                x["compressed"] = True
+        return xcoms
+
+    return Plan(amend=amend, notes="Compression gzip: objects have the suffix .gz and another size than Airflow measured.")
+
+
+def compression_unsupported(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"refused": 1}, state="failed")
+    return Plan(
+        problems=["compression_unsupported"],
+        amend=lambda xcoms: [],
+        notes="Compression snappy: every push raises, and the task fails.",
+    )
+
+
+def disk_path(airflow: Deployment) -> Plan:
+    folder = Path(airflow.environment[PATH].removeprefix("file://"))
+    try:
+        airflow.start(triggerer=False)
+        airflow.wait({"pair": 1})
+    finally:
+        airflow.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def amend(xcoms):
+        for x in xcoms:
+            if x["storage"] == "s3":
+                x["storage"] = "other"
+        return xcoms
+
+    return Plan(
+        problems=["local_path"],
+        where={"dags": ["pair"], "tasks": ["consume", "produce"]},
+        amend=amend,
+        notes="The path is file://: values are files on the worker's own disk.",
     )
 
 
@@ -252,11 +513,15 @@ def db_clean(airflow: Deployment) -> Plan:
 def dag_run_deleted(airflow: Deployment) -> Plan:
     airflow.start(triggerer=False)
     airflow.wait({"pair": 1})
-    run_id = airflow.postgres.query("SELECT run_id FROM dag_run")[0]
-    airflow.trigger("pair", "manual__kept")
+    # Not the scheduled one: the scheduler would make it anew.
+    run_id = "manual__to_be_deleted"
+    airflow.trigger("pair", run_id)
     airflow.wait({"pair": 2})
-    airflow.rest("DELETE", f"/dags/pair/dagRuns/{quoted(run_id)}")
-    return Plan(orphans=2, notes=f"The run {run_id} was deleted by the REST API; its objects stay.")
+    if airflow.version >= (3, 0):
+        airflow.rest("DELETE", f"/dags/pair/dagRuns/{run_id}")
+    else:
+        airflow.python("act.py", "delete", "pair", run_id)
+    return Plan(orphans=2, notes=f"The run {run_id} was deleted; its objects stay.")
 
 
 def local_path(airflow: Deployment) -> Plan:
@@ -338,29 +603,55 @@ def upgraded(airflow: Deployment) -> Plan:
     )
 
 
+NO_TRIES = "These releases keep no row of an earlier try."
+ONE_OF_EACH = ("2.11.2", "3.3.2", "3.4.0b2")
+SAME_EVERYWHERE = "Told by settings and paths, which are the same on all releases: played on the newest of each line."
+EARLIER_API = "The REST API of these releases writes no XCom."
 SCENARIOS = {
-    "healthy": Scenario(healthy, dags=("sizes", "mapped", "flow", "legacy")),
+    "healthy": Scenario(healthy, shared=True, dags=("sizes", "mapped", "flow", "legacy")),
+    "sizes": Scenario(
+        kinds, dags=("kinds",), but=((2, 9), (2, 10)), why="Airflow 2 stores what it has measured: one of its releases is enough."
+    ),
+    "compressed": Scenario(compressed, xcom={COMPRESSION: "gzip"}, only=ONE_OF_EACH, why=SAME_EVERYWHERE),
     "worker-bypass": Scenario(worker_bypass, dags=("sizes", "mapped", "flow", "legacy")),
+    "misspelt-pool": Scenario(misspelt_pool, dags=("sizes", "legacy"), only=ONE_OF_EACH, why=SAME_EVERYWHERE),
     "threshold-disabled": Scenario(threshold_disabled, dags=("pair", "mapped"), xcom={THRESHOLD: None}),
-    "backend-inactive": Scenario(backend_inactive, dags=("pair", "mapped")),
-    "path-changed": Scenario(path_changed),
-    "path-changed-rerun": Scenario(path_changed_rerun),
-    "objects-missing": Scenario(objects_missing),
-    "objects-empty": Scenario(objects_empty),
-    "key-twice": Scenario(key_twice, dags=("twice",)),
+    "backend-inactive": Scenario(backend_inactive, dags=("pair", "mapped"), watched=False),
+    "compression-unsupported": Scenario(compression_unsupported, dags=("refused",), xcom={COMPRESSION: "snappy"}, only=ONE_OF_EACH, why=SAME_EVERYWHERE),
+    "path-changed": Scenario(path_changed, watched=False),
+    "path-changed-rerun": Scenario(path_changed_rerun, watched=False),
+    "connection-changed": Scenario(connection_changed, watched=False),
+    "connection-lost": Scenario(connection_lost, only=("2.9.1",), why="Mended in 2.9.2."),
+    "objects-missing": Scenario(objects_missing, shared=True),
+    "objects-empty": Scenario(objects_empty, shared=True),
+    "object-overwritten": Scenario(object_overwritten, shared=True),
+    "archived-object-missing": Scenario(archived_missing, shared=True, dags=("retried",), since=(3, 4), why=NO_TRIES),
+    "key-twice": Scenario(key_twice, shared=True, dags=("twice",)),
+    "worker-killed": Scenario(worker_killed, shared=True, dags=("killed",)),
     # Not on Airflow 2: its worker reads the decision from S3 before it forks, and the forked task then fails with
     # "This class is not fork-safe" (fsspec). A branch at threshold 0 is no silent failure there.
-    "skipmixin": Scenario(skipmixin, dags=("flow",), xcom={THRESHOLD: "0"}, since=(3, 0)),
-    "rest-patch": Scenario(rest_patch, since=(3, 0)),
-    "db-clean": Scenario(db_clean),
-    "dag-run-deleted": Scenario(dag_run_deleted, since=(3, 0)),
-    "pickled": Scenario(
-        pickled, dags=("pair", "sizes"), xcom={"AIRFLOW__CORE__ENABLE_XCOM_PICKLING": "True"}, until=(2, 11)
+    "skipmixin": Scenario(
+        skipmixin, dags=("flow",), xcom={THRESHOLD: "0"}, since=(3, 0), why="On Airflow 2 the branch fails, and loudly."
     ),
-    "trigger-end": Scenario(trigger_end, dags=("ended", "triggers"), since=(2, 10)),
-    "upgraded": Scenario(upgraded, since=(3, 0), own_schema=True),
+    "rest-patch": Scenario(rest_patch, shared=True, since=(3, 0), why=EARLIER_API),
+    "rest-patch-path": Scenario(rest_patch_path, shared=True, since=(3, 0), why=EARLIER_API),
+    "xcom-deleted": Scenario(xcom_deleted, shared=True, but=((3, 0), (3, 1)), why="There is no way to delete one XCom in 3.0 and 3.1."),
+    "db-clean": Scenario(db_clean, shared=True),
+    "dag-run-deleted": Scenario(dag_run_deleted, shared=True),
+    "pickled": Scenario(
+        pickled, dags=("pair", "sizes"), xcom={"AIRFLOW__CORE__ENABLE_XCOM_PICKLING": "True"}, until=(2, 11),
+        why="Airflow 3 pickles no XCom.",
+    ),
+    "trigger-end": Scenario(
+        trigger_end, shared=True, dags=("ended",), since=(2, 10), why="Before 2.10 a trigger ends no task."
+    ),
+    "upgraded": Scenario(upgraded, since=(3, 0), own_schema=True, watched=False, why="Rows of Airflow 2 stay as they are."),
     "local-path": Scenario(local_path, xcom={PATH: "", THRESHOLD: "0"}),
-}
+    "disk-path": Scenario(disk_path, xcom={PATH: "file:///tmp/airflow-xcom-recording"}, only=ONE_OF_EACH, why=SAME_EVERYWHERE),
+    "state-stores": Scenario(
+        state_stores, dags=("stateful",), xcom=STATE_STORES, since=(3, 3), why="State stores came with 3.3."
+    ),
+}  # fmt: skip
 
 
 def broken(reason: str, which: Callable[[dict], bool]) -> Callable[[list[dict]], list[dict]]:
@@ -402,55 +693,105 @@ def run_again(airflow: Deployment, dag_id: str, task_id: str, state: str, run_id
 
 
 def record(
-    name: str, release: str, airflow: Path, postgres: Postgres, redis: Redis, s3: S3, folder: Path, out: Path
-) -> None:
+    name: str,
+    release: str,
+    servers: tuple[Postgres, Redis, S3],
+    folder: Path,
+    out: Path,
+    watch: Callable[[Deployment], None] | None = None,
+    common: dict[str, Deployment] | None = None,
+) -> tuple[Deployment, dict]:
+    """Plays a scenario and writes what it left. `watch` is called before anything runs; `common` keeps the Airflow that
+    scenarios share, and its owner stops it. Gives the plan; the bucket stays."""
     scenario = SCENARIOS[name]
-    deployment = Deployment(release, airflow, postgres, redis, s3, folder, scenario.dags, scenario.xcom)
+    if common is not None and scenario.shared:
+        deployment = common.get(release) or running(release, servers, folder.parent / "shared")
+        common[release] = deployment
+    else:
+        deployment = Deployment(release, install(release), *servers, folder, scenario.dags, scenario.xcom)
+    shares = common is not None and common.get(release) is deployment
     deployment.bucket("create")
     try:
+        if shares:
+            deployment.forget()
+        if watch:
+            watch(deployment)
         started = datetime.now(timezone.utc)
+        for file in scenario.dags if shares else ():
+            deployment.due(file)
         plan = scenario.play(deployment)
+        if not shares:
+            deployment.stop()
+        expected = planned(deployment, plan)
+        write_recording(name, deployment, started, plan, expected, out, folder / "recording")
+    except BaseException:
         deployment.stop()
-        recorded = datetime.now(timezone.utc)
-        runs = [
-            [run["dag_id"], run["run_id"]] for run in postgres.rows("SELECT dag_id, run_id FROM dag_run ORDER BY id")
-        ]
-        asked = {"runs": runs, "threshold": plan.threshold, "bypass": plan.bypass, "airflow": deployment.version}
-        xcoms = deployment.python("plan.py", stdin=json.dumps(asked))
-        expected = {
-            "xcoms": (amended := plan.amend(json.loads(xcoms))),
-            "objects": {
-                "live": sum(x["storage"] == "s3" and x.get("broken") not in ("missing", "leaked") for x in amended),
-                "orphans": plan.orphans,
-            },
-            "problems": plan.problems,
-            "where": plan.where,
-        }
-        # Beside the working folder first: a recording that is not what was planned is no fixture.
-        target = folder / "fixtures" / name
-        target.mkdir(parents=True)
-        if scenario.own_schema:
-            (target / "schema.sql").write_text(portable(postgres.dump("--schema-only")))
-        else:
-            shutil.copy(out / release / "schema.sql", target.parent)
-        (target / "rows.sql").write_text(rows(postgres))
-        write_json(target / "objects.json", deployment.bucket("list"))
-        write_json(target / "expected.json", expected)
-        write_json(target / "scenario.json", {
-            "started_at": started.isoformat(timespec="seconds"),
-            "recorded_at": recorded.isoformat(timespec="seconds"),
-            "airflow": release,
-            **json.loads(deployment.python("versions.py")),
-            "server_version": postgres.version,
-            "backend": deployment.environment.get(BACKEND_VARIABLE),
-            "env": deployment.worker_environment(),
-            "notes": plan.notes,
-        })  # fmt: skip
-        verify.verify(target, postgres)
-        shutil.copytree(target, out / release / name, dirs_exist_ok=True)
-    finally:
-        deployment.stop()
+        if shares:
+            del common[release]
         deployment.bucket("remove")
+        raise
+    return deployment, expected
+
+
+def running(release: str, servers: tuple[Postgres, Redis, S3], folder: Path) -> Deployment:
+    """An Airflow for every scenario that needs none of its own. Starting one costs more than most of them."""
+    while folder.exists():
+        folder = folder.with_name(folder.name + "-again")
+    dags = sorted({dag for name, one in SCENARIOS.items() if one.shared and one.possible_on(release) for dag in one.dags})
+    paused = {**SOON_FOUND_DEAD, "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "True"}
+    deployment = Deployment(release, install(release), *servers, folder, dags, paused)
+    deployment.start()
+    return deployment
+
+
+def planned(deployment: Deployment, plan: Plan) -> dict:
+    runs = deployment.postgres.rows("SELECT dag_id, run_id FROM dag_run ORDER BY id")
+    asked = {
+        "runs": [[run["dag_id"], run["run_id"]] for run in runs],
+        "threshold": plan.threshold,
+        "bypass": plan.bypass,
+        "airflow": deployment.version,
+    }
+    xcoms = plan.amend(json.loads(deployment.python("plan.py", stdin=json.dumps(asked))))
+    live = sum(x["storage"] == "s3" and x.get("broken") not in ("missing", "leaked") for x in xcoms)
+    return {
+        "xcoms": xcoms,
+        "objects": {"live": live, "orphans": plan.orphans, **({"states": plan.states} if plan.states else {})},
+        "problems": plan.problems,
+        "where": plan.where,
+    }
+
+
+def write_recording(
+    name: str, deployment: Deployment, started: datetime, plan: Plan, expected: dict, out: Path, beside: Path
+) -> None:
+    release, postgres = deployment.release, deployment.postgres
+    # Beside the working folder first: a recording that is not what was planned is no fixture.
+    target = beside / name
+    target.mkdir(parents=True)
+    if SCENARIOS[name].own_schema:
+        (target / "schema.sql").write_text(portable(postgres.dump("--schema-only")))
+    else:
+        shutil.copy(out / release / "schema.sql", target.parent)
+    (target / "rows.sql").write_text(rows(postgres))
+    states = verify.state_keys(postgres, "airflow")
+    write_json(target / "objects.json", [
+        {**entry, **({"state_store": True} if entry["key"] in states else {})}
+        for entry in deployment.bucket("list") if PROBE not in entry["key"]
+    ])  # fmt: skip
+    write_json(target / "expected.json", expected)
+    write_json(target / "scenario.json", {
+        "started_at": started.isoformat(timespec="seconds"),
+        "recorded_at": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "airflow": release,
+        **json.loads(deployment.python("versions.py")),
+        "server_version": postgres.version,
+        "backend": deployment.environment.get(BACKEND_VARIABLE),
+        "env": deployment.worker_environment(),
+        "notes": plan.notes,
+    })  # fmt: skip
+    verify.verify(target, postgres)
+    shutil.copytree(target, out / release / name, dirs_exist_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

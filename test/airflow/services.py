@@ -129,6 +129,22 @@ class Postgres:
             raise RuntimeError(f"{done.stderr}\nin: {sql[:500]}")
         return done.stdout.rstrip("\n").split("\n") if done.stdout.strip("\n") else []
 
+    @contextlib.contextmanager
+    def locked(self, table: str, database: str = "airflow"):
+        """Nobody writes to this table meanwhile; everybody reads it."""
+        holder = subprocess.Popen(
+            self._client("psql", database, "-qAt"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            holder.stdin.write(f"BEGIN; LOCK TABLE {table} IN SHARE MODE; SELECT 'locked';\n")
+            holder.stdin.flush()
+            if holder.stdout.readline().strip() != "locked":
+                raise RuntimeError(f"{table} cannot be locked")
+            yield
+        finally:
+            holder.stdin.close()
+            holder.wait()
+
     def rows(self, select: str, database: str = "airflow") -> list:
         """The rows of a select, each a dict, by JSON: values of any kind survive."""
         lines = self.query(f"SELECT coalesce(json_agg(r), '[]') FROM ({select}) r", database)

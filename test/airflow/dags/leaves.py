@@ -4,7 +4,8 @@ LEAVES[dag][task] is {key: value}, or a list of those for a mapped task (by map 
 """
 
 import math
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
 
 from compat import AIRFLOW, measured_bytes
 
@@ -22,11 +23,60 @@ def padded(make, size: int):
     return make("x" * (size - measured_bytes(make(""))))
 
 
+def mostly(item, size: int):
+    """A list of this item, over and over, that measures exactly `size` bytes."""
+    each = measured_bytes([item, item]) - measured_bytes([item])
+    return padded(lambda x: [item] * ((size - 40) // each) + [x], size)
+
+
 WHEN = datetime(2026, 11, 1, 12, 30, 45, 123456, tzinfo=timezone.utc)
 EDGE = (999, 1000, 1001)
 SLASHED = 'a key with spaces, /slashes, 100% "quotes" and ключ'
 
+KINDS = {
+    "texts": {
+        "ascii": text,
+        "cyrillic": lambda n: text(n, "ж"),
+        "emoji": lambda n: text(n, "🚀"),
+        "quotes": lambda n: text(n, '"'),
+        "backslashes": lambda n: text(n, "\\"),
+        "controls": lambda n: text(n, "\x01"),
+        "lines": lambda n: text(n, "\n"),
+        "delete": lambda n: text(n, "\x7f"),
+    },
+    "numbers": {
+        "integers": lambda n: mostly(123456, n),
+        "long_integers": lambda n: mostly(2**60, n),
+        "floats": lambda n: mostly(3.25, n),
+        "large_floats": lambda n: mostly(1e300, n),
+        "small_floats": lambda n: mostly(1e-7, n),
+        "smallest_floats": lambda n: mostly(2.5e-300, n),
+        "whole_floats": lambda n: mostly(1e15, n),
+        "round_floats": lambda n: mostly(1e16, n),
+        "negative_zeros": lambda n: mostly(-0.0, n),
+        "words": lambda n: mostly(None, n),
+    },
+    "containers": {
+        "lists": lambda n: mostly([[], [1, [2]]], n),
+        "dicts": lambda n: mostly({"zebra": {"b": [], "a": None}, "ключ": "ё", "c": {}}, n),
+        "tuples": lambda n: mostly((1, 2), n),
+        "nested_tuples": lambda n: mostly((1, (2, (3, "x"))), n),
+        "sets": lambda n: mostly({1}, n),
+    },
+    "typed": {
+        "datetimes": lambda n: mostly(WHEN, n),
+        "dates": lambda n: mostly(date(2026, 11, 1), n),
+        "durations": lambda n: mostly(timedelta(minutes=90), n),
+        "decimals": lambda n: mostly(Decimal("1.10"), n),
+    },
+}
+SIZED = {
+    task: {f"{kind}_{n}": make(n) for kind, make in makes.items() for n in EDGE[:2]} for task, makes in KINDS.items()
+}
+
 LEAVES = {
+    "kinds": SIZED,
+    "kinds_bypassing": SIZED,  # on a worker without the backend: what stays in the database and should not
     "sizes": {
         "small": {"return_value": "ok"},
         "large": {"return_value": text(5000)},
@@ -106,6 +156,10 @@ LEAVES = {
         "small": {"return_value": "ok"},
         "consume": {"return_value": text(2000)},
     },
+    "killed": {"report": {"return_value": text(1500)}},
+    "retried": {"flaky": {"report": text(4000), "return_value": "ok"}},
+    "stateful": {"remembers": {"return_value": text(1500), "count": 7}},
+    "refused": {"report": {}},
     "ended": {"by_trigger": {"large": text(1900), "small": "ok"}},
     "twice": {"report": {"report": text(1600)}},
 }
@@ -119,10 +173,13 @@ if AIRFLOW[:2] == ("3", "0"):
 AIRFLOW_2_ONLY = {("flow", "choose", "return_value")}
 
 # What a first try leaves that fails later. From Airflow 3.4 these rows, and their objects, stay with the archived try.
-FIRST_TRY = {("flow", "flaky"): ["report"]}
+FIRST_TRY = {("flow", "flaky"): ["report"], ("retried", "flaky"): ["report"]}
 
 # Tasks that are not listed run on the default queue.
-QUEUES = {("legacy", task): "legacy" for task in ("small", "extract", "edges", "rows")}
+QUEUES = {
+    **{("legacy", task): "legacy" for task in ("small", "extract", "edges", "rows")},
+    **{("kinds_bypassing", task): "legacy" for task in SIZED},
+}
 
 
 def leave(ti, task_instance_leaves: dict):

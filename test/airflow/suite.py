@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""Holds the exporter against real Airflow: plays every scenario on every release, records it, and asks the exporter what it sees.
+
+Without arguments: every release, every scenario, then the long healthy runs; hours. With --replay: recordings instead of Airflow.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+import results
+import soak
+import verify
+from deployment import BUCKET, Deployment
+from exporter import Daemon, built, check
+from releases import RELEASES, install, migrate
+from scenarios import SCENARIOS, record
+from services import ACCESS_KEY, S3, Postgres, Processes, Redis, portable
+
+# Until both sides of a comparison are in, large values without references, or few of them, may be named more generally.
+FALLBACKS = {"worker_bypass", "backend_inactive", "oversize_in_db"}
+
+
+def compare(expected: dict, said: dict) -> list[str]:
+    """What is wrong with the exporter's word."""
+    wrong = []
+
+    def same(what: str, seen, true) -> None:
+        if seen != true:
+            wrong.append(f"{what}: expected {true}, seen {seen}")
+
+    problems = said["problems"]
+    same("problems", sorted(p["code"] for p in problems), sorted(expected["problems"]))
+    same("exit code", said["exit"], 1 if expected["problems"] else 0)
+    same("coverage", said["cycle"]["coverage"], 1)
+    xcoms = expected["xcoms"]
+    for storage in ("db", "s3", "other"):
+        same(f"rows {storage}", said["window"]["rows"][storage], sum(x["storage"] == storage for x in xcoms))
+    for reason in ("missing", "empty", "path_mismatch", "leaked"):
+        true = sum(x.get("broken") == reason for x in xcoms)
+        same(f"broken {reason}", said["window"]["broken_references"][reason] or 0, true)
+    for name, field in (("dags", "dag_id"), ("tasks", "task_id"), ("queues", "queue"), ("hosts", "hostname")):
+        if name in expected["where"]:
+            same(name, sorted({finding[field] for finding in said["findings"]}), sorted(expected["where"][name]))
+    if queues := expected["where"].get("queues"):
+        named = {place["value"] for p in problems for place in p["where"] if place["label"] == "queue"}
+        same("queues in evidence", sorted(named), sorted(queues))
+    return wrong
+
+
+def play(name: str, release: str, main: Path, servers: tuple, folder: Path, out: Path, common: dict) -> dict:
+    """One scenario, live: recorded, watched by the daemon while it lasts, and checked at its end."""
+    watching = Processes(folder / "logs")
+    daemons: list[Daemon] = []
+
+    def watch(deployment: Deployment) -> None:
+        if SCENARIOS[name].watched:
+            daemons.append(Daemon(main, deployment.environment, watching, seconds=2))
+
+    try:
+        deployment, expected = record(name, release, servers, folder, out, watch, common)
+        try:
+            said = check(main, deployment.environment)
+            wrong = compare(expected, said)
+            for daemon in daemons:
+                daemon.settle(3)
+                if (last := daemon.problems()) != sorted(expected["problems"]):
+                    wrong.append(f"the daemon says {last} one interval after the end")
+                daemon.stop()
+                early = FALLBACKS if FALLBACKS & {*expected["problems"]} else set()
+                if others := sorted(daemon.raised.keys() - expected["problems"] - early):
+                    wrong.append(f"the daemon said {others} on the way: {json.dumps(daemon.first)[:600]}")
+        finally:
+            deployment.bucket("remove")
+    finally:
+        watching.stop()
+    return {
+        "how": "live",
+        "expected": sorted(expected["problems"]),
+        "seen": sorted(problem["code"] for problem in said["problems"]),
+        "watched": [daemon.scrapes for daemon in daemons],
+        "wrong": wrong,
+    }
+
+
+def replay(name: str, release: str, main: Path, servers: tuple, out: Path) -> dict:
+    """One recording, loaded into the servers with its times moved to now, and checked."""
+    postgres, _, s3 = servers
+    recording = out / release / name
+    expected = json.loads((recording / "expected.json").read_text())
+    scenario = json.loads((recording / "scenario.json").read_text())
+    verify.load(recording, postgres)
+    age = datetime.fromisoformat(scenario["recorded_at"])
+    columns = postgres.rows(
+        "SELECT table_name, column_name FROM information_schema.columns "
+        "WHERE table_schema = 'public' AND data_type = 'timestamp with time zone'",
+        "fixture",
+    )
+    tables: dict[str, list[str]] = {}
+    for column in columns:
+        name_of = column["column_name"]
+        moved = f"\"{name_of}\" = \"{name_of}\" + (now() - interval '1 hour' - '{age.isoformat()}'::timestamptz)"
+        tables.setdefault(column["table_name"], []).append(moved)
+    postgres.query(
+        "SET session_replication_role = replica;\n"
+        + "\n".join(f'UPDATE "{table}" SET {", ".join(moves)};' for table, moves in tables.items()),
+        "fixture",
+    )
+    worker = {
+        key: re.sub(r"endpoint_url=[^&]*", f"endpoint_url={s3.url.replace(':', '%3A').replace('/', '%2F')}", value)
+        for key, value in scenario["env"].items()
+    }
+    worker["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = (
+        f"postgresql+psycopg2://airflow:airflow@127.0.0.1:{postgres.port}/fixture"
+    )
+    connection = next(value for key, value in worker.items() if key.startswith("AIRFLOW_CONN_") and ACCESS_KEY in value)
+    bucket("create", connection)
+    try:
+        bucket("fill", connection, str(recording / "objects.json"))
+        said = check(main, worker)
+    finally:
+        bucket("remove", connection)
+    return {
+        "how": "replayed",
+        "expected": sorted(expected["problems"]),
+        "seen": sorted(problem["code"] for problem in said["problems"]),
+        "wrong": compare(expected, said),
+    }
+
+
+def bucket(action: str, connection: str, *keys: str) -> None:
+    """By the boto3 of whichever release is installed."""
+    import subprocess
+
+    python = install(next(release for release in reversed(RELEASES) if not RELEASES[release].get("scenarios"))) / "python"
+    subprocess.run(
+        [python, Path(__file__).parent / "bucket.py", action, connection, BUCKET, *keys],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--release", action="append", choices=[*RELEASES, "all"], default=[])
+    parser.add_argument("--scenario", action="append", choices=[*SCENARIOS, "soak", "all"], default=[])
+    parser.add_argument("--replay", action="store_true", help="load recordings instead of running Airflow")
+    parser.add_argument("--exporter", help="a built main.js (default: one is built from src)")
+    parser.add_argument("--out", type=Path, default=results.FIXTURES, help="where recordings are (default: %(default)s)")
+    parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
+    options = parser.parse_args()
+    releases = options.release if options.release and "all" not in options.release else list(RELEASES)
+    chosen = options.scenario if options.scenario and "all" not in options.scenario else [*SCENARIOS, "soak"]
+
+    folder = Path(tempfile.mkdtemp(prefix="airflow-suite-"))
+    folder.chmod(0o755)
+    processes = Processes(folder / "logs")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    bad = 0
+    try:
+        exporter = built(options.exporter, folder)
+        servers = (Postgres(processes, folder), Redis(processes), S3(processes, folder))
+        for release in releases:
+            if not options.replay:
+                template = migrate(release, servers[0], folder)
+                (options.out / release).mkdir(parents=True, exist_ok=True)
+                schema = options.out / release / "schema.sql"
+                schema.write_text(portable(servers[0].dump("--schema-only", database=template)))
+            common: dict[str, Deployment] = {}
+            # Those that share an Airflow one after the other: only one at a time can have the database.
+            chosen.sort(key=lambda name: name != "soak" and not SCENARIOS[name].shared)
+            for name in chosen:
+                if name == "soak" or not SCENARIOS[name].possible_on(release):
+                    continue
+                if options.replay and not (options.out / release / name / "expected.json").exists():
+                    continue
+                try:
+                    if common and not SCENARIOS[name].shared:
+                        common.popitem()[1].stop()
+                    if options.replay:
+                        cell = replay(name, release, exporter, servers, options.out)
+                    else:
+                        cell = play(name, release, exporter, servers, folder / release / name, options.out, common)
+                except Exception as error:  # the next scenario may still be played
+                    expected = options.out / release / name / "expected.json"
+                    planned = json.loads(expected.read_text())["problems"] if expected.exists() else []
+                    words = str(error).strip()[:300] or type(error).__name__
+                    cell = {"how": "replayed" if options.replay else "live", "expected": planned, "seen": None, "wrong": [words]}
+                    print(f"{release} {name}: FAILED: {error}", file=sys.stderr, flush=True)
+                results.note_cell(release, name, cell)
+                bad += bool(cell["wrong"])
+                print(f"{release} {name}: {'; '.join(cell['wrong']) or 'as planned'} ({cell['how']})", flush=True)
+            for deployment in common.values():
+                deployment.stop()
+            if "soak" in chosen and not options.replay and not RELEASES[release].get("scenarios"):
+                outcome = soak.soak(release, exporter, servers, folder / release / "soak")
+                results.note_soak(outcome)
+                bad += bool(outcome["wrong"])
+                print(f"{release} long healthy run: {'; '.join(outcome['wrong']) or 'as planned'}", flush=True)
+    finally:
+        processes.stop()
+        print(f"kept {folder}") if options.keep else shutil.rmtree(folder, ignore_errors=True)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
