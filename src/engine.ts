@@ -5,6 +5,7 @@ import { requireDatabase } from './config.ts';
 import type { Config } from './config.ts';
 import { createCycle } from './cycle.ts';
 import type { Cycle } from './cycle.ts';
+import { observedAtOf, settleReport } from './hysteresis.ts';
 import type { createJobs, JobEnd } from './jobs.ts';
 import { createLeadership } from './leadership.ts';
 import type { LedgerState } from './ledger.ts';
@@ -66,6 +67,8 @@ export function startEngine(parts: {
   const keepState = createKeeper({ file: parts.stateFile, log });
   let cycle = newCycle(parts.state);
   let remembers = parts.state !== null;
+  /** When something was looked at last, epoch ms. */
+  const lookedAt = { probe: 0, rows: 0 };
   let report: Report | null = null;
   let probed: ProbeResult | null = null;
   let leader = config.ha === 'off';
@@ -140,7 +143,7 @@ export function startEngine(parts: {
       return 'idle';
     }
     remembers = true;
-    const result = await cycle.run(probed, signal);
+    const result = settled(await cycle.run(probed, signal));
     // The next one may take as long: figures of a cycle longer than its interval must not come and go.
     if (result.databaseFailure === null) keepFresh(staleMs + result.durationSeconds * 1000);
     // Also of a run that was broken off: the ledger has what it counted, and will not give it again.
@@ -153,6 +156,19 @@ export function startEngine(parts: {
     logCycle(log, result);
     spareDatabase(result.databaseFailure);
     return result.databaseFailure;
+  }
+
+  /** Raised on evidence, cleared on evidence of health: what is shown must not come and go with each cycle. */
+  function settled(found: Report): Report {
+    if (found.databaseFailure === null) lookedAt.rows = found.at;
+    const state = cycle.snapshot();
+    const { report: shown, memory } = settleReport(state.problems, found, {
+      now: found.at,
+      windowMs: config.windowMs,
+      observedAt: observedAtOf({ settings: found.at, ...lookedAt }),
+    });
+    state.problems = memory;
+    return shown;
   }
 
   /** To ask again a server that is away, or for a lock, costs nobody anything; a long statement does. */
@@ -174,6 +190,7 @@ export function startEngine(parts: {
     // What stands by by now has nothing to show.
     if (signal.aborted || !isLeader()) return 'idle';
     probed = probing;
+    lookedAt.probe = Date.now();
     const [failed] = result.steps.filter((step) => step.ok === false);
     if (result.steps.length > 0)
       metrics.setUp(
