@@ -32,13 +32,13 @@ function note(name: string, measured: Measured): void {
   results.set(name, [...(results.get(name) ?? []), measured]);
 }
 
-async function measure(variant: Variant, groups: readonly string[]): Promise<Measured> {
+async function measure(variant: Variant, ...parts: readonly (readonly string[])[]): Promise<Measured[]> {
   const { endpoint, region, accessKeyId, secretAccessKey } = server;
-  const task: Task = { variant, endpoint, region, accessKeyId, secretAccessKey, groups, most: HEADS };
+  const task: Task = { variant, endpoint, region, accessKeyId, secretAccessKey, parts, most: HEADS };
   const script = fileURLToPath(new URL('s3-variant.js', import.meta.url));
   const env = { ...process.env, AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: 'true' };
   const { stdout } = await run(process.execPath, [script, JSON.stringify(task)], { env });
-  return JSON.parse(stdout) as Measured;
+  return JSON.parse(stdout) as Measured[];
 }
 
 /** s5cmd on the same keys: a HEAD for each, or a listing of each run. The shell tells what CPU it took. */
@@ -84,9 +84,10 @@ function some(groups: readonly WorldGroup[], most: number): string[] {
 const dense = world.filter(({ name }) => DENSE.includes(name));
 for (let round = 1; round <= ROUNDS; round += 1) {
   console.log(`round ${round} of ${ROUNDS}`);
-  for (const variant of ['sdk-head', 'ours-head', 'hand-head'] as const)
-    note(variant, await measure(variant, all));
-  for (const variant of ['sdk-list', 'ours-list'] as const) note(variant, await measure(variant, DENSE));
+  for (const variant of ['sdk-head', 'ours-head', 'hand-head', 'ours-plan'] as const)
+    for (const one of await measure(variant, all)) note(variant, one);
+  for (const variant of ['sdk-list', 'ours-list'] as const)
+    for (const one of await measure(variant, DENSE)) note(variant, one);
   if (s5cmd !== null) {
     const keys = some(world, HEADS);
     const heads = keys.map((key) => `head "s3://xcom/${key}"`);
@@ -94,10 +95,12 @@ for (let round = 1; round <= ROUNDS; round += 1) {
     const lists = dense.flatMap((group) => windowOf(group).map(({ prefix }) => `ls "s3://xcom/${prefix}*"`));
     note('s5cmd-list', await measureS5cmd(s5cmd.path, lists, dense.flatMap(wantedOf).length));
   }
-  for (const { name } of world)
-    for (const variant of ['ours-head', 'ours-list', 'ours-dag', 'ours-range'] as const)
-      note(`${variant} ${name}`, await measure(variant, [name]));
-  note('ours-plan', await measure('ours-plan', all));
+  for (const variant of ['ours-head', 'ours-list', 'ours-dag', 'ours-range'] as const) {
+    const parts = await measure(variant, ...all.map((name) => [name]));
+    parts.forEach((one, index) => {
+      note(`${variant} ${all[index] ?? ''}`, one);
+    });
+  }
 }
 await server.stop();
 

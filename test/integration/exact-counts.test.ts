@@ -401,10 +401,10 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
           await play(steps);
         }),
         // `npm run test:histories` plays as many as it is told to, and other ones each time.
-        HISTORIES === null ? { seed: 20_260_101, numRuns: 25 } : { numRuns: HISTORIES },
+        HISTORIES === null ? { seed: 20_260_101, numRuns: 15 } : { numRuns: HISTORIES },
       );
     },
-    HISTORIES === null ? undefined : HISTORIES * 60_000,
+    HISTORIES === null ? 240_000 : HISTORIES * 60_000,
   );
 
   /** Plays a history against the database and a model of it, which is compared at every cycle. */
