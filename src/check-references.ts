@@ -3,6 +3,7 @@ import { isS3Path } from './airflow/xcom-path.ts';
 import type { Database } from './clients/postgres.ts';
 import type { Config } from './config.ts';
 import { confirm } from './confirm.ts';
+import type { Confirmed } from './confirm.ts';
 import { entryOf } from './entry.ts';
 import { basesInForce } from './in-force.ts';
 import type { InForceRule } from './in-force.ts';
@@ -44,13 +45,15 @@ export async function checkReferences(
   const rows = ledger.rows();
   const confirmed =
     suspects.length === 0
-      ? new Set<number>()
+      ? new Map<number, Confirmed>()
       : await database.read(async (query) => {
           const there = await confirm(query, shape, {
             suspects,
             entryOf: (slot) => entryOf(rows, ledger.runOf(slot), slot),
           });
-          const unnamed = [...there].filter((slot) => rows.chunkOf(slot).worker[indexInChunk(slot)] === 0);
+          const unnamed = [...there.keys()].filter(
+            (slot) => rows.chunkOf(slot).worker[indexInChunk(slot)] === 0,
+          );
           await attribute(query, shape, { ledger, slots: unnamed });
           return there;
         }, signal);
@@ -66,7 +69,8 @@ export async function checkReferences(
       continue;
     }
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
-    rows.setObject(ledger.runOf(slot), slot, { object, bytes });
+    const archived = confirmed.get(slot)?.archived ?? false;
+    rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
   const increments = objectIncrements(ledger, learnt, basesInForce(ledger, inForce));
   ledger.forget(gone);

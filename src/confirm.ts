@@ -9,6 +9,11 @@ import { rowId } from './sampled-row.ts';
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
+/** What else is known of a row that is still there. `archived`: it belongs to an earlier try, which no task reads. */
+export interface Confirmed {
+  readonly archived: boolean;
+}
+
 /**
  * Reads the rows behind bad news once more and gives the slots of those that are still there. A retry deletes the
  * object first and the row after it, so an object that is not there counts only if its row still is, in the same
@@ -18,18 +23,22 @@ export async function confirm(
   query: Query,
   shape: Shape,
   { suspects, entryOf }: { suspects: readonly number[]; entryOf: (slot: number) => Entry },
-): Promise<Set<number>> {
-  const confirmed = new Set<number>();
+): Promise<Map<number, Confirmed>> {
+  const confirmed = new Map<number, Confirmed>();
   for (const slots of chunks(suspects, ROWS_A_STATEMENT)) {
     const entries = slots.map(entryOf);
     for (const source of shape.sources) {
       const ours = entries.filter(({ row }) => row.table === source.table);
       if (ours.length === 0) continue;
       const ids = ours.map(({ row }) => row);
-      const rows = await query<RowId & { version: string }>(versionsStatement(shape, source, ids));
-      const versions = new Map(rows.map((row) => [rowId(source.table, row), row.version]));
-      for (const { slot, row } of ours)
-        if (versions.get(rowId(source.table, row)) === row.version) confirmed.add(slot);
+      const rows = await query<RowId & Confirmed & { version: string }>(
+        versionsStatement(shape, source, ids),
+      );
+      const found = new Map(rows.map((row) => [rowId(source.table, row), row]));
+      for (const { slot, row } of ours) {
+        const there = found.get(rowId(source.table, row));
+        if (there?.version === row.version) confirmed.set(slot, { archived: there.archived });
+      }
     }
   }
   return confirmed;

@@ -63,6 +63,12 @@ const TABLES: readonly XComSource['table'][] = ['xcom', 'xcom_v1', 'xcom_v2'];
 /** The reading under way has come across it; of no meaning outside of one. */
 export const SEEN = 1 << 21;
 
+/**
+ * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, whatever became of its
+ * object. Asked only when the object is not as it should be.
+ */
+export const ARCHIVED = 1 << 22;
+
 export function storageOf(flags: number): Storage {
   return STORAGES[flags & STORAGE_MASK] ?? 'db';
 }
@@ -121,6 +127,7 @@ export function brokenReason(flags: number, inForce: boolean): BrokenReason | nu
   if ((flags & STORAGE_MASK) !== S3) return null;
   if ((flags & LEAKED) !== 0) return 'leaked';
   const object = flags & OBJECT_MASK;
+  if ((flags & ARCHIVED) !== 0 && object !== PRESENT) return null;
   if (object === MISSING) return 'missing';
   if (object === EMPTY) return 'empty';
   return inForce ? null : 'path_mismatch';

@@ -70,7 +70,11 @@ export interface RowStore {
   remove(run: Run, goes: (slot: number, chunk: RowChunk, index: number) => boolean): number;
   /** The linked rows of a run, latest first. Nothing may be removed meanwhile. */
   slotsOf(run: Run): Iterable<number>;
-  setObject(run: Run, slot: number, answer: { object: ObjectState; bytes: number | null }): void;
+  setObject(
+    run: Run,
+    slot: number,
+    answer: { object: ObjectState; bytes: number | null; archived?: boolean },
+  ): void;
   setWorker(slot: number, worker: Worker): void;
   /** Null for a row that is no reference of its own. */
   referenceOf(run: Run, slot: number): Reference | null;
@@ -315,12 +319,13 @@ export function createRowStore(): RowStore {
         yield slot - 1;
     },
 
-    setObject(run, slot, { object, bytes }) {
+    setObject(run, slot, { object, bytes, archived = false }) {
       const chunk = chunkOf(slot);
       const at = indexInChunk(slot);
       const flags = chunk.flags[at] ?? 0;
       count(run, flags, -1);
-      chunk.flags[at] = is.withUnchecked(is.withObject(flags, object), null);
+      const known = archived ? flags | is.ARCHIVED : flags & ~is.ARCHIVED;
+      chunk.flags[at] = is.withUnchecked(is.withObject(known, object), null);
       chunk.size[at] = bytes ?? Number.NaN;
       count(run, chunk.flags[at] ?? 0, 1);
     },

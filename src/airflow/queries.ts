@@ -296,7 +296,7 @@ export function measureStatement(
   };
 }
 
-/** Whether these rows are still there, and in which version. */
+/** Whether these rows are still there, in which version, and of an earlier try. */
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
@@ -305,7 +305,8 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
     text: /* SQL */ `
       SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
         ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
-        x.xmin::text AS "version"
+        x.xmin::text AS "version",
+        ${source.keyedBy === 'task_instance' ? 'ti.working_set IS NOT TRUE' : 'false'} AS "archived"
       FROM ${from}`,
     values,
   };

@@ -57,7 +57,7 @@ caption{text-align:left}
 th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}thead th{color:var(--soft);white-space:nowrap}
-.findings td,.findings th{max-width:16rem;overflow-wrap:break-word}.findings small{display:block}
+.findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
 .findings time,.findings small{white-space:nowrap}
 .settings th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}

@@ -83,6 +83,8 @@ function distribution(history: History, report: Report, now: number): Html | nul
   const sizes = sizesOf(history);
   if (sizes === null) return null;
   const { counts, since } = sizes;
+  // What was there before the exporter is in the window and was not counted.
+  if ([...counts.db, ...counts.s3].every((count) => count === 0)) return null;
   const { oversizeBytes, thresholdBytes } = report;
   const ranges = Array.from({ length: SIZE_BOUNDS.length + 1 }, (_, i) => {
     const from = i === 0 ? 0 : (SIZE_BOUNDS[i - 1] ?? 0);
