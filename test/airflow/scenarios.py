@@ -324,7 +324,7 @@ def rest_patch_path(airflow: Deployment) -> Plan:
             return [*xcoms, {**consume, "archived_try": True}] if airflow.version >= (3, 4) else xcoms
         for x in xcoms:
             if x["storage"] == "s3":
-                x |= {"broken": "leaked", "note": "holds the path of produce's object as JSON text"}
+                x |= {"broken": "leaked", "as_text": True, "note": "holds the path of produce's object as JSON text"}
                 del x["measured_bytes"]
         return xcoms
 
@@ -345,7 +345,7 @@ def archived_missing(airflow: Deployment) -> Plan:
     gone = [key for key in keys_of(airflow, "retried", "flaky") if f"/ti-{first[0]}/" in key]
     airflow.bucket("delete", *gone)
     return Plan(
-        amend=lambda xcoms: [{**x, "broken": "missing"} if x.get("archived_try") and x["storage"] == "s3" else x for x in xcoms],
+        amend=lambda xcoms: [{**x, "gone": True} if x.get("archived_try") and x["storage"] == "s3" else x for x in xcoms],
         notes="The object of a try that failed was deleted. Airflow gives no task what an archived try has left: nobody misses it.",
     )
 
@@ -753,7 +753,8 @@ def planned(deployment: Deployment, plan: Plan) -> dict:
         "airflow": deployment.version,
     }
     xcoms = plan.amend(json.loads(deployment.python("plan.py", stdin=json.dumps(asked))))
-    live = sum(x["storage"] == "s3" and x.get("broken") not in ("missing", "leaked") for x in xcoms)
+    absent = [x for x in xcoms if x.get("broken") in ("missing", "leaked") or x.get("gone")]
+    live = sum(x["storage"] == "s3" and x not in absent for x in xcoms)
     return {
         "xcoms": xcoms,
         "objects": {"live": live, "orphans": plan.orphans, **({"states": plan.states} if plan.states else {})},

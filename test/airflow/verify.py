@@ -39,7 +39,7 @@ def verify(folder: Path, postgres: Postgres) -> None:
     for key in planned.keys() & found.keys():
         plan, row = planned[key], found[key]
         value, size = decoded(row)
-        object_key = key_of(value, objects)
+        object_key = key_of(json.loads(json.loads(value)) if plan.get("as_text") else value, objects)
         if object_key in objects and plan.get("broken") != "leaked":
             referenced.add(object_key)
         wrong += [f"{key}: {fault}" for fault in faults(plan, row, value, size, object_key, objects, pickling)]
@@ -65,13 +65,13 @@ def faults(plan, row, value, size, object_key, objects, pickling):
         broken = plan.get("broken")
         if object_key is None:
             yield f"planned in S3, but the row holds {str(value)[:80]!r}"
-        elif own(row, object_key) == (broken == "leaked"):
+        elif not plan.get("as_text") and own(row, object_key) == (broken == "leaked"):
             yield f"whose reference is it? {value}"
-        elif broken != "leaked" and (object_key in objects) == (broken == "missing"):
+        elif broken != "leaked" and (object_key in objects) == (broken == "missing" or plan.get("gone", False)):
             yield f"object {'there' if object_key in objects else 'missing'}: {object_key}"
         elif broken == "empty" and objects[object_key] != 0:
             yield f"planned empty, {objects[object_key]} bytes"
-        elif broken or "measured_bytes" not in plan:
+        elif broken or plan.get("gone") or "measured_bytes" not in plan:
             return
         elif plan.get("compressed"):
             if not object_key.endswith(".gz"):

@@ -41,6 +41,7 @@ const bucket = 'xcom';
 const never = new AbortController().signal;
 const task = JSON.parse(process.argv[2] ?? '') as Task;
 const sent = { head: 0, list: 0 };
+const failures: string[] = [];
 
 async function together<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
   const queue = items.values();
@@ -95,11 +96,11 @@ function openOurs(): ObjectStore {
         request: (operation) => {
           if (operation === 'head' || operation === 'list') sent[operation] += 1;
         },
-        failure: (operation, reason) => {
-          throw new Error(`${operation} failed: ${reason}`);
-        },
+        failure: (operation, reason) => failures.push(`${operation} ${reason}`),
       },
       log: pino({ level: 'silent' }),
+      // What a machine is too busy for is no matter of this bench.
+      requestTimeoutMs: 120_000,
     },
   );
 }
@@ -224,7 +225,13 @@ function oursPlan(): Way {
     const told = groups.flatMap(toldBy);
     const answer = await lookUp(told, { stores, ceiling: 1_000_000, until: Infinity }, never);
     const there = answer.found.filter(({ finding }) => finding.kind === 'present').length;
-    if (there !== groups.flatMap(wantedOf).length) throw new Error(`The plan found ${there} only`);
+    if (there !== groups.flatMap(wantedOf).length) {
+      const missing = answer.found.length - there;
+      const { unanswered, left } = answer;
+      throw new Error(
+        `The plan found ${there}, ${missing} missing, ${unanswered.length} unanswered, ${left.length} left: ${failures.join()}`,
+      );
+    }
     return there;
   };
 }

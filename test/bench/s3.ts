@@ -82,27 +82,32 @@ function some(groups: readonly WorldGroup[], most: number): string[] {
 }
 
 const dense = world.filter(({ name }) => DENSE.includes(name));
-for (let round = 1; round <= ROUNDS; round += 1) {
-  console.log(`round ${round} of ${ROUNDS}`);
-  for (const variant of ['sdk-head', 'ours-head', 'hand-head', 'ours-plan'] as const)
-    for (const one of await measure(variant, all)) note(variant, one);
-  for (const variant of ['sdk-list', 'ours-list'] as const)
-    for (const one of await measure(variant, DENSE)) note(variant, one);
-  if (s5cmd !== null) {
-    const keys = some(world, HEADS);
-    const heads = keys.map((key) => `head "s3://xcom/${key}"`);
-    note('s5cmd-head', await measureS5cmd(s5cmd.path, heads, keys.length));
-    const lists = dense.flatMap((group) => windowOf(group).map(({ prefix }) => `ls "s3://xcom/${prefix}*"`));
-    note('s5cmd-list', await measureS5cmd(s5cmd.path, lists, dense.flatMap(wantedOf).length));
+try {
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    console.log(`round ${round} of ${ROUNDS}`);
+    for (const variant of ['sdk-head', 'ours-head', 'hand-head', 'ours-plan'] as const)
+      for (const one of await measure(variant, all)) note(variant, one);
+    for (const variant of ['sdk-list', 'ours-list'] as const)
+      for (const one of await measure(variant, DENSE)) note(variant, one);
+    if (s5cmd !== null) {
+      const keys = some(world, HEADS);
+      const heads = keys.map((key) => `head "s3://xcom/${key}"`);
+      note('s5cmd-head', await measureS5cmd(s5cmd.path, heads, keys.length));
+      const lists = dense.flatMap((group) =>
+        windowOf(group).map(({ prefix }) => `ls "s3://xcom/${prefix}*"`),
+      );
+      note('s5cmd-list', await measureS5cmd(s5cmd.path, lists, dense.flatMap(wantedOf).length));
+    }
+    for (const variant of ['ours-head', 'ours-list', 'ours-dag', 'ours-range'] as const) {
+      const parts = await measure(variant, ...all.map((name) => [name]));
+      parts.forEach((one, index) => {
+        note(`${variant} ${all[index] ?? ''}`, one);
+      });
+    }
   }
-  for (const variant of ['ours-head', 'ours-list', 'ours-dag', 'ours-range'] as const) {
-    const parts = await measure(variant, ...all.map((name) => [name]));
-    parts.forEach((one, index) => {
-      note(`${variant} ${all[index] ?? ''}`, one);
-    });
-  }
+} finally {
+  await server.stop();
 }
-await server.stop();
 
 const sorted = (values: readonly number[]) => [...values].sort((a, b) => a - b);
 const median = (values: readonly number[]) => sorted(values)[Math.floor(values.length / 2)] ?? NaN;

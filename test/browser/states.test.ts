@@ -113,8 +113,9 @@ describe.each(STATES)('%s', (name, codes, plant) => {
     const daemon = await startDaemon({
       XCOM_EXPORTER_AIRFLOW_BASE_URL: 'https://airflow.example.com',
       ...planted.env,
-      XCOM_EXPORTER_SAMPLE_SCHEDULE: '* * * * * *',
-      XCOM_EXPORTER_PROBE_SCHEDULE: '* * * * * *',
+      // Figures go stale after three intervals: a busy machine must not be taken for a fault.
+      XCOM_EXPORTER_SAMPLE_SCHEDULE: '*/5 * * * * *',
+      XCOM_EXPORTER_PROBE_SCHEDULE: '*/5 * * * * *',
       XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
     });
     try {
@@ -122,7 +123,7 @@ describe.each(STATES)('%s', (name, codes, plant) => {
       await eventually(() => {
         expect(new Set(said())).toEqual(new Set(codes));
         // The first probe is in it too.
-        expect(daemon.status().jobs.every(({ runs }) => runs > 2)).toBe(true);
+        expect(daemon.status().jobs.every(({ runs }) => runs > 1)).toBe(true);
       }, 40);
       mkdirSync(SCREENSHOTS, { recursive: true });
       for (const [look, options] of LOOKS) {

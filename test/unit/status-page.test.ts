@@ -317,6 +317,13 @@ describe('the page', () => {
     expect(render(statusOf())).not.toContain('Demo:');
   });
 
+  test('draws what is known of the past, and no sizes where none were counted', () => {
+    expect(render(statusOf({ history: HISTORY })).match(/<figcaption>/g)).toHaveLength(3);
+    const uncounted = withCycle(NO_HISTORY, reportOf());
+    expect(render(statusOf({ history: uncounted })).match(/<figcaption>/g)).toHaveLength(2);
+    expect(render(statusOf())).not.toContain('<figure>');
+  });
+
   test('says after a reload that nothing is known yet of these settings', () => {
     const text = textOf(render(statusOf({ report: null, reloadedAt: NOW - 1_000 })));
     expect(text).toContain('Nothing has been measured with these settings yet.');
