@@ -30,6 +30,7 @@ WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY docs/runbook.md ./docs/runbook.md
 ENV NODE_ENV=production
 USER 65532:65532
 EXPOSE 10048

@@ -31,11 +31,20 @@ type Jobs = ReturnType<typeof createJobs>;
 /** Why a run of a job failed, or null. `idle`: there was nothing to do, so it was no run. */
 type Ending = JobEnd['failure'] | 'idle';
 
+/** What remembers for the plots of the page. */
+export interface Past {
+  readonly cycle: (report: Report) => void;
+  /** `at`: epoch ms. */
+  readonly probe: (result: ProbeResult, at: number) => void;
+}
+
 /** What runs on one set of settings. */
 export interface Engine {
   readonly config: Config;
   report(): Report | null;
   probe(): ProbeResult | null;
+  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;
   leader(): boolean;
   /** Gives what the next one has to remember. */
@@ -49,9 +58,11 @@ export function startEngine(parts: {
   stateFile: StateFile | null;
   metrics: Metrics;
   jobs: Jobs;
+  /** Told of every cycle and every probe of the bucket that ends. */
+  past: Past;
   log: Logger;
 }): Engine {
-  const { config, metrics, jobs, log } = parts;
+  const { config, metrics, jobs, past, log } = parts;
   const database = openDatabase(requireDatabase(config), { lock: lockNumber(config.shard) });
   const stores = openStores(config, {
     observer: {
@@ -71,6 +82,7 @@ export function startEngine(parts: {
   const lookedAt = { probe: 0, rows: 0 };
   let report: Report | null = null;
   let probed: ProbeResult | null = null;
+  let sent: number | null = null;
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
   const intervalMs = intervalOf(config.sampleSchedule);
@@ -143,6 +155,7 @@ export function startEngine(parts: {
       return 'idle';
     }
     remembers = true;
+    const before = stores.sent();
     const result = settled(await cycle.run(probed, signal));
     // The next one may take as long: figures of a cycle longer than its interval must not come and go.
     if (result.databaseFailure === null) keepFresh(staleMs + result.durationSeconds * 1000);
@@ -150,6 +163,8 @@ export function startEngine(parts: {
     metrics.publishReport(result, stale());
     if (signal.aborted) return 'idle';
     report = result;
+    sent = stores.sent() - before;
+    past.cycle(result);
     metrics.setUp('database', result.databaseFailure === null);
     if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
     await keepState.save(cycle.snapshot(), result.increments.length > 0);
@@ -190,6 +205,7 @@ export function startEngine(parts: {
     // What stands by by now has nothing to show.
     if (signal.aborted || !isLeader()) return 'idle';
     probed = probing;
+    if (probing !== null) past.probe(probing, Date.now());
     lookedAt.probe = Date.now();
     const [failed] = result.steps.filter((step) => step.ok === false);
     if (result.steps.length > 0)
@@ -243,6 +259,7 @@ export function startEngine(parts: {
     config,
     report: () => report,
     probe: () => probed,
+    requests: () => (sent === null ? null : { sent, ceiling: config.s3.requestsPerCycle }),
     stale,
     leader: () => leader,
     async stop() {

@@ -3,7 +3,9 @@ import { isS3Path } from './airflow/xcom-path.ts';
 import { ConfigError, requireDatabase } from './config.ts';
 import type { Config } from './config.ts';
 import { startEngine } from './engine.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Past } from './engine.ts';
+import { NO_HISTORY, withCycle, withProbe } from './http/history.ts';
+import type { History } from './http/history.ts';
 import { startHttpServer } from './http/server.ts';
 import type { ReloadResult } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
@@ -45,6 +47,17 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   let engine: Engine | null = null;
   let stateFile: StateFile | null = null;
   let draining = false;
+  let reloadedAt: number | null = null;
+  // Not the engine's: a reload starts another one.
+  let history: History = NO_HISTORY;
+  const past: Past = {
+    cycle: (report) => {
+      history = withCycle(history, report);
+    },
+    probe: (result, at) => {
+      history = withProbe(history, result, at);
+    },
+  };
   let reloading: Promise<unknown> = Promise.resolve();
 
   async function close(): Promise<void> {
@@ -76,8 +89,9 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       const fixed = fixedSettings(first, next);
       if (fixed.length > 0) throw new ConfigError(fixed);
       const state = (await engine?.stop()) ?? null;
-      engine = startEngine({ config: next, state, stateFile, metrics, jobs, log });
-      metrics.configReloaded(true, Date.now());
+      engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
+      reloadedAt = Date.now();
+      metrics.configReloaded(true, reloadedAt);
       log.info('settings reloaded');
       return { ok: true };
     } catch (error) {
@@ -92,12 +106,15 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     return {
       version,
       startedAt,
+      reloadedAt,
       now: Date.now(),
       leader: engine?.leader() ?? false,
       report: engine?.report() ?? null,
       stale: engine?.stale() ?? false,
       probe: engine?.probe() ?? null,
       jobs: jobs.status(),
+      requests: engine?.requests() ?? null,
+      history,
       settings: engine?.config.origins ?? first.origins,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,
@@ -122,7 +139,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     metrics.setUp('database', false);
     // One that stands by asks no storage, so it has nothing to say of it.
     if (first.ha === 'off' && first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
-    engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, log });
+    engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
     undo.push(async () => {
       await engine?.stop();
     });

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PROBLEM_CODES, PROBLEMS } from '../problems.ts';
 import type { Report } from '../report.ts';
 import type { Status } from '../status.ts';
+import { formatMoment } from './format.ts';
 
 export const verdictSchema = z
   .strictObject({
@@ -30,6 +31,15 @@ export function verdictOf(status: Status): Verdict {
       state: 'standby',
       title: 'Standby',
       notes: ['Another exporter is the leader and samples; this one waits.'],
+    };
+  }
+  if (report === null && status.reloadedAt != null) {
+    return {
+      state: 'unknown',
+      title: 'Settings reloaded, first cycle under way',
+      notes: [
+        `Settings were reloaded at ${formatMoment(status.reloadedAt, status.now)}; the first cycle with them has not ended.`,
+      ],
     };
   }
   if (report === null) {

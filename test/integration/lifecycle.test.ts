@@ -85,7 +85,7 @@ describe.concurrent('the start', () => {
     expect(await expectUp(daemon, 4)).toBeLessThan(4);
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(0);
-      expect((await daemon.get('/')).text).toContain('<h1>Healthy</h1>');
+      expect((await daemon.get('/')).text).toContain('Healthy</h1>');
     });
   });
 

@@ -188,6 +188,7 @@ describe('the verdict', () => {
   test.each<[string, Partial<Status>]>([
     ['Healthy', {}],
     ['No cycle yet', { report: null }],
+    ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
     ['Standby', { leader: false, report: null, jobs: [] }],
     ['Unknown: the database could not be asked who leads', { leader: false, report: null }],
     [

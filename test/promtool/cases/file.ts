@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { ALERTS, OBJECTIVES, RECORDINGS } from '../../../grafana/source/rule-groups.ts';
 import type { Case, ExpectedAlert, Words } from './case.ts';
 import { EXPORTER_CASES, EXPORTER_WORDS } from './exporter.ts';
 import { PROBLEM_CASES, RESET_CASES, WORDS } from './problems.ts';
@@ -38,6 +39,8 @@ function fileOf(evaluationInterval: string, chosen: (one: Case) => boolean): str
       {
         rule_files: ['objectives', 'recording', 'alerts'].map((name) => `../../grafana/${name}.yml`),
         evaluation_interval: evaluationInterval,
+        // Without it promtool takes the groups in any order, and a rule may miss what the one before it records.
+        group_eval_order: [OBJECTIVES, ...RECORDINGS, ...ALERTS].map(({ name }) => name),
         tests: CASES.filter(chosen).map(testOf),
       },
       { lineWidth: 0, aliasDuplicateObjects: false },
