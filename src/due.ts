@@ -6,10 +6,13 @@ import type { Place } from './place.ts';
 import type { ReferenceBase } from './airflow/compact-reference.ts';
 import { indexInChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
+import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
 /** References that one plan is made for, about: more would hold up the process and fit under few ceilings. */
 const PLANNED = 20_000;
+/** Parts that the keys of a large run are counted in, to find those that come first. */
+const PARTS = 1_024;
 /** Runs with more references than that are taken to have them spread evenly: the keys of all would cost memory. */
 const KEYS_KNOWN = 2_000;
 
@@ -26,7 +29,8 @@ export async function dueObjects(ledger: Ledger, planned: Set<Run>): Promise<Obj
   for (const run of picked) {
     planned.add(run);
     await pace.rest();
-    const { places, scattered } = groupByPlace(rows, run, is.isUnverified);
+    const first = firstKeys(rows, run);
+    const { places, scattered } = groupByPlace(rows, run, is.isUnverified, first);
     const known =
       run.references <= KEYS_KNOWN
         ? groupByPlace(rows, run, (flags) => !is.isUnverified(flags)).places
@@ -41,7 +45,10 @@ export async function dueObjects(ledger: Ledger, planned: Set<Run>): Promise<Obj
         waiting: slots.map((slot) => waitingOf(run, slot)),
         settled:
           known === null
-            ? run.references - run.unverified
+            ? // Those that were looked up lie before the first ones that were not.
+              first === null
+              ? run.references - run.unverified
+              : 0
             : (same?.slots ?? []).map((slot) => rows.referenceOf(run, slot)?.key ?? ''),
         others: othersOf(run),
       });
@@ -92,6 +99,37 @@ export async function dueObjects(ledger: Ledger, planned: Set<Run>): Promise<Obj
   }
 }
 
+/**
+ * Of a run with more references than a plan is made for, those whose keys come first: the others follow in later
+ * cycles, with pages that begin where these end. By the uuid of the leaf, which decides the order within a task;
+ * null: all of them.
+ */
+function firstKeys(rows: RowStore, run: Run): ((slot: number) => boolean) | null {
+  if (run.unverified <= PLANNED) return null;
+  const leafOf = (slot: number) => {
+    const { leaf } = rows.chunkOf(slot);
+    const at = 4 * indexInChunk(slot);
+    // The first 53 bits: of a uuid that begins with the time, all of it.
+    return (leaf?.[at] ?? 0) * 2 ** 21 + ((leaf?.[at + 1] ?? 0) >>> 11);
+  };
+  let least = Infinity;
+  let most = 0;
+  for (const slot of rows.slotsOf(run)) {
+    if (!is.isUnverified(rows.flagsOf(slot))) continue;
+    const leaf = leafOf(slot);
+    least = Math.min(least, leaf);
+    most = Math.max(most, leaf);
+  }
+  const width = (most - least) / PARTS + 1;
+  const partOf = (slot: number) => Math.floor((leafOf(slot) - least) / width);
+  const counts = new Uint32Array(PARTS + 1);
+  for (const slot of rows.slotsOf(run))
+    if (is.isUnverified(rows.flagsOf(slot))) counts[partOf(slot)] = (counts[partOf(slot)] ?? 0) + 1;
+  let last = 0;
+  for (let sum = counts[0] ?? 0; sum < PLANNED && last < PARTS; sum += counts[last] ?? 0) last += 1;
+  return (slot) => partOf(slot) <= last;
+}
+
 /** Objects that rows no longer tell of: those of rows older than the window, and those that never had one. */
 function othersOf({ expired, references, rows, listed }: Run): number {
   return Math.round((expired * references) / Math.max(rows, 1)) + (listed?.orphans ?? 0);
@@ -107,7 +145,7 @@ function pick(runs: readonly Run[]): Run[] {
     for (let next = queue.next(); next.done !== true; next = queue.next()) {
       if (picked.has(next.value)) continue;
       picked.add(next.value);
-      references += next.value.unverified;
+      references += Math.min(next.value.unverified, PLANNED);
       break;
     }
   }

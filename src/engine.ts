@@ -160,14 +160,20 @@ export function startEngine(parts: {
     // The next one may take as long: figures of a cycle longer than its interval must not come and go.
     if (result.databaseFailure === null) keepFresh(staleMs + result.durationSeconds * 1000);
     // Also of a run that was broken off: the ledger has what it counted, and will not give it again.
-    metrics.publishReport(result, stale());
-    if (signal.aborted) return 'idle';
+    const publish = () => {
+      metrics.publishReport(result, stale());
+    };
+    if (signal.aborted) {
+      publish();
+      return 'idle';
+    }
+    // What is shown as counted is in the file: a SIGKILL in between would count it again.
+    await keepState.save(cycle.snapshot(), { counted: result.increments.length > 0, publish });
     report = result;
     sent = stores.sent() - before;
     past.cycle(result);
     metrics.setUp('database', result.databaseFailure === null);
     if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
-    await keepState.save(cycle.snapshot(), result.increments.length > 0);
     logCycle(log, result);
     spareDatabase(result.databaseFailure);
     return result.databaseFailure;

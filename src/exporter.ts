@@ -10,7 +10,6 @@ import { startHttpServer } from './http/server.ts';
 import type { ReloadResult } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createJobs } from './jobs.ts';
-import { keepHeapSmall } from './lib/small-heap.ts';
 import { openStateFile } from './state-file.ts';
 import type { StateFile } from './state-file.ts';
 import type { Status } from './status.ts';
@@ -33,7 +32,6 @@ export interface ExporterOptions {
 
 /** Opens, wires and starts everything; what was opened is closed last-in first-out, also when starting fails. */
 export async function startExporter(first: Config, options: ExporterOptions): Promise<Exporter> {
-  keepHeapSmall();
   const { log, version } = options;
   const startedAt = Date.now();
   const undo: (() => Promise<void> | void)[] = [];

@@ -23,7 +23,7 @@ export function createLeadership(options: {
     const now = await ask(options.database, signal);
     if (signal.aborted) return now;
     const words = { leads: LEADS, 'stands by': led ? LOST : STANDS_BY, unknown: led ? LOST_SIGHT : BLIND };
-    const line = now.role + (now.failure?.detail ?? '');
+    const line = `${now.role} ${now.failure?.reason ?? ''}`;
     if (line !== said) {
       const { failure } = now;
       if (failure === null) options.log.info({ role: now.role }, words[now.role]);

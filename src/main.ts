@@ -3,12 +3,17 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import type { CommandIo } from './commands/command.ts';
+import { keepHeapSmall } from './lib/small-heap.ts';
 
 type Command = (io: CommandIo) => Promise<number>;
 
 /** Each is loaded only when it is asked for: the demo's databases are no weight of the exporter's. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
-  run: async () => (await import('./commands/run.ts')).runCommand,
+  run: async () => {
+    // Before the modules are loaded: that alone would make the heap grow by 10 MB.
+    keepHeapSmall();
+    return (await import('./commands/run.ts')).runCommand;
+  },
   check: async () => (await import('./commands/check.ts')).checkCommand,
   demo: async () => (await import('./commands/demo.ts')).demoCommand,
   config: async () => (await import('./commands/config.ts')).configCommand,

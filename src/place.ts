@@ -37,6 +37,7 @@ export function groupByPlace(
   rows: RowStore,
   run: Run,
   wanted: (flags: number) => boolean,
+  among: ((slot: number) => boolean) | null = null,
 ): { readonly places: readonly PlaceRows[]; readonly scattered: readonly number[] } {
   const places = new Map<string, { place: Place; slots: number[] }>();
   /** What the bases of the run were found to be, so that each is looked at once. */
@@ -53,7 +54,7 @@ export function groupByPlace(
     const chunk = rows.chunkOf(slot);
     const at = indexInChunk(slot);
     const flags = chunk.flags[at] ?? 0;
-    if (!is.isReference(flags) || !wanted(flags)) continue;
+    if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) continue;
     const base = chunk.base[at] ?? 0;
     if ((flags & is.ODD) !== 0) {
       const { key } = rows.referenceOf(run, slot) ?? { key: '' };

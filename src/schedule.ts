@@ -1,6 +1,9 @@
 import cron from 'node-cron';
 import type { Logger } from 'pino';
 
+/** Less is the ordinary slewing of a clock. */
+const CLOCK_TOLERANCE_MS = 2_000;
+
 export interface Schedule {
   /** Ends the ticks, aborts the run in flight and waits for it. */
   stop(): Promise<void>;
@@ -45,9 +48,26 @@ export function startSchedule(
   void task.start();
   tick();
 
+  // node-cron waits for a moment by the wall clock: when that is set back it would wait as long as it was set back.
+  let seen = Date.now();
+  const clock = setInterval(() => {
+    const now = Date.now();
+    if (now < seen - CLOCK_TOLERANCE_MS) {
+      options.log.warn(
+        { job: job.name, seconds: (seen - now) / 1000 },
+        'the clock was set back: ticks go on from now',
+      );
+      void task.stop();
+      void task.start();
+    }
+    seen = now;
+  }, 1_000);
+  clock.unref();
+
   return {
     async stop() {
       controller.abort(new Error('stopping'));
+      clearInterval(clock);
       await task.destroy();
       await running;
     },

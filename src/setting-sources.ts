@@ -102,7 +102,8 @@ export function readAirflowVariables(env: Environment): Source {
 /** The settings in a YAML file. No message quotes the file: a password may stand on the line. */
 export function readSettingsFile(content: string, path: string): Source {
   const lines = new LineCounter();
-  const document = parseDocument(content, { prettyErrors: false, lineCounter: lines });
+  // Warnings of its own go to standard error and quote the file.
+  const document = parseDocument(content, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
   const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => {
     const { line, col } = lines.linePos(pos[0]);
     const what = code.toLowerCase().replaceAll('_', ' ');
@@ -131,7 +132,13 @@ export function readSettingsFile(content: string, path: string): Source {
     const from = `${path}: ${name}`;
     const input = byName.get(name);
     const text = scalarText(value);
-    if (input === undefined) problems.push(`${path}: ${unknown(`setting ${name}`, name, byName.keys())}`);
+    if (input === undefined)
+      problems.push(
+        // What is no name may be a secret that slipped to the left of a colon.
+        /^[\w.-]{1,60}$/.test(name)
+          ? `${path}: ${unknown(`setting ${name}`, name, byName.keys())}`
+          : `${path}: a key is no name of a setting`,
+      );
     else if (text === null)
       problems.push(`${from}: must be a text, a number, true or false, or a list of these`);
     // A key without a value is one that is left to its default.

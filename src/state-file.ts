@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, open, readdir, rename, rm } from 'node:fs/promises';
+import { constants, renameSync } from 'node:fs';
+import { access, open, readdir, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { LedgerState } from './ledger.ts';
@@ -32,9 +32,11 @@ export interface StateFile {
    * Writes beside the file and renames: a crash leaves the old state or the new one, never half of one. The state
    * must not change meanwhile.
    *
+   * `written` is called in the very moment in which the new state is in force, before anything else can run.
+   *
    * @throws {StateFileError} when somebody else has written the file since: what was counted there would be lost.
    */
-  write(state: LedgerState): Promise<void>;
+  write(state: LedgerState, written?: () => void): Promise<void>;
 }
 
 /** Who wrote a file, and which time it was: another exporter's writing shows by it, also after a SIGKILL. */
@@ -96,7 +98,7 @@ export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
 
     changed,
 
-    async write(state) {
+    async write(state, whenWritten) {
       if (await changed())
         throw new StateFileError(
           `Cannot write the state file ${path}: another exporter writes to it. Give each its own, or run two with ha=lock`,
@@ -111,7 +113,9 @@ export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
         } finally {
           await file.close();
         }
-        await rename(beside, path);
+        // Synchronous, as what follows it: a SIGKILL comes before both or after both.
+        renameSync(beside, path);
+        whenWritten?.();
       } catch (error) {
         await rm(beside, { force: true }).catch(() => undefined);
         throw error;

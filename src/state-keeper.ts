@@ -8,7 +8,7 @@ const QUIET_MS = 300_000;
 
 export interface Keeper {
   /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
-  save(state: LedgerState, counted: boolean): Promise<void>;
+  save(state: LedgerState, how: { readonly counted: boolean; readonly publish: () => void }): Promise<void>;
   /**
    * What another exporter has left behind in the file since it was written here; undefined: nobody has written it, or
    * there is none.
@@ -20,12 +20,23 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
   let saved: LedgerState | null = null;
   let savedAt = 0;
   return {
-    async save(state, counted) {
-      if (file === null) return;
+    async save(state, { counted, publish }) {
+      let published = false;
+      const publishOnce = () => {
+        if (!published) publish();
+        published = true;
+      };
+      if (file === null) {
+        publishOnce();
+        return;
+      }
       // After a migration the state is another one, though nothing was counted.
-      if (!counted && state === saved && performance.now() - savedAt < QUIET_MS) return;
+      if (!counted && state === saved && performance.now() - savedAt < QUIET_MS) {
+        publishOnce();
+        return;
+      }
       try {
-        await file.write(state);
+        await file.write(state, publishOnce);
         saved = state;
         savedAt = performance.now();
       } catch (error) {
@@ -36,6 +47,7 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
           'cannot write the state file: a restart will count from the last one written',
         );
       }
+      publishOnce();
     },
 
     async foundChanged() {

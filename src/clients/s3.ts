@@ -283,7 +283,7 @@ function clientConfig(connection: S3Connection): S3ClientConfig {
   const credentials = staticCredentials(connection);
   const common: S3ClientConfig = {
     region: region ?? 'us-east-1',
-    followRegionRedirects: true,
+    followRegionRedirects: endpoint === null,
     // A second attempt for what passes; more would fill the time in which nothing is known.
     maxAttempts: 2,
     ...(endpoint === null ? {} : { endpoint }),

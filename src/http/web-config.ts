@@ -157,7 +157,7 @@ function load(file: string): Loaded {
 function parse(file: string, text: string): z.infer<typeof fileSchema> {
   const lines = new LineCounter();
   // Pretty errors quote the line, which may be the one with a password hash.
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines });
+  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
   const [fault] = document.errors;
   if (fault !== undefined) {
     const { line } = lines.linePos(fault.pos[0]);

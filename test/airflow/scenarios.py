@@ -610,7 +610,8 @@ EARLIER_API = "The REST API of these releases writes no XCom."
 SCENARIOS = {
     "healthy": Scenario(healthy, shared=True, dags=("sizes", "mapped", "flow", "legacy")),
     "sizes": Scenario(
-        kinds, dags=("kinds",), but=((2, 9), (2, 10)), why="Airflow 2 stores what it has measured: one of its releases is enough."
+        kinds, dags=("kinds",), but=((2, 9), (2, 10), (3, 1), (3, 2)),
+        why="A size is told from the column of the value alone: one release of each kind is enough.",
     ),
     "compressed": Scenario(compressed, xcom={COMPRESSION: "gzip"}, only=ONE_OF_EACH, why=SAME_EVERYWHERE),
     "worker-bypass": Scenario(worker_bypass, dags=("sizes", "mapped", "flow", "legacy")),

@@ -189,7 +189,7 @@ def main() -> int:
                 except Exception as error:  # the next scenario may still be played
                     expected = options.out / release / name / "expected.json"
                     planned = json.loads(expected.read_text())["problems"] if expected.exists() else []
-                    words = str(error).strip()[:300] or type(error).__name__
+                    words = " ".join(str(error).replace(f"{folder}/", "").split())[:300] or type(error).__name__
                     cell = {"how": "replayed" if options.replay else "live", "expected": planned, "seen": None, "wrong": [words]}
                     print(f"{release} {name}: FAILED: {error}", file=sys.stderr, flush=True)
                 results.note_cell(release, name, cell)

@@ -92,6 +92,7 @@ const daemon = spawn(
     },
   },
 );
+const undo: (() => void)[] = [];
 const lines: string[] = [];
 for (const stream of [daemon.stdout, daemon.stderr])
   createInterface(stream).on('line', (line) => lines.push(line));
@@ -110,6 +111,12 @@ async function logged(text: string, from = 0): Promise<string> {
 const series = (text: string) =>
   text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
 
+/** What the machine makes of it when nothing is computed: the same bytes out of a process that does nothing else. */
+const BARE = `
+  const body = Buffer.from(await (await fetch(process.argv[1])).text());
+  const server = (await import('node:http')).createServer((request, response) => response.end(body));
+  server.listen(0, '127.0.0.1', () => console.log(server.address().port));`;
+
 interface Scraped {
   readonly name: string;
   readonly scrapes: number;
@@ -122,7 +129,7 @@ interface Scraped {
 }
 
 async function scrape(
-  metrics: string,
+  url: string,
   { name, ...options }: { name: string; gzip: boolean; busy: boolean },
 ): Promise<Scraped> {
   const from = lines.length;
@@ -135,7 +142,7 @@ async function scrape(
     }
   })();
   const { latency, non2xx, errors, requests } = await autocannon({
-    url: metrics,
+    url,
     connections: 4,
     overallRate: RATE,
     duration: SECONDS,
@@ -155,7 +162,7 @@ async function scrape(
     p99: latency.p99,
     max: latency.max,
     cycles: cycles.length,
-    longestCycle: Math.max(...cycles),
+    longestCycle: Math.max(0, ...cycles),
   };
 }
 
@@ -170,12 +177,27 @@ try {
   await logged('"cycle"', lines.length);
   const text = await (await fetch(metrics)).text();
 
+  const bare = spawn(process.execPath, ['--input-type=module', '-e', BARE, metrics]);
+  undo.push(() => bare.kill());
+  const [line] = (await once(bare.stdout, 'data')) as [Buffer];
+  const floor = await scrape(`http://127.0.0.1:${Number(line.toString())}/`, {
+    name: 'a bare `node:http` server with the same bytes, beside the exporter at work',
+    gzip: false,
+    busy: true,
+  });
   const results = [
     await scrape(metrics, { name: 'plain, new rows all the time', gzip: false, busy: true }),
     await scrape(metrics, { name: 'gzip, new rows all the time', gzip: true, busy: true }),
     await scrape(metrics, { name: 'gzip, nothing new', gzip: true, busy: false }),
   ];
   const isMet = results.every(({ p99, failed }) => p99 < BAR_MS && failed === 0);
+  // Where the bare server is late as well, it is the machine that is.
+  const isJudged = isMet || floor.p99 < BAR_MS / 2;
+  const verdict = isMet
+    ? 'met'
+    : isJudged
+      ? '**missed**'
+      : `cannot be judged on this run, the bare server itself takes ${floor.p99} ms`;
   const document = `# What a scrape takes while cycles run
 
 \`npm run bench:scrape\` starts the exporter on an embedded Postgres and an embedded S3, gives it ${DAGS} dags with ${DAGS * (ROWS_A_DAG + 1)} rows in the window, lets a cycle start every second, and scrapes it ${RATE} times a second for ${SECONDS} s with autocannon.
@@ -185,21 +207,22 @@ ${series(text)} series, ${(text.length / 1e6).toFixed(2)} MB as plain text.
 
 | scrapes | asked | failed | p50 ms | p99 ms | longest ms | cycles meanwhile | longest cycle s |
 |---|---:|---:|---:|---:|---:|---:|---:|
-${results
+${[...results, floor]
   .map(
     (one) =>
       `| ${one.name} | ${one.scrapes} | ${one.failed} | ${one.p50} | ${one.p99} | ${one.max} | ${one.cycles} | ${one.longestCycle.toFixed(2)} |`,
   )
   .join('\n')}
 
-Bar: p99 below ${BAR_MS} ms: ${isMet ? 'met' : '**missed**'}.
+Bar: p99 of the exporter below ${BAR_MS} ms: ${verdict}.
 `;
   // From the compiled file back into the repository.
   const target = new URL('../../../../../../test/bench/scrape.md', import.meta.url);
   if (process.argv[2] === undefined) await writeFile(target, document);
   console.log(document);
-  if (!isMet) process.exitCode = 1;
+  if (!isMet) process.exitCode = isJudged ? 1 : 2;
 } finally {
+  for (const step of undo) step();
   if (daemon.exitCode === null) {
     daemon.kill();
     await once(daemon, 'exit');

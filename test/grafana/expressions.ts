@@ -74,7 +74,7 @@ const MADE_FOR: readonly (readonly [where: RegExp, act: RegExp])[] = [
     /threshold is lost/,
   ],
   [/Broken references by dag/, /deletes objects/],
-  [/Looked up, and without an answer \(B\)/, /S3 answers 500|path of Airflow|PUT/],
+  [/Looked up, and without an answer \(B\)/, /^More references than/],
   [/Lost writes of tasks/, /never written/],
   [/Failures by reason|Failed writes|Failed requests/, /denies writes/],
   [/exporter\.json: Failed runs/, /denies writes/],

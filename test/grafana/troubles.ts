@@ -384,16 +384,16 @@ async function insertRun(
     FROM task, run`);
 }
 
-/** References with objects that are there: the newest are asked about first, so these wait. */
+/** References with objects that are there, each in a run of its own: one LIST answers for all of a run. */
 async function insertReferences(stage: Stage): Promise<void> {
   const { signal } = new AbortController();
-  const names = Array.from({ length: 60 }, () => randomUUID());
-  for (const name of names) {
-    const key = `${BASE.prefix}/flood/run_1/push/${name}`;
-    await stage.objects.put({ bucket: BASE.bucket, key, body: new TextEncoder().encode('"value"') }, signal);
+  const body = new Uint8Array(THRESHOLD).fill(0x20);
+  for (let count = 0; count < 60; count += 1) {
+    const place = `flood/run_${count}/push/${randomUUID()}`;
+    await stage.objects.put({ bucket: BASE.bucket, key: `${BASE.prefix}/${place}`, body }, signal);
+    const value = `to_jsonb('${basePath(BASE)}/${place}'::text)`;
+    await insertRun(stage, { dagId: 'flood', runId: `run_${count}`, rows: 1, value });
   }
-  const value = `to_jsonb('${basePath(BASE)}/flood/run_1/push/' || (ARRAY['${names.join("','")}'])[map_index + 1])`;
-  await insertRun(stage, { dagId: 'flood', rows: names.length, value });
 }
 
 async function deleteRuns(stage: Stage, dagId: string): Promise<void> {

@@ -86,7 +86,7 @@ describe.concurrent('statements that take too long', () => {
     canceller.catch(() => undefined);
     await eventually(() => {
       expect(ticksOf(daemon)).toEqual([1, 2]);
-    });
+    }, 40);
     expect(await countOf(daemon, 'failures', { reason: 'statement_timeout' })).toBe(2);
     expect(await daemon.value('exporter_up', { target: 'database' })).toBe(0);
     // Older than three intervals: what is left out is not known.

@@ -259,9 +259,8 @@ export function plant(
     value(null, { stored: Buffer.alloc(0) });
     Object.assign(rows.at(-1) ?? {}, { bytes: 0 });
   } else {
-    // JSON text inside a JSON string, once more than a task's value.
-    reference({ encode: (path) => JSON.stringify(JSON.stringify(path)) });
-    reference({ encode: (path) => JSON.stringify(JSON.stringify(path)), size: null, broken: 'missing' });
+    // JSON text inside a JSON string, once more than a task's value: the path is handed on as it is.
+    reference({ encode: (path) => JSON.stringify(JSON.stringify(path)), broken: 'leaked' });
     // A tuple was measured as a list and is stored in an envelope: at most this, certainly oversize at less.
     const tuple = {
       __data__: [stringOf(threshold - 8, 't'), 1],

@@ -83,7 +83,9 @@ describe.each(Object.entries(DASHBOARDS))('the dashboard %s', (_, dashboard) => 
     const ids = panels.map(({ id }) => id);
     expect(new Set(ids).size).toBe(ids.length);
     for (const { targets = [] } of panels)
-      expect(targets.map(({ refId }) => refId)).toEqual(['A', 'B', 'C', 'D'].slice(0, targets.length));
+      expect(targets.map(({ refId }) => refId)).toEqual(
+        ['A', 'B', 'C', 'D', 'E', 'F'].slice(0, targets.length),
+      );
   });
 
   test.each(withData)('$title has a description, a unit and links', (panel) => {
