@@ -21,7 +21,7 @@ describe('README.md', () => {
     expect(named?.filter((name) => !known.has(name))).toEqual([]);
 
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-    const run = [...read('README.md').matchAll(/npm run (?:--silent )?([a-z]+)/g)].map(
+    const run = [...read('README.md').matchAll(/npm run (?:--silent )?([a-z0-9:]+)/g)].map(
       ([, name]) => name ?? '',
     );
     expect(run.filter((name) => !(name in scripts))).toEqual([]);
