@@ -63,17 +63,3 @@ function byDesign(row: SampledRow, major: 2 | 3): ByDesign | null {
   if (major === 3 && row.encodedAgain) return 'server_side';
   return null;
 }
-
-/**
- * True where the value is certainly at least `oversize` bytes and in the database. What the REST API or the
- * server wrote counts as well, but with threshold 0 only what a task wrote: nothing else ever is offloaded.
- */
-export function isOversize(placement: Placement, oversize: number): boolean {
-  if (placement.storage !== 'db' || placement.leastBytes < oversize) return false;
-  return placement.byDesign === null || (placement.byDesign === 'server_side' && oversize > 0);
-}
-
-/** An oversize value that a worker with the backend in force would have put into object storage. */
-export function isFallback(placement: Placement, oversize: number): boolean {
-  return isOversize(placement, oversize) && placement.storage === 'db' && placement.byDesign === null;
-}

@@ -133,7 +133,10 @@ export function brokenReason(flags: number, inForce: boolean): BrokenReason | nu
   return inForce ? null : 'path_mismatch';
 }
 
-/** The same rule as `isOversize` of a placement, for a row of columns. */
+/**
+ * True where the value is certainly at least `oversize` bytes and in the database. What the REST API or the server
+ * wrote counts as well, but with threshold 0 only what a task wrote: nothing else ever is offloaded.
+ */
 export function isOversizeRow(flags: number, leastBytes: number, oversize: number): boolean {
   if ((flags & STORAGE_MASK) !== DB || leastBytes < oversize) return false;
   const byDesign = flags & BY_DESIGN_MASK;
