@@ -46,7 +46,6 @@ interface Memory {
   unsupported: string | null;
   unmeasured: number;
   now: number;
-  since: Map<ProblemCode, number>;
   orphans: number | null;
   growth: { from: number; to: number; at: number } | null;
 }
@@ -63,7 +62,6 @@ export function createCycle(options: CycleOptions): Cycle {
     unsupported: null,
     unmeasured: 0,
     now: 0,
-    since: new Map(),
     orphans: null,
     growth: null,
   };
@@ -151,18 +149,13 @@ export function createCycle(options: CycleOptions): Cycle {
   }): Promise<Figures> {
     const sampled = known ? await observed() : null;
     const { states, problems } = diagnose({ config, sampled, probe });
-    for (const code of memory.since.keys()) if (states[code] === 'clear') memory.since.delete(code);
-    const dated = problems.map((problem) => {
-      const since = memory.since.get(problem.code) ?? at;
-      memory.since.set(problem.code, since);
-      return { ...problem, since };
-    });
     const shaped = sampled?.shape ?? null;
     return {
       backend: shaped === null ? null : backendInfo(config, shaped),
       window: shaped === null || sampled === null ? null : sampled.survey.window,
       states,
-      problems: dated,
+      // Dated by this look alone: hysteresis.ts knows of the earlier ones.
+      problems: problems.map((problem) => ({ ...problem, since: at })),
       lagSeconds: shaped === null || sampled === null ? null : sampled.lagSeconds,
       coverage: shaped === null || sampled === null ? null : sampled.coverage,
     };
