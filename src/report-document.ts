@@ -60,7 +60,7 @@ export const windowSchema = z
   })
   .describe('What the window holds now.');
 
-export const problemCodeSchema = z.enum(PROBLEM_CODES);
+const problemCodeSchema = z.enum(PROBLEM_CODES);
 export const problemStatesSchema = z
   .record(problemCodeSchema, z.enum(['raised', 'clear', 'unknown']))
   .describe('Every problem there is, with what is known of it.');

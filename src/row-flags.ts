@@ -15,15 +15,15 @@ const STORAGES: readonly (Storage | null)[] = [null, 'db', 's3', 'other'];
 /** What S3 last said about a reference. */
 export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty';
 export const OBJECT_MASK = 3 << 2;
-export const UNVERIFIED = 0;
+const UNVERIFIED = 0;
 export const PRESENT = 1 << 2;
-export const MISSING = 2 << 2;
-export const EMPTY = 3 << 2;
+const MISSING = 2 << 2;
+const EMPTY = 3 << 2;
 const OBJECTS: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
 /** Why S3 gave no answer, when it was last asked. */
 const UNCHECKED_SHIFT = 4;
-export const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
+const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
 const UNCHECKED: readonly (UncheckedReason | null)[] = [
   null,
   'denied',
@@ -42,10 +42,10 @@ const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'lea
 
 /** Only the stored size is known. */
 export const INEXACT = 1 << 12;
-export const BY_DESIGN_SHIFT = 13;
+const BY_DESIGN_SHIFT = 13;
 export const BY_DESIGN_MASK = 3 << BY_DESIGN_SHIFT;
 const BY_DESIGN: readonly (ByDesign | null)[] = [null, 'extra_link', 'skip_decision', 'server_side'];
-export const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
+const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
 
 /** The reference is another row's. */
 export const LEAKED = 1 << 15;

@@ -59,7 +59,7 @@ const BEGIN_MS = 20_000;
 /** Share of the requests that may go into listing ended runs for orphans. */
 const SWEEP_SHARE = 0.25;
 /** An object younger than that may still get its row; S3's clock and the database's may differ as well. */
-export const ORPHAN_GRACE_MS = 10 * 60_000;
+const ORPHAN_GRACE_MS = 10 * 60_000;
 /** How often an ended run is listed again. */
 const RELIST_MS = 3_600_000;
 
@@ -250,7 +250,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 }
 
 /** The label of an answer that is none. */
-export function uncheckedReason(reason: S3Reason): UncheckedReason {
+function uncheckedReason(reason: S3Reason): UncheckedReason {
   switch (reason) {
     case 'denied':
     case 'throttled':

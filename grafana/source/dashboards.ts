@@ -7,7 +7,7 @@ import { SITE } from './site.ts';
 const TAG = 'airflow-xcom';
 
 /** In every query: the exporters that are chosen. */
-export const CHOSEN = 'job=~"$job",instance=~"$instance"';
+const CHOSEN = 'job=~"$job",instance=~"$instance"';
 
 /** Of a metric, those of the chosen exporters; more matchers after it. */
 export function chosen(metric: string, matchers = ''): string {

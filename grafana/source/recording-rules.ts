@@ -9,11 +9,11 @@ export interface Recording {
   readonly comment?: string;
 }
 
-export const OBJECTIVE = 'airflow_xcom:slo_objective:ratio';
+const OBJECTIVE = 'airflow_xcom:slo_objective:ratio';
 export const EVENTS = 'airflow_xcom:slo_events:rate5m';
 export const ERRORS = 'airflow_xcom:slo_errors:rate5m';
 export const BUDGET = 'airflow_xcom:slo_budget:rate5m';
-export const REMAINING = 'airflow_xcom:slo_budget_remaining:over_30d';
+const REMAINING = 'airflow_xcom:slo_budget_remaining:over_30d';
 
 export function burnRate(window: Duration): string {
   return `airflow_xcom:slo_burn_rate:over_${window}`;

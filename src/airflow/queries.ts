@@ -10,7 +10,7 @@ export interface Statement {
 }
 
 /** Stored size up to which a value is looked into at once: longer ones are never references. */
-export const SHORT_BYTES = 4096;
+const SHORT_BYTES = 4096;
 
 /** pg_catalog rather than information_schema: the latter hides what the role may not read. */
 export function catalogueStatement(): Statement {

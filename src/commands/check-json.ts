@@ -72,7 +72,7 @@ export function checkVerdict(checked: Checked): Verdict {
 }
 
 /** Decided rows and all rows of the window; null where nothing was read. */
-export function sampledRows({ window, coverage }: Report): { decided: number; all: number } | null {
+function sampledRows({ window, coverage }: Report): { decided: number; all: number } | null {
   if (window === null || coverage === null) return null;
   const all = window.rows.db + window.rows.s3 + window.rows.other;
   // Down, so that it never says all of what is not all.

@@ -39,7 +39,7 @@ const troubleShare = 0.6;
 const cleanUpPauseMs = 200;
 const inFlightMs = 300;
 
-export const ACTS: readonly Act[] = [
+const ACTS: readonly Act[] = [
   {
     title: 'Healthy: large values go to the bucket, small ones stay in the database',
     problem: null,

@@ -32,14 +32,3 @@ export async function callCommand(
   });
   return { code, stdout, stderr };
 }
-
-/** The text of `check --json` without what differs from call to call: moments and durations. */
-export function steadyJson(text: string): string {
-  const steady = JSON.parse(text, (name, value: unknown) => {
-    if (typeof value === 'number' && name.endsWith('seconds') && name !== 'seconds') return 0;
-    if (name === 'seconds' && typeof value === 'number' && value < 60) return 0;
-    if (typeof value === 'string' && /^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value)) return 'TIME';
-    return value;
-  }) as unknown;
-  return `${JSON.stringify(steady, null, 2)}\n`;
-}
