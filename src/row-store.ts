@@ -1,5 +1,5 @@
 import type { Reference } from './airflow/reference.ts';
-import { compactReference, expandReference } from './airflow/compact-reference.ts';
+import { expandReference } from './airflow/compact-reference.ts';
 import type { ReferenceBase } from './airflow/compact-reference.ts';
 import type { RowId } from './airflow/queries.ts';
 import type { Placement } from './classify.ts';
@@ -8,21 +8,14 @@ import { createInterner } from './lib/interner.ts';
 import type { Interner } from './lib/interner.ts';
 import { createSlotIndex } from './lib/slot-index.ts';
 import { uuidText, uuidWords } from './lib/uuid-words.ts';
-import {
-  chunkNumber,
-  copyRow,
-  hasWords,
-  indexInChunk,
-  newChunk,
-  NO_WORDS,
-  putWords,
-  wordsAt,
-} from './row-columns.ts';
+import { copyRow, hasWords, indexInChunk, NO_WORDS, putWords, wordsAt } from './row-columns.ts';
 import type { RowChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { ObjectState } from './row-flags.ts';
+import { writePlacement } from './row-placement.ts';
 import type { Run } from './run.ts';
 import type { SampledRow } from './sampled-row.ts';
+import { createSlots } from './slots.ts';
 
 /** Where the task instance behind a row ran. */
 export interface Worker {
@@ -89,21 +82,13 @@ export interface LoadedRows {
 }
 
 export function createRowStore(): RowStore {
-  const chunks: RowChunk[] = [];
+  const slots = createSlots();
+  const { chunks, chunkOf } = slots;
   const names = createInterner<TaskKey>();
   const bases = createInterner<ReferenceBase>();
   const workers = createInterner<Worker>();
   const odd = new Map<number, Reference>();
   const index = createSlotIndex(hashOf);
-  /** The first free place of those that were given back, plus one. */
-  let free = 0;
-  let size = 0;
-
-  function chunkOf(slot: number): RowChunk {
-    const chunk = chunks[chunkNumber(slot)];
-    if (chunk === undefined) throw new Error(`There is no row ${slot}`);
-    return chunk;
-  }
 
   function hashOf(slot: number): number {
     const chunk = chunkOf(slot);
@@ -124,18 +109,6 @@ export function createRowStore(): RowStore {
     );
   }
 
-  function take(): number {
-    if (free !== 0) {
-      const slot = free - 1;
-      free = chunkOf(slot).next[indexInChunk(slot)] ?? 0;
-      return slot;
-    }
-    const slot = size;
-    size += 1;
-    if (chunkNumber(slot) === chunks.length) chunks.push(newChunk(slot));
-    return slot;
-  }
-
   /** Of what a row shares with others. */
   function letGo(slot: number): void {
     const chunk = chunkOf(slot);
@@ -144,15 +117,6 @@ export function createRowStore(): RowStore {
     if (is.isReference(chunk.flags[at] ?? 0)) bases.release(chunk.base[at] ?? 0);
     workers.release(chunk.worker[at] ?? 0);
     odd.delete(slot);
-  }
-
-  function giveBack(slot: number): void {
-    const chunk = chunkOf(slot);
-    const at = indexInChunk(slot);
-    odd.delete(slot);
-    chunk.flags[at] = 0;
-    chunk.next[at] = free;
-    free = slot + 1;
   }
 
   function fill(
@@ -171,7 +135,7 @@ export function createRowStore(): RowStore {
     const taskInstance = row.taskInstanceId === null ? null : uuidWords(row.taskInstanceId);
     putWords(chunk, 'taskInstance', { index: at, words: taskInstance });
     chunk.flags[at] =
-      writePlacement({ chunk, at, slot }, row, placement) |
+      writePlacement({ chunk, at, slot }, { row, placement, bases, odd }) |
       is.tableBits(row.table) |
       (baseline ? is.BASELINE : 0) |
       (row.key === 'skipmixin_key' ? is.SKIP : 0);
@@ -183,45 +147,13 @@ export function createRowStore(): RowStore {
     if (is.isUnverified(flags)) run.unverified += by;
   }
 
-  function writePlacement(
-    { chunk, at, slot }: { chunk: RowChunk; at: number; slot: number },
-    row: SampledRow,
-    placement: Placement,
-  ): number {
-    chunk.base[at] = 0;
-    putWords(chunk, 'leaf', { index: at, words: null });
-    if (placement.storage === 'db') {
-      chunk.size[at] = placement.bytes;
-      chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
-      return is.DB | (placement.exact ? 0 : is.INEXACT) | is.byDesignBits(placement.byDesign);
-    }
-    if (placement.storage === 'other') {
-      chunk.size[at] = placement.bytes;
-      return is.OTHER | (placement.form === 'local' ? is.LOCAL : 0);
-    }
-    chunk.size[at] = Number.NaN;
-    // Whose path it is matters to nobody: it is never looked up.
-    if (placement.leaked) return is.S3 | is.LEAKED;
-    const compact = compactReference(placement.reference, row);
-    const words = compact === null ? null : uuidWords(compact.uuid);
-    const { key, ...shared } = placement.reference;
-    const base: ReferenceBase = compact?.base ?? { ...shared, leaf: '' };
-    chunk.base[at] = bases.hold(JSON.stringify(Object.values(base)), () => base);
-    if (words === null) {
-      odd.set(slot, placement.reference);
-      return is.S3 | is.ODD;
-    }
-    putWords(chunk, 'leaf', { index: at, words });
-    return is.S3;
-  }
-
   const store: RowStore = {
     chunks,
     names,
     bases,
     workers,
     odd,
-    size: () => size,
+    size: slots.size,
     chunkOf,
     runSlotOf: (slot) => chunkOf(slot).run[indexInChunk(slot)] ?? 0,
     timeOf: (slot) => chunkOf(slot).at[indexInChunk(slot)] ?? 0,
@@ -248,7 +180,7 @@ export function createRowStore(): RowStore {
     },
 
     write(run, row, options) {
-      const slot = take();
+      const slot = slots.take();
       fill(slot, { run, row, ...options });
       return slot;
     },
@@ -284,13 +216,14 @@ export function createRowStore(): RowStore {
       copyRow({ chunk, index: at }, there);
       count(run, there.chunk.flags[there.index] ?? 0, 1);
       if (reference !== undefined) odd.set(before, reference);
-      giveBack(slot);
+      odd.delete(slot);
+      slots.giveBack(slot);
       return before;
     },
 
     discard(slot) {
       letGo(slot);
-      giveBack(slot);
+      slots.giveBack(slot);
     },
 
     remove(run, goes) {
@@ -306,7 +239,7 @@ export function createRowStore(): RowStore {
           index.remove(slot - 1, hashOf(slot - 1));
           count(run, chunk.flags[at] ?? 0, -1);
           letGo(slot - 1);
-          giveBack(slot - 1);
+          slots.giveBack(slot - 1);
           removed += 1;
         } else before = { chunk, index: at };
         slot = next;
@@ -352,16 +285,14 @@ export function createRowStore(): RowStore {
 
     async load(parts) {
       const pace = createPace();
-      chunks.push(...parts.chunks);
+      slots.adopt(parts.chunks);
       for (const [slot, reference] of parts.odd) odd.set(slot, reference);
       for (const chunk of chunks) {
         await pace.rest();
         for (const [at, flags] of chunk.flags.entries()) {
           const slot = chunk.first + at;
-          size = slot + 1;
           if (flags === 0) {
-            chunk.next[at] = free;
-            free = slot + 1;
+            slots.giveBack(slot);
             continue;
           }
           const run = parts.runOf(chunk.run[at] ?? 0);

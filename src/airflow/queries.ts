@@ -1,6 +1,6 @@
-import { REFERENCE_HINT } from './reference.ts';
 import { SHAPE_TABLES } from './shape.ts';
 import type { Shape, XComSource } from './shape.ts';
+import { valueColumns } from './value-columns.ts';
 
 /** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */
 export interface Statement {
@@ -8,9 +8,6 @@ export interface Statement {
   readonly text: string;
   readonly values: readonly unknown[];
 }
-
-/** Stored size up to which a value is looked into at once: longer ones are never references. */
-const SHORT_BYTES = 4096;
 
 /** pg_catalog rather than information_schema: the latter hides what the role may not read. */
 export function catalogueStatement(): Statement {
@@ -136,56 +133,6 @@ export function countsStatement(
       WHERE ${runId} = ANY($1::int[]) GROUP BY 1`,
     values: [options.runIds, options.horizon],
   };
-}
-
-/** Length in Python's `json.dumps(…)`: every character outside ` `..`~` is `\uXXXX`, astral ones twice. */
-function measured(text: string): string {
-  const rest = `regexp_replace(${text}, '[ -~]+', '', 'g')`;
-  return `(CASE WHEN octet_length(${text}) = char_length(${text}) AND position(chr(127) IN ${text}) = 0
-      THEN char_length(${text})
-      ELSE char_length(${text}) + 5 * char_length(${rest})
-        + 6 * char_length(regexp_replace(${rest}, '[\\u0001-\\uFFFF]+', '', 'g')) END)`;
-}
-
-/**
- * What jsonb cannot tell: a tuple inside a value was measured as a list but is stored in an envelope, and a
- * float was measured as `1e+300` but is stored with all its digits. The least that Airflow may have measured.
- */
-function leastMeasured(text: string): string {
-  const envelope = `'\\{"__data__": |, "__version__": 1, "__classname__": "builtins.tuple"\\}'`;
-  return `(${measured(text)} - char_length(${text})
-      + char_length(regexp_replace(regexp_replace(${text}, ${envelope}, '', 'g'), '\\d{17,}|0\\.0{4,}\\d*', '1e+22', 'g')))`;
-}
-
-/** The columns that say how large a value is and, for short ones only, what it may be. */
-function valueColumns(source: XComSource, options: { knowsCompression: boolean; deep: boolean }): string {
-  if (source.value === 'bytea')
-    return `
-      (x.value IS NULL) AS "isNull",
-      octet_length(x.value)::float8 AS "stored",
-      octet_length(x.value)::float8 AS "bytes",
-      octet_length(x.value)::float8 AS "leastBytes",
-      false AS "encodedAgain",
-      NULL::text AS "text",
-      CASE WHEN octet_length(x.value) BETWEEN 20 AND ${SHORT_BYTES} AND get_byte(x.value, 0) IN (34, 128)
-        AND (encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-|s3_xcom_|xcom_s3://') THEN x.value END AS "raw"`;
-  const small = options.deep
-    ? 'true'
-    : options.knowsCompression
-      ? `pg_column_size(x.value) <= ${SHORT_BYTES} AND pg_column_compression(x.value) IS NULL`
-      : // Before Postgres 14 nothing tells a compressed value, but nothing below 2 kB is compressed.
-        `pg_column_size(x.value) <= 1500`;
-  const text = 'x.value::text';
-  return `
-      (x.value IS NULL) AS "isNull",
-      pg_column_size(x.value)::float8 AS "stored",
-      CASE WHEN ${small} THEN ${measured(text)}::float8 END AS "bytes",
-      CASE WHEN ${small} THEN ${leastMeasured(text)}::float8 END AS "leastBytes",
-      CASE WHEN ${small} THEN jsonb_typeof(x.value) = 'string' AND left(x.value #>> '{}', 1) IN ('"', '{', '[')
-        END AS "encodedAgain",
-      CASE WHEN ${small} AND pg_column_size(x.value) <= ${SHORT_BYTES} AND jsonb_typeof(x.value) = 'string'
-        AND (x.value #>> '{}') ~ $hint$${REFERENCE_HINT}$hint$ THEN x.value #>> '{}' END AS "text",
-      NULL::bytea AS "raw"`;
 }
 
 function rowColumns(
