@@ -13,7 +13,7 @@ import type { Survey } from './survey.ts';
 
 /** What the rules look at. */
 export interface Observation {
-  readonly config: Pick<Config, 'xcom' | 'maxDags'>;
+  readonly config: Pick<Config, 'xcom' | 'shard'>;
   /** Null: the database has not been read. */
   readonly sampled: {
     readonly shape: Shape | null;
@@ -157,7 +157,7 @@ function fromRows(observation: Observation): Record<RowsCode, Verdict> {
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
-    ...explainFallback(survey, config.xcom),
+    ...explainFallback(survey, config),
     objects_missing: some(
       rows.missing,
       window.broken.missing,

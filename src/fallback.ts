@@ -10,10 +10,17 @@ const MISMATCH_ROWS = 3;
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
-/** Why large values are in the database: one explanation, the most telling that holds. */
-export function explainFallback(survey: Survey, xcom: Config['xcom']): Record<FallbackCode, Verdict> {
+/**
+ * Why large values are in the database: one explanation, the most telling that holds. One shard of several does not
+ * know whether the dags of the others have references.
+ */
+export function explainFallback(
+  survey: Survey,
+  { xcom, shard }: Pick<Config, 'xcom' | 'shard'>,
+): Record<FallbackCode, Verdict> {
+  const nowhere = survey.references === 0 && survey.rows.fallback.rows > 0;
   const none = {
-    backend_inactive: 'clear',
+    backend_inactive: nowhere && shard.count > 1 ? 'unknown' : 'clear',
     worker_bypass: 'clear',
     threshold_mismatch: 'clear',
     oversize_in_db: 'clear',
@@ -26,7 +33,7 @@ export function explainFallback(survey: Survey, xcom: Config['xcom']): Record<Fa
   const served = all.rows - large.rows;
   const byServer = served === 0 ? '' : ` (${served} written by the REST API or the server)`;
   const figures = `The database holds ${counted(all.rows, 'value')} of at least ${oversize} bytes, the largest of ${survey.largestOversize}${byServer}`;
-  if (survey.references === 0 && large.rows > 0)
+  if (nowhere && shard.count === 1)
     return { ...none, backend_inactive: say(`${figures}, and not one reference is in the window.`, large) };
   const named = pools(survey.placed);
   if (named.length > 0) {

@@ -7,7 +7,7 @@ import type { Report } from '../../src/report.ts';
 import { parseShard } from '../../src/shard.ts';
 import { emptyState } from '../../src/ledger.ts';
 import { openStateFile } from '../../src/state-file.ts';
-import { BUCKET, plant } from '../support/plant.ts';
+import { BUCKET, dumps, plant } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
@@ -16,6 +16,7 @@ const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 const SHARDS = 2;
 const THRESHOLD = 1_000;
+const ENABLED = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD) };
 
 describe.each(listShapes())('$shape', ({ release }) => {
   test('what the shards count adds up to what one exporter counts, and no dag is in two', async () => {
@@ -24,7 +25,7 @@ describe.each(listShapes())('$shape', ({ release }) => {
       openCycle(stage, {
         endpoint: s3().endpoint,
         env: {
-          AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD),
+          ...ENABLED,
           XCOM_EXPORTER_SHARD: shard,
         },
       });
@@ -57,6 +58,27 @@ describe.each(listShapes())('$shape', ({ release }) => {
       await stage.close();
     }
   });
+});
+
+test('a shard does not say that the backend is inactive: the dags of another one may have references', async () => {
+  const release = listShapes().at(-1)?.release ?? '';
+  const stage = await openStage(postgres(), release);
+  const open = (shard: string) =>
+    openCycle(stage, { endpoint: s3().endpoint, env: { XCOM_EXPORTER_SHARD: shard, ...ENABLED } });
+  const [own, whole] = [open(`0/${SHARDS}`), open('0/1')];
+  try {
+    const run = await stage.addRun({ dagId: 'etl', runId: 'run' });
+    for (const key of ['a', 'b', 'c'])
+      await stage.push({ run, taskId: 'task', mapIndex: -1, key, stored: dumps('v'.repeat(THRESHOLD)) });
+    const { states, problems } = await own.pass();
+    expect([states.backend_inactive, states.oversize_in_db]).toEqual(['unknown', 'raised']);
+    expect(problems.map(({ code }) => code)).toEqual(['oversize_in_db']);
+    expect((await whole.pass()).states.backend_inactive).toBe('raised');
+  } finally {
+    await own.close();
+    await whole.close();
+    await stage.close();
+  }
 });
 
 test('a state file of another shard is refused, and stays as it is', async () => {
