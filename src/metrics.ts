@@ -72,7 +72,7 @@ export function createMetrics(options: {
   // A cycle may leave thousands of series: they are rendered when they change, not when they are read.
   const cycle = new Registry();
   const live = new Registry();
-  const runtime = runtimeRegistry();
+  const runtime = renderRuntime();
   const recorder = createRecorder({ cycle, live });
   const page = renderOnChange(cycle);
   const { add, set, clear, observe } = recorder;
@@ -146,8 +146,16 @@ export function createMetrics(options: {
     markStale,
     async snapshot() {
       const rendered = await page.rendered();
-      const rest = Buffer.concat([await textOf(live), await runtimeText(runtime)]);
-      return { text: Buffer.concat([rendered.text, rest]), gzip: gzipJoin(rendered.gzip, rest) };
+      const rest = Buffer.concat([await textOf(live), await runtime()]);
+      // Made when asked for: a scrape takes one of them, and either is a copy of all series.
+      return {
+        get text() {
+          return Buffer.concat([rendered.text, rest]);
+        },
+        get gzip() {
+          return gzipJoin(rendered.gzip, rest);
+        },
+      };
     },
   };
 }
@@ -249,14 +257,27 @@ function family<Family>(families: ReadonlyMap<string, Family>, key: MetricKey): 
   return found;
 }
 
-function runtimeRegistry(): Registry {
+/** How long the figures of the process stand: they are read from the system, which many scrapes need not do. */
+const RUNTIME_MS = 1_000;
+
+function renderRuntime(): () => Promise<Buffer> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges named *_total: `promtool check metrics` rejects them, and the same figures are there by type.
   for (const kind of ['handles', 'requests', 'resources']) {
     registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   }
-  return registry;
+  let readAt = -Infinity;
+  let current = Promise.resolve(Buffer.alloc(0));
+  return () => {
+    const now = performance.now();
+    if (now - readAt >= RUNTIME_MS) {
+      readAt = now;
+      // The lag of the event loop has no mean when nothing ran since it was read: prom-client prints `Nan` for it.
+      current = registry.metrics().then((text) => Buffer.from(text.replaceAll(/^\S+ Nan\n/gm, '')));
+    }
+    return current;
+  };
 }
 
 interface Rendered {
@@ -295,9 +316,4 @@ function renderOnChange(registry: Registry): { touch(): void; rendered(): Promis
 
 async function textOf(registry: Registry): Promise<Buffer> {
   return Buffer.from(await registry.metrics());
-}
-
-/** The lag of the event loop has no mean when nothing ran since the last scrape: prom-client prints `Nan` for it. */
-async function runtimeText(registry: Registry): Promise<Buffer> {
-  return Buffer.from((await registry.metrics()).replaceAll(/^\S+ Nan\n/gm, ''));
 }

@@ -124,11 +124,12 @@ function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Exp
   app
     .route('/metrics')
     .get(async (request, response) => {
-      const { text, gzip } = await metrics.snapshot();
+      const page = await metrics.snapshot();
       // The plain text format whatever is asked for: prom-client's OpenMetrics spoils the names of counters.
       response.set({ 'Content-Type': TEXT_FORMAT, Vary: 'Accept-Encoding' });
-      if (request.acceptsEncodings('gzip') === 'gzip') response.set('Content-Encoding', 'gzip').end(gzip);
-      else response.end(text);
+      if (request.acceptsEncodings('gzip') === 'gzip')
+        response.set('Content-Encoding', 'gzip').end(page.gzip);
+      else response.end(page.text);
     })
     .all(allowOnly('GET, HEAD'));
   app
