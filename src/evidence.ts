@@ -32,8 +32,24 @@ export function topPlaces(
     if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + count);
   return [...rows]
     .map(([value, count]) => ({ label, value, rows: count }))
-    .sort((a, b) => b.rows - a.rows)
+    .sort((a, b) => b.rows - a.rows || inOrder(a.value, b.value))
     .slice(0, MAX_PLACES);
+}
+
+/** The latest first; of one moment by their names, since a database gives its rows in no order. */
+export function byTime(a: Finding, b: Finding): number {
+  return (
+    b.at - a.at ||
+    inOrder(a.dagId, b.dagId) ||
+    inOrder(a.runId, b.runId) ||
+    inOrder(a.taskId, b.taskId) ||
+    a.mapIndex - b.mapIndex ||
+    inOrder(a.key, b.key)
+  );
+}
+
+function inOrder(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 export function finding({ row, worker, placement, objectBytes }: Entry): Finding {

@@ -1,5 +1,5 @@
 import { entryOf } from './entry.ts';
-import { finding, MAX_FINDINGS, topPlaces } from './evidence.ts';
+import { byTime, finding, MAX_FINDINGS, topPlaces } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import type { Ledger } from './ledger.ts';
 import { createHistogram } from './lib/histogram.ts';
@@ -46,7 +46,10 @@ export function gather(ledger: Ledger): Gathering {
             mapped(workers.entries(), (worker) => (worker === 0 ? null : rows.workers.at(worker).queue)),
           ),
         ],
-        findings: latest.items().map((slot) => finding(entryOf(rows, ledger.runOf(slot), slot))),
+        findings: latest
+          .items()
+          .map((slot) => finding(entryOf(rows, ledger.runOf(slot), slot)))
+          .sort(byTime),
       };
     },
   };

@@ -138,16 +138,7 @@ async function createCluster(
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 });
   if (account !== null) await chown(passwordFile, account.uid, account.gid);
   const args = ['--pgdata', join(dir, 'data'), '--username', 'postgres', '--pwfile', passwordFile];
-  args.push(
-    '--auth',
-    'scram-sha-256',
-    '--encoding',
-    'UTF8',
-    '--locale',
-    'C',
-    '--no-sync',
-    '--no-instructions',
-  );
+  args.push('--auth', 'scram-sha-256', '--encoding', 'UTF8', '--locale', 'C', '--no-sync');
   try {
     await promisify(execFile)(binaries.initdb, args, {
       ...account,

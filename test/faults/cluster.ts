@@ -102,7 +102,7 @@ export async function startCluster(dir: string, ports: readonly number[]): Promi
     binaries.initdb,
     // prettier-ignore
     ['--pgdata', primary.data, '--username', 'postgres', '--pwfile', passwordFile, '--auth', 'scram-sha-256',
-      '--encoding', 'UTF8', '--locale', 'C', '--no-sync', '--no-instructions'],
+      '--encoding', 'UTF8', '--locale', 'C', '--no-sync'],
     { ...account, env: environment, cwd: dir },
   );
   await primary.start();

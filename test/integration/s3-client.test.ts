@@ -352,7 +352,7 @@ describe('from the second HEAD of a bucket on, past the middleware of the SDK', 
 
 describe('an access key that the storage does not know is denied, whatever the storage calls it', () => {
   test.each([
-    // As seen: AWS, MinIO, Ceph, SeaweedFS; Garage; versitygw 1.8, whose HEAD looks like a missing object.
+    // As documented by AWS and taken over by most others; Garage; seen of versitygw 1.8, whose HEAD looks like a missing object.
     [403, 'InvalidAccessKeyId'],
     [403, 'AccessDenied'],
     [404, 'XAdminUserNotFound'],
