@@ -68,8 +68,10 @@ export async function checkReferences(
       gone.push(slot);
       continue;
     }
+    const { archived, purging } = confirmed.get(slot) ?? { archived: false, purging: false };
+    // Neither said nor taken for sound: it is asked about again, until the row or the try has come to its end.
+    if (purging) continue;
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
-    const archived = confirmed.get(slot)?.archived ?? false;
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
   const increments = objectIncrements(ledger, learnt, basesInForce(ledger, inForce));

@@ -9,15 +9,18 @@ import { rowId } from './sampled-row.ts';
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
-/** What else is known of a row that is still there. `archived`: it belongs to an earlier try, which no task reads. */
+/** What else is known of a row that is still there. */
 export interface Confirmed {
+  /** It belongs to an earlier try, which no task reads. */
   readonly archived: boolean;
+  /** Its task instance has begun to run lately, and may be about to delete it. */
+  readonly purging: boolean;
 }
 
 /**
  * Reads the rows behind bad news once more and gives the slots of those that are still there. A retry deletes the
  * object first and the row after it, so an object that is not there counts only if its row still is, in the same
- * version.
+ * version, and nobody is about to delete it.
  */
 export async function confirm(
   query: Query,
@@ -37,7 +40,10 @@ export async function confirm(
       const found = new Map(rows.map((row) => [rowId(source.table, row), row]));
       for (const { slot, row } of ours) {
         const there = found.get(rowId(source.table, row));
-        if (there?.version === row.version) confirmed.set(slot, { archived: there.archived });
+        if (there?.version === row.version) {
+          const { archived, purging } = there;
+          confirmed.set(slot, { archived, purging });
+        }
       }
     }
   }

@@ -243,18 +243,31 @@ export function measureStatement(
   };
 }
 
-/** Whether these rows are still there, in which version, and of an earlier try. */
+/**
+ * How long a try that has begun may take to purge what the one before it pushed. Airflow 2 deletes all objects of the
+ * task instance before it commits that the rows are gone (`XCom.clear`), Airflow 3 a row after its object.
+ */
+const PURGE = "interval '10 minutes'";
+
+/** Whether these rows are still there, in which version, of an earlier try, or of a task instance that may be purging. */
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
+  const join =
+    source.keyedBy === 'task_instance'
+      ? ''
+      : `JOIN dag_run r ON r.id = x.dag_run_id
+      LEFT JOIN task_instance ti ON ti.dag_id = r.dag_id AND ti.run_id = r.run_id AND ti.task_id = x.task_id
+        AND ti.${shape.mapIndexColumn} = x.map_index${shape.keepsTries ? ' AND ti.working_set' : ''}`;
   return {
     name: `versions_${source.table}`,
     text: /* SQL */ `
       SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
         ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
         x.xmin::text AS "version",
-        ${source.keyedBy === 'task_instance' ? 'ti.working_set IS NOT TRUE' : 'false'} AS "archived"
-      FROM ${from}`,
+        ${source.keyedBy === 'task_instance' ? 'ti.working_set IS NOT TRUE' : 'false'} AS "archived",
+        coalesce(ti.state = 'running' AND ti.start_date > now() - ${PURGE}, false) AS "purging"
+      FROM ${from} ${join}`,
     values,
   };
 }
