@@ -10,6 +10,9 @@ import { isS3Path } from './airflow/xcom-path.ts';
 import type { XComPath } from './airflow/xcom-path.ts';
 import type { S3Connection } from './clients/s3-connection.ts';
 import { connectionOrigin } from './connection-origin.ts';
+import { secret } from './lib/secret.ts';
+import { readSecretFile } from './secret-files.ts';
+import type { SecretContents } from './secret-files.ts';
 import { readAirflowVariables, readFlags, readSettingsFile, readVariables } from './setting-sources.ts';
 import type { Given, SourceKind } from './setting-sources.ts';
 import { settingWarnings } from './setting-warnings.ts';
@@ -53,6 +56,8 @@ export interface Config {
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
   readonly origins: readonly SettingOrigin[];
+  /** The files that secrets come from. */
+  readonly secretFiles: SecretContents;
   /** What is odd about the settings and no error: one sentence each, without a secret. */
   readonly warnings: readonly string[];
 }
@@ -135,12 +140,18 @@ export function readConfig(input: ConfigInput): Config {
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
     for (const [name, one] of given) if (!chosen.has(name)) chosen.set(name, one);
+  // The SDK reads this one by itself, after a reload anew.
+  const ofAws = env['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
+  const secretFiles = new Map(ofAws === '' ? [] : [[ofAws, readSecretFile(ofAws, input.readFile)]]);
   const texts = Object.fromEntries(
     SETTING_NAMES.map((name) => {
       const given = chosen.get(name);
       if (given === undefined) return [name, settingOf(name).default];
+      if (given.input.holds === 'value') return [name, given.text];
+      const content = readText(given.text, given.from);
+      secretFiles.set(given.text, secret(content));
       // Editors and `kubectl create secret --from-file` leave a line end behind the secret.
-      return [name, given.input.holds === 'path' ? readText(given.text, given.from).trimEnd() : given.text];
+      return [name, content.trimEnd()];
     }),
   ) as Record<SettingName, string>;
 
@@ -195,6 +206,7 @@ export function readConfig(input: ConfigInput): Config {
     shard: values.shard,
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
+    secretFiles,
     warnings: settingWarnings({
       env,
       paths: values['xcom.path'],

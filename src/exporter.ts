@@ -40,6 +40,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     maxDags: first.maxDags,
     windowSeconds: first.windowMs / 1000,
     probeWrite: first.probe.write,
+    shard: first.shard,
   });
   const jobs = createJobs(metrics);
   let engine: Engine | null = null;
@@ -114,6 +115,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       requests: engine?.requests() ?? null,
       history,
       settings: engine?.config.origins ?? first.origins,
+      warnings: engine?.config.warnings ?? first.warnings,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,
     };

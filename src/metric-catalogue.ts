@@ -272,6 +272,18 @@ export const CATALOGUE = {
     labels: [],
     group: 'exporter',
   },
+  exporter_shard_ordinal: {
+    type: 'gauge',
+    help: 'Which of the exporters that share the dags this one is, from 0: a setting.',
+    labels: [],
+    group: 'exporter',
+  },
+  exporter_shards: {
+    type: 'gauge',
+    help: 'How many exporters share the dags: a setting. 1: this one has them all.',
+    labels: [],
+    group: 'exporter',
+  },
 } as const satisfies Record<string, Entry>;
 
 export type MetricKey = keyof typeof CATALOGUE;

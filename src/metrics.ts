@@ -9,6 +9,7 @@ import { createIncrements, createReasons, startAtZero, type KeyOf, type Recorder
 import type { ProbeResult } from './probe.ts';
 import { PROBLEM_CODES, PROBLEMS } from './problems.ts';
 import { BROKEN_REASONS, STORAGES, type Report } from './report.ts';
+import { WHOLE, type Shard } from './shard.ts';
 import type { JobName } from './status.ts';
 
 export { METRICS, type MetricDefinition } from './metric-catalogue.ts';
@@ -68,6 +69,8 @@ export function createMetrics(options: {
   maxDags: number;
   windowSeconds: number;
   probeWrite: boolean;
+  /** All dags unless given. */
+  shard?: Shard;
 }): Metrics {
   // A cycle may leave thousands of series: they are rendered when they change, not when they are read.
   const cycle = new Registry();
@@ -80,6 +83,9 @@ export function createMetrics(options: {
   startAtZero(recorder, options);
   set('window_seconds', {}, options.windowSeconds);
   set('exporter_build_info', { version: options.version }, 1);
+  const { index, count } = options.shard ?? WHOLE;
+  set('exporter_shard_ordinal', {}, index);
+  set('exporter_shards', {}, count);
   const addIncrement = createIncrements(recorder, options);
   const reasonOf = createReasons();
 

@@ -36,6 +36,8 @@ export interface Status {
   /** For the plots of the page. */
   readonly history?: History;
   readonly settings: readonly SettingOrigin[];
+  /** What is odd about the settings, one sentence each. */
+  readonly warnings?: readonly string[];
   readonly airflowBaseUrl: string | null;
   /** What the demo is playing, or null. */
   readonly act: string | null;

@@ -53,6 +53,12 @@ export function trust(verify: boolean | string): { rejectUnauthorized?: false; c
   }
 }
 
+/**
+ * Else the SDK reads its files of credentials once in the life of the process, and a reload would not find other keys in
+ * them. Its default chain takes this of the client's configuration, whose type does not name it.
+ */
+export const READ_FILES_ANEW = { ignoreCache: true };
+
 /** The keys as the SDK takes them; undefined lets it look through its default chain. */
 export function staticCredentials(
   connection: S3Connection,

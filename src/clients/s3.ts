@@ -11,7 +11,7 @@ import type { HeadObjectCommandInput, ListObjectsV2CommandOutput, S3ClientConfig
 import type { Logger } from 'pino';
 import { createCalls } from './s3-calls.ts';
 import type { Outcome, S3Observer } from './s3-calls.ts';
-import { openTransport, staticCredentials } from './s3-connection.ts';
+import { openTransport, READ_FILES_ANEW, staticCredentials } from './s3-connection.ts';
 import type { S3Connection } from './s3-connection.ts';
 import { bodilessBadRequest, isNoSuchKey } from './s3-failure.ts';
 import type { Unknown } from './s3-failure.ts';
@@ -282,6 +282,7 @@ function clientConfig(connection: S3Connection): S3ClientConfig {
   const { endpoint, region, roleArn } = connection;
   const credentials = staticCredentials(connection);
   const common: S3ClientConfig = {
+    ...READ_FILES_ANEW,
     region: region ?? 'us-east-1',
     followRegionRedirects: endpoint === null,
     // A second attempt for what passes; more would fill the time in which nothing is known.

@@ -28,5 +28,9 @@ export interface CommandIo {
  * @throws {ConfigError} when one is wrong or unknown.
  */
 export function loadConfig(io: Pick<CommandIo, 'argv' | 'env'>): Config {
-  return readConfig({ argv: io.argv, env: io.env, readFile: (path) => readFileSync(path, 'utf8') });
+  return readConfig({ argv: io.argv, env: io.env, readFile });
+}
+
+export function readFile(path: string): string {
+  return readFileSync(path, 'utf8');
 }

@@ -3,11 +3,12 @@ import type { Config } from '../config.ts';
 import { startExporter } from '../exporter.ts';
 import type { Exporter } from '../exporter.ts';
 import { createLogger } from '../log.ts';
-import { loadConfig } from './command.ts';
+import { watchSecretFiles } from '../secret-files.ts';
+import { loadConfig, readFile } from './command.ts';
 import type { CommandIo } from './command.ts';
 
 /**
- * The daemon, until SIGTERM or SIGINT; SIGHUP reads the settings again.
+ * The daemon, until SIGTERM or SIGINT; SIGHUP and a secret that changes in its file make it read the settings again.
  *
  * @throws {ConfigError} when a setting is wrong at the start. On a reload the old ones stay in force then.
  */
@@ -15,11 +16,19 @@ export async function runCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
   const log = createLogger(config.log, { write: io.stdout });
   warn(config, log);
+  const secrets = watchSecretFiles(config.secretFiles, {
+    readFile,
+    changed: () => {
+      log.info('a secret changed in its file');
+      void reload(starting, log);
+    },
+  });
   const starting = startExporter(config, {
     log,
     version: io.version,
     readConfig: () => {
       const next = loadConfig(io);
+      secrets.follow(next.secretFiles);
       warn(next, log);
       return next;
     },
@@ -31,6 +40,7 @@ export async function runCommand(io: CommandIo): Promise<number> {
     await aborted(io.signal);
     await exporter.close();
   } finally {
+    secrets.stop();
     ignoreReload();
   }
   return 0;

@@ -70,17 +70,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
 }
 
 function createServer(app: Express, webConfig: WebConfig | null): Server {
-  const tls = webConfig?.tls() ?? null;
+  let tls = webConfig?.tls() ?? null;
   if (webConfig === null || tls === null)
     return createHttpServer({ connectionsCheckingInterval: CHECK_MS }, app);
   const server = createHttpsServer({ ...tls.options, connectionsCheckingInterval: CHECK_MS }, app);
   // Before the listener that starts the handshake: a renewed certificate serves this very connection.
   server.prependListener('connection', () => {
     const renewed = webConfig.renewedTls();
-    if (renewed !== null) server.setSecureContext(renewed.options);
+    if (renewed === null) return;
+    tls = renewed;
+    server.setSecureContext(renewed.options);
   });
   server.on('secureConnection', (socket) => {
-    if (!tls.accepts(socket)) socket.destroy();
+    if (tls?.accepts(socket) !== true) socket.destroy();
   });
   return server;
 }

@@ -1,13 +1,11 @@
-import { X509Certificate } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
-import type { ServerOptions } from 'node:https';
 import { dirname, resolve } from 'node:path';
-import { createSecureContext, type SecureVersion, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { createBasicAuth, type Authorization } from './basic-auth.ts';
+import { loadTls, tlsSchema, type TlsSetup } from './tls-setup.ts';
 
 /**
  * TLS, passwords and headers from the file of `web.config.file`, in the format of Prometheus' exporter-toolkit
@@ -23,28 +21,12 @@ export interface WebConfig {
   authorize(header: string | undefined): Promise<Authorization>;
 }
 
-export interface TlsSetup {
-  readonly options: ServerOptions;
-  readonly clientAuth: ClientAuth;
-  /** Whether a client that got through the handshake may stay. */
-  readonly accepts: (socket: TLSSocket) => boolean;
-}
+/** What is wrong may come right without a change of these files: a certificate that is not valid yet, a mode. */
+const RETRY_MS = 5_000;
 
-const CLIENT_AUTH = [
-  'NoClientCert',
-  'RequestClientCert',
-  'RequireAnyClientCert',
-  'VerifyClientCertIfGiven',
-  'RequireAndVerifyClientCert',
-] as const;
-type ClientAuth = (typeof CLIENT_AUTH)[number];
-
-const VERSIONS = {
-  TLS10: 'TLSv1',
-  TLS11: 'TLSv1.1',
-  TLS12: 'TLSv1.2',
-  TLS13: 'TLSv1.3',
-} as const satisfies Record<string, SecureVersion>;
+/** Below the least a stolen hash is guessed too fast; above the most one comparison takes seconds of the only thread. */
+const BCRYPT_COST = { least: 10, most: 16 };
+const HOW_TO_HASH = `make one with \`htpasswd -nBC ${BCRYPT_COST.least} <user>\``;
 
 /** The headers that the toolkit lets a file set. */
 const HEADERS = [
@@ -59,28 +41,31 @@ const headerValue = z.string().refine(isHeaderValue, 'is no valid header value')
 
 // Strict throughout: a key that is passed over in silence could be the one that was meant to shut the door.
 const fileSchema = z.strictObject({
-  tls_server_config: z
-    .strictObject({
-      cert_file: z.string().min(1, 'is empty'),
-      key_file: z.string().min(1, 'is empty'),
-      client_ca_file: z.string().min(1, 'is empty').optional(),
-      client_auth_type: z.enum(CLIENT_AUTH).default('NoClientCert'),
-      min_version: z.enum(['TLS10', 'TLS11', 'TLS12', 'TLS13']).default('TLS12'),
-    })
-    .optional(),
+  tls_server_config: tlsSchema.optional(),
   basic_auth_users: z
     .record(
       z.string().regex(/^[^:]+$/, 'is no user name: it is empty or has a colon'),
       z
         .string()
-        .regex(
-          /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/,
-          'is no bcrypt hash; make one with `htpasswd -nB <user>`',
-        ),
+        .regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, {
+          error: `is no bcrypt hash; ${HOW_TO_HASH}`,
+          abort: true,
+        })
+        .refine((hash) => costOf(hash) >= BCRYPT_COST.least, {
+          error: `is a bcrypt hash of a cost below ${BCRYPT_COST.least}, too easy to guess; ${HOW_TO_HASH}`,
+        })
+        .refine((hash) => costOf(hash) <= BCRYPT_COST.most, {
+          error: `is a bcrypt hash of a cost above ${BCRYPT_COST.most}, which takes too long to check; ${HOW_TO_HASH}`,
+        }),
     )
     .optional(),
   http_server_config: z
-    .strictObject({ headers: z.partialRecord(z.enum(HEADERS), headerValue).optional() })
+    .strictObject({
+      http2: z
+        .custom<false>((value) => value === false, 'must be false or left out: HTTP/2 is not served')
+        .optional(),
+      headers: z.partialRecord(z.enum(HEADERS), headerValue).optional(),
+    })
     .optional(),
 });
 
@@ -90,6 +75,8 @@ interface Loaded {
   readonly headers: Readonly<Record<string, string>>;
   /** The files it was made from. */
   readonly files: readonly string[];
+  /** What is no reason to refuse them. */
+  readonly warnings: readonly string[];
 }
 
 /** Throws an error that names the file, the key and what is wrong with it. */
@@ -98,11 +85,20 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
   let current = load(file);
   let seen = fingerprint(current.files);
   let served = current.tls;
+  let fault: { readonly message: string; readonly at: number } | null = null;
+  warn(current);
+
+  function warn({ warnings }: Loaded): void {
+    for (const warning of warnings) log.warn({ file }, warning);
+  }
 
   function refresh(): Loaded {
     const found = fingerprint(current.files);
-    if (found === seen) return current;
+    const now = Date.now();
+    if (found === seen && (fault === null || now < fault.at + RETRY_MS)) return current;
+    const failedBefore = found === seen ? fault?.message : undefined;
     seen = found;
+    fault = null;
     try {
       const next = load(file);
       if (next.tls?.clientAuth !== current.tls?.clientAuth) {
@@ -115,12 +111,15 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
         current = next;
         log.info({ file }, 'Read the web configuration again');
       }
+      warn(current);
       seen = fingerprint(current.files);
     } catch (error) {
-      log.error(
-        { err: error, file },
-        'The web configuration changed and is wrong: the old one stays in force',
-      );
+      fault = { message: messageOf(error), at: now };
+      if (fault.message !== failedBefore)
+        log.error(
+          { err: error, file },
+          'The web configuration changed and is wrong: the old one stays in force',
+        );
     }
     return current;
   }
@@ -139,19 +138,33 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
 }
 
 function load(file: string): Loaded {
+  const files = [file];
+  const warnings: string[] = [];
+
+  function readTlsFile(name: string, path: string): string {
+    const at = resolve(dirname(file), path);
+    files.push(at);
+    if (name === 'key_file') warnings.push(...exposure(at, `tls_server_config.${name}`));
+    return read(at, `tls_server_config.${name}`);
+  }
+
   const settings = parse(file, read(file, 'the web configuration'));
   const tls = settings.tls_server_config;
-  const at = (path: string): string => resolve(dirname(file), path);
-  const files = [tls?.cert_file, tls?.key_file, tls?.client_ca_file].filter((path) => path !== undefined);
-  return {
-    tls: tls === undefined ? null : loadTls(file, { ...tls, at }),
-    users: new Map(Object.entries(settings.basic_auth_users ?? {})),
-    // As in the toolkit, an empty value sets nothing.
-    headers: Object.fromEntries(
-      Object.entries(settings.http_server_config?.headers ?? {}).filter(([, value]) => value !== ''),
-    ),
-    files: [file, ...files.map(at)],
-  };
+  if (tls?.key !== undefined) warnings.push(...exposure(file, 'tls_server_config.key: the file'));
+  try {
+    return {
+      tls: tls === undefined ? null : loadTls(tls, { read: readTlsFile, now: Date.now() }),
+      users: new Map(Object.entries(settings.basic_auth_users ?? {})),
+      // As in the toolkit, an empty value sets nothing.
+      headers: Object.fromEntries(
+        Object.entries(settings.http_server_config?.headers ?? {}).filter(([, value]) => value !== ''),
+      ),
+      files,
+      warnings,
+    };
+  } catch (error) {
+    throw new Error(`Cannot use the web configuration ${file}: ${messageOf(error)}`, { cause: error });
+  }
 }
 
 function parse(file: string, text: string): z.infer<typeof fileSchema> {
@@ -180,74 +193,29 @@ function explainIssue(issue: z.core.$ZodIssue): string[] {
   return [`${path} ${issue.message}`];
 }
 
-function loadTls(
-  file: string,
-  settings: NonNullable<z.infer<typeof fileSchema>['tls_server_config']> & { at: (path: string) => string },
-): TlsSetup {
-  const { client_auth_type: clientAuth, client_ca_file: caFile, at } = settings;
-  const verifies = clientAuth === 'VerifyClientCertIfGiven' || clientAuth === 'RequireAndVerifyClientCert';
-  if (caFile !== undefined && clientAuth === 'NoClientCert') {
-    throw new Error(`Cannot use the web configuration ${file}: client_ca_file needs a client_auth_type`);
-  }
-  if (caFile === undefined && verifies) {
-    throw new Error(
-      `Cannot use the web configuration ${file}: client_auth_type ${clientAuth} needs client_ca_file`,
-    );
-  }
-  const ca = caFile === undefined ? {} : { ca: readAuthority(at(caFile)) };
-  const options: ServerOptions = {
-    cert: read(at(settings.cert_file), 'the certificate (tls_server_config.cert_file)'),
-    key: read(at(settings.key_file), 'the key (tls_server_config.key_file)'),
-    ...ca,
-    minVersion: VERSIONS[settings.min_version],
-    requestCert: clientAuth !== 'NoClientCert',
-    rejectUnauthorized: clientAuth === 'RequireAndVerifyClientCert',
-  };
-  try {
-    createSecureContext(options);
-  } catch (error) {
-    throw new Error(
-      `Cannot use the certificate ${at(settings.cert_file)} with the key ${at(settings.key_file)}: ${messageOf(error)}`,
-      { cause: error },
-    );
-  }
-  return { options, clientAuth, accepts: acceptance(clientAuth) };
-}
-
-function readAuthority(path: string): string {
-  const pem = read(path, 'the authority (tls_server_config.client_ca_file)');
-  try {
-    // TLS itself takes a file without a certificate in silence, and then refuses every client.
-    new X509Certificate(pem);
-  } catch (error) {
-    throw new Error(
-      `Cannot use the authority ${path} (tls_server_config.client_ca_file): ${messageOf(error)}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return pem;
-}
-
-function acceptance(clientAuth: ClientAuth): (socket: TLSSocket) => boolean {
-  // The other kinds are decided by the handshake.
-  if (clientAuth === 'RequireAnyClientCert') return showsCertificate;
-  if (clientAuth === 'VerifyClientCertIfGiven')
-    return (socket) => socket.authorized || !showsCertificate(socket);
-  return () => true;
-}
-
-function showsCertificate(socket: TLSSocket): boolean {
-  return Object.keys(socket.getPeerCertificate()).length > 0;
-}
-
 function read(path: string, what: string): string {
+  let content: string;
   try {
-    return readFileSync(path, 'utf8');
+    content = readFileSync(path, 'utf8');
   } catch (error) {
     throw new Error(`Cannot read ${what} ${path}: ${messageOf(error)}`, { cause: error });
   }
+  // Whoever may write it decides who gets in.
+  if (mayAll('write', path))
+    throw new Error(`Cannot use ${what} ${path}: everybody may write it; take that away with chmod o-w`);
+  return content;
+}
+
+/** Only a warning: this is how Kubernetes mounts a secret when nothing is said. */
+function exposure(path: string, what: string): string[] {
+  return mayAll('read', path)
+    ? [`${what} ${path} can be read by everybody: chmod o-r, or defaultMode: 0440 of the volume`]
+    : [];
+}
+
+function mayAll(access: 'read' | 'write', path: string): boolean {
+  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
+  return (mode & (access === 'read' ? 0o004 : 0o002)) !== 0;
 }
 
 /** Changes when any of the files does; follows links, as a mounted secret is renewed by moving one. */
@@ -258,6 +226,10 @@ function fingerprint(files: readonly string[]): string {
       return stat === undefined ? 'gone' : `${stat.ino}:${stat.mtimeMs}:${stat.size}`;
     })
     .join(' ');
+}
+
+function costOf(hash: string): number {
+  return Number(hash.slice(4, 6));
 }
 
 function isHeaderValue(value: string): boolean {

@@ -176,7 +176,7 @@ describe('the description of the API', () => {
   test('holds for every answer there is: each status of each operation, and none besides', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'open-api-'));
     const webConfigFile = join(folder, 'web.yml');
-    writeFileSync(webConfigFile, `basic_auth_users: { prometheus: ${hashSync('geheim', 4)} }\n`);
+    writeFileSync(webConfigFile, `basic_auth_users: { prometheus: ${hashSync('geheim', 10)} }\n`);
     const open = await start();
     const closed = await start({
       webConfigFile,

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { HeadAnswer, ObjectStore, S3Connection, S3Reason } from '../../src/clients/s3.ts';
@@ -407,6 +410,26 @@ describe('credentials', () => {
     await withStore({ accessKeyId: null, secretAccessKey: null }, async (chained) => {
       expect(await chained.head({ bucket: 'xcom', key: 'k' }, never)).toMatchObject({ kind: 'present' });
     });
+  });
+
+  test('a file of keys is read anew by the next store, as after a reload', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 's3-client-'));
+    const file = join(folder, 'credentials');
+    vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', file);
+    const sent: (string | undefined)[] = [];
+    const endpoint = await listen((request, response) => {
+      request.resume();
+      sent.push(/Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1]);
+      response.writeHead(403).end();
+    });
+    for (const key of ['OLD', 'NEW']) {
+      writeFileSync(file, `[default]\naws_access_key_id = ${key}\naws_secret_access_key = x\n`);
+      await withStore({ endpoint, accessKeyId: null, secretAccessKey: null }, async (keyed) => {
+        await keyed.list({ bucket: 'xcom', prefix: 'k', after: null }, never);
+      });
+    }
+    expect([...new Set(sent)]).toEqual(['OLD', 'NEW']);
+    rmSync(folder, { recursive: true });
   });
 
   test('a role that cannot be assumed', async () => {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { isS3Path } from '../../src/airflow/xcom-path.ts';
 import { ConfigError, readConfig, requireDatabase, settingsTable } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
 
@@ -59,11 +60,20 @@ describe('with nothing given', () => {
       shard: { index: 0, count: 1 },
       airflowBaseUrl: null,
       log: { level: 'info', format: 'json' },
+      secretFiles: new Map(),
       warnings: [],
     });
     expect(s3.requestsPerCycle).toBe(500);
     expect([...s3.connections.keys()]).toEqual(['']);
     expect(new Set(origins.map((origin) => origin.origin))).toEqual(new Set(['default']));
+  });
+
+  test("the files that secrets come from are known, the AWS SDK's too, and do not print", () => {
+    const env = { XCOM_EXPORTER_DATABASE_URL_FILE: 'url', AWS_SHARED_CREDENTIALS_FILE: 'gone' };
+    const { secretFiles } = read({ env, files: { url: 'postgresql://me:hunter2@db/airflow\n' } });
+    expect(secretFiles.get('url')?.reveal()).toBe('postgresql://me:hunter2@db/airflow\n');
+    expect(String(secretFiles.get('url'))).toBe('***');
+    expect(secretFiles.get('gone')).toBeNull();
   });
 
   test('a database that is needed is an error that names it', () => {
@@ -426,6 +436,7 @@ describe('warnings', () => {
     });
     expect([...new Set(warned)].sort()).toEqual([
       "backend-inactive: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
+      'disk-path: xcom.path: "file:///tmp/airflow-xcom-recording" has the sche',
       'local-path: xcom.backend is the object storage backend, but xcom.path is',
     ]);
   });
@@ -603,7 +614,7 @@ describe('what recorded Airflow deployments have in their environment', () => {
     expect(requireDatabase(config)).toMatchObject({ user: 'airflow', database: 'airflow' });
     expect(config.xcom.backend).toBe(env['AIRFLOW__CORE__XCOM_BACKEND'] ?? '');
     if (env['AIRFLOW__CORE__XCOM_BACKEND'] !== undefined) expect(config.xcom.backend).toBe(backend);
-    for (const path of config.xcom.paths) {
+    for (const path of config.xcom.paths.filter(isS3Path)) {
       const connection = config.s3.connections.get(path.connection ?? '');
       expect(connection).toMatchObject({ region: 'us-east-1', forcePathStyle: true });
       expect(connection?.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);

@@ -117,6 +117,8 @@ describe('before the first cycle', () => {
     expect(sampleOf(found, 'airflow_xcom_exporter_s3_requests_total', { operation: 'list' })).toBe(0);
     expect(sampleOf(found, 'airflow_xcom_window_seconds')).toBe(86_400);
     expect(sampleOf(found, 'airflow_xcom_exporter_build_info', { version: '1.2.3' })).toBe(1);
+    expect(sampleOf(found, 'airflow_xcom_exporter_shard_ordinal')).toBe(0);
+    expect(sampleOf(found, 'airflow_xcom_exporter_shards')).toBe(1);
     for (const name of [...DATA_GAUGES, 'probe_success', 'probe_last_success_timestamp_seconds']) {
       expect(seriesOf(found, name), name).toBe(0);
     }
@@ -128,6 +130,12 @@ describe('before the first cycle', () => {
     ]) {
       expect(seriesOf(found, `exporter_${name}`), name).toBe(0);
     }
+  });
+
+  test('a shard says which one it is', async () => {
+    const found = await scrape(createMetrics({ ...OPTIONS, shard: { index: 2, count: 3 } }));
+    expect(sampleOf(found, 'airflow_xcom_exporter_shard_ordinal')).toBe(2);
+    expect(sampleOf(found, 'airflow_xcom_exporter_shards')).toBe(3);
   });
 
   test('a probe that must not write has no series for what it will not try', async () => {
