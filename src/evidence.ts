@@ -11,8 +11,8 @@ export interface Evidence {
   readonly findings: readonly Finding[];
 }
 
-/** Rows that a page shows of one problem at most. */
-export const MAX_FINDINGS = 50;
+/** Rows that are named of one problem at most: the API gives them all in one answer. */
+export const MAX_FINDINGS = 500;
 /** Places of each kind that are named. */
 const MAX_PLACES = 3;
 

@@ -40,7 +40,7 @@ export const PROBLEMS = {
   },
   compression_unsupported: {
     severity: 'critical',
-    title: 'The configured compression makes every push fail',
+    title: 'The configured compression makes pushes fail',
     remedy:
       'Set [common.io] xcom_objectstorage_compression to gzip, bz2, xz, lzma, zip, zstd or nothing; `gz` and `snappy` are not accepted by fsspec.',
   },

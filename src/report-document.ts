@@ -1,5 +1,6 @@
 /** A report as a value for JSON: names in snake case, times in ISO 8601, sizes in bytes; null is not known. */
 import { z } from 'zod';
+import { MAX_FINDINGS } from './evidence.ts';
 import { PROBLEM_CODES, PROBLEMS, runbookOf } from './problems.ts';
 import type { ProbeResult, ProbeStep } from './probe.ts';
 import { BROKEN_REASONS, STORAGES } from './report.ts';
@@ -78,7 +79,9 @@ export const problemSchema = z
     last_seen: timeSchema.describe('When something was last observed that speaks for it.'),
     remedy: z.string(),
     runbook: z.string().describe('The section of the runbook: a path in the repository and the package.'),
-    findings: count.describe('How many of the rows behind it are listed as findings, at most 50.'),
+    findings: count.describe(
+      `How many of the rows behind it are listed as findings, at most ${MAX_FINDINGS}.`,
+    ),
   })
   .describe('One problem that is there.');
 
@@ -122,6 +125,8 @@ export const reportShape = {
 export type ReportDocument = z.output<z.ZodObject<typeof reportShape>>;
 export type FindingDocument = z.output<typeof findingSchema>;
 
+export const warningsSchema = z.array(z.string()).describe('What is odd about the settings.');
+
 /** The part that the API and `check --json` have in common. */
 export function reportDocument(report: Report | null, probed: ProbeResult | null): ReportDocument {
   return {
@@ -136,9 +141,12 @@ export function reportDocument(report: Report | null, probed: ProbeResult | null
   };
 }
 
-/** The rows behind the problems, problem by problem, newest first. */
-export function findingsOf(problems: readonly Problem[]): FindingDocument[] {
-  return problems.flatMap(({ code, findings }) => findings.map((finding) => findingOf(code, finding)));
+/** The first rows behind the problems, problem by problem, newest first. */
+export function findingsOf(problems: readonly Problem[], limit = Infinity): FindingDocument[] {
+  return problems
+    .flatMap(({ code, findings }) => findings.map((finding) => ({ code, finding })))
+    .slice(0, limit)
+    .map(({ code, finding }) => findingOf(code, finding));
 }
 
 export function isoOf(at: number): string {

@@ -77,7 +77,7 @@ export interface Problem {
   readonly since: number;
   /** When what was observed last spoke for it, epoch ms; absent: in the cycle of the report. */
   readonly lastSeen?: number;
-  /** The latest rows behind it, newest first, at most 50. */
+  /** The latest rows behind it, newest first, at most MAX_FINDINGS. */
   readonly findings: readonly Finding[];
 }
 

@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { Reference } from './airflow/reference.ts';
+import type { ProblemMemory } from './hysteresis.ts';
 import { emptyState } from './ledger.ts';
 import type { LedgerState } from './ledger.ts';
 import type { Interner } from './lib/interner.ts';
@@ -11,6 +12,8 @@ import type { Run } from './run.ts';
 
 /** Items of a list that one record holds: bounds what is held as text. */
 const ITEMS_A_RECORD = 500;
+/** Rows behind a problem that are kept. */
+const FINDINGS_KEPT = 50;
 const COLUMNS = [
   'flags',
   'run',
@@ -76,7 +79,18 @@ export async function writeState(file: FileHandle, state: LedgerState): Promise<
     for (const column of columns) await put(bytesOf(chunk, column, used));
   }
   const { lastRunId, schema, problems } = state;
-  await putHead({ kind: 'end', lastRunId, schema, problems });
+  await putHead({ kind: 'end', lastRunId, schema, problems: withFewFindings(problems) });
+}
+
+/** All of them would be many times the rest of a small file, each cycle, and the next cycle finds them anew. */
+function withFewFindings(problems: ProblemMemory): ProblemMemory {
+  return Object.fromEntries(
+    Object.entries(problems).map(([code, remembered]) => {
+      const { problem } = remembered;
+      const findings = problem.findings.slice(0, FINDINGS_KEPT);
+      return [code, { ...remembered, problem: { ...problem, findings } }];
+    }),
+  );
 }
 
 /** @throws {Error} when a record is cut short or altered. */

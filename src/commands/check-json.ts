@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { undecidedNote, verdictSchema } from '../http/verdict.ts';
 import type { Verdict } from '../http/verdict.ts';
+import { MAX_FINDINGS } from '../evidence.ts';
 import type { ProbeResult } from '../probe.ts';
 import { PROBLEMS } from '../problems.ts';
 import {
@@ -9,6 +10,7 @@ import {
   reportDocument,
   reportShape,
   SCHEMA_VERSION,
+  warningsSchema,
 } from '../report-document.ts';
 import type { Problem, Report } from '../report.ts';
 
@@ -32,8 +34,10 @@ export const checkSchema = z
       .describe('0: healthy, 1: problems, 2: could not decide.'),
     verdict: verdictSchema,
     ...reportShape,
-    findings: z.array(findingSchema).describe('Problem by problem, newest first, at most 50 of each.'),
-    warnings: z.array(z.string()).describe('What is odd about the settings.'),
+    findings: z
+      .array(findingSchema)
+      .describe(`Problem by problem, newest first, at most ${MAX_FINDINGS} of each.`),
+    warnings: warningsSchema,
   })
   .describe('What `check --json` prints.');
 

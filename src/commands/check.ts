@@ -4,7 +4,6 @@ import type { Config } from '../config.ts';
 import { createCycle } from '../cycle.ts';
 import { pino } from 'pino';
 import { probeInForce } from '../probe-in-force.ts';
-import type { ProbeResult } from '../probe.ts';
 import type { Report } from '../report.ts';
 import { openStores } from '../stores.ts';
 import { loadConfig } from './command.ts';
@@ -28,28 +27,22 @@ export async function checkCommand(io: CommandIo): Promise<number> {
   const own = ['--json', '--probe-only'];
   const config = loadConfig({ ...io, argv: io.argv.filter((word) => !own.includes(word)) });
   if (io.argv.includes('--probe-only')) return preflightCommand(io, { config, asJson });
-  requireDatabase(config);
-  const checked: Checked = {
-    ...(await examine(config, io)),
-    warnings: config.warnings,
-    version: io.version,
-  };
+  const checked = await examine(config, io);
   io.stdout(
     asJson ? `${JSON.stringify(checkDocument(checked), null, 2)}\n` : checkText(checked, painter(io)),
   );
   return checkCode(checked);
 }
 
-async function examine(
-  config: Config,
-  io: CommandIo,
-): Promise<{ report: Report; probed: ProbeResult | null }> {
+/** What `check` finds with these settings, before it is put into words. */
+export async function examine(config: Config, io: CommandIo): Promise<Checked> {
+  const where = requireDatabase(config);
   let stage = 'probing object storage';
   let requests = 0;
   const progress = startProgress(io, () =>
     requests === 0 ? stage : `${stage}, ${requests} requests to object storage`,
   );
-  const database = openDatabase(requireDatabase(config));
+  const database = openDatabase(where);
   const observer = {
     request: () => {
       requests += 1;
@@ -75,7 +68,7 @@ async function examine(
       stage = `${Math.floor(before * 100)} % of the window decided`;
       report = await cycle.run(probed, io.signal);
     }
-    return { report, probed };
+    return { report, probed, warnings: config.warnings, version: io.version };
   } finally {
     progress.stop();
     stores.close();

@@ -58,7 +58,13 @@ export function problemPage(problem: Problem, view: ProblemView & { readonly pag
     ${
       findings.length === 0
         ? html`<p>There are no rows to list.</p>`
-        : [findingsTable(caption, rowsOf(shown, view.status)), pager(code, { page, pages })]
+        : [
+            findingsTable(
+              caption,
+              shown.map((finding) => findingRow(finding, view.status)),
+            ),
+            pager(code, { page, pages }),
+          ]
     }
   </article>`;
 }
@@ -103,12 +109,14 @@ function places(where: Problem['where']): Part {
 
 function latestFindings({ code, findings }: Problem, status: Status): Part {
   const room = ROOM_FOR_FINDINGS / (status.report?.problems.length ?? 1);
-  const rows = rowsOf(findings.slice(0, SHOWN_FINDINGS), status);
+  const shown: Html[] = [];
   let size = 0;
-  const shown = rows.filter((row) => {
+  for (const finding of findings.slice(0, SHOWN_FINDINGS)) {
+    const row = findingRow(finding, status);
     size += Buffer.byteLength(row.html);
-    return size <= room;
-  });
+    if (size > room) break;
+    shown.push(row);
+  }
   const all = html`<a href="/?problem=${code}">all ${formatCount(findings.length)} rows listed</a>`;
   return [
     shown.length > 0 &&
@@ -124,23 +132,21 @@ function findingsTable(caption: string, rows: readonly Html[]): Html {
   return table(caption, columnsOf('findings'), { rows, kind: 'findings' });
 }
 
-function rowsOf(findings: readonly Finding[], { report, airflowBaseUrl, now }: Status): Html[] {
+function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): Html {
+  const { dagId, runId, taskId, mapIndex, key, bytes, hostname, queue, at } = finding;
   const airflow = report?.backend?.airflow ?? '';
-  return findings.map((finding) => {
-    const { dagId, runId, taskId, mapIndex, key, bytes, hostname, queue, at } = finding;
-    const href = airflowBaseUrl === null ? null : airflowLink(finding, { baseUrl: airflowBaseUrl, airflow });
-    return tableRow([
-      name(dagId),
-      name(runId),
-      href === null ? name(taskId) : html`<a href="${href}">${name(taskId)}</a>`,
-      mapIndex < 0 ? '' : String(mapIndex),
-      name(key),
-      bytes === null ? UNKNOWN : formatBytes(bytes),
-      hostname === null ? UNKNOWN : name(hostname),
-      queue === null ? UNKNOWN : name(queue),
-      [ago(at, now), html` <small>${formatMoment(at, now)}</small>`],
-    ]);
-  });
+  const href = airflowBaseUrl === null ? null : airflowLink(finding, { baseUrl: airflowBaseUrl, airflow });
+  return tableRow([
+    name(dagId),
+    name(runId),
+    href === null ? name(taskId) : html`<a href="${href}">${name(taskId)}</a>`,
+    mapIndex < 0 ? '' : String(mapIndex),
+    name(key),
+    bytes === null ? UNKNOWN : formatBytes(bytes),
+    hostname === null ? UNKNOWN : name(hostname),
+    queue === null ? UNKNOWN : name(queue),
+    [ago(at, now), html` <small>${formatMoment(at, now)}</small>`],
+  ]);
 }
 
 function pager(

@@ -8,6 +8,7 @@ import {
   reportShape,
   SCHEMA_VERSION,
   timeSchema,
+  warningsSchema,
 } from '../report-document.ts';
 import { JOB_NAMES, type JobStatus, type Status } from '../status.ts';
 import { nearest } from '../lib/nearest.ts';
@@ -53,6 +54,7 @@ export const statusSchema = z
     ...reportShape,
     jobs: z.array(jobSchema),
     settings: z.array(settingSchema),
+    warnings: warningsSchema,
   })
   .describe('All that the status page shows but the rows behind the problems.');
 
@@ -91,6 +93,7 @@ export function statusDocument(status: Status): z.output<typeof statusSchema> {
       origin,
       from,
     })),
+    warnings: [...(status.warnings ?? [])],
   };
 }
 
@@ -135,16 +138,18 @@ const parameterNames = Object.keys(FINDINGS_PARAMETERS);
 
 /** The rows behind the problems. `at` null: no cycle yet, so nothing is known. */
 export function findFindings(status: Status, query: FindingsQuery): z.output<typeof findingsSchema> {
-  const problems = (status.report?.problems ?? []).filter(
-    ({ code }) => query.problem === null || code === query.problem,
-  );
-  const found = findingsOf(problems).filter(({ dag_id }) => query.dagId === null || dag_id === query.dagId);
+  const problems = (status.report?.problems ?? [])
+    .filter(({ code }) => query.problem === null || code === query.problem)
+    .map((problem) => ({
+      ...problem,
+      findings: problem.findings.filter(({ dagId }) => query.dagId === null || dagId === query.dagId),
+    }));
   return {
     schema_version: SCHEMA_VERSION,
     at: status.report === null ? null : isoOf(status.report.at),
     stale: status.stale,
-    total: found.length,
-    findings: found.slice(0, query.limit),
+    total: problems.reduce((sum, { findings }) => sum + findings.length, 0),
+    findings: findingsOf(problems, query.limit),
   };
 }
 

@@ -228,6 +228,7 @@ function probeTable({ probe, jobs, history = NO_HISTORY, now }: Status): Html {
 }
 
 function jobsSection({ jobs, report, requests = null, now }: Status): Html {
+  const coverage = report?.coverage ?? null;
   const whenOf = (at: number | null): Part => (at === null ? 'never' : ago(at, now));
   const rows = jobs.map((job: JobStatus) => [
     job.job,
@@ -243,7 +244,10 @@ function jobsSection({ jobs, report, requests = null, now }: Status): Html {
     table('Jobs of the exporter', columnsOf('jobs'), { rows: rows.map(tableRow), kind: 'jobs' }),
     facts([
       ['Lag', `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided)`],
-      ['Coverage', `${percentOf(report?.coverage ?? null)} of the window measured and looked up`],
+      [
+        'Coverage',
+        coverage === null ? UNKNOWN : `${percentOf(coverage)} of the window measured and looked up`,
+      ],
       [
         'Requests to S3',
         requests === null
@@ -254,7 +258,7 @@ function jobsSection({ jobs, report, requests = null, now }: Status): Html {
   ]);
 }
 
-function settingsSection({ settings, reloadedAt = null, now }: Status): Html {
+function settingsSection({ settings, warnings = [], reloadedAt = null, now }: Status): Html {
   const rows = settings.map(
     ({ name, shown, origin, from }) =>
       html`<tr class="${origin === 'default' ? 'default' : 'set'}">
@@ -266,6 +270,10 @@ function settingsSection({ settings, reloadedAt = null, now }: Status): Html {
   );
   return section('settings', 'Configuration', [
     reloadedAt !== null && html`<p>Reloaded ${when(reloadedAt, now)}.</p>`,
+    warnings.length > 0 &&
+      html`<ul class="odd" aria-label="What is odd about the settings">
+        ${warnings.map((warning) => html`<li>${warning}</li>`)}
+      </ul>`,
     table('Settings in force', columnsOf('settings'), { rows, kind: 'settings' }),
   ]);
 }

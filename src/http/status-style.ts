@@ -46,7 +46,8 @@ color:var(--back);background:var(--unsure);vertical-align:.1em}
 .badge.critical{background:var(--bad)}.badge.warning{background:var(--warn)}.badge.info{background:var(--s3)}
 header ol{margin:.6rem 0;padding:0;list-style:none}header li{margin:.35rem 0}header li a{font-weight:600}
 .evidence{font-size:1.05rem;margin:.5rem 0}
-.act{border-style:dashed;padding:.4rem 1rem}
+.odd{margin:.5rem 0;padding:.3rem .8rem;border-left:.25rem solid var(--warn);background:var(--tint-warn);list-style:none}
+.act{border-style:dashed;border-left-width:1px;padding:.4rem 1rem}
 nav{margin:0 0 1rem;font-size:.875rem}nav a{display:inline-block;margin-right:1rem;padding:.25rem 0}
 dl{margin:.5rem 0}dl>div{display:grid;grid-template-columns:8.5rem 1fr;gap:0 1rem;padding:.2rem 0}dd{margin:0}
 .todo{border:1px solid var(--line);border-radius:.3rem;background:var(--back);padding:.3rem .6rem!important;margin:.2rem -.6rem}
@@ -58,10 +59,11 @@ th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-ali
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}thead th{color:var(--soft);white-space:nowrap}
 .findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
-.findings time,.findings small{white-space:nowrap}
+.findings thead th{white-space:normal}
+.findings :is(time,small,td:nth-child(6)),.plain td:nth-child(3){white-space:nowrap}
 .settings th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}
-.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,20rem),1fr));gap:.75rem;margin:.5rem 0 1rem}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:.75rem;margin:.5rem 0 1rem}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.6rem .8rem}
 figcaption{font-weight:600;color:var(--text)}figure svg{display:block;width:100%;height:auto;margin:.3rem 0}
 .axis{font-size:10px;fill:var(--soft)}.end{text-anchor:end}.mid{text-anchor:middle}

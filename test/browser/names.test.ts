@@ -65,6 +65,7 @@ test('names in a database do nothing but stand there', async () => {
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://aws_xcom@${BUCKET}/base`,
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_TRESHOLD: '1000',
     AIRFLOW_CONN_AWS_XCOM: `aws://${s3().accessKeyId}:${s3().secretAccessKey}@/?endpoint_url=${encodeURIComponent(s3().endpoint)}&region_name=${s3().region}`,
     XCOM_EXPORTER_AIRFLOW_BASE_URL: 'https://airflow.example.com/prod',
     XCOM_EXPORTER_SAMPLE_SCHEDULE: '* * * * * *',
@@ -84,6 +85,9 @@ test('names in a database do nothing but stand there', async () => {
       expect(await page.locator('img, script, iframe, object, [onerror]').count()).toBe(0);
       expect(await page.getByText(IMAGE, { exact: true }).count()).toBeGreaterThan(2);
       expect(await page.getByText(String.raw`שלום \u{202e}exe.gpj מפתח`).count()).toBeGreaterThan(2);
+      expect(await page.locator('#settings .odd').innerText()).toContain(
+        'XCOM_OBJECTSTORAGE_TRESHOLD is no variable',
+      );
       const links = await Promise.all(
         (await page.locator('.findings a').all()).map((link) => link.getAttribute('href')),
       );

@@ -1,6 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { checkCommand } from '../../src/commands/check.ts';
+import { examine } from '../../src/commands/check.ts';
+import { checkCode, checkDocument, checkSchema } from '../../src/commands/check-json.ts';
+import type { Checked, CheckDocument } from '../../src/commands/check-json.ts';
+import { checkText } from '../../src/commands/check-text.ts';
+import { loadConfig } from '../../src/commands/command.ts';
 import { inForceRule } from '../../src/in-force.ts';
+import { timeSchema } from '../../src/report-document.ts';
 import { brokenReason } from '../../src/row-flags.ts';
 import { entriesOf } from '../support/entries.ts';
 import { listFixtures, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
@@ -9,6 +14,8 @@ import { useS3 } from '../support/s3.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(RECORDED_BUCKET);
+
+const MOMENT = '2026-01-01T00:00:00.000Z';
 
 /** The recorded runs of real Airflow releases, each held against what its dags did. */
 describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenario }) => {
@@ -85,9 +92,13 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
       expect(again.increments).toEqual([]);
 
       // The same run as a person sees it, who has nothing but the environment of a worker.
-      const text = await check(fixture.env, []);
-      await expect(text.stdout).toMatchFileSnapshot(`../golden/check/${release}/${scenario}.txt`);
-      expect(text.code).toBe(fixture.expected.problems.length > 0 ? 1 : 0);
+      const checked = await examineAsWorker(fixture.env);
+      const golden = `../golden/check/${release}/${scenario}`;
+      await expect(checkText(checked, (text) => text)).toMatchFileSnapshot(`${golden}.txt`);
+      const document = checkDocument(checked);
+      expect(checkSchema.safeParse(JSON.parse(JSON.stringify(document))).error).toBeUndefined();
+      await expect(steady(document)).toMatchFileSnapshot(`${golden}.json`);
+      expect(checkCode(checked)).toBe(fixture.expected.problems.length > 0 ? 1 : 0);
     } finally {
       await fixture.close();
     }
@@ -103,17 +114,11 @@ function byText(a: object, b: object): number {
   return JSON.stringify(a).localeCompare(JSON.stringify(b));
 }
 
-async function check(
-  env: Readonly<Record<string, string>>,
-  argv: readonly string[],
-): Promise<{ code: number; stdout: string }> {
-  let stdout = '';
-  const code = await checkCommand({
-    argv,
+function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked> {
+  return examine(loadConfig({ argv: [], env }), {
+    argv: [],
     env,
-    stdout: (text) => {
-      stdout += text;
-    },
+    stdout: () => undefined,
     stderr: () => undefined,
     isTty: false,
     columns: 80,
@@ -121,5 +126,16 @@ async function check(
     onReload: () => () => undefined,
     version: 'test',
   });
-  return { code, stdout };
+}
+
+/** What `check --json` prints, with one moment in place of all and one second for whatever was timed. */
+function steady(document: CheckDocument): string {
+  const { cycle, probe } = document;
+  const timed = {
+    ...document,
+    cycle: cycle && { ...cycle, duration_seconds: 1 },
+    probe: probe && probe.map((step) => (step.ok === null ? step : { ...step, seconds: 1 })),
+  };
+  const isMoment = (value: unknown) => timeSchema.safeParse(value).success;
+  return `${JSON.stringify(timed, (_name, value: unknown) => (isMoment(value) ? MOMENT : value), 2)}\n`;
 }

@@ -57,6 +57,7 @@ describe('a document of every shape is as described', () => {
     'with nothing known': statusOf({ report: reportOf('nothing') }),
     'with every problem': statusOf({ report: reportOf('everything', PROBLEM_CODES.map(problemOf)) }),
     'on standby': statusOf({ leader: false, report: null, act: 'Act 1 of 5' }),
+    'with odd settings': statusOf({ warnings: ['a warning'] }),
   };
 
   test.each(Object.entries(statuses))('Status %s', (_name, status) => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { MAX_FINDINGS } from '../../src/evidence.ts';
 import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/http/format.ts';
 import { NO_HISTORY, withCycle, withProbe } from '../../src/http/history.ts';
 import { html } from '../../src/http/html.ts';
@@ -147,6 +148,20 @@ const LONGEST = findingOf({
   queue: '"'.repeat(250),
   hostname: '"'.repeat(250),
 });
+
+/** A row of which everything has this name. */
+function namedAll(name: string): Finding {
+  return findingOf({
+    dagId: name,
+    runId: name,
+    taskId: name,
+    key: name,
+    queue: name,
+    executor: name,
+    hostname: name,
+    operator: name,
+  });
+}
 
 const NONE_BROKEN = { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 };
 
@@ -304,6 +319,14 @@ describe('the page', () => {
     expect(text).toContain('window 24h default');
   });
 
+  test('says what is odd about the settings, beside them', () => {
+    const page = render(statusOf({ warnings: ['AIRFLOW__A is no variable: did you mean AIRFLOW__B?'] }));
+    expect(textOf(/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '')).toContain(
+      'Configuration AIRFLOW__A is no variable: did you mean AIRFLOW__B? Settings in force',
+    );
+    expect(render(statusOf())).not.toContain('class="odd"');
+  });
+
   test('says of a probe that never ran whether one will', () => {
     const probing = (runs: number) => statusOf().jobs.map((job) => ({ ...job, job: 'probe', runs }) as const);
     const textAfter = (runs: number) => textOf(render(statusOf({ probe: null, jobs: probing(runs) })));
@@ -361,8 +384,10 @@ describe('the page', () => {
       findingOf({ dagId: 'd'.repeat(250), runId: 'r'.repeat(250), taskId: 't'.repeat(250) }),
     ],
     ['names that are long to write', LONGEST],
-  ])('stays under 100 kB with every problem and fifty rows of each: %s', (_, finding) => {
-    const findings = Array.from({ length: 50 }, () => finding);
+    ['names that are meant to harm', namedAll('<img src=x onerror=alert(1)>'.repeat(9).slice(0, 250))],
+  ])('stays under 100 kB with every problem and as many rows of each as are kept: %s', (_, finding) => {
+    const findings = Array.from({ length: MAX_FINDINGS }, () => finding);
+    expect(PROBLEM_CODES.length * MAX_FINDINGS).toBeGreaterThanOrEqual(10_000);
     const where = Array.from({ length: 9 }, () => ({ label: 'dag', value: finding.dagId, rows: 1 }));
     const problems = PROBLEM_CODES.map((code) => problemOf(code, { findings, where }));
     const settings = Array.from({ length: 25 }, () => statusOf().settings).flat();
@@ -380,16 +405,7 @@ describe('the page', () => {
   });
 
   test.each(HOSTILE)('cannot be broken by %j in any place', (name) => {
-    const finding = findingOf({
-      dagId: name,
-      runId: name,
-      taskId: name,
-      key: name,
-      queue: name,
-      executor: name,
-      hostname: name,
-      operator: name,
-    });
+    const finding = namedAll(name);
     const problem = problemOf('objects_missing', {
       evidence: name,
       where: [{ label: name, value: name, rows: 1 }],
@@ -417,6 +433,7 @@ describe('the page', () => {
       },
       jobs: statusOf().jobs.map((job) => ({ ...job, lastFailure: name })),
       settings: statusOf().settings.map((setting) => ({ ...setting, shown: name, from: name })),
+      warnings: [name],
     });
     const page = render(hostile);
     const tame = render({ ...hostile, ...tamed(hostile) });
@@ -462,6 +479,7 @@ function tamed(status: Status): Status {
         'shown',
         'from',
       ];
+      if (key === 'warnings') return ['x'];
       return typeof value === 'string' && named.includes(key) ? 'x' : value;
     }),
   ) as Status;
@@ -621,6 +639,8 @@ test('the status as JSON has the verdict and the remedies', () => {
     findings: 1,
   });
   expect(document.window).toMatchObject({ orphan_objects: null, oversize_in_db_rows: 12 });
+  expect(document.warnings).toEqual([]);
+  expect(statusDocument(statusOf({ warnings: ['odd'] })).warnings).toEqual(['odd']);
   expect(statusDocument(statusOf({ report: null }))).toMatchObject({
     cycle: null,
     window: null,
