@@ -395,7 +395,7 @@ def compression_unsupported(airflow: Deployment) -> Plan:
     return Plan(
         problems=["compression_unsupported"],
         amend=lambda xcoms: [],
-        notes="Compression snappy: every push raises, and the task fails.",
+        notes="Compression snappy: the push of a large value raises (up to common-io 1.9 every push), and the task fails.",
     )
 
 

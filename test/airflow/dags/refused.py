@@ -1,9 +1,10 @@
 from compat import ONCE, dag, task
+from leaves import text
 
 
 @task
 def report():
-    return "ok"
+    return text(1500)
 
 
 @dag(dag_id="refused", **ONCE)
