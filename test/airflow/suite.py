@@ -21,7 +21,7 @@ from deployment import BUCKET, Deployment
 from exporter import Daemon, built, check
 from releases import RELEASES, install, migrate
 from scenarios import SCENARIOS, record
-from services import ACCESS_KEY, S3, Postgres, Processes, Redis, portable
+from services import ACCESS_KEY, CACHE, S3, Postgres, Processes, Redis, portable
 
 # Until both sides of a comparison are in, large values without references, or few of them, may be named more generally.
 FALLBACKS = {"worker_bypass", "backend_inactive", "oversize_in_db"}
@@ -189,7 +189,7 @@ def main() -> int:
                 except Exception as error:  # the next scenario may still be played
                     expected = options.out / release / name / "expected.json"
                     planned = json.loads(expected.read_text())["problems"] if expected.exists() else []
-                    words = " ".join(str(error).replace(f"{folder}/", "").split())[:300] or type(error).__name__
+                    words = " ".join(str(error).replace(f"{folder}/", "").replace(f"{CACHE}/", "").split())[:300] or type(error).__name__
                     cell = {"how": "replayed" if options.replay else "live", "expected": planned, "seen": None, "wrong": [words]}
                     print(f"{release} {name}: FAILED: {error}", file=sys.stderr, flush=True)
                 results.note_cell(release, name, cell)
