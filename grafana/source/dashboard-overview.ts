@@ -1,25 +1,12 @@
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { barGauge, stat, stateTimeline, table, text, timeseries } from './panels.ts';
+import { barGauge, stat, STORAGE_COLORS, stateTimeline, table, text, timeseries } from './panels.ts';
+import { meanings, remedies } from './problem-texts.ts';
 import { BUDGET, ERRORS } from './recording-rules.ts';
 
 const bySeverity = (severity: string) => chosen('airflow_xcom_problem', `severity="${severity}"`);
 const oversize = `sum(${chosen('airflow_xcom_window_oversize_in_db_rows')})`;
 const inS3 = `sum(${chosen('airflow_xcom_window_rows', 'storage="s3"')})`;
-
-function remedies(): string {
-  const lines = PROBLEM_CODES.map((code) => {
-    const { severity, title, remedy } = PROBLEMS[code];
-    return `| \`${code}\` | ${severity} | ${title} | ${remedy} |`;
-  });
-  return `Which dags, tasks, queues and workers: the status page of the exporter, \`http://<instance>/\`. The statements to confirm each problem by hand: \`docs/runbook.md\`.
-
-| problem | severity | meaning | what to do |
-|---|---|---|---|
-${lines.join('\n')}
-`;
-}
 
 export const OVERVIEW: Page = {
   uid: 'airflow-xcom-overview',
@@ -73,9 +60,9 @@ export const OVERVIEW: Page = {
         [
           4,
           stat({
-            title: 'Silent fallback',
+            title: 'Large values in database',
             description:
-              'Values in the window that stayed in the metadata database although they are large. Nothing in Airflow fails when that happens. 0 is good.',
+              'Values in the window that stayed in the metadata database although they are large: the silent fallback, for nothing in Airflow fails when that happens. 0 is good.',
             runbook: 'large-values-in-the-database',
             unit: 'short',
             queries: [{ expr: oversize }],
@@ -119,9 +106,9 @@ export const OVERVIEW: Page = {
         [
           4,
           stat({
-            title: 'Exporter',
+            title: 'Age of these figures',
             description:
-              'Time since the last good cycle of the exporter that samples. All other figures on this page are that old. No data: nobody samples.',
+              'Time since the last good cycle of the exporter that samples: all other figures on this page are that old. From 5 minutes on do not trust them.',
             runbook: 'the-exporter-itself',
             unit: 's',
             decimals: 0,
@@ -175,6 +162,7 @@ export const OVERVIEW: Page = {
             unit: 'Bps',
             min: 0,
             stacked: true,
+            colors: STORAGE_COLORS,
             queries: [
               {
                 expr: `sum by (storage) (rate(${chosen('airflow_xcom_bytes_total')}[$__rate_interval]))`,
@@ -191,9 +179,9 @@ export const OVERVIEW: Page = {
         [
           8,
           timeseries({
-            title: 'Silent fallback by queue',
+            title: 'Large values in database, by queue',
             description:
-              'New large values in the metadata database. All from one queue: its workers lack the setting. From every queue: the setting is lost.',
+              'The silent fallback: new large values in the metadata database. All from one queue: its workers lack the setting. From every queue: the setting is lost.',
             runbook: 'worker_bypass',
             unit: 'short',
             min: 0,
@@ -258,13 +246,15 @@ export const OVERVIEW: Page = {
           table({
             title: 'What is wrong now',
             description:
-              'Each problem that is there now. What it means and what to do: the row "What to do" below. Where it is: the status page of the exporter.',
+              'Each problem that is there now, and what it means. What to do: the row "What to do" below. Which dags, tasks and workers: the status page of the exporter.',
             runbook: 'runbook',
             unit: 'none',
             queries: [
               { expr: `max by (problem, severity, instance) (${chosen('airflow_xcom_problem')}) == 1` },
             ],
             columns: { severity: 'severity', problem: 'problem', instance: 'exporter' },
+            widths: { severity: 90, exporter: 170 },
+            texts: meanings(),
             noValue: 'Nothing',
           }),
         ],

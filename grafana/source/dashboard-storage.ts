@@ -1,6 +1,6 @@
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { heatmap, table, timeseries } from './panels.ts';
+import { heatmap, STORAGE_COLORS, table, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
 const increase = (metric: string, matchers = '') => `increase(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -32,6 +32,7 @@ export const STORAGE: Page = {
             unit: 'wps',
             min: 0,
             stacked: true,
+            colors: STORAGE_COLORS,
             queries: [
               { expr: `sum by (storage) (${rate('airflow_xcom_rows_total')})`, legend: '{{storage}}' },
             ],
@@ -48,6 +49,7 @@ export const STORAGE: Page = {
             min: 0,
             max: 1,
             stacked: true,
+            colors: STORAGE_COLORS,
             queries: [
               {
                 expr: `sum by (storage) (${rate('airflow_xcom_bytes_total')}) / on () group_left () (sum(${rate('airflow_xcom_bytes_total')}) > 0)`,
@@ -259,6 +261,7 @@ export const STORAGE: Page = {
             unit: 'short',
             min: 0,
             stacked: true,
+            colors: STORAGE_COLORS,
             queries: [
               { expr: `sum by (storage) (${chosen('airflow_xcom_window_rows')})`, legend: '{{storage}}' },
             ],
@@ -273,6 +276,7 @@ export const STORAGE: Page = {
             unit: 'bytes',
             min: 0,
             dashed: 'large',
+            colors: STORAGE_COLORS,
             queries: [
               { expr: `sum by (storage) (${chosen('airflow_xcom_window_bytes')})`, legend: '{{storage}}' },
               {

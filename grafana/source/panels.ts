@@ -11,6 +11,9 @@ import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/time
 
 export type Panel = dashboard.Panel;
 
+/** Large values belong into S3: what is green is where it should be. */
+export const STORAGE_COLORS = { s3: 'green', db: 'orange', other: 'purple' };
+
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 export interface Query {
@@ -57,6 +60,8 @@ export function timeseries(
     readonly stacked?: boolean;
     readonly logarithmic?: boolean;
     readonly dashed?: string;
+    /** By legend, where a colour says more than one by chance. */
+    readonly colors?: Readonly<Record<string, string>>;
     /** Draw `steps` as lines. */
     readonly lines?: boolean;
   },
@@ -88,6 +93,8 @@ export function timeseries(
       { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 8] } },
       { id: 'custom.fillOpacity', value: 0 },
     ]);
+  for (const [legend, fixedColor] of Object.entries(content.colors ?? {}))
+    builder.overrideByName(legend, [{ id: 'color', value: { mode: 'fixed', fixedColor } }]);
   return filled(builder.build(), content, 'range');
 }
 
@@ -137,11 +144,18 @@ export function heatmap(content: Content): Panel {
 }
 
 /** Columns by the name of the label, in this order; `Value` is the figure. Others are left out. */
-export function table(content: Content & { readonly columns: Readonly<Record<string, string>> }): Panel {
+export function table(
+  content: Content & {
+    readonly columns: Readonly<Record<string, string>>;
+    /** In pixels, by title: the others share the rest. */
+    readonly widths?: Readonly<Record<string, number>>;
+  },
+): Panel {
   const names = Object.keys(content.columns);
   const builder = new Table()
     .showHeader(true)
     .cellHeight(common.TableCellHeight.Sm)
+    .cellOptions({ type: common.TableCellDisplayMode.Auto, wrapText: true })
     .withTransformation({
       id: 'filterFieldsByName',
       options: { include: { names } },
@@ -153,6 +167,8 @@ export function table(content: Content & { readonly columns: Readonly<Record<str
         renameByName: content.columns,
       },
     });
+  for (const [title, value] of Object.entries(content.widths ?? {}))
+    builder.overrideByName(title, [{ id: 'custom.width', value }]);
   return filled(builder.build(), content, 'table');
 }
 

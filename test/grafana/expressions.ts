@@ -70,7 +70,7 @@ export function readyExpression(
 const MADE_FOR: readonly (readonly [where: RegExp, act: RegExp])[] = [
   [/annotation|: Problems \(A\)|What is wrong now/, /threshold is lost/],
   [
-    /Silent fallback by queue|Large values by dag|Bytes of large values|Large values by dag and queue/,
+    /Large values in database, by queue|Large values by dag|Bytes of large values|Large values by dag and queue/,
     /threshold is lost/,
   ],
   [/Broken references by dag/, /deletes objects/],

@@ -1,7 +1,7 @@
 /** How each type of panel is drawn. A stand-in for Grafana, so that a person can judge what the data say. */
 import type { Panel } from '../support/grafana.ts';
 import type { Series } from './prometheus.ts';
-import { escaped, look, paletteColor, shown } from './picture-values.ts';
+import { escaped, look, mapped, seriesColor, shown } from './picture-values.ts';
 
 export interface Box {
   readonly width: number;
@@ -75,7 +75,7 @@ function timeseries(drawing: Drawing): string {
   const base = new Map<number, number>();
   const drawn = lines.map(({ name, series }, index) => ({
     name,
-    color: paletteColor(index),
+    color: seriesColor(panel, { name, index }),
     points: series.values.map(([at, value]) => {
       const under = isStacked ? (base.get(at) ?? 0) : 0;
       base.set(at, under + (Number.isNaN(value) ? 0 : value));
@@ -132,7 +132,7 @@ function timeline(drawing: Drawing): string {
   const rows = named(drawing);
   if (rows.length === 0) return empty(drawing);
   const left = 150;
-  const rowHeight = Math.min(34, (height - 30) / rows.length);
+  const rowHeight = Math.min(48, (height - 30) / rows.length);
   const x = (at: number) => left + ((at - from) / (to - from)) * (width - left - 12);
   const step = (to - from) / 300;
   const drawn = rows.map(({ name, series }, index) => {
@@ -143,7 +143,7 @@ function timeline(drawing: Drawing): string {
     );
     return `<text x="${left - 8}" y="${top + rowHeight / 2 + 4}" text-anchor="end">${escaped(name)}</text>${cells.join('')}`;
   });
-  return `<svg width="${width}" height="${height}">${drawn.join('')}${times(drawing, { x, y: rows.length * rowHeight + 16 })}</svg>`;
+  return `<svg width="${width}" height="${height}"><g shape-rendering="crispEdges">${drawn.join('')}</g>${times(drawing, { x, y: rows.length * rowHeight + 16 })}</svg>`;
 }
 
 function bars(drawing: Drawing): string {
@@ -171,9 +171,10 @@ function table(drawing: Drawing): string {
   if (rows.length === 0) return empty(drawing);
   const head = columns.map(([, title]) => `<th>${escaped(title)}</th>`);
   const body = rows.map((series) => {
-    const cells = columns.map(([label]) =>
-      label === 'Value' ? shown(last(series), panel) : (series.metric[label] ?? ''),
-    );
+    const cells = columns.map(([label]) => {
+      const value = series.metric[label] ?? '';
+      return label === 'Value' ? shown(last(series), panel) : (mapped(value, panel)?.text ?? value);
+    });
     return `<tr>${cells.map((cell) => `<td>${escaped(cell)}</td>`).join('')}</tr>`;
   });
   return `<table><tr>${head.join('')}</tr>${body.join('')}</table>`;

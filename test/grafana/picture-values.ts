@@ -28,22 +28,38 @@ const COLORS: Readonly<Record<string, string>> = {
   'dark-red': '#a01c24',
   yellow: '#e5b81b',
   blue: '#3d71d9',
+  purple: '#7a5cd6',
   text: '#6b7280',
 };
 
+/** What the panel says in place of a value. */
+export function mapped(value: number | string, panel: Panel): { text: string; color: string } | undefined {
+  return panel.fieldConfig?.defaults.mappings?.[0]?.options[String(value)];
+}
+
 /** What stands in place of a value, and its colour. */
 export function look(value: number, panel: Panel): { text: string; color: string } {
-  const { mappings = [], thresholds } = panel.fieldConfig?.defaults ?? {};
-  const mapped = mappings[0]?.options[String(value)];
-  if (mapped !== undefined) return { text: mapped.text, color: COLORS[mapped.color] ?? '#6b7280' };
+  const text = mapped(value, panel);
+  if (text !== undefined) return { text: text.text, color: COLORS[text.color] ?? '#6b7280' };
+  const { thresholds } = panel.fieldConfig?.defaults ?? {};
   const step = thresholds?.steps.findLast((one) => one.value === null || value >= one.value);
   return { text: shown(value, panel), color: COLORS[step?.color ?? 'text'] ?? '#6b7280' };
 }
 
 const PALETTE = ['#3f9c52', '#e5b81b', '#3d71d9', '#e8871e', '#d4373f', '#7a5cd6', '#2aa5a0', '#b0578d'];
 
-export function paletteColor(index: number): string {
-  return PALETTE[index % PALETTE.length] ?? '#6b7280';
+/** That of the series' name where the panel sets one, otherwise the next of the palette. */
+export function seriesColor(panel: Panel, { name, index }: { name: string; index: number }): string {
+  const { overrides = [] } = (panel.fieldConfig ?? {}) as { overrides?: readonly Override[] };
+  const fixed = overrides
+    .find(({ matcher }) => matcher.id === 'byName' && matcher.options === name)
+    ?.properties.find(({ id }) => id === 'color')?.value.fixedColor;
+  return (fixed === undefined ? PALETTE[index % PALETTE.length] : COLORS[fixed]) ?? '#6b7280';
+}
+
+interface Override {
+  readonly matcher: { readonly id: string; readonly options: string };
+  readonly properties: readonly { readonly id: string; readonly value: { readonly fixedColor?: string } }[];
 }
 
 export function escaped(text: string): string {

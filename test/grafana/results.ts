@@ -92,3 +92,33 @@ export function detectionTable(seen: readonly Seen[], rules: ReadonlyMap<string,
 ${rows.join('\n')}
 `;
 }
+
+export interface Executed {
+  /** File and place, e.g. `overview.json: Rows (A)`. */
+  readonly where: string;
+  /** The acts in which it gave data. */
+  readonly acts: readonly string[];
+  /** The act in which it has to. */
+  readonly expected: RegExp;
+}
+
+export function gaveData({ acts, expected }: Executed): boolean {
+  return acts.some((act) => expected.test(act));
+}
+
+/** How many expressions of each file were executed, and how many gave data where they have to. */
+export function expressionTable(executed: readonly Executed[]): string {
+  const files = [...new Set(executed.map(({ where }) => fileOf(where)))];
+  const rows = [...files, 'all'].map((file) => {
+    const own = executed.filter(({ where }) => file === 'all' || fileOf(where) === file);
+    return `| ${file} | ${own.length} | ${own.filter(gaveData).length} |`;
+  });
+  return `| file | expressions | gave data in the act they are made for |
+|---|---|---|
+${rows.join('\n')}
+`;
+}
+
+function fileOf(where: string): string {
+  return where.slice(0, where.indexOf(': '));
+}
