@@ -13,8 +13,12 @@ import type { SampledRow } from './sampled-row.ts';
 import { createStaging } from './staging.ts';
 import type { StagedRun, Staging } from './staging.ts';
 
-/** Ended runs that are looked at again in one cycle: what is deleted or patched behind them is found so. */
-const REREAD_RUNS = 200;
+/**
+ * Ended runs are looked at again in turn, all within so many cycles (an hour, at the default schedule): what is deleted
+ * or patched behind them is found so. A few in any case, and no more than a large window can spare.
+ */
+const REREAD_CYCLES = 120;
+const REREAD_RUNS = { least: 10, most: 200 };
 
 /** What is remembered: handed from one ledger to the next, never shared by two. */
 export interface LedgerState {
@@ -73,7 +77,8 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       if (startsAnew(schema)) return { lastRunId: null, ids: [], isKnown: () => false };
       const { lastRunId, runs } = state;
       const ids: number[] = [];
-      const ended = createTop(REREAD_RUNS);
+      const share = Math.ceil(runs.size / REREAD_CYCLES);
+      const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
       for (const run of runs.values()) {
         if (run.gone) continue;
         if (run.live) ids.push(run.id);

@@ -2,6 +2,7 @@ import {
   catalogueStatement,
   countsStatement,
   instantStatement,
+  pageByPageStatement,
   rowsAtStatement,
   rowsStatement,
 } from './airflow/queries.ts';
@@ -111,16 +112,14 @@ async function readFresh(reading: Reading, horizon: string): Promise<void> {
     for (const chunk of chunks(runs, RUNS_A_STATEMENT))
       for (const source of shape.sources) {
         const runIds = chunk.map(({ run }) => run.id);
-        const counts = await query<RunCounts>(countsStatement(shape, source, { runIds, horizon: since }));
+        const counts = await pageByPage(reading, source, () =>
+          query<RunCounts>(countsStatement(shape, source, { runIds, horizon: since })),
+        );
         for (const { dagRunId, rows } of counts) {
           const staged = staging.runs.get(dagRunId);
           if (staged !== undefined) staged.count += rows;
         }
-        await readPlaces(
-          reading,
-          source,
-          counts.flatMap(({ places }) => places ?? []),
-        );
+        await readPlaces(reading, source, { counts, horizon: since });
         const many = counts.filter(({ fresh, places }) => fresh > 0 && places === null);
         await readRows(reading, source, { runIds: many.map(({ dagRunId }) => dagRunId), horizon: since });
       }
@@ -169,22 +168,62 @@ function isAhead(one: string, other: string): boolean {
 async function readRows(
   reading: Reading,
   source: XComSource,
-  { runIds, horizon }: { runIds: readonly number[]; horizon: string | null },
+  options: Omit<Parameters<typeof rowsStatement>[2], 'knowsCompression'>,
 ): Promise<void> {
-  if (runIds.length === 0) return;
+  if (options.runIds.length === 0) return;
   const { shape, knowsCompression } = reading;
-  const statement = rowsStatement(shape, source, { runIds, horizon, knowsCompression });
-  await reading.readEach(statement, (row) => {
-    stage(reading, source, row);
-  });
+  const statement = rowsStatement(shape, source, { ...options, knowsCompression });
+  await pageByPage(reading, source, () =>
+    reading.readEach(statement, (row) => {
+      stage(reading, source, row);
+    }),
+  );
 }
 
-async function readPlaces(reading: Reading, source: XComSource, places: readonly string[]): Promise<void> {
+/** Of a row that hangs on its task instance, each look is a search in an index anyway. */
+async function pageByPage<Result>(
+  { query }: Reading,
+  source: XComSource,
+  read: () => Promise<Result>,
+): Promise<Result> {
+  if (source.keyedBy === 'task_instance') return read();
+  await query(pageByPageStatement(true));
+  const result = await read();
+  await query(pageByPageStatement(false));
+  return result;
+}
+
+/** New rows lie together at the end of the table, or else in gaps all over it. */
+async function readPlaces(
+  reading: Reading,
+  source: XComSource,
+  { counts, horizon }: { counts: readonly RunCounts[]; horizon: string },
+): Promise<void> {
   const { shape, knowsCompression } = reading;
+  const named = counts.filter(({ places }) => places !== null);
+  const places = named.flatMap(({ places: ofRun }) => ofRun ?? []);
+  if (places.length === 0) return;
+  const pages = pagesOf(places);
+  if (pages.last - pages.first + 1 < places.length) {
+    await readRows(reading, source, { runIds: named.map(({ dagRunId }) => dagRunId), horizon, pages });
+    return;
+  }
   for (const chunk of chunks(places, PLACES_A_STATEMENT))
     await reading.readEach(rowsAtStatement(shape, source, { places: chunk, knowsCompression }), (row) => {
       stage(reading, source, row);
     });
+}
+
+/** The first page and the last of places that are written `(page,number)`. */
+function pagesOf(places: readonly string[]): { first: number; last: number } {
+  let first = Infinity;
+  let last = -Infinity;
+  for (const place of places) {
+    const page = Number(place.slice(1, place.indexOf(',')));
+    first = Math.min(first, page);
+    last = Math.max(last, page);
+  }
+  return { first, last };
 }
 
 function stage({ staging }: Reading, source: XComSource, row: RawRow): void {

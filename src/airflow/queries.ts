@@ -103,6 +103,18 @@ const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 214748364
 /** Fresh rows of one run that are named by their place at most; more are read by another look at the run. */
 const PLACES_A_RUN = 1_000;
 
+/**
+ * Rows of runs that are live together lie on the same pages: an index scan looks at a page again for each row, a bitmap
+ * scan once. Postgres believes that a run's rows lie together, as their index does, and has to be kept from the former.
+ */
+export function pageByPageStatement(on: boolean): Statement {
+  return {
+    name: 'page_by_page',
+    text: `SELECT set_config('enable_indexscan', $1, true)`,
+    values: [on ? 'off' : 'on'],
+  };
+}
+
 /** What {@link countsStatement} gives for each run that holds rows. */
 export interface RunCounts {
   readonly dagRunId: number;
@@ -147,20 +159,31 @@ function rowColumns(
       ${valueColumns(source, options)}`;
 }
 
-/** Rows of some runs that are new since `horizon`; all of them without one. */
+/**
+ * Rows of some runs that are new since `horizon`; all of them without one. `pages`: only those that lie there, from the
+ * first to the last, which Postgres reads one after the other (from 14 on).
+ */
 export function rowsStatement(
   shape: Shape,
   source: XComSource,
-  options: { runIds: readonly number[]; horizon: string | null; knowsCompression: boolean },
+  options: {
+    runIds: readonly number[];
+    horizon: string | null;
+    knowsCompression: boolean;
+    pages?: { readonly first: number; readonly last: number };
+  },
 ): Statement {
   const { from, runId } = fromSource(shape, source);
+  const { runIds, horizon, pages } = options;
+  const between = pages === undefined ? [] : [`(${pages.first},0)`, `(${pages.last + 1},0)`];
   return {
-    name: `rows_${source.table}`,
+    name: `${pages === undefined ? 'rows' : 'rows_between'}_${source.table}`,
     text: /* SQL */ `
       SELECT ${rowColumns(shape, source, { ...options, deep: false })}
       FROM ${from}
-      WHERE ${runId} = ANY($1::int[]) AND ($2::bigint IS NULL OR ${IS_FRESH})`,
-    values: [options.runIds, options.horizon],
+      WHERE ${runId} = ANY($1::int[]) AND ($2::bigint IS NULL OR ${IS_FRESH})
+        ${pages === undefined ? '' : 'AND x.ctid >= $3::tid AND x.ctid < $4::tid'}`,
+    values: [runIds, horizon, ...between],
   };
 }
 
@@ -272,18 +295,29 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
   };
 }
 
-/** Where the task instances behind some rows ran. `executor` is null before 2.10 and for the default one. */
+/**
+ * Where the task instances behind some rows ran. `executor` is null before 2.10 and for the default one.
+ *
+ * Before 3.4 the first one from a place on, in the order of the unique key, is that of the place or there is none: asked
+ * for by equality alone, Postgres takes the index on the run and reads all that a mapped task has there.
+ */
 export function workersStatement(
   shape: Shape,
   tasks: readonly { dagId: string; runId: string; taskId: string; mapIndex: number }[],
 ): Statement {
+  const key = `ti.dag_id, ti.task_id, ti.run_id, ti.${shape.mapIndexColumn}`;
+  const executor = shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor';
+  const found = shape.keepsTries
+    ? 'task_instance'
+    : `LATERAL (SELECT ${key}, ti.queue, ${executor}, ti.hostname, ti.operator FROM task_instance ti
+        WHERE (${key}) >= (w.dag_id, w.task_id, w.run_id, w.map_index) ORDER BY ${key} LIMIT 1)`;
   return {
     name: 'workers',
     text: /* SQL */ `
       SELECT ti.dag_id AS "dagId", ti.run_id AS "runId", ti.task_id AS "taskId", ti.${shape.mapIndexColumn} AS "mapIndex",
-        ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator
+        ti.queue, ti.executor, ti.hostname, ti.operator
       FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS w(dag_id, run_id, task_id, map_index)
-      JOIN task_instance ti ON ti.dag_id = w.dag_id AND ti.run_id = w.run_id AND ti.task_id = w.task_id
+      JOIN ${found} ti ON ti.dag_id = w.dag_id AND ti.run_id = w.run_id AND ti.task_id = w.task_id
         AND ti.${shape.mapIndexColumn} = w.map_index${shape.keepsTries ? ' AND ti.working_set' : ''}`,
     values: [
       tasks.map(({ dagId }) => dagId),

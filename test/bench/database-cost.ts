@@ -52,6 +52,8 @@ export async function costOf(
   { writer }: Stage,
   options: { role: string; flush: () => Promise<void>; work: () => Promise<void> },
 ): Promise<Cost> {
+  // What was written before is told to all a while later.
+  await writer.query('SELECT pg_stat_force_next_flush()');
   const before = await readTables(writer);
   await writer.query('SELECT pg_stat_statements_reset()');
   await options.work();

@@ -276,6 +276,12 @@ function sourceStatements(shape: Shape, source: Shape['sources'][number]): State
     rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: null, knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: '700', knowsCompression: false }),
+    rowsStatement(shape, source, {
+      runIds: [1],
+      horizon: '700',
+      knowsCompression: true,
+      pages: { first: 0, last: 3 },
+    }),
     measureStatement(shape, source, { rows, knowsCompression: true }),
     versionsStatement(shape, source, rows),
   ];
