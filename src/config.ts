@@ -139,7 +139,9 @@ export function readConfig(input: ConfigInput): Config {
 
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
-    for (const [name, one] of given) if (!chosen.has(name)) chosen.set(name, one);
+    for (const [name, one] of given)
+      // `${URL:-}` in a compose file: a database without a URL is none, so the next source is asked.
+      if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
   // The SDK reads this one by itself, after a reload anew.
   const ofAws = env['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
   const secretFiles = new Map(ofAws === '' ? [] : [[ofAws, readSecretFile(ofAws, input.readFile)]]);
@@ -148,8 +150,11 @@ export function readConfig(input: ConfigInput): Config {
       const given = chosen.get(name);
       if (given === undefined) return [name, settingOf(name).default];
       if (given.input.holds === 'value') return [name, given.text];
+      const faultsBefore = problems.length;
       const content = readText(given.text, given.from);
       secretFiles.set(given.text, secret(content));
+      if (content.trim() === '' && problems.length === faultsBefore)
+        problems.push(`${given.from}: the file ${given.text} is empty`);
       // Editors and `kubectl create secret --from-file` leave a line end behind the secret.
       return [name, content.trimEnd()];
     }),

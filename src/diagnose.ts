@@ -90,8 +90,11 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
     .filter((one) => one.ok === false)
     .find(({ reason }) => UNREACHABLE.has(reason));
   const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
+  // Without credentials nothing was asked of the bucket, and nothing is known of it.
   const denied = (one: typeof put) =>
-    one?.ok === false && (one.reason === 'denied' || one.reason === 'clock_skew');
+    one?.ok === false &&
+    (one.reason === 'denied' || one.reason === 'clock_skew') &&
+    !one.detail.includes('no credentials');
   return {
     write_denied:
       put === undefined || put.ok === null
@@ -123,10 +126,7 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Verdict> {
 
 /** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
 function denial(detail: string, action: string): string {
-  if (detail.startsWith('AccessDenied')) return `${action} is missing`;
-  return detail.includes('no credentials')
-    ? 'give the exporter the connection of the path (AIRFLOW_CONN_…) or credentials of AWS'
-    : 'the credentials are not accepted';
+  return detail.startsWith('AccessDenied') ? `${action} is missing` : 'the credentials are not accepted';
 }
 
 type RowsCode = Exclude<ProblemCode, SettingsCode | ProbeCode>;

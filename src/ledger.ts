@@ -14,10 +14,10 @@ import { createStaging } from './staging.ts';
 import type { StagedRun, Staging } from './staging.ts';
 
 /**
- * Ended runs are looked at again in turn, all within so many cycles (an hour, at the default schedule): what is deleted
- * or patched behind them is found so. A few in any case, and no more than a large window can spare.
+ * Ended runs are looked at again in turn, all within so many cycles (90 minutes, at the default schedule): what is
+ * deleted or patched behind them is found so. A few in any case, and no more than a large window can spare.
  */
-const REREAD_CYCLES = 120;
+const REREAD_CYCLES = 180;
 const REREAD_RUNS = { least: 10, most: 200 };
 
 /** What is remembered: handed from one ledger to the next, never shared by two. */

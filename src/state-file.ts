@@ -143,11 +143,14 @@ async function prepare(path: string): Promise<void> {
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
-    return await open(path, 'r');
+    const file = await open(path, 'r');
+    if ((await file.stat()).isFile()) return file;
+    await file.close();
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
     throw new StateFileError(`Cannot read the state file ${path}: ${String(error)}`, { cause: error });
   }
+  throw new StateFileError(`Cannot use the state file ${path}: it is no file. Name one in state.file`);
 }
 
 /** Null: this is no state file of any version since the second. */

@@ -77,6 +77,9 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
     throw new RangeError('is not a database URL: write postgresql://user:password@host:5432/airflow');
   }
   const { dialect = '', user, password, ipv6, host, port, dbname, query } = parts;
+  // What stands there would be the end of a password, and be shown.
+  if (`${host ?? ''}${port ?? ''}${dbname ?? ''}`.includes('@'))
+    throw new RangeError('has another @ after the first: in a user, a password or a name it is written %40');
   if (dialect !== 'postgresql' && dialect !== 'postgres') {
     throw new RangeError(
       `names a ${dialect} database: only Postgres is supported (postgresql://user:password@host:5432/airflow)`,

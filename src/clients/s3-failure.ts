@@ -96,6 +96,9 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
   return statusOf(thrown) === 404 && (operation === 'head' ? code === null : code === 'NoSuchKey');
 }
 
+const NO_CREDENTIALS =
+  'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
+
 /**
  * Names the reason for what a request threw. A HEAD has no body, hence no code: its status and headers decide.
  * `now` is this machine's clock in epoch milliseconds.
@@ -104,7 +107,7 @@ export function explainFailure(error: unknown, now: number): Unknown {
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   if (code === 'CredentialsProviderError') {
-    return { kind: 'unknown', reason: 'denied', detail: 'no credentials found' };
+    return { kind: 'unknown', reason: 'denied', detail: NO_CREDENTIALS };
   }
   const status = statusOf(thrown);
   const detail = status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;

@@ -100,7 +100,12 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
     seen = found;
     fault = null;
     try {
-      const next = load(file);
+      const loaded = load(file);
+      // A file that was cut off while it was written must not open the door.
+      const keepsUsers = loaded.users.size === 0 && current.users.size > 0;
+      if (keepsUsers)
+        log.warn({ file }, 'Removing the last user takes a restart: the old ones stay in force');
+      const next = keepsUsers ? { ...loaded, users: current.users } : loaded;
       if (next.tls?.clientAuth !== current.tls?.clientAuth) {
         log.warn(
           { file },

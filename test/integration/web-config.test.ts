@@ -254,6 +254,9 @@ describe('basic auth', () => {
     writeFileSync(file, 'basic_auth_user: {}\n');
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.filter((line) => line.includes('basic_auth_user is unknown'))).toHaveLength(1);
+    writeFileSync(file, '');
+    expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
+    expect(lines.filter((line) => line.includes('Removing the last user takes a restart'))).toHaveLength(1);
     rmSync(file);
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.join('')).not.toMatch(/\$2[aby]\$|battery/);

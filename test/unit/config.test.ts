@@ -512,6 +512,18 @@ describe('the database', () => {
     ]);
   });
 
+  test('an empty file is named; an empty variable lets the next source speak', () => {
+    const empty = { argv: [], env: { XCOM_EXPORTER_DATABASE_URL_FILE: '/run/url' }, readFile: () => '\n' };
+    expect(problemsOf(() => readConfig(empty))).toEqual([
+      'XCOM_EXPORTER_DATABASE_URL_FILE: the file /run/url is empty',
+    ]);
+    const env = {
+      XCOM_EXPORTER_DATABASE_URL: '',
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://airflow@db/meta',
+    };
+    expect(read({ env }).database).toMatchObject({ host: 'db', database: 'meta' });
+  });
+
   test("libpq's variables alone, or for what the URL leaves out", () => {
     const env = {
       PGHOST: 'pg',

@@ -102,6 +102,8 @@ describe('a database URL', () => {
   });
 
   test.each([
+    ['postgresql://u:a@geheim@h/db', /another @ after the first.*written %40/],
+    ['postgresql://u:a@h/geheim@db', /another @ after the first/],
     ['mysql+mysqldb://root:geheim@h/db', /names a mysql database: only Postgres/],
     ['sqlite:////opt/geheim/airflow.db', /names a sqlite database: only Postgres/],
     ['geheim', /not a database URL/],
