@@ -1,5 +1,6 @@
-import { workersStatement } from './airflow/queries.ts';
 import type { Shape } from './airflow/shape.ts';
+import { workersAtStatement, workersStatement } from './airflow/worker-queries.ts';
+import type { TaskInstanceName } from './airflow/worker-queries.ts';
 import type { Query } from './clients/postgres.ts';
 import { entryOf } from './entry.ts';
 import type { Ledger } from './ledger.ts';
@@ -58,19 +59,18 @@ export async function attribute(
   { ledger, slots }: { ledger: Ledger; slots: readonly number[] },
 ): Promise<void> {
   const rows = ledger.rows();
-  const name = (task: { dagId: string; runId: string; taskId: string; mapIndex: number }) =>
-    JSON.stringify([task.dagId, task.runId, task.taskId, task.mapIndex]);
   for (const some of chunks(slots, ROWS_A_STATEMENT)) {
     const entries = some.map((slot) => entryOf(rows, ledger.runOf(slot), slot));
-    const answers = await query<Worker & { dagId: string; runId: string; taskId: string; mapIndex: number }>(
-      workersStatement(
-        shape,
-        entries.map(({ row }) => row),
-      ),
-    );
-    const workers = new Map(answers.map((row) => [name(row), row]));
+    const names = entries.map(({ row }) => row);
+    const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
+    const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
+    const answers = [
+      ...(ids.length === 0 ? [] : await query<Answer>(workersStatement(shape, [...new Set(ids)]))),
+      ...(places.length === 0 ? [] : await query<Answer>(workersAtStatement(shape, places))),
+    ];
+    const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
-      const found = workers.get(name(row));
+      const found = workers.get(textOf(row));
       rows.setWorker(slot, {
         queue: found?.queue ?? null,
         executor: found?.executor ?? null,
@@ -79,4 +79,10 @@ export async function attribute(
       });
     }
   }
+}
+
+type Answer = Worker & TaskInstanceName;
+
+function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {
+  return taskInstanceId ?? JSON.stringify([dagId, runId, taskId, mapIndex]);
 }

@@ -1,5 +1,6 @@
 import { SHAPE_TABLES } from './shape.ts';
 import type { Shape, XComSource } from './shape.ts';
+import { taskInstanceAt } from './task-instance-at.ts';
 import { valueColumns } from './value-columns.ts';
 
 /** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */
@@ -276,12 +277,12 @@ const PURGE = "interval '10 minutes'";
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
+  const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
   const join =
     source.keyedBy === 'task_instance'
       ? ''
       : `JOIN dag_run r ON r.id = x.dag_run_id
-      LEFT JOIN task_instance ti ON ti.dag_id = r.dag_id AND ti.run_id = r.run_id AND ti.task_id = x.task_id
-        AND ti.${shape.mapIndexColumn} = x.map_index${shape.keepsTries ? ' AND ti.working_set' : ''}`;
+      LEFT JOIN ${taskInstanceAt(shape, { at, columns: ['state', 'start_date'] })} ti ON true`;
   return {
     name: `versions_${source.table}`,
     text: /* SQL */ `
@@ -292,38 +293,5 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
         coalesce(ti.state = 'running' AND ti.start_date > now() - ${PURGE}, false) AS "purging"
       FROM ${from} ${join}`,
     values,
-  };
-}
-
-/**
- * Where the task instances behind some rows ran. `executor` is null before 2.10 and for the default one.
- *
- * Before 3.4 the first one from a place on, in the order of the unique key, is that of the place or there is none: asked
- * for by equality alone, Postgres takes the index on the run and reads all that a mapped task has there.
- */
-export function workersStatement(
-  shape: Shape,
-  tasks: readonly { dagId: string; runId: string; taskId: string; mapIndex: number }[],
-): Statement {
-  const key = `ti.dag_id, ti.task_id, ti.run_id, ti.${shape.mapIndexColumn}`;
-  const executor = shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor';
-  const found = shape.keepsTries
-    ? 'task_instance'
-    : `LATERAL (SELECT ${key}, ti.queue, ${executor}, ti.hostname, ti.operator FROM task_instance ti
-        WHERE (${key}) >= (w.dag_id, w.task_id, w.run_id, w.map_index) ORDER BY ${key} LIMIT 1)`;
-  return {
-    name: 'workers',
-    text: /* SQL */ `
-      SELECT ti.dag_id AS "dagId", ti.run_id AS "runId", ti.task_id AS "taskId", ti.${shape.mapIndexColumn} AS "mapIndex",
-        ti.queue, ti.executor, ti.hostname, ti.operator
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS w(dag_id, run_id, task_id, map_index)
-      JOIN ${found} ti ON ti.dag_id = w.dag_id AND ti.run_id = w.run_id AND ti.task_id = w.task_id
-        AND ti.${shape.mapIndexColumn} = w.map_index${shape.keepsTries ? ' AND ti.working_set' : ''}`,
-    values: [
-      tasks.map(({ dagId }) => dagId),
-      tasks.map(({ runId }) => runId),
-      tasks.map(({ taskId }) => taskId),
-      tasks.map(({ mapIndex }) => mapIndex),
-    ],
   };
 }

@@ -10,8 +10,8 @@ import {
   rowsStatement,
   runsStatement,
   versionsStatement,
-  workersStatement,
 } from '../../src/airflow/queries.ts';
+import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
@@ -74,7 +74,8 @@ function statementsOf(shape: Shape): Statement[] {
     instantStatement(),
     runsStatement({ after: 0, ids: runIds }),
     recentRunsStatement(shape, { below: 1, sinceMs: 0, limit: 1 }),
-    workersStatement(shape, [{ dagId: 'dag', runId: 'run', taskId: 'task', mapIndex: -1 }]),
+    workersAtStatement(shape, [{ ...row, dagId: 'dag', runId: 'run' }]),
+    ...(shape.keepsTries ? [workersStatement(shape, [row.taskInstanceId])] : []),
     ...shape.sources.flatMap((source) => [
       countsStatement(shape, source, { runIds, horizon: '700' }),
       rowsStatement(shape, source, { runIds, horizon: null, knowsCompression: true }),

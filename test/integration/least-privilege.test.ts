@@ -11,8 +11,8 @@ import {
   rowsStatement,
   runsStatement,
   versionsStatement,
-  workersStatement,
 } from '../../src/airflow/queries.ts';
+import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { RowId, Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
@@ -251,13 +251,16 @@ async function refusal(client: pg.Client, statement: Statement): Promise<string 
 async function everyStatement(client: pg.Client): Promise<Statement[]> {
   const shape = recogniseShape(await queryOf(client)<CatalogueColumn>(catalogueStatement()));
   if ('unsupported' in shape) throw new Error(shape.unsupported);
+  const taskInstanceId = '019a0000-0000-7000-8000-000000000000';
+  const task = { taskInstanceId, dagId: 'd', runId: 'r', taskId: 't', mapIndex: -1 };
   return [
     catalogueStatement(),
     instantStatement(),
     runsStatement({ after: 0, ids: [1] }),
     recentRunsStatement(shape, { below: 1_000_000, sinceMs: 0, limit: 10 }),
     ...shape.sources.flatMap((source) => sourceStatements(shape, source)),
-    workersStatement(shape, [{ dagId: 'd', runId: 'r', taskId: 't', mapIndex: -1 }]),
+    workersAtStatement(shape, [task]),
+    ...(shape.keepsTries ? [workersStatement(shape, [task.taskInstanceId])] : []),
   ];
 }
 

@@ -1,0 +1,54 @@
+import type { Statement } from './queries.ts';
+import type { Shape } from './shape.ts';
+import { taskInstanceAt } from './task-instance-at.ts';
+
+/** Names a task instance: from 3.4 on by its id, before by its place. */
+export interface TaskInstanceName {
+  readonly taskInstanceId: string | null;
+  readonly dagId: string;
+  readonly runId: string;
+  readonly taskId: string;
+  readonly mapIndex: number;
+}
+
+/** `executor` is null before 2.10 and for the default one. */
+const columnsOf = (shape: Shape) => [
+  'queue',
+  ...(shape.hasExecutor ? ['executor'] : []),
+  'hostname',
+  'operator',
+];
+
+const workerColumns = (shape: Shape) =>
+  `ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator`;
+
+/** Where the task instances at some places ran. */
+export function workersAtStatement(shape: Shape, places: readonly TaskInstanceName[]): Statement {
+  const at = { dagId: 'w.dag_id', runId: 'w.run_id', taskId: 'w.task_id', mapIndex: 'w.map_index' };
+  return {
+    name: 'workers_at',
+    text: /* SQL */ `
+      SELECT NULL::text AS "taskInstanceId", w.dag_id AS "dagId", w.run_id AS "runId", w.task_id AS "taskId",
+        w.map_index AS "mapIndex", ${workerColumns(shape)}
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]) AS w(dag_id, run_id, task_id, map_index)
+      JOIN ${taskInstanceAt(shape, { at, columns: columnsOf(shape) })} ti ON true`,
+    values: [
+      places.map(({ dagId }) => dagId),
+      places.map(({ runId }) => runId),
+      places.map(({ taskId }) => taskId),
+      places.map(({ mapIndex }) => mapIndex),
+    ],
+  };
+}
+
+/** Where some task instances ran, earlier tries among them. */
+export function workersStatement(shape: Shape, taskInstanceIds: readonly string[]): Statement {
+  return {
+    name: 'workers',
+    text: /* SQL */ `
+      SELECT ti.id::text AS "taskInstanceId", ti.dag_id AS "dagId", ti.run_id AS "runId", ti.task_id AS "taskId",
+        ti.${shape.mapIndexColumn} AS "mapIndex", ${workerColumns(shape)}
+      FROM unnest($1::uuid[]) AS w(id) JOIN task_instance ti ON ti.id = w.id`,
+    values: [taskInstanceIds],
+  };
+}
