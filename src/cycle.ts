@@ -15,6 +15,7 @@ import type { ProbeResult } from './probe.ts';
 import type { ProblemCode } from './problems.ts';
 import type { BackendInfo, Increment, Report } from './report.ts';
 import { sample } from './sample.ts';
+import { createShapeReader } from './shape-reader.ts';
 import type { Stores } from './stores.ts';
 import { survey } from './survey.ts';
 import { attribute, worthAttributing } from './workers.ts';
@@ -54,6 +55,7 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
   const inForce = inForceRule(config.xcom);
+  let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
   let last: Report | null = null;
@@ -71,6 +73,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
       shard: config.shard,
+      readShape,
       classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
     });
     if ('unsupported' in sampled) {
@@ -112,6 +115,7 @@ export function createCycle(options: CycleOptions): Cycle {
         }
       } catch (error) {
         if (!(error instanceof DatabaseError)) throw error;
+        readShape = createShapeReader();
         databaseFailure = { reason: error.reason, detail: error.message };
       }
       const increments = pending;

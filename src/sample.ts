@@ -1,5 +1,4 @@
 import {
-  catalogueStatement,
   countsStatement,
   instantStatement,
   pageByPageStatement,
@@ -7,8 +6,7 @@ import {
   rowsStatement,
 } from './airflow/queries.ts';
 import type { RunCounts } from './airflow/queries.ts';
-import { recogniseShape } from './airflow/shape.ts';
-import type { CatalogueColumn, Shape, UnknownShape, XComSource } from './airflow/shape.ts';
+import type { Shape, UnknownShape, XComSource } from './airflow/shape.ts';
 import type { Placement } from './classify.ts';
 import type { Query } from './clients/postgres.ts';
 import { readEachWith } from './cursor.ts';
@@ -19,6 +17,7 @@ import { chunks } from './lib/chunks.ts';
 import { measure } from './measure.ts';
 import { sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
+import type { ReadShape } from './shape-reader.ts';
 import { isIn } from './shard.ts';
 import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
@@ -41,6 +40,7 @@ export interface SampleOptions {
   readonly windowMs: number;
   readonly classify: (row: SampledRow, shape: Shape) => Placement;
   readonly shard: Shard;
+  readonly readShape: ReadShape;
 }
 
 /** A reading under way. */
@@ -65,7 +65,7 @@ export async function sample(
   ledger: Pick<Ledger, 'due' | 'stage'>,
   options: SampleOptions,
 ): Promise<Sample | UnknownShape> {
-  const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
+  const shape = await options.readShape(query);
   if ('unsupported' in shape) return shape;
   const [instant] = await query<{
     now: number;

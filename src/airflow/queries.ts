@@ -10,6 +10,20 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
+/**
+ * What changes when a migration adds a column to the tables of the shape, renames one or puts another in its place: an
+ * eighth of the pages that {@link catalogueStatement} touches.
+ */
+export function tablesStatement(): Statement {
+  return {
+    name: 'tables',
+    text: /* SQL */ `
+      SELECT coalesce(string_agg(concat_ws(' ', oid, relname, relfilenode, relnatts), ', ' ORDER BY oid), '') AS "tables"
+      FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))`,
+    values: [[...SHAPE_TABLES]],
+  };
+}
+
 /** pg_catalog rather than information_schema: the latter hides what the role may not read. */
 export function catalogueStatement(): Statement {
   return {

@@ -10,6 +10,7 @@ import {
   rowsAtStatement,
   rowsStatement,
   runsStatement,
+  tablesStatement,
   versionsStatement,
 } from '../../src/airflow/queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
@@ -20,6 +21,7 @@ import { classify } from '../../src/classify.ts';
 import { createLedger } from '../../src/ledger.ts';
 import { sample } from '../../src/sample.ts';
 import type { SampleOptions } from '../../src/sample.ts';
+import { createShapeReader } from '../../src/shape-reader.ts';
 import { WHOLE } from '../../src/shard.ts';
 import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -36,6 +38,7 @@ const postgres = usePostgres();
 const options: SampleOptions = {
   windowMs: centuryMs,
   shard: WHOLE,
+  readShape: (query) => createShapeReader()(query),
   classify: (row, { major }) => classify(row, { major, paths: [] }),
 };
 
@@ -254,6 +257,7 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
   const taskInstanceId = '019a0000-0000-7000-8000-000000000000';
   const task = { taskInstanceId, dagId: 'd', runId: 'r', taskId: 't', mapIndex: -1 };
   return [
+    tablesStatement(),
     catalogueStatement(),
     instantStatement(),
     runsStatement({ after: 0, ids: [1] }),

@@ -68,7 +68,7 @@ describe.each(listShapes())('$shape (Airflow $release), a million rows', ({ rele
     expectNarrow(recorded);
     const { table, value, keyedBy } = stage.source;
     const workers = keyedBy === 'task_instance' ? 'workers' : 'workers_at';
-    const sent = ['catalogue', 'instant', 'runs', `counts_${table}`, workers, `versions_${table}`];
+    const sent = ['tables', 'instant', 'runs', `counts_${table}`, workers, `versions_${table}`];
     if (value === 'jsonb') sent.push(`measure_${table}`);
     expect(namesOf(recorded)).toEqual(expect.arrayContaining(sent));
     // Where they lie: together, or one by one.
