@@ -1,5 +1,5 @@
-import { versionsStatement } from './airflow/queries.ts';
-import type { RowId } from './airflow/queries.ts';
+import { versionsStatement } from './airflow/row-queries.ts';
+import type { RowId } from './airflow/row-queries.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
 import type { Entry } from './entry.ts';

@@ -20,11 +20,19 @@ import type { StagedRun, Staging } from './staging.ts';
 const REREAD_CYCLES = 180;
 const REREAD_RUNS = { least: 10, most: 200 };
 
+export interface LastReading {
+  /** Database clock, epoch ms. */
+  readonly at: number;
+  readonly horizon: string;
+}
+
 /** What is remembered: handed from one ledger to the next, never shared by two. */
 export interface LedgerState {
   lastRunId: number | null;
   /** The shape of the last reading; null before the first. */
   schema: string | null;
+  /** When the last reading was, and where the next one starts; null before the first of this process. */
+  lastReading: LastReading | null;
   readonly runs: Map<number, Run>;
   readonly runSlots: RunSlots;
   readonly rows: RowStore;
@@ -36,6 +44,7 @@ export function emptyState(): LedgerState {
   return {
     lastRunId: null,
     schema: null,
+    lastReading: null,
     runs: new Map(),
     runSlots: createRunSlots(),
     rows: createRowStore(),
@@ -51,7 +60,7 @@ export interface Ledger {
   runAt(slot: number): Run;
   runOf(slot: number): Run;
   /** The runs to be read next; after a migration, which rewrites or renames every row, those of the window. */
-  due(schema: string): DueRuns;
+  due(schema: string): DueRuns & { readonly lastReading: LastReading | null };
   /** Where the rows of a reading wait; `from`: the start of the window, epoch ms. */
   stage(schema: string, options: { from: number; classify: (row: SampledRow) => Placement }): Staging;
   /** Takes in one sample; gives back the slots of the rows that are new and to be counted. */
@@ -74,8 +83,8 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     state: () => state,
 
     due(schema) {
-      if (startsAnew(schema)) return { lastRunId: null, ids: [], isKnown: () => false };
-      const { lastRunId, runs } = state;
+      if (startsAnew(schema)) return { lastRunId: null, lastReading: null, ids: [], isKnown: () => false };
+      const { lastRunId, lastReading, runs } = state;
       const ids: number[] = [];
       const share = Math.ceil(runs.size / REREAD_CYCLES);
       const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
@@ -84,7 +93,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         if (run.live) ids.push(run.id);
         else ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
       }
-      return { lastRunId, ids: [...ids, ...ended.items()], isKnown: (id) => runs.has(id) };
+      return { lastRunId, lastReading, ids: [...ids, ...ended.items()], isKnown: (id) => runs.has(id) };
     },
 
     stage(schema, options) {
@@ -134,6 +143,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       }
       state.lastRunId = sample.lastRunId;
       state.schema = sample.shape.name;
+      state.lastReading = { at: now, horizon: sample.horizon };
       return fresh;
     },
 
@@ -153,8 +163,10 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     }
     run.activeAt = live || run.live ? sample.now : Math.max(run.activeAt, endedAt ?? 0);
     run.live = live;
+    if (!staged.complete) run.horizon = null;
+    if (!staged.inTurn) return;
     run.readAt = sample.now;
-    run.horizon = staged.complete ? sample.horizon : null;
+    if (staged.complete) run.horizon = sample.horizon;
     if (!staged.whole) return;
     const removed = state.rows.remove(run, (_, chunk, at) => ((chunk.flags[at] ?? 0) & is.SEEN) === 0);
     if (removed > 0) run.listed = null;

@@ -1,4 +1,4 @@
-import { measureStatement } from './airflow/queries.ts';
+import { measureStatement } from './airflow/row-queries.ts';
 import { entryOf } from './entry.ts';
 import { chunks } from './lib/chunks.ts';
 import { createPace } from './lib/pace.ts';

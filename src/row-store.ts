@@ -1,7 +1,7 @@
 import type { Reference } from './airflow/reference.ts';
 import { expandReference } from './airflow/compact-reference.ts';
 import type { ReferenceBase } from './airflow/compact-reference.ts';
-import type { RowId } from './airflow/queries.ts';
+import type { RowId } from './airflow/row-queries.ts';
 import type { Placement } from './classify.ts';
 import { createPace } from './lib/pace.ts';
 import { createInterner } from './lib/interner.ts';

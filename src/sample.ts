@@ -3,6 +3,7 @@ import {
   instantStatement,
   pageByPageStatement,
   rowsAtStatement,
+  rowsSinceStatement,
   rowsStatement,
 } from './airflow/queries.ts';
 import type { RunCounts } from './airflow/queries.ts';
@@ -12,7 +13,7 @@ import type { Query } from './clients/postgres.ts';
 import { readEachWith } from './cursor.ts';
 import type { ReadEach } from './cursor.ts';
 import { readRuns } from './find-runs.ts';
-import type { Ledger } from './ledger.ts';
+import type { LastReading, Ledger } from './ledger.ts';
 import { chunks } from './lib/chunks.ts';
 import { measure } from './measure.ts';
 import { sampledRow } from './sampled-row.ts';
@@ -21,6 +22,7 @@ import type { ReadShape } from './shape-reader.ts';
 import { isIn } from './shard.ts';
 import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
+import { takeTurns } from './turns.ts';
 
 export interface Sample {
   readonly shape: Shape;
@@ -55,6 +57,8 @@ export interface Reading {
 /** Runs a statement names at most. */
 const RUNS_A_STATEMENT = 500;
 const PLACES_A_STATEMENT = 5_000;
+/** By how much the id of a row may be older than its commit: clocks that are off, and transactions that take long. */
+const LATE_MS = 15 * 60_000;
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
@@ -83,8 +87,13 @@ export async function sample(
     for (const run of await readRuns(query, shape, { ...due, sinceMs: from }))
       if (isIn(options.shard, run.dagId)) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
+    for (const source of shape.sources)
+      if (source.keyedBy === 'task_instance' && due.lastReading !== null) {
+        takeTurns(staging.runs.values(), staging.state.rows.size());
+        await readNew(reading, source, due.lastReading);
+      }
     await readFresh(reading, horizon);
-    const whole = [...staging.runs.values()].filter((run) => run.whole || lostRows(run));
+    const whole = [...staging.runs.values()].filter((run) => run.inTurn && (run.whole || lostRows(run)));
     await readWhole(reading, whole);
     return {
       shape,
@@ -101,10 +110,26 @@ export async function sample(
   }
 }
 
+/**
+ * Reads what is new in the runs whose turn it is not, by the time in the ids of the rows. What has an older id, or kept
+ * its id when it was written again, is found when it is the turn of its run.
+ */
+async function readNew(reading: Reading, source: XComSource, last: LastReading): Promise<void> {
+  const { shape, knowsCompression, staging } = reading;
+  const { at, horizon } = last;
+  const statement = rowsSinceStatement(shape, source, { sinceMs: at - LATE_MS, horizon, knowsCompression });
+  await reading.readEach(statement, (row) => {
+    if (staging.runs.get(row.dagRunId)?.inTurn === false) stage(reading, source, row);
+  });
+}
+
 /** Reads the runs that have a horizon from there on, and marks the others to be read whole. */
 async function readFresh(reading: Reading, horizon: string): Promise<void> {
   const { query, shape, staging } = reading;
-  for (const [since, runs] of byHorizon([...staging.runs.values()], horizon)) {
+  for (const [since, runs] of byHorizon(
+    [...staging.runs.values()].filter(({ inTurn }) => inTurn),
+    horizon,
+  )) {
     if (since === null) {
       for (const run of runs) run.whole = true;
       continue;

@@ -1,5 +1,5 @@
 import { readShortBytes } from './airflow/reference.ts';
-import type { RowId } from './airflow/queries.ts';
+import type { RowId } from './airflow/row-queries.ts';
 import type { XComSource } from './airflow/shape.ts';
 
 /** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */

@@ -16,6 +16,8 @@ export interface StagedRun {
   readonly endedAt: number | null;
   /** How many rows it holds now, in all tables. */
   count: number;
+  /** Its rows are counted in this reading; of one whose turn it is not, nothing but new rows is read. */
+  inTurn: boolean;
   /** All its rows are read, not just those since the horizon. */
   whole: boolean;
   /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
@@ -120,6 +122,7 @@ export function createStaging(
         live,
         endedAt,
         count: 0,
+        inTurn: true,
         whole: false,
         complete: true,
         old: 0,

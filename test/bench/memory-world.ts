@@ -3,6 +3,7 @@ import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import { BASE } from '../support/plant.ts';
 import { openStage } from '../support/seed.ts';
 import type { Stage } from '../support/seed.ts';
+import { uuid7 } from '../support/uuid7.ts';
 
 /** What the values are: small ones in the database, references, or values that should have been references. */
 export type Mix = 'small' | 'references' | 'oversize';
@@ -90,9 +91,10 @@ async function insertRows(
 ): Promise<void> {
   const source = shape.sources.at(-1);
   if (source === undefined) throw new Error(`No table of XComs in ${shape.name}`);
+  const written = `now() - interval '9 hours' + r.id * interval '1 second'`;
   const columns: Record<string, string> =
     source.keyedBy === 'task_instance'
-      ? { id: 'gen_random_uuid()', task_instance_id: 'ti.id' }
+      ? { id: uuid7(written), task_instance_id: 'ti.id' }
       : {
           dag_run_id: 'r.id',
           dag_id: 'r.dag_id',
@@ -103,7 +105,7 @@ async function insertRows(
   Object.assign(columns, {
     key,
     value: valueOf(source, { mix, key }),
-    timestamp: `now() - interval '9 hours' + r.id * interval '1 second'`,
+    timestamp: written,
   });
   await writer.query(
     `INSERT INTO ${source.table} (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')} FROM ${from}`,

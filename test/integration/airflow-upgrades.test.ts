@@ -4,13 +4,12 @@ import {
   catalogueStatement,
   countsStatement,
   instantStatement,
-  measureStatement,
   recentRunsStatement,
   rowsAtStatement,
   rowsStatement,
   runsStatement,
-  versionsStatement,
 } from '../../src/airflow/queries.ts';
+import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';

@@ -5,16 +5,17 @@ import {
   catalogueStatement,
   countsStatement,
   instantStatement,
-  measureStatement,
   recentRunsStatement,
   rowsAtStatement,
+  rowsSinceStatement,
   rowsStatement,
   runsStatement,
   tablesStatement,
-  versionsStatement,
 } from '../../src/airflow/queries.ts';
+import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
-import type { RowId, Statement } from '../../src/airflow/queries.ts';
+import type { Statement } from '../../src/airflow/queries.ts';
+import type { RowId } from '../../src/airflow/row-queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
 import { classify } from '../../src/classify.ts';
@@ -289,6 +290,9 @@ function sourceStatements(shape: Shape, source: Shape['sources'][number]): State
       knowsCompression: true,
       pages: { first: 0, last: 3 },
     }),
+    ...(source.keyedBy === 'task_instance'
+      ? [rowsSinceStatement(shape, source, { sinceMs: 0, horizon: '700', knowsCompression: true })]
+      : []),
     measureStatement(shape, source, { rows, knowsCompression: true }),
     versionsStatement(shape, source, rows),
   ];

@@ -6,6 +6,7 @@ import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
+import { uuid7 } from '../support/uuid7.ts';
 
 const postgres = usePostgres({
   settings: {
@@ -218,7 +219,7 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>): Promise
     if (keyedBy === 'task_instance')
       await writer.query(
         `INSERT INTO ${table} (id, task_instance_id, key, value, timestamp)
-         SELECT gen_random_uuid(), ti.id, 'key_' || k, ${stored}, ${at}
+         SELECT ${uuid7(at)}, ti.id, 'key_' || k, ${stored}, ${at}
          FROM task_instance ti, generate_series(1, ${KEYS}) k, substr(ti.run_id, 12) s, CAST(s AS int) r
          WHERE ti.task_id <> 'mapped'`,
       );

@@ -15,6 +15,7 @@ import type { Increment, Report } from '../../src/report.ts';
 import { openStores } from '../../src/stores.ts';
 import { createDatabase, listReleases, readSchema } from './airflow-fixture.ts';
 import { recordRequests } from './s3.ts';
+import { uuid7 } from './uuid7.ts';
 
 /** A database with the tables of one release, empty, and what a test does to it. */
 export interface Stage {
@@ -211,7 +212,7 @@ export async function openStage(
       const text = isV2
         ? /* SQL */ `
           INSERT INTO xcom_v2 (id, task_instance_id, key, value, timestamp)
-          SELECT gen_random_uuid(), id, $5, $6::jsonb, ${timestamp} FROM task_instance
+          SELECT ${uuid7('clock_timestamp() - make_interval(secs => $7::float8)')}, id, $5, $6::jsonb, ${timestamp} FROM task_instance
           WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND ${shape.mapIndexColumn} = $4`
         : /* SQL */ `
           INSERT INTO ${table} (dag_run_id, dag_id, run_id, task_id, map_index, key, value, timestamp)
