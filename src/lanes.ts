@@ -55,14 +55,17 @@ export function lanesOf<Item>(
 function rank<Item>(lane: readonly Objects<Item>[], apart: ReadonlySet<string>): Waiting<Item>[] {
   const ranked: Waiting<Item>[] = [];
   let before = 0;
-  for (const run of lane.toSorted((a, b) => compareKeys(a.place.prefix, b.place.prefix))) {
+  for (const run of inKeyOrder(lane, ({ place }) => place.prefix)) {
     const { settled, waiting, others } = run;
     const known = (typeof settled === 'number' ? settled : settled.length) + waiting.length;
     if (waiting.length > 0) {
-      const keys = [
-        ...(typeof settled === 'number' ? [] : settled).map((key) => ({ key, wanted: null })),
-        ...waiting.map((wanted) => ({ key: wanted.key, wanted })),
-      ].sort((a, b) => compareKeys(a.key, b.key));
+      const keys = inKeyOrder(
+        [
+          ...(typeof settled === 'number' ? [] : settled).map((key) => ({ key, wanted: null })),
+          ...waiting.map((wanted) => ({ key: wanted.key, wanted })),
+        ],
+        ({ key }) => key,
+      );
       const each = (known + others) / keys.length;
       keys.forEach(({ key, wanted }, index) => {
         if (apart.has(key)) before += PAGE_KEYS;
@@ -74,9 +77,23 @@ function rank<Item>(lane: readonly Objects<Item>[], apart: ReadonlySet<string>):
   return ranked;
 }
 
+const SURROGATE = /[\uD800-\uDFFF]/;
+
 /** As S3 sorts: by the bytes of UTF-8. */
 export function compareKeys(a: string, b: string): number {
-  // Where no character is outside the basic plane, the order of UTF-16 is the same and costs nothing.
-  if (!/[\uD800-\uDFFF]/.test(a) && !/[\uD800-\uDFFF]/.test(b)) return a < b ? -1 : a > b ? 1 : 0;
+  return SURROGATE.test(a) || SURROGATE.test(b) ? compareBytes(a, b) : compareUnits(a, b);
+}
+
+/** Where no character is outside the basic plane, the order of UTF-16 is the same: to look once a key is enough. */
+function inKeyOrder<Item>(items: readonly Item[], keyOf: (item: Item) => string): Item[] {
+  const compare = items.some((item) => SURROGATE.test(keyOf(item))) ? compareBytes : compareUnits;
+  return items.toSorted((a, b) => compare(keyOf(a), keyOf(b)));
+}
+
+function compareUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function compareBytes(a: string, b: string): number {
   return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }
