@@ -4,13 +4,13 @@ import { createPace } from './lib/pace.ts';
 import { groupByPlace, placeOf } from './place.ts';
 import type { Place } from './place.ts';
 import type { ReferenceBase } from './airflow/compact-reference.ts';
-import { indexInChunk } from './row-columns.ts';
+import { indexInChunk, leafAt } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
 /** References that one plan is made for, about: more would hold up the process and fit under few ceilings. */
-const PLANNED = 20_000;
+const PLANNED = 8_000;
 /** Parts that the keys of a large run are counted in, to find those that come first. */
 const PARTS = 1_024;
 /** Runs with more references than that are taken to have them spread evenly: the keys of all would cost memory. */
@@ -107,10 +107,9 @@ export async function dueObjects(ledger: Ledger, planned: Set<Run>): Promise<Obj
 function firstKeys(rows: RowStore, run: Run): ((slot: number) => boolean) | null {
   if (run.unverified <= PLANNED) return null;
   const leafOf = (slot: number) => {
-    const { leaf } = rows.chunkOf(slot);
-    const at = 4 * indexInChunk(slot);
+    const [first, second] = leafAt(rows.chunkOf(slot), indexInChunk(slot));
     // The first 53 bits: of a uuid that begins with the time, all of it.
-    return (leaf?.[at] ?? 0) * 2 ** 21 + ((leaf?.[at + 1] ?? 0) >>> 11);
+    return first * 2 ** 21 + (second >>> 11);
   };
   let least = Infinity;
   let most = 0;

@@ -1,3 +1,4 @@
+import { createPace } from './lib/pace.ts';
 import type { Place } from './place.ts';
 import type { Lane, Waiting } from './planner.ts';
 import { PAGE_KEYS } from './planner.ts';
@@ -26,10 +27,11 @@ export interface Lessons {
  * on with their date lie side by side, in the order of time, and what is between two of the window is of the
  * window too: one page answers for many small ones. Between any others may lie years of older runs.
  */
-export function lanesOf<Item>(
+export async function lanesOf<Item>(
   runs: readonly Objects<Item>[],
   { unlistable, apart }: Lessons,
-): Lane<Item, Place>[] {
+): Promise<Lane<Item, Place>[]> {
+  const pace = createPace();
   const lanes = new Map<string, Objects<Item>[]>();
   for (const run of runs) {
     const { connection, bucket, prefix } = run.place;
@@ -47,6 +49,7 @@ export function lanesOf<Item>(
     const { connection, bucket } = first.place;
     const listable = !unlistable.has(`${connection}/${bucket}`);
     found.push({ place: first.place, listable, waiting: rank(lane, apart) });
+    await pace.rest();
   }
   return found;
 }

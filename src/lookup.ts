@@ -59,7 +59,7 @@ export async function lookUp<Item>(
       ...run,
       waiting: run.waiting.filter(({ item }) => open.has(item)),
     }));
-    await follow(plan(lanesOf(waiting, lessons), left()).steps);
+    await follow(plan(await lanesOf(waiting, lessons), left()).steps);
   }
   return { found, unanswered, left: [...open], ...progress };
 

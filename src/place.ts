@@ -1,7 +1,7 @@
 import type { Reference } from './airflow/reference.ts';
 import type { ReferenceBase } from './airflow/compact-reference.ts';
 import { uuidWords } from './lib/uuid-words.ts';
-import { hasWords, indexInChunk } from './row-columns.ts';
+import { indexInChunk, leafAt } from './row-columns.ts';
 import type { RowStore } from './row-store.ts';
 import * as is from './row-flags.ts';
 import type { Run } from './run.ts';
@@ -89,7 +89,7 @@ export function createMatcher(
       odd.set(rows.referenceOf(run, slot)?.key ?? '', slot);
       continue;
     }
-    let place = (chunk.leaf?.[4 * at + 3] ?? 0) & (size - 1);
+    let place = leafAt(chunk, at)[3] & (size - 1);
     while (table[place] !== -1) place = (place + 1) & (size - 1);
     table[place] = slot;
   }
@@ -101,7 +101,7 @@ export function createMatcher(
         if (slot === -1) break;
         // The key says more than the uuid: the same may lie under another task.
         if (
-          hasWords(rows.chunkOf(slot).leaf, indexInChunk(slot), words) &&
+          leafAt(rows.chunkOf(slot), indexInChunk(slot)).every((word, at) => word === words[at]) &&
           rows.referenceOf(run, slot)?.key === key
         )
           return slot;

@@ -27,7 +27,7 @@ export interface RowChunk {
   readonly worker: Uint32Array<ArrayBuffer>;
   /** The next row of the same run, or the next free place: slot plus one, 0 for none. */
   readonly next: Uint32Array<ArrayBuffer>;
-  /** Four words a row. Null as long as no row here has one. */
+  /** Four words a row. Null as long as no row here has one. Of `leaf`, read with {@link leafAt}. */
   taskInstance: Uint32Array<ArrayBuffer> | null;
   leaf: Uint32Array<ArrayBuffer> | null;
 }
@@ -67,6 +67,15 @@ export function wordsAt(column: Uint32Array<ArrayBuffer> | null, index: number):
   if (column === null) return NO_WORDS;
   const at = 4 * index;
   return [column[at] ?? 0, column[at + 1] ?? 0, column[at + 2] ?? 0, column[at + 3] ?? 0];
+}
+
+/**
+ * The uuid in the leaf of a reference of its own. Airflow 3.4 puts the id of the task instance there, which stands in
+ * another column already: no uuid is all zeros.
+ */
+export function leafAt({ leaf, taskInstance }: RowChunk, index: number): Words {
+  const words = wordsAt(leaf, index);
+  return words.every((word) => word === 0) ? wordsAt(taskInstance, index) : words;
 }
 
 export function hasWords(column: Uint32Array<ArrayBuffer> | null, index: number, words: Words): boolean {

@@ -4,7 +4,7 @@ import type { Reference } from './airflow/reference.ts';
 import type { Placement } from './classify.ts';
 import type { Interner } from './lib/interner.ts';
 import { uuidWords } from './lib/uuid-words.ts';
-import { putWords } from './row-columns.ts';
+import { hasWords, putWords } from './row-columns.ts';
 import type { RowChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { SampledRow } from './sampled-row.ts';
@@ -47,6 +47,6 @@ export function writePlacement(
     odd.set(slot, placement.reference);
     return is.S3 | is.ODD;
   }
-  putWords(chunk, 'leaf', { index: at, words });
+  putWords(chunk, 'leaf', { index: at, words: hasWords(chunk.taskInstance, at, words) ? null : words });
   return is.S3;
 }

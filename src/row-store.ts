@@ -8,7 +8,7 @@ import { createInterner } from './lib/interner.ts';
 import type { Interner } from './lib/interner.ts';
 import { createSlotIndex } from './lib/slot-index.ts';
 import { uuidText, uuidWords } from './lib/uuid-words.ts';
-import { copyRow, hasWords, indexInChunk, NO_WORDS, putWords, wordsAt } from './row-columns.ts';
+import { copyRow, hasWords, indexInChunk, leafAt, NO_WORDS, putWords, wordsAt } from './row-columns.ts';
 import type { RowChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { ObjectState } from './row-flags.ts';
@@ -278,7 +278,7 @@ export function createRowStore(): RowStore {
       if (!is.isReference(chunk.flags[at] ?? 0)) return null;
       const kept = odd.get(slot);
       if (kept !== undefined) return kept;
-      const uuid = uuidText(wordsAt(chunk.leaf, at));
+      const uuid = uuidText(leafAt(chunk, at));
       const place = { dagId: run.dagId, runId: run.runId, ...names.at(chunk.name[at] ?? 0) };
       return expandReference({ base: bases.at(chunk.base[at] ?? 0), uuid }, place);
     },
