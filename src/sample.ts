@@ -118,9 +118,12 @@ async function readNew(reading: Reading, source: XComSource, last: LastReading):
   const { shape, knowsCompression, staging } = reading;
   const { at, horizon } = last;
   const statement = rowsSinceStatement(shape, source, { sinceMs: at - LATE_MS, horizon, knowsCompression });
+  // In the order of their ids they lie on a page in turns.
+  await reading.query(pageByPageStatement(true));
   await reading.readEach(statement, (row) => {
     if (staging.runs.get(row.dagRunId)?.inTurn === false) stage(reading, source, row);
   });
+  await reading.query(pageByPageStatement(false));
 }
 
 /** Reads the runs that have a horizon from there on, and marks the others to be read whole. */

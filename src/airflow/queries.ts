@@ -161,16 +161,19 @@ export function countsStatement(
   };
 }
 
-export function rowColumns(
+/** `SELECT … FROM …` with all that is known of a row; the value of a long or compressed one is looked into if `deep`. */
+export function selectRows(
   shape: Shape,
   source: XComSource,
-  options: { knowsCompression: boolean; deep: boolean },
+  options: { from: string; knowsCompression: boolean; deep: boolean },
 ): string {
   const { place, runId } = fromSource(shape, source);
-  return `${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
+  const { columns, join } = valueColumns(source, options);
+  return `SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
       x.xmin::text AS "version", (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
       ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
-      ${valueColumns(source, options)}`;
+      ${columns}
+      FROM ${options.from} ${join}`;
 }
 
 /**
@@ -193,8 +196,7 @@ export function rowsStatement(
   return {
     name: `${pages === undefined ? 'rows' : 'rows_between'}_${source.table}`,
     text: /* SQL */ `
-      SELECT ${rowColumns(shape, source, { ...options, deep: false })}
-      FROM ${from}
+      ${selectRows(shape, source, { ...options, from, deep: false })}
       WHERE ${runId} = ANY($1::int[]) AND ($2::bigint IS NULL OR ${IS_FRESH})
         ${pages === undefined ? '' : 'AND x.ctid >= $3::tid AND x.ctid < $4::tid'}`,
     values: [runIds, horizon, ...between],
@@ -217,8 +219,8 @@ export function rowsAtStatement(
   return {
     name: `rows_at_${source.table}`,
     text: /* SQL */ `
-      SELECT ${rowColumns(shape, source, { ...options, deep: false })}
-      FROM ${fromRows(source)} WHERE x.ctid = ANY($1::tid[])`,
+      ${selectRows(shape, source, { ...options, from: fromRows(source), deep: false })}
+      WHERE x.ctid = ANY($1::tid[])`,
     values: [options.places],
   };
 }
@@ -233,8 +235,8 @@ export function rowsSinceStatement(
   return {
     name: `rows_since_${source.table}`,
     text: /* SQL */ `
-      SELECT ${rowColumns(shape, source, { ...options, deep: false })}
-      FROM ${fromRows(source)} WHERE x.id >= $1::uuid AND ${IS_FRESH}`,
+      ${selectRows(shape, source, { ...options, from: fromRows(source), deep: false })}
+      WHERE x.id >= $1::uuid AND ${IS_FRESH}`,
     values: [`${since}${'0'.repeat(20)}`, options.horizon],
   };
 }

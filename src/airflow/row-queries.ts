@@ -1,4 +1,4 @@
-import { fromSource, rowColumns } from './queries.ts';
+import { fromSource, selectRows } from './queries.ts';
 import type { Statement } from './queries.ts';
 import type { Shape, XComSource } from './shape.ts';
 import { taskInstanceAt } from './task-instance-at.ts';
@@ -44,7 +44,7 @@ export function measureStatement(
   const { from, values } = theseRows(source, options.rows);
   return {
     name: `measure_${source.table}`,
-    text: /* SQL */ `SELECT ${rowColumns(shape, source, { ...options, deep: true })} FROM ${from}`,
+    text: selectRows(shape, source, { ...options, from, deep: true }),
     values,
   };
 }

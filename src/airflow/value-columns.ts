@@ -23,13 +23,21 @@ function leastMeasured(text: string): string {
       + char_length(regexp_replace(regexp_replace(${text}, ${envelope}, '', 'g'), '\\d{17,}|0\\.0{4,}\\d*', '1e+22', 'g')))`;
 }
 
-/** The columns that say how large a value is and, for short ones only, what it may be. */
+/** What says how large a value is and, for short ones only, what it may be. */
+export interface ValueColumns {
+  readonly columns: string;
+  /** To be joined to `x`: the text of a value that is looked into, unpacked once and not by every function anew. */
+  readonly join: string;
+}
+
 export function valueColumns(
   source: XComSource,
   options: { knowsCompression: boolean; deep: boolean },
-): string {
+): ValueColumns {
   if (source.value === 'bytea')
-    return `
+    return {
+      join: '',
+      columns: `
       (x.value IS NULL) AS "isNull",
       octet_length(x.value)::float8 AS "stored",
       octet_length(x.value)::float8 AS "bytes",
@@ -37,22 +45,27 @@ export function valueColumns(
       false AS "encodedAgain",
       NULL::text AS "text",
       CASE WHEN octet_length(x.value) BETWEEN 20 AND ${SHORT_BYTES} AND get_byte(x.value, 0) IN (34, 128)
-        AND (encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-|s3_xcom_|xcom_s3://') THEN x.value END AS "raw"`;
+        AND (encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-|s3_xcom_|xcom_s3://') THEN x.value END AS "raw"`,
+    };
   const small = options.deep
     ? 'true'
     : options.knowsCompression
       ? `pg_column_size(x.value) <= ${SHORT_BYTES} AND pg_column_compression(x.value) IS NULL`
       : // Before Postgres 14 nothing tells a compressed value, but nothing below 2 kB is compressed.
         `pg_column_size(x.value) <= 1500`;
-  const text = 'x.value::text';
-  return `
+  const isString = `left(v.text, 1) = '"'`;
+  return {
+    join: `CROSS JOIN LATERAL (SELECT CASE WHEN ${small} THEN x.value::text END AS text OFFSET 0) v`,
+    // In a string there is neither a tuple nor a float, whatever it looks like. And as NULL is not false, only a WHEN of
+    // its own keeps Postgres from unpacking a value that is not looked into.
+    columns: `
       (x.value IS NULL) AS "isNull",
       pg_column_size(x.value)::float8 AS "stored",
-      CASE WHEN ${small} THEN ${measured(text)}::float8 END AS "bytes",
-      CASE WHEN ${small} THEN ${leastMeasured(text)}::float8 END AS "leastBytes",
-      CASE WHEN ${small} THEN jsonb_typeof(x.value) = 'string' AND left(x.value #>> '{}', 1) IN ('"', '{', '[')
-        END AS "encodedAgain",
-      CASE WHEN ${small} AND pg_column_size(x.value) <= ${SHORT_BYTES} AND jsonb_typeof(x.value) = 'string'
-        AND (x.value #>> '{}') ~ $hint$${REFERENCE_HINT}$hint$ THEN x.value #>> '{}' END AS "text",
-      NULL::bytea AS "raw"`;
+      ${measured('v.text')}::float8 AS "bytes",
+      (CASE WHEN ${isString} THEN ${measured('v.text')} ELSE ${leastMeasured('v.text')} END)::float8 AS "leastBytes",
+      (${isString} AND substr(v.text, 2, 1) IN ('{', '[') OR left(v.text, 3) = '"\\"') AS "encodedAgain",
+      CASE WHEN v.text IS NULL THEN NULL WHEN ${isString} AND octet_length(v.text) <= ${SHORT_BYTES} AND (x.value #>> '{}') ~ $hint$${REFERENCE_HINT}$hint$
+        THEN x.value #>> '{}' END AS "text",
+      NULL::bytea AS "raw"`,
+  };
 }
