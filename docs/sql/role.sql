@@ -27,7 +27,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'xcom_exporter') THEN
     CREATE ROLE xcom_exporter;
   END IF;
-  -- One connection samples, one holds the lock of `ha`, one is for `check`.
+  -- One connection samples, one holds the lock of `ha`, one is for `check` or the exporter that stands by. Shards
+  -- need as many each.
   ALTER ROLE xcom_exporter
     LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3;
   ALTER ROLE xcom_exporter SET default_transaction_read_only = on;

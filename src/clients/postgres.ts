@@ -37,6 +37,17 @@ const PROMPT_DEADLINE_MS = 5_000;
 const LEADER_LOCK = 0x78636f6d;
 
 /**
+ * A client that is lost with its host says no goodbye, and by default a server keeps its session, and the lock with it,
+ * for two hours: this one asks after 5 s of silence, and gives up 10 s later. Nor is a session ended for waiting from
+ * tick to tick. Only where the session is our own: behind a pooler it would be set for whoever has it next.
+ * `sudo npm run test:database` takes the host away (test/database/lost-host.test.ts).
+ */
+const OWN_SESSION = `SELECT set_config(name, value, false)
+  FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '2'),
+    ('tcp_user_timeout', '15000'), ('idle_session_timeout', '0')) AS wanted (name, value)
+  WHERE current_setting(name, true) IS NOT NULL AND pg_backend_pid() = $1`;
+
+/**
  * Limits are set inside the transaction, not at connect: behind pgbouncer in transaction mode session
  * settings are refused or leak, and what a URL, a role or a database sets stands back behind them.
  */
@@ -91,7 +102,10 @@ export function openDatabase(settings: DatabaseSettings, options: { lock?: numbe
       if (leading === client) leading = null;
     });
     try {
-      await within(client, { ms: connectMs, signal }, () => client.connect());
+      await within(client, { ms: connectMs, signal }, async () => {
+        await client.connect();
+        await client.query(OWN_SESSION, [backendOf(client)]);
+      });
       return client;
     } catch (error) {
       destroy(client);
@@ -166,14 +180,18 @@ async function holdsLock(
   client: pg.Client,
   { lock, signal }: { lock: number | null; signal: AbortSignal },
 ): Promise<boolean> {
-  // A pooler tells each client a number of its own making.
-  const own = (client as unknown as { processID: number | null }).processID ?? 0;
+  const own = backendOf(client);
   const held = lock !== null ? `pg_try_advisory_lock(${LEADER_LOCK}, ${lock})` : 'true';
   const text = `BEGIN READ ONLY; ${LIMITS};
     SELECT CASE WHEN pg_backend_pid() = ${own} THEN ${held} END AS held; COMMIT`;
   const [answer] = await ask<{ held: boolean | null }>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal });
   if (answer?.held === true || answer?.held === false) return answer.held;
   throw pooledError();
+}
+
+/** Which backend the client was told that it has. A pooler tells each client a number of its own making. */
+function backendOf(client: pg.Client): number {
+  return (client as unknown as { processID: number | null }).processID ?? 0;
 }
 
 /** What the server said when it ended a session between two statements: the next one only finds it ended. */

@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,6 +13,8 @@ import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 const PACKAGES = { postgres: 'postgresql', pgbouncer: 'pgbouncer' };
 
 const host = '127.0.0.1';
+/** Of those kept for examples: no machine has it, so that one can be given it and lose it again. */
+export const LOST_HOST = '192.0.2.1';
 /** Neither server runs as root; nobody is there without an account being made. */
 const account: { readonly uid?: number; readonly gid?: number } =
   process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
@@ -55,6 +57,7 @@ export async function startSystemPostgres(
     '-E',
     'UTF8',
   ]);
+  await appendFile(join(dir, 'data', 'pg_hba.conf'), `host all all ${LOST_HOST}/32 trust\n`);
   return boot(dir, { bin, settings });
 }
 
