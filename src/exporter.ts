@@ -7,7 +7,7 @@ import type { Engine, Past } from './engine.ts';
 import { NO_HISTORY, withCycle, withProbe } from './http/history.ts';
 import type { History } from './http/history.ts';
 import { startHttpServer } from './http/server.ts';
-import type { ReloadResult } from './http/server.ts';
+import type { HttpServer, ReloadResult } from './http/server.ts';
 import { createMetrics } from './metrics.ts';
 import { createJobs } from './jobs.ts';
 import { openStateFile } from './state-file.ts';
@@ -44,6 +44,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   });
   const jobs = createJobs(metrics);
   let engine: Engine | null = null;
+  let server: HttpServer | null = null;
   let stateFile: StateFile | null = null;
   let draining = false;
   let reloadedAt: number | null = null;
@@ -58,6 +59,12 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     },
   };
   let reloading: Promise<unknown> = Promise.resolve();
+  /** Whether each was right when it was read last. */
+  const right = { settings: true, web: true };
+  const configRead = (what: keyof typeof right, isRight: boolean): void => {
+    right[what] = isRight;
+    metrics.configReloaded(right.settings && right.web, Date.now());
+  };
 
   async function close(): Promise<void> {
     draining = true;
@@ -85,16 +92,18 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     try {
       const next = options.readConfig();
       requireDatabase(next);
-      const fixed = fixedSettings(first, next);
-      if (fixed.length > 0) throw new ConfigError(fixed);
+      const refused = server?.webConfigRefusal() ?? null;
+      const wrong = [...fixedSettings(first, next), ...(refused === null ? [] : [refused])];
+      if (wrong.length > 0) throw new ConfigError(wrong);
       const state = (await engine?.stop()) ?? null;
       engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
       reloadedAt = Date.now();
-      metrics.configReloaded(true, reloadedAt);
+      log.level = next.log.level;
+      configRead('settings', true);
       log.info('settings reloaded');
       return { ok: true };
     } catch (error) {
-      metrics.configReloaded(false, Date.now());
+      configRead('settings', false);
       if (!(error instanceof ConfigError)) throw error;
       log.error({ problems: error.problems }, 'settings not reloaded: the old ones stay in force');
       return { ok: false, problems: error.problems };
@@ -125,17 +134,21 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     requireDatabase(first);
     stateFile = first.stateFile === null ? null : openStateFile(first.stateFile, first.shard);
     const restored = (await stateFile?.read()) ?? null;
-    const server = await startHttpServer({
+    const listening = await startHttpServer({
       ...first.web,
       webConfigFile: first.web.configFile,
       metrics,
       status,
       ready: () => !draining && jobs.attempted('sample'),
       reload,
+      webConfigRead: (taken) => {
+        configRead('web', taken);
+      },
       log,
     });
-    undo.push(() => server.close());
-    metrics.configReloaded(true, Date.now());
+    server = listening;
+    undo.push(() => listening.close());
+    configRead('settings', true);
     metrics.setUp('database', false);
     // One that stands by asks no storage, so it has nothing to say of it.
     if (first.ha === 'off' && first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
@@ -143,20 +156,21 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     undo.push(async () => {
       await engine?.stop();
     });
-    log.info({ port: server.port }, 'listening');
-    return { port: server.port, status, reload, close };
+    log.info({ port: listening.port }, 'listening');
+    return { port: listening.port, status, reload, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** Settings that a reload cannot change: what is listened on, and what the series were made from. */
+/** Settings that a reload cannot change: what is listened on, and what the series and lines were made from. */
 function fixedSettings(first: Config, next: Config): string[] {
   const names = [
     'web.listen-address',
     'web.config.file',
     'labels.max-dags',
+    'log.format',
     'window',
     'state.file',
     'shard',

@@ -30,7 +30,8 @@ async function refusals(config: Config): Promise<readonly string[]> {
   const asked = [
     () => requireDatabase(config),
     () => (stateFile === null ? null : openStateFile(stateFile, shard).read()),
-    () => (web.configFile === null ? null : openWebConfig(web.configFile, pino({ level: 'silent' }))),
+    () =>
+      web.configFile === null ? null : openWebConfig(web.configFile, { log: pino({ level: 'silent' }) }),
   ];
   const problems: string[] = [];
   for (const ask of asked)

@@ -3,6 +3,7 @@ import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import { ConfigError } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import type { Status } from '../status.ts';
 import { parsePageQuery } from './page-query.ts';
@@ -25,11 +26,15 @@ export interface HttpServerOptions {
   readonly status: () => Status;
   readonly ready: () => boolean;
   readonly reload: () => Promise<ReloadResult>;
+  /** The web configuration was read again, and taken or not. */
+  readonly webConfigRead?: (taken: boolean) => void;
   readonly log: Logger;
 }
 
 export interface HttpServer {
   readonly port: number;
+  /** Why the web configuration as it is now is not in force; null: it is, or there is none. */
+  webConfigRefusal(): string | null;
   /** Answers what is under way, at most 2 s long, then closes every connection. */
   close(): Promise<void>;
 }
@@ -47,10 +52,9 @@ const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
 };
 
-/** Throws when the web configuration is wrong or the address cannot be had. */
+/** Throws a {@link ConfigError} when the web configuration is wrong, and when the address cannot be had. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const { log } = options;
-  const webConfig = options.webConfigFile === null ? null : openWebConfig(options.webConfigFile, log);
+  const webConfig = openOwnWebConfig(options);
   const server = createServer(createApp(options, webConfig), webConfig);
   // A client that never finishes its request must not hold a socket for ever.
   server.headersTimeout = 10_000;
@@ -66,7 +70,20 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     socket.once('close', () => sockets.delete(socket));
   });
   const port = await listen(server, options);
-  return { port, close: () => close(server, sockets) };
+  return {
+    port,
+    webConfigRefusal: () => webConfig?.refusal() ?? null,
+    close: () => close(server, sockets),
+  };
+}
+
+function openOwnWebConfig({ webConfigFile, log, webConfigRead }: HttpServerOptions): WebConfig | null {
+  if (webConfigFile === null) return null;
+  try {
+    return openWebConfig(webConfigFile, { log, changed: webConfigRead });
+  } catch (error) {
+    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
+  }
 }
 
 function createServer(app: Express, webConfig: WebConfig | null): Server {

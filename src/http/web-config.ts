@@ -18,6 +18,8 @@ export interface WebConfig {
   /** The new setup when certificate files changed since the last call, else null. */
   renewedTls(): TlsSetup | null;
   headers(): Readonly<Record<string, string>>;
+  /** Why what the files hold now is not in force; null: it is. */
+  refusal(): string | null;
   authorize(header: string | undefined): Promise<Authorization>;
 }
 
@@ -79,8 +81,14 @@ interface Loaded {
   readonly warnings: readonly string[];
 }
 
-/** Throws an error that names the file, the key and what is wrong with it. */
-export function openWebConfig(file: string, log: Logger): WebConfig {
+/**
+ * `changed` is told of each reading that differs from the one before: whether it was taken. Throws an error that names
+ * the file, the key and what is wrong with it.
+ */
+export function openWebConfig(
+  file: string,
+  { log, changed }: { readonly log: Logger; readonly changed?: ((taken: boolean) => void) | undefined },
+): WebConfig {
   const authorize = createBasicAuth(() => performance.now());
   let current = load(file);
   let seen = fingerprint(current.files);
@@ -118,13 +126,16 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
       }
       warn(current);
       seen = fingerprint(current.files);
+      changed?.(true);
     } catch (error) {
       fault = { message: messageOf(error), at: now };
-      if (fault.message !== failedBefore)
+      if (fault.message !== failedBefore) {
         log.error(
           { err: error, file },
           'The web configuration changed and is wrong: the old one stays in force',
         );
+        changed?.(false);
+      }
     }
     return current;
   }
@@ -138,6 +149,10 @@ export function openWebConfig(file: string, log: Logger): WebConfig {
       return tls;
     },
     headers: () => refresh().headers,
+    refusal() {
+      refresh();
+      return fault?.message ?? null;
+    },
     authorize: (header) => authorize(header, refresh().users),
   };
 }
@@ -155,11 +170,18 @@ function load(file: string): Loaded {
 
   const settings = parse(file, read(file, 'the web configuration'));
   const tls = settings.tls_server_config;
+  const users = new Map(Object.entries(settings.basic_auth_users ?? {}));
+  if (tls === undefined)
+    warnings.push(
+      users.size === 0
+        ? 'the web configuration asks for no password and no TLS: whoever reaches the port is let in, as without the file'
+        : 'basic_auth_users without tls_server_config: passwords can be read on their way; leave it so behind a proxy with TLS only',
+    );
   if (tls?.key !== undefined) warnings.push(...exposure(file, 'tls_server_config.key: the file'));
   try {
     return {
       tls: tls === undefined ? null : loadTls(tls, { read: readTlsFile, now: Date.now() }),
-      users: new Map(Object.entries(settings.basic_auth_users ?? {})),
+      users,
       // As in the toolkit, an empty value sets nothing.
       headers: Object.fromEntries(
         Object.entries(settings.http_server_config?.headers ?? {}).filter(([, value]) => value !== ''),

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { startHttpFaultProxy, startTcpFaultProxy } from '../../src/demo/fault-proxy.ts';
@@ -137,6 +140,53 @@ describe.concurrent('a reload', () => {
     delete env['XCOM_EXPORTER_WINDOW'];
     expect((await reload()).status).toBe(200);
     expect(await daemon.value('exporter_config_last_reload_successful')).toBe(1);
+  });
+
+  test('is refused while the web configuration is wrong, which shows in the metrics before it', async () => {
+    await using world = await setting();
+    const folder = mkdtempSync(join(tmpdir(), 'reload-'));
+    const file = join(folder, 'web.yml');
+    const headers = (value: string) => {
+      writeFileSync(file, `http_server_config: { headers: { X-Frame-Options: ${value} } }\n`, {
+        mode: 0o600,
+      });
+    };
+    headers('SAMEORIGIN');
+    const daemon = await world.start({ XCOM_EXPORTER_WEB_CONFIG_FILE: file });
+    const successful = () => daemon.value('exporter_config_last_reload_successful');
+    expect(await successful()).toBe(1);
+    headers('[DENY]');
+    await daemon.get('/-/healthy');
+    expect(await successful()).toBe(0);
+    const problem = `Cannot use the web configuration ${file}: http_server_config.headers.X-Frame-Options must be: string`;
+    expect(await daemon.reload()).toEqual({ ok: false, problems: [problem] });
+    headers('DENY');
+    await daemon.get('/-/healthy');
+    // The reload is still to be made good.
+    expect(await successful()).toBe(0);
+    expect(await daemon.reload()).toEqual({ ok: true });
+    expect(await successful()).toBe(1);
+    rmSync(folder, { recursive: true });
+  });
+
+  test('takes up the level of the log', async () => {
+    await using world = await setting();
+    const env = { ...world.env };
+    const daemon = await world.startOn(env);
+    await expectUp(daemon);
+    env['XCOM_EXPORTER_LOG_LEVEL'] = 'error';
+    expect(await daemon.reload()).toEqual({ ok: true });
+    const { length } = daemon.lines;
+    const runs = await runsOf(daemon);
+    await eventually(async () => {
+      expect(await runsOf(daemon)).toBeGreaterThan(runs + 1);
+    });
+    expect(daemon.lines.slice(length)).toEqual([]);
+    env['XCOM_EXPORTER_LOG_FORMAT'] = 'pretty';
+    expect(await daemon.reload()).toMatchObject({
+      ok: false,
+      problems: [expect.stringMatching(/^log\.format: cannot change/)],
+    });
   });
 
   test('says nothing false meanwhile: not down, not standing by', async () => {

@@ -563,7 +563,7 @@ describe('a file that is wrong', () => {
     const file = configFile(yaml);
     let message = '';
     try {
-      openWebConfig(file, log);
+      openWebConfig(file, { log });
     } catch (error) {
       message = (error as Error).message;
     }
@@ -576,14 +576,14 @@ describe('a file that is wrong', () => {
     const file = configFile('tls_server_config: { cert_file: server.crt, key_file: loose.key }\n');
     writeFileSync(join(folder, 'loose.key'), pem('server.key'));
     chmodSync(join(folder, 'loose.key'), 0o602);
-    expect(() => openWebConfig(file, log)).toThrow(/key_file .*loose\.key: everybody may write it/);
+    expect(() => openWebConfig(file, { log })).toThrow(/key_file .*loose\.key: everybody may write it/);
     chmodSync(join(folder, 'loose.key'), 0o600);
     chmodSync(file, 0o666);
-    expect(() => openWebConfig(file, log)).toThrow(
+    expect(() => openWebConfig(file, { log })).toThrow(
       /web configuration .*yml: everybody may write it.*chmod o-w/,
     );
     chmodSync(file, 0o664);
-    openWebConfig(file, log);
+    openWebConfig(file, { log });
   });
 
   test('may say that there is no HTTP/2', async () => {
@@ -597,8 +597,11 @@ describe('a file that is wrong', () => {
     );
   });
 
-  test('or empty is plain HTTP for all', async () => {
-    const { url } = await start(configFile('# nothing yet\n'));
+  test('or empty is plain HTTP for all, and said to be; so are passwords without TLS', async () => {
+    const { url, lines } = await start(configFile('# nothing yet\n'));
     expect((await fetch(`${url}/metrics`)).status).toBe(200);
+    expect(lines.join('')).toContain('asks for no password and no TLS');
+    const clear = await start(configFile(`basic_auth_users: { joe: "${HASH}" }\n`));
+    expect(clear.lines.join('')).toContain('passwords can be read on their way');
   });
 });
