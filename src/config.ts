@@ -11,6 +11,7 @@ import type { XComPath } from './airflow/xcom-path.ts';
 import type { S3Connection } from './clients/s3-connection.ts';
 import { connectionOrigin } from './connection-origin.ts';
 import { secret } from './lib/secret.ts';
+import { withoutPasswords } from './lib/without-passwords.ts';
 import { readSecretFile } from './secret-files.ts';
 import type { SecretContents } from './secret-files.ts';
 import { readAirflowVariables, readFlags, readSettingsFile, readVariables } from './setting-sources.ts';
@@ -89,8 +90,9 @@ export class ConfigError extends Error {
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
-    super(`Invalid settings: ${problems.join('; ')}`);
-    this.problems = problems;
+    const shown = problems.map(withoutPasswords);
+    super(`Invalid settings: ${shown.join('; ')}`);
+    this.problems = shown;
   }
 }
 
@@ -217,11 +219,11 @@ export function readConfig(input: ConfigInput): Config {
       paths: values['xcom.path'],
       threshold,
       backend: values['xcom.backend'],
-    }),
+    }).map(withoutPasswords),
     origins: [
       ...SETTING_NAMES.map((name): SettingOrigin => {
         const { origin = 'default', from = '' } = chosen.get(name) ?? {};
-        const shown = settingOf(name).secret === true ? '' : texts[name];
+        const shown = settingOf(name).secret === true ? '' : withoutPasswords(texts[name]);
         const plain = { ...namesOf(name), shown, origin, from };
         if (name === 'xcom.oversize' && texts[name] === '') {
           return { ...plain, shown: String(oversize), from: threshold >= 0 ? 'xcom.threshold' : '' };

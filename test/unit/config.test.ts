@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { isS3Path } from '../../src/airflow/xcom-path.ts';
 import { ConfigError, readConfig, requireDatabase, settingsTable } from '../../src/config.ts';
 import type { Config } from '../../src/config.ts';
+import { SETTING_NAMES } from '../../src/settings.ts';
 
 interface Given {
   readonly argv?: readonly string[];
@@ -43,6 +44,23 @@ function originOf(config: Config, name: string) {
   if (found === undefined) throw new Error(`No origin of ${name}`);
   return found;
 }
+
+test('a URL with a password in the wrong setting is not said back, wherever it got to', () => {
+  const url = 'postgresql://airflow:planted/pass@word@db:5432/airflow';
+  const said = SETTING_NAMES.flatMap((name) =>
+    ['', '-file'].map((suffix) => {
+      try {
+        const { origins, warnings } = read({ argv: [`--${name}${suffix}`, url] });
+        return JSON.stringify([origins, warnings]);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        return `${error.message} ${error.problems.join()} ${inspect(error)}`;
+      }
+    }),
+  );
+  expect(said.join('\n')).not.toMatch(/planted|pass@word/);
+  expect(said.join('\n')).toContain('Cannot read postgresql://airflow:***@db:5432/airflow');
+});
 
 describe('with nothing given', () => {
   test('every setting has its default', () => {
