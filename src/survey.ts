@@ -6,6 +6,7 @@ import type { Gathering } from './gather.ts';
 import type { Ledger } from './ledger.ts';
 import { createHistogram } from './lib/histogram.ts';
 import { createPace } from './lib/pace.ts';
+import { withoutPasswords } from './lib/without-passwords.ts';
 import type { BrokenReason, WindowTotals } from './report.ts';
 import * as is from './row-flags.ts';
 
@@ -205,8 +206,10 @@ function placedOf(
   return placed;
 }
 
+/** Whoever wrote the row may have put a key and its secret where the id of a connection belongs. */
 function prefixOf(base: Omit<Reference, 'key'>): string {
-  return `${base.scheme}://${base.connection === '' ? '' : `${base.connection}@`}${base.bucket}/${base.prefix}`;
+  const connection = base.connection === '' ? '' : `${base.connection}@`;
+  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
 }
 
 function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes'> {
