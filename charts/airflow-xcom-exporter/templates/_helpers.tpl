@@ -38,3 +38,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.web.configSecret }}{{ $_ := set $settings "web.config.file" "/etc/airflow-xcom-exporter/web/web-config.yml" }}{{ end -}}
 {{- toYaml (merge $settings .Values.settings) -}}
 {{- end }}
+
+{{- /* A kubelet has no certificate to show: it can only see whether somebody listens. */ -}}
+{{- define "xcom.probe" -}}
+{{- $web := index . 0 -}}
+{{- if $web.clientCertificates -}}
+tcpSocket: { port: metrics }
+{{- else -}}
+httpGet: { path: {{ index . 1 }}, port: metrics, scheme: {{ ternary "HTTPS" "HTTP" $web.tls }} }
+{{- end }}
+{{- end }}
