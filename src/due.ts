@@ -10,7 +10,7 @@ import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
 /** References that one plan is made for, about: more would hold up the process and fit under few ceilings. */
-const PLANNED = 8_000;
+const PLANNED = 6_000;
 /** Parts that the keys of a large run are counted in, to find those that come first. */
 const PARTS = 1_024;
 /** Runs with more references than that are taken to have them spread evenly: the keys of all would cost memory. */

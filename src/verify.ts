@@ -53,7 +53,7 @@ const RECHECK_SHARE = 0.1;
  * Bad news that one cycle takes in: each is read once more in the database. What else is missing stays unknown until
  * the next one.
  */
-const SUSPECTS = 10_000;
+const SUSPECTS = 5_000;
 /** How long requests are begun in one cycle: a storage that answers late must not keep the next reading waiting. */
 const BEGIN_MS = 20_000;
 /** Share of the requests that may go into listing ended runs for orphans. */
