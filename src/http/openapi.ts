@@ -113,6 +113,7 @@ export function openApiDocument() {
             200: text('The new ones are in force.'),
             400: text('The old ones are: a line for each thing that is wrong.'),
             401: text('A user of basic_auth_users is needed.'),
+            403: text('The request comes from a page in a browser.'),
           }),
           tags: ['process'],
         },

@@ -153,7 +153,12 @@ function createApp(options: HttpServerOptions, webConfig: WebConfig | null): Exp
     .all(allowOnly('GET, HEAD'));
   app
     .route('/-/reload')
-    .post(async (_request, response) => {
+    .post(async (request, response) => {
+      // Only browsers send it, for a page; none of ours reloads, so it is another site's, with this reader's password.
+      if (request.headers.origin !== undefined) {
+        response.status(403).type('text').send('Not reloaded: the request comes from a page in a browser.\n');
+        return;
+      }
       const result = await reload();
       if (result.ok) response.type('text').send('Reloaded.\n');
       else

@@ -150,6 +150,8 @@ describe('the life of the process', () => {
         );
       },
     });
+    const byPage = { method: 'POST', headers: { origin: 'https://elsewhere.example' } };
+    expect((await fetch(`${url}/-/reload`, byPage)).status).toBe(403);
     const get = await fetch(`${url}/-/reload`);
     expect([get.status, get.headers.get('allow'), calls]).toEqual([405, 'POST', 0]);
     expect((await fetch(`${url}/-/reload`, { method: 'POST' })).status).toBe(200);
@@ -186,11 +188,12 @@ describe('the description of the API', () => {
     rmSync(folder, { recursive: true });
     const variants = ['', '?problem=path_leaked&dag_id=a&limit=1', '?limit=0', '?dag=a'];
     const operations = listOperations(readOpenApi());
+    const password = { authorization: `Basic ${btoa('prometheus:geheim')}` };
     const seen = new Set<string>();
     for (const operation of operations)
       for (const { url } of [open, closed])
         for (const query of operation.path === '/api/v1/findings' ? variants : [''])
-          for (const headers of [{}, { authorization: `Basic ${btoa('prometheus:geheim')}` }]) {
+          for (const headers of [{}, password, { ...password, origin: 'https://elsewhere.example' }]) {
             const { method, path } = operation;
             const answer = await fetch(`${url}${path}${query}`, { method, headers });
             seen.add(`${answer.status} ${method} ${path}`);
