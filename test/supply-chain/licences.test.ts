@@ -53,7 +53,7 @@ test('docs/sbom-licences.md lists them', async () => {
   const table = `# Licences of what is shipped
 
 Of the packages that \`npm ci --omit=dev\` installs. Written by \`npx vitest run test/supply-chain --update\`; the bill of
-materials itself is made at each release by \`npm sbom\`.
+materials itself is made at each release by \`npm run sbom\`.
 
 <!-- prettier-ignore -->
 | package | version | licence |
