@@ -22,7 +22,7 @@ export const SERVICE_LEVELS: readonly ServiceLevel[] = [
     title: 'Storage',
     objective: 0.99,
     meaning:
-      'Of the values that are large enough for S3, the share that is there. Good are rows with a reference, without those that hold the path of another row; errors are values of at least xcom.oversize in the database, those included that the REST API wrote past the backend. Exact as long as xcom.oversize is the threshold of Airflow, which is the default: then every reference stands for an oversize value, compressed or not. With a higher xcom.oversize the references in between count as good as well, and the share is too high. The sizes of value_bytes are not used: they are those after compression, and in buckets.',
+      'Of the values that are large enough for S3, the share that is there. Good are rows with a reference, without those that hold the path of another row; errors are values of at least xcom.oversize in the database, those included that the REST API wrote past the backend. Exact as long as xcom.oversize is the threshold of Airflow, which is the default: then every reference stands for an oversize value, compressed or not. With a higher xcom.oversize the references in between count as good as well, and the share is too high. The values with which the series of a dag and a queue begins are in neither figure, for a rate needs two samples. The sizes of value_bytes are not used: they are those after compression, and in buckets.',
     events: (
       window,
     ) => `sum without (dag_id, storage) (rate(airflow_xcom_rows_total{storage="s3"}[${window}]))
