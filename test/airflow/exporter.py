@@ -15,6 +15,7 @@ from services import Processes, clean_environment, free_port, wait_for_port
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBLEM = re.compile(r'^airflow_xcom_problem\{(?=.*problem="([a-z0-9_]+)").*\} 1$')
 SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
+LOOKS = re.compile(r'^airflow_xcom_exporter_job_runs_total\{job="sample"\} (\d+)$')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -68,6 +69,7 @@ class Daemon:
         self.scrapes = 0
         self.raised: dict[str, int] = {}  # problem -> scrapes in which it was 1
         self.first: dict[str, dict] = {}  # problem -> what the status said when it was first seen
+        self.said: list[tuple[int, set[str]]] = []  # each scrape: how many looks had ended, and the problems that were 1
         process, log = processes.start(
             f"exporter-{self.port}",
             ["node", str(main), "run", "--web.listen-address", f"127.0.0.1:{self.port}",
@@ -84,7 +86,7 @@ class Daemon:
             return answer.read().decode()
 
     def problems(self) -> list[str]:
-        return sorted(m[1] for line in self.get("/metrics").split("\n") if (m := PROBLEM.match(line)))
+        return _problems(self.get("/metrics"))
 
     def metrics(self) -> dict[str, list[tuple[dict[str, str], float]]]:
         found: dict[str, list[tuple[dict[str, str], float]]] = {}
@@ -99,7 +101,12 @@ class Daemon:
         return sum(values) if values else None
 
     def cycles(self) -> int:
-        return int(self.value("airflow_xcom_exporter_job_runs_total", job="sample") or 0)
+        return _looks(self.get("/metrics"))
+
+    def late(self, looks: int, expected: list[str]) -> list[str]:
+        """What it did not say all the time once it had looked again, after `looks` looks."""
+        # One look may have been under way; the next has begun after whatever was done.
+        return sorted({problem for ended, said in self.said if ended >= looks + 2 for problem in {*expected} - said})
 
     def settle(self, cycles: int = 2, seconds: float = 120) -> None:
         """Until it has ended this many more looks."""
@@ -113,8 +120,10 @@ class Daemon:
     def _watch(self) -> None:
         while not self._watching.wait(1):
             try:
-                raised = self.problems()
+                text = self.get("/metrics")
+                raised = _problems(text)
                 self.scrapes += 1
+                self.said.append((_looks(text), {*raised}))
                 for problem in raised:
                     self.raised[problem] = self.raised.get(problem, 0) + 1
                     if problem not in self.first:
@@ -126,6 +135,14 @@ class Daemon:
     def stop(self) -> None:
         self._watching.set()
         self._watcher.join(timeout=30)
+
+
+def _problems(metrics: str) -> list[str]:
+    return sorted(m[1] for line in metrics.split("\n") if (m := PROBLEM.match(line)))
+
+
+def _looks(metrics: str) -> int:
+    return next((int(m[1]) for line in metrics.split("\n") if (m := LOOKS.match(line))), 0)
 
 
 def built(given: str | None, folder: Path) -> Path:

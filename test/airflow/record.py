@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import preflight
 from releases import RELEASES, bring_up, migrate
 from scenarios import SCENARIOS, record
 from services import S3, Postgres, Processes, Redis, portable
@@ -45,6 +46,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=FIXTURES, help="where fixtures go (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()
+    preflight.require(builds_exporter=False)
     releases = list(RELEASES) if "all" in options.release else options.release
     chosen = list(SCENARIOS) if "all" in options.scenario else options.scenario
 

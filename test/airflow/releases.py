@@ -20,15 +20,20 @@ def install(release: str) -> Path:
     if not done.exists() or json.loads(done.read_text()) != pins:
         uv = shutil.which("uv") or _uv()
         print(f"{release}: installing", flush=True)
-        subprocess.run([uv, "venv", "-q", "--clear", "--python", _python(pins["python"]), home], check=True)
-        subprocess.run(
-            [uv, "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin" / "python", "--exclude-newer", pins["exclude_newer"],
-             f"apache-airflow=={release}", *(f"apache-airflow-providers-{name}" for name in PROVIDERS), "redis",
-             *pins.get("requirements", [])],
-            check=True,
+        _run(release, uv, "venv", "-q", "--clear", "--python", _python(pins["python"]), home)
+        _run(
+            release, uv, "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin" / "python",
+            "--exclude-newer", pins["exclude_newer"], f"apache-airflow=={release}",
+            *(f"apache-airflow-providers-{name}" for name in PROVIDERS), "redis", *pins.get("requirements", []),
         )  # fmt: skip
         done.write_text(json.dumps(pins))
     return home / "bin"
+
+
+def _run(release: str, *command: str | Path) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{release} cannot be installed: {done.stdout[-3000:].strip()}")
 
 
 def _uv() -> str:

@@ -34,6 +34,15 @@ def kept_results():
         save(kept)
 
 
+def note_release(release: str, refused: str | None) -> None:
+    """Why it cannot be installed or set up here; None: it can."""
+    with kept_results() as kept:
+        refusals = kept.setdefault("refused", {})
+        refusals.pop(release, None)
+        if refused:
+            refusals[release] = {"reason": refused, "at": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+
+
 def note_soak(outcome: dict) -> None:
     with kept_results() as kept:
         kept["soaks"][outcome["release"]] = outcome
@@ -58,12 +67,13 @@ def document(kept: dict) -> str:
         "Airflow, with PostgreSQL, Redis, Celery workers and an S3 server, and then looked at by the exporter itself (`check --json`,",
         "compiled, with nothing but a worker's environment). A cell names the problems that had to be said. It is right when exactly",
         "these were said, about exactly the dags, tasks, queues and hosts concerned, and when rows, references and broken references",
-        "were counted as planned. While a live scenario ran, the daemon sampled every 2 seconds as well, and said nothing else.",
+        "were counted as planned. While a live scenario ran, the daemon sampled every 2 seconds as well: it said nothing else, and the first",
+        "look that began after the last deed said all of it. Not where Airflow's settings change on the way: there `check` alone looked.",
         "`replayed`: not played anew; the recording of an earlier run was loaded into the servers and looked at.",
         "",
         "## Releases",
         "",
-        *releases(full),
+        *releases(kept),
         "",
         "## Scenarios",
         "",
@@ -82,7 +92,7 @@ def versions(release: str) -> dict | None:
     return None
 
 
-def releases(full: list[str]) -> list[str]:
+def releases(kept: dict) -> list[str]:
     lines = ["| Airflow | common-io | amazon | universal-pathlib | s3fs | Python | PostgreSQL |", "|---|---|---|---|---|---|---|"]
     for release in RELEASES:
         if found := versions(release):
@@ -91,6 +101,8 @@ def releases(full: list[str]) -> list[str]:
                 f"| {release} | {providers['common-io']} | {providers['amazon']} | {packages.get('universal-pathlib', '')} | "
                 f"{packages.get('s3fs', '')} | {found['python']} | {found['server_version'].split()[0]} |"
             )
+    for release, refusal in sorted(kept.get("refused", {}).items()):
+        lines += ["", f"**{release} could not be installed** ({refusal['at'][:10]}): {refusal['reason']}"]
     return lines
 
 

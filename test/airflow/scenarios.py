@@ -701,9 +701,10 @@ def record(
     out: Path,
     watch: Callable[[Deployment], None] | None = None,
     common: dict[str, Deployment] | None = None,
+    played: Callable[[], None] = lambda: None,
 ) -> tuple[Deployment, dict]:
-    """Plays a scenario and writes what it left. `watch` is called before anything runs; `common` keeps the Airflow that
-    scenarios share, and its owner stops it. Gives the plan; the bucket stays."""
+    """Plays a scenario and writes what it left. `watch` is called before anything runs and `played` when all is done;
+    `common` keeps the Airflow that scenarios share, and its owner stops it. Gives the plan; the bucket stays."""
     scenario = SCENARIOS[name]
     if common is not None and scenario.shared:
         deployment = common.get(release) or running(release, servers, folder.parent / "shared")
@@ -721,6 +722,7 @@ def record(
         for file in scenario.dags if shares else ():
             deployment.due(file)
         plan = scenario.play(deployment)
+        played()
         if not shares:
             deployment.stop()
         expected = planned(deployment, plan)

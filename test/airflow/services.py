@@ -14,6 +14,7 @@ from pathlib import Path
 CACHE = Path(os.environ.get("XCOM_AIRFLOW_CACHE", "~/.cache/airflow-xcom-exporter")).expanduser()
 POSTGRES_BIN = Path(os.environ.get("XCOM_POSTGRES_BIN", "/usr/lib/postgresql/15/bin"))
 VERSITYGW = "v1.8.0"
+BUILT_VERSITYGW = CACHE / "bin" / "versitygw"
 
 # Amazon's own documentation uses this pair; the slash makes the connection URI prove its quoting.
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -192,9 +193,9 @@ class S3:
 def _versitygw() -> str:
     if found := shutil.which("versitygw"):
         return found
-    built = CACHE / "bin" / "versitygw"
+    built = BUILT_VERSITYGW
     if not built.exists():
-        print(f"building versitygw {VERSITYGW} (minutes, once)")
+        print(f"building versitygw {VERSITYGW} (minutes, once)", flush=True)
         subprocess.run(
             ["go", "install", f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW}"],
             check=True, env={**os.environ, "GOBIN": str(built.parent)},

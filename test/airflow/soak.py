@@ -15,6 +15,7 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 
+import preflight
 import results
 import verify
 from deployment import Deployment
@@ -251,6 +252,7 @@ def main() -> int:
     parser.add_argument("--exporter", help="a built main.js (default: one is built from src)")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()
+    preflight.require(builds_exporter=options.exporter is None)
     releases = list(RELEASES) if "all" in options.release else options.release
     folder = Path(tempfile.mkdtemp(prefix="airflow-soak-"))
     folder.chmod(0o755)

@@ -9,11 +9,13 @@ import json
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from datetime import datetime
 from pathlib import Path
 
+import preflight
 import results
 import soak
 import verify
@@ -58,21 +60,27 @@ def play(name: str, release: str, main: Path, servers: tuple, folder: Path, out:
     """One scenario, live: recorded, watched by the daemon while it lasts, and checked at its end."""
     watching = Processes(folder / "logs")
     daemons: list[Daemon] = []
+    looks: list[int] = []  # how many had ended when all was done
 
     def watch(deployment: Deployment) -> None:
         if SCENARIOS[name].watched:
             daemons.append(Daemon(main, deployment.environment, watching, seconds=2))
 
+    def played() -> None:
+        looks.extend(daemon.cycles() for daemon in daemons)
+
     try:
-        deployment, expected = record(name, release, servers, folder, out, watch, common)
+        deployment, expected = record(name, release, servers, folder, out, watch, common, played)
         try:
             said = check(main, deployment.environment)
             wrong = compare(expected, said)
-            for daemon in daemons:
+            for daemon, ended in zip(daemons, looks, strict=True):
                 daemon.settle(3)
                 if (last := daemon.problems()) != sorted(expected["problems"]):
-                    wrong.append(f"the daemon says {last} one interval after the end")
+                    wrong.append(f"the daemon says {last} in the end")
                 daemon.stop()
+                if late := daemon.late(ended, expected["problems"]):
+                    wrong.append(f"the daemon did not say {late} within one interval, or not without a break")
                 early = FALLBACKS if FALLBACKS & {*expected["problems"]} else set()
                 if others := sorted(daemon.raised.keys() - expected["problems"] - early):
                     wrong.append(f"the daemon said {others} on the way: {json.dumps(daemon.first)[:600]}")
@@ -136,13 +144,67 @@ def replay(name: str, release: str, main: Path, servers: tuple, out: Path) -> di
 
 def bucket(action: str, connection: str, *keys: str) -> None:
     """By the boto3 of whichever release is installed."""
-    import subprocess
-
     python = install(next(release for release in reversed(RELEASES) if not RELEASES[release].get("scenarios"))) / "python"
     subprocess.run(
         [python, Path(__file__).parent / "bucket.py", action, connection, BUCKET, *keys],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
+
+
+def hold(release: str, chosen: list[str], options: argparse.Namespace, exporter: Path, servers: tuple, folder: Path) -> int:
+    """One release: every chosen scenario and, if it is chosen, the long healthy run. Gives how many are not as planned."""
+
+    def reason(error: Exception) -> str:
+        """For the table: without folders of this machine and addresses of its registries."""
+        words = str(error).replace(f"{folder}/", "").replace(f"{CACHE}/", "")
+        return " ".join(re.sub(r"https?://\S+", "…", words).split())[:300] or type(error).__name__
+
+    if not options.replay:
+        try:
+            template = migrate(release, servers[0], folder)
+        except Exception as error:  # the next release may still be there
+            print(f"{release}: FAILED: {error}", file=sys.stderr, flush=True)
+            results.note_release(release, reason(error))
+            return 1
+        results.note_release(release, None)
+        (options.out / release).mkdir(parents=True, exist_ok=True)
+        (options.out / release / "schema.sql").write_text(portable(servers[0].dump("--schema-only", database=template)))
+    bad = 0
+    common: dict[str, Deployment] = {}
+    try:
+        for name in chosen:
+            if name == "soak" or not SCENARIOS[name].possible_on(release):
+                continue
+            if options.replay and not (options.out / release / name / "expected.json").exists():
+                continue
+            try:
+                if common and not SCENARIOS[name].shared:
+                    common.popitem()[1].stop()
+                if options.replay:
+                    cell = replay(name, release, exporter, servers, options.out)
+                else:
+                    cell = play(name, release, exporter, servers, folder / release / name, options.out, common)
+            except Exception as error:  # the next scenario may still be played
+                expected = options.out / release / name / "expected.json"
+                planned = json.loads(expected.read_text())["problems"] if expected.exists() else []
+                cell = {"how": "replayed" if options.replay else "live", "expected": planned, "seen": None, "wrong": [reason(error)]}
+                print(f"{release} {name}: FAILED: {error}", file=sys.stderr, flush=True)
+            results.note_cell(release, name, cell)
+            bad += bool(cell["wrong"])
+            print(f"{release} {name}: {'; '.join(cell['wrong']) or 'as planned'} ({cell['how']})", flush=True)
+    finally:
+        for deployment in common.values():
+            deployment.stop()
+    if "soak" in chosen and not options.replay and not RELEASES[release].get("scenarios"):
+        try:
+            outcome = soak.soak(release, exporter, servers, folder / release / "soak")
+        except Exception as error:  # the next release may still run
+            print(f"{release} long healthy run: FAILED: {error}", file=sys.stderr, flush=True)
+            return bad + 1
+        results.note_soak(outcome)
+        bad += bool(outcome["wrong"])
+        print(f"{release} long healthy run: {'; '.join(outcome['wrong']) or 'as planned'}", flush=True)
+    return bad
 
 
 def main() -> int:
@@ -154,54 +216,20 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=results.FIXTURES, help="where recordings are (default: %(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()
+    preflight.require(builds_exporter=options.exporter is None)
     releases = options.release if options.release and "all" not in options.release else list(RELEASES)
     chosen = options.scenario if options.scenario and "all" not in options.scenario else [*SCENARIOS, "soak"]
+    # Those that share an Airflow one after the other: only one at a time can have the database.
+    chosen.sort(key=lambda name: name != "soak" and not SCENARIOS[name].shared)
 
     folder = Path(tempfile.mkdtemp(prefix="airflow-suite-"))
     folder.chmod(0o755)
     processes = Processes(folder / "logs")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    bad = 0
     try:
         exporter = built(options.exporter, folder)
         servers = (Postgres(processes, folder), Redis(processes), S3(processes, folder))
-        for release in releases:
-            if not options.replay:
-                template = migrate(release, servers[0], folder)
-                (options.out / release).mkdir(parents=True, exist_ok=True)
-                schema = options.out / release / "schema.sql"
-                schema.write_text(portable(servers[0].dump("--schema-only", database=template)))
-            common: dict[str, Deployment] = {}
-            # Those that share an Airflow one after the other: only one at a time can have the database.
-            chosen.sort(key=lambda name: name != "soak" and not SCENARIOS[name].shared)
-            for name in chosen:
-                if name == "soak" or not SCENARIOS[name].possible_on(release):
-                    continue
-                if options.replay and not (options.out / release / name / "expected.json").exists():
-                    continue
-                try:
-                    if common and not SCENARIOS[name].shared:
-                        common.popitem()[1].stop()
-                    if options.replay:
-                        cell = replay(name, release, exporter, servers, options.out)
-                    else:
-                        cell = play(name, release, exporter, servers, folder / release / name, options.out, common)
-                except Exception as error:  # the next scenario may still be played
-                    expected = options.out / release / name / "expected.json"
-                    planned = json.loads(expected.read_text())["problems"] if expected.exists() else []
-                    words = " ".join(str(error).replace(f"{folder}/", "").replace(f"{CACHE}/", "").split())[:300] or type(error).__name__
-                    cell = {"how": "replayed" if options.replay else "live", "expected": planned, "seen": None, "wrong": [words]}
-                    print(f"{release} {name}: FAILED: {error}", file=sys.stderr, flush=True)
-                results.note_cell(release, name, cell)
-                bad += bool(cell["wrong"])
-                print(f"{release} {name}: {'; '.join(cell['wrong']) or 'as planned'} ({cell['how']})", flush=True)
-            for deployment in common.values():
-                deployment.stop()
-            if "soak" in chosen and not options.replay and not RELEASES[release].get("scenarios"):
-                outcome = soak.soak(release, exporter, servers, folder / release / "soak")
-                results.note_soak(outcome)
-                bad += bool(outcome["wrong"])
-                print(f"{release} long healthy run: {'; '.join(outcome['wrong']) or 'as planned'}", flush=True)
+        bad = sum(hold(release, chosen, options, exporter, servers, folder) for release in releases)
     finally:
         processes.stop()
         print(f"kept {folder}") if options.keep else shutil.rmtree(folder, ignore_errors=True)
