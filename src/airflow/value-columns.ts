@@ -16,11 +16,13 @@ function measured(text: string): string {
 /**
  * What jsonb cannot tell: a tuple inside a value was measured as a list but is stored in an envelope, and a
  * float was measured as `1e+300` but is stored with all its digits. The least that Airflow may have measured.
+ * A number follows a space, a bracket or its sign: digits in a text, and those behind a point, are as they were.
  */
 function leastMeasured(text: string): string {
   const envelope = `'\\{"__data__": |, "__version__": 1, "__classname__": "builtins.tuple"\\}'`;
+  const number = `'[[ -](?:\\d{17,}|0\\.0{4,}\\d*)'`;
   return `(${measured(text)} - char_length(${text})
-      + char_length(regexp_replace(regexp_replace(${text}, ${envelope}, '', 'g'), '\\d{17,}|0\\.0{4,}\\d*', '1e+22', 'g')))`;
+      + char_length(regexp_replace(' ' || regexp_replace(${text}, ${envelope}, '', 'g'), ${number}, ' 1e+22', 'g')) - 1)`;
 }
 
 /** What says how large a value is and, for short ones only, what it may be. */

@@ -67,9 +67,10 @@ def document(kept: dict) -> str:
         "Airflow, with PostgreSQL, Redis, Celery workers and an S3 server, and then looked at by the exporter itself (`check --json`,",
         "compiled, with nothing but a worker's environment). A cell names the problems that had to be said. It is right when exactly",
         "these were said, about exactly the dags, tasks, queues and hosts concerned, and when rows, references and broken references",
-        "were counted as planned. While a live scenario ran, the daemon sampled every 2 seconds as well: it said nothing else, and the first",
-        "look that began after the last deed said all of it. Not where Airflow's settings change on the way: there `check` alone looked.",
-        "`replayed`: not played anew; the recording of an earlier run was loaded into the servers and looked at.",
+        "were counted as planned. While a live scenario ran, the daemon sampled every 2 seconds as well, and said nothing else; not where",
+        "Airflow's settings change on the way: there `check` alone looked. *At once*: the first look that began after the last deed said all",
+        "of it, and so did every later one. `replayed`: not played anew; the recording of an earlier run was loaded into the servers and",
+        "looked at.",
         "",
         "## Releases",
         "",
@@ -141,7 +142,7 @@ def words(cell: dict | None) -> str:
     expected = ", ".join(f"`{code}`" for code in cell["expected"]) or "healthy"
     how = f"{'replayed' if cell['how'] == 'replayed' else 'live'} {cell['at'][:10]}"
     if not cell["wrong"]:
-        return f"{expected}<br>✓ {how}"
+        return f"{expected}<br>✓ {how}{', at once' if cell.get('at_once') else ''}"
     seen = "nothing" if cell["seen"] is None else ", ".join(f"`{code}`" for code in cell["seen"]) or "healthy"
     return f"expected {expected}, seen {seen}<br>**✗** {how}"
 

@@ -261,6 +261,24 @@ def connection_lost(airflow: Deployment) -> Plan:
     )
 
 
+def mapped_upstream(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"gathers": 1})
+
+    def amend(xcoms):
+        first = next(x for x in xcoms if x["task_id"] == "first")
+        first |= {"storage": "s3", "broken": "leaked", "note": "holds the path of the object of part's first instance"}
+        del first["measured_bytes"]
+        return xcoms
+
+    return Plan(
+        problems=["path_leaked"],
+        where={"dags": ["gathers"], "tasks": ["first"]},
+        amend=amend,
+        notes="This release hands a task that takes the values of a mapped one their paths: `first` pushed one of them on.",
+    )
+
+
 def worker_killed(airflow: Deployment) -> Plan:
     """A worker dies between writing an object and writing its row; the next try writes both."""
     table = "xcom_v2" if airflow.version >= (3, 4) else "xcom"
@@ -623,6 +641,7 @@ SCENARIOS = {
     "path-changed-rerun": Scenario(path_changed_rerun, watched=False),
     "connection-changed": Scenario(connection_changed, watched=False),
     "connection-lost": Scenario(connection_lost, only=("2.9.1",), why="Mended in 2.9.2."),
+    "mapped-upstream": Scenario(mapped_upstream, dags=("gathers",), only=("3.0.1",), why="Mended in 3.0.2."),
     "objects-missing": Scenario(objects_missing, shared=True),
     "objects-empty": Scenario(objects_empty, shared=True),
     "object-overwritten": Scenario(object_overwritten, shared=True),

@@ -93,6 +93,7 @@ def play(name: str, release: str, main: Path, servers: tuple, folder: Path, out:
         "expected": sorted(expected["problems"]),
         "seen": sorted(problem["code"] for problem in said["problems"]),
         "watched": [daemon.scrapes for daemon in daemons],
+        "at_once": bool(daemons and expected["problems"]),
         "wrong": wrong,
     }
 

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isOversizeRow } from '../../src/row-flags.ts';
 import { listFixtures, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
@@ -8,8 +9,8 @@ import { useS3 } from '../support/s3.ts';
 const postgres = usePostgres();
 const s3 = useS3(RECORDED_BUCKET);
 
-/** What every kind of value is tried at: Airflow measured exactly as many bytes. */
-const EDGES = [999, 1000];
+/** What every kind of value is tried at: Airflow measured exactly as many bytes. No data frame is as small. */
+const EDGES = [999, 1000, 10_000];
 const THRESHOLD = 1000;
 
 /**
@@ -31,6 +32,8 @@ const GREY_ZONE: Readonly<Record<string, number>> = {
   dates: 156,
   durations: 156,
   decimals: 169,
+  // The beginning of the envelope alone.
+  frames: 13,
 };
 
 /** Bytes that Airflow measured and the exporter does not know of: a jsonb has no -0.0, so each is one byte short. */
@@ -40,6 +43,15 @@ const recorded = listFixtures().filter(({ scenario }) => scenario === 'sizes');
 
 test('there is a recording of sizes', () => {
   expect(recorded.length).toBeGreaterThan(0);
+});
+
+test('the widths are those that test/airflow/README.md states', () => {
+  const readme = readFileSync(new URL('../airflow/README.md', import.meta.url), 'utf8');
+  const [, section = ''] = /## How exact a size is\n(.*?)\n## /s.exec(readme) ?? [];
+  const stated = new Set([...section.matchAll(/(?<=[|;] )[\d,]+(?= \||;)/g)].map(([width]) => width));
+  expect([...stated].sort()).toEqual(
+    [...new Set(Object.values(GREY_ZONE).map((width) => width.toLocaleString('en')))].sort(),
+  );
 });
 
 describe.each(recorded)('sizes as Airflow $release measured them', ({ release, scenario }) => {

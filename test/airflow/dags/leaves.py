@@ -9,6 +9,11 @@ from decimal import Decimal
 
 from compat import AIRFLOW, measured_bytes
 
+try:
+    import pandas
+except ImportError:  # not every release is installed with it
+    pandas = None
+
 BUCKET = "airflow-xcom"
 
 
@@ -43,11 +48,14 @@ KINDS = {
         "controls": lambda n: text(n, "\x01"),
         "lines": lambda n: text(n, "\n"),
         "delete": lambda n: text(n, "\x7f"),
+        "digits": lambda n: text(n, "7"),
+        "identifiers": lambda n: mostly("1234567890123456789", n),
     },
     "numbers": {
         "integers": lambda n: mostly(123456, n),
         "long_integers": lambda n: mostly(2**60, n),
         "floats": lambda n: mostly(3.25, n),
+        "long_floats": lambda n: mostly(0.1 + 0.2, n),
         "large_floats": lambda n: mostly(1e300, n),
         "small_floats": lambda n: mostly(1e-7, n),
         "smallest_floats": lambda n: mostly(2.5e-300, n),
@@ -73,6 +81,10 @@ KINDS = {
 SIZED = {
     task: {f"{kind}_{n}": make(n) for kind, make in makes.items() for n in EDGE[:2]} for task, makes in KINDS.items()
 }
+if pandas:
+    # Parquet in hexadecimal digits: one that measures a thousand bytes does not exist.
+    FRAME = pandas.DataFrame({"order": [1, 2, 3], "customer": ["Ж", "б", "c"], "amount": [0.1, 0.2, 0.1 + 0.2]})
+    SIZED["frames"] = {"frames_10000": padded(lambda x: [FRAME, x], 10_000)}
 
 LEAVES = {
     "kinds": SIZED,
@@ -132,6 +144,10 @@ LEAVES = {
     "mapped": {
         "part": [{"return_value": text(n), "index": i} for i, n in enumerate((10, 999, 1000, 3000, 20, 1500))],
         "total": {"return_value": 10 + 999 + 1000 + 3000 + 20 + 1500 - 12},
+    },
+    "gathers": {
+        "part": [{"return_value": text(n)} for n in (1500, 2500)],
+        "first": {"return_value": text(1500)},
     },
     "flow": {
         "choose": {"return_value": "left", "skipmixin_key": {"followed": ["left"]}},
