@@ -151,7 +151,8 @@ function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): Preflight
 }
 
 function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
-  const skewSeconds = greeting.kind === 'answered' ? greeting.skewSeconds : null;
+  if (greeting.kind === 'failed') return open('clock', 'not tried: no connection');
+  const { skewSeconds } = greeting;
   const isRefused = answers !== null && refusals(answers).some(({ reason }) => reason === 'clock_skew');
   const fix = 'Set the clock of this machine by NTP: S3 refuses signatures that are 15 minutes off.';
   if (skewSeconds === null) {
@@ -172,7 +173,8 @@ function regionStep(
   greeting: Greeting,
   { target, answers }: { target: PreflightTarget; answers: Answers | null },
 ): PreflightStep {
-  const found = greeting.kind === 'answered' ? greeting.bucketRegion : null;
+  if (greeting.kind === 'failed') return open('region', 'not tried: no connection');
+  const found = greeting.bucketRegion;
   const given = target.region;
   if (found !== null && given !== null && found !== given)
     return bad('region', `the bucket is in ${found}, the connection says ${given}`, {

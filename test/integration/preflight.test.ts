@@ -169,6 +169,8 @@ test('nothing listens', async () => {
   expect(code).toBe(1);
   expect(found['endpoint']).toMatch(/^wrong: http:\/\/127\.0\.0\.1:\d+\/xcom: ECONNREFUSED$/);
   expect(new Set(document.checks.slice(2).map(({ ok }) => ok))).toEqual(new Set([null]));
+  // Nobody was there to say or to withhold anything.
+  expect([found['clock'], found['region']]).toEqual(Array(2).fill('?: not tried: no connection'));
   proxy = await startHttpFaultProxy({ upstream: s3() });
 });
 
