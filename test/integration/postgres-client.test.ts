@@ -207,7 +207,9 @@ describe('the limits', () => {
     expect(reason).toBe('statement_timeout');
     expect(text).toContain('57014');
     expect(seconds).toBeLessThan(11.5);
-    expect(await backends()).toBe(0);
+    await eventually(async () => {
+      expect(await backends()).toBe(0);
+    });
   });
 });
 
@@ -380,7 +382,9 @@ describe('a refusal', () => {
     });
     const denied = await failure(database.read(run('SELECT value FROM secrets'), live()));
     expect(denied).toMatchObject({ reason: 'denied', text: expect.stringContaining('42501') as string });
-    expect(await backends()).toBe(0);
+    await eventually(async () => {
+      expect(await backends()).toBe(0);
+    });
     await writer.query('GRANT SELECT ON secrets TO reader');
     expect(await database.read(run('SELECT name FROM secrets'), live())).toHaveLength(1);
   });
@@ -404,7 +408,9 @@ describe('a refusal', () => {
       expect(locked.reason).toBe('lock_timeout');
       expect(locked.seconds).toBeGreaterThan(1.9);
       expect(locked.seconds).toBeLessThan(3.5);
-      expect(await backends()).toBe(0);
+      await eventually(async () => {
+        expect(await backends()).toBe(0);
+      });
     } finally {
       await locker.query('ROLLBACK');
       await locker.close();
