@@ -113,7 +113,7 @@ describe.each(chosen)('rows of $shape', ({ release }) => {
           await stage.push({ ...place, stored, queue: 'default' });
           const [answer] = await stage.writer.query<{ text: string | null; bytes: number }>(
             isBytea
-              ? `SELECT NULL AS text, octet_length(value) AS bytes FROM ${stage.source.table} WHERE key = $1`
+              ? `SELECT NULL AS text, octet_length(value) AS bytes FROM ${stage.source.table} WHERE key = $1 ORDER BY timestamp DESC`
               : `SELECT value::text AS text, 0 AS bytes FROM ${stage.source.table} WHERE key = $1 ORDER BY timestamp DESC`,
             [place.key],
           );
