@@ -7,6 +7,7 @@ import type { Unknown } from './clients/s3.ts';
 import type { Config } from './config.ts';
 import { diagnose } from './diagnose.ts';
 import type { Observation } from './diagnose.ts';
+import { effectiveOf } from './effective.ts';
 import { basesInForce, inForceRule } from './in-force.ts';
 import { rowIncrements } from './increments.ts';
 import { createLedger } from './ledger.ts';
@@ -139,7 +140,10 @@ export function createCycle(options: CycleOptions): Cycle {
     },
   };
 
-  type Figures = Pick<Report, 'backend' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'>;
+  type Figures = Pick<
+    Report,
+    'backend' | 'effective' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'
+  >;
 
   /** The verdict on what is known; without a reading of the database only settings and probe speak. */
   async function conclude({
@@ -156,6 +160,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const shaped = sampled?.shape ?? null;
     return {
       backend: shaped === null ? null : backendInfo(config, shaped),
+      effective: shaped === null || sampled === null ? null : effectiveOf(sampled.survey),
       window: shaped === null || sampled === null ? null : sampled.survey.window,
       states,
       // Dated by this look alone: hysteresis.ts knows of the earlier ones.
@@ -178,9 +183,10 @@ export function createCycle(options: CycleOptions): Cycle {
     ][])
       if (state !== 'unknown') states[code] = state;
     // One by one: what the report says of its own cycle must not be said again, its increments least of all.
-    const { backend, window, lagSeconds, coverage } = before;
+    const { backend, effective, window, lagSeconds, coverage } = before;
     return {
       backend,
+      effective,
       window,
       lagSeconds,
       coverage,

@@ -48,6 +48,25 @@ export const backendSchema = z
   })
   .describe('What was recognised, and what is configured.');
 
+export const effectiveSchema = z
+  .strictObject({
+    threshold_above_bytes: count
+      .nullable()
+      .describe('The threshold is larger: a task has a value of this size in the database.'),
+    threshold_at_most_bytes: count
+      .nullable()
+      .describe(
+        'The threshold is no larger: the smallest object. Not above the other: there is no single one.',
+      ),
+    values: count.describe('Values in the database that this rests on.'),
+    objects: count.describe('Uncompressed objects that this rests on.'),
+    paths: z
+      .array(z.strictObject({ path: z.string(), references: count }))
+      .describe('Base paths under which references of the window lie, the most used first.'),
+    references_elsewhere: count.describe('References under other base paths.'),
+  })
+  .describe('Threshold and path as the data tell them, whatever is configured.');
+
 export const windowSchema = z
   .strictObject({
     seconds: z.number().positive(),
@@ -115,6 +134,7 @@ export const reportShape = {
   cycle: cycleSchema.nullable(),
   backend: backendSchema.nullable(),
   threshold_bytes: z.int().nullable(),
+  effective: effectiveSchema.nullable(),
   oversize_bytes: count.nullable(),
   window: windowSchema.nullable(),
   problem_states: problemStatesSchema.nullable(),
@@ -133,6 +153,7 @@ export function reportDocument(report: Report | null, probed: ProbeResult | null
     cycle: report === null ? null : cycleOf(report),
     backend: report === null ? null : backendOf(report),
     threshold_bytes: report?.thresholdBytes ?? null,
+    effective: report === null ? null : effectiveDocument(report),
     oversize_bytes: report?.oversizeBytes ?? null,
     window: report === null ? null : windowOf(report),
     problem_states: report === null ? null : { ...report.states },
@@ -174,6 +195,19 @@ function backendOf({ backend }: Report): ReportDocument['backend'] {
   if (backend === null) return null;
   const { airflow, schema, bucket, prefix, connection, compression } = backend;
   return { airflow, schema, bucket, prefix, connection, compression };
+}
+
+function effectiveDocument({ effective }: Report): ReportDocument['effective'] {
+  if (effective === null) return null;
+  const { threshold, values, objects, paths, elsewhere } = effective;
+  return {
+    threshold_above_bytes: threshold.above,
+    threshold_at_most_bytes: threshold.atMost,
+    values,
+    objects,
+    paths: paths.map(({ path, rows }) => ({ path, references: rows })),
+    references_elsewhere: elsewhere,
+  };
 }
 
 function windowOf({ window }: Report): ReportDocument['window'] {

@@ -1,3 +1,4 @@
+import type { Effective } from './effective.ts';
 import type { ProblemCode } from './problems.ts';
 import type { S3Reason } from './clients/s3.ts';
 
@@ -105,6 +106,8 @@ export interface Report {
   readonly s3Answered: boolean;
   readonly backend: BackendInfo | null;
   readonly thresholdBytes: number | null;
+  /** Threshold and paths as the data tell them; null: it could not be read. */
+  readonly effective: Effective | null;
   readonly oversizeBytes: number;
   readonly increments: readonly Increment[];
   readonly window: WindowTotals | null;

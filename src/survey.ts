@@ -1,5 +1,6 @@
 import type { Placed } from './attribution.ts';
 import type { Reference } from './airflow/reference.ts';
+import { topPlaces } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { gather } from './gather.ts';
 import type { Gathering } from './gather.ts';
@@ -49,6 +50,8 @@ export interface Survey {
   readonly largestOversize: number;
   /** By worker: values that went past object storage, and references that are as configured. */
   readonly placed: readonly Placed[];
+  /** Under which base paths most references of their own rows lie. */
+  readonly paths: readonly { readonly path: string; readonly rows: number }[];
   /** Where references lie that are not as configured. */
   readonly mismatchedPrefixes: readonly string[];
   /** What the threshold in force can be told by: objects that are not compressed, and values of tasks. */
@@ -72,6 +75,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   for (const kind of KINDS) kinds[kind] = gather(ledger);
   const bypassed = createHistogram();
   const offloaded = createHistogram();
+  const based = createHistogram();
   const bases = basesOf(ledger, options.inForce);
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
@@ -116,6 +120,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           if (reason !== null) kinds[reason].add(chunk, at);
           if (!own) break;
           totals.references += 1;
+          based.add(base);
           if (is.isUnverified(flags)) {
             totals.unverified += 1;
             oldest = Math.min(oldest, chunk.at[at] ?? 0);
@@ -174,6 +179,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inexact: totals.inexact,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
+    paths: pathsOf(ledger, based),
     mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
     objects,
     values,
@@ -204,6 +210,13 @@ function placedOf(
     if (worker !== 0)
       placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
   return placed;
+}
+
+/** One base has as many numbers as suffixes. */
+function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Survey['paths'] {
+  const { bases } = ledger.rows();
+  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
+  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
 }
 
 /** Whoever wrote the row may have put a key and its secret where the id of a connection belongs. */

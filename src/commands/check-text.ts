@@ -1,3 +1,4 @@
+import { pathWords, thresholdWords } from '../effective.ts';
 import { PROBLEMS, runbookOf } from '../problems.ts';
 import type { ProbeResult } from '../probe.ts';
 import type { Finding, Problem, Report } from '../report.ts';
@@ -63,7 +64,7 @@ function findingWords({ dagId, runId, taskId, mapIndex, key, bytes, queue, hostn
     .join('')}`;
 }
 
-function windowLines({ window, backend, coverage }: Report): string[] {
+function windowLines({ window, backend, coverage, thresholdBytes, effective }: Report): string[] {
   if (window === null) return ['The window could not be read.'];
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
@@ -74,7 +75,14 @@ function windowLines({ window, backend, coverage }: Report): string[] {
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
     `  objects without a row ${known(window.orphanObjects)}`,
     `  decided ${coverage === null ? 'unknown' : `${Math.floor(coverage * 100)} %`}`,
+    `  threshold configured: ${known(thresholdBytes)}; seen: ${thresholdWords(effective)}`,
+    `  path configured: ${backend === null ? 'unknown' : plain(placeWords(backend))}; seen: ${plain(pathWords(effective))}`,
   ];
+}
+
+function placeWords({ connection, bucket, prefix }: NonNullable<Report['backend']>): string {
+  const words = Object.entries({ connection, bucket, prefix }).filter(([, value]) => value !== '');
+  return words.length === 0 ? 'none' : words.map(([name, value]) => `${name} ${value}`).join(', ');
 }
 
 function probeLines(probed: ProbeResult | null): string[] {

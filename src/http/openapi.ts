@@ -3,6 +3,7 @@ import { checkSchema } from '../commands/check-json.ts';
 import { preflightSchema } from '../commands/preflight-json.ts';
 import {
   backendSchema,
+  effectiveSchema,
   cycleSchema,
   findingSchema,
   problemSchema,
@@ -24,6 +25,7 @@ const SCHEMAS = {
   Verdict: verdictSchema,
   Cycle: cycleSchema,
   Backend: backendSchema,
+  Effective: effectiveSchema,
   Window: windowSchema,
   ProblemStates: problemStatesSchema,
   Problem: problemSchema,

@@ -1,3 +1,4 @@
+import { pathWords, thresholdWords } from '../effective.ts';
 import { PROBLEMS, type ProblemCode } from '../problems.ts';
 import type { Report } from '../report.ts';
 import type { JobStatus, Status } from '../status.ts';
@@ -167,6 +168,7 @@ function storageSection(status: Status): Html {
     ['bucket', backend?.bucket],
     ['prefix', backend?.prefix],
     ['connection', backend?.connection],
+    ['path seen', report === null ? undefined : pathWords(report.effective)],
     ['compression', backend?.compression],
     [
       'threshold',
@@ -176,6 +178,7 @@ function storageSection(status: Status): Html {
           ? `${threshold} (nothing is offloaded)`
           : formatBytes(threshold),
     ],
+    ['threshold seen', report === null ? undefined : thresholdWords(report.effective)],
     ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
   ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
   return section(

@@ -263,6 +263,13 @@ function largeStatus(rows: number): Status {
       compression: '',
     },
     thresholdBytes: 1_048_576,
+    effective: {
+      threshold: { above: 1_048_000, atMost: 1_050_000 },
+      values: 40,
+      objects: 12,
+      paths: [{ path: 's3://aws_xcom@airflow-xcom/xcom', rows: 12 }],
+      elsewhere: 0,
+    },
     oversizeBytes: 1_048_576,
     increments: Array.from({ length: 20 }, (_, j) => ({
       metric: 'value_bytes',

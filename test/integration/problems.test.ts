@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { pathWords, thresholdWords } from '../../src/effective.ts';
 import { openDatabase } from '../../src/clients/postgres.ts';
 import type { Query } from '../../src/clients/postgres.ts';
 import { openObjectStore } from '../../src/clients/s3.ts';
@@ -65,6 +66,8 @@ interface Case {
   readonly where?: readonly string[];
   /** Rows that are listed. */
   readonly findings?: number;
+  /** What the data tell of the threshold, or of the path. */
+  readonly seen?: string;
   readonly cure: (scene: Scene) => Promise<unknown>;
 }
 
@@ -185,6 +188,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await reference('older', 1_200, { base: 's3://airflow-xcom/base' });
     },
     evidence: `2 of 3 references in the window lie outside ${BASE}; seen is s3://aws_xcom@airflow-xcom/old and 1 more.`,
+    seen: `s3://airflow-xcom/base (1 reference), s3://aws_xcom@airflow-xcom/base (1 reference), s3://aws_xcom@airflow-xcom/old (1 reference)`,
     where: ['dag orders (2)', 'task old (1)', 'task older (1)', 'queue default (2)'],
     findings: 2,
     cure: async ({ reference }) => {
@@ -240,6 +244,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
     },
     evidence:
       'The threshold is 1000, but the largest value in the database has 250 bytes and the smallest object 300: the workers use a threshold between the two.',
+    seen: 'between 251 and 300 bytes, by the sizes of 4 objects and 3 values in the database',
     findings: 3,
     cure: async ({ reference, value }) => {
       await value('large_0', 300);
@@ -347,7 +352,7 @@ describe.each(PROBLEM_CODES)('%s', (code) => {
       });
     const sinceOf = ({ report }: { report: Report }) =>
       report.problems.find((one) => one.code === code)?.since;
-    const { provoke, evidence, where, findings, cure, ...given } = CASES[code];
+    const { provoke, evidence, where, findings, seen, cure, ...given } = CASES[code];
     const scene = await openScene(given);
     await provoke(scene);
     const first = await scene.look();
@@ -358,6 +363,8 @@ describe.each(PROBLEM_CODES)('%s', (code) => {
     );
     if (where !== undefined) expect(placesOf(problem).slice(0, where.length)).toEqual(where);
     expect(problem?.findings).toHaveLength(findings ?? 0);
+    if (seen !== undefined)
+      expect([thresholdWords(first.effective), pathWords(first.effective)]).toContain(seen);
     // Said again, it has not begun anew.
     const again = await scene.look();
     const shown = show({}, first);

@@ -22,6 +22,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     s3Answered: true,
     backend: null,
     thresholdBytes: 1_000,
+    effective: null,
     oversizeBytes: 1_000,
     increments: [],
     window: {

@@ -43,6 +43,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       compression: '',
     },
     thresholdBytes: 1_024,
+    effective: null,
     oversizeBytes: 2_048,
     increments: [],
     window: WINDOW,

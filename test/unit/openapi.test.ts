@@ -136,7 +136,15 @@ test('check and the status share every name that they have in common', () => {
   const check = throughJson(
     checkDocument({ report, probed: PROBE, warnings: [], version: '1.2.3' }),
   ) as Record<string, unknown>;
-  const shared = ['schema_version', 'cycle', 'backend', 'threshold_bytes', 'oversize_bytes', 'window'];
+  const shared = [
+    'schema_version',
+    'cycle',
+    'backend',
+    'threshold_bytes',
+    'effective',
+    'oversize_bytes',
+    'window',
+  ];
   for (const name of [...shared, 'problem_states', 'problems', 'probe'])
     expect(check[name]).toEqual(status[name]);
   const all = parseFindingsQuery({ limit: '1000' });
@@ -195,6 +203,15 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
       ? { airflow: '3.3', schema: 'xcom-jsonb', bucket: 'b', prefix: 'p', connection: 'c', compression: '' }
       : null,
     thresholdBytes: figure(-1),
+    effective: all
+      ? {
+          threshold: { above: 999, atMost: null },
+          values: 40,
+          objects: 0,
+          paths: [{ path: 's3://c@b/p', rows: 2 }],
+          elsewhere: 1,
+        }
+      : null,
     oversizeBytes: 1_048_576,
     increments: [],
     window: {

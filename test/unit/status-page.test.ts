@@ -82,6 +82,13 @@ function reportOf(changes: Partial<Report> = {}): Report {
       compression: '',
     },
     thresholdBytes: 1_024,
+    effective: {
+      threshold: { above: 999, atMost: 1_024 },
+      values: 40,
+      objects: 12,
+      paths: [{ path: 's3://aws_default@xcom-bucket/team/xcom', rows: 12 }],
+      elsewhere: 0,
+    },
     oversizeBytes: 1_048_576,
     increments: [],
     window: WINDOW,
@@ -302,7 +309,10 @@ describe('the page', () => {
     const text = textOf(render(statusOf()));
     expect(text).toContain('bucket xcom-bucket');
     expect(text).toContain('compression -');
-    expect(text).toContain('threshold 1.0 KiB');
+    expect(text).toContain(
+      'threshold 1.0 KiB threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
+    );
+    expect(text).toContain('path seen s3://aws_default@xcom-bucket/team/xcom (12 references)');
     expect(text).toContain('put failed : denied (AccessDenied (403)) 20 ms');
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');
@@ -426,6 +436,13 @@ describe('the page', () => {
           connection: name,
           compression: name,
         },
+        effective: {
+          threshold: { above: 1, atMost: null },
+          values: 1,
+          objects: 0,
+          paths: [{ path: name, rows: 1 }],
+          elsewhere: 0,
+        },
       }),
       probe: {
         steps: [{ operation: 'put', ok: false, seconds: 1, reason: 'denied', detail: name }],
@@ -475,6 +492,7 @@ function tamed(status: Status): Status {
         'bucket',
         'prefix',
         'connection',
+        'path',
         'lastFailure',
         'shown',
         'from',
