@@ -60,17 +60,28 @@ export function diagnose(observation: Observation): {
 
 type SettingsCode = 'threshold_disabled' | 'compression_unsupported';
 
-function fromSettings({ config: { xcom } }: Observation): Record<SettingsCode, Verdict> {
+function fromSettings({ config: { xcom }, sampled }: Observation): Record<SettingsCode, Verdict> {
   const compression = xcom.compression.toLowerCase();
+  // Without rows it is as certain; how much it costs is not known then.
+  const survey = sampled === null || sampled.shape === null ? null : sampled.survey;
   return {
     threshold_disabled: thresholdDisabled(xcom)
-      ? say(`The threshold is ${xcom.threshold} although ${xcom.paths[0]?.raw ?? ''} is configured.`)
+      ? say(
+          `The threshold is ${xcom.threshold} although ${xcom.paths[0]?.raw ?? ''} is configured${survey === null ? '' : `; ${kept(survey, xcom.oversize)}`}.`,
+          survey?.rows.oversize,
+        )
       : 'clear',
     compression_unsupported:
       compression === 'snappy' || compression === 'gz'
         ? say(`The compression is ${compression}, for which fsspec knows no file extension.`)
         : 'clear',
   };
+}
+
+function kept({ window, rows }: Survey, oversize: number): string {
+  return rows.oversize.rows === 0
+    ? `no value in the database has ${oversize} bytes or more`
+    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
 }
 
 type ProbeCode = 'write_denied' | 'bucket_unreachable' | 'permissions_unverifiable';

@@ -89,9 +89,14 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   threshold_disabled: {
     provoke: async (scene) => {
       scene.env[`${xcomPath}THRESHOLD`] = '-1';
-      await scene.value('extract', 5_000);
+      // Without a threshold the oversize limit is 1 MiB.
+      await scene.value('extract', 2_000_000);
+      await scene.value('load', 1_048_576);
+      await scene.value('small', 1_048_575);
     },
-    evidence: `The threshold is -1 although ${BASE} is configured.`,
+    evidence: `The threshold is -1 although ${BASE} is configured; the database holds 2 values of at least 1048576 bytes, 3048576 bytes together.`,
+    where: ['dag orders (2)', 'task extract (1)', 'task load (1)', 'queue default (2)'],
+    findings: 2,
     cure: (scene) => {
       scene.env[`${xcomPath}THRESHOLD`] = '1000';
       return Promise.resolve();
