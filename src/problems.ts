@@ -132,7 +132,10 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** Where the runbook has more: the one link of pages, `check` and alerts. A path in the repository and the package. */
+/** In the repository and in the package; the daemon serves it under the same path. */
+export const RUNBOOK = 'docs/runbook.md';
+
+/** Where the runbook has more: the one link of pages, `check` and alerts. */
 export function runbookOf(code: ProblemCode): string {
-  return `docs/runbook.md#${code}`;
+  return `${RUNBOOK}#${code}`;
 }

@@ -97,7 +97,11 @@ export const problemSchema = z
     since: timeSchema.describe('When it was first said.'),
     last_seen: timeSchema.describe('When something was last observed that speaks for it.'),
     remedy: z.string(),
-    runbook: z.string().describe('The section of the runbook: a path in the repository and the package.'),
+    runbook: z
+      .string()
+      .describe(
+        'The section of the runbook: a path in the repository, in the package and on a running exporter.',
+      ),
     findings: count.describe(
       `How many of the rows behind it are listed as findings, at most ${MAX_FINDINGS}.`,
     ),

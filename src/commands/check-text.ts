@@ -1,5 +1,5 @@
 import { pathWords, thresholdWords } from '../effective.ts';
-import { PROBLEMS, runbookOf } from '../problems.ts';
+import { PROBLEMS, RUNBOOK, runbookOf } from '../problems.ts';
 import type { ProbeResult } from '../probe.ts';
 import type { Finding, Problem, Report } from '../report.ts';
 import { checkCode, checkVerdict } from './check-json.ts';
@@ -27,6 +27,12 @@ export function checkText(checked: Checked, paint: Paint): string {
   }
   lines.push(...notes.map(plain));
   for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
+  // From a container the path alone leads nowhere, and nobody but the reader knows her addresses.
+  if (report.problems.length > 0)
+    lines.push(
+      '',
+      `The runbook: ${RUNBOOK} in the repository, /${RUNBOOK} at the address of a running exporter.`,
+    );
   if (warnings.length > 0)
     lines.push('', 'The settings:', ...warnings.map((warning) => `  ${plain(warning)}`));
   lines.push('', ...windowLines(report), ...probeLines(probed));

@@ -1,15 +1,16 @@
 import { readFileSync } from 'node:fs';
 import { html, type Html, type Part } from './html.ts';
+import { RUNBOOK } from '../problems.ts';
 import { STYLE } from './status-style.ts';
 import { raw } from './html.ts';
 
 /** As in the repository, so that one link serves there and here. */
-export const RUNBOOK_PATH = '/docs/runbook.md';
+export const RUNBOOK_PATH = `/${RUNBOOK}`;
 
 /** The runbook that comes with this release as a page; null when the installation has none. */
 export function readRunbook(): string | null {
   try {
-    return renderRunbook(readFileSync(new URL('../../docs/runbook.md', import.meta.url), 'utf8'));
+    return renderRunbook(readFileSync(new URL(`../../${RUNBOOK}`, import.meta.url), 'utf8'));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;

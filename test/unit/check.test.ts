@@ -106,6 +106,10 @@ test('every problem is told with its remedy and its section of the runbook', () 
   for (const code of PROBLEM_CODES) {
     expect(text).toContain(`  What to do: ${PROBLEMS[code].remedy}\n  More: docs/runbook.md#${code}\n`);
   }
+  expect(text).toContain(
+    '\nThe runbook: docs/runbook.md in the repository, /docs/runbook.md at the address of a running exporter.\n',
+  );
+  expect(checkText(checked(reportOf([])), (word) => word)).not.toContain('runbook');
 });
 
 test('a name cannot write on the terminal', () => {
