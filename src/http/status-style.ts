@@ -57,7 +57,7 @@ table{border-collapse:collapse;font-size:.875rem;margin:.5rem 0;font-variant-num
 caption{text-align:left}
 th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
-tbody th{font-weight:500}thead th{color:var(--soft);white-space:nowrap}
+tbody th{font-weight:500}.plain th{overflow-wrap:break-word}thead th{color:var(--soft);white-space:nowrap}
 .findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
 .findings thead th{white-space:normal}
 .findings :is(time,small,td:nth-child(6)),.plain td:nth-child(3){white-space:nowrap}
