@@ -106,9 +106,9 @@ function notesOf({ report, probed }: Checked): string[] {
   const rows = sampledRows(report);
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));
-    notes.push(
-      `A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %). More with a higher s3.requests-per-cycle, or a shorter window.`,
-    );
+    // More requests do not help against a storage that answers none.
+    const more = s3Failure === null ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
+    notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;

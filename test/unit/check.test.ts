@@ -88,6 +88,11 @@ describe('the verdict of check', () => {
     expect(checkVerdict(found).notes).toEqual([
       'A sample: 954321 of 1000000 rows are decided (95 %). More with a higher s3.requests-per-cycle, or a shorter window.',
     ]);
+    const unanswered = reportOf([], { coverage: 0.5, s3Failure: { reason: 'denied', detail: '403' } });
+    expect(checkVerdict(checked(unanswered)).notes).toEqual([
+      'Object storage gave no answer: denied (403)',
+      'A sample: 500000 of 1000000 rows are decided (50 %).',
+    ]);
     // Never all of what is not all.
     expect(checkVerdict(checked(reportOf([], { coverage: 0.999_999_9 }))).notes[0]).toContain(
       '999999 of 1000000 rows are decided (99 %)',
