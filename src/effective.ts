@@ -44,9 +44,9 @@ export function thresholdWords(effective: Effective | null): string {
   const objects = counted(effective.objects, 'object');
   if (above === null)
     return atMost === null ? NOT_KNOWN : `at most ${counted(atMost, 'byte')}, by the sizes of ${objects}`;
-  // Compressed objects tell no size: that there is a threshold is not said.
+  // There may be none, or workers without it; and of compressed objects no size is known.
   if (atMost === null)
-    return `more than ${counted(above, 'byte')}, if there is one, by the sizes of ${values}`;
+    return `more than ${counted(above, 'byte')}, if one is in force everywhere, by the sizes of ${values}`;
   const sizes = `by the sizes of ${objects} and ${values}`;
   if (above >= atMost)
     return `no single one: an object of ${counted(atMost, 'byte')} and a value in the database of ${counted(above, 'byte')}, ${sizes}`;

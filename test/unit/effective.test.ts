@@ -31,9 +31,12 @@ describe('the threshold that the sizes tell', () => {
       { values, objects: { count: 4, smallest: 1_000 } },
     ],
     ['at most 1,024 bytes, by the sizes of 4 objects', { objects }],
-    ['more than 1,000 bytes, if there is one, by the sizes of 1,200 values in the database', { values }],
     [
-      'more than 1 byte, if there is one, by the sizes of 1 value in the database',
+      'more than 1,000 bytes, if one is in force everywhere, by the sizes of 1,200 values in the database',
+      { values },
+    ],
+    [
+      'more than 1 byte, if one is in force everywhere, by the sizes of 1 value in the database',
       { values: { count: 1, largest: 1 } },
     ],
     ['not known yet', {}],
