@@ -74,6 +74,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
       shard: config.shard,
+      oversize: config.xcom.oversize,
       readShape,
       classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
     });

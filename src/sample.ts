@@ -23,6 +23,7 @@ import { isIn } from './shard.ts';
 import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
 import { takeTurns } from './turns.ts';
+import { attributeStaged } from './workers.ts';
 
 export interface Sample {
   readonly shape: Shape;
@@ -42,6 +43,8 @@ export interface SampleOptions {
   readonly windowMs: number;
   readonly classify: (row: SampledRow, shape: Shape) => Placement;
   readonly shard: Shard;
+  /** From how many bytes on a value counts as oversize. */
+  readonly oversize: number;
   readonly readShape: ReadShape;
 }
 
@@ -95,6 +98,8 @@ export async function sample(
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter((run) => run.inTurn && (run.whole || lostRows(run)));
     await readWhole(reading, whole);
+    const unmeasured = await measure(reading);
+    if (!staging.baseline) await attributeStaged(reading, options.oversize);
     return {
       shape,
       now,
@@ -102,7 +107,7 @@ export async function sample(
       lastRunId: instant.lastRunId,
       staging,
       goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
-      unmeasured: await measure(reading),
+      unmeasured,
     };
   } catch (error) {
     staging.discard();

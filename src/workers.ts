@@ -8,7 +8,10 @@ import { chunks } from './lib/chunks.ts';
 import { createPace } from './lib/pace.ts';
 import { createTop } from './lib/top.ts';
 import * as is from './row-flags.ts';
-import type { Worker } from './row-store.ts';
+import { indexInChunk } from './row-columns.ts';
+import type { RowStore, Worker } from './row-store.ts';
+import type { Run } from './run.ts';
+import type { Reading } from './sample.ts';
 
 /** Task instances that one cycle looks up besides those that a counter waits for. */
 const OTHERS_A_CYCLE = 1_000;
@@ -53,14 +56,45 @@ export async function worthAttributing(
   return [...counted, ...others.slice(0, OTHERS_A_CYCLE)];
 }
 
+/**
+ * Names the workers of the oversize rows that a reading has found, before they are taken in: they are counted by queue,
+ * and a database that goes away in between must not make it an unknown one.
+ */
+export async function attributeStaged(
+  { query, shape, staging }: Pick<Reading, 'query' | 'shape' | 'staging'>,
+  oversize: number,
+): Promise<void> {
+  const { rows } = staging.state;
+  const pace = createPace();
+  const found: { run: Run; slot: number }[] = [];
+  for (const staged of staging.runs.values()) {
+    for (const slot of staging.slotsOf(staged)) {
+      const chunk = rows.chunkOf(slot);
+      const at = indexInChunk(slot);
+      const least = (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0);
+      if (is.isOversizeRow(chunk.flags[at] ?? 0, least, oversize)) found.push({ run: staged.run, slot });
+    }
+    await pace.rest();
+  }
+  await setWorkers(query, shape, { rows, found });
+}
+
 export async function attribute(
   query: Query,
   shape: Shape,
   { ledger, slots }: { ledger: Ledger; slots: readonly number[] },
 ): Promise<void> {
-  const rows = ledger.rows();
-  for (const some of chunks(slots, ROWS_A_STATEMENT)) {
-    const entries = some.map((slot) => entryOf(rows, ledger.runOf(slot), slot));
+  const found = slots.map((slot) => ({ run: ledger.runOf(slot), slot }));
+  await setWorkers(query, shape, { rows: ledger.rows(), found });
+}
+
+async function setWorkers(
+  query: Query,
+  shape: Shape,
+  { rows, found }: { rows: RowStore; found: readonly { readonly run: Run; readonly slot: number }[] },
+): Promise<void> {
+  for (const some of chunks(found, ROWS_A_STATEMENT)) {
+    const entries = some.map(({ run, slot }) => entryOf(rows, run, slot));
     const names = entries.map(({ row }) => row);
     const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
     const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
@@ -70,12 +104,12 @@ export async function attribute(
     ];
     const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
-      const found = workers.get(textOf(row));
+      const worker = workers.get(textOf(row));
       rows.setWorker(slot, {
-        queue: found?.queue ?? null,
-        executor: found?.executor ?? null,
-        hostname: found?.hostname ?? null,
-        operator: found?.operator ?? null,
+        queue: worker?.queue ?? null,
+        executor: worker?.executor ?? null,
+        hostname: worker?.hostname ?? null,
+        operator: worker?.operator ?? null,
       });
     }
   }

@@ -9,7 +9,7 @@ import type { Database } from '../../src/clients/postgres.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import type { Report } from '../../src/report.ts';
 import { openStateFile } from '../../src/state-file.ts';
-import { BASE, BUCKET, uuid4 } from '../support/plant.ts';
+import { BASE, BUCKET, noise, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
@@ -132,6 +132,27 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.setState(older, 'success');
     expect(newRows(await cycle.pass())).toBe(1);
     expect(newRows(await cycle.pass())).toBe(0);
+  });
+
+  test('a database that goes away before it has said who wrote a large value', async () => {
+    const breaking = { on: false };
+    const { cycle, run } = await begin({
+      through: (database) => cuttingBefore(database, /^workers/, breaking),
+    });
+    await stage.addTask({ run, taskId: 'extract', queue: 'gpu' });
+    await stage.push({ ...xcom(run), stored: json(noise(5_000)) });
+    breaking.on = true;
+    const failed = await cycle.run(null, new AbortController().signal);
+    expect(failed.databaseFailure).not.toBeNull();
+    expect(failed.increments).toEqual([]);
+    const report = await cycle.pass();
+    expect(newRows(report)).toBe(1);
+    expect(report.increments).toContainEqual({
+      metric: 'oversize_in_db_total',
+      dagId: 'etl',
+      queue: 'gpu',
+      by: 1,
+    });
   });
 
   test('savepoints: what was rolled back is not seen, what was released is one more', async () => {
@@ -621,4 +642,24 @@ async function endSessions(writer: Awaited<ReturnType<Stage['connect']>>): Promi
 
 function newRows({ increments }: Report): number {
   return increments.reduce((sum, one) => sum + (one.metric === 'rows_total' ? one.by : 0), 0);
+}
+
+/** Ends the session of the exporter, once, in place of the next statement of that name. */
+function cuttingBefore(database: Database, name: RegExp, breaking: { on: boolean }): Pick<Database, 'read'> {
+  return {
+    read: (read, signal) =>
+      database.read(
+        (query) =>
+          read((statement) => {
+            if (!breaking.on || !name.test(statement.name)) return query(statement);
+            breaking.on = false;
+            return query({
+              name: 'cut',
+              text: 'SELECT pg_terminate_backend(pg_backend_pid())',
+              values: [],
+            });
+          }),
+        signal,
+      ),
+  };
 }

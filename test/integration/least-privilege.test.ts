@@ -39,6 +39,7 @@ const postgres = usePostgres();
 const options: SampleOptions = {
   windowMs: centuryMs,
   shard: WHOLE,
+  oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
   classify: (row, { major }) => classify(row, { major, paths: [] }),
 };
