@@ -157,6 +157,7 @@ test(`${minutes} minutes`, async () => {
     const summary = [
       `${minutes} min, ${world.writer.rows()} rows, ${EVERY_SECONDS} s a cycle, window ${WINDOW_MINUTES} min`,
       `rows lost ${difference.lost}, doubled ${difference.doubled}; slowest of ${slowest.scrapes} scrapes ${slowest.netMs.toFixed(0)} ms (${slowest.ms.toFixed(0)} with what the machine had no core for)`,
+      `counters that are not as written: ${difference.wrong.length === 0 ? 'none' : difference.wrong.join('; ')}`,
       `RSS, MiB: median of the first third after ${WARM_UP_MINUTES} min ${rss.first.toFixed(0)}, of the last ${rss.last.toFixed(0)}, slope ${rss.slopePerHour.toFixed(1)} an hour`,
       `file descriptors: ${fds.first.toFixed(0)}, then ${fds.last.toFixed(0)}; event-loop lag p99, ms: ${lag.first.toFixed(1)}, then ${lag.last.toFixed(1)}`,
     ];
