@@ -28,9 +28,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'bench-memory-'));
 const lines: string[] = [];
 
-/** Bars: resident at any moment, and what a scrape waits at most while cycles run. */
+/** Resident at any moment. What a scrape waits is shown; `npm run bench:scrape` has the bar. */
 const RSS_MB = 200;
-const P99_MS = 50;
 
 let main = '';
 beforeAll(() => {
@@ -64,7 +63,6 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
   });
   const scraping = scrapeOnAndOn(daemon);
   let highest = 0;
-  let slowest = 0;
   try {
     await daemon.stall();
     daemon.memory();
@@ -78,7 +76,6 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
       const stall = await daemon.stall();
       const p99 = scraping.p99();
       highest = Math.max(highest, rss, peak);
-      slowest = Math.max(slowest, p99);
       const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
       const stateBytes = statSync(statePath, { throwIfNoEntry: false })?.size ?? 0;
       lines.push(
@@ -95,7 +92,6 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
     await stage.close();
   }
   expect.soft(highest / 1e6, 'RSS, MB').toBeLessThan(RSS_MB);
-  expect.soft(slowest, '/metrics p99, ms').toBeLessThan(P99_MS);
 });
 
 function environment(stage: Stage, mix: Mix): Record<string, string> {
