@@ -85,13 +85,10 @@ export function createCycle(options: CycleOptions): Cycle {
     const { shape, now, unmeasured } = sampled;
     Object.assign(memory, { shape, unsupported: null, now, unmeasured });
     const fresh = await ledger.settle(sampled, { windowMs: config.windowMs });
-    try {
-      const { oversize } = config.xcom;
-      const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
-      await attribute(query, shape, { ledger, slots });
-    } finally {
-      pending.push(...rowIncrements(ledger, fresh, config.xcom.oversize));
-    }
+    const { oversize } = config.xcom;
+    pending.push(...rowIncrements(ledger, fresh, oversize));
+    const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
+    await attribute(query, shape, { ledger, slots });
   }
 
   return {

@@ -13,21 +13,20 @@ import type { RowStore, Worker } from './row-store.ts';
 import type { Run } from './run.ts';
 import type { Reading } from './sample.ts';
 
-/** Task instances that one cycle looks up besides those that a counter waits for. */
+/** Task instances that one cycle looks up besides those of new oversize rows. */
 const OTHERS_A_CYCLE = 1_000;
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
 /**
- * Rows whose worker matters: what is wrong, and what went right beside it, to compare. What is new is counted by
- * queue at once, so all of it is looked up; the rest has time, the latest first.
+ * Rows whose worker matters: what is wrong, and what went right beside it, to compare. They can wait, the latest go
+ * first: what is counted by queue has its worker already.
  */
 export async function worthAttributing(
   ledger: Ledger,
   { oversize, inForce }: { oversize: number; inForce: (base: number) => boolean },
 ): Promise<number[]> {
   const pace = createPace();
-  const counted: number[] = [];
   const wrong = createTop(OTHERS_A_CYCLE);
   const beside = createTop(OTHERS_A_CYCLE);
   let anyOversize = false;
@@ -46,14 +45,13 @@ export async function worthAttributing(
         (flags & is.STORAGE_MASK) === is.OTHER ||
         is.brokenReason(flags, isOwn && inForce(chunk.base[at] ?? 0)) !== null ||
         (isOwn && (flags & is.SKIP) !== 0);
-      if (isWrong && (flags & is.BASELINE) === 0) counted.push(slot);
-      else if (isWrong) wrong.offer(slot, time);
+      if (isWrong) wrong.offer(slot, time);
       else if (isOwn) beside.offer(slot, time);
     }
     await pace.rest();
   }
   const others = [...wrong.items(), ...(anyOversize ? beside.items() : [])];
-  return [...counted, ...others.slice(0, OTHERS_A_CYCLE)];
+  return others.slice(0, OTHERS_A_CYCLE);
 }
 
 /**
