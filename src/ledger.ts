@@ -24,6 +24,8 @@ export interface LastReading {
   /** Database clock, epoch ms. */
   readonly at: number;
   readonly horizon: string;
+  /** Where the window began, epoch ms: what is older was never remembered. */
+  readonly from: number;
 }
 
 /** What is remembered: handed from one ledger to the next, never shared by two. */
@@ -31,8 +33,10 @@ export interface LedgerState {
   lastRunId: number | null;
   /** The shape of the last reading; null before the first. */
   schema: string | null;
-  /** When the last reading was, and where the next one starts; null before the first of this process. */
+  /** When the last reading was, and where the next one starts; null before the first. */
   lastReading: LastReading | null;
+  /** How far {@link file://./sweep.ts} has come: when the last task instance was made, epoch ms. */
+  sweptTo: number;
   readonly runs: Map<number, Run>;
   readonly runSlots: RunSlots;
   readonly rows: RowStore;
@@ -45,6 +49,7 @@ export function emptyState(): LedgerState {
     lastRunId: null,
     schema: null,
     lastReading: null,
+    sweptTo: -1,
     runs: new Map(),
     runSlots: createRunSlots(),
     rows: createRowStore(),
@@ -60,7 +65,7 @@ export interface Ledger {
   runAt(slot: number): Run;
   runOf(slot: number): Run;
   /** The runs to be read next; after a migration, which rewrites or renames every row, those of the window. */
-  due(schema: string): DueRuns & { readonly lastReading: LastReading | null };
+  due(schema: string): DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
   /** Where the rows of a reading wait; `from`: the start of the window, epoch ms. */
   stage(schema: string, options: { from: number; classify: (row: SampledRow) => Placement }): Staging;
   /** Takes in one sample; gives back the slots of the rows that are new and to be counted. */
@@ -83,8 +88,9 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     state: () => state,
 
     due(schema) {
-      if (startsAnew(schema)) return { lastRunId: null, lastReading: null, ids: [], isKnown: () => false };
-      const { lastRunId, lastReading, runs } = state;
+      if (startsAnew(schema))
+        return { lastRunId: null, lastReading: null, sweptTo: -1, ids: [], isKnown: () => false };
+      const { lastRunId, lastReading, sweptTo, runs } = state;
       const ids: number[] = [];
       const share = Math.ceil(runs.size / REREAD_CYCLES);
       const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
@@ -93,7 +99,13 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         if (run.live) ids.push(run.id);
         else ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
       }
-      return { lastRunId, lastReading, ids: [...ids, ...ended.items()], isKnown: (id) => runs.has(id) };
+      return {
+        lastRunId,
+        lastReading,
+        sweptTo,
+        ids: [...ids, ...ended.items()],
+        isKnown: (id) => runs.has(id),
+      };
     },
 
     stage(schema, options) {
@@ -111,6 +123,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       const pace = createPace();
       state = staging.state;
       const fresh: number[] = [];
+      for (const run of drop(sample.lost)) run.listed = null;
       for (const id of sample.goneRuns) {
         const run = state.runs.get(id);
         if (run === undefined) continue;
@@ -143,16 +156,27 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       }
       state.lastRunId = sample.lastRunId;
       state.schema = sample.shape.name;
-      state.lastReading = { at: now, horizon: sample.horizon };
+      state.lastReading = {
+        at: now,
+        horizon: sample.horizon,
+        from: Math.max(from, state.lastReading?.from ?? from),
+      };
+      state.sweptTo = sample.sweptTo;
       return fresh;
     },
 
     forget(slots) {
-      const going = new Set(slots);
-      const runs = new Set(slots.map((slot) => state.runSlots.at(state.rows.runSlotOf(slot))));
-      for (const run of runs) state.rows.remove(run, (slot) => going.has(slot));
+      drop(slots);
     },
   };
+
+  /** Gives the runs that had these rows. */
+  function drop(slots: readonly number[]): Set<Run> {
+    const going = new Set(slots);
+    const runs = new Set(slots.map((slot) => state.runSlots.at(state.rows.runSlotOf(slot))));
+    for (const run of runs) state.rows.remove(run, (slot) => going.has(slot));
+    return runs;
+  }
 
   /** What a reading says of the run itself, and of the rows that it no longer holds. */
   function noteRun(staged: StagedRun, sample: Sample): void {
@@ -164,7 +188,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     run.activeAt = live || run.live ? sample.now : Math.max(run.activeAt, endedAt ?? 0);
     run.live = live;
     if (!staged.complete) run.horizon = null;
-    if (!staged.inTurn) return;
+    if (!staged.due) return;
     run.readAt = sample.now;
     if (staged.complete) run.horizon = sample.horizon;
     if (!staged.whole) return;
@@ -175,9 +199,10 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
 
   function expire(run: Run, from: number): void {
     let oldest = Infinity;
-    run.expired += state.rows.remove(run, (_, chunk, at) => {
+    state.rows.remove(run, (_, chunk, at) => {
       const time = chunk.at[at] ?? 0;
       if (time >= from) oldest = Math.min(oldest, time);
+      else if (!is.hangsOnTask(chunk.flags[at] ?? 0)) run.expired += 1;
       return time < from;
     });
     run.oldest = oldest;

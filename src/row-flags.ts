@@ -59,6 +59,7 @@ export const ODD = 1 << 18;
 const TABLE_SHIFT = 19;
 const TABLE_MASK = 3 << TABLE_SHIFT;
 const TABLES: readonly XComSource['table'][] = ['xcom', 'xcom_v1', 'xcom_v2'];
+const V2 = 2 << TABLE_SHIFT;
 
 /** The reading under way has come across it; of no meaning outside of one. */
 export const SEEN = 1 << 21;
@@ -111,6 +112,11 @@ export function tableOf(flags: number): XComSource['table'] {
 
 export function tableBits(table: XComSource['table']): number {
   return TABLES.indexOf(table) << TABLE_SHIFT;
+}
+
+/** A row of `xcom_v2`, which hangs on its task instance and not on its run. */
+export function hangsOnTask(flags: number): boolean {
+  return (flags & TABLE_MASK) === V2;
 }
 
 /** A reference of its own row: what is looked up in S3. */

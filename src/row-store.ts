@@ -143,6 +143,7 @@ export function createRowStore(): RowStore {
 
   function count(run: Run, flags: number, by: 1 | -1): void {
     run.rows += by;
+    if (is.hangsOnTask(flags)) run.ofTasks += by;
     if (is.isReference(flags)) run.references += by;
     if (is.isUnverified(flags)) run.unverified += by;
   }

@@ -11,7 +11,7 @@ export interface Run {
   readAt: number;
   /** Where the next reading starts; null: it has to be read whole. */
   horizon: string | null;
-  /** Rows that it holds besides, older than the window. */
+  /** Rows that it holds besides, older than the window; without those that hang on their task instance. */
   expired: number;
   /** Deleted from dag_run: it has no rows, but may have left objects. */
   gone: boolean;
@@ -21,6 +21,8 @@ export interface Run {
   listed: { readonly at: number; readonly orphans: number; readonly orphanBytes: number } | null;
   /** Kept by the row store: how many rows of the window it holds, … */
   rows: number;
+  /** … how many of them hang on their task instance, … */
+  ofTasks: number;
   /** … how many of them are references of their own, … */
   references: number;
   /** … and how many of these nobody has looked up yet. */
@@ -31,10 +33,14 @@ export interface Run {
   first: number;
 }
 
-export type RunState = Omit<Run, 'slot' | 'rows' | 'references' | 'unverified' | 'oldest' | 'first'>;
+/** What follows from its rows. */
+type OfRows = 'rows' | 'ofTasks' | 'references' | 'unverified' | 'oldest' | 'first';
+
+export type RunState = Omit<Run, 'slot' | OfRows>;
+export type RunItem = Omit<Run, OfRows>;
 
 export function newRun(slot: number, state: RunState): Run {
-  return { ...state, slot, rows: 0, references: 0, unverified: 0, oldest: Infinity, first: 0 };
+  return { ...state, slot, rows: 0, ofTasks: 0, references: 0, unverified: 0, oldest: Infinity, first: 0 };
 }
 
 /** Numbers for runs, small enough to index arrays by; one that is given back is used again. */

@@ -1,28 +1,23 @@
-import {
-  countsStatement,
-  instantStatement,
-  pageByPageStatement,
-  rowsAtStatement,
-  rowsSinceStatement,
-  rowsStatement,
-} from './airflow/queries.ts';
+import { countsStatement, instantStatement, rowsAtStatement, rowsStatement } from './airflow/queries.ts';
 import type { RunCounts } from './airflow/queries.ts';
 import type { Shape, UnknownShape, XComSource } from './airflow/shape.ts';
 import type { Placement } from './classify.ts';
 import type { Query } from './clients/postgres.ts';
-import { readEachWith } from './cursor.ts';
+import { pageByPage, readEachWith } from './cursor.ts';
 import type { ReadEach } from './cursor.ts';
 import { readRuns } from './find-runs.ts';
-import type { LastReading, Ledger } from './ledger.ts';
+import type { Ledger } from './ledger.ts';
 import { chunks } from './lib/chunks.ts';
 import { measure } from './measure.ts';
+import type { Run } from './run.ts';
 import { sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
 import type { ReadShape } from './shape-reader.ts';
 import { isIn } from './shard.ts';
 import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
-import { takeTurns } from './turns.ts';
+import { nextPart } from './sweep.ts';
+import { readTaskRows } from './task-rows.ts';
 import { attributeStaged } from './workers.ts';
 
 export interface Sample {
@@ -35,6 +30,9 @@ export interface Sample {
   readonly staging: Staging;
   /** Remembered runs that are no longer there. */
   readonly goneRuns: readonly number[];
+  /** Slots of remembered rows that are no longer in the window, besides those of runs that were read whole. */
+  readonly lost: readonly number[];
+  readonly sweptTo: number;
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
 }
@@ -60,12 +58,11 @@ export interface Reading {
 /** Runs a statement names at most. */
 const RUNS_A_STATEMENT = 500;
 const PLACES_A_STATEMENT = 5_000;
-/** By how much the id of a row may be older than its commit: clocks that are off, and transactions that take long. */
-const LATE_MS = 15 * 60_000;
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
- * Where a run then holds another number of rows than remembered, rows were deleted, and it is read whole.
+ * Where another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
+ * hang on their task instance are read by {@link readTaskRows}.
  */
 export async function sample(
   query: Query,
@@ -90,14 +87,23 @@ export async function sample(
     for (const run of await readRuns(query, shape, { ...due, sinceMs: from }))
       if (isIn(options.shard, run.dagId)) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
-    for (const source of shape.sources)
-      if (source.keyedBy === 'task_instance' && due.lastReading !== null) {
-        takeTurns(staging.runs.values(), staging.state.rows.size());
-        await readNew(reading, source, due.lastReading);
-      }
+    const last =
+      due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
+    const byTask = shape.sources.filter(({ keyedBy }) => keyedBy === 'task_instance');
+    // Chosen before anything is staged, which stands in the same columns.
+    const part =
+      last === null || byTask.length === 0
+        ? null
+        : await nextPart(staging.state.rows, { after: due.sweptTo, from });
     await readFresh(reading, horizon);
-    const whole = [...staging.runs.values()].filter((run) => run.inTurn && (run.whole || lostRows(run)));
+    const whole = [...staging.runs.values()].filter(
+      (run) => run.whole || lostRows(run) || (last === null && byTask.length > 0),
+    );
     await readWhole(reading, whole);
+    const lost: number[] = [];
+    for (const source of byTask)
+      if (last !== null && part !== null)
+        lost.push(...(await readTaskRows(reading, source, { last, part, from })));
     const unmeasured = await measure(reading);
     if (!staging.baseline) await attributeStaged(reading, options.oversize);
     return {
@@ -107,6 +113,8 @@ export async function sample(
       lastRunId: instant.lastRunId,
       staging,
       goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
+      lost,
+      sweptTo: part?.next ?? -1,
       unmeasured,
     };
   } catch (error) {
@@ -115,37 +123,22 @@ export async function sample(
   }
 }
 
-/**
- * Reads what is new in the runs whose turn it is not, by the time in the ids of the rows. What has an older id, or kept
- * its id when it was written again, is found when it is the turn of its run.
- */
-async function readNew(reading: Reading, source: XComSource, last: LastReading): Promise<void> {
-  const { shape, knowsCompression, staging } = reading;
-  const { at, horizon } = last;
-  const statement = rowsSinceStatement(shape, source, { sinceMs: at - LATE_MS, horizon, knowsCompression });
-  // In the order of their ids they lie on a page in turns.
-  await reading.query(pageByPageStatement(true));
-  await reading.readEach(statement, (row) => {
-    if (staging.runs.get(row.dagRunId)?.inTurn === false) stage(reading, source, row);
-  });
-  await reading.query(pageByPageStatement(false));
-}
-
 /** Reads the runs that have a horizon from there on, and marks the others to be read whole. */
 async function readFresh(reading: Reading, horizon: string): Promise<void> {
   const { query, shape, staging } = reading;
-  for (const [since, runs] of byHorizon(
-    [...staging.runs.values()].filter(({ inTurn }) => inTurn),
-    horizon,
-  )) {
+  const byRun = shape.sources.filter(({ keyedBy }) => keyedBy === 'dag_run');
+  // Beside a table for new rows, Airflow only reads the one from before it and deletes from it (models/xcom.py of 3.4).
+  const isLegacy = byRun.length < shape.sources.length;
+  for (const [since, runs] of byHorizon([...staging.runs.values()], horizon)) {
     if (since === null) {
       for (const run of runs) run.whole = true;
       continue;
     }
-    for (const chunk of chunks(runs, RUNS_A_STATEMENT))
-      for (const source of shape.sources) {
+    const worthALook = isLegacy ? runs.filter(({ run }) => rowsOnRun(run) > 0) : runs;
+    for (const chunk of chunks(worthALook, RUNS_A_STATEMENT))
+      for (const source of byRun) {
         const runIds = chunk.map(({ run }) => run.id);
-        const counts = await pageByPage(reading, source, () =>
+        const counts = await pageByPage(query, () =>
           query<RunCounts>(countsStatement(shape, source, { runIds, horizon: since })),
         );
         for (const { dagRunId, rows } of counts) {
@@ -161,7 +154,7 @@ async function readFresh(reading: Reading, horizon: string): Promise<void> {
 
 async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<void> {
   // Of the others it is known that they hold nothing.
-  const filled = runs.filter(({ whole, count }) => whole || count > 0);
+  const filled = runs.filter(({ whole, count, run }) => whole || count > 0 || run.ofTasks > 0);
   for (const run of runs) reading.staging.readWhole(run);
   for (const chunk of chunks(filled, RUNS_A_STATEMENT))
     for (const source of reading.shape.sources)
@@ -173,7 +166,12 @@ async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<
  * that is new and yet older than the window may be either, and hide a deletion.
  */
 function lostRows({ run, old, added, count }: StagedRun): boolean {
-  return old > 0 || run.rows + run.expired + added !== count;
+  return old > 0 || rowsOnRun(run) + added !== count;
+}
+
+/** How many rows hang on the run itself, as far as is known. */
+function rowsOnRun({ rows, ofTasks, expired }: Run): number {
+  return rows - ofTasks + expired;
 }
 
 /**
@@ -205,25 +203,12 @@ async function readRows(
 ): Promise<void> {
   if (options.runIds.length === 0) return;
   const { shape, knowsCompression } = reading;
-  const statement = rowsStatement(shape, source, { ...options, knowsCompression });
-  await pageByPage(reading, source, () =>
-    reading.readEach(statement, (row) => {
-      stage(reading, source, row);
-    }),
+  // Of a row that hangs on its task instance, each look is a search in an index anyway.
+  await reading.readEach(
+    rowsStatement(shape, source, { ...options, knowsCompression }),
+    stageIn(reading, source),
+    { pageByPage: source.keyedBy === 'dag_run' },
   );
-}
-
-/** Of a row that hangs on its task instance, each look is a search in an index anyway. */
-async function pageByPage<Result>(
-  { query }: Reading,
-  source: XComSource,
-  read: () => Promise<Result>,
-): Promise<Result> {
-  if (source.keyedBy === 'task_instance') return read();
-  await query(pageByPageStatement(true));
-  const result = await read();
-  await query(pageByPageStatement(false));
-  return result;
 }
 
 /** New rows lie together at the end of the table, or else in gaps all over it. */
@@ -242,9 +227,11 @@ async function readPlaces(
     return;
   }
   for (const chunk of chunks(places, PLACES_A_STATEMENT))
-    await reading.readEach(rowsAtStatement(shape, source, { places: chunk, knowsCompression }), (row) => {
-      stage(reading, source, row);
-    });
+    await reading.readEach(
+      rowsAtStatement(shape, source, { places: chunk, knowsCompression }),
+      stageIn(reading, source),
+      { pageByPage: false },
+    );
 }
 
 /** The first page and the last of places that are written `(page,number)`. */
@@ -259,7 +246,11 @@ function pagesOf(places: readonly string[]): { first: number; last: number } {
   return { first, last };
 }
 
-function stage({ staging }: Reading, source: XComSource, row: RawRow): void {
-  const staged = staging.runs.get(row.dagRunId);
-  if (staged !== undefined) staging.add(staged, sampledRow(source, row, staged.run));
+function stageIn({ staging }: Reading, source: XComSource): (rows: readonly RawRow[]) => void {
+  return (rows) => {
+    for (const row of rows) {
+      const staged = staging.runs.get(row.dagRunId);
+      if (staged !== undefined) staging.add(staged, sampledRow(source, row, staged.run));
+    }
+  };
 }

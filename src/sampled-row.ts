@@ -1,6 +1,7 @@
 import { readShortBytes } from './airflow/reference.ts';
 import type { RowId } from './airflow/row-queries.ts';
 import type { XComSource } from './airflow/shape.ts';
+import type { TaskRowId } from './airflow/task-queries.ts';
 
 /** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
 export interface SampledRow extends RowId {
@@ -29,6 +30,9 @@ export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text' | 'en
   raw: Uint8Array | null;
   encodedAgain: boolean | null;
 };
+
+/** As it stands in a table whose rows hang on their task instance: what that belongs to has to be asked for. */
+export type TaskRow = Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'> & TaskRowId;
 
 export function sampledRow(
   source: XComSource,

@@ -14,15 +14,15 @@ export interface StagedRun {
   readonly live: boolean;
   /** Epoch ms; null while it runs. */
   readonly endedAt: number | null;
-  /** How many rows it holds now, in all tables. */
+  /** The reading looks at what hangs on the run itself; else it only came across rows that hang on its tasks. */
+  readonly due: boolean;
+  /** How many rows hang on it now, in all tables. */
   count: number;
-  /** Its rows are counted in this reading; of one whose turn it is not, nothing but new rows is read. */
-  inTurn: boolean;
   /** All its rows are read, not just those since the horizon. */
   whole: boolean;
   /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
   complete: boolean;
-  /** Of the rows that were read: older than the window, … */
+  /** Of the rows that hang on it and were read: older than the window, … */
   old: number;
   /** … and younger, of which nothing was remembered. */
   added: number;
@@ -39,7 +39,10 @@ export interface Staging {
   readonly state: LedgerState;
   readonly baseline: boolean;
   readonly runs: ReadonlyMap<number, StagedRun>;
+  /** A run that is due. */
   open(found: FoundRun): StagedRun;
+  /** One that is remembered, and not due. */
+  openKnown(run: Run): StagedRun;
   /** Rows that are remembered in this version, or that are older than the window, are only noted. */
   add(staged: StagedRun, row: SampledRow): void;
   /** The run is about to be read from its beginning: nothing that has been read of it counts. */
@@ -94,6 +97,12 @@ export function createStaging(
     staged.first = slot + 1;
   }
 
+  function openAs(found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'due'>): StagedRun {
+    const staged = { ...found, count: 0, whole: false, complete: true, old: 0, added: 0, first: 0 };
+    runs.set(found.run.id, staged);
+    return staged;
+  }
+
   return {
     state,
     baseline,
@@ -116,31 +125,19 @@ export function createStaging(
           activeAt: 0,
           listed: null,
         });
-      const staged: StagedRun = {
-        run,
-        known: known !== undefined,
-        live,
-        endedAt,
-        count: 0,
-        inTurn: true,
-        whole: false,
-        complete: true,
-        old: 0,
-        added: 0,
-        first: 0,
-      };
-      runs.set(id, staged);
-      return staged;
+      return openAs({ run, known: known !== undefined, live, endedAt, due: true });
     },
+    openKnown: (run) => openAs({ run, known: true, live: run.live, endedAt: null, due: false }),
 
     add(staged, row) {
-      if (staged.whole) staged.count += 1;
+      const ofRun = row.taskInstanceId === null ? 1 : 0;
+      if (staged.whole) staged.count += ofRun;
       if (row.at < from) {
-        staged.old += 1;
+        staged.old += ofRun;
         return;
       }
       const before = staged.known ? rows.find(staged.run, row) : -1;
-      if (before === -1) staged.added += 1;
+      if (before === -1) staged.added += ofRun;
       else {
         const { chunk, at } = place(before);
         if (chunk.version[at] === Number(row.version)) {

@@ -8,7 +8,7 @@ import type { Interner } from './lib/interner.ts';
 import { CHUNK_ROWS, newChunk } from './row-columns.ts';
 import type { RowChunk } from './row-columns.ts';
 import { createRunSlots, newRun } from './run.ts';
-import type { Run } from './run.ts';
+import type { Run, RunItem } from './run.ts';
 
 /** Items of a list that one record holds: bounds what is held as text. */
 const ITEMS_A_RECORD = 500;
@@ -40,7 +40,9 @@ type RecordHead =
       readonly rows: number;
       readonly columns: readonly Column[];
     }
-  | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema' | 'problems'>);
+  | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema' | 'problems'> &
+      // Not in the files of older versions.
+      Partial<Pick<LedgerState, 'lastReading'>>);
 
 /** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
 export async function writeState(file: FileHandle, state: LedgerState): Promise<void> {
@@ -78,8 +80,8 @@ export async function writeState(file: FileHandle, state: LedgerState): Promise<
     await putHead({ kind: 'chunk', first: chunk.first, rows: used, columns });
     for (const column of columns) await put(bytesOf(chunk, column, used));
   }
-  const { lastRunId, schema, problems } = state;
-  await putHead({ kind: 'end', lastRunId, schema, problems: withFewFindings(problems) });
+  const { lastRunId, schema, lastReading, problems } = state;
+  await putHead({ kind: 'end', lastRunId, schema, lastReading, problems: withFewFindings(problems) });
 }
 
 /** All of them would be many times the rest of a small file, each cycle, and the next cycle finds them anew. */
@@ -154,18 +156,16 @@ export async function readState(file: FileHandle, start: number): Promise<Ledger
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, odd, runOf: (slot) => runSlots.at(slot) });
-        const { lastRunId, schema, problems } = head;
-        return { ...state, runSlots, lastRunId, schema, problems };
+        const { lastRunId, schema, lastReading = null, problems } = head;
+        return { ...state, runSlots, lastRunId, schema, lastReading, problems };
       }
     }
   }
 }
 
-type RunItem = Omit<Run, 'rows' | 'references' | 'unverified' | 'oldest' | 'first'>;
-
 /** What follows from the rows is left out. */
 function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
-  for (const { rows, references, unverified, oldest, first, ...item } of runs.values()) yield item;
+  for (const { rows, ofTasks, references, unverified, oldest, first, ...item } of runs.values()) yield item;
 }
 
 function restore<Value>(interner: Interner<Value>, items: readonly unknown[]): void {

@@ -51,7 +51,7 @@ BEGIN
         'working_set', 'state', 'start_date', 'queue', 'executor', 'hostname', 'operator']),
       ('xcom', ARRAY['ctid', 'xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
       ('xcom_v1', ARRAY['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
-      ('xcom_v2', ARRAY['ctid', 'xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp'])
+      ('xcom_v2', ARRAY['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp'])
     ) AS wanted(in_table, columns)
     JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', home, wanted.in_table))
       AND a.attname = ANY(wanted.columns) AND NOT a.attisdropped

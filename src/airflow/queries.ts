@@ -112,7 +112,7 @@ export function fromSource(
  * Whether a row may not have been visible at the horizon `$2`. Transaction ids are compared modulo 2^32, as Postgres
  * does.
  */
-const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648';
+export const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648';
 
 /** Fresh rows of one run that are named by their place at most; more are read by another look at the run. */
 const PLACES_A_RUN = 1_000;
@@ -140,8 +140,8 @@ export interface RunCounts {
 }
 
 /**
- * How many rows each run holds, and where those are that are new since `horizon`: one look at each row. Another
- * number than what is remembered means that rows were deleted.
+ * How many rows each run holds in a table that hangs on the run, and where those are that are new since `horizon`: one
+ * look at each row. Another number than what is remembered means that rows were deleted.
  */
 export function countsStatement(
   shape: Shape,
@@ -161,16 +161,28 @@ export function countsStatement(
   };
 }
 
-/** `SELECT … FROM …` with all that is known of a row; the value of a long or compressed one is looked into if `deep`. */
+/** What a row of `x` says without anything else; the value of a long or compressed one is looked into if `deep`. */
+export function ownColumns(
+  source: XComSource,
+  options: { knowsCompression: boolean; deep: boolean },
+): { columns: string; join: string } {
+  const { columns, join } = valueColumns(source, options);
+  return {
+    join,
+    columns: `x.key, x.xmin::text AS "version", (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
+      ${columns}`,
+  };
+}
+
+/** `SELECT … FROM …` with all that is known of a row. */
 export function selectRows(
   shape: Shape,
   source: XComSource,
   options: { from: string; knowsCompression: boolean; deep: boolean },
 ): string {
   const { place, runId } = fromSource(shape, source);
-  const { columns, join } = valueColumns(source, options);
-  return `SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
-      x.xmin::text AS "version", (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
+  const { columns, join } = ownColumns(source, options);
+  return `SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex",
       ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
       ${columns}
       FROM ${options.from} ${join}`;
@@ -203,13 +215,6 @@ export function rowsStatement(
   };
 }
 
-/** `FROM …` for rows that are found first, and then what they belong to. */
-function fromRows({ table, keyedBy }: XComSource): string {
-  if (keyedBy === 'dag_run') return `${table} x`;
-  return `${table} x JOIN task_instance ti ON ti.id = x.task_instance_id
-      JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id`;
-}
-
 /** Rows by the places that {@link countsStatement} gave in the same snapshot. */
 export function rowsAtStatement(
   shape: Shape,
@@ -219,25 +224,9 @@ export function rowsAtStatement(
   return {
     name: `rows_at_${source.table}`,
     text: /* SQL */ `
-      ${selectRows(shape, source, { ...options, from: fromRows(source), deep: false })}
+      ${selectRows(shape, source, { ...options, from: `${source.table} x`, deep: false })}
       WHERE x.ctid = ANY($1::tid[])`,
     values: [options.places],
-  };
-}
-
-/** Rows of `xcom_v2` that are new since `horizon`, by the time that their ids begin with: those are UUIDs of version 7. */
-export function rowsSinceStatement(
-  shape: Shape,
-  source: XComSource,
-  options: { sinceMs: number; horizon: string; knowsCompression: boolean },
-): Statement {
-  const since = Math.floor(options.sinceMs).toString(16).padStart(12, '0');
-  return {
-    name: `rows_since_${source.table}`,
-    text: /* SQL */ `
-      ${selectRows(shape, source, { ...options, from: fromRows(source), deep: false })}
-      WHERE x.id >= $1::uuid AND ${IS_FRESH}`,
-    values: [`${since}${'0'.repeat(20)}`, options.horizon],
   };
 }
 

@@ -12,3 +12,8 @@ export function uuidText(words: readonly [number, number, number, number]): stri
   const hex = words.map((word) => word.toString(16).padStart(8, '0')).join('');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
+
+/** When a uuid of version 7 was made, epoch ms. */
+export function uuidMs(text: string): number {
+  return Number.parseInt(text.slice(0, 8) + text.slice(9, 13), 16);
+}

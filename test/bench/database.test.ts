@@ -5,7 +5,7 @@ import type { Database } from '../../src/clients/postgres.ts';
 import { openWriter } from '../../src/clients/postgres-writer.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { openCycle, shapeOf } from '../support/seed.ts';
+import { openCycle } from '../support/seed.ts';
 import type { Stage, StageCycle } from '../support/seed.ts';
 import { costOf, prepareMeasuring } from './database-cost.ts';
 import type { Cost } from './database-cost.ts';
@@ -70,9 +70,7 @@ test('the bars', () => {
     const find = (other: Line['what'], size = rows) =>
       lines.find((one) => one.release === release && one.rows === size && one.what === other)?.cost;
     const rival = find('rival');
-    // A row of `xcom_v2` names its task instance alone, and each of these costs a search of its own, whatever is done.
-    const byRun = shapeOf(release).sources.every(({ keyedBy }) => keyedBy === 'dag_run');
-    if (byRun && rows >= 10_000_000 && (what === 'busy' || what === 'idle') && rival !== undefined)
+    if (rows >= 10_000_000 && (what === 'busy' || what === 'idle') && rival !== undefined)
       expect.soft(rival.buffers / cost.buffers, `${name}: share of the other's`).toBeGreaterThan(500);
     const smaller = find(what, 1_000_000);
     const isOrdinary = what === 'busy' || what === 'idle' || what === 'large';

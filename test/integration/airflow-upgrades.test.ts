@@ -10,6 +10,12 @@ import {
   runsStatement,
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
+import {
+  newRowsStatement,
+  sweepStatement,
+  taskPlacesStatement,
+  taskRowsStatement,
+} from '../../src/airflow/task-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { Statement } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
@@ -76,9 +82,18 @@ function statementsOf(shape: Shape): Statement[] {
     workersAtStatement(shape, [{ ...row, dagId: 'dag', runId: 'run' }]),
     ...(shape.keepsTries ? [workersStatement(shape, [row.taskInstanceId])] : []),
     ...shape.sources.flatMap((source) => [
-      countsStatement(shape, source, { runIds, horizon: '700' }),
+      ...(source.keyedBy === 'dag_run'
+        ? [
+            countsStatement(shape, source, { runIds, horizon: '700' }),
+            rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
+          ]
+        : [
+            newRowsStatement(source, { sinceMs: 0, horizon: '700', knowsCompression: true }),
+            sweepStatement(source, { sinceMs: 0, horizon: '700', fromMs: 0, toMs: Infinity }),
+            taskRowsStatement(source, { rows: [row], knowsCompression: true }),
+            taskPlacesStatement(shape, [{ first: row.taskInstanceId, last: row.taskInstanceId }]),
+          ]),
       rowsStatement(shape, source, { runIds, horizon: null, knowsCompression: true }),
-      rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
       measureStatement(shape, source, { rows: [row], knowsCompression: true }),
       versionsStatement(shape, source, [row]),
     ]),

@@ -7,12 +7,17 @@ import {
   instantStatement,
   recentRunsStatement,
   rowsAtStatement,
-  rowsSinceStatement,
   rowsStatement,
   runsStatement,
   tablesStatement,
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
+import {
+  newRowsStatement,
+  sweepStatement,
+  taskPlacesStatement,
+  taskRowsStatement,
+} from '../../src/airflow/task-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { Statement } from '../../src/airflow/queries.ts';
 import type { RowId } from '../../src/airflow/row-queries.ts';
@@ -280,20 +285,31 @@ function sourceStatements(shape: Shape, source: Shape['sources'][number]): State
       key: 'k',
     },
   ];
+  const since = { sinceMs: 0, horizon: '700' };
+  const tasks = rows.map(({ taskInstanceId, key }) => ({ taskInstanceId: taskInstanceId ?? '', key }));
+  const [id = ''] = tasks.map(({ taskInstanceId }) => taskInstanceId);
+  const ofItsKind =
+    source.keyedBy === 'dag_run'
+      ? [
+          countsStatement(shape, source, { runIds: [1], horizon: '700' }),
+          rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
+          rowsStatement(shape, source, {
+            runIds: [1],
+            horizon: '700',
+            knowsCompression: true,
+            pages: { first: 0, last: 3 },
+          }),
+        ]
+      : [
+          newRowsStatement(source, { ...since, knowsCompression: true }),
+          sweepStatement(source, { ...since, fromMs: 0, toMs: Infinity }),
+          taskRowsStatement(source, { rows: tasks, knowsCompression: true }),
+          taskPlacesStatement(shape, [{ first: id, last: id }]),
+        ];
   return [
-    countsStatement(shape, source, { runIds: [1], horizon: '700' }),
-    rowsAtStatement(shape, source, { places: ['(0,1)'], knowsCompression: true }),
+    ...ofItsKind,
     rowsStatement(shape, source, { runIds: [1], horizon: null, knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: '700', knowsCompression: false }),
-    rowsStatement(shape, source, {
-      runIds: [1],
-      horizon: '700',
-      knowsCompression: true,
-      pages: { first: 0, last: 3 },
-    }),
-    ...(source.keyedBy === 'task_instance'
-      ? [rowsSinceStatement(shape, source, { sinceMs: 0, horizon: '700', knowsCompression: true })]
-      : []),
     measureStatement(shape, source, { rows, knowsCompression: true }),
     versionsStatement(shape, source, rows),
   ];

@@ -252,7 +252,7 @@ async function fillers(writer: PostgresWriter, table: string): Promise<{ column:
   const VALUES: Readonly<Record<string, string>> = {
     integer: '1',
     'character varying': `'x'`,
-    uuid: 'gen_random_uuid()',
+    uuid: uuid7('clock_timestamp()'),
     boolean: 'false',
     'timestamp with time zone': 'clock_timestamp()',
   };
