@@ -1,4 +1,4 @@
-import { recentRunsStatement, runsStatement } from './airflow/queries.ts';
+import { activeRunsStatement, recentRunsStatement, runsStatement } from './airflow/queries.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
 import type { FoundRun } from './staging.ts';
@@ -37,8 +37,11 @@ export async function readRuns(
   const { lastRunId, ids, isKnown, sinceMs } = options;
   if (lastRunId !== null) {
     const due = new Set(ids);
-    const found = await query<RunRow>(runsStatement({ after: lastRunId - LATE_RUNS, ids }));
-    return found
+    const active = await query<RunRow>(activeRunsStatement({ after: lastRunId - LATE_RUNS }));
+    const found = new Set(active.map(({ id }) => id));
+    const rest = ids.filter((id) => !found.has(id));
+    const others = rest.length === 0 ? [] : await query<RunRow>(runsStatement(rest));
+    return [...active, ...others]
       .filter(
         ({ id, state, endedAt }) =>
           id > lastRunId ||
@@ -59,7 +62,7 @@ export async function readRuns(
     if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) break;
     below = last.id;
   }
-  for (const run of await query<RunRow>(runsStatement({ after: Number.MAX_SAFE_INTEGER, ids })))
+  for (const run of await query<RunRow>(activeRunsStatement({ after: Number.MAX_SAFE_INTEGER })))
     runs.set(run.id, foundRun(run));
   return [...runs.values()];
 }

@@ -90,11 +90,13 @@ export async function sample(
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
     const byTask = shape.sources.filter(({ keyedBy }) => keyedBy === 'task_instance');
+    // The window may have been made longer: what is from before the last one was there all the time.
+    const since = Math.max(from, last?.from ?? from);
     // Chosen before anything is staged, which stands in the same columns.
     const part =
       last === null || byTask.length === 0
         ? null
-        : await nextPart(staging.state.rows, { after: due.sweptTo, from });
+        : await nextPart(staging.state.rows, { after: due.sweptTo, from: since });
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter(
       (run) => run.whole || lostRows(run) || (last === null && byTask.length > 0),
@@ -103,7 +105,7 @@ export async function sample(
     const lost: number[] = [];
     for (const source of byTask)
       if (last !== null && part !== null)
-        lost.push(...(await readTaskRows(reading, source, { last, part, from })));
+        lost.push(...(await readTaskRows(reading, source, { last, part, from: since })));
     const unmeasured = await measure(reading);
     if (!staging.baseline) await attributeStaged(reading, options.oversize);
     return {

@@ -1,6 +1,7 @@
 import type { XComSource } from './airflow/shape.ts';
-import { sweepStatement } from './airflow/task-queries.ts';
-import type { Since, SweptRow, TaskRowId } from './airflow/task-queries.ts';
+import { idsMade, sweepStatement } from './airflow/task-queries.ts';
+import type { IdRange, Since, SweptRow, TaskRowId } from './airflow/task-queries.ts';
+import { chunks } from './lib/chunks.ts';
 import { createPace } from './lib/pace.ts';
 import { createTop } from './lib/top.ts';
 import { uuidText } from './lib/uuid-words.ts';
@@ -8,20 +9,20 @@ import { indexInChunk, wordsAt } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { RowStore } from './row-store.ts';
 import type { Reading } from './sample.ts';
+import { rangesOf, RANGES_A_STATEMENT } from './task-places.ts';
 
 /** Remembered rows that one cycle compares with the table; at least so many, and at least so much of the window. */
 const ROWS_A_CYCLE = 1_000;
 const SHARE_A_CYCLE = 1 / 60;
 
-/** The rows whose turn it is to be compared: all of the task instances that were made between two moments. */
+/** Whose turn it is to be compared with the table. */
 export interface Part {
-  /** Epoch ms, both included. */
-  readonly fromMs: number;
-  readonly toMs: number;
-  /** After which moment the next part begins. */
-  readonly next: number;
-  /** What is remembered: slots by task instance and key. */
+  /** Task instances, by their ids. */
+  readonly ranges: readonly IdRange[];
+  /** What is remembered of them: slots by task instance and key. */
   readonly known: ReadonlyMap<string, number>;
+  /** After which moment the next part begins, epoch ms. */
+  readonly next: number;
 }
 
 /** In what the table and what is remembered differ. */
@@ -33,8 +34,9 @@ export interface Swept {
 }
 
 /**
- * The next part after a moment, in the order in which task instances were made, and at the end the first one again.
- * `from`: the start of the window, epoch ms.
+ * The next part after a moment, in the order in which task instances were made, and at the end the first one again. Of
+ * those that were made since `from`, the start of the window, all belong to it, to find rows that are not remembered; of
+ * the older ones only those of remembered rows. Both epoch ms.
  */
 export async function nextPart(
   rows: RowStore,
@@ -46,42 +48,43 @@ export async function nextPart(
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
   const slots = earliest.items();
-  const [first, last] = [slots[0], slots.at(-1)];
   if (slots.length === 0 && after >= 0) return nextPart(rows, { after: -1, from });
-  const isLast = slots.length < size;
-  const toMs = isLast || last === undefined ? Infinity : madeMsOf(rows, last);
+  const last = slots.length < size ? undefined : slots.at(-1);
+  const toMs = last === undefined ? Infinity : madeMsOf(rows, last);
   const known = new Map<string, number>();
+  const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
-    if (madeMs > after && madeMs <= toMs) known.set(nameOf(rows, slot), slot);
+    // What is about to leave the window is not missed there.
+    if (madeMs <= after || madeMs > toMs || rows.timeOf(slot) < from) return;
+    const { taskInstanceId, key } = rowOf(rows, slot);
+    known.set(nameOf({ taskInstanceId, key }), slot);
+    if (madeMs < from) older.add(taskInstanceId);
   });
-  // Rows of which nothing is remembered are looked for in the window, and where others are remembered.
-  const start = first === undefined ? from : Math.min(from, madeMsOf(rows, first));
-  const fromMs = after < 0 ? start : after + 1;
-  return { fromMs, toMs, known, next: isLast ? -1 : toMs };
+  const ranges = rangesOf(older);
+  if (toMs >= from) ranges.push(idsMade(Math.max(from, after + 1), toMs));
+  return { ranges, known, next: last === undefined ? -1 : toMs };
 }
 
 /** Compares a part with the table. What is new there is left to who reads that. */
 export async function sweep(
   { readEach }: Pick<Reading, 'readEach'>,
   source: XComSource,
-  options: Since & { readonly part: Part; readonly rows: RowStore },
+  options: Since & { readonly part: Part; readonly from: number; readonly rows: RowStore },
 ): Promise<Swept> {
   const { part, rows } = options;
   const changed: TaskRowId[] = [];
   const left = new Map(part.known);
-  await readEach<SweptRow>(
-    sweepStatement(source, { ...options, ...part }),
-    (found) => {
-      for (const { taskInstanceId, key, version, isNew } of found) {
-        const name = `${taskInstanceId} ${key}`;
-        const slot = left.get(name);
-        left.delete(name);
-        const isKnown = slot !== undefined && versionOf(rows, slot) === Number(version);
-        if (!isKnown && !isNew) changed.push({ taskInstanceId, key });
-      }
-    },
-    { pageByPage: true },
-  );
+  const compare = (found: readonly SweptRow[]) => {
+    for (const { taskInstanceId, key, version, isNew } of found) {
+      const name = nameOf({ taskInstanceId, key });
+      const slot = left.get(name);
+      left.delete(name);
+      const isKnown = slot !== undefined && versionOf(rows, slot) === Number(version);
+      if (!isKnown && !isNew) changed.push({ taskInstanceId, key });
+    }
+  };
+  for (const ranges of chunks(part.ranges, RANGES_A_STATEMENT))
+    await readEach(sweepStatement(source, { ...options, ranges }), compare, { pageByPage: true });
   return { changed, lost: [...left.values()] };
 }
 
@@ -106,10 +109,15 @@ function madeMsOf(rows: RowStore, slot: number): number {
   return taskInstance === null ? 0 : madeMsAt(taskInstance, indexInChunk(slot));
 }
 
-function nameOf(rows: RowStore, slot: number): string {
+function rowOf(rows: RowStore, slot: number): TaskRowId {
   const chunk = rows.chunkOf(slot);
   const at = indexInChunk(slot);
-  return `${uuidText(wordsAt(chunk.taskInstance, at))} ${rows.names.at(chunk.name[at] ?? 0).key}`;
+  const { key } = rows.names.at(chunk.name[at] ?? 0);
+  return { taskInstanceId: uuidText(wordsAt(chunk.taskInstance, at)), key };
+}
+
+function nameOf({ taskInstanceId, key }: TaskRowId): string {
+  return `${taskInstanceId} ${key}`;
 }
 
 function versionOf(rows: RowStore, slot: number): number {

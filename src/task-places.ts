@@ -1,11 +1,11 @@
 import { taskPlacesStatement } from './airflow/task-queries.ts';
-import type { TaskPlace } from './airflow/task-queries.ts';
+import type { IdRange, TaskPlace } from './airflow/task-queries.ts';
 import { chunks } from './lib/chunks.ts';
 import { uuidMs } from './lib/uuid-words.ts';
 import type { Reading } from './sample.ts';
 
 /** Pairs of ids that one statement names. */
-const RANGES_A_STATEMENT = 500;
+export const RANGES_A_STATEMENT = 500;
 /**
  * How long after one task instance another was made that is worth being read with it, and with all that were made in
  * between: a scheduler makes some dozens meanwhile, which stand on no more pages than a search of its own looks at.
@@ -19,7 +19,7 @@ export async function findTaskPlaces(
 ): Promise<Map<string, TaskPlace>> {
   const ids = new Set(rows.map(({ taskInstanceId }) => taskInstanceId));
   const places = new Map<string, TaskPlace>();
-  for (const ranges of chunks(rangesOf([...ids].sort()), RANGES_A_STATEMENT))
+  for (const ranges of chunks(rangesOf(ids), RANGES_A_STATEMENT))
     await readEach<TaskPlace>(
       taskPlacesStatement(shape, ranges),
       (found) => {
@@ -30,9 +30,10 @@ export async function findTaskPlaces(
   return places;
 }
 
-function rangesOf(sorted: readonly string[]): { first: string; last: string }[] {
+/** What holds these ids, and few others. */
+export function rangesOf(ids: Iterable<string>): IdRange[] {
   const ranges: { first: string; last: string }[] = [];
-  for (const id of sorted) {
+  for (const id of [...ids].sort()) {
     const range = ranges.at(-1);
     if (range !== undefined && uuidMs(id) - uuidMs(range.last) <= TOGETHER_MS) range.last = id;
     else ranges.push({ first: id, last: id });

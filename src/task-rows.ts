@@ -25,7 +25,7 @@ const ROWS_A_STATEMENT = 1_000;
 export async function readTaskRows(
   reading: Reading,
   source: XComSource,
-  /** `from`: the start of the window, epoch ms. */
+  /** `from`: epoch ms; what is older is not in the window, or was in none before it. */
   { last, part, from }: { readonly last: LastReading; readonly part: Part; readonly from: number },
 ): Promise<readonly number[]> {
   const { query, readEach, staging, knowsCompression } = reading;
@@ -43,10 +43,11 @@ export async function readTaskRows(
       const { taskId, mapIndex } = place;
       const raw = { ...own, taskInstanceId, dagRunId: staged.run.id, taskId, mapIndex };
       const row = sampledRow(source, raw, staged.run);
-      const before = rows.find(staged.run, row);
-      if (row.at < from && before !== -1) lost.push(before);
-      // The window may have been made longer: what is from before the last one was there all the time.
-      else if (before !== -1 || row.at >= last.from) staging.add(staged, row);
+      if (row.at >= from) staging.add(staged, row);
+      else {
+        const before = rows.find(staged.run, row);
+        if (before !== -1) lost.push(before);
+      }
     }
   }
 
@@ -57,7 +58,7 @@ export async function readTaskRows(
     },
     { pageByPage: true },
   );
-  const swept = await sweep(reading, source, { ...since, part, rows });
+  const swept = await sweep(reading, source, { ...since, part, from, rows });
   for (const some of chunks(swept.changed, ROWS_A_STATEMENT)) {
     const places = await findTaskPlaces(reading, some);
     const ours = some.filter(({ taskInstanceId }) => stagedAt(places.get(taskInstanceId)) !== null);

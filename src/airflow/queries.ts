@@ -57,18 +57,25 @@ const RUN_COLUMNS = `id, dag_id AS "dagId", run_id AS "runId", state,
         (extract(epoch FROM end_date) * 1000)::float8 AS "endedAt"`;
 
 /**
- * Runs that can have new rows: running, queued, younger than any seen, or asked for by id. Each branch has
- * its literal: the indexes on the state are partial in some installations, and a parameter misses them.
+ * Runs that can have new rows: running, queued, or younger than any seen. Each branch has its literal: the indexes on
+ * the state are partial in some installations, and a parameter misses them.
  */
-export function runsStatement(options: { after: number; ids: readonly number[] }): Statement {
+export function activeRunsStatement(options: { after: number }): Statement {
   return {
-    name: 'runs',
+    name: 'active_runs',
     text: /* SQL */ `
       SELECT ${RUN_COLUMNS} FROM dag_run WHERE state = 'running'
       UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE state = 'queued'
-      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE id > $1::bigint
-      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE id = ANY($2::int[])`,
-    values: [options.after, options.ids],
+      UNION SELECT ${RUN_COLUMNS} FROM dag_run WHERE id > $1::bigint`,
+    values: [options.after],
+  };
+}
+
+export function runsStatement(ids: readonly number[]): Statement {
+  return {
+    name: 'runs',
+    text: /* SQL */ `SELECT ${RUN_COLUMNS} FROM dag_run WHERE id = ANY($1::int[])`,
+    values: [ids],
   };
 }
 

@@ -2,24 +2,52 @@ import { IS_FRESH, ownColumns } from './queries.ts';
 import type { Statement } from './queries.ts';
 import type { Shape, XComSource } from './shape.ts';
 
-/**
- * Rows of `xcom_v2` name nothing but their task instance. Both have a UUID of version 7 as their id, which begins with
- * the moment of its making in milliseconds (`uuid6.uuid7` in Airflow's models/xcom.py and models/taskinstance.py).
- */
-export interface Since {
-  /** Ids of rows that were made before, epoch ms, are of no interest. */
-  readonly sinceMs: number;
-  readonly horizon: string;
+/** From one id to another, both included. */
+export interface IdRange {
+  readonly first: string;
+  readonly last: string;
 }
 
-const firstId = (ms: number) => `${Math.floor(ms).toString(16).padStart(12, '0')}${'0'.repeat(20)}`;
-const lastId = (ms: number) =>
-  Number.isFinite(ms) ? `${Math.floor(ms).toString(16).padStart(12, '0')}${'f'.repeat(20)}` : 'f'.repeat(32);
+/**
+ * All ids that were made between two moments, both included, epoch ms. Rows of `xcom_v2` and their task instances, which
+ * are all that they name, have UUIDs of version 7, which begin with the millisecond of their making (`uuid6.uuid7` in
+ * Airflow's models/xcom.py and models/taskinstance.py; those from before Airflow 3 got theirs by the time of queueing).
+ */
+export function idsMade(fromMs: number, toMs: number): IdRange {
+  return {
+    first: `${madeAt(fromMs)}-0000-0000-000000000000`,
+    last: `${madeAt(Math.min(toMs, 2 ** 48 - 1))}-ffff-ffff-ffffffffffff`,
+  };
+}
+
+function madeAt(ms: number): string {
+  const hex = Math.floor(ms).toString(16).padStart(12, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8)}`;
+}
+
+/**
+ * Pairs of ids, for something lateral with `OFFSET 0` beside them: Postgres expects many rows between any two ids that
+ * it does not know yet, and has to be kept from reading the table once for all pairs.
+ */
+function fromRanges(first: string, last: string): string {
+  return `unnest(${first}::uuid[], ${last}::uuid[]) AS w(first, last)`;
+}
+
+function idsOf(ranges: readonly IdRange[]): string[][] {
+  return [ranges.map(({ first }) => first), ranges.map(({ last }) => last)];
+}
 
 /** Names one row of `xcom_v2`. */
 export interface TaskRowId {
   readonly taskInstanceId: string;
   readonly key: string;
+}
+
+/** What is new. */
+export interface Since {
+  /** Ids that were made before are of no interest, epoch ms. */
+  readonly sinceMs: number;
+  readonly horizon: string;
 }
 
 /** Rows that are new since the horizon, found by the time in their ids. */
@@ -34,7 +62,7 @@ export function newRowsStatement(
       SELECT x.task_instance_id::text AS "taskInstanceId", ${columns}
       FROM ${source.table} x ${join}
       WHERE x.id >= $1::uuid AND ${IS_FRESH}`,
-    values: [firstId(options.sinceMs), options.horizon],
+    values: [idsMade(options.sinceMs, Infinity).first, options.horizon],
   };
 }
 
@@ -60,19 +88,20 @@ export interface SweptRow extends TaskRowId {
   readonly isNew: boolean;
 }
 
-/** The versions of all rows of the task instances that were made between two moments, epoch ms, both included. */
+/** The versions of all rows of some task instances that are as young as `from`, epoch ms. */
 export function sweepStatement(
   source: XComSource,
-  options: Since & { fromMs: number; toMs: number },
+  { sinceMs, horizon, from, ranges }: Since & { from: number; ranges: readonly IdRange[] },
 ): Statement {
   return {
     name: `sweep_${source.table}`,
     text: /* SQL */ `
-      SELECT x.task_instance_id::text AS "taskInstanceId", x.key, x.xmin::text AS "version",
-        x.id >= $1::uuid AND ${IS_FRESH} AS "isNew"
-      FROM ${source.table} x
-      WHERE x.task_instance_id >= $3::uuid AND x.task_instance_id <= $4::uuid`,
-    values: [firstId(options.sinceMs), options.horizon, firstId(options.fromMs), lastId(options.toMs)],
+      SELECT x.task_instance_id::text AS "taskInstanceId", x.key, x.version, x."isNew"
+      FROM ${fromRanges('$4', '$5')} CROSS JOIN LATERAL (
+        SELECT x.task_instance_id, x.key, x.xmin::text AS version, x.id >= $1::uuid AND ${IS_FRESH} AS "isNew"
+        FROM ${source.table} x WHERE x.task_instance_id >= w.first AND x.task_instance_id <= w.last
+          AND x.timestamp >= to_timestamp($3::float8 / 1000) OFFSET 0) x`,
+    values: [idsMade(sinceMs, Infinity).first, horizon, from, ...idsOf(ranges)],
   };
 }
 
@@ -85,22 +114,15 @@ export interface TaskPlace {
   readonly mapIndex: number;
 }
 
-/**
- * Where the task instances from one id to another belong, for each pair of ids, both included. Postgres expects many of
- * any two ids that it does not know yet, and has to be kept from reading the table once for all pairs.
- */
-export function taskPlacesStatement(
-  shape: Shape,
-  ranges: readonly { readonly first: string; readonly last: string }[],
-): Statement {
+export function taskPlacesStatement(shape: Shape, ranges: readonly IdRange[]): Statement {
   return {
     name: 'task_places',
     text: /* SQL */ `
       SELECT ti.id::text AS "taskInstanceId", ti.dag_id AS "dagId", ti.run_id AS "runId", ti.task_id AS "taskId",
         ti.map_index AS "mapIndex"
-      FROM unnest($1::uuid[], $2::uuid[]) AS w(first, last)
-      CROSS JOIN LATERAL (SELECT id, dag_id, run_id, task_id, ${shape.mapIndexColumn} AS map_index
+      FROM ${fromRanges('$1', '$2')} CROSS JOIN LATERAL (
+        SELECT id, dag_id, run_id, task_id, ${shape.mapIndexColumn} AS map_index
         FROM task_instance WHERE id >= w.first AND id <= w.last OFFSET 0) ti`,
-    values: [ranges.map(({ first }) => first), ranges.map(({ last }) => last)],
+    values: idsOf(ranges),
   };
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import {
+  activeRunsStatement,
   catalogueStatement,
   countsStatement,
   instantStatement,
@@ -11,6 +12,7 @@ import {
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
 import {
+  idsMade,
   newRowsStatement,
   sweepStatement,
   taskPlacesStatement,
@@ -77,7 +79,8 @@ function statementsOf(shape: Shape): Statement[] {
   };
   return [
     instantStatement(),
-    runsStatement({ after: 0, ids: runIds }),
+    activeRunsStatement({ after: 0 }),
+    runsStatement(runIds),
     recentRunsStatement(shape, { below: 1, sinceMs: 0, limit: 1 }),
     workersAtStatement(shape, [{ ...row, dagId: 'dag', runId: 'run' }]),
     ...(shape.keepsTries ? [workersStatement(shape, [row.taskInstanceId])] : []),
@@ -89,7 +92,7 @@ function statementsOf(shape: Shape): Statement[] {
           ]
         : [
             newRowsStatement(source, { sinceMs: 0, horizon: '700', knowsCompression: true }),
-            sweepStatement(source, { sinceMs: 0, horizon: '700', fromMs: 0, toMs: Infinity }),
+            sweepStatement(source, { sinceMs: 0, horizon: '700', from: 0, ranges: [idsMade(0, Infinity)] }),
             taskRowsStatement(source, { rows: [row], knowsCompression: true }),
             taskPlacesStatement(shape, [{ first: row.taskInstanceId, last: row.taskInstanceId }]),
           ]),

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import {
+  activeRunsStatement,
   catalogueStatement,
   countsStatement,
   instantStatement,
@@ -13,6 +14,7 @@ import {
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
 import {
+  idsMade,
   newRowsStatement,
   sweepStatement,
   taskPlacesStatement,
@@ -267,7 +269,8 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
     tablesStatement(),
     catalogueStatement(),
     instantStatement(),
-    runsStatement({ after: 0, ids: [1] }),
+    activeRunsStatement({ after: 0 }),
+    runsStatement([1]),
     recentRunsStatement(shape, { below: 1_000_000, sinceMs: 0, limit: 10 }),
     ...shape.sources.flatMap((source) => sourceStatements(shape, source)),
     workersAtStatement(shape, [task]),
@@ -302,7 +305,7 @@ function sourceStatements(shape: Shape, source: Shape['sources'][number]): State
         ]
       : [
           newRowsStatement(source, { ...since, knowsCompression: true }),
-          sweepStatement(source, { ...since, fromMs: 0, toMs: Infinity }),
+          sweepStatement(source, { ...since, from: 0, ranges: [idsMade(0, Infinity)] }),
           taskRowsStatement(source, { rows: tasks, knowsCompression: true }),
           taskPlacesStatement(shape, [{ first: id, last: id }]),
         ];

@@ -68,7 +68,7 @@ describe.each(listShapes())('$shape (Airflow $release), a million rows', ({ rele
     expectNarrow(recorded);
     const { table, value, keyedBy } = stage.source;
     const workers = keyedBy === 'task_instance' ? 'workers' : 'workers_at';
-    const sent = ['tables', 'instant', 'runs', workers, `versions_${table}`];
+    const sent = ['tables', 'instant', 'active_runs', 'runs', workers, `versions_${table}`];
     if (value === 'jsonb') sent.push(`measure_${table}`);
     if (keyedBy === 'dag_run') sent.push(`counts_${table}`);
     else sent.push('open_task_places', `open_new_rows_${table}`, `open_sweep_${table}`, `task_rows_${table}`);

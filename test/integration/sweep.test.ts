@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Statement } from '../../src/airflow/queries.ts';
 import type { Database } from '../../src/clients/postgres.ts';
 import type { LedgerState } from '../../src/ledger.ts';
+import { uuidMs } from '../../src/lib/uuid-words.ts';
 import type { Report } from '../../src/report.ts';
 import { BUCKET } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -155,6 +156,39 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     await stage.writer.query(`DELETE FROM xcom_v2 WHERE key = 'again'`);
     // Twice as many are remembered.
     expect((await round()) + (await round())).toBe(0);
+    expect(rowsOf(await pass())).toBe(await rowsThere());
+  });
+
+  test('a task instance that has waited for ten days takes nobody through what was written meanwhile', async () => {
+    const [run] = runs;
+    if (run === undefined) throw new Error('no run');
+    await stage.writer.query(
+      /* SQL */ `
+      INSERT INTO task_instance (id, dag_id, run_id, task_id, ${stage.shape.mapIndexColumn}, try_number, pool, pool_slots, queue, state)
+      SELECT ${uuid7("now() - interval '10 days'")}, dag_id, run_id, 'sensor', -1, 1, 'default_pool', 1, 'default', 'running'
+      FROM dag_run WHERE id = $1`,
+      [run.id],
+    );
+    const waited = { run, taskId: 'sensor', stored: '"at last"' };
+    await stage.push(waited);
+    expect(newRows(await pass())).toBe(1);
+    await stage.patch({ ...waited, stored: '"once more"' });
+    let longest = 0;
+    let counted = 0;
+    for (let i = 0; i < ROUND; i += 1) {
+      counted += newRows(await pass());
+      for (const { statement } of sent)
+        if (statement.name.startsWith('open_sweep')) {
+          const [firsts, lasts] = statement.values.slice(3) as string[][];
+          const now = Date.now();
+          for (const [at, first] of (firsts ?? []).entries())
+            longest = Math.max(longest, Math.min(now, uuidMs(lasts?.[at] ?? '')) - uuidMs(first));
+        }
+    }
+    expect(counted).toBe(1);
+    expect(longest).toBeLessThan(25 * 3_600_000);
+    await stage.remove(waited);
+    expect(await round()).toBe(0);
     expect(rowsOf(await pass())).toBe(await rowsThere());
   });
 
