@@ -48,7 +48,6 @@ export async function nextPart(
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
   const slots = earliest.items();
-  if (slots.length === 0 && after >= 0) return nextPart(rows, { after: -1, from });
   const last = slots.length < size ? undefined : slots.at(-1);
   const toMs = last === undefined ? Infinity : madeMsOf(rows, last);
   const known = new Map<string, number>();
