@@ -1,4 +1,4 @@
-import { formatCount } from './http/format.ts';
+import { formatCount } from './lib/format.ts';
 import type { Survey } from './survey.ts';
 
 /** What Airflow does, told by the rows and objects themselves: the settings may say something else. */

@@ -1,4 +1,4 @@
-import { formatMoment, formatSeconds, shorten } from './format.ts';
+import { formatMoment, formatSeconds, shorten } from '../lib/format.ts';
 import { html, type Html, type Part } from './html.ts';
 
 export const UNKNOWN = 'not known';

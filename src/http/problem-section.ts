@@ -2,7 +2,7 @@ import { PROBLEMS } from '../problems.ts';
 import type { Finding, Problem } from '../report.ts';
 import type { Status } from '../status.ts';
 import { airflowLink } from './airflow-link.ts';
-import { formatBytes, formatCount, formatMoment } from './format.ts';
+import { formatBytes, formatCount, formatMoment } from '../lib/format.ts';
 import { html, joined, type Html, type Part } from './html.ts';
 import { ago, facts, name, prose, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import { columnsOf } from './status-style.ts';

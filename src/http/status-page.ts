@@ -2,7 +2,7 @@ import { pathWords, thresholdWords } from '../effective.ts';
 import { PROBLEMS, type ProblemCode } from '../problems.ts';
 import type { Report } from '../report.ts';
 import type { JobStatus, Status } from '../status.ts';
-import { formatBytes, formatCount, formatMoment, formatSeconds } from './format.ts';
+import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import { NO_HISTORY } from './history.ts';
 import { html, raw, type Html, type Part } from './html.ts';
 import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';

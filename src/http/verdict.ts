@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PROBLEM_CODES, PROBLEMS } from '../problems.ts';
 import type { Report } from '../report.ts';
 import type { Status } from '../status.ts';
-import { formatMoment } from './format.ts';
+import { formatMoment } from '../lib/format.ts';
 
 export const verdictSchema = z
   .strictObject({

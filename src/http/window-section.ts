@@ -1,6 +1,6 @@
 import { BROKEN_REASONS, STORAGES, type Report, type Storage } from '../report.ts';
 import type { Status } from '../status.ts';
-import { formatBytes, formatCount, formatMoment, formatSeconds } from './format.ts';
+import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import { NO_HISTORY, SIZE_BOUNDS, sizesOf, type History } from './history.ts';
 import { html, type Html, type Part } from './html.ts';
 import { section, table, tableRow, UNKNOWN } from './page-parts.ts';

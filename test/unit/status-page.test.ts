@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { MAX_FINDINGS } from '../../src/evidence.ts';
-import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/http/format.ts';
+import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/lib/format.ts';
 import { NO_HISTORY, withCycle, withProbe } from '../../src/http/history.ts';
 import { html } from '../../src/http/html.ts';
 import { parsePageQuery } from '../../src/http/page-query.ts';
