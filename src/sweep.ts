@@ -20,7 +20,7 @@ export interface Part {
   /** Task instances, by their ids. */
   readonly ranges: readonly IdRange[];
   /** What is remembered of them: slots by task instance and key. */
-  readonly known: ReadonlyMap<string, number>;
+  readonly known: Map<string, number>;
   /** After which moment the next part begins, epoch ms. */
   readonly next: number;
 }
@@ -47,9 +47,8 @@ export async function nextPart(
   await eachTaskRow(rows, (slot, madeMs) => {
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
-  const slots = earliest.items();
-  const last = slots.length < size ? undefined : slots.at(-1);
-  const toMs = last === undefined ? Infinity : madeMsOf(rows, last);
+  const latest = earliest.floor();
+  const toMs = latest === null ? Infinity : -latest;
   const known = new Map<string, number>();
   const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
@@ -61,30 +60,30 @@ export async function nextPart(
   });
   const ranges = rangesOf(older);
   if (toMs >= from) ranges.push(idsMade(Math.max(from, after + 1), toMs));
-  return { ranges, known, next: last === undefined ? -1 : toMs };
+  return { ranges, known, next: latest === null ? -1 : toMs };
 }
 
-/** Compares a part with the table. What is new there is left to who reads that. */
+/** Compares a part with the table, and strikes out what is there. What is new there is left to who reads that. */
 export async function sweep(
   { readEach }: Pick<Reading, 'readEach'>,
   source: XComSource,
   options: Since & { readonly part: Part; readonly from: number; readonly rows: RowStore },
 ): Promise<Swept> {
   const { part, rows } = options;
+  const { known } = part;
   const changed: TaskRowId[] = [];
-  const left = new Map(part.known);
   const compare = (found: readonly SweptRow[]) => {
     for (const { taskInstanceId, key, version, isNew } of found) {
       const name = nameOf({ taskInstanceId, key });
-      const slot = left.get(name);
-      left.delete(name);
+      const slot = known.get(name);
+      known.delete(name);
       const isKnown = slot !== undefined && versionOf(rows, slot) === Number(version);
       if (!isKnown && !isNew) changed.push({ taskInstanceId, key });
     }
   };
   for (const ranges of chunks(part.ranges, RANGES_A_STATEMENT))
     await readEach(sweepStatement(source, { ...options, ranges }), compare, { pageByPage: true });
-  return { changed, lost: [...left.values()] };
+  return { changed, lost: [...known.values()] };
 }
 
 /** Visits every remembered row that hangs on its task instance, with the moment at which that was made, epoch ms. */
@@ -101,11 +100,6 @@ async function eachTaskRow(rows: RowStore, visit: (slot: number, madeMs: number)
 /** The first 48 bits of a UUID of version 7. */
 function madeMsAt(taskInstance: Uint32Array, at: number): number {
   return (taskInstance[4 * at] ?? 0) * 0x1_0000 + ((taskInstance[4 * at + 1] ?? 0) >>> 16);
-}
-
-function madeMsOf(rows: RowStore, slot: number): number {
-  const { taskInstance } = rows.chunkOf(slot);
-  return taskInstance === null ? 0 : madeMsAt(taskInstance, indexInChunk(slot));
 }
 
 function rowOf(rows: RowStore, slot: number): TaskRowId {

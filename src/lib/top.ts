@@ -3,6 +3,8 @@ export interface Top {
   offer(item: number, score: number): void;
   /** The highest scores first. */
   items(): number[];
+  /** The lowest score of those that are kept; null: there is room for any. */
+  floor(): number | null;
 }
 
 /** A heap with the worst item on top, which the next better one replaces. */
@@ -51,5 +53,6 @@ export function createTop(size: number): Top {
         .sort((a, b) => b.score - a.score)
         .map(({ item }) => item);
     },
+    floor: () => (items.length < size ? null : score(0)),
   };
 }
