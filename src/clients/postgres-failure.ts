@@ -1,3 +1,5 @@
+import { SHAPE_TABLES } from '../airflow/shape.ts';
+
 /** The database could not be read. `reason` is a label: few values, no names. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
@@ -65,7 +67,7 @@ export function pooledError(): DatabaseError {
 
 /** Where one reason has causes that are mended in different places. */
 const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
-  '28000': 'the role may not log in from here (pg_hba.conf)',
+  '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
   '28P01': 'the password of the role is not accepted',
   '3D000': 'there is no database of that name',
   '53300': 'the server or the role has no connection left',
@@ -90,7 +92,17 @@ function wordsFor(reason: DatabaseReason, error: unknown): string {
       'the connection pooler in front of it takes no options: leave them out of database.url, ' +
       'or list them in its ignore_startup_parameters'
     );
+  if (codeOf(error) === '42501') return wordsForDenied(error);
   return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
+}
+
+/** Names the table, which the server says in words alone: of its words nothing else is taken. */
+function wordsForDenied(error: unknown): string {
+  const said = error instanceof Error ? error.message : '';
+  const table = SHAPE_TABLES.find((name) => new RegExp(`\\b${name}\\b`).test(said));
+  const what =
+    table === undefined ? 'a table, or not enter the database or its schema' : `the table ${table}`;
+  return `the role may not read ${what}, or not all its rows (row-level security); see the README for the grants it needs`;
 }
 
 function codeOf(error: unknown): string {

@@ -389,6 +389,34 @@ describe('a refusal', () => {
     expect(await database.read(run('SELECT name FROM secrets'), live())).toHaveLength(1);
   });
 
+  test('of the rows of a table: what a policy hides is not taken for nothing', async () => {
+    await writer.query(
+      'CREATE TABLE dag_run (id int); INSERT INTO dag_run VALUES (1); ALTER TABLE dag_run ENABLE ROW LEVEL SECURITY',
+    );
+    await writer.query("DROP ROLE IF EXISTS hidden; CREATE ROLE hidden LOGIN PASSWORD 'hidden'");
+    await writer.query('GRANT SELECT ON dag_run TO hidden');
+    const database = connectTo((to) => {
+      to.username = to.password = 'hidden';
+    });
+    const denied = await failure(database.read(run('SELECT count(*) FROM dag_run'), live()));
+    expect(denied).toMatchObject({
+      reason: 'denied',
+      text: expect.stringContaining('the table dag_run') as string,
+    });
+  });
+
+  test('does not come of how a role lets strings be read and floats be written', async () => {
+    await writer.query("DROP ROLE IF EXISTS odd; CREATE ROLE odd LOGIN PASSWORD 'odd'");
+    await writer.query(
+      'ALTER ROLE odd SET standard_conforming_strings = off; ALTER ROLE odd SET extra_float_digits = -15',
+    );
+    const database = connectTo((to) => {
+      to.username = to.password = 'odd';
+    });
+    const rows = await database.read(run(`SELECT 1234567890123.4::float8 AS f, '\\d' AS s`), live());
+    expect(rows).toEqual([{ f: 1234567890123.4, s: '\\d' }]);
+  });
+
   test('never quotes a row', async () => {
     const database = connectTo();
     const failed = await failure(database.read(run('SELECT value::int FROM secrets'), live()));
