@@ -143,7 +143,8 @@ async function prepare(path: string): Promise<void> {
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
-    const file = await open(path, 'r');
+    // A pipe would be waited for.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (error) {
