@@ -1,6 +1,7 @@
 import { activeRunsStatement, recentRunsStatement, runsStatement } from './airflow/queries.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
+import { chunks } from './lib/chunks.ts';
 import type { FoundRun } from './staging.ts';
 
 interface RunRow {
@@ -27,44 +28,50 @@ export interface DueRuns {
  */
 const LATE_RUNS = 250;
 const RECENT_PAGE = 5_000;
+const IDS_A_STATEMENT = 5_000;
 
-/** The runs that can have new rows; before the first reading those of the window. */
+/** The runs that can have new rows; before the first reading those of the window. Those asked for by id in any case. */
 export async function readRuns(
   query: Query,
   shape: Shape,
   options: DueRuns & { sinceMs: number },
 ): Promise<FoundRun[]> {
   const { lastRunId, ids, isKnown, sinceMs } = options;
-  if (lastRunId !== null) {
+  const runs = new Map<number, FoundRun>();
+  const take = (found: readonly RunRow[]) => {
+    for (const run of found) runs.set(run.id, foundRun(run));
+  };
+  if (lastRunId === null) {
+    take(await readWindow(query, shape, sinceMs));
+    take(await query<RunRow>(activeRunsStatement({ after: Number.MAX_SAFE_INTEGER })));
+  } else {
     const due = new Set(ids);
     const active = await query<RunRow>(activeRunsStatement({ after: lastRunId - LATE_RUNS }));
-    const found = new Set(active.map(({ id }) => id));
-    const rest = ids.filter((id) => !found.has(id));
-    const others = rest.length === 0 ? [] : await query<RunRow>(runsStatement(rest));
-    return [...active, ...others]
-      .filter(
-        ({ id, state, endedAt }) =>
-          id > lastRunId ||
-          isLive(state) ||
-          due.has(id) ||
-          (!isKnown(id) && endedAt !== null && endedAt >= sinceMs),
-      )
-      .map(foundRun);
+    const wanted = ({ id, state, endedAt }: RunRow) =>
+      id > lastRunId ||
+      isLive(state) ||
+      due.has(id) ||
+      (!isKnown(id) && endedAt !== null && endedAt >= sinceMs);
+    take(active.filter(wanted));
   }
-  const runs = new Map<number, FoundRun>();
+  const rest = ids.filter((id) => !runs.has(id));
+  for (const some of chunks(rest, IDS_A_STATEMENT)) take(await query<RunRow>(runsStatement(some)));
+  return [...runs.values()];
+}
+
+/** From the youngest run back, to a page without a recent one. */
+async function readWindow(query: Query, shape: Shape, sinceMs: number): Promise<RunRow[]> {
+  const runs: RunRow[] = [];
   // A bigint is no integer to JavaScript: the youngest possible id, as text.
   let below = Number.MAX_SAFE_INTEGER;
   for (;;) {
     const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
     const recent = page.filter((run) => run.recent === true);
-    for (const run of recent) runs.set(run.id, foundRun(run));
+    runs.push(...recent);
     const last = page.at(-1);
-    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) break;
+    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) return runs;
     below = last.id;
   }
-  for (const run of await query<RunRow>(activeRunsStatement({ after: Number.MAX_SAFE_INTEGER })))
-    runs.set(run.id, foundRun(run));
-  return [...runs.values()];
 }
 
 function foundRun({ id, dagId, runId, state, endedAt }: RunRow): FoundRun {

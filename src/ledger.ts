@@ -10,6 +10,7 @@ import type { Run, RunSlots } from './run.ts';
 import type { DueRuns } from './find-runs.ts';
 import type { Sample } from './sample.ts';
 import type { SampledRow } from './sampled-row.ts';
+import type { Origin } from './shape-reader.ts';
 import { createStaging } from './staging.ts';
 import type { StagedRun, Staging } from './staging.ts';
 
@@ -24,7 +25,7 @@ export interface LastReading {
   /** Database clock, epoch ms. */
   readonly at: number;
   readonly horizon: string;
-  /** Where the window began, epoch ms: what is older was never remembered. */
+  /** Where the window began, epoch ms: what is older was not remembered. */
   readonly from: number;
 }
 
@@ -33,6 +34,8 @@ export interface LedgerState {
   lastRunId: number | null;
   /** The shape of the last reading; null before the first. */
   schema: string | null;
+  /** Where the rows of the last reading came from; null before the first. */
+  origin: Origin | null;
   /** When the last reading was, and where the next one starts; null before the first. */
   lastReading: LastReading | null;
   /** How far {@link file://./sweep.ts} has come: when the last task instance was made, epoch ms. */
@@ -48,6 +51,7 @@ export function emptyState(): LedgerState {
   return {
     lastRunId: null,
     schema: null,
+    origin: null,
     lastReading: null,
     sweptTo: -1,
     runs: new Map(),
@@ -57,6 +61,20 @@ export function emptyState(): LedgerState {
   };
 }
 
+/** What the next reading starts from. */
+export interface Start {
+  readonly schema: string;
+  readonly origin: Origin;
+  /** The start of the window, epoch ms. */
+  readonly from: number;
+}
+
+/**
+ * What became of what is remembered: the window was made longer or rows were copied (all is read again), or it is of
+ * another database.
+ */
+type Change = 'none' | 'again' | 'another';
+
 /** Everything that is remembered about the window. */
 export interface Ledger {
   runs(): ReadonlyMap<number, Run>;
@@ -64,10 +82,13 @@ export interface Ledger {
   /** The run of a row, by the slot of either. */
   runAt(slot: number): Run;
   runOf(slot: number): Run;
-  /** The runs to be read next; after a migration, which rewrites or renames every row, those of the window. */
-  due(schema: string): DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
-  /** Where the rows of a reading wait; `from`: the start of the window, epoch ms. */
-  stage(schema: string, options: { from: number; classify: (row: SampledRow) => Placement }): Staging;
+  /**
+   * The runs to be read next; all of them when something has changed, and after a migration, which rewrites or renames
+   * every row, those of the window.
+   */
+  due(start: Start): DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
+  /** Where the rows of a reading wait. */
+  stage(start: Start, classify: (row: SampledRow) => Placement): Staging;
   /** Takes in one sample; gives back the slots of the rows that are new and to be counted. */
   settle(sample: Sample, options: { windowMs: number }): Promise<number[]>;
   /** Drops rows that turned out to be gone or overwritten. */
@@ -78,7 +99,14 @@ export interface Ledger {
 
 export function createLedger(restored: LedgerState | null = null): Ledger {
   let state = restored ?? emptyState();
-  const startsAnew = (schema: string) => state.lastRunId === null || state.schema !== schema;
+  const startsAnew = ({ schema }: Start) => state.lastRunId === null || state.schema !== schema;
+  function changeTo({ origin, from }: Start): Change {
+    // A state file of an older version does not say.
+    const { tables, files } = state.origin ?? origin;
+    if (origin.tables !== tables) return 'another';
+    const isLonger = from < (state.lastReading?.from ?? -Infinity);
+    return isLonger || origin.files !== files ? 'again' : 'none';
+  }
 
   return {
     runs: () => state.runs,
@@ -87,10 +115,13 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     runOf: (slot) => state.runSlots.at(state.rows.runSlotOf(slot)),
     state: () => state,
 
-    due(schema) {
-      if (startsAnew(schema))
-        return { lastRunId: null, lastReading: null, sweptTo: -1, ids: [], isKnown: () => false };
+    due(start) {
+      const anew = { lastRunId: null, lastReading: null, sweptTo: -1 };
+      if (startsAnew(start)) return { ...anew, ids: [], isKnown: () => false };
       const { lastRunId, lastReading, sweptTo, runs } = state;
+      const isKnown = (id: number) => runs.get(id)?.gone === false;
+      if (changeTo(start) !== 'none')
+        return { ...anew, ids: [...runs.values()].flatMap(({ id, gone }) => (gone ? [] : [id])), isKnown };
       const ids: number[] = [];
       const share = Math.ceil(runs.size / REREAD_CYCLES);
       const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
@@ -104,16 +135,26 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         lastReading,
         sweptTo,
         ids: [...ids, ...ended.items()],
-        isKnown: (id) => runs.has(id),
+        isKnown,
       };
     },
 
-    stage(schema, options) {
+    stage(start, classify) {
+      const { from } = start;
       // A migration rewrites rows without anyone writing an XCom: they are carried over, not counted again.
-      const baseline = startsAnew(schema);
-      return createStaging(baseline ? { ...emptyState(), problems: state.problems } : state, {
-        ...options,
-        baseline,
+      if (startsAnew(start))
+        return createStaging(
+          { ...emptyState(), problems: state.problems },
+          { from, classify, baselineUntil: Infinity, takesAll: true },
+        );
+      const change = changeTo(start);
+      // Of another database nothing but its time tells a row that was there from one that was written since.
+      const baselineUntil = change === 'another' ? state.lastReading?.at : state.lastReading?.from;
+      return createStaging(state, {
+        from,
+        classify,
+        baselineUntil: baselineUntil ?? -Infinity,
+        takesAll: change !== 'none',
       });
     },
 
@@ -128,7 +169,14 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         const run = state.runs.get(id);
         if (run === undefined) continue;
         state.rows.remove(run, () => true);
-        Object.assign(run, { live: false, gone: true, expired: 0, listed: null, activeAt: now });
+        Object.assign(run, {
+          live: false,
+          gone: true,
+          horizon: null,
+          expired: 0,
+          listed: null,
+          activeAt: now,
+        });
       }
       for (const staged of staging.runs.values()) {
         noteRun(staged, sample);
@@ -136,7 +184,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         for (const slot of staging.slotsOf(staged)) {
           const { run } = staged;
           const linked = state.rows.link(run, slot);
-          if (!staging.baseline) fresh.push(linked);
+          if ((state.rows.flagsOf(linked) & is.BASELINE) === 0) fresh.push(linked);
           run.activeAt = Math.max(run.activeAt, state.rows.timeOf(linked));
           run.listed = null;
           taken += 1;
@@ -156,10 +204,11 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       }
       state.lastRunId = sample.lastRunId;
       state.schema = sample.shape.name;
+      state.origin = sample.origin;
       state.lastReading = {
         at: now,
         horizon: sample.horizon,
-        from: Math.max(from, state.lastReading?.from ?? from),
+        from,
       };
       state.sweptTo = sample.sweptTo;
       return fresh;
@@ -182,11 +231,17 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
   function noteRun(staged: StagedRun, sample: Sample): void {
     const { run, live, endedAt } = staged;
     if (!staged.known) {
+      const other = state.runs.get(run.id);
+      if (other !== undefined) {
+        state.rows.remove(other, () => true);
+        state.runSlots.give(other.slot);
+      }
       state.runs.set(run.id, run);
       state.runSlots.put(run);
     }
     run.activeAt = live || run.live ? sample.now : Math.max(run.activeAt, endedAt ?? 0);
     run.live = live;
+    run.gone = false;
     if (!staged.complete) run.horizon = null;
     if (!staged.due) return;
     run.readAt = sample.now;

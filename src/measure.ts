@@ -16,7 +16,7 @@ const MEASURED_ROWS = 1_000;
 
 /**
  * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the
- * next reading, but for the first one, which is to form the baseline, and for values that no cap would let
+ * next reading, but for one that takes all, as the first one does to form the baseline, and for values that no cap would let
  * through: of those the stored size stands. Gives how many were left.
  */
 export async function measure({ query, shape, knowsCompression, staging }: Reading): Promise<number> {
@@ -59,7 +59,7 @@ export async function measure({ query, shape, knowsCompression, staging }: Readi
       }
     }
   }
-  if (open > chosen.length && !staging.baseline) await leaveOutRest(staging);
+  if (open > chosen.length && !staging.takesAll) await leaveOutRest(staging);
   return open - chosen.length;
 }
 

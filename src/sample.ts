@@ -1,7 +1,14 @@
-import { countsStatement, instantStatement, rowsAtStatement, rowsStatement } from './airflow/queries.ts';
-import type { RunCounts } from './airflow/queries.ts';
+import {
+  countsStatement,
+  instantStatement,
+  rowsAtStatement,
+  rowsStatement,
+  tablesStatement,
+} from './airflow/queries.ts';
+import type { RunCounts, Tables } from './airflow/queries.ts';
 import type { Shape, UnknownShape, XComSource } from './airflow/shape.ts';
 import type { Placement } from './classify.ts';
+import { DatabaseError } from './clients/postgres-failure.ts';
 import type { Query } from './clients/postgres.ts';
 import { pageByPage, readEachWith } from './cursor.ts';
 import type { ReadEach } from './cursor.ts';
@@ -12,7 +19,7 @@ import { measure } from './measure.ts';
 import type { Run } from './run.ts';
 import { sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
-import type { ReadShape } from './shape-reader.ts';
+import type { Origin, ReadShape } from './shape-reader.ts';
 import { isIn } from './shard.ts';
 import type { Shard } from './shard.ts';
 import type { StagedRun, Staging } from './staging.ts';
@@ -22,6 +29,7 @@ import { attributeStaged } from './workers.ts';
 
 export interface Sample {
   readonly shape: Shape;
+  readonly origin: Origin;
   /** The database's clock, epoch ms. */
   readonly now: number;
   readonly horizon: string;
@@ -69,7 +77,7 @@ export async function sample(
   ledger: Pick<Ledger, 'due' | 'stage'>,
   options: SampleOptions,
 ): Promise<Sample | UnknownShape> {
-  const shape = await options.readShape(query);
+  const { shape, origin } = await options.readShape(query);
   if ('unsupported' in shape) return shape;
   const [instant] = await query<{
     now: number;
@@ -81,8 +89,9 @@ export async function sample(
   const { now, horizon, knowsCompression } = instant;
 
   const from = now - options.windowMs;
-  const due = ledger.due(shape.name);
-  const staging = ledger.stage(shape.name, { from, classify: (row) => options.classify(row, shape) });
+  const start = { schema: shape.name, origin, from };
+  const due = ledger.due(start);
+  const staging = ledger.stage(start, (row) => options.classify(row, shape));
   try {
     for (const run of await readRuns(query, shape, { ...due, sinceMs: from }))
       if (isIn(options.shard, run.dagId)) staging.open(run);
@@ -90,13 +99,12 @@ export async function sample(
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
     const byTask = shape.sources.filter(({ keyedBy }) => keyedBy === 'task_instance');
-    // The window may have been made longer: what is from before the last one was there all the time.
-    const since = Math.max(from, last?.from ?? from);
     // Chosen before anything is staged, which stands in the same columns.
     const part =
       last === null || byTask.length === 0
         ? null
-        : await nextPart(staging.state.rows, { after: due.sweptTo, from: since });
+        : await nextPart(staging.state.rows, { after: due.sweptTo, from });
+    if (staging.takesAll) for (const run of staging.runs.values()) run.whole = true;
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter(
       (run) => run.whole || lostRows(run) || (last === null && byTask.length > 0),
@@ -105,11 +113,20 @@ export async function sample(
     const lost: number[] = [];
     for (const source of byTask)
       if (last !== null && part !== null)
-        lost.push(...(await readTaskRows(reading, source, { last, part, from: since })));
+        lost.push(...(await readTaskRows(reading, source, { last, part, from })));
     const unmeasured = await measure(reading);
-    if (!staging.baseline) await attributeStaged(reading, options.oversize);
+    if (staging.baselineUntil < Infinity) await attributeStaged(reading, options.oversize);
+    // Whoever would write one anew waits for this transaction from here on.
+    const [tables] = await query<Tables>(tablesStatement());
+    if (tables?.isCurrent === false)
+      throw new DatabaseError(
+        'conflict',
+        'Cannot read the database: a table was truncated or written anew meanwhile; the next cycle reads it',
+        null,
+      );
     return {
       shape,
+      origin,
       now,
       horizon,
       lastRunId: instant.lastRunId,
@@ -131,7 +148,8 @@ async function readFresh(reading: Reading, horizon: string): Promise<void> {
   const byRun = shape.sources.filter(({ keyedBy }) => keyedBy === 'dag_run');
   // Beside a table for new rows, Airflow only reads the one from before it and deletes from it (models/xcom.py of 3.4).
   const isLegacy = byRun.length < shape.sources.length;
-  for (const [since, runs] of byHorizon([...staging.runs.values()], horizon)) {
+  const partly = [...staging.runs.values()].filter(({ whole }) => !whole);
+  for (const [since, runs] of byHorizon(partly, horizon)) {
     if (since === null) {
       for (const run of runs) run.whole = true;
       continue;

@@ -1,9 +1,23 @@
-import { catalogueStatement, tablesStatement } from './airflow/queries.ts';
+import { catalogueStatement, systemStatement, tablesStatement } from './airflow/queries.ts';
+import type { Tables } from './airflow/queries.ts';
 import { recogniseShape } from './airflow/shape.ts';
 import type { CatalogueColumn, Shape, UnknownShape } from './airflow/shape.ts';
 import type { Query } from './clients/postgres.ts';
 
-export type ReadShape = (query: Query) => Promise<Shape | UnknownShape>;
+/** Where rows come from: as long as both are the same, a row that was not touched has the version that it had. */
+export interface Origin {
+  /** Which tables of which database these are. */
+  readonly tables: string;
+  /** The files that they are written in. */
+  readonly files: string;
+}
+
+export interface Found {
+  readonly shape: Shape | UnknownShape;
+  readonly origin: Origin;
+}
+
+export type ReadShape = (query: Query) => Promise<Found>;
 
 /**
  * Reads the shape of the database, and reads it again when its tables have changed. A column that is dropped or renamed
@@ -12,10 +26,16 @@ export type ReadShape = (query: Query) => Promise<Shape | UnknownShape>;
 export function createShapeReader(): ReadShape {
   let known: { readonly tables: string; readonly shape: Shape } | null = null;
   return async (query) => {
-    const [found] = await query<{ tables: string }>(tablesStatement());
-    if (known !== null && known.tables === found?.tables) return known.shape;
+    const [found] = await query<Tables>(tablesStatement());
+    if (found === undefined) throw new Error('Cannot read the catalogue of the database: no row came back');
+    const { columns, files, mayNameSystem } = found;
+    const [cluster] = mayNameSystem ? await query<{ system: string }>(systemStatement()) : [];
+    const origin = { tables: `${cluster?.system ?? ''}: ${found.origin}`, files };
+    // A column that gets another type is written anew.
+    const tables = `${columns}; ${files}`;
+    if (known !== null && known.tables === tables) return { shape: known.shape, origin };
     const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
-    known = 'unsupported' in shape ? null : { tables: found?.tables ?? '', shape };
-    return shape;
+    known = 'unsupported' in shape ? null : { tables, shape };
+    return { shape, origin };
   };
 }

@@ -37,7 +37,10 @@ export interface StagedRun {
 export interface Staging {
   /** The columns, lists and runs that the reading is to become part of: those remembered, or empty ones. */
   readonly state: LedgerState;
-  readonly baseline: boolean;
+  /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
+  readonly baselineUntil: number;
+  /** All rows are read again, not only new ones: none may be left for the next reading, which would take it for new. */
+  readonly takesAll: boolean;
   readonly runs: ReadonlyMap<number, StagedRun>;
   /** A run that is due. */
   open(found: FoundRun): StagedRun;
@@ -66,10 +69,15 @@ export interface FoundRun {
 
 export function createStaging(
   state: LedgerState,
-  options: { baseline: boolean; from: number; classify: (row: SampledRow) => Placement },
+  options: {
+    from: number;
+    classify: (row: SampledRow) => Placement;
+    baselineUntil: number;
+    takesAll: boolean;
+  },
 ): Staging {
   const { rows } = state;
-  const { baseline, from, classify } = options;
+  const { from, classify, baselineUntil, takesAll } = options;
   const runs = new Map<number, StagedRun>();
   const place = (slot: number) => ({ chunk: rows.chunkOf(slot), at: indexInChunk(slot) });
 
@@ -105,12 +113,15 @@ export function createStaging(
 
   return {
     state,
-    baseline,
+    baselineUntil,
+    takesAll,
     runs,
     slotsOf: ({ first }) => slotsFrom(first),
     leaveOut,
     open({ id, dagId, runId, live, endedAt }) {
-      const known = state.runs.get(id);
+      const remembered = state.runs.get(id);
+      // An id may be given again where a database was put back from an earlier copy.
+      const known = remembered?.dagId === dagId && remembered.runId === runId ? remembered : undefined;
       const run =
         known ??
         newRun(state.runSlots.take(), {
@@ -140,11 +151,15 @@ export function createStaging(
       if (before === -1) staged.added += ofRun;
       else {
         const { chunk, at } = place(before);
-        if (chunk.version[at] === Number(row.version)) {
+        // Rows that were copied have other versions: one of the same time is the same.
+        if (chunk.version[at] === Number(row.version) || (takesAll && chunk.at[at] === row.at)) {
+          // Right also if this reading is taken back.
+          chunk.version[at] = Number(row.version);
           chunk.flags[at] = (chunk.flags[at] ?? 0) | is.SEEN;
           return;
         }
       }
+      const baseline = row.at <= baselineUntil;
       push(staged, rows.write(staged.run, row, { placement: classify(row), baseline }));
     },
 

@@ -25,7 +25,7 @@ const ROWS_A_STATEMENT = 1_000;
 export async function readTaskRows(
   reading: Reading,
   source: XComSource,
-  /** `from`: epoch ms; what is older is not in the window, or was in none before it. */
+  /** `from`: the start of the window, epoch ms. */
   { last, part, from }: { readonly last: LastReading; readonly part: Part; readonly from: number },
 ): Promise<readonly number[]> {
   const { query, readEach, staging, knowsCompression } = reading;

@@ -9,17 +9,41 @@ export interface Statement {
   readonly values: readonly unknown[];
 }
 
-/**
- * What changes when a migration adds a column to the tables of the shape, renames one or puts another in its place: an
- * eighth of the pages that {@link catalogueStatement} touches.
- */
+/** What the catalogue says of the tables as a whole. */
+export interface Tables {
+  /** Changes when a migration adds a column, renames a table or puts another in its place. */
+  readonly columns: string;
+  /** Which database and which tables these are: others, and also the same put back from a dump, have another text. */
+  readonly origin: string;
+  /** Changes when a table is written anew, which may give every row another version. */
+  readonly files: string;
+  /** False: a table was written anew after this transaction began, which then sees none of its rows. */
+  readonly isCurrent: boolean;
+  readonly mayNameSystem: boolean;
+}
+
+/** Touches an eighth of the pages that {@link catalogueStatement} does. */
 export function tablesStatement(): Statement {
   return {
     name: 'tables',
     text: /* SQL */ `
-      SELECT coalesce(string_agg(concat_ws(' ', oid, relname, relfilenode, relnatts), ', ' ORDER BY oid), '') AS "tables"
+      SELECT coalesce(string_agg(concat_ws(' ', oid, relname, relnatts), ', ' ORDER BY oid), '') AS "columns",
+        concat_ws(', ', (SELECT oid FROM pg_database WHERE datname = current_database()),
+          string_agg(oid::text, ', ' ORDER BY oid)) AS "origin",
+        coalesce(string_agg(relfilenode::text, ', ' ORDER BY oid), '') AS "files",
+        coalesce(bool_and(relfilenode = coalesce(pg_relation_filenode(oid), 0)), true) AS "isCurrent",
+        has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"
       FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))`,
     values: [[...SHAPE_TABLES]],
+  };
+}
+
+/** Which cluster it is: two that are made alike give their tables the same numbers. */
+export function systemStatement(): Statement {
+  return {
+    name: 'system',
+    text: 'SELECT system_identifier::text AS "system" FROM pg_control_system()',
+    values: [],
   };
 }
 

@@ -291,6 +291,114 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(newRows(await restored.pass())).toBe(1);
   });
 
+  test('a table that is written anew: every row has another version, and only what is new is counted', async () => {
+    const { cycle, run } = await begin();
+    const { table } = stage.source;
+    for (const key of ['a', 'b', 'c']) await stage.push(xcom(run, key));
+    expect(newRows(await cycle.pass())).toBe(3);
+    await stage.push(xcom(run, 'a'));
+    await stage.push(xcom(run, 'd'));
+    await stage.remove(xcom(run, 'c'));
+    await stage.writer.query(`ALTER TABLE ${table} ADD COLUMN extra float DEFAULT random()`);
+    try {
+      const report = await cycle.pass();
+      expect(newRows(report)).toBe(2);
+      expect(report.window?.rows.db).toBe(3);
+      expect(newRows(await cycle.pass())).toBe(0);
+      await stage.patch({ ...xcom(run, 'b'), stored: json('patched') });
+      expect(newRows(await cycle.pass())).toBe(1);
+    } finally {
+      await stage.writer.query(`ALTER TABLE ${table} DROP COLUMN extra`);
+    }
+    await stage.writer.query(`VACUUM FULL ${table}`);
+    expect(newRows(await cycle.pass())).toBe(0);
+    await stage.push(xcom(run, 'e'));
+    expect(newRows(await cycle.pass())).toBe(1);
+  });
+
+  test('a table that is put back from a copy', async () => {
+    const { cycle, run } = await begin();
+    const { table } = stage.source;
+    for (const key of ['a', 'b', 'c']) await stage.push(xcom(run, key));
+    await stage.writer.query(`CREATE TABLE copied (LIKE ${table} INCLUDING ALL)`);
+    await stage.writer.query(`INSERT INTO copied SELECT * FROM ${table}`);
+    expect(newRows(await cycle.pass())).toBe(3);
+    await stage.push(xcom(run, 'lost with the original'));
+    expect(newRows(await cycle.pass())).toBe(1);
+    await stage.writer.query(
+      `ALTER TABLE ${table} RENAME TO original; ALTER TABLE copied RENAME TO ${table}`,
+    );
+    try {
+      await stage.push(xcom(run, 'since'));
+      const report = await cycle.pass();
+      expect(newRows(report)).toBe(1);
+      expect(report.window?.rows.db).toBe(4);
+      expect(newRows(await cycle.pass())).toBe(0);
+    } finally {
+      await stage.writer.query(`DROP TABLE ${table}; ALTER TABLE original RENAME TO ${table}`);
+    }
+  });
+
+  test('a table that is written anew while it is read: no reading takes it for empty', async () => {
+    const { cycle, run } = await begin();
+    const { table } = stage.source;
+    for (const key of ['a', 'b']) await stage.push(xcom(run, key));
+    expect((await cycle.pass()).window?.rows.db).toBe(2);
+    const holder = await stage.connect();
+    await holder.query(`BEGIN; ALTER TABLE ${table} ADD COLUMN extra float DEFAULT random()`);
+    const waiting = cycle.run(null, new AbortController().signal);
+    await delay(500);
+    await holder.query('COMMIT');
+    try {
+      const report = await waiting;
+      expect(report.databaseFailure?.reason).toBe('conflict');
+      expect(report.window?.rows.db).toBe(2);
+      const next = await cycle.pass();
+      expect(next.increments).toEqual([]);
+      expect(next.window?.rows.db).toBe(2);
+    } finally {
+      await stage.writer.query(`ALTER TABLE ${table} DROP COLUMN extra`);
+    }
+  });
+
+  test('the state of another database: the window is found, and what was in it before is not counted', async () => {
+    const { cycle, run } = await begin();
+    await stage.push(xcom(run));
+    expect(newRows(await cycle.pass())).toBe(1);
+    const state = cycle.snapshot();
+    state.lastRunId = (state.lastRunId ?? 0) + 1_000;
+    state.origin = { tables: 'others', files: '' };
+    const ended = await stage.addRun({ dagId: 'other', runId: 'ended', state: 'success', agoSeconds: 600 });
+    for (const key of ['a', 'b']) await stage.push({ ...xcom(ended, key), agoSeconds: 600 });
+    // The run that is remembered under this id was another one.
+    await stage.deleteRun(run);
+    const elsewhere = await stage.addRun({ dagId: 'etl', runId: 'elsewhere' });
+    await stage.writer.query('UPDATE dag_run SET id = $1 WHERE id = $2', [run.id, elsewhere.id]);
+    await stage.push(xcom({ ...elsewhere, id: run.id }, 'c'));
+    const restored = start({ restored: state });
+    const report = await restored.pass();
+    expect(newRows(report)).toBe(1);
+    const [held] = await stage.writer.query<{ rows: number }>(
+      `SELECT count(*)::int AS rows FROM ${stage.source.table}`,
+    );
+    expect(report.window?.rows.db).toBe(held?.rows);
+    expect(newRows(await restored.pass())).toBe(0);
+    expect([...restored.ledger.runs().values()].map(({ runId }) => runId)).not.toContain(run.runId);
+  });
+
+  test('a window that is made longer shows what was there before and does not count it', async () => {
+    const { cycle, run } = await begin({ window: '1h' });
+    await stage.push({ ...xcom(run, 'old'), agoSeconds: 7_200 });
+    await stage.push(xcom(run, 'new'));
+    expect(newRows(await cycle.pass())).toBe(1);
+    const longer = start({ restored: cycle.snapshot() });
+    const report = await longer.pass();
+    expect(report.increments).toEqual([]);
+    expect(report.window?.rows.db).toBe(2);
+    await stage.push(xcom(run, 'newer'));
+    expect(newRows(await longer.pass())).toBe(1);
+  });
+
   test('the connection is killed before each statement in turn: the next cycle makes up for it', async () => {
     let statements = 0;
     let killed: readonly unknown[] = [];

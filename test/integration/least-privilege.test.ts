@@ -10,6 +10,7 @@ import {
   rowsAtStatement,
   rowsStatement,
   runsStatement,
+  systemStatement,
   tablesStatement,
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
@@ -267,6 +268,7 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
   const task = { taskInstanceId, dagId: 'd', runId: 'r', taskId: 't', mapIndex: -1 };
   return [
     tablesStatement(),
+    systemStatement(),
     catalogueStatement(),
     instantStatement(),
     activeRunsStatement({ after: 0 }),

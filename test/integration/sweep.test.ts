@@ -232,6 +232,9 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     await reopen(() => undefined, '1h');
     await pass();
     await reopen(() => undefined, '24h');
+    const longer = await pass();
+    expect(newRows(longer)).toBe(0);
+    expect(rowsOf(longer)).toBe(await rowsThere());
     expect(await round()).toBe(0);
   });
 });
