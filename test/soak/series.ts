@@ -3,6 +3,9 @@ export interface Point {
   readonly seconds: number;
   readonly rss: number;
   readonly heap: number;
+  /** What V8 has taken from the system for its heap, and what lies outside of it. */
+  readonly heapTotal: number;
+  readonly external: number;
   readonly fds: number;
   readonly handles: number;
   readonly lagP99: number;
@@ -48,6 +51,8 @@ const COLUMNS: readonly (keyof Point)[] = [
   'seconds',
   'rss',
   'heap',
+  'heapTotal',
+  'external',
   'fds',
   'handles',
   'lagP99',

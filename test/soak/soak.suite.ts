@@ -79,6 +79,8 @@ function pointOf(scrape: Scrape, world: World): Omit<Point, 'seconds' | 'fault'>
   return {
     rss: own('process_resident_memory_bytes') / 2 ** 20,
     heap: own('nodejs_heap_size_used_bytes') / 2 ** 20,
+    heapTotal: own('nodejs_heap_size_total_bytes') / 2 ** 20,
+    external: own('nodejs_external_memory_bytes') / 2 ** 20,
     fds: own('process_open_fds'),
     handles: own('nodejs_active_resources'),
     lagP99: own('nodejs_eventloop_lag_p99_seconds') * 1_000,
