@@ -31,8 +31,7 @@ export function describeBench(
   const body = lines.map((line) => {
     const { cost, rows, release, what } = line;
     const rival = lines.find((one) => one.release === release && one.rows === rows && one.what === 'rival');
-    const share =
-      rival === undefined || what === 'rival' ? '' : `1/${Math.floor(rival.cost.buffers / cost.buffers)}`;
+    const share = rival === undefined || what === 'rival' ? '' : shareOf(cost.buffers, rival.cost.buffers);
     const cells = [
       release,
       rows.toLocaleString('en'),
@@ -68,4 +67,8 @@ The other exporter is asked for rows and bytes of each dag over the last day, wh
 |---|---:|---|---:|---:|---:|---:|---:|---:|
 ${body.join('\n')}
 `;
+}
+
+function shareOf(ours: number, others: number): string {
+  return ours > others ? `${(ours / others).toFixed(1)} times` : `1/${Math.floor(others / ours)}`;
 }
