@@ -28,6 +28,7 @@ export async function writeMore(stage: Stage, { mix, name }: { mix: Mix; name: s
   await insertRows(stage.writer, stage.shape, {
     mix,
     key: `'${name}'`,
+    written: 'clock_timestamp()',
     from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
       WHERE r.id IN (1, ${MAPPED.runs + 1}) AND ti.${stage.shape.mapIndexColumn} < 500`,
   });
@@ -66,7 +67,10 @@ async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<vo
       hostname: `'worker-' || r % 20`,
       operator: `'PythonOperator'`,
       state: `'success'`,
-      ...(shape.major === 3 ? { id: 'gen_random_uuid()', try_number: '1' } : {}),
+      // One a millisecond, as a scheduler makes them.
+      ...(shape.major === 3
+        ? { id: uuid7(`${at} + (r * 10 + m) * interval '1 millisecond'`), try_number: '1' }
+        : {}),
     },
     `generate_series(1, ${total}) r
      CROSS JOIN LATERAL generate_series(1, CASE WHEN ${isMapped} THEN ${MAPPED.instances} ELSE ${LIVE.tasks} END) m`,
@@ -77,6 +81,7 @@ async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<vo
   );
   await insertRows(writer, shape, {
     mix,
+    written: `now() - interval '9 hours' + r.id * interval '1 second'`,
     key: `CASE WHEN r.id <= ${MAPPED.runs} THEN 'return_value' ELSE 'key_' || k END`,
     from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
       CROSS JOIN LATERAL generate_series(1, CASE WHEN r.id <= ${MAPPED.runs} THEN 1 ELSE ${LIVE.keys} END) k`,
@@ -87,11 +92,10 @@ async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<vo
 async function insertRows(
   writer: Stage['writer'],
   shape: Shape,
-  { mix, key, from }: { mix: Mix; key: string; from: string },
+  { mix, key, written, from }: { mix: Mix; key: string; written: string; from: string },
 ): Promise<void> {
   const source = shape.sources.at(-1);
   if (source === undefined) throw new Error(`No table of XComs in ${shape.name}`);
-  const written = `now() - interval '9 hours' + r.id * interval '1 second'`;
   const columns: Record<string, string> =
     source.keyedBy === 'task_instance'
       ? { id: uuid7(written), task_instance_id: 'ti.id' }
