@@ -173,8 +173,9 @@ async function readFresh(reading: Reading, horizon: string): Promise<void> {
 }
 
 async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<void> {
-  // Of the others it is known that they hold nothing.
-  const filled = runs.filter(({ whole, count, run }) => whole || count > 0 || run.ofTasks > 0);
+  // Of the others it is known that they hold nothing; what hangs on tasks is in no count.
+  const onTasks = reading.shape.sources.some(({ keyedBy }) => keyedBy === 'task_instance');
+  const filled = runs.filter(({ whole, count }) => whole || count > 0 || onTasks);
   for (const run of runs) reading.staging.readWhole(run);
   for (const chunk of chunks(filled, RUNS_A_STATEMENT))
     for (const source of reading.shape.sources)

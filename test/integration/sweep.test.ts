@@ -205,6 +205,19 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     expect(await round()).toBe(0);
   });
 
+  test('a run whose only row was in the table from before, and is written anew', async () => {
+    const [old] = stage.shape.sources;
+    if (old === undefined) throw new Error('no table');
+    const run = await stage.addRun({ dagId: 'mapped', runId: 'from before' });
+    await stage.push({ ...xcom(run, 'return_value'), table: old.table });
+    expect(newRows(await pass())).toBe(1);
+    await stage.remove({ ...xcom(run, 'return_value'), table: old.table });
+    await stage.push(xcom(run, 'return_value'));
+    expect(newRows(await pass())).toBe(1);
+    await stage.deleteRun(run);
+    await round();
+  });
+
   test('after a restart the readings go on, and nothing is read again', async () => {
     for (const run of runs) await stage.push(xcom(run, 'meanwhile'));
     await reopen(() => undefined);
@@ -214,14 +227,17 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
   });
 
   test('what a state file of an older version does not say is read from the table', async () => {
+    const empty = await stage.addRun({ dagId: 'mapped', runId: 'empty' });
+    await pass();
     for (const run of runs) {
       await stage.push(xcom(run, 'much later'));
       await stage.patch({ ...xcom(run, 'return_value', 5), stored: '"again"' });
     }
+    await stage.push(xcom(empty, 'the first one'));
     await reopen((state) => {
       state.lastReading = null;
     });
-    expect(newRows(await pass())).toBe(2 * RUNS.length);
+    expect(newRows(await pass())).toBe(2 * RUNS.length + 1);
     expect(namesOf()).toContain('open_rows_xcom_v2');
     expect(await round()).toBe(0);
   });
