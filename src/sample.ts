@@ -103,7 +103,12 @@ export async function sample(
     const part =
       last === null || byTask.length === 0
         ? null
-        : await nextPart(staging.state.rows, { after: due.sweptTo, from });
+        : await nextPart(staging.state.rows, {
+            after: due.sweptTo,
+            from,
+            now,
+            isShard: options.shard.count > 1,
+          });
     if (staging.takesAll) for (const run of staging.runs.values()) run.whole = true;
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter(

@@ -13,6 +13,7 @@ import { rangesOf, RANGES_A_STATEMENT } from './task-places.ts';
 
 /** Remembered rows that one cycle compares with the table; at least so many, and at least so much of the window. */
 const ROWS_A_CYCLE = 1_000;
+/** A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window. */
 const SHARE_A_CYCLE = 1 / 60;
 
 /** Whose turn it is to be compared with the table. */
@@ -35,12 +36,17 @@ export interface Swept {
 
 /**
  * The next part after a moment, in the order in which task instances were made, and at the end the first one again. Of
- * those that were made since `from`, the start of the window, all belong to it, to find rows that are not remembered; of
- * the older ones only those of remembered rows. Both epoch ms.
+ * those that were made in the window all belong to it, to find rows that are not remembered; of the older ones only those
+ * of remembered rows. All epoch ms.
  */
 export async function nextPart(
   rows: RowStore,
-  { after, from }: { readonly after: number; readonly from: number },
+  {
+    after,
+    from,
+    now,
+    isShard,
+  }: { readonly after: number; readonly from: number; readonly now: number; readonly isShard: boolean },
 ): Promise<Part> {
   const size = Math.max(ROWS_A_CYCLE, Math.ceil(rows.size() * SHARE_A_CYCLE));
   const earliest = createTop(size);
@@ -48,7 +54,8 @@ export async function nextPart(
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
   const latest = earliest.floor();
-  const toMs = latest === null ? Infinity : -latest;
+  const most = isShard ? Math.floor(Math.max(after, from) + SHARE_A_CYCLE * (now - from)) : Infinity;
+  const toMs = Math.min(latest === null ? Infinity : -latest, most >= now ? Infinity : most);
   const known = new Map<string, number>();
   const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
@@ -60,7 +67,7 @@ export async function nextPart(
   });
   const ranges = rangesOf(older);
   if (toMs >= from) ranges.push(idsMade(Math.max(from, after + 1), toMs));
-  return { ranges, known, next: latest === null ? -1 : toMs };
+  return { ranges, known, next: toMs === Infinity ? -1 : toMs };
 }
 
 /** Compares a part with the table, and strikes out what is there. What is new there is left to who reads that. */
