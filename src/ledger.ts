@@ -38,6 +38,11 @@ export interface LedgerState {
   origin: Origin | null;
   /** When the last reading was, and where the next one starts; null before the first. */
   lastReading: LastReading | null;
+  /**
+   * When the database became another one, epoch ms; null: it never did. Rows of a time before are not counted, whenever
+   * they appear: it may take long to put a dump back.
+   */
+  countsFrom: number | null;
   /** How far {@link file://./sweep.ts} has come: when the last task instance was made, epoch ms. */
   sweptTo: number;
   readonly runs: Map<number, Run>;
@@ -53,6 +58,7 @@ export function emptyState(): LedgerState {
     schema: null,
     origin: null,
     lastReading: null,
+    countsFrom: null,
     sweptTo: -1,
     runs: new Map(),
     runSlots: createRunSlots(),
@@ -70,10 +76,10 @@ export interface Start {
 }
 
 /**
- * What became of what is remembered: the window was made longer or rows were copied (all is read again), or it is of
+ * What became of what is remembered, so that all is read again: the window was made longer, rows were copied, or it is of
  * another database.
  */
-type Change = 'none' | 'again' | 'another';
+type Change = 'none' | 'longer' | 'copied' | 'another';
 
 /** Everything that is remembered about the window. */
 export interface Ledger {
@@ -100,12 +106,16 @@ export interface Ledger {
 export function createLedger(restored: LedgerState | null = null): Ledger {
   let state = restored ?? emptyState();
   const startsAnew = ({ schema }: Start) => state.lastRunId === null || state.schema !== schema;
+  // A state file of an older version does not say where its rows came from.
+  const isAnother = ({ tables }: Origin) => state.origin !== null && state.origin.tables !== tables;
   function changeTo({ origin, from }: Start): Change {
-    // A state file of an older version does not say.
-    const { tables, files } = state.origin ?? origin;
-    if (origin.tables !== tables) return 'another';
-    const isLonger = from < (state.lastReading?.from ?? -Infinity);
-    return isLonger || origin.files !== files ? 'again' : 'none';
+    if (isAnother(origin)) return 'another';
+    if (state.origin !== null && state.origin.files !== origin.files) return 'copied';
+    return from < (state.lastReading?.from ?? -Infinity) ? 'longer' : 'none';
+  }
+  /** Of another database nothing but its time tells a row that was there from one that was written since. */
+  function countsFrom({ origin }: Pick<Start, 'origin'>): number | null {
+    return (isAnother(origin) ? state.lastReading?.at : null) ?? state.countsFrom;
   }
 
   return {
@@ -145,16 +155,16 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       if (startsAnew(start))
         return createStaging(
           { ...emptyState(), problems: state.problems },
-          { from, classify, baselineUntil: Infinity, takesAll: true },
+          { from, classify, baselineUntil: Infinity, takesAll: true, copied: false },
         );
       const change = changeTo(start);
-      // Of another database nothing but its time tells a row that was there from one that was written since.
-      const baselineUntil = change === 'another' ? state.lastReading?.at : state.lastReading?.from;
+      const knownFrom = change === 'none' ? null : state.lastReading?.from;
       return createStaging(state, {
         from,
         classify,
-        baselineUntil: baselineUntil ?? -Infinity,
+        baselineUntil: Math.max(knownFrom ?? -Infinity, countsFrom(start) ?? -Infinity),
         takesAll: change !== 'none',
+        copied: change === 'copied' || change === 'another',
       });
     },
 
@@ -162,6 +172,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       const { staging, now } = sample;
       const from = now - windowMs;
       const pace = createPace();
+      const counts = countsFrom(sample);
       state = staging.state;
       const fresh: number[] = [];
       for (const run of drop(sample.lost)) run.listed = null;
@@ -210,6 +221,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         horizon: sample.horizon,
         from,
       };
+      state.countsFrom = counts;
       state.sweptTo = sample.sweptTo;
       return fresh;
     },

@@ -2,6 +2,7 @@ import { catalogueStatement, systemStatement, tablesStatement } from './airflow/
 import type { Tables } from './airflow/queries.ts';
 import { recogniseShape } from './airflow/shape.ts';
 import type { CatalogueColumn, Shape, UnknownShape } from './airflow/shape.ts';
+import { DatabaseError } from './clients/postgres-failure.ts';
 import type { Query } from './clients/postgres.ts';
 
 /** Where rows come from: as long as both are the same, a row that was not touched has the version that it had. */
@@ -28,7 +29,13 @@ export function createShapeReader(): ReadShape {
   return async (query) => {
     const [found] = await query<Tables>(tablesStatement());
     if (found === undefined) throw new Error('Cannot read the catalogue of the database: no row came back');
-    const { columns, files, mayNameSystem } = found;
+    const { columns, files, isIndexed, mayNameSystem } = found;
+    if (!isIndexed)
+      throw new DatabaseError(
+        'conflict',
+        'Cannot read the database: a table of Airflow has no index, as while a dump is put back; it is read when it has one',
+        null,
+      );
     const [cluster] = mayNameSystem ? await query<{ system: string }>(systemStatement()) : [];
     const origin = { tables: `${cluster?.system ?? ''}: ${found.origin}`, files };
     // A column that gets another type is written anew.

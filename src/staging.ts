@@ -74,10 +74,12 @@ export function createStaging(
     classify: (row: SampledRow) => Placement;
     baselineUntil: number;
     takesAll: boolean;
+    /** Rows may have other versions than when they were read. */
+    copied: boolean;
   },
 ): Staging {
   const { rows } = state;
-  const { from, classify, baselineUntil, takesAll } = options;
+  const { from, classify, baselineUntil, takesAll, copied } = options;
   const runs = new Map<number, StagedRun>();
   const place = (slot: number) => ({ chunk: rows.chunkOf(slot), at: indexInChunk(slot) });
 
@@ -166,7 +168,7 @@ export function createStaging(
       else {
         const { chunk, at } = place(before);
         // Rows that were copied have other versions: one of the same time is the same.
-        if (chunk.version[at] === Number(row.version) || (takesAll && chunk.at[at] === row.at)) {
+        if (chunk.version[at] === Number(row.version) || (copied && chunk.at[at] === row.at)) {
           // Right also if this reading is taken back.
           chunk.version[at] = Number(row.version);
           chunk.flags[at] = (chunk.flags[at] ?? 0) | is.SEEN;

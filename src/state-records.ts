@@ -42,7 +42,7 @@ type RecordHead =
     }
   | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema' | 'problems'> &
       // Not in the files of older versions.
-      Partial<Pick<LedgerState, 'lastReading' | 'origin'>>);
+      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'>>);
 
 /** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
 export async function writeState(file: FileHandle, state: LedgerState): Promise<void> {
@@ -80,8 +80,16 @@ export async function writeState(file: FileHandle, state: LedgerState): Promise<
     await putHead({ kind: 'chunk', first: chunk.first, rows: used, columns });
     for (const column of columns) await put(bytesOf(chunk, column, used));
   }
-  const { lastRunId, schema, origin, lastReading, problems } = state;
-  await putHead({ kind: 'end', lastRunId, schema, origin, lastReading, problems: withFewFindings(problems) });
+  const { lastRunId, schema, origin, lastReading, countsFrom, problems } = state;
+  await putHead({
+    kind: 'end',
+    lastRunId,
+    schema,
+    origin,
+    lastReading,
+    countsFrom,
+    problems: withFewFindings(problems),
+  });
 }
 
 /** All of them would be many times the rest of a small file, each cycle, and the next cycle finds them anew. */
@@ -156,8 +164,8 @@ export async function readState(file: FileHandle, start: number): Promise<Ledger
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, odd, runOf: (slot) => runSlots.at(slot) });
-        const { lastRunId, schema, origin = null, lastReading = null, problems } = head;
-        return { ...state, runSlots, lastRunId, schema, origin, lastReading, problems };
+        const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null, problems } = head;
+        return { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom, problems };
       }
     }
   }

@@ -19,6 +19,8 @@ export interface Tables {
   readonly files: string;
   /** False: a table was written anew after this transaction began, which then sees none of its rows. */
   readonly isCurrent: boolean;
+  /** False: a table has no index yet, as while a dump is put back, which fills all tables before it makes the first one. */
+  readonly isIndexed: boolean;
   readonly mayNameSystem: boolean;
 }
 
@@ -32,6 +34,7 @@ export function tablesStatement(): Statement {
           string_agg(oid::text, ', ' ORDER BY oid)) AS "origin",
         coalesce(string_agg(relfilenode::text, ', ' ORDER BY oid), '') AS "files",
         coalesce(bool_and(relfilenode = coalesce(pg_relation_filenode(oid), 0)), true) AS "isCurrent",
+        coalesce(bool_and(relhasindex OR relkind NOT IN ('r', 'p')), true) AS "isIndexed",
         has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"
       FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))`,
     values: [[...SHAPE_TABLES]],

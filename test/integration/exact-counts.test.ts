@@ -339,6 +339,37 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     }
   });
 
+  test('a dump that takes long to be put back: no part of it is taken for all, and nothing of it is counted', async () => {
+    const { cycle, run } = await begin();
+    const { table } = stage.source;
+    const keys = ['a', 'b', 'c'];
+    for (const key of keys) await stage.push(xcom(run, key));
+    expect(newRows(await cycle.pass())).toBe(keys.length);
+    await stage.writer.query(
+      `ALTER TABLE ${table} RENAME TO original; CREATE TABLE ${table} (LIKE original)`,
+    );
+    try {
+      const without = await cycle.run(null, new AbortController().signal);
+      expect(without.databaseFailure?.reason).toBe('conflict');
+      expect(without.window?.rows.db).toBe(keys.length);
+      // Or its rows alone, into tables that are there with all that belongs to them.
+      await stage.writer.query(`DROP TABLE ${table}; CREATE TABLE ${table} (LIKE original INCLUDING ALL)`);
+      expect((await cycle.pass()).window?.rows.db).toBe(0);
+      const path = join(folder, `${uuid4()}.state`);
+      await openStateFile(path).write(cycle.snapshot());
+      await stage.writer.query(`INSERT INTO ${table} SELECT * FROM original`);
+      await stage.push(xcom(run, 'since'));
+      for (const one of [cycle, start({ restored: await openStateFile(path).read() })]) {
+        const report = await one.pass();
+        expect(newRows(report)).toBe(1);
+        expect(report.window?.rows.db).toBe(keys.length + 1);
+        expect(newRows(await one.pass())).toBe(0);
+      }
+    } finally {
+      await stage.writer.query(`DROP TABLE ${table}; ALTER TABLE original RENAME TO ${table}`);
+    }
+  });
+
   test('a table that is written anew while it is read: no reading takes it for empty', async () => {
     const { cycle, run } = await begin();
     const { table } = stage.source;
@@ -397,6 +428,8 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(report.window?.rows.db).toBe(2);
     await stage.push(xcom(run, 'newer'));
     expect(newRows(await longer.pass())).toBe(1);
+    await stage.patch({ ...xcom(run, 'newer'), stored: json('patched') });
+    expect(newRows(await start({ restored: longer.snapshot(), window: '36h' }).pass())).toBe(1);
   });
 
   test('the connection is killed before each statement in turn: the next cycle makes up for it', async () => {
