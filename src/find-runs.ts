@@ -27,6 +27,8 @@ export interface DueRuns {
  * are looked at again. Guarded by test/integration/exact-counts.test.ts.
  */
 const LATE_RUNS = 250;
+/** After so long without a reading, old runs may have been cleared and have ended again. */
+const AWAY_MS = 5 * 60_000;
 const RECENT_PAGE = 5_000;
 const IDS_A_STATEMENT = 5_000;
 
@@ -34,9 +36,10 @@ const IDS_A_STATEMENT = 5_000;
 export async function readRuns(
   query: Query,
   shape: Shape,
-  options: DueRuns & { sinceMs: number },
+  /** Epoch ms: now, the start of the window, and when runs were last looked for; null: not known. */
+  options: DueRuns & { now: number; sinceMs: number; lastMs: number | null },
 ): Promise<FoundRun[]> {
-  const { lastRunId, ids, isKnown, sinceMs } = options;
+  const { lastRunId, ids, isKnown, now, sinceMs, lastMs } = options;
   const runs = new Map<number, FoundRun>();
   const take = (found: readonly RunRow[]) => {
     for (const run of found) runs.set(run.id, foundRun(run));
@@ -53,6 +56,8 @@ export async function readRuns(
       due.has(id) ||
       (!isKnown(id) && endedAt !== null && endedAt >= sinceMs);
     take(active.filter(wanted));
+    if (lastMs !== null && now - lastMs > AWAY_MS)
+      take(await readWindow(query, shape, Math.max(lastMs, sinceMs)));
   }
   const rest = ids.filter((id) => !runs.has(id));
   for (const some of chunks(rest, IDS_A_STATEMENT)) take(await query<RunRow>(runsStatement(some)));

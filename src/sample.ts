@@ -93,7 +93,8 @@ export async function sample(
   const due = ledger.due(start);
   const staging = ledger.stage(start, (row) => options.classify(row, shape));
   try {
-    for (const run of await readRuns(query, shape, { ...due, sinceMs: from }))
+    const lastMs = due.lastReading?.at ?? null;
+    for (const run of await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs }))
       if (isIn(options.shard, run.dagId)) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
     const last =

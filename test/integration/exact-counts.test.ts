@@ -207,6 +207,25 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(newRows(await cycle.pass())).toBe(0);
   });
 
+  test('an old run that is cleared and ends again while nobody looks', async () => {
+    const old = await stage.addRun({ dagId: 'etl', runId: 'old', state: 'success', agoSeconds: 3 * 86_400 });
+    // More than are looked at again because of their ids.
+    await stage.writer.query(`ALTER SEQUENCE dag_run_id_seq RESTART WITH ${old.id + 1_000}`);
+    const { cycle } = await begin();
+    expect(newRows(await cycle.pass())).toBe(0);
+    const state = cycle.snapshot();
+    await stage.push(xcom(old));
+    await stage.writer.query('UPDATE dag_run SET start_date = now(), end_date = now() WHERE id = $1', [
+      old.id,
+    ]);
+    if (state.lastReading !== null) state.lastReading = { ...state.lastReading, at: Date.now() - 3_600_000 };
+    const later = start({ restored: state });
+    const report = await later.pass();
+    expect(newRows(report)).toBe(1);
+    expect(report.window?.rows.db).toBe(1);
+    expect(newRows(await later.pass())).toBe(0);
+  });
+
   test('rows that are deleted from a run that has ended leave the window', async () => {
     const { cycle, run } = await begin();
     for (const key of ['a', 'b', 'c']) await stage.push(xcom(run, key));
