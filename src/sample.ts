@@ -116,10 +116,10 @@ export async function sample(
       (run) => run.whole || lostRows(run) || (last === null && byTask.length > 0),
     );
     await readWhole(reading, whole);
-    const lost: number[] = [];
+    let lost: readonly number[] = [];
     for (const source of byTask)
       if (last !== null && part !== null)
-        lost.push(...(await readTaskRows(reading, source, { last, part, from })));
+        lost = [...lost, ...(await readTaskRows(reading, source, { last, part, from }))];
     const unmeasured = await measure(reading);
     if (staging.baselineUntil < Infinity) await attributeStaged(reading, options.oversize);
     // Whoever would write one anew waits for this transaction from here on.

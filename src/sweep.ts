@@ -26,14 +26,6 @@ export interface Part {
   readonly next: number;
 }
 
-/** In what the table and what is remembered differ. */
-export interface Swept {
-  /** Rows of which nothing, or another version, is remembered. */
-  readonly changed: readonly TaskRowId[];
-  /** Slots of rows that are not there any more. */
-  readonly lost: readonly number[];
-}
-
 /**
  * The next part after a moment, in the order in which task instances were made, and at the end the first one again. Of
  * those that were made in the window all belong to it, to find rows that are not remembered; of the older ones only those
@@ -70,16 +62,25 @@ export async function nextPart(
   return { ranges, known, next: toMs === Infinity ? -1 : toMs };
 }
 
-/** Compares a part with the table, and strikes out what is there. What is new there is left to who reads that. */
+/**
+ * Compares a part with the table, and strikes out what is there. Hands over rows of which nothing, or another version, is
+ * remembered, some at a time: it may be all of them. What is new there is left to who reads that. Gives the slots of
+ * rows that are not there any more.
+ */
 export async function sweep(
   { readEach }: Pick<Reading, 'readEach'>,
   source: XComSource,
-  options: Since & { readonly part: Part; readonly from: number; readonly rows: RowStore },
-): Promise<Swept> {
-  const { part, rows } = options;
+  options: Since & {
+    readonly part: Part;
+    readonly from: number;
+    readonly rows: RowStore;
+    readonly take: (changed: readonly TaskRowId[]) => Promise<void>;
+  },
+): Promise<readonly number[]> {
+  const { part, rows, take } = options;
   const { known } = part;
-  const changed: TaskRowId[] = [];
-  const compare = (found: readonly SweptRow[]) => {
+  const compare = async (found: readonly SweptRow[]) => {
+    const changed: TaskRowId[] = [];
     for (const { taskInstanceId, key, version, isNew } of found) {
       const name = nameOf({ taskInstanceId, key });
       const slot = known.get(name);
@@ -87,10 +88,11 @@ export async function sweep(
       const isKnown = slot !== undefined && versionOf(rows, slot) === Number(version);
       if (!isKnown && !isNew) changed.push({ taskInstanceId, key });
     }
+    if (changed.length > 0) await take(changed);
   };
   for (const ranges of chunks(part.ranges, RANGES_A_STATEMENT))
     await readEach(sweepStatement(source, { ...options, ranges }), compare, { pageByPage: true });
-  return { changed, lost: [...known.values()] };
+  return [...known.values()];
 }
 
 /** Visits every remembered row that hangs on its task instance, with the moment at which that was made, epoch ms. */

@@ -1,8 +1,7 @@
 import type { XComSource } from './airflow/shape.ts';
 import { newRowsStatement, taskRowsStatement } from './airflow/task-queries.ts';
-import type { TaskPlace } from './airflow/task-queries.ts';
+import type { TaskPlace, TaskRowId } from './airflow/task-queries.ts';
 import type { LastReading } from './ledger.ts';
-import { chunks } from './lib/chunks.ts';
 import type { Run } from './run.ts';
 import type { Reading } from './sample.ts';
 import { sampledRow } from './sampled-row.ts';
@@ -14,8 +13,6 @@ import { findTaskPlaces } from './task-places.ts';
 
 /** By how much the id of a row may be older than its commit: clocks that are off, and transactions that take long. */
 const LATE_MS = 15 * 60_000;
-/** Rows that one statement names. */
-const ROWS_A_STATEMENT = 1_000;
 
 /**
  * Reads what is new of the rows that hang on their task instance: by the time in their ids, and by comparing a part of
@@ -51,6 +48,13 @@ export async function readTaskRows(
     }
   }
 
+  async function take(changed: readonly TaskRowId[]): Promise<void> {
+    const places = await findTaskPlaces(reading, changed);
+    const ours = changed.filter(({ taskInstanceId }) => stagedAt(places.get(taskInstanceId)) !== null);
+    if (ours.length > 0)
+      stage(await query<TaskRow>(taskRowsStatement(source, { rows: ours, knowsCompression })), places);
+  }
+
   await readEach<TaskRow>(
     newRowsStatement(source, { ...since, knowsCompression }),
     async (found) => {
@@ -58,14 +62,8 @@ export async function readTaskRows(
     },
     { pageByPage: true },
   );
-  const swept = await sweep(reading, source, { ...since, part, from, rows });
-  for (const some of chunks(swept.changed, ROWS_A_STATEMENT)) {
-    const places = await findTaskPlaces(reading, some);
-    const ours = some.filter(({ taskInstanceId }) => stagedAt(places.get(taskInstanceId)) !== null);
-    if (ours.length > 0)
-      stage(await query<TaskRow>(taskRowsStatement(source, { rows: ours, knowsCompression })), places);
-  }
-  return [...lost, ...swept.lost];
+  const gone = await sweep(reading, source, { ...since, part, from, rows, take });
+  return [...lost, ...gone];
 }
 
 /** Finds the run of a place among those of the reading and those remembered; null: it is another shard's, or too old. */
