@@ -138,7 +138,7 @@ export function startEngine(parts: {
 
   /** The one that led before may have counted on, in a file that both can see. */
   async function goOn(): Promise<void> {
-    const found = await keepState.foundChanged();
+    const found = await keepState.found({ remembered: remembers });
     if (found === undefined) return;
     cycle = newCycle(found);
     remembers = found !== null;

@@ -10,10 +10,10 @@ export interface Keeper {
   /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
   save(state: LedgerState, how: { readonly counted: boolean; readonly publish: () => void }): Promise<void>;
   /**
-   * What another exporter has left behind in the file since it was written here; undefined: nobody has written it, or
-   * there is none.
+   * What is in the file, when another exporter has written it since it was read or written here, or else when nothing is
+   * `remembered` here; undefined: what is remembered is as good, or there is no file.
    */
-  foundChanged(): Promise<LedgerState | null | undefined>;
+  found(here: { readonly remembered: boolean }): Promise<LedgerState | null | undefined>;
 }
 
 export function createKeeper({ file, log }: { file: StateFile | null; log: Logger }): Keeper {
@@ -50,10 +50,10 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
       publishOnce();
     },
 
-    async foundChanged() {
+    async found({ remembered }) {
       if (file === null) return undefined;
       try {
-        return (await file.changed()) ? await file.read() : undefined;
+        return !remembered || (await file.changed()) ? await file.read() : undefined;
       } catch (error) {
         if (!(error instanceof StateFileError)) throw error;
         // It stays as it is: what is counted from now on is not written over it.
