@@ -48,7 +48,7 @@ export interface Engine {
   stale(): boolean;
   leader(): boolean;
   /** Gives what the next one has to remember. */
-  stop(): Promise<LedgerState>;
+  stop(): Promise<LedgerState | null>;
 }
 
 /** Opens nothing until the first run of a job, which is at once. */
@@ -273,7 +273,7 @@ export function startEngine(parts: {
       clearTimeout(staleTimer);
       stores.close();
       await database.close();
-      return cycle.snapshot();
+      return remembers ? cycle.snapshot() : null;
     },
   };
 }

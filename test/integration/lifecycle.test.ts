@@ -395,32 +395,39 @@ describe.concurrent('two exporters with ha=lock', () => {
     expect((await rowsOf(leader, 'db')) ?? 0).toBe(0);
   });
 
-  test('one that was started after the last count goes on from the state file when it takes over', async () => {
-    await using world = await setting();
-    const folder = mkdtempSync(join(tmpdir(), 'take-over-'));
-    const shared = { ...ha, XCOM_EXPORTER_STATE_FILE: join(folder, 'state') };
-    const leader = await world.start(shared);
-    await expectUp(leader);
-    await world.airflow.push('one');
-    await eventually(async () => {
-      expect(await rowsOf(leader, 'db')).toBe(1);
-    });
-    const standby = await world.start(shared);
-    await eventually(async () => {
-      expect(await runsOf(standby)).toBeGreaterThan(1);
-    });
-    await expectStandingBy(standby);
-    await world.database.setMode('cut');
-    await leader.close();
-    await world.airflow.push('two');
-    await world.database.setMode('pass');
-    await eventually(async () => {
-      expect(await standby.value('exporter_leader')).toBe(1);
-      expect(await standby.value('window_rows', { storage: 'db' })).toBe(2);
-    });
-    expect(await rowsOf(standby, 'db')).toBe(1);
-    rmSync(folder, { recursive: true });
-  });
+  test.each([
+    { what: 'was started', reloads: false },
+    { what: 'reads its settings again', reloads: true },
+  ])(
+    'one that $what after the last count goes on from the state file when it takes over',
+    async ({ reloads }) => {
+      await using world = await setting();
+      const folder = mkdtempSync(join(tmpdir(), 'take-over-'));
+      const shared = { ...ha, XCOM_EXPORTER_STATE_FILE: join(folder, 'state') };
+      const leader = await world.start(shared);
+      await expectUp(leader);
+      await world.airflow.push('one');
+      await eventually(async () => {
+        expect(await rowsOf(leader, 'db')).toBe(1);
+      });
+      const standby = await world.start(shared);
+      await eventually(async () => {
+        expect(await runsOf(standby)).toBeGreaterThan(1);
+      });
+      await expectStandingBy(standby);
+      await world.database.setMode('cut');
+      await leader.close();
+      if (reloads) await standby.reload();
+      await world.airflow.push('two');
+      await world.database.setMode('pass');
+      await eventually(async () => {
+        expect(await standby.value('exporter_leader')).toBe(1);
+        expect(await standby.value('window_rows', { storage: 'db' })).toBe(2);
+      });
+      expect(await rowsOf(standby, 'db')).toBe(1);
+      rmSync(folder, { recursive: true });
+    },
+  );
 
   test('without the database nobody leads, and that is no silence', async () => {
     await using world = await setting();
