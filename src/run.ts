@@ -40,7 +40,27 @@ export type RunState = Omit<Run, 'slot' | OfRows>;
 export type RunItem = Omit<Run, OfRows>;
 
 export function newRun(slot: number, state: RunState): Run {
-  return { ...state, slot, rows: 0, ofTasks: 0, references: 0, unverified: 0, oldest: Infinity, first: 0 };
+  const { id, dagId, runId, live, readAt, horizon, expired, gone, activeAt, listed } = state;
+  // Written out: there may be ten thousand, and a spread makes each of them larger.
+  return {
+    id,
+    dagId,
+    runId,
+    slot,
+    live,
+    readAt,
+    horizon,
+    expired,
+    gone,
+    activeAt,
+    listed,
+    rows: 0,
+    ofTasks: 0,
+    references: 0,
+    unverified: 0,
+    oldest: Infinity,
+    first: 0,
+  };
 }
 
 /** Numbers for runs, small enough to index arrays by; one that is given back is used again. */

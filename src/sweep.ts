@@ -14,7 +14,7 @@ import { rangesOf, RANGES_A_STATEMENT } from './task-places.ts';
 /** Remembered rows that one cycle compares with the table; at least so many, and at least so much of the window. */
 const ROWS_A_CYCLE = 1_000;
 /** A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window. */
-const SHARE_A_CYCLE = 1 / 60;
+const SHARE_A_CYCLE = 1 / 120;
 
 /** Whose turn it is to be compared with the table. */
 export interface Part {
