@@ -261,14 +261,14 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     cycle = open(null, '24h', `${shard}/2`);
     expect(rowsOf(await pass())).toBe(0);
     let [looks, all] = [0, 0];
-    const CYCLES = 61;
+    const CYCLES = 121;
     for (let i = 0; i < CYCLES; i += 1) {
       expect(newRows(await pass())).toBe(0);
       const swept = sent.find(({ statement }) => statement.name.startsWith('open_sweep'))?.rows ?? 0;
       all += swept;
       looks += swept > 0 ? 1 : 0;
     }
-    // What was made an hour ago and what these tests have made since: two of sixty parts, or three.
+    // What was made an hour ago and what these tests have made since: two of a hundred and twenty parts, or three.
     expect(looks).toBeLessThan(5);
     expect(all).toBeLessThan(2 * (await rowsThere()));
     expect(all).toBeGreaterThan(INSTANCES);
