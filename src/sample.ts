@@ -121,7 +121,7 @@ export async function sample(
       if (last !== null && part !== null)
         lost = [...lost, ...(await readTaskRows(reading, source, { last, part, from }))];
     const unmeasured = await measure(reading);
-    if (staging.baselineUntil < Infinity) await attributeStaged(reading, options.oversize);
+    await attributeStaged(reading, options.oversize);
     // Whoever would write one anew waits for this transaction from here on.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)

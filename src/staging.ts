@@ -37,8 +37,6 @@ export interface StagedRun {
 export interface Staging {
   /** The columns, lists and runs that the reading is to become part of: those remembered, or empty ones. */
   readonly state: LedgerState;
-  /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
-  readonly baselineUntil: number;
   /** All rows are read again, not only new ones: none may be left for the next reading, which would take it for new. */
   readonly takesAll: boolean;
   readonly runs: ReadonlyMap<number, StagedRun>;
@@ -72,6 +70,7 @@ export function createStaging(
   options: {
     from: number;
     classify: (row: SampledRow) => Placement;
+    /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
     baselineUntil: number;
     takesAll: boolean;
     /** Rows may have other versions than when they were read. */
@@ -129,7 +128,6 @@ export function createStaging(
 
   return {
     state,
-    baselineUntil,
     takesAll,
     runs,
     slotsOf: ({ first }) => slotsFrom(first),

@@ -56,7 +56,7 @@ export async function worthAttributing(
 
 /**
  * Names the workers of the oversize rows that a reading has found, before they are taken in: they are counted by queue,
- * and a database that goes away in between must not make it an unknown one.
+ * and a database that goes away in between must not make it an unknown one. Those of the baseline are in no counter.
  */
 export async function attributeStaged(
   { query, shape, staging }: Pick<Reading, 'query' | 'shape' | 'staging'>,
@@ -69,8 +69,10 @@ export async function attributeStaged(
     for (const slot of staging.slotsOf(staged)) {
       const chunk = rows.chunkOf(slot);
       const at = indexInChunk(slot);
+      const flags = chunk.flags[at] ?? 0;
       const least = (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0);
-      if (is.isOversizeRow(chunk.flags[at] ?? 0, least, oversize)) found.push({ run: staged.run, slot });
+      if ((flags & is.BASELINE) === 0 && is.isOversizeRow(flags, least, oversize))
+        found.push({ run: staged.run, slot });
     }
     await pace.rest();
   }
