@@ -1,6 +1,7 @@
 import { IS_FRESH, ownColumns } from './queries.ts';
 import type { Statement } from './queries.ts';
 import type { Shape, XComSource } from './shape.ts';
+import type { TaskInstanceName } from './worker-queries.ts';
 
 /** From one id to another, both included. */
 export interface IdRange {
@@ -106,13 +107,7 @@ export function sweepStatement(
 }
 
 /** Where a task instance belongs. */
-export interface TaskPlace {
-  readonly taskInstanceId: string;
-  readonly dagId: string;
-  readonly runId: string;
-  readonly taskId: string;
-  readonly mapIndex: number;
-}
+export type TaskPlace = TaskInstanceName & Pick<TaskRowId, 'taskInstanceId'>;
 
 export function taskPlacesStatement(shape: Shape, ranges: readonly IdRange[]): Statement {
   return {
