@@ -15,8 +15,8 @@ const MEASURED_BYTES = 64 * 1024 * 1024;
 const MEASURED_ROWS = 1_000;
 
 /**
- * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the
- * next reading, but for one that takes all, as the first one does to form the baseline, and for values that no cap would let
+ * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the next
+ * reading, but in one that takes all, as the first does to form the baseline, and for values that no cap would let
  * through: of those the stored size stands. Gives how many were left.
  */
 export async function measure({ query, shape, knowsCompression, staging }: Reading): Promise<number> {
