@@ -99,10 +99,10 @@ export async function sample(
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
-    const byTask = shape.sources.filter(({ keyedBy }) => keyedBy === 'task_instance');
+    const byTask = shape.sources.find(({ keyedBy }) => keyedBy === 'task_instance');
     // Chosen before anything is staged, which stands in the same columns.
     const part =
-      last === null || byTask.length === 0
+      last === null || byTask === undefined
         ? null
         : await nextPart(staging.state.rows, {
             after: due.sweptTo,
@@ -110,16 +110,15 @@ export async function sample(
             now,
             isShard: options.shard.count > 1,
           });
-    if (staging.takesAll) for (const run of staging.runs.values()) run.whole = true;
     await readFresh(reading, horizon);
     const whole = [...staging.runs.values()].filter(
-      (run) => run.whole || lostRows(run) || (last === null && byTask.length > 0),
+      (run) => run.whole || lostRows(run) || (last === null && byTask !== undefined),
     );
     await readWhole(reading, whole);
-    let lost: readonly number[] = [];
-    for (const source of byTask)
-      if (last !== null && part !== null)
-        lost = [...lost, ...(await readTaskRows(reading, source, { last, part, from }))];
+    const lost =
+      last === null || byTask === undefined || part === null
+        ? []
+        : await readTaskRows(reading, byTask, { last, part, from });
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
     // Whoever would write one anew waits for this transaction from here on.

@@ -116,7 +116,7 @@ export function createStaging(
       endedAt,
       due,
       count: 0,
-      whole: false,
+      whole: takesAll,
       complete: true,
       old: 0,
       added: 0,
