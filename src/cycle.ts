@@ -20,6 +20,7 @@ import { createShapeReader } from './shape-reader.ts';
 import type { Stores } from './stores.ts';
 import { survey } from './survey.ts';
 import { attribute, worthAttributing } from './workers.ts';
+import type { Writes } from './writes.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -47,6 +48,7 @@ interface Memory {
   shape: Shape | null;
   unsupported: string | null;
   unmeasured: number;
+  writes: Writes;
   now: number;
   orphans: number | null;
   growth: { from: number; to: number; at: number } | null;
@@ -64,6 +66,7 @@ export function createCycle(options: CycleOptions): Cycle {
     shape: null,
     unsupported: null,
     unmeasured: 0,
+    writes: {},
     now: 0,
     orphans: null,
     growth: null,
@@ -79,11 +82,11 @@ export function createCycle(options: CycleOptions): Cycle {
       classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
     });
     if ('unsupported' in sampled) {
-      Object.assign(memory, { shape: null, unsupported: sampled.unsupported });
+      Object.assign(memory, { shape: null, unsupported: sampled.unsupported, writes: {} });
       return;
     }
-    const { shape, now, unmeasured } = sampled;
-    Object.assign(memory, { shape, unsupported: null, now, unmeasured });
+    const { shape, now, unmeasured, writes } = sampled;
+    Object.assign(memory, { shape, unsupported: null, now, unmeasured, writes });
     const fresh = await ledger.settle(sampled, { windowMs: config.windowMs });
     const { oversize } = config.xcom;
     pending.push(...rowIncrements(ledger, fresh, oversize));
@@ -132,6 +135,7 @@ export function createCycle(options: CycleOptions): Cycle {
         thresholdBytes: config.xcom.threshold,
         oversizeBytes: config.xcom.oversize,
         increments,
+        writes: memory.writes,
         ...figures,
       };
       return last;

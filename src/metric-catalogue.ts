@@ -29,6 +29,13 @@ export const CATALOGUE = {
     labels: ['dag_id', 'storage'],
     group: 'rows',
   },
+  database_writes_total: {
+    type: 'counter',
+    help: 'Rows that Postgres says were inserted or updated in the tables of XComs, as of the last cycle. What goes beyond rows_total was overwritten or deleted before it was seen, or rolled back.',
+    labels: ['table'],
+    group: 'rows',
+    stability: 'experimental',
+  },
   bytes_total: {
     type: 'counter',
     help: 'Bytes of the XCom values seen, as of the last cycle: serialised size in db, object size in s3.',

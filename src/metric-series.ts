@@ -15,7 +15,7 @@ export type Labels = Readonly<Record<string, string>>;
 export interface Recorder {
   readonly add: (key: KeyOf<'counter'>, labels: Labels, by: number) => void;
   readonly set: (key: KeyOf<'gauge'>, labels: Labels, value: number | null) => void;
-  readonly clear: (key: KeyOf<'gauge'>) => void;
+  readonly clear: (key: KeyOf<'gauge' | 'counter'>) => void;
   /** With null the series is there and empty. */
   readonly observe: (key: KeyOf<'histogram'>, labels: Labels, value: number | null) => void;
 }

@@ -15,7 +15,7 @@ import type { JobName } from './status.ts';
 export { METRICS, type MetricDefinition } from './metric-catalogue.ts';
 
 export interface Metrics {
-  /** Counters grow by the increments; gauges follow the report, and are absent when `stale`. */
+  /** Counters grow by the increments; what was read follows the report, and is absent when `stale`. */
   publishReport(report: Report, stale: boolean): void;
   /** `database`: null when it was not asked. `at`: epoch ms. */
   publishProbe(result: ProbeResult, database: DatabaseProbe | null, at: number): void;
@@ -27,7 +27,7 @@ export interface Metrics {
   setLeader(leader: boolean): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
-  /** The data gauges disappear; counters and what the exporter says of itself stay. */
+  /** What was read disappears; what was counted and what the exporter says of itself stay. */
   markStale(): void;
   /** One scrape in the text format 0.0.4, plain and as one gzip stream. */
   snapshot(): Promise<{ text: Buffer; gzip: Buffer }>;
@@ -47,8 +47,9 @@ export interface JobOutcome {
   readonly at: number;
 }
 
-/** Gauges that speak of the last cycle and go away when there is none to speak of. */
-const DATA_GAUGES = [
+/** What speaks of the last cycle and goes away when there is none to speak of. */
+const DATA = [
+  'database_writes_total',
   'window_rows',
   'window_bytes',
   'window_oversize_in_db_rows',
@@ -62,7 +63,7 @@ const DATA_GAUGES = [
   'oversize_bytes',
   'exporter_sample_lag_seconds',
   'exporter_sample_coverage_ratio',
-] as const satisfies readonly KeyOf<'gauge'>[];
+] as const satisfies readonly KeyOf<'gauge' | 'counter'>[];
 
 export function createMetrics(options: {
   version: string;
@@ -103,7 +104,7 @@ export function createMetrics(options: {
   }
 
   function markStale(): void {
-    for (const key of DATA_GAUGES) clear(key);
+    for (const key of DATA) clear(key);
     page.touch();
   }
 
@@ -111,7 +112,7 @@ export function createMetrics(options: {
     publishReport(report, stale) {
       for (const increment of report.increments) addIncrement(increment);
       if (stale) markStale();
-      else publishGauges(recorder, report);
+      else publishFigures(recorder, report);
       page.touch();
     },
     publishProbe(result, database, at) {
@@ -173,7 +174,7 @@ interface OperationOutcome {
   readonly at: number;
 }
 
-function publishGauges({ set, clear }: Recorder, report: Report): void {
+function publishFigures({ add, set, clear }: Recorder, report: Report): void {
   for (const code of PROBLEM_CODES) {
     const state = report.states[code];
     const value = state === 'unknown' ? null : Number(state === 'raised');
@@ -188,6 +189,10 @@ function publishGauges({ set, clear }: Recorder, report: Report): void {
   if (report.backend !== null) set('backend_info', { ...report.backend }, 1);
   set('exporter_sample_lag_seconds', {}, report.lagSeconds);
   set('exporter_sample_coverage_ratio', {}, report.coverage);
+
+  clear('database_writes_total');
+  for (const [table, writes] of Object.entries(report.writes))
+    add('database_writes_total', { table }, writes);
 
   const window = report.window;
   for (const storage of STORAGES) {
@@ -240,10 +245,10 @@ function createRecorder(registries: { cycle: Registry; live: Registry }): Record
       else family(gauges, key).set(labels, value);
     },
     clear: (key) => {
-      const gauge = family(gauges, key);
-      gauge.reset();
-      // reset() brings an unlabelled gauge back as 0.
-      if (CATALOGUE[key].labels.length === 0) gauge.remove();
+      const metric = CATALOGUE[key].type === 'gauge' ? family(gauges, key) : family(counters, key);
+      metric.reset();
+      // reset() brings an unlabelled one back as 0.
+      if (CATALOGUE[key].labels.length === 0) metric.remove();
     },
     observe: (key, labels, value) => {
       if (value === null) family(histograms, key).zero(labels);

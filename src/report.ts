@@ -1,6 +1,7 @@
 import type { Effective } from './effective.ts';
 import type { ProblemCode } from './problems.ts';
 import type { S3Reason } from './clients/s3.ts';
+import type { Writes } from './writes.ts';
 
 /** Where the value of an XCom row is. */
 export type Storage = 'db' | 's3' | 'other';
@@ -110,6 +111,8 @@ export interface Report {
   readonly effective: Effective | null;
   readonly oversizeBytes: number;
   readonly increments: readonly Increment[];
+  /** As of the last reading of the database that succeeded. */
+  readonly writes: Writes;
   readonly window: WindowTotals | null;
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;
   readonly problems: readonly Problem[];

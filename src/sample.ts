@@ -26,6 +26,8 @@ import type { StagedRun, Staging } from './staging.ts';
 import { nextPart } from './sweep.ts';
 import { readTaskRows } from './task-rows.ts';
 import { attributeStaged } from './workers.ts';
+import { readWrites } from './writes.ts';
+import type { Writes } from './writes.ts';
 
 export interface Sample {
   readonly shape: Shape;
@@ -43,6 +45,7 @@ export interface Sample {
   readonly sweptTo: number;
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
+  readonly writes: Writes;
 }
 
 export interface SampleOptions {
@@ -121,6 +124,7 @@ export async function sample(
         : await readTaskRows(reading, byTask, { last, part, from });
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
+    const writes = await readWrites(query, shape);
     // Whoever would write one anew waits for this transaction from here on.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)
@@ -140,6 +144,7 @@ export async function sample(
       lost,
       sweptTo: part?.next ?? -1,
       unmeasured,
+      writes,
     };
   } catch (error) {
     staging.discard();

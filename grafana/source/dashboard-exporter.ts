@@ -67,7 +67,7 @@ export const EXPORTER: Page = {
       height: 8,
       panels: [
         [
-          8,
+          6,
           timeseries({
             title: 'Time since the last success',
             description:
@@ -84,7 +84,7 @@ export const EXPORTER: Page = {
           }),
         ],
         [
-          8,
+          6,
           timeseries({
             title: 'Lag',
             description:
@@ -101,7 +101,7 @@ export const EXPORTER: Page = {
           }),
         ],
         [
-          8,
+          6,
           timeseries({
             title: 'Coverage',
             description: 'Of what the window holds, the share that is measured and looked up. 100 % is good.',
@@ -114,6 +114,24 @@ export const EXPORTER: Page = {
                 expr: `min by (instance) (${chosen('airflow_xcom_exporter_sample_coverage_ratio')})`,
                 legend: '{{instance}}',
               },
+            ],
+          }),
+        ],
+        [
+          6,
+          timeseries({
+            title: 'Written and seen',
+            description:
+              'Rows each second that Postgres says were written, and that the exporter counted. The gap was overwritten or deleted within one interval, or rolled back. No line of Postgres: it is a standby, or its tables are partitioned.',
+            runbook: 'references',
+            unit: 'wps',
+            min: 0,
+            queries: [
+              {
+                expr: `sum(max by (job, table) (${rate('airflow_xcom_database_writes_total')}))`,
+                legend: 'written, says Postgres',
+              },
+              { expr: `sum(${rate('airflow_xcom_rows_total')})`, legend: 'seen by the exporter' },
             ],
           }),
         ],

@@ -271,6 +271,7 @@ function largeStatus(rows: number): Status {
       elsewhere: 0,
     },
     oversizeBytes: 1_048_576,
+    writes: {},
     increments: Array.from({ length: 20 }, (_, j) => ({
       metric: 'value_bytes',
       storage: j % 3 === 0 ? 'db' : 's3',

@@ -78,6 +78,21 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect(report.window?.rows.db).toBe(1);
   });
 
+  test('how many there were unseen is what Postgres says, less what was counted', async () => {
+    const { cycle, run } = await begin();
+    const { table } = stage.source;
+    const before = (await cycle.pass()).writes[table] ?? Number.NaN;
+    const session = await stage.connect();
+    for (let attempt = 0; attempt < 3; attempt += 1) await stage.push(xcom(run), session);
+    await session.query('BEGIN');
+    await stage.push(xcom(run), session);
+    await session.query('ROLLBACK');
+    await session.query('SELECT pg_stat_force_next_flush()');
+    const report = await cycle.pass();
+    expect(newRows(report)).toBe(1);
+    expect(report.writes).toMatchObject({ [table]: before + 4 });
+  });
+
   test('an update in place keeps the timestamp and is one more, also in a run that has ended', async () => {
     const { cycle, run } = await begin();
     await stage.push(xcom(run));

@@ -25,6 +25,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     effective: null,
     oversizeBytes: 1_000,
     increments: [],
+    writes: {},
     window: {
       seconds: 86_400,
       rows: { db: 900_000, s3: 100_000, other: 0 },

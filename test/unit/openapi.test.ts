@@ -214,6 +214,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
       : null,
     oversizeBytes: 1_048_576,
     increments: [],
+    writes: {},
     window: {
       seconds: 86_400,
       rows: { db: 1, s3: 2, other: 0 },

@@ -91,6 +91,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     },
     oversizeBytes: 1_048_576,
     increments: [],
+    writes: {},
     window: WINDOW,
     states: Object.fromEntries(
       PROBLEM_CODES.map((code) => [code, raised.includes(code) ? 'raised' : 'clear']),
