@@ -1,6 +1,10 @@
 import { measureStatement } from './airflow/row-queries.ts';
+import { backToSavepointStatement, savepointStatement } from './airflow/queries.ts';
+import type { Statement } from './airflow/queries.ts';
+import { DatabaseError } from './clients/postgres-failure.ts';
 import { entryOf } from './entry.ts';
-import { chunks } from './lib/chunks.ts';
+import type { Entry } from './entry.ts';
+import type { Query } from './clients/postgres.ts';
 import { createPace } from './lib/pace.ts';
 import { createTop } from './lib/top.ts';
 import { indexInChunk } from './row-columns.ts';
@@ -13,11 +17,16 @@ import type { StagedRun, Staging } from './staging.ts';
 /** What one cycle unpacks at most, in stored bytes and in rows. */
 const MEASURED_BYTES = 64 * 1024 * 1024;
 const MEASURED_ROWS = 1_000;
+/** Nor does it begin to unpack more after so long: what is stored in one megabyte may be two hundred. */
+const MEASURING_MS = 5_000;
+/** What one statement unpacks at most, in stored bytes and in rows; a larger value is asked for alone. */
+const STATEMENT_BYTES = 128 * 1024;
+const STATEMENT_ROWS = 100;
 
 /**
  * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the next
  * reading, but in one that takes all, as the first does to form the baseline, and for values that no cap would let
- * through: of those the stored size stands. Gives how many were left.
+ * through or that the server cannot unpack: of those the stored size stands. Gives how many were left.
  */
 export async function measure({ query, shape, knowsCompression, staging }: Reading): Promise<number> {
   const { rows } = staging.state;
@@ -43,33 +52,88 @@ export async function measure({ query, shape, knowsCompression, staging }: Readi
   });
   const runOf = new Map<number, StagedRun>();
   for (const staged of staging.runs.values()) runOf.set(staged.run.slot, staged);
-  const entries = chosen.flatMap((slot) => {
+  const waiting = chosen.flatMap((slot): Waiting[] => {
     const staged = runOf.get(rows.chunkOf(slot).run[indexInChunk(slot)] ?? 0);
-    return staged === undefined ? [] : [{ staged, entry: entryOf(rows, staged.run, slot) }];
+    if (staged === undefined) return [];
+    return [{ staged, entry: entryOf(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
   });
+  const until = performance.now() + MEASURING_MS;
+  /** Slots of values that the server could not unpack: of those as well the stored size stands. */
+  const inVain = new Set<number>();
+  let tried = 0;
   for (const source of shape.sources) {
-    const ours = entries.filter(({ entry }) => entry.row.table === source.table);
-    for (const some of chunks(ours, 100)) {
-      const ids = some.map(({ entry }) => entry.row);
-      const answers = await query<RawRow>(measureStatement(shape, source, { rows: ids, knowsCompression }));
-      const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
+    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
+    for (const some of together(ours)) {
+      if (performance.now() >= until) break;
+      tried += some.length;
+      const answers = await unpack(
+        query,
+        measureStatement(shape, source, { rows: some.map(({ entry }) => entry.row), knowsCompression }),
+        { alone: some.length === 1 },
+      );
+      const byId = new Map(answers?.map((row) => [rowId(source.table, row), row]));
       for (const { staged, entry } of some) {
         const answer = byId.get(rowId(source.table, entry.row));
         if (answer !== undefined) staging.rewrite(staged, entry.slot, sampledRow(source, answer, staged.run));
+        else if (answers === null) inVain.add(entry.slot);
       }
     }
   }
-  if (open > chosen.length && !staging.takesAll) await leaveOutRest(staging);
-  return open - chosen.length;
+  if (open > tried && !staging.takesAll) await leaveOutRest(staging, inVain);
+  return open - tried;
+}
+
+/** A row whose value is to be unpacked. */
+interface Waiting {
+  readonly staged: StagedRun;
+  readonly entry: Entry;
+  readonly size: number;
+}
+
+/** Parts that one statement may ask for. */
+function* together(waiting: readonly Waiting[]): Generator<readonly Waiting[]> {
+  let some: Waiting[] = [];
+  let bytes = 0;
+  for (const one of waiting) {
+    if (some.length > 0 && (bytes + one.size > STATEMENT_BYTES || some.length === STATEMENT_ROWS)) {
+      yield some;
+      some = [];
+      bytes = 0;
+    }
+    some.push(one);
+    bytes += one.size;
+  }
+  if (some.length > 0) yield some;
+}
+
+/**
+ * Null: a value that was asked for alone takes the server too long to unpack, or cannot be unpacked by it at all. The
+ * transaction goes on, or that one value would keep all others from ever being read.
+ */
+async function unpack(
+  query: Query,
+  statement: Statement,
+  { alone }: { readonly alone: boolean },
+): Promise<RawRow[] | null> {
+  if (!alone) return query<RawRow>(statement);
+  await query(savepointStatement());
+  try {
+    return await query<RawRow>(statement);
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    if (error.reason !== 'statement_timeout' && error.reason !== 'query_failed') throw error;
+    await query(backToSavepointStatement());
+    return null;
+  }
 }
 
 /** What is still inexact has not been measured: without it the run is not complete. */
-async function leaveOutRest(staging: Staging): Promise<void> {
+async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
   const pace = createPace();
   for (const staged of staging.runs.values()) {
     staging.leaveOut(staged, (slot) => {
       const size = inexactSize(staging, slot);
-      const waits = size !== null && size <= MEASURED_BYTES;
+      const waits = size !== null && size <= MEASURED_BYTES && !inVain.has(slot);
       if (waits) staged.complete = false;
       return waits;
     });

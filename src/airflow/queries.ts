@@ -291,3 +291,12 @@ export function fetchStatement(cursor: string, rows: number): Statement {
 export function closeCursorStatement(cursor: string): Statement {
   return { name: 'close', text: `CLOSE ${cursor}`, values: [] };
 }
+
+/** What fails after it can be taken back without the transaction. */
+export function savepointStatement(): Statement {
+  return { name: 'savepoint', text: 'SAVEPOINT before', values: [] };
+}
+
+export function backToSavepointStatement(): Statement {
+  return { name: 'back_to_savepoint', text: 'ROLLBACK TO SAVEPOINT before', values: [] };
+}
