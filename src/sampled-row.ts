@@ -3,6 +3,9 @@ import type { RowId } from './airflow/row-queries.ts';
 import type { XComSource } from './airflow/shape.ts';
 import type { TaskRowId } from './airflow/task-queries.ts';
 
+/** The end of the year 9999: Postgres knows later moments, and one that never comes, of which no date can be written. */
+const LATEST_MS = 253_402_300_799_999;
+
 /** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
 export interface SampledRow extends RowId {
   readonly table: XComSource['table'];
@@ -10,7 +13,7 @@ export interface SampledRow extends RowId {
   readonly runId: string;
   /** `xmin`: with the id it names one version of one row, also after an update in place. */
   readonly version: string;
-  /** The writer's own timestamp, epoch ms. */
+  /** The writer's own timestamp, epoch ms; a later one than can be written is the last of those. */
   readonly at: number;
   readonly isNull: boolean;
   /** Bytes on disk, after compression. */
@@ -41,6 +44,7 @@ export function sampledRow(
 ): SampledRow {
   return {
     ...row,
+    at: Math.min(row.at, LATEST_MS),
     dagId,
     runId,
     table: source.table,

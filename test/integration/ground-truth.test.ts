@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openObjectStore } from '../../src/clients/s3.ts';
 import type { ObjectStore } from '../../src/clients/s3.ts';
+import { findingsOf } from '../../src/report-document.ts';
 import type { Increment, Report } from '../../src/report.ts';
 import { BASE, BUCKET, dumps, hostileName, plant } from '../support/plant.ts';
 import type { Planted } from '../support/plant.ts';
@@ -226,3 +227,23 @@ function stringIn({ json, bytes }: PlainRow): string | null {
   if (typeof value !== 'string') return null;
   return value.startsWith('"s3://') ? (JSON.parse(value) as string) : value;
 }
+
+test.each(['infinity', '294276-12-31'])(
+  'a row from %s is in the window, and shown with a date',
+  async (at) => {
+    const stage = await openStage(postgres(), '3.1.8');
+    const cycle = openCycle(stage, { endpoint: s3().endpoint });
+    try {
+      await cycle.pass();
+      const run = await stage.addRun({ dagId: 'orders', runId: 'run' });
+      await stage.push({ run, taskId: 'extract', stored: JSON.stringify('x'.repeat(2_000)) });
+      await stage.writer.query('UPDATE xcom SET timestamp = $1', [at]);
+      const report = await cycle.pass();
+      expect(report.window?.oversizeRows).toBe(1);
+      expect(findingsOf(report.problems).map((finding) => finding.at)).toContain('9999-12-31T23:59:59.999Z');
+    } finally {
+      await cycle.close();
+      await stage.close();
+    }
+  },
+);
