@@ -11,6 +11,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
+COPY docs/runbook.md ./docs/runbook.md
 RUN npm run build
 
 # docker build --target demo: everything on one machine, with the development dependencies.
@@ -30,7 +31,7 @@ WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
-COPY docs/runbook.md ./docs/runbook.md
+COPY --from=build /app/docs ./docs
 ENV NODE_ENV=production
 USER 65532:65532
 EXPOSE 10048
