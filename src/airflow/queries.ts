@@ -24,6 +24,9 @@ export interface Tables {
   readonly mayNameSystem: boolean;
 }
 
+/** Tables of this name in another schema, further on in the search path, are another Airflow's. */
+const IN_ONE_SCHEMA = `relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('dag_run'))`;
+
 /** Touches an eighth of the pages that {@link catalogueStatement} does. */
 export function tablesStatement(): Statement {
   return {
@@ -36,7 +39,8 @@ export function tablesStatement(): Statement {
         coalesce(bool_and(relfilenode = coalesce(pg_relation_filenode(oid), 0)), true) AS "isCurrent",
         coalesce(bool_and(relhasindex OR relkind NOT IN ('r', 'p')), true) AS "isIndexed",
         has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"
-      FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))`,
+      FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))
+        AND ${IN_ONE_SCHEMA}`,
     values: [[...SHAPE_TABLES]],
   };
 }
@@ -72,7 +76,7 @@ export function catalogueStatement(): Statement {
     text: /* SQL */ `
       SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type"
       FROM unnest($1::text[]) AS wanted(name)
-      JOIN pg_class c ON c.oid = to_regclass(wanted.name)
+      JOIN pg_class c ON c.oid = to_regclass(wanted.name) AND c.${IN_ONE_SCHEMA}
       JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`,
     values: [[...SHAPE_TABLES]],
   };

@@ -9,6 +9,7 @@ import {
   rowsAtStatement,
   rowsStatement,
   runsStatement,
+  tablesStatement,
 } from '../../src/airflow/queries.ts';
 import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
 import {
@@ -19,7 +20,7 @@ import {
   taskRowsStatement,
 } from '../../src/airflow/task-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
-import type { Statement } from '../../src/airflow/queries.ts';
+import type { Statement, Tables } from '../../src/airflow/queries.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
 import { openWriter } from '../../src/clients/postgres-writer.ts';
@@ -48,14 +49,25 @@ describe.each(migrated)('a database migrated to Airflow %s', (release) => {
   });
 });
 
+test('an Airflow of another release that was left behind in a schema further on in the search path is not looked at', async () => {
+  await using alone = await open(readSchema('3.1.8'));
+  await using both = await open(
+    `${readSchema('3.1.8')}; ALTER SCHEMA public RENAME TO airflow; CREATE SCHEMA public; ${readSchema('3.4.0b2')}`,
+    'airflow, public',
+  );
+  expect(await shapeOf(both.run)).toEqual(await shapeOf(alone.run));
+  const [{ columns }] = (await both.run(tablesStatement())) as [Tables];
+  expect(columns).not.toContain('xcom_v2');
+});
+
 interface Opened extends AsyncDisposable {
   readonly run: (statement: Statement) => Promise<readonly unknown[]>;
 }
 
-async function open(schema: string): Promise<Opened> {
+async function open(schema: string, searchPath = 'public'): Promise<Opened> {
   const writer = await openWriter({ url: await createDatabase(postgres()), connections: 1 });
   await writer.query(schema);
-  await writer.query('SET search_path = public');
+  await writer.query(`SET search_path = ${searchPath}`);
   return {
     run: ({ text, values }) => writer.query(text, values),
     [Symbol.asyncDispose]: () => writer.close(),
