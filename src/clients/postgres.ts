@@ -56,9 +56,10 @@ const LIMITS = `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
   SET LOCAL idle_in_transaction_session_timeout = ${2 * STATEMENT_TIMEOUT_MS}`;
 
 /**
- * Sequential scans are priced out: every statement here has an index. A backend whose client is gone ends
- * within a moment and not with its statement, so that the next one is no second one; before Postgres 14 and
- * where the system cannot tell, it stays until its limits.
+ * Sequential scans are priced out: every statement here has an index. The ways to use one are allowed: a role or a
+ * database may have them switched off for the sake of other statements. A backend whose client is gone ends within a
+ * moment and not with its statement, so that the next one is no second one; before Postgres 14 and where the system
+ * cannot tell, it stays until its limits.
  *
  * Rows that a policy hides are an error and not left out: they would be counted as none. How strings are read and
  * floats written is a role's to set as well, and sizes would be other ones.
@@ -69,6 +70,9 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL standard_conforming_strings = on;
   SET LOCAL extra_float_digits = 1;
   SET LOCAL enable_seqscan = off;
+  SET LOCAL enable_indexscan = on;
+  SET LOCAL enable_bitmapscan = on;
+  SET LOCAL enable_nestloop = on;
   SET LOCAL jit = off;
   SET LOCAL cursor_tuple_fraction = 1;
   SET LOCAL max_parallel_workers_per_gather = 0;

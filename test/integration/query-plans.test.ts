@@ -14,6 +14,10 @@ const postgres = usePostgres({
     maintenance_work_mem: '128MB',
     autovacuum: 'off',
     max_wal_size: '4GB',
+    // As somebody may have set them for the sake of other statements.
+    enable_indexscan: 'off',
+    enable_bitmapscan: 'off',
+    enable_nestloop: 'off',
   },
 });
 const s3 = useS3(BUCKET);
