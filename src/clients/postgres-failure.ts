@@ -26,6 +26,7 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
   '28000': 'denied',
   '28P01': 'denied',
   '42501': 'denied',
+  '42703': 'query_failed',
   '55P03': 'lock_timeout',
   '57014': 'statement_timeout',
   // The limit on a transaction that a role may have (Postgres 17).
@@ -42,17 +43,40 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
 };
 
 /** Names the failure without the server's own words: a message of Postgres may quote a row. */
-export function databaseError(error: unknown, signal: AbortSignal): DatabaseError {
+export function databaseError(
+  error: unknown,
+  { signal, database = 'the database' }: { signal: AbortSignal; database?: string },
+): DatabaseError {
   if (error instanceof DatabaseError) return error;
   const code = codeOf(error);
-  if (signal.aborted) return new DatabaseError('aborted', 'Cannot read the database: stopping', error);
+  if (signal.aborted) return new DatabaseError('aborted', `Cannot read ${database}: stopping`, error);
   const known = REASON_OF_SQLSTATE[code];
   if (known !== undefined)
-    return new DatabaseError(known, `Cannot read the database: ${wordsFor(known, error)} (${code})`, error);
+    return new DatabaseError(known, `Cannot read ${database}: ${wordsFor(known, error)} (${code})`, error);
   if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
-    return new DatabaseError('query_failed', `Cannot read the database: SQLSTATE ${code}`, error);
-  const detail = code === '' ? 'the connection ended or the server did not answer in time' : code;
-  return new DatabaseError('unreachable', `Cannot reach the database: ${detail}`, error);
+    return new DatabaseError('query_failed', `Cannot read ${database}: SQLSTATE ${code}`, error);
+  return new DatabaseError('unreachable', `Cannot reach ${database}: ${wordsForNoAnswer(error)}`, error);
+}
+
+/** Node's names for what keeps a connection from coming about, or ends it. */
+const WORDS_OF_CODE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was cut',
+  EAI_AGAIN: 'the name of the host cannot be looked up just now',
+  EHOSTUNREACH: 'no way leads there',
+  ENETUNREACH: 'no way leads there',
+  ENOTFOUND: 'no host of that name is known',
+};
+
+function wordsForNoAnswer(error: unknown): string {
+  if (error instanceof Error && error.message.includes('does not support SSL'))
+    return 'the server offers no TLS, which sslmode asks for';
+  const code = codeOf(error);
+  if (code === '') return 'the connection ended or the server did not answer in time';
+  const words = /CERT|^UNABLE_TO_/.test(code)
+    ? 'its certificate is not trusted or names another host; sslrootcert names the authority'
+    : WORDS_OF_CODE[code];
+  return words === undefined ? code : `${words} (${code})`;
 }
 
 /** The lock of `ha` is a session's, and a pooler gives the session to others between two transactions. */
@@ -70,6 +94,7 @@ const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
   '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
   '28P01': 'the password of the role is not accepted',
   '3D000': 'there is no database of that name',
+  '42703': 'a column is missing, as where a view stands in for a table',
   '53300': 'the server or the role has no connection left',
   '08P01': 'the connection pooler in front of it gives no session',
 };

@@ -99,7 +99,8 @@ export function openDatabase(settings: DatabaseSettings, options: { lock?: numbe
         throw error;
       }
     } catch (error) {
-      throw databaseError(error, signal);
+      const database = `the database at ${settings.host}, port ${settings.port}`;
+      throw databaseError(error, { signal, database });
     }
   }
 
@@ -230,7 +231,7 @@ async function ask<Row>(
         : results.flatMap(({ rows }) => rows as unknown[])
     ) as Row[];
   } catch (error) {
-    throw databaseError(goodbyes.get(client) ?? error, limit.signal);
+    throw databaseError(goodbyes.get(client) ?? error, limit);
   }
 }
 

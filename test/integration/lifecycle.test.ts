@@ -79,7 +79,9 @@ describe.concurrent('the start', () => {
     // The verdict on the probe comes with the cycle after it.
     await eventually(async () => {
       const page = (await daemon.get('/')).text;
-      expect(page).toContain('Cannot reach the database: ECONNREFUSED');
+      expect(page).toMatch(
+        /Cannot reach the database at \S+, port \d+: nothing listens there \(ECONNREFUSED\)/,
+      );
       expect(page).toContain('bucket_unreachable');
       expect(page).not.toContain('Healthy');
     });

@@ -301,7 +301,7 @@ describe('a server', () => {
     const refused = await failure(database.read(one, live()));
     expect(refused).toMatchObject({
       reason: 'unreachable',
-      text: expect.stringContaining('ECONNREFUSED') as string,
+      text: `DatabaseError: Cannot reach the database at ${proxy.host}, port ${proxy.port}: nothing listens there (ECONNREFUSED)`,
     });
     expect(refused.seconds).toBeLessThan(2);
     await proxy.setMode('pass');
@@ -371,6 +371,19 @@ describe('a server', () => {
 });
 
 describe('a refusal', () => {
+  test('of TLS and of a host name is told from a server that is away', async () => {
+    const plain = connectTo((to) => {
+      to.searchParams.set('sslmode', 'require');
+    });
+    expect((await failure(plain.read(one, live()))).text).toContain('offers no TLS, which sslmode asks for');
+    const nowhere = connectTo((to) => {
+      to.hostname = 'database.invalid';
+    });
+    expect((await failure(nowhere.read(one, live()))).text).toMatch(
+      /at database\.invalid, port \d+: .*name.* \((?:ENOTFOUND|EAI_AGAIN)\)$/,
+    );
+  });
+
   test('of the password names the role, and neither the password nor the server’s words', async () => {
     const database = connectTo((to) => {
       to.password = 'planted-password';
