@@ -222,7 +222,7 @@ export function startEngine(parts: {
     metrics.publishProbe(result, asked, Date.now());
     const words = { probe: result.steps.map((step) => `${step.operation}=${String(step.ok)}`).join(' ') };
     if (failed === undefined) log.debug(words, 'probe');
-    else log.warn({ ...words, reason: failed.reason }, 'the probe failed');
+    else log.warn({ ...words, reason: failed.reason, detail: failed.detail }, 'the probe failed');
     return failed === undefined
       ? null
       : { reason: failed.reason, detail: `${failed.operation}: ${failed.detail}` };

@@ -120,6 +120,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       report: engine?.report() ?? null,
       stale: engine?.stale() ?? false,
       probe: engine?.probe() ?? null,
+      hasStorage: (engine?.config ?? first).xcom.paths.some(isS3Path),
       jobs: jobs.status(),
       requests: engine?.requests() ?? null,
       history,

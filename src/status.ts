@@ -30,6 +30,8 @@ export interface Status {
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
   readonly probe: ProbeResult | null;
+  /** Whether a path in S3 is configured: without one object storage is not looked at. */
+  readonly hasStorage?: boolean;
   readonly jobs: readonly JobStatus[];
   /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
   readonly requests?: { readonly sent: number; readonly ceiling: number } | null;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { undecidedNote, verdictSchema } from '../http/verdict.ts';
+import { STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from '../http/verdict.ts';
 import type { Verdict } from '../http/verdict.ts';
 import { MAX_FINDINGS } from '../evidence.ts';
 import type { ProbeResult } from '../probe.ts';
@@ -97,12 +97,13 @@ export function checkDocument(checked: Checked): CheckDocument {
 }
 
 function notesOf({ report, probed }: Checked): string[] {
-  const { databaseFailure, s3Failure } = report;
+  const { databaseFailure } = report;
+  const s3Failure = report.s3Failure ?? unansweredOf(report, probed);
   const notes: string[] = [];
   if (databaseFailure !== null) notes.push(`The database: ${databaseFailure.detail}`);
   if (s3Failure !== null)
     notes.push(`Object storage gave no answer: ${s3Failure.reason} (${s3Failure.detail})`);
-  if (probed === null) notes.push('xcom.path names no place in S3: object storage was not looked at.');
+  if (probed === null) notes.push(STORAGE_NOT_LOOKED_AT);
   const rows = sampledRows(report);
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { ProbeResult } from '../probe.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../problems.ts';
 import type { Report } from '../report.ts';
 import type { Status } from '../status.ts';
@@ -50,7 +51,7 @@ export function verdictOf(status: Status): Verdict {
     };
   }
 
-  const notes = failuresOf(report);
+  const notes = failuresOf(report, status.probe);
   if (status.stale) {
     return {
       state: 'unknown',
@@ -67,8 +68,19 @@ export function verdictOf(status: Status): Verdict {
   if (Object.values(report.states).every((state) => state === 'unknown')) {
     return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
   }
-  return { state: 'healthy', title: 'Healthy', notes: [...notes, ...undecidedNote(report)] };
+  const limits = [
+    ...notes,
+    ...(status.hasStorage === false ? [STORAGE_NOT_LOOKED_AT] : []),
+    ...undecidedNote(report),
+  ];
+  if (unansweredOf(report, status.probe) !== null) {
+    return { state: 'unknown', title: 'Unknown: object storage could not be looked at', notes: limits };
+  }
+  return { state: 'healthy', title: 'Healthy', notes: limits };
 }
+
+/** Without a path in S3. */
+export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
 
 /** A sentence that names the problems of which nothing is known; none when there is none. */
 export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
@@ -76,11 +88,22 @@ export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
   return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
 }
 
-function failuresOf(report: NonNullable<Status['report']>): string[] {
-  const { databaseFailure, s3Failure } = report;
+/** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */
+export function unansweredOf(
+  { states }: Pick<Report, 'states'>,
+  probe: ProbeResult | null,
+): { readonly reason: string; readonly detail: string } | null {
+  const steps = probe?.steps ?? [];
+  if (states.bucket_unreachable !== 'unknown' || steps.some(({ ok }) => ok === true)) return null;
+  return steps.find((step) => step.ok === false) ?? null;
+}
+
+function failuresOf(report: Report, probe: ProbeResult | null): string[] {
+  const { databaseFailure } = report;
+  const s3Failure = report.s3Failure ?? unansweredOf(report, probe);
   const notes: string[] = [];
   if (databaseFailure !== null) {
-    notes.push(`Cannot read the database: ${databaseFailure.reason} (${databaseFailure.detail}).`);
+    notes.push(`${databaseFailure.detail}.`);
   }
   if (s3Failure !== null) notes.push(`Cannot read S3: ${s3Failure.reason} (${s3Failure.detail}).`);
   return notes;

@@ -84,6 +84,18 @@ describe('the verdict of check', () => {
     );
   });
 
+  test('without credentials it says so first', () => {
+    const report = reportOf([]);
+    const states = { ...report.states, bucket_unreachable: 'unknown' as const };
+    const probe: ProbeResult = {
+      steps: [{ operation: 'head', ok: false, seconds: 0, reason: 'denied', detail: 'no credentials found' }],
+      leftoversDeleted: 0,
+    };
+    expect(checkText(checked({ ...report, states }, probe), (text) => text)).toMatch(
+      /^Could not decide\.\nObject storage gave no answer: denied \(no credentials found\)\n/,
+    );
+  });
+
   test('of a sample it says how large it is', () => {
     const found = checked(reportOf([], { coverage: 0.954_321 }));
     expect(checkVerdict(found).notes).toEqual([

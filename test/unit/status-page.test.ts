@@ -240,6 +240,30 @@ describe('the verdict', () => {
     expect(headingOf(statusOf(changes))).toBe(title);
   });
 
+  test('nothing is healthy of which the probe can tell nothing', () => {
+    const head = { operation: 'head', ok: false, seconds: 0, reason: 'denied', detail: 'no keys' } as const;
+    const probe = { steps: [{ operation: 'put', ok: null } as const, head], leftoversDeleted: 0 };
+    const { states } = reportOf();
+    const report = reportOf({ states: { ...states, bucket_unreachable: 'unknown' } });
+    expect(verdictOf(statusOf({ report, probe }))).toEqual({
+      state: 'unknown',
+      title: 'Unknown: object storage could not be looked at',
+      notes: ['Cannot read S3: denied (no keys).', 'Not decided: bucket_unreachable.'],
+    });
+    // Not looked at yet, or another operation succeeds.
+    expect(verdictOf(statusOf({ report, probe: null })).state).toBe('healthy');
+    expect(verdictOf(statusOf({ report })).state).toBe('healthy');
+    expect(verdictOf(statusOf({ probe })).state).toBe('healthy');
+  });
+
+  test('where no path in S3 is configured, that is said', () => {
+    expect(verdictOf(statusOf({ probe: null, hasStorage: false }))).toEqual({
+      state: 'healthy',
+      title: 'Healthy',
+      notes: ['xcom.path names no place in S3: object storage was not looked at.'],
+    });
+  });
+
   test('names what was not decided, and why S3 gave no answer', () => {
     const report = reportOf({ s3Failure: { reason: 'denied', detail: 'AccessDenied (403)' } });
     const states = { ...report.states, objects_missing: 'unknown' } as const;
