@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -458,6 +459,15 @@ describe('a state file', () => {
     await other.read();
     await other.write(state);
     await expect(one.write(state)).rejects.toThrow('another exporter writes to it');
+  });
+
+  test('is no pipe and no folder, which is said at once', async () => {
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, folder])
+      await expect(openStateFile(path).read()).rejects.toThrow(
+        `Cannot use the state file ${path}: it is no file. Name one in state.file`,
+      );
   });
 
   test('leaves nothing else in its folder, whatever a crash has left there', async () => {
