@@ -75,7 +75,13 @@ export function startEngine(parts: {
     },
     log,
   });
-  const keepState = createKeeper({ file: parts.stateFile, log });
+  const keepState = createKeeper({
+    file: parts.stateFile,
+    finished: (end) => {
+      jobs.finished('state', end);
+    },
+    log,
+  });
   let cycle = newCycle(parts.state);
   let remembers = parts.state !== null;
   /** When something was looked at last, epoch ms. */

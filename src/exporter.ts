@@ -35,14 +35,16 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   const { log, version } = options;
   const startedAt = Date.now();
   const undo: (() => Promise<void> | void)[] = [];
+  const keepsState = first.stateFile !== null;
   const metrics = createMetrics({
     version,
     maxDags: first.maxDags,
     windowSeconds: first.windowMs / 1000,
     probeWrite: first.probe.write,
+    keepsState,
     shard: first.shard,
   });
-  const jobs = createJobs(metrics);
+  const jobs = createJobs(metrics, { keepsState });
   let engine: Engine | null = null;
   let server: HttpServer | null = null;
   let stateFile: StateFile | null = null;

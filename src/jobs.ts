@@ -1,5 +1,5 @@
 import type { Metrics } from './metrics.ts';
-import { JOB_NAMES } from './status.ts';
+import { jobNames } from './status.ts';
 import type { JobName, JobStatus } from './status.ts';
 
 export interface JobEnd {
@@ -10,14 +10,17 @@ export interface JobEnd {
 }
 
 /** Keeps for pages what the metrics say in numbers: when each job ran last and how it ended. */
-export function createJobs(metrics: Pick<Metrics, 'jobFinished' | 'jobSkipped'>): {
+export function createJobs(
+  metrics: Pick<Metrics, 'jobFinished' | 'jobSkipped'>,
+  { keepsState }: { keepsState: boolean },
+): {
   finished(job: JobName, end: JobEnd): void;
   skipped(job: JobName): void;
   attempted(job: JobName): boolean;
   status(): JobStatus[];
 } {
   const jobs = new Map<JobName, JobStatus>(
-    JOB_NAMES.map((job) => [
+    jobNames(keepsState).map((job) => [
       job,
       {
         job,

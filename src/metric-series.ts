@@ -4,7 +4,8 @@ import type { S3Operation, S3Reason } from './clients/s3.ts';
 import { assertNever } from './lib/assert-never.ts';
 import { fullName, type CATALOGUE, type MetricKey } from './metric-catalogue.ts';
 import { BROKEN_REASONS, STORAGES, UNCHECKED_REASONS, type Increment } from './report.ts';
-import { JOB_NAMES } from './status.ts';
+import { STATE_REASONS } from './state-keeper.ts';
+import { jobNames } from './status.ts';
 
 export type KeyOf<Type> = {
   [K in MetricKey]: (typeof CATALOGUE)[K]['type'] extends Type ? K : never;
@@ -61,7 +62,10 @@ const DAG_METRICS = [
 ] as const satisfies readonly MetricKey[];
 
 /** Series whose labels are known in advance: without a 0 at first, increase() misses the first step. */
-export function startAtZero({ add, observe }: Recorder, { probeWrite }: { probeWrite: boolean }): void {
+export function startAtZero(
+  { add, observe }: Recorder,
+  { probeWrite, keepsState = false }: { probeWrite: boolean; keepsState?: boolean },
+): void {
   for (const storage of STORAGES) {
     add('bytes_total', { storage }, 0);
     observe('value_bytes', { storage }, null);
@@ -70,15 +74,18 @@ export function startAtZero({ add, observe }: Recorder, { probeWrite }: { probeW
   for (const reason of UNCHECKED_REASONS) add('references_unchecked_total', { reason }, 0);
   for (const reason of ['missing', 'empty']) add('write_failures_total', { source: 'task', reason }, 0);
   for (const metric of DAG_METRICS) add('exporter_series_overflow_total', { metric: fullName(metric) }, 0);
-  for (const job of JOB_NAMES) {
+  for (const job of jobNames(keepsState)) {
     add('exporter_job_runs_total', { job }, 0);
-    add('exporter_job_skips_total', { job }, 0);
+    // It goes with a cycle and has no tick of its own to leave out.
+    if (job !== 'state') add('exporter_job_skips_total', { job }, 0);
   }
   for (const reason of DATABASE_REASONS) {
     add('exporter_job_failures_total', { job: 'sample', reason }, 0);
     add('probe_failures_total', { operation: 'database', reason }, 0);
   }
   for (const reason of PROBE_REASONS) add('exporter_job_failures_total', { job: 'probe', reason }, 0);
+  for (const reason of keepsState ? STATE_REASONS : [])
+    add('exporter_job_failures_total', { job: 'state', reason }, 0);
   observe('probe_duration_seconds', { operation: 'database' }, null);
   for (const operation of S3_OPERATIONS) {
     add('exporter_s3_requests_total', { operation }, 0);

@@ -70,6 +70,8 @@ export function createMetrics(options: {
   maxDags: number;
   windowSeconds: number;
   probeWrite: boolean;
+  /** Whether there is a state file; false unless given. */
+  keepsState?: boolean;
   /** All dags unless given. */
   shard?: Shard;
 }): Metrics {

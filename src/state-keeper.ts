@@ -1,10 +1,22 @@
 import type { Logger } from 'pino';
+import type { JobEnd } from './jobs.ts';
 import type { LedgerState } from './ledger.ts';
 import { StateFileError } from './state-file.ts';
 import type { StateFile } from './state-file.ts';
 
 /** A state in which nothing new was counted is as good as the one before, for so long. */
 const QUIET_MS = 300_000;
+
+/** Why a state was not written; the values of a label. `conflict`: another exporter writes to the same file. */
+export const STATE_REASONS = ['conflict', 'denied', 'no_space', 'write_failed'] as const;
+
+const REASON_OF_CODE: Readonly<Record<string, (typeof STATE_REASONS)[number]>> = {
+  EACCES: 'denied',
+  EPERM: 'denied',
+  EROFS: 'denied',
+  EDQUOT: 'no_space',
+  ENOSPC: 'no_space',
+};
 
 export interface Keeper {
   /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
@@ -16,7 +28,13 @@ export interface Keeper {
   found(here: { readonly remembered: boolean }): Promise<LedgerState | null | undefined>;
 }
 
-export function createKeeper({ file, log }: { file: StateFile | null; log: Logger }): Keeper {
+export function createKeeper(parts: {
+  file: StateFile | null;
+  /** Told of every state that was written, or could not be. */
+  finished: (end: JobEnd) => void;
+  log: Logger;
+}): Keeper {
+  const { file, finished, log } = parts;
   let saved: LedgerState | null = null;
   let savedAt = 0;
   return {
@@ -35,10 +53,15 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
         publishOnce();
         return;
       }
+      const before = performance.now();
+      const end = (failure: JobEnd['failure']) => {
+        finished({ seconds: (performance.now() - before) / 1000, failure, at: Date.now() });
+      };
       try {
         await file.write(state, publishOnce);
         saved = state;
         savedAt = performance.now();
+        end(null);
       } catch (error) {
         // Or what was counted in vain to write now would not be written until more is counted.
         saved = null;
@@ -46,6 +69,7 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
           { err: error },
           'cannot write the state file: a restart will count from the last one written',
         );
+        end({ reason: reasonFor(error), detail: error instanceof Error ? error.message : String(error) });
       }
       publishOnce();
     },
@@ -62,4 +86,10 @@ export function createKeeper({ file, log }: { file: StateFile | null; log: Logge
       }
     },
   };
+}
+
+function reasonFor(error: unknown): (typeof STATE_REASONS)[number] {
+  if (error instanceof StateFileError) return 'conflict';
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return REASON_OF_CODE[code] ?? 'write_failed';
 }

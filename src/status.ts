@@ -3,8 +3,13 @@ import type { History } from './http/history.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
 
-export type JobName = 'sample' | 'probe';
-export const JOB_NAMES: readonly JobName[] = ['sample', 'probe'];
+/** `state`: the state file is written; there is none where `state.file` names none. */
+export type JobName = 'sample' | 'probe' | 'state';
+export const JOB_NAMES: readonly JobName[] = ['sample', 'probe', 'state'];
+
+export function jobNames(keepsState: boolean): readonly JobName[] {
+  return JOB_NAMES.filter((job) => job !== 'state' || keepsState);
+}
 
 export interface JobStatus {
   readonly job: JobName;

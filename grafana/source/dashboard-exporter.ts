@@ -201,7 +201,8 @@ export const EXPORTER: Page = {
           8,
           timeseries({
             title: 'Failed runs',
-            description: 'By job and reason. The reason of a sample is the database’s, that of a probe S3’s.',
+            description:
+              'By job and reason. The reason of a sample is the database’s, that of a probe S3’s, that of state why its file was not written.',
             runbook: ITSELF,
             unit: 'short',
             min: 0,

@@ -28,7 +28,7 @@ const jobSchema = z
     last_duration_seconds: z.number().min(0).nullable(),
     last_failure: z.string().nullable(),
   })
-  .describe('One of the jobs that run on a schedule.');
+  .describe('One of the jobs: two that run on a schedule, and the state file, which goes with a cycle.');
 
 const settingSchema = z
   .strictObject({

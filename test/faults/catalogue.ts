@@ -218,7 +218,7 @@ export const FAULTS: readonly Fault[] = [
     begin: (world) => {
       world.room?.fillDisk();
     },
-    // There is no metric for it: the log says it at every cycle, and counting goes on.
+    // The job `state` counts it too; the log says at every cycle what it was, and counting goes on.
     seen: (_now, _before, world) =>
       world
         .daemon()

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -451,6 +451,33 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await rowsOf(leader, 'db')).toBe(1);
     });
   });
+});
+
+test('a state file that cannot be written is a job that fails, and counting goes on', async () => {
+  await using world = await setting();
+  const folder = mkdtempSync(join(tmpdir(), 'state-'));
+  const daemon = await world.start({ XCOM_EXPORTER_STATE_FILE: join(folder, 'state') });
+  const failed = () => daemon.value('exporter_job_failures_total', { job: 'state', reason: 'write_failed' });
+  const lastFailure = () => daemon.status().jobs.find(({ job }) => job === 'state')?.lastFailure;
+  await eventually(async () => {
+    expect(await daemon.value('exporter_job_runs_total', { job: 'state' })).toBe(1);
+  });
+  expect(await failed()).toBe(0);
+
+  rmSync(folder, { recursive: true });
+  await world.airflow.push('one');
+  await eventually(async () => {
+    expect(await failed()).toBeGreaterThan(0);
+    expect(await rowsOf(daemon, 'db')).toBe(1);
+  });
+  expect(lastFailure()).toMatch(/^write_failed: ENOENT/);
+
+  mkdirSync(folder);
+  await eventually(() => {
+    expect(lastFailure()).toBe(null);
+  });
+  expect(daemon.status().jobs.map(({ job }) => job)).toEqual(['sample', 'probe', 'state']);
+  rmSync(folder, { recursive: true });
 });
 
 // Alone, last: what is measured is this process.
