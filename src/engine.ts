@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import { DatabaseError, openDatabase } from './clients/postgres.ts';
-import type { Database } from './clients/postgres.ts';
+import { openDatabase } from './clients/postgres.ts';
 import { requireDatabase } from './config.ts';
 import type { Config } from './config.ts';
 import { createCycle } from './cycle.ts';
@@ -10,7 +9,8 @@ import type { createJobs, JobEnd } from './jobs.ts';
 import { createLeadership } from './leadership.ts';
 import type { LedgerState } from './ledger.ts';
 import { createBreaker } from './lib/breaker.ts';
-import type { DatabaseProbe, Metrics } from './metrics.ts';
+import type { Metrics } from './metrics.ts';
+import { probeDatabase } from './probe-database.ts';
 import { probeInForce } from './probe-in-force.ts';
 import type { ProbeResult } from './probe.ts';
 import type { Report } from './report.ts';
@@ -282,27 +282,6 @@ export function startEngine(parts: {
       return remembers ? cycle.snapshot() : null;
     },
   };
-}
-
-async function probeDatabase(database: Database, signal: AbortSignal): Promise<DatabaseProbe> {
-  let before = performance.now();
-  const seconds = () => (performance.now() - before) / 1000;
-  try {
-    return await database.read(async (query) => {
-      // Its turn may come late: a cycle that is under way says nothing of how fast the database answers.
-      before = performance.now();
-      await query({ name: 'probe', text: 'SELECT 1', values: [] });
-      return { ok: true, seconds: seconds() };
-    }, signal);
-  } catch (error) {
-    return { ok: false, seconds: seconds(), reason: databaseFailure(error).reason };
-  }
-}
-
-/** Anything else is a mistake of ours and goes through. */
-function databaseFailure(error: unknown): NonNullable<JobEnd['failure']> {
-  if (!(error instanceof DatabaseError)) throw error;
-  return { reason: error.reason, detail: error.message };
 }
 
 function logCycle(log: Logger, report: Report): void {

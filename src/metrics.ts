@@ -1,11 +1,12 @@
 /** What the exporter tells Prometheus. The only file that imports prom-client, so that its successor is one change. */
-import { setImmediate as nextTick } from 'node:timers/promises';
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { S3Operation, S3Reason } from './clients/s3.ts';
 import { assertNever } from './lib/assert-never.ts';
-import { gzipHead, gzipJoin, type GzipHead } from './lib/gzip-join.ts';
+import { gzipJoin } from './lib/gzip-join.ts';
+import { renderOnChange } from './lib/render-on-change.ts';
 import { CATALOGUE, fullName, METRICS, type MetricDefinition, type MetricKey } from './metric-catalogue.ts';
 import { createIncrements, createReasons, startAtZero, type KeyOf, type Recorder } from './metric-series.ts';
+import type { DatabaseProbe } from './probe-database.ts';
 import type { ProbeResult } from './probe.ts';
 import { PROBLEM_CODES, PROBLEMS } from './problems.ts';
 import { BROKEN_REASONS, STORAGES, type Report } from './report.ts';
@@ -31,12 +32,6 @@ export interface Metrics {
   markStale(): void;
   /** One scrape in the text format 0.0.4, plain and as one gzip stream. */
   snapshot(): Promise<{ text: Buffer; gzip: Buffer }>;
-}
-
-export interface DatabaseProbe {
-  readonly ok: boolean;
-  readonly seconds: number;
-  readonly reason?: string;
 }
 
 export interface JobOutcome {
@@ -80,7 +75,7 @@ export function createMetrics(options: {
   const live = new Registry();
   const runtime = renderRuntime();
   const recorder = createRecorder({ cycle, live });
-  const page = renderOnChange(cycle);
+  const page = renderOnChange(() => textOf(cycle));
   const { add, set, clear, observe } = recorder;
 
   startAtZero(recorder, options);
@@ -290,40 +285,6 @@ function renderRuntime(): () => Promise<Buffer> {
       current = registry.metrics().then((text) => Buffer.from(text.replaceAll(/^\S+ Nan\n/gm, '')));
     }
     return current;
-  };
-}
-
-interface Rendered {
-  readonly text: Buffer;
-  readonly gzip: GzipHead;
-}
-
-/** Rendering 10,000 series blocks the loop for some 30 ms: once for each change, however many read it. */
-function renderOnChange(registry: Registry): { touch(): void; rendered(): Promise<Rendered> } {
-  let scheduled = false;
-  let current = schedule();
-
-  function schedule(): Promise<Rendered> {
-    scheduled = true;
-    const rendering = render();
-    // Whoever reads it gets the error; with no reader it must not end the process.
-    rendering.catch(() => undefined);
-    return rendering;
-  }
-
-  async function render(): Promise<Rendered> {
-    // The end of the tick: several publishes in a row are one rendering.
-    await nextTick();
-    scheduled = false;
-    const text = await textOf(registry);
-    return { text, gzip: gzipHead(text) };
-  }
-
-  return {
-    touch() {
-      if (!scheduled) current = schedule();
-    },
-    rendered: () => current,
   };
 }
 
