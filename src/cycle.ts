@@ -98,7 +98,7 @@ export function createCycle(options: CycleOptions): Cycle {
     ledger,
     snapshot: () => ledger.state(),
     async run(probe, signal) {
-      const started = clock();
+      const started = performance.now();
       let databaseFailure: Report['databaseFailure'] = null;
       let s3Answered = false;
       let s3Failure: Unknown | null = null;
@@ -128,7 +128,7 @@ export function createCycle(options: CycleOptions): Cycle {
           : await repeat(last, { probe, at: clock() });
       last = {
         at: clock(),
-        durationSeconds: (clock() - started) / 1000,
+        durationSeconds: (performance.now() - started) / 1000,
         databaseFailure,
         s3Failure: s3Failure === null ? null : { reason: s3Failure.reason, detail: s3Failure.detail },
         s3Answered,

@@ -97,12 +97,12 @@ export function startEngine(parts: {
   const askForRole = createLeadership({ database, log });
   let freshUntil = 0;
   let staleTimer: NodeJS.Timeout | undefined;
-  const stale = () => Date.now() > freshUntil;
+  const stale = () => performance.now() > freshUntil;
   keepFresh(staleMs);
 
-  /** On its own clock: a cycle that hangs or breaks off must not keep old figures alive. */
+  /** On a clock that nobody sets, and its own: a cycle that hangs or breaks off must not keep old figures alive. */
   function keepFresh(ms: number): void {
-    freshUntil = Date.now() + ms;
+    freshUntil = performance.now() + ms;
     clearTimeout(staleTimer);
     staleTimer = setTimeout(() => {
       metrics.markStale();
@@ -242,14 +242,14 @@ export function startEngine(parts: {
         name,
         expression,
         run: async (signal) => {
-          const before = Date.now();
+          const before = performance.now();
           let ending: Ending = { reason: 'internal', detail: 'see the log of the exporter' };
           try {
             ending = await run(signal);
           } finally {
-            const at = Date.now();
+            const seconds = (performance.now() - before) / 1000;
             if (!signal.aborted && ending !== 'idle')
-              jobs.finished(name, { seconds: (at - before) / 1000, failure: ending, at });
+              jobs.finished(name, { seconds, failure: ending, at: Date.now() });
           }
         },
       },

@@ -14,7 +14,7 @@ export interface RememberedProblem {
   readonly lastSeen: number;
   /** Observations in a row that spoke against it. */
   readonly clears: number;
-  /** The latest observation that counted: one that is repeated says nothing new. */
+  /** The latest observation that counted: one that is repeated says nothing new. An earlier one is: clocks are set back. */
   readonly observedAt: number;
 }
 
@@ -117,7 +117,7 @@ function settleOne(
   if (before === undefined || options.now - before.lastSeen > options.windowMs) return null;
   if (state !== 'clear') return before;
   const observedAt = options.observedAt(before.problem.code);
-  if (observedAt <= before.observedAt) return before;
+  if (observedAt === before.observedAt) return before;
   const clears = before.clears + 1;
   const enough = CERTAIN.has(before.problem.code) ? 1 : CLEARS;
   return clears >= enough ? null : { ...before, clears, observedAt };
@@ -133,6 +133,6 @@ function raised(
   if (before === undefined || isForgotten)
     return { problem, since: observedAt, lastSeen: observedAt, clears: 0, observedAt };
   // Said again without having been looked at again: it is no more recent for that.
-  if (observedAt <= before.observedAt) return { ...before, problem, clears: 0 };
-  return { problem, since: before.since, lastSeen: observedAt, clears: 0, observedAt };
+  if (observedAt === before.observedAt) return { ...before, problem, clears: 0 };
+  return { problem, since: Math.min(before.since, observedAt), lastSeen: observedAt, clears: 0, observedAt };
 }

@@ -97,6 +97,18 @@ describe('the states that are shown', () => {
     expect(statesOf('rCc', CERTAIN)).toBe('rrc');
   });
 
+  test('a clock that is set back keeps no problem from being cleared, and dates none in the future', () => {
+    const step = (state: ProblemState, afterMs: number): Step => ({ state, afterMs, looked: true });
+    const shown = play([
+      step('raised', 0),
+      step('raised', -3_600_000),
+      step('clear', 1_000),
+      step('clear', 1_000),
+    ]);
+    expect(shown.map(({ state }) => state)).toEqual(['raised', 'raised', 'raised', 'clear']);
+    expect([shown[1]?.since, shown[1]?.lastSeen]).toEqual([shown[1]?.now, shown[1]?.now]);
+  });
+
   test('problems keep their order, and those of others are not touched', () => {
     const at = { now: 5, windowMs: WINDOW, observedAt: () => 5 };
     const raised = PROBLEM_CODES.map((code) => verdictsOf('raised', { code }).problems).flat();
