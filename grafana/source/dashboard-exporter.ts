@@ -71,7 +71,7 @@ export const EXPORTER: Page = {
           timeseries({
             title: 'Time since the last success',
             description:
-              'Of each job. Data older than three intervals is not shown any more; after 5 minutes AirflowXComExporterStale speaks.',
+              'Of each job. Data of a sample older than three intervals is not shown any more; after 5 minutes AirflowXComExporterStale speaks. The state file is written when something was counted, else every five minutes.',
             runbook: ITSELF,
             unit: 's',
             min: 0,
@@ -180,7 +180,7 @@ export const EXPORTER: Page = {
           timeseries({
             title: 'Share of time in the job',
             description:
-              'Runs each second times the duration of the last one: how much of the time one connection to the database is in use. Near 100 % runs are skipped.',
+              'Runs each second times the duration of the last one: how much of the time, for sample and probe, one connection to the database is in use. Near 100 % runs are skipped.',
             runbook: ITSELF,
             unit: 'percentunit',
             min: 0,
