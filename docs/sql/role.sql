@@ -1,6 +1,6 @@
 -- A role that may do what the exporter does and nothing else: read the columns named below.
 --
---   psql -d airflow -f role.sql          as the owner of Airflow's tables or a superuser who may create roles
+--   psql -d airflow -f role.sql          as the owner of Airflow's tables who may create roles, or a superuser
 --   psql -d airflow -c '\password xcom_exporter'
 --
 -- Run it again after an upgrade of Airflow: releases add tables (3.4: xcom_v2) and columns (2.10: executor).
@@ -29,8 +29,14 @@ BEGIN
   END IF;
   -- One connection samples, one holds the lock of `ha`, one is for `check` or the exporter that stands by. Shards
   -- need as many each.
-  ALTER ROLE xcom_exporter
-    LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 3;
+  ALTER ROLE xcom_exporter LOGIN NOINHERIT CONNECTION LIMIT 3;
+  -- A new role has none of these, and where nobody is a superuser, as on RDS, nobody may even take them away.
+  IF EXISTS (
+    SELECT FROM pg_roles WHERE rolname = 'xcom_exporter'
+      AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)
+  ) THEN
+    ALTER ROLE xcom_exporter NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+  END IF;
   ALTER ROLE xcom_exporter SET default_transaction_read_only = on;
   ALTER ROLE xcom_exporter SET statement_timeout = '30s';
   ALTER ROLE xcom_exporter SET lock_timeout = '5s';

@@ -187,6 +187,33 @@ test('finds Airflow in a schema of its own', async () => {
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 
+// Roles are of the whole server: the tests above have made this one as a superuser.
+test('makes the role for an owner of the tables who is no superuser, as on a managed Postgres', async () => {
+  await using admin = await connect('postgres', 'postgres');
+  await admin.client.query('ALTER ROLE xcom_exporter RENAME TO made_by_a_superuser');
+  await admin.client.query(`CREATE ROLE airflow LOGIN CREATEROLE PASSWORD '${password}'`);
+  await admin.client.query('CREATE DATABASE managed OWNER airflow');
+  await using owner = await connect('airflow', 'managed');
+  await owner.client.query(readFileSync(new URL('3.3.2/schema.sql', fixtures), 'utf8'));
+  await owner.client.query('RESET search_path');
+  await owner.client.query(roleSql);
+  await owner.client.query(roleSql);
+  await owner.client.query(`ALTER ROLE xcom_exporter PASSWORD '${password}'`);
+  await using role = await connect('xcom_exporter', 'managed');
+  for (const statement of await everyStatement(role.client))
+    expect([statement.name, await refusal(role.client, statement)]).toEqual([statement.name, null]);
+});
+
+test('takes away what a role of that name may do besides', async () => {
+  await using owner = await connect('postgres', 'managed');
+  await owner.client.query('ALTER ROLE xcom_exporter SUPERUSER CREATEDB');
+  await owner.client.query(roleSql);
+  const { rows } = await owner.client.query(
+    `SELECT rolsuper, rolcreatedb FROM pg_roles WHERE rolname = 'xcom_exporter'`,
+  );
+  expect(rows).toEqual([{ rolsuper: false, rolcreatedb: false }]);
+});
+
 test('says what is wrong in a database that is not Airflow’s', async () => {
   await using owner = await connect('postgres', 'template1');
   await expect(owner.client.query(roleSql)).rejects.toThrow(
@@ -219,7 +246,7 @@ interface Session extends AsyncDisposable {
   readonly client: pg.Client;
 }
 
-async function connect(user: 'postgres' | 'xcom_exporter', database: string): Promise<Session> {
+async function connect(user: 'postgres' | 'airflow' | 'xcom_exporter', database: string): Promise<Session> {
   const { host, port } = postgres();
   const secret = user === 'postgres' ? postgres().password : password;
   const client = new pg.Client({ host, port, user, password: secret, database });
