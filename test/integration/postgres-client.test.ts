@@ -47,13 +47,19 @@ const one = (query: Query) => query<{ one: number }>({ name: 'one', text: 'SELEC
 const run = (text: string) => (query: Query) =>
   query<Record<string, unknown>>({ name: 'x', text, values: [] });
 
-/** Sessions of ours. The server takes its time to end one that said goodbye: where one was closed, wait for the figure. */
 async function backends(): Promise<number> {
   const [row] = await writer.query<{ n: number }>(
     `SELECT count(*)::int AS n FROM pg_stat_activity
      WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()`,
   );
   return row?.n ?? -1;
+}
+
+/** The server takes its time to end a session that said goodbye. */
+async function expectBackends(count: number): Promise<void> {
+  await eventually(async () => {
+    expect(await backends()).toBe(count);
+  });
 }
 
 async function failure(
@@ -97,7 +103,7 @@ describe('a transaction', () => {
         live(),
       ),
     ).toHaveLength(1);
-    expect(await backends()).toBe(1);
+    await expectBackends(1);
   });
 
   test('is alone on its session: reads at the same time wait for one another', async () => {
@@ -113,7 +119,7 @@ describe('a transaction', () => {
     expect(again).toEqual(first);
     expect(other?.['pid']).toBe(first?.['pid']);
     expect(other?.['began']).not.toBe(first?.['began']);
-    expect(await backends()).toBe(1);
+    await expectBackends(1);
   });
 
   test('that fails takes none of its neighbours with it', async () => {
@@ -125,7 +131,7 @@ describe('a transaction', () => {
       database.read(one, live()),
     ]);
     expect(answers.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected', 'fulfilled']);
-    expect(await backends()).toBe(1);
+    await expectBackends(1);
   });
 
   test('that breaks off by a mistake of ours is told as such, and leaves no transaction open', async () => {
@@ -133,7 +139,7 @@ describe('a transaction', () => {
     const mistake = new TypeError('a mistake');
     await expect(database.read(() => Promise.reject(mistake), live())).rejects.toBe(mistake);
     expect(await database.read(one, live())).toEqual([{ one: 1 }]);
-    expect(await backends()).toBe(1);
+    await expectBackends(1);
   });
 });
 
@@ -194,9 +200,7 @@ describe('the limits', () => {
     const other = connectTo();
     const controller = new AbortController();
     const gone = failure(other.read(run('SELECT pg_sleep(30)'), controller.signal));
-    await eventually(async () => {
-      expect(await backends()).toBe(2);
-    });
+    await expectBackends(2);
     controller.abort();
     await gone;
     expect(
@@ -208,9 +212,7 @@ describe('the limits', () => {
     expect(reason).toBe('statement_timeout');
     expect(text).toContain('57014');
     expect(seconds).toBeLessThan(11.5);
-    await eventually(async () => {
-      expect(await backends()).toBe(0);
-    });
+    await expectBackends(0);
   });
 });
 
@@ -266,11 +268,9 @@ describe('the sessions of one exporter', () => {
     }
     const { most } = await stop();
     expect(most).toBeLessThanOrEqual(2);
-    await eventually(async () => {
-      expect(await backends()).toBe(1);
-    });
+    await expectBackends(1);
     expect(await database.lead(live())).toBe(true);
-    expect(await backends()).toBe(2);
+    await expectBackends(2);
   });
 
   test('overlap for no longer than the server takes to notice that a client is gone', async () => {
@@ -288,9 +288,7 @@ describe('the sessions of one exporter', () => {
     const { most, beyondSeconds } = await stop();
     expect(most).toBeLessThanOrEqual(2);
     expect(beyondSeconds / 3).toBeLessThan(0.6);
-    await eventually(async () => {
-      expect(await backends()).toBe(1);
-    });
+    await expectBackends(1);
   });
 });
 
@@ -400,9 +398,7 @@ describe('a refusal', () => {
     });
     const denied = await failure(database.read(run('SELECT value FROM secrets'), live()));
     expect(denied).toMatchObject({ reason: 'denied', text: expect.stringContaining('42501') as string });
-    await eventually(async () => {
-      expect(await backends()).toBe(0);
-    });
+    await expectBackends(0);
     await writer.query('GRANT SELECT ON secrets TO reader');
     expect(await database.read(run('SELECT name FROM secrets'), live())).toHaveLength(1);
   });
@@ -454,9 +450,7 @@ describe('a refusal', () => {
       expect(locked.reason).toBe('lock_timeout');
       expect(locked.seconds).toBeGreaterThan(1.9);
       expect(locked.seconds).toBeLessThan(3.5);
-      await eventually(async () => {
-        expect(await backends()).toBe(0);
-      });
+      await expectBackends(0);
     } finally {
       await locker.query('ROLLBACK');
       await locker.close();
@@ -512,9 +506,7 @@ describe('the lock of the leader', () => {
     expect(await first.lead(live())).toBe(true);
     expect(await second.lead(live())).toBe(false);
     expect(await first.lead(live())).toBe(true);
-    await eventually(async () => {
-      expect(await backends()).toBe(1);
-    });
+    await expectBackends(1);
     await first.close();
     await eventually(async () => {
       expect(await second.lead(live())).toBe(true);
