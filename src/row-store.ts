@@ -25,6 +25,12 @@ export interface Worker {
   readonly operator: string | null;
 }
 
+/**
+ * Workers that are told apart by their host. Beyond, only by the rest: where each task has a pod of its own, each of a
+ * million rows would have a host of its own, and half a kilobyte for it.
+ */
+export const MAX_HOSTS = 5_000;
+
 export interface TaskKey {
   readonly taskId: string;
   readonly key: string;
@@ -268,9 +274,11 @@ export function createRowStore(): RowStore {
       const chunk = chunkOf(slot);
       const at = indexInChunk(slot);
       workers.release(chunk.worker[at] ?? 0);
-      const { queue, executor, hostname, operator } = worker;
-      const name = JSON.stringify([queue, executor, hostname, operator]);
-      chunk.worker[at] = workers.hold(name, () => ({ queue, executor, hostname, operator }));
+      const { queue, executor, operator } = worker;
+      const nameWith = (host: string | null) => JSON.stringify([queue, executor, host, operator]);
+      const isTold = workers.size() < MAX_HOSTS || workers.find(nameWith(worker.hostname)) !== 0;
+      const hostname = isTold ? worker.hostname : null;
+      chunk.worker[at] = workers.hold(nameWith(hostname), () => ({ queue, executor, hostname, operator }));
     },
 
     referenceOf(run, slot) {

@@ -13,6 +13,8 @@ export interface Interner<Value> {
   at(id: number): Value;
   /** All numbers are below. */
   limit(): number;
+  /** How many values are held. */
+  size(): number;
   /** Everything that is held. */
   entries(): Iterable<readonly [id: number, name: string, value: Value]>;
   /** Puts a value back under its number, held by nobody yet. */
@@ -69,6 +71,7 @@ export function createInterner<Value>(): Interner<Value> {
       return one.value;
     },
     limit: () => held.length,
+    size: () => ids.size,
     *entries() {
       for (const [id, one] of held.entries()) if (one !== null) yield [id, one.name, one.value];
     },

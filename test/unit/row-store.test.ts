@@ -10,6 +10,7 @@ import { entryOf } from '../../src/entry.ts';
 import { emptyState } from '../../src/ledger.ts';
 import type { LedgerState } from '../../src/ledger.ts';
 import type { ObjectState } from '../../src/row-flags.ts';
+import { MAX_HOSTS } from '../../src/row-store.ts';
 import { newRun } from '../../src/run.ts';
 import type { Run } from '../../src/run.ts';
 import type { SampledRow } from '../../src/sampled-row.ts';
@@ -398,6 +399,32 @@ function expectSame({ state, runs, model }: World): void {
   expect([...rows.bases.entries()].length === 0).toBe(kept.length === 0);
   expect(rows.odd.size).toBeLessThanOrEqual(kept.length);
 }
+
+test('where each task has a host of its own, a ceiling of them is kept', () => {
+  const world = newWorld();
+  const [run] = world.runs;
+  if (run === undefined) throw new Error('There is no run');
+  const { rows } = world.state;
+  const slots = Array.from({ length: MAX_HOSTS + 1_000 }, (_, mapIndex) => {
+    const row = {
+      run: 0,
+      table: 'xcom',
+      taskId: 't',
+      mapIndex,
+      key: 'k',
+      uuid: '',
+      version: 1,
+      at: 1,
+    } as const;
+    const placement = { storage: 'other', form: 'local', bytes: 1 } as const;
+    const slot = rows.link(run, rows.write(run, sampled(world, row), { placement, baseline: false }));
+    rows.setWorker(slot, { queue: 'q', executor: null, hostname: `pod-${mapIndex}`, operator: null });
+    return slot;
+  });
+  expect([...rows.workers.entries()]).toHaveLength(MAX_HOSTS + 1);
+  const workerOf = (index: number) => entryOf(rows, run, slots.at(index) ?? -1).worker;
+  expect([workerOf(0)?.hostname, workerOf(-1)?.hostname, workerOf(-1)?.queue]).toEqual(['pod-0', null, 'q']);
+});
 
 describe('a state file', () => {
   const written = async (name: string): Promise<string> => {
