@@ -105,4 +105,18 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
       'http://{{ $labels.instance }}/ goes on with the settings it had (last reload successful: {{ $value }}). `airflow-xcom-exporter config` lists what is wrong.',
     runbookUrl: ITSELF,
   },
+  {
+    name: 'AirflowXComExporterStateNotWritten',
+    expr: `sum without (reason) (
+  increase(airflow_xcom_exporter_job_failures_total{exported_job="state"}[10m])
+  or
+  increase(airflow_xcom_exporter_job_failures_total{job="state"}[10m])
+) > 0`,
+    for: '15m',
+    severity: 'warning',
+    summary: 'The XCom exporter cannot write its state file.',
+    description:
+      'http://{{ $labels.instance }}/ could not write it {{ $value | humanize }} times within 10 minutes: a restart would count again what was counted since it was last written.',
+    runbookUrl: ITSELF,
+  },
 ];

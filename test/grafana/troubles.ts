@@ -1,4 +1,7 @@
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { QUEUES } from '../../src/demo/dags.ts';
 import type { DagRun } from '../../src/demo/dag-run.ts';
@@ -161,6 +164,20 @@ export const TROUBLES: readonly Trouble[] = [
     rest: 10,
     begin: (scene) => reload(scene, 'window: [often]'),
     cure: (scene) => reload(scene, {}),
+  },
+  {
+    act: 'The folder of the state file is gone',
+    fires: ['AirflowXComExporterStateNotWritten'],
+    mayFire: { ...SLOWLY, ...EXCHANGE, AirflowXComBudgetBurnsFast: 'six hours of the acts before' },
+    seconds: 30,
+    rest: 20,
+    begin: async (scene) => {
+      const folder = mkdtempSync(join(tmpdir(), 'state-'));
+      await exchange(scene, [['--state.file', join(folder, 'state')]]);
+      await delay(5_000);
+      rmSync(folder, { recursive: true });
+    },
+    cure: (scene) => exchange(scene, [[]]),
   },
   {
     act: 'More references than the exporter may ask S3 about',

@@ -104,7 +104,7 @@ describe.concurrent('the database', () => {
     }, 25);
     expect(seconds).toBeLessThan(20);
     expect(await daemon.value('exporter_job_skips_total', { job: 'sample' })).toBeGreaterThan(0);
-    expect(await daemon.value('exporter_job_duration_seconds', { job: 'sample' })).toBeLessThan(11);
+    expect(await daemon.value('exporter_job_duration_seconds', { job: 'sample' })).toBeLessThan(20);
     await database.setMode('pass');
     await expectRecovery(world);
   });
@@ -152,9 +152,12 @@ describe.concurrent('the database', () => {
       await airflow.push('before');
       await locker.query('BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
       let most = 0;
+      const runs = async () => (await daemon.value('exporter_job_runs_total', { job: 'sample' })) ?? 0;
+      const before = await runs();
       await eventually(async () => {
         most = Math.max(most, (await backendsOf(airflow)).length);
-        expect(await failures(world, 'lock_timeout')).toBeGreaterThanOrEqual(3);
+        expect(await failures(world, 'lock_timeout')).toBeGreaterThanOrEqual(1);
+        expect((await runs()) - before).toBeGreaterThanOrEqual(3);
       }, 40);
       expect(most).toBe(1);
       expect(await daemon.value('exporter_job_duration_seconds', { job: 'sample' })).toBeLessThan(3.5);

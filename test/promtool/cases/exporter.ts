@@ -29,6 +29,10 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
     summary: 'The XCom exporter could not read its configuration again.',
     runbook: ITSELF,
   },
+  AirflowXComExporterStateNotWritten: {
+    summary: 'The XCom exporter cannot write its state file.',
+    runbook: ITSELF,
+  },
 };
 
 const first = 'exporter:10048';
@@ -76,6 +80,14 @@ const refused = {
   labels: { job, instance: first, severity: 'warning' },
   description: `http://${first}/ goes on with the settings it had (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
 };
+
+const notWritten = (label: 'exported_job' | 'job') => (reason: string) =>
+  `airflow_xcom_exporter_job_failures_total{${label === 'job' ? '' : `job="${job}", `}${label}="state", instance="${first}", reason="${reason}"}`;
+const failedToWrite = notWritten('exported_job');
+const unwritten = (times: number, labels: Record<string, string> = { job, exported_job: 'state' }) => ({
+  labels: { ...labels, instance: first, severity: 'warning' },
+  description: `http://${first}/ could not write it ${times} times within 10 minutes: a restart would count again what was counted since it was last written.`,
+});
 
 export const EXPORTER_CASES: readonly Case[] = [
   {
@@ -418,5 +430,52 @@ export const EXPORTER_CASES: readonly Case[] = [
     story: 'it starts anew, with settings that are right',
     series: { [reload]: '0x3 stale _ 1x30' },
     at: { '6m': [], '20m': [] },
+  },
+
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'fires',
+    story: 'the disk is full from minute 10 to minute 40',
+    series: { [failedToWrite('no_space')]: '0x10 0+2x30 60x40', [failedToWrite('denied')]: '0x80' },
+    at: { '20m': [], '35m': [unwritten(20)], '60m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'fires',
+    story: 'the scrape says honor_labels, so the label job is ours',
+    series: { [notWritten('job')('conflict')]: '0+1x60' },
+    at: { '40m': [unwritten(10, { job: 'state' })] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'does not fire',
+    story: 'one time it could not be written; samples fail and are another alert’s',
+    series: {
+      [failedToWrite('write_failed')]: '0x10 1x60',
+      [of('airflow_xcom_exporter_job_failures_total', 'exported_job="sample", reason="unreachable"')]:
+        '0+2x60',
+    },
+    at: { '15m': [], '27m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'no data',
+    story: 'there is no state file, or the exporter is away',
+    series: { [failedToWrite('no_space')]: '0+2x10 stale' },
+    at: { '9m': [], '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'restart',
+    story: 'it is started anew, where the file can be written',
+    series: { [failedToWrite('no_space')]: '0+2x4 stale _ 0x60' },
+    at: { '14m': [], '17m': [], '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'counter reset',
+    story: 'it is started anew every eight minutes, and the disk stays full',
+    series: { [failedToWrite('no_space')]: '0+2x7 0+2x7 0+2x7 0+2x7' },
+    at: { '25m': [unwritten(16)] },
   },
 ];
