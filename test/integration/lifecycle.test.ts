@@ -324,7 +324,7 @@ describe.concurrent('two exporters with ha=lock', () => {
     return { leader, standby };
   }
 
-  /** Its parts follow one another. */
+  /** Where the session was lost within a cycle, the next one says that it stands by. */
   async function expectStandingBy(daemon: Daemon): Promise<void> {
     await eventually(async () => {
       expect(await daemon.value('exporter_leader')).toBe(0);
@@ -385,8 +385,7 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await standby.value('exporter_leader')).toBe(1);
       expect(await leader.value('exporter_leader')).toBe(0);
     }, 30);
-    // Where the session was lost within a cycle, the next one says that it stands by.
-    await eventually(() => expectStandingBy(leader));
+    await expectStandingBy(leader);
     await world.airflow.push('one');
     await eventually(async () => {
       expect(await rowsOf(standby, 'db')).toBe(1);
