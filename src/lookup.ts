@@ -49,6 +49,8 @@ export async function lookUp<Item>(
   const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
   const open = new Set(keys.keys());
   const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
+  /** What a page lacks where it should be. */
+  const absent: { place: Place; items: readonly Item[] }[] = [];
   const sentBefore = stores.sent();
   const left = () => ceiling - (stores.sent() - sentBefore);
   const mayBegin = () =>
@@ -73,7 +75,32 @@ export async function lookUp<Item>(
       );
       // When not one of several was answered, asking on would only hurt S3 and hold up the cycle.
       if (unknowns.every((unknown) => unknown !== null)) progress.failure = unknowns[0] ?? null;
+      await settleAbsent();
     }
+  }
+
+  /**
+   * What a page lacks is missing when a HEAD says so of one of them: some servers list in another order than that of
+   * the keys, by folders for example. What there is no request left for is asked for again.
+   */
+  async function settleAbsent(): Promise<void> {
+    await Promise.all(
+      absent
+        .splice(0)
+        .slice(0, mayBegin())
+        .map(async ({ place, items }) => {
+          const [one] = items;
+          if (one === undefined) return;
+          const { connection, bucket } = place;
+          const answer = await stores.of(connection).head({ bucket, key: keys.get(one) ?? '' }, signal);
+          if (answer.kind === 'missing') for (const item of items) settle(item, answer);
+          else if (answer.kind === 'unknown') giveUpOn(items, answer);
+          else {
+            settle(one, answer);
+            lessons.unlistable.add(`${connection}/${bucket}`);
+          }
+        }),
+    );
   }
 
   function settle(item: Item, finding: Finding): void {
@@ -116,30 +143,39 @@ export async function lookUp<Item>(
       return null;
     }
     progress.answered = true;
-    const beyond = judge(items, answer.objects, { complete: answer.next === null, startAfter });
+    const { lacks, beyond } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
+    if (lacks.length > 0 && isInOrder(answer.objects)) absent.push({ place: step.place, items: lacks });
     // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
-    if (beyond.length === items.length) lessons.unlistable.add(`${connection}/${bucket}`);
+    if (beyond.length === items.length || !isInOrder(answer.objects))
+      lessons.unlistable.add(`${connection}/${bucket}`);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
 
-  /** A page is in the order of keys: what is absent before its last key is missing. Gives what is after. */
+  /** A page is in the order of keys: what is not there before its last key is lacking. What is after is beyond it. */
   function judge(
     items: readonly Item[],
     objects: readonly ListedObject[],
     page: { readonly complete: boolean; readonly startAfter: string },
-  ): Item[] {
+  ): { readonly lacks: readonly Item[]; readonly beyond: readonly Item[] } {
     const sizes = new Map(objects.map(({ key, bytes }) => [key, bytes]));
     const last = objects.at(-1)?.key ?? '';
-    return items.filter((item) => {
+    const lacks: Item[] = [];
+    const beyond: Item[] = [];
+    for (const item of items) {
       const key = keys.get(item) ?? '';
       const bytes = sizes.get(key);
       if (bytes !== undefined) settle(item, { kind: 'present', bytes });
       else if (compareKeys(key, page.startAfter) > 0 && (page.complete || compareKeys(key, last) < 0))
-        settle(item, { kind: 'missing' });
-      else return true;
-      return false;
-    });
+        lacks.push(item);
+      else beyond.push(item);
+    }
+    return { lacks, beyond };
   }
+}
+
+/** Whether a page is in the order in which S3 lists. */
+export function isInOrder(objects: readonly ListedObject[]): boolean {
+  return objects.every(({ key }, at) => at === 0 || compareKeys(objects[at - 1]?.key ?? '', key) < 0);
 }
