@@ -80,27 +80,28 @@ export async function lookUp<Item>(
   }
 
   /**
-   * What a page lacks is missing when a HEAD says so of one of them: some servers list in another order than that of
-   * the keys, by folders for example. What there is no request left for is asked for again.
+   * What a page lacks is missing when HEADs say so of some of it: some servers list in another order than that of the
+   * keys, by folders for example. What there is no request left for is asked for again.
    */
   async function settleAbsent(): Promise<void> {
-    await Promise.all(
-      absent
-        .splice(0)
-        .slice(0, mayBegin())
-        .map(async ({ place, items }) => {
-          const [one] = items;
-          if (one === undefined) return;
-          const { connection, bucket } = place;
-          const answer = await stores.of(connection).head({ bucket, key: keys.get(one) ?? '' }, signal);
-          if (answer.kind === 'missing') for (const item of items) settle(item, answer);
-          else if (answer.kind === 'unknown') giveUpOn(items, answer);
-          else {
-            settle(one, answer);
-            lessons.unlistable.add(`${connection}/${bucket}`);
-          }
+    for (const { place, items } of absent.splice(0)) {
+      const { connection, bucket } = place;
+      const answers = await Promise.all(
+        witnesses(items, mayBegin()).map(async (item) => {
+          const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
+          return { item, answer };
         }),
-    );
+      );
+      const known = answers.flatMap(({ item, answer }) =>
+        answer.kind === 'unknown' ? [] : [{ item, finding: answer }],
+      );
+      const isThere = known.some(({ finding }) => finding.kind === 'present');
+      for (const { item, finding } of known) settle(item, finding);
+      if (isThere) lessons.unlistable.add(`${connection}/${bucket}`);
+      const [unknown] = answers.flatMap(({ answer }) => (answer.kind === 'unknown' ? [answer] : []));
+      if (unknown !== undefined) giveUpOn(items, unknown);
+      else if (known.length > 0 && !isThere) for (const item of items) settle(item, { kind: 'missing' });
+    }
   }
 
   function settle(item: Item, finding: Finding): void {
@@ -175,7 +176,13 @@ export async function lookUp<Item>(
   }
 }
 
+/** The first, the last and one between: where a server lists in another order, what lies together is alike. */
+function witnesses<Item>(items: readonly Item[], most: number): readonly Item[] {
+  const some = new Set([items[0], items.at(-1), items[Math.floor(items.length / 2)]]);
+  return [...some].flatMap((item) => (item === undefined ? [] : [item])).slice(0, Math.min(3, most));
+}
+
 /** Whether a page is in the order in which S3 lists. */
-export function isInOrder(objects: readonly ListedObject[]): boolean {
+function isInOrder(objects: readonly ListedObject[]): boolean {
   return objects.every(({ key }, at) => at === 0 || compareKeys(objects[at - 1]?.key ?? '', key) < 0);
 }

@@ -4,7 +4,7 @@ import type { HeadAnswer, ListedObject, S3Reason, Unknown } from './clients/s3.t
 import { dueObjects } from './due.ts';
 import type { Ledger } from './ledger.ts';
 import { createPace } from './lib/pace.ts';
-import { beginnable, isInOrder, lookUp, TOGETHER } from './lookup.ts';
+import { beginnable, lookUp, TOGETHER } from './lookup.ts';
 import { createMatcher, groupByPlace, placeOf } from './place.ts';
 import type { Place, PlaceRows } from './place.ts';
 import { drawKnown } from './recheck.ts';
@@ -146,8 +146,8 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   }
 
   /**
-   * Lists one place of a run and judges the references there. A listing is in the order of keys: what is absent
-   * before its last key is missing, what is after is unknown. True: all of it was listed.
+   * Lists one place of a run and judges the references there: what a whole listing lacks is missing. Of a part nothing
+   * follows, since not every server lists in the order of keys. True: all of it was listed.
    */
   async function listPlace(
     run: Run,
@@ -156,8 +156,6 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   ): Promise<boolean> {
     const slotOf = createMatcher(rows, run, slots);
     const seen = new Set<number>();
-    let last = '';
-    const order = { kept: true };
     const end = await listAll(place, pages, async (objects) => {
       for (const object of objects) {
         const slot = slotOf(object.key);
@@ -168,18 +166,11 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
         seen.add(slot);
         note(slot, object.bytes);
       }
-      order.kept &&= isInOrder(objects);
-      last = objects.at(-1)?.key ?? last;
       await pace.rest();
     });
-    // Of a server that lists in another order nothing is known before the end.
-    const lastBytes = Buffer.from(order.kept ? last : '');
-    for (const [at, slot] of slots.entries()) {
+    for (const [at, slot] of end ? slots.entries() : []) {
       if (at % 1_024 === 0) await pace.rest();
-      if (seen.has(slot)) continue;
-      const isBefore = () =>
-        Buffer.compare(Buffer.from(rows.referenceOf(run, slot)?.key ?? ''), lastBytes) < 0;
-      if (end || isBefore()) note(slot, null);
+      if (!seen.has(slot)) note(slot, null);
     }
     return end;
   }

@@ -141,7 +141,7 @@ test('a large run is listed, a small one beside it is not', async () => {
     { dagId: 'small', hoursAgo: 1, present: 4 },
   ]);
   expect(said(await look(ledger))).toEqual({ present: 294, missing: 10 });
-  expect(seen.requests).toMatchObject({ list: 2, head: 5 });
+  expect(seen.requests).toMatchObject({ list: 1 + 1, head: 3 + 4 });
 });
 
 test('what the ceiling leaves is unchecked for the budget, and looked up in the cycles after', async () => {
