@@ -12,10 +12,12 @@ import { basesInForce, inForceRule } from './in-force.ts';
 import { rowIncrements } from './increments.ts';
 import { createLedger } from './ledger.ts';
 import type { Ledger, LedgerState } from './ledger.ts';
+import { measureBaseline } from './measure-baseline.ts';
 import type { ProbeResult } from './probe.ts';
 import type { ProblemCode } from './problems.ts';
 import type { BackendInfo, Increment, Report } from './report.ts';
 import { sample } from './sample.ts';
+import type { SampledRow } from './sampled-row.ts';
 import { createShapeReader } from './shape-reader.ts';
 import type { Stores } from './stores.ts';
 import { survey } from './survey.ts';
@@ -74,12 +76,14 @@ export function createCycle(options: CycleOptions): Cycle {
 
   /** Reads what is new and takes it in. */
   async function readRows(query: Query): Promise<void> {
+    const classified = (row: SampledRow, { major }: Shape) =>
+      classify(row, { major, paths: config.xcom.paths });
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
       shard: config.shard,
       oversize: config.xcom.oversize,
       readShape,
-      classify: (row, { major }) => classify(row, { major, paths: config.xcom.paths }),
+      classify: classified,
     });
     if ('unsupported' in sampled) {
       Object.assign(memory, { shape: null, unsupported: sampled.unsupported, writes: {} });
@@ -92,6 +96,8 @@ export function createCycle(options: CycleOptions): Cycle {
     pending.push(...rowIncrements(ledger, fresh, oversize));
     const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
     await attribute(query, shape, { ledger, slots });
+    if (unmeasured === 0)
+      await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
   }
 
   return {

@@ -15,8 +15,8 @@ import type { RawRow } from './sampled-row.ts';
 import type { StagedRun, Staging } from './staging.ts';
 
 /** What one cycle unpacks at most, in stored bytes and in rows. */
-const MEASURED_BYTES = 64 * 1024 * 1024;
-const MEASURED_ROWS = 1_000;
+export const MEASURED_BYTES = 64 * 1024 * 1024;
+export const MEASURED_ROWS = 1_000;
 /** Nor does it begin to unpack more after so long: what is stored in one megabyte may be two hundred. */
 const MEASURING_MS = 5_000;
 /** What one statement unpacks at most, in stored bytes and in rows; a larger value is asked for alone. */
@@ -91,8 +91,10 @@ interface Waiting {
 }
 
 /** Parts that one statement may ask for. */
-function* together(waiting: readonly Waiting[]): Generator<readonly Waiting[]> {
-  let some: Waiting[] = [];
+export function* together<Item extends { readonly size: number }>(
+  waiting: readonly Item[],
+): Generator<readonly Item[]> {
+  let some: Item[] = [];
   let bytes = 0;
   for (const one of waiting) {
     if (some.length > 0 && (bytes + one.size > STATEMENT_BYTES || some.length === STATEMENT_ROWS)) {
@@ -110,7 +112,7 @@ function* together(waiting: readonly Waiting[]): Generator<readonly Waiting[]> {
  * Null: a value that was asked for alone takes the server too long to unpack, or cannot be unpacked by it at all. The
  * transaction goes on, or that one value would keep all others from ever being read.
  */
-async function unpack(
+export async function unpack(
   query: Query,
   statement: Statement,
   { alone }: { readonly alone: boolean },

@@ -70,6 +70,9 @@ export const SEEN = 1 << 21;
  */
 export const ARCHIVED = 1 << 22;
 
+/** The server could not unpack the value when it was asked to. */
+export const NOT_UNPACKED = 1 << 23;
+
 export function storageOf(flags: number): Storage {
   return STORAGES[flags & STORAGE_MASK] ?? 'db';
 }

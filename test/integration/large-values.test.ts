@@ -4,7 +4,7 @@ import type { Database, Query } from '../../src/clients/postgres.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openCycle, openStage, sumUp } from '../support/seed.ts';
-import type { Run, Stage } from '../support/seed.ts';
+import type { Run, Stage, StageCycle } from '../support/seed.ts';
 
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
@@ -13,10 +13,11 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Airflow 3 with one run that lives. What measures a value goes through `measuring` first. */
-async function start(measuring: (statement: Statement, query: Query) => Promise<void> | void) {
-  const stage = await openStage(postgres(), '3.1.8');
-  const cycle = openCycle(stage, {
+type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
+
+/** What measures a value goes through `measuring` first. */
+function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
+  return openCycle(stage, {
     endpoint: s3().endpoint,
     through: (database): Pick<Database, 'read'> => ({
       read: (read, signal) =>
@@ -30,6 +31,12 @@ async function start(measuring: (statement: Statement, query: Query) => Promise<
         ),
     }),
   });
+}
+
+/** Airflow 3 with one run that lives, and an exporter that has seen it empty. */
+async function start(measuring: Measuring) {
+  const stage = await openStage(postgres(), '3.1.8');
+  const cycle = openMeasuring(stage, measuring);
   await cycle.pass();
   return {
     stage,
@@ -68,17 +75,12 @@ test('a value that takes the server too long to unpack stands with its stored si
 
 test('what takes longer than a cycle may is counted in the next ones, each at its size', async () => {
   const named: number[] = [];
-  const now = performance.now.bind(performance);
-  let slept = 0;
-  vi.spyOn(performance, 'now').mockImplementation(() => now() + slept);
+  const sleep = slowly();
   await using it = await start(({ values: [runs] }) => {
     named.push((runs as unknown[]).length);
-    slept += 4_000;
+    sleep(4_000);
   });
-  // Stored as they are: two in one statement.
-  await it.stage.writer.query('ALTER TABLE xcom ALTER value SET STORAGE EXTERNAL');
-  for (let at = 0; at < 6; at += 1)
-    await push(it.stage, it.run, { taskId: `task_${at}`, characters: 60_000 });
+  await pushSix(it);
 
   const first = await it.cycle.pass();
   expect(sumUp(first.increments).counters).toMatchObject({
@@ -94,3 +96,39 @@ test('what takes longer than a cycle may is counted in the next ones, each at it
   expect(second.coverage).toBe(1);
   expect(named).toEqual([2, 2, 2]);
 });
+
+test('the window of an exporter that starts is shown exactly, as soon as there is time', async () => {
+  const sleep = slowly();
+  await using it = await start(() => undefined);
+  await pushSix(it);
+  const late = openMeasuring(it.stage, () => {
+    sleep(5_000);
+  });
+  try {
+    // Two are measured in each cycle.
+    for (const coverage of [1 / 3, 2 / 3, 1]) {
+      const report = await late.pass();
+      expect(report.increments).toEqual([]);
+      expect(report.coverage).toBeCloseTo(coverage);
+    }
+    expect((await late.pass()).window).toMatchObject({ bytes: { db: 360_000 }, oversizeRows: 6 });
+  } finally {
+    await late.close();
+  }
+});
+
+/** Lets time go on at once. */
+function slowly(): (ms: number) => void {
+  const now = performance.now.bind(performance);
+  let slept = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + slept);
+  return (ms) => {
+    slept += ms;
+  };
+}
+
+/** Stored as they are: two of them fit in one statement. */
+async function pushSix({ stage, run }: { stage: Stage; run: Run }): Promise<void> {
+  await stage.writer.query('ALTER TABLE xcom ALTER value SET STORAGE EXTERNAL');
+  for (let at = 0; at < 6; at += 1) await push(stage, run, { taskId: `task_${at}`, characters: 60_000 });
+}

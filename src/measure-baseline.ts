@@ -1,0 +1,71 @@
+import { measureStatement } from './airflow/row-queries.ts';
+import type { Shape } from './airflow/shape.ts';
+import type { Placement } from './classify.ts';
+import type { Query } from './clients/postgres.ts';
+import { entryOf } from './entry.ts';
+import type { Ledger } from './ledger.ts';
+import { createPace } from './lib/pace.ts';
+import { createTop } from './lib/top.ts';
+import { MEASURED_BYTES, MEASURED_ROWS, together, unpack } from './measure.ts';
+import { indexInChunk } from './row-columns.ts';
+import * as is from './row-flags.ts';
+import { rowId, sampledRow } from './sampled-row.ts';
+import type { RawRow, SampledRow } from './sampled-row.ts';
+
+/** No more is begun after so long: the server has other things to do. */
+const MEASURING_MS = 2_000;
+/** They are in no counter, and only their stored size is known. */
+const WAITING = is.BASELINE | is.INEXACT;
+
+/**
+ * Unpacks some of the values for which the first reading, which takes all, had no time: they are in the window, which
+ * would be shown smaller than it is until they have left it.
+ */
+export async function measureBaseline(
+  query: Query,
+  shape: Shape,
+  { ledger, classify }: { ledger: Ledger; classify: (row: SampledRow) => Placement },
+): Promise<void> {
+  const rows = ledger.rows();
+  const pace = createPace();
+  const smallest = createTop(MEASURED_ROWS);
+  for (const chunk of rows.chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const size = chunk.size[at] ?? 0;
+      if (((chunk.flags[at] ?? 0) & (WAITING | is.NOT_UNPACKED)) === WAITING && size <= MEASURED_BYTES)
+        smallest.offer(chunk.first + at, -size);
+    }
+    await pace.rest();
+  }
+  const waiting = smallest.items().map((slot) => {
+    const run = ledger.runOf(slot);
+    return { run, entry: entryOf(rows, run, slot), size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0 };
+  });
+  const until = performance.now() + MEASURING_MS;
+  for (const source of shape.sources) {
+    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
+    for (const some of together(ours)) {
+      if (performance.now() >= until) return;
+      const statement = measureStatement(shape, source, {
+        rows: some.map(({ entry }) => entry.row),
+        knowsCompression: true,
+      });
+      const answers = await unpack(query, statement, { alone: some.length === 1 });
+      const byId = new Map(answers?.map((row: RawRow) => [rowId(source.table, row), row]));
+      for (const { run, entry } of some) {
+        const answer = byId.get(rowId(source.table, entry.row));
+        const flags = rows.flagsOf(entry.slot);
+        if (answers === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
+        // Another version is found by the next reading.
+        if (answer?.version !== entry.row.version) continue;
+        const placement = classify(sampledRow(source, answer, run));
+        if (placement.storage !== 'db') continue;
+        const chunk = rows.chunkOf(entry.slot);
+        const at = indexInChunk(entry.slot);
+        chunk.size[at] = placement.bytes;
+        chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
+        chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
+      }
+    }
+  }
+}
