@@ -12,7 +12,9 @@ import * as is from './row-flags.ts';
 import { rowId, sampledRow } from './sampled-row.ts';
 import type { RawRow, SampledRow } from './sampled-row.ts';
 
-/** No more is begun after so long: the server has other things to do. */
+/** A quarter of what a cycle unpacks for new rows, and none is begun after so long: the server has other things to do. */
+const BASELINE_BYTES = MEASURED_BYTES / 4;
+const BASELINE_ROWS = MEASURED_ROWS / 4;
 const MEASURING_MS = 2_000;
 /** They are in no counter, and only their stored size is known. */
 const WAITING = is.BASELINE | is.INEXACT;
@@ -28,7 +30,7 @@ export async function measureBaseline(
 ): Promise<void> {
   const rows = ledger.rows();
   const pace = createPace();
-  const smallest = createTop(MEASURED_ROWS);
+  const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
     for (let at = 0; at < chunk.flags.length; at += 1) {
       const size = chunk.size[at] ?? 0;
@@ -41,15 +43,20 @@ export async function measureBaseline(
     const run = ledger.runOf(slot);
     return { run, entry: entryOf(rows, run, slot), size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0 };
   });
+  let bytes = 0;
   const until = performance.now() + MEASURING_MS;
   for (const source of shape.sources) {
     const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
     for (const some of together(ours)) {
       if (performance.now() >= until) return;
-      const statement = measureStatement(shape, source, {
-        rows: some.map(({ entry }) => entry.row),
-        knowsCompression: true,
-      });
+      // One that is larger than all that has its turn as well, alone.
+      if (bytes > 0 && bytes + sizeOf(some) > BASELINE_BYTES) return;
+      bytes += sizeOf(some);
+      const statement = measureStatement(
+        shape,
+        source,
+        some.map(({ entry }) => entry.row),
+      );
       const answers = await unpack(query, statement, { alone: some.length === 1 });
       const byId = new Map(answers?.map((row: RawRow) => [rowId(source.table, row), row]));
       for (const { run, entry } of some) {
@@ -68,4 +75,8 @@ export async function measureBaseline(
       }
     }
   }
+}
+
+function sizeOf(some: readonly { readonly size: number }[]): number {
+  return some.reduce((sum, { size }) => sum + size, 0);
 }

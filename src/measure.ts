@@ -28,7 +28,7 @@ const STATEMENT_ROWS = 100;
  * reading, but in one that takes all, as the first does to form the baseline, and for values that no cap would let
  * through or that the server cannot unpack: of those the stored size stands. Gives how many were left.
  */
-export async function measure({ query, shape, knowsCompression, staging }: Reading): Promise<number> {
+export async function measure({ query, shape, staging }: Reading): Promise<number> {
   const { rows } = staging.state;
   const pace = createPace();
   const smallest = createTop(MEASURED_ROWS);
@@ -68,7 +68,11 @@ export async function measure({ query, shape, knowsCompression, staging }: Readi
       tried += some.length;
       const answers = await unpack(
         query,
-        measureStatement(shape, source, { rows: some.map(({ entry }) => entry.row), knowsCompression }),
+        measureStatement(
+          shape,
+          source,
+          some.map(({ entry }) => entry.row),
+        ),
         { alone: some.length === 1 },
       );
       const byId = new Map(answers?.map((row) => [rowId(source.table, row), row]));

@@ -1,6 +1,7 @@
 import { SHAPE_TABLES } from './shape.ts';
 import type { Shape, XComSource } from './shape.ts';
 import { valueColumns } from './value-columns.ts';
+import type { Depth } from './value-columns.ts';
 
 /** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */
 export interface Statement {
@@ -215,10 +216,7 @@ export function countsStatement(
 }
 
 /** What a row of `x` says without anything else; the value of a long or compressed one is looked into if `deep`. */
-export function ownColumns(
-  source: XComSource,
-  options: { knowsCompression: boolean; deep: boolean },
-): { columns: string; join: string } {
+export function ownColumns(source: XComSource, options: Depth): { columns: string; join: string } {
   const { columns, join } = valueColumns(source, options);
   return {
     join,
@@ -228,11 +226,7 @@ export function ownColumns(
 }
 
 /** `SELECT … FROM …` with all that is known of a row. */
-export function selectRows(
-  shape: Shape,
-  source: XComSource,
-  options: { from: string; knowsCompression: boolean; deep: boolean },
-): string {
+export function selectRows(shape: Shape, source: XComSource, options: { from: string } & Depth): string {
   const { place, runId } = fromSource(shape, source);
   const { columns, join } = ownColumns(source, options);
   return `SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex",

@@ -36,15 +36,11 @@ function theseRows(source: XComSource, rows: readonly RowId[]): { from: string; 
 }
 
 /** The same columns with the value unpacked: for rows whose stored size does not decide. */
-export function measureStatement(
-  shape: Shape,
-  source: XComSource,
-  options: { rows: readonly RowId[]; knowsCompression: boolean },
-): Statement {
-  const { from, values } = theseRows(source, options.rows);
+export function measureStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
+  const { from, values } = theseRows(source, rows);
   return {
     name: `measure_${source.table}`,
-    text: selectRows(shape, source, { ...options, from, deep: true }),
+    text: selectRows(shape, source, { from, deep: true }),
     values,
   };
 }

@@ -32,10 +32,10 @@ export interface ValueColumns {
   readonly join: string;
 }
 
-export function valueColumns(
-  source: XComSource,
-  options: { knowsCompression: boolean; deep: boolean },
-): ValueColumns {
+/** Which values are unpacked: all, or those that are stored as they are, which before Postgres 14 nothing tells. */
+export type Depth = { readonly deep: true } | { readonly deep: false; readonly knowsCompression: boolean };
+
+export function valueColumns(source: XComSource, options: Depth): ValueColumns {
   if (source.value === 'bytea')
     return {
       join: '',

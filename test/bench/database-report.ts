@@ -61,7 +61,7 @@ The other exporter is asked for rows and bytes of each dag over the last day, wh
 - **buffers**: pages of 8 kB that the server looked at, in memory or on disk, planning included (\`pg_stat_statements\`).
 - **rows read**: what scans gave back (\`pg_stat_user_tables\`). **ms**: time in the server, planning included.
 - **unpacked**: rows whose value was unpacked to be measured, and pages of large values that were read for it; a cycle may unpack 1,000 rows
-  and 64 MB, and begins with none after 5 s. A \`bytea\` says its size without being unpacked.
+  and 64 MB, of what was there at the start a quarter of that more, and begins with none after 5 s. A \`bytea\` says its size without being unpacked.
 
 | Airflow | rows | what | buffers | of the other's | rows read | ms | rows unpacked | MB unpacked |
 |---|---:|---|---:|---:|---:|---:|---:|---:|

@@ -109,7 +109,7 @@ function statementsOf(shape: Shape): Statement[] {
             taskPlacesStatement(shape, [{ first: row.taskInstanceId, last: row.taskInstanceId }]),
           ]),
       rowsStatement(shape, source, { runIds, horizon: null, knowsCompression: true }),
-      measureStatement(shape, source, { rows: [row], knowsCompression: true }),
+      measureStatement(shape, source, [row]),
       versionsStatement(shape, source, [row]),
     ]),
   ];

@@ -342,7 +342,7 @@ function sourceStatements(shape: Shape, source: Shape['sources'][number]): State
     ...ofItsKind,
     rowsStatement(shape, source, { runIds: [1], horizon: null, knowsCompression: true }),
     rowsStatement(shape, source, { runIds: [1], horizon: '700', knowsCompression: false }),
-    measureStatement(shape, source, { rows, knowsCompression: true }),
+    measureStatement(shape, source, rows),
     versionsStatement(shape, source, rows),
   ];
 }
