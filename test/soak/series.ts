@@ -42,6 +42,16 @@ export function trend(points: readonly Point[], figure: Figure): Trend {
   };
 }
 
+/**
+ * The least of the first and of the last third: the sockets that a burst of requests opens are kept for a while, and are
+ * no leak.
+ */
+export function least(points: readonly Point[], figure: Figure): Pick<Trend, 'first' | 'last'> {
+  const values = points.map((point) => point[figure]);
+  const third = Math.max(1, Math.floor(values.length / 3));
+  return { first: Math.min(...values.slice(0, third)), last: Math.min(...values.slice(-third)) };
+}
+
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? 0;
