@@ -57,7 +57,8 @@ export function systemStatement(): Statement {
 
 /**
  * How many rows Postgres says were inserted or updated, those of transactions that were rolled back among them. It
- * touches no page. A standby counts for itself, a view or a table in partitions not at all.
+ * touches no page. A standby counts for itself, a view or a table in partitions not at all, and nothing does
+ * without `track_counts`.
  */
 export function writesStatement(tables: readonly string[]): Statement {
   return {
@@ -65,7 +66,7 @@ export function writesStatement(tables: readonly string[]): Statement {
     text: /* SQL */ `
       SELECT name AS "table", (pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid))::float8 AS "writes"
       FROM (SELECT name, to_regclass(name)::oid AS oid FROM unnest($1::text[]) name) AS known
-      WHERE pg_relation_filenode(oid) IS NOT NULL AND NOT pg_is_in_recovery()`,
+      WHERE pg_relation_filenode(oid) IS NOT NULL AND NOT pg_is_in_recovery() AND current_setting('track_counts')::boolean`,
     values: [[...tables]],
   };
 }

@@ -97,6 +97,12 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       await eventually(async () => {
         expect((await cycle.pass()).writes).toMatchObject({ [table]: 4 });
       });
+      await own.writer.query(
+        `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET track_counts = off', current_database()); END $$`,
+      );
+      const uncounted = openCycle(own, { endpoint: s3().endpoint });
+      expect((await uncounted.pass()).writes).toEqual({});
+      await uncounted.close();
     } finally {
       await cycle.close();
       await own.close();
