@@ -146,10 +146,10 @@ export async function lookUp<Item>(
     progress.answered = true;
     const { lacks, beyond } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
-    if (lacks.length > 0 && isInOrder(answer.objects)) absent.push({ place: step.place, items: lacks });
+    const inOrder = isInOrder(answer.objects);
+    if (lacks.length > 0 && inOrder) absent.push({ place: step.place, items: lacks });
     // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
-    if (beyond.length === items.length || !isInOrder(answer.objects))
-      lessons.unlistable.add(`${connection}/${bucket}`);
+    if (beyond.length === items.length || !inOrder) lessons.unlistable.add(`${connection}/${bucket}`);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
@@ -179,7 +179,7 @@ export async function lookUp<Item>(
 /** The first, the last and one between: where a server lists in another order, what lies together is alike. */
 function witnesses<Item>(items: readonly Item[], most: number): readonly Item[] {
   const some = new Set([items[0], items.at(-1), items[Math.floor(items.length / 2)]]);
-  return [...some].flatMap((item) => (item === undefined ? [] : [item])).slice(0, Math.min(3, most));
+  return [...some].flatMap((item) => (item === undefined ? [] : [item])).slice(0, most);
 }
 
 /** Whether a page is in the order in which S3 lists. */
