@@ -28,16 +28,15 @@ export interface Trend {
 }
 
 export function trend(points: readonly Point[], figure: Figure): Trend {
-  const values = points.map((point) => point[figure]);
-  const third = Math.max(1, Math.floor(values.length / 3));
+  const { first, last } = thirds(points, figure);
   const slopes: number[] = [];
   points.forEach((from, at) => {
     for (const to of points.slice(at + 1))
       slopes.push((to[figure] - from[figure]) / ((to.seconds - from.seconds) / 3_600));
   });
   return {
-    first: median(values.slice(0, third)),
-    last: median(values.slice(-third)),
+    first: median(first),
+    last: median(last),
     slopePerHour: median(slopes),
   };
 }
@@ -47,9 +46,14 @@ export function trend(points: readonly Point[], figure: Figure): Trend {
  * no leak.
  */
 export function least(points: readonly Point[], figure: Figure): Pick<Trend, 'first' | 'last'> {
+  const { first, last } = thirds(points, figure);
+  return { first: Math.min(...first), last: Math.min(...last) };
+}
+
+function thirds(points: readonly Point[], figure: Figure): { first: number[]; last: number[] } {
   const values = points.map((point) => point[figure]);
   const third = Math.max(1, Math.floor(values.length / 3));
-  return { first: Math.min(...values.slice(0, third)), last: Math.min(...values.slice(-third)) };
+  return { first: values.slice(0, third), last: values.slice(-third) };
 }
 
 function median(values: readonly number[]): number {
