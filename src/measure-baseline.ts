@@ -1,4 +1,3 @@
-import { measureStatement } from './airflow/row-queries.ts';
 import type { Shape } from './airflow/shape.ts';
 import type { Placement } from './classify.ts';
 import type { Query } from './clients/postgres.ts';
@@ -6,11 +5,11 @@ import { entryOf } from './entry.ts';
 import type { Ledger } from './ledger.ts';
 import { createPace } from './lib/pace.ts';
 import { createTop } from './lib/top.ts';
-import { MEASURED_BYTES, MEASURED_ROWS, together, unpack } from './measure.ts';
+import { MEASURED_BYTES, MEASURED_ROWS } from './measure.ts';
 import { indexInChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
-import { rowId, sampledRow } from './sampled-row.ts';
-import type { RawRow, SampledRow } from './sampled-row.ts';
+import type { SampledRow } from './sampled-row.ts';
+import { unpackEach } from './unpack.ts';
 
 /** A quarter of what a cycle unpacks for new rows, and none is begun after so long: the server has other things to do. */
 const BASELINE_BYTES = MEASURED_BYTES / 4;
@@ -39,44 +38,22 @@ export async function measureBaseline(
     }
     await pace.rest();
   }
-  const waiting = smallest.items().map((slot) => {
-    const run = ledger.runOf(slot);
-    return { run, entry: entryOf(rows, run, slot), size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0 };
-  });
-  let bytes = 0;
-  const until = performance.now() + MEASURING_MS;
-  for (const source of shape.sources) {
-    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
-    for (const some of together(ours)) {
-      if (performance.now() >= until) return;
-      // One that is larger than all that has its turn as well, alone.
-      if (bytes > 0 && bytes + sizeOf(some) > BASELINE_BYTES) return;
-      bytes += sizeOf(some);
-      const statement = measureStatement(
-        shape,
-        source,
-        some.map(({ entry }) => entry.row),
-      );
-      const answers = await unpack(query, statement, { alone: some.length === 1 });
-      const byId = new Map(answers?.map((row: RawRow) => [rowId(source.table, row), row]));
-      for (const { run, entry } of some) {
-        const answer = byId.get(rowId(source.table, entry.row));
-        const flags = rows.flagsOf(entry.slot);
-        if (answers === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
-        // Another version is found by the next reading.
-        if (answer?.version !== entry.row.version) continue;
-        const placement = classify(sampledRow(source, answer, run));
-        if (placement.storage !== 'db') continue;
-        const chunk = rows.chunkOf(entry.slot);
-        const at = indexInChunk(entry.slot);
-        chunk.size[at] = placement.bytes;
-        chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
-        chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
-      }
-    }
+  const waiting = smallest.items().map((slot) => ({
+    entry: entryOf(rows, ledger.runOf(slot), slot),
+    size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0,
+  }));
+  const limit = { ms: MEASURING_MS, bytes: BASELINE_BYTES };
+  for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+    const flags = rows.flagsOf(entry.slot);
+    if (answer === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
+    // Another version is found by the next reading.
+    if (answer?.version !== entry.row.version) continue;
+    const placement = classify(answer);
+    if (placement.storage !== 'db') continue;
+    const chunk = rows.chunkOf(entry.slot);
+    const at = indexInChunk(entry.slot);
+    chunk.size[at] = placement.bytes;
+    chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
+    chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
   }
-}
-
-function sizeOf(some: readonly { readonly size: number }[]): number {
-  return some.reduce((sum, { size }) => sum + size, 0);
 }

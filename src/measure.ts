@@ -1,27 +1,17 @@
-import { measureStatement } from './airflow/row-queries.ts';
-import { backToSavepointStatement, savepointStatement } from './airflow/queries.ts';
-import type { Statement } from './airflow/queries.ts';
-import { DatabaseError } from './clients/postgres-failure.ts';
 import { entryOf } from './entry.ts';
-import type { Entry } from './entry.ts';
-import type { Query } from './clients/postgres.ts';
 import { createPace } from './lib/pace.ts';
 import { createTop } from './lib/top.ts';
 import { indexInChunk } from './row-columns.ts';
 import * as is from './row-flags.ts';
 import type { Reading } from './sample.ts';
-import { rowId, sampledRow } from './sampled-row.ts';
-import type { RawRow } from './sampled-row.ts';
 import type { StagedRun, Staging } from './staging.ts';
+import { unpackEach } from './unpack.ts';
 
 /** What one cycle unpacks at most, in stored bytes and in rows. */
 export const MEASURED_BYTES = 64 * 1024 * 1024;
 export const MEASURED_ROWS = 1_000;
 /** Nor does it begin to unpack more after so long: what is stored in one megabyte may be two hundred. */
 const MEASURING_MS = 5_000;
-/** What one statement unpacks at most, in stored bytes and in rows; a larger value is asked for alone. */
-const STATEMENT_BYTES = 128 * 1024;
-const STATEMENT_ROWS = 100;
 
 /**
  * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the next
@@ -41,96 +31,28 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
       const size = inexactSize(staging, slot);
       if (size === null) continue;
       open += 1;
-      smallest.offer(slot, -size);
+      if (size <= MEASURED_BYTES) smallest.offer(slot, -size);
     }
   if (open === 0) return 0;
 
-  let bytesLeft = MEASURED_BYTES;
-  const chosen = smallest.items().filter((slot) => {
-    bytesLeft -= inexactSize(staging, slot) ?? 0;
-    return bytesLeft >= 0;
-  });
   const runOf = new Map<number, StagedRun>();
   for (const staged of staging.runs.values()) runOf.set(staged.run.slot, staged);
-  const waiting = chosen.flatMap((slot): Waiting[] => {
+  const waiting = smallest.items().flatMap((slot) => {
     const staged = runOf.get(rows.chunkOf(slot).run[indexInChunk(slot)] ?? 0);
     if (staged === undefined) return [];
     return [{ staged, entry: entryOf(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
   });
-  const until = performance.now() + MEASURING_MS;
   /** Slots of values that the server could not unpack: of those as well the stored size stands. */
   const inVain = new Set<number>();
   let tried = 0;
-  for (const source of shape.sources) {
-    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
-    for (const some of together(ours)) {
-      if (performance.now() >= until) break;
-      tried += some.length;
-      const answers = await unpack(
-        query,
-        measureStatement(
-          shape,
-          source,
-          some.map(({ entry }) => entry.row),
-        ),
-        { alone: some.length === 1 },
-      );
-      const byId = new Map(answers?.map((row) => [rowId(source.table, row), row]));
-      for (const { staged, entry } of some) {
-        const answer = byId.get(rowId(source.table, entry.row));
-        if (answer !== undefined) staging.rewrite(staged, entry.slot, sampledRow(source, answer, staged.run));
-        else if (answers === null) inVain.add(entry.slot);
-      }
-    }
+  const limit = { ms: MEASURING_MS, bytes: MEASURED_BYTES };
+  for await (const [{ staged, entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+    tried += 1;
+    if (answer === null) inVain.add(entry.slot);
+    else if (answer !== undefined) staging.rewrite(staged, entry.slot, answer);
   }
   if (open > tried && !staging.takesAll) await leaveOutRest(staging, inVain);
   return open - tried;
-}
-
-/** A row whose value is to be unpacked. */
-interface Waiting {
-  readonly staged: StagedRun;
-  readonly entry: Entry;
-  readonly size: number;
-}
-
-/** Parts that one statement may ask for. */
-export function* together<Item extends { readonly size: number }>(
-  waiting: readonly Item[],
-): Generator<readonly Item[]> {
-  let some: Item[] = [];
-  let bytes = 0;
-  for (const one of waiting) {
-    if (some.length > 0 && (bytes + one.size > STATEMENT_BYTES || some.length === STATEMENT_ROWS)) {
-      yield some;
-      some = [];
-      bytes = 0;
-    }
-    some.push(one);
-    bytes += one.size;
-  }
-  if (some.length > 0) yield some;
-}
-
-/**
- * Null: a value that was asked for alone takes the server too long to unpack, or cannot be unpacked by it at all. The
- * transaction goes on, or that one value would keep all others from ever being read.
- */
-export async function unpack(
-  query: Query,
-  statement: Statement,
-  { alone }: { readonly alone: boolean },
-): Promise<RawRow[] | null> {
-  if (!alone) return query<RawRow>(statement);
-  await query(savepointStatement());
-  try {
-    return await query<RawRow>(statement);
-  } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error;
-    if (error.reason !== 'statement_timeout' && error.reason !== 'query_failed') throw error;
-    await query(backToSavepointStatement());
-    return null;
-  }
 }
 
 /** What is still inexact has not been measured: without it the run is not complete. */
