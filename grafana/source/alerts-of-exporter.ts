@@ -1,5 +1,5 @@
 import type { Alert } from './alert.ts';
-import { REPLICA, ofJob } from './promql.ts';
+import { REPLICA, growthOfJob, ofJob } from './promql.ts';
 import { SITE, runbook } from './site.ts';
 
 const ITSELF = runbook('the-exporter-itself');
@@ -108,9 +108,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
   {
     name: 'AirflowXComExporterStateNotWritten',
     expr: `sum without (reason) (
-  increase(airflow_xcom_exporter_job_failures_total{exported_job="state"}[10m])
-  or
-  increase(airflow_xcom_exporter_job_failures_total{job="state"}[10m])
+  ${growthOfJob('airflow_xcom_exporter_job_failures_total', 'state', '10m')}
 ) > 0`,
     for: '15m',
     severity: 'warning',

@@ -24,5 +24,15 @@ export function raisedWith(matchers: string, figure: string): string {
  * scrape says `honor_labels`.
  */
 export function ofJob(metric: string, job: 'sample' | 'probe'): string {
-  return `${metric}{exported_job="${job}"} or ${metric}{job="${job}"}`;
+  return eachOfJob(metric, job).join(' or ');
 }
+
+/** How much a counter of a job of the exporter itself has grown. */
+export function growthOfJob(metric: string, job: 'state', range: Duration): string {
+  return eachOfJob(metric, job)
+    .map((series) => `increase(${series}[${range}])`)
+    .join(' or ');
+}
+
+const eachOfJob = (metric: string, job: 'sample' | 'probe' | 'state') =>
+  ['exported_job', 'job'].map((label) => `${metric}{${label}="${job}"}`);
