@@ -216,6 +216,8 @@ const stepArbitrary = fc.oneof(
 );
 type Step = typeof stepArbitrary extends fc.Arbitrary<infer Value> ? Value : never;
 
+const PLAIN = { run: 0, table: 'xcom', taskId: 't', key: 'k', uuid: '', version: 1, at: 1 } as const;
+
 describe('the columns say what a map of objects says', () => {
   test('after any steps, also through a state file', async () => {
     await fc.assert(
@@ -232,16 +234,7 @@ describe('the columns say what a map of objects says', () => {
   test('more rows than one chunk, each found again', () => {
     const world = newWorld();
     const rows = Array.from({ length: 40_000 }, (_, mapIndex) =>
-      sampled(world, {
-        run: mapIndex % 3,
-        table: 'xcom',
-        taskId: 't',
-        mapIndex,
-        key: 'k',
-        uuid: '',
-        version: 1,
-        at: 1,
-      }),
+      sampled(world, { ...PLAIN, run: mapIndex % 3, mapIndex }),
     );
     const placement = { storage: 'db', bytes: 1, leastBytes: 1, exact: true, byDesign: null } as const;
     for (const row of rows) add(world, row, placement);
@@ -406,16 +399,7 @@ test('where each task has a host of its own, a ceiling of them is kept', () => {
   if (run === undefined) throw new Error('There is no run');
   const { rows } = world.state;
   const slots = Array.from({ length: MAX_HOSTS + 1_000 }, (_, mapIndex) => {
-    const row = {
-      run: 0,
-      table: 'xcom',
-      taskId: 't',
-      mapIndex,
-      key: 'k',
-      uuid: '',
-      version: 1,
-      at: 1,
-    } as const;
+    const row = { ...PLAIN, mapIndex };
     const placement = { storage: 'other', form: 'local', bytes: 1 } as const;
     const slot = rows.link(run, rows.write(run, sampled(world, row), { placement, baseline: false }));
     rows.setWorker(slot, { queue: 'q', executor: null, hostname: `pod-${mapIndex}`, operator: null });
