@@ -1,5 +1,25 @@
 import tseslint from 'typescript-eslint';
 
+/** The packages that one room alone may import: another version of one, or another package, then touches that room. */
+const ROOM_OF = {
+  pg: { files: ['src/postgres/**'], packages: ['pg'] },
+  s3: { files: ['src/s3/**'], packages: ['@aws-sdk/*', '@smithy/*'] },
+  metrics: { files: ['src/metrics/**'], packages: ['prom-client'] },
+  http: { files: ['src/http/**'], packages: ['express'] },
+  cron: { files: ['src/lib/cron.ts', 'src/daemon/schedule.ts'], packages: ['node-cron'] },
+};
+
+/** Everything that is kept to a room, except what is `own`. */
+function importsOf(own) {
+  const patterns = Object.entries(ROOM_OF)
+    .filter(([name]) => !own.includes(name))
+    .map(([, { files, packages }]) => ({
+      group: packages,
+      message: `Only ${files.join(' and ')} may import it.`,
+    }));
+  return ['error', { patterns }];
+}
+
 export default tseslint.config(
   { ignores: ['dist', 'coverage', 'test/airflow', 'test/fixtures'] },
   ...tseslint.configs.strictTypeChecked,
@@ -13,25 +33,17 @@ export default tseslint.config(
       ],
       '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       'no-restricted-globals': ['error', { name: 'process', message: 'Only src/main.ts knows the process.' }],
-      'no-restricted-imports': [
-        'error',
-        {
-          paths: [
-            { name: 'pg', message: 'Only src/clients/postgres.ts imports pg.' },
-            { name: '@aws-sdk/client-s3', message: 'Only src/clients/s3.ts imports the AWS SDK.' },
-            { name: 'prom-client', message: 'Only src/metrics.ts imports prom-client.' },
-          ],
-        },
-      ],
+      'no-restricted-imports': importsOf([]),
     },
   },
   {
     files: ['src/main.ts', 'test/**', '*.config.*'],
     rules: { 'no-restricted-globals': 'off' },
   },
-  {
-    files: ['src/clients/**', 'src/metrics.ts', 'test/**'],
-    rules: { 'no-restricted-imports': 'off' },
-  },
+  ...Object.entries(ROOM_OF).map(([name, { files }]) => ({
+    files,
+    rules: { 'no-restricted-imports': importsOf([name]) },
+  })),
+  { files: ['test/**'], rules: { 'no-restricted-imports': 'off' } },
   { files: ['*.config.*'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -137,7 +137,7 @@ async function report(
   error: unknown,
   call: { readonly argv: readonly string[]; readonly name: string },
 ): Promise<number> {
-  const { ConfigError } = await import('./config.ts');
+  const { ConfigError } = await import('./settings/config.ts');
   if (error instanceof ConfigError) {
     for (const problem of error.problems) write(process.stderr, `airflow-xcom-exporter: ${problem}\n`);
     return 2;

@@ -1,4 +1,4 @@
-import type { Severity } from '../../src/problems.ts';
+import type { Severity } from '../../src/diagnosis/problem-catalogue.ts';
 import type { Duration } from './promql.ts';
 
 /** One alert, before it is written for Prometheus, for the operator of Kubernetes or for Grafana. */

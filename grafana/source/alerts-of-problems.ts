@@ -1,5 +1,5 @@
-import { PROBLEMS } from '../../src/problems.ts';
-import type { ProblemCode } from '../../src/problems.ts';
+import { PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
 import type { Alert } from './alert.ts';
 import { raised, raisedWith, total } from './promql.ts';
 import { runbook } from './site.ts';

@@ -1,4 +1,4 @@
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 
 /** What to do about each problem, as Markdown. */
 export function remedies(): string {

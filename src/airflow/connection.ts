@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { S3Connection } from '../clients/s3-connection.ts';
 import { percentDecode } from '../lib/percent-decode.ts';
 import { secret } from '../lib/secret.ts';
+import type { S3Connection } from '../s3/connection.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,7 +1,8 @@
-import { fromSource, selectRows } from './queries.ts';
-import type { Statement } from './queries.ts';
+import type { Statement } from '../postgres/client.ts';
 import type { Shape, XComSource } from './shape.ts';
 import { taskInstanceAt } from './task-instance-at.ts';
+import type { Depth } from './value-columns.ts';
+import { valueColumns } from './value-columns.ts';
 
 /** Names one row: from 3.4 on its task instance and key do, before the run, the task, its map index and the key. */
 export interface RowId {
@@ -71,5 +72,128 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
         coalesce(ti.state = 'running' AND ti.start_date > now() - ${PURGE}, false) AS "purging"
       FROM ${from} ${join}`,
     values,
+  };
+}
+
+/** From and join of one source, so that every statement has `x` (the row) and the columns of its place. */
+export function fromSource(
+  shape: Shape,
+  source: XComSource,
+): { from: string; place: { taskId: string; mapIndex: string }; runId: string } {
+  if (source.keyedBy === 'dag_run')
+    return {
+      from: `${source.table} x`,
+      place: { taskId: 'x.task_id', mapIndex: 'x.map_index' },
+      runId: 'x.dag_run_id',
+    };
+  return {
+    from: `dag_run r
+      JOIN task_instance ti ON ti.dag_id = r.dag_id AND ti.run_id = r.run_id
+      JOIN ${source.table} x ON x.task_instance_id = ti.id`,
+    place: { taskId: 'ti.task_id', mapIndex: `ti.${shape.mapIndexColumn}` },
+    runId: 'r.id',
+  };
+}
+
+/**
+ * Whether a row may not have been visible at the horizon `$2`. Transaction ids are compared modulo 2^32, as Postgres
+ * does.
+ */
+export const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648';
+
+/** Fresh rows of one run that are named by their place at most; more are read by another look at the run. */
+const PLACES_A_RUN = 1_000;
+
+/** What {@link countsStatement} gives for each run that holds rows. */
+export interface RunCounts {
+  readonly dagRunId: number;
+  readonly rows: number;
+  /** Rows since the horizon. */
+  readonly fresh: number;
+  /** Where these are (`ctid`); null when there are too many to name. */
+  readonly places: readonly string[] | null;
+}
+
+/**
+ * How many rows each run holds in a table that hangs on the run, and where those are that are new since `horizon`: one
+ * look at each row. Another number than what is remembered means that rows were deleted.
+ */
+export function countsStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { runIds: readonly number[]; horizon: string },
+): Statement {
+  const { from, runId } = fromSource(shape, source);
+  return {
+    name: `counts_${source.table}`,
+    text: /* SQL */ `
+      SELECT ${runId} AS "dagRunId", count(*)::int AS "rows", (count(*) FILTER (WHERE ${IS_FRESH}))::int AS "fresh",
+        CASE WHEN count(*) FILTER (WHERE ${IS_FRESH}) BETWEEN 1 AND ${PLACES_A_RUN}
+          THEN array_agg(x.ctid::text) FILTER (WHERE ${IS_FRESH}) END AS "places"
+      FROM ${from}
+      WHERE ${runId} = ANY($1::int[]) GROUP BY 1`,
+    values: [options.runIds, options.horizon],
+  };
+}
+
+/** What a row of `x` says without anything else; the value of a long or compressed one is looked into if `deep`. */
+export function ownColumns(source: XComSource, options: Depth): { columns: string; join: string } {
+  const { columns, join } = valueColumns(source, options);
+  return {
+    join,
+    columns: `x.key, x.xmin::text AS "version", (extract(epoch FROM x.timestamp) * 1000)::float8 AS "at",
+      ${columns}`,
+  };
+}
+
+/** `SELECT … FROM …` with all that is known of a row. */
+export function selectRows(shape: Shape, source: XComSource, options: { from: string } & Depth): string {
+  const { place, runId } = fromSource(shape, source);
+  const { columns, join } = ownColumns(source, options);
+  return `SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex",
+      ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
+      ${columns}
+      FROM ${options.from} ${join}`;
+}
+
+/**
+ * Rows of some runs that are new since `horizon`; all of them without one. `pages`: only those that lie there, from the
+ * first to the last, which Postgres reads one after the other (from 14 on).
+ */
+export function rowsStatement(
+  shape: Shape,
+  source: XComSource,
+  options: {
+    runIds: readonly number[];
+    horizon: string | null;
+    knowsCompression: boolean;
+    pages?: { readonly first: number; readonly last: number };
+  },
+): Statement {
+  const { from, runId } = fromSource(shape, source);
+  const { runIds, horizon, pages } = options;
+  const between = pages === undefined ? [] : [`(${pages.first},0)`, `(${pages.last + 1},0)`];
+  return {
+    name: `${pages === undefined ? 'rows' : 'rows_between'}_${source.table}`,
+    text: /* SQL */ `
+      ${selectRows(shape, source, { ...options, from, deep: false })}
+      WHERE ${runId} = ANY($1::int[]) AND ($2::bigint IS NULL OR ${IS_FRESH})
+        ${pages === undefined ? '' : 'AND x.ctid >= $3::tid AND x.ctid < $4::tid'}`,
+    values: [runIds, horizon, ...between],
+  };
+}
+
+/** Rows by the places that {@link countsStatement} gave in the same snapshot. */
+export function rowsAtStatement(
+  shape: Shape,
+  source: XComSource,
+  options: { places: readonly string[]; knowsCompression: boolean },
+): Statement {
+  return {
+    name: `rows_at_${source.table}`,
+    text: /* SQL */ `
+      ${selectRows(shape, source, { ...options, from: `${source.table} x`, deep: false })}
+      WHERE x.ctid = ANY($1::tid[])`,
+    values: [options.places],
   };
 }

@@ -1,5 +1,5 @@
-import { IS_FRESH, ownColumns } from './queries.ts';
-import type { Statement } from './queries.ts';
+import type { Statement } from '../postgres/client.ts';
+import { IS_FRESH, ownColumns } from './row-queries.ts';
 import type { Shape, XComSource } from './shape.ts';
 import type { TaskInstanceName } from './worker-queries.ts';
 

@@ -1,4 +1,4 @@
-import type { Statement } from './queries.ts';
+import type { Statement } from '../postgres/client.ts';
 import type { Shape } from './shape.ts';
 import { taskInstanceAt } from './task-instance-at.ts';
 
@@ -51,4 +51,12 @@ export function workersStatement(shape: Shape, taskInstanceIds: readonly string[
       FROM unnest($1::uuid[]) AS w(id) JOIN task_instance ti ON ti.id = w.id`,
     values: [taskInstanceIds],
   };
+}
+
+/** Where the task instance behind a row ran. */
+export interface Worker {
+  readonly queue: string | null;
+  readonly executor: string | null;
+  readonly hostname: string | null;
+  readonly operator: string | null;
 }

@@ -1,3 +1,5 @@
+import type { Reference } from './reference.ts';
+
 /**
  * Where Airflow is told to put XCom objects, taken apart as its `ObjectStoragePath` does: no percent-decoding, the
  * connection id is all that stands before the last `@` of the host part.
@@ -64,4 +66,17 @@ export function parseXComPath(raw: string): XComPath {
 
 function withoutEndSlashes(text: string): string {
   return text.replace(/\/+$/, '');
+}
+
+export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
+
+/** Whether Airflow, as configured, can read a reference back. Nothing configured: nothing is known against it. */
+export function inForceRule(paths: readonly XComPath[]): InForceRule {
+  const [path] = paths;
+  if (path === undefined) return () => true;
+  return ({ scheme, connection, bucket, prefix }) =>
+    scheme === path.scheme &&
+    connection === (path.connection ?? '') &&
+    bucket === path.bucket &&
+    prefix === path.prefix;
 }

@@ -1,11 +1,13 @@
-import { pathWords, thresholdWords } from '../effective.ts';
-import { PROBLEMS, RUNBOOK, runbookOf } from '../problems.ts';
-import type { ProbeResult } from '../probe.ts';
-import type { Finding, Problem, Report } from '../report.ts';
-import { checkCode, checkVerdict } from './check-json.ts';
-import type { Checked } from './check-json.ts';
-import { plain } from './paint.ts';
-import type { Paint } from './paint.ts';
+import type { Finding } from '../diagnosis/evidence.ts';
+import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
+import { PROBLEMS, RUNBOOK, runbookOf } from '../diagnosis/problem-catalogue.ts';
+import type { Problem } from '../diagnosis/problem.ts';
+import type { Report } from '../diagnosis/report.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { Checked } from '../status/check-document.ts';
+import { checkCode, checkVerdict } from '../status/check-document.ts';
+import type { Paint } from './terminal.ts';
+import { plain } from './terminal.ts';
 
 /** Findings shown under each problem. */
 const SHOWN = 5;
@@ -70,7 +72,7 @@ function findingWords({ dagId, runId, taskId, mapIndex, key, bytes, queue, hostn
     .join('')}`;
 }
 
-function windowLines({ window, backend, coverage, thresholdBytes, effective }: Report): string[] {
+function windowLines({ window, backend, coverage, thresholdBytes, observed: effective }: Report): string[] {
   if (window === null) return ['The window could not be read.'];
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));

@@ -1,19 +1,19 @@
-import { openDatabase } from '../clients/postgres.ts';
-import { requireDatabase } from '../config.ts';
-import type { Config } from '../config.ts';
-import { createCycle } from '../cycle.ts';
 import { pino } from 'pino';
-import { probeInForce } from '../probe-in-force.ts';
-import type { Report } from '../report.ts';
-import { openStores } from '../stores.ts';
-import { loadConfig } from './command.ts';
-import type { CommandIo } from './command.ts';
-import { checkCode, checkDocument } from './check-json.ts';
-import type { Checked } from './check-json.ts';
+import { SHAPE_TABLES } from '../airflow/shape.ts';
+import { createCycle } from '../daemon/cycle.ts';
+import type { Report } from '../diagnosis/report.ts';
+import { openDatabase } from '../postgres/client.ts';
+import { probeInForce } from '../probe/bucket.ts';
+import { openStores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+import { requireDatabase } from '../settings/config.ts';
+import type { Checked } from '../status/check-document.ts';
+import { checkCode, checkDocument } from '../status/check-document.ts';
 import { checkText } from './check-text.ts';
-import { painter } from './paint.ts';
+import type { CommandIo } from './command.ts';
+import { loadConfig } from './command.ts';
 import { preflightCommand } from './preflight.ts';
-import { startProgress } from './progress.ts';
+import { painter, startProgress } from './terminal.ts';
 
 /** Rounds of verifying, so that a window larger than one cycle's ceiling is still decided. */
 const MAX_ROUNDS = 20;
@@ -42,14 +42,14 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   const progress = startProgress(io, () =>
     requests === 0 ? stage : `${stage}, ${requests} requests to object storage`,
   );
-  const database = openDatabase(where);
+  const database = openDatabase(where, { lock: null, tables: SHAPE_TABLES });
   const observer = {
     request: () => {
       requests += 1;
     },
     failure: () => undefined,
   };
-  const stores = openStores(config, { observer, log: pino({ level: 'silent' }) });
+  const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
     const probed = await probeInForce(config, { stores, signal: io.signal });
     const cycle = createCycle({

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { readConfig } from '../config.ts';
-import type { Config } from '../config.ts';
+import type { Config } from '../settings/config.ts';
+import { readConfig } from '../settings/read-config.ts';
 
 /** All that a command gets of the process it runs in. It returns its exit code, or throws. */
 export interface CommandIo {

@@ -1,10 +1,11 @@
 import { pino } from 'pino';
-import { ConfigError, requireDatabase } from '../config.ts';
-import type { Config, SettingOrigin } from '../config.ts';
 import { openWebConfig } from '../http/web-config.ts';
-import { openStateFile } from '../state-file.ts';
-import { loadConfig } from './command.ts';
+import type { Config } from '../settings/config.ts';
+import { ConfigError, requireDatabase } from '../settings/config.ts';
+import type { SettingOrigin } from '../settings/origins.ts';
+import { openStateFile } from '../state/file.ts';
 import type { CommandIo } from './command.ts';
+import { loadConfig } from './command.ts';
 
 /**
  * Prints every setting with its value and where it came from.

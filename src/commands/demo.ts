@@ -1,21 +1,22 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { openWriter } from '../clients/postgres-writer.ts';
-import { openObjectStore } from '../clients/s3.ts';
-import type { ObjectStore } from '../clients/s3.ts';
-import { ConfigError, readConfig } from '../config.ts';
-import type { Config } from '../config.ts';
+import { startExporter } from '../daemon/exporter.ts';
 import { playActs } from '../demo/acts.ts';
 import { AIRFLOW_SCHEMA } from '../demo/airflow-schema.ts';
 import { startPostgres } from '../demo/embedded-postgres.ts';
-import { startS3 } from '../demo/embedded-s3.ts';
 import type { EmbeddedS3 } from '../demo/embedded-s3.ts';
+import { startS3 } from '../demo/embedded-s3.ts';
 import { startHttpFaultProxy } from '../demo/fault-proxy.ts';
 import { startWorkload } from '../demo/workload.ts';
 import { basePath } from '../demo/xcom-backend.ts';
-import { startExporter } from '../exporter.ts';
+import { createLogger } from '../lib/log.ts';
 import { secret } from '../lib/secret.ts';
-import { createLogger } from '../log.ts';
+import { openWriter } from '../postgres/writer.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import { openObjectStore } from '../s3/client.ts';
+import type { Config } from '../settings/config.ts';
+import { ConfigError } from '../settings/config.ts';
+import { readConfig } from '../settings/read-config.ts';
 import type { CommandIo } from './command.ts';
 
 const base = { connection: 'aws_xcom', bucket: 'airflow-xcoms', prefix: 'xcom' };
@@ -31,7 +32,7 @@ interface DemoOptions {
   readonly argv: readonly string[];
 }
 
-interface Pace {
+interface DemoPace {
   readonly secondsBetweenRuns: number;
   readonly sampleSeconds: number;
   readonly probeSeconds: number;
@@ -157,7 +158,7 @@ async function perform(
 }
 
 /** Short acts are watched more closely, so that each problem is seen to come and to go. */
-function paceOf(actSeconds: number): Pace {
+function paceOf(actSeconds: number): DemoPace {
   const longest = (choices: readonly number[], limit: number): number =>
     choices.findLast((choice) => choice <= limit) ?? 1;
   return {

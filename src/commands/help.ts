@@ -1,4 +1,4 @@
-import { settingsTable } from '../settings.ts';
+import { settingsTable } from '../settings/catalogue.ts';
 
 const usage = `Usage: airflow-xcom-exporter [command] [--setting value ...]
 

@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { isS3Path } from '../airflow/xcom-path.ts';
-import { greet } from '../clients/s3-greeting.ts';
-import type { Config } from '../config.ts';
-import { preflight } from '../preflight.ts';
-import type { PreflightStep } from '../preflight.ts';
-import { openStores } from '../stores.ts';
+import type { PreflightStep } from '../probe/preflight.ts';
+import { preflight } from '../probe/preflight.ts';
+import { greet } from '../s3/greeting.ts';
+import { openStores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+import type { Preflight } from '../status/preflight-document.ts';
+import { preflightCode, preflightDocument, preflightVerdict } from '../status/preflight-document.ts';
 import type { CommandIo } from './command.ts';
-import { plain, painter } from './paint.ts';
-import type { Paint } from './paint.ts';
-import { preflightCode, preflightDocument, preflightVerdict } from './preflight-json.ts';
-import type { Preflight } from './preflight-json.ts';
+import type { Paint } from './terminal.ts';
+import { painter, plain } from './terminal.ts';
 
 /**
  * `check --probe-only`: the place where Airflow is to write, before it writes there. Asks no database.
@@ -34,7 +34,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const { bucket, prefix } = path;
   const greeting = await greet(connection, bucket, io.signal);
   const observer = { request: () => undefined, failure: () => undefined };
-  const stores = openStores(config, { observer, log: pino({ level: 'silent' }) });
+  const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
     const steps = await preflight(
       stores.of(id),

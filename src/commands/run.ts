@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
-import type { Config } from '../config.ts';
-import { startExporter } from '../exporter.ts';
-import type { Exporter } from '../exporter.ts';
-import { createLogger } from '../log.ts';
-import { watchSecretFiles } from '../secret-files.ts';
-import { loadConfig, readFile } from './command.ts';
+import type { Exporter } from '../daemon/exporter.ts';
+import { startExporter } from '../daemon/exporter.ts';
+import { createLogger } from '../lib/log.ts';
+import type { Config } from '../settings/config.ts';
+import { watchSecretFiles } from '../settings/secret-files.ts';
 import type { CommandIo } from './command.ts';
+import { loadConfig, readFile } from './command.ts';
 
 /**
  * The daemon, until SIGTERM or SIGINT; SIGHUP and a secret that changes in its file make it read the settings again.

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ObjectStore } from '../clients/s3.ts';
-import type { ProblemCode } from '../problems.ts';
-import { QUEUES } from './dags.ts';
+import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import type { DagRun } from './dag-run.ts';
+import { QUEUES } from './dags.ts';
 import type { Workload } from './workload.ts';
 
 /** What the acts can lay hands on. */

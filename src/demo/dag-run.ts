@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { PostgresWriter } from '../clients/postgres-writer.ts';
+import type { PostgresWriter } from '../postgres/writer.ts';
 import type { DagPlan, Queue, TaskPlan } from './dags.ts';
 import type { TaskPlace, WrittenXCom, XComBackend } from './xcom-backend.ts';
 

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
-import { provideBinaries } from './postgres-binaries.ts';
 import type { PostgresBinaries } from './postgres-binaries.ts';
+import { provideBinaries } from './postgres-binaries.ts';
 import { serverDirPrefix, sweepStaleServers } from './postgres-sweep.ts';
 
 export interface EmbeddedPostgres {

@@ -3,9 +3,6 @@ import { Agent, createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-export { startTcpFaultProxy } from './tcp-fault-proxy.ts';
-export type { TcpFaultProxy, TcpMode } from './tcp-fault-proxy.ts';
-
 export type RequestKind = 'put' | 'head' | 'get' | 'list' | 'delete' | 'other';
 
 export interface ProxiedRequest {

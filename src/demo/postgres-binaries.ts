@@ -1,4 +1,4 @@
-import { chown, cp, lchown, lstat, readFile, readdir, stat, symlink } from 'node:fs/promises';
+import { chown, cp, lchown, lstat, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { arch, platform } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 

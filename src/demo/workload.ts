@@ -1,13 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ObjectStore } from '../clients/s3.ts';
-import type { PostgresWriter } from '../clients/postgres-writer.ts';
-import { startDagRun } from './dag-run.ts';
+import type { PostgresWriter } from '../postgres/writer.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import type { DagRun } from './dag-run.ts';
-import { DAGS } from './dags.ts';
+import { startDagRun } from './dag-run.ts';
 import type { Queue } from './dags.ts';
-import { createXComBackend } from './xcom-backend.ts';
+import { DAGS } from './dags.ts';
 import type { StorageBase } from './xcom-backend.ts';
+import { createXComBackend } from './xcom-backend.ts';
 
 /** An Airflow in small: runs of a few dags come, write XComs as Airflow's workers do, and go. */
 export interface Workload {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { ObjectStore, Unknown } from '../clients/s3.ts';
-import type { PostgresWriter } from '../clients/postgres-writer.ts';
-import { pythonJson } from './python-json.ts';
+import type { PostgresWriter } from '../postgres/writer.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import type { Unknown } from '../s3/failure.ts';
 
 /** One task instance, as the rows of table `xcom` name it. */
 export interface TaskPlace {
@@ -130,4 +130,21 @@ export function createXComBackend(options: BackendOptions): XComBackend {
 
 function refusal(verb: string, { reason, detail }: Unknown): Error {
   return new Error(`Cannot ${verb} the XCom's object: ${reason} (${detail})`);
+}
+
+/** What `json.dumps(value)` of Python gives with its defaults: `, ` and `: ` between, nothing but ASCII. */
+export function pythonJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`;
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value).map(([key, member]) => `${asciiJson(key)}: ${pythonJson(member)}`);
+    return `{${members.join(', ')}}`;
+  }
+  return asciiJson(value);
+}
+
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

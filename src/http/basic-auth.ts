@@ -1,5 +1,5 @@
-import { createHmac, randomBytes } from 'node:crypto';
 import { compare } from 'bcryptjs';
+import { createHmac, randomBytes } from 'node:crypto';
 
 export type Authorization = 'yes' | 'no' | 'busy';
 

@@ -1,5 +1,6 @@
 import { formatMoment, formatSeconds, shorten } from '../lib/format.ts';
-import { html, type Html, type Part } from './html.ts';
+import type { Html, Part } from './html.ts';
+import { html } from './html.ts';
 
 export const UNKNOWN = 'not known';
 /** Airflow lets a name have 250 characters; in full it is in the API. */

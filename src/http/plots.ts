@@ -1,4 +1,5 @@
-import { html, raw, type Html, type Part } from './html.ts';
+import type { Html, Part } from './html.ts';
+import { html, raw } from './html.ts';
 
 /** Drawings of the page, as SVG without script or inline style: colours and widths are classes of the page's style. */
 

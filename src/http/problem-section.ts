@@ -1,11 +1,13 @@
-import { PROBLEMS } from '../problems.ts';
-import type { Finding, Problem } from '../report.ts';
-import type { Status } from '../status.ts';
-import { airflowLink } from './airflow-link.ts';
+import type { Finding } from '../diagnosis/evidence.ts';
+import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import type { Problem } from '../diagnosis/problem.ts';
 import { formatBytes, formatCount, formatMoment } from '../lib/format.ts';
-import { html, joined, type Html, type Part } from './html.ts';
+import type { Status } from '../status/status.ts';
+import { airflowLink } from './airflow-link.ts';
+import type { Html, Part } from './html.ts';
+import { html, joined } from './html.ts';
 import { ago, facts, name, prose, table, tableRow, UNKNOWN, when } from './page-parts.ts';
-import { columnsOf } from './status-style.ts';
+import { columnsOf } from './style.ts';
 
 /** Rows of one problem beside the others. */
 const SHOWN_FINDINGS = 10;

@@ -1,15 +1,20 @@
-import { pathWords, thresholdWords } from '../effective.ts';
-import { PROBLEMS, type ProblemCode } from '../problems.ts';
-import type { Report } from '../report.ts';
-import type { JobStatus, Status } from '../status.ts';
+import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
+import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
+import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import type { Report } from '../diagnosis/report.ts';
 import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
-import { NO_HISTORY } from './history.ts';
-import { html, raw, type Html, type Part } from './html.ts';
+import { NO_HISTORY } from '../status/history.ts';
+import type { JobStatus } from '../status/jobs.ts';
+import type { Status } from '../status/status.ts';
+import type { Verdict, VerdictState } from '../status/verdict.ts';
+import { verdictOf } from '../status/verdict.ts';
+import type { Html, Part } from './html.ts';
+import { html, raw } from './html.ts';
 import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import { sparkline } from './plots.ts';
-import { problemArticle, problemList, problemPage, type ProblemView } from './problem-section.ts';
-import { columnsOf, STYLE } from './status-style.ts';
-import { verdictOf, type Verdict, type VerdictState } from './verdict.ts';
+import type { ProblemView } from './problem-section.ts';
+import { problemArticle, problemList, problemPage } from './problem-section.ts';
+import { columnsOf, STYLE } from './style.ts';
 import { windowSection } from './window-section.ts';
 
 /** The page asks for itself again after so long, except where somebody reads a list or has said no. */
@@ -168,7 +173,7 @@ function storageSection(status: Status): Html {
     ['bucket', backend?.bucket],
     ['prefix', backend?.prefix],
     ['connection', backend?.connection],
-    ['path seen', report === null ? undefined : pathWords(report.effective)],
+    ['path seen', report === null ? undefined : pathWords(report.observed)],
     ['compression', backend?.compression],
     [
       'threshold',
@@ -178,7 +183,7 @@ function storageSection(status: Status): Html {
           ? `${threshold} (nothing is offloaded)`
           : formatBytes(threshold),
     ],
-    ['threshold seen', report === null ? undefined : thresholdWords(report.effective)],
+    ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
     ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
   ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
   return section(

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import type { ServerOptions } from 'node:https';
-import { createSecureContext, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 
 /** `tls_server_config` of a web configuration as Node takes it. What is weak or out of date is refused, not served. */

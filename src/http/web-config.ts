@@ -4,8 +4,10 @@ import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { createBasicAuth, type Authorization } from './basic-auth.ts';
-import { loadTls, tlsSchema, type TlsSetup } from './tls-setup.ts';
+import type { Authorization } from './basic-auth.ts';
+import { createBasicAuth } from './basic-auth.ts';
+import type { TlsSetup } from './tls-setup.ts';
+import { loadTls, tlsSchema } from './tls-setup.ts';
 
 /**
  * TLS, passwords and headers from the file of `web.config.file`, in the format of Prometheus' exporter-toolkit

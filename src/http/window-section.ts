@@ -1,8 +1,13 @@
-import { BROKEN_REASONS, STORAGES, type Report, type Storage } from '../report.ts';
-import type { Status } from '../status.ts';
+import type { Report } from '../diagnosis/report.ts';
+import { STORAGES } from '../diagnosis/report.ts';
 import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
-import { NO_HISTORY, SIZE_BOUNDS, sizesOf, type History } from './history.ts';
-import { html, type Html, type Part } from './html.ts';
+import type { History } from '../status/history.ts';
+import { NO_HISTORY, SIZE_BOUNDS, sizesOf } from '../status/history.ts';
+import type { Status } from '../status/status.ts';
+import type { Storage } from '../window/flags.ts';
+import { BROKEN_REASONS } from '../window/flags.ts';
+import type { Html, Part } from './html.ts';
+import { html } from './html.ts';
 import { section, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { barPlot, linePlot } from './plots.ts';
 

@@ -1,6 +1,5 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { gzipHead } from './gzip-join.ts';
-import type { GzipHead } from './gzip-join.ts';
+import { constants, crc32, deflateRawSync } from 'node:zlib';
 
 export interface Rendered {
   readonly text: Buffer;
@@ -37,4 +36,31 @@ export function renderOnChange(write: () => Promise<Buffer>): {
     },
     rendered: () => current,
   };
+}
+
+/** The front part of a gzip stream, compressed once and continued many times. */
+export interface GzipHead {
+  readonly bytes: Buffer;
+  readonly crc: number;
+  readonly length: number;
+}
+
+// RFC 1952: magic, deflate, no flags, no time, no extra flags, unknown system.
+const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
+
+export function gzipHead(text: Buffer): GzipHead {
+  // A sync flush ends the part at a byte boundary without the mark of the last block.
+  const body = deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH });
+  return { bytes: Buffer.concat([HEADER, body]), crc: crc32(text), length: text.length };
+}
+
+/**
+ * The head and `tail` as one gzip member. Two members after each other would be valid too (RFC 1952, 2.2),
+ * but curl stops after the first with "Failed reading the chunked-encoded stream".
+ */
+export function gzipJoin(head: GzipHead, tail: Buffer): Buffer {
+  const trailer = Buffer.alloc(8);
+  trailer.writeUInt32LE(crc32(tail, head.crc), 0);
+  trailer.writeUInt32LE((head.length + tail.length) % 2 ** 32, 4);
+  return Buffer.concat([head.bytes, deflateRawSync(tail), trailer]);
 }

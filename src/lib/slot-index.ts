@@ -1,5 +1,3 @@
-import { createPagedWords } from './paged-words.ts';
-
 /**
  * Finds a slot of some columns by the hash of what stands there: 8 bytes a slot. Grows bucket by bucket with every
  * slot that is added (linear hashing, Litwin 1980), so that no single addition takes long.
@@ -77,6 +75,29 @@ export function createSlotIndex(hashOf: (slot: number) => number): SlotIndex {
         }
         before = at;
       }
+    },
+  };
+}
+
+/** A long row of 32-bit numbers that grows piece by piece: nothing is copied, and nothing of it is left as garbage. */
+export interface PagedWords {
+  /** 0 where nothing was put. */
+  get(at: number): number;
+  put(at: number, value: number): void;
+}
+
+const PAGE_BITS = 14;
+const PAGE_WORDS = 1 << PAGE_BITS;
+
+export function createPagedWords(): PagedWords {
+  const pages: Uint32Array[] = [];
+  return {
+    get: (at) => pages[at >>> PAGE_BITS]?.[at & (PAGE_WORDS - 1)] ?? 0,
+    put(at, value) {
+      const number = at >>> PAGE_BITS;
+      while (pages.length <= number) pages.push(new Uint32Array(PAGE_WORDS));
+      const page = pages[number];
+      if (page !== undefined) page[at & (PAGE_WORDS - 1)] = value;
     },
   };
 }

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { Stage } from '../support/seed.ts';
 

@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, inject, test } from 'vitest';
-import type { Database } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { Database } from '../../src/postgres/client.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openCycle } from '../support/seed.ts';

@@ -1,4 +1,4 @@
-import type { Objects } from '../../src/lanes.ts';
+import type { PendingOfRun } from '../../src/objects/pending.ts';
 
 /** One reference of the window, or an object that none refers to. */
 export interface WorldKey {
@@ -93,9 +93,9 @@ export function buildWorld(): WorldGroup[] {
 }
 
 /** What the rows of the window tell of a group: nothing of older runs, nothing of objects without a row. */
-export function toldBy(group: WorldGroup): Objects<string>[] {
+export function toldBy(group: WorldGroup): PendingOfRun<string>[] {
   return windowOf(group).map(({ id, prefix, keys }) => ({
-    place: { connection: '', bucket: 'xcom', prefix },
+    location: { connection: '', bucket: 'xcom', prefix },
     runId: id,
     waiting: keys
       .filter(({ wanted }) => wanted)

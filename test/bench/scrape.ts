@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { startS3 } from '../../src/demo/embedded-s3.ts';

@@ -1,14 +1,18 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { NO_HISTORY, withCycle, withProbe } from '../../src/http/history.ts';
-import { startHttpServer, type HttpServer } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import { PROBLEM_CODES, type ProblemCode } from '../../src/problems.ts';
-import type { Finding, Problem, Report } from '../../src/report.ts';
-import type { Status } from '../../src/status.ts';
-import { BUCKET, dumps } from '../support/plant.ts';
+import type { Finding } from '../../src/diagnosis/evidence.ts';
+import { PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import type { Problem } from '../../src/diagnosis/problem.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import { startHttpServer } from '../../src/http/server.ts';
+import type { HttpServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { NO_HISTORY, withCycle, withProbe } from '../../src/status/history.ts';
+import type { Status } from '../../src/status/status.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
+import { BUCKET, dumps } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
@@ -263,7 +267,7 @@ function largeStatus(rows: number): Status {
       compression: '',
     },
     thresholdBytes: 1_048_576,
-    effective: {
+    observed: {
       threshold: { above: 1_048_000, atMost: 1_050_000 },
       values: 40,
       objects: 12,

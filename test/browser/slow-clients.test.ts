@@ -2,9 +2,10 @@ import { connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
-import { startHttpServer, type HttpServer } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import type { Status } from '../../src/status.ts';
+import { startHttpServer } from '../../src/http/server.ts';
+import type { HttpServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import type { Status } from '../../src/status/status.ts';
 
 const STATUS: Status = {
   version: '1.2.3',

@@ -1,14 +1,17 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import { startHttpFaultProxy, type HttpFault } from '../../src/demo/fault-proxy.ts';
-import { PROBLEM_CODES, PROBLEMS, type ProblemCode } from '../../src/problems.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import type { HttpFault } from '../../src/demo/fault-proxy.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
 import { createDatabase, readSchema, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium, type Look } from './chromium.ts';
+import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
+import type { Look } from './chromium.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(RECORDED_BUCKET);

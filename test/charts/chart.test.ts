@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { readConfig } from '../../src/config.ts';
-import { SETTING_NAMES } from '../../src/settings.ts';
+import { SETTING_NAMES } from '../../src/settings/catalogue.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 
 const chart = new URL('../../charts/airflow-xcom-exporter/', import.meta.url);
 const read = (path: string) => readFileSync(new URL(path, chart), 'utf8');

@@ -1,9 +1,10 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { databaseSettings, parseDatabaseUrl } from '../../src/airflow/database-url.ts';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import type { Database, Query } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import type { Database, Query } from '../../src/postgres/client.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -32,7 +33,10 @@ async function setting(settings: Readonly<Record<string, string>> = {}) {
     open: (change: (url: URL) => void = () => undefined): Database => {
       const to = new URL(pooler.url(name));
       change(to);
-      const database = openDatabase(databaseSettings(parseDatabaseUrl(to.href)));
+      const database = openDatabase(databaseSettings(parseDatabaseUrl(to.href)), {
+        lock: 1,
+        tables: SHAPE_TABLES,
+      });
       closing.push(() => database.close());
       return database;
     },

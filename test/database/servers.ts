@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 
 /** The packages that this folder needs, by what they are for. */

@@ -1,11 +1,12 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { databaseSettings, parseDatabaseUrl } from '../../src/airflow/database-url.ts';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import type { Query } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import { startTcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import type { Query } from '../../src/postgres/client.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { useS3 } from '../support/s3.ts';
@@ -127,7 +128,10 @@ describe('a hot standby', () => {
     await airflow.push('before');
     await using standby = await primary.standby({ max_standby_streaming_delay: '0' });
     await caughtUp(airflow.writer, standby);
-    const database = openDatabase(databaseSettings(parseDatabaseUrl(on(standby, airflow.url))));
+    const database = openDatabase(databaseSettings(parseDatabaseUrl(on(standby, airflow.url))), {
+      lock: 1,
+      tables: SHAPE_TABLES,
+    });
     const read = (text: string) => (query: Query) => query({ name: 'x', text, values: [] });
     const count = 'SELECT count(*)::int AS n FROM xcom';
     const slow = 'SELECT count(*) FROM xcom, pg_sleep(5)';

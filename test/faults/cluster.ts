@@ -5,7 +5,7 @@ import { chown, cp, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { provideBinaries } from '../../src/demo/postgres-binaries.ts';
 
 /** One server of the cluster. The folder outlives its processes. */

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
 
 export const BUCKET = 'airflow-xcom';
 export const THRESHOLD = 1_000;

@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
-import { ConfigError, readConfig } from '../../src/config.ts';
-import { SETTING_INPUTS } from '../../src/settings.ts';
-import { hostileText, rounds } from './chance.ts';
+import { SETTING_INPUTS } from '../../src/settings/catalogue.ts';
+import { ConfigError } from '../../src/settings/config.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 import type { Chance } from './chance.ts';
+import { hostileText, rounds } from './chance.ts';
 
 const PLANTED = 'planted-secret-0c1f';
 

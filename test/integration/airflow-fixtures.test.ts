@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest';
-import { examine } from '../../src/commands/check.ts';
-import { checkCode, checkDocument, checkSchema } from '../../src/commands/check-json.ts';
-import type { Checked, CheckDocument } from '../../src/commands/check-json.ts';
+import { inForceRule } from '../../src/airflow/xcom-path.ts';
 import { checkText } from '../../src/commands/check-text.ts';
+import { examine } from '../../src/commands/check.ts';
 import { loadConfig } from '../../src/commands/command.ts';
-import { inForceRule } from '../../src/in-force.ts';
-import { timeSchema } from '../../src/report-document.ts';
-import { brokenReason } from '../../src/row-flags.ts';
-import { entriesOf } from '../support/entries.ts';
+import type { CheckDocument, Checked } from '../../src/status/check-document.ts';
+import { checkCode, checkDocument, checkSchema } from '../../src/status/check-document.ts';
+import { timeSchema } from '../../src/status/report-document.ts';
+import { brokenReason } from '../../src/window/flags.ts';
 import { listFixtures, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
+import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 
@@ -28,7 +28,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
 
       const { ledger } = fixture.cycle;
       const entries = entriesOf(ledger).sort((a, b) => name(a.row).localeCompare(name(b.row)));
-      const inForce = inForceRule(fixture.config.xcom);
+      const inForce = inForceRule(fixture.config.xcom.paths);
       const seen = entries.map(({ row, slot, placement }) => ({
         name: name(row),
         storage: placement.storage,

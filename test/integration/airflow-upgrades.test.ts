@@ -1,17 +1,21 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import type { Tables } from '../../src/airflow/catalogue-queries.ts';
 import {
-  activeRunsStatement,
   catalogueStatement,
-  countsStatement,
   instantStatement,
-  recentRunsStatement,
+  tablesStatement,
+} from '../../src/airflow/catalogue-queries.ts';
+import {
+  countsStatement,
+  measureStatement,
   rowsAtStatement,
   rowsStatement,
-  runsStatement,
-  tablesStatement,
-} from '../../src/airflow/queries.ts';
-import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
+  versionsStatement,
+} from '../../src/airflow/row-queries.ts';
+import { activeRunsStatement, recentRunsStatement, runsStatement } from '../../src/airflow/run-queries.ts';
+import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
+import { recogniseShape } from '../../src/airflow/shape.ts';
 import {
   idsMade,
   newRowsStatement,
@@ -20,10 +24,8 @@ import {
   taskRowsStatement,
 } from '../../src/airflow/task-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
-import type { Statement, Tables } from '../../src/airflow/queries.ts';
-import { recogniseShape } from '../../src/airflow/shape.ts';
-import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import type { Statement } from '../../src/postgres/client.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { createDatabase, listReleases, readSchema } from '../support/airflow-fixture.ts';
 import { usePostgres } from '../support/postgres.ts';
 

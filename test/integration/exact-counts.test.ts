@@ -1,20 +1,20 @@
+import fc from 'fast-check';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { APPLICATION_NAME } from '../../src/airflow/database-url.ts';
-import type { Database } from '../../src/clients/postgres.ts';
-import type { LedgerState } from '../../src/ledger.ts';
-import type { Report } from '../../src/report.ts';
-import { openStateFile } from '../../src/state-file.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import type { Database } from '../../src/postgres/client.ts';
+import { APPLICATION_NAME } from '../../src/postgres/database-url.ts';
+import { openStateFile } from '../../src/state/file.ts';
+import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { eventually } from '../support/daemon.ts';
 import { BASE, BUCKET, noise, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
+import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -244,7 +244,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.writer.query(`ALTER SEQUENCE dag_run_id_seq RESTART WITH ${old.id + 1_000}`);
     const { cycle } = await begin();
     expect(newRows(await cycle.pass())).toBe(0);
-    const state = cycle.snapshot();
+    const state = cycle.state();
     await stage.push(xcom(old));
     await stage.writer.query('UPDATE dag_run SET start_date = now(), end_date = now() WHERE id = $1', [
       old.id,
@@ -307,7 +307,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.push(xcom(run, 'before'));
     expect(newRows(await cycle.pass())).toBe(1);
     const path = join(folder, `${uuid4()}.json`);
-    await openStateFile(path).write(cycle.snapshot());
+    await openStateFile(path).write({ window: cycle.state(), problems: {} });
     await cycle.close();
     await stage.push(xcom(run, 'while away'));
     const young = await stage.addRun({ dagId: 'etl', runId: 'young' });
@@ -315,7 +315,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.setState(young, 'success');
     await stage.patch(xcom(run, 'before'));
 
-    const restored = start({ restored: await openStateFile(path).read() });
+    const restored = start({ restored: (await openStateFile(path).read())?.window ?? null });
     expect(newRows(await restored.pass())).toBe(3);
     expect(newRows(await restored.pass())).toBe(0);
 
@@ -331,7 +331,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const { cycle, run } = await begin();
     for (const key of ['a', 'b']) await stage.push(xcom(run, key));
     expect(newRows(await cycle.pass())).toBe(2);
-    const state = cycle.snapshot();
+    const state = cycle.state();
     const ahead = (horizon: string) => String((Number(horizon) + 1_000_000) % 2 ** 32);
     for (const one of state.runs.values()) one.horizon = ahead(one.horizon ?? '');
     const restored = start({ restored: state });
@@ -406,10 +406,10 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       await stage.writer.query(`DROP TABLE ${table}; CREATE TABLE ${table} (LIKE original INCLUDING ALL)`);
       expect((await cycle.pass()).window?.rows.db).toBe(0);
       const path = join(folder, `${uuid4()}.state`);
-      await openStateFile(path).write(cycle.snapshot());
+      await openStateFile(path).write({ window: cycle.state(), problems: {} });
       await stage.writer.query(`INSERT INTO ${table} SELECT * FROM original`);
       await stage.push(xcom(run, 'since'));
-      for (const one of [cycle, start({ restored: await openStateFile(path).read() })]) {
+      for (const one of [cycle, start({ restored: (await openStateFile(path).read())?.window ?? null })]) {
         const report = await one.pass();
         expect(newRows(report)).toBe(1);
         expect(report.window?.rows.db).toBe(keys.length + 1);
@@ -446,7 +446,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const { cycle, run } = await begin();
     await stage.push(xcom(run));
     expect(newRows(await cycle.pass())).toBe(1);
-    const state = cycle.snapshot();
+    const state = cycle.state();
     state.lastRunId = (state.lastRunId ?? 0) + 1_000;
     state.origin = { tables: 'others', files: '' };
     const ended = await stage.addRun({ dagId: 'other', runId: 'ended', state: 'success', agoSeconds: 600 });
@@ -472,14 +472,14 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.push({ ...xcom(run, 'old'), agoSeconds: 7_200 });
     await stage.push(xcom(run, 'new'));
     expect(newRows(await cycle.pass())).toBe(1);
-    const longer = start({ restored: cycle.snapshot() });
+    const longer = start({ restored: cycle.state() });
     const report = await longer.pass();
     expect(report.increments).toEqual([]);
     expect(report.window?.rows.db).toBe(2);
     await stage.push(xcom(run, 'newer'));
     expect(newRows(await longer.pass())).toBe(1);
     await stage.patch({ ...xcom(run, 'newer'), stored: json('patched') });
-    expect(newRows(await start({ restored: longer.snapshot(), window: '36h' }).pass())).toBe(1);
+    expect(newRows(await start({ restored: longer.state(), window: '36h' }).pass())).toBe(1);
   });
 
   test('the connection is killed before each statement in turn: the next cycle makes up for it', async () => {
@@ -643,7 +643,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     });
     let cycle = start({ through });
     await cycle.pass();
-    await file.write(cycle.snapshot());
+    await file.write({ window: cycle.state(), problems: {} });
     /** What can be seen, and what the open transaction would add. */
     const visible = new Map<string, Version>();
     let waiting: Map<string, Version> | null = null;
@@ -664,7 +664,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const note = async (report: Report) => {
       counted.rows += newRows(report);
       for (const one of report.increments) if (one.metric === 'bytes_total') counted.bytes += one.by;
-      await file.write(cycle.snapshot());
+      await file.write({ window: cycle.state(), problems: {} });
     };
     const look = async () => {
       const report = await cycle.pass();
@@ -762,7 +762,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
             // Nothing is written any more; another one goes on from the file, be it a restart or a standby.
             await cycle.close();
             file = openStateFile(path);
-            cycle = start({ restored: await file.read(), through });
+            cycle = start({ restored: (await file.read())?.window ?? null, through });
             break;
           }
         }

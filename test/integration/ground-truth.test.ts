@@ -1,15 +1,16 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
-import { findingsOf } from '../../src/report-document.ts';
-import type { Increment, Report } from '../../src/report.ts';
-import { BASE, BUCKET, dumps, hostileName, plant } from '../support/plant.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import { findingsOf } from '../../src/status/report-document.ts';
+import type { Increment } from '../../src/window/increments.ts';
 import type { Planted } from '../support/plant.ts';
+import { BASE, BUCKET, dumps, hostileName, plant } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
-import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 import type { Stage } from '../support/seed.ts';
+import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET, 'second-bucket');

@@ -1,17 +1,20 @@
+import { hashSync } from 'bcryptjs';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzipSync } from 'node:zlib';
-import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { startHttpServer, type HttpServer, type HttpServerOptions } from '../../src/http/server.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import type { Status } from '../../src/status.ts';
+import type { HttpServerOptions } from '../../src/http/routes.ts';
+import { startHttpServer } from '../../src/http/server.ts';
+import type { HttpServer } from '../../src/http/server.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract, sampleOf } from '../support/contract.ts';
 import { faultOfAnswer, listOperations, readOpenApi } from '../support/open-api.ts';
 

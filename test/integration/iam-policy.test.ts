@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
 import { secret } from '../../src/lib/secret.ts';
-import { probe } from '../../src/probe.ts';
+import { probe } from '../../src/probe/bucket.ts';
 import { useS3 } from '../support/s3.ts';
 
 const s3 = useS3('airflow-xcom');

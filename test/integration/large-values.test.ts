@@ -1,10 +1,9 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import type { Statement } from '../../src/airflow/queries.ts';
-import type { Database, Query } from '../../src/clients/postgres.ts';
+import type { Database, Query, Statement } from '../../src/postgres/client.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { openCycle, openStage, sumUp } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
+import { openCycle, openStage, sumUp } from '../support/seed.ts';
 
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');

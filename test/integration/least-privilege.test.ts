@@ -2,18 +2,23 @@ import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import {
-  activeRunsStatement,
   catalogueStatement,
-  countsStatement,
   instantStatement,
-  recentRunsStatement,
-  rowsAtStatement,
-  rowsStatement,
-  runsStatement,
   systemStatement,
   tablesStatement,
-} from '../../src/airflow/queries.ts';
-import { measureStatement, versionsStatement } from '../../src/airflow/row-queries.ts';
+} from '../../src/airflow/catalogue-queries.ts';
+import { classify } from '../../src/airflow/classify.ts';
+import type { RowId } from '../../src/airflow/row-queries.ts';
+import {
+  countsStatement,
+  measureStatement,
+  rowsAtStatement,
+  rowsStatement,
+  versionsStatement,
+} from '../../src/airflow/row-queries.ts';
+import { activeRunsStatement, recentRunsStatement, runsStatement } from '../../src/airflow/run-queries.ts';
+import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
+import { recogniseShape } from '../../src/airflow/shape.ts';
 import {
   idsMade,
   newRowsStatement,
@@ -22,16 +27,12 @@ import {
   taskRowsStatement,
 } from '../../src/airflow/task-queries.ts';
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
-import type { Statement } from '../../src/airflow/queries.ts';
-import type { RowId } from '../../src/airflow/row-queries.ts';
-import { recogniseShape } from '../../src/airflow/shape.ts';
-import type { CatalogueColumn, Shape } from '../../src/airflow/shape.ts';
-import { classify } from '../../src/classify.ts';
-import { createLedger } from '../../src/ledger.ts';
-import { sample } from '../../src/sample.ts';
-import type { SampleOptions } from '../../src/sample.ts';
-import { createShapeReader } from '../../src/shape-reader.ts';
-import { WHOLE } from '../../src/shard.ts';
+import type { Statement } from '../../src/postgres/client.ts';
+import type { SampleOptions } from '../../src/sample/sample.ts';
+import { sample } from '../../src/sample/sample.ts';
+import { createShapeReader } from '../../src/sample/shape-reader.ts';
+import { WHOLE } from '../../src/settings/shard.ts';
+import { createLedger } from '../../src/window/ledger.ts';
 import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';
 
@@ -68,7 +69,7 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
       await client.query('BEGIN');
       const found = await sample(queryOf(client), ledger, options);
       if ('unsupported' in found) throw new Error(found.unsupported);
-      await ledger.settle(found, options);
+      await ledger.takeIn(found, options);
       await client.query('COMMIT');
       shapes.push(found.shape);
     }

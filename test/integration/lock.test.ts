@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon, SmallAirflow } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';

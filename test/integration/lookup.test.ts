@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
 import type { HttpFaultProxy } from '../../src/demo/fault-proxy.ts';
 import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import type { Objects } from '../../src/lanes.ts';
-import type { LookedUp } from '../../src/lookup.ts';
-import { lookUp } from '../../src/lookup.ts';
+import type { LookedUp } from '../../src/objects/look-up.ts';
+import { lookUp } from '../../src/objects/look-up.ts';
+import type { PendingOfRun } from '../../src/objects/pending.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
 import { connectionTo, recordRequests, storesOf, useS3 } from '../support/s3.ts';
 
 const server = useS3('xcom');
@@ -68,12 +68,12 @@ function run(dag: string, id: string, changes: Partial<TestRun> = {}): TestRun {
 }
 
 /** Puts the objects there and gives what the rows say. Items are keys; those with `missing` in them are. */
-async function plant(runs: readonly TestRun[]): Promise<Objects<string>[]> {
+async function plant(runs: readonly TestRun[]): Promise<PendingOfRun<string>[]> {
   worlds += 1;
   const base = `world${worlds}`;
   const planted: string[] = [];
   let serial = 0;
-  const told = runs.map((one): Objects<string> => {
+  const told = runs.map((one): PendingOfRun<string> => {
     const prefix = `${base}/${one.dag}/${one.id}/`;
     // Spread over the run as uuids are: what is missing lies among what is there.
     const keys = (count: number, kind: string) =>
@@ -86,7 +86,7 @@ async function plant(runs: readonly TestRun[]): Promise<Objects<string>[]> {
     planted.push(...keys(one.orphans, 'orphan'), ...settled);
     planted.push(...waiting.filter((key) => !key.endsWith('missing')));
     return {
-      place: { connection: '', bucket: 'xcom', prefix },
+      location: { connection: '', bucket: 'xcom', prefix },
       runId: one.id,
       waiting: waiting.map((key) => ({ item: key, key, at: serial, asked: false })),
       settled,
@@ -103,7 +103,7 @@ async function plant(runs: readonly TestRun[]): Promise<Objects<string>[]> {
   return told.filter((_, index) => runs[index]?.unknown === false);
 }
 
-function ask(runs: readonly Objects<string>[], ceiling = 500): Promise<LookedUp<string>> {
+function ask(runs: readonly PendingOfRun<string>[], ceiling = 500): Promise<LookedUp<string>> {
   if (store === null) throw new Error('No store');
   const until = performance.now() + 120_000;
   return lookUp(runs, { stores: storesOf(store, seen), ceiling, until }, never);

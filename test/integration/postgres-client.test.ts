@@ -1,12 +1,13 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { parseDatabaseUrl, databaseSettings } from '../../src/airflow/database-url.ts';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import type { Database, Query } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import { startTcpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import type { TcpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { parseDatabaseUrl, databaseSettings } from '../../src/postgres/database-url.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import type { Database, Query } from '../../src/postgres/client.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
+import type { TcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
 import { createDatabase } from '../support/airflow-fixture.ts';
 import { eventually } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';
@@ -38,7 +39,10 @@ function connectTo(change: (url: URL) => void = () => undefined): Database {
   const to = new URL(url);
   to.searchParams.set('sslmode', 'disable');
   change(to);
-  const database = openDatabase(databaseSettings(parseDatabaseUrl(to.href)));
+  const database = openDatabase(databaseSettings(parseDatabaseUrl(to.href)), {
+    lock: 1,
+    tables: SHAPE_TABLES,
+  });
   open.push(database);
   return database;
 }

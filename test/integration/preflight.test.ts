@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkCommand } from '../../src/commands/check.ts';
-import type { PreflightDocument } from '../../src/commands/preflight-json.ts';
+import type { PreflightDocument } from '../../src/status/preflight-document.ts';
 import type { HttpFaultAnswer, HttpFaultProxy, RequestKind } from '../../src/demo/fault-proxy.ts';
 import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
 import { callCommand } from '../support/call-command.ts';

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { ObjectStore } from '../../src/clients/s3.ts';
-import { openObjectStore } from '../../src/clients/s3.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
 import type { HttpFaultAnswer, HttpFaultProxy, RequestKind } from '../../src/demo/fault-proxy.ts';
 import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import type { ProbeResult, ProbeTarget } from '../../src/probe.ts';
-import { probe } from '../../src/probe.ts';
+import type { ProbeResult, ProbeTarget } from '../../src/probe/bucket.ts';
+import { probe } from '../../src/probe/bucket.ts';
 import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
 
 const log = pino({ level: 'silent' });

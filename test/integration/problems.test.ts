@@ -1,27 +1,29 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { pathWords, thresholdWords } from '../../src/effective.ts';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import type { Query } from '../../src/clients/postgres.ts';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
-import { requireDatabase } from '../../src/config.ts';
-import { createCycle } from '../../src/cycle.ts';
-import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { createCycle } from '../../src/daemon/cycle.ts';
 import type { HttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import { settleReport } from '../../src/hysteresis.ts';
-import type { ProblemMemory } from '../../src/hysteresis.ts';
-import type { LedgerState } from '../../src/ledger.ts';
-import { probeInForce } from '../../src/probe-in-force.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
-import type { ProblemCode } from '../../src/problems.ts';
-import type { Problem, Report } from '../../src/report.ts';
-import { openStores } from '../../src/stores.ts';
+import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { pathWords, thresholdWords } from '../../src/diagnosis/observed.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemMemory } from '../../src/diagnosis/problem-memory.ts';
+import { settleReport } from '../../src/diagnosis/problem-memory.ts';
+import type { Problem } from '../../src/diagnosis/problem.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import type { Query } from '../../src/postgres/client.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import { probeInForce } from '../../src/probe/bucket.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import { openStores } from '../../src/s3/stores.ts';
+import { requireDatabase } from '../../src/settings/config.ts';
+import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { BASE, BUCKET, dumps, stringOf, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
-import { openStage, stageConfig } from '../support/seed.ts';
 import type { NewXCom, Run, Stage } from '../support/seed.ts';
+import { openStage, stageConfig } from '../support/seed.ts';
 
 /** Every problem, provoked on real servers: what is said of it, word by word, and that it goes with its cause. */
 
@@ -369,7 +371,7 @@ describe.each(PROBLEM_CODES)('%s', (code) => {
     if (where !== undefined) expect(placesOf(problem).slice(0, where.length)).toEqual(where);
     expect(problem?.findings).toHaveLength(findings ?? 0);
     if (seen !== undefined)
-      expect([thresholdWords(first.effective), pathWords(first.effective)]).toContain(seen);
+      expect([thresholdWords(first.observed), pathWords(first.observed)]).toContain(seen);
     // Said again, it has not begun anew.
     const again = await scene.look();
     const shown = show({}, first);
@@ -445,8 +447,8 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     AIRFLOW_CONN_AWS_XCOM: connection,
     ...scene.env,
   });
-  const database = openDatabase(requireDatabase(config));
-  const stores = openStores(config, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
+  const stores = openStores(config.s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   const cycle = createCycle({
     config,
     database: {
@@ -463,7 +465,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     close: async () => {
       stores.close();
       await database.close();
-      return cycle.snapshot();
+      return cycle.state();
     },
   };
 }

@@ -1,11 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import type { Statement } from '../../src/airflow/queries.ts';
-import type { Database } from '../../src/clients/postgres.ts';
+import type { Database, Statement } from '../../src/postgres/client.ts';
 import { BASE, BUCKET, noise, uuid4 } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
+import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import { uuid7 } from '../support/uuid7.ts';
 
 const postgres = usePostgres({

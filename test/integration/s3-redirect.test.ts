@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { openObjectStore } from '../../src/clients/s3.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
 import { secret } from '../../src/lib/secret.ts';
 import { recordRequests } from '../support/s3.ts';
 

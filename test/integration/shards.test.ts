@@ -3,10 +3,10 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Report } from '../../src/report.ts';
-import { parseShard } from '../../src/shard.ts';
-import { emptyState } from '../../src/ledger.ts';
-import { openStateFile } from '../../src/state-file.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import { parseShard } from '../../src/settings/shard.ts';
+import { openStateFile } from '../../src/state/file.ts';
+import { emptyState } from '../../src/window/ledger-state.ts';
 import { BUCKET, dumps, plant } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
@@ -84,7 +84,7 @@ test('a shard does not say that the backend is inactive: the dags of another one
 test('a state file of another shard is refused, and stays as it is', async () => {
   const path = join(tmpdir(), `xcom-state-${randomUUID()}`);
   try {
-    await openStateFile(path, parseShard('0/2')).write(emptyState());
+    await openStateFile(path, parseShard('0/2')).write({ window: emptyState(), problems: {} });
     await expect(openStateFile(path, parseShard('1/2')).read()).rejects.toThrow(
       'it is of shard 0/2, and this exporter is 1/2',
     );

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { isOversizeRow } from '../../src/row-flags.ts';
+import { isOversizeRow } from '../../src/window/flags.ts';
 import { listFixtures, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
 import { entriesOf } from '../support/entries.ts';
 import { usePostgres } from '../support/postgres.ts';

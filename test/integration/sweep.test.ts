@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Statement } from '../../src/airflow/queries.ts';
-import type { Database } from '../../src/clients/postgres.ts';
-import type { LedgerState } from '../../src/ledger.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
 import { uuidMs } from '../../src/lib/uuid-words.ts';
-import type { Report } from '../../src/report.ts';
-import { isIn } from '../../src/shard.ts';
+import type { Database, Statement } from '../../src/postgres/client.ts';
+import { isIn } from '../../src/settings/shard.ts';
+import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { BUCKET } from '../support/plant.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
-import { listShapes, openCycle, openStage, shapeOf } from '../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../support/seed.ts';
+import { listShapes, openCycle, openStage, shapeOf } from '../support/seed.ts';
 import { uuid7 } from '../support/uuid7.ts';
 
 const postgres = usePostgres();
@@ -46,7 +45,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     });
   }
   async function reopen(change: (state: LedgerState) => void, window?: string): Promise<void> {
-    const restored = cycle.snapshot();
+    const restored = cycle.state();
     await cycle.close();
     change(restored);
     cycle = open(restored, window);

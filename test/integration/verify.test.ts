@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
-import { createLedger, emptyState } from '../../src/ledger.ts';
-import type { Ledger } from '../../src/ledger.ts';
-import { newRun } from '../../src/run.ts';
-import { verify } from '../../src/verify.ts';
-import type { Verified } from '../../src/verify.ts';
+import type { Verified } from '../../src/objects/verify.ts';
+import { verify } from '../../src/objects/verify.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import { emptyState } from '../../src/window/ledger-state.ts';
+import type { Ledger } from '../../src/window/ledger.ts';
+import { createLedger } from '../../src/window/ledger.ts';
+import { newRun } from '../../src/window/run.ts';
 import { connectionTo, recordRequests, storesOf, useS3 } from '../support/s3.ts';
 
 const server = useS3('xcom');

@@ -9,7 +9,8 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { request, type RequestOptions } from 'node:https';
+import { request } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, TLSSocket } from 'node:tls';
@@ -17,10 +18,11 @@ import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { createBasicAuth } from '../../src/http/basic-auth.ts';
-import { startHttpServer, type HttpServer } from '../../src/http/server.ts';
+import { startHttpServer } from '../../src/http/server.ts';
+import type { HttpServer } from '../../src/http/server.ts';
 import { openWebConfig } from '../../src/http/web-config.ts';
-import { createMetrics } from '../../src/metrics.ts';
-import type { Status } from '../../src/status.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract } from '../support/contract.ts';
 import { eventually } from '../support/daemon.ts';
 

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Scrape } from '../support/contract.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
 import { valueOf } from '../faults/watch.ts';
 import { startWorld } from '../faults/world.ts';
 import type { World } from '../faults/world.ts';

@@ -1,18 +1,20 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { readdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import type { ObjectStore } from '../../src/clients/s3.ts';
-import { readConfig, requireDatabase } from '../../src/config.ts';
-import type { Config } from '../../src/config.ts';
-import { createCycle } from '../../src/cycle.ts';
-import type { Cycle } from '../../src/cycle.ts';
+import type { Cycle } from '../../src/daemon/cycle.ts';
+import { createCycle } from '../../src/daemon/cycle.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
-import type { ProbeResult } from '../../src/probe.ts';
-import { probe } from '../../src/probe.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import type { ProbeResult } from '../../src/probe/bucket.ts';
+import { probe } from '../../src/probe/bucket.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import type { Config } from '../../src/settings/config.ts';
+import { requireDatabase } from '../../src/settings/config.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 import { connectionTo, recordRequests, storesOf } from './s3.ts';
 
 const folder = new URL('../fixtures/airflow/', import.meta.url);
@@ -126,7 +128,7 @@ export async function replay(
     ...connectionVariables(recorded.env, s3.endpoint),
   };
   const config = readConfig({ argv: [], env, readFile: (path) => readFileSync(path, 'utf8') });
-  const database = openDatabase(requireDatabase(config));
+  const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
   const store = asRecorded(direct, { objects, recordedAt: recorded.recorded_at });
   return {
     expected,

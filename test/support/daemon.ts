@@ -1,19 +1,19 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import { openObjectStore } from '../../src/clients/s3.ts';
-import { readConfig } from '../../src/config.ts';
+import type { Exporter } from '../../src/daemon/exporter.ts';
+import { startExporter } from '../../src/daemon/exporter.ts';
 import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { createXComBackend } from '../../src/demo/xcom-backend.ts';
-import { startExporter } from '../../src/exporter.ts';
-import type { Exporter } from '../../src/exporter.ts';
-import { createLogger } from '../../src/log.ts';
+import { createLogger } from '../../src/lib/log.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 import { createDatabase } from './airflow-fixture.ts';
-import { parseScrape, sampleOf } from './contract.ts';
 import type { Scrape } from './contract.ts';
+import { parseScrape, sampleOf } from './contract.ts';
 import { connectionTo, recordRequests } from './s3.ts';
 
 /** Airflow's tables in a database of their own, and workers that push XComs as Airflow does. */

@@ -1,11 +1,11 @@
-import { entryOf } from '../../src/entry.ts';
-import type { Entry } from '../../src/entry.ts';
-import type { Ledger } from '../../src/ledger.ts';
+import { readRow } from '../../src/window/remembered-row.ts';
+import type { RememberedRow } from '../../src/window/remembered-row.ts';
+import type { Ledger } from '../../src/window/ledger.ts';
 
 /** Every row that a ledger knows, read out of its columns. */
-export function entriesOf(ledger: Ledger): Entry[] {
+export function entriesOf(ledger: Ledger): RememberedRow[] {
   const rows = ledger.rows();
   return [...ledger.runs().values()].flatMap((run) =>
-    [...rows.slotsOf(run)].map((slot) => entryOf(rows, run, slot)),
+    [...rows.slotsOf(run)].map((slot) => readRow(rows, run, slot)),
   );
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { XComSource } from '../../src/airflow/shape.ts';
-import type { BrokenReason, Storage } from '../../src/report.ts';
+import type { BrokenReason, Storage } from '../../src/window/flags.ts';
 import type { Run, Stage } from './seed.ts';
 
 export const BUCKET = 'airflow-xcom';

@@ -1,7 +1,7 @@
-import { METRICS } from '../../src/metric-catalogue.ts';
-import type { MetricDefinition } from '../../src/metric-catalogue.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
-import { settingsTable } from '../../src/settings.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
+import type { MetricDefinition } from '../../src/metrics/catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import { settingsTable } from '../../src/settings/catalogue.ts';
 
 /** The tables of the README that follow from the code, by the name of their markers. */
 const TABLES = {

@@ -1,8 +1,10 @@
-import type { ObjectStore, S3Connection, S3Observer, S3Operation } from '../../src/clients/s3.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import type { S3Connection } from '../../src/s3/connection.ts';
+import type { S3Observer, S3Operation } from '../../src/s3/calls.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { startS3 } from '../../src/demo/embedded-s3.ts';
 import { secret } from '../../src/lib/secret.ts';
-import type { Stores } from '../../src/stores.ts';
+import type { Stores } from '../../src/s3/stores.ts';
 import { afterAll, beforeAll } from 'vitest';
 
 /** One server with these buckets for the tests of a file. Call it at the top level; read it inside a test. */

@@ -1,18 +1,21 @@
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { pino } from 'pino';
-import { readConfig, requireDatabase } from '../../src/config.ts';
-import type { Config } from '../../src/config.ts';
-import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { CatalogueColumn, Shape, XComSource } from '../../src/airflow/shape.ts';
-import { openDatabase } from '../../src/clients/postgres.ts';
-import type { Database } from '../../src/clients/postgres.ts';
-import { openWriter } from '../../src/clients/postgres-writer.ts';
-import type { PostgresWriter } from '../../src/clients/postgres-writer.ts';
-import { createCycle } from '../../src/cycle.ts';
-import type { Cycle } from '../../src/cycle.ts';
+import { recogniseShape } from '../../src/airflow/shape.ts';
+import type { Cycle } from '../../src/daemon/cycle.ts';
+import { createCycle } from '../../src/daemon/cycle.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
-import type { LedgerState } from '../../src/ledger.ts';
-import type { Increment, Report } from '../../src/report.ts';
-import { openStores } from '../../src/stores.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import type { Database } from '../../src/postgres/client.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import { openStores } from '../../src/s3/stores.ts';
+import type { Config } from '../../src/settings/config.ts';
+import { requireDatabase } from '../../src/settings/config.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
+import type { Increment } from '../../src/window/increments.ts';
+import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { createDatabase, listReleases, readSchema } from './airflow-fixture.ts';
 import { recordRequests } from './s3.ts';
 import { uuid7 } from './uuid7.ts';
@@ -298,8 +301,8 @@ export function openCycle(
 ): StageCycle {
   const connection = `aws://key:secret@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(options.endpoint)}`;
   const config = stageConfig(stage, { AIRFLOW_CONN_AWS_XCOM: connection, ...options.env });
-  const stores = openStores(config, { observer: recordRequests(), log: pino({ level: 'silent' }) });
-  const database = openDatabase(requireDatabase(config));
+  const stores = openStores(config.s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
   const cycle = createCycle({
     config,
     database: options.through?.(database) ?? database,

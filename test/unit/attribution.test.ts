@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { pools } from '../../src/attribution.ts';
-import type { Placed } from '../../src/attribution.ts';
+import { pools } from '../../src/diagnosis/worker-pools.ts';
+import type { Placed } from '../../src/diagnosis/worker-pools.ts';
 
 /** mulberry32: the same draws on every machine. */
 function seeded(seed: number): () => number {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { checkCode, checkDocument, checkVerdict } from '../../src/commands/check-json.ts';
+import { checkCode, checkDocument, checkVerdict } from '../../src/status/check-document.ts';
 import { checkText } from '../../src/commands/check-text.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
-import type { ProblemCode } from '../../src/problems.ts';
-import type { ProbeResult } from '../../src/probe.ts';
-import type { Report } from '../../src/report.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProbeResult } from '../../src/probe/bucket.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
 import { faultOf } from '../support/open-api.ts';
 
 const PROBE: ProbeResult = {
@@ -22,7 +22,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     s3Answered: true,
     backend: null,
     thresholdBytes: 1_000,
-    effective: null,
+    observed: null,
     oversizeBytes: 1_000,
     increments: [],
     writes: {},

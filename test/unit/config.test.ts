@@ -2,9 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { isS3Path } from '../../src/airflow/xcom-path.ts';
-import { ConfigError, readConfig, requireDatabase, settingsTable } from '../../src/config.ts';
-import type { Config } from '../../src/config.ts';
-import { SETTING_NAMES } from '../../src/settings.ts';
+import { SETTING_NAMES } from '../../src/settings/catalogue.ts';
+import type { Config } from '../../src/settings/config.ts';
+import { ConfigError, requireDatabase } from '../../src/settings/config.ts';
+import { settingsTable } from '../../src/settings/catalogue.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 
 interface Given {
   readonly argv?: readonly string[];

@@ -6,7 +6,7 @@ import {
   describeDatabase,
   libpqVariables,
   parseDatabaseUrl,
-} from '../../src/airflow/database-url.ts';
+} from '../../src/postgres/database-url.ts';
 
 function read(url: string) {
   const settings = databaseSettings(parseDatabaseUrl(url));

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import { diagnose } from '../../src/diagnose.ts';
+import { diagnose } from '../../src/diagnosis/diagnose.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 
 test('a negative threshold is certain without the database, what it costs is not known then', () => {
   const env = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { effectiveOf, pathWords, thresholdWords } from '../../src/effective.ts';
-import type { Survey } from '../../src/survey.ts';
+import { observedOf, pathWords, thresholdWords } from '../../src/diagnosis/observed.ts';
+import type { Survey } from '../../src/diagnosis/survey.ts';
 
 const NOTHING = {
   objects: { count: 0, smallest: Infinity },
@@ -10,7 +10,7 @@ const NOTHING = {
 };
 
 function effective(seen: Partial<Pick<Survey, 'objects' | 'values' | 'paths' | 'references'>>) {
-  return effectiveOf({ ...NOTHING, ...seen });
+  return observedOf({ ...NOTHING, ...seen });
 }
 
 describe('the threshold that the sizes tell', () => {

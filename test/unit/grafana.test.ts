@@ -1,8 +1,8 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { METRICS } from '../../src/metric-catalogue.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/problems.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import { BURN_RATES, LEAST_OBJECTIVE, SERVICE_LEVELS } from '../../grafana/source/objectives.ts';
 import { annotationsOf, dashboards, panelsOf, queriesOf, rulesOf } from '../support/grafana.ts';
 import type { AlertRule, Panel } from '../support/grafana.ts';

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import { diagnose } from '../../src/diagnose.ts';
-import { observedAtOf, settle } from '../../src/hysteresis.ts';
-import type { ProblemMemory, Verdicts } from '../../src/hysteresis.ts';
-import { PROBLEM_CODES } from '../../src/problems.ts';
-import type { ProblemCode } from '../../src/problems.ts';
-import type { ProblemState } from '../../src/report.ts';
+import { diagnose } from '../../src/diagnosis/diagnose.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemMemory, Verdicts } from '../../src/diagnosis/problem-memory.ts';
+import { observedAtOf, settle } from '../../src/diagnosis/problem-memory.ts';
+import type { ProblemState } from '../../src/diagnosis/problem.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 
 const CODE: ProblemCode = 'worker_bypass';
 const CERTAIN: ProblemCode = 'threshold_disabled';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { createLogger } from '../../src/log.ts';
-import type { LogOptions } from '../../src/log.ts';
+import { createLogger } from '../../src/lib/log.ts';
+import type { LogOptions } from '../../src/lib/log.ts';
 
 function written(
   options: Partial<LogOptions>,

@@ -1,10 +1,16 @@
-import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { createMetrics, METRICS, type Metrics } from '../../src/metrics.ts';
-import { PROBLEM_CODES, PROBLEMS, type ProblemCode } from '../../src/problems.ts';
-import type { ProbeResult } from '../../src/probe.ts';
-import type { Increment, ProblemState, Report, WindowTotals } from '../../src/report.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemState } from '../../src/diagnosis/problem.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import type { WindowTotals } from '../../src/diagnosis/survey.ts';
+import { createMetrics } from '../../src/metrics/metrics.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
+import type { Metrics } from '../../src/metrics/metrics.ts';
+import type { ProbeResult } from '../../src/probe/bucket.ts';
+import type { Increment } from '../../src/window/increments.ts';
 import { expectScrapeMatchesContract, parseScrape, PROMISED_METRICS, sampleOf } from '../support/contract.ts';
 
 const OPTIONS = { version: '1.2.3', maxDags: 100, windowSeconds: 86_400, probeWrite: true };
@@ -43,7 +49,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       compression: '',
     },
     thresholdBytes: 1_024,
-    effective: null,
+    observed: null,
     oversizeBytes: 2_048,
     increments: [],
     writes: { xcom: 12 },

@@ -1,15 +1,18 @@
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, test } from 'vitest';
-import { checkDocument } from '../../src/commands/check-json.ts';
-import { preflightDocument } from '../../src/commands/preflight-json.ts';
-import { findFindings, parseFindingsQuery, statusDocument } from '../../src/http/status-api.ts';
-import { openApiDocument } from '../../src/http/openapi.ts';
-import { PREFLIGHT_CHECKS } from '../../src/preflight.ts';
-import { PROBLEM_CODES } from '../../src/problems.ts';
-import type { ProblemCode } from '../../src/problems.ts';
-import type { ProbeResult } from '../../src/probe.ts';
-import type { Finding, Problem, ProblemState, Report } from '../../src/report.ts';
-import type { Status } from '../../src/status.ts';
+import type { Finding } from '../../src/diagnosis/evidence.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
+import type { Problem, ProblemState } from '../../src/diagnosis/problem.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
+import { parseFindingsQuery } from '../../src/http/queries.ts';
+import type { ProbeResult } from '../../src/probe/bucket.ts';
+import { PREFLIGHT_CHECKS } from '../../src/probe/preflight.ts';
+import { checkDocument } from '../../src/status/check-document.ts';
+import { openApiDocument } from '../../src/status/openapi.ts';
+import { preflightDocument } from '../../src/status/preflight-document.ts';
+import { findFindings, statusDocument } from '../../src/status/status-document.ts';
+import type { Status } from '../../src/status/status.ts';
 import { faultOf, readOpenApi } from '../support/open-api.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -203,7 +206,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
       ? { airflow: '3.3', schema: 'xcom-jsonb', bucket: 'b', prefix: 'p', connection: 'c', compression: '' }
       : null,
     thresholdBytes: figure(-1),
-    effective: all
+    observed: all
       ? {
           threshold: { above: 999, atMost: null },
           values: 40,

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { KEPT, NO_HISTORY, SIZE_BOUNDS, sizesOf, withCycle, withProbe } from '../../src/http/history.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
 import { barPlot, linePlot, sparkline } from '../../src/http/plots.ts';
-import type { Increment, Report } from '../../src/report.ts';
+import { KEPT, NO_HISTORY, SIZE_BOUNDS, sizesOf, withCycle, withProbe } from '../../src/status/history.ts';
+import type { Increment } from '../../src/window/increments.ts';
 
 const WINDOW = {
   seconds: 240,

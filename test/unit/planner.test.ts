@@ -1,16 +1,16 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Lane, Plan, Waiting } from '../../src/planner.ts';
-import { HEAD_COST, LISTED_KEY_COST, PAGE_COST, PAGE_KEYS, plan } from '../../src/planner.ts';
+import type { KeyRange, Plan, Wanted } from '../../src/objects/planner.ts';
+import { HEAD_COST, LISTED_KEY_COST, PAGE_COST, PAGE_KEYS, plan } from '../../src/objects/planner.ts';
 
-type TestLane = Lane<string, string>;
+type TestRange = KeyRange<string, string>;
 
 const MINUTE = 60_000;
 
-/** A lane whose references have these ranks, the later ones written later. */
-function lane(place: string, ranks: readonly number[], changes: Partial<Waiting<string>> = {}): TestLane {
+/** A range whose references have these ranks, the later ones written later. */
+function range(place: string, ranks: readonly number[], changes: Partial<Wanted<string>> = {}): TestRange {
   return {
-    place,
+    location: place,
     listable: true,
     waiting: ranks.map((rank) => {
       const key = `${place}/${String(rank).padStart(8, '0')}`;
@@ -32,32 +32,32 @@ function outline({ steps }: Plan<string, string>): { heads: number; pages: numbe
 
 describe('HEAD or LIST', () => {
   test('thirteen HEADs are dearer than one page, twelve are not', () => {
-    expect(outline(plan([lane('run', upTo(12))], 500))).toEqual({ heads: 12, pages: [] });
-    expect(outline(plan([lane('run', upTo(13))], 500))).toEqual({ heads: 0, pages: [13] });
+    expect(outline(plan([range('run', upTo(12))], 500))).toEqual({ heads: 12, pages: [] });
+    expect(outline(plan([range('run', upTo(13))], 500))).toEqual({ heads: 0, pages: [13] });
   });
 
   test('also when the page is full of other keys', () => {
     const ranks = (count: number) => upTo(count).map((index) => index * 75);
-    expect(outline(plan([lane('run', ranks(12))], 500))).toEqual({ heads: 12, pages: [] });
-    expect(outline(plan([lane('run', ranks(13))], 500))).toEqual({ heads: 0, pages: [13] });
+    expect(outline(plan([range('run', ranks(12))], 500))).toEqual({ heads: 12, pages: [] });
+    expect(outline(plan([range('run', ranks(13))], 500))).toEqual({ heads: 0, pages: [13] });
   });
 
   test('many small runs side by side are one page, and a page apart they are not', () => {
     const runs = upTo(20).flatMap((run) => [run * 3, run * 3 + 1, run * 3 + 2]);
-    expect(outline(plan([lane('dag', runs)], 500))).toEqual({ heads: 0, pages: [60] });
+    expect(outline(plan([range('dag', runs)], 500))).toEqual({ heads: 0, pages: [60] });
     const apart = upTo(20).flatMap((run) => [run * 1_000, run * 1_000 + 1, run * 1_000 + 2]);
-    expect(outline(plan([lane('dag', apart)], 500))).toEqual({ heads: 60, pages: [] });
+    expect(outline(plan([range('dag', apart)], 500))).toEqual({ heads: 60, pages: [] });
   });
 
   test('one by one where S3 does not list', () => {
-    expect(outline(plan([{ ...lane('run', upTo(50)), listable: false }], 500))).toEqual({
+    expect(outline(plan([{ ...range('run', upTo(50)), listable: false }], 500))).toEqual({
       heads: 50,
       pages: [],
     });
   });
 
   test('2,500 keys of a run are three pages, and what they ask for', () => {
-    const { steps, left } = plan([lane('run', upTo(2_500))], 500);
+    const { steps, left } = plan([range('run', upTo(2_500))], 500);
     expect(left).toEqual([]);
     expect(steps.flatMap((step) => (step.kind === 'list' ? step.items : []))).toHaveLength(2_500);
     expect(steps).toHaveLength(3);
@@ -74,23 +74,23 @@ describe('HEAD or LIST', () => {
         asked: false,
       })),
     );
-    const { steps } = plan([{ place: '', listable: true, waiting }], 500);
+    const { steps } = plan([{ location: '', listable: true, waiting }], 500);
     expect(steps).toMatchObject([{ kind: 'list', prefix: 'a/' }]);
   });
 });
 
 describe('the ceiling', () => {
   test('pages take the place of HEADs when these do not fit', () => {
-    const lanes = [lane('a', upTo(10)), lane('b', upTo(8)), lane('c', upTo(2))];
-    expect(outline(plan(lanes, 20))).toEqual({ heads: 20, pages: [] });
-    expect(outline(plan(lanes, 19))).toEqual({ heads: 10, pages: [10] });
-    expect(outline(plan(lanes, 11))).toEqual({ heads: 10, pages: [10] });
-    expect(outline(plan(lanes, 4))).toEqual({ heads: 2, pages: [10, 8] });
+    const ranges = [range('a', upTo(10)), range('b', upTo(8)), range('c', upTo(2))];
+    expect(outline(plan(ranges, 20))).toEqual({ heads: 20, pages: [] });
+    expect(outline(plan(ranges, 19))).toEqual({ heads: 10, pages: [10] });
+    expect(outline(plan(ranges, 11))).toEqual({ heads: 10, pages: [10] });
+    expect(outline(plan(ranges, 4))).toEqual({ heads: 2, pages: [10, 8] });
   });
 
   test('newest first, a quarter for the oldest, and the rest is left', () => {
     const apart = upTo(40).map((index) => index * PAGE_KEYS);
-    const { steps, left } = plan([lane('run', apart)], 8);
+    const { steps, left } = plan([range('run', apart)], 8);
     const asked = steps.map((step) =>
       step.kind === 'head' ? apart.indexOf(Number(step.item.slice(4))) : -1,
     );
@@ -100,29 +100,29 @@ describe('the ceiling', () => {
 
   test('what S3 did not answer comes after what was not asked, among the oldest', () => {
     const apart = (from: number) => upTo(20).map((index) => (from + index) * PAGE_KEYS);
-    const { steps } = plan([lane('old', apart(0), { asked: true }), lane('new', apart(20))], 4);
-    expect(steps.map(({ place }) => place)).toEqual(['new', 'new', 'new', 'new']);
+    const { steps } = plan([range('old', apart(0), { asked: true }), range('new', apart(20))], 4);
+    expect(steps.map(({ location: place }) => place)).toEqual(['new', 'new', 'new', 'new']);
   });
 
   test('nothing may be sent: all is left', () => {
-    expect(plan([lane('run', upTo(5))], 0)).toMatchObject({ steps: [], cost: 0 });
-    expect(plan([lane('run', upTo(5))], 0).left).toHaveLength(5);
+    expect(plan([range('run', upTo(5))], 0)).toMatchObject({ steps: [], cost: 0 });
+    expect(plan([range('run', upTo(5))], 0).left).toHaveLength(5);
   });
 
   test('20,000 references are planned without holding up the process', () => {
-    const lanes = upTo(100).map((index) =>
-      lane(
+    const ranges = upTo(100).map((index) =>
+      range(
         `dag${index}`,
         upTo(200).map((rank) => rank * 7),
       ),
     );
     const start = performance.now();
-    plan(lanes, 150);
+    plan(ranges, 150);
     expect(performance.now() - start).toBeLessThan(500);
   });
 });
 
-describe('for all lanes and ceilings', () => {
+describe('for all ranges and ceilings', () => {
   const anyLane = (name: string, size: number) =>
     fc
       .record({
@@ -135,27 +135,27 @@ describe('for all lanes and ceilings', () => {
         ages: fc.array(fc.integer({ min: 0, max: 1_000 }), { minLength: size, maxLength: size }),
         listable: fc.integer({ min: 0, max: 9 }).map((roll) => roll > 0),
       })
-      .map(({ gaps, ages, listable }): TestLane => {
+      .map(({ gaps, ages, listable }): TestRange => {
         let rank = 0;
         const ranks = gaps.map((gap) => (rank += gap));
-        const { waiting } = lane(name, ranks);
+        const { waiting } = range(name, ranks);
         return {
-          place: name,
+          location: name,
           listable,
           waiting: waiting.map((one, index) => ({ ...one, at: ages[index] ?? 0 })),
         };
       });
   const anyLanes = (size: number) =>
-    fc.tuple(anyLane('a', size), anyLane('b', size), anyLane('c', size)).map((lanes) => [...lanes]);
+    fc.tuple(anyLane('a', size), anyLane('b', size), anyLane('c', size)).map((ranges) => [...ranges]);
 
   test('the ceiling holds, nothing waits beside unused requests, and each is asked for once', () => {
     fc.assert(
-      fc.property(anyLanes(60), fc.integer({ min: 0, max: 80 }), (lanes, ceiling) => {
-        const { steps, left } = plan(lanes, ceiling);
+      fc.property(anyLanes(60), fc.integer({ min: 0, max: 80 }), (ranges, ceiling) => {
+        const { steps, left } = plan(ranges, ceiling);
         expect(steps.length).toBeLessThanOrEqual(ceiling);
         if (left.length > 0) expect(steps).toHaveLength(ceiling);
         const asked = steps.flatMap((step) => (step.kind === 'head' ? [step.item] : step.items));
-        const all = lanes.flatMap(({ waiting }) => waiting.map(({ item }) => item));
+        const all = ranges.flatMap(({ waiting }) => waiting.map(({ item }) => item));
         expect([...asked, ...left].sort()).toEqual(all.sort());
       }),
       { seed: 4, numRuns: 300 },
@@ -164,8 +164,8 @@ describe('for all lanes and ceilings', () => {
 
   test('a page holds no more than a page, begins before its first key and has the prefix of all', () => {
     fc.assert(
-      fc.property(anyLanes(60), fc.integer({ min: 1, max: 80 }), (lanes, ceiling) => {
-        for (const step of plan(lanes, ceiling).steps) {
+      fc.property(anyLanes(60), fc.integer({ min: 1, max: 80 }), (ranges, ceiling) => {
+        for (const step of plan(ranges, ceiling).steps) {
           if (step.kind === 'head') continue;
           const keys = step.items;
           const ranks = keys.map((key) => Number(key.slice(2)));
@@ -179,9 +179,9 @@ describe('for all lanes and ceilings', () => {
 
   test('it costs at most a tenth more than the best of all ways', () => {
     fc.assert(
-      fc.property(anyLanes(24), fc.integer({ min: 1, max: 48 }), (lanes, ceiling) => {
-        const best = bruteForce(lanes, ceiling);
-        const { cost, left } = plan(lanes, ceiling);
+      fc.property(anyLanes(24), fc.integer({ min: 1, max: 48 }), (ranges, ceiling) => {
+        const best = bruteForce(ranges, ceiling);
+        const { cost, left } = plan(ranges, ceiling);
         // The ceiling may leave no way to look at everything.
         if (best === null) {
           expect(left.length).toBeGreaterThan(0);
@@ -204,7 +204,7 @@ describe('for all lanes and ceilings', () => {
         const share = Math.max(1, Math.floor(ceiling / 4));
         for (let cycle = 0; cycle < Math.ceil(10 / share); cycle += 1) {
           const arrived = upTo(ceiling + more).map(() => rank++ * PAGE_KEYS);
-          const { left } = plan([lane('run', [...waiting, ...arrived])], ceiling);
+          const { left } = plan([range('run', [...waiting, ...arrived])], ceiling);
           waiting = left.map((item) => Number(item.slice(4))).sort((a, b) => a - b);
         }
         expect(waiting.filter((one) => old.has(one))).toEqual([]);
@@ -215,10 +215,10 @@ describe('for all lanes and ceilings', () => {
 });
 
 /** The least cost of looking at everything with so many requests; null when they do not suffice. */
-function bruteForce(lanes: readonly TestLane[], ceiling: number): number | null {
+function bruteForce(ranges: readonly TestRange[], ceiling: number): number | null {
   /** By number of requests. */
   let best: number[] = [0];
-  for (const { waiting, listable } of lanes) {
+  for (const { waiting, listable } of ranges) {
     const ways = waysOf(waiting, listable);
     const next: number[] = [];
     best.forEach((cost, requests) => {
@@ -232,7 +232,7 @@ function bruteForce(lanes: readonly TestLane[], ceiling: number): number | null 
   return within.length === 0 ? null : Math.min(...within);
 }
 
-function waysOf(waiting: TestLane['waiting'], listable: boolean): number[] {
+function waysOf(waiting: TestRange['waiting'], listable: boolean): number[] {
   const ways: number[][] = [[0]];
   waiting.forEach((last, index) => {
     const here: number[] = [];

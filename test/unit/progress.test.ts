@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { startProgress } from '../../src/commands/progress.ts';
+import { startProgress } from '../../src/commands/terminal.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { PROBLEM_CODES, runbookOf } from '../../src/problems.ts';
-import { SETTING_INPUTS } from '../../src/settings.ts';
+import { PROBLEM_CODES, runbookOf } from '../../src/diagnosis/problem-catalogue.ts';
+import { SETTING_INPUTS } from '../../src/settings/catalogue.ts';
 import { renderTables } from '../support/readme-tables.ts';
 
 const root = new URL('../../', import.meta.url);

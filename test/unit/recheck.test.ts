@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createDraw, cyclesToFind } from '../../src/recheck.ts';
+import { createDraw, cyclesToFind } from '../../src/objects/recheck.ts';
 
 /** Lehmer's generator: the same every time. */
 function seeded(seed: number): () => number {

@@ -1,20 +1,20 @@
+import fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { Placement } from '../../src/airflow/classify.ts';
 import type { Reference } from '../../src/airflow/reference.ts';
-import type { Placement } from '../../src/classify.ts';
-import { entryOf } from '../../src/entry.ts';
-import { emptyState } from '../../src/ledger.ts';
-import type { LedgerState } from '../../src/ledger.ts';
-import type { ObjectState } from '../../src/row-flags.ts';
-import { MAX_HOSTS } from '../../src/row-store.ts';
-import { newRun } from '../../src/run.ts';
-import type { Run } from '../../src/run.ts';
-import type { SampledRow } from '../../src/sampled-row.ts';
-import { openStateFile, StateFileError } from '../../src/state-file.ts';
+import type { SampledRow } from '../../src/airflow/xcom-row.ts';
+import { openStateFile, StateFileError } from '../../src/state/file.ts';
+import type { ObjectState } from '../../src/window/flags.ts';
+import type { LedgerState } from '../../src/window/ledger-state.ts';
+import { emptyState } from '../../src/window/ledger-state.ts';
+import { readRow } from '../../src/window/remembered-row.ts';
+import { MAX_HOSTS } from '../../src/window/row-store.ts';
+import type { Run } from '../../src/window/run.ts';
+import { newRun } from '../../src/window/run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'row-store-'));
 afterAll(() => {
@@ -324,8 +324,8 @@ async function play(world: World, step: Step): Promise<void> {
       await play(world, { do: 'discard' });
       const path = join(folder, 'state');
       rmSync(path, { force: true });
-      await openStateFile(path).write(world.state);
-      const state = await openStateFile(path).read();
+      await openStateFile(path).write({ window: world.state, problems: {} });
+      const state = (await openStateFile(path).read())?.window ?? null;
       if (state === null) throw new Error('There is no state');
       world.state = state;
       world.runs.splice(0, RUNS, ...state.runs.values());
@@ -336,7 +336,7 @@ async function play(world: World, step: Step): Promise<void> {
 
 function expectSame({ state, runs, model }: World): void {
   const { rows } = state;
-  const found = runs.flatMap((run) => [...rows.slotsOf(run)].map((slot) => entryOf(rows, run, slot)));
+  const found = runs.flatMap((run) => [...rows.slotsOf(run)].map((slot) => readRow(rows, run, slot)));
   const seen = found.map((entry) => ({
     name: nameOf({
       ...entry.row,
@@ -390,7 +390,7 @@ function expectSame({ state, runs, model }: World): void {
     placement.storage === 's3' && !placement.leaked ? [placement.reference] : [],
   );
   expect([...rows.bases.entries()].length === 0).toBe(kept.length === 0);
-  expect(rows.odd.size).toBeLessThanOrEqual(kept.length);
+  expect(rows.oddReferences.size).toBeLessThanOrEqual(kept.length);
 }
 
 test('where each task has a host of its own, a ceiling of them is kept', () => {
@@ -406,7 +406,7 @@ test('where each task has a host of its own, a ceiling of them is kept', () => {
     return slot;
   });
   expect([...rows.workers.entries()]).toHaveLength(MAX_HOSTS + 1);
-  const workerOf = (index: number) => entryOf(rows, run, slots.at(index) ?? -1).worker;
+  const workerOf = (index: number) => readRow(rows, run, slots.at(index) ?? -1).worker;
   expect([workerOf(0)?.hostname, workerOf(-1)?.hostname, workerOf(-1)?.queue]).toEqual(['pod-0', null, 'q']);
 });
 
@@ -421,7 +421,7 @@ describe('a state file', () => {
       baseline: false,
     });
     await play(world, { do: 'link' });
-    await openStateFile(path).write(world.state);
+    await openStateFile(path).write({ window: world.state, problems: {} });
     return path;
   };
 
@@ -436,7 +436,7 @@ describe('a state file', () => {
         const file = openStateFile(path);
         await expect(file.read()).rejects.toThrow(StateFileError);
         await expect(file.read()).rejects.toThrow(`Cannot use the state file ${path}: it is damaged`);
-        await expect(file.write(emptyState())).rejects.toThrow(StateFileError);
+        await expect(file.write({ window: emptyState(), problems: {} })).rejects.toThrow(StateFileError);
         expect(readFileSync(path).equals(bytes)).toBe(true);
       }
     }
@@ -451,7 +451,9 @@ describe('a state file', () => {
     writeFileSync(path, text);
     const file = openStateFile(path);
     await expect(file.read()).rejects.toThrow('it was not written by this version of the exporter');
-    await expect(file.write(emptyState())).rejects.toThrow('another exporter writes to it');
+    await expect(file.write({ window: emptyState(), problems: {} })).rejects.toThrow(
+      'another exporter writes to it',
+    );
     expect(readFileSync(path, 'utf8')).toBe(text);
   });
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { readRunbook, renderRunbook } from '../../src/http/runbook.ts';
-import { PROBLEM_CODES } from '../../src/problems.ts';
+import { readRunbook, renderRunbook } from '../../src/http/runbook-page.ts';
+import { PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
 
 const bodyOf = (markdown: string): string =>
   /<main class="prose">(.*)<\/main>/s.exec(renderRunbook(markdown))?.[1]?.replaceAll(/>\n</g, '><') ?? '';

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
-import { startSchedule } from '../../src/schedule.ts';
+import { startSchedule } from '../../src/daemon/schedule.ts';
 
 test('a clock that is set back does not stop the ticks', async () => {
   let runs = 0;

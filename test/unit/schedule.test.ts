@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterEach, describe, expect, test } from 'vitest';
-import { intervalOf, startSchedule } from '../../src/schedule.ts';
-import type { Schedule } from '../../src/schedule.ts';
+import type { Schedule } from '../../src/daemon/schedule.ts';
+import { startSchedule } from '../../src/daemon/schedule.ts';
+import { intervalOf } from '../../src/lib/cron.ts';
 
 const everySecond = '* * * * * *';
 /** Far away: only the run at the start. */

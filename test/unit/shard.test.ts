@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isIn, lockNumber, parseShard } from '../../src/shard.ts';
-import type { Shard } from '../../src/shard.ts';
+import { isIn, lockNumber, parseShard } from '../../src/settings/shard.ts';
+import type { Shard } from '../../src/settings/shard.ts';
 
 const counts = fc.integer({ min: 1, max: 1_000 });
 const all = (count: number) => Array.from({ length: count }, (_, index): Shard => ({ index, count }));

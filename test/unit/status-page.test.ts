@@ -1,17 +1,21 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { MAX_FINDINGS } from '../../src/evidence.ts';
-import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/lib/format.ts';
-import { NO_HISTORY, withCycle, withProbe } from '../../src/http/history.ts';
+import type { Finding } from '../../src/diagnosis/evidence.ts';
+import { MAX_FINDINGS } from '../../src/diagnosis/evidence.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import type { Problem, ProblemState } from '../../src/diagnosis/problem.ts';
+import type { Report } from '../../src/diagnosis/report.ts';
 import { html } from '../../src/http/html.ts';
-import { parsePageQuery } from '../../src/http/page-query.ts';
-import { findFindings, parseFindingsQuery, statusDocument } from '../../src/http/status-api.ts';
-import { renderStatusPage, type PageView } from '../../src/http/status-page.ts';
-import { STYLE_HASH } from '../../src/http/status-style.ts';
-import { verdictOf } from '../../src/http/verdict.ts';
-import { PROBLEM_CODES, PROBLEMS, type ProblemCode } from '../../src/problems.ts';
-import type { Finding, Problem, ProblemState, Report } from '../../src/report.ts';
-import type { Status } from '../../src/status.ts';
+import { parseFindingsQuery, parsePageQuery } from '../../src/http/queries.ts';
+import { renderStatusPage } from '../../src/http/status-page.ts';
+import type { PageView } from '../../src/http/status-page.ts';
+import { STYLE_HASH } from '../../src/http/style.ts';
+import { formatBytes, formatMoment, formatSeconds, shorten } from '../../src/lib/format.ts';
+import { NO_HISTORY, withCycle, withProbe } from '../../src/status/history.ts';
+import { findFindings, statusDocument } from '../../src/status/status-document.ts';
+import type { Status } from '../../src/status/status.ts';
+import { verdictOf } from '../../src/status/verdict.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 const HOSTILE = [
@@ -82,7 +86,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       compression: '',
     },
     thresholdBytes: 1_024,
-    effective: {
+    observed: {
       threshold: { above: 999, atMost: 1_024 },
       values: 40,
       objects: 12,
@@ -461,7 +465,7 @@ describe('the page', () => {
           connection: name,
           compression: name,
         },
-        effective: {
+        observed: {
           threshold: { above: 1, atMost: null },
           values: 1,
           objects: 0,

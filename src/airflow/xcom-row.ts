@@ -1,0 +1,59 @@
+import { readShortBytes } from './reference.ts';
+import type { RowId } from './row-queries.ts';
+import type { XComSource } from './shape.ts';
+import type { TaskRowId } from './task-queries.ts';
+
+/** The end of the year 9999: Postgres knows later moments, and one that never comes, of which no date can be written. */
+const LATEST_MS = 253_402_300_799_999;
+
+/** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
+export interface SampledRow extends RowId {
+  readonly table: XComSource['table'];
+  readonly dagId: string;
+  readonly runId: string;
+  /** `xmin`: with the id it names one version of one row, also after an update in place. */
+  readonly version: string;
+  /** The writer's own timestamp, epoch ms; a later one than can be written is the last of those. */
+  readonly at: number;
+  readonly isNull: boolean;
+  /** Bytes on disk, after compression. */
+  readonly stored: number;
+  /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
+  readonly bytes: number | null;
+  readonly leastBytes: number | null;
+  /** JSON text inside a JSON string: written by the REST API or the server, never by a task. */
+  readonly encodedAgain: boolean;
+  /** The value, only if it is a short string that may be a reference. */
+  readonly text: string | null;
+}
+
+/** As a statement answers: with the bytes of a short value of Airflow 2, still to be read. */
+export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text' | 'encodedAgain'> & {
+  text: string | null;
+  raw: Uint8Array | null;
+  encodedAgain: boolean | null;
+};
+
+/** As it stands in a table whose rows hang on their task instance: what that belongs to has to be asked for. */
+export type TaskRow = Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'> & TaskRowId;
+
+export function sampledRow(
+  source: XComSource,
+  { raw, ...row }: RawRow,
+  { dagId, runId }: { readonly dagId: string; readonly runId: string },
+): SampledRow {
+  return {
+    ...row,
+    at: Math.min(row.at, LATEST_MS),
+    dagId,
+    runId,
+    table: source.table,
+    encodedAgain: row.encodedAgain ?? false,
+    text: raw === null ? row.text : readShortBytes(raw),
+  };
+}
+
+/** Names one row among all tables. */
+export function rowId(table: string, row: RowId): string {
+  return JSON.stringify([table, row.dagRunId, row.taskInstanceId, row.taskId, row.mapIndex, row.key]);
+}

@@ -1,0 +1,158 @@
+import type { Logger } from 'pino';
+import { SHAPE_TABLES } from '../airflow/shape.ts';
+import type { Report } from '../diagnosis/report.ts';
+import { intervalOf } from '../lib/cron.ts';
+import type { Metrics } from '../metrics/metrics.ts';
+import { openDatabase } from '../postgres/client.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import { openStores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+import { requireDatabase } from '../settings/config.ts';
+import { lockNumber } from '../settings/shard.ts';
+import type { StateFile } from '../state/file.ts';
+import type { State } from '../state/records.ts';
+import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import { createFreshness } from './freshness.ts';
+import type { Ending } from './job.ts';
+import { startJob } from './job.ts';
+import { createLeadership } from './leadership.ts';
+import { createProbeJob } from './probe-job.ts';
+import { createSampleJob } from './sample-job.ts';
+
+/** After so many intervals without a reading the figures are no longer shown as those of now. */
+const STALE_INTERVALS = 3;
+
+/** What remembers for the plots of the page. */
+export interface Past {
+  readonly cycle: (report: Report) => void;
+  /** `at`: epoch ms. */
+  readonly probe: (result: ProbeResult, at: number) => void;
+}
+
+/** What runs on one set of settings. */
+export interface Engine {
+  readonly config: Config;
+  report(): Report | null;
+  probe(): ProbeResult | null;
+  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  requests(): { readonly sent: number; readonly ceiling: number } | null;
+  stale(): boolean;
+  leader(): boolean;
+  /** Gives what the next one has to remember. */
+  stop(): Promise<State | null>;
+}
+
+/** Opens nothing until the first run of a job, which is at once. */
+export function startEngine(parts: {
+  config: Config;
+  state: State | null;
+  stateFile: StateFile | null;
+  metrics: Metrics;
+  jobs: JobObserver;
+  /** Told of every cycle and every probe of the bucket that ends. */
+  past: Past;
+  log: Logger;
+}): Engine {
+  const { config, metrics, jobs, past, log } = parts;
+  const database = openDatabase(requireDatabase(config), {
+    lock: lockNumber(config.shard),
+    tables: SHAPE_TABLES,
+  });
+  const stores = openStores(config.s3, {
+    observer: {
+      request: (operation) => {
+        metrics.s3Request(operation);
+      },
+      failure: (operation, reason) => {
+        metrics.s3Failure(operation, reason);
+      },
+    },
+    log,
+  });
+  const intervalMs = intervalOf(config.sampleSchedule);
+  const freshness = createFreshness({
+    staleMs: STALE_INTERVALS * intervalMs,
+    onStale: () => {
+      metrics.markStale();
+    },
+  });
+  const askForRole = createLeadership({ database, log });
+  let leader = config.ha === 'off';
+  metrics.setLeader(leader);
+  const probe = createProbeJob({
+    config,
+    database,
+    stores,
+    metrics,
+    leads: () => leader,
+    probed: past.probe,
+    log,
+  });
+  const samples = createSampleJob({
+    config,
+    database,
+    stores,
+    state: parts.state,
+    stateFile: parts.stateFile,
+    metrics,
+    jobs,
+    freshness,
+    intervalMs,
+    probed: () => probe.latest(),
+    sampled: past.cycle,
+    log,
+  });
+
+  async function runSample(signal: AbortSignal): Promise<Ending> {
+    // Also while ticks are left out: another one may have taken the lock.
+    if (config.ha === 'lock') {
+      const failure = await askToLead(signal);
+      if (!leader) return failure;
+    }
+    return samples.run(signal);
+  }
+
+  /** Without the connection nobody knows who leads: then nobody goes on. */
+  async function askToLead(signal: AbortSignal): Promise<JobEnd['failure']> {
+    const { role, failure } = await askForRole(signal);
+    if (signal.aborted) return null;
+    // Also when the lock was lost some ticks ago, or what is remembered comes from a state file.
+    if (role === 'stands by') samples.forget();
+    if (!leader && role === 'leads') await samples.goOn();
+    leader = role === 'leads';
+    metrics.setLeader(leader);
+    metrics.setUp('database', failure === null);
+    if (!leader) {
+      samples.hide();
+      probe.hide();
+    }
+    return failure;
+  }
+
+  const schedules = [
+    startJob(
+      { name: 'probe', expression: config.probe.schedule, run: (signal) => probe.run(signal) },
+      { jobs, log },
+    ),
+    startJob({ name: 'sample', expression: config.sampleSchedule, run: runSample }, { jobs, log }),
+  ];
+
+  return {
+    config,
+    report: () => samples.report(),
+    probe: () => probe.latest().result,
+    requests() {
+      const sent = samples.sent();
+      return sent === null ? null : { sent, ceiling: config.s3.requestsPerCycle };
+    },
+    stale: () => freshness.isStale(),
+    leader: () => leader,
+    async stop() {
+      await Promise.all(schedules.map((schedule) => schedule.stop()));
+      freshness.stop();
+      stores.close();
+      await database.close();
+      return samples.state();
+    },
+  };
+}

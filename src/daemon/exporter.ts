@@ -1,0 +1,197 @@
+import type { Logger } from 'pino';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import type { ReloadResult } from '../http/routes.ts';
+import type { HttpServer } from '../http/server.ts';
+import { startHttpServer } from '../http/server.ts';
+import { createMetrics } from '../metrics/metrics.ts';
+import type { Config } from '../settings/config.ts';
+import { ConfigError, requireDatabase } from '../settings/config.ts';
+import type { StateFile } from '../state/file.ts';
+import { openStateFile } from '../state/file.ts';
+import type { History } from '../status/history.ts';
+import { NO_HISTORY, withCycle, withProbe } from '../status/history.ts';
+import { createJobs } from '../status/jobs.ts';
+import type { Status } from '../status/status.ts';
+import type { Engine, Past } from './engine.ts';
+import { startEngine } from './engine.ts';
+
+export interface Exporter {
+  readonly port: number;
+  status(): Status;
+  reload(): Promise<ReloadResult>;
+  close(): Promise<void>;
+}
+
+export interface ExporterOptions {
+  readonly log: Logger;
+  readonly version: string;
+  /** Reads the settings anew. Throws {@link ConfigError}. */
+  readonly readConfig: () => Config;
+  /** What the demo is playing. */
+  readonly act?: () => string | null;
+}
+
+/** Opens, wires and starts everything; what was opened is closed last-in first-out, also when starting fails. */
+export async function startExporter(first: Config, options: ExporterOptions): Promise<Exporter> {
+  const { log, version } = options;
+  const startedAt = Date.now();
+  const undo: (() => Promise<void> | void)[] = [];
+  const keepsState = first.stateFile !== null;
+  const metrics = createMetrics({
+    version,
+    maxDags: first.maxDags,
+    windowSeconds: first.windowMs / 1000,
+    probeWrite: first.probe.write,
+    keepsState,
+    shard: first.shard,
+  });
+  const jobs = createJobs(
+    {
+      finished: (job, { seconds, failure, at }) => {
+        metrics.jobFinished(job, { seconds, failure: failure?.reason ?? null, at });
+      },
+      skipped: (job) => {
+        metrics.jobSkipped(job);
+      },
+    },
+    { keepsState },
+  );
+  let engine: Engine | null = null;
+  let server: HttpServer | null = null;
+  let stateFile: StateFile | null = null;
+  let draining = false;
+  let reloadedAt: number | null = null;
+  // Not the engine's: a reload starts another one.
+  let history: History = NO_HISTORY;
+  const past: Past = {
+    cycle: (report) => {
+      history = withCycle(history, report);
+    },
+    probe: (result, at) => {
+      history = withProbe(history, result, at);
+    },
+  };
+  let reloading: Promise<unknown> = Promise.resolve();
+  /** Whether each was right when it was read last. */
+  const right = { settings: true, web: true };
+  const configRead = (what: keyof typeof right, isRight: boolean): void => {
+    right[what] = isRight;
+    metrics.configReloaded(right.settings && right.web, Date.now());
+  };
+
+  async function close(): Promise<void> {
+    draining = true;
+    // Or it would start what nobody stops.
+    await reloading;
+    for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
+      try {
+        await step();
+      } catch (error) {
+        log.error({ err: error }, 'could not close cleanly');
+      }
+    }
+  }
+
+  /** One after another: two at once would each start an engine, and one of them would never be stopped. */
+  function reload(): Promise<ReloadResult> {
+    const mine = reloading.then(reloadNow);
+    reloading = mine.catch(() => undefined);
+    return mine;
+  }
+
+  /** All or nothing: the old settings stay until the new ones have been read and accepted. */
+  async function reloadNow(): Promise<ReloadResult> {
+    if (draining) return { ok: false, problems: ['the exporter is shutting down'] };
+    try {
+      const next = options.readConfig();
+      requireDatabase(next);
+      const refused = server?.webConfigRefusal() ?? null;
+      const wrong = [...fixedSettings(first, next), ...(refused === null ? [] : [refused])];
+      if (wrong.length > 0) throw new ConfigError(wrong);
+      const state = (await engine?.stop()) ?? null;
+      engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
+      reloadedAt = Date.now();
+      log.level = next.log.level;
+      configRead('settings', true);
+      log.info('settings reloaded');
+      return { ok: true };
+    } catch (error) {
+      configRead('settings', false);
+      if (!(error instanceof ConfigError)) throw error;
+      log.error({ problems: error.problems }, 'settings not reloaded: the old ones stay in force');
+      return { ok: false, problems: error.problems };
+    }
+  }
+
+  function status(): Status {
+    return {
+      version,
+      startedAt,
+      reloadedAt,
+      now: Date.now(),
+      leader: engine?.leader() ?? false,
+      report: engine?.report() ?? null,
+      stale: engine?.stale() ?? false,
+      probe: engine?.probe() ?? null,
+      hasStorage: (engine?.config ?? first).xcom.paths.some(isS3Path),
+      jobs: jobs.status(),
+      requests: engine?.requests() ?? null,
+      history,
+      settings: engine?.config.origins ?? first.origins,
+      warnings: engine?.config.warnings ?? first.warnings,
+      airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
+      act: options.act?.() ?? null,
+    };
+  }
+
+  try {
+    requireDatabase(first);
+    stateFile = first.stateFile === null ? null : openStateFile(first.stateFile, first.shard);
+    const restored = (await stateFile?.read()) ?? null;
+    const listening = await startHttpServer({
+      ...first.web,
+      webConfigFile: first.web.configFile,
+      metrics,
+      status,
+      ready: () => !draining && jobs.attempted('sample'),
+      reload,
+      webConfigRead: (taken) => {
+        configRead('web', taken);
+      },
+      log,
+    });
+    server = listening;
+    undo.push(() => listening.close());
+    configRead('settings', true);
+    metrics.setUp('database', false);
+    // One that stands by asks no storage, so it has nothing to say of it.
+    if (first.ha === 'off' && first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
+    engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
+    undo.push(async () => {
+      await engine?.stop();
+    });
+    log.info({ port: listening.port }, 'listening');
+    return { port: listening.port, status, reload, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Settings that a reload cannot change: what is listened on, and what the series and lines were made from. */
+function fixedSettings(first: Config, next: Config): string[] {
+  const names = [
+    'web.listen-address',
+    'web.config.file',
+    'labels.max-dags',
+    'log.format',
+    'window',
+    'state.file',
+    'shard',
+  ] as const;
+  const shown = (config: Config, name: string) =>
+    config.origins.find((origin) => origin.name === name)?.shown;
+  return names
+    .filter((name) => shown(first, name) !== shown(next, name))
+    .map((name) => `${name}: cannot change by a reload: restart the exporter`);
+}

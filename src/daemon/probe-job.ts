@@ -1,0 +1,79 @@
+import type { Logger } from 'pino';
+import type { Metrics } from '../metrics/metrics.ts';
+import type { Database } from '../postgres/client.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import { probeInForce } from '../probe/bucket.ts';
+import { probeDatabase } from '../probe/database.ts';
+import type { Stores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+import type { Ending } from './job.ts';
+
+/** What the probe found last. */
+export interface Probed {
+  /** Null: nothing is known of the bucket. */
+  readonly result: ProbeResult | null;
+  /** Epoch ms; 0: never. */
+  readonly at: number;
+}
+
+export interface ProbeJob {
+  run(signal: AbortSignal): Promise<Ending>;
+  latest(): Probed;
+  /** An exporter that stands by has nothing to show. */
+  hide(): void;
+}
+
+const NOTHING_PROBED: ProbeResult = { steps: [], leftoversDeleted: 0 };
+
+export function createProbeJob(parts: {
+  readonly config: Config;
+  readonly database: Database;
+  readonly stores: Stores;
+  readonly metrics: Metrics;
+  readonly leads: () => boolean;
+  /** Told of every probe of the bucket that ends. `at`: epoch ms. */
+  readonly probed: (result: ProbeResult, at: number) => void;
+  readonly log: Logger;
+}): ProbeJob {
+  const { config, database, stores, metrics, log } = parts;
+  let latest: Probed = { result: null, at: 0 };
+
+  return {
+    latest: () => latest,
+
+    hide() {
+      latest = { ...latest, result: null };
+      metrics.publishProbe(NOTHING_PROBED, null, Date.now());
+    },
+
+    async run(signal) {
+      if (!parts.leads()) return 'idle';
+      const asked = await probeDatabase(database, signal);
+      const result = await probeInForce(config, { stores, signal });
+      // It may stand by by now.
+      if (signal.aborted || !parts.leads()) return 'idle';
+      const at = Date.now();
+      latest = { result, at };
+      if (result !== null) parts.probed(result, at);
+      const { steps } = result ?? NOTHING_PROBED;
+      if (steps.length > 0)
+        metrics.setUp(
+          's3',
+          steps.some((step) => step.ok === true),
+        );
+      metrics.publishProbe(result ?? NOTHING_PROBED, asked, at);
+      return ending(steps);
+    },
+  };
+
+  function ending(steps: ProbeResult['steps']): Ending {
+    const [failed] = steps.filter((step) => step.ok === false);
+    const words = { probe: steps.map((step) => `${step.operation}=${String(step.ok)}`).join(' ') };
+    if (failed === undefined) {
+      log.debug(words, 'probe');
+      return null;
+    }
+    log.warn({ ...words, reason: failed.reason, detail: failed.detail }, 'the probe failed');
+    return { reason: failed.reason, detail: `${failed.operation}: ${failed.detail}` };
+  }
+}

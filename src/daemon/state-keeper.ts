@@ -1,0 +1,78 @@
+import type { Logger } from 'pino';
+import type { StateFile } from '../state/file.ts';
+import { reasonFor, StateFileError } from '../state/file.ts';
+import type { State } from '../state/records.ts';
+import type { JobEnd } from '../status/jobs.ts';
+
+/** A state in which nothing new was counted is as good as the one before, for so long. */
+const QUIET_MS = 300_000;
+
+export interface Keeper {
+  /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
+  save(state: State, how: { readonly counted: boolean; readonly publish: () => void }): Promise<void>;
+  /**
+   * What is in the file, when another exporter has written it since it was read or written here, or else when nothing is
+   * `remembered` here; undefined: what is remembered is as good, or there is no file.
+   */
+  found(here: { readonly remembered: boolean }): Promise<State | null | undefined>;
+}
+
+export function createKeeper(parts: {
+  file: StateFile | null;
+  /** Told of every state that was written, or could not be. */
+  finished: (end: JobEnd) => void;
+  log: Logger;
+}): Keeper {
+  const { file, finished, log } = parts;
+  let saved: State['window'] | null = null;
+  let savedAt = 0;
+  return {
+    async save(state, { counted, publish }) {
+      let published = false;
+      const publishOnce = () => {
+        if (!published) publish();
+        published = true;
+      };
+      if (file === null) {
+        publishOnce();
+        return;
+      }
+      // After a migration the state is another one, though nothing was counted.
+      if (!counted && state.window === saved && performance.now() - savedAt < QUIET_MS) {
+        publishOnce();
+        return;
+      }
+      const before = performance.now();
+      const end = (failure: JobEnd['failure']) => {
+        finished({ seconds: (performance.now() - before) / 1000, failure, at: Date.now() });
+      };
+      try {
+        await file.write(state, publishOnce);
+        saved = state.window;
+        savedAt = performance.now();
+        end(null);
+      } catch (error) {
+        // Or what was counted in vain to write now would not be written until more is counted.
+        saved = null;
+        log.error(
+          { err: error },
+          'cannot write the state file: a restart will count from the last one written',
+        );
+        end({ reason: reasonFor(error), detail: error instanceof Error ? error.message : String(error) });
+      }
+      publishOnce();
+    },
+
+    async found({ remembered }) {
+      if (file === null) return undefined;
+      try {
+        return !remembered || (await file.changed()) ? await file.read() : undefined;
+      } catch (error) {
+        if (!(error instanceof StateFileError)) throw error;
+        // It stays as it is: what is counted from now on is not written over it.
+        log.error({ err: error }, 'cannot go on from the state file: what is there now forms the baseline');
+        return null;
+      }
+    },
+  };
+}

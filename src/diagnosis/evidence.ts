@@ -1,0 +1,145 @@
+import { createHistogram } from '../lib/histogram.ts';
+import { createTop } from '../lib/top.ts';
+import type { RowChunk } from '../window/columns.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { RememberedRow } from '../window/remembered-row.ts';
+import { readRow } from '../window/remembered-row.ts';
+
+/** A place that stands out, e.g. `{label: 'queue', value: 'legacy', rows: 12}`. */
+export interface Place {
+  readonly label: string;
+  readonly value: string;
+  readonly rows: number;
+}
+
+/** Rows of one kind: how many, where most of them are, and the latest. */
+export interface Evidence {
+  readonly rows: number;
+  readonly where: readonly Place[];
+  readonly findings: readonly Finding[];
+}
+
+/** Rows that are named of one problem at most: the API gives them all in one answer. */
+export const MAX_FINDINGS = 500;
+/** Places of each kind that are named. */
+const MAX_PLACES = 3;
+
+export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [] };
+
+/** The names that most rows have, of those that have one. */
+export function topPlaces(
+  label: string,
+  counts: Iterable<readonly [name: string | null, rows: number]>,
+): readonly Place[] {
+  const rows = new Map<string, number>();
+  for (const [name, count] of counts)
+    if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + count);
+  return [...rows]
+    .map(([value, count]) => ({ label, value, rows: count }))
+    .sort((a, b) => b.rows - a.rows || inOrder(a.value, b.value))
+    .slice(0, MAX_PLACES);
+}
+
+/** The latest first; of one moment by their names, since a database gives its rows in no order. */
+export function byTime(a: Finding, b: Finding): number {
+  return (
+    b.at - a.at ||
+    inOrder(a.dagId, b.dagId) ||
+    inOrder(a.runId, b.runId) ||
+    inOrder(a.taskId, b.taskId) ||
+    a.mapIndex - b.mapIndex ||
+    inOrder(a.key, b.key)
+  );
+}
+
+function inOrder(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
+}
+
+export function finding({ row, worker, placement, objectBytes }: RememberedRow): Finding {
+  return {
+    dagId: row.dagId,
+    runId: row.runId,
+    taskId: row.taskId,
+    mapIndex: row.mapIndex,
+    key: row.key,
+    bytes: placement.storage === 's3' ? objectBytes : placement.bytes,
+    queue: worker?.queue ?? null,
+    executor: worker?.executor ?? null,
+    hostname: worker?.hostname ?? null,
+    operator: worker?.operator ?? null,
+    at: row.at,
+  };
+}
+
+/** Gathers rows of one kind in a pass over the columns: numbers first, names only for what is told. */
+export interface Gathering {
+  add(chunk: RowChunk, index: number): void;
+  rows(): number;
+  tell(): Evidence;
+}
+
+export function gather(ledger: Ledger): Gathering {
+  const runs = createHistogram();
+  const names = createHistogram();
+  const workers = createHistogram();
+  const latest = createTop(MAX_FINDINGS);
+  let count = 0;
+  return {
+    add(chunk, index) {
+      count += 1;
+      runs.add(chunk.run[index] ?? 0);
+      names.add(chunk.name[index] ?? 0);
+      workers.add(chunk.worker[index] ?? 0);
+      latest.offer(chunk.first + index, chunk.at[index] ?? 0);
+    },
+    rows: () => count,
+    tell() {
+      const rows = ledger.rows();
+      return {
+        rows: count,
+        where: [
+          ...topPlaces(
+            'dag',
+            mapped(runs.entries(), (run) => ledger.runAt(run).dagId),
+          ),
+          ...topPlaces(
+            'task',
+            mapped(names.entries(), (name) => rows.names.at(name).taskId),
+          ),
+          ...topPlaces(
+            'queue',
+            mapped(workers.entries(), (worker) => (worker === 0 ? null : rows.workers.at(worker).queue)),
+          ),
+        ],
+        findings: latest
+          .items()
+          .map((slot) => finding(readRow(rows, ledger.runOf(slot), slot)))
+          .sort(byTime),
+      };
+    },
+  };
+}
+
+function* mapped<Name>(
+  counts: Iterable<readonly [number: number, times: number]>,
+  name: (number: number) => Name,
+): Generator<readonly [Name, number]> {
+  for (const [number, times] of counts) yield [name(number), times];
+}
+
+/** One row behind a problem. Never holds the value. */
+export interface Finding {
+  readonly dagId: string;
+  readonly runId: string;
+  readonly taskId: string;
+  readonly mapIndex: number;
+  readonly key: string;
+  readonly bytes: number | null;
+  readonly queue: string | null;
+  readonly executor: string | null;
+  readonly hostname: string | null;
+  readonly operator: string | null;
+  /** The row's own timestamp, epoch ms. */
+  readonly at: number;
+}

@@ -1,0 +1,120 @@
+import type { ProblemCode } from './problem-catalogue.ts';
+import { CERTAIN, PROBLEM_CODES, SOURCES } from './problem-catalogue.ts';
+import type { Problem, ProblemState } from './problem.ts';
+import type { Report } from './report.ts';
+
+/**
+ * What is remembered of a problem that is shown. A plain value: it goes from one engine to the next, and through
+ * JSON into the state file and back.
+ */
+export interface RememberedProblem {
+  /** As it was last said. */
+  readonly problem: Omit<Problem, 'since' | 'lastSeen'>;
+  /** Epoch ms: when it was first said, and when last. */
+  readonly since: number;
+  readonly lastSeen: number;
+  /** Observations in a row that spoke against it. */
+  readonly clears: number;
+  /** The latest observation that counted: one that is repeated says nothing new. An earlier one is: clocks are set back. */
+  readonly observedAt: number;
+}
+
+export type ProblemMemory = Readonly<Partial<Record<ProblemCode, RememberedProblem>>>;
+
+export interface Verdicts {
+  readonly states: Readonly<Record<ProblemCode, ProblemState>>;
+  readonly problems: readonly Problem[];
+}
+
+export interface SettleOptions {
+  /** Epoch ms. */
+  readonly now: number;
+  /** After so long without being seen a problem is forgotten. */
+  readonly windowMs: number;
+  /**
+   * When the observation was made that a state rests on, epoch ms: the probe's or the last reading of the database's,
+   * which may be that of an earlier cycle.
+   */
+  readonly observedAt: (code: ProblemCode) => number;
+}
+
+/** When each kind of observation was made last, epoch ms: what {@link SettleOptions.observedAt} asks for. */
+export function observedAtOf(times: {
+  readonly settings: number;
+  readonly probe: number;
+  readonly rows: number;
+}): SettleOptions['observedAt'] {
+  return (code) => times[SOURCES[code] ?? 'rows'];
+}
+
+/** Observations in a row that have to speak against a problem before it is cleared. */
+const CLEARS = 2;
+
+/**
+ * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
+ * a row that find health, or forgotten when it was not seen for a window. Not known speaks neither for it nor
+ * against it. Pure. Guarded by test/unit/hysteresis.test.ts.
+ */
+export function settle(
+  memory: ProblemMemory,
+  verdicts: Verdicts,
+  options: SettleOptions,
+): Verdicts & { readonly memory: ProblemMemory } {
+  const found = new Map(verdicts.problems.map((problem) => [problem.code, problem]));
+  const states = {} as Record<ProblemCode, ProblemState>;
+  const problems: Problem[] = [];
+  const next: Partial<Record<ProblemCode, RememberedProblem>> = {};
+  for (const code of PROBLEM_CODES) {
+    const remembered = settleOne(memory[code], {
+      state: verdicts.states[code],
+      problem: found.get(code),
+      options,
+    });
+    states[code] = remembered === null ? verdicts.states[code] : 'raised';
+    if (remembered === null) continue;
+    next[code] = remembered;
+    const { problem, since, lastSeen } = remembered;
+    problems.push({ ...problem, since, lastSeen });
+  }
+  return { states, problems, memory: next };
+}
+
+/** The report with what is shown in place of what was found. */
+export function settleReport(
+  memory: ProblemMemory,
+  report: Report,
+  options: SettleOptions,
+): { readonly report: Report; readonly memory: ProblemMemory } {
+  const { states, problems, memory: next } = settle(memory, report, options);
+  return { report: { ...report, states, problems }, memory: next };
+}
+
+/** Null: it is not shown, and nothing is remembered of it. */
+function settleOne(
+  before: RememberedProblem | undefined,
+  now: { state: ProblemState; problem: Problem | undefined; options: SettleOptions },
+): RememberedProblem | null {
+  const { state, problem, options } = now;
+  if (state === 'raised' && problem !== undefined) return raised(before, problem, options);
+  if (before === undefined || options.now - before.lastSeen > options.windowMs) return null;
+  if (state !== 'clear') return before;
+  const observedAt = options.observedAt(before.problem.code);
+  if (observedAt === before.observedAt) return before;
+  const clears = before.clears + 1;
+  const enough = CERTAIN.has(before.problem.code) ? 1 : CLEARS;
+  return clears >= enough ? null : { ...before, clears, observedAt };
+}
+
+function raised(
+  before: RememberedProblem | undefined,
+  { since, lastSeen, ...problem }: Problem,
+  options: SettleOptions,
+): RememberedProblem {
+  const observedAt = options.observedAt(problem.code);
+  const isForgotten = before !== undefined && observedAt - before.lastSeen > options.windowMs;
+  if (before === undefined || isForgotten)
+    return { problem, since: observedAt, lastSeen: observedAt, clears: 0, observedAt };
+  // Said again without having been looked at again: it is no more recent for that.
+  if (observedAt === before.observedAt) return { ...before, problem, clears: 0 };
+  return { problem, since: Math.min(before.since, observedAt), lastSeen: observedAt, clears: 0, observedAt };
+}

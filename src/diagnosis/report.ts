@@ -1,0 +1,45 @@
+import type { Writes } from '../airflow/catalogue-queries.ts';
+import type { S3Reason } from '../s3/failure.ts';
+import type { Storage } from '../window/flags.ts';
+import type { Increment } from '../window/increments.ts';
+import type { Observed } from './observed.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
+import type { Problem, ProblemState } from './problem.ts';
+import type { WindowTotals } from './survey.ts';
+export const STORAGES: readonly Storage[] = ['db', 's3', 'other'];
+
+export interface BackendInfo {
+  readonly airflow: string;
+  readonly schema: string;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly connection: string;
+  readonly compression: string;
+}
+
+/** The outcome of one cycle: all that metrics, pages and `check` say is said from it. */
+export interface Report {
+  /** When the cycle ended, epoch ms. */
+  readonly at: number;
+  readonly durationSeconds: number;
+  /** Why the database could not be sampled, or null. */
+  readonly databaseFailure: { readonly reason: string; readonly detail: string } | null;
+  /** null: S3 was not asked in this cycle. */
+  readonly s3Failure: { readonly reason: S3Reason; readonly detail: string } | null;
+  readonly s3Answered: boolean;
+  readonly backend: BackendInfo | null;
+  readonly thresholdBytes: number | null;
+  /** Threshold and paths as the data tell them; null: it could not be read. */
+  readonly observed: Observed | null;
+  readonly oversizeBytes: number;
+  readonly increments: readonly Increment[];
+  /** As of the last reading of the database that succeeded. */
+  readonly writes: Writes;
+  readonly window: WindowTotals | null;
+  readonly states: Readonly<Record<ProblemCode, ProblemState>>;
+  readonly problems: readonly Problem[];
+  /** Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. */
+  readonly lagSeconds: number | null;
+  /** Decided share of what the window holds: rows measured and references looked up, 0..1. */
+  readonly coverage: number | null;
+}

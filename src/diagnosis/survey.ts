@@ -1,0 +1,236 @@
+import type { Reference } from '../airflow/reference.ts';
+import { createHistogram } from '../lib/histogram.ts';
+import { createPace } from '../lib/pace.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
+import { basesOf } from '../window/bases.ts';
+import type { BrokenReason, Storage } from '../window/flags.ts';
+import * as is from '../window/flags.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { Evidence, Gathering } from './evidence.ts';
+import { gather, topPlaces } from './evidence.ts';
+import type { Placed } from './worker-pools.ts';
+
+/** Kinds of rows that a problem is said about. */
+const KINDS = [
+  'missing',
+  'empty',
+  'path_mismatch',
+  'leaked',
+  'local',
+  'third_party',
+  /** References under the key of a skip decision. */
+  'skips',
+  /** Values in the database that are at least `oversize` bytes, … */
+  'oversize',
+  /** … those of them that a worker with the backend in force would have put into object storage, … */
+  'fallback',
+  /** … and those that are at least the threshold. */
+  'aboveThreshold',
+  /** Objects that are smaller than the threshold. */
+  'belowThreshold',
+] as const;
+export type Kind = (typeof KINDS)[number];
+
+/** What one pass over the window finds out. */
+export interface Survey {
+  readonly window: WindowTotals;
+  readonly rows: Readonly<Record<Kind, Evidence>>;
+  /** All rows of the window. */
+  readonly count: number;
+  /** References of their own rows, those that nobody has looked up yet, and those that Airflow can read back. */
+  readonly references: number;
+  readonly unverified: number;
+  readonly inForce: number;
+  /** When the oldest of those was written that nobody has looked up; null: there is none. Epoch ms. */
+  readonly oldestUnverified: number | null;
+  /** Values of which only the stored size is known. */
+  readonly inexact: number;
+  /** Of values that are oversize, the largest; 0: there is none. */
+  readonly largestOversize: number;
+  /** By worker: values that went past object storage, and references that are as configured. */
+  readonly placed: readonly Placed[];
+  /** Under which base paths most references of their own rows lie. */
+  readonly paths: readonly { readonly path: string; readonly rows: number }[];
+  /** Where references lie that are not as configured. */
+  readonly mismatchedPrefixes: readonly string[];
+  /** What the threshold in force can be told by: objects that are not compressed, and values of tasks. */
+  readonly objects: { readonly count: number; readonly smallest: number };
+  readonly values: { readonly count: number; readonly largest: number };
+}
+
+export interface SurveyOptions {
+  readonly windowMs: number;
+  readonly oversize: number;
+  /** Negative: none is known. */
+  readonly threshold: number;
+  readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
+}
+
+export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
+  const { oversize, threshold } = options;
+  const store = ledger.rows();
+  const pace = createPace();
+  const kinds = {} as Record<Kind, Gathering>;
+  for (const kind of KINDS) kinds[kind] = gather(ledger);
+  const bypassed = createHistogram();
+  const offloaded = createHistogram();
+  const based = createHistogram();
+  const bases = basesOf(ledger, options.inForce);
+  const rows = { db: 0, s3: 0, other: 0 };
+  const bytes = { db: 0, s3: 0, other: 0 };
+  const totals = { unverified: 0, references: 0, inForce: 0, inexact: 0, oversizeBytes: 0, largest: 0 };
+  const objects = { count: 0, smallest: Infinity };
+  const values = { count: 0, largest: 0 };
+  const mismatched = new Set<number>();
+  let oldest = Infinity;
+
+  for (const chunk of store.chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const flags = chunk.flags[at] ?? 0;
+      if (flags === 0) continue;
+      const size = chunk.size[at] ?? Number.NaN;
+      const base = chunk.base[at] ?? 0;
+      switch (flags & is.STORAGE_MASK) {
+        case is.DB: {
+          const least = size - base;
+          rows.db += 1;
+          bytes.db += size;
+          if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
+          else if ((flags & is.BY_DESIGN_MASK) === 0) {
+            values.count += 1;
+            values.largest = Math.max(values.largest, least);
+            if (threshold >= 0 && is.isOversizeRow(flags, least, threshold))
+              kinds.aboveThreshold.add(chunk, at);
+          }
+          if (!is.isOversizeRow(flags, least, oversize)) break;
+          kinds.oversize.add(chunk, at);
+          totals.oversizeBytes += size;
+          totals.largest = Math.max(totals.largest, size);
+          if ((flags & is.BY_DESIGN_MASK) !== 0) break;
+          kinds.fallback.add(chunk, at);
+          bypassed.add(chunk.worker[at] ?? 0);
+          break;
+        }
+        case is.S3: {
+          rows.s3 += 1;
+          const own = is.isReference(flags);
+          const asConfigured = own && bases.inForce[base] === 1;
+          const reason = is.brokenReason(flags, asConfigured);
+          if (reason !== null) kinds[reason].add(chunk, at);
+          if (!own) break;
+          totals.references += 1;
+          based.add(base);
+          if (is.isUnverified(flags)) {
+            totals.unverified += 1;
+            oldest = Math.min(oldest, chunk.at[at] ?? 0);
+          }
+          if (!Number.isNaN(size)) bytes.s3 += size;
+          if ((flags & is.SKIP) !== 0) kinds.skips.add(chunk, at);
+          if (asConfigured) {
+            totals.inForce += 1;
+            offloaded.add(chunk.worker[at] ?? 0);
+          } else if (reason === 'path_mismatch') mismatched.add(base);
+          if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.plain[base] === 1) {
+            objects.count += 1;
+            objects.smallest = Math.min(objects.smallest, size);
+            if (size < threshold) kinds.belowThreshold.add(chunk, at);
+          }
+          break;
+        }
+        default:
+          rows.other += 1;
+          bytes.other += size;
+          kinds[(flags & is.LOCAL) === 0 ? 'third_party' : 'local'].add(chunk, at);
+      }
+    }
+    await pace.rest();
+  }
+
+  const told = {} as Record<Kind, Evidence>;
+  for (const kind of KINDS) {
+    told[kind] = kinds[kind].tell();
+    await pace.rest();
+  }
+  const lookedAt = totals.references === 0 || totals.unverified < totals.references;
+  const broken = (reason: BrokenReason) => kinds[reason].rows();
+  return {
+    window: {
+      seconds: options.windowMs / 1000,
+      rows,
+      // Bytes in S3 are unknown as long as no reference has been looked up.
+      bytes: { ...bytes, s3: lookedAt ? bytes.s3 : null },
+      oversizeRows: kinds.oversize.rows(),
+      oversizeBytes: totals.oversizeBytes,
+      broken: {
+        missing: lookedAt ? broken('missing') : null,
+        empty: lookedAt ? broken('empty') : null,
+        path_mismatch: broken('path_mismatch'),
+        leaked: broken('leaked'),
+      },
+      ...orphans(ledger),
+    },
+    rows: told,
+    count: rows.db + rows.s3 + rows.other,
+    references: totals.references,
+    unverified: totals.unverified,
+    inForce: totals.inForce,
+    oldestUnverified: totals.unverified === 0 ? null : oldest,
+    inexact: totals.inexact,
+    largestOversize: totals.largest,
+    placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
+    paths: pathsOf(ledger, based),
+    mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
+    objects,
+    values,
+  };
+}
+
+function placedOf(
+  ledger: Ledger,
+  histogram: ReturnType<typeof createHistogram>,
+  how: 'bypassed' | 'offloaded',
+): Placed[] {
+  const placed: Placed[] = [];
+  for (const [worker, rows] of histogram.entries())
+    if (worker !== 0)
+      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
+  return placed;
+}
+
+/** One base has as many numbers as suffixes. */
+function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Survey['paths'] {
+  const { bases } = ledger.rows();
+  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
+  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
+}
+
+/** Whoever wrote the row may have put a key and its secret where the id of a connection belongs. */
+function prefixOf(base: Omit<Reference, 'key'>): string {
+  const connection = base.connection === '' ? '' : `${base.connection}@`;
+  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
+}
+
+function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes'> {
+  let known = ledger.runs().size === 0;
+  let orphanObjects = 0;
+  let orphanBytes = 0;
+  for (const { listed } of ledger.runs().values()) {
+    if (listed === null) continue;
+    known = true;
+    orphanObjects += listed.orphans;
+    orphanBytes += listed.orphanBytes;
+  }
+  return known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
+}
+
+/** What the window holds now. A figure that is not known is null: it becomes an absent series, never 0. */
+export interface WindowTotals {
+  readonly seconds: number;
+  readonly rows: Readonly<Record<Storage, number>>;
+  readonly bytes: Readonly<Record<Storage, number | null>>;
+  readonly oversizeRows: number;
+  readonly oversizeBytes: number;
+  readonly broken: Readonly<Record<BrokenReason, number | null>>;
+  readonly orphanObjects: number | null;
+  readonly orphanBytes: number | null;
+}

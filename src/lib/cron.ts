@@ -1,0 +1,22 @@
+import cron from 'node-cron';
+
+/** What is wrong with six fields, or null. The 30th of February is a date that a pattern allows and no year has. */
+export function scheduleFault(expression: string): string | null {
+  try {
+    const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });
+    const [next] = task.getNextRuns(1);
+    void task.destroy();
+    return next === undefined ? 'it never fires' : null;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return /impossible/.test(message) ? `it never fires (${message})` : message;
+  }
+}
+
+/** The longest wait between the next ticks of a cron expression, in ms. */
+export function intervalOf(expression: string): number {
+  const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });
+  const times = task.getNextRuns(10).map((date) => date.getTime());
+  void task.destroy();
+  return Math.max(1_000, ...times.slice(1).map((time, index) => time - (times[index] ?? time)));
+}

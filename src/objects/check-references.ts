@@ -1,0 +1,99 @@
+import type { Shape } from '../airflow/shape.ts';
+import type { InForceRule } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import { createPace } from '../lib/pace.ts';
+import type { Database } from '../postgres/client.ts';
+import type { Stores } from '../s3/stores.ts';
+import { attribute } from '../sample/workers.ts';
+import type { Config } from '../settings/config.ts';
+import { basesInForce } from '../window/bases.ts';
+import { indexInChunk } from '../window/columns.ts';
+import type { UncheckedReason } from '../window/flags.ts';
+import * as is from '../window/flags.ts';
+import type { Increment, Learnt } from '../window/increments.ts';
+import { objectIncrements } from '../window/increments.ts';
+import type { Ledger } from '../window/ledger.ts';
+import { readRow } from '../window/remembered-row.ts';
+import type { Confirmed } from './confirm.ts';
+import { confirm } from './confirm.ts';
+import type { Verified } from './verify.ts';
+import { verify } from './verify.ts';
+
+export interface CheckOptions {
+  readonly config: Config;
+  readonly database: Pick<Database, 'read'>;
+  readonly stores: Pick<Stores, 'of' | 'sent'>;
+  readonly shape: Shape;
+  readonly inForce: InForceRule;
+  readonly now: number;
+  readonly random: () => number;
+}
+
+/** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
+export async function checkReferences(
+  ledger: Ledger,
+  { config, database, shape, inForce, ...options }: CheckOptions,
+  signal: AbortSignal,
+): Promise<{ verified: Verified; increments: Increment[] }> {
+  const [path] = config.xcom.paths.filter(isS3Path);
+  const base =
+    path === undefined
+      ? null
+      : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
+  const verified = await verify(ledger, { ...options, base, requests: config.s3.requestsPerCycle }, signal);
+  const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
+  const rows = ledger.rows();
+  const confirmed =
+    suspects.length === 0
+      ? new Map<number, Confirmed>()
+      : await database.read(async (query) => {
+          const there = await confirm(query, shape, {
+            suspects,
+            entryOf: (slot) => readRow(rows, ledger.runOf(slot), slot),
+          });
+          const unnamed = [...there.keys()].filter(
+            (slot) => rows.chunkOf(slot).worker[indexInChunk(slot)] === 0,
+          );
+          await attribute(query, shape, { ledger, slots: unnamed });
+          return there;
+        }, signal);
+
+  const learnt: Learnt[] = [];
+  // Purged or written again meanwhile: the next cycle reads what took its place.
+  const gone: number[] = [];
+  const pace = createPace();
+  for (const [at, { slot, object, bytes }] of verified.answers.entries()) {
+    if (at % 1_024 === 0) await pace.rest();
+    if (object !== 'present' && !confirmed.has(slot)) {
+      gone.push(slot);
+      continue;
+    }
+    const { archived, purging } = confirmed.get(slot) ?? { archived: false, purging: false };
+    // Neither said nor taken for sound: it is asked about again, until the row or the try has come to its end.
+    if (purging) continue;
+    learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
+    rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
+  }
+  const increments = objectIncrements(ledger, learnt, basesInForce(ledger, inForce));
+  ledger.forget(gone);
+  return { verified, increments: [...increments, ...(await noteUnchecked(ledger, verified))] };
+}
+
+/** Notes why S3 said nothing of a reference that nobody has looked up yet; counts it when that is another reason. */
+async function noteUnchecked(ledger: Ledger, { unchecked, rest }: Verified): Promise<Increment[]> {
+  if (rest === null && unchecked.size === 0) return [];
+  const pace = createPace();
+  const counts = new Map<UncheckedReason, number>();
+  for (const chunk of ledger.rows().chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const flags = chunk.flags[at] ?? 0;
+      if (!is.isUnverified(flags)) continue;
+      const reason = unchecked.get(chunk.first + at) ?? rest;
+      if (reason === null || is.uncheckedOf(flags) === reason) continue;
+      chunk.flags[at] = is.withUnchecked(flags, reason);
+      counts.set(reason, (counts.get(reason) ?? 0) + 1);
+    }
+    await pace.rest();
+  }
+  return [...counts].map(([reason, by]) => ({ metric: 'references_unchecked_total', reason, by }));
+}

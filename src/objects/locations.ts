@@ -1,0 +1,111 @@
+import type { ReferenceBase } from '../airflow/compact-reference.ts';
+import type { Reference } from '../airflow/reference.ts';
+import { uuidWords } from '../lib/uuid-words.ts';
+import { indexInChunk, leafAt } from '../window/columns.ts';
+import * as is from '../window/flags.ts';
+import type { RowStore } from '../window/row-store.ts';
+import type { Run } from '../window/run.ts';
+
+/** Where the objects of one run lie together: what one LIST, in as many pages as it takes, gives. */
+export interface Location {
+  readonly connection: string;
+  readonly bucket: string;
+  /** Of keys, with the slash at its end. */
+  readonly prefix: string;
+}
+
+export function locationOf(base: Pick<Reference, 'connection' | 'bucket' | 'prefix'>, run: Run): Location {
+  const start = base.prefix === '' ? '' : `${base.prefix}/`;
+  return {
+    connection: base.connection,
+    bucket: base.bucket,
+    prefix: `${start}${run.dagId}/${run.runId}/`,
+  };
+}
+
+/** References of one run that lie in one location. */
+export interface LocationRows {
+  readonly location: Location;
+  readonly slots: readonly number[];
+}
+
+/**
+ * The references of a run that are `wanted`, by where they lie. `scattered`: those that lie elsewhere than where the
+ * backend puts the objects of the run.
+ */
+export function groupByLocation(
+  rows: RowStore,
+  run: Run,
+  wanted: (flags: number) => boolean,
+  among: ((slot: number) => boolean) | null = null,
+): { readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] } {
+  const locations = new Map<string, { location: Location; slots: number[] }>();
+  /** What the bases of the run were found to be, so that each is looked at once. */
+  const ofBase = new Map<number, { location: Location; slots: number[] }>();
+  const scattered: number[] = [];
+  const groupOf = (base: ReferenceBase) => {
+    const location = locationOf(base, run);
+    const name = JSON.stringify([location.bucket, location.prefix]);
+    const group = locations.get(name) ?? { location, slots: [] };
+    locations.set(name, group);
+    return group;
+  };
+  for (const slot of rows.slotsOf(run)) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const flags = chunk.flags[at] ?? 0;
+    if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) continue;
+    const base = chunk.base[at] ?? 0;
+    if ((flags & is.ODD) !== 0) {
+      const { key } = rows.referenceOf(run, slot) ?? { key: '' };
+      if (!key.startsWith(locationOf(rows.bases.at(base), run).prefix)) {
+        scattered.push(slot);
+        continue;
+      }
+    }
+    const group = ofBase.get(base) ?? groupOf(rows.bases.at(base));
+    ofBase.set(base, group);
+    group.slots.push(slot);
+  }
+  return { locations: [...locations.values()], scattered };
+}
+
+const LEAF = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^-]*$/;
+
+/** Finds among references the one whose key this is: by its uuid, without holding a key for each. */
+export function createMatcher(
+  rows: RowStore,
+  run: Run,
+  slots: readonly number[],
+): (key: string) => number | undefined {
+  const odd = new Map<string, number>();
+  let size = 16;
+  while (size < 2 * slots.length) size *= 2;
+  const table = new Int32Array(size).fill(-1);
+  for (const slot of slots) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    if (((chunk.flags[at] ?? 0) & is.ODD) !== 0) {
+      odd.set(rows.referenceOf(run, slot)?.key ?? '', slot);
+      continue;
+    }
+    let place = leafAt(chunk, at)[3] & (size - 1);
+    while (table[place] !== -1) place = (place + 1) & (size - 1);
+    table[place] = slot;
+  }
+  return (key) => {
+    const words = uuidWords(LEAF.exec(key)?.[1] ?? '');
+    if (words !== null)
+      for (let place = words[3] & (size - 1); ; place = (place + 1) & (size - 1)) {
+        const slot = table[place] ?? -1;
+        if (slot === -1) break;
+        // The key says more than the uuid: the same may lie under another task.
+        if (
+          leafAt(rows.chunkOf(slot), indexInChunk(slot)).every((word, at) => word === words[at]) &&
+          rows.referenceOf(run, slot)?.key === key
+        )
+          return slot;
+      }
+    return odd.get(key);
+  };
+}

@@ -1,0 +1,55 @@
+import { createPace } from '../lib/pace.ts';
+import * as is from '../window/flags.ts';
+import type { Ledger } from '../window/ledger.ts';
+
+/**
+ * After how many cycles at the latest, with that chance, one of the missing has been come across: each of so many
+ * looks a cycle misses them all with the chance `1 - share`. A hundredth of all, with 99 in 100, and 50 looks: 10.
+ */
+export function cyclesToFind(what: { share: number; chance: number; looks: number }): number {
+  return Math.ceil(Math.log(1 - what.chance) / Math.log(1 - what.share) / what.looks);
+}
+
+/**
+ * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
+ * was not there or empty, half as many, so that healing shows.
+ */
+export async function drawKnown(
+  ledger: Ledger,
+  { count, random }: { count: number; random: () => number },
+): Promise<number[]> {
+  if (count <= 0) return [];
+  const pace = createPace();
+  const broken = createDraw(Math.ceil(count / 2), random);
+  const whole = createDraw(count, random);
+  for (const chunk of ledger.rows().chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const flags = chunk.flags[at] ?? 0;
+      if (!is.isReference(flags) || is.isUnverified(flags)) continue;
+      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + at);
+    }
+    await pace.rest();
+  }
+  return [...whole.drawn, ...broken.drawn];
+}
+
+/** Algorithm R: keeps `count` of however many are offered, each with the same chance. */
+export function createDraw(
+  count: number,
+  random: () => number,
+): { offer(item: number): void; drawn: number[] } {
+  const drawn: number[] = [];
+  let offered = 0;
+  return {
+    drawn,
+    offer(item) {
+      offered += 1;
+      if (drawn.length < count) {
+        drawn.push(item);
+        return;
+      }
+      const place = Math.floor(random() * offered);
+      if (place < count) drawn[place] = item;
+    },
+  };
+}

@@ -1,0 +1,76 @@
+import { createPace } from '../lib/pace.ts';
+import type { Query, Statement } from './client.ts';
+
+/** Rows that are held at once: what a statement gives may be a million. */
+const ROWS_A_FETCH = 1_000;
+
+/** Hands over the rows of a statement by and by, without ever holding all of them. */
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- as of a query: the statement decides.
+export type ReadEach = <Row>(
+  statement: Statement,
+  /** May ask for something else meanwhile. */
+  take: (rows: readonly Row[]) => void | Promise<void>,
+  options: { readonly pageByPage: boolean },
+) => Promise<void>;
+
+export function readEachWith(query: Query): ReadEach {
+  let cursors = 0;
+  const pace = createPace();
+  return async (statement, take, options) => {
+    cursors += 1;
+    const cursor = `rows_${cursors}`;
+    // How it is read is settled here, and not when rows are fetched.
+    const open = () => query(openCursorStatement(cursor, statement));
+    await (options.pageByPage ? pageByPage(query, open) : open());
+    for (;;) {
+      const rows = await query<never>(fetchStatement(cursor, ROWS_A_FETCH));
+      await pace.rest();
+      await take(rows);
+      await pace.rest();
+      if (rows.length < ROWS_A_FETCH) break;
+    }
+    await query(closeCursorStatement(cursor));
+  };
+}
+
+/** Lets what is asked for in between look at each page once, in whatever order its rows are found. */
+export async function pageByPage<Result>(query: Query, read: () => Promise<Result>): Promise<Result> {
+  await query(pageByPageStatement(true));
+  const result = await read();
+  await query(pageByPageStatement(false));
+  return result;
+}
+
+/**
+ * Rows of runs that are live together lie on the same pages: an index scan looks at a page again for each row, a bitmap
+ * scan once. Postgres believes that a run's rows lie together, as their index does, and has to be kept from the former.
+ */
+export function pageByPageStatement(on: boolean): Statement {
+  return {
+    name: 'page_by_page',
+    text: `SELECT set_config('enable_indexscan', $1, true)`,
+    values: [on ? 'off' : 'on'],
+  };
+}
+
+/** The rows of a statement by and by: opens it under a name of the transaction. */
+export function openCursorStatement(cursor: string, { name, text, values }: Statement): Statement {
+  return { name: `open_${name}`, text: `DECLARE ${cursor} NO SCROLL CURSOR FOR ${text}`, values };
+}
+
+export function fetchStatement(cursor: string, rows: number): Statement {
+  return { name: 'fetch', text: `FETCH ${rows} FROM ${cursor}`, values: [] };
+}
+
+export function closeCursorStatement(cursor: string): Statement {
+  return { name: 'close', text: `CLOSE ${cursor}`, values: [] };
+}
+
+/** What fails after it can be taken back without the transaction. */
+export function savepointStatement(): Statement {
+  return { name: 'savepoint', text: 'SAVEPOINT before', values: [] };
+}
+
+export function backToSavepointStatement(): Statement {
+  return { name: 'back_to_savepoint', text: 'ROLLBACK TO SAVEPOINT before', values: [] };
+}

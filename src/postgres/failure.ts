@@ -1,0 +1,149 @@
+/** The database could not be read. `reason` is a label: few values, no names. */
+export class DatabaseError extends Error {
+  override readonly name = 'DatabaseError';
+  readonly reason: DatabaseReason;
+  constructor(reason: DatabaseReason, message: string, cause: unknown) {
+    super(message, { cause });
+    this.reason = reason;
+  }
+}
+
+export type DatabaseReason =
+  | 'unreachable'
+  | 'denied'
+  | 'lock_timeout'
+  | 'statement_timeout'
+  | 'conflict'
+  | 'shutdown'
+  | 'pooled'
+  | 'aborted'
+  | 'query_failed';
+
+/** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
+  '28000': 'denied',
+  '28P01': 'denied',
+  '42501': 'denied',
+  '42703': 'query_failed',
+  '55P03': 'lock_timeout',
+  '57014': 'statement_timeout',
+  // The limit on a transaction that a role may have (Postgres 17).
+  '25P04': 'statement_timeout',
+  '40001': 'conflict',
+  '40P01': 'conflict',
+  '57P01': 'shutdown',
+  '57P02': 'shutdown',
+  '57P03': 'unreachable',
+  '53300': 'unreachable',
+  '3D000': 'unreachable',
+  // A pooler's own: pgbouncer gives it for whatever keeps it from handing out a session.
+  '08P01': 'unreachable',
+};
+
+/**
+ * Names the failure without the server's own words: a message of Postgres may quote a row. `tables` are the names that
+ * may be repeated from it.
+ */
+export function databaseError(
+  error: unknown,
+  {
+    signal,
+    tables,
+    database = 'the database',
+  }: { signal: AbortSignal; tables: readonly string[]; database?: string },
+): DatabaseError {
+  if (error instanceof DatabaseError) return error;
+  const code = codeOf(error);
+  if (signal.aborted) return new DatabaseError('aborted', `Cannot read ${database}: stopping`, error);
+  const known = REASON_OF_SQLSTATE[code];
+  if (known !== undefined)
+    return new DatabaseError(
+      known,
+      `Cannot read ${database}: ${wordsFor(known, { error, tables })} (${code})`,
+      error,
+    );
+  if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E'))
+    return new DatabaseError('query_failed', `Cannot read ${database}: SQLSTATE ${code}`, error);
+  return new DatabaseError('unreachable', `Cannot reach ${database}: ${wordsForNoAnswer(error)}`, error);
+}
+
+/** Node's names for what keeps a connection from coming about, or ends it. */
+const WORDS_OF_CODE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'the connection was cut',
+  EAI_AGAIN: 'the name of the host cannot be looked up just now',
+  EHOSTUNREACH: 'no way leads there',
+  ENETUNREACH: 'no way leads there',
+  ENOTFOUND: 'no host of that name is known',
+};
+
+function wordsForNoAnswer(error: unknown): string {
+  if (error instanceof Error && error.message.includes('does not support SSL'))
+    return 'the server offers no TLS, which sslmode asks for';
+  const code = codeOf(error);
+  if (code === '') return 'the connection ended or the server did not answer in time';
+  const words = /CERT|^UNABLE_TO_/.test(code)
+    ? 'its certificate is not trusted or names another host; sslrootcert names the authority'
+    : WORDS_OF_CODE[code];
+  return words === undefined ? code : `${words} (${code})`;
+}
+
+/** The lock of `ha` is a session's, and a pooler gives the session to others between two transactions. */
+export function pooledError(): DatabaseError {
+  return new DatabaseError(
+    'pooled',
+    'Cannot hold the lock of ha=lock: a connection pooler is in between and the session behind it is not ours; ' +
+      'give database.url the address of the server itself',
+    null,
+  );
+}
+
+/** Where one reason has causes that are mended in different places. */
+const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
+  '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
+  '28P01': 'the password of the role is not accepted',
+  '3D000': 'there is no database of that name',
+  '42703': 'a column is missing, as where a view stands in for a table',
+  '53300': 'the server or the role has no connection left',
+  '08P01': 'the connection pooler in front of it gives no session',
+};
+
+const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
+  unreachable: 'the server takes no connections',
+  denied: 'the role may not read a table; see the README for the grants it needs',
+  lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
+  statement_timeout: 'a statement took too long',
+  conflict: 'cancelled by a conflict with recovery or another transaction',
+  shutdown: 'the server is shutting down',
+  aborted: 'stopping',
+  query_failed: 'a statement failed',
+};
+
+function wordsFor(
+  reason: DatabaseReason,
+  { error, tables }: { error: unknown; tables: readonly string[] },
+): string {
+  // Said before a statement could quote anything, and not in a language of the server's choosing.
+  if (error instanceof Error && error.message.startsWith('unsupported startup parameter'))
+    return (
+      'the connection pooler in front of it takes no options: leave them out of database.url, ' +
+      'or list them in its ignore_startup_parameters'
+    );
+  if (codeOf(error) === '42501') return wordsForDenied(error, tables);
+  return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
+}
+
+/** Names the table if it is one of those that are known, for the server says it in words alone and may quote a row. */
+function wordsForDenied(error: unknown, tables: readonly string[]): string {
+  const said = error instanceof Error ? error.message : '';
+  const table = tables.find((name) => new RegExp(`\\b${name}\\b`).test(said));
+  const what =
+    table === undefined ? 'a table, or not enter the database or its schema' : `the table ${table}`;
+  return `the role may not read ${what}, or not all its rows (row-level security); see the README for the grants it needs`;
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : '';
+}

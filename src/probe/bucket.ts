@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import type { S3Operation } from '../s3/calls.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import type { S3Reason, Unknown } from '../s3/failure.ts';
+import type { Stores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+
+export interface ProbeTarget {
+  readonly bucket: string;
+  /** Where the probe may write, with or without a slash at the end; empty for the whole bucket. */
+  readonly prefix: string;
+  /** False: look only, with HEAD and LIST. */
+  readonly write: boolean;
+  /** Epoch milliseconds. */
+  readonly now: number;
+  /** Different for every probe of every process: it names the object. */
+  readonly id: string;
+}
+
+export type ProbeStep =
+  | { readonly operation: S3Operation; readonly ok: true; readonly seconds: number }
+  | {
+      readonly operation: S3Operation;
+      readonly ok: false;
+      readonly seconds: number;
+      /** `content_mismatch`: the storage took the object and then gave back something else, or nothing. */
+      readonly reason: S3Reason | 'content_mismatch';
+      readonly detail: string;
+    }
+  /** Not attempted, or cut off by the caller: nothing is known. */
+  | { readonly operation: S3Operation; readonly ok: null };
+
+export interface ProbeResult {
+  /** Each operation once, in the order put, head, get, list, delete. */
+  readonly steps: readonly ProbeStep[];
+  /** Objects of probes that died before they could delete them, deleted now. */
+  readonly leftoversDeleted: number;
+}
+
+const folder = '.airflow-xcom-exporter';
+const leftoverAgeMs = 3_600_000;
+const leftoversAtOnce = 10;
+/** What is left to delete the object when the caller aborts. */
+const graceMs = 2_000;
+
+/** After these the object is certainly not there; after any other failure of the put it may be. */
+const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region', 'clock_skew']);
+
+/**
+ * Writes a small object, looks at it in every way Airflow and the exporter do, and deletes it. An operation that
+ * fails stops only those that make no sense without it; when neither put nor head is answered in time, the rest
+ * is not asked: each would take as long again, and whoever waits for the verdict with it. Never throws.
+ */
+export async function probe(
+  store: ObjectStore,
+  target: ProbeTarget,
+  signal: AbortSignal,
+): Promise<ProbeResult> {
+  const { bucket, write } = target;
+  const base = target.prefix.replace(/\/+$/, '');
+  const probes = `${base === '' ? '' : `${base}/`}${folder}/probe-`;
+  const address = { bucket, key: `${probes}${target.id}` };
+  const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
+  const afterAbort = withGrace(signal, graceMs);
+
+  try {
+    const put = write
+      ? await timed('put', async () => judgeDone(await store.put({ ...address, body }, signal)))
+      : skipped('put');
+    const written = put.ok === true;
+
+    const head = await timed('head', async () => {
+      const answer = await store.head(address, signal);
+      if (answer.kind === 'unknown') return answer;
+      // What could not be written is rightly missing, and there after all if only the answer was lost.
+      if (!written) return null;
+      if (answer.kind === 'missing') return mismatch('missing right after it was put');
+      return answer.bytes === body.length ? null : mismatch(`${answer.bytes} bytes, ${body.length} were put`);
+    });
+
+    // The object, if there is one after all, is a leftover to a later probe.
+    if (timedOut(put) && timedOut(head)) {
+      return { steps: [put, head, skipped('get'), skipped('list'), skipped('delete')], leftoversDeleted: 0 };
+    }
+
+    const get = written
+      ? await timed('get', async () => {
+          const answer = await store.get(address, signal);
+          if (answer.kind === 'unknown') return answer;
+          if (answer.kind === 'missing') return mismatch('missing right after it was put');
+          return Buffer.compare(answer.body, body) === 0 ? null : mismatch('other content than was put');
+        })
+      : skipped('get');
+
+    let leftovers: string[] = [];
+    const list = await timed('list', async () => {
+      const answer = await store.list({ bucket, prefix: probes, after: null }, signal);
+      if (answer.kind === 'unknown') return answer;
+      leftovers = answer.objects
+        .filter(({ key, lastModified }) => key !== address.key && lastModified < target.now - leftoverAgeMs)
+        .map(({ key }) => key);
+      const complete = answer.next === null;
+      const listed = answer.objects.some(({ key }) => key === address.key);
+      return written && complete && !listed ? mismatch('not listed right after it was put') : null;
+    });
+
+    const remove = written
+      ? await timed('delete', async () => judgeDone(await store.delete(address, afterAbort.signal)))
+      : skipped('delete');
+    // An answer that got lost may hide an object: no step of the probe, and no finding if it fails.
+    if (write && !written && mayBeThere(put)) await store.delete(address, afterAbort.signal);
+
+    const leftoversDeleted = write ? await deleteAll(store, { bucket, keys: leftovers, signal }) : 0;
+    return { steps: [put, head, get, list, remove], leftoversDeleted };
+  } finally {
+    afterAbort.end();
+  }
+}
+
+interface Mismatch {
+  readonly reason: 'content_mismatch';
+  readonly detail: string;
+}
+
+/** `judge` gives null when all is well. */
+async function timed(
+  operation: S3Operation,
+  judge: () => Promise<Unknown | Mismatch | null>,
+): Promise<ProbeStep> {
+  const start = performance.now();
+  const failure = await judge();
+  const seconds = (performance.now() - start) / 1_000;
+  if (failure === null) return { operation, ok: true, seconds };
+  if (failure.reason === 'aborted') return skipped(operation);
+  return { operation, ok: false, seconds, reason: failure.reason, detail: failure.detail };
+}
+
+function skipped(operation: S3Operation): ProbeStep {
+  return { operation, ok: null };
+}
+
+function judgeDone(answer: { readonly kind: 'done' } | Unknown): Unknown | null {
+  return answer.kind === 'done' ? null : answer;
+}
+
+function mismatch(detail: string): Mismatch {
+  return { reason: 'content_mismatch', detail };
+}
+
+function timedOut(step: ProbeStep): boolean {
+  return step.ok === false && step.reason === 'timeout';
+}
+
+function mayBeThere(put: ProbeStep): boolean {
+  return put.ok === null || (!put.ok && put.reason !== 'content_mismatch' && !refusals.has(put.reason));
+}
+
+async function deleteAll(
+  store: ObjectStore,
+  what: { readonly bucket: string; readonly keys: readonly string[]; readonly signal: AbortSignal },
+): Promise<number> {
+  let deleted = 0;
+  for (const key of what.keys.slice(0, leftoversAtOnce)) {
+    const answer = await store.delete({ bucket: what.bucket, key }, what.signal);
+    if (answer.kind === 'done') deleted += 1;
+  }
+  return deleted;
+}
+
+/** A signal that aborts some time after the given one. */
+function withGrace(signal: AbortSignal, ms: number): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | null = null;
+  function abort(): void {
+    timer = setTimeout(() => {
+      controller.abort();
+    }, ms);
+  }
+  signal.addEventListener('abort', abort, { once: true });
+  if (signal.aborted) abort();
+  return {
+    signal: controller.signal,
+    end: () => {
+      signal.removeEventListener('abort', abort);
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
+
+/** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
+export async function probeInForce(
+  config: Config,
+  { stores, signal }: { stores: Pick<Stores, 'of'>; signal: AbortSignal },
+): Promise<ProbeResult | null> {
+  const path = config.xcom.paths.find(isS3Path);
+  if (path === undefined) return null;
+  const { bucket, prefix } = path;
+  const { write } = config.probe;
+  return probe(
+    stores.of(path.connection ?? ''),
+    { bucket, prefix, write, now: Date.now(), id: randomUUID() },
+    signal,
+  );
+}

@@ -1,0 +1,298 @@
+import type { ObjectStore } from '../s3/client.ts';
+import type { S3Reason } from '../s3/failure.ts';
+import type { Greeting } from '../s3/greeting.ts';
+
+export const PREFLIGHT_CHECKS = [
+  'endpoint',
+  'tls',
+  'clock',
+  'region',
+  'credentials',
+  'put',
+  'head',
+  'get',
+  'list',
+  'delete',
+] as const;
+export type PreflightCheck = (typeof PREFLIGHT_CHECKS)[number];
+export type PreflightOperation = 'put' | 'head' | 'get' | 'list' | 'delete';
+
+/** What one check found. Null: not known, see `isOpen` for whether it should be. */
+export interface PreflightStep {
+  readonly check: PreflightCheck;
+  readonly ok: boolean | null;
+  /** It was to be found out and could not be. */
+  readonly isOpen: boolean;
+  readonly detail: string;
+  /** What is missing in the policy, as `s3:PutObject`; null where it is not that. */
+  readonly iamAction: string | null;
+  /** What to do, or null. */
+  readonly fix: string | null;
+}
+
+export interface PreflightTarget {
+  readonly bucket: string;
+  /** Where Airflow is to write, without a slash at the end; empty for the whole bucket. */
+  readonly prefix: string;
+  /** The region of the connection; null: none is given. */
+  readonly region: string | null;
+  readonly isVerified: boolean;
+  /** False: nothing is put or deleted. */
+  readonly write: boolean;
+  /** Different for every call: it names the object. */
+  readonly id: string;
+}
+
+type Answered =
+  | { readonly kind: 'allowed'; readonly detail: string }
+  | { readonly kind: 'refused'; readonly reason: S3Reason; readonly detail: string }
+  | { readonly kind: 'skipped'; readonly detail: string };
+
+/** HEAD is no action of its own. Source: the S3 user guide, "Actions, resources, and condition keys". */
+const ACTIONS: Readonly<Record<PreflightOperation, string>> = {
+  put: 's3:PutObject',
+  head: 's3:GetObject',
+  get: 's3:GetObject',
+  list: 's3:ListBucket',
+  delete: 's3:DeleteObject',
+};
+
+const OPERATIONS: readonly PreflightOperation[] = ['put', 'head', 'get', 'list', 'delete'];
+
+/** AWS refuses a signature that is older, or further ahead. */
+const TOLERATED_SKEW_SECONDS = 900;
+
+/** Codes that speak of who asks. AccessDenied does not: it is said to somebody who is known. */
+const CREDENTIAL_CODE =
+  /InvalidAccessKeyId|InvalidClientTokenId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|TokenRefreshRequired|XAdminUserNotFound|no credentials|TokenProviderError/;
+
+/**
+ * Tries everything that Airflow and the exporter need of a bucket, each by itself: one that fails hides no other.
+ * What cannot be put is looked for all the same, and deleted: S3 answers both for an object that is not there.
+ */
+export async function preflight(
+  store: ObjectStore,
+  target: PreflightTarget,
+  { greeting, signal }: { greeting: Greeting; signal: AbortSignal },
+): Promise<readonly PreflightStep[]> {
+  const reached = greeting.kind === 'answered';
+  const answers = reached ? await askAll(store, target, signal) : null;
+  return [
+    endpointStep(greeting, target),
+    tlsStep(greeting, target),
+    clockStep(greeting, answers),
+    regionStep(greeting, { target, answers }),
+    credentialsStep(answers),
+    ...OPERATIONS.map((operation) => operationStep(operation, { target, answers })),
+  ];
+}
+
+type Answers = Readonly<Record<PreflightOperation, Answered>>;
+
+async function askAll(store: ObjectStore, target: PreflightTarget, signal: AbortSignal): Promise<Answers> {
+  const { bucket, prefix, write } = target;
+  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-`;
+  const address = { bucket, key: `${folder}${target.id}` };
+  const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
+  const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
+  const missing = (there: boolean): Answered =>
+    there
+      ? { kind: 'refused', reason: 'server_error', detail: 'missing right after it was put' }
+      : { kind: 'allowed', detail: 'allowed: the object is not there' };
+
+  const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
+  const there = put.kind === 'allowed';
+  const head = await store.head(address, signal);
+  const got = await store.get(address, signal);
+  const listed = await store.list({ bucket, prefix: folder, after: null, maxKeys: 1 }, signal);
+  const removed = write ? await store.delete(address, signal) : null;
+  return {
+    put,
+    head: head.kind === 'missing' ? missing(there) : allowed(head),
+    get: got.kind === 'missing' ? missing(there) : allowed(got),
+    list: allowed(listed),
+    delete: removed === null ? unwritten : allowed(removed),
+  };
+}
+
+function allowed(
+  answer:
+    | { readonly kind: 'unknown'; readonly reason: S3Reason; readonly detail: string }
+    | { readonly kind: 'done' | 'present' | 'got' | 'listed' },
+): Answered {
+  if (answer.kind !== 'unknown') return { kind: 'allowed', detail: 'allowed' };
+  return { kind: 'refused', reason: answer.reason, detail: answer.detail };
+}
+
+function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): PreflightStep {
+  const { url } = greeting;
+  if (greeting.kind === 'answered')
+    return good('endpoint', `${url} answered in ${Math.round(greeting.seconds * 1_000)} ms`);
+  if (greeting.stage === 'tls') return good('endpoint', `${url} takes connections`);
+  return bad('endpoint', `${url}: ${greeting.code}`, {
+    fix: `Correct endpoint_url or region_name of the connection, or open the way to it: nothing answers for ${bucket}.`,
+  });
+}
+
+function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): PreflightStep {
+  if (/^http:/i.test(greeting.url)) return idle('tls', 'not used: the endpoint is http');
+  if (greeting.kind === 'failed') {
+    if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
+    return bad('tls', greeting.code, {
+      fix: 'Name the certificate authority in "verify" of the connection (the path of a PEM file), or renew the certificate.',
+    });
+  }
+  const { protocol = 'TLS', validTo = 'unknown' } = greeting.tls ?? {};
+  return good(
+    'tls',
+    isVerified
+      ? `${protocol}, the certificate is trusted and valid until ${validTo}`
+      : `${protocol}, the certificate is not looked at: "verify" of the connection is false`,
+  );
+}
+
+function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
+  if (greeting.kind === 'failed') return open('clock', 'not tried: no connection');
+  const { skewSeconds } = greeting;
+  const isRefused = answers !== null && refusals(answers).some(({ reason }) => reason === 'clock_skew');
+  const fix = 'Set the clock of this machine by NTP: S3 refuses signatures that are 15 minutes off.';
+  if (skewSeconds === null) {
+    if (isRefused) return bad('clock', 'the storage refuses the time of the signature', { fix });
+    return open('clock', 'the storage did not name the time');
+  }
+  const side = skewSeconds > 0 ? 'behind' : 'ahead of';
+  const words =
+    skewSeconds === 0
+      ? "as the storage's"
+      : `this machine is ${Math.abs(skewSeconds)} s ${side} the storage's clock`;
+  return isRefused || Math.abs(skewSeconds) >= TOLERATED_SKEW_SECONDS
+    ? bad('clock', words, { fix })
+    : good('clock', words);
+}
+
+function regionStep(
+  greeting: Greeting,
+  { target, answers }: { target: PreflightTarget; answers: Answers | null },
+): PreflightStep {
+  if (greeting.kind === 'failed') return open('region', 'not tried: no connection');
+  const found = greeting.bucketRegion;
+  const given = target.region;
+  if (found !== null && given !== null && found !== given)
+    return bad('region', `the bucket is in ${found}, the connection says ${given}`, {
+      fix: `Set region_name of the connection to ${found}.`,
+    });
+  const isRefused = answers !== null && refusals(answers).some(({ reason }) => reason === 'wrong_region');
+  if (isRefused)
+    return bad('region', `the storage refuses ${given ?? 'the region us-east-1, since none is given'}`, {
+      fix: `Set region_name of the connection to ${found ?? 'the region of the bucket'}.`,
+    });
+  if (found !== null) return good('region', given === null ? `${found}, none is given` : found);
+  // Who is refused by a policy was asked in the right region: the signature names it.
+  const isTaken = answers !== null && OPERATIONS.some((name) => isKnown(answers[name]));
+  return isTaken
+    ? good('region', `${given ?? 'none is given'}; the storage takes it and names none itself`)
+    : open('region', 'the storage does not name the region of the bucket');
+}
+
+function credentialsStep(answers: Answers | null): PreflightStep {
+  if (answers === null) return open('credentials', 'not tried: no connection');
+  const names = OPERATIONS.map((name) => answers[name]);
+  if (names.some(({ kind }) => kind === 'allowed')) return good('credentials', 'accepted');
+  const refused = refusals(answers);
+  const wrong = refused.find(({ detail }) => CREDENTIAL_CODE.test(detail));
+  if (wrong !== undefined)
+    return bad('credentials', wrong.detail, {
+      fix: wrong.detail.includes('no credentials')
+        ? 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.'
+        : 'Renew or correct the access key, its secret and its token in the connection that the path names.',
+    });
+  if (refused.some(isKnown)) return good('credentials', 'accepted, and all that was asked is refused');
+  return open('credentials', 'no answer tells');
+}
+
+/** AccessDenied is said to somebody whose signature was read. */
+function isKnown(answer: Answered): boolean {
+  return answer.kind === 'allowed' || (answer.kind === 'refused' && answer.detail.startsWith('AccessDenied'));
+}
+
+function operationStep(
+  operation: PreflightOperation,
+  { target, answers }: { target: PreflightTarget; answers: Answers | null },
+): PreflightStep {
+  const answer = answers?.[operation];
+  if (answers === null || answer === undefined) return open(operation, 'not tried: no connection');
+  if (answer.kind === 'allowed') return good(operation, answer.detail);
+  if (answer.kind === 'skipped') return idle(operation, answer.detail);
+  const { reason, detail } = answer;
+  switch (reason) {
+    case 'denied':
+      return denied(operation, { target, answers, detail });
+    case 'no_such_bucket':
+      return bad(operation, detail, {
+        fix: `Create the bucket ${target.bucket}, or correct its name in xcom_objectstorage_path.`,
+      });
+    case 'wrong_region':
+      return bad(operation, detail, { fix: 'See the region above.' });
+    case 'clock_skew':
+      return bad(operation, detail, { fix: 'See the clock above.' });
+    case 'server_error':
+      // A fault of its own passes; anything else that is no answer of S3 does not.
+      if (/\(5\d\d\)/.test(detail)) return open(operation, detail);
+      return bad(operation, detail, { fix: 'Check that the endpoint is S3 and no other service.' });
+    case 'throttled':
+    case 'timeout':
+    case 'unreachable':
+    case 'aborted':
+      return open(operation, `${reason}: ${detail}`);
+  }
+}
+
+function denied(
+  operation: PreflightOperation,
+  { target, answers, detail }: { target: PreflightTarget; answers: Answers; detail: string },
+): PreflightStep {
+  if (CREDENTIAL_CODE.test(detail)) return bad(operation, detail, { fix: 'See the credentials above.' });
+  const isRead = operation === 'head' || operation === 'get';
+  // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
+  if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
+    return open(
+      operation,
+      `${detail}: not to be told from an object that is not there without s3:ListBucket`,
+    );
+  const { bucket, prefix } = target;
+  const arn = `arn:aws:s3:::${bucket}`;
+  const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
+  const iamAction = ACTIONS[operation];
+  return bad(operation, `${detail}: ${iamAction} on ${resource} is missing`, {
+    iamAction,
+    fix:
+      operation === 'put'
+        ? `Allow ${iamAction} on ${resource}, and kms:GenerateDataKey if the bucket is encrypted by KMS.`
+        : `Allow ${iamAction} on ${resource}.`,
+  });
+}
+
+function refusals(answers: Answers): readonly Extract<Answered, { kind: 'refused' }>[] {
+  return OPERATIONS.map((name) => answers[name]).filter((answer) => answer.kind === 'refused');
+}
+
+function good(check: PreflightCheck, detail: string): PreflightStep {
+  return { check, ok: true, isOpen: false, detail, iamAction: null, fix: null };
+}
+
+function bad(
+  check: PreflightCheck,
+  detail: string,
+  { fix, iamAction = null }: { fix: string; iamAction?: string | null },
+): PreflightStep {
+  return { check, ok: false, isOpen: false, detail, iamAction, fix };
+}
+
+function open(check: PreflightCheck, detail: string): PreflightStep {
+  return { check, ok: null, isOpen: true, detail, iamAction: null, fix: null };
+}
+
+/** Rightly not tried. */
+function idle(check: PreflightCheck, detail: string): PreflightStep {
+  return { check, ok: null, isOpen: false, detail, iamAction: null, fix: null };
+}

@@ -1,0 +1,135 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
+import type { Logger } from 'pino';
+import type { Deadline } from '../lib/deadline.ts';
+import { runWithin } from '../lib/deadline.ts';
+import { createLimiter, SentAway } from '../lib/limiter.ts';
+import type { S3Reason, Unknown } from './failure.ts';
+import { explainFailure, isNoSuchKey } from './failure.ts';
+
+export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
+
+/** Told of every HTTP request that is sent, retries and looks at the bucket too, and of each that fails. */
+export interface S3Observer {
+  request(operation: S3Operation): void;
+  failure(operation: S3Operation, reason: S3Reason): void;
+}
+
+/** `missing`: the storage answered that there is no such key. For a HEAD that may also be a missing bucket. */
+export type Outcome<Answer> =
+  { readonly kind: 'answered'; readonly answer: Answer } | { readonly kind: 'missing' } | Unknown;
+
+export interface CallOptions<Answer> {
+  readonly signal: AbortSignal;
+  /** Sends and reads to the end; null when what came back is no answer of S3. */
+  readonly send: (options: { readonly abortSignal: AbortSignal }) => Promise<Answer | null>;
+}
+
+export interface Calls {
+  /** Sends when it is its turn. Never throws, and never takes longer than the timeout once it has its turn. */
+  run<Answer>(operation: S3Operation, options: CallOptions<Answer>): Promise<Outcome<Answer>>;
+  /** To be put around each attempt, inside the SDK's retries. */
+  watchAttempt<T>(attempt: () => Promise<T>): Promise<T>;
+}
+
+/** A call, and whether what it is at can still fail without having been reported. */
+interface Call {
+  readonly operation: S3Operation;
+  readonly deadline: Deadline;
+  attempts: number;
+  unreported: boolean;
+  /** Why the latest attempt failed; null while one is under way. */
+  failed: Unknown | null;
+}
+
+const unreadable: Unknown = { kind: 'unknown', reason: 'server_error', detail: 'not an answer of S3' };
+
+/**
+ * Queue, deadline, counting and naming of failures for calls to one storage. The attempts of a call are told to
+ * which call they belong by asynchronous context, for the SDK's middleware passes nothing of the caller's on.
+ */
+export function createCalls(options: {
+  readonly observer: S3Observer;
+  readonly log: Logger;
+  readonly requestTimeoutMs: number;
+  readonly concurrency: number;
+}): Calls {
+  const { observer, log, requestTimeoutMs, concurrency } = options;
+  const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
+  const current = new AsyncLocalStorage<Call>();
+
+  /** An attempt that failed and was reported is not reported again as the end of its call. */
+  function report(call: Call, failure: Unknown): void {
+    if (!call.unreported) return;
+    call.unreported = false;
+    call.failed = failure;
+    observer.failure(call.operation, failure.reason);
+    if (failure.reason !== 'throttled') return;
+    limiter.refused();
+    log.debug({ operation: call.operation, perSecond: limiter.rate() }, 'S3 asks for less: slowing down');
+  }
+
+  return {
+    run: async (operation, { signal, send }) => {
+      // Hundreds of calls wait on the one signal of a cycle: no leak, whatever Node suspects from the eleventh on.
+      setMaxListeners(0, signal);
+      // Boxed, because the compiler does not see that the callback below assigns it.
+      const started: { call: Call | null } = { call: null };
+      try {
+        const answer = await limiter.run(
+          () =>
+            runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
+              started.call = { operation, deadline, attempts: 0, unreported: true, failed: null };
+              return current.run(started.call, () => send({ abortSignal: deadline.signal }));
+            }),
+          signal,
+        );
+        if (answer !== null) return { kind: 'answered', answer };
+        if (started.call !== null) report(started.call, unreadable);
+        return unreadable;
+      } catch (error) {
+        if (started.call === null) {
+          const reason = error instanceof SentAway ? 'throttled' : 'aborted';
+          return { kind: 'unknown', reason, detail: 'before it was sent' };
+        }
+        if (isNoSuchKey(error, operation) && started.call.deadline.ended() === null)
+          return { kind: 'missing' };
+        const ending = explain(error, { deadline: started.call.deadline, requestTimeoutMs });
+        // The time ran out in the pause before the next attempt: what the last one met says more than that.
+        const failure = ending.reason === 'timeout' ? (started.call.failed ?? ending) : ending;
+        report(started.call, failure);
+        return failure;
+      }
+    },
+
+    watchAttempt: async (attempt) => {
+      const call = current.getStore();
+      if (call === undefined) return attempt();
+      // The SDK's own pause knows nothing of what the other calls have met.
+      if (call.attempts > 0) await limiter.turn(call.deadline.signal);
+      call.attempts += 1;
+      call.unreported = true;
+      call.failed = null;
+      observer.request(call.operation);
+      try {
+        const result = await attempt();
+        limiter.accepted();
+        return result;
+      } catch (error) {
+        if (isNoSuchKey(error, call.operation)) limiter.accepted();
+        else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs }));
+        throw error;
+      }
+    },
+  };
+}
+
+/** What a request that was cut off threw is an effect of the cut; the deadline knows the cause. */
+function explain(error: unknown, call: { deadline: Deadline; requestTimeoutMs: number }): Unknown {
+  const ended = call.deadline.ended();
+  if (ended === 'aborted') return { kind: 'unknown', reason: 'aborted', detail: 'while it was under way' };
+  if (ended === 'timeout') {
+    return { kind: 'unknown', reason: 'timeout', detail: `no answer in ${call.requestTimeoutMs} ms` };
+  }
+  return explainFailure(error, Date.now());
+}

@@ -1,0 +1,272 @@
+import { clientConfig } from './connection.ts';
+/** Object storage as five requests, every outcome of which is a value. The only file that knows the AWS SDK. */
+import type { HeadObjectCommandInput, ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3';
+import type { Logger } from 'pino';
+import type { Outcome, S3Observer } from './calls.ts';
+import { createCalls } from './calls.ts';
+import type { S3Connection } from './connection.ts';
+import { openTransport } from './connection.ts';
+import type { Unknown } from './failure.ts';
+import { bodilessBadRequest, isNoSuchKey } from './failure.ts';
+import type { HeadOutput } from './signed-head.ts';
+import { createShortcuts } from './signed-head.ts';
+
+/** `missing` is said only when the bucket is known to be there. */
+export type HeadAnswer =
+  { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' } | Unknown;
+
+export interface ListedObject {
+  readonly key: string;
+  readonly bytes: number;
+  /** Epoch milliseconds, on the storage's clock. */
+  readonly lastModified: number;
+}
+
+export type ListAnswer =
+  | {
+      readonly kind: 'listed';
+      readonly objects: readonly ListedObject[];
+      /** Continuation token: what `after` takes for the next page; null on the last one. */
+      readonly next: string | null;
+    }
+  | Unknown;
+
+export type DoneAnswer = { readonly kind: 'done' } | Unknown;
+export type GetAnswer =
+  { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+
+export interface ObjectAddress {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+export interface ListTarget {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Continuation token of the page before; null for the first page. */
+  readonly after: string | null;
+  /** Keys up to this one, it included, are left out; for the first page. */
+  readonly startAfter?: string;
+  /** At most 1,000, which is the default. */
+  readonly maxKeys?: number;
+}
+
+/** None of the requests throws: whatever goes wrong is an `Unknown` with its reason. */
+export interface ObjectStore {
+  head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
+  /** One request, one page. */
+  list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
+  put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<DoneAnswer>;
+  get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
+  /** Also `done` when there was no such object: S3 does not tell. */
+  delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
+  /** Closes the kept-alive connections. Abort what is under way first. */
+  close(): void;
+}
+
+export interface ObjectStoreOptions {
+  readonly observer: S3Observer;
+  readonly log: Logger;
+  /** The longest that a call takes once it has its turn, retries and body included. Default 7,000. */
+  readonly requestTimeoutMs?: number;
+  /** The most calls under way at once. Default 16. */
+  readonly concurrency?: number;
+}
+
+/** How long a failed look counts: a bucket that is not there must not double every HEAD. */
+const bucketUnseenMs = 5_000;
+
+/**
+ * Sends nothing yet.
+ *
+ * @throws {Error} when the file of certificate authorities cannot be read.
+ */
+export function openObjectStore(connection: S3Connection, options: ObjectStoreOptions): ObjectStore {
+  const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
+  const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
+  const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  const { credentials } = client.config;
+  /** For the second attempt after one that was not the SDK's. */
+  const once = new S3Client({ ...clientConfig(connection), credentials, requestHandler, maxAttempts: 1 });
+  const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
+  const shortcuts = createShortcuts(client.config, requestHandler);
+  for (const { middlewareStack } of [client, once])
+    middlewareStack.add(
+      (next, { commandName }) =>
+        (args) =>
+          calls.watchAttempt(async () => {
+            const result = await next(args);
+            if (commandName === HeadObjectCommand.name) {
+              const { Bucket: bucket = '', Key: key = '' } = args.input as HeadObjectCommandInput;
+              shortcuts.learn({ bucket, key }, args.request);
+            }
+            return result;
+          }),
+      { step: 'deserialize', priority: 'high', name: 'watchAttempt' },
+    );
+
+  /**
+   * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
+   * bucket that was there before may be gone by now. Shared by the calls that want to know at the same time.
+   */
+  const looks = new Map<string, { covers: number; readonly answer: Promise<Unknown | null> }>();
+
+  function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
+    if (outcome.kind === 'answered') {
+      looks.set(bucket, { covers: performance.now(), answer: Promise.resolve(null) });
+    }
+    return outcome;
+  }
+
+  /** HEAD answers 404 for a missing bucket as for a missing key; LIST names what it misses. */
+  async function lookAtBucket(
+    { bucket, key }: ObjectAddress,
+    { sentAt, signal }: { sentAt: number; signal: AbortSignal },
+  ): Promise<Unknown | null> {
+    const known = looks.get(bucket);
+    if (known !== undefined && sentAt <= known.covers) {
+      const answer = await known.answer;
+      // Another caller's abort says nothing to this one.
+      if (answer?.reason !== 'aborted' || signal.aborted) return answer;
+    }
+    const look = {
+      covers: Infinity,
+      // With the key as prefix, for a policy that allows nothing else.
+      answer: list({ bucket, prefix: key, after: null, maxKeys: 1 }, signal).then((listed) =>
+        listed.kind === 'unknown' ? listed : null,
+      ),
+    };
+    looks.set(bucket, look);
+    const answer = await look.answer;
+    look.covers = performance.now() + (answer === null ? 0 : bucketUnseenMs);
+    return answer;
+  }
+
+  async function list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer> {
+    const { bucket, prefix, after, startAfter, maxKeys } = target;
+    const input = {
+      Bucket: bucket,
+      Prefix: prefix,
+      ...(after === null ? {} : { ContinuationToken: after }),
+      ...(startAfter === undefined ? {} : { StartAfter: startAfter }),
+      ...(maxKeys === undefined ? {} : { MaxKeys: maxKeys }),
+    };
+    const outcome = await calls.run('list', {
+      signal,
+      send: async (http) => readPage(await client.send(new ListObjectsV2Command(input), http)),
+    });
+    return answerOf(seen(bucket, outcome));
+  }
+
+  async function sendHead(target: ObjectAddress, http: { abortSignal: AbortSignal }): Promise<HeadOutput> {
+    const { bucket, key } = target;
+    const input = { Bucket: bucket, Key: key };
+    const shortcut = await shortcuts.sign(target);
+    if (shortcut === null) return client.send(new HeadObjectCommand(input), http);
+    try {
+      return await calls.watchAttempt(() => shortcut(http.abortSignal));
+    } catch (error) {
+      if (isNoSuchKey(error, 'head') || http.abortSignal.aborted) throw error;
+      // Moved, denied, a clock that is off, or something that passes: the SDK knows what each of them asks for.
+      shortcuts.forget(bucket);
+      return once.send(new HeadObjectCommand(input), http);
+    }
+  }
+
+  return {
+    list,
+
+    head: async (target, signal) => {
+      let sentAt = 0;
+      const outcome = await calls.run('head', {
+        signal,
+        send: async (http): Promise<HeadAnswer | null> => {
+          sentAt = performance.now();
+          const { ContentLength: bytes, ETag } = await sendHead(target, http);
+          return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
+        },
+      });
+      if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
+      // An expired token, for one: its name would be in the body that a HEAD has not.
+      if (outcome.kind === 'unknown' && outcome.detail === bodilessBadRequest) {
+        return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
+      }
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
+    get: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
+      const outcome = await calls.run('get', {
+        signal,
+        send: async (http): Promise<GetAnswer | null> => {
+          const { Body, ETag } = await client.send(new GetObjectCommand(input), http);
+          if (Body === undefined || ETag === undefined) return null;
+          return { kind: 'got', body: await Body.transformToByteArray() };
+        },
+      });
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
+    put: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
+      const outcome = await calls.run('put', {
+        signal,
+        send: async (http): Promise<DoneAnswer | null> => {
+          const { ETag } = await client.send(new PutObjectCommand(input), http);
+          return ETag === undefined ? null : { kind: 'done' };
+        },
+      });
+      return answerOf(seen(target.bucket, outcome));
+    },
+
+    delete: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
+      const outcome = await calls.run('delete', {
+        signal,
+        send: async (http): Promise<DoneAnswer> => {
+          await client.send(new DeleteObjectCommand(input), http);
+          return { kind: 'done' };
+        },
+      });
+      // Some servers, unlike AWS, do tell.
+      return outcome.kind === 'missing' ? { kind: 'done' } : answerOf(seen(target.bucket, outcome));
+    },
+
+    close: () => {
+      client.destroy();
+    },
+  };
+}
+
+function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
+  switch (outcome.kind) {
+    case 'answered':
+      return outcome.answer;
+    case 'unknown':
+      return outcome;
+    case 'missing':
+      return { kind: 'unknown', reason: 'server_error', detail: 'NoSuchKey (404)' };
+  }
+}
+
+/** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */
+function readPage(output: ListObjectsV2CommandOutput): ListAnswer | null {
+  const { IsTruncated: truncated, NextContinuationToken: next, Contents: contents = [] } = output;
+  if (truncated === undefined || (truncated && next === undefined)) return null;
+  const objects: ListedObject[] = [];
+  for (const { Key: key, Size: bytes, LastModified: modified } of contents) {
+    if (key === undefined || bytes === undefined || modified === undefined) return null;
+    objects.push({ key, bytes, lastModified: modified.getTime() });
+  }
+  return { kind: 'listed', objects, next: truncated ? (next ?? null) : null };
+}

@@ -1,0 +1,119 @@
+import type { IncomingMessage } from 'node:http';
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { TLSSocket } from 'node:tls';
+import type { S3Connection } from './connection.ts';
+import { trust } from './connection.ts';
+
+/** What an endpoint says of itself and of a bucket to somebody who shows no credentials. */
+export type Greeting =
+  | {
+      readonly kind: 'answered';
+      readonly url: string;
+      readonly seconds: number;
+      /** By how much the storage's clock is ahead of this machine's, in whole seconds; null: it names no date. */
+      readonly skewSeconds: number | null;
+      /** Where the bucket is; null where the storage does not say. */
+      readonly bucketRegion: string | null;
+      /** Null over plain HTTP. */
+      readonly tls: { readonly protocol: string; readonly validTo: string } | null;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly url: string;
+      /** `tls`: there is a server, and its certificate is not to be trusted, or there is no TLS. */
+      readonly stage: 'connection' | 'tls' | 'timeout';
+      /** Node's word for it, as `ECONNREFUSED`. */
+      readonly code: string;
+    };
+
+const timeoutMs = 5_000;
+const defaultRegion = 'us-east-1';
+
+/** What Node calls a certificate that it does not trust, and a server that speaks something else. */
+const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
+
+/**
+ * Sends one unsigned HEAD for the bucket. S3 names the bucket's region and the time in any answer, also in that
+ * it refuses: neither can be had from the SDK, which follows a redirect and mends a skewed clock by itself.
+ * Never throws.
+ */
+export async function greet(
+  connection: Pick<S3Connection, 'endpoint' | 'region' | 'verify'>,
+  bucket: string,
+  signal: AbortSignal,
+): Promise<Greeting> {
+  const url = addressOf(connection, bucket);
+  const start = performance.now();
+  const startedAt = Date.now();
+  try {
+    const answer = await head(url, { verify: connection.verify, signal });
+    const milliseconds = performance.now() - start;
+    const date = Date.parse(answer.headers.date ?? '');
+    const region = answer.headers['x-amz-bucket-region'];
+    return {
+      kind: 'answered',
+      url,
+      seconds: milliseconds / 1_000,
+      skewSeconds: Number.isNaN(date) ? null : skewOf(date, { startedAt, milliseconds }),
+      bucketRegion: typeof region === 'string' && region !== '' ? region : null,
+      tls: tlsOf(answer),
+    };
+  } catch (error) {
+    const code = codeOf(error);
+    const stage = code === 'ETIMEDOUT' ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
+    return { kind: 'failed', url, stage, code };
+  }
+}
+
+/** The header is cut to whole seconds, so any time within the second that it names is no skew. */
+function skewOf(date: number, sent: { startedAt: number; milliseconds: number }): number {
+  const arrived = sent.startedAt + sent.milliseconds;
+  if (date + 999 < sent.startedAt) return -Math.round((sent.startedAt - date - 999) / 1_000);
+  return date > arrived ? Math.round((date - arrived) / 1_000) : 0;
+}
+
+function addressOf({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'>, bucket: string): string {
+  const place = region ?? defaultRegion;
+  const suffix = place.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
+  const base = endpoint ?? `https://s3.${place}.${suffix}`;
+  return `${base.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
+}
+
+function head(
+  url: string,
+  options: { readonly verify: boolean | string; readonly signal: AbortSignal },
+): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const isTls = /^https:/i.test(url);
+    const common = { method: 'HEAD', agent: false as const, signal: options.signal };
+    const sent = isTls
+      ? httpsRequest(url, { ...common, ...trust(options.verify) })
+      : httpRequest(url, common);
+    const timer = setTimeout(() => {
+      sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));
+    }, timeoutMs);
+    sent.once('response', (answer) => {
+      // Read while the socket is still there.
+      answer.resume();
+      resolve(answer);
+    });
+    sent.once('error', reject);
+    sent.once('close', () => {
+      clearTimeout(timer);
+    });
+    sent.end();
+  });
+}
+
+function tlsOf({ socket }: IncomingMessage): { protocol: string; validTo: string } | null {
+  if (!(socket instanceof TLSSocket)) return null;
+  return { protocol: socket.getProtocol() ?? 'unknown', validTo: socket.getPeerCertificate().valid_to };
+}
+
+/** Node tries every address of a name and packs the failures together. */
+function codeOf(error: unknown): string {
+  const { code, errors } = Object(error) as { code?: unknown; errors?: readonly unknown[] };
+  if (typeof code === 'string') return code;
+  return errors?.[0] === undefined ? 'no answer' : codeOf(errors[0]);
+}

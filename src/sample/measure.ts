@@ -1,0 +1,212 @@
+import type { Placement } from '../airflow/classify.ts';
+import { measureStatement } from '../airflow/row-queries.ts';
+import type { Shape } from '../airflow/shape.ts';
+import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
+import { rowId, sampledRow } from '../airflow/xcom-row.ts';
+import { createPace } from '../lib/pace.ts';
+import { createTop } from '../lib/top.ts';
+import type { Query, Statement } from '../postgres/client.ts';
+import { backToSavepointStatement, savepointStatement } from '../postgres/cursor.ts';
+import { DatabaseError } from '../postgres/failure.ts';
+import { indexInChunk } from '../window/columns.ts';
+import * as is from '../window/flags.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { RememberedRow } from '../window/remembered-row.ts';
+import { readRow } from '../window/remembered-row.ts';
+import type { StagedRun, Staging } from '../window/staging.ts';
+import type { Reading } from './reading.ts';
+
+/** What one cycle unpacks at most, in stored bytes and in rows. */
+export const MEASURED_BYTES = 64 * 1024 * 1024;
+export const MEASURED_ROWS = 1_000;
+/** Nor does it begin to unpack more after so long: what is stored in one megabyte may be two hundred. */
+const MEASURING_MS = 5_000;
+
+/**
+ * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the next
+ * reading, but in one that takes all, as the first does to form the baseline, and for values that no cap would let
+ * through or that the server cannot unpack: of those the stored size stands. Gives how many were left.
+ */
+export async function measure({ query, shape, staging }: Reading): Promise<number> {
+  const { rows } = staging.state;
+  const pace = createPace();
+  const smallest = createTop(MEASURED_ROWS);
+  let looked = 0;
+  let open = 0;
+  for (const staged of staging.runs.values())
+    for (const slot of staging.slotsOf(staged)) {
+      looked += 1;
+      if (looked % 1_024 === 0) await pace.rest();
+      const size = inexactSize(staging, slot);
+      if (size === null) continue;
+      open += 1;
+      if (size <= MEASURED_BYTES) smallest.offer(slot, -size);
+    }
+  if (open === 0) return 0;
+
+  const runOf = new Map<number, StagedRun>();
+  for (const staged of staging.runs.values()) runOf.set(staged.run.slot, staged);
+  const waiting = smallest.items().flatMap((slot) => {
+    const staged = runOf.get(rows.chunkOf(slot).run[indexInChunk(slot)] ?? 0);
+    if (staged === undefined) return [];
+    return [{ staged, entry: readRow(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
+  });
+  /** Slots of values that the server could not unpack: of those as well the stored size stands. */
+  const inVain = new Set<number>();
+  let tried = 0;
+  const limit = { ms: MEASURING_MS, bytes: MEASURED_BYTES };
+  for await (const [{ staged, entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+    tried += 1;
+    if (answer === null) inVain.add(entry.slot);
+    else if (answer !== undefined) staging.rewrite(staged, entry.slot, answer);
+  }
+  if (open > tried && !staging.takesAll) await leaveOutRest(staging, inVain);
+  return open - tried;
+}
+
+/** What is still inexact has not been measured: without it the run is not complete. */
+async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
+  const pace = createPace();
+  for (const staged of staging.runs.values()) {
+    staging.leaveOut(staged, (slot) => {
+      const size = inexactSize(staging, slot);
+      const waits = size !== null && size <= MEASURED_BYTES && !inVain.has(slot);
+      if (waits) staged.complete = false;
+      return waits;
+    });
+    await pace.rest();
+  }
+}
+
+/** Bytes on disk of a row of which nothing else is known; null for any other. */
+function inexactSize({ state: { rows } }: Staging, slot: number): number | null {
+  const chunk = rows.chunkOf(slot);
+  const at = indexInChunk(slot);
+  return ((chunk.flags[at] ?? 0) & is.INEXACT) === 0 ? null : (chunk.size[at] ?? 0);
+}
+
+/** What one statement unpacks at most, in stored bytes and in rows; a larger value is asked for alone. */
+const STATEMENT_BYTES = 128 * 1024;
+const STATEMENT_ROWS = 100;
+
+/** A row whose value is to be unpacked. */
+interface Unmeasured {
+  readonly entry: RememberedRow;
+  /** Bytes on disk. */
+  readonly size: number;
+}
+
+/**
+ * Unpacks values in the order in which they are given, and begins with none after `ms`, or beyond `bytes` in all. Gives
+ * of each that was tried its row: undefined where it is not there any more, null where the server cannot unpack it.
+ */
+export async function* unpackEach<Item extends Unmeasured>(
+  query: Query,
+  { shape, waiting, limit }: { shape: Shape; waiting: readonly Item[]; limit: { ms: number; bytes: number } },
+): AsyncGenerator<readonly [Item, SampledRow | null | undefined]> {
+  const until = performance.now() + limit.ms;
+  let begun = 0;
+  for (const source of shape.sources) {
+    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
+    for (const some of together(ours)) {
+      const bytes = some.reduce((sum, { size }) => sum + size, 0);
+      // One that is larger than all that has its turn as well, alone.
+      if (performance.now() >= until || (begun > 0 && begun + bytes > limit.bytes)) return;
+      begun += bytes;
+      const names = some.map(({ entry }) => entry.row);
+      const answers = await unpack(query, measureStatement(shape, source, names), {
+        alone: some.length === 1,
+      });
+      const byId = new Map(answers?.map((row) => [rowId(source.table, row), row]));
+      for (const one of some) {
+        const { row } = one.entry;
+        const answer = byId.get(rowId(source.table, row));
+        yield [one, answers === null ? null : answer && sampledRow(source, answer, row)];
+      }
+    }
+  }
+}
+
+/** Parts that one statement may ask for. */
+function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator<readonly Item[]> {
+  let some: Item[] = [];
+  let bytes = 0;
+  for (const one of waiting) {
+    if (some.length > 0 && (bytes + one.size > STATEMENT_BYTES || some.length === STATEMENT_ROWS)) {
+      yield some;
+      some = [];
+      bytes = 0;
+    }
+    some.push(one);
+    bytes += one.size;
+  }
+  if (some.length > 0) yield some;
+}
+
+/**
+ * Null: a value that was asked for alone takes the server too long to unpack, or cannot be unpacked by it at all. The
+ * transaction goes on, or that one value would keep all others from ever being read.
+ */
+async function unpack(
+  query: Query,
+  statement: Statement,
+  { alone }: { readonly alone: boolean },
+): Promise<RawRow[] | null> {
+  if (!alone) return query<RawRow>(statement);
+  await query(savepointStatement());
+  try {
+    return await query<RawRow>(statement);
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    if (error.reason !== 'statement_timeout' && error.reason !== 'query_failed') throw error;
+    await query(backToSavepointStatement());
+    return null;
+  }
+}
+
+/** A quarter of what a cycle unpacks for new rows, and none is begun after so long: the server has other things to do. */
+const BASELINE_BYTES = MEASURED_BYTES / 4;
+const BASELINE_ROWS = MEASURED_ROWS / 4;
+const BASELINE_MS = 2_000;
+/** They are in no counter, and only their stored size is known. */
+const WAITING = is.BASELINE | is.INEXACT;
+
+/**
+ * Unpacks some of the values for which the first reading, which takes all, had no time: they are in the window, which
+ * would be shown smaller than it is until they have left it.
+ */
+export async function measureBaseline(
+  query: Query,
+  shape: Shape,
+  { ledger, classify }: { ledger: Ledger; classify: (row: SampledRow) => Placement },
+): Promise<void> {
+  const rows = ledger.rows();
+  const pace = createPace();
+  const smallest = createTop(BASELINE_ROWS);
+  for (const chunk of rows.chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const size = chunk.size[at] ?? 0;
+      if (((chunk.flags[at] ?? 0) & (WAITING | is.NOT_UNPACKED)) === WAITING && size <= MEASURED_BYTES)
+        smallest.offer(chunk.first + at, -size);
+    }
+    await pace.rest();
+  }
+  const waiting = smallest.items().map((slot) => ({
+    entry: readRow(rows, ledger.runOf(slot), slot),
+    size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0,
+  }));
+  const limit = { ms: BASELINE_MS, bytes: BASELINE_BYTES };
+  for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+    const flags = rows.flagsOf(entry.slot);
+    if (answer === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
+    // Another version is found by the next reading.
+    if (answer?.version !== entry.row.version) continue;
+    const placement = classify(answer);
+    if (placement.storage !== 'db') continue;
+    const chunk = rows.chunkOf(entry.slot);
+    const at = indexInChunk(entry.slot);
+    chunk.size[at] = placement.bytes;
+    chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
+    chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
+  }
+}

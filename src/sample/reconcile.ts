@@ -1,0 +1,127 @@
+import type { XComSource } from '../airflow/shape.ts';
+import type { IdRange, Since, SweptRow, TaskRowId } from '../airflow/task-queries.ts';
+import { idsMade, sweepStatement } from '../airflow/task-queries.ts';
+import { chunks } from '../lib/chunks.ts';
+import { createPace } from '../lib/pace.ts';
+import { createTop } from '../lib/top.ts';
+import { uuidText } from '../lib/uuid-words.ts';
+import { indexInChunk, wordsAt } from '../window/columns.ts';
+import * as is from '../window/flags.ts';
+import type { RowStore } from '../window/row-store.ts';
+import type { Reading } from './reading.ts';
+import { RANGES_A_STATEMENT, rangesOf } from './task-instances.ts';
+
+/** Remembered rows that one cycle compares with the table; at least so many, and at least so much of the window. */
+const ROWS_A_CYCLE = 1_000;
+/** A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window. */
+const SHARE_A_CYCLE = 1 / 120;
+
+/** Whose turn it is to be compared with the table. */
+export interface Part {
+  /** Task instances, by their ids. */
+  readonly ranges: readonly IdRange[];
+  /** What is remembered of them: slots by task instance and key. */
+  readonly known: Map<string, number>;
+  /** After which moment the next part begins, epoch ms. */
+  readonly next: number;
+}
+
+/**
+ * The next part after a moment, in the order in which task instances were made, and at the end the first one again. Of
+ * those that were made in the window all belong to it, to find rows that are not remembered; of the older ones only those
+ * of remembered rows. All epoch ms.
+ */
+export async function nextPart(
+  rows: RowStore,
+  {
+    after,
+    from,
+    now,
+    isShard,
+  }: { readonly after: number; readonly from: number; readonly now: number; readonly isShard: boolean },
+): Promise<Part> {
+  const size = Math.max(ROWS_A_CYCLE, Math.ceil(rows.size() * SHARE_A_CYCLE));
+  const earliest = createTop(size);
+  await eachTaskRow(rows, (slot, madeMs) => {
+    if (madeMs > after) earliest.offer(slot, -madeMs);
+  });
+  const latest = earliest.floor();
+  const most = isShard ? Math.floor(Math.max(after, from) + SHARE_A_CYCLE * (now - from)) : Infinity;
+  const toMs = Math.min(latest === null ? Infinity : -latest, most >= now ? Infinity : most);
+  const known = new Map<string, number>();
+  const older = new Set<string>();
+  await eachTaskRow(rows, (slot, madeMs) => {
+    // What is about to leave the window is not missed there.
+    if (madeMs <= after || madeMs > toMs || rows.timeOf(slot) < from) return;
+    const { taskInstanceId, key } = rowOf(rows, slot);
+    known.set(nameOf({ taskInstanceId, key }), slot);
+    if (madeMs < from) older.add(taskInstanceId);
+  });
+  const ranges = rangesOf(older);
+  if (toMs >= from) ranges.push(idsMade(Math.max(from, after + 1), toMs));
+  return { ranges, known, next: toMs === Infinity ? -1 : toMs };
+}
+
+/**
+ * Compares a part with the table, and strikes out what is there. Hands over rows of which nothing, or another version, is
+ * remembered, some at a time: it may be all of them. What is new there is left to who reads that. Gives the slots of
+ * rows that are not there any more.
+ */
+export async function sweep(
+  { readEach }: Pick<Reading, 'readEach'>,
+  source: XComSource,
+  options: Since & {
+    readonly part: Part;
+    readonly from: number;
+    readonly rows: RowStore;
+    readonly take: (changed: readonly TaskRowId[]) => Promise<void>;
+  },
+): Promise<readonly number[]> {
+  const { part, rows, take } = options;
+  const { known } = part;
+  const compare = async (found: readonly SweptRow[]) => {
+    const changed: TaskRowId[] = [];
+    for (const { taskInstanceId, key, version, isNew } of found) {
+      const name = nameOf({ taskInstanceId, key });
+      const slot = known.get(name);
+      known.delete(name);
+      const isKnown = slot !== undefined && versionOf(rows, slot) === Number(version);
+      if (!isKnown && !isNew) changed.push({ taskInstanceId, key });
+    }
+    if (changed.length > 0) await take(changed);
+  };
+  for (const ranges of chunks(part.ranges, RANGES_A_STATEMENT))
+    await readEach(sweepStatement(source, { ...options, ranges }), compare, { pageByPage: true });
+  return [...known.values()];
+}
+
+/** Visits every remembered row that hangs on its task instance, with the moment at which that was made, epoch ms. */
+async function eachTaskRow(rows: RowStore, visit: (slot: number, madeMs: number) => void): Promise<void> {
+  const pace = createPace();
+  for (const { first, flags, taskInstance } of rows.chunks) {
+    if (taskInstance === null) continue;
+    for (let at = 0; at < flags.length; at += 1)
+      if (is.hangsOnTask(flags[at] ?? 0)) visit(first + at, madeMsAt(taskInstance, at));
+    await pace.rest();
+  }
+}
+
+/** The first 48 bits of a UUID of version 7. */
+function madeMsAt(taskInstance: Uint32Array, at: number): number {
+  return (taskInstance[4 * at] ?? 0) * 0x1_0000 + ((taskInstance[4 * at + 1] ?? 0) >>> 16);
+}
+
+function rowOf(rows: RowStore, slot: number): TaskRowId {
+  const chunk = rows.chunkOf(slot);
+  const at = indexInChunk(slot);
+  const { key } = rows.names.at(chunk.name[at] ?? 0);
+  return { taskInstanceId: uuidText(wordsAt(chunk.taskInstance, at)), key };
+}
+
+function nameOf({ taskInstanceId, key }: TaskRowId): string {
+  return `${taskInstanceId} ${key}`;
+}
+
+function versionOf(rows: RowStore, slot: number): number {
+  return rows.chunkOf(slot).version[indexInChunk(slot)] ?? 0;
+}

@@ -1,0 +1,80 @@
+import { activeRunsStatement, recentRunsStatement, runsStatement } from '../airflow/run-queries.ts';
+import type { Shape } from '../airflow/shape.ts';
+import { chunks } from '../lib/chunks.ts';
+import type { Query } from '../postgres/client.ts';
+import type { DueRuns } from '../window/due-runs.ts';
+import type { FoundRun } from '../window/run.ts';
+
+interface RunRow {
+  id: number;
+  dagId: string;
+  runId: string;
+  state: string | null;
+  endedAt: number | null;
+  recent?: boolean;
+}
+
+/**
+ * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
+ * are looked at again. Guarded by test/integration/exact-counts.test.ts.
+ */
+const LATE_RUNS = 250;
+/** After so long without a reading, old runs may have been cleared and have ended again. */
+const AWAY_MS = 5 * 60_000;
+const RECENT_PAGE = 5_000;
+const IDS_A_STATEMENT = 5_000;
+
+/** The runs that can have new rows; before the first reading those of the window. Those asked for by id in any case. */
+export async function readRuns(
+  query: Query,
+  shape: Shape,
+  /** Epoch ms: now, the start of the window, and when runs were last looked for; null: not known. */
+  options: DueRuns & { now: number; sinceMs: number; lastMs: number | null },
+): Promise<FoundRun[]> {
+  const { lastRunId, ids, isKnown, now, sinceMs, lastMs } = options;
+  const runs = new Map<number, FoundRun>();
+  const take = (found: readonly RunRow[]) => {
+    for (const run of found) runs.set(run.id, foundRun(run));
+  };
+  if (lastRunId === null) {
+    take(await readWindow(query, shape, sinceMs));
+    take(await query<RunRow>(activeRunsStatement({ after: Number.MAX_SAFE_INTEGER })));
+  } else {
+    const due = new Set(ids);
+    const active = await query<RunRow>(activeRunsStatement({ after: lastRunId - LATE_RUNS }));
+    const wanted = ({ id, state, endedAt }: RunRow) =>
+      id > lastRunId ||
+      isLive(state) ||
+      due.has(id) ||
+      (!isKnown(id) && endedAt !== null && endedAt >= sinceMs);
+    take(active.filter(wanted));
+    if (lastMs !== null && now - lastMs > AWAY_MS)
+      take(await readWindow(query, shape, Math.max(lastMs, sinceMs)));
+  }
+  const rest = ids.filter((id) => !runs.has(id));
+  for (const some of chunks(rest, IDS_A_STATEMENT)) take(await query<RunRow>(runsStatement(some)));
+  return [...runs.values()];
+}
+
+/** From the youngest run back, to a page without a recent one. */
+async function readWindow(query: Query, shape: Shape, sinceMs: number): Promise<RunRow[]> {
+  const runs: RunRow[] = [];
+  // A bigint is no integer to JavaScript: the youngest possible id, as text.
+  let below = Number.MAX_SAFE_INTEGER;
+  for (;;) {
+    const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
+    const recent = page.filter((run) => run.recent === true);
+    runs.push(...recent);
+    const last = page.at(-1);
+    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) return runs;
+    below = last.id;
+  }
+}
+
+function foundRun({ id, dagId, runId, state, endedAt }: RunRow): FoundRun {
+  return { id, dagId, runId, endedAt, live: isLive(state) };
+}
+
+function isLive(state: string | null): boolean {
+  return state === 'running' || state === 'queued';
+}

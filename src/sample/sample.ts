@@ -1,0 +1,124 @@
+import type { Tables, Writes } from '../airflow/catalogue-queries.ts';
+import { instantStatement, tablesStatement, writesStatement } from '../airflow/catalogue-queries.ts';
+import type { Placement } from '../airflow/classify.ts';
+import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import type { SampledRow } from '../airflow/xcom-row.ts';
+import type { Query } from '../postgres/client.ts';
+import { readEachWith } from '../postgres/cursor.ts';
+import { DatabaseError } from '../postgres/failure.ts';
+import type { Shard } from '../settings/shard.ts';
+import { isIn } from '../settings/shard.ts';
+import type { Ledger, StagedReading } from '../window/ledger.ts';
+import { measure } from './measure.ts';
+import { nextPart } from './reconcile.ts';
+import { isAhead, lostRows, readFresh, readWhole } from './run-rows.ts';
+import { readRuns } from './runs.ts';
+import type { ReadShape } from './shape-reader.ts';
+import { readTaskRows } from './task-rows.ts';
+import { attributeStaged } from './workers.ts';
+
+/** A reading of the database that succeeded. */
+export interface Sample extends StagedReading {
+  readonly shape: Shape;
+  /** Rows that were not measured because of the cap. */
+  readonly unmeasured: number;
+  readonly writes: Writes;
+}
+
+export interface SampleOptions {
+  readonly windowMs: number;
+  readonly classify: (row: SampledRow, shape: Shape) => Placement;
+  readonly shard: Shard;
+  /** From how many bytes on a value counts as oversize. */
+  readonly oversize: number;
+  readonly readShape: ReadShape;
+}
+
+/**
+ * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
+ * Where another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
+ * hang on their task instance are read by {@link readTaskRows}.
+ */
+export async function sample(
+  query: Query,
+  ledger: Pick<Ledger, 'due' | 'stage'>,
+  options: SampleOptions,
+): Promise<Sample | UnknownShape> {
+  const { shape, origin } = await options.readShape(query);
+  if ('unsupported' in shape) return shape;
+  const [instant] = await query<{
+    now: number;
+    horizon: string;
+    lastRunId: number;
+    knowsCompression: boolean;
+  }>(instantStatement());
+  if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
+  const { now, horizon, knowsCompression } = instant;
+
+  const from = now - options.windowMs;
+  const start = { schema: shape.name, origin, from };
+  const due = ledger.due(start);
+  const staging = ledger.stage(start, (row) => options.classify(row, shape));
+  try {
+    const lastMs = due.lastReading?.at ?? null;
+    for (const run of await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs }))
+      if (isIn(options.shard, run.dagId)) staging.open(run);
+    const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
+    const last =
+      due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
+    const byTask = shape.sources.find(({ keyedBy }) => keyedBy === 'task_instance');
+    // Chosen before anything is staged, which stands in the same columns.
+    const part =
+      last === null || byTask === undefined
+        ? null
+        : await nextPart(staging.state.rows, {
+            after: due.sweptTo,
+            from,
+            now,
+            isShard: options.shard.count > 1,
+          });
+    await readFresh(reading, horizon);
+    const whole = [...staging.runs.values()].filter(
+      (run) => run.whole || lostRows(run) || (last === null && byTask !== undefined),
+    );
+    await readWhole(reading, whole);
+    const lost =
+      last === null || byTask === undefined || part === null
+        ? []
+        : await readTaskRows(reading, byTask, { last, part, from });
+    const unmeasured = await measure(reading);
+    await attributeStaged(reading, options.oversize);
+    const writes = await readWrites(query, shape);
+    // Whoever would write one anew waits for this transaction from here on.
+    const [tables] = await query<Tables>(tablesStatement());
+    if (tables?.isCurrent === false)
+      throw new DatabaseError(
+        'conflict',
+        'Cannot read the database: a table was truncated or written anew meanwhile; the next cycle reads it',
+        null,
+      );
+    return {
+      shape,
+      origin,
+      now,
+      horizon,
+      lastRunId: instant.lastRunId,
+      staging,
+      goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
+      lost,
+      sweptTo: part?.next ?? -1,
+      unmeasured,
+      writes,
+    };
+  } catch (error) {
+    staging.discard();
+    throw error;
+  }
+}
+
+export async function readWrites(query: Query, { sources }: Shape): Promise<Writes> {
+  const counts = await query<{ table: string; writes: number }>(
+    writesStatement(sources.map(({ table }) => table)),
+  );
+  return Object.fromEntries(counts.map(({ table, writes }) => [table, writes]));
+}

@@ -1,0 +1,41 @@
+import type { Tables } from '../airflow/catalogue-queries.ts';
+import { catalogueStatement, systemStatement, tablesStatement } from '../airflow/catalogue-queries.ts';
+import type { CatalogueColumn, Shape, UnknownShape } from '../airflow/shape.ts';
+import { recogniseShape } from '../airflow/shape.ts';
+import type { Query } from '../postgres/client.ts';
+import { DatabaseError } from '../postgres/failure.ts';
+import type { Origin } from '../window/ledger-state.ts';
+
+export interface Found {
+  readonly shape: Shape | UnknownShape;
+  readonly origin: Origin;
+}
+
+export type ReadShape = (query: Query) => Promise<Found>;
+
+/**
+ * Reads the shape of the database, and reads it again when its tables have changed. A column that is dropped or renamed
+ * does not show there: after a statement that failed, begin with a new reader.
+ */
+export function createShapeReader(): ReadShape {
+  let known: { readonly tables: string; readonly shape: Shape } | null = null;
+  return async (query) => {
+    const [found] = await query<Tables>(tablesStatement());
+    if (found === undefined) throw new Error('Cannot read the catalogue of the database: no row came back');
+    const { columns, files, isIndexed, mayNameSystem } = found;
+    if (!isIndexed)
+      throw new DatabaseError(
+        'conflict',
+        'Cannot read the database: a table of Airflow has no index, as while a dump is put back; it is read when it has one',
+        null,
+      );
+    const [cluster] = mayNameSystem ? await query<{ system: string }>(systemStatement()) : [];
+    const origin = { tables: `${cluster?.system ?? ''}: ${found.origin}`, files };
+    // A column that gets another type is written anew.
+    const tables = `${columns}; ${files}`;
+    if (known !== null && known.tables === tables) return { shape: known.shape, origin };
+    const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
+    known = 'unsupported' in shape ? null : { tables, shape };
+    return { shape, origin };
+  };
+}

@@ -1,0 +1,83 @@
+import type { XComSource } from '../airflow/shape.ts';
+import type { TaskPlace, TaskRowId } from '../airflow/task-queries.ts';
+import { newRowsStatement, taskRowsStatement } from '../airflow/task-queries.ts';
+import type { TaskRow } from '../airflow/xcom-row.ts';
+import { sampledRow } from '../airflow/xcom-row.ts';
+import type { LastReading } from '../window/ledger-state.ts';
+import type { Run } from '../window/run.ts';
+import type { StagedRun, Staging } from '../window/staging.ts';
+import type { Reading } from './reading.ts';
+import type { Part } from './reconcile.ts';
+import { sweep } from './reconcile.ts';
+import { findTaskPlaces } from './task-instances.ts';
+
+/** By how much the id of a row may be older than its commit: clocks that are off, and transactions that take long. */
+const LATE_MS = 15 * 60_000;
+
+/**
+ * Reads what is new of the rows that hang on their task instance: by the time in their ids, and by comparing a part of
+ * what is remembered with the table. What is deleted, written again under its id or committed long after it got one is
+ * found when it is the turn of its part. Gives the slots of rows that are not in the window any more.
+ */
+export async function readTaskRows(
+  reading: Reading,
+  source: XComSource,
+  /** `from`: the start of the window, epoch ms. */
+  { last, part, from }: { readonly last: LastReading; readonly part: Part; readonly from: number },
+): Promise<readonly number[]> {
+  const { query, readEach, staging, knowsCompression } = reading;
+  const { rows } = staging.state;
+  const since = { sinceMs: last.at - LATE_MS, horizon: last.horizon };
+  const stagedAt = stagedByName(staging);
+  const lost: number[] = [];
+
+  function stage(found: readonly TaskRow[], places: ReadonlyMap<string, TaskPlace>): void {
+    for (const { taskInstanceId, ...own } of found) {
+      const place = places.get(taskInstanceId);
+      const staged = stagedAt(place);
+      // A run that is read whole has been read already.
+      if (place === undefined || staged === null || staged.whole) continue;
+      const { taskId, mapIndex } = place;
+      const raw = { ...own, taskInstanceId, dagRunId: staged.run.id, taskId, mapIndex };
+      const row = sampledRow(source, raw, staged.run);
+      if (row.at >= from) staging.add(staged, row);
+      else {
+        const before = rows.find(staged.run, row);
+        if (before !== -1) lost.push(before);
+      }
+    }
+  }
+
+  async function take(changed: readonly TaskRowId[]): Promise<void> {
+    const places = await findTaskPlaces(reading, changed);
+    const ours = changed.filter(({ taskInstanceId }) => stagedAt(places.get(taskInstanceId)) !== null);
+    if (ours.length > 0)
+      stage(await query<TaskRow>(taskRowsStatement(source, { rows: ours, knowsCompression })), places);
+  }
+
+  await readEach<TaskRow>(
+    newRowsStatement(source, { ...since, knowsCompression }),
+    async (found) => {
+      stage(found, await findTaskPlaces(reading, found));
+    },
+    { pageByPage: true },
+  );
+  const gone = await sweep(reading, source, { ...since, part, from, rows, take });
+  return [...lost, ...gone];
+}
+
+/** Finds the run of a place among those of the reading and those remembered; null: it is another shard's, or too old. */
+function stagedByName(staging: Staging): (place: TaskPlace | undefined) => StagedRun | null {
+  const nameOf = ({ dagId, runId }: Pick<Run, 'dagId' | 'runId'>) => `${dagId}\0${runId}`;
+  const runs = new Map<string, Run>();
+  return (place) => {
+    if (place === undefined) return null;
+    if (runs.size === 0) {
+      for (const run of staging.state.runs.values()) if (!run.gone) runs.set(nameOf(run), run);
+      // The name of a run that was deleted may have been taken by another.
+      for (const { run } of staging.runs.values()) runs.set(nameOf(run), run);
+    }
+    const run = runs.get(nameOf(place));
+    return run === undefined ? null : (staging.runs.get(run.id) ?? staging.openKnown(run));
+  };
+}

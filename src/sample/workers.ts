@@ -1,0 +1,122 @@
+import type { Shape } from '../airflow/shape.ts';
+import type { TaskInstanceName, Worker } from '../airflow/worker-queries.ts';
+import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
+import { chunks } from '../lib/chunks.ts';
+import { createPace } from '../lib/pace.ts';
+import { createTop } from '../lib/top.ts';
+import type { Query } from '../postgres/client.ts';
+import { indexInChunk } from '../window/columns.ts';
+import * as is from '../window/flags.ts';
+import type { Ledger } from '../window/ledger.ts';
+import { readRow } from '../window/remembered-row.ts';
+import type { RowStore } from '../window/row-store.ts';
+import type { Run } from '../window/run.ts';
+import type { Reading } from './reading.ts';
+
+/** Task instances that one cycle looks up besides those of new oversize rows. */
+const OTHERS_A_CYCLE = 1_000;
+/** Rows that one statement names. */
+const ROWS_A_STATEMENT = 1_000;
+
+/**
+ * Rows whose worker matters: what is wrong, and what went right beside it, to compare. They can wait, the latest go
+ * first: what is counted by queue has its worker already.
+ */
+export async function worthAttributing(
+  ledger: Ledger,
+  { oversize, inForce }: { oversize: number; inForce: (base: number) => boolean },
+): Promise<number[]> {
+  const pace = createPace();
+  const wrong = createTop(OTHERS_A_CYCLE);
+  const beside = createTop(OTHERS_A_CYCLE);
+  let anyOversize = false;
+  for (const chunk of ledger.rows().chunks) {
+    for (let at = 0; at < chunk.flags.length; at += 1) {
+      const flags = chunk.flags[at] ?? 0;
+      if (flags === 0) continue;
+      const isLarge = is.isOversizeRow(flags, (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0), oversize);
+      if (isLarge) anyOversize = true;
+      if (chunk.worker[at] !== 0) continue;
+      const slot = chunk.first + at;
+      const time = chunk.at[at] ?? 0;
+      const isOwn = is.isReference(flags);
+      const isWrong =
+        isLarge ||
+        (flags & is.STORAGE_MASK) === is.OTHER ||
+        is.brokenReason(flags, isOwn && inForce(chunk.base[at] ?? 0)) !== null ||
+        (isOwn && (flags & is.SKIP) !== 0);
+      if (isWrong) wrong.offer(slot, time);
+      else if (isOwn) beside.offer(slot, time);
+    }
+    await pace.rest();
+  }
+  const others = [...wrong.items(), ...(anyOversize ? beside.items() : [])];
+  return others.slice(0, OTHERS_A_CYCLE);
+}
+
+/**
+ * Names the workers of the oversize rows that a reading has found, before they are taken in: they are counted by queue,
+ * and a database that goes away in between must not make it an unknown one. Those of the baseline are in no counter.
+ */
+export async function attributeStaged(
+  { query, shape, staging }: Pick<Reading, 'query' | 'shape' | 'staging'>,
+  oversize: number,
+): Promise<void> {
+  const { rows } = staging.state;
+  const pace = createPace();
+  const found: { run: Run; slot: number }[] = [];
+  for (const staged of staging.runs.values()) {
+    for (const slot of staging.slotsOf(staged)) {
+      const chunk = rows.chunkOf(slot);
+      const at = indexInChunk(slot);
+      const flags = chunk.flags[at] ?? 0;
+      const least = (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0);
+      if ((flags & is.BASELINE) === 0 && is.isOversizeRow(flags, least, oversize))
+        found.push({ run: staged.run, slot });
+    }
+    await pace.rest();
+  }
+  await setWorkers(query, shape, { rows, found });
+}
+
+export async function attribute(
+  query: Query,
+  shape: Shape,
+  { ledger, slots }: { ledger: Ledger; slots: readonly number[] },
+): Promise<void> {
+  const found = slots.map((slot) => ({ run: ledger.runOf(slot), slot }));
+  await setWorkers(query, shape, { rows: ledger.rows(), found });
+}
+
+async function setWorkers(
+  query: Query,
+  shape: Shape,
+  { rows, found }: { rows: RowStore; found: readonly { readonly run: Run; readonly slot: number }[] },
+): Promise<void> {
+  for (const some of chunks(found, ROWS_A_STATEMENT)) {
+    const entries = some.map(({ run, slot }) => readRow(rows, run, slot));
+    const names = entries.map(({ row }) => row);
+    const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
+    const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
+    const answers = [
+      ...(ids.length === 0 ? [] : await query<Answer>(workersStatement(shape, [...new Set(ids)]))),
+      ...(places.length === 0 ? [] : await query<Answer>(workersAtStatement(shape, places))),
+    ];
+    const workers = new Map(answers.map((row) => [textOf(row), row]));
+    for (const { slot, row } of entries) {
+      const worker = workers.get(textOf(row));
+      rows.setWorker(slot, {
+        queue: worker?.queue ?? null,
+        executor: worker?.executor ?? null,
+        hostname: worker?.hostname ?? null,
+        operator: worker?.operator ?? null,
+      });
+    }
+  }
+}
+
+type Answer = Worker & TaskInstanceName;
+
+function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {
+  return taskInstanceId ?? JSON.stringify([dagId, runId, taskId, mapIndex]);
+}

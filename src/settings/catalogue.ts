@@ -1,0 +1,291 @@
+import { z } from 'zod';
+import { parseXComPaths } from '../airflow/xcom-path.ts';
+import { scheduleFault } from '../lib/cron.ts';
+import { parseDuration } from '../lib/duration.ts';
+import { parseDatabaseUrl } from '../postgres/database-url.ts';
+import { parseShard } from './shard.ts';
+
+interface Setting {
+  /** From the text that was given to the value. */
+  readonly schema: z.ZodType<unknown, string>;
+  /** A text as a user would give it; '' is none. */
+  readonly default: string;
+  /** What is said of the default, when its text does not say it all. */
+  readonly defaultNote?: string;
+  readonly description: string;
+  /** Airflow's own variables, the first that is set counts. An empty one counts as absent, as it does for Airflow. */
+  readonly airflow?: readonly string[];
+  /** Never shown; may also be given as the path of a file, under the name with `-file` at its end. */
+  readonly secret?: true;
+  /** A flag that may stand without a value. */
+  readonly switch?: true;
+}
+
+/** Every setting, once: flag, variable and key in the file follow from the name. */
+const SETTINGS = {
+  'config.file': {
+    schema: optional(String),
+    default: '',
+    description: 'YAML file with settings, nested or with dotted keys',
+  },
+  'database.url': {
+    schema: optional(parseDatabaseUrl),
+    default: '',
+    defaultNote: "Airflow's, else libpq's `PG*`",
+    description: "Airflow's metadata database: a SQLAlchemy or libpq URL of Postgres",
+    airflow: ['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', 'AIRFLOW__CORE__SQL_ALCHEMY_CONN'],
+    secret: true,
+  },
+  'xcom.path': {
+    schema: parsed(parseXComPaths),
+    default: '',
+    description:
+      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first is the one in force',
+    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'],
+  },
+  'xcom.threshold': {
+    schema: wholeNumber(Number.MIN_SAFE_INTEGER),
+    default: '-1',
+    description: 'from how many bytes Airflow puts a value into S3: 0 always, negative never',
+    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD'],
+  },
+  'xcom.oversize': {
+    schema: optional(parseWholeNumber),
+    default: '',
+    defaultNote: '`xcom.threshold` if >= 0, else `1048576`',
+    description: 'from how many bytes a value in the database counts as oversize',
+  },
+  'xcom.compression': {
+    schema: z.string(),
+    default: '',
+    description: 'how Airflow compresses objects, for diagnosis',
+    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION'],
+  },
+  'xcom.backend': {
+    schema: z.string(),
+    default: '',
+    description: "Airflow's XCom backend class, for diagnosis",
+    airflow: ['AIRFLOW__CORE__XCOM_BACKEND'],
+  },
+  window: {
+    schema: parsed(parseDuration),
+    default: '24h',
+    description: 'what the `window_*` gauges cover',
+  },
+  'sample.schedule': {
+    schema: parsed(parseSchedule),
+    default: '*/30 * * * * *',
+    description: 'when the database is sampled: cron with seconds',
+  },
+  'probe.schedule': {
+    schema: parsed(parseSchedule),
+    default: '0 * * * * *',
+    description: 'when S3 and the database are probed: cron with seconds',
+  },
+  'probe.write': {
+    schema: z
+      .enum(['true', 'false'], { error: 'must be true or false' })
+      .transform((text) => text === 'true'),
+    default: 'true',
+    description: 'whether the probe writes, reads and deletes an object; `false`: HEAD and LIST only',
+    switch: true,
+  },
+  's3.requests-per-cycle': {
+    // Each may be tried twice.
+    schema: wholeNumber(2),
+    default: '500',
+    description: 'the most requests to S3 in one cycle, at least 2',
+  },
+  'labels.max-dags': {
+    schema: wholeNumber(0),
+    default: '100',
+    description: 'dags with series of their own; the rest is `dag_id="_other"`',
+  },
+  'web.listen-address': {
+    schema: parsed(parseListenAddress),
+    default: ':10048',
+    description: 'where metrics and the status page are served',
+  },
+  'web.config.file': {
+    schema: optional(String),
+    default: '',
+    description: "TLS and basic auth, in the format of Prometheus' exporter-toolkit",
+  },
+  'state.file': {
+    schema: optional(String),
+    default: '',
+    description: 'where counts are kept, so that a restart neither loses nor repeats one',
+  },
+  ha: {
+    schema: z.enum(['off', 'lock'], { error: 'must be off or lock' }),
+    default: 'off',
+    description: '`lock`: active and standby through a Postgres advisory lock',
+  },
+  shard: {
+    schema: parsed(parseShard),
+    default: '0/1',
+    description: 'which dags: `i/n` for one of n exporters that share them, numbered from 0',
+  },
+  'airflow.base-url': {
+    schema: optional(parseBaseUrl),
+    default: '',
+    description: "Airflow's web address, for links on the status page",
+    airflow: ['AIRFLOW__API__BASE_URL', 'AIRFLOW__WEBSERVER__BASE_URL'],
+  },
+  'log.level': {
+    schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }),
+    default: 'info',
+    description: '`debug`, `info`, `warn` or `error`',
+  },
+  'log.format': {
+    schema: z.enum(['json', 'pretty'], { error: 'must be json or pretty' }),
+    default: 'json',
+    description: '`json` or `pretty`',
+  },
+} as const satisfies Readonly<Record<string, Setting>>;
+
+export type SettingName = keyof typeof SETTINGS;
+export type SettingValues = { readonly [N in SettingName]: z.output<(typeof SETTINGS)[N]['schema']> };
+
+export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
+
+/** One name under which a setting can be given, as a value or, for a secret, as the path of a file that holds it. */
+export interface SettingInput {
+  readonly setting: SettingName;
+  readonly name: string;
+  readonly flag: string;
+  readonly variable: string;
+  readonly holds: 'value' | 'path';
+  readonly isSwitch: boolean;
+}
+
+export const SETTING_INPUTS: readonly SettingInput[] = SETTING_NAMES.flatMap((setting) => {
+  const { secret, switch: isSwitch }: Setting = SETTINGS[setting];
+  const value = { setting, ...namesOf(setting), holds: 'value', isSwitch: isSwitch === true } as const;
+  return secret === true
+    ? [value, { setting, ...namesOf(`${setting}-file`), holds: 'path', isSwitch: false } as const]
+    : [value];
+});
+
+export function settingOf(name: SettingName): Setting {
+  return SETTINGS[name];
+}
+
+/** The flag and the variable of a setting. */
+export function namesOf(name: string): {
+  readonly name: string;
+  readonly flag: string;
+  readonly variable: string;
+} {
+  return {
+    name,
+    flag: `--${name}`,
+    variable: `XCOM_EXPORTER_${name.toUpperCase().replaceAll(/[.-]/g, '_')}`,
+  };
+}
+
+/** All values, or what is wrong with each text that is wrong. */
+export function parseSettings(texts: Readonly<Record<SettingName, string>>): {
+  readonly values: Partial<SettingValues>;
+  readonly faults: ReadonlyMap<SettingName, string>;
+} {
+  const values: Partial<Record<SettingName, unknown>> = {};
+  const faults = new Map<SettingName, string>();
+  for (const name of SETTING_NAMES) {
+    const result = settingOf(name).schema.safeParse(texts[name]);
+    if (result.success) values[name] = result.data;
+    else faults.set(name, result.error.issues.map((issue) => issue.message).join('; '));
+  }
+  return { values: values as Partial<SettingValues>, faults };
+}
+
+/** The table of settings, for the help, the README and the test that compares them. */
+export function settingsTable(): readonly {
+  readonly name: string;
+  readonly flag: string;
+  readonly variable: string;
+  readonly default: string;
+  readonly description: string;
+}[] {
+  return SETTING_NAMES.map((name) => {
+    const setting = settingOf(name);
+    const own = setting.default === '' ? 'none' : `\`${setting.default}\``;
+    const airflow = setting.default === '' ? "Airflow's" : `Airflow's, else ${own}`;
+    return {
+      ...namesOf(name),
+      default: setting.defaultNote ?? (setting.airflow === undefined ? own : airflow),
+      description: setting.description,
+    };
+  });
+}
+
+/** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
+function parsed<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+}
+
+function optional<T>(parse: (text: string) => T) {
+  return parsed((text): T | null => (text === '' ? null : parse(text)));
+}
+
+function wholeNumber(least: number) {
+  return parsed((text) => parseWholeNumber(text, least));
+}
+
+function parseWholeNumber(text: string, least = 0): number {
+  const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(number) || number < least) {
+    const limit = least === Number.MIN_SAFE_INTEGER ? '' : ` of at least ${least}`;
+    throw new RangeError(`${JSON.stringify(text)} is not a whole number${limit}`);
+  }
+  return number;
+}
+
+/** One space between the fields: that is how it is compared and shown. */
+function parseSchedule(text: string): string {
+  const fields = text.split(/\s+/).filter((field) => field !== '');
+  const expression = fields.join(' ');
+  if (fields.length !== 6) {
+    const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
+    throw new RangeError(
+      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
+    );
+  }
+  const fault = scheduleFault(expression);
+  if (fault !== null)
+    throw new RangeError(
+      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
+    );
+  return expression;
+}
+
+/** Host '' is every interface. */
+function parseListenAddress(text: string): { readonly host: string; readonly port: number } {
+  const [, ipv6, host = '', port = ''] = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]*)):(\d{1,5})$/i.exec(text) ?? [];
+  if (port === '' || Number(port) > 65_535) {
+    throw new RangeError(
+      `${JSON.stringify(text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
+    );
+  }
+  return { host: ipv6 ?? host, port: Number(port) };
+}
+
+/** Without a slash at its end. */
+function parseBaseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  // Not repeated in the message: who puts a password into it would read it in the log.
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
+    throw new RangeError(
+      'is not the address of a web server: write http://host:port or https://host, without a user',
+    );
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+}

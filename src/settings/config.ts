@@ -1,0 +1,69 @@
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
+import type { DatabaseSettings } from '../postgres/database-url.ts';
+import type { S3Connection } from '../s3/connection.ts';
+import type { SettingValues } from './catalogue.ts';
+import { namesOf } from './catalogue.ts';
+import type { SettingOrigin } from './origins.ts';
+import type { SecretContents } from './secret-files.ts';
+
+export interface Config {
+  /** Null when nothing names a database: see `requireDatabase`. */
+  readonly database: DatabaseSettings | null;
+  readonly xcom: {
+    /** The first is the one in force; none when Airflow has none. */
+    readonly paths: readonly XComPath[];
+    /** Bytes; negative: Airflow puts nothing into S3. */
+    readonly threshold: number;
+    /** Bytes. */
+    readonly oversize: number;
+    readonly compression: string;
+    /** '' when it is not known. */
+    readonly backend: string;
+  };
+  readonly windowMs: number;
+  readonly sampleSchedule: string;
+  readonly probe: { readonly schedule: string; readonly write: boolean };
+  readonly s3: {
+    readonly requestsPerCycle: number;
+    /** By connection id; '' is always there and is what a path without one uses. */
+    readonly connections: ReadonlyMap<string, S3Connection>;
+    /** The id of the connection in force: it serves where a row names one that this process does not know. */
+    readonly fallback: string;
+  };
+  readonly maxDags: number;
+  /** Host '' is every interface; port 0 is any free one. */
+  readonly web: { readonly host: string; readonly port: number; readonly configFile: string | null };
+  readonly stateFile: string | null;
+  readonly ha: SettingValues['ha'];
+  readonly shard: SettingValues['shard'];
+  /** Without a slash at its end. */
+  readonly airflowBaseUrl: string | null;
+  readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
+  readonly origins: readonly SettingOrigin[];
+  /** The files that secrets come from. */
+  readonly secretFiles: SecretContents;
+  /** What is odd about the settings and no error: one sentence each, without a secret. */
+  readonly warnings: readonly string[];
+}
+
+/** Every problem with the settings at once. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    const shown = problems.map(withoutPasswords);
+    super(`Invalid settings: ${shown.join('; ')}`);
+    this.problems = shown;
+  }
+}
+
+/** @throws {ConfigError} when nothing names the metadata database. */
+export function requireDatabase(config: Config): DatabaseSettings {
+  if (config.database !== null) return config.database;
+  const { flag, variable } = namesOf('database.url');
+  throw new ConfigError([
+    `database.url: not set: give ${flag}, ${variable} or ${variable}_FILE, or Airflow's AIRFLOW__DATABASE__SQL_ALCHEMY_CONN`,
+  ]);
+}

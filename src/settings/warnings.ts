@@ -1,0 +1,99 @@
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import { nearest } from '../lib/nearest.ts';
+import type { SettingName } from './catalogue.ts';
+import { settingOf } from './catalogue.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What of the settings bears on where Airflow puts its XComs. */
+export interface WarnedSettings {
+  readonly env: Environment;
+  readonly paths: readonly XComPath[];
+  readonly threshold: number;
+  readonly backend: string;
+}
+
+/**
+ * What is odd about the settings and no error of ours: Airflow takes it without a word, and values do not go where
+ * they were meant to go. No sentence repeats what a variable holds.
+ */
+export function settingWarnings(settings: WarnedSettings): readonly string[] {
+  return [...misspelt(settings.env), ...pathWarnings(settings.paths), ...backendWithoutPath(settings)];
+}
+
+const OBJECT_STORAGE_SETTINGS: readonly SettingName[] = [
+  'xcom.backend',
+  'xcom.path',
+  'xcom.threshold',
+  'xcom.compression',
+];
+
+/** Airflow's own variables for the backend, and each one's option: what stands behind the last two underscores. */
+const VARIABLES = OBJECT_STORAGE_SETTINGS.flatMap((name) => settingOf(name).airflow ?? []);
+const OPTIONS = new Map(VARIABLES.map((variable) => [optionOf(variable), variable]));
+
+/** A team's own options, since Airflow 3.2, and what is no option at all. */
+const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?:VAR|CONN)_|^XCOM_EXPORTER_/;
+/** What the options were called in common-io 1.3.0, and only there. */
+const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSION)$/;
+
+/** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
+const SLIPS = 4;
+const SLIPS_IN_OPTION = 2;
+
+function misspelt(env: Environment): string[] {
+  return Object.keys(env).flatMap((name) => {
+    const former = FORMER.exec(name)?.[1];
+    if (former !== undefined) {
+      const meant = `AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_${former}`;
+      return meant in env
+        ? []
+        : [`${name} is read by common-io 1.3.0 alone and since then ignored without a word: give ${meant}`];
+    }
+    const meant = meantBy(name);
+    if (meant === null) return [];
+    return [`${name} is no variable of Airflow's, which ignores it without a word: did you mean ${meant}?`];
+  });
+}
+
+/** Airflow's variable that a name was to be, or null for one that is right or something else. */
+function meantBy(name: string): string | null {
+  if (VARIABLES.includes(name) || OTHERWISE_MEANT.test(name)) return null;
+  const upper = name.toUpperCase();
+  // As in `export xcom_objectstorage_threshold=0`: the name of an option, which is no variable at all.
+  if (!upper.startsWith('AIRFLOW')) return OPTIONS.get(upper) ?? null;
+  const option = nearest(optionOf(upper), OPTIONS.keys(), { within: SLIPS_IN_OPTION });
+  const byOption = option === null ? null : (OPTIONS.get(option) ?? null);
+  return nearest(upper, VARIABLES, { within: SLIPS }) ?? byOption;
+}
+
+function optionOf(variable: string): string {
+  return variable.split('__').at(-1) ?? variable;
+}
+
+function pathWarnings(paths: readonly XComPath[]): string[] {
+  const [first] = paths;
+  if (first === undefined || isS3Path(first)) return [];
+  const what = `xcom.path: ${JSON.stringify(first.raw)}`;
+  if (first.bucket === '') {
+    const why = first.scheme === '' ? 'has no scheme' : `has the scheme ${first.scheme}`;
+    return [
+      `${what} ${why}: Airflow writes to the disk of each worker, and no other host can read it. The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
+    ];
+  }
+  return [
+    `${what} is not in S3 (scheme ${first.scheme}): the exporter tells what stays in the database and counts references as storage="other"; whether an object is there, empty or without a row, and whether writes are denied, it cannot tell`,
+  ];
+}
+
+function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {
+  if (!/ObjectStor(?:age|e)Backend$/.test(backend) || paths.length > 0) return [];
+  const effect =
+    threshold < 0
+      ? 'and no threshold: every value stays in the database'
+      : 'so Airflow writes values of at least the threshold to the disk of each worker, where no other host can read them';
+  return [
+    `xcom.backend is the object storage backend, but xcom.path is not set (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH), ${effect}`,
+  ];
+}

@@ -1,0 +1,198 @@
+import type { FileHandle } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import type { Reference } from '../airflow/reference.ts';
+import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
+import type { Interner } from '../lib/interner.ts';
+import type { RowChunk } from '../window/columns.ts';
+import { CHUNK_ROWS, newChunk } from '../window/columns.ts';
+import type { LedgerState } from '../window/ledger-state.ts';
+import { emptyState } from '../window/ledger-state.ts';
+import type { Run, RunItem } from '../window/run.ts';
+import { createRunSlots, newRun } from '../window/run.ts';
+
+/** Items of a list that one record holds: bounds what is held as text. */
+const ITEMS_A_RECORD = 500;
+/** Rows behind a problem that are kept. */
+const FINDINGS_KEPT = 50;
+const COLUMNS = [
+  'flags',
+  'run',
+  'name',
+  'mapIndex',
+  'version',
+  'at',
+  'size',
+  'base',
+  'worker',
+  'taskInstance',
+  'leaf',
+] as const;
+type Column = (typeof COLUMNS)[number];
+
+/** What one exporter leaves to the next: the window, and the problems that it shows. */
+export interface State {
+  readonly window: LedgerState;
+  readonly problems: ProblemMemory;
+}
+
+/** In the order in which they are written: what refers to others comes after them. */
+type RecordHead =
+  | { readonly kind: 'run' | 'name' | 'base' | 'worker' | 'odd'; readonly items: readonly unknown[] }
+  /** Followed by one record of bytes for each column. */
+  | {
+      readonly kind: 'chunk';
+      readonly first: number;
+      /** How many there are of each column. */
+      readonly rows: number;
+      readonly columns: readonly Column[];
+    }
+  | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
+      Pick<State, 'problems'> &
+      // Not in the files of older versions.
+      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'>>);
+
+/** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
+export async function writeState(file: FileHandle, { window, problems }: State): Promise<void> {
+  const { rows } = window;
+  const put = async (bytes: Uint8Array): Promise<void> => {
+    const prefix = Buffer.alloc(8);
+    prefix.writeUInt32LE(bytes.length, 0);
+    prefix.writeUInt32LE(crc32(bytes), 4);
+    await file.writev([prefix, bytes]);
+  };
+  const putHead = (head: RecordHead) => put(Buffer.from(JSON.stringify(head)));
+
+  async function putList(
+    kind: 'run' | 'name' | 'base' | 'worker' | 'odd',
+    list: Iterable<unknown>,
+  ): Promise<void> {
+    let items: unknown[] = [];
+    for (const item of list) {
+      items.push(item);
+      if (items.length < ITEMS_A_RECORD) continue;
+      await putHead({ kind, items });
+      items = [];
+    }
+    if (items.length > 0) await putHead({ kind, items });
+  }
+
+  await putList('run', runItems(window.runs));
+  await putList('name', rows.names.entries());
+  await putList('base', rows.bases.entries());
+  await putList('worker', rows.workers.entries());
+  await putList('odd', rows.oddReferences);
+  for (const chunk of rows.chunks) {
+    const columns = COLUMNS.filter((column) => chunk[column] !== null);
+    const used = Math.min(CHUNK_ROWS, rows.size() - chunk.first);
+    await putHead({ kind: 'chunk', first: chunk.first, rows: used, columns });
+    for (const column of columns) await put(bytesOf(chunk, column, used));
+  }
+  const { lastRunId, schema, origin, lastReading, countsFrom } = window;
+  await putHead({
+    kind: 'end',
+    lastRunId,
+    schema,
+    origin,
+    lastReading,
+    countsFrom,
+    problems: withFewFindings(problems),
+  });
+}
+
+/** All of them would be many times the rest of a small file, each cycle, and the next cycle finds them anew. */
+function withFewFindings(problems: ProblemMemory): ProblemMemory {
+  return Object.fromEntries(
+    Object.entries(problems).map(([code, remembered]) => {
+      const { problem } = remembered;
+      const findings = problem.findings.slice(0, FINDINGS_KEPT);
+      return [code, { ...remembered, problem: { ...problem, findings } }];
+    }),
+  );
+}
+
+/** @throws {Error} when a record is cut short or altered. */
+export async function readState(file: FileHandle, start: number): Promise<State> {
+  const state = emptyState();
+  const runs: Run[] = [];
+  const odd: [number, Reference][] = [];
+  const chunks: RowChunk[] = [];
+  let position = start;
+
+  async function fill(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) {
+      const { bytesRead } = await file.read(bytes, at, bytes.length - at, position + at);
+      if (bytesRead === 0) throw new Error(`The file ends at ${position + at}`);
+      at += bytesRead;
+    }
+    position += bytes.length;
+  }
+  async function take(into: Uint8Array | null): Promise<Uint8Array> {
+    const prefix = Buffer.alloc(8);
+    await fill(prefix);
+    const length = prefix.readUInt32LE(0);
+    if (into !== null && into.length !== length) throw new Error(`A column has ${length} bytes`);
+    const { size } = await file.stat();
+    if (position + length > size) throw new Error(`A record at ${position} is longer than the file`);
+    const bytes = into ?? Buffer.alloc(length);
+    await fill(bytes);
+    if (crc32(bytes) !== prefix.readUInt32LE(4)) throw new Error(`The record before ${position} was altered`);
+    return bytes;
+  }
+
+  for (;;) {
+    const head = JSON.parse(Buffer.from(await take(null)).toString('utf8')) as RecordHead;
+    switch (head.kind) {
+      case 'run':
+        for (const item of head.items as RunItem[]) runs.push(newRun(item.slot, item));
+        break;
+      case 'name':
+        restore(state.rows.names, head.items);
+        break;
+      case 'base':
+        restore(state.rows.bases, head.items);
+        break;
+      case 'worker':
+        restore(state.rows.workers, head.items);
+        break;
+      case 'odd':
+        odd.push(...(head.items as [number, Reference][]));
+        break;
+      case 'chunk': {
+        const chunk = newChunk(head.first);
+        for (const column of head.columns) {
+          if (column === 'taskInstance' || column === 'leaf') chunk[column] = new Uint32Array(4 * CHUNK_ROWS);
+          await take(bytesOf(chunk, column, head.rows));
+        }
+        chunks.push(chunk);
+        break;
+      }
+      case 'end': {
+        if (position !== (await file.stat()).size) throw new Error(`The file goes on at ${position}`);
+        for (const run of runs) state.runs.set(run.id, run);
+        const runSlots = createRunSlots(runs);
+        await state.rows.load({ chunks, odd, runOf: (slot) => runSlots.at(slot) });
+        const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null, problems } = head;
+        return {
+          window: { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom },
+          problems,
+        };
+      }
+    }
+  }
+}
+
+/** What follows from the rows is left out. */
+function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
+  for (const { rows, ofTasks, references, unverified, oldest, first, ...item } of runs.values()) yield item;
+}
+
+function restore<Value>(interner: Interner<Value>, items: readonly unknown[]): void {
+  for (const [id, name, value] of items as [number, string, Value][]) interner.restore(id, name, value);
+}
+
+/** The same memory, seen as bytes, of the first `rows` rows. */
+function bytesOf(chunk: RowChunk, column: Column, rows: number): Uint8Array {
+  const array = chunk[column];
+  if (array === null) throw new Error(`The chunk has no column ${column}`);
+  return new Uint8Array(array.buffer, array.byteOffset, (array.byteLength / CHUNK_ROWS) * rows);
+}

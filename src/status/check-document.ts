@@ -1,0 +1,121 @@
+import { z } from 'zod';
+import { MAX_FINDINGS } from '../diagnosis/evidence.ts';
+import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import type { Problem } from '../diagnosis/problem.ts';
+import type { Report } from '../diagnosis/report.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import {
+  findingSchema,
+  findingsOf,
+  reportDocument,
+  reportShape,
+  SCHEMA_VERSION,
+  warningsSchema,
+} from './report-document.ts';
+import type { Verdict } from './verdict.ts';
+import { STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
+
+/** What `check` found. */
+export interface Checked {
+  readonly report: Report;
+  /** Null: no path in S3 is configured. */
+  readonly probed: ProbeResult | null;
+  /** What is odd about the settings, one sentence each. */
+  readonly warnings: readonly string[];
+  readonly version: string;
+}
+
+/** What `check --json` prints: the names of `/api/v1/status` and `/api/v1/findings`. */
+export const checkSchema = z
+  .strictObject({
+    schema_version: z.literal(SCHEMA_VERSION),
+    version: z.string().describe('The release of the exporter.'),
+    exit_code: z
+      .union([z.literal(0), z.literal(1), z.literal(2)])
+      .describe('0: healthy, 1: problems, 2: could not decide.'),
+    verdict: verdictSchema,
+    ...reportShape,
+    findings: z
+      .array(findingSchema)
+      .describe(`Problem by problem, newest first, at most ${MAX_FINDINGS} of each.`),
+    warnings: warningsSchema,
+  })
+  .describe('What `check --json` prints.');
+
+export type CheckDocument = z.output<typeof checkSchema>;
+
+/**
+ * 0: healthy; 1: problems found; 2: could not decide, because the database or object storage gave no answer, or
+ * because there was too much to look at: that is no problem of the deployment's.
+ */
+export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>): 0 | 1 | 2 {
+  if (problemsOf(report).length > 0) return 1;
+  const isUnread = report.window === null || report.databaseFailure !== null;
+  const isUnasked = probed === null || probed.steps.every(({ ok }) => ok !== true);
+  const isUndecided = report.s3Failure !== null || isPartial(report);
+  return isUnread || isUnasked || isUndecided ? 2 : 0;
+}
+
+/** What is wrong with the deployment, as against what is only to be known, or is wrong with the look at it. */
+function problemsOf({ problems }: Report): readonly Problem[] {
+  return problems.filter(({ code }) => code !== 'exporter_behind' && PROBLEMS[code].severity !== 'info');
+}
+
+export function checkVerdict(checked: Checked): Verdict {
+  const { report } = checked;
+  const notes = notesOf(checked);
+  switch (checkCode(checked)) {
+    case 0:
+      return { state: 'healthy', title: 'Healthy', notes };
+    case 1: {
+      const count = problemsOf(report).length;
+      return { state: 'problems', title: count === 1 ? '1 problem' : `${count} problems`, notes };
+    }
+    case 2:
+      return { state: 'unknown', title: 'Could not decide', notes };
+  }
+}
+
+/** Decided rows and all rows of the window; null where nothing was read. */
+function sampledRows({ window, coverage }: Report): { decided: number; all: number } | null {
+  if (window === null || coverage === null) return null;
+  const all = window.rows.db + window.rows.s3 + window.rows.other;
+  // Down, so that it never says all of what is not all.
+  return { decided: Math.floor(coverage * all), all };
+}
+
+export function checkDocument(checked: Checked): CheckDocument {
+  const { report, probed, warnings, version } = checked;
+  return {
+    schema_version: SCHEMA_VERSION,
+    version,
+    exit_code: checkCode(checked),
+    verdict: checkVerdict(checked),
+    ...reportDocument(report, probed),
+    findings: findingsOf(report.problems),
+    warnings: [...warnings],
+  };
+}
+
+function notesOf({ report, probed }: Checked): string[] {
+  const { databaseFailure } = report;
+  const s3Failure = report.s3Failure ?? unansweredOf(report, probed);
+  const notes: string[] = [];
+  if (databaseFailure !== null) notes.push(`The database: ${databaseFailure.detail}`);
+  if (s3Failure !== null)
+    notes.push(`Object storage gave no answer: ${s3Failure.reason} (${s3Failure.detail})`);
+  if (probed === null) notes.push(STORAGE_NOT_LOOKED_AT);
+  const rows = sampledRows(report);
+  if (rows !== null && isPartial(report)) {
+    const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));
+    // More requests do not help against a storage that answers none.
+    const more = s3Failure === null ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
+    notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
+  }
+  if (databaseFailure === null) notes.push(...undecidedNote(report));
+  return notes;
+}
+
+function isPartial({ coverage, states }: Report): boolean {
+  return (coverage !== null && coverage < 1) || states.exporter_behind === 'raised';
+}

@@ -1,0 +1,275 @@
+import type { Finding } from '../diagnosis/evidence.ts';
+import type { Problem } from '../diagnosis/problem.ts';
+import { BROKEN_REASONS } from '../window/flags.ts';
+/** A report as a value for JSON: names in snake case, times in ISO 8601, sizes in bytes; null is not known. */
+import { z } from 'zod';
+import { MAX_FINDINGS } from '../diagnosis/evidence.ts';
+import { PROBLEM_CODES, PROBLEMS, runbookOf } from '../diagnosis/problem-catalogue.ts';
+import type { Report } from '../diagnosis/report.ts';
+import { STORAGES } from '../diagnosis/report.ts';
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+
+/**
+ * The version of every document that the API and `check --json` give. Raised when a field goes or changes its
+ * meaning; a field that is added does not raise it.
+ */
+export const SCHEMA_VERSION = 1;
+
+export const timeSchema = z.iso.datetime({ precision: 3 });
+const count = z.int().min(0);
+const seconds = z.number().min(0);
+const failureSchema = z
+  .strictObject({ reason: z.string(), detail: z.string() })
+  .nullable()
+  .describe('Why there was no answer; null when there was one, or nothing was asked.');
+
+export const cycleSchema = z
+  .strictObject({
+    at: timeSchema.describe('When the cycle ended.'),
+    duration_seconds: seconds,
+    database_failure: failureSchema,
+    s3_failure: failureSchema,
+    s3_answered: z.boolean(),
+    lag_seconds: z.number().nullable().describe('Age of the oldest row that was seen and is not decided.'),
+    coverage: z
+      .number()
+      .min(0)
+      .max(1)
+      .nullable()
+      .describe('Share of what the window holds that is measured or looked up.'),
+  })
+  .describe('The last look at the database and the bucket.');
+
+export const backendSchema = z
+  .strictObject({
+    airflow: z.string().describe('The releases of Airflow that have tables of this shape.'),
+    schema: z.string(),
+    bucket: z.string(),
+    prefix: z.string(),
+    connection: z.string(),
+    compression: z.string(),
+  })
+  .describe('What was recognised, and what is configured.');
+
+export const effectiveSchema = z
+  .strictObject({
+    threshold_above_bytes: count
+      .nullable()
+      .describe('The threshold is larger: a task has a value of this size in the database.'),
+    threshold_at_most_bytes: count
+      .nullable()
+      .describe(
+        'The threshold is no larger: the smallest object. Not above the other: there is no single one.',
+      ),
+    values: count.describe('Values in the database that this rests on.'),
+    objects: count.describe('Uncompressed objects that this rests on.'),
+    paths: z
+      .array(z.strictObject({ path: z.string(), references: count }))
+      .describe('Base paths under which references of the window lie, the most used first.'),
+    references_elsewhere: count.describe('References under other base paths.'),
+  })
+  .describe('Threshold and path as the data tell them, whatever is configured.');
+
+export const windowSchema = z
+  .strictObject({
+    seconds: z.number().positive(),
+    rows: z.record(z.enum(STORAGES), count),
+    bytes: z.record(z.enum(STORAGES), z.number().min(0).nullable()),
+    oversize_in_db_rows: count,
+    oversize_in_db_bytes: z.number().min(0),
+    broken_references: z.record(z.enum(BROKEN_REASONS), count.nullable()),
+    orphan_objects: count.nullable(),
+    orphan_bytes: z.number().min(0).nullable(),
+  })
+  .describe('What the window holds now.');
+
+const problemCodeSchema = z.enum(PROBLEM_CODES);
+export const problemStatesSchema = z
+  .record(problemCodeSchema, z.enum(['raised', 'clear', 'unknown']))
+  .describe('Every problem there is, with what is known of it.');
+
+export const problemSchema = z
+  .strictObject({
+    code: problemCodeSchema,
+    severity: z.enum(['critical', 'warning', 'info']),
+    title: z.string(),
+    evidence: z.string().describe('One sentence with figures.'),
+    where: z
+      .array(z.strictObject({ label: z.string(), value: z.string(), rows: count }))
+      .describe('The places that stand out, largest first.'),
+    since: timeSchema.describe('When it was first said.'),
+    last_seen: timeSchema.describe('When something was last observed that speaks for it.'),
+    remedy: z.string(),
+    runbook: z
+      .string()
+      .describe(
+        'The section of the runbook: a path in the repository, in the package and on a running exporter.',
+      ),
+    findings: count.describe(
+      `How many of the rows behind it are listed as findings, at most ${MAX_FINDINGS}.`,
+    ),
+  })
+  .describe('One problem that is there.');
+
+export const findingSchema = z
+  .strictObject({
+    problem: problemCodeSchema,
+    dag_id: z.string(),
+    run_id: z.string(),
+    task_id: z.string(),
+    map_index: z.int(),
+    key: z.string(),
+    bytes: z.number().min(0).nullable(),
+    queue: z.string().nullable(),
+    executor: z.string().nullable(),
+    hostname: z.string().nullable(),
+    operator: z.string().nullable(),
+    at: timeSchema.describe("The row's own timestamp."),
+  })
+  .describe('One row behind a problem. Never holds the value.');
+
+const operation = z.enum(['put', 'head', 'get', 'list', 'delete']);
+export const probeStepSchema = z
+  .discriminatedUnion('ok', [
+    z.strictObject({ operation, ok: z.literal(true), seconds }),
+    z.strictObject({ operation, ok: z.literal(false), seconds, reason: z.string(), detail: z.string() }),
+    z.strictObject({ operation, ok: z.null() }).describe('Not tried, or broken off.'),
+  ])
+  .describe('One operation of the probe.');
+
+export const reportShape = {
+  cycle: cycleSchema.nullable(),
+  backend: backendSchema.nullable(),
+  threshold_bytes: z.int().nullable(),
+  effective: effectiveSchema.nullable(),
+  oversize_bytes: count.nullable(),
+  window: windowSchema.nullable(),
+  problem_states: problemStatesSchema.nullable(),
+  problems: z.array(problemSchema).describe('Those that are raised, the most telling first.'),
+  probe: z.array(probeStepSchema).nullable(),
+} as const;
+
+export type ReportDocument = z.output<z.ZodObject<typeof reportShape>>;
+export type FindingDocument = z.output<typeof findingSchema>;
+
+export const warningsSchema = z.array(z.string()).describe('What is odd about the settings.');
+
+/** The part that the API and `check --json` have in common. */
+export function reportDocument(report: Report | null, probed: ProbeResult | null): ReportDocument {
+  return {
+    cycle: report === null ? null : cycleOf(report),
+    backend: report === null ? null : backendOf(report),
+    threshold_bytes: report?.thresholdBytes ?? null,
+    effective: report === null ? null : effectiveDocument(report),
+    oversize_bytes: report?.oversizeBytes ?? null,
+    window: report === null ? null : windowOf(report),
+    problem_states: report === null ? null : { ...report.states },
+    problems: report === null ? [] : report.problems.map((problem) => problemOf(problem, report.at)),
+    probe: probed?.steps.map(stepOf) ?? null,
+  };
+}
+
+/** The first rows behind the problems, problem by problem, newest first. */
+export function findingsOf(problems: readonly Problem[], limit = Infinity): FindingDocument[] {
+  return problems
+    .flatMap(({ code, findings }) => findings.map((finding) => ({ code, finding })))
+    .slice(0, limit)
+    .map(({ code, finding }) => findingOf(code, finding));
+}
+
+export function isoOf(at: number): string {
+  return new Date(at).toISOString();
+}
+
+function cycleOf(report: Report): ReportDocument['cycle'] {
+  return {
+    at: isoOf(report.at),
+    duration_seconds: report.durationSeconds,
+    database_failure: failureOf(report.databaseFailure),
+    s3_failure: failureOf(report.s3Failure),
+    s3_answered: report.s3Answered,
+    lag_seconds: report.lagSeconds,
+    coverage: report.coverage,
+  };
+}
+
+function failureOf(failure: { readonly reason: string; readonly detail: string } | null) {
+  return failure === null ? null : { reason: failure.reason, detail: failure.detail };
+}
+
+/** Each field by its name: what a report gains is not given out before it is described. */
+function backendOf({ backend }: Report): ReportDocument['backend'] {
+  if (backend === null) return null;
+  const { airflow, schema, bucket, prefix, connection, compression } = backend;
+  return { airflow, schema, bucket, prefix, connection, compression };
+}
+
+function effectiveDocument({ observed: effective }: Report): ReportDocument['effective'] {
+  if (effective === null) return null;
+  const { threshold, values, objects, paths, elsewhere } = effective;
+  return {
+    threshold_above_bytes: threshold.above,
+    threshold_at_most_bytes: threshold.atMost,
+    values,
+    objects,
+    paths: paths.map(({ path, rows }) => ({ path, references: rows })),
+    references_elsewhere: elsewhere,
+  };
+}
+
+function windowOf({ window }: Report): ReportDocument['window'] {
+  if (window === null) return null;
+  return {
+    seconds: window.seconds,
+    rows: { ...window.rows },
+    bytes: { ...window.bytes },
+    oversize_in_db_rows: window.oversizeRows,
+    oversize_in_db_bytes: window.oversizeBytes,
+    broken_references: { ...window.broken },
+    orphan_objects: window.orphanObjects,
+    orphan_bytes: window.orphanBytes,
+  };
+}
+
+function problemOf(problem: Problem, reportedAt: number): ReportDocument['problems'][number] {
+  const { code, evidence, where, since, lastSeen = reportedAt, findings } = problem;
+  const { severity, title, remedy } = PROBLEMS[code];
+  return {
+    code,
+    severity,
+    title,
+    evidence,
+    where: where.map(({ label, value, rows }) => ({ label, value, rows })),
+    since: isoOf(since),
+    last_seen: isoOf(lastSeen),
+    remedy,
+    runbook: runbookOf(code),
+    findings: findings.length,
+  };
+}
+
+function findingOf(problem: Problem['code'], finding: Finding): FindingDocument {
+  return {
+    problem,
+    dag_id: finding.dagId,
+    run_id: finding.runId,
+    task_id: finding.taskId,
+    map_index: finding.mapIndex,
+    key: finding.key,
+    bytes: finding.bytes,
+    queue: finding.queue,
+    executor: finding.executor,
+    hostname: finding.hostname,
+    operator: finding.operator,
+    at: isoOf(finding.at),
+  };
+}
+
+function stepOf(step: ProbeStep): z.output<typeof probeStepSchema> {
+  const { operation } = step;
+  if (step.ok === null) return { operation, ok: null };
+  const { seconds } = step;
+  return step.ok
+    ? { operation, ok: true, seconds }
+    : { operation, ok: false, seconds, reason: step.reason, detail: step.detail };
+}

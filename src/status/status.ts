@@ -1,0 +1,32 @@
+import type { Report } from '../diagnosis/report.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { SettingOrigin } from '../settings/origins.ts';
+import type { History } from './history.ts';
+import type { JobStatus } from './jobs.ts';
+
+/** All that the status page and the JSON API show. A plain value, taken anew for each request. */
+export interface Status {
+  readonly version: string;
+  readonly startedAt: number;
+  /** When the settings in force were read in place of others, epoch ms; null: they are those of the start. */
+  readonly reloadedAt?: number | null;
+  readonly now: number;
+  readonly leader: boolean;
+  readonly report: Report | null;
+  /** The last cycle that could read the database is older than three intervals. */
+  readonly stale: boolean;
+  readonly probe: ProbeResult | null;
+  /** Whether a path in S3 is configured: without one object storage is not looked at. */
+  readonly hasStorage?: boolean;
+  readonly jobs: readonly JobStatus[];
+  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  readonly requests?: { readonly sent: number; readonly ceiling: number } | null;
+  /** For the plots of the page. */
+  readonly history?: History;
+  readonly settings: readonly SettingOrigin[];
+  /** What is odd about the settings, one sentence each. */
+  readonly warnings?: readonly string[];
+  readonly airflowBaseUrl: string | null;
+  /** What the demo is playing, or null. */
+  readonly act: string | null;
+}

@@ -1,0 +1,110 @@
+import { z } from 'zod';
+import { PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import type { Report } from '../diagnosis/report.ts';
+import { formatMoment } from '../lib/format.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { Status } from './status.ts';
+
+export const verdictSchema = z
+  .strictObject({
+    state: z.enum(['healthy', 'problems', 'unknown', 'standby']),
+    title: z.string().describe('A few words, with the figure.'),
+    notes: z.array(z.string()).describe('Sentences that limit or explain it.'),
+  })
+  .describe('What is said first. Healthy is said only of what was looked at and lately.');
+
+export type Verdict = z.output<typeof verdictSchema>;
+export type VerdictState = Verdict['state'];
+
+/** What the page and the API say first. Healthy is said only of what was looked at and lately. */
+export function verdictOf(status: Status): Verdict {
+  const { report } = status;
+  const sampling = status.jobs.find(({ job }) => job === 'sample');
+  if (!status.leader && sampling?.lastFailure != null) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: the database could not be asked who leads',
+      notes: [sampling.lastFailure],
+    };
+  }
+  if (!status.leader) {
+    return {
+      state: 'standby',
+      title: 'Standby',
+      notes: ['Another exporter is the leader and samples; this one waits.'],
+    };
+  }
+  if (report === null && status.reloadedAt != null) {
+    return {
+      state: 'unknown',
+      title: 'Settings reloaded, first cycle under way',
+      notes: [
+        `Settings were reloaded at ${formatMoment(status.reloadedAt, status.now)}; the first cycle with them has not ended.`,
+      ],
+    };
+  }
+  if (report === null) {
+    return {
+      state: 'unknown',
+      title: 'No cycle yet',
+      notes: ['The first look at the database has not ended.'],
+    };
+  }
+
+  const notes = failuresOf(report, status.probe);
+  if (status.stale) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: the figures are stale',
+      notes: ['No cycle could read the database for three intervals; what is below is the past.', ...notes],
+    };
+  }
+  const count = report.problems.filter(({ code }) => PROBLEMS[code].severity !== 'info').length;
+  if (count > 0) return { state: 'problems', title: count === 1 ? '1 problem' : `${count} problems`, notes };
+  if (report.databaseFailure !== null) {
+    return { state: 'unknown', title: 'Unknown: the database could not be read', notes };
+  }
+
+  if (Object.values(report.states).every((state) => state === 'unknown')) {
+    return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
+  }
+  const limits = [
+    ...notes,
+    ...(status.hasStorage === false ? [STORAGE_NOT_LOOKED_AT] : []),
+    ...undecidedNote(report),
+  ];
+  if (unansweredOf(report, status.probe) !== null) {
+    return { state: 'unknown', title: 'Unknown: object storage could not be looked at', notes: limits };
+  }
+  return { state: 'healthy', title: 'Healthy', notes: limits };
+}
+
+/** Without a path in S3. */
+export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
+
+/** A sentence that names the problems of which nothing is known; none when there is none. */
+export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
+  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown');
+  return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
+}
+
+/** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */
+export function unansweredOf(
+  { states }: Pick<Report, 'states'>,
+  probe: ProbeResult | null,
+): { readonly reason: string; readonly detail: string } | null {
+  const steps = probe?.steps ?? [];
+  if (states.bucket_unreachable !== 'unknown' || steps.some(({ ok }) => ok === true)) return null;
+  return steps.find((step) => step.ok === false) ?? null;
+}
+
+function failuresOf(report: Report, probe: ProbeResult | null): string[] {
+  const { databaseFailure } = report;
+  const s3Failure = report.s3Failure ?? unansweredOf(report, probe);
+  const notes: string[] = [];
+  if (databaseFailure !== null) {
+    notes.push(`${databaseFailure.detail}.`);
+  }
+  if (s3Failure !== null) notes.push(`Cannot read S3: ${s3Failure.reason} (${s3Failure.detail}).`);
+  return notes;
+}

@@ -1,0 +1,169 @@
+import type { ByDesign } from '../airflow/classify.ts';
+import type { XComSource } from '../airflow/shape.ts';
+
+/**
+ * What a row is and what is known of its object, in the 32 bits of one number; 0 is no row. Nothing in it depends on
+ * the settings, so that a reload leaves it as it is.
+ */
+export const DB = 1;
+export const S3 = 2;
+export const OTHER = 3;
+export const STORAGE_MASK = 3;
+const STORAGES: readonly (Storage | null)[] = [null, 'db', 's3', 'other'];
+
+/** What S3 last said about a reference. */
+export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty';
+export const OBJECT_MASK = 3 << 2;
+const UNVERIFIED = 0;
+export const PRESENT = 1 << 2;
+const MISSING = 2 << 2;
+const EMPTY = 3 << 2;
+const OBJECTS: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
+
+/** Why S3 gave no answer, when it was last asked. */
+const UNCHECKED_SHIFT = 4;
+const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
+const UNCHECKED: readonly (UncheckedReason | null)[] = [
+  null,
+  'denied',
+  'throttled',
+  'timeout',
+  'unreachable',
+  'budget',
+];
+
+/** It was there before the exporter was: it is part of the window but in no counter. */
+export const BASELINE = 1 << 7;
+
+/** What has been counted as broken about it. */
+const SAID_SHIFT = 8;
+const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
+
+/** Only the stored size is known. */
+export const INEXACT = 1 << 12;
+const BY_DESIGN_SHIFT = 13;
+export const BY_DESIGN_MASK = 3 << BY_DESIGN_SHIFT;
+const BY_DESIGN: readonly (ByDesign | null)[] = [null, 'extra_link', 'skip_decision', 'server_side'];
+const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
+
+/** The reference is another row's. */
+export const LEAKED = 1 << 15;
+/** Of another form: a file on a worker's disk, or else another backend's. */
+export const LOCAL = 1 << 16;
+/** The key is `skipmixin_key`. */
+export const SKIP = 1 << 17;
+/** The reference does not fit into columns and is kept beside them. */
+export const ODD = 1 << 18;
+
+const TABLE_SHIFT = 19;
+const TABLE_MASK = 3 << TABLE_SHIFT;
+const TABLES: readonly XComSource['table'][] = ['xcom', 'xcom_v1', 'xcom_v2'];
+const V2 = 2 << TABLE_SHIFT;
+
+/** The reading under way has come across it; of no meaning outside of one. */
+export const SEEN = 1 << 21;
+
+/**
+ * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, whatever became of its
+ * object. Asked only when the object is not as it should be.
+ */
+export const ARCHIVED = 1 << 22;
+
+/** The server could not unpack the value when it was asked to. */
+export const NOT_UNPACKED = 1 << 23;
+
+export function storageOf(flags: number): Storage {
+  return STORAGES[flags & STORAGE_MASK] ?? 'db';
+}
+
+export function objectOf(flags: number): ObjectState {
+  return OBJECTS[(flags & OBJECT_MASK) >> 2] ?? 'unverified';
+}
+
+export function withObject(flags: number, object: ObjectState): number {
+  return (flags & ~OBJECT_MASK) | (OBJECTS.indexOf(object) << 2);
+}
+
+export function uncheckedOf(flags: number): UncheckedReason | null {
+  return UNCHECKED[(flags & UNCHECKED_MASK) >> UNCHECKED_SHIFT] ?? null;
+}
+
+export function withUnchecked(flags: number, reason: UncheckedReason | null): number {
+  return (flags & ~UNCHECKED_MASK) | (UNCHECKED.indexOf(reason) << UNCHECKED_SHIFT);
+}
+
+export function hasSaid(flags: number, reason: BrokenReason): boolean {
+  return (flags & saidBit(reason)) !== 0;
+}
+
+export function saidBit(reason: BrokenReason): number {
+  return 1 << (SAID_SHIFT + SAID.indexOf(reason));
+}
+
+export function byDesignOf(flags: number): ByDesign | null {
+  return BY_DESIGN[(flags & BY_DESIGN_MASK) >> BY_DESIGN_SHIFT] ?? null;
+}
+
+export function byDesignBits(byDesign: ByDesign | null): number {
+  return BY_DESIGN.indexOf(byDesign) << BY_DESIGN_SHIFT;
+}
+
+export function tableOf(flags: number): XComSource['table'] {
+  return TABLES[(flags & TABLE_MASK) >> TABLE_SHIFT] ?? 'xcom';
+}
+
+export function tableBits(table: XComSource['table']): number {
+  return TABLES.indexOf(table) << TABLE_SHIFT;
+}
+
+/** A row of `xcom_v2`, which hangs on its task instance and not on its run. */
+export function hangsOnTask(flags: number): boolean {
+  return (flags & TABLE_MASK) === V2;
+}
+
+/** A reference of its own row: what is looked up in S3. */
+export function isReference(flags: number): boolean {
+  return (flags & (STORAGE_MASK | LEAKED)) === S3;
+}
+
+export function isUnverified(flags: number): boolean {
+  return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
+}
+
+/** Why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
+export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
+  if ((flags & STORAGE_MASK) !== S3) return null;
+  if ((flags & LEAKED) !== 0) return 'leaked';
+  const object = flags & OBJECT_MASK;
+  if ((flags & ARCHIVED) !== 0 && object !== PRESENT) return null;
+  if (object === MISSING) return 'missing';
+  if (object === EMPTY) return 'empty';
+  return inForce ? null : 'path_mismatch';
+}
+
+/**
+ * True where the value is certainly at least `oversize` bytes and in the database. What the REST API or the server
+ * wrote counts as well, but with threshold 0 only what a task wrote: nothing else ever is offloaded.
+ */
+export function isOversizeRow(flags: number, leastBytes: number, oversize: number): boolean {
+  if ((flags & STORAGE_MASK) !== DB || leastBytes < oversize) return false;
+  const byDesign = flags & BY_DESIGN_MASK;
+  return byDesign === 0 || (byDesign === SERVER_SIDE && oversize > 0);
+}
+
+/** Where the value of an XCom row is. */
+export type Storage = 'db' | 's3' | 'other';
+
+export type BrokenReason = 'missing' | 'empty' | 'path_mismatch' | 'leaked';
+
+export const BROKEN_REASONS: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
+
+export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget';
+
+export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
+  'denied',
+  'throttled',
+  'timeout',
+  'unreachable',
+  'budget',
+];

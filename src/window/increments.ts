@@ -1,0 +1,131 @@
+import { indexInChunk } from './columns.ts';
+import type { BrokenReason, Storage, UncheckedReason } from './flags.ts';
+import * as is from './flags.ts';
+import type { Ledger } from './ledger.ts';
+
+/**
+ * What new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
+ * add their bytes when S3 has told them: {@link objectIncrements}.
+ */
+export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize: number): Increment[] {
+  const rows = ledger.rows();
+  const increments: Increment[] = [];
+  const sums = createSums();
+  for (const slot of slots) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const flags = chunk.flags[at] ?? 0;
+    if (flags === 0 || (flags & is.BASELINE) !== 0) continue;
+    const { dagId } = ledger.runOf(slot);
+    const storage = is.storageOf(flags);
+    sums.rows(dagId, storage);
+    if (storage === 's3') {
+      if ((flags & is.LEAKED) !== 0) sums.broken(dagId, 'leaked');
+      continue;
+    }
+    const bytes = chunk.size[at] ?? 0;
+    sums.bytes(storage, bytes);
+    increments.push({ metric: 'value_bytes', storage, bytes });
+    if (!is.isOversizeRow(flags, bytes - (storage === 'db' ? (chunk.base[at] ?? 0) : 0), oversize)) continue;
+    const worker = chunk.worker[at] ?? 0;
+    sums.oversize(dagId, { queue: worker === 0 ? '' : (rows.workers.at(worker).queue ?? ''), bytes });
+  }
+  return [...sums.increments(), ...increments];
+}
+
+/** What S3 newly said of one reference, and the ledger knows by now. */
+export interface Learnt {
+  readonly slot: number;
+  /** It is the first answer about it. */
+  readonly first: boolean;
+}
+
+/** What the first answers about references, or worse ones later, add to the counters; marks what it has said. */
+export function objectIncrements(
+  ledger: Ledger,
+  learnt: readonly Learnt[],
+  inForce: (base: number) => boolean,
+): Increment[] {
+  const rows = ledger.rows();
+  const increments: Increment[] = [];
+  const sums = createSums();
+  let checked = 0;
+  for (const { slot, first } of learnt) {
+    const chunk = rows.chunkOf(slot);
+    const at = indexInChunk(slot);
+    const flags = chunk.flags[at] ?? 0;
+    if ((flags & is.BASELINE) !== 0) continue;
+    const { dagId } = ledger.runOf(slot);
+    const bytes = chunk.size[at] ?? Number.NaN;
+    if (first) checked += 1;
+    if (first && !Number.isNaN(bytes)) {
+      sums.bytes('s3', bytes);
+      increments.push({ metric: 'value_bytes', storage: 's3', bytes });
+    }
+    const reason = is.brokenReason(flags, inForce(chunk.base[at] ?? 0));
+    if (reason === null || is.hasSaid(flags, reason)) continue;
+    chunk.flags[at] = flags | is.saidBit(reason);
+    sums.broken(dagId, reason);
+    // An object that was whole at first was written well: what happened later is no failed write.
+    if (first && (reason === 'missing' || reason === 'empty'))
+      increments.push({ metric: 'write_failures_total', reason, by: 1 });
+  }
+  if (checked > 0) increments.push({ metric: 'references_checked_total', by: checked });
+  return [...sums.increments(), ...increments];
+}
+
+/** Adds up what has the same labels. */
+function createSums(): {
+  rows(dagId: string, storage: Storage): void;
+  bytes(storage: Storage, by: number): void;
+  broken(dagId: string, reason: BrokenReason): void;
+  oversize(dagId: string, row: { queue: string; bytes: number }): void;
+  increments(): Increment[];
+} {
+  const sums = new Map<string, { increment: Exclude<Increment, { metric: 'value_bytes' }>; by: number }>();
+  function add(increment: Exclude<Increment, { metric: 'value_bytes' }>): void {
+    const { by, ...labels } = increment;
+    const name = Object.values(labels).join('\0');
+    const sum = sums.get(name);
+    if (sum === undefined) sums.set(name, { increment, by });
+    else sum.by += by;
+  }
+  return {
+    rows: (dagId, storage) => {
+      add({ metric: 'rows_total', dagId, storage, by: 1 });
+    },
+    bytes: (storage, by) => {
+      add({ metric: 'bytes_total', storage, by });
+    },
+    broken: (dagId, reason) => {
+      add({ metric: 'references_broken_total', dagId, reason, by: 1 });
+    },
+    oversize: (dagId, { queue, bytes }) => {
+      add({ metric: 'oversize_in_db_total', dagId, queue, by: 1 });
+      add({ metric: 'oversize_in_db_bytes_total', dagId, by: bytes });
+    },
+    increments: () => [...sums.values()].map(({ increment, by }) => ({ ...increment, by })),
+  };
+}
+
+/** What one cycle adds to a counter or histogram; names without the prefix `airflow_xcom_`. */
+export type Increment =
+  | { readonly metric: 'rows_total'; readonly dagId: string; readonly storage: Storage; readonly by: number }
+  | { readonly metric: 'bytes_total'; readonly storage: Storage; readonly by: number }
+  | { readonly metric: 'value_bytes'; readonly storage: Storage; readonly bytes: number }
+  | {
+      readonly metric: 'oversize_in_db_total';
+      readonly dagId: string;
+      readonly queue: string;
+      readonly by: number;
+    }
+  | { readonly metric: 'oversize_in_db_bytes_total'; readonly dagId: string; readonly by: number }
+  | { readonly metric: 'references_checked_total'; readonly by: number }
+  | {
+      readonly metric: 'references_broken_total';
+      readonly dagId: string;
+      readonly reason: BrokenReason;
+      readonly by: number;
+    }
+  | { readonly metric: 'references_unchecked_total'; readonly reason: UncheckedReason; readonly by: number }
+  | { readonly metric: 'write_failures_total'; readonly reason: 'missing' | 'empty'; readonly by: number };

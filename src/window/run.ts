@@ -1,0 +1,109 @@
+/** One dag run of the window. */
+export interface Run {
+  /** `dag_run.id`. */
+  readonly id: number;
+  readonly dagId: string;
+  readonly runId: string;
+  /** What the columns call it. */
+  readonly slot: number;
+  live: boolean;
+  /** Database clock, epoch ms. */
+  readAt: number;
+  /** Where the next reading starts; null: it has to be read whole. */
+  horizon: string | null;
+  /** Rows that it holds besides, older than the window; without those that hang on their task instance. */
+  expired: number;
+  /** Deleted from dag_run: it has no rows, but may have left objects. */
+  gone: boolean;
+  /** When the run was last seen live or written to; orphans count from a grace period after it. */
+  activeAt: number;
+  /** What a listing found that no row refers to; null when something changed since. */
+  listed: { readonly at: number; readonly orphans: number; readonly orphanBytes: number } | null;
+  /** Kept by the row store: how many rows of the window it holds, … */
+  rows: number;
+  /** … how many of them hang on their task instance, … */
+  ofTasks: number;
+  /** … how many of them are references of their own, … */
+  references: number;
+  /** … and how many of these nobody has looked up yet. */
+  unverified: number;
+  /** No row of it is older, epoch ms; there may be none that old any more. */
+  oldest: number;
+  /** Its first row: slot plus one, 0 for none. */
+  first: number;
+}
+
+/** What follows from its rows. */
+type OfRows = 'rows' | 'ofTasks' | 'references' | 'unverified' | 'oldest' | 'first';
+
+export type RunState = Omit<Run, 'slot' | OfRows>;
+export type RunItem = Omit<Run, OfRows>;
+
+export function newRun(slot: number, state: RunState): Run {
+  const { id, dagId, runId, live, readAt, horizon, expired, gone, activeAt, listed } = state;
+  // Written out: there may be ten thousand, and a spread makes each of them larger.
+  return {
+    id,
+    dagId,
+    runId,
+    slot,
+    live,
+    readAt,
+    horizon,
+    expired,
+    gone,
+    activeAt,
+    listed,
+    rows: 0,
+    ofTasks: 0,
+    references: 0,
+    unverified: 0,
+    oldest: Infinity,
+    first: 0,
+  };
+}
+
+/** Numbers for runs, small enough to index arrays by; one that is given back is used again. */
+export interface RunSlots {
+  take(): number;
+  give(slot: number): void;
+  /** Into the slot that was taken for it. */
+  put(run: Run): void;
+  /** @throws {Error} when no run was put there. */
+  at(slot: number): Run;
+  /** All slots are below. */
+  limit(): number;
+}
+
+export function createRunSlots(restored: readonly Run[] = []): RunSlots {
+  const runs: (Run | null)[] = [];
+  for (const run of restored) {
+    while (runs.length <= run.slot) runs.push(null);
+    runs[run.slot] = run;
+  }
+  const free = [...runs.keys()].filter((slot) => runs[slot] === null);
+  return {
+    take: () => free.pop() ?? runs.push(null) - 1,
+    give(slot) {
+      runs[slot] = null;
+      free.push(slot);
+    },
+    put(run) {
+      runs[run.slot] = run;
+    },
+    at(slot) {
+      const run = runs[slot];
+      if (!run) throw new Error(`There is no run in the place ${slot}`);
+      return run;
+    },
+    limit: () => runs.length,
+  };
+}
+
+export interface FoundRun {
+  readonly id: number;
+  readonly dagId: string;
+  readonly runId: string;
+  readonly live: boolean;
+  readonly endedAt: number | null;
+}

@@ -1,0 +1,193 @@
+import type { Placement } from '../airflow/classify.ts';
+import type { SampledRow } from '../airflow/xcom-row.ts';
+import { indexInChunk } from './columns.ts';
+import * as is from './flags.ts';
+import type { LedgerState } from './ledger-state.ts';
+import type { FoundRun, Run } from './run.ts';
+import { newRun } from './run.ts';
+
+/** What a reading under way has found of one run. */
+export interface StagedRun {
+  readonly run: Run;
+  /** It was remembered already. */
+  readonly known: boolean;
+  readonly live: boolean;
+  /** Epoch ms; null while it runs. */
+  readonly endedAt: number | null;
+  /** The reading looks at what hangs on the run itself; else it only came across rows that hang on its tasks. */
+  readonly due: boolean;
+  /** How many rows hang on it now, in all tables. */
+  count: number;
+  /** All its rows are read, not just those since the horizon. */
+  whole: boolean;
+  /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
+  complete: boolean;
+  /** Of the rows that hang on it and were read: older than the window, … */
+  old: number;
+  /** … and younger, of which nothing was remembered. */
+  added: number;
+  /** The first of the rows that wait to be taken over, slot plus one. */
+  first: number;
+}
+
+/**
+ * Rows that a reading has found and nobody counts yet. They stand in the columns of the ledger already, so that they
+ * are there only once, but in no list of it: a reading that fails is taken back without a trace.
+ */
+export interface Staging {
+  /** The columns, lists and runs that the reading is to become part of: those remembered, or empty ones. */
+  readonly state: LedgerState;
+  /** All rows are read again, not only new ones: none may be left for the next reading, which would take it for new. */
+  readonly takesAll: boolean;
+  readonly runs: ReadonlyMap<number, StagedRun>;
+  /** A run that is due. */
+  open(found: FoundRun): StagedRun;
+  /** One that is remembered, and not due. */
+  openKnown(run: Run): StagedRun;
+  /** Rows that are remembered in this version, or that are older than the window, are only noted. */
+  add(staged: StagedRun, row: SampledRow): void;
+  /** The run is about to be read from its beginning: nothing that has been read of it counts. */
+  readWhole(staged: StagedRun): void;
+  /** Reads a staged row again. */
+  rewrite(staged: StagedRun, slot: number, row: SampledRow): void;
+  /** Leaves those rows out. */
+  leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void;
+  slotsOf(staged: StagedRun): Iterable<number>;
+  /** Takes the reading back. */
+  discard(): void;
+}
+
+export function createStaging(
+  state: LedgerState,
+  options: {
+    from: number;
+    classify: (row: SampledRow) => Placement;
+    /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
+    baselineUntil: number;
+    takesAll: boolean;
+    /** Rows may have other versions than when they were read. */
+    copied: boolean;
+  },
+): Staging {
+  const { rows } = state;
+  const { from, classify, baselineUntil, takesAll, copied } = options;
+  const runs = new Map<number, StagedRun>();
+  const place = (slot: number) => ({ chunk: rows.chunkOf(slot), at: indexInChunk(slot) });
+
+  function* slotsFrom(first: number): Generator<number> {
+    for (let slot = first; slot !== 0;) {
+      const { chunk, at } = place(slot - 1);
+      // Read before the slot is given out: who takes it over changes it.
+      const next = chunk.next[at] ?? 0;
+      yield slot - 1;
+      slot = next;
+    }
+  }
+
+  function leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void {
+    const { first } = staged;
+    staged.first = 0;
+    for (const slot of slotsFrom(first))
+      if (leaves(slot)) rows.discard(slot);
+      else push(staged, slot);
+  }
+
+  function push(staged: StagedRun, slot: number): void {
+    const { chunk, at } = place(slot);
+    chunk.next[at] = staged.first;
+    staged.first = slot + 1;
+  }
+
+  function openAs(found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'due'>): StagedRun {
+    const { run, known, live, endedAt, due } = found;
+    // Written out: there may be ten thousand, and a spread makes each of them several times as large.
+    const staged: StagedRun = {
+      run,
+      known,
+      live,
+      endedAt,
+      due,
+      count: 0,
+      whole: takesAll,
+      complete: true,
+      old: 0,
+      added: 0,
+      first: 0,
+    };
+    runs.set(run.id, staged);
+    return staged;
+  }
+
+  return {
+    state,
+    takesAll,
+    runs,
+    slotsOf: ({ first }) => slotsFrom(first),
+    leaveOut,
+    open({ id, dagId, runId, live, endedAt }) {
+      const remembered = state.runs.get(id);
+      // An id may be given again where a database was put back from an earlier copy.
+      const known = remembered?.dagId === dagId && remembered.runId === runId ? remembered : undefined;
+      const run =
+        known ??
+        newRun(state.runSlots.take(), {
+          id,
+          dagId,
+          runId,
+          live,
+          readAt: 0,
+          horizon: null,
+          expired: 0,
+          gone: false,
+          activeAt: 0,
+          listed: null,
+        });
+      return openAs({ run, known: known !== undefined, live, endedAt, due: true });
+    },
+    openKnown: (run) => openAs({ run, known: true, live: run.live, endedAt: null, due: false }),
+
+    add(staged, row) {
+      const ofRun = row.taskInstanceId === null ? 1 : 0;
+      if (staged.whole) staged.count += ofRun;
+      if (row.at < from) {
+        staged.old += ofRun;
+        return;
+      }
+      const before = staged.known ? rows.find(staged.run, row) : -1;
+      if (before === -1) staged.added += ofRun;
+      else {
+        const { chunk, at } = place(before);
+        // Rows that were copied have other versions: one of the same time is the same.
+        if (chunk.version[at] === Number(row.version) || (copied && chunk.at[at] === row.at)) {
+          // Right also if this reading is taken back.
+          chunk.version[at] = Number(row.version);
+          chunk.flags[at] = (chunk.flags[at] ?? 0) | is.SEEN;
+          return;
+        }
+      }
+      const baseline = row.at <= baselineUntil;
+      push(staged, rows.write(staged.run, row, { placement: classify(row), baseline }));
+    },
+
+    readWhole(staged) {
+      Object.assign(staged, { whole: true, old: 0, added: 0, count: 0 });
+      leaveOut(staged, () => true);
+      for (const slot of rows.slotsOf(staged.run)) {
+        const { chunk, at } = place(slot);
+        chunk.flags[at] = (chunk.flags[at] ?? 0) & ~is.SEEN;
+      }
+    },
+
+    rewrite(staged, slot, row) {
+      rows.rewrite(staged.run, slot, { row, placement: classify(row) });
+    },
+
+    discard() {
+      for (const staged of runs.values()) {
+        leaveOut(staged, () => true);
+        if (!staged.known) state.runSlots.give(staged.run.slot);
+      }
+      runs.clear();
+    },
+  };
+}
