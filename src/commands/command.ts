@@ -11,8 +11,8 @@ export interface CommandIo {
   readonly stderr: (text: string) => void;
   /** Whether standard output is a terminal. */
   readonly isTty: boolean;
-  /** Whether standard error is one; absent: it is not. */
-  readonly stderrIsTty?: boolean;
+  /** Whether standard error is one. */
+  readonly stderrIsTty: boolean;
   /** Width of the terminal, 80 when there is none. */
   readonly columns: number;
   /** Aborted by SIGTERM and SIGINT. */

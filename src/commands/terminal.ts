@@ -12,7 +12,7 @@ export function startProgress(
   io: Pick<CommandIo, 'stderr' | 'stderrIsTty'>,
   words: () => string,
 ): { stop(): void } {
-  if (io.stderrIsTty !== true) return { stop: () => undefined };
+  if (!io.stderrIsTty) return { stop: () => undefined };
   const start = performance.now();
   let isShown = false;
   const timer = setInterval(() => {

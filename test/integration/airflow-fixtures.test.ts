@@ -121,6 +121,7 @@ function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked
     stdout: () => undefined,
     stderr: () => undefined,
     isTty: false,
+    stderrIsTty: false,
     columns: 80,
     signal: new AbortController().signal,
     onReload: () => () => undefined,
