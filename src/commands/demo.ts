@@ -29,7 +29,7 @@ const leastActSeconds = 8;
 interface DemoOptions {
   readonly actSeconds: number;
   readonly once: boolean;
-  /** What is left for the exporter's settings. */
+  /** The arguments that are left for the exporter's settings. */
   readonly argv: readonly string[];
 }
 
@@ -39,7 +39,7 @@ interface DemoPace {
   readonly probeSeconds: number;
 }
 
-/** What a worker of this Airflow would have in its environment. */
+/** The values that a worker of this Airflow has in its environment. */
 interface Deployment {
   readonly databaseUrl: string;
   readonly s3: Pick<EmbeddedS3, 'accessKeyId' | 'secretAccessKey' | 'region' | 'endpoint'>;

@@ -5,8 +5,8 @@ const quietMs = 1_000;
 const everyMs = 250;
 
 /**
- * One line on standard error that renews itself while something takes long; none unless that is a terminal.
- * What `stop` leaves is an empty line to write on.
+ * Renews one line on standard error while something takes long, if standard error is a terminal. `stop` leaves an empty
+ * line to write on.
  */
 export function startProgress(
   io: Pick<CommandIo, 'stderr' | 'stderrIsTty'>,

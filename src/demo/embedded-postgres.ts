@@ -34,7 +34,7 @@ export interface EmbeddedPostgresOptions {
   readonly log: Logger;
 }
 
-/** What initdb and postgres run as: Postgres refuses root, and nobody exists without an account being made. */
+/** The account of initdb and postgres. Postgres refuses root, and `nobody` exists on every system. */
 interface Account {
   readonly uid: number;
   readonly gid: number;
