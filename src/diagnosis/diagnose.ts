@@ -1,6 +1,6 @@
 import type { Shape } from '../airflow/shape.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import type { S3Reason } from '../s3/failure.ts';
+import type { S3Reason, Said } from '../s3/failure.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
 import type { Evidence } from './evidence.ts';
@@ -104,9 +104,7 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Ruling> {
   const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
   // Without credentials nothing was asked of the bucket, and nothing is known of it.
   const denied = (one: typeof put) =>
-    one?.ok === false &&
-    (one.reason === 'denied' || one.reason === 'clock_skew') &&
-    !one.detail.includes('no credentials');
+    one?.ok === false && (one.reason === 'denied' || one.reason === 'clock_skew') && one.said?.by === 's3';
   return {
     write_denied:
       put === undefined || put.ok === null
@@ -115,7 +113,7 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Ruling> {
           ? 'clear'
           : denied(put)
             ? say(
-                `A test write to the bucket ${bucket} was refused: ${put.detail}; ${denial(put.detail, 's3:PutObject')}.`,
+                `A test write to the bucket ${bucket} was refused: ${put.detail}; ${denial(put.said, 's3:PutObject')}.`,
               )
             : 'unknown',
     bucket_unreachable: down
@@ -130,15 +128,15 @@ function fromProbe({ probe, config }: Observation): Record<ProbeCode, Ruling> {
           ? 'clear'
           : denied(list)
             ? say(
-                `Listing the bucket ${bucket} is refused: ${list.detail}; ${denial(list.detail, 's3:ListBucket')}.`,
+                `Listing the bucket ${bucket} is refused: ${list.detail}; ${denial(list.said, 's3:ListBucket')}.`,
               )
             : 'unknown',
   };
 }
 
 /** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
-function denial(detail: string, action: string): string {
-  return detail.startsWith('AccessDenied') ? `${action} is missing` : 'the credentials are not accepted';
+function denial(said: Said | null, action: string): string {
+  return said?.code === 'AccessDenied' ? `${action} is missing` : 'the credentials are not accepted';
 }
 
 type RowsCode = Exclude<ProblemCode, SettingsCode | ProbeCode>;

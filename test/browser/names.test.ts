@@ -299,7 +299,14 @@ function largeStatus(rows: number): Status {
   const steps = (i: number) =>
     (['put', 'head', 'get', 'list', 'delete'] as const).map((operation, j) =>
       i % 50 === j
-        ? ({ operation, ok: false, seconds: 1, reason: 'timeout', detail: 'no answer within 5 s' } as const)
+        ? ({
+            operation,
+            ok: false,
+            seconds: 1,
+            reason: 'timeout',
+            detail: 'no answer within 5 s',
+            said: null,
+          } as const)
         : ({ operation, ok: true, seconds: 0.004 * (j + 1) + ((i * 7919) % 13) / 1_000 } as const),
     );
   let history = NO_HISTORY;

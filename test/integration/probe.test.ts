@@ -1,3 +1,4 @@
+import { unknown } from '../../src/s3/failure.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ObjectStore } from '../../src/s3/client.ts';
@@ -225,7 +226,7 @@ test('an object whose put was not answered is deleted all the same', async () =>
     ...store,
     put: async (object, signal) => {
       await store.put(object, signal);
-      return { kind: 'unknown', reason: 'timeout', detail: 'no answer in 500 ms' };
+      return unknown('timeout', 'no answer in 500 ms', 'network');
     },
   };
   expect(outline(await probe(lost, target(), never))).toMatchObject({

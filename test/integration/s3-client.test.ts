@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { IncomingMessage, RequestListener, Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,6 @@ import { openObjectStore } from '../../src/s3/client.ts';
 import type { HttpFault, HttpFaultAnswer, HttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
-import { signByHand } from '../support/sigv4.ts';
 
 const log = pino({ level: 'silent' });
 const requestTimeoutMs = 1_000;
@@ -154,11 +153,11 @@ describe('what S3 answers', () => {
   test('a missing bucket is never a missing object', async () => {
     const target = { bucket: 'nowhere', key: 'a' };
     const unknown = { kind: 'unknown', reason: 'no_such_bucket', detail: 'NoSuchBucket (404)' };
-    expect(await store.head(target, never)).toEqual(unknown);
-    expect(await store.get(target, never)).toEqual(unknown);
-    expect(await store.put({ ...target, body: bytes('') }, never)).toEqual(unknown);
-    expect(await store.delete(target, never)).toEqual(unknown);
-    expect(await store.list({ bucket: 'nowhere', prefix: '', after: null }, never)).toEqual(unknown);
+    expect(await store.head(target, never)).toMatchObject(unknown);
+    expect(await store.get(target, never)).toMatchObject(unknown);
+    expect(await store.put({ ...target, body: bytes('') }, never)).toMatchObject(unknown);
+    expect(await store.delete(target, never)).toMatchObject(unknown);
+    expect(await store.list({ bucket: 'nowhere', prefix: '', after: null }, never)).toMatchObject(unknown);
   });
 
   test('one look at the bucket serves the missing objects of a minute', async () => {
@@ -236,7 +235,7 @@ describe('what goes wrong is told apart', () => {
 
   test('nobody listens', async () => {
     await proxy.stop();
-    expect(await ask('head')).toEqual({
+    expect(await ask('head')).toMatchObject({
       kind: 'unknown',
       reason: 'unreachable',
       detail: 'ECONNREFUSED',
@@ -276,39 +275,20 @@ describe('what goes wrong is told apart', () => {
   });
 });
 
-describe('from the second HEAD of a bucket on, past the middleware of the SDK', () => {
+describe('HEADs one after another', () => {
   test.each(['a+b', 'run__2026-01-01T00:00:00+00:00', 'a b', `'"<&>()*!~`, 'ünï/日本', 'a//b', 'a%20b'])(
-    'the key %s is signed as AWS says',
+    'ask for the key %s and no other',
     async (name) => {
-      const seenRequests: IncomingMessage[] = [];
+      const paths: string[] = [];
       const endpoint = await listen((request, response) => {
-        seenRequests.push(request);
+        paths.push(request.url ?? '');
         response.writeHead(200, { etag: '"0"', 'content-length': '5' }).end();
       });
       await withStore({ endpoint }, async (odd) => {
-        for (const key of ['first', name, name]) {
+        for (const key of ['first', name, name])
           expect(await odd.head({ bucket: 'xcom', key }, never)).toEqual({ kind: 'present', bytes: 5 });
-        }
       });
-      const [bySdk, shortcut] = seenRequests;
-      expect([bySdk?.headers['amz-sdk-request'], shortcut?.headers['amz-sdk-request']]).toEqual([
-        'attempt=1; max=2',
-        undefined,
-      ]);
-      const { headers, url: path = '' } = shortcut ?? {};
-      const stamp = String(headers?.['x-amz-date']);
-      const byHand = signByHand({
-        method: 'HEAD',
-        path,
-        host: headers?.host ?? '',
-        region: server().region,
-        accessKeyId: server().accessKeyId,
-        secretAccessKey: server().secretAccessKey,
-        at: new Date(stamp.replace(/^(....)(..)(..T..)(..)/, '$1-$2-$3:$4:')),
-      });
-      expect(headers?.authorization).toBe(byHand['authorization']);
-      expect(decodeURIComponent(path)).toBe(`/xcom/${name}`);
-      expect(headers?.['user-agent']).toMatch(/^aws-sdk-js/);
+      expect(paths.map(decodeURIComponent)).toEqual(['/xcom/first', `/xcom/${name}`, `/xcom/${name}`]);
     },
   );
 
@@ -328,7 +308,7 @@ describe('from the second HEAD of a bucket on, past the middleware of the SDK', 
     await ask('head');
     const before = seen.requests.head;
     proxy.setFault({ answer });
-    expect(await ask('head')).toEqual({ kind: 'unknown', reason, detail });
+    expect(await ask('head')).toMatchObject({ kind: 'unknown', reason, detail });
     expect(seen.requests.head - before).toBeLessThanOrEqual(answer === 'wrong_region' ? 3 : 2);
     expect(seen.requests).toEqual(arrived());
     // What went wrong is not a way to go on.
@@ -399,7 +379,7 @@ describe('credentials', () => {
   test('none to be found', async () => {
     await withStore({ accessKeyId: null, secretAccessKey: null }, async (anonymous) => {
       const answer = await anonymous.head({ bucket: 'xcom', key: 'k' }, never);
-      expect(answer).toEqual({
+      expect(answer).toMatchObject({
         kind: 'unknown',
         reason: 'denied',
         detail: expect.stringMatching(/^no credentials found: give/) as string,

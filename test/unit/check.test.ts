@@ -88,7 +88,16 @@ describe('the verdict of check', () => {
     const report = reportOf([]);
     const states = { ...report.states, bucket_unreachable: 'unknown' as const };
     const probe: ProbeResult = {
-      steps: [{ operation: 'head', ok: false, seconds: 0, reason: 'denied', detail: 'no credentials found' }],
+      steps: [
+        {
+          operation: 'head',
+          ok: false,
+          seconds: 0,
+          reason: 'denied',
+          detail: 'no credentials found',
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+        },
+      ],
       leftoversDeleted: 0,
     };
     expect(checkText(checked({ ...report, states }, probe), (text) => text)).toMatch(
@@ -101,7 +110,13 @@ describe('the verdict of check', () => {
     expect(checkVerdict(found).notes).toEqual([
       'A sample: 954321 of 1000000 rows are decided (95 %). More with a higher s3.requests-per-cycle, or a shorter window.',
     ]);
-    const unanswered = reportOf([], { coverage: 0.5, s3Failure: { reason: 'denied', detail: '403' } });
+    const unanswered = reportOf([], {
+      coverage: 0.5,
+      s3Failure: {
+        reason: 'denied',
+        detail: '403',
+      },
+    });
     expect(checkVerdict(checked(unanswered)).notes).toEqual([
       'Object storage gave no answer: denied (403)',
       'A sample: 500000 of 1000000 rows are decided (50 %).',

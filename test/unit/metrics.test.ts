@@ -378,7 +378,14 @@ describe('the probe', () => {
     metrics.publishProbe(good, { ok: true, seconds: 0.001 }, 60_000);
     const denied: ProbeResult = {
       steps: [
-        { operation: 'put', ok: false, seconds: 0.02, reason: 'denied', detail: 'AccessDenied (403)' },
+        {
+          operation: 'put',
+          ok: false,
+          seconds: 0.02,
+          reason: 'denied',
+          detail: 'AccessDenied (403)',
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+        },
         { operation: 'get', ok: null },
         { operation: 'list', ok: true, seconds: 0.3 },
       ],

@@ -158,7 +158,14 @@ test('check and the status share every name that they have in common', () => {
 const PROBE: ProbeResult = {
   steps: [
     { operation: 'put', ok: true, seconds: 0.01 },
-    { operation: 'head', ok: false, seconds: 0.01, reason: 'denied', detail: 'AccessDenied (403)' },
+    {
+      operation: 'head',
+      ok: false,
+      seconds: 0.01,
+      reason: 'denied',
+      detail: 'AccessDenied (403)',
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+    },
     { operation: 'get', ok: null },
   ],
   leftoversDeleted: 0,
@@ -200,7 +207,12 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
     at: NOW,
     durationSeconds: 0.25,
     databaseFailure: all ? null : { reason: 'unreachable', detail: 'ECONNREFUSED' },
-    s3Failure: all ? null : { reason: 'denied', detail: 'AccessDenied (403)' },
+    s3Failure: all
+      ? null
+      : {
+          reason: 'denied',
+          detail: 'AccessDenied (403)',
+        },
     s3Answered: all,
     backend: all
       ? { airflow: '3.3', schema: 'xcom-jsonb', bucket: 'b', prefix: 'p', connection: 'c', compression: '' }

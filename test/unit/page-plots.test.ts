@@ -63,7 +63,14 @@ describe('the past', () => {
   test('keeps how long each operation took, and that it failed', () => {
     const steps = [
       { operation: 'put', ok: true, seconds: 0.5 },
-      { operation: 'head', ok: false, seconds: 3, reason: 'denied', detail: '' },
+      {
+        operation: 'head',
+        ok: false,
+        seconds: 3,
+        reason: 'denied',
+        detail: '',
+        said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+      },
       { operation: 'get', ok: null },
     ] as const;
     expect(withProbe(NO_HISTORY, { steps, leftoversDeleted: 0 }, 7).probes).toEqual([

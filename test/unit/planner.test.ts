@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { KeyRange, Plan, Wanted } from '../../src/objects/planner.ts';
-import { HEAD_COST, LISTED_KEY_COST, PAGE_COST, PAGE_KEYS, plan } from '../../src/objects/planner.ts';
+import { HEAD_COST, PAGE_COST, PAGE_KEYS, plan } from '../../src/objects/planner.ts';
 
 type TestRange = KeyRange<string, string>;
 
@@ -245,7 +245,7 @@ function waysOf(waiting: TestRange['waiting'], listable: boolean): number[] {
     for (let from = index; from >= 0 && listable; from -= 1) {
       const span = last.rank - (waiting[from]?.rank ?? 0) + 1;
       if (span > PAGE_KEYS) break;
-      take(from, PAGE_COST + span * LISTED_KEY_COST);
+      take(from, PAGE_COST);
     }
     ways.push(here);
   });

@@ -117,7 +117,14 @@ function statusOf(changes: Partial<Status> = {}): Status {
     stale: false,
     probe: {
       steps: [
-        { operation: 'put', ok: false, seconds: 0.02, reason: 'denied', detail: 'AccessDenied (403)' },
+        {
+          operation: 'put',
+          ok: false,
+          seconds: 0.02,
+          reason: 'denied',
+          detail: 'AccessDenied (403)',
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+        },
         { operation: 'head', ok: true, seconds: 0.004 },
         { operation: 'get', ok: null },
       ],
@@ -245,7 +252,14 @@ describe('the verdict', () => {
   });
 
   test('nothing is healthy of which the probe can tell nothing', () => {
-    const head = { operation: 'head', ok: false, seconds: 0, reason: 'denied', detail: 'no keys' } as const;
+    const head = {
+      operation: 'head',
+      ok: false,
+      seconds: 0,
+      reason: 'denied',
+      detail: 'no keys',
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+    } as const;
     const probe = { steps: [{ operation: 'put', ok: null } as const, head], leftoversDeleted: 0 };
     const { states } = reportOf();
     const report = reportOf({ states: { ...states, bucket_unreachable: 'unknown' } });
@@ -269,7 +283,12 @@ describe('the verdict', () => {
   });
 
   test('names what was not decided, and why S3 gave no answer', () => {
-    const report = reportOf({ s3Failure: { reason: 'denied', detail: 'AccessDenied (403)' } });
+    const report = reportOf({
+      s3Failure: {
+        reason: 'denied',
+        detail: 'AccessDenied (403)',
+      },
+    });
     const states = { ...report.states, objects_missing: 'unknown' } as const;
     const { state, notes } = verdictOf(statusOf({ report: { ...report, states } }));
     expect(state).toBe('healthy');
@@ -474,7 +493,16 @@ describe('the page', () => {
         },
       }),
       probe: {
-        steps: [{ operation: 'put', ok: false, seconds: 1, reason: 'denied', detail: name }],
+        steps: [
+          {
+            operation: 'put',
+            ok: false,
+            seconds: 1,
+            reason: 'denied',
+            detail: name,
+            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          },
+        ],
         leftoversDeleted: 0,
       },
       jobs: statusOf().jobs.map((job) => ({ ...job, lastFailure: name })),
