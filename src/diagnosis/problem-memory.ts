@@ -1,5 +1,5 @@
-import type { ProblemCode } from './problem-catalogue.ts';
-import { CERTAIN, PROBLEM_CODES, SOURCES } from './problem-catalogue.ts';
+import type { ProblemCode, Source } from './problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS, sourceOf } from './problem-catalogue.ts';
 import type { Problem, ProblemState } from './problem.ts';
 import type { Report } from './report.ts';
 
@@ -39,16 +39,9 @@ export interface SettleOptions {
 }
 
 /** When each kind of observation was made last, epoch ms: what {@link SettleOptions.observedAt} asks for. */
-export function observedAtOf(times: {
-  readonly settings: number;
-  readonly probe: number;
-  readonly rows: number;
-}): SettleOptions['observedAt'] {
-  return (code) => times[SOURCES[code] ?? 'rows'];
+export function observedAtOf(times: Readonly<Record<Source, number>>): SettleOptions['observedAt'] {
+  return (code) => times[sourceOf(code)];
 }
-
-/** Observations in a row that have to speak against a problem before it is cleared. */
-const CLEARS = 2;
 
 /**
  * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
@@ -101,8 +94,7 @@ function settleOne(
   const observedAt = options.observedAt(before.problem.code);
   if (observedAt === before.observedAt) return before;
   const clears = before.clears + 1;
-  const enough = CERTAIN.has(before.problem.code) ? 1 : CLEARS;
-  return clears >= enough ? null : { ...before, clears, observedAt };
+  return clears >= PROBLEMS[before.problem.code].clearsAfter ? null : { ...before, clears, observedAt };
 }
 
 function raised(
