@@ -17,6 +17,7 @@ import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
+import { METRICS_OPTIONS } from '../support/metrics-options.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -46,7 +47,7 @@ async function serve(status: () => Status): Promise<string> {
     host: '127.0.0.1',
     port: 0,
     webConfigFile: null,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),

@@ -6,6 +6,7 @@ import { startHttpServer } from '../../src/http/server.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
 import type { Status } from '../../src/status/status.ts';
+import { METRICS_OPTIONS } from '../support/metrics-options.ts';
 
 const STATUS: Status = {
   version: '1.2.3',
@@ -27,7 +28,7 @@ afterEach(async () => {
 });
 
 async function start(): Promise<HttpServer> {
-  const metrics = createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true });
+  const metrics = createMetrics(METRICS_OPTIONS);
   const server = await startHttpServer({
     host: '127.0.0.1',
     port: 0,

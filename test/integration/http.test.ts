@@ -17,6 +17,7 @@ import { createMetrics } from '../../src/metrics/metrics.ts';
 import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract, sampleOf } from '../support/contract.ts';
 import { faultOfAnswer, listOperations, readOpenApi } from '../support/open-api.ts';
+import { METRICS_OPTIONS } from '../support/metrics-options.ts';
 
 const run = promisify(execFile);
 
@@ -45,7 +46,7 @@ async function start(changes: Partial<HttpServerOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     webConfigFile: null,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),

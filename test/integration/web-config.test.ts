@@ -25,6 +25,7 @@ import { createMetrics } from '../../src/metrics/metrics.ts';
 import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract } from '../support/contract.ts';
 import { eventually } from '../support/daemon.ts';
+import { METRICS_OPTIONS } from '../support/metrics-options.ts';
 
 const STATUS: Status = {
   version: '1.2.3',
@@ -123,7 +124,7 @@ async function start(webConfigFile: string) {
     host: '127.0.0.1',
     port: 0,
     webConfigFile,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
