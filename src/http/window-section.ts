@@ -2,7 +2,7 @@ import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { History } from '../status/history.ts';
-import { NO_HISTORY, SIZE_BOUNDS, sizesOf } from '../status/history.ts';
+import { SIZE_BOUNDS, sizesOf } from '../status/history.ts';
 import type { Status } from '../status/status.ts';
 import type { Storage } from '../window/flags.ts';
 import { BROKEN_REASONS } from '../window/flags.ts';
@@ -37,7 +37,7 @@ export function windowSection(report: Report, status: Status): Html {
     ]),
     ['objects without a row', countOf(window.orphanObjects), bytesOf(window.orphanBytes)],
   ];
-  const history = status.history ?? NO_HISTORY;
+  const { history } = status;
   return section('window', `The window: the last ${formatSeconds(window.seconds)}`, [
     history.cycles.length > 0 &&
       html`<div class="plots">

@@ -34,7 +34,7 @@ export function verdictOf(status: Status): Verdict {
       notes: ['Another exporter is the leader and samples; this one waits.'],
     };
   }
-  if (report === null && status.reloadedAt != null) {
+  if (report === null && status.reloadedAt !== null) {
     return {
       state: 'unknown',
       title: 'Settings reloaded, first cycle under way',
@@ -68,11 +68,7 @@ export function verdictOf(status: Status): Verdict {
   if (Object.values(report.states).every((state) => state === 'unknown')) {
     return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
   }
-  const limits = [
-    ...notes,
-    ...(status.hasStorage === false ? [STORAGE_NOT_LOOKED_AT] : []),
-    ...undecidedNote(report),
-  ];
+  const limits = [...notes, ...(!status.hasStorage ? [STORAGE_NOT_LOOKED_AT] : []), ...undecidedNote(report)];
   if (unansweredOf(report, status.probe) !== null) {
     return { state: 'unknown', title: 'Unknown: object storage could not be looked at', notes: limits };
   }

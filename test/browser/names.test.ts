@@ -17,7 +17,7 @@ import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
-import { METRICS_OPTIONS } from '../support/metrics-options.ts';
+import { METRICS_OPTIONS } from '../support/small-exporter.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -51,6 +51,7 @@ async function serve(status: () => Status): Promise<string> {
     status,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({ level: 'silent' }),
   });
   servers.push(server);
@@ -312,11 +313,13 @@ function largeStatus(rows: number): Status {
   return {
     version: '1.2.3',
     startedAt: now - 7_200_000,
+    reloadedAt: null,
     now,
     leader: true,
     report: report(now - 3_000, 240),
     stale: false,
     probe: { steps: steps(1), leftoversDeleted: 0 },
+    hasStorage: true,
     jobs: [],
     requests: { sent: 420, ceiling: 500 },
     history,
@@ -328,6 +331,7 @@ function largeStatus(rows: number): Status {
       origin: i % 2 === 0 ? 'default' : 'airflow',
       from: i % 2 === 0 ? '' : 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD',
     })),
+    warnings: [],
     airflowBaseUrl: 'https://airflow.example.com',
     act: null,
   };

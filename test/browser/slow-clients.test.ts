@@ -5,22 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { startHttpServer } from '../../src/http/server.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import type { Status } from '../../src/status/status.ts';
-import { METRICS_OPTIONS } from '../support/metrics-options.ts';
-
-const STATUS: Status = {
-  version: '1.2.3',
-  startedAt: 0,
-  now: 10_000,
-  leader: true,
-  report: null,
-  stale: false,
-  probe: null,
-  jobs: [],
-  settings: [],
-  airflowBaseUrl: null,
-  act: null,
-};
+import { METRICS_OPTIONS, STATUS } from '../support/small-exporter.ts';
 
 const servers: HttpServer[] = [];
 afterEach(async () => {
@@ -37,6 +22,7 @@ async function start(): Promise<HttpServer> {
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({ level: 'silent' }),
   });
   servers.push(server);

@@ -14,26 +14,11 @@ import type { HttpServerOptions } from '../../src/http/routes.ts';
 import { startHttpServer } from '../../src/http/server.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract, sampleOf } from '../support/contract.ts';
 import { faultOfAnswer, listOperations, readOpenApi } from '../support/open-api.ts';
-import { METRICS_OPTIONS } from '../support/metrics-options.ts';
+import { METRICS_OPTIONS, STATUS } from '../support/small-exporter.ts';
 
 const run = promisify(execFile);
-
-const STATUS: Status = {
-  version: '1.2.3',
-  startedAt: 0,
-  now: 10_000,
-  leader: true,
-  report: null,
-  stale: false,
-  probe: null,
-  jobs: [],
-  settings: [],
-  airflowBaseUrl: null,
-  act: null,
-};
 
 const servers: HttpServer[] = [];
 afterEach(async () => {
@@ -50,6 +35,7 @@ async function start(changes: Partial<HttpServerOptions> = {}) {
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({}, { write: (line: string) => lines.push(line) }),
     ...changes,
   };
