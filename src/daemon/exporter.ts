@@ -27,7 +27,7 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
-  /** What the demo is playing. */
+  /** The act that the demo is playing. */
   readonly act?: () => string | null;
 }
 
@@ -81,7 +81,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   async function close(): Promise<void> {
     draining = true;
-    // Or it would start what nobody stops.
+    // A reload under way would start an engine that nobody stops.
     await reloading;
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       try {
