@@ -24,9 +24,9 @@ import { readRows } from './read-rows.ts';
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
   run(probe: ProbeResult | null, signal: AbortSignal): Promise<Report>;
-  /** What is remembered, alive: for a state file, or for the next cycle, which then goes on with it. */
+  /** The memory, alive: for a state file, or for the next cycle, which then goes on with it. */
   state(): LedgerState;
-  /** What is remembered, to be looked at. */
+  /** The memory, to be looked at. */
   readonly ledger: Ledger;
 }
 
@@ -39,7 +39,7 @@ export interface CycleOptions {
   readonly clock: () => number;
 }
 
-/** What the database and S3 answered; `verified` is null where no reference was looked at. */
+/** The answers of the database and S3; `verified` is null where no reference was looked at. */
 type Look =
   | { readonly rows: RowsRead | UnknownShape; readonly verified: Verified | null }
   | { readonly failure: NonNullable<Report['databaseFailure']> };

@@ -9,7 +9,7 @@ import type { ProblemState } from './problem.ts';
 import type { BackendInfo, Report } from './report.ts';
 import type { Survey } from './survey.ts';
 
-/** What a report says of the deployment, as against its own cycle. */
+/** The part of a report that speaks of the deployment, as against its own cycle. */
 export type Figures = Pick<
   Report,
   'backend' | 'observed' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'
@@ -34,7 +34,7 @@ export function conclude(
     observed: known === null ? null : observedOf(known.survey),
     window: known === null ? null : known.survey.window,
     states,
-    // Dated by this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
+    // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     lagSeconds: known === null ? null : known.lagSeconds,
     coverage: known === null ? null : known.coverage,
@@ -47,7 +47,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
   const states = { ...before.states };
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown') states[code] = state;
-  // One by one: what the report says of its own cycle must not be said again, its increments least of all.
+  // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
   const { backend, observed, window, lagSeconds, coverage } = before;
   return {
     backend,

@@ -21,7 +21,7 @@ export interface Observation {
   readonly probe: ProbeResult | null;
 }
 
-/** What a reading of the database and the look at its references came to. */
+/** The outcome of a reading of the database and of the look at its references. */
 export interface Sampled {
   readonly shape: Shape;
   readonly survey: Survey;
@@ -72,7 +72,7 @@ function unknown<From extends Source>(from: From): Rulings<From> {
 
 function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'settings'> {
   const compression = xcom.compression.toLowerCase();
-  // Without rows it is as certain; how much it costs is not known then.
+  // It is as certain without rows; how much it costs is not known then.
   const survey = sampled === null || 'unsupported' in sampled ? null : sampled.survey;
   return {
     threshold_disabled: thresholdDisabled(xcom)
@@ -104,7 +104,7 @@ function fromProbe({ probe, config }: Observation): Rulings<'probe'> {
     .filter((one) => one.ok === false)
     .find(({ reason }) => UNREACHABLE.has(reason));
   const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
-  // Without credentials nothing was asked of the bucket, and nothing is known of it.
+  // The bucket was asked nothing where there are no credentials, and nothing is known of it.
   const denied = (one: typeof put) =>
     one?.ok === false &&
     (one.reason === 'denied' || one.reason === 'clock_skew') &&

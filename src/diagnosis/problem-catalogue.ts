@@ -4,15 +4,15 @@ import type { SettingName } from '../settings/catalogue.ts';
 /** How loud a problem is. The same word is the `severity` label of `airflow_xcom_problem`. */
 export type Severity = 'critical' | 'warning' | 'info';
 
-/** What a verdict rests on. While one of these is not known, nothing is known of the problem. */
+/** Everything that a verdict rests on. While one of these is not known, nothing is known of the problem. */
 interface Grounds {
-  /** What Airflow is told, as the exporter knows it. */
+  /** Settings of Airflow's, as the exporter knows them. */
   readonly settings: readonly Extract<SettingName, `xcom.${string}`>[];
   /** Operations of the probe; it takes that one of them was tried. */
   readonly probe: readonly S3Operation[];
   /** The tables alone, or the rows of the window as well. */
   readonly database: 'nothing' | 'tables' | 'rows';
-  /** What S3 answered about references and objects of the window. */
+  /** Answers of S3 about references and objects of the window. */
   readonly objects: boolean;
 }
 
@@ -198,15 +198,15 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** In the repository and in the package; the daemon serves it under the same path. */
+/** The path in the repository and in the package; the daemon serves it under the same one. */
 export const RUNBOOK = 'docs/runbook.md';
 
-/** Where the runbook has more: the one link of pages, `check` and alerts. */
+/** The section of the runbook: the one link of pages, `check` and alerts. */
 export function runbookOf(code: ProblemCode): string {
   return `${RUNBOOK}#${code}`;
 }
 
-/** Which observation decides a problem: its settings are read with each of them. */
+/** The observation that decides a problem; settings are known with each of them. */
 export type Source = 'settings' | 'probe' | 'database';
 
 type SourceOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code]['restsOn'] extends {

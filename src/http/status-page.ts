@@ -18,14 +18,14 @@ import { windowSection } from './window-section.ts';
 /** The page asks for itself again after so long, except where somebody reads a list or has said no. */
 export const REFRESH_SECONDS = 15;
 
-/** What of the status is to be seen. */
+/** The part of the status that is to be seen. */
 export interface PageView {
   /** One problem with all its rows; null: everything. */
   readonly problem: ProblemCode | null;
-  /** Of those rows, from 1. */
+  /** The page of those rows, from 1. */
   readonly page: number;
   readonly refresh: boolean;
-  /** Where the runbook is served; null: it is not. */
+  /** The address of the runbook; null: it is not served. */
   readonly runbook: string | null;
 }
 
@@ -102,7 +102,7 @@ function banner(status: Status, verdict: Verdict): Html {
   </header>`;
 }
 
-/** What was found to be well, with its figures; what is not known is not said. */
+/** Says with figures what was found to be well, and nothing of what is not known. */
 function healthySentence({ window }: Report): string | null {
   if (window === null) return null;
   const broken = Object.values(window.broken);

@@ -6,7 +6,7 @@ import { html } from './html.ts';
 import { section, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { sparkline } from './plots.ts';
 
-/** Where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
+/** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
 export function storageSection(status: Status): Html {
   const { report } = status;
   const backend = report?.backend ?? null;

@@ -7,14 +7,14 @@ import { LIVE_METRICS } from './live-metrics.ts';
  * Names, types and labels are a contract with dashboards and alerts; `experimental` ones may still change.
  */
 export interface MetricDefinition extends Omit<Definition, 'stability'> {
-  /** In full, with the prefix. */
+  /** The full name, with the prefix. */
   readonly name: string;
   readonly stability: 'stable' | 'experimental';
 }
 
 const PREFIX = 'airflow_xcom_';
 
-/** By name without the prefix. The order is the order of a scrape. */
+/** Every metric by its name without the prefix. The order is the order of a scrape. */
 export const CATALOGUE = { ...CYCLE_METRICS, ...LIVE_METRICS };
 
 export type MetricKey = keyof typeof CATALOGUE;
@@ -31,7 +31,7 @@ export const METRICS: readonly MetricDefinition[] = Object.entries<Definition>(C
   ([key, definition]) => ({ stability: 'stable', ...definition, name: PREFIX + key }),
 );
 
-/** Those that follow from the last report, each with the way to its figures. */
+/** The metrics that follow from the last report, each with the way to its figures. */
 export const READ_FROM_REPORT: readonly (readonly [key: KeyOf<'gauge' | 'counter'>, read: Reading])[] =
   Object.entries<Definition>(CATALOGUE).flatMap(([key, { read }]) =>
     read === undefined ? [] : [[key as KeyOf<'gauge' | 'counter'>, read] as const],

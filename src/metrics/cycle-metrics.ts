@@ -6,7 +6,7 @@ import { eachCycle, eachFound, ofWindow, ofWindowBy } from './definition.ts';
 
 const VALUE_BYTES_BUCKETS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
-/** What a cycle finds out. Many series, which change with a cycle and not in between. */
+/** Metrics of a cycle: many series, which change with a cycle and not in between. */
 export const CYCLE_METRICS = {
   rows_total: {
     type: 'counter',

@@ -24,7 +24,7 @@ export interface Reading {
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** With null the series is absent. */
+/** The series is absent with null. */
 export type Series = readonly [labels: Labels, value: number | null];
 
 /** Every cycle says it, whether it could read the database or not. */

@@ -3,7 +3,7 @@ import { eachReading } from './definition.ts';
 
 const PROBE_SECONDS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
-/** What the probe and the exporter itself do. Few series, which change at any time. */
+/** Metrics of the probe and of the exporter itself: few series, which change at any time. */
 export const LIVE_METRICS = {
   probe_success: {
     type: 'gauge',

@@ -27,7 +27,7 @@ export interface Metrics {
   setLeader(leader: boolean): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
-  /** What was read disappears; what was counted and what the exporter says of itself stay. */
+  /** Figures that were read disappear; counts and figures of the exporter itself stay. */
   markStale(): void;
   /** One scrape in the text format 0.0.4, plain and as one gzip stream. */
   snapshot(): Promise<{ text: Buffer; gzip: Buffer }>;
@@ -92,7 +92,7 @@ export function createMetrics(options: {
       page.touch();
     },
     publishProbe(result, database, at) {
-      // What is not in this result was not tried in this probe.
+      // An operation that is not in this result was not tried in this probe.
       clear('probe_success');
       for (const step of result.steps) publishOperation(step.operation, { ...step, at });
       if (database !== null) publishOperation('database', { ...database, at });

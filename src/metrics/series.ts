@@ -23,7 +23,7 @@ export interface Recorder {
     series: readonly Series[],
     options: { readonly isOpen: boolean },
   ) => void;
-  /** With null the series is there and empty. */
+  /** The series is there and empty with null. */
   readonly observe: (key: KeyOf<'histogram'>, labels: Labels, value: number | null) => void;
 }
 
@@ -32,7 +32,7 @@ const MAX_QUEUES = 50;
 const MAX_REASONS = 40;
 
 const S3_OPERATIONS: readonly S3Operation[] = ['put', 'head', 'get', 'list', 'delete'];
-/** What the probe leaves out when it must not write. */
+/** The probe leaves them out when it must not write. */
 const WRITE_OPERATIONS: readonly S3Operation[] = ['put', 'get', 'delete'];
 const S3_REASONS: readonly S3Reason[] = [
   'denied',
@@ -46,7 +46,7 @@ const S3_REASONS: readonly S3Reason[] = [
   'aborted',
 ];
 
-/** What can go wrong with an operation of the probe; one that was aborted counts as not tried. */
+/** The reasons for which an operation of the probe fails; one that was aborted counts as not tried. */
 const PROBE_REASONS = [...S3_REASONS.filter((reason) => reason !== 'aborted'), 'content_mismatch'];
 
 const DATABASE_REASONS = [

@@ -19,14 +19,14 @@ export interface Status {
   /** Whether a path in S3 is configured: without one object storage is not looked at. */
   readonly hasStorage: boolean;
   readonly jobs: readonly JobStatus[];
-  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  /** How many requests the last cycle sent to S3, and how many it might have; null: no cycle yet. */
   readonly requests: { readonly sent: number; readonly ceiling: number } | null;
   /** For the plots of the page. */
   readonly history: History;
   readonly settings: readonly SettingOrigin[];
-  /** What is odd about the settings, one sentence each. */
+  /** Sentences about odd settings. */
   readonly warnings: readonly string[];
   readonly airflowBaseUrl: string | null;
-  /** What the demo is playing, or null. */
+  /** The act that the demo is playing, or null. */
   readonly act: string | null;
 }
