@@ -74,7 +74,7 @@ export function decidedOf(
 }
 
 function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo {
-  const [path] = xcom.paths;
+  const path = xcom.inForce;
   return {
     airflow: shape.airflow,
     schema: shape.name,
