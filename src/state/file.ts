@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { access, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Shard } from '../settings/shard.ts';
-import { nameOf, WHOLE } from '../settings/shard.ts';
+import { nameOf } from '../settings/shard.ts';
 import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
 
@@ -49,7 +49,7 @@ interface Header {
 }
 
 /** Touches nothing yet. */
-export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
+export function openStateFile(path: string, shard: Shard): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
   let last: Header | null = null;
