@@ -33,7 +33,7 @@ export interface Report {
   readonly observed: Observed | null;
   readonly oversizeBytes: number;
   readonly increments: readonly Increment[];
-  /** As of the last reading of the database that succeeded. */
+  /** Counts of the last reading of the database that succeeded. */
   readonly writes: Writes;
   readonly window: WindowTotals | null;
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;

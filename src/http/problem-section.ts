@@ -19,7 +19,7 @@ const SHOWN_PLACES = 5;
 
 export interface ProblemView {
   readonly status: Status;
-  /** Where the runbook is served; null: it is not. */
+  /** The address of the runbook; null: it is not served. */
   readonly runbook: string | null;
 }
 
@@ -95,7 +95,7 @@ function badge(severity: string): Html {
   return html`<span class="badge ${severity}">${severity}</span>`;
 }
 
-/** By what they are: `dag orders (12), daily (3); queue legacy (15)`. */
+/** Groups them by their kind: `dag orders (12), daily (3); queue legacy (15)`. */
 function places(where: Problem['where']): Part {
   const labels = [...new Set(where.map(({ label }) => label))];
   const shown = labels.map((label) => {

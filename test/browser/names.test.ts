@@ -17,6 +17,7 @@ import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
+import { METRICS_OPTIONS } from '../support/small-exporter.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -46,10 +47,11 @@ async function serve(status: () => Status): Promise<string> {
     host: '127.0.0.1',
     port: 0,
     webConfigFile: null,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({ level: 'silent' }),
   });
   servers.push(server);
@@ -318,11 +320,13 @@ function largeStatus(rows: number): Status {
   return {
     version: '1.2.3',
     startedAt: now - 7_200_000,
+    reloadedAt: null,
     now,
     leader: true,
     report: report(now - 3_000, 240),
     stale: false,
     probe: { steps: steps(1), leftoversDeleted: 0 },
+    hasStorage: true,
     jobs: [],
     requests: { sent: 420, ceiling: 500 },
     history,
@@ -334,6 +338,7 @@ function largeStatus(rows: number): Status {
       origin: i % 2 === 0 ? 'default' : 'airflow',
       from: i % 2 === 0 ? '' : 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD',
     })),
+    warnings: [],
     airflowBaseUrl: 'https://airflow.example.com',
     act: null,
   };

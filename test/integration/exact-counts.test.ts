@@ -7,6 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Report } from '../../src/diagnosis/report.ts';
 import type { Database } from '../../src/postgres/client.ts';
 import { APPLICATION_NAME } from '../../src/postgres/database-url.ts';
+import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile } from '../../src/state/file.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { eventually } from '../support/daemon.ts';
@@ -307,7 +308,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.push(xcom(run, 'before'));
     expect(newRows(await cycle.pass())).toBe(1);
     const path = join(folder, `${uuid4()}.json`);
-    await openStateFile(path).write({ window: cycle.state(), problems: {} });
+    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
     await cycle.close();
     await stage.push(xcom(run, 'while away'));
     const young = await stage.addRun({ dagId: 'etl', runId: 'young' });
@@ -315,7 +316,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.setState(young, 'success');
     await stage.patch(xcom(run, 'before'));
 
-    const restored = start({ restored: (await openStateFile(path).read())?.window ?? null });
+    const restored = start({ restored: (await openStateFile(path, WHOLE).read())?.window ?? null });
     expect(newRows(await restored.pass())).toBe(3);
     expect(newRows(await restored.pass())).toBe(0);
 
@@ -406,10 +407,13 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       await stage.writer.query(`DROP TABLE ${table}; CREATE TABLE ${table} (LIKE original INCLUDING ALL)`);
       expect((await cycle.pass()).window?.rows.db).toBe(0);
       const path = join(folder, `${uuid4()}.state`);
-      await openStateFile(path).write({ window: cycle.state(), problems: {} });
+      await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
       await stage.writer.query(`INSERT INTO ${table} SELECT * FROM original`);
       await stage.push(xcom(run, 'since'));
-      for (const one of [cycle, start({ restored: (await openStateFile(path).read())?.window ?? null })]) {
+      for (const one of [
+        cycle,
+        start({ restored: (await openStateFile(path, WHOLE).read())?.window ?? null }),
+      ]) {
         const report = await one.pass();
         expect(newRows(report)).toBe(1);
         expect(report.window?.rows.db).toBe(keys.length + 1);
@@ -625,7 +629,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const late = await stage.connect();
     const killer = await stage.connect();
     const path = join(folder, `${uuid4()}.state`);
-    let file = openStateFile(path);
+    let file = openStateFile(path, WHOLE);
     /** The session ends before this statement of a cycle. */
     let cutBefore = Infinity;
     let statements = 0;
@@ -761,7 +765,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
           case 'kill': {
             // Nothing is written any more; another one goes on from the file, be it a restart or a standby.
             await cycle.close();
-            file = openStateFile(path);
+            file = openStateFile(path, WHOLE);
             cycle = start({ restored: (await file.read())?.window ?? null, through });
             break;
           }

@@ -14,25 +14,11 @@ import type { HttpServerOptions } from '../../src/http/routes.ts';
 import { startHttpServer } from '../../src/http/server.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract, sampleOf } from '../support/contract.ts';
 import { faultOfAnswer, listOperations, readOpenApi } from '../support/open-api.ts';
+import { METRICS_OPTIONS, STATUS } from '../support/small-exporter.ts';
 
 const run = promisify(execFile);
-
-const STATUS: Status = {
-  version: '1.2.3',
-  startedAt: 0,
-  now: 10_000,
-  leader: true,
-  report: null,
-  stale: false,
-  probe: null,
-  jobs: [],
-  settings: [],
-  airflowBaseUrl: null,
-  act: null,
-};
 
 const servers: HttpServer[] = [];
 afterEach(async () => {
@@ -45,10 +31,11 @@ async function start(changes: Partial<HttpServerOptions> = {}) {
     host: '127.0.0.1',
     port: 0,
     webConfigFile: null,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({}, { write: (line: string) => lines.push(line) }),
     ...changes,
   };

@@ -22,23 +22,9 @@ import { startHttpServer } from '../../src/http/server.ts';
 import type { HttpServer } from '../../src/http/server.ts';
 import { openWebConfig } from '../../src/http/web-config.ts';
 import { createMetrics } from '../../src/metrics/metrics.ts';
-import type { Status } from '../../src/status/status.ts';
 import { expectScrapeMatchesContract } from '../support/contract.ts';
 import { eventually } from '../support/daemon.ts';
-
-const STATUS: Status = {
-  version: '1.2.3',
-  startedAt: 0,
-  now: 10_000,
-  leader: true,
-  report: null,
-  stale: false,
-  probe: null,
-  jobs: [],
-  settings: [],
-  airflowBaseUrl: null,
-  act: null,
-};
+import { METRICS_OPTIONS, STATUS } from '../support/small-exporter.ts';
 
 // As `htpasswd -nBC 10` writes it.
 const HASH = hashSync('correct horse', 10).replace(/^\$2b/, '$2y');
@@ -123,10 +109,11 @@ async function start(webConfigFile: string) {
     host: '127.0.0.1',
     port: 0,
     webConfigFile,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status: () => STATUS,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({}, { write: (line: string) => lines.push(line) }),
   });
   servers.push(server);

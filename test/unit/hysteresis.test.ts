@@ -225,7 +225,7 @@ test('what a verdict rests on is what diagnose needs to know for it', () => {
     const { states } = diagnose({ config, sampled: null, probe });
     return PROBLEM_CODES.filter((code) => states[code] !== 'unknown');
   };
-  const times = { settings: 1, probe: 2, rows: 3 };
+  const times = { settings: 1, probe: 2, database: 3 };
   const from = (time: number) => PROBLEM_CODES.filter((code) => observedAtOf(times)(code) === time);
   const settings = known(null);
   expect(from(1)).toEqual(settings);

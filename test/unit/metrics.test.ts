@@ -13,7 +13,14 @@ import type { ProbeResult } from '../../src/probe/bucket.ts';
 import type { Increment } from '../../src/window/increments.ts';
 import { expectScrapeMatchesContract, parseScrape, PROMISED_METRICS, sampleOf } from '../support/contract.ts';
 
-const OPTIONS = { version: '1.2.3', maxDags: 100, windowSeconds: 86_400, probeWrite: true };
+const OPTIONS = {
+  version: '1.2.3',
+  maxDags: 100,
+  windowSeconds: 86_400,
+  probeWrite: true,
+  keepsState: false,
+  shard: { index: 0, count: 1 },
+};
 
 const WINDOW: WindowTotals = {
   seconds: 86_400,

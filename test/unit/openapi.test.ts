@@ -12,6 +12,7 @@ import { checkDocument } from '../../src/status/check-document.ts';
 import { openApiDocument } from '../../src/status/openapi.ts';
 import { preflightDocument } from '../../src/status/preflight-document.ts';
 import { findFindings, statusDocument } from '../../src/status/status-document.ts';
+import { NO_HISTORY } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
 import { faultOf, readOpenApi } from '../support/open-api.ts';
 
@@ -253,16 +254,21 @@ function statusOf(changes: Partial<Status>): Status {
   return {
     version: '1.2.3',
     startedAt: NOW - 60_000,
+    reloadedAt: null,
     now: NOW,
     leader: true,
     report: reportOf('everything'),
     stale: false,
     probe: PROBE,
+    hasStorage: true,
     jobs: [
       { job: 'sample', ...job, lastDurationSeconds: 0.2, lastFailure: null },
       { job: 'probe', ...job, lastDurationSeconds: null, lastFailure: 'put: AccessDenied (403)' },
     ],
+    requests: null,
+    history: NO_HISTORY,
     settings: [{ ...setting, origin: 'default', from: '' }],
+    warnings: [],
     airflowBaseUrl: null,
     act: null,
     ...changes,

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Placement } from '../../src/airflow/classify.ts';
 import type { Reference } from '../../src/airflow/reference.ts';
 import type { SampledRow } from '../../src/airflow/xcom-row.ts';
+import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile, StateFileError } from '../../src/state/file.ts';
 import type { ObjectState } from '../../src/window/flags.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
@@ -324,8 +325,8 @@ async function play(world: World, step: Step): Promise<void> {
       await play(world, { do: 'discard' });
       const path = join(folder, 'state');
       rmSync(path, { force: true });
-      await openStateFile(path).write({ window: world.state, problems: {} });
-      const state = (await openStateFile(path).read())?.window ?? null;
+      await openStateFile(path, WHOLE).write({ window: world.state, problems: {} });
+      const state = (await openStateFile(path, WHOLE).read())?.window ?? null;
       if (state === null) throw new Error('There is no state');
       world.state = state;
       world.runs.splice(0, RUNS, ...state.runs.values());
@@ -421,7 +422,7 @@ describe('a state file', () => {
       baseline: false,
     });
     await play(world, { do: 'link' });
-    await openStateFile(path).write({ window: world.state, problems: {} });
+    await openStateFile(path, WHOLE).write({ window: world.state, problems: {} });
     return path;
   };
 
@@ -433,7 +434,7 @@ describe('a state file', () => {
     for (const at of places) {
       for (const bytes of [whole.subarray(0, at), flipped(whole, at)]) {
         writeFileSync(path, bytes);
-        const file = openStateFile(path);
+        const file = openStateFile(path, WHOLE);
         await expect(file.read()).rejects.toThrow(StateFileError);
         await expect(file.read()).rejects.toThrow(`Cannot use the state file ${path}: it is damaged`);
         await expect(file.write({ window: emptyState(), problems: {} })).rejects.toThrow(StateFileError);
@@ -449,7 +450,7 @@ describe('a state file', () => {
   ])('%s is refused and stays as it is', async (_, text) => {
     const path = join(folder, 'foreign');
     writeFileSync(path, text);
-    const file = openStateFile(path);
+    const file = openStateFile(path, WHOLE);
     await expect(file.read()).rejects.toThrow('it was not written by this version of the exporter');
     await expect(file.write({ window: emptyState(), problems: {} })).rejects.toThrow(
       'another exporter writes to it',
@@ -459,8 +460,8 @@ describe('a state file', () => {
 
   test('has one writer: whoever finds that another one has written stops', async () => {
     const path = await written('two');
-    const one = openStateFile(path);
-    const other = openStateFile(path);
+    const one = openStateFile(path, WHOLE);
+    const other = openStateFile(path, WHOLE);
     const state = await one.read();
     if (state === null) throw new Error('There is no state');
     await other.read();
@@ -478,7 +479,7 @@ describe('a state file', () => {
     const pipe = join(folder, 'pipe');
     execFileSync('mkfifo', [pipe]);
     for (const path of [pipe, folder])
-      await expect(openStateFile(path).read()).rejects.toThrow(
+      await expect(openStateFile(path, WHOLE).read()).rejects.toThrow(
         `Cannot use the state file ${path}: it is no file. Name one in state.file`,
       );
   });
@@ -486,9 +487,9 @@ describe('a state file', () => {
   test('leaves nothing else in its folder, whatever a crash has left there', async () => {
     const path = await written('lonely');
     writeFileSync(`${path}.00000000-0000-4000-8000-000000000000.tmp`, 'half');
-    await openStateFile(path).read();
+    await openStateFile(path, WHOLE).read();
     expect(() => readFileSync(`${path}.00000000-0000-4000-8000-000000000000.tmp`)).toThrow('ENOENT');
-    await expect(openStateFile(join(folder, 'no', 'folder')).read()).rejects.toThrow(
+    await expect(openStateFile(join(folder, 'no', 'folder'), WHOLE).read()).rejects.toThrow(
       'its folder is not there or not writable',
     );
   });

@@ -111,6 +111,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
   return {
     version: '1.2.3',
     startedAt: NOW - 7_200_000,
+    reloadedAt: null,
     now: NOW,
     leader: true,
     report: reportOf(),
@@ -130,6 +131,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
       ],
       leftoversDeleted: 0,
     },
+    hasStorage: true,
     jobs: [
       {
         job: 'sample',
@@ -142,6 +144,8 @@ function statusOf(changes: Partial<Status> = {}): Status {
         lastFailure: 'timeout',
       },
     ],
+    requests: null,
+    history: NO_HISTORY,
     settings: [
       {
         name: 'window',
@@ -152,6 +156,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
         from: '',
       },
     ],
+    warnings: [],
     airflowBaseUrl: null,
     act: null,
     ...changes,
@@ -706,10 +711,13 @@ describe('findings as JSON', () => {
 
 test('the status as JSON has the verdict and the remedies', () => {
   const problems = [problemOf('path_leaked')];
+  const { severity, title, remedy } = PROBLEMS.path_leaked;
   const document = statusDocument(statusOf({ report: reportOf({ problems }) }));
   expect(document.verdict).toEqual({ state: 'problems', title: '1 problem', notes: [] });
   expect(document.problems[0]).toMatchObject({
-    ...PROBLEMS.path_leaked,
+    severity,
+    title,
+    remedy,
     since: '2026-01-02T02:04:05.000Z',
     findings: 1,
   });
