@@ -1,3 +1,4 @@
+import { explainFailure } from '../../src/s3/failure.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../src/airflow/shape.ts';
 import type { Observation, Sampled } from '../../src/diagnosis/diagnose.ts';
@@ -77,17 +78,24 @@ const SAMPLED: Sampled = {
 
 const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
 type Operation = (typeof OPERATIONS)[number];
-type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail'>;
+type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'said'>;
 
-const REFUSED: Failure = { reason: 'denied', detail: 'AccessDenied (403)' };
-const DOWN: Failure = { reason: 'unreachable', detail: 'ECONNREFUSED' };
+/** As the exporter reads such an answer of S3. */
+function answered(code: string, status: number): Failure {
+  return explainFailure({ name: code, $metadata: { httpStatusCode: status } }, { now: 0, sent: true });
+}
+
+const REFUSED = answered('AccessDenied', 403);
+const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true });
+const NO_CREDENTIALS: Failure = explainFailure({ name: 'CredentialsProviderError' }, { now: 0, sent: false });
 
 function worked(operation: Operation): ProbeStep {
   return { operation, ok: true, seconds: 0 };
 }
 
 function failed(operation: Operation, failure: Failure): ProbeStep {
-  return { operation, ok: false, seconds: 0, ...failure };
+  const { reason, detail, said } = failure;
+  return { operation, ok: false, seconds: 0, reason, detail, said };
 }
 
 function untried(operation: Operation): ProbeStep {
@@ -303,22 +311,18 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     [
       'a key that is not known',
-      { probe: { put: { reason: 'denied', detail: 'InvalidAccessKeyId (403)' } } },
+      { probe: { put: answered('InvalidAccessKeyId', 403) } },
       'A test write to the bucket bucket was refused: InvalidAccessKeyId (403); the credentials are not accepted.',
     ],
     [
       'a clock that is wrong',
-      { probe: { put: { reason: 'clock_skew', detail: 'RequestTimeTooSkewed (403)' } } },
+      { probe: { put: answered('RequestTimeTooSkewed', 403) } },
       'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the credentials are not accepted.',
     ],
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { put: DOWN } }, 'unknown'],
-    [
-      'no credentials to ask with',
-      { probe: { put: { reason: 'denied', detail: 'no credentials' } } },
-      'unknown',
-    ],
+    ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['a path elsewhere', { env: { [`${XCOM}PATH`]: 'gs://bucket/xcom' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
@@ -331,7 +335,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     [
       'it is not there',
-      { probe: allProbed({ reason: 'no_such_bucket', detail: 'NoSuchBucket (404)' }) },
+      { probe: allProbed(answered('NoSuchBucket', 404)) },
       'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
     ],
     [
@@ -344,12 +348,8 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['one operation works', { probe: { put: DOWN, head: DOWN, get: DOWN, delete: DOWN } }, 'clear'],
     ['refusals are answers', { probe: allProbed(REFUSED) }, 'clear'],
     ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
-    ['too many requests', { probe: allProbed({ reason: 'throttled', detail: 'SlowDown (503)' }) }, 'unknown'],
-    [
-      'no credentials to ask with',
-      { probe: allProbed({ reason: 'denied', detail: 'no credentials' }) },
-      'unknown',
-    ],
+    ['too many requests', { probe: allProbed(answered('SlowDown', 503)) }, 'unknown'],
+    ['no credentials to ask with', { probe: allProbed(NO_CREDENTIALS) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
@@ -499,11 +499,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['it was listed', { probe: { put: REFUSED } }, 'clear'],
     ['no listing was tried', { probe: { list: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { list: DOWN } }, 'unknown'],
-    [
-      'no credentials to ask with',
-      { probe: { list: { reason: 'denied', detail: 'no credentials' } } },
-      'unknown',
-    ],
+    ['no credentials to ask with', { probe: { list: NO_CREDENTIALS } }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
