@@ -1,10 +1,10 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import type { S3Reason, Said } from '../s3/failure.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
 import type { Evidence } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
+import { fromProbe } from './from-probe.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
 import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
 import { PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
@@ -34,14 +34,6 @@ export interface Sampled {
   readonly unmeasured: number;
 }
 
-const UNREACHABLE: ReadonlySet<S3Reason | 'content_mismatch'> = new Set([
-  'unreachable',
-  'timeout',
-  'no_such_bucket',
-  'wrong_region',
-  'server_error',
-]);
-
 /** Says which problems there are. Pure: the same observation gives the same verdict. */
 export function diagnose(observation: Observation): {
   readonly states: Record<ProblemCode, ProblemState>;
@@ -49,7 +41,7 @@ export function diagnose(observation: Observation): {
 } {
   const verdicts: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
-    ...fromProbe(observation),
+    ...probed(observation),
     ...fromDatabase(observation),
   };
   const states = {} as Record<ProblemCode, ProblemState>;
@@ -94,51 +86,9 @@ function kept({ window, rows }: Survey, oversize: number): string {
     : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
 }
 
-function fromProbe({ probe, config }: Observation): Rulings<'probe'> {
+function probed({ probe, config }: Observation): Rulings<'probe'> {
   const bucket = storageInForce(config)?.bucket;
-  if (probe === null || bucket === undefined) return unknown('probe');
-  const step = (operation: string) => probe.steps.find((one) => one.operation === operation);
-  const put = step('put');
-  const list = step('list');
-  const unreachable = probe.steps
-    .filter((one) => one.ok === false)
-    .find(({ reason }) => UNREACHABLE.has(reason));
-  const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
-  // The bucket was asked nothing where there are no credentials, and nothing is known of it.
-  const denied = (one: typeof put) =>
-    one?.ok === false && (one.reason === 'denied' || one.reason === 'clock_skew') && one.said?.by === 's3';
-  return {
-    write_denied:
-      put === undefined || put.ok === null
-        ? 'unknown'
-        : put.ok
-          ? 'clear'
-          : denied(put)
-            ? say(
-                `A test write to the bucket ${bucket} was refused: ${put.detail}; ${denial(put.said, 's3:PutObject')}.`,
-              )
-            : 'unknown',
-    bucket_unreachable: down
-      ? say(`No request to the bucket ${bucket} succeeds: ${unreachable.reason} (${unreachable.detail}).`)
-      : probe.steps.some((one) => one.ok === true || denied(one))
-        ? 'clear'
-        : 'unknown',
-    permissions_unverifiable:
-      list === undefined || list.ok === null
-        ? 'unknown'
-        : list.ok
-          ? 'clear'
-          : denied(list)
-            ? say(
-                `Listing the bucket ${bucket} is refused: ${list.detail}; ${denial(list.said, 's3:ListBucket')}.`,
-              )
-            : 'unknown',
-  };
-}
-
-/** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
-function denial(said: Said | null, action: string): string {
-  return said?.code === 'AccessDenied' ? `${action} is missing` : 'the credentials are not accepted';
+  return probe === null || bucket === undefined ? unknown('probe') : fromProbe(probe, bucket);
 }
 
 function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {

@@ -86,8 +86,32 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'Allow s3:PutObject on the prefix for the credentials of the connection, or renew the credentials.',
+      'Allow s3:PutObject on the prefix for the credentials of the connection, and kms:GenerateDataKey on the key if the bucket is encrypted by KMS; remove a policy that denies it; or renew the credentials.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
+    clearsAfter: 1,
+  },
+  writes_failing: {
+    severity: 'critical',
+    title: 'Writes to the bucket fail',
+    remedy:
+      'Do what the answer asks for: make room or raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
+    clearsAfter: 2,
+  },
+  reads_denied: {
+    severity: 'critical',
+    title: 'Objects in the bucket may not be read',
+    remedy:
+      'Allow s3:GetObject on the prefix, and kms:Decrypt on the key if the bucket is encrypted by KMS, for the credentials of the connection; remove a policy that denies it.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['get'] },
+    clearsAfter: 1,
+  },
+  not_watching: {
+    severity: 'critical',
+    title: 'The exporter has no credentials for object storage',
+    remedy:
+      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS; where a role is assumed, let its trust policy name the exporter and its ExternalId.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },
   bucket_unreachable: {
@@ -168,6 +192,14 @@ export const PROBLEMS = {
       'Retries, `airflow db clean` and deleted runs leave objects behind: add a lifecycle rule on the prefix longer than any run is kept.',
     restsOn: { ...OBJECTS, settings: ['xcom.path'] },
     clearsAfter: 2,
+  },
+  deletes_denied: {
+    severity: 'warning',
+    title: 'Objects in the bucket may not be deleted',
+    remedy:
+      'Allow s3:DeleteObject on the prefix: Airflow deletes the objects of a task before it runs again, and fails where it may not.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['delete'] },
+    clearsAfter: 1,
   },
   permissions_unverifiable: {
     severity: 'warning',

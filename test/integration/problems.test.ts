@@ -153,6 +153,57 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       return Promise.resolve();
     },
   },
+  writes_failing: {
+    provoke: ({ proxy }) => {
+      const error = {
+        status: 507,
+        code: 'XMinioStorageFull',
+        message: 'Storage backend has reached its minimum free drive threshold',
+        html: false,
+      };
+      proxy.setFault({ match: ({ kind }) => kind === 'put', answer: { error } });
+      return Promise.resolve();
+    },
+    evidence:
+      'A test write to the bucket airflow-xcom failed: XMinioStorageFull (507); there is no room, or a quota is reached.',
+    cure: ({ proxy }) => {
+      proxy.setFault(null);
+      return Promise.resolve();
+    },
+  },
+  reads_denied: {
+    provoke: ({ proxy }) => {
+      proxy.setFault({ match: ({ kind }) => kind === 'get', answer: 'deny' });
+      return Promise.resolve();
+    },
+    evidence:
+      'Reading a test object in the bucket airflow-xcom was refused: get, AccessDenied (403); s3:GetObject is missing.',
+    cure: ({ proxy }) => {
+      proxy.setFault(null);
+      return Promise.resolve();
+    },
+  },
+  deletes_denied: {
+    provoke: ({ proxy }) => {
+      proxy.setFault({ match: ({ kind }) => kind === 'delete', answer: 'deny' });
+      return Promise.resolve();
+    },
+    evidence:
+      'Deleting a test object in the bucket airflow-xcom was refused: AccessDenied (403); s3:DeleteObject is missing.',
+    cure: ({ proxy }) => {
+      proxy.setFault(null);
+      return Promise.resolve();
+    },
+  },
+  not_watching: {
+    env: { AIRFLOW_CONN_AWS_XCOM: 'aws://' },
+    provoke: () => Promise.resolve(),
+    evidence: /^The exporter cannot ask for the bucket airflow-xcom: no credentials found: /,
+    cure: (scene) => {
+      scene.env = {};
+      return Promise.resolve();
+    },
+  },
   bucket_unreachable: {
     provoke: ({ proxy }) => {
       proxy.setFault({ answer: 'no_such_bucket' });

@@ -89,6 +89,12 @@ const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true });
 const NO_CREDENTIALS: Failure = explainFailure({ name: 'CredentialsProviderError' }, { now: 0, sent: false });
 
+const STS_REFUSED: Failure = explainFailure(
+  { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } },
+  { now: 0, sent: false },
+);
+const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
+
 function worked(operation: Operation): ProbeStep {
   return { operation, ok: true, seconds: 0 };
 }
@@ -325,6 +331,68 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['a path elsewhere', { env: { [`${XCOM}PATH`]: 'gs://bucket/xcom' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  writes_failing: [
+    [
+      'there is no room',
+      { probe: { put: answered('XMinioStorageFull', 507) } },
+      'A test write to the bucket bucket failed: XMinioStorageFull (507); there is no room, or a quota is reached.',
+    ],
+    [
+      'something else comes back',
+      { probe: { get: MISMATCH } },
+      'The bucket bucket took a test write and gave back something else: get, other content than was put.',
+    ],
+    ['it was written', {}, 'clear'],
+    ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
+    ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
+    ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
+    ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  reads_denied: [
+    [
+      'a permission is missing',
+      { probe: { get: REFUSED } },
+      'Reading a test object in the bucket bucket was refused: get, AccessDenied (403); s3:GetObject is missing.',
+    ],
+    ['it was read', {}, 'clear'],
+    [
+      'nothing was written that could be read',
+      { probe: { put: REFUSED, head: REFUSED, get: 'untried' } },
+      'unknown',
+    ],
+    ['it failed for another reason', { probe: { get: DOWN } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  deletes_denied: [
+    [
+      'a permission is missing',
+      { probe: { delete: REFUSED } },
+      'Deleting a test object in the bucket bucket was refused: AccessDenied (403); s3:DeleteObject is missing.',
+    ],
+    ['it was deleted', {}, 'clear'],
+    ['nothing was there to be deleted', { probe: { delete: 'untried' } }, 'unknown'],
+    ['it failed for another reason', { probe: { delete: DOWN } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  not_watching: [
+    [
+      'no credentials',
+      { probe: { ...allProbed('untried'), put: NO_CREDENTIALS, head: NO_CREDENTIALS, list: NO_CREDENTIALS } },
+      'The exporter cannot ask for the bucket bucket: no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
+    ],
+    [
+      'STS refuses the role',
+      { probe: allProbed(STS_REFUSED) },
+      'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
+    ],
+    ['one refusal of S3 is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
+    ['everything works', {}, 'clear'],
+    ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
+    ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
   bucket_unreachable: [
