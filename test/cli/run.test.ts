@@ -12,11 +12,11 @@ import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
 import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
 import { backendsOf, eventually, faceOf, startAirflow, workerEnv } from '../support/daemon.ts';
 import type { Face, SmallAirflow } from '../support/daemon.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 
 type Env = Readonly<Record<string, string>>;

@@ -26,7 +26,8 @@ import {
 import { workersAtStatement, workersStatement } from '../../src/airflow/worker-queries.ts';
 import type { Statement } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
-import { createDatabase, listReleases, readSchema } from '../support/airflow-fixture.ts';
+import { listReleases, readSchema } from '../support/airflow-fixture.ts';
+import { createDatabase } from '../support/database.ts';
 import { usePostgres } from '../support/postgres.ts';
 
 const fixtures = new URL('../fixtures/airflow/', import.meta.url);

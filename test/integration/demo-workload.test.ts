@@ -13,6 +13,7 @@ import { pythonJson } from '../../src/demo/xcom-backend.ts';
 import { startWorkload } from '../../src/demo/workload.ts';
 import type { Workload } from '../../src/demo/workload.ts';
 import { secret } from '../../src/lib/secret.ts';
+import { createDatabase } from '../support/database.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 
@@ -37,12 +38,8 @@ function fixture(path: string): string {
   return readFileSync(new URL(path, fixtures), 'utf8');
 }
 
-/** A database of its own on the server of this file. */
-async function openDatabase(name: string): Promise<PostgresWriter> {
-  const first = await openWriter({ url: postgres().url });
-  await first.query(`CREATE DATABASE ${name}`);
-  await first.close();
-  return openWriter({ url: postgres().url.replace(/\/postgres$/, `/${name}`) });
+async function openDatabase(): Promise<PostgresWriter> {
+  return openWriter({ url: await createDatabase(postgres()) });
 }
 
 function openStore(endpoint: string): ObjectStore {
@@ -90,8 +87,8 @@ function isReference(value: unknown, row: XComRow): boolean {
 
 describe('the tables', () => {
   test('are to the letter those that Airflow 3.3.2 made', async () => {
-    const ours = await openDatabase('schema_of_the_demo');
-    const recorded = await openDatabase('schema_recorded');
+    const ours = await openDatabase();
+    const recorded = await openDatabase();
     try {
       await ours.query(AIRFLOW_SCHEMA);
       await recorded.query(fixture('schema.sql'));
@@ -137,7 +134,7 @@ describe('what is measured', () => {
       ['dag_id', 'run_id', 'task_id', 'map_index', 'key'].map((column) => String(row[column])).join(' ');
     const measured = new Map(xcoms.map((xcom) => [nameOf(xcom), xcom]));
 
-    const database = await openDatabase('recorded_rows');
+    const database = await openDatabase();
     try {
       await database.query(fixture('schema.sql'));
       await database.query(
@@ -170,7 +167,7 @@ describe('the workload', () => {
   let workload: Workload;
 
   beforeAll(async () => {
-    database = await openDatabase('airflow');
+    database = await openDatabase();
     await database.query(AIRFLOW_SCHEMA);
     proxy = await startHttpFaultProxy({ upstream: s3() });
     throughProxy = openStore(proxy.url);
@@ -304,7 +301,7 @@ describe('the workload', () => {
     await delay(1_500);
     expect(await database.query('SELECT max(timestamp) AS last, count(*) AS rows FROM xcom')).toEqual(before);
 
-    const fresh = await openDatabase('short_memory');
+    const fresh = await openDatabase();
     await fresh.query(AIRFLOW_SCHEMA);
     const options = { database: fresh, objects: direct, base: { ...base, prefix: 'short' }, log, threshold };
     const short = startWorkload({ ...options, secondsBetweenRuns: 0.5, keepSeconds: 1 });

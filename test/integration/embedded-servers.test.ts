@@ -9,9 +9,9 @@ import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
 import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { startS3 } from '../../src/demo/embedded-s3.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 
-const postgres = usePostgres({ settings: { max_connections: '37' } });
+const postgres = useOwnPostgres({ settings: { max_connections: '37' } });
 
 async function query(url: string, text: string, timeoutMs = 2_000): Promise<unknown> {
   const client = new pg.Client({

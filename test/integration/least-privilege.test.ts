@@ -34,7 +34,7 @@ import { createShapeReader } from '../../src/sample/shape-reader.ts';
 import { WHOLE } from '../../src/settings/shard.ts';
 import { createLedger } from '../../src/window/ledger.ts';
 import { entriesOf } from '../support/entries.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 
 const fixtures = new URL('../fixtures/airflow/', import.meta.url);
 const releases = readdirSync(fixtures);
@@ -43,7 +43,7 @@ const password = 'least-privilege';
 const centuryMs = 100 * 365 * 86_400_000;
 const permissionDenied = '42501';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 
 const options: SampleOptions = {
   windowMs: centuryMs,

@@ -8,11 +8,11 @@ import { openWriter } from '../../src/postgres/writer.ts';
 import type { PostgresWriter } from '../../src/postgres/writer.ts';
 import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
 import type { TcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
-import { createDatabase } from '../support/airflow-fixture.ts';
 import { eventually } from '../support/daemon.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { createDatabase } from '../support/database.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const live = () => new AbortController().signal;
 
 let proxy: TcpFaultProxy;

@@ -1,9 +1,19 @@
+import { afterAll, beforeAll, inject } from 'vitest';
 import type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../../src/demo/embedded-postgres.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
-import { afterAll, beforeAll } from 'vitest';
+import type { Cluster } from './clusters.ts';
 
-/** One server for the tests of a file. Call it at the top level; read the server inside a test. */
-export function usePostgres(options: EmbeddedPostgresOptions = {}): () => EmbeddedPostgres {
+/** The server of this worker: for tests that neither stop it nor change what lies outside of their databases. */
+export function usePostgres(): () => Cluster {
+  return () => {
+    const cluster = inject('clusters')[Number(process.env['VITEST_POOL_ID']) - 1];
+    if (cluster === undefined) throw new Error('No Postgres was started for this worker');
+    return cluster;
+  };
+}
+
+/** A server of its own for the tests of a file. Call it at the top level; read the server inside a test. */
+export function useOwnPostgres(options: EmbeddedPostgresOptions = {}): () => EmbeddedPostgres {
   let server: EmbeddedPostgres | null = null;
   beforeAll(async () => {
     server = await startPostgres(options);
