@@ -64,14 +64,11 @@ describe('Postgres', () => {
     expect(await query(postgres().url, 'SELECT value FROM kept')).toBe(42);
   });
 
-  test('is up within seconds, ends when told, and leaves no file', async () => {
+  test('comes up, ends when told, and leaves no file', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'embedded-'));
     // The server's account has to pass through it.
     execFileSync('chmod', ['755', dir]);
-    const start = performance.now();
     const server = await startPostgres({ dir });
-    // Alone on a machine it is half a second; other tests run beside this one.
-    expect(performance.now() - start).toBeLessThan(10_000);
     const [folder] = await readdir(dir);
     expect(await exists(join(dir, folder ?? '', 'data', 'postmaster.pid'))).toBe(true);
     await server.stop();

@@ -522,9 +522,7 @@ describe('nothing is left', () => {
     expect(await backendsOf(world.airflow)).toHaveLength(1);
     expect(world.database.connections()).toBe(1);
 
-    const start = performance.now();
     await daemon.close();
-    expect(performance.now() - start).toBeLessThan(2_500);
     await eventually(async () => {
       expect(await backendsOf(world.airflow)).toHaveLength(0);
       expect([world.database.connections(), world.wire.connections()]).toEqual([0, 0]);

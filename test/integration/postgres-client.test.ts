@@ -66,16 +66,13 @@ async function expectBackends(count: number): Promise<void> {
   });
 }
 
-async function failure(
-  attempt: Promise<unknown>,
-): Promise<{ reason: unknown; text: string; seconds: number }> {
-  const start = performance.now();
+async function failure(attempt: Promise<unknown>): Promise<{ reason: unknown; text: string }> {
   const error: unknown = await attempt.then(
     () => null,
     (thrown: unknown) => thrown,
   );
   const { reason = null } = (error ?? {}) as { reason?: unknown };
-  return { reason, text: String(error), seconds: (performance.now() - start) / 1_000 };
+  return { reason, text: String(error) };
 }
 
 describe('a transaction', () => {
@@ -200,38 +197,34 @@ describe('the limits', () => {
 
   test('end a statement that runs for long, and the backend of a client that is gone', async () => {
     const database = connectTo();
-    const began = database.read(run('SELECT pg_sleep(30)'), live());
+    let hasEnded = false;
+    const began = failure(database.read(run('SELECT pg_sleep(30)'), live())).finally(() => {
+      hasEnded = true;
+    });
     const other = connectTo();
     const controller = new AbortController();
     const gone = failure(other.read(run('SELECT pg_sleep(30)'), controller.signal));
     await expectBackends(2);
     controller.abort();
     await gone;
-    expect(
-      await eventually(async () => {
-        expect(await backends()).toBe(1);
-      }, 2),
-    ).toBeLessThan(1.5);
-    const { reason, seconds, text } = await failure(began);
+    await expectBackends(1);
+    // Not by its own limit: the one beside it, which is as old, is still there.
+    expect(hasEnded).toBe(false);
+    const { reason, text } = await began;
     expect(reason).toBe('statement_timeout');
     expect(text).toContain('57014');
-    expect(seconds).toBeLessThan(11.5);
     await expectBackends(0);
   });
 });
 
 describe('the sessions of one exporter', () => {
-  /** How many there were at once, and for how long more than `allowed`. */
-  function watchSessions(allowed: number) {
+  /** How many there were at once. */
+  function watchSessions() {
     const stopped = new AbortController();
-    const seen = { most: 0, beyondSeconds: 0 };
+    const seen = { most: 0 };
     const watching = (async () => {
-      let before = performance.now();
       while (!stopped.signal.aborted) {
-        const now = await backends();
-        seen.most = Math.max(seen.most, now);
-        if (now > allowed) seen.beyondSeconds += (performance.now() - before) / 1_000;
-        before = performance.now();
+        seen.most = Math.max(seen.most, await backends());
         await delay(10);
       }
       return seen;
@@ -253,7 +246,7 @@ describe('the sessions of one exporter', () => {
 
   test('are one, and with the lock two, whatever befalls them', async () => {
     const database = connectTo();
-    const stop = watchSessions(2);
+    const stop = watchSessions();
     for (let round = 0; round < 3; round += 1) {
       await database.lead(live()).catch(() => false);
       await database.read(one, live());
@@ -279,19 +272,21 @@ describe('the sessions of one exporter', () => {
 
   test('overlap for no longer than the server takes to notice that a client is gone', async () => {
     const database = connectTo();
-    const stop = watchSessions(1);
+    const stop = watchSessions();
     for (let round = 0; round < 3; round += 1) {
       const controller = new AbortController();
-      const aborted = failure(database.read(run('SELECT pg_sleep(5)'), controller.signal));
+      const aborted = failure(database.read(run('SELECT pg_sleep(30)'), controller.signal));
       await delay(100);
       controller.abort();
       expect((await aborted).reason).toBe('aborted');
       await database.read(one, live());
-      await delay(700);
+      // Left alone, the server would let the other sleep on until its limit of ten seconds.
+      await eventually(async () => {
+        expect(await backends()).toBe(1);
+      }, 5);
     }
-    const { most, beyondSeconds } = await stop();
+    const { most } = await stop();
     expect(most).toBeLessThanOrEqual(2);
-    expect(beyondSeconds / 3).toBeLessThan(0.6);
     await expectBackends(1);
   });
 });
@@ -305,7 +300,6 @@ describe('a server', () => {
       reason: 'unreachable',
       text: `DatabaseError: Cannot reach the database at ${proxy.host}, port ${proxy.port}: nothing listens there (ECONNREFUSED)`,
     });
-    expect(refused.seconds).toBeLessThan(2);
     await proxy.setMode('pass');
     expect(await database.read(one, live())).toEqual([{ one: 1 }]);
   });
@@ -325,8 +319,6 @@ describe('a server', () => {
       }, live()),
     );
     expect(stalled.reason).toBe('unreachable');
-    expect(stalled.seconds).toBeGreaterThan(4);
-    expect(stalled.seconds).toBeLessThan(when < 3 ? 8 : 15);
     await proxy.setMode('pass');
     expect(await database.read(one, live())).toEqual([{ one: 1 }]);
   });
@@ -452,8 +444,6 @@ describe('a refusal', () => {
       await locker.query('BEGIN; LOCK TABLE secrets IN ACCESS EXCLUSIVE MODE');
       const locked = await failure(database.read(run('SELECT name FROM secrets'), live()));
       expect(locked.reason).toBe('lock_timeout');
-      expect(locked.seconds).toBeGreaterThan(1.9);
-      expect(locked.seconds).toBeLessThan(3.5);
       await expectBackends(0);
     } finally {
       await locker.query('ROLLBACK');
@@ -463,45 +453,49 @@ describe('a refusal', () => {
 });
 
 describe('an abort', () => {
-  test('ends a statement at once, whatever the server does', async () => {
-    const database = connectTo();
-    for (const stalls of [false, true]) {
-      await database.read(one, live());
-      const controller = new AbortController();
-      const aborted = failure(database.read(run('SELECT pg_sleep(3)'), controller.signal));
-      await delay(100);
-      if (stalls) await proxy.setMode('stall');
-      controller.abort();
-      const { reason, seconds } = await aborted;
-      expect(reason).toBe('aborted');
-      expect(seconds).toBeLessThan(1.5);
-    }
-    expect(await failure(database.read(one, AbortSignal.abort()))).toMatchObject({ reason: 'aborted' });
-    await proxy.setMode('pass');
-    expect(await database.read(one, live())).toEqual([{ one: 1 }]);
-  });
+  test(
+    'ends a statement whatever the server does, and does not wait for its end',
+    { timeout: 20_000 },
+    async () => {
+      const database = connectTo();
+      for (const stalls of [false, true]) {
+        await database.read(one, live());
+        const controller = new AbortController();
+        const aborted = failure(database.read(run('SELECT pg_sleep(30)'), controller.signal));
+        await delay(100);
+        if (stalls) await proxy.setMode('stall');
+        controller.abort();
+        expect((await aborted).reason).toBe('aborted');
+      }
+      expect(await failure(database.read(one, AbortSignal.abort()))).toMatchObject({ reason: 'aborted' });
+      await proxy.setMode('pass');
+      expect(await database.read(one, live())).toEqual([{ one: 1 }]);
+    },
+  );
 
-  test('leaves no socket behind, and neither does close', async () => {
-    const database = connectTo();
-    const controller = new AbortController();
-    await proxy.setMode('stall');
-    const aborted = failure(database.read(one, controller.signal));
-    await delay(100);
-    expect(proxy.connections()).toBe(1);
-    controller.abort();
-    await aborted;
-    await proxy.setMode('pass');
-    await database.read(one, live());
-    await proxy.setMode('stall');
-    const start = performance.now();
-    await database.close();
-    expect(performance.now() - start).toBeLessThan(1_500);
-    // A wire that stalls does not see the end either.
-    await proxy.setMode('pass');
-    await eventually(() => {
-      expect(proxy.connections()).toBe(0);
-    }, 2);
-  });
+  test(
+    'leaves no socket behind, and neither does close, which waits for no answer',
+    { timeout: 20_000 },
+    async () => {
+      const database = connectTo();
+      const controller = new AbortController();
+      await proxy.setMode('stall');
+      const aborted = failure(database.read(one, controller.signal));
+      await delay(100);
+      expect(proxy.connections()).toBe(1);
+      controller.abort();
+      await aborted;
+      await proxy.setMode('pass');
+      await database.read(one, live());
+      await proxy.setMode('stall');
+      await database.close();
+      // A wire that stalls does not see the end either.
+      await proxy.setMode('pass');
+      await eventually(() => {
+        expect(proxy.connections()).toBe(0);
+      }, 2);
+    },
+  );
 });
 
 describe('the lock of the leader', () => {
@@ -532,7 +526,6 @@ describe('the lock of the leader', () => {
     await proxy.setMode('stall');
     const stalled = await failure(database.lead(live()));
     expect(stalled.reason).toBe('unreachable');
-    expect(stalled.seconds).toBeLessThan(8);
     await proxy.setMode('cut');
     expect(await failure(database.lead(live()))).toMatchObject({ reason: 'unreachable' });
     await eventually(() => {

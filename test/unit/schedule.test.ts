@@ -1,6 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Schedule } from '../../src/daemon/schedule.ts';
 import { startSchedule } from '../../src/daemon/schedule.ts';
 import { intervalOf } from '../../src/lib/cron.ts';
@@ -10,8 +9,14 @@ const everySecond = '* * * * * *';
 const yearly = '0 0 0 1 1 *';
 
 const started: Schedule[] = [];
+beforeEach(() => {
+  vi.useFakeTimers({ now: Date.UTC(2026, 0, 1, 0, 0, 0, 300) });
+});
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((schedule) => schedule.stop()));
+  const stopped = Promise.all(started.splice(0).map((schedule) => schedule.stop()));
+  await vi.advanceTimersByTimeAsync(2_000);
+  await stopped;
+  vi.useRealTimers();
 });
 
 function start(expression: string, run: (signal: AbortSignal) => Promise<void>) {
@@ -45,10 +50,8 @@ describe('runs', () => {
       return Promise.resolve();
     });
     expect(times).toHaveLength(1);
-    await delay(2_600);
-    expect(times.length).toBeGreaterThanOrEqual(3);
-    expect(times.length).toBeLessThanOrEqual(4);
-    for (const time of times.slice(1)) expect(time % 1_000).toBeLessThan(500);
+    await vi.advanceTimersByTimeAsync(2_600);
+    expect(times.map((time) => time % 60_000)).toEqual([300, 1_000, 2_000]);
   });
 
   test('are never two at once: a tick in between is skipped, counted and said', async () => {
@@ -59,14 +62,12 @@ describe('runs', () => {
       runs += 1;
       running += 1;
       most = Math.max(most, running);
-      await delay(1_300);
+      await new Promise((resolve) => setTimeout(resolve, 1_300));
       running -= 1;
     });
-    await delay(4_200);
-    expect(most).toBe(1);
-    expect(runs).toBeGreaterThanOrEqual(2);
-    expect(runs).toBeLessThanOrEqual(3);
-    expect(seen.skipped).toBeGreaterThanOrEqual(1);
+    await vi.advanceTimersByTimeAsync(4_200);
+    // From 0.3 to 1.6 s, and from 2 to 3.3 s, and from 4 s on: what came at 1 s and at 3 s was skipped.
+    expect([most, runs, seen.skipped]).toEqual([1, 3, 2]);
     expect(seen.lines.filter((line) => line.includes('this tick is skipped'))).toHaveLength(seen.skipped);
   });
 
@@ -76,8 +77,8 @@ describe('runs', () => {
       runs += 1;
       return Promise.reject(new Error('broken'));
     });
-    await delay(1_500);
-    expect(runs).toBeGreaterThanOrEqual(2);
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(runs).toBe(2);
     expect(seen.skipped).toBe(0);
     expect(seen.lines.filter((line) => line.includes('broken'))).toHaveLength(runs);
   });
@@ -90,10 +91,12 @@ describe('stop', () => {
       await untilAborted(signal, 200);
       ended = true;
     });
-    const before = performance.now();
-    await schedule.stop();
+    const stopped = schedule.stop();
+    await vi.advanceTimersByTimeAsync(199);
+    expect(ended).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    await stopped;
     expect(ended).toBe(true);
-    expect(performance.now() - before).toBeGreaterThan(150);
   });
 
   test('is followed by no run and no tick, and may be called again', async () => {
@@ -102,19 +105,20 @@ describe('stop', () => {
       runs += 1;
       await untilAborted(signal);
     });
-    await Promise.all([schedule.stop(), schedule.stop()]);
+    const stopped = Promise.all([schedule.stop(), schedule.stop()]);
+    await vi.advanceTimersByTimeAsync(1);
+    await stopped;
     const skipped = seen.skipped;
-    await delay(1_300);
+    await vi.advanceTimersByTimeAsync(1_300);
     await schedule.stop();
     expect([runs, seen.skipped]).toEqual([1, skipped]);
   });
 
   test('leaves no timer behind', async () => {
-    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
-    const before = timers();
+    const before = vi.getTimerCount();
     const schedules = Array.from({ length: 20 }, () => start(everySecond, () => Promise.resolve()).schedule);
     await Promise.all(schedules.map((schedule) => schedule.stop()));
-    expect(timers()).toBeLessThanOrEqual(before);
+    expect(vi.getTimerCount()).toBe(before);
   });
 });
 
