@@ -46,7 +46,7 @@ export function observedAtOf(times: Readonly<Record<Source, number>>): SettleOpt
 /**
  * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
  * a row that find health, or forgotten when it was not seen for a window. Not known speaks neither for it nor
- * against it. Pure. Guarded by test/unit/hysteresis.test.ts.
+ * against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
  */
 export function settle(
   memory: ProblemMemory,

@@ -44,6 +44,9 @@ interface Call {
 
 const unreadable = unknown('server_error', 'not an answer of S3', 's3');
 
+/** One for all storages: Node never forgets one, and asks each at every promise, so that stores opened anew add up. */
+const current = new AsyncLocalStorage<Call>();
+
 /**
  * Queue, deadline, counting and naming of failures for calls to one storage. The attempts of a call are told to
  * which call they belong by asynchronous context, for the SDK's middleware passes nothing of the caller's on.
@@ -56,7 +59,6 @@ export function createCalls(options: {
 }): Calls {
   const { observer, log, requestTimeoutMs, concurrency } = options;
   const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
-  const current = new AsyncLocalStorage<Call>();
 
   /** An attempt that failed and was reported is not reported again as the end of its call. */
   function report(call: Call, failure: Unknown): void {

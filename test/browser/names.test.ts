@@ -13,13 +13,13 @@ import { NO_HISTORY, withCycle, withProbe } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { BUCKET, dumps } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
 import { METRICS_OPTIONS } from '../support/small-exporter.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3(BUCKET);
 const chromium = useChromium();
 

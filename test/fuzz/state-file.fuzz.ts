@@ -5,13 +5,13 @@ import { expect, test } from 'vitest';
 import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile, StateFileError } from '../../src/state/file.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Chance } from './chance.ts';
 import { rounds } from './chance.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 
 /** The first bytes say who wrote a file, and when. */
