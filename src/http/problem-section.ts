@@ -12,7 +12,7 @@ import { columnsOf } from './style.ts';
 /** Rows of one problem beside the others. */
 const SHOWN_FINDINGS = 10;
 /** Bytes of all tables of findings together: with it the page stays under 100 kB, however long the names. */
-const ROOM_FOR_FINDINGS = 35_000;
+const ROOM_FOR_FINDINGS = 24_000;
 /** Rows on a page of one problem: as many as stay under 100 kB with names of any length in any script. */
 const FINDINGS_PER_PAGE = 20;
 const SHOWN_PLACES = 5;
