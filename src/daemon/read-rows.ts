@@ -9,7 +9,7 @@ import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
-import { basesInForce } from '../window/bases.ts';
+import { basesOf } from '../window/bases.ts';
 import type { Increment } from '../window/increments.ts';
 import { rowIncrements } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
@@ -45,7 +45,7 @@ export async function readRows(
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
   count(rowIncrements(ledger, fresh, oversize));
-  const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
+  const slots = await worthAttributing(ledger, { oversize, bases: basesOf(ledger, inForce) });
   await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });

@@ -1,8 +1,9 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
-import { indexInChunk, leafAt } from '../window/columns.ts';
+import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
+import { baseAt, flagsAt, leafAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 
@@ -36,8 +37,14 @@ export interface LocationRows {
 export function groupByLocation(
   rows: RowStore,
   run: Run,
-  wanted: (flags: number) => boolean,
-  among: ((slot: number) => boolean) | null = null,
+  {
+    wanted,
+    among,
+  }: {
+    readonly wanted: (flags: number) => boolean;
+    /** Null: among all of them. */
+    readonly among: ((slot: number) => boolean) | null;
+  },
 ): { readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] } {
   const locations = new Map<string, { location: Location; slots: number[] }>();
   /** What the bases of the run were found to be, so that each is looked at once. */
@@ -52,11 +59,11 @@ export function groupByLocation(
   };
   for (const slot of rows.slotsOf(run)) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    const flags = chunk.flags[at] ?? 0;
+    const index = indexInChunk(slot);
+    const flags = flagsAt(chunk, index);
     if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) continue;
-    const base = chunk.base[at] ?? 0;
-    if ((flags & is.ODD) !== 0) {
+    const base = baseAt(chunk, index);
+    if ((flags & is.VERBATIM) !== 0) {
       const { key } = rows.referenceOf(run, slot) ?? { key: '' };
       if (!key.startsWith(locationOf(rows.bases.at(base), run).prefix)) {
         scattered.push(slot);
@@ -78,18 +85,18 @@ export function createMatcher(
   run: Run,
   slots: readonly number[],
 ): (key: string) => number | undefined {
-  const odd = new Map<string, number>();
+  const verbatim = new Map<string, number>();
   let size = 16;
   while (size < 2 * slots.length) size *= 2;
   const table = new Int32Array(size).fill(-1);
   for (const slot of slots) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    if (((chunk.flags[at] ?? 0) & is.ODD) !== 0) {
-      odd.set(rows.referenceOf(run, slot)?.key ?? '', slot);
+    const index = indexInChunk(slot);
+    if ((flagsAt(chunk, index) & is.VERBATIM) !== 0) {
+      verbatim.set(rows.referenceOf(run, slot)?.key ?? '', slot);
       continue;
     }
-    let place = leafAt(chunk, at)[3] & (size - 1);
+    let place = leafAt(chunk, index)[3] & (size - 1);
     while (table[place] !== -1) place = (place + 1) & (size - 1);
     table[place] = slot;
   }
@@ -106,6 +113,6 @@ export function createMatcher(
         )
           return slot;
       }
-    return odd.get(key);
+    return verbatim.get(key);
   };
 }

@@ -1,6 +1,8 @@
 import { createPace } from '../lib/pace.ts';
+import { CHUNK_ROWS } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { flagsAt } from '../window/row-fields.ts';
 
 /**
  * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
@@ -15,10 +17,10 @@ export async function drawKnown(
   const broken = createDraw(Math.ceil(count / 2), random);
   const whole = createDraw(count, random);
   for (const chunk of ledger.rows().chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const flags = chunk.flags[at] ?? 0;
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      const flags = flagsAt(chunk, index);
       if (!is.isReference(flags) || is.isUnverified(flags)) continue;
-      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + at);
+      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + index);
     }
     await pace.rest();
   }

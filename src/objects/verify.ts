@@ -8,6 +8,7 @@ import { indexInChunk } from '../window/columns.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { Run } from '../window/run.ts';
 import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
@@ -137,8 +138,9 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   function note(slot: number, bytes: number | null): void {
     const object = bytes === null ? 'missing' : bytes === 0 ? 'empty' : 'present';
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    if (is.objectOf(chunk.flags[at] ?? 0) === object && (bytes === null || chunk.size[at] === bytes)) return;
+    const index = indexInChunk(slot);
+    const isSame = bytes === null || sizeAt(chunk, index) === bytes;
+    if (is.objectOf(flagsAt(chunk, index)) === object && isSame) return;
     if (object !== 'present') {
       if (suspects >= SUSPECTS) return;
       suspects += 1;
@@ -235,7 +237,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
 
   /** Where references of the run lie, and where Airflow would put others now. */
   function locationsOf(run: Run): readonly LocationRows[] {
-    const { locations: places } = groupByLocation(rows, run, () => true);
+    const { locations: places } = groupByLocation(rows, run, { wanted: () => true, among: null });
     if (options.base === null) return places;
     const base = locationOf(options.base, run);
     // The connection is no part of the name: two of them may lead to the same bucket.

@@ -36,7 +36,7 @@ export interface SampleOptions {
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
- * Where another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
+ * If another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
  * hang on their task instance are read by {@link readTaskRows}.
  */
 export async function sample(
@@ -89,7 +89,7 @@ export async function sample(
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
     const writes = await readWrites(query, shape);
-    // Whoever would write one anew waits for this transaction from here on.
+    // From here on, a writer that would write a table anew waits for this transaction.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)
       throw new DatabaseError(

@@ -59,8 +59,8 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
   test('samples the same rows as a superuser', async () => {
     await using owner = await createDatabase(database, release);
     await using role = await connect('xcom_exporter', database);
-    const all = createLedger();
-    const seen = createLedger();
+    const all = createLedger(null);
+    const seen = createLedger(null);
     const shapes: unknown[] = [];
     for (const [client, ledger] of [
       [owner.client, all],
@@ -184,7 +184,7 @@ test('finds Airflow in a schema of its own', async () => {
   await owner.client.query(roleSql);
   await using role = await connect('xcom_exporter', 'airflow_elsewhere');
   await role.client.query('BEGIN');
-  const seen = await sample(queryOf(role.client), createLedger(), options);
+  const seen = await sample(queryOf(role.client), createLedger(null), options);
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 
