@@ -34,6 +34,12 @@ export type OptionAnswer =
     }
   | { readonly kind: 'command' | 'secret'; readonly at: OptionPlace };
 
+/** All that Airflow's configuration is made of. */
+export interface ConfigurationTexts {
+  readonly file: ConfigFile | null;
+  readonly env: Environment;
+}
+
 /** The name of an option's variable. */
 export function optionVariable({ section, key }: OptionName): string {
   return `AIRFLOW__${section.replaceAll('.', '_').toUpperCase()}__${key.toUpperCase()}`;
@@ -43,12 +49,9 @@ export function optionVariable({ section, key }: OptionName): string {
  * Looks an option up as `conf.get` of Airflow does: the variable, then the file, then a command and a secret that the file
  * names. A variable that is set and empty is a value, and hides the file.
  */
-export function lookUpOption(
-  option: AirflowOption,
-  { file, env }: { readonly file: ConfigFile | null; readonly env: Environment },
-): OptionAnswer {
+export function lookUpOption(option: AirflowOption, { file, env }: ConfigurationTexts): OptionAnswer {
   const names = option.former === null ? [option] : [option, option.former];
-  const hasBackend = hasSecretsBackend({ file, env });
+  const hasBackend = textOf({ section: 'secrets', key: 'backend' }, { file, env }) !== '';
   const steps = [
     ...names.map((name) => () => fromEnvironment(name, { env, hasBackend, sensitive: option.sensitive })),
     ...names.map((name) => () => (file === null ? null : fromFile(name, { file, env }))),
@@ -64,25 +67,21 @@ export function lookUpOption(
   return { kind: 'absent' };
 }
 
-/** True when Airflow asks a secrets backend of its own before it gives up. */
-export function hasSecretsBackend(from: {
-  readonly file: ConfigFile | null;
-  readonly env: Environment;
-}): boolean {
-  return secretsBackend(from) !== null;
+/** The options that name the class of a secrets backend: since 3.0 one for workers, and one for every process. */
+const SECRETS_BACKENDS: readonly OptionName[] = [
+  { section: 'workers', key: 'secrets_backend' },
+  { section: 'secrets', key: 'backend' },
+];
+
+/** The class of the backend that a worker asks for connections, as it is written; null when none is configured. */
+export function secretsBackend(from: ConfigurationTexts): string | null {
+  return SECRETS_BACKENDS.map((name) => textOf(name, from)).find((text) => text !== '') ?? null;
 }
 
-/** The class of the secrets backend, as it is written; null when none is configured. */
-export function secretsBackend({
-  file,
-  env,
-}: {
-  readonly file: ConfigFile | null;
-  readonly env: Environment;
-}): string | null {
-  const name = { section: 'secrets', key: 'backend' };
-  const text = env[optionVariable(name)] ?? (file && entryOf(file, name.section, name.key)?.text);
-  return text == null || text === '' ? null : text;
+/** A text without any of its references resolved; '' when there is none. */
+function textOf(name: OptionName, { file, env }: ConfigurationTexts): string {
+  const ofFile = file === null ? null : entryOf(file, name.section, name.key);
+  return env[optionVariable(name)] ?? ofFile?.text ?? '';
 }
 
 function fromEnvironment(

@@ -66,17 +66,17 @@ function isEmptyNumber(input: SettingInput, text: string): boolean {
 
 /** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
 function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): string[] {
-  if (answer.kind === 'absent') return [];
+  if (answer.kind === 'absent') {
+    // Without a backend Airflow passes it over. Whoever set it believes that there is one.
+    const variable = `${optionVariable(option)}_SECRET`;
+    return option.sensitive && env[variable] !== undefined ? [notAsked(input, variable, SECRET)] : [];
+  }
   const place = placeName(answer.at, airflow);
-  const own = `${input.flag} or ${input.variable}`;
   switch (answer.kind) {
     case 'command':
-    case 'secret': {
-      const what = answer.kind === 'command' ? 'a command' : 'an entry of the secrets backend';
-      return [
-        `${input.setting}: ${place} names ${what}, which the exporter does not ask: give ${own}, or ${input.variable}_FILE with the path of a file that holds it`,
-      ];
-    }
+      return [notAsked(input, place, 'a command')];
+    case 'secret':
+      return [notAsked(input, place, SECRET)];
     case 'fault':
       return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
     case 'value':
@@ -92,6 +92,12 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
         ...hidden(option, answer, { airflow, env }),
       ];
   }
+}
+
+const SECRET = 'an entry of the secrets backend';
+
+function notAsked({ setting, flag, variable }: SettingInput, place: string, what: string): string {
+  return `${setting}: ${place} names ${what}, which the exporter does not ask: give ${flag} or ${variable}, or ${variable}_FILE with the path of a file that holds it`;
 }
 
 const FAULTS = {

@@ -1,5 +1,6 @@
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { connectionVariable, parseConnection, s3Connection } from '../airflow/connection.ts';
+import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import { secretsBackend } from '../airflow/config-option.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
@@ -35,7 +36,7 @@ export function readConnections(
 /** Airflow asks a secrets backend before its environment, and the exporter cannot. */
 export function secretsBackendWarnings(
   connections: readonly NamedConnection[],
-  from: Parameters<typeof secretsBackend>[0],
+  from: ConfigurationTexts,
 ): string[] {
   const backend = secretsBackend(from);
   if (backend === null) return [];

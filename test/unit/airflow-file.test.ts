@@ -219,6 +219,11 @@ describe("Airflow's own file", () => {
       { AIRFLOW__SECRETS__BACKEND: 'a.B' },
       `${FILE}: [database] sql_alchemy_conn_secret, line 2 names an entry of the secrets backend`,
     ],
+    [
+      null,
+      { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET: 'geheim' },
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET names an entry of the secrets backend',
+    ],
   ])('runs no command and asks no backend for the database: %j %j', (content, env, named) => {
     const config = read(content, { env });
     const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it`;
@@ -230,13 +235,16 @@ describe("Airflow's own file", () => {
     ).toEqual([]);
   });
 
-  test('names the secrets backend that a connection may be in', () => {
-    const env = { AIRFLOW__SECRETS__BACKEND: 'a.Backend', [PATH_VARIABLE]: 's3://my_s3@b' };
-    expect(read(null, { env }).warnings).toEqual([
-      'Airflow asks a.Backend for the connection my_s3, and the exporter does not: give it as AIRFLOW_CONN_MY_S3',
-    ]);
-    expect(read(null, { env: { ...env, AIRFLOW_CONN_MY_S3: 'aws://' } }).warnings).toEqual([]);
-  });
+  test.each(['AIRFLOW__SECRETS__BACKEND', 'AIRFLOW__WORKERS__SECRETS_BACKEND'])(
+    'names the secrets backend of %s that a connection may be in',
+    (variable) => {
+      const env = { [variable]: 'a.Backend', [PATH_VARIABLE]: 's3://my_s3@b' };
+      expect(read(null, { env }).warnings).toEqual([
+        'Airflow asks a.Backend for the connection my_s3, and the exporter does not: give it as AIRFLOW_CONN_MY_S3',
+      ]);
+      expect(read(null, { env: { ...env, AIRFLOW_CONN_MY_S3: 'aws://' } }).warnings).toEqual([]);
+    },
+  );
 
   test.each([
     ['airflow', '', '-csearch_path=airflow', 0],
