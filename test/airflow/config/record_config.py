@@ -79,10 +79,12 @@ folder = Path(sys.argv[1])
 release = version("apache-airflow")
 
 
-def write(name: str, content: object) -> None:
-    (folder / name).write_text(json.dumps(content, ensure_ascii=True, indent=0) + "\n")
+def lines(rows: list[dict]) -> str:
+    """A list of JSON, one row a line, so that a change shows as what it is."""
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]"
 
 
-write("cases.json", CASES)
-write(f"{release}.json", {"release": release, "python": platform.python_version(), "answers": answers})
+head = json.dumps({"release": release, "python": platform.python_version()})
+(folder / "cases.json").write_text(lines(CASES) + "\n")
+(folder / f"{release}.json").write_text(f'{head[:-1]}, "answers": {lines(answers)}}}\n')
 print(release, len(answers), file=sys.stdout)
