@@ -70,13 +70,19 @@ function withoutEndSlashes(text: string): string {
 
 export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
 
-/** Whether Airflow, as configured, can read a reference back. Nothing configured: nothing is known against it. */
+/**
+ * Whether Airflow, as configured, can read a reference back: what lies at or below a path (`is_relative_to` in the
+ * backend's `_get_full_path`). Several paths are those of several pools of workers. Nothing configured: nothing is known
+ * against it.
+ */
 export function inForceRule(paths: readonly XComPath[]): InForceRule {
-  const [path] = paths;
-  if (path === undefined) return () => true;
+  if (paths.length === 0) return () => true;
   return ({ scheme, connection, bucket, prefix }) =>
-    scheme === path.scheme &&
-    connection === (path.connection ?? '') &&
-    bucket === path.bucket &&
-    prefix === path.prefix;
+    paths.some(
+      (path) =>
+        scheme === path.scheme &&
+        connection === (path.connection ?? '') &&
+        bucket === path.bucket &&
+        (path.prefix === '' || `${prefix}/`.startsWith(`${path.prefix}/`)),
+    );
 }

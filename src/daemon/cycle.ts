@@ -2,7 +2,6 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
 import { inForceRule } from '../airflow/xcom-path.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import type { Observation } from '../diagnosis/diagnose.ts';
 import { diagnose } from '../diagnosis/diagnose.ts';
 import { observedOf } from '../diagnosis/observed.ts';
@@ -79,14 +78,12 @@ export function createCycle(options: CycleOptions): Cycle {
 
   /** Reads what is new and takes it in. */
   async function readRows(query: Query): Promise<void> {
-    const classified = (row: SampledRow, { major }: Shape) =>
-      classify(row, { major, paths: config.xcom.paths });
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
       shard: config.shard,
       oversize: config.xcom.oversize,
       readShape,
-      classify: classified,
+      classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
     });
     if ('unsupported' in sampled) {
       Object.assign(memory, { shape: null, unsupported: sampled.unsupported, writes: {} });
@@ -100,7 +97,10 @@ export function createCycle(options: CycleOptions): Cycle {
     const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
     await attribute(query, shape, { ledger, slots });
     if (unmeasured === 0)
-      await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
+      await measureBaseline(query, shape, {
+        ledger,
+        classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
+      });
   }
 
   return {

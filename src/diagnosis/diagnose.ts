@@ -186,7 +186,7 @@ function fromRows(observation: Observation): Record<RowsCode, Ruling> {
       rows.path_mismatch,
       0,
       (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths[0]?.raw ?? ''}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths.map(({ raw }) => raw).join(' and ')}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
     ),
     path_leaked: some(
       rows.leaked,

@@ -1,4 +1,5 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
+import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import { indexInChunk, leafAt } from '../window/columns.ts';
@@ -70,15 +71,23 @@ export function groupByLocation(
   return { locations: [...locations.values()], scattered };
 }
 
-const LEAF = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^-]*$/;
-
-/** Finds among references the one whose key this is: by its uuid, without holding a key for each. */
+/**
+ * Finds among references the one whose key this is: by its uuid, and from Airflow 3.4 on, where a task instance has one
+ * for all its keys, the name beside it; without holding a key for each.
+ */
 export function createMatcher(
   rows: RowStore,
   run: Run,
   slots: readonly number[],
 ): (key: string) => number | undefined {
   const odd = new Map<string, number>();
+  const marks = new Map<number, number>();
+  /** Of the object's name that a row has, by the number of task and key. */
+  function markOf(name: number): number {
+    const mark = marks.get(name) ?? hash(nameOfKey(rows.names.at(name).key));
+    marks.set(name, mark);
+    return mark;
+  }
   let size = 16;
   while (size < 2 * slots.length) size *= 2;
   const table = new Int32Array(size).fill(-1);
@@ -89,14 +98,17 @@ export function createMatcher(
       odd.set(rows.referenceOf(run, slot)?.key ?? '', slot);
       continue;
     }
-    let place = leafAt(chunk, at)[3] & (size - 1);
+    const isNamed = rows.bases.at(chunk.base[at] ?? 0).leaf !== '';
+    let place = (leafAt(chunk, at)[3] ^ (isNamed ? markOf(chunk.name[at] ?? 0) : 0)) & (size - 1);
     while (table[place] !== -1) place = (place + 1) & (size - 1);
     table[place] = slot;
   }
   return (key) => {
-    const words = uuidWords(LEAF.exec(key)?.[1] ?? '');
-    if (words !== null)
-      for (let place = words[3] & (size - 1); ; place = (place + 1) & (size - 1)) {
+    const parts = parseObjectKey(key);
+    const words = parts === null ? null : uuidWords(parts.uuid);
+    if (parts !== null && words !== null) {
+      const first = words[3] ^ (parts.owner === '' ? 0 : hash(parts.name));
+      for (let place = first & (size - 1); ; place = (place + 1) & (size - 1)) {
         const slot = table[place] ?? -1;
         if (slot === -1) break;
         // The key says more than the uuid: the same may lie under another task.
@@ -106,6 +118,14 @@ export function createMatcher(
         )
           return slot;
       }
+    }
     return odd.get(key);
   };
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let mixed = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193);
+  return mixed;
 }

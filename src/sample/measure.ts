@@ -1,4 +1,3 @@
-import type { Placement } from '../airflow/classify.ts';
 import { measureStatement } from '../airflow/row-queries.ts';
 import type { Shape } from '../airflow/shape.ts';
 import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
@@ -13,7 +12,8 @@ import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 import { readRow } from '../window/remembered-row.ts';
-import type { StagedRun, Staging } from '../window/staging.ts';
+import { knownRuns } from '../window/run.ts';
+import type { Classify, StagedRun, Staging } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 
 /** What one cycle unpacks at most, in stored bytes and in rows. */
@@ -178,9 +178,10 @@ const WAITING = is.BASELINE | is.INEXACT;
 export async function measureBaseline(
   query: Query,
   shape: Shape,
-  { ledger, classify }: { ledger: Ledger; classify: (row: SampledRow) => Placement },
+  { ledger, classify }: { ledger: Ledger; classify: Classify },
 ): Promise<void> {
   const rows = ledger.rows();
+  const isRun = knownRuns(() => ledger.runs().values());
   const pace = createPace();
   const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
@@ -201,12 +202,12 @@ export async function measureBaseline(
     if (answer === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
     // Another version is found by the next reading.
     if (answer?.version !== entry.row.version) continue;
-    const placement = classify(answer);
+    const placement = classify(answer, isRun);
     if (placement.storage !== 'db') continue;
     const chunk = rows.chunkOf(entry.slot);
     const at = indexInChunk(entry.slot);
     chunk.size[at] = placement.bytes;
     chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
-    chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
+    chunk.flags[at] = flags & ~is.INEXACT;
   }
 }

@@ -1,5 +1,6 @@
+import { isServerWritten } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { TaskInstanceName, Worker } from '../airflow/worker-queries.ts';
+import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.ts';
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
@@ -99,8 +100,8 @@ async function setWorkers(
     const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
     const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
     const answers = [
-      ...(ids.length === 0 ? [] : await query<Answer>(workersStatement(shape, [...new Set(ids)]))),
-      ...(places.length === 0 ? [] : await query<Answer>(workersAtStatement(shape, places))),
+      ...(ids.length === 0 ? [] : await query<WorkerAnswer>(workersStatement(shape, [...new Set(ids)]))),
+      ...(places.length === 0 ? [] : await query<WorkerAnswer>(workersAtStatement(shape, places))),
     ];
     const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
@@ -111,11 +112,11 @@ async function setWorkers(
         hostname: worker?.hostname ?? null,
         operator: worker?.operator ?? null,
       });
+      if (isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null))
+        rows.setFlags(slot, is.asServerWritten(rows.flagsOf(slot)));
     }
   }
 }
-
-type Answer = Worker & TaskInstanceName;
 
 function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {
   return taskInstanceId ?? JSON.stringify([dagId, runId, taskId, mapIndex]);

@@ -39,8 +39,7 @@ const SETTINGS = {
   'xcom.path': {
     schema: parsed(parseXComPaths),
     default: '',
-    description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first is the one in force',
+    description: '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force',
     airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'],
   },
   'xcom.threshold': {

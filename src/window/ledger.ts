@@ -1,6 +1,4 @@
-import type { Placement } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import type { DueRuns } from './due-runs.ts';
@@ -9,7 +7,7 @@ import type { LedgerState, Origin } from './ledger-state.ts';
 import { emptyState } from './ledger-state.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
-import type { StagedRun, Staging } from './staging.ts';
+import type { Classify, StagedRun, Staging } from './staging.ts';
 import { createStaging } from './staging.ts';
 
 /**
@@ -63,7 +61,7 @@ export interface Ledger {
    */
   due(start: Start): DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
   /** Where the rows of a reading wait. */
-  stage(start: Start, classify: (row: SampledRow) => Placement): Staging;
+  stage(start: Start, classify: Classify): Staging;
   /** Takes in one reading; gives back the slots of the rows that are new and to be counted. */
   takeIn(reading: StagedReading, options: { windowMs: number }): Promise<number[]>;
   /** Drops rows that turned out to be gone or overwritten. */

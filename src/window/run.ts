@@ -1,3 +1,5 @@
+import type { IsRun } from '../airflow/reference.ts';
+
 /** One dag run of the window. */
 export interface Run {
   /** `dag_run.id`. */
@@ -31,6 +33,17 @@ export interface Run {
   oldest: number;
   /** Its first row: slot plus one, 0 for none. */
   first: number;
+}
+
+/** Tells the runs that there are by their names, which are put together when they are first asked for. */
+export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): IsRun {
+  // No text of Postgres holds the character 0.
+  const nameOf = (dagId: string, runId: string) => `${dagId}\0${runId}`;
+  let names: ReadonlySet<string> | null = null;
+  return (dagId, runId) => {
+    names ??= new Set(Array.from(runs(), (run) => nameOf(run.dagId, run.runId)));
+    return names.has(nameOf(dagId, runId));
+  };
 }
 
 /** What follows from its rows. */
