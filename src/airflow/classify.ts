@@ -63,6 +63,11 @@ function byDesign({ key }: SampledRow, major: 2 | 3): ByDesign | null {
   return null;
 }
 
+/** Tasks in other languages (`@task.stub`) send their values themselves: backends are Python. */
+export function isForeignTask(operator: string | null): boolean {
+  return operator === '_StubOperator';
+}
+
 /**
  * Whether Airflow's server wrote a row after its task instance had ended or before it began: for the REST API, or for a
  * trigger that ended the task. Both times are the server's own. `idleSince`: when the task instance last changed, if it

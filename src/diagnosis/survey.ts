@@ -1,3 +1,4 @@
+import { isForeignTask } from '../airflow/classify.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
@@ -45,6 +46,8 @@ export interface Survey {
   readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
+  /** Oversize values of tasks that are not in Python. */
+  readonly foreign: number;
   /** Of values that are oversize, the largest; 0: there is none. */
   readonly largestOversize: number;
   /** By worker: values that went past object storage, and references that are as configured. */
@@ -76,9 +79,19 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const offloaded = createHistogram();
   const based = createHistogram();
   const bases = basesOf(ledger, options.inForce);
+  const foreign = new Set<number>();
+  for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
-  const totals = { unverified: 0, references: 0, inForce: 0, inexact: 0, oversizeBytes: 0, largest: 0 };
+  const totals = {
+    unverified: 0,
+    references: 0,
+    inForce: 0,
+    inexact: 0,
+    oversizeBytes: 0,
+    largest: 0,
+    foreign: 0,
+  };
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
@@ -106,7 +119,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           kinds.oversize.add(chunk, at);
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
-          if ((flags & is.BY_DESIGN_MASK) !== 0) break;
+          if ((flags & is.BY_DESIGN_MASK) !== 0) {
+            if (foreign.has(chunk.worker[at] ?? 0)) totals.foreign += 1;
+            break;
+          }
           kinds.fallback.add(chunk, at);
           bypassed.add(chunk.worker[at] ?? 0);
           break;
@@ -176,6 +192,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inForce: totals.inForce,
     oldestUnverified: totals.unverified === 0 ? null : oldest,
     inexact: totals.inexact,
+    foreign: totals.foreign,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),

@@ -1,4 +1,4 @@
-import { isServerWritten } from '../airflow/classify.ts';
+import { isForeignTask, isServerWritten } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
 import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.ts';
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
@@ -112,7 +112,8 @@ async function setWorkers(
         hostname: worker?.hostname ?? null,
         operator: worker?.operator ?? null,
       });
-      if (isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null))
+      const byServer = isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null);
+      if (byServer || isForeignTask(worker?.operator ?? null))
         rows.setFlags(slot, is.asServerWritten(rows.flagsOf(slot)));
     }
   }
