@@ -89,7 +89,7 @@ export function listVerdicts(): {
   return listScenarios('verdict.json').map(({ release, scenario }) => {
     const read = (name: string): unknown =>
       JSON.parse(readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8'));
-    const { buckets } = read('scenario.json') as { buckets: string[] };
+    const { buckets } = read('exporter.json') as { buckets: string[] };
     return { release, scenario, verdict: read('verdict.json') as ExpectedVerdict, buckets };
   });
 }
@@ -131,10 +131,15 @@ export async function replay(
 ): Promise<ReplayedFixture> {
   const { postgres, s3 } = servers;
   const read = (name: string) => readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8');
-  const recorded = JSON.parse(read('scenario.json')) as { recorded_at: string; env: Record<string, string> };
+  const files = readdirSync(new URL(`${release}/${scenario}/`, folder));
+  // What a worker had in its environment, or what the exporter was given.
+  const recorded = JSON.parse(read(files.includes('exporter.json') ? 'exporter.json' : 'scenario.json')) as {
+    recorded_at: string;
+    env: Record<string, string>;
+  };
   const objects = JSON.parse(read('objects.json')) as RecordedObject[];
 
-  const own = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
+  const own = files.includes('schema.sql');
   const url = await createDatabase(postgres, own ? undefined : await templateOf(postgres, release));
   const writer = await openWriter({ url, connections: 1 });
   if (own) await writer.query(read('schema.sql'));
