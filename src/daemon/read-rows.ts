@@ -2,7 +2,6 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { InForceRule } from '../airflow/xcom-path.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import type { Query } from '../postgres/client.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
@@ -38,9 +37,14 @@ export async function readRows(
   { config, inForce, readShape, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, xcom } = config;
-  const { oversize, paths } = xcom;
-  const classified = (row: SampledRow, { major }: Shape) => classify(row, { major, paths });
-  const sampled = await sample(query, ledger, { windowMs, shard, oversize, readShape, classify: classified });
+  const { oversize } = xcom;
+  const sampled = await sample(query, ledger, {
+    windowMs,
+    shard,
+    oversize,
+    readShape,
+    classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
+  });
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
@@ -48,6 +52,9 @@ export async function readRows(
   const slots = await worthAttributing(ledger, { oversize, bases: basesOf(ledger, inForce) });
   await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
-    await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
+    await measureBaseline(query, shape, {
+      ledger,
+      classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
+    });
   return { shape, now, unmeasured, writes };
 }

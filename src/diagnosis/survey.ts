@@ -1,15 +1,16 @@
+import { isForeignTask } from '../airflow/classify.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
-import type { BrokenReason, Storage } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
+import type { BrokenReason, Storage } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
-import type { Evidence, Gathering } from './evidence.ts';
 import { gather, topPlaces } from './evidence.ts';
+import type { Evidence, Gathering } from './evidence.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
@@ -47,6 +48,8 @@ export interface Survey {
   readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
+  /** Oversize values of tasks that are not in Python. */
+  readonly foreign: number;
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
@@ -78,9 +81,19 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const offloaded = createHistogram();
   const based = createHistogram();
   const bases = basesOf(ledger, options.inForce);
+  const foreign = new Set<number>();
+  for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
-  const totals = { unverified: 0, references: 0, inForce: 0, inexact: 0, oversizeBytes: 0, largest: 0 };
+  const totals = {
+    unverified: 0,
+    references: 0,
+    inForce: 0,
+    inexact: 0,
+    oversizeBytes: 0,
+    largest: 0,
+    foreign: 0,
+  };
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
@@ -107,7 +120,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           kinds.oversize.add(chunk, index);
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
-          if ((flags & is.BY_DESIGN_MASK) !== 0) break;
+          if ((flags & is.BY_DESIGN_MASK) !== 0) {
+            if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
+            break;
+          }
           kinds.fallback.add(chunk, index);
           bypassed.add(workerAt(chunk, index));
           break;
@@ -178,6 +194,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inForce: totals.inForce,
     oldestUnverified: totals.unverified === 0 ? null : oldest,
     inexact: totals.inexact,
+    foreign: totals.foreign,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),

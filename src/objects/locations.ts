@@ -1,9 +1,10 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
+import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
-import { baseAt, flagsAt, leafAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, leafAt, nameAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 
@@ -77,15 +78,23 @@ export function groupByLocation(
   return { locations: [...locations.values()], scattered };
 }
 
-const LEAF = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^-]*$/;
-
-/** Finds among references the one whose key this is: by its uuid, without holding a key for each. */
+/**
+ * Finds among references the one whose key this is: by its uuid, and from Airflow 3.4 on, where a task instance has one
+ * for all its keys, the name beside it; without holding a key for each.
+ */
 export function createMatcher(
   rows: RowStore,
   run: Run,
   slots: readonly number[],
 ): (key: string) => number | undefined {
   const verbatim = new Map<string, number>();
+  const marks = new Map<number, number>();
+  /** Hashes the name of the object that a row has, by the number of its task and key. */
+  function markOf(name: number): number {
+    const mark = marks.get(name) ?? hash(nameOfKey(rows.names.at(name).key));
+    marks.set(name, mark);
+    return mark;
+  }
   let size = 16;
   while (size < 2 * slots.length) size *= 2;
   const table = new Int32Array(size).fill(-1);
@@ -96,14 +105,17 @@ export function createMatcher(
       verbatim.set(rows.referenceOf(run, slot)?.key ?? '', slot);
       continue;
     }
-    let place = leafAt(chunk, index)[3] & (size - 1);
+    const isNamed = rows.bases.at(baseAt(chunk, index)).leaf !== '';
+    let place = (leafAt(chunk, index)[3] ^ (isNamed ? markOf(nameAt(chunk, index)) : 0)) & (size - 1);
     while (table[place] !== -1) place = (place + 1) & (size - 1);
     table[place] = slot;
   }
   return (key) => {
-    const words = uuidWords(LEAF.exec(key)?.[1] ?? '');
-    if (words !== null)
-      for (let place = words[3] & (size - 1); ; place = (place + 1) & (size - 1)) {
+    const parts = parseObjectKey(key);
+    const words = parts === null ? null : uuidWords(parts.uuid);
+    if (parts !== null && words !== null) {
+      const first = words[3] ^ (parts.owner === '' ? 0 : hash(parts.name));
+      for (let place = first & (size - 1); ; place = (place + 1) & (size - 1)) {
         const slot = table[place] ?? -1;
         if (slot === -1) break;
         // The key says more than the uuid: the same may lie under another task.
@@ -113,6 +125,14 @@ export function createMatcher(
         )
           return slot;
       }
+    }
     return verbatim.get(key);
   };
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let mixed = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193);
+  return mixed;
 }

@@ -1,8 +1,7 @@
-import type { Placement } from '../airflow/classify.ts';
 import { measureStatement } from '../airflow/row-queries.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
 import { rowId, sampledRow } from '../airflow/xcom-row.ts';
+import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import type { Query, Statement } from '../postgres/client.ts';
@@ -11,10 +10,11 @@ import { DatabaseError } from '../postgres/failure.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import type { RememberedRow } from '../window/remembered-row.ts';
 import { readRow } from '../window/remembered-row.ts';
+import type { RememberedRow } from '../window/remembered-row.ts';
 import { flagsAt, sizeAt } from '../window/row-fields.ts';
-import type { StagedRun, Staging } from '../window/staging.ts';
+import { knownRuns } from '../window/run.ts';
+import type { Classify, StagedRun, Staging } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 
 /** One cycle unpacks no more than that, in stored bytes and in rows. */
@@ -179,9 +179,10 @@ const WAITING = is.BASELINE | is.INEXACT;
 export async function measureBaseline(
   query: Query,
   shape: Shape,
-  { ledger, classify }: { ledger: Ledger; classify: (row: SampledRow) => Placement },
+  { ledger, classify }: { ledger: Ledger; classify: Classify },
 ): Promise<void> {
   const rows = ledger.rows();
+  const isRun = knownRuns(() => ledger.runs().values());
   const pace = createPace();
   const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
@@ -201,7 +202,7 @@ export async function measureBaseline(
     if (answer === null) rows.setNotUnpacked(entry.slot);
     // Another version is found by the next reading.
     if (answer?.version !== entry.row.version) continue;
-    const placement = classify(answer);
+    const placement = classify(answer, isRun);
     if (placement.storage === 'db') rows.setMeasured(entry.slot, placement);
   }
 }

@@ -1,6 +1,7 @@
 import type { Tables, Writes } from '../airflow/catalogue-queries.ts';
 import { instantStatement, tablesStatement, writesStatement } from '../airflow/catalogue-queries.ts';
 import type { Placement } from '../airflow/classify.ts';
+import type { IsRun } from '../airflow/reference.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
 import type { Query } from '../postgres/client.ts';
@@ -27,7 +28,10 @@ export interface Sample extends StagedReading {
 
 export interface SampleOptions {
   readonly windowMs: number;
-  readonly classify: (row: SampledRow, shape: Shape) => Placement;
+  readonly classify: (
+    row: SampledRow,
+    options: { readonly shape: Shape; readonly isRun: IsRun },
+  ) => Placement;
   readonly shard: Shard;
   /** From how many bytes on a value counts as oversize. */
   readonly oversize: number;
@@ -58,7 +62,7 @@ export async function sample(
   const from = now - options.windowMs;
   const start = { schema: shape.name, origin, from };
   const due = ledger.due(start);
-  const staging = ledger.stage(start, (row) => options.classify(row, shape));
+  const staging = ledger.stage(start, (row, isRun) => options.classify(row, { shape, isRun }));
   try {
     const lastMs = due.lastReading?.at ?? null;
     for (const run of await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs }))

@@ -1,5 +1,6 @@
+import { isForeignTask, isServerWritten } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { TaskInstanceName, Worker } from '../airflow/worker-queries.ts';
+import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.ts';
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
@@ -100,8 +101,8 @@ async function setWorkers(
     const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
     const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
     const answers = [
-      ...(ids.length === 0 ? [] : await query<Answer>(workersStatement(shape, [...new Set(ids)]))),
-      ...(places.length === 0 ? [] : await query<Answer>(workersAtStatement(shape, places))),
+      ...(ids.length === 0 ? [] : await query<WorkerAnswer>(workersStatement(shape, [...new Set(ids)]))),
+      ...(places.length === 0 ? [] : await query<WorkerAnswer>(workersAtStatement(shape, places))),
     ];
     const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
@@ -112,11 +113,11 @@ async function setWorkers(
         hostname: worker?.hostname ?? null,
         operator: worker?.operator ?? null,
       });
+      const byServer = isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null);
+      if (byServer || isForeignTask(worker?.operator ?? null)) rows.setServerWritten(slot);
     }
   }
 }
-
-type Answer = Worker & TaskInstanceName;
 
 function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {
   return taskInstanceId ?? JSON.stringify([dagId, runId, taskId, mapIndex]);

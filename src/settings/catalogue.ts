@@ -46,8 +46,7 @@ const SETTINGS = {
   'xcom.path': {
     schema: parsed(parseXComPaths),
     default: '',
-    description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first one in S3 is in force',
+    description: '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force',
     airflow: plainOption('common.io', 'xcom_objectstorage_path'),
   },
   'xcom.threshold': {

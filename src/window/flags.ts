@@ -108,6 +108,12 @@ export function byDesignBits(byDesign: ByDesign | null): number {
   return BY_DESIGN.indexOf(byDesign) << BY_DESIGN_SHIFT;
 }
 
+/** A value that no backend of a worker has seen; another cause that is known stays. */
+export function asServerWritten(flags: number): number {
+  const isUnexplained = (flags & STORAGE_MASK) === DB && (flags & BY_DESIGN_MASK) === 0;
+  return isUnexplained ? flags | SERVER_SIDE : flags;
+}
+
 export function tableOf(flags: number): XComSource['table'] {
   return TABLES[(flags & TABLE_MASK) >> TABLE_SHIFT] ?? 'xcom';
 }

@@ -1,19 +1,17 @@
-import type { Placement } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
-import type { Start } from './change.ts';
 import { changeSince, countsFrom } from './change.ts';
-import type { Continuation } from './due-runs.ts';
+import type { Start } from './change.ts';
 import { dueRuns } from './due-runs.ts';
+import type { Continuation } from './due-runs.ts';
 import * as is from './flags.ts';
-import type { LedgerState, Origin } from './ledger-state.ts';
 import { emptyState } from './ledger-state.ts';
+import type { LedgerState, Origin } from './ledger-state.ts';
 import { flagsAt, timeAt } from './row-fields.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
-import type { StagedRun, Staging } from './staging.ts';
 import { createStaging } from './staging.ts';
+import type { Classify, StagedRun, Staging } from './staging.ts';
 
 /** The findings of a reading of the database, to be taken in. */
 export interface StagedReading {
@@ -45,7 +43,7 @@ export interface Ledger {
    */
   due(start: Start): Continuation;
   /** Begins a reading, whose rows wait there. */
-  stage(start: Start, classify: (row: SampledRow) => Placement): Staging;
+  stage(start: Start, classify: Classify): Staging;
   /** Takes in one reading; gives back the slots of the rows that are new and to be counted. */
   takeIn(reading: StagedReading, options: { windowMs: number }): Promise<number[]>;
   /** Drops rows that turned out to be gone or overwritten. */

@@ -54,9 +54,11 @@ export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'worker
   /** Notes why S3 gave no answer about a reference. */
   setUnchecked(slot: number, reason: UncheckedReason): void;
   /** Notes the size that a value turned out to have, of which only the stored size was known. */
-  setMeasured(slot: number, measured: Pick<ValuePlacement, 'bytes' | 'leastBytes' | 'byDesign'>): void;
+  setMeasured(slot: number, measured: Pick<ValuePlacement, 'bytes' | 'leastBytes'>): void;
   /** Notes that the server cannot unpack the value. */
   setNotUnpacked(slot: number): void;
+  /** Notes that no worker with the backend wrote the row. */
+  setServerWritten(slot: number): void;
   setWorker(slot: number, worker: Worker): void;
   /** Null for a row that is no reference of its own. */
   referenceOf(run: Run, slot: number): Reference | null;
@@ -236,14 +238,19 @@ export function createRowStore(): RowStore {
       const chunk = chunkOf(slot);
       const index = indexInChunk(slot);
       writeValueSize(chunk, index, measured);
-      const rest = flagsAt(chunk, index) & ~(is.INEXACT | is.BY_DESIGN_MASK);
-      chunk.flags[index] = rest | is.byDesignBits(measured.byDesign);
+      chunk.flags[index] = flagsAt(chunk, index) & ~is.INEXACT;
     },
 
     setNotUnpacked(slot) {
       const chunk = chunkOf(slot);
       const index = indexInChunk(slot);
       chunk.flags[index] = flagsAt(chunk, index) | is.NOT_UNPACKED;
+    },
+
+    setServerWritten(slot) {
+      const chunk = chunkOf(slot);
+      const index = indexInChunk(slot);
+      chunk.flags[index] = is.asServerWritten(flagsAt(chunk, index));
     },
 
     setWorker(slot, worker) {

@@ -1,3 +1,4 @@
+import type { IsRun } from '../airflow/reference.ts';
 import type { Link } from './columns.ts';
 
 /** One dag run of the window. */
@@ -32,6 +33,17 @@ export interface Run {
   /** No row of it is older, epoch ms; there may be none that old any more. */
   oldest: number;
   firstLink: Link;
+}
+
+/** Tells the runs that there are by their names, which are put together when they are first asked for. */
+export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): IsRun {
+  // No text of Postgres holds the character 0.
+  const nameOf = (dagId: string, runId: string) => `${dagId}\0${runId}`;
+  let names: ReadonlySet<string> | null = null;
+  return (dagId, runId) => {
+    names ??= new Set(Array.from(runs(), (run) => nameOf(run.dagId, run.runId)));
+    return names.has(nameOf(dagId, runId));
+  };
 }
 
 /** Fields that follow from its rows. */

@@ -1,12 +1,13 @@
 import type { Placement } from '../airflow/classify.ts';
+import type { IsRun } from '../airflow/reference.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
-import type { Link } from './columns.ts';
 import { indexInChunk } from './columns.ts';
+import type { Link } from './columns.ts';
 import * as is from './flags.ts';
 import type { LedgerState } from './ledger-state.ts';
 import { flagsAt, timeAt, versionAt } from './row-fields.ts';
+import { knownRuns, newRun } from './run.ts';
 import type { FoundRun, Run } from './run.ts';
-import { newRun } from './run.ts';
 
 /** The findings of a reading under way about one run. */
 export interface StagedRun {
@@ -59,11 +60,14 @@ export interface Staging {
   discard(): void;
 }
 
+/** Says what a row is; `isRun` knows the runs of the window. */
+export type Classify = (row: SampledRow, isRun: IsRun) => Placement;
+
 export function createStaging(
   state: LedgerState,
   options: {
     from: number;
-    classify: (row: SampledRow) => Placement;
+    classify: Classify;
     /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
     baselineUntil: number;
     takesAll: boolean;
@@ -74,6 +78,11 @@ export function createStaging(
   const { rows } = state;
   const { from, classify, baselineUntil, takesAll, copied } = options;
   const runs = new Map<number, StagedRun>();
+  // All that are due are opened before the first row is read.
+  const isRun = knownRuns(function* () {
+    yield* state.runs.values();
+    for (const { run } of runs.values()) yield run;
+  });
   const place = (slot: number) => ({ chunk: rows.chunkOf(slot), index: indexInChunk(slot) });
 
   function* slotsFrom(first: Link): Generator<number> {
@@ -169,7 +178,7 @@ export function createStaging(
         }
       }
       const baseline = row.at <= baselineUntil;
-      addToList(staged, rows.write(staged.run, row, { placement: classify(row), baseline }));
+      addToList(staged, rows.write(staged.run, row, { placement: classify(row, isRun), baseline }));
     },
 
     readWhole(staged) {
@@ -182,7 +191,7 @@ export function createStaging(
     },
 
     rewrite(staged, slot, row) {
-      rows.rewrite(staged.run, slot, { row, placement: classify(row) });
+      rows.rewrite(staged.run, slot, { row, placement: classify(row, isRun) });
     },
 
     discard() {

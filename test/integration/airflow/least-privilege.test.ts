@@ -50,7 +50,7 @@ const options: SampleOptions = {
   shard: WHOLE,
   oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
-  classify: (row, { major }) => classify(row, { major, paths: [] }),
+  classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
 };
 
 describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release) => {

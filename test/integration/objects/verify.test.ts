@@ -83,7 +83,6 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
         stored: 100,
         bytes: 100,
         leastBytes: 100,
-        encodedAgain: false,
         text: null,
       };
       const reference = { scheme: 's3', connection: '', bucket: 'xcom', key, prefix, suffix: '' };

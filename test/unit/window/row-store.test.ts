@@ -103,7 +103,6 @@ function sampled({ runs }: World, row: Row): SampledRow {
     stored: 10,
     bytes: 10,
     leastBytes: 10,
-    encodedAgain: false,
     text: null,
   };
 }
@@ -350,7 +349,6 @@ function expectSame({ state, runs, model }: World): void {
       stored: 0,
       bytes: 0,
       leastBytes: 0,
-      encodedAgain: false,
       text: null,
     }),
     version: entry.row.version,
@@ -363,7 +361,7 @@ function expectSame({ state, runs, model }: World): void {
     found:
       find(
         { state, runs, model, waiting: [] },
-        { ...entry.row, isNull: false, stored: 0, bytes: 0, leastBytes: 0, encodedAgain: false, text: null },
+        { ...entry.row, isNull: false, stored: 0, bytes: 0, leastBytes: 0, text: null },
       ) === entry.slot,
   }));
   const expected = [...model].map(([name, { row, placement, ...rest }]) => ({
