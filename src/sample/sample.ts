@@ -29,7 +29,7 @@ export interface SampleOptions {
   readonly windowMs: number;
   readonly classify: (row: SampledRow, shape: Shape) => Placement;
   readonly shard: Shard;
-  /** From how many bytes on a value counts as oversize. */
+  /** A value of so many bytes or more counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
 }
