@@ -37,10 +37,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
     });
     const known =
       run.references <= KEYS_KNOWN
-        ? groupByLocation(rows, run, {
-            wanted: (flags) => !is.isUnverified(flags),
-            among: null,
-          }).locations
+        ? groupByLocation(rows, run, { wanted: (flags) => !is.isUnverified(flags), among: null }).locations
         : null;
     for (const { location, slots } of places) {
       const same = known?.find(

@@ -59,7 +59,7 @@ export async function nextPart(
   const known = new Map<string, number>();
   const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
-    // What is about to leave the window is not missed there.
+    // A row that is about to leave the window is not missed there.
     if (madeMs <= after || madeMs > toMs || rows.timeOf(slot) < from) return;
     const { taskInstanceId, key } = rowOf(rows, slot);
     known.set(nameOf({ taskInstanceId, key }), slot);

@@ -60,7 +60,7 @@ export function lostRows({ run, old, added, count }: StagedRun): boolean {
   return old > 0 || rowsOnRun(run) + added !== count;
 }
 
-/** How many rows hang on the run itself, as far as is known. */
+/** Gives the number of rows that hang on the run itself, as far as is known. */
 function rowsOnRun({ rows, rowsOnTasks, expired }: Run): number {
   return rows - rowsOnTasks + expired;
 }

@@ -33,7 +33,7 @@ export interface SampleOptions {
     options: { readonly shape: Shape; readonly isRun: IsRun },
   ) => Placement;
   readonly shard: Shard;
-  /** From how many bytes on a value counts as oversize. */
+  /** A value of so many bytes or more counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
 }

@@ -1,6 +1,6 @@
 import type { LedgerState, Origin } from './ledger-state.ts';
 
-/** What the next reading starts from. */
+/** The ground that the next reading starts from. */
 export interface Start {
   readonly schema: string;
   readonly origin: Origin;
@@ -9,8 +9,8 @@ export interface Start {
 }
 
 /**
- * Why all is read again: nothing is remembered, or of another schema; the window was made longer; rows were copied; or
- * the database is another one.
+ * The reason why all is read again: nothing is remembered, or only of another schema; the window was made longer; rows
+ * were copied; or the database is another one.
  */
 export type Change = 'none' | 'anew' | 'longer' | 'copied' | 'another';
 

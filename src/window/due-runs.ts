@@ -9,7 +9,7 @@ import type { LedgerState } from './ledger-state.ts';
 const REREAD_CYCLES = 180;
 const REREAD_RUNS = { least: 10, most: 200 };
 
-/** What the ledger remembers of runs, and the next reading needs. */
+/** The knowledge of runs that the next reading needs. */
 export interface DueRuns {
   /** The youngest run that was seen, or null before the first reading. */
   readonly lastRunId: number | null;

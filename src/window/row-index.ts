@@ -5,8 +5,8 @@ import { hasWords, indexInChunk } from './columns.ts';
 import * as is from './flags.ts';
 import { flagsAt, mapIndexAt, nameAt, runAt, taskInstanceAt } from './row-fields.ts';
 
-/** All that tells one row from another, whatever version they have. */
-export interface RowIdentity {
+/** The marks that tell one row from another, whatever version they have. */
+interface RowIdentity {
   readonly run: number;
   /** The number of its task and key. */
   readonly name: number;

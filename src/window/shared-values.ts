@@ -9,7 +9,7 @@ import { createInterner } from '../lib/interner.ts';
  */
 export const MAX_HOSTS = 5_000;
 
-export interface TaskKey {
+interface TaskKey {
   readonly taskId: string;
   readonly key: string;
 }
