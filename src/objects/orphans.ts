@@ -64,7 +64,7 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
 
 /** Where references of the run lie, and where Airflow would put others now. */
 function locationsOf(ledger: Ledger, run: Run, inForce: ListOptions['base']): readonly LocationRows[] {
-  const { locations } = groupByLocation(ledger.rows(), run, () => true);
+  const { locations } = groupByLocation(ledger.rows(), run, { wanted: () => true, among: null });
   if (inForce === null) return locations;
   const base = locationOf(inForce, run);
   // The connection is no part of the name: two of them may lead to the same bucket.
