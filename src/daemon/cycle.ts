@@ -10,6 +10,7 @@ import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
+import { sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
@@ -60,7 +61,7 @@ export function createCycle(options: CycleOptions): Cycle {
   }
 
   /** Reads the rows, then asks S3 about the references among them. */
-  async function look(signal: AbortSignal): Promise<Look> {
+  async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
       const rows = await database.read(
         (query) => readRows(query, ledger, { config, inForce, readShape, count }),
@@ -71,7 +72,7 @@ export function createCycle(options: CycleOptions): Cycle {
       const { shape, now } = rows;
       const { verified, increments } = await checkReferences(
         ledger,
-        { ...options, shape, inForce, now },
+        { ...options, shape, inForce, now, sawProbe: probe !== null && sawObject(probe) },
         signal,
       );
       count(increments);
@@ -96,7 +97,7 @@ export function createCycle(options: CycleOptions): Cycle {
     state: () => ledger.state(),
     async run(probe, signal) {
       const started = performance.now();
-      const looked = await look(signal);
+      const looked = await look(probe, signal);
       const increments = pending;
       pending = [];
       const databaseFailure = 'failure' in looked ? looked.failure : null;

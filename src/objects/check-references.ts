@@ -26,6 +26,8 @@ export interface CheckOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly shape: Shape;
   readonly inForce: InForceRule;
+  /** Whether the probe saw its own object in the bucket in force a moment ago. */
+  readonly sawProbe: boolean;
   readonly now: number;
   readonly random: () => number;
 }
@@ -33,13 +35,17 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, inForce, ...options }: CheckOptions,
+  { config, database, shape, inForce, sawProbe, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[] }> {
   const path = storageInForce(config);
   const base =
     path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
-  const verified = await verify(ledger, { ...options, base, requests: config.s3.requestsPerCycle }, signal);
+  const verified = await verify(
+    ledger,
+    { ...options, base, control: sawProbe ? base : null, requests: config.s3.requestsPerCycle },
+    signal,
+  );
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
   const rows = ledger.rows();
   const confirmed =

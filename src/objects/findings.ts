@@ -1,8 +1,10 @@
+import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
+import type { Stores } from '../s3/stores.ts';
 import { indexInChunk } from '../window/columns.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
-import { flagsAt, sizeAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 
 /** What S3 said about one reference. `missing` and `empty` are suspicions until the row has been read again. */
@@ -14,7 +16,7 @@ export interface Answer {
 
 export interface Findings {
   /** What is new: a reference of which S3 says what it said before is not in it. */
-  readonly answers: readonly Answer[];
+  answers(): readonly Answer[];
   /** References that were asked about in vain, by slot. */
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
   /** No more bad news is taken in. */
@@ -22,6 +24,18 @@ export interface Findings {
   /** `bytes`: null where there is no object. */
   note(slot: number, bytes: number | null): void;
   noteUnanswered(slot: number, unknown: Unknown): void;
+  /** An object of the bucket was seen, which is none of a reference. */
+  noteSeen(location: BucketOf): void;
+  /**
+   * Takes back what is only absent. A 404 counts while the same credentials see something in the bucket: some servers
+   * answer it to a key id that they do not know, and a proxy may answer it for all.
+   */
+  confirm(): void;
+}
+
+interface BucketOf {
+  readonly connection: string;
+  readonly bucket: string;
 }
 
 /**
@@ -30,18 +44,39 @@ export interface Findings {
  */
 const SUSPECTS = 5_000;
 
-export function createFindings(rows: RowStore): Findings {
-  const answers: Answer[] = [];
+export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Findings {
+  let answers: Answer[] = [];
+  const seenBases = new Set<number>();
+  const seen = new Map<ObjectStore, Set<string>>();
   const unchecked = new Map<number, UncheckedReason>();
   let suspects = 0;
+
+  function noteSeen({ connection, bucket }: BucketOf): void {
+    const store = stores.of(connection);
+    const buckets = seen.get(store) ?? new Set();
+    seen.set(store, buckets.add(bucket));
+  }
+
   return {
-    answers,
+    answers: () => answers,
     unchecked,
+    noteSeen,
+    confirm() {
+      for (const base of seenBases) noteSeen(rows.bases.at(base));
+      const isAbsent = ({ slot, object }: Answer): boolean => {
+        const { connection, bucket } = rows.bases.at(baseAt(rows.chunkOf(slot), indexInChunk(slot)));
+        return object === 'missing' && seen.get(stores.of(connection))?.has(bucket) !== true;
+      };
+      for (const { slot } of answers.filter(isAbsent))
+        if (is.isUnverified(rows.flagsOf(slot))) unchecked.set(slot, 'unconfirmed');
+      answers = answers.filter((answer) => !isAbsent(answer));
+    },
     isFull: () => suspects >= SUSPECTS,
     note(slot, bytes) {
       const object = bytes === null ? 'missing' : bytes === 0 ? 'empty' : 'present';
       const chunk = rows.chunkOf(slot);
       const index = indexInChunk(slot);
+      if (bytes !== null) seenBases.add(baseAt(chunk, index));
       const isSame = bytes === null || sizeAt(chunk, index) === bytes;
       if (is.objectOf(flagsAt(chunk, index)) === object && isSame) return;
       if (object !== 'present') {

@@ -92,6 +92,7 @@ async function judgeLocation(
     for (const object of objects) {
       const slot = slotOf(object.key);
       if (slot === undefined) {
+        findings.noteSeen(location);
         options.countOrphan(object);
         continue;
       }

@@ -30,6 +30,8 @@ export interface VerifyOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   /** Where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
+  /** The bucket in which the probe saw its own object a moment ago; null: it saw none. */
+  readonly control: Pick<Reference, 'connection' | 'bucket'> | null;
   /** Requests that this cycle may send. */
   readonly requests: number;
   readonly now: number;
@@ -48,8 +50,9 @@ const ORPHANS_SHARE = 0.25;
 
 /** Looks up what has not been looked up, then some of the rest again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
-  const { stores, requests, base, now, random } = options;
-  const findings = createFindings(ledger.rows());
+  const { stores, requests, base, control, now, random } = options;
+  const findings = createFindings(ledger.rows(), stores);
+  if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
   const allowance = createAllowance(stores, { requests, until, signal });
   const count = Math.floor(requests * RECHECK_SHARE);
@@ -58,10 +61,16 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   await lookUpPending(ledger, { ...round, until, keep: count + Math.ceil(count / 2) }, signal);
   await recheck(ledger, { ...round, count, random }, signal);
   await listOrphans(ledger, { ...round, base, now, requests: forOrphans }, signal);
+  findings.confirm();
   const { failure, answered } = allowance.progress;
   const rest = failure === null ? 'budget' : uncheckedReason(failure.reason);
-  const { answers, unchecked } = findings;
-  return { answers, unchecked, rest: signal.aborted ? null : rest, failure, answered };
+  return {
+    answers: findings.answers(),
+    unchecked: findings.unchecked,
+    rest: signal.aborted ? null : rest,
+    failure,
+    answered,
+  };
 }
 
 /** `keep`: requests that are left for what comes after. */

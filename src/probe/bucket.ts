@@ -40,6 +40,13 @@ export interface ProbeResult {
   readonly leftoversDeleted: number;
 }
 
+/** Whether the object that was written was found there. */
+export function sawObject({ steps }: ProbeResult): boolean {
+  const worked = (operation: S3Operation) =>
+    steps.some((step) => step.operation === operation && step.ok === true);
+  return worked('put') && worked('head');
+}
+
 const folder = '.airflow-xcom-exporter';
 const leftoverAgeMs = 3_600_000;
 const leftoversAtOnce = 10;

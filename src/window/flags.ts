@@ -30,6 +30,7 @@ const UNCHECKED: readonly (UncheckedReason | null)[] = [
   'timeout',
   'unreachable',
   'budget',
+  'unconfirmed',
 ];
 
 /** It was there before the exporter was: it is part of the window but in no counter. */
@@ -164,7 +165,8 @@ export type BrokenReason = 'missing' | 'empty' | 'path_mismatch' | 'leaked';
 
 export const BROKEN_REASONS: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
 
-export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget';
+/** `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either. */
+export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
 
 export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'denied',
@@ -172,4 +174,5 @@ export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'timeout',
   'unreachable',
   'budget',
+  'unconfirmed',
 ];

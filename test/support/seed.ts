@@ -1,3 +1,4 @@
+import { PROBED } from './probed.ts';
 import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { pino } from 'pino';
 import type { CatalogueColumn, Shape, XComSource } from '../../src/airflow/shape.ts';
@@ -314,7 +315,7 @@ export function openCycle(
     ...cycle,
     config,
     async pass() {
-      const report = await cycle.run(null, new AbortController().signal);
+      const report = await cycle.run(PROBED, new AbortController().signal);
       if (report.databaseFailure !== null) throw new Error(report.databaseFailure.detail);
       return report;
     },

@@ -1,3 +1,4 @@
+import { PROBED } from '../../support/probed.ts';
 import fc from 'fast-check';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -174,7 +175,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.addTask({ run, taskId: 'extract', queue: 'gpu' });
     await stage.push({ ...xcom(run), stored: json(noise(5_000)) });
     breaking.on = true;
-    const failed = await cycle.run(null, new AbortController().signal);
+    const failed = await cycle.run(PROBED, new AbortController().signal);
     expect(failed.databaseFailure).not.toBeNull();
     expect(failed.increments).toEqual([]);
     const report = await cycle.pass();
@@ -400,7 +401,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       `ALTER TABLE ${table} RENAME TO original; CREATE TABLE ${table} (LIKE original)`,
     );
     try {
-      const without = await cycle.run(null, new AbortController().signal);
+      const without = await cycle.run(PROBED, new AbortController().signal);
       expect(without.databaseFailure?.reason).toBe('conflict');
       expect(without.window?.rows.db).toBe(keys.length);
       // Or its rows alone, into tables that are there with all that belongs to them.
@@ -431,7 +432,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     expect((await cycle.pass()).window?.rows.db).toBe(2);
     const holder = await stage.connect();
     await holder.query(`BEGIN; ALTER TABLE ${table} ADD COLUMN extra float DEFAULT random()`);
-    const waiting = cycle.run(null, new AbortController().signal);
+    const waiting = cycle.run(PROBED, new AbortController().signal);
     await delay(500);
     await holder.query('COMMIT');
     try {
@@ -515,7 +516,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       rows += 2;
       statements = 0;
       killBefore = at;
-      const broken = await cycle.run(null, new AbortController().signal);
+      const broken = await cycle.run(PROBED, new AbortController().signal);
       const sent = statements;
       killBefore = Number.POSITIVE_INFINITY;
       reports.push(broken, await cycle.pass());
@@ -748,7 +749,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
           case 'cut': {
             statements = 0;
             cutBefore = 1 + (step.bytes % 9);
-            const report = await cycle.run(null, new AbortController().signal);
+            const report = await cycle.run(PROBED, new AbortController().signal);
             cutBefore = Infinity;
             await note(report);
             // What was read is taken in as a whole or not at all.
