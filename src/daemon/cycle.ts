@@ -47,7 +47,7 @@ type Look =
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
-  const inForce = inForceRule(config.xcom.inForce);
+  const inForce = inForceRule(config.xcom.paths);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];

@@ -38,7 +38,8 @@ export async function readRows(
   { config, inForce, readShape, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, xcom } = config;
-  const { oversize, paths } = xcom;
+  const { oversize } = xcom;
+  const paths = xcom.paths ?? [];
   const classified = (row: SampledRow, { major }: Shape) => classify(row, { major, paths });
   const sampled = await sample(query, ledger, { windowMs, shard, oversize, readShape, classify: classified });
   if ('unsupported' in sampled) return sampled;

@@ -8,6 +8,7 @@ import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Evidence, Gathering } from './evidence.ts';
 import { gather, topPlaces } from './evidence.ts';
+import { offloadingOf } from './offloading.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
@@ -24,6 +25,8 @@ const KINDS = [
   'oversize',
   /** … those of them that a worker with the backend in force would have put into object storage, … */
   'fallback',
+  /** … of which these are as large as what other workers had put there by then, … */
+  'bypassed',
   /** … and those that are at least the threshold. */
   'aboveThreshold',
   /** Objects that are smaller than the threshold. */
@@ -56,18 +59,35 @@ export interface Survey {
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
+  readonly times: SurveyTimes;
+}
+
+/** Moments that tell a change of settings from two settings at once, epoch ms; null: there is no such row. */
+export interface SurveyTimes {
+  readonly latestReference: number | null;
+  /** Values of tasks that are as large as the smallest object and were written after the latest reference. */
+  readonly keptSince: number;
+  /** The first value of a task in the database that is as large as the smallest object. */
+  readonly firstKept: number | null;
+  /** The latest object that is smaller than the threshold. */
+  readonly latestSmall: number | null;
+  /** The first reference that is as configured, and the latest that is not. */
+  readonly firstInForce: number | null;
+  readonly latestMismatched: number | null;
 }
 
 export interface SurveyOptions {
   readonly windowMs: number;
   readonly oversize: number;
-  /** Negative: none is known. */
-  readonly threshold: number;
+  /** Null: it is not known. */
+  readonly threshold: number | null;
   readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
 }
 
 export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
-  const { oversize, threshold } = options;
+  const { oversize } = options;
+  /** No size is above or below what is no threshold. */
+  const threshold = options.threshold === null || options.threshold < 0 ? Number.NaN : options.threshold;
   const store = ledger.rows();
   const pace = createPace();
   const kinds = {} as Record<Kind, Gathering>;
@@ -76,6 +96,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const offloaded = createHistogram();
   const based = createHistogram();
   const bases = basesOf(ledger, options.inForce);
+  const offloading = await offloadingOf(store, { plain: bases.plain, threshold: options.threshold, pace });
+  const latestReference = offloading.latest ?? Infinity;
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
   const totals = { unverified: 0, references: 0, inForce: 0, inexact: 0, oversizeBytes: 0, largest: 0 };
@@ -83,6 +105,9 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
   let oldest = Infinity;
+  const first = { kept: Infinity, inForce: Infinity };
+  const latest = { small: -Infinity, mismatched: -Infinity };
+  let keptSince = 0;
 
   for (const chunk of store.chunks) {
     for (let at = 0; at < chunk.flags.length; at += 1) {
@@ -99,8 +124,12 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           else if ((flags & is.BY_DESIGN_MASK) === 0) {
             values.count += 1;
             values.largest = Math.max(values.largest, least);
-            if (threshold >= 0 && is.isOversizeRow(flags, least, threshold))
+            if (least >= threshold && is.isOversizeRow(flags, least, threshold))
               kinds.aboveThreshold.add(chunk, at);
+            if (least >= offloading.smallest) {
+              first.kept = Math.min(first.kept, chunk.at[at] ?? Infinity);
+              if ((chunk.at[at] ?? 0) > latestReference) keptSince += 1;
+            }
           }
           if (!is.isOversizeRow(flags, least, oversize)) break;
           kinds.oversize.add(chunk, at);
@@ -108,6 +137,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           totals.largest = Math.max(totals.largest, size);
           if ((flags & is.BY_DESIGN_MASK) !== 0) break;
           kinds.fallback.add(chunk, at);
+          if (least < threshold || least < offloading.smallestBy(chunk.at[at] ?? 0)) break;
+          kinds.bypassed.add(chunk, at);
           bypassed.add(chunk.worker[at] ?? 0);
           break;
         }
@@ -129,11 +160,18 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           if (asConfigured) {
             totals.inForce += 1;
             offloaded.add(chunk.worker[at] ?? 0);
-          } else if (reason === 'path_mismatch') mismatched.add(base);
+            first.inForce = Math.min(first.inForce, chunk.at[at] ?? Infinity);
+          } else if (reason === 'path_mismatch') {
+            mismatched.add(base);
+            latest.mismatched = Math.max(latest.mismatched, chunk.at[at] ?? 0);
+          }
           if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.plain[base] === 1) {
             objects.count += 1;
             objects.smallest = Math.min(objects.smallest, size);
-            if (size < threshold) kinds.belowThreshold.add(chunk, at);
+            if (size < threshold) {
+              kinds.belowThreshold.add(chunk, at);
+              latest.small = Math.max(latest.small, chunk.at[at] ?? 0);
+            }
           }
           break;
         }
@@ -182,7 +220,19 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
     objects,
     values,
+    times: {
+      latestReference: offloading.latest,
+      keptSince,
+      firstKept: finite(first.kept),
+      latestSmall: finite(latest.small),
+      firstInForce: finite(first.inForce),
+      latestMismatched: finite(latest.mismatched),
+    },
   };
+}
+
+function finite(moment: number): number | null {
+  return Number.isFinite(moment) ? moment : null;
 }
 
 function placedOf(

@@ -1,19 +1,29 @@
 import { z } from 'zod';
 import { parseXComPaths } from '../airflow/xcom-path.ts';
-import { scheduleFault } from '../lib/cron.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { parseDatabaseUrl } from '../postgres/database-url.ts';
+import {
+  optional,
+  parsed,
+  parseBaseUrl,
+  parseListenAddress,
+  parseSchedule,
+  parseWholeNumber,
+  wholeNumber,
+} from './schemas.ts';
 import { parseShard } from './shard.ts';
 
 interface Setting {
   /** From the text that was given to the value. */
   readonly schema: z.ZodType<unknown, string>;
-  /** A text as a user would give it; '' is none. */
-  readonly default: string;
+  /** A text as a user would give it; '' is none. Null: nothing stands in for what nobody told, and it is not known. */
+  readonly default: string | null;
+  /** What to write for its value where it is not known. */
+  readonly placeholder?: string;
   /** A description of the default, when its text does not say it all. */
   readonly defaultNote?: string;
   readonly description: string;
-  /** Airflow's own variables, the first that is set counts. An empty one counts as absent, as it does for Airflow. */
+  /** Airflow's own variables, the first that is set counts. */
   readonly airflow?: readonly string[];
   /** Never shown; may also be given as the path of a file, under the name with `-file` at its end. */
   readonly secret?: true;
@@ -38,32 +48,36 @@ const SETTINGS = {
   },
   'xcom.path': {
     schema: parsed(parseXComPaths),
-    default: '',
+    default: null,
+    placeholder: 's3://[conn_id@]bucket[/prefix]',
     description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first one in S3 is in force',
+      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force, the first one in S3 is probed',
     airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'],
   },
   'xcom.threshold': {
     schema: wholeNumber(Number.MIN_SAFE_INTEGER),
-    default: '-1',
+    default: null,
+    placeholder: '<bytes>',
     description: 'from how many bytes Airflow puts a value into S3: 0 always, negative never',
     airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD'],
   },
   'xcom.oversize': {
     schema: optional(parseWholeNumber),
     default: '',
-    defaultNote: '`xcom.threshold` if >= 0, else `1048576`',
+    defaultNote: '`xcom.threshold` if known and >= 0, else `1048576`',
     description: 'from how many bytes a value in the database counts as oversize',
   },
   'xcom.compression': {
     schema: z.string(),
-    default: '',
+    default: null,
+    placeholder: '<codec, or nothing for none>',
     description: 'how Airflow compresses objects, for diagnosis',
     airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION'],
   },
   'xcom.backend': {
     schema: z.string(),
-    default: '',
+    default: null,
+    placeholder: '<class>',
     description: "Airflow's XCom backend class, for diagnosis",
     airflow: ['AIRFLOW__CORE__XCOM_BACKEND'],
   },
@@ -145,7 +159,15 @@ const SETTINGS = {
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof SETTINGS;
-export type SettingValues = { readonly [N in SettingName]: z.output<(typeof SETTINGS)[N]['schema']> };
+export type SettingValues = {
+  readonly [N in SettingName]:
+    z.output<(typeof SETTINGS)[N]['schema']> | ((typeof SETTINGS)[N]['default'] extends null ? null : never);
+};
+
+/** The settings of Airflow's that are not known while nobody tells them. */
+export type ToldSetting = {
+  [N in SettingName]: (typeof SETTINGS)[N]['default'] extends null ? N : never;
+}[SettingName];
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
@@ -167,8 +189,19 @@ export const SETTING_INPUTS: readonly SettingInput[] = SETTING_NAMES.flatMap((se
     : [value];
 });
 
+/** The settings of Airflow's that are not known while nobody tells them. */
+export const TOLD_SETTINGS = SETTING_NAMES.filter(
+  (name): name is ToldSetting => SETTINGS[name].default === null,
+);
+
 export function settingOf(name: SettingName): Setting {
   return SETTINGS[name];
+}
+
+/** The line that tells a setting, to be copied: `AIRFLOW__…=<bytes>`. */
+export function lineFor(name: SettingName): string {
+  const { airflow: [variable = namesOf(name).variable] = [], placeholder = '' } = settingOf(name);
+  return `${variable}=${placeholder}`;
 }
 
 /** The flag and the variable of a setting. */
@@ -185,14 +218,19 @@ export function namesOf(name: string): {
 }
 
 /** All values, or what is wrong with each text that is wrong. */
-export function parseSettings(texts: Readonly<Record<SettingName, string>>): {
+export function parseSettings(texts: Readonly<Record<SettingName, string | null>>): {
   readonly values: Partial<SettingValues>;
   readonly faults: ReadonlyMap<SettingName, string>;
 } {
   const values: Partial<Record<SettingName, unknown>> = {};
   const faults = new Map<SettingName, string>();
   for (const name of SETTING_NAMES) {
-    const result = settingOf(name).schema.safeParse(texts[name]);
+    const text = texts[name];
+    if (text === null) {
+      values[name] = null;
+      continue;
+    }
+    const result = settingOf(name).schema.safeParse(text);
     if (result.success) values[name] = result.data;
     else faults.set(name, result.error.issues.map((issue) => issue.message).join('; '));
   }
@@ -209,7 +247,8 @@ export function settingsTable(): readonly {
 }[] {
   return SETTING_NAMES.map((name) => {
     const setting = settingOf(name);
-    const own = setting.default === '' ? 'none' : `\`${setting.default}\``;
+    const own =
+      setting.default === null ? 'not known' : setting.default === '' ? 'none' : `\`${setting.default}\``;
     const airflow = setting.default === '' ? "Airflow's" : `Airflow's, else ${own}`;
     return {
       ...namesOf(name),
@@ -217,75 +256,4 @@ export function settingsTable(): readonly {
       description: setting.description,
     };
   });
-}
-
-/** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
-function parsed<T>(parse: (text: string) => T) {
-  return z.string().transform((text, context): T => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  });
-}
-
-function optional<T>(parse: (text: string) => T) {
-  return parsed((text): T | null => (text === '' ? null : parse(text)));
-}
-
-function wholeNumber(least: number) {
-  return parsed((text) => parseWholeNumber(text, least));
-}
-
-function parseWholeNumber(text: string, least = 0): number {
-  const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(number) || number < least) {
-    const limit = least === Number.MIN_SAFE_INTEGER ? '' : ` of at least ${least}`;
-    throw new RangeError(`${JSON.stringify(text)} is not a whole number${limit}`);
-  }
-  return number;
-}
-
-/** One space between the fields: that is how it is compared and shown. */
-function parseSchedule(text: string): string {
-  const fields = text.split(/\s+/).filter((field) => field !== '');
-  const expression = fields.join(' ');
-  if (fields.length !== 6) {
-    const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
-    throw new RangeError(
-      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
-    );
-  }
-  const fault = scheduleFault(expression);
-  if (fault !== null)
-    throw new RangeError(
-      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
-    );
-  return expression;
-}
-
-/** Host '' is every interface. */
-function parseListenAddress(text: string): { readonly host: string; readonly port: number } {
-  const [, ipv6, host = '', port = ''] = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]*)):(\d{1,5})$/i.exec(text) ?? [];
-  if (port === '' || Number(port) > 65_535) {
-    throw new RangeError(
-      `${JSON.stringify(text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
-    );
-  }
-  return { host: ipv6 ?? host, port: Number(port) };
-}
-
-/** Takes the slash at the end off. */
-function parseBaseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  // The message leaves the text out: who puts a password into it would read it in the log.
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
-    throw new RangeError(
-      'is not the address of a web server: write http://host:port or https://host, without a user',
-    );
-  }
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }

@@ -47,7 +47,7 @@ export function readConfig(input: ConfigInput): Config {
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
 
   const paths = values['xcom.path'];
-  const inForce = pathInForce(paths);
+  const inForce = pathInForce(paths ?? []);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
   const xcom = { paths, inForce, threshold, oversize, compression, backend };
@@ -70,8 +70,16 @@ export function readConfig(input: ConfigInput): Config {
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
     secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles]),
-    warnings: settingWarnings({ env, inForce, threshold, backend }).map(withoutPasswords),
-    origins: settingOrigins({ chosen, texts, database, connections, paths, threshold, oversize }),
+    warnings: settingWarnings({ env, paths, inForce, threshold, backend, compression }).map(withoutPasswords),
+    origins: settingOrigins({
+      chosen,
+      texts,
+      database,
+      connections,
+      paths: paths ?? [],
+      threshold,
+      oversize,
+    }),
   });
 }
 
@@ -99,9 +107,10 @@ function isComplete(values: Partial<SettingValues>): values is SettingValues {
   return SETTING_NAMES.every((name) => name in values);
 }
 
-function sizes(values: SettingValues): { readonly threshold: number; readonly oversize: number } {
+function sizes(values: SettingValues): { readonly threshold: number | null; readonly oversize: number } {
   const threshold = values['xcom.threshold'];
-  return { threshold, oversize: values['xcom.oversize'] ?? (threshold >= 0 ? threshold : 1_048_576) };
+  const own = threshold !== null && threshold >= 0 ? threshold : 1_048_576;
+  return { threshold, oversize: values['xcom.oversize'] ?? own };
 }
 
 function deepFreeze<T>(value: T): T {

@@ -3,7 +3,8 @@ import { nearest } from '../lib/nearest.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, SETTING_NAMES, settingOf } from './catalogue.ts';
 
-export type SourceKind = 'flag' | 'variable' | 'file' | 'airflow' | 'default';
+/** `unknown`: nobody told it, and no default stands in. */
+export type SourceKind = 'flag' | 'variable' | 'file' | 'airflow' | 'default' | 'unknown';
 
 /** A text that was given for a setting, or the path of a file that holds it. */
 export interface Given {
@@ -93,7 +94,11 @@ export function readVariables(env: Environment): Source {
 export function readAirflowVariables(env: Environment): Source {
   const found = SETTING_INPUTS.flatMap((input): Given[] => {
     if (input.holds === 'path') return [];
-    const from = settingOf(input.setting).airflow?.find((variable) => (env[variable] ?? '') !== '');
+    const { airflow, default: own, schema } = settingOf(input.setting);
+    // An empty text is told as well, where it can be one: no path, no compression, no backend.
+    const isTold = (text: string | undefined) =>
+      text !== undefined && (text !== '' || (own === null && schema.safeParse('').success));
+    const from = airflow?.find((variable) => isTold(env[variable]));
     return from === undefined ? [] : [{ input, text: env[from] ?? '', origin: 'airflow', from }];
   });
   return onePerSetting(found, []);
