@@ -10,6 +10,7 @@ import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.t
 import type { Kind, Survey } from '../../src/diagnosis/survey.ts';
 import type { Placed } from '../../src/diagnosis/worker-pools.ts';
 import type { ProbeStep } from '../../src/probe/bucket.ts';
+import type { ToldSetting } from '../../src/settings/catalogue.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 
 /** Tries every rule of the verdict on plain values: what it says, when it says nothing, when nothing is known, and the borders. */
@@ -121,6 +122,13 @@ const ENV: Readonly<Record<string, string>> = {
   [`${XCOM}THRESHOLD`]: '1000',
   [`${XCOM}COMPRESSION`]: '',
   AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+};
+
+const VARIABLES: Readonly<Record<ToldSetting, string>> = {
+  'xcom.backend': 'AIRFLOW__CORE__XCOM_BACKEND',
+  'xcom.path': `${XCOM}PATH`,
+  'xcom.threshold': `${XCOM}THRESHOLD`,
+  'xcom.compression': `${XCOM}COMPRESSION`,
 };
 
 interface World {
@@ -735,6 +743,24 @@ describe('what the catalogue says that a problem rests on', () => {
     const unread = stateOf(code, UNREAD);
     if (database === 'nothing') expect(unread).toBe('clear');
     else expect(unread).toBe('unknown');
+  });
+
+  test.each(resting)('%s: settings, each taken away in turn', (code, { settings }) => {
+    const rests: readonly ToldSetting[] = settings;
+    for (const [name, variable] of Object.entries(VARIABLES) as [ToldSetting, string][]) {
+      const { states, undecided } = diagnose(observed({ env: { [variable]: null } }));
+      expect([name, states[code]]).toEqual([name, rests.includes(name) ? 'unknown' : 'clear']);
+      if (rests.includes(name)) expect(undecided[code]).toContain(`${name} is not known (give ${variable}=`);
+    }
+  });
+
+  test.each(resting)('%s: answers about objects', (code, { objects }) => {
+    const broken = { ...SURVEY.window.broken, missing: null, empty: null };
+    expect(stateOf(code, { window: { broken } })).toBe(objects ? 'unknown' : 'clear');
+  });
+
+  test.each(resting)('%s: the probe', (code, { probe }) => {
+    expect(stateOf(code, { probe: null })).toBe(probe.length > 0 ? 'unknown' : 'clear');
   });
 
   test.each(resting)('%s: operations of the probe', (code, { probe }) => {
