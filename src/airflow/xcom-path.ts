@@ -71,18 +71,20 @@ function withoutEndSlashes(text: string): string {
 export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
 
 /**
- * Whether Airflow, as configured, can read a reference back: what lies at or below a path (`is_relative_to` in the
- * backend's `_get_full_path`). Several paths are those of several pools of workers. Nothing configured: nothing is known
- * against it.
+ * True for a reference that Airflow, as configured, can read back: what lies at or below a path (`is_relative_to` in the
+ * backend's `_get_full_path`). Several paths are those of several pools of workers. Nothing is known against a reference
+ * while no path is.
  */
-export function inForceRule(paths: readonly XComPath[]): InForceRule {
-  if (paths.length === 0) return () => true;
-  return ({ scheme, connection, bucket, prefix }) =>
-    paths.some(
-      (path) =>
-        scheme === path.scheme &&
-        connection === (path.connection ?? '') &&
-        bucket === path.bucket &&
-        (path.prefix === '' || `${prefix}/`.startsWith(`${path.prefix}/`)),
-    );
+export function inForceRule(paths: readonly XComPath[] | null): InForceRule {
+  if (paths === null || paths.length === 0) return () => true;
+  return (reference) => paths.some((path) => isBelow(path, reference));
+}
+
+function isBelow(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Reference, 'key'>): boolean {
+  return (
+    scheme === path.scheme &&
+    connection === (path.connection ?? '') &&
+    bucket === path.bucket &&
+    (path.prefix === '' || `${prefix}/`.startsWith(`${path.prefix}/`))
+  );
 }

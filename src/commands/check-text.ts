@@ -89,8 +89,9 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed: effe
 }
 
 function placeWords({ connection, bucket, prefix }: NonNullable<Report['backend']>): string {
+  if (bucket === null) return 'unknown';
   const words = Object.entries({ connection, bucket, prefix }).filter(([, value]) => value !== '');
-  return words.length === 0 ? 'none' : words.map(([name, value]) => `${name} ${value}`).join(', ');
+  return words.length === 0 ? 'none' : words.map(([name, value]) => `${name} ${value ?? ''}`).join(', ');
 }
 
 function probeLines(probed: ProbeResult | null): string[] {

@@ -16,7 +16,7 @@ export async function configCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
   const refused = await refusals(config);
   if (refused.length > 0) throw new ConfigError(refused);
-  const rows = config.origins.map((origin) => [origin.name, origin.shown || '-', whence(origin)]);
+  const rows = config.origins.map((origin) => [origin.name, shownOf(origin), whence(origin)]);
   io.stdout(table([['SETTING', 'VALUE', 'FROM'], ...rows]));
   for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   return 0;
@@ -45,7 +45,12 @@ async function refusals(config: Config): Promise<readonly string[]> {
   return problems;
 }
 
+function shownOf({ shown, origin }: SettingOrigin): string {
+  return origin === 'unknown' ? 'not known' : shown || '-';
+}
+
 function whence({ origin, from }: SettingOrigin): string {
+  if (origin === 'unknown') return from;
   if (origin === 'airflow') return `Airflow's ${from}`;
   if (origin === 'default' && from === '') return 'default';
   return `${origin} ${origin === 'default' ? `(${from})` : from}`;

@@ -215,6 +215,7 @@ function demoConfig(
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: basePath(base),
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(options.threshold),
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
       AIRFLOW_CONN_AWS_XCOM: `aws://${key}@/?endpoint_url=${encodeURIComponent(s3.endpoint)}&region_name=${region}`,
       // Said on its own, so that large values count as such in the act without a threshold too.
       XCOM_EXPORTER_XCOM_OVERSIZE: String(threshold),

@@ -47,8 +47,10 @@ export async function runCommand(io: CommandIo): Promise<number> {
 }
 
 /** Airflow takes them without a word: here they are said at the start and at every reload. */
-function warn({ warnings }: Config, log: Logger): void {
+function warn({ warnings, origins }: Config, log: Logger): void {
   for (const warning of warnings) log.warn(warning);
+  for (const { name, origin, from } of origins)
+    if (origin === 'unknown') log.info(`${name} is not known, and nothing is said that rests on it: ${from}`);
 }
 
 /** Wrong settings are told by the exporter itself, and the old ones stay in force. */

@@ -9,8 +9,8 @@ import type { ReadShape } from '../sample/shape-reader.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
 import { basesOf } from '../window/bases.ts';
-import type { Increment } from '../window/increments.ts';
 import { rowIncrements } from '../window/increments.ts';
+import type { Increment } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
 
 export interface RowsRead {

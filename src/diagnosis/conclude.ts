@@ -1,6 +1,7 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
+import { toldSettings } from '../settings/config.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
 import { observedOf } from './observed.ts';
@@ -12,7 +13,7 @@ import type { Survey } from './survey.ts';
 /** The part of a report that speaks of the deployment, as against its own cycle. */
 export type Figures = Pick<
   Report,
-  'backend' | 'observed' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'
+  'told' | 'backend' | 'observed' | 'window' | 'states' | 'undecided' | 'problems' | 'lagSeconds' | 'coverage'
 >;
 
 export interface ConcludeOptions {
@@ -27,13 +28,15 @@ export function conclude(
   sampled: Sampled | UnknownShape | null,
   { config, probe, at }: ConcludeOptions,
 ): Figures {
-  const { states, problems } = diagnose({ config, sampled, probe });
+  const { states, problems, undecided } = diagnose({ config, sampled, probe });
   const known = sampled === null || 'unsupported' in sampled ? null : sampled;
   return {
+    told: toldSettings(config),
     backend: known === null ? null : backendInfo(config, known.shape),
     observed: known === null ? null : observedOf(known.survey),
     window: known === null ? null : known.survey.window,
     states,
+    undecided,
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     lagSeconds: known === null ? null : known.lagSeconds,
@@ -48,14 +51,16 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown') states[code] = state;
   // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
-  const { backend, observed, window, lagSeconds, coverage } = before;
+  const { told, backend, observed, window, lagSeconds, coverage } = before;
   return {
+    told,
     backend,
     observed,
     window,
     lagSeconds,
     coverage,
     states,
+    undecided: { ...fresh.undecided, ...before.undecided },
     problems: [...fresh.problems, ...before.problems.filter(({ code }) => fresh.states[code] === 'unknown')],
   };
 }
@@ -73,14 +78,18 @@ export function decidedOf(
   };
 }
 
+/** A path that nobody told is not known; an empty one has no bucket. */
+function placeOf({ paths, inForce }: Config['xcom']): Pick<BackendInfo, 'bucket' | 'prefix' | 'connection'> {
+  if (paths === null) return { bucket: null, prefix: null, connection: null };
+  const { bucket = '', prefix = '', connection = null } = inForce ?? {};
+  return { bucket, prefix, connection: connection ?? '' };
+}
+
 function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo {
-  const path = xcom.inForce;
   return {
     airflow: shape.airflow,
     schema: shape.name,
-    bucket: path?.bucket ?? '',
-    prefix: path?.prefix ?? '',
-    connection: path?.connection ?? '',
+    ...placeOf(xcom),
     compression: xcom.compression,
   };
 }

@@ -1,15 +1,18 @@
+import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import { storageInForce } from '../settings/config.ts';
+import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
-import { PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
+import { missingOf, triedBy } from './grounds.ts';
+import type { Known } from './grounds.ts';
+import { PROBLEMS, PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
 import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
-import { counted, say } from './problem.ts';
-import type { Problem, ProblemState, Ruling } from './problem.ts';
+import { counted, isRaised, say, undecided as because } from './problem.ts';
+import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 
 /** All that the rules look at. */
@@ -38,20 +41,40 @@ export interface Sampled {
 export function diagnose(observation: Observation): {
   readonly states: Record<ProblemCode, ProblemState>;
   readonly problems: Omit<Problem, 'since'>[];
+  readonly undecided: Reasons;
 } {
   const verdicts: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
   };
+  const known = knownOf(observation);
   const states = {} as Record<ProblemCode, ProblemState>;
   const problems: Omit<Problem, 'since'>[] = [];
+  const undecided: Partial<Record<ProblemCode, string>> = {};
   for (const code of PROBLEM_CODES) {
-    const verdict = verdicts[code];
-    states[code] = typeof verdict === 'string' ? verdict : 'raised';
-    if (typeof verdict !== 'string') problems.push({ code, ...verdict });
+    const missing = missingOf(PROBLEMS[code].restsOn, known);
+    const verdict = missing.length > 0 ? because(missing.join(', ')) : verdicts[code];
+    states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
+    if (typeof verdict === 'string') continue;
+    if (isRaised(verdict)) problems.push({ code, ...verdict });
+    else undecided[code] = verdict.undecided;
   }
-  return { states, problems };
+  return { states, problems, undecided };
+}
+
+function knownOf({ config, sampled, probe }: Observation): Known {
+  const isRead = sampled !== null && !('unsupported' in sampled);
+  return {
+    settings: toldSettings(config),
+    tried: triedBy(probe),
+    database: isRead ? 'rows' : sampled === null ? 'nothing' : 'tables',
+    objects: isRead && hasAnswers(sampled.survey),
+  };
+}
+
+function hasAnswers({ window, rows }: Survey): boolean {
+  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows > 0;
 }
 
 type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
@@ -63,27 +86,16 @@ function unknown<From extends Source>(from: From): Rulings<From> {
 }
 
 function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'settings'> {
-  const compression = xcom.compression.toLowerCase();
+  const { compression } = xcom;
   // It is as certain without rows; how much it costs is not known then.
   const survey = sampled === null || 'unsupported' in sampled ? null : sampled.survey;
   return {
-    threshold_disabled: thresholdDisabled(xcom)
-      ? say(
-          `The threshold is ${xcom.threshold} although ${xcom.inForce?.raw ?? ''} is configured${survey === null ? '' : `; ${kept(survey, xcom.oversize)}`}.`,
-          survey?.rows.oversize,
-        )
-      : 'clear',
+    threshold_disabled: thresholdDisabled(xcom, survey),
     compression_unsupported:
-      compression === 'snappy' || compression === 'gz'
+      compression !== null && codecOf(compression) === 'unknown'
         ? say(`The compression is ${compression}, for which fsspec knows no file extension.`)
         : 'clear',
   };
-}
-
-function kept({ window, rows }: Survey, oversize: number): string {
-  return rows.oversize.rows === 0
-    ? `no value in the database has ${oversize} bytes or more`
-    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
 }
 
 function probed({ probe, config }: Observation): Rulings<'probe'> {
@@ -116,12 +128,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       (n) =>
         `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
     ),
-    path_mismatch: some(
-      rows.path_mismatch,
-      0,
-      (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths.map(({ raw }) => raw).join(' and ')}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
-    ),
+    path_mismatch: pathMismatch(survey, config),
     path_leaked: some(
       rows.leaked,
       0,
@@ -153,6 +160,29 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
             ),
     exporter_behind: behind(sampled),
   };
+}
+
+/**
+ * References outside of the path are those of another time, or another path is in force beside it: Airflow can read
+ * back what that one's workers wrote, and what the others wrote it cannot.
+ */
+function pathMismatch(
+  { rows, window, times, mismatchedPrefixes }: Survey,
+  { xcom }: Observation['config'],
+): Ruling {
+  const { latestMismatched, firstInForce } = times;
+  const seen = prefixes(mismatchedPrefixes);
+  const configured = (xcom.paths ?? []).map(({ raw }) => raw).join(' and ');
+  if (latestMismatched !== null && firstInForce !== null && latestMismatched > firstInForce)
+    return because(
+      `references are written to ${seen} beside ${configured} (if that is meant, give all of them as xcom.path, separated by commas)`,
+    );
+  return some(
+    rows.path_mismatch,
+    0,
+    (n) =>
+      `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
+  );
 }
 
 function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Ruling {

@@ -1,101 +1,178 @@
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { isObjectStorage } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
+import type { Evidence } from './evidence.ts';
+import { counted, isRaised, momentOf, say, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
-import { counted, say } from './problem.ts';
 import type { Survey } from './survey.ts';
-import type { Pool } from './worker-pools.ts';
 import { pools } from './worker-pools.ts';
+import type { Pool } from './worker-pools.ts';
 
 /** The fewest rows on both sides from whose sizes the threshold in force is inferred. */
 const MISMATCH_ROWS = 3;
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
-/**
- * Why large values are in the database: one explanation, the most telling that holds. One shard of several does not
- * know whether the dags of the others have references.
- */
+/** Why large values are in the database: of the explanations of one cause the most telling, and each other cause. */
 export function explainFallback(
   survey: Survey,
   { xcom, shard }: Pick<Config, 'xcom' | 'shard'>,
 ): Record<FallbackCode, Ruling> {
-  const nowhere = survey.references === 0 && survey.rows.fallback.rows > 0;
-  const none = {
-    backend_inactive: nowhere && shard.count > 1 ? 'unknown' : 'clear',
-    worker_bypass: 'clear',
-    threshold_mismatch: 'clear',
-    oversize_in_db: 'clear',
-  } as const;
-  const { oversize, threshold } = xcom;
-  const { oversize: all, fallback: large } = survey.rows;
-  const mismatch = thresholdMismatch(survey, threshold);
-  if (mismatch !== null && !thresholdDisabled(xcom)) return { ...none, threshold_mismatch: mismatch };
-  if (all.rows === 0 || thresholdDisabled(xcom)) return none;
-  const { foreign } = survey;
-  const served = all.rows - large.rows - foreign;
+  const mismatch = thresholdMismatch(survey, xcom.threshold);
+  const inactive = backendInactive(survey, { xcom, shard });
+  const isDisabled = isRaised(thresholdDisabled(xcom, survey));
+  const bypass = isDisabled || isRaised(inactive) ? 'clear' : workerBypass(survey, xcom);
+  const isExplained =
+    isRaised(inactive) ||
+    isRaised(bypass) ||
+    (isDisabled && xcom.backend !== null) ||
+    // The threshold that the sizes tell is above all of them.
+    (isRaised(mismatch) && isSeparable(survey));
+  return {
+    backend_inactive: inactive,
+    worker_bypass: bypass,
+    threshold_mismatch: mismatch,
+    oversize_in_db: isExplained ? 'clear' : oversizeInDb(survey, xcom),
+  };
+}
+
+function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
+  const { oversize } = survey.rows;
+  if (oversize.rows === 0) return 'clear';
+  const { inForce } = survey;
+  return say(
+    `${figuresOf(survey, xcom)}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured.`,
+    oversize,
+  );
+}
+
+/** One shard of several does not know whether the dags of the others have references. */
+function backendInactive(survey: Survey, { xcom, shard }: Pick<Config, 'xcom' | 'shard'>): Ruling {
+  const { fallback: large } = survey.rows;
+  if (survey.references > 0 || large.rows === 0 || !isMeant(xcom)) return 'clear';
+  if (isOther(xcom.backend))
+    return undecided(
+      `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
+    );
+  if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
+  return say(`${figuresOf(survey, xcom)}, and not one reference is in the window.`, large);
+}
+
+/** References show that the backend is there: it takes no setting to know it. */
+function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
+  const { bypassed, fallback } = survey.rows;
+  if (bypassed.rows === 0) {
+    const isUnmeasured = survey.objects.count === 0 && survey.references > 0;
+    return xcom.threshold === null && fallback.rows > 0 && isUnmeasured
+      ? undecided('neither the threshold nor the size of an object is known')
+      : 'clear';
+  }
+  const named = pools(survey.placed);
+  if (named.length === 0) return 'clear';
+  const placed = survey.placed.reduce((sum, one) => sum + one.bypassed + one.offloaded, 0);
+  return say(
+    `${figuresOf(survey, xcom)}; they cluster on ${named.map(poolWords).join(' and ')} (Fisher's exact test over ${placed} rows).`,
+    {
+      where: [
+        ...named.map(({ label, value, bypassed: rows }) => ({ label, value, rows })),
+        ...bypassed.where.filter((place) => !named.some((pool) => pool.label === place.label)),
+      ],
+      findings: bypassed.findings,
+    },
+  );
+}
+
+function figuresOf({ rows, foreign, largestOversize }: Survey, { oversize }: Config['xcom']): string {
+  const served = rows.oversize.rows - rows.fallback.rows - foreign;
   const others = [
     ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
     ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
   ];
   const byDesign = others.length === 0 ? '' : ` (${others.join(' and ')})`;
-  const figures = `The database holds ${counted(all.rows, 'value')} of at least ${oversize} bytes, the largest of ${survey.largestOversize}${byDesign}`;
-  if (nowhere && shard.count === 1)
-    return { ...none, backend_inactive: say(`${figures}, and not one reference is in the window.`, large) };
-  const named = pools(survey.placed);
-  if (named.length > 0) {
-    const placed = survey.placed.reduce((sum, one) => sum + one.bypassed + one.offloaded, 0);
-    return {
-      ...none,
-      worker_bypass: say(
-        `${figures}; they cluster on ${named.map(poolWords).join(' and ')} (Fisher's exact test over ${placed} rows).`,
-        {
-          where: [
-            ...named.map(({ label, value, bypassed }) => ({ label, value, rows: bypassed })),
-            ...large.where.filter((place) => !named.some((pool) => pool.label === place.label)),
-          ],
-          findings: large.findings,
-        },
-      ),
-    };
-  }
-  const inForceWords = threshold < 0 ? 'no threshold is known' : `the threshold is ${threshold}`;
-  return {
-    ...none,
-    oversize_in_db: say(
-      `${figures}; ${inForceWords}, and ${counted(survey.inForce, 'reference')} in the window ${survey.inForce === 1 ? 'is' : 'are'} as configured.`,
-      all,
-    ),
-  };
+  return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;
+}
+
+function thresholdWords(threshold: number | null): string {
+  return threshold === null ? 'no threshold is known' : `the threshold is ${threshold}`;
 }
 
 function poolWords({ label, value, bypassed, offloaded }: Pool): string {
   return `${label} ${JSON.stringify(value)} (${bypassed} of ${bypassed + offloaded} there)`;
 }
 
-/** Everything stays in the database because Airflow is told so. */
-export function thresholdDisabled(xcom: Config['xcom']): boolean {
-  const otherBackend = xcom.backend !== '' && !xcom.backend.includes('ObjectStor');
-  return xcom.threshold < 0 && xcom.inForce !== null && !otherBackend;
+/** A path and a threshold are given to be used. */
+function isMeant({ paths, threshold }: Config['xcom']): boolean {
+  return paths !== null && paths.length > 0 && threshold !== null && threshold >= 0;
+}
+
+/** A class of which nothing is known. */
+function isOther(backend: string | null): boolean {
+  return backend !== null && backend !== '' && !isObjectStorage(backend);
+}
+
+function isToldOff({ inForce, threshold, backend }: Config['xcom']): boolean {
+  return threshold !== null && threshold < 0 && inForce !== null && !isOther(backend);
+}
+
+/**
+ * Everything stays in the database because Airflow is told so. References contradict that, unless a value as large
+ * has stayed there since the last of them: then the threshold was another one until then.
+ */
+export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): Ruling {
+  if (!isToldOff(xcom)) return 'clear';
+  const { latestReference = null, keptSince = 0 } = survey?.times ?? {};
+  if (latestReference !== null && keptSince === 0)
+    return undecided(
+      `the threshold is said to be ${xcom.threshold ?? ''}, and there are references, the latest of ${momentOf(latestReference)}`,
+    );
+  const until = latestReference === null ? '' : `; values went to S3 until ${momentOf(latestReference)}`;
+  const cost = survey === null ? '' : `; ${kept(survey, xcom.oversize)}`;
+  return say(
+    `The threshold is ${xcom.threshold ?? ''} although ${rawOf(xcom.inForce)} is configured${cost}${until}.`,
+    survey?.rows.oversize,
+  );
+}
+
+function rawOf(path: XComPath | null): string {
+  return path?.raw ?? '';
+}
+
+function kept({ window, rows }: Survey, oversize: number): string {
+  return rows.oversize.rows === 0
+    ? `no value in the database has ${oversize} bytes or more`
+    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
 }
 
 /**
  * The sizes on both sides give the threshold in force: with one threshold everywhere, the largest value in the
  * database is smaller than the smallest object. Only uncompressed objects have the size that Airflow measured.
  */
-function thresholdMismatch({ objects, values, rows }: Survey, threshold: number): Ruling | null {
-  if (threshold < 0) return null;
-  const { belowThreshold: small, aboveThreshold: large } = rows;
-  const { smallest } = objects;
-  const { largest } = values;
-  const separable = largest < smallest && objects.count >= MISMATCH_ROWS && values.count >= MISMATCH_ROWS;
-  if (separable && (small.rows >= MISMATCH_ROWS || large.rows >= MISMATCH_ROWS))
+function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
+  if (threshold === null || threshold < 0) return 'clear';
+  const { belowThreshold: small, aboveThreshold: large } = survey.rows;
+  const { smallest } = survey.objects;
+  const { largest } = survey.values;
+  if (isSeparable(survey) && isMany(small, large))
     return say(
       `The threshold is ${threshold}, but the largest value in the database has ${largest} bytes and the smallest object ${smallest}: the workers use a threshold between the two.`,
       small.rows > 0 ? small : large,
     );
-  if (small.rows >= MISMATCH_ROWS)
-    return say(
-      `${small.rows} objects are smaller than the threshold of ${threshold} bytes, the smallest has ${smallest}: some workers use a lower one.`,
-      small,
-    );
-  return null;
+  if (small.rows < MISMATCH_ROWS || isPast(survey.times)) return 'clear';
+  return say(
+    `${small.rows} objects are smaller than the threshold of ${threshold} bytes, the smallest has ${smallest}: some workers use a lower one.`,
+    small,
+  );
+}
+
+function isSeparable({ objects, values }: Survey): boolean {
+  return values.largest < objects.smallest && objects.count >= MISMATCH_ROWS && values.count >= MISMATCH_ROWS;
+}
+
+function isMany(small: Evidence, large: Evidence): boolean {
+  return small.rows >= MISMATCH_ROWS || large.rows >= MISMATCH_ROWS;
+}
+
+/** No small object was written after a value as large had stayed in the database: the threshold was raised in between. */
+function isPast({ firstKept, latestSmall }: Survey['times']): boolean {
+  return firstKept !== null && latestSmall !== null && latestSmall < firstKept;
 }

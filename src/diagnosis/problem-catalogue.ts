@@ -1,13 +1,13 @@
 import type { S3Operation } from '../s3/calls.ts';
-import type { SettingName } from '../settings/catalogue.ts';
+import type { ToldSetting } from '../settings/catalogue.ts';
 
 /** How loud a problem is. The same word is the `severity` label of `airflow_xcom_problem`. */
 export type Severity = 'critical' | 'warning' | 'info';
 
 /** Everything that a verdict rests on. While one of these is not known, nothing is known of the problem. */
-interface Grounds {
-  /** Settings of Airflow's, as the exporter knows them. */
-  readonly settings: readonly Extract<SettingName, `xcom.${string}`>[];
+export interface Grounds {
+  /** Settings of Airflow's, each of which somebody has to have told. */
+  readonly settings: readonly ToldSetting[];
   /** Operations of the probe; it takes that one of them was tried. */
   readonly probe: readonly S3Operation[];
   /** The tables alone, or the rows of the window as well. */
@@ -63,7 +63,7 @@ export const PROBLEMS = {
     title: 'Nothing reaches object storage',
     remedy:
       'On a worker, run `airflow config get-value core xcom_backend` and `airflow config get-value common.io xcom_objectstorage_threshold`; correct the misspelt or missing variable and restart the workers.',
-    restsOn: { ...ROWS, settings: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
+    restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },
   worker_bypass: {
@@ -71,7 +71,7 @@ export const PROBLEMS = {
     title: 'Some workers lack the object storage setting',
     remedy:
       'Give the workers named here [core] xcom_backend and the [common.io] xcom_objectstorage_* options that the others have, then restart them.',
-    restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'] },
+    restsOn: ROWS,
     clearsAfter: 2,
   },
   compression_unsupported: {
@@ -174,7 +174,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Large values are in the database',
     remedy: 'Look at the tasks listed; compare their worker’s xcom_backend and threshold with the others.',
-    restsOn: { ...ROWS, settings: ['xcom.threshold'] },
+    restsOn: ROWS,
     clearsAfter: 2,
   },
   threshold_mismatch: {
@@ -182,7 +182,7 @@ export const PROBLEMS = {
     title: 'The sizes seen do not come from the configured threshold',
     remedy:
       'Give every component the same [common.io] xcom_objectstorage_threshold and restart the workers: the option is cached per process.',
-    restsOn: { ...OBJECTS, settings: ['xcom.threshold', 'xcom.compression'] },
+    restsOn: { ...OBJECTS, settings: ['xcom.threshold'] },
     clearsAfter: 2,
   },
   orphans_growing: {

@@ -2,8 +2,29 @@ import type { Evidence, Finding, Place } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 
-/** A problem that is there, told by its figures, places and rows; or that it is not, or not known. */
-export type Ruling = Omit<Problem, 'code' | 'since'> | 'clear' | 'unknown';
+/** A problem that is there, told by its figures, places and rows; or that it is not, or not known, and why. */
+export type Ruling = Omit<Problem, 'code' | 'since'> | 'clear' | 'unknown' | Undecided;
+
+export interface Undecided {
+  /** Why nothing can be said: a part of a sentence. */
+  readonly undecided: string;
+}
+
+/** Why nothing can be said of a problem, where it is known why. */
+export type Reasons = Readonly<Partial<Record<ProblemCode, Undecided['undecided']>>>;
+
+export function isRaised(ruling: Ruling): ruling is Omit<Problem, 'code' | 'since'> {
+  return typeof ruling !== 'string' && 'evidence' in ruling;
+}
+
+export function undecided(why: string): Undecided {
+  return { undecided: why };
+}
+
+/** To the minute, the same wherever it is read. */
+export function momentOf(at: number): string {
+  return `${new Date(at).toISOString().slice(0, 16)}Z`;
+}
 
 export function say(evidence: string, { where, findings }: Omit<Evidence, 'rows'> = NO_EVIDENCE): Ruling {
   return { evidence, where, findings };

@@ -1,20 +1,23 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { S3Reason } from '../s3/failure.ts';
+import type { ToldSettings } from '../settings/config.ts';
 import type { Storage } from '../window/flags.ts';
 import type { Increment } from '../window/increments.ts';
 import type { Observed } from './observed.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
-import type { Problem, ProblemState } from './problem.ts';
-import type { WindowTotals } from './survey.ts';
+import type { Problem, ProblemState, Reasons } from './problem.ts';
+import type { WindowTotals } from './window-totals.ts';
+
 export const STORAGES: readonly Storage[] = ['db', 's3', 'other'];
 
+/** Null is what nobody told. */
 export interface BackendInfo {
   readonly airflow: string;
   readonly schema: string;
-  readonly bucket: string;
-  readonly prefix: string;
-  readonly connection: string;
-  readonly compression: string;
+  readonly bucket: string | null;
+  readonly prefix: string | null;
+  readonly connection: string | null;
+  readonly compression: string | null;
 }
 
 /** The outcome of one cycle: all that metrics, pages and `check` say is said from it. */
@@ -27,7 +30,10 @@ export interface Report {
   /** null: S3 was not asked in this cycle. */
   readonly s3Failure: { readonly reason: S3Reason; readonly detail: string } | null;
   readonly s3Answered: boolean;
+  /** Which of Airflow's settings somebody told. */
+  readonly told: ToldSettings;
   readonly backend: BackendInfo | null;
+  /** Null: nobody told it. */
   readonly thresholdBytes: number | null;
   /** Threshold and paths as the data tell them; null: it could not be read. */
   readonly observed: Observed | null;
@@ -37,6 +43,8 @@ export interface Report {
   readonly writes: Writes;
   readonly window: WindowTotals | null;
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;
+  /** Why nothing can be said of what is not known. */
+  readonly undecided: Reasons;
   readonly problems: readonly Problem[];
   /** Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. */
   readonly lagSeconds: number | null;

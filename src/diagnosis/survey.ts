@@ -5,12 +5,15 @@ import { createPace } from '../lib/pace.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
+import type { BrokenReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
-import type { BrokenReason, Storage } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
-import { gather, topPlaces } from './evidence.ts';
 import type { Evidence, Gathering } from './evidence.ts';
+import { gather, topPlaces } from './evidence.ts';
+import { offloadingOf } from './offloading.ts';
+import type { WindowTotals } from './window-totals.ts';
+import { orphans } from './window-totals.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
@@ -27,6 +30,8 @@ const KINDS = [
   'oversize',
   /** … those of them that a worker with the backend in force would have put into object storage, … */
   'fallback',
+  /** … of which these are as large as what other workers had put there by then, … */
+  'bypassed',
   /** … and those that are at least the threshold. */
   'aboveThreshold',
   /** Objects that are smaller than the threshold. */
@@ -61,18 +66,35 @@ export interface Survey {
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
+  readonly times: SurveyTimes;
+}
+
+/** Moments that tell a change of settings from two settings at once, epoch ms; null: there is no such row. */
+export interface SurveyTimes {
+  readonly latestReference: number | null;
+  /** Values of tasks that are as large as the smallest object and were written after the latest reference. */
+  readonly keptSince: number;
+  /** The first value of a task in the database that is as large as the smallest object. */
+  readonly firstKept: number | null;
+  /** The latest object that is smaller than the threshold. */
+  readonly latestSmall: number | null;
+  /** The first reference that is as configured, and the latest that is not. */
+  readonly firstInForce: number | null;
+  readonly latestMismatched: number | null;
 }
 
 export interface SurveyOptions {
   readonly windowMs: number;
   readonly oversize: number;
-  /** Negative: none is known. */
-  readonly threshold: number;
+  /** Null: it is not known. */
+  readonly threshold: number | null;
   readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
 }
 
 export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
-  const { oversize, threshold } = options;
+  const { oversize } = options;
+  /** No size is above or below what is no threshold. */
+  const threshold = options.threshold === null || options.threshold < 0 ? Number.NaN : options.threshold;
   const store = ledger.rows();
   const pace = createPace();
   const kinds = {} as Record<Kind, Gathering>;
@@ -83,6 +105,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const bases = basesOf(ledger, options.inForce);
   const foreign = new Set<number>();
   for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
+  const offloading = await offloadingOf(store, { bases, threshold: options.threshold, pace });
+  const latestReference = offloading.latest ?? Infinity;
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
   const totals = {
@@ -98,6 +122,9 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
   let oldest = Infinity;
+  const first = { kept: Infinity, inForce: Infinity };
+  const latest = { small: -Infinity, mismatched: -Infinity };
+  let keptSince = 0;
 
   for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
@@ -113,8 +140,12 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           else if ((flags & is.BY_DESIGN_MASK) === 0) {
             values.count += 1;
             values.largest = Math.max(values.largest, least);
-            if (threshold >= 0 && is.isOversizeRow(flags, least, threshold))
+            if (least >= threshold && is.isOversizeRow(flags, least, threshold))
               kinds.aboveThreshold.add(chunk, index);
+            if (least >= offloading.smallest) {
+              first.kept = Math.min(first.kept, timeAt(chunk, index));
+              if (timeAt(chunk, index) > latestReference) keptSince += 1;
+            }
           }
           if (!is.isOversizeRow(flags, least, oversize)) break;
           kinds.oversize.add(chunk, index);
@@ -125,6 +156,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             break;
           }
           kinds.fallback.add(chunk, index);
+          if (least < threshold || least < offloading.smallestBy(timeAt(chunk, index))) break;
+          kinds.bypassed.add(chunk, index);
           bypassed.add(workerAt(chunk, index));
           break;
         }
@@ -147,11 +180,18 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           if (asConfigured) {
             totals.inForce += 1;
             offloaded.add(workerAt(chunk, index));
-          } else if (reason === 'path_mismatch') mismatched.add(base);
+            first.inForce = Math.min(first.inForce, timeAt(chunk, index));
+          } else if (reason === 'path_mismatch') {
+            mismatched.add(base);
+            latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
+          }
           if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.isUncompressed(base)) {
             objects.count += 1;
             objects.smallest = Math.min(objects.smallest, size);
-            if (size < threshold) kinds.belowThreshold.add(chunk, index);
+            if (size < threshold) {
+              kinds.belowThreshold.add(chunk, index);
+              latest.small = Math.max(latest.small, timeAt(chunk, index));
+            }
           }
           break;
         }
@@ -201,7 +241,19 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
     objects,
     values,
+    times: {
+      latestReference: offloading.latest,
+      keptSince,
+      firstKept: finite(first.kept),
+      latestSmall: finite(latest.small),
+      firstInForce: finite(first.inForce),
+      latestMismatched: finite(latest.mismatched),
+    },
   };
+}
+
+function finite(moment: number): number | null {
+  return Number.isFinite(moment) ? moment : null;
 }
 
 function placedOf(
@@ -227,29 +279,4 @@ function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Sur
 function prefixOf(base: Omit<Reference, 'key'>): string {
   const connection = base.connection === '' ? '' : `${base.connection}@`;
   return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
-}
-
-function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes'> {
-  let known = ledger.runs().size === 0;
-  let orphanObjects = 0;
-  let orphanBytes = 0;
-  for (const { listed } of ledger.runs().values()) {
-    if (listed === null) continue;
-    known = true;
-    orphanObjects += listed.orphans;
-    orphanBytes += listed.orphanBytes;
-  }
-  return known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
-}
-
-/** The figures of the window now. A figure that is not known is null: it becomes an absent series, never 0. */
-export interface WindowTotals {
-  readonly seconds: number;
-  readonly rows: Readonly<Record<Storage, number>>;
-  readonly bytes: Readonly<Record<Storage, number | null>>;
-  readonly oversizeRows: number;
-  readonly oversizeBytes: number;
-  readonly broken: Readonly<Record<BrokenReason, number | null>>;
-  readonly orphanObjects: number | null;
-  readonly orphanBytes: number | null;
 }

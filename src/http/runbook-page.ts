@@ -29,7 +29,7 @@ export function renderRunbook(markdown: string): string {
       </head>
       <body>
         <nav aria-label="Back"><a href="/">Status page</a></nav>
-        <main class="prose">${blocksOf(markdown.split(/\r?\n/))}</main>
+        <main class="prose">${blocksOf(markdown.split(/\r?\n/).filter((line) => !COMMENT.test(line)))}</main>
       </body>
     </html> `;
   return page.html;
@@ -46,6 +46,8 @@ function blocksOf(lines: readonly string[]): Html[] {
   return blocks;
 }
 
+/** Marks where a table that is made from the code begins and ends. */
+const COMMENT = /^<!-- .* -->$/;
 const FENCE = /^```/;
 const HEADING = /^(#{1,4}) +(.*)$/;
 const ITEM = /^(?:[-*]|\d+\.) +/;

@@ -197,7 +197,7 @@ function settingsSection({ settings, warnings, reloadedAt, now }: Status): Html 
     ({ name, shown, origin, from }) =>
       html`<tr class="${origin === 'default' ? 'default' : 'set'}">
         <th scope="row">${name}</th>
-        <td>${shown}</td>
+        <td>${origin === 'unknown' ? UNKNOWN : shown}</td>
         <td>${origin}</td>
         <td>${from}</td>
       </tr>`,

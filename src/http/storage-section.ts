@@ -14,15 +14,15 @@ export function storageSection(status: Status): Html {
   const known = [
     ['Airflow', backend?.airflow],
     ['schema', backend?.schema],
-    ['bucket', backend?.bucket],
-    ['prefix', backend?.prefix],
-    ['connection', backend?.connection],
+    ['bucket', backend?.bucket ?? untold(status, 'xcom.path')],
+    ['prefix', backend?.prefix ?? untold(status, 'xcom.path')],
+    ['connection', backend?.connection ?? untold(status, 'xcom.path')],
     ['path seen', report === null ? undefined : pathWords(report.observed)],
-    ['compression', backend?.compression],
+    ['compression', backend?.compression ?? untold(status, 'xcom.compression')],
     [
       'threshold',
       threshold === null
-        ? undefined
+        ? untold(status, 'xcom.threshold')
         : threshold < 0
           ? `${threshold} (nothing is offloaded)`
           : formatBytes(threshold),
@@ -37,6 +37,12 @@ export function storageSection(status: Status): Html {
       ${table('What is watched', ['what', 'value'], { rows: known.map(tableRow) })} ${probeTable(status)}
     </div>`,
   );
+}
+
+/** How to tell a setting that nobody told. */
+function untold({ settings }: Status, setting: string): string | undefined {
+  const found = settings.find(({ name }) => name === setting);
+  return found?.origin === 'unknown' ? `${UNKNOWN}: ${found.from}` : undefined;
 }
 
 function probeTable({ probe, jobs, history, now }: Status): Html {

@@ -1,7 +1,8 @@
 import { PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import type { BackendInfo } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { BROKEN_REASONS } from '../window/flags.ts';
-import type { Definition } from './definition.ts';
+import type { Definition, Labels } from './definition.ts';
 import { eachCycle, eachFound, ofWindow, ofWindowBy } from './definition.ts';
 
 const VALUE_BYTES_BUCKETS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
@@ -148,11 +149,20 @@ export const CYCLE_METRICS = {
     help: 'Which Airflow, schema and object storage are watched, as of the last cycle. Always 1.',
     labels: ['airflow', 'schema', 'bucket', 'prefix', 'connection', 'compression'],
     group: 'verdict',
-    read: eachFound(({ backend }) => (backend === null ? [] : [[{ ...backend }, 1]])),
+    read: eachFound(({ backend }) => (backend === null ? [] : [[labelsOf(backend), 1]])),
+  },
+  setting_known: {
+    type: 'gauge',
+    help: "Whether somebody told the exporter this setting of Airflow's, as of the last cycle: 1 yes, 0 no. What rests on one that is not known is absent.",
+    labels: ['setting'],
+    group: 'verdict',
+    read: eachCycle(({ told }) =>
+      Object.entries(told).map(([name, isTold]) => [{ setting: name.replace('xcom.', '') }, Number(isTold)]),
+    ),
   },
   threshold_bytes: {
     type: 'gauge',
-    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded.',
+    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded; absent: nobody told it.',
     labels: [],
     group: 'verdict',
     read: eachCycle(({ thresholdBytes }) => [[{}, thresholdBytes]]),
@@ -165,3 +175,10 @@ export const CYCLE_METRICS = {
     read: eachCycle(({ oversizeBytes }) => [[{}, oversizeBytes]]),
   },
 } as const satisfies Record<string, Definition>;
+
+/** A label without a value is none: what nobody told is left away. */
+function labelsOf(backend: BackendInfo): Labels {
+  return Object.fromEntries(
+    Object.entries(backend).map(([label, value]: [string, string | null]) => [label, value ?? '']),
+  );
+}

@@ -1,5 +1,5 @@
 import type { Report } from '../diagnosis/report.ts';
-import type { WindowTotals } from '../diagnosis/survey.ts';
+import type { WindowTotals } from '../diagnosis/window-totals.ts';
 
 /** A metric as the catalogue has it: all there is to say of it, the way to its figures included. */
 export interface Definition {

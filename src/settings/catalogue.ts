@@ -1,17 +1,27 @@
 import { z } from 'zod';
+import { optionVariable } from '../airflow/config-option.ts';
 import type { AirflowOption } from '../airflow/config-option.ts';
 import { parseXComPaths } from '../airflow/xcom-path.ts';
-import { scheduleFault } from '../lib/cron.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { parseDatabaseUrl } from '../postgres/database-url.ts';
-import { parseBaseUrl, parseListenAddress } from './addresses.ts';
+import {
+  optional,
+  parseBaseUrl,
+  parseListenAddress,
+  parseSchedule,
+  parseWholeNumber,
+  parsed,
+  wholeNumber,
+} from './schemas.ts';
 import { parseShard } from './shard.ts';
 
 interface Setting {
   /** From the text that was given to the value. */
   readonly schema: z.ZodType<unknown, string>;
-  /** A text as a user would give it; '' is none. */
-  readonly default: string;
+  /** A text as a user would give it; '' is none. Null: nothing stands in for what nobody told, and it is not known. */
+  readonly default: string | null;
+  /** What to write for its value where it is not known. */
+  readonly placeholder?: string;
   /** A description of the default, when its text does not say it all. */
   readonly defaultNote?: string;
   readonly description: string;
@@ -45,31 +55,36 @@ const SETTINGS = {
   },
   'xcom.path': {
     schema: parsed(parseXComPaths),
-    default: '',
-    description: '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force',
+    default: null,
+    placeholder: 's3://[conn_id@]bucket[/prefix]',
+    description:
+      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force, the first one in S3 is probed',
     airflow: plainOption('common.io', 'xcom_objectstorage_path'),
   },
   'xcom.threshold': {
     schema: wholeNumber(Number.MIN_SAFE_INTEGER),
-    default: '-1',
+    default: null,
+    placeholder: '<bytes>',
     description: 'from how many bytes Airflow puts a value into S3: 0 always, negative never',
     airflow: plainOption('common.io', 'xcom_objectstorage_threshold'),
   },
   'xcom.oversize': {
     schema: optional(parseWholeNumber),
     default: '',
-    defaultNote: '`xcom.threshold` if >= 0, else `1048576`',
+    defaultNote: '`xcom.threshold` if known and >= 0, else `1048576`',
     description: 'from how many bytes a value in the database counts as oversize',
   },
   'xcom.compression': {
     schema: z.string(),
-    default: '',
+    default: null,
+    placeholder: '<codec, or nothing for none>',
     description: 'how Airflow compresses objects, for diagnosis',
     airflow: plainOption('common.io', 'xcom_objectstorage_compression'),
   },
   'xcom.backend': {
     schema: z.string(),
-    default: '',
+    default: null,
+    placeholder: '<class>',
     description: "Airflow's XCom backend class, for diagnosis",
     airflow: plainOption('core', 'xcom_backend'),
   },
@@ -157,7 +172,15 @@ const SETTINGS = {
 } as const satisfies Readonly<Record<string, Setting>>;
 
 export type SettingName = keyof typeof SETTINGS;
-export type SettingValues = { readonly [N in SettingName]: z.output<(typeof SETTINGS)[N]['schema']> };
+export type SettingValues = {
+  readonly [N in SettingName]:
+    z.output<(typeof SETTINGS)[N]['schema']> | ((typeof SETTINGS)[N]['default'] extends null ? null : never);
+};
+
+/** The settings of Airflow's that are not known while nobody tells them. */
+export type ToldSetting = {
+  [N in SettingName]: (typeof SETTINGS)[N]['default'] extends null ? N : never;
+}[SettingName];
 
 export const SETTING_NAMES = Object.keys(SETTINGS) as readonly SettingName[];
 
@@ -179,8 +202,20 @@ export const SETTING_INPUTS: readonly SettingInput[] = SETTING_NAMES.flatMap((se
     : [value];
 });
 
+/** The settings of Airflow's that are not known while nobody tells them. */
+export const TOLD_SETTINGS = SETTING_NAMES.filter(
+  (name): name is ToldSetting => SETTINGS[name].default === null,
+);
+
 export function settingOf(name: SettingName): Setting {
   return SETTINGS[name];
+}
+
+/** The line that tells a setting, to be copied: `AIRFLOW__…=<bytes>`. */
+export function lineFor(name: SettingName): string {
+  const { airflow, placeholder = '' } = settingOf(name);
+  const variable = airflow === undefined ? namesOf(name).variable : optionVariable(airflow);
+  return `${variable}=${placeholder}`;
 }
 
 /** The flag and the variable of a setting. */
@@ -197,14 +232,19 @@ export function namesOf(name: string): {
 }
 
 /** All values, or what is wrong with each text that is wrong. */
-export function parseSettings(texts: Readonly<Record<SettingName, string>>): {
+export function parseSettings(texts: Readonly<Record<SettingName, string | null>>): {
   readonly values: Partial<SettingValues>;
   readonly faults: ReadonlyMap<SettingName, string>;
 } {
   const values: Partial<Record<SettingName, unknown>> = {};
   const faults = new Map<SettingName, string>();
   for (const name of SETTING_NAMES) {
-    const result = settingOf(name).schema.safeParse(texts[name]);
+    const text = texts[name];
+    if (text === null) {
+      values[name] = null;
+      continue;
+    }
+    const result = settingOf(name).schema.safeParse(text);
     if (result.success) values[name] = result.data;
     else faults.set(name, result.error.issues.map((issue) => issue.message).join('; '));
   }
@@ -221,7 +261,8 @@ export function settingsTable(): readonly {
 }[] {
   return SETTING_NAMES.map((name) => {
     const setting = settingOf(name);
-    const own = setting.default === '' ? 'none' : `\`${setting.default}\``;
+    const own =
+      setting.default === null ? 'not known' : setting.default === '' ? 'none' : `\`${setting.default}\``;
     const airflow = setting.default === '' ? "Airflow's" : `Airflow's, else ${own}`;
     return {
       ...namesOf(name),
@@ -233,52 +274,4 @@ export function settingsTable(): readonly {
 
 function plainOption(section: string, key: string): AirflowOption {
   return { section, key, former: null, sensitive: false };
-}
-
-/** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
-function parsed<T>(parse: (text: string) => T) {
-  return z.string().transform((text, context): T => {
-    try {
-      return parse(text);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
-      return z.NEVER;
-    }
-  });
-}
-
-function optional<T>(parse: (text: string) => T) {
-  return parsed((text): T | null => (text === '' ? null : parse(text)));
-}
-
-function wholeNumber(least: number) {
-  return parsed((text) => parseWholeNumber(text, least));
-}
-
-function parseWholeNumber(text: string, least = 0): number {
-  const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(number) || number < least) {
-    const limit = least === Number.MIN_SAFE_INTEGER ? '' : ` of at least ${least}`;
-    throw new RangeError(`${JSON.stringify(text)} is not a whole number${limit}`);
-  }
-  return number;
-}
-
-/** One space between the fields: that is how it is compared and shown. */
-function parseSchedule(text: string): string {
-  const fields = text.split(/\s+/).filter((field) => field !== '');
-  const expression = fields.join(' ');
-  if (fields.length !== 6) {
-    const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
-    throw new RangeError(
-      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
-    );
-  }
-  const fault = scheduleFault(expression);
-  if (fault !== null)
-    throw new RangeError(
-      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
-    );
-  return expression;
 }

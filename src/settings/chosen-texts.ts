@@ -18,11 +18,11 @@ export function chooseTexts(sources: readonly Source[]): Chosen {
   return chosen;
 }
 
-/** The text of every setting: as it was given, from the file that a secret is in, or the default. */
+/** The text of every setting: as it was given, from the file that a secret is in, or the default; null: nobody told it. */
 export function readTexts(
   chosen: Chosen,
   { problems, readText }: Attempts,
-): { readonly texts: Readonly<Record<SettingName, string>>; readonly secretFiles: SecretContents } {
+): { readonly texts: Readonly<Record<SettingName, string | null>>; readonly secretFiles: SecretContents } {
   const secretFiles: [string, ReturnType<typeof secret>][] = [];
   const texts = Object.fromEntries(
     SETTING_NAMES.map((name) => {
@@ -37,7 +37,7 @@ export function readTexts(
       // Editors and `kubectl create secret --from-file` leave a line end behind the secret.
       return [name, content.trimEnd()];
     }),
-  ) as Record<SettingName, string>;
+  ) as Record<SettingName, string | null>;
   return { texts, secretFiles: new Map(secretFiles) };
 }
 

@@ -3,7 +3,7 @@ import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { DatabaseSettings } from '../postgres/database-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
-import type { SettingValues } from './catalogue.ts';
+import type { SettingValues, ToldSetting } from './catalogue.ts';
 import { namesOf } from './catalogue.ts';
 import type { SettingOrigin } from './origins.ts';
 import type { SecretContents } from './secret-files.ts';
@@ -12,20 +12,21 @@ export interface Config {
   /** Null when nothing names a database: see `requireDatabase`. */
   readonly database: DatabaseSettings | null;
   readonly xcom: {
-    /** Every path that is configured; none when Airflow has none. */
-    readonly paths: readonly XComPath[];
+    /** Every path that is configured; none when Airflow has none; null when nobody told. */
+    readonly paths: readonly XComPath[] | null;
     /**
-     * The path under which Airflow is to write now: the first in S3, else the first; null when there is none. It alone
-     * decides what is probed and what counts as configured.
+     * The path that is probed and whose objects are listed: the first in S3, else the first; null when there is none.
+     * What lies below any of the paths is as configured.
      */
     readonly inForce: XComPath | null;
-    /** Bytes; negative: Airflow puts nothing into S3. */
-    readonly threshold: number;
+    /** Bytes; negative: Airflow puts nothing into S3; null when nobody told. */
+    readonly threshold: number | null;
     /** Bytes. */
     readonly oversize: number;
-    readonly compression: string;
-    /** '' when it is not known. */
-    readonly backend: string;
+    /** '' for none; null when nobody told. */
+    readonly compression: string | null;
+    /** '' for Airflow's own; null when nobody told. */
+    readonly backend: string | null;
   };
   readonly windowMs: number;
   readonly sampleSchedule: string;
@@ -63,6 +64,24 @@ export class ConfigError extends Error {
     super(`Invalid settings: ${shown.join('; ')}`);
     this.problems = shown;
   }
+}
+
+/** The object storage backend by the name of its class, or one that is derived from it and says so. */
+export function isObjectStorage(backend: string | null): boolean {
+  return backend !== null && /ObjectStor(?:age|e)/.test(backend);
+}
+
+/** Which of Airflow's settings somebody told. */
+export type ToldSettings = Readonly<Record<ToldSetting, boolean>>;
+
+export function toldSettings({ xcom }: Pick<Config, 'xcom'>): ToldSettings {
+  const { backend, paths, threshold, compression } = xcom;
+  return {
+    'xcom.backend': backend !== null,
+    'xcom.path': paths !== null,
+    'xcom.threshold': threshold !== null,
+    'xcom.compression': compression !== null,
+  };
 }
 
 /** The path in force when it is in S3; null when there is nothing that the exporter could ask. */

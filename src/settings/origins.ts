@@ -4,7 +4,7 @@ import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { describeDatabase } from '../postgres/database-url.ts';
 import type { SettingName } from './catalogue.ts';
-import { namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
+import { lineFor, namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { Chosen } from './chosen-texts.ts';
 import type { NamedConnection } from './connections.ts';
 import type { DatabaseSource } from './database-source.ts';
@@ -19,17 +19,17 @@ export interface SettingOrigin {
   /** The value; '' when there is none. */
   readonly shown: string;
   readonly origin: SourceKind;
-  /** The flag, the variable or the key it was read from; '' for a plain default. */
+  /** The flag, the variable or the key it was read from; '' for a plain default; how to tell it where it is not known. */
   readonly from: string;
 }
 
 export interface ReadSettings {
   readonly chosen: Chosen;
-  readonly texts: Readonly<Record<SettingName, string>>;
+  readonly texts: Readonly<Record<SettingName, string | null>>;
   readonly database: DatabaseSource | null;
   readonly connections: readonly NamedConnection[];
   readonly paths: readonly XComPath[];
-  readonly threshold: number;
+  readonly threshold: number | null;
   readonly oversize: number;
 }
 
@@ -45,11 +45,16 @@ function settingOrigin(
   name: SettingName,
   { chosen, texts, database, threshold, oversize }: ReadSettings,
 ): SettingOrigin {
+  const text = texts[name];
+  if (text === null)
+    return { ...namesOf(name), shown: '', origin: 'unknown', from: `give ${lineFor(name)} or ${name}` };
   const { origin = 'default', from = '' } = chosen.get(name) ?? {};
-  const shown = settingOf(name).secret === true ? '' : withoutPasswords(texts[name]);
+  const shown = settingOf(name).secret === true ? '' : withoutPasswords(text);
   const plain = { ...namesOf(name), shown, origin, from };
-  if (name === 'xcom.oversize' && texts[name] === '')
-    return { ...plain, shown: String(oversize), from: threshold >= 0 ? 'xcom.threshold' : '' };
+  if (name === 'xcom.oversize' && text === '') {
+    const isThreshold = threshold !== null && threshold >= 0;
+    return { ...plain, shown: String(oversize), from: isThreshold ? 'xcom.threshold' : '' };
+  }
   if (name !== 'database.url' || database === null || database.settings === null) return plain;
   return {
     ...plain,

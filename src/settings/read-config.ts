@@ -1,21 +1,21 @@
-import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
-import type { Attempts } from './attempts.ts';
-import { createAttempts } from './attempts.ts';
 import { readAirflowFile } from './airflow-file.ts';
-import type { AirflowRemark } from './airflow-source.ts';
 import { readAirflowSource, unreadOptions } from './airflow-source.ts';
+import type { AirflowRemark } from './airflow-source.ts';
+import { createAttempts } from './attempts.ts';
+import type { Attempts } from './attempts.ts';
+import { SETTING_NAMES, parseSettings } from './catalogue.ts';
 import type { SettingValues } from './catalogue.ts';
-import { parseSettings, SETTING_NAMES } from './catalogue.ts';
 import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
-import type { Config } from './config.ts';
 import { ConfigError, storageInForce } from './config.ts';
+import type { Config } from './config.ts';
 import { checkConnectionFiles, readConnections, secretsBackendWarnings } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { settingOrigins } from './origins.ts';
-import type { Source } from './sources.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
+import type { Source } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
 
 export interface ConfigInput {
@@ -61,7 +61,7 @@ export function readConfig(input: ConfigInput): Config {
   /** Airflow's reading of a setting is of no interest once the exporter has one of its own. */
   const isHeard = ({ setting }: AirflowRemark) => (chosen.get(setting)?.origin ?? 'airflow') === 'airflow';
   const paths = values['xcom.path'];
-  const inForce = pathInForce(paths);
+  const inForce = pathInForce(paths ?? []);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
   const xcom = { paths, inForce, threshold, oversize, compression, backend };
@@ -90,9 +90,17 @@ export function readConfig(input: ConfigInput): Config {
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...secretsBackendWarnings(connections, { file: airflow.file, env }),
-      ...settingWarnings({ env, inForce, threshold, backend }),
+      ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
-    origins: settingOrigins({ chosen, texts, database, connections, paths, threshold, oversize }),
+    origins: settingOrigins({
+      chosen,
+      texts,
+      database,
+      connections,
+      paths: paths ?? [],
+      threshold,
+      oversize,
+    }),
   });
 }
 
@@ -119,9 +127,10 @@ function isComplete(values: Partial<SettingValues>): values is SettingValues {
   return SETTING_NAMES.every((name) => name in values);
 }
 
-function sizes(values: SettingValues): { readonly threshold: number; readonly oversize: number } {
+function sizes(values: SettingValues): { readonly threshold: number | null; readonly oversize: number } {
   const threshold = values['xcom.threshold'];
-  return { threshold, oversize: values['xcom.oversize'] ?? (threshold >= 0 ? threshold : 1_048_576) };
+  const own = threshold !== null && threshold >= 0 ? threshold : 1_048_576;
+  return { threshold, oversize: values['xcom.oversize'] ?? own };
 }
 
 function deepFreeze<T>(value: T): T {

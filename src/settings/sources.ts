@@ -1,9 +1,10 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
-import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, SETTING_NAMES } from './catalogue.ts';
+import type { SettingInput, SettingName } from './catalogue.ts';
 
-export type SourceKind = 'flag' | 'variable' | 'file' | 'airflow' | 'default';
+/** `unknown`: nobody told it, and no default stands in. */
+export type SourceKind = 'flag' | 'variable' | 'file' | 'airflow' | 'default' | 'unknown';
 
 /** A text that was given for a setting, or the path of a file that holds it. */
 export interface Given {

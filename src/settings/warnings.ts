@@ -1,18 +1,23 @@
+import { packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
-import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
-import type { SettingName } from './catalogue.ts';
 import { settingOf } from './catalogue.ts';
+import type { SettingName } from './catalogue.ts';
+import { isObjectStorage } from './config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The settings that bear on where Airflow puts its XComs. */
 export interface WarnedSettings {
   readonly env: Environment;
+  /** Null, like the others: nobody told. */
+  readonly paths: readonly XComPath[] | null;
   readonly inForce: XComPath | null;
-  readonly threshold: number;
-  readonly backend: string;
+  readonly threshold: number | null;
+  readonly backend: string | null;
+  readonly compression: string | null;
 }
 
 /**
@@ -20,7 +25,12 @@ export interface WarnedSettings {
  * they were meant to go. No sentence repeats what a variable holds.
  */
 export function settingWarnings(settings: WarnedSettings): readonly string[] {
-  return [...misspelt(settings.env), ...pathWarnings(settings.inForce), ...backendWithoutPath(settings)];
+  return [
+    ...misspelt(settings.env),
+    ...pathWarnings(settings.inForce),
+    ...backendWithoutPath(settings),
+    ...packageNeeded(settings.compression),
+  ];
 }
 
 const OBJECT_STORAGE_SETTINGS: readonly SettingName[] = [
@@ -91,13 +101,22 @@ function pathWarnings(path: XComPath | null): string[] {
   ];
 }
 
-function backendWithoutPath({ backend, inForce, threshold }: WarnedSettings): string[] {
-  if (!/ObjectStor(?:age|e)Backend$/.test(backend) || inForce !== null) return [];
+function packageNeeded(compression: string | null): string[] {
+  const needed = compression === null ? null : packageOf(compression);
+  return needed === null
+    ? []
+    : [
+        `xcom.compression: ${compression ?? ''} works only on workers that have the package ${needed}: on any other every push fails`,
+      ];
+}
+
+function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {
+  if (!isObjectStorage(backend) || paths === null || paths.length > 0) return [];
   const effect =
-    threshold < 0
-      ? 'and no threshold: every value stays in the database'
+    threshold !== null && threshold < 0
+      ? 'and the threshold is negative: every value stays in the database'
       : 'so Airflow writes values of at least the threshold to the disk of each worker, where no other host can read them';
   return [
-    `xcom.backend is the object storage backend, but xcom.path is not set (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH), ${effect}`,
+    `xcom.backend is the object storage backend, but xcom.path is empty (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH), ${effect}`,
   ];
 }

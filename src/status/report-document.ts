@@ -44,12 +44,12 @@ export const backendSchema = z
   .strictObject({
     airflow: z.string().describe('The releases of Airflow that have tables of this shape.'),
     schema: z.string(),
-    bucket: z.string(),
-    prefix: z.string(),
-    connection: z.string(),
-    compression: z.string(),
+    bucket: z.string().nullable(),
+    prefix: z.string().nullable(),
+    connection: z.string().nullable(),
+    compression: z.string().nullable(),
   })
-  .describe('What was recognised, and what is configured.');
+  .describe('What was recognised, and what is configured; null: nobody told it.');
 
 export const effectiveSchema = z
   .strictObject({
@@ -140,7 +140,7 @@ export const probeStepSchema = z
 export const reportShape = {
   cycle: cycleSchema.nullable(),
   backend: backendSchema.nullable(),
-  threshold_bytes: z.int().nullable(),
+  threshold_bytes: z.int().nullable().describe('null: nobody told it.'),
   effective: effectiveSchema.nullable(),
   oversize_bytes: count.nullable(),
   window: windowSchema.nullable(),

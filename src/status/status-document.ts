@@ -38,8 +38,12 @@ const settingSchema = z
     flag: z.string(),
     variable: z.string(),
     shown: z.string().describe('The value, empty when there is none; a secret is masked.'),
-    origin: z.enum(['flag', 'variable', 'file', 'airflow', 'default']),
-    from: z.string().describe('The flag, the variable or the key it was read from.'),
+    origin: z
+      .enum(['flag', 'variable', 'file', 'airflow', 'default', 'unknown'])
+      .describe('unknown: nobody told it, and no default stands in.'),
+    from: z
+      .string()
+      .describe('The flag, the variable or the key it was read from; how to tell it where it is not known.'),
   })
   .describe('One setting in force.');
 

@@ -100,10 +100,17 @@ export function doubtOf(
 /** A note for a configuration without a path in S3. */
 export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
 
-/** A sentence that names the problems of which nothing is known; none when there is none. */
-export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
-  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown');
-  return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
+/** Sentences that name the problems of which nothing is known, and why; none when there is none. */
+export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'undecided'>): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const code of PROBLEM_CODES) {
+    if (states[code] !== 'unknown') continue;
+    const reason = undecided[code] ?? '';
+    byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
+  }
+  return [...byReason].map(
+    ([reason, codes]) => `Not decided: ${codes.join(', ')}${reason === '' ? '' : `: ${reason}`}.`,
+  );
 }
 
 /** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */

@@ -69,6 +69,7 @@ test('names in a database do nothing but stand there', async () => {
   const daemon = await startDaemon({
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: stage.url,
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://aws_xcom@${BUCKET}/base`,
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_TRESHOLD: '1000',
@@ -260,6 +261,13 @@ function largeStatus(rows: number): Status {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    told: {
+      'xcom.backend': true,
+      'xcom.path': true,
+      'xcom.threshold': true,
+      'xcom.compression': true,
+    },
+    undecided: {},
     backend: {
       airflow: '3.3',
       schema: 'xcom-jsonb',

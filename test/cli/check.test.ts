@@ -104,11 +104,17 @@ describe('check', () => {
       expect(stdout).toContain(
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PAHT is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH?",
       );
-      expect(stdout).toContain('xcom.backend is the object storage backend, but xcom.path is not set');
+      expect(stdout).toContain(
+        'xcom.path is not known (give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=s3://[conn_id@]bucket[/prefix] or xcom.path)',
+      );
       const { warnings } = JSON.parse((await call(['check', '--json'], { env })).stdout) as {
         warnings: string[];
       };
-      expect(warnings).toHaveLength(2);
+      expect(warnings).toHaveLength(1);
+      const told = await call(['check'], {
+        env: { ...rest, AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: '' },
+      });
+      expect(told.stdout).toContain('xcom.backend is the object storage backend, but xcom.path is empty');
     } finally {
       await empty.close();
     }

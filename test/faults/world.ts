@@ -134,6 +134,7 @@ export async function startWorld(options: {
     const env: Record<string, string> = {
       XCOM_EXPORTER_DATABASE_URL: `postgresql://${ROLE}:first@${at.database}:${database.port}/airflow`,
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://aws_xcom@${BUCKET}/xcom`,
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD),
       AIRFLOW_CONN_AWS_XCOM: `aws://${storage.accessKeyId}:${storage.secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${storage.region}`,

@@ -84,7 +84,12 @@ export async function startStage({
 
   const file = join(dir, 'settings.yml');
   async function settings(given: Readonly<Record<string, unknown>> | string): Promise<void> {
-    const usual = { 'xcom.path': basePath(BASE), 'xcom.threshold': THRESHOLD, window: '1h' };
+    const usual = {
+      'xcom.path': basePath(BASE),
+      'xcom.threshold': THRESHOLD,
+      'xcom.compression': '',
+      window: '1h',
+    };
     await writeFile(file, typeof given === 'string' ? given : stringify({ ...usual, ...given }));
   }
   await settings({});

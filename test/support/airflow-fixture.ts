@@ -173,6 +173,9 @@ export async function replay(
   }
 
   const env = {
+    // The options that a recorded worker left alone have Airflow's defaults, and the exporter is told so.
+    XCOM_EXPORTER_XCOM_COMPRESSION: recorded.env[`${OPTION}COMPRESSION`] ?? '',
+    XCOM_EXPORTER_XCOM_THRESHOLD: recorded.env[`${OPTION}THRESHOLD`] ?? '-1',
     ...withoutDatabase(recorded.env),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.replace('postgresql:', 'postgresql+psycopg2:'),
     ...endpointVariables(recorded.env, s3.endpoint),
@@ -194,7 +197,7 @@ export async function replay(
       clock: Date.now,
     }),
     probe: () => {
-      const [path] = config.xcom.paths;
+      const path = config.xcom.inForce;
       return probe(
         direct,
         { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true, now: Date.now(), id: 'test' },
@@ -210,6 +213,8 @@ export async function replay(
     },
   };
 }
+
+const OPTION = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
 
 const idle = new Map<string, string[]>();
 

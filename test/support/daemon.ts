@@ -86,6 +86,7 @@ export function workerEnv(
   return {
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.href.replace('postgresql:', 'postgresql+psycopg2:'),
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://${base.connection}@${base.bucket}/${base.prefix}`,
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD),
     AIRFLOW_CONN_AWS_XCOM: `aws://${s3.accessKeyId}:${s3.secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${s3.region}`,

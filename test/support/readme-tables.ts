@@ -1,10 +1,11 @@
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import type { MetricDefinition } from '../../src/metrics/catalogue.ts';
+import type { Grounds } from '../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import { settingsTable } from '../../src/settings/catalogue.ts';
 
-/** The tables of the README that follow from the code, by the name of their markers. */
-const TABLES = {
+/** The tables that follow from the code, by the file that they stand in and the name of their markers. */
+const README = {
   settings: () =>
     table(
       ['setting', 'default', 'meaning'],
@@ -26,14 +27,33 @@ const TABLES = {
     ),
 };
 
+const RUNBOOK = {
+  grounds: () =>
+    table(
+      ['problem', 'settings', 'probe', 'database', 'object storage'],
+      PROBLEM_CODES.map((code) => {
+        const { settings, probe, database, objects }: Grounds = PROBLEMS[code].restsOn;
+        return [
+          `[\`${code}\`](#${code})`,
+          settings.map((name) => `\`${name}\``).join(', '),
+          probe.length > 1 ? `one of ${probe.join(', ')}` : probe.join(', '),
+          database === 'nothing' ? '' : database,
+          objects ? 'answers about references' : '',
+        ];
+      }),
+    ),
+};
+
+export const TABLES = { 'README.md': README, 'docs/runbook.md': RUNBOOK } as const;
+
 /**
  * The text with every table between `<!-- name:begin -->` and `<!-- name:end -->` written anew.
  *
  * @throws {Error} when the markers of a table are not there.
  */
-export function renderTables(text: string): string {
+export function renderTables(text: string, file: keyof typeof TABLES): string {
   let rendered = text;
-  for (const [name, render] of Object.entries(TABLES)) {
+  for (const [name, render] of Object.entries(TABLES[file])) {
     const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
     const [from, to] = [rendered.indexOf(begin), rendered.indexOf(end)];
     if (from < 0 || to < from) throw new Error(`Cannot write the table of ${name}: no ${begin} … ${end}`);

@@ -273,6 +273,7 @@ export function stageConfig(stage: Stage, env: Readonly<Record<string, string>> 
     env: {
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: stage.url,
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/base',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
       ...env,

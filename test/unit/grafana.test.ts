@@ -28,6 +28,8 @@ const BESIDES = [
 
 /** Metrics that no panel and no rule needs, and why. */
 const UNUSED: Readonly<Record<string, string>> = {
+  airflow_xcom_setting_known:
+    'the page and the log say it with the line to give; a figure that rests on it is absent',
   airflow_xcom_exporter_shard_ordinal: 'a setting, to be looked at: which dags are whose',
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };

@@ -9,7 +9,7 @@ const root = new URL('../../', import.meta.url);
 describe('README.md', () => {
   // `npm run docs` writes what differs.
   test('has the tables that follow from the code', async () => {
-    await expect(renderTables(read('README.md'))).toMatchFileSnapshot('../../README.md');
+    await expect(renderTables(read('README.md'), 'README.md')).toMatchFileSnapshot('../../README.md');
   });
 
   test('names only settings and scripts that there are', () => {
@@ -41,6 +41,12 @@ describe('docs/runbook.md', () => {
       .slice(1)
       .map((section) => [section.slice(0, section.indexOf('\n')), section]),
   );
+
+  // `npm run docs` writes what differs.
+  test('has the table of what each problem rests on', async () => {
+    const path = 'docs/runbook.md';
+    await expect(renderTables(read(path), path)).toMatchFileSnapshot(`../../${path}`);
+  });
 
   test('has one section for each problem, in the order of the pages', () => {
     expect([...sections.keys()].filter((title) => /^[a-z_0-9]+$/.test(title))).toEqual(PROBLEM_CODES);

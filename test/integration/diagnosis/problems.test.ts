@@ -242,8 +242,8 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   path_mismatch: {
     provoke: async ({ reference }) => {
       await reference('there', 1_200);
-      await reference('old', 1_200, { base: 's3://aws_xcom@airflow-xcom/old' });
-      await reference('older', 1_200, { base: 's3://airflow-xcom/base' });
+      await reference('old', 1_200, { base: 's3://aws_xcom@airflow-xcom/old', agoSeconds: 300 });
+      await reference('older', 1_200, { base: 's3://airflow-xcom/base', agoSeconds: 300 });
     },
     evidence: `2 of 3 references in the window lie outside ${BASE}; seen is s3://aws_xcom@airflow-xcom/old and 1 more.`,
     seen: `s3://airflow-xcom/base (1 reference), s3://aws_xcom@airflow-xcom/base (1 reference), s3://aws_xcom@airflow-xcom/old (1 reference)`,

@@ -1,3 +1,4 @@
+import { isRaised } from '../../../src/diagnosis/problem.ts';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { fromProbe } from '../../../src/diagnosis/from-probe.ts';
@@ -184,7 +185,7 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
       expect(failed).not.toEqual([]);
       const rulings = Object.entries(fromProbe(result, 'xcom'));
       const raised = rulings.flatMap(([problem, ruling]) =>
-        typeof ruling === 'string' ? [] : [[problem, ruling.evidence] as const],
+        isRaised(ruling) ? [[problem, ruling.evidence] as const] : [],
       );
       expect(Object.fromEntries(raised)).toEqual(
         Object.fromEntries(

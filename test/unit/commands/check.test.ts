@@ -20,6 +20,13 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    told: {
+      'xcom.backend': true,
+      'xcom.path': true,
+      'xcom.threshold': true,
+      'xcom.compression': true,
+    },
+    undecided: {},
     backend: null,
     thresholdBytes: 1_000,
     observed: null,

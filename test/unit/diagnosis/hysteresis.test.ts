@@ -214,7 +214,12 @@ describe('of any sequence of cycles holds', () => {
 });
 
 test('what a verdict rests on is what diagnose needs to know for it', () => {
-  const env = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b/p' };
+  const env = {
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b/p',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '0',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
+    AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+  };
   const config = readConfig({ argv: [], env, readFile: () => '' });
   const steps = (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
     operation,

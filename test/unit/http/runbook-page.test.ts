@@ -29,8 +29,11 @@ test('nothing of the runbook is lost, and no mark of Markdown is left outside co
     .replaceAll('&#39;', "'")
     .replaceAll('&amp;', '&');
   const words = (of: string): string[] => of.match(/[\p{L}\p{N}]{3,}/gu) ?? [];
-  // Addresses of links and the languages of code are not shown.
-  const shown = source.replaceAll(/\]\([^)]*\)/g, ']').replaceAll(/^```\w*$/gm, '');
+  // Addresses of links, the languages of code and the marks of a table are not shown.
+  const shown = source
+    .replaceAll(/\]\([^)]*\)/g, ']')
+    .replaceAll(/^```\w*$/gm, '')
+    .replaceAll(/^<!-- .* -->$/gm, '');
   expect(words(text).join(' ')).toBe(['Status', 'page', ...words(shown)].join(' '));
   const prose = (readRunbook() ?? '').replaceAll(/<code>.*?<\/code>|<head>.*<\/head>/gs, '');
   expect(prose).not.toMatch(/\*\*|`|\]\(|^\||^#/m);
@@ -43,6 +46,9 @@ test('text is escaped, code keeps its lines, and tables have headers', () => {
   );
   expect(bodyOf('| a | b |\n| - | - |\n| `x` | y |')).toMatch(
     /<th scope="col">a<\/th>.*<td><code>x<\/code><\/td><td>y<\/td>/s,
+  );
+  expect(bodyOf('<!-- x:begin -->\n| a |\n| - |\n| b |\n<!-- x:end -->')).toMatch(
+    /^<div class="scroll".*<\/div>$/s,
   );
   expect(bodyOf('- one\n  more\n- two')).toBe('<ul><li>one more</li><li>two</li></ul>');
   expect(bodyOf('1. one\n2. two')).toBe('<ol><li>one</li><li>two</li></ol>');

@@ -77,6 +77,13 @@ function reportOf(changes: Partial<Report> = {}): Report {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    told: {
+      'xcom.backend': true,
+      'xcom.path': true,
+      'xcom.threshold': true,
+      'xcom.compression': true,
+    },
+    undecided: {},
     backend: {
       airflow: '3.0',
       schema: 'public',

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemState } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
-import type { WindowTotals } from '../../../src/diagnosis/survey.ts';
-import { createMetrics } from '../../../src/metrics/metrics.ts';
+import type { WindowTotals } from '../../../src/diagnosis/window-totals.ts';
 import { METRICS } from '../../../src/metrics/catalogue.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
+import { createMetrics } from '../../../src/metrics/metrics.ts';
 import type { ProbeResult } from '../../../src/probe/bucket.ts';
 import type { Increment } from '../../../src/window/increments.ts';
 import {
@@ -52,6 +52,13 @@ function reportOf(changes: Partial<Report> = {}): Report {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    told: {
+      'xcom.backend': true,
+      'xcom.path': true,
+      'xcom.threshold': true,
+      'xcom.compression': true,
+    },
+    undecided: {},
     backend: {
       airflow: '3.0',
       schema: 'public',
@@ -186,6 +193,8 @@ describe('a report', () => {
     expect(sampleOf(found, 'airflow_xcom_window_broken_references', { reason: 'missing' })).toBe(1);
     expect(sampleOf(found, 'airflow_xcom_window_orphan_bytes')).toBe(333);
     expect(sampleOf(found, 'airflow_xcom_threshold_bytes')).toBe(1_024);
+    for (const setting of ['backend', 'path', 'threshold', 'compression'])
+      expect(sampleOf(found, 'airflow_xcom_setting_known', { setting }), setting).toBe(1);
     expect(sampleOf(found, 'airflow_xcom_exporter_sample_coverage_ratio')).toBe(1);
     expect(sampleOf(found, 'airflow_xcom_exporter_sample_lag_seconds')).toBe(0);
     const problem = (code: ProblemCode) =>
@@ -202,6 +211,15 @@ describe('a report', () => {
     metrics.publishReport(
       reportOf({
         thresholdBytes: null,
+        told: { ...reportOf().told, 'xcom.threshold': false },
+        backend: {
+          airflow: '3.0',
+          schema: 's',
+          bucket: null,
+          prefix: null,
+          connection: null,
+          compression: null,
+        },
         lagSeconds: null,
         coverage: null,
         window: { ...WINDOW, bytes: { db: 1, s3: null, other: 0 }, orphanObjects: null, orphanBytes: null },
@@ -215,6 +233,13 @@ describe('a report', () => {
       expect(seriesOf(found, name), name).toBe(0);
     }
     expect(seriesOf(found, 'exporter_sample_lag_seconds')).toBe(0);
+    expect(sampleOf(found, 'airflow_xcom_setting_known', { setting: 'threshold' })).toBe(0);
+    expect(sampleOf(found, 'airflow_xcom_setting_known', { setting: 'path' })).toBe(1);
+    expect(found.get('airflow_xcom_backend_info')?.samples[0]?.labels).toMatchObject({
+      airflow: '3.0',
+      bucket: '',
+      compression: '',
+    });
 
     metrics.publishReport(reportOf({ window: null }), false);
     const without = await scrape(metrics);

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { isS3Path } from '../../../src/airflow/xcom-path.ts';
 import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
-import { ConfigError, requireDatabase, storageInForce } from '../../../src/settings/config.ts';
+import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../../../src/settings/config.ts';
 import type { Config } from '../../../src/settings/config.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
@@ -68,7 +68,14 @@ describe('with nothing given', () => {
     const { origins, s3, ...config } = read({});
     expect(config).toEqual({
       database: null,
-      xcom: { paths: [], inForce: null, threshold: -1, oversize: 1_048_576, compression: '', backend: '' },
+      xcom: {
+        paths: null,
+        inForce: null,
+        threshold: null,
+        oversize: 1_048_576,
+        compression: null,
+        backend: null,
+      },
       windowMs: 86_400_000,
       sampleSchedule: '*/30 * * * * *',
       probe: { schedule: '0 * * * * *', write: true },
@@ -84,7 +91,28 @@ describe('with nothing given', () => {
     });
     expect(s3.requestsPerCycle).toBe(500);
     expect([...s3.connections.keys()]).toEqual(['']);
-    expect(new Set(origins.map((origin) => origin.origin))).toEqual(new Set(['default']));
+    const untold = origins.filter(({ origin }) => origin !== 'default');
+    expect(untold.map(({ name, shown, origin, from }) => [name, shown, origin, from])).toEqual([
+      [
+        'xcom.path',
+        '',
+        'unknown',
+        'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=s3://[conn_id@]bucket[/prefix] or xcom.path',
+      ],
+      [
+        'xcom.threshold',
+        '',
+        'unknown',
+        'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes> or xcom.threshold',
+      ],
+      [
+        'xcom.compression',
+        '',
+        'unknown',
+        'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION=<codec, or nothing for none> or xcom.compression',
+      ],
+      ['xcom.backend', '', 'unknown', 'give AIRFLOW__CORE__XCOM_BACKEND=<class> or xcom.backend'],
+    ]);
   });
 
   test("the files that secrets come from are known, the AWS SDK's too, and do not print", () => {
@@ -107,7 +135,7 @@ describe('with nothing given', () => {
       config,
       config.xcom,
       config.xcom.paths,
-      config.xcom.paths[0],
+      config.xcom.paths?.[0],
       config.web,
       config.origins[0],
     ];
@@ -128,7 +156,13 @@ describe('precedence', () => {
     ['a variable', { env: { ...env, ...file }, files }, 2, 'variable', 'XCOM_EXPORTER_XCOM_THRESHOLD'],
     ['the file', { env: { ...airflowOnly, ...file }, files }, 3, 'file', 'c.yaml: xcom.threshold'],
     ["Airflow's own", { env: airflowOnly }, 4, 'airflow', 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD'],
-    ['the default', {}, -1, 'default', ''],
+    [
+      'nobody',
+      {},
+      null,
+      'unknown',
+      'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes> or xcom.threshold',
+    ],
   ])('%s', (_name, given, threshold, origin, from) => {
     const config = read(given);
     expect(config.xcom.threshold).toBe(threshold);
@@ -136,14 +170,14 @@ describe('precedence', () => {
       name: 'xcom.threshold',
       flag: '--xcom.threshold',
       variable: 'XCOM_EXPORTER_XCOM_THRESHOLD',
-      shown: String(threshold),
+      shown: threshold === null ? '' : String(threshold),
       origin,
       from,
     });
   });
 
   test("an empty variable of Airflow's is none, an empty one of ours takes the value away", () => {
-    expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '' } }).xcom.threshold).toBe(-1);
+    expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '' } }).xcom.threshold).toBeNull();
     expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: '' } }).xcom.paths).toEqual([]);
     const path = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b' };
     expect(read({ env: path }).xcom.paths).toHaveLength(1);
@@ -245,8 +279,8 @@ window:
       maxDags: 7,
       windowMs: 86_400_000,
     });
-    expect(config.xcom.paths.map((path) => path.bucket)).toEqual(['new', 'old']);
-    expect(config.xcom.inForce).toBe(config.xcom.paths[0]);
+    expect(config.xcom.paths?.map((path) => path.bucket)).toEqual(['new', 'old']);
+    expect(config.xcom.inForce).toBe(config.xcom.paths?.[0]);
   });
 
   test.each(['', '# nothing', '{}'])('%j sets nothing', (content) => {
@@ -360,6 +394,20 @@ describe('values', () => {
     );
   });
 
+  test.each([
+    ['xcom.path', 'paths', 'PATH', []],
+    ['xcom.compression', 'compression', 'COMPRESSION', ''],
+    ['xcom.backend', 'backend', 'AIRFLOW__CORE__XCOM_BACKEND', ''],
+  ] as const)('%s: an empty one is told, and is not one that nobody told', (name, field, variable, value) => {
+    const full = variable.startsWith('A') ? variable : `AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_${variable}`;
+    expect(read({}).xcom[field]).toBeNull();
+    expect(toldSettings(read({}))[name]).toBe(false);
+    for (const config of [read({ env: { [full]: '' } }), read({ argv: [`--${name}=`] })]) {
+      expect(config.xcom[field]).toEqual(value);
+      expect(toldSettings(config)).toEqual({ ...toldSettings(read({})), [name]: true });
+    }
+  });
+
   test('a path on a disk is kept for the diagnosis', () => {
     const config = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' } });
     expect(config.xcom.paths).toMatchObject([{ scheme: 'file', bucket: '', prefix: '/opt/xcom' }]);
@@ -443,16 +491,33 @@ describe('warnings', () => {
   });
 
   test('a backend without a path is said, with what follows from the threshold', () => {
-    expect(read({ env: backend }).warnings).toEqual([
+    const noPath = { ...backend, [`${prefix}PATH`]: '' };
+    expect(read({ env: { ...noPath, [`${prefix}THRESHOLD`]: '-1' } }).warnings).toEqual([
       expect.stringMatching(
-        /^xcom\.backend is the object storage backend, but xcom\.path is not set .* stays in the database$/,
+        /^xcom\.backend is the object storage backend, but xcom\.path is empty .* stays in the database$/,
       ),
     ]);
-    expect(read({ env: { ...backend, [`${prefix}THRESHOLD`]: '0' } }).warnings).toEqual([
+    expect(read({ env: { ...noPath, [`${prefix}THRESHOLD`]: '0' } }).warnings).toEqual([
       expect.stringMatching(/to the disk of each worker/),
     ]);
+    // Nobody told the path: nothing is said of it.
+    expect(read({ env: backend }).warnings).toEqual([]);
     expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
     expect(read({ env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    [
+      'zstd',
+      ['xcom.compression: zstd works only on workers that have the package zstandard (or Python 3.14)'],
+    ],
+    ['lz4', ['xcom.compression: lz4 works only on workers that have the package lz4']],
+    ['xz', []],
+    ['snappy', []],
+    ['', []],
+  ])('the compression %j needs a package: %j', (compression, expected) => {
+    const { warnings } = read({ env: { [`${prefix}COMPRESSION`]: compression } });
+    expect(warnings).toEqual(expected.map((text) => `${text}: on any other every push fails`));
   });
 
   test('recorded deployments give one where something was wrong on purpose', () => {
@@ -657,9 +722,9 @@ describe('what recorded Airflow deployments have in their environment', () => {
     };
     const config = read({ env });
     expect(requireDatabase(config)).toMatchObject({ user: 'airflow', database: 'airflow' });
-    expect(config.xcom.backend).toBe(env['AIRFLOW__CORE__XCOM_BACKEND'] ?? '');
+    expect(config.xcom.backend).toBe(env['AIRFLOW__CORE__XCOM_BACKEND'] ?? null);
     if (env['AIRFLOW__CORE__XCOM_BACKEND'] !== undefined) expect(config.xcom.backend).toBe(backend);
-    for (const path of config.xcom.paths.filter(isS3Path)) {
+    for (const path of config.xcom.paths?.filter(isS3Path) ?? []) {
       const connection = config.s3.connections.get(path.connection ?? '');
       expect(connection).toMatchObject({ region: 'us-east-1', forcePathStyle: true });
       expect(connection?.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
@@ -724,7 +789,7 @@ describe('the table of settings', () => {
       default: '`500`',
     });
     expect(settingsTable().find(({ name }) => name === 'xcom.threshold')?.default).toBe(
-      "Airflow's, else `-1`",
+      "Airflow's, else not known",
     );
   });
 

@@ -215,6 +215,13 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
           detail: 'AccessDenied (403)',
         },
     s3Answered: all,
+    told: {
+      'xcom.backend': all,
+      'xcom.path': all,
+      'xcom.threshold': all,
+      'xcom.compression': all,
+    },
+    undecided: all ? {} : { threshold_disabled: 'xcom.threshold is not known' },
     backend: all
       ? { airflow: '3.3', schema: 'xcom-jsonb', bucket: 'b', prefix: 'p', connection: 'c', compression: '' }
       : null,

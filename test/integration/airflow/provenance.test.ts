@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Report } from '../../src/diagnosis/report.ts';
-import { openObjectStore } from '../../src/s3/client.ts';
+import type { Report } from '../../../src/diagnosis/report.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
 import { pino } from 'pino';
-import { BASE, BUCKET, uuid4 } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
-import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
-import type { NewXCom, Run, Stage } from '../support/seed.ts';
-import { openCycle, openStage } from '../support/seed.ts';
+import { BASE, BUCKET, uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+import type { NewXCom, Run, Stage } from '../../support/seed.ts';
+import { openCycle, openStage } from '../../support/seed.ts';
 
 /** Who wrote a row is told by its key, its task instance and its time: never by what its value looks like. */
 

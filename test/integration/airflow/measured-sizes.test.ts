@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { valueColumns } from '../../src/airflow/value-columns.ts';
-import { openWriter } from '../../src/postgres/writer.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { valueColumns } from '../../../src/airflow/value-columns.ts';
+import { openWriter } from '../../../src/postgres/writer.ts';
+import { usePostgres } from '../../support/postgres.ts';
 
 const postgres = usePostgres();
-const folder = new URL('../fixtures/airflow-sizes/', import.meta.url);
+const folder = new URL('../../fixtures/airflow-sizes/', import.meta.url);
 const releases = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
 /** What a release measured of a value and stored of it; or why the push fails. */

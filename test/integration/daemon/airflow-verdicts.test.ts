@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { checkCode } from '../../src/status/check-document.ts';
-import { listVerdicts, replay } from '../support/airflow-fixture.ts';
-import { examineAsWorker } from '../support/call-command.ts';
-import { usePostgres } from '../support/postgres.ts';
-import { useS3 } from '../support/s3.ts';
+import { checkCode } from '../../../src/status/check-document.ts';
+import { listVerdicts, replay } from '../../support/airflow-fixture.ts';
+import { examineAsWorker } from '../../support/call-command.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
 
 const verdicts = listVerdicts();
 const postgres = usePostgres();

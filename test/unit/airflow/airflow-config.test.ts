@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { parseConfigFile } from '../../src/airflow/config-file.ts';
-import type { AirflowOption } from '../../src/airflow/config-option.ts';
-import { lookUpOption, wholeNumberOf } from '../../src/airflow/config-option.ts';
+import { parseConfigFile } from '../../../src/airflow/config-file.ts';
+import type { AirflowOption } from '../../../src/airflow/config-option.ts';
+import { lookUpOption, wholeNumberOf } from '../../../src/airflow/config-option.ts';
 
 /** One question, as test/airflow/config/config_cases.py asks it of every release. */
 interface Case {
@@ -13,7 +13,7 @@ interface Case {
   readonly number: boolean;
 }
 
-const folder = new URL('../fixtures/airflow-config/', import.meta.url);
+const folder = new URL('../../fixtures/airflow-config/', import.meta.url);
 const read = (name: string): unknown => JSON.parse(readFileSync(new URL(name, folder), 'utf8'));
 const cases = read('cases.json') as readonly Case[];
 const releases = readdirSync(folder).filter((name) => name !== 'cases.json');

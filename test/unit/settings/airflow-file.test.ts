@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Config } from '../../src/settings/config.ts';
-import { ConfigError, requireDatabase } from '../../src/settings/config.ts';
-import { readConfig } from '../../src/settings/read-config.ts';
+import type { Config } from '../../../src/settings/config.ts';
+import { ConfigError, requireDatabase } from '../../../src/settings/config.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
 
 const FILE = '/opt/airflow/airflow.cfg';
 const PATH_VARIABLE = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH';

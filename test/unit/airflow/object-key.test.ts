@@ -2,16 +2,16 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compactReference, expandReference } from '../../src/airflow/compact-reference.ts';
-import type { ObjectKey } from '../../src/airflow/object-key.ts';
+import { compactReference, expandReference } from '../../../src/airflow/compact-reference.ts';
+import type { ObjectKey } from '../../../src/airflow/object-key.ts';
 import {
   folderOf,
   formatObjectKey,
   nameOfKey,
   parseObjectKey,
   shortenIds,
-} from '../../src/airflow/object-key.ts';
-import { isBackendKey, REFERENCE_HINT, spell } from '../../src/airflow/reference.ts';
+} from '../../../src/airflow/object-key.ts';
+import { isBackendKey, REFERENCE_HINT, spell } from '../../../src/airflow/reference.ts';
 
 /** The keys that the properties try; each is taken apart and put together again. */
 const KEYS = 100_000;
@@ -169,7 +169,7 @@ describe('the keys of the backend', () => {
   });
 });
 
-const recorded = new URL('../fixtures/airflow-paths/', import.meta.url);
+const recorded = new URL('../../fixtures/airflow-paths/', import.meta.url);
 
 interface RecordedPath {
   readonly base: string;

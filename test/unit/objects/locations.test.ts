@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { folderOf, formatObjectKey, nameOfKey } from '../../src/airflow/object-key.ts';
-import { spell } from '../../src/airflow/reference.ts';
-import { createMatcher } from '../../src/objects/locations.ts';
-import { emptyState } from '../../src/window/ledger-state.ts';
-import { newRun } from '../../src/window/run.ts';
+import { folderOf, formatObjectKey, nameOfKey } from '../../../src/airflow/object-key.ts';
+import { spell } from '../../../src/airflow/reference.ts';
+import { createMatcher } from '../../../src/objects/locations.ts';
+import { emptyState } from '../../../src/window/ledger-state.ts';
+import { newRun } from '../../../src/window/run.ts';
 
 const ids = { dagId: 'orders', runId: 'manual__1', taskId: 'extract' };
 

@@ -1,0 +1,73 @@
+import { z } from 'zod';
+import { scheduleFault } from '../lib/cron.ts';
+
+/** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
+export function parsed<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+}
+
+export function optional<T>(parse: (text: string) => T) {
+  return parsed((text): T | null => (text === '' ? null : parse(text)));
+}
+
+export function wholeNumber(least: number) {
+  return parsed((text) => parseWholeNumber(text, least));
+}
+
+export function parseWholeNumber(text: string, least = 0): number {
+  const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(number) || number < least) {
+    const limit = least === Number.MIN_SAFE_INTEGER ? '' : ` of at least ${least}`;
+    throw new RangeError(`${JSON.stringify(text)} is not a whole number${limit}`);
+  }
+  return number;
+}
+
+/** One space between the fields: that is how it is compared and shown. */
+export function parseSchedule(text: string): string {
+  const fields = text.split(/\s+/).filter((field) => field !== '');
+  const expression = fields.join(' ');
+  if (fields.length !== 6) {
+    const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
+    throw new RangeError(
+      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
+    );
+  }
+  const fault = scheduleFault(expression);
+  if (fault !== null)
+    throw new RangeError(
+      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
+    );
+  return expression;
+}
+
+/** Host '' is every interface. */
+export function parseListenAddress(text: string): { readonly host: string; readonly port: number } {
+  const [, ipv6, host = '', port = ''] = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]*)):(\d{1,5})$/i.exec(text) ?? [];
+  if (port === '' || Number(port) > 65_535) {
+    throw new RangeError(
+      `${JSON.stringify(text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
+    );
+  }
+  return { host: ipv6 ?? host, port: Number(port) };
+}
+
+/** Takes the slash at the end off. */
+export function parseBaseUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  // The message leaves the text out: who puts a password into it would read it in the log.
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
+    throw new RangeError(
+      'is not the address of a web server: write http://host:port or https://host, without a user',
+    );
+  }
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
+}
