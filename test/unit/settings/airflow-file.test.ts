@@ -180,7 +180,7 @@ describe("Airflow's own file", () => {
   test.each([
     ['1_000', 1_000, []],
     [' 5 ', 5, []],
-    ['', -1, [/is set and empty: Airflow reads a number there/]],
+    ['', null, [/is set and empty: Airflow reads a number there/]],
   ])('reads the threshold %j as Airflow does', (text, threshold, warnings) => {
     for (const config of [
       section(`xcom_objectstorage_threshold = ${text}`),
