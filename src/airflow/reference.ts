@@ -31,10 +31,10 @@ export type Spelling =
   | { readonly kind: 'third_party' }
   | { readonly kind: 'value' };
 
-const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+export const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+export const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 /** What fsspec appends for a compression that Airflow accepts: a path that ends otherwise is a task's own file. */
-const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
+export const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
 const THIRD_PARTY = '^(?:s3_xcom_|xcom_s3://)';
 
 /** Leaf up to Airflow 3.3: `<task_id>/<uuid4>[.suffix]` (common-io `XComObjectStorageBackend._get_key`). */
@@ -59,7 +59,7 @@ export const REFERENCE_HINT = [
  * Splits a path as Airflow stores it. No URL parser: `?` and `#` may stand in a run_id and the key is
  * verbatim, without percent-encoding (airflow `task-sdk/src/airflow/sdk/io/path.py`).
  */
-function splitPath(text: string): { scheme: string; connection: string; bucket: string; key: string } | null {
+export function splitPath(text: string): { scheme: string; connection: string; bucket: string; key: string } | null {
   const match = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/(.+)$/s.exec(text);
   if (match === null) return null;
   const [, scheme = '', netloc = '', key = ''] = match;
@@ -140,7 +140,7 @@ export function spell(text: string, row: RowPlace, options: SpellOptions): Spell
 }
 
 /** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2 are encoded again. */
-function unwrap(text: string): string {
+export function unwrap(text: string): string {
   let current = text;
   for (let depth = 0; depth < 2 && current.startsWith('"'); depth += 1) {
     try {

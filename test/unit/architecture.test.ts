@@ -34,6 +34,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'metrics',
     'http',
   ],
+  audit: ['lib', 'postgres', 's3', 'airflow', 'settings'],
   demo: ['lib', 'postgres', 's3', 'diagnosis'],
   commands: [
     'lib',
@@ -47,6 +48,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'status',
     'http',
     'daemon',
+    'audit',
     'demo',
   ],
   'main.ts': ['lib', 'settings', 'commands'],
