@@ -20,7 +20,7 @@ export interface Confirmed {
   readonly missing: number;
   /** There after all. */
   readonly present: number;
-  /** The row is gone meanwhile, or names something else. */
+  /** The row is gone meanwhile, names something else, or is of an earlier try that nothing reads. */
   readonly vanished: number;
   /** Storage did not say. */
   readonly unknown: number;

@@ -46,8 +46,10 @@ export function namedObject(
   const isBelow = bases.some(
     ({ bucket, prefix: of }) => bucket === path.bucket && (of === '' || path.key.startsWith(`${of}/`)),
   );
-  // The row of 3.4 does not say its dag: with a path of the old layout its place below a configured base has to do.
-  const isOwn = base !== null || (!source.hasPlace && plain === stored && isBelow);
+  // The row of 3.4 does not say its dag: with a path that names no task instance its place below a base has to do.
+  const namesNone =
+    !source.hasPlace && plain === stored && path.key.split('/').at(-2)?.startsWith('ti-') !== true;
+  const isOwn = base !== null || (namesNone && isBelow);
   return { location, kind: isOwn ? 'row' : 'foreign', base };
 }
 

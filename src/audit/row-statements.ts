@@ -59,12 +59,17 @@ export function namingStatement(source: RowSource, { after, upTo }: Bounds): Sta
   };
 }
 
-/** The same of the rows that hang on these runs or task instances. */
+/**
+ * The same of the rows that hang on these runs or task instances, without those that Airflow reads no more: from 3.4 on an
+ * earlier try keeps its rows.
+ */
 export function ownersStatement(source: RowSource, owners: readonly string[]): Statement {
-  const type = source.owner === 'task_instance_id' ? 'uuid' : 'int';
+  const isByTask = source.owner === 'task_instance_id';
+  const type = isByTask ? 'uuid' : 'int';
+  const current = 'EXISTS (SELECT FROM task_instance ti WHERE ti.id = x.task_instance_id AND ti.working_set)';
   return {
     name: `audit_owners_${source.table}`,
-    text: naming(source, [`x.${source.owner ?? ''} = ANY($1::${type}[])`]),
+    text: naming(source, [`x.${source.owner ?? ''} = ANY($1::${type}[])`, ...(isByTask ? [current] : [])]),
     values: [owners],
   };
 }

@@ -22,6 +22,7 @@ const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   'state-stores': ['3.3.2', '3.4.0b2'],
   'path-changed': ['2.11.2', '3.4.0b2'],
   'objects-missing': ['2.11.2', '3.3.2', '3.4.0b2'],
+  'archived-object-missing': ['3.4.0b2'],
   'rest-patch-path': ['3.2.2'],
 };
 const fixtures = listFixtures().filter(({ release, scenario }) => SCENARIOS[scenario]?.includes(release));
