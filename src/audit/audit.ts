@@ -41,7 +41,8 @@ export interface AuditOptions {
   readonly pages: Rate;
   readonly requests: Rate;
   readonly concurrency: number;
-  readonly settleMs: number;
+  /** Waits as long as a task that purges may take from an object to its row. */
+  readonly settle: (signal: AbortSignal) => Promise<void>;
   /** Whether storage is billed as AWS bills it. */
   readonly hasPrices: boolean;
   readonly signal: AbortSignal;

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import type { ObjectStore } from '../s3/client.ts';
@@ -35,8 +34,8 @@ export interface ConfirmOptions {
   readonly pace: Rate;
   readonly pages: Rate;
   readonly concurrency: number;
-  /** How long a task that purges may take from an object to its row. */
-  readonly settleMs: number;
+  /** Waits as long as a task that purges may take from an object to its row. */
+  readonly settle: (signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +51,7 @@ const OWNERS_A_STATEMENT = 50;
 
 /** A listing alone says nothing of what is not in it: objects are asked for, and rows are read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
-  const { duck, signal } = options;
+  const { duck } = options;
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,
   );
@@ -61,7 +60,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   );
   if (candidates.length === 0) return { absent, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0 };
   const heads = await headAll(candidates, options);
-  await sleep(options.settleMs, undefined, { signal });
+  await options.settle(options.signal);
   const gone = candidates.filter((_, index) => heads[index] === 'missing');
   const still = await stillNamed(gone, options);
   const verdicts = candidates.map((candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked'> => {

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
@@ -53,7 +54,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
         pages: createRate(own.pagesPerSecond),
         requests: createRate(own.requestsPerSecond),
         concurrency: CONCURRENCY,
-        settleMs: SETTLE_MS,
+        settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
         hasPrices: configured.every(({ connection }) => connectionOf(config, connection).endpoint === null),
         signal: io.signal,
         report: (next) => {

@@ -29,7 +29,7 @@ export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'sto
   readonly connection: S3Connection;
   readonly configured: readonly Base[];
   /** Between the audit and the database. */
-  readonly database?: AuditOptions['database'];
+  readonly database?: (database: AuditOptions['database']) => AuditOptions['database'];
 }
 
 export const unpaced: AuditOptions['pages'] = (_, signal) => {
@@ -38,13 +38,19 @@ export const unpaced: AuditOptions['pages'] = (_, signal) => {
 };
 
 /** The audit as the command runs it, and what it wrote. */
-export async function runAudit({ url, store, connection, ...changes }: RunOptions): Promise<Audited> {
+export async function runAudit({
+  url,
+  store,
+  connection,
+  database: through,
+  ...changes
+}: RunOptions): Promise<Audited> {
   const folder = mkdtempSync(join(tmpdir(), 'audit-'));
   const database = openTestDatabase(url);
   try {
     return await audit(
       {
-        database,
+        database: through?.(database) ?? database,
         storeOf: () => store,
         connectionOf: () => connection,
         inventory: null,
@@ -54,7 +60,7 @@ export async function runAudit({ url, store, connection, ...changes }: RunOption
         pages: unpaced,
         requests: unpaced,
         concurrency: 4,
-        settleMs: 0,
+        settle: () => Promise.resolve(),
         hasPrices: true,
         signal: new AbortController().signal,
         report: () => undefined,
