@@ -72,7 +72,7 @@ export async function figuresOf(
   duck: Duck,
   { places, bases, hasPrices }: { places: readonly Base[]; bases: readonly Base[]; hasPrices: boolean },
 ): Promise<Figures> {
-  const dollars = hasPrices ? `sum(${monthlyDollars('bytes', 'class')})::DOUBLE` : 'NULL::DOUBLE';
+  const dollars = hasPrices ? `round(sum(${monthlyDollars('bytes', 'class')}), 6)::DOUBLE` : 'NULL::DOUBLE';
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
   const here = `(SELECT * FROM objects WHERE ${below(places)})`;
 
@@ -180,6 +180,9 @@ function less(all: Amount, parts: readonly Amount[]): Amount {
   return {
     objects: all.objects - rest.objects,
     bytes: all.bytes - rest.bytes,
-    dollars: all.dollars === null || rest.dollars === null ? null : all.dollars - rest.dollars,
+    dollars:
+      all.dollars === null || rest.dollars === null
+        ? null
+        : Number((all.dollars - rest.dollars).toFixed(6)),
   };
 }

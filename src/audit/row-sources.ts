@@ -17,6 +17,7 @@ export interface RowSource {
   readonly pages: number;
   /** Changes when the table is written anew. */
   readonly file: string;
+  readonly mayRead: boolean;
 }
 
 interface KeyColumn {
@@ -108,6 +109,11 @@ export function rowSources(columns: readonly SourceColumn[]): {
   const archives = [...byTable]
     .filter(([table]) => !Object.hasOwn(LIVE, table))
     .map(([table, found]) => rowSource(table, found));
+  const denied = [...live, ...archives].filter(({ mayRead }) => !mayRead).map(({ table }) => table);
+  if (denied.length > 0)
+    throw new Error(
+      `Cannot read ${denied.join(', ')}: the role may not; docs/sql/audit-role.sql grants what the audit needs`,
+    );
   return { live, archives };
 }
 
@@ -124,18 +130,13 @@ function rowSource(table: string, columns: readonly SourceColumn[]): RowSource {
   const value = find('value')?.type;
   if ((value !== 'bytea' && value !== 'jsonb' && value !== 'text') || find(at) === undefined)
     throw new Error(`Cannot read the table ${table}: it has not the columns that any known Airflow gives it`);
-  const read = [
+  const reads = [
     'value',
     at,
     ...(owner === null ? [] : [owner]),
     ...(hasPlace ? place : []),
     ...(key ?? []).map(({ column }) => column),
   ];
-  const denied = read.find((name) => find(name)?.mayRead !== true);
-  if (denied !== undefined)
-    throw new Error(
-      `Cannot read the table ${table}: the role may not read its column ${denied}; docs/sql/audit-role.sql grants what the audit needs`,
-    );
   const [{ pages, rows, file } = { pages: 0, rows: 0, file: '' }] = columns;
   return {
     table,
@@ -149,5 +150,6 @@ function rowSource(table: string, columns: readonly SourceColumn[]): RowSource {
     density: rows > 0 ? Math.min(1, pages / rows) : 1,
     pages,
     file,
+    mayRead: reads.every((name) => find(name)?.mayRead === true),
   };
 }
