@@ -181,8 +181,6 @@ function less(all: Amount, parts: readonly Amount[]): Amount {
     objects: all.objects - rest.objects,
     bytes: all.bytes - rest.bytes,
     dollars:
-      all.dollars === null || rest.dollars === null
-        ? null
-        : Number((all.dollars - rest.dollars).toFixed(6)),
+      all.dollars === null || rest.dollars === null ? null : Number((all.dollars - rest.dollars).toFixed(6)),
   };
 }

@@ -1,7 +1,7 @@
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Duck } from './duck.ts';
-import { relative } from './key-sql.ts';
+import { below, relative } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
 import { nextDagStatement, taskInstancesStatement } from './row-statements.ts';
@@ -26,15 +26,15 @@ export async function holdBack(options: HoldOptions): Promise<void> {
   await duck.run('CREATE OR REPLACE TABLE there (task_instance VARCHAR)');
   await duck.run('CREATE OR REPLACE TABLE dags (dag VARCHAR)');
   await keepTaskInstances(options);
-  const isShared = bases.some(({ prefix }) => prefix === '');
-  if (isShared) await keepDags(options);
+  await keepDags(options);
   // Where a whole bucket is Airflow's path, another program's files may look like an XCom's.
-  const isDag = isShared ? `split_part(rel, '/', 1) IN (SELECT dag FROM dags)` : 'true';
+  const isOwn = below(bases.filter(({ prefix }) => prefix !== ''));
   await duck.run(`CREATE OR REPLACE TABLE orphans AS
     SELECT location, bytes, at_ms, class, split_part(rel, '/', 1) AS dag,
       CASE WHEN at_ms > ${deletedUpTo} THEN 'younger than asked for'
         WHEN task_instance <> '' AND task_instance IN (SELECT task_instance FROM there) THEN 'its task instance is there and could write it again'
-        WHEN NOT (${isDag}) THEN 'the path is a whole bucket, and no dag of this name is known'
+        WHEN NOT ${isOwn} AND split_part(rel, '/', 1) NOT IN (SELECT dag FROM dags)
+          THEN 'the path is a whole bucket, and no dag of this name is known'
         ELSE '' END AS held
     FROM unnamed WHERE verdict = 'orphaned'`);
 }
@@ -66,6 +66,7 @@ async function keepTaskInstances(options: HoldOptions): Promise<void> {
 
 /** Of the runs and of all that rows name. */
 async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): Promise<void> {
+  if (!bases.some(({ prefix }) => prefix === '')) return;
   const dags: string[] = [];
   for (let after = ''; ;) {
     await pages(3, signal);
