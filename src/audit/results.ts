@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Duck } from './duck.ts';
 import { text } from './sql-text.ts';
 
@@ -11,6 +11,7 @@ export interface ResultsOptions {
   readonly documents: Readonly<Record<string, string>>;
 }
 
+const UNFINISHED = '.unfinished';
 /** Keys that one request of delete-objects takes. */
 const KEYS_A_REQUEST = 1_000;
 const PARTS_AT_ONCE = 100;
@@ -32,12 +33,14 @@ const LISTS = {
 } as const;
 
 /**
- * Lists, the input of delete-objects and the documents: all of them under the folder's name at once, or nothing. Rows
- * that are killed halfway leave a folder that says so by its name, and the next run clears it.
+ * Lists, the input of delete-objects and the documents: all of them under the folder's name at once, or nothing. A run
+ * that is killed halfway leaves a folder that says so by its name, and the next run clears it.
  */
 export async function writeResults({ duck, folder, documents }: ResultsOptions): Promise<void> {
-  const unfinished = `${folder}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
+  const unfinished = `${folder}${UNFINISHED}`;
+  // Only one audit works in a folder at a time, so these are of runs that were killed.
+  for (const name of readdirSync(dirname(folder)))
+    if (name.endsWith(UNFINISHED)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
   await duck.run('CREATE TABLE IF NOT EXISTS looked (location VARCHAR, verdict VARCHAR)');
   for (const [name, query] of Object.entries(LISTS)) {
