@@ -40,11 +40,11 @@ interface SourceState {
 
 /** The end of the year 9999: Postgres knows later moments, and some that never come. */
 const LATEST_MS = 253_402_300_799_999;
-/** Rows of a chunk, at first, at least and at most: as many as the server reads in about half a second. */
-const FIRST_ROWS = 500;
+/** Rows of a chunk, at first, at least and at most: as many as the server reads in about a second. */
+const FIRST_ROWS = 1_000;
 const LEAST_ROWS = 100;
-const MOST_ROWS = 10_000;
-const WANTED_MS = 500;
+const MOST_ROWS = 20_000;
+const WANTED_MS = 1_000;
 
 /**
  * Reads all that names an object, in short transactions of their own, so that no snapshot is held. What was named when
@@ -120,6 +120,7 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   const isSame = earlier !== null && (source.key !== null || earlier.file === file);
   let state: SourceState = isSame ? earlier : { after: null, isDone: false, file };
   let size = FIRST_ROWS;
+  let kept: Promise<void> = Promise.resolve();
   while (!state.isDone) {
     await pace(Math.ceil(size * source.density), signal);
     const { after } = state;
@@ -127,12 +128,16 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
     const chunk = await database.read((query) => readChunk(query, source, { after, size }), signal);
     const tookMs = performance.now() - begun;
     state = { after: chunk.upTo, isDone: chunk.isLast, file };
-    await keep(chunk.rows, { source, reader, progress: [[step, JSON.stringify(state)]] });
+    // While these are kept the next ones are read.
+    await kept;
+    kept = keep(chunk.rows, { source, reader, progress: [[step, JSON.stringify(state)]] });
+    kept.catch(() => undefined);
     reader.rows += chunk.isLast ? 0 : size;
     reader.report({ rows: reader.rows, named: reader.named, table: source.table });
     if (tookMs > 2 * WANTED_MS) size = Math.max(LEAST_ROWS, size >> 1);
     else if (tookMs < WANTED_MS / 2) size = Math.min(MOST_ROWS, size * 2);
   }
+  await kept;
 }
 
 interface Chunk {

@@ -6,6 +6,7 @@ import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { audit } from '../audit/audit.ts';
 import { parseAuditFlags } from '../audit/flags.ts';
+import { monthsPicture } from '../audit/picture.ts';
 import { createRate } from '../audit/rate.ts';
 import { writeResults } from '../audit/results.ts';
 import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
@@ -66,7 +67,15 @@ export async function auditCommand(io: CommandIo): Promise<number> {
         const document = auditDocument(audited, { folder, version: io.version });
         const json = `${JSON.stringify(document, null, 2)}\n`;
         const text = auditText(audited, { folder, plain });
-        await writeResults({ duck, folder, documents: { 'summary.json': json, 'summary.txt': text } });
+        await writeResults({
+          duck,
+          folder,
+          documents: {
+            'summary.json': json,
+            'summary.txt': text,
+            'bytes-by-month.svg': monthsPicture(audited.figures.byMonth),
+          },
+        });
         progress.stop();
         io.stdout(own.asJson ? json : text);
         return auditCode(audited);

@@ -3,6 +3,7 @@ import { parseAuditFlags } from '../../src/audit/flags.ts';
 import { areInOrder, cutsOf, outermost } from '../../src/audit/lanes.ts';
 import { safeDays } from '../../src/audit/lifecycle.ts';
 import { parseManifest } from '../../src/audit/manifest.ts';
+import { monthsPicture } from '../../src/audit/picture.ts';
 import { namedObject } from '../../src/audit/named-object.ts';
 import type { RowSource } from '../../src/audit/row-sources.ts';
 import type { NamingRow } from '../../src/audit/row-statements.ts';
@@ -209,4 +210,22 @@ describe('the days of a lifecycle rule', () => {
     });
     expect(safeDays({ oldest: null, references }, now).days).toBeNull();
   });
+});
+
+test('the picture has a bar for every month, those without an object too', () => {
+  const amount = (bytes: number) => ({ objects: 1, bytes, dollars: null });
+  const svg = monthsPicture([
+    { month: '2025-11', all: amount(1_000), orphaned: amount(250) },
+    { month: '2026-02', all: amount(500), orphaned: amount(0) },
+  ]);
+  expect([...svg.matchAll(/<g><title>([^<]+)/g)].map(([, title]) => title)).toEqual([
+    '2025-11: 750 B named, 250 B orphaned',
+    '2025-12: 0 B named, 0 B orphaned',
+    '2026-01: 0 B named, 0 B orphaned',
+    '2026-02: 500 B named, 0 B orphaned',
+  ]);
+  // The largest month is as high as there is room.
+  expect(svg).toContain('height="180.0" fill="#2a78d6"');
+  expect(svg).toContain('y="40.0" width="164.0" height="60.0" fill="#d9822b"');
+  expect(monthsPicture([])).toContain('</svg>');
 });
