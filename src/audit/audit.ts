@@ -145,8 +145,8 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
       duck,
       bases: configured,
       pace: options.pages,
-      report: ({ rows: count, named, table }) => {
-        report(`reading ${table}: ${count} rows, ${named} references`);
+      report: ({ pages, named, table }) => {
+        report(`reading ${table}: ${named} references, ${pages} pages`);
       },
     }),
   );

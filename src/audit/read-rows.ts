@@ -1,5 +1,5 @@
 import type { Database, Query } from '../postgres/client.ts';
-import { pageByPage } from '../postgres/cursor.ts';
+import { readEachWith } from '../postgres/cursor.ts';
 import type { Duck } from './duck.ts';
 import type { Base, NamedObject } from './named-object.ts';
 import { namedObject } from './named-object.ts';
@@ -7,7 +7,13 @@ import type { Rate } from './rate.ts';
 import type { RowSource, SourceColumn } from './row-sources.ts';
 import { rowSources, sourcesStatement } from './row-sources.ts';
 import type { Bounds, NamingRow } from './row-statements.ts';
-import { auditInstantStatement, boundStatement, namingStatement } from './row-statements.ts';
+import {
+  auditInstantStatement,
+  boundStatement,
+  namingStatement,
+  nextRunsStatement,
+  pagesStatement,
+} from './row-statements.ts';
 import { progressOf, setProgress } from './store.ts';
 
 /** When the reading began, and where objects were written according to the rows. */
@@ -26,7 +32,7 @@ export interface ReadRowsOptions {
   /** In pages of the database. */
   readonly pace: Rate;
   readonly signal: AbortSignal;
-  readonly report: (read: { rows: number; named: number; table: string }) => void;
+  readonly report: (read: { pages: number; named: number; table: string }) => void;
 }
 
 interface Started {
@@ -40,10 +46,12 @@ interface SourceState {
 
 /** The end of the year 9999: Postgres knows later moments, and some that never come. */
 const LATEST_MS = 253_402_300_799_999;
-/** Rows of a chunk, at first, at least and at most: as many as the server reads in about a second. */
-const FIRST_ROWS = 1_000;
-const LEAST_ROWS = 100;
-const MOST_ROWS = 20_000;
+/**
+ * Rows of a chunk, or runs whose rows are one: at first, at least and at most. In between as many as the server reads in
+ * about a second.
+ */
+const ROWS = { first: 1_000, least: 100, most: 20_000 };
+const RUNS = { first: 1, least: 1, most: 4_096 };
 const WANTED_MS = 1_000;
 
 /**
@@ -58,7 +66,7 @@ export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
   const earlier = (await progressOf<Base[]>(duck, 'bases')) ?? [];
   const bases = new Map([...options.bases, ...earlier].map((base) => [nameOf(base), base]));
   const found = await sourcesOf(database, signal);
-  const reader = { ...options, bases, rows: 0, named: 0 };
+  const reader = { ...options, bases, pages: 0, named: 0 };
   for (const source of found.live) await readSource(source, reader);
 
   // Airflow makes an archive before it deletes what it moved there: those of now hold all that was not seen above.
@@ -107,7 +115,7 @@ export async function sourcesOf(
 
 interface Reader extends Omit<ReadRowsOptions, 'bases'> {
   readonly bases: Map<string, Base>;
-  rows: number;
+  pages: number;
   named: number;
 }
 
@@ -119,55 +127,85 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   // Places are those of one file; keys are keys wherever their rows lie.
   const isSame = earlier !== null && (source.key !== null || earlier.file === file);
   let state: SourceState = isSame ? earlier : { after: null, isDone: false, file };
-  let size = FIRST_ROWS;
+  const sizes = source.isByRun ? RUNS : ROWS;
+  let size = sizes.first;
   let kept: Promise<void> = Promise.resolve();
+  // While rows are kept the next ones are read.
+  async function take(rows: readonly NamingRow[], progress: Progress = []): Promise<void> {
+    await kept;
+    kept = keep(rows, { source, reader, progress });
+    kept.catch(() => undefined);
+  }
   while (!state.isDone) {
-    await pace(Math.ceil(size * source.density), signal);
     const { after } = state;
     const begun = performance.now();
-    const chunk = await database.read((query) => readChunk(query, source, { after, size }), signal);
+    const chunk = await database.read(
+      (query) => readChunk(query, source, { after, size, take: (rows) => take(rows) }),
+      signal,
+    );
     const tookMs = performance.now() - begun;
     state = { after: chunk.upTo, isDone: chunk.isLast, file };
-    // While these are kept the next ones are read.
-    await kept;
-    kept = keep(chunk.rows, { source, reader, progress: [[step, JSON.stringify(state)]] });
-    kept.catch(() => undefined);
-    reader.rows += chunk.isLast ? 0 : size;
-    reader.report({ rows: reader.rows, named: reader.named, table: source.table });
-    if (tookMs > 2 * WANTED_MS) size = Math.max(LEAST_ROWS, size >> 1);
-    else if (tookMs < WANTED_MS / 2) size = Math.min(MOST_ROWS, size * 2);
+    await take([], [[step, JSON.stringify(state)]]);
+    reader.pages += chunk.pages;
+    reader.report({ pages: reader.pages, named: reader.named, table: source.table });
+    if (tookMs > 2 * WANTED_MS) size = Math.max(sizes.least, size >> 1);
+    else if (tookMs < WANTED_MS / 2) size = Math.min(sizes.most, size * 2);
+    await pace(chunk.pages, signal);
   }
   await kept;
 }
 
 interface Chunk {
-  readonly rows: readonly NamingRow[];
   readonly upTo: Bounds['upTo'];
   readonly isLast: boolean;
+  readonly pages: number;
 }
 
-async function readChunk(
+interface ChunkOptions {
+  readonly after: Bounds['after'];
+  readonly size: number;
+  readonly take: (rows: readonly NamingRow[]) => Promise<void>;
+}
+
+async function readChunk(query: Query, source: RowSource, options: ChunkOptions): Promise<Chunk> {
+  const { after, upTo, isLast } = await nextBounds(query, source, options);
+  await readEachWith(query)<NamingRow>(namingStatement(source, { after, upTo }), options.take, {
+    pageByPage: source.key !== null,
+  });
+  const [{ pages } = { pages: 0 }] = await query<{ pages: number }>(pagesStatement(source));
+  // Where nothing is counted, what Postgres estimates of so many rows.
+  return { upTo, isLast, pages: pages > 0 ? pages : Math.ceil(options.size * source.density) };
+}
+
+async function nextBounds(
   query: Query,
   source: RowSource,
-  { after, size }: { after: Bounds['after']; size: number },
-): Promise<Chunk> {
+  { after, size }: ChunkOptions,
+): Promise<Bounds & { readonly isLast: boolean }> {
   if (source.key === null) {
     // Nobody writes to it any more, so its pages are as good as a key.
     const from = Number(/\d+/.exec(after?.[0] ?? '0')?.[0] ?? 0);
     const to = from + Math.max(1, Math.ceil(size * source.density));
-    const upTo = [`(${to},0)`];
-    const rows = await query<NamingRow>(namingStatement(source, { after: [`(${from},0)`], upTo }));
-    return { rows, upTo, isLast: to >= source.pages };
+    return { after: [`(${from},0)`], upTo: [`(${to},0)`], isLast: to >= source.pages };
+  }
+  if (source.isByRun) {
+    const from = after?.[0] ?? '-1';
+    const [runs] = await query<Record<'first' | 'last', number | null>>(nextRunsStatement(source, from));
+    const last = runs?.last ?? -1;
+    // Ids that no row has are skipped: what is grown is the number of runs that hold rows.
+    const to = Math.min(last, (runs?.first ?? last) + size - 1);
+    return { after: [from], upTo: [String(to)], isLast: to >= last };
   }
   const [bound] = await query<Record<string, string>>(boundStatement(source, { after, rows: size }));
   const upTo = bound === undefined ? null : source.key.map(({ column }) => bound[column] ?? '');
-  const rows = await pageByPage(query, () => query<NamingRow>(namingStatement(source, { after, upTo })));
-  return { rows, upTo, isLast: upTo === null };
+  return { after, upTo, isLast: upTo === null };
 }
+
+type Progress = readonly (readonly [step: string, state: string])[];
 
 async function keep(
   rows: readonly NamingRow[],
-  into: { source: RowSource; reader: Reader; progress: readonly (readonly [string, string])[] },
+  into: { source: RowSource; reader: Reader; progress: Progress },
 ): Promise<void> {
   const { source, reader } = into;
   const bases = [...reader.bases.values()];

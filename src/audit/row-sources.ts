@@ -8,6 +8,8 @@ export interface RowSource {
   readonly value: 'bytea' | 'jsonb' | 'text';
   /** The columns of its primary key; null where it has none, as what `airflow db clean` leaves. */
   readonly key: readonly KeyColumn[] | null;
+  /** Whether an index begins with the run: rows of runs that were live together lie on the same pages. */
+  readonly isByRun: boolean;
   /** What its rows hang on, by which they are read again; null: never needed. */
   readonly owner: 'dag_run_id' | 'task_instance_id' | 'asset_id' | null;
   readonly hasPlace: boolean;
@@ -143,6 +145,7 @@ function rowSource(table: string, columns: readonly SourceColumn[]): RowSource {
     kind: known?.kind ?? 'archive',
     value,
     key,
+    isByRun: key?.[0]?.column === 'dag_run_id',
     owner,
     hasPlace,
     at,

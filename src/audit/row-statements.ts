@@ -14,7 +14,7 @@ export interface NamingRow {
   readonly raw: Uint8Array | null;
 }
 
-/** Where a chunk begins and ends: values of the key, or the numbers of pages. The first excluded, the second included. */
+/** Where a chunk begins and ends: values of the key, runs, or the numbers of pages. The first excluded, the second included. */
 export interface Bounds {
   readonly after: readonly string[] | null;
   readonly upTo: readonly string[] | null;
@@ -43,20 +43,45 @@ export function boundStatement(
   };
 }
 
-/** What the rows between two keys, or on some pages, may name. */
+/** Where the next rows are that hang on a run, and the last ones: two looks at the index. */
+export function nextRunsStatement(source: RowSource, after: string): Statement {
+  return {
+    name: `audit_runs_${source.table}`,
+    text: /* SQL */ `
+      SELECT min(x.dag_run_id) AS "first", (SELECT max(dag_run_id) FROM ${quoted(source.table)}) AS "last"
+      FROM ${quoted(source.table)} x WHERE x.dag_run_id > $1::int`,
+    values: [after],
+  };
+}
+
+/** Pages of a table and its indexes that this transaction has looked at; 0 where nothing is counted. */
+export function pagesStatement(source: RowSource): Statement {
+  return {
+    name: 'audit_pages',
+    text: /* SQL */ `
+      SELECT coalesce(sum(pg_stat_get_xact_blocks_fetched(oid)), 0)::float8 AS "pages" FROM (
+        SELECT to_regclass($1)::oid AS oid UNION ALL
+        SELECT indexrelid FROM pg_index WHERE indrelid = to_regclass($1)) AS relation`,
+    values: [quoted(source.table)],
+  };
+}
+
+/** What the rows between two keys, of some runs, or on some pages, may name. */
 export function namingStatement(source: RowSource, { after, upTo }: Bounds): Statement {
-  const conditions =
-    source.key === null
-      ? [`x.ctid >= $1::tid`, `x.ctid < $2::tid`]
-      : [
-          ...(after === null ? [] : [comparison(source, '>', 1)]),
-          ...(upTo === null ? [] : [comparison(source, '<=', (after?.length ?? 0) + 1)]),
-        ];
   return {
     name: `audit_rows_${source.table}`,
-    text: naming(source, conditions),
+    text: naming(source, conditionsOf(source, { after, upTo })),
     values: [...(after ?? []), ...(upTo ?? [])],
   };
+}
+
+function conditionsOf(source: RowSource, { after, upTo }: Bounds): string[] {
+  if (source.key === null) return ['x.ctid >= $1::tid', 'x.ctid < $2::tid'];
+  if (source.isByRun) return ['x.dag_run_id > $1::int', 'x.dag_run_id <= $2::int'];
+  return [
+    ...(after === null ? [] : [comparison(source, '>', 1)]),
+    ...(upTo === null ? [] : [comparison(source, '<=', (after?.length ?? 0) + 1)]),
+  ];
 }
 
 /**

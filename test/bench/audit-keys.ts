@@ -5,7 +5,7 @@ const DAGS = 200;
 const RUNS = 50;
 
 /** The key of object `i`: dags and runs as Airflow names them, 111 bytes. */
-export function keyOf(i: number): string {
+function keyOf(i: number): string {
   const dag = String(i % DAGS).padStart(3, '0');
   const run = String(Math.floor(i / DAGS) % RUNS).padStart(2, '0');
   const digits = createHash('md5').update(String(i)).digest('hex');
@@ -25,3 +25,15 @@ export const RUN_SQL = {
   dag: `'pipeline_' || lpad(d::text, 3, '0')`,
   run: `'scheduled__2026-01-' || lpad(r::text, 2, '0') || 'T00:00:00+00:00'`,
 };
+
+/** The keys of objects 0 to `count` - 1 in S3's order: sorted run by run, for all at once takes a minute. */
+export function sortedKeys(count: number): string[] {
+  const keys: string[] = [];
+  for (let dag = 0; dag < DAGS; dag += 1)
+    for (let run = 0; run < RUNS; run += 1) {
+      const some: string[] = [];
+      for (let i = dag + run * DAGS; i < count; i += DAGS * RUNS) some.push(keyOf(i));
+      keys.push(...some.sort());
+    }
+  return keys;
+}

@@ -3,12 +3,12 @@
  * as a process of its own, so that its CPU is nobody's: `node audit-server.js PORT OBJECTS DELAY_MS`.
  */
 import { createServer } from 'node:http';
-import { keyOf } from './audit-keys.ts';
+import { sortedKeys } from './audit-keys.ts';
 
 const [port = 0, objects = 0, delayMs = 0] = process.argv.slice(2).map(Number);
 const MOST = 1_000;
 
-const keys = Array.from({ length: objects }, (_, i) => keyOf(i)).sort();
+const keys = sortedKeys(objects);
 
 /** The first key that is not before, or behind, a text. */
 function bound(text: string, isBehind: boolean): number {

@@ -16,6 +16,7 @@ describe('what a row names', () => {
     kind: 'xcom',
     value: 'jsonb',
     key: [],
+    isByRun: true,
     owner: 'dag_run_id',
     hasPlace: true,
     at: 'timestamp',
