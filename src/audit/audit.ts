@@ -69,6 +69,8 @@ const HOUR_MS = 3_600_000;
 const PUSH_MS = HOUR_MS;
 /** By how much an inventory may lag behind what its date says. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
+/** What was read earlier is read anew: too much of it has been purged since. */
+const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
@@ -102,14 +104,14 @@ export async function audit<Result>(
   }
 }
 
-/** What an earlier run left is gone on with if it was asked the same. */
+/** What an earlier run left is gone on with if it was asked the same, and not long ago. */
 async function openWork(options: AuditOptions, inventory: Inventory | null): Promise<Duck> {
   const { database, work, memoryBytes, configured, signal } = options;
   const file = joinPath(work, 'audit.duckdb');
   const spill = `spill-${randomUUID()}`;
   const open = () => openDuck({ file, temporary: joinPath(work, spill), memoryBytes });
   const [instant] = await database.read(
-    (query) => query<{ origin: string }>(auditInstantStatement()),
+    (query) => query<{ origin: string; asOf: number | null }>(auditInstantStatement()),
     signal,
   );
   const question = JSON.stringify([
@@ -125,7 +127,9 @@ async function openWork(options: AuditOptions, inventory: Inventory | null): Pro
       rmSync(joinPath(work, name), { recursive: true, force: true });
   await createTables(duck);
   const earlier = await progressOf<string>(duck, 'question');
-  if (earlier === null || earlier === question) {
+  const begun = await progressOf<{ asOf: number | null }>(duck, 'rows');
+  const isStale = (instant?.asOf ?? 0) - (begun?.asOf ?? Infinity) > STALE_MS;
+  if (earlier === null || (earlier === question && !isStale)) {
     await setProgress(duck, 'question', question);
     return duck;
   }

@@ -77,8 +77,8 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   });
   await duck.run(`UPDATE absent SET verdict = looked.verdict FROM looked WHERE absent.location = looked.location
     AND absent.verdict = 'missing'`);
-  // A listing that lacks what is there says nothing of those that were not looked at.
-  if (verdicts.includes('present') && absent > candidates.length)
+  // Those that were not looked at are believed missing only where all that were looked at are.
+  if (absent > candidates.length && verdicts.some((verdict) => verdict !== 'missing'))
     await duck.run(`UPDATE absent SET verdict = 'unsure' WHERE verdict = 'missing'
       AND location NOT IN (SELECT location FROM looked)`);
   const count = (verdict: string) => verdicts.filter((one) => one === verdict).length;

@@ -127,25 +127,30 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   // Places are those of one file; keys are keys wherever their rows lie.
   const isSame = earlier !== null && (source.key !== null || earlier.file === file);
   let state: SourceState = isSame ? earlier : { after: null, isDone: false, file };
+  await forgetBeyond(duck, source, state.after);
   const sizes = source.isByRun ? RUNS : ROWS;
   let size = sizes.first;
   let kept: Promise<void> = Promise.resolve();
+  const held: NamingRow[] = [];
   // While rows are kept the next ones are read.
-  async function take(rows: readonly NamingRow[], progress: Progress = []): Promise<void> {
+  async function store(rows: readonly NamingRow[], progress: Progress): Promise<void> {
     await kept;
     kept = keep(rows, { source, reader, progress });
     kept.catch(() => undefined);
   }
+  // A run may have more rows than are to be held at once.
+  async function take(rows: readonly NamingRow[]): Promise<void> {
+    if (source.isByRun) await store(rows, []);
+    else held.push(...rows);
+  }
+  reader.report({ pages: reader.pages, named: reader.named, table: source.table });
   while (!state.isDone) {
     const { after } = state;
     const begun = performance.now();
-    const chunk = await database.read(
-      (query) => readChunk(query, source, { after, size, take: (rows) => take(rows) }),
-      signal,
-    );
+    const chunk = await database.read((query) => readChunk(query, source, { after, size, take }), signal);
     const tookMs = performance.now() - begun;
     state = { after: chunk.upTo, isDone: chunk.isLast, file };
-    await take([], [[step, JSON.stringify(state)]]);
+    await store(held.splice(0), [[step, JSON.stringify(state)]]);
     reader.pages += chunk.pages;
     reader.report({ pages: reader.pages, named: reader.named, table: source.table });
     if (tookMs > 2 * WANTED_MS) size = Math.max(sizes.least, size >> 1);
@@ -153,6 +158,16 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
     await pace(chunk.pages, signal);
   }
   await kept;
+}
+
+/** Rows of a chunk that was not read to its end are read again, and are not to be there twice. */
+async function forgetBeyond(duck: Duck, source: RowSource, after: Bounds['after']): Promise<void> {
+  if (source.isByRun)
+    await duck.run('DELETE FROM named WHERE source = $1 AND owner::BIGINT > $2::BIGINT', [
+      source.table,
+      after?.[0] ?? '-1',
+    ]);
+  else if (after === null) await duck.run('DELETE FROM named WHERE source = $1', [source.table]);
 }
 
 interface Chunk {
