@@ -3,6 +3,7 @@ import type { ListedObject, ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { Duck } from './duck.ts';
+import { startOf } from './key-sql.ts';
 import type { Lane } from './lanes.ts';
 import { areInOrder, lanesOf, outermost } from './lanes.ts';
 import type { Base } from './named-object.ts';
@@ -41,6 +42,9 @@ interface LaneState {
 }
 interface Plan {
   readonly lanes: readonly Lane[];
+  /** Where else rows say that Airflow wrote, without what cannot be listed. */
+  readonly seen: readonly Base[];
+  readonly unlisted: readonly Unlisted[];
   /** False: the server lists in an order of its own, so that each place has to be one lane. */
   readonly isOrdered: boolean;
 }
@@ -68,42 +72,48 @@ class NotListed extends Error {
 
 /** @throws {Error} when a configured place cannot be listed. */
 export async function listObjects(options: ListObjectsOptions): Promise<ObjectsListed> {
-  const { duck } = options;
-  const places = outermost([...options.configured, ...options.seen]);
-  const unlisted: Unlisted[] = [];
+  const { duck, configured } = options;
+  let plan =
+    (await progressOf<Plan>(duck, 'lanes')) ??
+    (await newPlan({ seen: options.seen, unlisted: [], isOrdered: true }, options));
   for (;;) {
-    const left = places.filter((place) => !unlisted.some((one) => isSame(one, place)));
-    const plan = (await progressOf<Plan>(duck, 'lanes')) ?? (await newPlan(left, options, true));
     try {
       await listAll(plan, options);
       if (!plan.isOrdered) await duck.run(ONCE);
-      return { places: left, unlisted };
+      return { places: outermost([...configured, ...plan.seen]), unlisted: plan.unlisted };
     } catch (error) {
-      if (error instanceof OutOfOrder) {
-        await forget(duck);
-        await newPlan(left, options, false);
-      } else if (error instanceof NotListed && !isConfigured(error.lane, options)) {
-        unlisted.push({ ...placeOf(error.lane, places), reason: error.failure.reason });
-        await forget(duck);
-      } else throw error;
+      if (error instanceof OutOfOrder) plan = await newPlan({ ...plan, isOrdered: false }, options);
+      else if (error instanceof NotListed) plan = await newPlan(without(error, plan, configured), options);
+      else throw error;
     }
   }
 }
 
-async function forget(duck: Duck): Promise<void> {
-  await duck.run('DELETE FROM objects');
-  await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
+/** Places within one that cannot be listed as a whole may be listed all the same. */
+function without(error: NotListed, plan: Plan, configured: readonly Base[]): Plan {
+  const { bucket, prefix } = error.lane;
+  const isIt = (base: Base) => startOf(base) === `${bucket}/${prefix}`;
+  const place = plan.seen.find(isIt);
+  if (place === undefined || configured.some(isIt)) throw error;
+  return {
+    ...plan,
+    seen: plan.seen.filter((base) => !isIt(base)),
+    unlisted: [...plan.unlisted, { ...place, reason: error.failure.reason }],
+  };
 }
 
+/** What was listed by another plan is forgotten. */
 async function newPlan(
-  places: readonly Base[],
-  { duck, concurrency }: ListObjectsOptions,
-  isOrdered: boolean,
+  { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
+  { duck, configured, concurrency }: ListObjectsOptions,
 ): Promise<Plan> {
+  await duck.run('DELETE FROM objects');
+  await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
   const lanes: Lane[] = [];
   // More lanes than are listed at once: those with more than their share of orphans do not hold up the end.
-  for (const place of places) lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
-  const plan = { lanes, isOrdered };
+  for (const place of outermost([...configured, ...seen]))
+    lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
+  const plan = { lanes, seen, unlisted, isOrdered };
   await setProgress(duck, 'lanes', plan);
   return plan;
 }
@@ -253,23 +263,4 @@ function createBuffer(duck: Duck): {
     flush,
     kept: () => kept,
   };
-}
-
-function isSame(a: Base, b: Base): boolean {
-  return a.bucket === b.bucket && a.prefix === b.prefix;
-}
-
-function placeOf(lane: Lane, places: readonly Base[]): Base {
-  const { bucket, connection } = lane;
-  const prefix = lane.prefix.replace(/\/$/, '');
-  return (
-    places.find((place) => isSame(place, { bucket, prefix, connection })) ?? { bucket, prefix, connection }
-  );
-}
-
-/** Whether a configured place is this one or lies below it. */
-function isConfigured(lane: Lane, { configured }: ListObjectsOptions): boolean {
-  return configured.some(
-    ({ bucket, prefix }) => bucket === lane.bucket && `${prefix}/`.startsWith(lane.prefix),
-  );
 }

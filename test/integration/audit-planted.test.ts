@@ -231,6 +231,27 @@ test('of a bucket that is a path as a whole only what is of a known dag is to be
   }
 });
 
+test('a bucket that may not be listed as a whole hides nothing of the path within it', async () => {
+  const run = await stage.addRun({ dagId: 'root', runId: 'r', state: 'success' });
+  await stage.push({ run, taskId: 't', stored: JSON.stringify(`s3://${BUCKET}/root/r/t/${uuid4()}`) });
+  const denied = { kind: 'unknown', reason: 'denied', detail: 'AccessDenied (403)' } as const;
+  const result = await audited({
+    store: {
+      ...aged(store, objects),
+      list: (target, aborted) =>
+        target.prefix === '' ? Promise.resolve(denied) : aged(store, objects).list(target, aborted),
+    },
+  });
+  await stage.deleteRun(run);
+  expect(result.unlisted.map(({ bucket, reason }) => [bucket, reason]).sort()).toEqual([
+    [BUCKET, 'denied'],
+    ['nowhere', 'denied'],
+  ]);
+  expect(result.figures.references.outside).toBe(2);
+  expect(result.lists.orphaned).toHaveLength(orphans.old.length + orphans.young.length);
+  expect(result.lists.missing).toHaveLength(missing.length);
+});
+
 describe.each(['CSV', 'Parquet'] as const)('by an inventory in %s', (format) => {
   const createdAt = Date.now() - 2 * HOUR_MS;
   /** Its files in the bucket of the inventories; gives the address of its manifest. */
