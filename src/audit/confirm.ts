@@ -52,6 +52,8 @@ const OWNERS_A_STATEMENT = 50;
 /** A listing alone says nothing of what is not in it: objects are asked for, and rows are read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const { duck } = options;
+  // What an audit found out that was killed behind this step is asked anew.
+  await duck.run(`UPDATE absent SET verdict = 'missing' WHERE verdict <> 'young'`);
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,
   );
