@@ -7,7 +7,7 @@ import type { S3Connection } from '../s3/connection.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { Duck } from './duck.ts';
-import { openDuck } from './duck.ts';
+import { openDuck, requireDuck } from './duck.ts';
 import type { Figures } from './figures.ts';
 import { figuresOf } from './figures.ts';
 import { holdBack } from './held.ts';
@@ -85,6 +85,7 @@ export async function audit<Result>(
   use: (audit: Audit, duck: Duck) => Promise<Result>,
 ): Promise<Result> {
   const { work, report, signal } = options;
+  requireDuck();
   mkdirSync(work, { recursive: true });
   const inventory =
     options.inventory === null

@@ -42,9 +42,8 @@ function settingsOf({ temporary, memoryBytes }: DuckOptions): DuckSettings {
   };
 }
 
-/** @throws {Error} when the package is not installed, or another process has the file open. */
+/** @throws {Error} when another process has the file open. */
 export async function openDuck(options: DuckOptions): Promise<Duck> {
-  requirePackage();
   const worker = new Worker(new URL('duck-worker.js', import.meta.url));
   const waiting = new Map<number, { resolve: (rows: never[]) => void; reject: (error: Error) => void }>();
   let asked = 0;
@@ -101,7 +100,8 @@ export async function openDuck(options: DuckOptions): Promise<Duck> {
   };
 }
 
-function requirePackage(): void {
+/** @throws {Error} when the package is not installed: nothing else is to be begun then. */
+export function requireDuck(): void {
   try {
     createRequire(import.meta.url).resolve('@duckdb/node-api');
   } catch {

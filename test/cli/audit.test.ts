@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -191,6 +200,28 @@ describe('killed and called again', () => {
     expect((await first).code).toBe(0);
     await expectWhole(results(out)[0] ?? '');
   });
+});
+
+test('without the optional package it says what to install, and begins nothing', async () => {
+  const root = fileURLToPath(new URL('../../', import.meta.url));
+  const bare = join(folder, 'bare');
+  cpSync(join(root, 'dist'), join(bare, 'dist'), { recursive: true });
+  cpSync(join(root, 'package.json'), join(bare, 'package.json'));
+  mkdirSync(join(bare, 'node_modules'));
+  for (const name of readdirSync(join(root, 'node_modules')))
+    if (name !== '@duckdb') symlinkSync(join(root, 'node_modules', name), join(bare, 'node_modules', name));
+  const out = join(folder, 'bare-out');
+  const child = spawn(process.execPath, [join(bare, 'dist/main.js'), 'audit', '--out', out], { env });
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  expect([code, stderr]).toEqual([
+    2,
+    'airflow-xcom-exporter: The audit needs the optional package @duckdb/node-api, which is not installed here: npm install @duckdb/node-api\n',
+  ]);
+  expect(readdirSync(out)).toEqual([]);
 });
 
 test('by LIST: what was put a moment ago is too young to be judged', async () => {
