@@ -6,6 +6,7 @@ const ROOM_OF = {
   s3: { files: ['src/s3/**'], packages: ['@aws-sdk/*', '@smithy/*'] },
   metrics: { files: ['src/metrics/**'], packages: ['prom-client'] },
   http: { files: ['src/http/**'], packages: ['express'] },
+  duckdb: { files: ['src/audit/**'], packages: ['@duckdb/*'] },
   cron: { files: ['src/lib/cron.ts', 'src/daemon/schedule.ts'], packages: ['node-cron'] },
 };
 

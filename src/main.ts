@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./commands/check.ts')).checkCommand,
   demo: async () => (await import('./commands/demo.ts')).demoCommand,
   config: async () => (await import('./commands/config.ts')).configCommand,
+  audit: async () => (await import('./commands/audit.ts')).auditCommand,
 };
 
 /** How long a command may take to close after a signal. */
@@ -74,9 +75,9 @@ function mindOutput(failed: number | null): void {
   process.stderr.on('error', () => undefined);
 }
 
-/** `check` says 2 for "could not decide", where 1 would say "problems found". */
+/** `check` and `audit` say 2 for "could not decide", where 1 would say "problems found". */
 function failureCode(name: string): number {
-  return name === 'check' ? 2 : 1;
+  return name === 'check' || name === 'audit' ? 2 : 1;
 }
 
 function processIo(argv: readonly string[]): CommandIo {

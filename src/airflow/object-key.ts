@@ -27,10 +27,10 @@ export interface TaskIds {
   readonly taskId: string;
 }
 
-const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
+export const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+export const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
 /** What fsspec appends for a compression that Airflow accepts: a path that ends otherwise is a task's own file. */
-const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
+export const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
 
 const LEAF_UUID = new RegExp(`^(${UUID4})${SUFFIX}$`);
 const LEAF_NAMED = new RegExp(`^(.*?)\\.json${SUFFIX}$`, 's');

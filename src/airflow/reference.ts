@@ -47,7 +47,9 @@ export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, '^[\\\\"]*(s3_xcom_|xcom_s3:
  * Splits a path as Airflow stores it. No URL parser: `?` and `#` may stand in a run_id and the key is
  * verbatim, without percent-encoding (airflow `task-sdk/src/airflow/sdk/io/path.py`).
  */
-function splitPath(text: string): { scheme: string; connection: string; bucket: string; key: string } | null {
+export function splitPath(
+  text: string,
+): { scheme: string; connection: string; bucket: string; key: string } | null {
   const match = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/(.+)$/s.exec(text);
   if (match === null) return null;
   const [, scheme = '', netloc = '', key = ''] = match;
@@ -119,7 +121,7 @@ function prefixOfRun(folder: string, isRun: IsRun): string | null {
 }
 
 /** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2 are encoded again. */
-function unwrap(text: string): string {
+export function unwrap(text: string): string {
   let current = text;
   for (let depth = 0; depth < 2 && current.startsWith('"'); depth += 1) {
     try {

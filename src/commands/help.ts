@@ -8,6 +8,9 @@ Commands:
                   [--probe-only] S3 alone, before Airflow is switched over: each permission by itself, region, TLS, clock
   demo            the whole product on this machine, with a database, an S3 and an Airflow's workload of its own
                   [--once] one pass of the acts, [--act-seconds N] the length of each (default 40)
+  audit           the whole bucket against the whole table, once: what is missing, orphaned, unreadable; docs/audit.md
+                  [--inventory s3://…/manifest.json] [--out xcom-audit] [--older-than 7d] [--json] [--memory 1GiB]
+                  [--pages-per-second 2000] [--requests-per-second 100]
   config          every setting, its value and where it came from
 
 Options:

@@ -24,6 +24,8 @@ export interface ListedObject {
   readonly bytes: number;
   /** Epoch milliseconds, on the storage's clock. */
   readonly lastModified: number;
+  /** In S3's words, e.g. `GLACIER`; what a server does not say is `STANDARD`. */
+  readonly storageClass: string;
 }
 
 export type ListAnswer =
@@ -241,9 +243,9 @@ function readPage(output: ListObjectsV2CommandOutput): ListAnswer | null {
   const { IsTruncated: truncated, NextContinuationToken: next, Contents: contents = [] } = output;
   if (truncated === undefined || (truncated && next === undefined)) return null;
   const objects: ListedObject[] = [];
-  for (const { Key: key, Size: bytes, LastModified: modified } of contents) {
+  for (const { Key: key, Size: bytes, LastModified: modified, StorageClass } of contents) {
     if (key === undefined || bytes === undefined || modified === undefined) return null;
-    objects.push({ key, bytes, lastModified: modified.getTime() });
+    objects.push({ key, bytes, lastModified: modified.getTime(), storageClass: StorageClass ?? 'STANDARD' });
   }
   return { kind: 'listed', objects, next: truncated ? (next ?? null) : null };
 }

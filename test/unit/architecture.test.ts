@@ -35,6 +35,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'metrics',
     'http',
   ],
+  audit: ['lib', 'postgres', 's3', 'airflow', 'settings'],
   demo: ['lib', 'postgres', 's3', 'diagnosis'],
   commands: [
     'lib',
@@ -48,6 +49,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
     'status',
     'http',
     'daemon',
+    'audit',
     'demo',
   ],
   'main.ts': ['lib', 'settings', 'commands'],

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
+import type { Database } from '../postgres/client.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import type { S3Connection } from '../s3/connection.ts';
+import type { Confirmed } from './confirm.ts';
+import { confirm } from './confirm.ts';
+import type { Duck } from './duck.ts';
+import { openDuck, requireDuck } from './duck.ts';
+import type { Figures } from './figures.ts';
+import { figuresOf } from './figures.ts';
+import { holdBack } from './held.ts';
+import type { Inventory } from './inventory.ts';
+import { loadInventory, openInventory } from './inventory.ts';
+import { join } from './join.ts';
+import type { SafeDays } from './lifecycle.ts';
+import { safeDays } from './lifecycle.ts';
+import type { Unlisted } from './list-objects.ts';
+import { listObjects } from './list-objects.ts';
+import type { Base } from './named-object.ts';
+import type { Rate } from './rate.ts';
+import type { RowsRead } from './read-rows.ts';
+import { readRows, sourcesOf } from './read-rows.ts';
+import { auditInstantStatement } from './row-statements.ts';
+import { createTables, progressOf, setProgress } from './store.ts';
+
+export interface AuditOptions {
+  readonly database: Pick<Database, 'read'>;
+  readonly storeOf: (connection: string) => Pick<ObjectStore, 'list' | 'head'>;
+  readonly connectionOf: (id: string) => S3Connection;
+  /** Where Airflow is configured to write. */
+  readonly configured: readonly Base[];
+  /** The address of a manifest.json; null: objects are listed. */
+  readonly inventory: string | null;
+  /** Holds what is done so far until all is. */
+  readonly work: string;
+  readonly olderThanMs: number;
+  readonly memoryBytes: number;
+  /** In pages of the database, and in requests to storage. */
+  readonly pages: Rate;
+  readonly requests: Rate;
+  readonly concurrency: number;
+  /** Waits as long as a task that purges may take from an object to its row. */
+  readonly settle: (signal: AbortSignal) => Promise<void>;
+  /** Whether storage is billed as AWS bills it. */
+  readonly hasPrices: boolean;
+  readonly signal: AbortSignal;
+  readonly report: (words: string) => void;
+}
+
+export interface Audit {
+  /** Since when rows were read; null: a standby that cannot say. */
+  readonly rowsAsOf: number | null;
+  /** When the inventory was made; null: objects were listed. */
+  readonly inventoryAt: number | null;
+  readonly sources: readonly string[];
+  readonly places: readonly Base[];
+  readonly unlisted: readonly Unlisted[];
+  readonly figures: Figures;
+  readonly confirmed: Confirmed;
+  readonly safe: SafeDays;
+  /** Objects that are younger are not to be deleted; null: none is. */
+  readonly deletedUpTo: number | null;
+}
+
+const HOUR_MS = 3_600_000;
+/** How long a task may take from its object to its row, and by how much two clocks may differ. */
+const PUSH_MS = HOUR_MS;
+/** By how much an inventory may lag behind what its date says. */
+const INVENTORY_LAG_MS = 24 * HOUR_MS;
+/** What was read earlier is read anew: too much of it has been purged since. */
+const STALE_MS = 24 * HOUR_MS;
+const NEVER = -1;
+const ALWAYS = 253_402_300_799_999;
+
+/**
+ * Compares all that rows name with all that is there. Rows come first: what is put after them is too young to be judged,
+ * and a row that is gone by the time its object is looked for is found out by reading it again.
+ *
+ * `use` is called with the tables still there; what is kept of them goes away with its end.
+ */
+export async function audit<Result>(
+  options: AuditOptions,
+  use: (audit: Audit, duck: Duck) => Promise<Result>,
+): Promise<Result> {
+  const { work, report, signal } = options;
+  requireDuck();
+  mkdirSync(work, { recursive: true });
+  const inventory =
+    options.inventory === null
+      ? null
+      : await openInventory(options.inventory, { ...options, folder: joinPath(work, 'inventory') });
+  const duck = await openWork(options, inventory);
+  try {
+    const audited = await examine(duck, options, inventory);
+    signal.throwIfAborted();
+    report('writing the lists');
+    const result = await use(audited, duck);
+    await duck.close();
+    rmSync(work, { recursive: true, force: true });
+    return result;
+  } finally {
+    await duck.close();
+  }
+}
+
+/** What an earlier run left is gone on with if it was asked the same, and not long ago. */
+async function openWork(options: AuditOptions, inventory: Inventory | null): Promise<Duck> {
+  const { database, work, memoryBytes, configured, signal } = options;
+  const file = joinPath(work, 'audit.duckdb');
+  const spill = `spill-${randomUUID()}`;
+  const open = () => openDuck({ file, temporary: joinPath(work, spill), memoryBytes });
+  const [instant] = await database.read(
+    (query) => query<{ origin: string; asOf: number | null }>(auditInstantStatement()),
+    signal,
+  );
+  const question = JSON.stringify([
+    instant?.origin,
+    configured,
+    inventory?.createdAt,
+    inventory?.sourceBucket,
+  ]);
+  const duck = await open();
+  // Only now is it known that no other process works here.
+  for (const name of readdirSync(work))
+    if (name.startsWith('spill-') && name !== spill)
+      rmSync(joinPath(work, name), { recursive: true, force: true });
+  await createTables(duck);
+  const earlier = await progressOf<string>(duck, 'question');
+  const begun = await progressOf<{ asOf: number | null }>(duck, 'rows');
+  const isStale = (instant?.asOf ?? 0) - (begun?.asOf ?? Infinity) > STALE_MS;
+  if (earlier === null || (earlier === question && !isStale)) {
+    await setProgress(duck, 'question', question);
+    return duck;
+  }
+  await duck.close();
+  for (const name of [file, `${file}.wal`]) rmSync(name, { force: true });
+  const fresh = await open();
+  await createTables(fresh);
+  await setProgress(fresh, 'question', question);
+  return fresh;
+}
+
+async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {
+  const { database, configured, olderThanMs, report, signal } = options;
+  const rows = await once<RowsRead>(duck, 'rows done', () =>
+    readRows({
+      ...options,
+      duck,
+      bases: configured,
+      pace: options.pages,
+      report: ({ pages, named, table }) => {
+        report(`reading ${table}: ${named} references, ${pages} pages`);
+      },
+    }),
+  );
+  await duck.reopen();
+  const seen = rows.bases.filter((base) => !configured.some((one) => isSame(one, base)));
+  const { places, unlisted } = await once(duck, 'objects done', () =>
+    inventory === null
+      ? listObjects({
+          ...options,
+          duck,
+          seen,
+          pace: options.requests,
+          report: ({ objects, lanes, done }) => {
+            report(`listing: ${objects} objects, ${done} of ${lanes} parts`);
+          },
+        })
+      : loadInventory(inventory, {
+          ...options,
+          duck,
+          seen,
+          folder: joinPath(options.work, 'inventory'),
+          report: ({ files, of }) => {
+            report(`reading the inventory: ${files} of ${of} files`);
+          },
+        }),
+  );
+  await duck.reopen();
+  report('comparing');
+  const bases = [...configured, ...seen];
+  const since = rows.asOf === null ? null : Math.min(rows.asOf, inventory?.createdAt ?? Infinity);
+  const deletedUpTo = since === null ? null : since - olderThanMs;
+  await join({
+    duck,
+    places,
+    bases,
+    judgedUpTo: since === null ? NEVER : since - PUSH_MS,
+    rowsUpTo: inventory === null ? ALWAYS : inventory.createdAt - INVENTORY_LAG_MS,
+  });
+  report('looking again at what is missing');
+  const { live } = await sourcesOf(database, signal);
+  const confirmed = await confirm({ ...options, duck, sources: live, bases, pace: options.requests });
+  await holdBack({
+    ...options,
+    duck,
+    bases,
+    deletedUpTo: deletedUpTo ?? NEVER,
+    hasTaskInstances: live.some(({ owner }) => owner === 'task_instance_id'),
+  });
+  const figures = await figuresOf(duck, { places, bases, hasPrices: options.hasPrices });
+  return {
+    rowsAsOf: rows.asOf,
+    inventoryAt: inventory?.createdAt ?? null,
+    sources: rows.sources,
+    places,
+    unlisted,
+    figures,
+    confirmed,
+    safe: safeDays(figures, rows.asOf ?? ALWAYS),
+    deletedUpTo,
+  };
+}
+
+/** Its answer is kept: it is not asked again when the audit goes on. */
+async function once<Answer>(duck: Duck, step: string, work: () => Promise<Answer>): Promise<Answer> {
+  const earlier = await progressOf<Answer>(duck, step);
+  if (earlier !== null) return earlier;
+  const answer = await work();
+  await setProgress(duck, step, answer);
+  return answer;
+}
+
+function isSame(a: Base, b: Base): boolean {
+  return a.bucket === b.bucket && a.prefix === b.prefix;
+}

@@ -1,0 +1,186 @@
+import type { Duck } from './duck.ts';
+import { below, relative } from './key-sql.ts';
+import type { Base } from './named-object.ts';
+import { monthlyDollars } from './prices.ts';
+
+/** How many and how much. */
+export interface Amount {
+  readonly objects: number;
+  readonly bytes: number;
+  /** A month, at list prices; null where prices are not known. */
+  readonly dollars: number | null;
+}
+
+export interface ByClass extends Amount {
+  readonly storageClass: string;
+}
+export interface ByDag {
+  readonly dag: string;
+  readonly all: Amount;
+  readonly orphaned: Amount;
+}
+export interface ByMonth {
+  readonly month: string;
+  readonly all: Amount;
+  readonly orphaned: Amount;
+}
+
+export interface References {
+  /** Rows that Airflow reads, and those of state stores, by what is known of their object. */
+  readonly live: number;
+  /** Their object is not in the listing. */
+  readonly absent: number;
+  /** The listing is older than they are. */
+  readonly young: number;
+  /** In a storage class that has to be restored first. */
+  readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
+  /** In a place that was not listed. */
+  readonly outside: number;
+  /** What else names objects: archives, and paths that are no row's own. */
+  readonly archived: number;
+  readonly foreign: number;
+}
+
+export interface Figures {
+  readonly references: References;
+  readonly objects: {
+    readonly all: Amount;
+    readonly named: Amount;
+    readonly orphaned: Amount;
+    readonly deletable: Amount;
+    readonly young: Amount;
+    readonly other: Amount;
+  };
+  readonly byClass: readonly (ByClass & { readonly orphaned: Amount })[];
+  readonly byDag: readonly ByDag[];
+  readonly byMonth: readonly ByMonth[];
+  readonly oldest: Oldest | null;
+}
+
+/** The object that has been named for the longest time. */
+export interface Oldest {
+  readonly location: string;
+  readonly at: number;
+  readonly kind: string;
+  readonly source: string;
+}
+
+const MOST_DAGS = 1_000;
+const ZERO: Amount = { objects: 0, bytes: 0, dollars: 0 };
+
+export async function figuresOf(
+  duck: Duck,
+  { places, bases, hasPrices }: { places: readonly Base[]; bases: readonly Base[]; hasPrices: boolean },
+): Promise<Figures> {
+  const dollars = hasPrices ? `round(sum(${monthlyDollars('bytes', 'class')}), 6)::DOUBLE` : 'NULL::DOUBLE';
+  const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
+  const here = `(SELECT * FROM objects WHERE ${below(places)})`;
+
+  async function grouped(from: string, by: string): Promise<Map<string, Amount>> {
+    const rows = await duck.run<Amount & { name: string }>(
+      `SELECT ${by} AS name, ${sums} FROM ${from} GROUP BY 1 ORDER BY bytes DESC, name`,
+    );
+    return new Map(rows.map(({ name, ...amount }) => [name, amount]));
+  }
+
+  const month = `strftime(make_timestamp_ms(at_ms::BIGINT), '%Y-%m')`;
+  const dag = `split_part(${relative(bases)}, '/', 1)`;
+  const [classes, orphanClasses, months, orphanMonths, dags, orphanDags] = [
+    await grouped(here, 'class'),
+    await grouped('orphans', 'class'),
+    await grouped(here, month),
+    await grouped('orphans', month),
+    await grouped(here, dag),
+    await grouped('orphans', 'dag'),
+  ];
+  const verdicts = await grouped('unnamed', 'verdict');
+  const deletable = await grouped('orphans', `held = ''`).then((both) => both.get('true') ?? ZERO);
+  const all = total(classes.values());
+  const orphaned = verdicts.get('orphaned') ?? ZERO;
+  const young = verdicts.get('young') ?? ZERO;
+  const other = verdicts.get('other') ?? ZERO;
+  return {
+    references: await referencesOf(duck, places),
+    objects: {
+      all,
+      named: less(all, [orphaned, young, other]),
+      orphaned,
+      deletable,
+      young,
+      other,
+    },
+    byClass: [...classes].map(([storageClass, amount]) => ({
+      storageClass,
+      ...amount,
+      orphaned: orphanClasses.get(storageClass) ?? ZERO,
+    })),
+    byDag: [...dags]
+      .map(([name, amount]) => ({ dag: name, all: amount, orphaned: orphanDags.get(name) ?? ZERO }))
+      .slice(0, MOST_DAGS),
+    byMonth: [...months]
+      .map(([name, amount]) => ({ month: name, all: amount, orphaned: orphanMonths.get(name) ?? ZERO }))
+      .sort((a, b) => (a.month < b.month ? -1 : 1)),
+    oldest: await oldestOf(duck),
+  };
+}
+
+async function referencesOf(duck: Duck, places: readonly Base[]): Promise<References> {
+  const [named] = await duck.run<Record<'judged' | 'outside' | 'archived' | 'foreign', number>>(
+    `SELECT (count(*) FILTER (WHERE own AND here))::DOUBLE AS judged, (count(*) FILTER (WHERE own AND NOT here))::DOUBLE AS outside,
+      (count(*) FILTER (WHERE kind = 'archive'))::DOUBLE AS archived, (count(*) FILTER (WHERE kind = 'foreign'))::DOUBLE AS "foreign"
+     FROM (SELECT kind, kind IN ('row', 'state') AS own, ${below(places)} AS here FROM named)`,
+  );
+  const absent = await duck.run<{ verdict: string; n: number }>(
+    'SELECT verdict, count(*)::DOUBLE AS n FROM absent GROUP BY 1',
+  );
+  const unreadable = await duck.run<{ storageClass: string; references: number }>(
+    `SELECT class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable GROUP BY 1 ORDER BY 1`,
+  );
+  const count = (verdict: string) => absent.find((one) => one.verdict === verdict)?.n ?? 0;
+  const { judged = 0, outside = 0, archived = 0, foreign = 0 } = named ?? {};
+  const young = count('young');
+  const all = absent.reduce((sum, { n }) => sum + n, 0);
+  const found = judged - all + count('present');
+  return {
+    live: found - unreadable.reduce((sum, { references }) => sum + references, 0),
+    absent: all - young - count('present') - count('vanished'),
+    young,
+    unreadable,
+    outside,
+    archived,
+    foreign,
+  };
+}
+
+async function oldestOf(duck: Duck): Promise<Oldest | null> {
+  const [oldest] = await duck.run<{ location: string; at: number }>(
+    'SELECT location, at_ms AS "at" FROM objects SEMI JOIN named_hash ON hash(location) = h ORDER BY at_ms, location LIMIT 1',
+  );
+  if (oldest === undefined) return null;
+  const [row] = await duck.run<{ kind: string; source: string }>(
+    `SELECT kind, source FROM named WHERE location = $1 ORDER BY kind = 'row' DESC LIMIT 1`,
+    [oldest.location],
+  );
+  return { ...oldest, kind: row?.kind ?? '', source: row?.source ?? '' };
+}
+
+function total(amounts: Iterable<Amount>): Amount {
+  let sum = ZERO;
+  for (const { objects, bytes, dollars } of amounts)
+    sum = {
+      objects: sum.objects + objects,
+      bytes: sum.bytes + bytes,
+      dollars: dollars === null || sum.dollars === null ? null : sum.dollars + dollars,
+    };
+  return sum;
+}
+
+function less(all: Amount, parts: readonly Amount[]): Amount {
+  const rest = total(parts);
+  return {
+    objects: all.objects - rest.objects,
+    bytes: all.bytes - rest.bytes,
+    dollars:
+      all.dollars === null || rest.dollars === null ? null : Number((all.dollars - rest.dollars).toFixed(6)),
+  };
+}

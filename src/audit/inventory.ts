@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { splitPath } from '../airflow/reference.ts';
+import type { S3Connection } from '../s3/connection.ts';
+import { downloadObject } from '../s3/download.ts';
+import type { Duck } from './duck.ts';
+import { outermost } from './lanes.ts';
+import type { Unlisted } from './list-objects.ts';
+import type { Manifest, ManifestFile } from './manifest.ts';
+import { parseManifest } from './manifest.ts';
+import type { Base } from './named-object.ts';
+import { progressOf, setProgress } from './store.ts';
+import { text } from './sql-text.ts';
+
+export interface Inventory extends Manifest {
+  /** The folder of its manifest on this machine; null: in S3. */
+  readonly folder: string | null;
+  readonly connection: string;
+}
+
+export interface InventoryOptions {
+  readonly connectionOf: (id: string) => S3Connection;
+  /** Files are kept there while they are read. */
+  readonly folder: string;
+  readonly signal: AbortSignal;
+}
+
+/** `where`: the address of a manifest.json, in S3 or on this machine. @throws {Error} when it cannot be read. */
+export async function openInventory(where: string, options: InventoryOptions): Promise<Inventory> {
+  if (!/^s3[an]?:\/\//.test(where))
+    return { ...parseManifest(readFileSync(where, 'utf8')), folder: dirname(where), connection: '' };
+  const path = splitPath(where);
+  if (path === null) throw new Error(`${JSON.stringify(where)} is no address of a manifest.json`);
+  mkdirSync(options.folder, { recursive: true });
+  const { bucket, key, connection } = path;
+  const file = join(options.folder, 'manifest.json');
+  await fetchTo(file, { bucket, key, connection }, options);
+  return { ...parseManifest(readFileSync(file, 'utf8')), folder: null, connection };
+}
+
+async function fetchTo(
+  file: string,
+  { bucket, key, connection }: { bucket: string; key: string; connection: string },
+  { connectionOf, signal }: InventoryOptions,
+): Promise<{ bytes: number; md5: string }> {
+  const answer = await downloadObject(connectionOf(connection), { bucket, key, file }, signal);
+  if (answer.kind === 'downloaded') return answer;
+  const why = answer.kind === 'missing' ? 'it is not there' : `${answer.reason} (${answer.detail})`;
+  throw new Error(`Cannot read s3://${bucket}/${key}: ${why}`);
+}
+
+export interface LoadOptions extends InventoryOptions {
+  readonly duck: Duck;
+  readonly configured: readonly Base[];
+  readonly seen: readonly Base[];
+  readonly report: (loaded: { files: number; of: number }) => void;
+}
+
+/**
+ * What an inventory says of the places where XComs are. Each file is compared with the manifest first: a CSV file that was
+ * cut off would be read without a word.
+ *
+ * @throws {Error} when a file is not what the manifest says, or a configured place is in another bucket.
+ */
+export async function loadInventory(
+  inventory: Inventory,
+  options: LoadOptions,
+): Promise<{ readonly places: readonly Base[]; readonly unlisted: readonly Unlisted[] }> {
+  const { duck } = options;
+  const other = options.configured.find(({ bucket }) => bucket !== inventory.sourceBucket);
+  if (other !== undefined)
+    throw new Error(
+      `The inventory is of the bucket ${inventory.sourceBucket}, and Airflow writes to ${other.bucket}`,
+    );
+  const all = outermost([...options.configured, ...options.seen]);
+  const places = all.filter(({ bucket }) => bucket === inventory.sourceBucket);
+  const within = places.map(({ bucket, prefix }) => startsWith(bucket, prefix)).join(' OR ');
+  await duck.run(`SET TimeZone = 'UTC'`);
+  for (const [index, file] of inventory.files.entries()) {
+    options.report({ files: index, of: inventory.files.length });
+    const step = `inventory ${file.key}`;
+    if ((await progressOf(duck, step)) !== null) continue;
+    const path = await checkedFile(inventory, file, options);
+    const rows = await selectOf(duck, inventory, path);
+    await duck.run('BEGIN');
+    await duck.run(`INSERT INTO objects SELECT location, bytes, at_ms, class FROM (${rows}) WHERE ${within}`);
+    await setProgress(duck, step, {});
+    await duck.run('COMMIT');
+    if (inventory.folder === null) rmSync(path);
+  }
+  options.report({ files: inventory.files.length, of: inventory.files.length });
+  const unlisted = all.flatMap((base): Unlisted[] =>
+    base.bucket === inventory.sourceBucket ? [] : [{ ...base, reason: 'not_in_inventory' }],
+  );
+  return { places, unlisted };
+}
+
+function startsWith(bucket: string, prefix: string): string {
+  return `starts_with(location, ${text(`${bucket}/${prefix === '' ? '' : `${prefix}/`}`)})`;
+}
+
+async function checkedFile(inventory: Inventory, file: ManifestFile, options: LoadOptions): Promise<string> {
+  const name = basename(file.key);
+  const { folder } = inventory;
+  let path: string;
+  let found: { bytes: number; md5: string };
+  if (folder === null) {
+    mkdirSync(options.folder, { recursive: true });
+    path = join(options.folder, name);
+    found = await fetchTo(path, { ...inventory, key: file.key }, options);
+  } else {
+    // As `aws s3 sync` leaves them, with the folder of the report beside the one of its data.
+    const places = [join(folder, name), join(folder, 'data', name), join(folder, '..', 'data', name)];
+    const there = places.find((place) => existsSync(place));
+    if (there === undefined) throw new Error(`Cannot find ${name} of the inventory beside its manifest`);
+    path = there;
+    found = await digest(there);
+  }
+  if (found.bytes !== file.bytes || found.md5 !== file.md5)
+    throw new Error(
+      `${name} of the inventory is not the file that its manifest names: its size or MD5 is another`,
+    );
+  return path;
+}
+
+async function digest(path: string): Promise<{ bytes: number; md5: string }> {
+  const md5 = createHash('md5');
+  let bytes = 0;
+  await pipeline(createReadStream(path), async (pieces: AsyncIterable<Buffer>) => {
+    for await (const piece of pieces) {
+      md5.update(piece);
+      bytes += piece.length;
+    }
+  });
+  return { bytes, md5: md5.digest('hex') };
+}
+
+/** The columns by the names that a file of Parquet has; those of CSV are its schema's in another case. */
+async function selectOf(duck: Duck, { format, columns }: Manifest, path: string): Promise<string> {
+  if (format === 'CSV') {
+    const given = columns.map((name) => `${text(snake(name))}: 'VARCHAR'`).join(', ');
+    const from = `read_csv(${text(path)}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
+      compression = ${text(path.endsWith('.gz') ? 'gzip' : 'none')}, columns = {${given}})`;
+    return select(from, new Map(columns.map((name) => [snake(name), 'CSV'])));
+  }
+  const from = `read_parquet(${text(path)}, binary_as_string = true)`;
+  const types = await duck.run<{ column_name: string; column_type: string }>(
+    `DESCRIBE SELECT * FROM ${from}`,
+  );
+  return select(from, new Map(types.map(({ column_name, column_type }) => [column_name, column_type])));
+}
+
+function select(from: string, types: ReadonlyMap<string, string>): string {
+  for (const name of ['bucket', 'key', 'size', 'last_modified_date'])
+    if (!types.has(name))
+      throw new Error(`The inventory has no column ${name}: let it have Size and LastModifiedDate`);
+  const isCsv = types.get('key') === 'CSV';
+  // In CSV keys are URL-encoded, with a plus for a space.
+  const key = isCsv ? `url_decode(replace(key, '+', ' '))` : 'key';
+  const modified = types.get('last_modified_date') === 'BIGINT';
+  const at = modified
+    ? 'last_modified_date'
+    : isCsv
+      ? 'epoch_ms(last_modified_date::TIMESTAMPTZ)'
+      : 'epoch_ms(last_modified_date)';
+  const conditions = [
+    ...(types.has('is_latest') ? ['is_latest::BOOLEAN'] : []),
+    ...(types.has('is_delete_marker') ? ['NOT coalesce(is_delete_marker::BOOLEAN, false)'] : []),
+  ];
+  return `SELECT concat(bucket, '/', ${key}) AS location, size::DOUBLE AS bytes, (${at})::DOUBLE AS at_ms,
+    ${types.has('storage_class') ? `coalesce(storage_class, '')` : `''`} AS class FROM ${from}
+    ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}`;
+}
+
+/** `LastModifiedDate` -> `last_modified_date`. */
+function snake(name: string): string {
+  return name === 'ETag' ? 'e_tag' : name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toLowerCase();
+}

@@ -1,0 +1,28 @@
+import type { Figures } from './figures.ts';
+
+/** From how many days on a rule that expires objects would take nothing that is named; null with the reason. */
+export interface SafeDays {
+  readonly days: number | null;
+  readonly reason: string;
+}
+
+const DAY_MS = 86_400_000;
+
+export function safeDays(
+  { oldest, references }: Pick<Figures, 'oldest' | 'references'>,
+  now: number,
+): SafeDays {
+  if (references.outside > 0)
+    return {
+      days: null,
+      reason: `${references.outside} references point to places that were not listed, so their age is not known`,
+    };
+  if (oldest === null) return { days: null, reason: 'no object that a row names was found' };
+  // A rule rounds up to the next midnight of UTC; one day more, so that it never meets what is named today.
+  const days = Math.max(1, Math.ceil((now - oldest.at) / DAY_MS)) + 1;
+  const since = new Date(oldest.at).toISOString().slice(0, 10);
+  return {
+    days,
+    reason: `the oldest object that a row names is of ${since} (s3://${oldest.location}, named in ${oldest.source}); it holds as long as rows are deleted before they are ${days} days old`,
+  };
+}

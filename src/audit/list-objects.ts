@@ -1,0 +1,266 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ListedObject, ObjectStore } from '../s3/client.ts';
+import type { S3Reason, Unknown } from '../s3/failure.ts';
+import { compareKeys } from '../s3/key-order.ts';
+import type { Duck } from './duck.ts';
+import { startOf } from './key-sql.ts';
+import type { Lane } from './lanes.ts';
+import { areInOrder, lanesOf, outermost } from './lanes.ts';
+import type { Base } from './named-object.ts';
+import type { Rate } from './rate.ts';
+import { progressOf, setProgress } from './store.ts';
+
+export interface ListObjectsOptions {
+  readonly storeOf: (connection: string) => Pick<ObjectStore, 'list'>;
+  readonly duck: Duck;
+  /** Where Airflow is configured to write: they have to be listed. */
+  readonly configured: readonly Base[];
+  /** Where else rows say that it wrote: what cannot be listed there is not judged. */
+  readonly seen: readonly Base[];
+  /** In requests. */
+  readonly pace: Rate;
+  readonly concurrency: number;
+  readonly signal: AbortSignal;
+  readonly report: (listed: { objects: number; lanes: number; done: number }) => void;
+}
+
+/** A place that could not be listed. */
+export interface Unlisted extends Base {
+  readonly reason: S3Reason | 'not_in_inventory';
+}
+
+export interface ObjectsListed {
+  /** All that was listed to its end. */
+  readonly places: readonly Base[];
+  readonly unlisted: readonly Unlisted[];
+}
+
+interface LaneState {
+  /** The last key that is kept; null: none yet. */
+  readonly last: string | null;
+  readonly isDone: boolean;
+}
+interface Plan {
+  readonly lanes: readonly Lane[];
+  /** Where else rows say that Airflow wrote, without what cannot be listed. */
+  readonly seen: readonly Base[];
+  readonly unlisted: readonly Unlisted[];
+  /** False: the server lists in an order of its own, so that each place has to be one lane. */
+  readonly isOrdered: boolean;
+}
+
+const ROWS_A_BATCH = 20_000;
+const TRIES = 7;
+const FIRST_PAUSE_MS = 250;
+/** What is no better a moment later. */
+const LASTING: readonly S3Reason[] = ['denied', 'no_such_bucket', 'wrong_region', 'clock_skew', 'aborted'];
+
+/** A server with an order of its own may list an object twice. */
+const ONCE = `CREATE OR REPLACE TABLE objects AS
+  SELECT location, max(bytes) AS bytes, max(at_ms) AS at_ms, any_value(class) AS class FROM objects GROUP BY location`;
+
+class OutOfOrder extends Error {}
+class NotListed extends Error {
+  readonly lane: Lane;
+  readonly failure: Unknown;
+  constructor(lane: Lane, failure: Unknown) {
+    super(`Cannot list s3://${lane.bucket}/${lane.prefix}: ${failure.reason} (${failure.detail})`);
+    this.lane = lane;
+    this.failure = failure;
+  }
+}
+
+/** @throws {Error} when a configured place cannot be listed. */
+export async function listObjects(options: ListObjectsOptions): Promise<ObjectsListed> {
+  const { duck, configured } = options;
+  let plan =
+    (await progressOf<Plan>(duck, 'lanes')) ??
+    (await newPlan({ seen: options.seen, unlisted: [], isOrdered: true }, options));
+  for (;;) {
+    try {
+      await listAll(plan, options);
+      if (!plan.isOrdered) await duck.run(ONCE);
+      return { places: outermost([...configured, ...plan.seen]), unlisted: plan.unlisted };
+    } catch (error) {
+      if (error instanceof OutOfOrder) plan = await newPlan({ ...plan, isOrdered: false }, options);
+      else if (error instanceof NotListed) plan = await newPlan(without(error, plan, configured), options);
+      else throw error;
+    }
+  }
+}
+
+/** Places within one that cannot be listed as a whole may be listed all the same. */
+function without(error: NotListed, plan: Plan, configured: readonly Base[]): Plan {
+  const { bucket, prefix } = error.lane;
+  const isIt = (base: Base) => startOf(base) === `${bucket}/${prefix}`;
+  const place = plan.seen.find(isIt);
+  if (place === undefined || configured.some(isIt)) throw error;
+  return {
+    ...plan,
+    seen: plan.seen.filter((base) => !isIt(base)),
+    unlisted: [...plan.unlisted, { ...place, reason: error.failure.reason }],
+  };
+}
+
+/** What was listed by another plan is forgotten. */
+async function newPlan(
+  { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
+  { duck, configured, concurrency }: ListObjectsOptions,
+): Promise<Plan> {
+  await duck.run('DELETE FROM objects');
+  await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
+  const lanes: Lane[] = [];
+  // More lanes than are listed at once: those with more than their share of orphans do not hold up the end.
+  for (const place of outermost([...configured, ...seen]))
+    lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
+  const plan = { lanes, seen, unlisted, isOrdered };
+  await setProgress(duck, 'lanes', plan);
+  return plan;
+}
+
+async function listAll(plan: Plan, options: ListObjectsOptions): Promise<void> {
+  const { duck, concurrency, report } = options;
+  // One that fails ends the others.
+  const failed = new AbortController();
+  const signal = AbortSignal.any([options.signal, failed.signal]);
+  const buffer = createBuffer(duck);
+  let next = 0;
+  let done = 0;
+  async function work(): Promise<void> {
+    for (let index = next++; index < plan.lanes.length; index = next++) {
+      const lane = plan.lanes[index];
+      if (lane !== undefined)
+        await listLane(lane, {
+          ...options,
+          signal,
+          isOrdered: plan.isOrdered,
+          step: `lane ${index}`,
+          keep: async (objects, progress) => {
+            await buffer.add(lane.bucket, objects, progress);
+            report({ objects: buffer.kept(), lanes: plan.lanes.length, done });
+          },
+        });
+      done += 1;
+    }
+  }
+  const workers = Array.from({ length: concurrency }, () =>
+    work().catch((error: unknown) => {
+      failed.abort(error);
+      throw error;
+    }),
+  );
+  const ended = await Promise.allSettled(workers);
+  const reasons = ended.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+  options.signal.throwIfAborted();
+  const [first] = reasons;
+  if (first !== undefined) throw (failed.signal.reason as Error | undefined) ?? first;
+  await buffer.flush();
+  report({ objects: buffer.kept(), lanes: plan.lanes.length, done });
+}
+
+interface LaneOptions extends ListObjectsOptions {
+  readonly isOrdered: boolean;
+  readonly step: string;
+  readonly keep: (
+    objects: readonly ListedObject[],
+    progress: readonly [step: string, state: string],
+  ) => Promise<void>;
+}
+
+async function listLane(lane: Lane, options: LaneOptions): Promise<void> {
+  const { isOrdered, step, keep } = options;
+  const state = (await progressOf<LaneState>(options.duck, step)) ?? { last: null, isDone: false };
+  if (state.isDone) return;
+  // Without an order there is no going on in the middle; what comes twice counts once.
+  let last = isOrdered ? (state.last ?? lane.after) : null;
+  let token: string | null = null;
+  for (;;) {
+    const page = await listPage(lane, { after: token, startAfter: last }, options);
+    const { upTo } = lane;
+    if (
+      isOrdered &&
+      !areInOrder(
+        page.objects.map(({ key }) => key),
+        last,
+      )
+    )
+      throw new OutOfOrder();
+    const objects =
+      upTo === null ? page.objects : page.objects.filter(({ key }) => compareKeys(key, upTo) <= 0);
+    const isDone = page.next === null || objects.length < page.objects.length;
+    last = page.objects.at(-1)?.key ?? last;
+    const reached: LaneState = { last: objects.at(-1)?.key ?? state.last, isDone };
+    await keep(objects, [step, JSON.stringify(reached)]);
+    if (isDone) return;
+    token = page.next;
+  }
+}
+
+async function listPage(
+  lane: Lane,
+  from: { readonly after: string | null; readonly startAfter: string | null },
+  { storeOf, pace, signal }: LaneOptions,
+): Promise<{ objects: readonly ListedObject[]; next: string | null }> {
+  const { bucket, prefix, connection } = lane;
+  for (let tried = 1; ; tried += 1) {
+    await pace(1, signal);
+    const answer = await storeOf(connection).list(
+      {
+        bucket,
+        prefix,
+        after: from.after,
+        ...(from.after !== null || from.startAfter === null ? {} : { startAfter: from.startAfter }),
+      },
+      signal,
+    );
+    if (answer.kind === 'listed') return answer;
+    signal.throwIfAborted();
+    if (tried === TRIES || LASTING.includes(answer.reason)) throw new NotListed(lane, answer);
+    await sleep(FIRST_PAUSE_MS * 2 ** (tried - 1), undefined, { signal });
+  }
+}
+
+/** Keeps objects and how far each lane is with one transaction for many pages. */
+function createBuffer(duck: Duck): {
+  add(bucket: string, objects: readonly ListedObject[], progress: readonly [string, string]): Promise<void>;
+  flush(): Promise<void>;
+  kept(): number;
+} {
+  let locations: string[] = [];
+  let objects: ListedObject[] = [];
+  let progress = new Map<string, string>();
+  let writing: Promise<void> = Promise.resolve();
+  let kept = 0;
+
+  function flush(): Promise<void> {
+    const batch = {
+      table: 'objects',
+      types: ['text', 'number', 'number', 'text'] as const,
+      columns: [
+        locations,
+        objects.map(({ bytes }) => bytes),
+        objects.map(({ lastModified }) => lastModified),
+        objects.map(({ storageClass }) => storageClass),
+      ],
+      progress: [...progress],
+    };
+    locations = [];
+    objects = [];
+    progress = new Map();
+    writing = writing.then(() => duck.append(batch));
+    return writing;
+  }
+  return {
+    async add(bucket, more, [step, state]) {
+      for (const object of more) {
+        locations.push(`${bucket}/${object.key}`);
+        objects.push(object);
+      }
+      progress.set(step, state);
+      kept += more.length;
+      if (objects.length >= ROWS_A_BATCH) await flush();
+    },
+    flush,
+    kept: () => kept,
+  };
+}

@@ -1,0 +1,255 @@
+import type { Database, Query } from '../postgres/client.ts';
+import { readEachWith } from '../postgres/cursor.ts';
+import type { Duck } from './duck.ts';
+import type { Base, NamedObject } from './named-object.ts';
+import { namedObject } from './named-object.ts';
+import type { Rate } from './rate.ts';
+import type { RowSource, SourceColumn } from './row-sources.ts';
+import { rowSources, sourcesStatement } from './row-sources.ts';
+import type { Bounds, NamingRow } from './row-statements.ts';
+import {
+  auditInstantStatement,
+  boundStatement,
+  namingStatement,
+  nextRunsStatement,
+  pagesStatement,
+} from './row-statements.ts';
+import { progressOf, setProgress } from './store.ts';
+
+/** When the reading began, and where objects were written according to the rows. */
+export interface RowsRead {
+  /** Epoch ms, on the database's clock; null: a standby that cannot say how far it is. */
+  readonly asOf: number | null;
+  readonly bases: readonly Base[];
+  readonly sources: readonly string[];
+}
+
+export interface ReadRowsOptions {
+  readonly database: Pick<Database, 'read'>;
+  readonly duck: Duck;
+  /** Where Airflow is configured to write. */
+  readonly bases: readonly Base[];
+  /** In pages of the database. */
+  readonly pace: Rate;
+  readonly signal: AbortSignal;
+  readonly report: (read: { pages: number; named: number; table: string }) => void;
+}
+
+interface Started {
+  readonly asOf: number | null;
+}
+interface SourceState {
+  readonly after: Bounds['after'];
+  readonly isDone: boolean;
+  readonly file: string;
+}
+
+/** The end of the year 9999: Postgres knows later moments, and some that never come. */
+const LATEST_MS = 253_402_300_799_999;
+/**
+ * Rows of a chunk, or runs whose rows are one: at first, at least and at most. In between as many as the server reads in
+ * about a second.
+ */
+const ROWS = { first: 1_000, least: 100, most: 20_000 };
+const RUNS = { first: 1, least: 1, most: 4_096 };
+const WANTED_MS = 1_000;
+
+/**
+ * Reads all that names an object, in short transactions of their own, so that no snapshot is held. What was named when
+ * it began is seen: keys of rows do not change, and a row that is moved goes to a table that is read later.
+ *
+ * @throws {Error} when a table cannot be read, or Airflow was upgraded meanwhile.
+ */
+export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
+  const { database, duck, signal } = options;
+  const started = (await progressOf<Started>(duck, 'rows')) ?? (await start(options));
+  const earlier = (await progressOf<Base[]>(duck, 'bases')) ?? [];
+  const bases = new Map([...options.bases, ...earlier].map((base) => [nameOf(base), base]));
+  const found = await sourcesOf(database, signal);
+  const reader = { ...options, bases, pages: 0, named: 0 };
+  for (const source of found.live) await readSource(source, reader);
+
+  // Airflow makes an archive before it deletes what it moved there: those of now hold all that was not seen above.
+  const read = new Map<string, string>();
+  for (;;) {
+    const { live, archives } = await sourcesOf(database, signal);
+    if (namesOf(live) !== namesOf(found.live))
+      throw new Error(
+        'The tables of Airflow are others than at the start: it was upgraded, run the audit again',
+      );
+    const moved = archives.find(({ table, file }) => (read.get(table) ?? file) !== file);
+    if (moved !== undefined)
+      throw new Error(`The table ${moved.table} was written anew while it was read: run the audit again`);
+    const next = archives.filter(({ table }) => !read.has(table));
+    if (next.length === 0) break;
+    for (const source of next) {
+      await readSource(source, reader);
+      read.set(source.table, source.file);
+    }
+  }
+  await setProgress(duck, 'bases', [...bases.values()]);
+  return {
+    asOf: started.asOf,
+    bases: [...bases.values()],
+    sources: [...found.live.map(({ table }) => table), ...read.keys()],
+  };
+}
+
+async function start({ database, duck, signal }: ReadRowsOptions): Promise<Started> {
+  const [instant] = await database.read((query) => query<Started>(auditInstantStatement()), signal);
+  const started = { asOf: instant?.asOf ?? null };
+  await setProgress(duck, 'rows', started);
+  return started;
+}
+
+export async function sourcesOf(
+  database: Pick<Database, 'read'>,
+  signal: AbortSignal,
+): Promise<ReturnType<typeof rowSources>> {
+  const columns = await database.read((query) => query<SourceColumn>(sourcesStatement()), signal);
+  const sources = rowSources(columns);
+  if (!sources.live.some(({ kind }) => kind === 'xcom'))
+    throw new Error('Cannot find a table of XComs: connect to the metadata database of Airflow');
+  return sources;
+}
+
+interface Reader extends Omit<ReadRowsOptions, 'bases'> {
+  readonly bases: Map<string, Base>;
+  pages: number;
+  named: number;
+}
+
+async function readSource(source: RowSource, reader: Reader): Promise<void> {
+  const { database, duck, pace, signal } = reader;
+  const step = `rows ${source.table}`;
+  const { file } = source;
+  const earlier = await progressOf<SourceState>(duck, step);
+  // Places are those of one file; keys are keys wherever their rows lie.
+  const isSame = earlier !== null && (source.key !== null || earlier.file === file);
+  let state: SourceState = isSame ? earlier : { after: null, isDone: false, file };
+  await forgetBeyond(duck, source, state.after);
+  const sizes = source.isByRun ? RUNS : ROWS;
+  let size = sizes.first;
+  let kept: Promise<void> = Promise.resolve();
+  const held: NamingRow[] = [];
+  // While rows are kept the next ones are read.
+  async function store(rows: readonly NamingRow[], progress: Progress): Promise<void> {
+    await kept;
+    kept = keep(rows, { source, reader, progress });
+    kept.catch(() => undefined);
+  }
+  // A run may have more rows than are to be held at once.
+  async function take(rows: readonly NamingRow[]): Promise<void> {
+    if (source.isByRun) await store(rows, []);
+    else held.push(...rows);
+  }
+  reader.report({ pages: reader.pages, named: reader.named, table: source.table });
+  while (!state.isDone) {
+    const { after } = state;
+    const begun = performance.now();
+    const chunk = await database.read((query) => readChunk(query, source, { after, size, take }), signal);
+    const tookMs = performance.now() - begun;
+    state = { after: chunk.upTo, isDone: chunk.isLast, file };
+    await store(held.splice(0), [[step, JSON.stringify(state)]]);
+    reader.pages += chunk.pages;
+    reader.report({ pages: reader.pages, named: reader.named, table: source.table });
+    if (tookMs > 2 * WANTED_MS) size = Math.max(sizes.least, size >> 1);
+    else if (tookMs < WANTED_MS / 2) size = Math.min(sizes.most, size * 2);
+    await pace(chunk.pages, signal);
+  }
+  await kept;
+}
+
+/** Rows of a chunk that was not read to its end are read again, and are not to be there twice. */
+async function forgetBeyond(duck: Duck, source: RowSource, after: Bounds['after']): Promise<void> {
+  if (source.isByRun)
+    await duck.run('DELETE FROM named WHERE source = $1 AND owner::BIGINT > $2::BIGINT', [
+      source.table,
+      after?.[0] ?? '-1',
+    ]);
+  else if (after === null) await duck.run('DELETE FROM named WHERE source = $1', [source.table]);
+}
+
+interface Chunk {
+  readonly upTo: Bounds['upTo'];
+  readonly isLast: boolean;
+  readonly pages: number;
+}
+
+interface ChunkOptions {
+  readonly after: Bounds['after'];
+  readonly size: number;
+  readonly take: (rows: readonly NamingRow[]) => Promise<void>;
+}
+
+async function readChunk(query: Query, source: RowSource, options: ChunkOptions): Promise<Chunk> {
+  const { after, upTo, isLast } = await nextBounds(query, source, options);
+  await readEachWith(query)<NamingRow>(namingStatement(source, { after, upTo }), options.take, {
+    pageByPage: source.key !== null,
+  });
+  const [{ pages } = { pages: 0 }] = await query<{ pages: number }>(pagesStatement(source));
+  // Where nothing is counted, what Postgres estimates of so many rows.
+  return { upTo, isLast, pages: pages > 0 ? pages : Math.ceil(options.size * source.density) };
+}
+
+async function nextBounds(
+  query: Query,
+  source: RowSource,
+  { after, size }: ChunkOptions,
+): Promise<Bounds & { readonly isLast: boolean }> {
+  if (source.key === null) {
+    // Nobody writes to it any more, so its pages are as good as a key.
+    const from = Number(/\d+/.exec(after?.[0] ?? '0')?.[0] ?? 0);
+    const to = from + Math.max(1, Math.ceil(size * source.density));
+    return { after: [`(${from},0)`], upTo: [`(${to},0)`], isLast: to >= source.pages };
+  }
+  if (source.isByRun) {
+    const from = after?.[0] ?? '-1';
+    const [runs] = await query<Record<'first' | 'last', number | null>>(nextRunsStatement(source, from));
+    const last = runs?.last ?? -1;
+    // Ids that no row has are skipped: what is grown is the number of runs that hold rows.
+    const to = Math.min(last, (runs?.first ?? last) + size - 1);
+    return { after: [from], upTo: [String(to)], isLast: to >= last };
+  }
+  const [bound] = await query<Record<string, string>>(boundStatement(source, { after, rows: size }));
+  const upTo = bound === undefined ? null : source.key.map(({ column }) => bound[column] ?? '');
+  return { after, upTo, isLast: upTo === null };
+}
+
+type Progress = readonly (readonly [step: string, state: string])[];
+
+async function keep(
+  rows: readonly NamingRow[],
+  into: { source: RowSource; reader: Reader; progress: Progress },
+): Promise<void> {
+  const { source, reader } = into;
+  const bases = [...reader.bases.values()];
+  const kept: (NamedObject & Pick<NamingRow, 'owner' | 'at'>)[] = [];
+  for (const row of rows) {
+    const named = namedObject(source, row, bases);
+    if (named === null) continue;
+    kept.push({ ...named, owner: row.owner, at: Math.min(Math.max(row.at, 0), LATEST_MS) });
+    if (named.base !== null) reader.bases.set(nameOf(named.base), named.base);
+  }
+  reader.named += kept.length;
+  await reader.duck.append({
+    table: 'named',
+    types: ['text', 'text', 'text', 'text', 'number'],
+    columns: [
+      kept.map(({ location }) => location),
+      kept.map(({ kind }) => kind),
+      kept.map(() => source.table),
+      kept.map(({ owner }) => owner),
+      kept.map(({ at }) => at),
+    ],
+    progress: [...into.progress, ['bases', JSON.stringify([...reader.bases.values()])]],
+  });
+}
+
+function nameOf({ bucket, prefix }: Base): string {
+  return `${bucket}/${prefix}`;
+}
+
+function namesOf(sources: readonly RowSource[]): string {
+  return sources.map(({ table }) => table).join(' ');
+}

@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Duck } from './duck.ts';
+import { text } from './sql-text.ts';
+
+export interface ResultsOptions {
+  readonly duck: Duck;
+  /** What it is called at the end; until then it has another name. */
+  readonly folder: string;
+  /** By their names, to be written beside the lists. */
+  readonly documents: Readonly<Record<string, string>>;
+}
+
+const UNFINISHED = '.unfinished';
+/** Keys that one request of delete-objects takes. */
+const KEYS_A_REQUEST = 1_000;
+const PARTS_AT_ONCE = 100;
+
+const key = (column: string) => `substr(${column}, strpos(${column}, '/') + 1)`;
+const bucket = (column: string) => `split_part(${column}, '/', 1)`;
+const time = (column: string) => `make_timestamp_ms(${column}::BIGINT)`;
+
+const LISTS = {
+  orphaned: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, bytes::BIGINT AS bytes,
+    ${time('at_ms')} AS last_modified, class AS storage_class, dag AS dag_id, held = '' AS may_be_deleted, held AS why_not
+    FROM orphans ORDER BY location`,
+  missing: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
+    looked.location IS NOT NULL AS asked_for
+    FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked) looked USING (location)
+    WHERE absent.verdict = 'missing' ORDER BY location`,
+  unreadable: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
+    class AS storage_class, bytes::BIGINT AS bytes FROM unreadable ORDER BY location`,
+} as const;
+
+/**
+ * Lists, the input of delete-objects and the documents: all of them under the folder's name at once, or nothing. A run
+ * that is killed halfway leaves a folder that says so by its name, and the next run clears it.
+ */
+export async function writeResults({ duck, folder, documents }: ResultsOptions): Promise<void> {
+  const unfinished = `${folder}${UNFINISHED}`;
+  // Only one audit works in a folder at a time, so these are of runs that were killed.
+  for (const name of readdirSync(dirname(folder)))
+    if (name.endsWith(UNFINISHED)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
+  mkdirSync(unfinished, { recursive: true });
+  await duck.run('CREATE TABLE IF NOT EXISTS looked (location VARCHAR, verdict VARCHAR)');
+  for (const [name, query] of Object.entries(LISTS)) {
+    const to = (ending: string) => text(join(unfinished, `${name}.${ending}`));
+    await duck.run(`COPY (${query}) TO ${to('parquet')} (FORMAT parquet, COMPRESSION zstd)`);
+    await duck.run(
+      `COPY (SELECT * FROM read_parquet(${to('parquet')})) TO ${to('csv')} (FORMAT csv, HEADER)`,
+    );
+  }
+  await writeDeletions(duck, join(unfinished, 'delete-objects'));
+  for (const [name, content] of Object.entries(documents)) writeFileSync(join(unfinished, name), content);
+  renameSync(unfinished, folder);
+}
+
+async function writeDeletions(duck: Duck, folder: string): Promise<void> {
+  await duck.run(`CREATE OR REPLACE TABLE deletions AS
+    SELECT location, row_number() OVER (PARTITION BY ${bucket('location')} ORDER BY location) - 1 AS n
+    FROM orphans WHERE held = ''`);
+  const buckets = await duck.run<{ bucket: string; keys: number }>(
+    `SELECT ${bucket('location')} AS bucket, count(*)::DOUBLE AS keys FROM deletions GROUP BY 1`,
+  );
+  for (const { bucket: name, keys } of buckets) {
+    mkdirSync(join(folder, name), { recursive: true });
+    for (let from = 0; from < keys; from += PARTS_AT_ONCE * KEYS_A_REQUEST) {
+      const rows = await duck.run<{ location: string }>(
+        `SELECT location FROM deletions WHERE ${bucket('location')} = $1 AND n >= $2 AND n < $3 ORDER BY n`,
+        [name, from, from + PARTS_AT_ONCE * KEYS_A_REQUEST],
+      );
+      // With the bucket before it no key begins a text: DuckDB's client drops a byte order mark that does.
+      const all = rows.map(({ location }) => ({ Key: location.slice(name.length + 1) }));
+      for (let at = 0; at < all.length; at += KEYS_A_REQUEST) {
+        const part = String((from + at) / KEYS_A_REQUEST + 1).padStart(6, '0');
+        const body = { Objects: all.slice(at, at + KEYS_A_REQUEST), Quiet: true };
+        writeFileSync(join(folder, name, `${part}.json`), `${JSON.stringify(body)}\n`);
+      }
+    }
+  }
+}

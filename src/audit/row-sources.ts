@@ -1,0 +1,158 @@
+import type { Statement } from '../postgres/client.ts';
+
+/** A table whose rows may name objects. */
+export interface RowSource {
+  readonly table: string;
+  /** `archive`: nothing in Airflow reads it, but what it names is to stay all the same. */
+  readonly kind: 'xcom' | 'archive' | 'state';
+  readonly value: 'bytea' | 'jsonb' | 'text';
+  /** The columns of its primary key; null where it has none, as what `airflow db clean` leaves. */
+  readonly key: readonly KeyColumn[] | null;
+  /** Whether an index begins with the run: rows of runs that were live together lie on the same pages. */
+  readonly isByRun: boolean;
+  /** What its rows hang on, by which they are read again; null: never needed. */
+  readonly owner: 'dag_run_id' | 'task_instance_id' | 'asset_id' | null;
+  readonly hasPlace: boolean;
+  readonly at: 'timestamp' | 'updated_at';
+  /** Pages for each row, as Postgres estimates it. */
+  readonly density: number;
+  readonly pages: number;
+  /** Changes when the table is written anew. */
+  readonly file: string;
+  readonly mayRead: boolean;
+}
+
+interface KeyColumn {
+  readonly column: string;
+  readonly type: 'int' | 'text' | 'uuid';
+}
+
+/** A column of {@link sourcesStatement}. */
+export interface SourceColumn {
+  readonly table: string;
+  readonly column: string;
+  readonly type: string;
+  readonly mayRead: boolean;
+  readonly pages: number;
+  readonly rows: number;
+  readonly file: string;
+}
+
+const RUN_KEY: readonly KeyColumn[] = [
+  { column: 'dag_run_id', type: 'int' },
+  { column: 'task_id', type: 'text' },
+  { column: 'map_index', type: 'int' },
+  { column: 'key', type: 'text' },
+];
+
+/**
+ * In the order in which they are read. A row that is moved goes to a later one: 3.4 writes to `xcom_v2`, an upgrade and
+ * `airflow db clean` fill archives. So whatever was named at the start is seen, wherever it is when its turn comes.
+ */
+const LIVE: Readonly<Record<string, { kind: 'xcom' | 'state'; key: readonly KeyColumn[] }>> = {
+  xcom: { kind: 'xcom', key: RUN_KEY },
+  xcom_v1: { kind: 'xcom', key: RUN_KEY },
+  xcom_v2: { kind: 'xcom', key: [{ column: 'id', type: 'uuid' }] },
+  task_state_store: { kind: 'state', key: [{ column: 'id', type: 'int' }] },
+  asset_state_store: {
+    kind: 'state',
+    key: [
+      { column: 'asset_id', type: 'int' },
+      { column: 'key', type: 'text' },
+    ],
+  },
+};
+
+/** What the upgrade to Airflow 3 and `airflow db clean` leave: `_airflow_deleted__<table>__<time>[__b<batch>]`. */
+const ARCHIVES = '^(_xcom_archive$|_airflow_deleted__.*(xcom|state_store))';
+const COLUMNS = [
+  'dag_run_id',
+  'task_instance_id',
+  'id',
+  'asset_id',
+  'dag_id',
+  'run_id',
+  'task_id',
+  'map_index',
+  'key',
+  'value',
+  'timestamp',
+  'updated_at',
+];
+
+export function sourcesStatement(): Statement {
+  return {
+    name: 'audit_sources',
+    text: /* SQL */ `
+      SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type",
+        has_column_privilege(c.oid, a.attnum, 'SELECT') AS "mayRead",
+        (coalesce(pg_relation_size(c.oid), 0) / current_setting('block_size')::int)::float8 AS "pages",
+        c.reltuples::float8 AS "rows", coalesce(pg_relation_filenode(c.oid), 0)::text AS "file"
+      FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+      WHERE c.relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('dag_run'))
+        AND c.relkind IN ('r', 'p', 'v') AND (c.relname = ANY($1::text[]) OR c.relname ~ $2)
+        AND a.attname = ANY($3::text[])
+      ORDER BY c.relname`,
+    values: [Object.keys(LIVE), ARCHIVES, COLUMNS],
+  };
+}
+
+/** @throws {Error} when one of the tables cannot be read: what it names would look like nobody's. */
+export function rowSources(columns: readonly SourceColumn[]): {
+  readonly live: readonly RowSource[];
+  readonly archives: readonly RowSource[];
+} {
+  const byTable = new Map<string, SourceColumn[]>();
+  for (const column of columns) byTable.set(column.table, [...(byTable.get(column.table) ?? []), column]);
+  const live = Object.keys(LIVE).flatMap((table) => {
+    const found = byTable.get(table);
+    return found === undefined ? [] : [rowSource(table, found)];
+  });
+  const archives = [...byTable]
+    .filter(([table]) => !Object.hasOwn(LIVE, table))
+    .map(([table, found]) => rowSource(table, found));
+  const denied = [...live, ...archives].filter(({ mayRead }) => !mayRead).map(({ table }) => table);
+  if (denied.length > 0)
+    throw new Error(
+      `Cannot read ${denied.join(', ')}: the role may not; docs/sql/audit-role.sql grants what the audit needs`,
+    );
+  return { live, archives };
+}
+
+function rowSource(table: string, columns: readonly SourceColumn[]): RowSource {
+  const find = (name: string) => columns.find(({ column }) => column === name);
+  const known = Object.hasOwn(LIVE, table) ? LIVE[table] : undefined;
+  const key = known?.key ?? (table === '_xcom_archive' ? RUN_KEY : null);
+  const at = find('timestamp') === undefined ? 'updated_at' : 'timestamp';
+  const owner =
+    (['task_instance_id', 'dag_run_id', 'asset_id'] as const).find((name) => find(name) !== undefined) ??
+    null;
+  const place = ['dag_id', 'run_id', 'task_id'];
+  const hasPlace = place.every((name) => find(name) !== undefined);
+  const value = find('value')?.type;
+  if ((value !== 'bytea' && value !== 'jsonb' && value !== 'text') || find(at) === undefined)
+    throw new Error(`Cannot read the table ${table}: it has not the columns that any known Airflow gives it`);
+  const reads = [
+    'value',
+    at,
+    ...(owner === null ? [] : [owner]),
+    ...(hasPlace ? place : []),
+    ...(key ?? []).map(({ column }) => column),
+  ];
+  const [{ pages, rows, file } = { pages: 0, rows: 0, file: '' }] = columns;
+  return {
+    table,
+    kind: known?.kind ?? 'archive',
+    value,
+    key,
+    isByRun: key?.[0]?.column === 'dag_run_id',
+    owner,
+    hasPlace,
+    at,
+    // Without statistics the most that a row can touch is assumed.
+    density: rows > 0 ? Math.min(1, pages / rows) : 1,
+    pages,
+    file,
+    mayRead: reads.every((name) => find(name)?.mayRead === true),
+  };
+}

@@ -1,0 +1,138 @@
+import { formatBytes, formatCount } from '../lib/format.ts';
+import type { Audit } from './audit.ts';
+import type { Amount } from './figures.ts';
+
+/** 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out. */
+export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
+  if (confirmed.missing > 0 || figures.references.unreadable.length > 0) return 1;
+  const isOpen = confirmed.unknown > 0 || figures.references.absent > 0;
+  return isOpen || unlisted.length > 0 || rowsAsOf === null ? 2 : 0;
+}
+
+/** What the audit found, for machines. */
+export function auditDocument(
+  audit: Audit,
+  { folder, version }: { folder: string; version: string },
+): unknown {
+  const iso = (at: number | null) => (at === null ? null : new Date(at).toISOString());
+  const { figures, confirmed, places, unlisted, sources, safe } = audit;
+  const place = ({ bucket, prefix }: { bucket: string; prefix: string }) => `s3://${bucket}/${prefix}`;
+  return {
+    version,
+    rows_as_of: iso(audit.rowsAsOf),
+    inventory_made: iso(audit.inventoryAt),
+    may_be_deleted_up_to: iso(audit.deletedUpTo),
+    tables: sources,
+    places: places.map(place),
+    not_listed: unlisted.map((one) => ({ place: place(one), reason: one.reason })),
+    references: figures.references,
+    confirmed,
+    objects: figures.objects,
+    by_class: figures.byClass,
+    by_dag: figures.byDag,
+    by_month: figures.byMonth,
+    lifecycle: safe,
+    folder,
+  };
+}
+
+/** The same for people. `plain` makes names harmless to a terminal. */
+export function auditText(
+  audit: Audit,
+  { folder, plain }: { folder: string; plain: (text: string) => string },
+): string {
+  const { figures, confirmed, safe, unlisted } = audit;
+  const { references, objects } = figures;
+  const lines = [
+    title(audit),
+    '',
+    `References in ${audit.sources.length} tables${moment(audit.rowsAsOf, ', as of ')}`,
+    row('live', formatCount(references.live)),
+    row('missing', missingWords(audit)),
+    ...references.unreadable.map(({ storageClass, references: count }) =>
+      row(
+        'unreadable',
+        `${formatCount(count)} in ${plain(storageClass)}: to be restored before Airflow can read them`,
+      ),
+    ),
+    row('too young', formatCount(references.young)),
+    row('outside', formatCount(references.outside)),
+    row('in archives', formatCount(references.archived)),
+    '',
+    `Objects${moment(audit.inventoryAt, ', by the inventory of ')}`,
+    row('named', amount(objects.named)),
+    row('orphaned', amount(objects.orphaned)),
+    row('to be deleted', `${amount(objects.deletable)}${moment(audit.deletedUpTo, ', older than ')}`),
+    row('too young', amount(objects.young)),
+    row('other files', amount(objects.other)),
+    '',
+    ...table(
+      'By storage class',
+      figures.byClass.map(({ storageClass, orphaned, ...all }) => [plain(storageClass), all, orphaned]),
+    ),
+    ...table(
+      'By dag',
+      figures.byDag.slice(0, 10).map(({ dag, all, orphaned }) => [plain(dag), all, orphaned]),
+    ),
+    ...table(
+      'By month',
+      figures.byMonth.slice(-12).map(({ month, all, orphaned }) => [month, all, orphaned]),
+    ),
+    safe.days === null
+      ? `Lifecycle rule: no safe number of days is known: ${plain(safe.reason)}.`
+      : `Lifecycle rule: safe from ${safe.days} days on: ${plain(safe.reason)}.`,
+    ...unlisted.map(
+      ({ bucket, prefix, reason }) => `Not listed: s3://${plain(bucket)}/${plain(prefix)} (${reason}).`,
+    ),
+    ...(confirmed.unknown > 0 ? [`${confirmed.unknown} objects could not be asked for.`] : []),
+    ...(audit.rowsAsOf === null
+      ? ['The standby does not say how far it is: no object is called orphaned.']
+      : []),
+    ...(objects.orphaned.objects > 0
+      ? ['Objects of another Airflow under the same path look orphaned: make sure that there is none.']
+      : []),
+    '',
+    `Lists: ${folder}`,
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function title(audit: Audit): string {
+  const code = auditCode(audit);
+  if (code === 1) return 'Rows name objects that Airflow cannot read.';
+  if (code === 2) return 'Not all could be found out.';
+  return 'All objects that rows name are there.';
+}
+
+function missingWords({ figures, confirmed }: Audit): string {
+  const { absent } = figures.references;
+  if (absent === 0) return '0';
+  if (confirmed.looked < confirmed.absent) {
+    const sample = `${formatCount(confirmed.missing)} of ${formatCount(confirmed.looked)} that were asked for one by one`;
+    return `${formatCount(absent)} by the listing; ${sample} are`;
+  }
+  return formatCount(confirmed.missing);
+}
+
+function row(name: string, value: string): string {
+  return `  ${name.padEnd(14)} ${value}`;
+}
+
+function amount({ objects, bytes, dollars }: Amount): string {
+  const cost = dollars === null ? '' : `, $${dollars.toFixed(2)} a month`;
+  return `${formatCount(objects)}, ${formatBytes(bytes)}${cost}`;
+}
+
+function moment(at: number | null, before: string): string {
+  return at === null ? '' : `${before}${new Date(at).toISOString().slice(0, 19)}Z`;
+}
+
+function table(name: string, rows: readonly (readonly [string, Amount, Amount])[]): string[] {
+  if (rows.length === 0) return [];
+  const width = Math.max(...rows.map(([first]) => first.length));
+  return [
+    `${name} (all; orphaned)`,
+    ...rows.map(([first, all, orphaned]) => `  ${first.padEnd(width)}  ${amount(all)}; ${amount(orphaned)}`),
+    '',
+  ];
+}

@@ -1,0 +1,118 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { SHAPE_TABLES } from '../airflow/shape.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import { audit } from '../audit/audit.ts';
+import { parseAuditFlags } from '../audit/flags.ts';
+import { monthsPicture } from '../audit/picture.ts';
+import { createRate } from '../audit/rate.ts';
+import { writeResults } from '../audit/results.ts';
+import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
+import { openDatabase } from '../postgres/client.ts';
+import { openStores } from '../s3/stores.ts';
+import type { Config } from '../settings/config.ts';
+import { ConfigError, requireDatabase } from '../settings/config.ts';
+import type { CommandIo } from './command.ts';
+import { loadConfig } from './command.ts';
+import { plain, startProgress } from './terminal.ts';
+
+/** Longer than a purge of Airflow 3 takes from an object to its row. */
+const SETTLE_MS = 15_000;
+const CONCURRENCY = 16;
+
+/**
+ * The whole bucket against the whole table, once. It reads the database and the bucket, and writes into a folder.
+ *
+ * @returns 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out.
+ */
+export async function auditCommand(io: CommandIo): Promise<number> {
+  const { own, rest } = parseAuditFlags(io.argv);
+  const config = loadConfig({ ...io, argv: rest });
+  const where = requireDatabase(config);
+  const configured = configuredBases(config);
+  const out = resolve(own.out);
+  mkdirSync(out, { recursive: true });
+  const folder = join(out, `audit-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z`);
+  const database = openDatabase(where, { lock: null, tables: SHAPE_TABLES });
+  const observer = { request: () => undefined, failure: () => undefined };
+  const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
+  let words = 'starting';
+  const progress = startProgress(io, () => words);
+  const says = sayingStages(io);
+  try {
+    return await audit(
+      {
+        database,
+        storeOf: stores.of,
+        connectionOf: (id) => connectionOf(config, id),
+        configured,
+        inventory: own.inventory,
+        work: join(out, 'work'),
+        olderThanMs: own.olderThanMs,
+        memoryBytes: own.memoryBytes,
+        pages: createRate(own.pagesPerSecond),
+        requests: createRate(own.requestsPerSecond),
+        concurrency: CONCURRENCY,
+        settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
+        hasPrices: configured.every(({ connection }) => connectionOf(config, connection).endpoint === null),
+        signal: io.signal,
+        report: (next) => {
+          words = next;
+          says(next);
+        },
+      },
+      async (audited, duck) => {
+        const document = auditDocument(audited, { folder, version: io.version });
+        const json = `${JSON.stringify(document, null, 2)}\n`;
+        const text = auditText(audited, { folder, plain });
+        await writeResults({
+          duck,
+          folder,
+          documents: {
+            'summary.json': json,
+            'summary.txt': text,
+            'bytes-by-month.svg': monthsPicture(audited.figures.byMonth),
+          },
+        });
+        progress.stop();
+        io.stdout(own.asJson ? json : text);
+        return auditCode(audited);
+      },
+    );
+  } finally {
+    progress.stop();
+    stores.close();
+    await database.close();
+  }
+}
+
+function configuredBases(config: Config): { bucket: string; prefix: string; connection: string }[] {
+  const bases = (config.xcom.paths ?? [])
+    .filter(isS3Path)
+    .map(({ bucket, prefix, connection }) => ({ bucket, prefix, connection: connection ?? '' }));
+  if (bases.length === 0)
+    throw new ConfigError([
+      'xcom.path: the audit needs a path in S3: give --xcom.path s3://[conn_id@]bucket[/prefix]',
+    ]);
+  return bases;
+}
+
+function connectionOf({ s3 }: Config, id: string) {
+  const connection = s3.connections.get(id) ?? s3.connections.get(s3.fallback);
+  if (connection === undefined)
+    throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
+  return connection;
+}
+
+/** Without a terminal, a line for each stage: what is before the colon. */
+function sayingStages(io: CommandIo): (words: string) => void {
+  let stage = '';
+  return (words) => {
+    const [next = ''] = words.split(':');
+    if (next === stage || io.stderrIsTty === true) return;
+    stage = next;
+    io.stderr(`${words}\n`);
+  };
+}

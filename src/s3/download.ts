@@ -1,0 +1,55 @@
+import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { createHash } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { ObjectAddress } from './client.ts';
+import type { S3Connection } from './connection.ts';
+import { clientConfig, openTransport } from './connection.ts';
+import type { Unknown } from './failure.ts';
+import { explainFailure, isNoSuchKey } from './failure.ts';
+
+export type DownloadAnswer =
+  | { readonly kind: 'downloaded'; readonly bytes: number; readonly md5: string }
+  | { readonly kind: 'missing' }
+  | Unknown;
+
+/** Longer silences than those of a request that is answered at once. */
+const SILENCE_MS = 60_000;
+
+/** Writes an object of any size into a file, never holding more of it than a piece. */
+export async function downloadObject(
+  connection: S3Connection,
+  { bucket, key, file }: ObjectAddress & { readonly file: string },
+  signal: AbortSignal,
+): Promise<DownloadAnswer> {
+  const requestHandler = openTransport(connection, { requestTimeoutMs: SILENCE_MS, concurrency: 1 });
+  const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  try {
+    const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), {
+      abortSignal: signal,
+    });
+    const md5 = createHash('md5');
+    let bytes = 0;
+    await pipeline(
+      Body as Readable,
+      async function* (pieces: AsyncIterable<Buffer>) {
+        for await (const piece of pieces) {
+          md5.update(piece);
+          bytes += piece.length;
+          yield piece;
+        }
+      },
+      createWriteStream(file),
+      { signal },
+    );
+    return { kind: 'downloaded', bytes, md5: md5.digest('hex') };
+  } catch (error) {
+    signal.throwIfAborted();
+    return isNoSuchKey(error, 'get')
+      ? { kind: 'missing' }
+      : explainFailure(error, { now: Date.now(), sent: true });
+  } finally {
+    client.destroy();
+  }
+}

@@ -1,0 +1,187 @@
+import { pino } from 'pino';
+/**
+ * The audit beside what a person would build of psql, s5cmd, sort and comm: `npm run bench:audit -- [references] [objects]`.
+ * Both read the same table and the same listing, without and with 30 ms before each answer. Writes test/bench/audit.md.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
+import { startPostgres } from '../../src/demo/embedded-postgres.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import { KEY_SQL, RUN_SQL } from './audit-keys.ts';
+import { findS5cmd } from './s3-server.ts';
+
+const [references = 1_000_000, objects = 2_000_000] = process.argv.slice(2).map(Number);
+const PORT = 19_000 + (process.pid % 1_000);
+/** From where it is built to. */
+const ROOT = new URL('../../../../../../', import.meta.url);
+const MAIN = fileURLToPath(new URL('dist/main.js', ROOT));
+const SERVER = fileURLToPath(new URL('audit-server.js', import.meta.url));
+
+interface Cost {
+  readonly name: string;
+  readonly wall: number;
+  readonly cpu: number;
+  /** Of the largest of its processes, MB. */
+  readonly peak: number;
+  readonly found: string;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'audit-bench-'));
+const s5cmd = await findS5cmd();
+const postgres = await startPostgres({
+  dir: tmpdir(),
+  port: null,
+  settings: {},
+  log: pino({ level: 'silent' }),
+});
+const costs: Cost[] = [];
+try {
+  await fill();
+  for (const delayMs of [0, 30]) {
+    const server = spawn(process.execPath, [SERVER, String(PORT), String(objects), String(delayMs)], {
+      stdio: 'inherit',
+    });
+    try {
+      await answering(`http://127.0.0.1:${PORT}/healthy`);
+      const suffix = delayMs === 0 ? '' : `, ${delayMs} ms before each answer`;
+      costs.push(await ours(`audit${suffix}`, `out-${delayMs}`));
+      if (s5cmd !== null) costs.push(await pipeline(`psql, s5cmd, sort, comm${suffix}`, s5cmd.path));
+      console.table(costs);
+    } finally {
+      server.kill();
+    }
+  }
+} finally {
+  await postgres.stop();
+  rmSync(folder, { recursive: true });
+}
+writeFileSync(fileURLToPath(new URL('test/bench/audit.md', ROOT)), report());
+
+async function fill(): Promise<void> {
+  const writer = await openWriter({ url: postgres.url, connections: 1 });
+  await writer.query(AIRFLOW_SCHEMA);
+  await writer.query('SET search_path = public; ALTER TABLE xcom DROP CONSTRAINT xcom_task_instance_fkey');
+  const { dags, runs, dag, run } = RUN_SQL;
+  await writer.query(
+    `INSERT INTO dag_run (id, dag_id, run_id, run_type, run_after, state)
+     SELECT 1 + d + r * ${dags}, ${dag}, ${run}, 'scheduled', now(), 'success'
+     FROM generate_series(0, ${runs - 1}) r, generate_series(0, ${dags - 1}) d`,
+  );
+  await writer.query(
+    `INSERT INTO xcom (dag_run_id, task_id, map_index, key, dag_id, run_id, value, timestamp)
+     SELECT r.id, 'transform', i, 'return_value', r.dag_id, r.run_id, to_jsonb('s3://aws@xcom/' || ${KEY_SQL}), now()
+     FROM generate_series(0, ${references - 1}) i JOIN dag_run r ON r.id = 1 + i % ${dags} + i / ${dags} % ${runs} * ${dags}`,
+  );
+  await writer.query('VACUUM ANALYZE xcom');
+  await writer.close();
+}
+
+async function ours(name: string, out: string): Promise<Cost> {
+  const env = {
+    ...process.env,
+    AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: postgres.url,
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@xcom/base',
+    AIRFLOW_CONN_AWS: `aws://key:secret@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(`http://127.0.0.1:${PORT}`)}`,
+  };
+  const unpaced = ['--pages-per-second', '100000000', '--requests-per-second', '100000000'];
+  const argv = [MAIN, 'audit', '--json', '--out', join(folder, out), ...unpaced];
+  const measured = await measure([process.execPath, ...argv], env);
+  const { objects: found } = JSON.parse(measured.stdout) as { objects: { orphaned: { objects: number } } };
+  return { name, ...measured.cost, found: `${found.orphaned.objects} orphaned` };
+}
+
+async function pipeline(name: string, program: string): Promise<Cost> {
+  const env = {
+    ...process.env,
+    LC_ALL: 'C',
+    AWS_ACCESS_KEY_ID: 'key',
+    AWS_SECRET_ACCESS_KEY: 'secret',
+    AWS_REGION: 'us-east-1',
+  };
+  const at = (file: string) => join(folder, file);
+  const script = `set -eo pipefail
+    psql -qX '${postgres.url}' -c "\\copy (SELECT substr(value #>> '{}', 15) FROM xcom WHERE jsonb_typeof(value) = 'string' AND value #>> '{}' LIKE 's3://%') TO STDOUT" | sort -S 1000M -T ${folder} > ${at('rows')}
+    ${program} --endpoint-url http://127.0.0.1:${PORT} ls 's3://xcom/base/*' | awk '{print "base/" $4}' | sort -S 1000M -T ${folder} > ${at('objects')}
+    comm -13 ${at('rows')} ${at('objects')} > ${at('orphans')}
+    comm -23 ${at('rows')} ${at('objects')} > ${at('missing')}
+    wc -l < ${at('orphans')}`;
+  const measured = await measure(['bash', '-c', script], env);
+  return { name, ...measured.cost, found: `${measured.stdout.trim()} orphaned` };
+}
+
+/** Wall, CPU with all children, and the largest process that was seen. */
+async function measure(
+  argv: readonly string[],
+  env: NodeJS.ProcessEnv,
+): Promise<{ stdout: string; cost: Pick<Cost, 'wall' | 'cpu' | 'peak'> }> {
+  const [program = '', ...rest] = argv;
+  const start = performance.now();
+  const script = `"$@"; code=$?; times >&2; exit $code`;
+  const child = spawn('bash', ['-c', script, 'bash', program, ...rest], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  let peak = 0;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, largestBelow(child.pid ?? 0));
+  }, 100);
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`${program} ended with ${String(code)}: ${stderr}`);
+  const wall = (performance.now() - start) / 1_000;
+  const [user = 0, system = 0] = [
+    ...(stderr.trimEnd().split('\n').at(-1) ?? '').matchAll(/(\d+)m([\d.]+)s/g),
+  ].map(([, minutes, seconds]) => Number(minutes) * 60 + Number(seconds));
+  return { stdout, cost: { wall: round(wall), cpu: round(user + system), peak: Math.round(peak / 1_024) } };
+}
+
+function largestBelow(pid: number): number {
+  let most = 0;
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    most = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
+    for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' '))
+      if (child !== '') most = Math.max(most, largestBelow(Number(child)));
+  } catch {
+    // It has ended meanwhile.
+  }
+  return most;
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 10) / 10;
+}
+
+async function answering(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt += 1) {
+    const answer = await fetch(url).catch(() => null);
+    if (answer?.ok === true) return;
+    await delay(100);
+  }
+  throw new Error('The server does not answer');
+}
+
+function report(): string {
+  const rows = costs.map(
+    ({ name, wall, cpu, peak, found }) => `| ${name} | ${wall} | ${cpu} | ${peak} | ${found} |`,
+  );
+  return `# What an audit costs
+
+\`npm run bench:audit\`: ${references} references in table \`xcom\` of Airflow 3.3, ${objects} objects by LIST from a server of ready
+keys on the loopback, ${cpus().length} cores${s5cmd === null ? '' : `, s5cmd ${s5cmd.version}`}. CPU is that of the clients together, without Postgres and the storage.
+
+<!-- prettier-ignore -->
+| | wall s | CPU s | peak MB | |
+|---|---|---|---|---|
+${rows.join('\n')}
+`;
+}

@@ -1,0 +1,333 @@
+import { unknown } from '../../../src/s3/failure.ts';
+import { DuckDBInstance } from '@duckdb/node-api';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import type { S3Connection } from '../../../src/s3/connection.ts';
+import { startStorage } from '../../faults/storage.ts';
+import type { Storage } from '../../faults/storage.ts';
+import type { RunOptions } from '../../support/audit.ts';
+import { aged, DAY_MS, HOUR_MS, runAudit } from '../../support/audit.ts';
+import { uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import type { Stage } from '../../support/seed.ts';
+import { openStage } from '../../support/seed.ts';
+import { recordRequests } from '../../support/s3.ts';
+
+const postgres = usePostgres();
+const BUCKET = 'airflow-xcom';
+const INVENTORIES = 'inventories';
+const signal = new AbortController().signal;
+const folder = mkdtempSync(join(tmpdir(), 'audit-planted-'));
+
+interface Planted {
+  readonly location: string;
+  readonly bytes: number;
+  readonly lastModified: number;
+  readonly storageClass: string;
+}
+
+let stage: Stage;
+let storage: Storage;
+let connection: S3Connection;
+let store: ObjectStore;
+const objects = new Map<string, Planted>();
+const orphans = { old: [] as string[], young: [] as string[], fresh: [] as string[] };
+const missing: string[] = [];
+const unreadable: string[] = [];
+const named: string[] = [];
+const others: string[] = [];
+
+beforeAll(async () => {
+  stage = await openStage(postgres(), '3.3.2');
+  storage = await startStorage(folder, 21_000 + (process.pid % 10_000));
+  for (const bucket of [BUCKET, INVENTORIES]) await storage.createBucket(bucket);
+  const { accessKeyId, secretAccessKey, region, port } = storage;
+  connection = {
+    region,
+    endpoint: `http://127.0.0.1:${port}`,
+    accessKeyId,
+    secretAccessKey: secret(secretAccessKey),
+    sessionToken: null,
+    roleArn: null,
+    forcePathStyle: true,
+    verify: true,
+  };
+  store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  await plant();
+});
+afterAll(async () => {
+  store.close();
+  await stage.close();
+  await storage.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** The embedded server loses keys of mixed case from its listings. */
+const isExact = () => storage.name !== 'fauxqs';
+
+async function put(key: string, { days = 30, storageClass = 'STANDARD' } = {}): Promise<string> {
+  const location = `${BUCKET}/${key}`;
+  const answer = await store.put({ bucket: BUCKET, key, body: Buffer.alloc(1_000, 'x') }, signal);
+  if (answer.kind !== 'done') throw new Error(`${key}: ${answer.reason} ${answer.detail}`);
+  objects.set(location, { location, bytes: 1_000, lastModified: Date.now() - days * DAY_MS, storageClass });
+  return location;
+}
+
+/** Every kind of row and object that there is, each at least once. */
+async function plant(): Promise<void> {
+  const month = { agoSeconds: 30 * 86_400 };
+  const dags = isExact() ? ['etl', 'Reports Ü 😀', 'a+b%20c'] : ['etl', 'reports', 'a+b%20c'];
+  for (const dagId of dags) {
+    const run = await stage.addRun({
+      dagId,
+      runId: 'manual__2026-01-01T00:00:00+00:00',
+      state: 'success',
+      ...month,
+    });
+    const below = (base: string, taskId: string) => `${base}/${run.dagId}/${run.runId}/${taskId}`;
+    const row = async (key: string, taskId: string, name = 'return_value') => {
+      await stage.push({
+        run,
+        taskId,
+        key: name,
+        stored: JSON.stringify(`s3://aws@${BUCKET}/${key}`),
+        ...month,
+      });
+      return `${BUCKET}/${key}`;
+    };
+    for (const [index, suffix] of ['', '.gz', '.zst'].entries()) {
+      const key = `${below('base', 'load')}/${uuid4()}${suffix}`;
+      named.push(await put(key, { days: 40 + index }));
+      await row(key, 'load', `k${index}`);
+      // What another task was handed in place of the value.
+      if (index === 0) await row(key, 'leaked');
+    }
+    const cold = `${below('base', 'cold')}/${uuid4()}`;
+    unreadable.push(await put(cold, { storageClass: 'GLACIER' }));
+    await row(cold, 'cold');
+    missing.push(await row(`${below('base', 'lost')}/${uuid4()}`, 'lost'));
+    // The path was another one once.
+    const moved = `${below('older/path', 'load')}/${uuid4()}`;
+    named.push(await put(moved, { days: 300 }));
+    await row(moved, 'load', 'moved');
+
+    orphans.old.push(
+      await put(`${below('base', 'load')}/${uuid4()}`),
+      await put(`${below('base', 'load')}/${uuid4()}.gz`, { days: 8, storageClass: 'STANDARD_IA' }),
+      await put(`${below('older/path', 'load')}/${uuid4()}`, { days: 200 }),
+      await put(`base/deleted dag/run/task/${uuid4()}`),
+    );
+    orphans.young.push(await put(`${below('base', 'load')}/${uuid4()}`, { days: 3 }));
+    orphans.fresh.push(await put(`${below('base', 'load')}/${uuid4()}`, { days: 0 }));
+    const state = `base/${encodeURIComponent(run.dagId)}/${encodeURIComponent(run.runId)}/load/-1/cursor`;
+    named.push(await put(state));
+    await stage.writer.query(
+      `INSERT INTO task_state_store (dag_run_id, task_id, map_index, key, dag_id, run_id, value, updated_at)
+       VALUES ($1, 'load', -1, 'cursor', $2, $3, $4, now() - interval '30 days')`,
+      [
+        run.id,
+        run.dagId,
+        run.runId,
+        JSON.stringify({ __airflow_state_ref__: `s3://aws@${BUCKET}/${state}` }),
+      ],
+    );
+    others.push(
+      await put(`base/${run.dagId}/run/load/-1/${uuid4()}`),
+      await put(`base/${run.dagId}/notes ${others.length}.csv`),
+      await put(`base/assets/${run.dagId}/${uuid4()}`),
+    );
+    const kept = `${below('base', 'cleaned')}/${uuid4()}`;
+    named.push(await put(kept, { days: 500 }));
+    await row(kept, 'cleaned');
+  }
+  await stage.writer.query(
+    `CREATE TABLE _airflow_deleted__xcom__20260101000000 AS SELECT * FROM xcom WHERE task_id = 'cleaned'`,
+  );
+  await stage.writer.query(`DELETE FROM xcom WHERE task_id = 'cleaned'`);
+  const run = await stage.addRun({ dagId: 'far', runId: 'r', state: 'success', ...month });
+  await stage.push({ run, taskId: 't', stored: JSON.stringify(`s3://nowhere/far/r/t/${uuid4()}`), ...month });
+}
+
+function audited(changes: Partial<RunOptions> = {}) {
+  return runAudit({
+    url: stage.url,
+    store: aged(store, objects),
+    connection,
+    configured: [{ bucket: BUCKET, prefix: 'base', connection: '' }],
+    ...changes,
+  });
+}
+
+/** What is so, whatever the objects were found by. */
+function expectTruth(result: Awaited<ReturnType<typeof audited>>): void {
+  const { lists, deletions, figures, unlisted, confirmed } = result;
+  const locations = (rows: readonly Readonly<Record<string, unknown>>[]) =>
+    rows.map(({ bucket, key }) => `${String(bucket)}/${String(key)}`).sort();
+  expect(locations(lists.orphaned)).toEqual([...orphans.old, ...orphans.young].sort());
+  expect(deletions.flat().sort()).toEqual(orphans.old.toSorted());
+  expect(locations(lists.missing)).toEqual(missing.toSorted());
+  expect(locations(lists.unreadable)).toEqual(unreadable.toSorted());
+  expect(unlisted).toMatchObject([{ bucket: 'nowhere', prefix: '' }]);
+  expect(confirmed).toMatchObject({
+    absent: missing.length,
+    looked: missing.length,
+    missing: missing.length,
+  });
+  expect(figures.references).toMatchObject({
+    absent: missing.length,
+    unreadable: [{ storageClass: 'GLACIER', references: unreadable.length }],
+    outside: 1,
+    archived: 3,
+    live: 3 * 3 + 3 + 3,
+  });
+  expect(figures.objects.named).toMatchObject({ objects: named.length + unreadable.length });
+  expect(figures.objects.other).toMatchObject({ objects: others.length, bytes: others.length * 1_000 });
+  expect(figures.objects.orphaned.bytes).toBe((orphans.old.length + orphans.young.length) * 1_000);
+  expect(figures.byClass.map(({ storageClass, orphaned }) => [storageClass, orphaned.objects])).toEqual(
+    expect.arrayContaining([
+      ['GLACIER', 0],
+      ['STANDARD_IA', 3],
+    ]),
+  );
+  expect(figures.byDag.find(({ dag }) => dag === 'deleted dag')).toMatchObject({
+    all: { objects: 3 },
+    orphaned: { objects: 3 },
+  });
+  expect(figures.oldest).toMatchObject({ kind: 'archive' });
+}
+
+test('everything planted is said by LIST, and nothing else', async () => {
+  const result = await audited();
+  expectTruth(result);
+  expect(result.figures.objects.young.objects).toBe(orphans.fresh.length);
+  expect(result.safe).toMatchObject({ days: null });
+});
+
+test('a younger age asks for more, an older one for less', async () => {
+  const younger = await audited({ olderThanMs: DAY_MS });
+  expect(younger.deletions.flat().sort()).toEqual([...orphans.old, ...orphans.young].sort());
+  const older = await audited({ olderThanMs: 100 * DAY_MS });
+  expect(older.deletions.flat()).toHaveLength(3);
+  expect(older.lists.orphaned).toHaveLength(orphans.old.length + orphans.young.length);
+});
+
+test('of a bucket that is a path as a whole only what is of a known dag is to be deleted', async () => {
+  const alien = await put(`another program/a/b/${uuid4()}`);
+  const ours = await put(`etl/run/task/${uuid4()}`);
+  const result = await audited({ configured: [{ bucket: BUCKET, prefix: '', connection: '' }] });
+  const expected = [...orphans.old, ...orphans.young, alien, ours];
+  expect(result.lists.orphaned.map(({ key }) => `${BUCKET}/${String(key)}`).sort()).toEqual(expected.sort());
+  expect(result.deletions.flat().sort()).toEqual([...orphans.old, ours].sort());
+  for (const location of [alien, ours]) {
+    await store.delete({ bucket: BUCKET, key: location.slice(BUCKET.length + 1) }, signal);
+    objects.delete(location);
+  }
+});
+
+test('a bucket that may not be listed as a whole hides nothing of the path within it', async () => {
+  const run = await stage.addRun({ dagId: 'root', runId: 'r', state: 'success' });
+  await stage.push({ run, taskId: 't', stored: JSON.stringify(`s3://${BUCKET}/root/r/t/${uuid4()}`) });
+  const denied = unknown('denied', 'AccessDenied (403)', 's3');
+  const result = await audited({
+    store: {
+      ...aged(store, objects),
+      list: (target, aborted) =>
+        target.prefix === '' ? Promise.resolve(denied) : aged(store, objects).list(target, aborted),
+    },
+  });
+  await stage.deleteRun(run);
+  expect(result.unlisted.map(({ bucket, reason }) => [bucket, reason]).sort()).toEqual([
+    [BUCKET, 'denied'],
+    ['nowhere', 'denied'],
+  ]);
+  expect(result.figures.references.outside).toBe(2);
+  expect(result.lists.orphaned).toHaveLength(orphans.old.length + orphans.young.length);
+  expect(result.lists.missing).toHaveLength(missing.length);
+});
+
+describe.each(['CSV', 'Parquet'] as const)('by an inventory in %s', (format) => {
+  const createdAt = Date.now() - 2 * HOUR_MS;
+  /** Its files in the bucket of the inventories; gives the address of its manifest. */
+  async function inventory(change: (file: Buffer) => Buffer = (file) => file): Promise<string> {
+    const there = [...objects.values()].filter(({ lastModified }) => lastModified < createdAt);
+    const name = format === 'CSV' ? `${uuid4()}.csv.gz` : `${uuid4()}.parquet`;
+    const file = format === 'CSV' ? csv(there) : await parquet(there);
+    const key = `airflow-xcom/weekly/data/${name}`;
+    await store.put({ bucket: INVENTORIES, key, body: change(file) }, signal);
+    const manifest = {
+      sourceBucket: BUCKET,
+      destinationBucket: `arn:aws:s3:::${INVENTORIES}`,
+      version: '2016-11-30',
+      creationTimestamp: String(createdAt),
+      fileFormat: format,
+      fileSchema: 'Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, StorageClass',
+      files: [{ key, size: file.length, MD5checksum: createHash('md5').update(file).digest('hex') }],
+    };
+    const at = `airflow-xcom/weekly/${name}/manifest.json`;
+    await store.put({ bucket: INVENTORIES, key: at, body: Buffer.from(JSON.stringify(manifest)) }, signal);
+    return `s3://${INVENTORIES}/${at}`;
+  }
+
+  test('the same is said, and nothing of what is younger', async () => {
+    const result = await audited({ inventory: await inventory() });
+    expectTruth(result);
+    expect(result.figures.objects.young.objects).toBe(0);
+  });
+
+  test('a file that was cut off, or is another, is refused', async () => {
+    const address = await inventory((file) => file.subarray(0, file.length - 20));
+    await expect(audited({ inventory: address })).rejects.toThrow(/its size or MD5 is another/);
+  });
+});
+
+/** As S3 writes it: every field in quotes, keys URL-encoded with a plus for a space; an old version and a delete marker. */
+function csv(there: readonly Planted[]): Buffer {
+  const line = (fields: readonly (string | number)[]) => fields.map((field) => `"${field}"`).join(',');
+  const encode = (key: string) =>
+    key
+      .split('/')
+      .map((part) => encodeURIComponent(part).replaceAll('%20', '+'))
+      .join('/');
+  const lines = there.flatMap(({ location, bytes, lastModified, storageClass }) => {
+    const key = encode(location.slice(BUCKET.length + 1));
+    const at = new Date(lastModified).toISOString();
+    return [
+      line([BUCKET, key, 'v2', 'true', 'false', bytes, at, storageClass]),
+      line([BUCKET, key, 'v1', 'false', 'false', 5, at, 'GLACIER']),
+    ];
+  });
+  const gone = line([
+    BUCKET,
+    `base/etl/r/t/${uuid4()}`,
+    'v3',
+    'true',
+    'true',
+    '',
+    new Date(0).toISOString(),
+    '',
+  ]);
+  return gzipSync(`${[...lines, gone].join('\n')}\n`);
+}
+
+async function parquet(there: readonly Planted[]): Promise<Buffer> {
+  const json = join(folder, 'objects.json');
+  const file = join(folder, 'objects.parquet');
+  writeFileSync(json, there.map((object) => JSON.stringify(object)).join('\n'));
+  const instance = await DuckDBInstance.create(':memory:');
+  const on = await instance.connect();
+  await on.run(`COPY (SELECT encode('${BUCKET}') AS bucket, encode(substr(location, ${BUCKET.length + 2})) AS key, 'v1' AS version_id,
+    true AS is_latest, false AS is_delete_marker, bytes::BIGINT AS size, make_timestamp_ms(lastModified::BIGINT) AS last_modified_date,
+    storageClass AS storage_class FROM read_json('${json}')) TO '${file}' (FORMAT parquet)`);
+  on.closeSync();
+  instance.closeSync();
+  expect(statSync(file).size).toBeGreaterThan(0);
+  return readFileSync(file);
+}

@@ -1,0 +1,138 @@
+import { DuckDBInstance } from '@duckdb/node-api';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
+import type { Audit, AuditOptions } from '../../src/audit/audit.ts';
+import { audit } from '../../src/audit/audit.ts';
+import type { Base } from '../../src/audit/named-object.ts';
+import { writeResults } from '../../src/audit/results.ts';
+import { openDatabase } from '../../src/postgres/client.ts';
+import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
+import type { ListedObject, ObjectStore } from '../../src/s3/client.ts';
+import type { S3Connection } from '../../src/s3/connection.ts';
+
+export const HOUR_MS = 3_600_000;
+export const DAY_MS = 24 * HOUR_MS;
+
+export interface Audited extends Audit {
+  readonly lists: Readonly<
+    Record<'orphaned' | 'missing' | 'unreadable', readonly Readonly<Record<string, unknown>>[]>
+  >;
+  /** `bucket/key` of all that delete-objects would be told to delete, part by part. */
+  readonly deletions: readonly (readonly string[])[];
+}
+
+export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'storeOf' | 'connectionOf'>> {
+  readonly url: string;
+  readonly store: Pick<ObjectStore, 'list' | 'head'>;
+  readonly connection: S3Connection;
+  readonly configured: readonly Base[];
+  /** Between the audit and the database. */
+  readonly database?: (database: AuditOptions['database']) => AuditOptions['database'];
+}
+
+export const unpaced: AuditOptions['pages'] = (_, signal) => {
+  signal.throwIfAborted();
+  return Promise.resolve();
+};
+
+/** The audit as the command runs it, and what it wrote. */
+export async function runAudit({
+  url,
+  store,
+  connection,
+  database: through,
+  ...changes
+}: RunOptions): Promise<Audited> {
+  const folder = mkdtempSync(join(tmpdir(), 'audit-'));
+  const database = openTestDatabase(url);
+  try {
+    return await audit(
+      {
+        database: through?.(database) ?? database,
+        storeOf: () => store,
+        connectionOf: () => connection,
+        inventory: null,
+        work: join(folder, 'work'),
+        olderThanMs: 7 * DAY_MS,
+        memoryBytes: 2 ** 30,
+        pages: unpaced,
+        requests: unpaced,
+        concurrency: 4,
+        settle: () => Promise.resolve(),
+        hasPrices: true,
+        signal: new AbortController().signal,
+        report: () => undefined,
+        ...changes,
+      },
+      async (audited, duck) => {
+        const results = join(folder, 'results');
+        await writeResults({ duck, folder: results, documents: {} });
+        return {
+          ...audited,
+          lists: {
+            orphaned: await readList(join(results, 'orphaned.parquet')),
+            missing: await readList(join(results, 'missing.parquet')),
+            unreadable: await readList(join(results, 'unreadable.parquet')),
+          },
+          deletions: readDeletions(join(results, 'delete-objects')),
+        };
+      },
+    );
+  } finally {
+    await database.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function openTestDatabase(url: string) {
+  return openDatabase(databaseSettings(parseDatabaseUrl(url)), { lock: null, tables: SHAPE_TABLES });
+}
+
+export async function readList(file: string): Promise<Record<string, unknown>[]> {
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  const rows = await connection.runAndReadAll(`SELECT * FROM '${file}'`);
+  connection.closeSync();
+  instance.closeSync();
+  return rows.getRowObjectsJS();
+}
+
+export function readDeletions(folder: string): string[][] {
+  let buckets: string[];
+  try {
+    buckets = readdirSync(folder);
+  } catch {
+    return [];
+  }
+  return buckets.flatMap((bucket) =>
+    readdirSync(join(folder, bucket)).map((part) => {
+      const { Objects: objects } = JSON.parse(readFileSync(join(folder, bucket, part), 'utf8')) as {
+        Objects: { Key: string }[];
+      };
+      return objects.map(({ Key }) => `${bucket}/${Key}`);
+    }),
+  );
+}
+
+/** The real store, its objects as old as they are said to be, and in the classes they are said to be in. */
+export function aged(
+  store: ObjectStore,
+  said: ReadonlyMap<string, Partial<Pick<ListedObject, 'lastModified' | 'storageClass'>>>,
+): ObjectStore {
+  return {
+    ...store,
+    list: async (target, signal) => {
+      const answer = await store.list(target, signal);
+      if (answer.kind === 'unknown') return answer;
+      return {
+        ...answer,
+        objects: answer.objects.map((object) => ({
+          ...object,
+          ...said.get(`${target.bucket}/${object.key}`),
+        })),
+      };
+    },
+  };
+}
