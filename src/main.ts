@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./commands/check.ts')).checkCommand,
   demo: async () => (await import('./commands/demo.ts')).demoCommand,
   config: async () => (await import('./commands/config.ts')).configCommand,
+  canary: async () => (await import('./commands/canary.ts')).canaryCommand,
 };
 
 /** How long a command may take to close after a signal. */

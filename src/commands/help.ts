@@ -9,6 +9,9 @@ Commands:
   demo            the whole product on this machine, with a database, an S3 and an Airflow's workload of its own
                   [--once] one pass of the acts, [--act-seconds N] the length of each (default 40)
   config          every setting, its value and where it came from
+  canary          prints a DAG file with which each pool of workers says what it does with XComs
+                  [--queue NAME]… [--executor NAME]… [--pool NAME] [--every 5m] [--payload-bytes 1000] [--retries 0]
+                  [--dag-id airflow_xcom_canary]
 
 Options:
   --help, -h      this text
