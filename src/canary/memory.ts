@@ -1,4 +1,5 @@
 import type { CanaryTask } from '../airflow/canary-queries.ts';
+import { MOST_POOLS } from './dag-file.ts';
 import type { CanaryReport, Outcome, Refusal } from './report.ts';
 import { parseReport } from './report.ts';
 
@@ -13,6 +14,8 @@ export interface Told {
 /** What is remembered of one pool of workers. */
 export interface PoolMemory {
   readonly name: string;
+  /** What its tasks are called, after the step and a line. */
+  readonly taskName: string;
   /** The latest report of each step. */
   readonly told: Readonly<Partial<Record<Step, Told>>>;
   /** When each operation last succeeded, epoch ms. */
@@ -26,6 +29,7 @@ export interface PoolMemory {
 export interface CanaryMemory {
   /** In the order of their names; those of which the DAG was made, as the latest report tells. */
   readonly pools: readonly PoolMemory[];
+  /** 0: not known. */
   readonly intervalMs: number;
   /** Versions of rows that were refused: each is counted once. */
   readonly refused: ReadonlySet<string>;
@@ -60,26 +64,42 @@ export function noteTasks(
   }
   noted.sort((a, b) => a.at - b.at);
   const latest = noted.at(-1)?.report;
-  if (latest === undefined)
-    return {
-      memory: { ...before, refused, pools: before.pools.map((pool) => withTask(pool, tasks)) },
-      refusals,
-    };
-  const pools = Object.keys(latest.pools)
-    .sort()
-    .map((name) => {
-      const known = before.pools.find((pool) => pool.name === name);
-      return withTask(withReports(known ?? newPool(name, latest.pools[name], tasks), noted), tasks);
-    });
-  return { memory: { pools, intervalMs: latest.interval * 1000, refused }, refusals };
+  const names = latest === undefined ? namesOf(before, tasks) : new Map(Object.entries(latest.pools));
+  const pools = [...names].sort(byName).map(([name, taskName]) => {
+    const known = before.pools.find((pool) => pool.name === name && pool.taskName === taskName);
+    return withTask(withReports(known ?? newPool(name, taskName, tasks), noted), tasks);
+  });
+  const intervalMs = latest === undefined ? before.intervalMs || intervalOf(tasks) : latest.interval * 1000;
+  return { memory: { pools, intervalMs, refused }, refusals };
+}
+
+const byName = ([one]: readonly [string, string], [other]: readonly [string, string]) =>
+  one < other ? -1 : Number(one > other);
+
+/** Pools of which none has ever reported are called by their tasks: where no worker can import its backend, none does. */
+function namesOf(before: CanaryMemory, tasks: readonly CanaryTask[]): Map<string, string> {
+  if (before.pools.length > 0) return new Map(before.pools.map(({ name, taskName }) => [name, taskName]));
+  const found = tasks.flatMap(({ taskId }) => /^look_(.+)$/.exec(taskId)?.[1] ?? []);
+  return new Map(found.slice(0, MOST_POOLS).map((taskName) => [taskName, taskName]));
+}
+
+/** The longest time between the beginnings of two runs; 0: there are no two. */
+function intervalOf(tasks: readonly CanaryTask[]): number {
+  const begun = [...new Set(tasks.flatMap(({ runAt }) => runAt ?? []))].sort((a, b) => a - b);
+  return Math.max(0, ...begun.slice(1).map((at, index) => at - (begun[index] ?? at)));
 }
 
 /** A pool that nobody has heard of yet is waited for since the first of the runs that its task is part of. */
-function newPool(name: string, taskName: string | undefined, tasks: readonly CanaryTask[]): PoolMemory {
-  const begun = tasks.flatMap(({ taskId, runAt }) =>
-    runAt !== null && taskId === `look_${taskName ?? ''}` ? [runAt] : [],
-  );
-  return { name, told: {}, succeededAt: {}, expectedSince: Math.min(...begun, Infinity), task: null };
+function newPool(name: string, taskName: string, tasks: readonly CanaryTask[]): PoolMemory {
+  const begun = tasks.flatMap(({ taskId, runAt }) => (taskId === `look_${taskName}` ? (runAt ?? []) : []));
+  return {
+    name,
+    taskName,
+    told: {},
+    succeededAt: {},
+    expectedSince: Math.min(...begun, Infinity),
+    task: null,
+  };
 }
 
 function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
@@ -97,10 +117,9 @@ function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
 }
 
 function withTask(pool: PoolMemory, tasks: readonly CanaryTask[]): PoolMemory {
-  const taskName = Object.values(pool.told)[0]?.report.pools[pool.name];
   let latest = pool.task;
   for (const { taskId, state, runAt } of tasks)
-    if (runAt !== null && taskId === `look_${taskName ?? ''}` && runAt >= (latest?.runAt ?? -Infinity))
+    if (runAt !== null && taskId === `look_${pool.taskName}` && runAt >= (latest?.runAt ?? -Infinity))
       latest = { state, runAt };
   return { ...pool, task: latest };
 }
