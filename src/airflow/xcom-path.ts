@@ -21,7 +21,7 @@ export interface XComPath {
 const s3Schemes: readonly string[] = ['s3', 's3a', 's3n'];
 const diskSchemes: readonly string[] = ['', 'file', 'local'];
 
-/** Whether objects under this path are in S3; anything else the exporter can only name. */
+/** True when objects under this path are in S3; the exporter can only name anything else. */
 export function isS3Path(path: XComPath): boolean {
   return s3Schemes.includes(path.scheme);
 }
@@ -70,13 +70,17 @@ function withoutEndSlashes(text: string): string {
 
 export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
 
-/** Whether Airflow, as configured, can read a reference back. Nothing configured: nothing is known against it. */
-export function inForceRule(paths: readonly XComPath[]): InForceRule {
-  const [path] = paths;
-  if (path === undefined) return () => true;
-  return ({ scheme, connection, bucket, prefix }) =>
+/** True for a reference that Airflow, as configured, can read back. Nothing is known against one while no path is. */
+export function inForceRule(path: XComPath | null): InForceRule {
+  if (path === null) return () => true;
+  return (reference) => isAt(path, reference);
+}
+
+function isAt(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Reference, 'key'>): boolean {
+  return (
     scheme === path.scheme &&
     connection === (path.connection ?? '') &&
     bucket === path.bucket &&
-    prefix === path.prefix;
+    prefix === path.prefix
+  );
 }

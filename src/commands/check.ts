@@ -34,7 +34,7 @@ export async function checkCommand(io: CommandIo): Promise<number> {
   return checkCode(checked);
 }
 
-/** What `check` finds with these settings, before it is put into words. */
+/** Finds what `check` reports with these settings, as values. */
 export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   const where = requireDatabase(config);
   let stage = 'probing object storage';
@@ -76,7 +76,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   }
 }
 
-/** Whether another round could decide more. */
+/** True when another round could decide more. */
 function isOpen({ coverage, databaseFailure, s3Failure }: Report): boolean {
   return coverage !== null && coverage < 1 && databaseFailure === null && s3Failure === null;
 }

@@ -4,15 +4,15 @@ import { readConfig } from '../settings/read-config.ts';
 
 /** All that a command gets of the process it runs in. It returns its exit code, or throws. */
 export interface CommandIo {
-  /** What follows the command. */
+  /** The arguments behind the command. */
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** Whether standard output is a terminal. */
+  /** True when standard output is a terminal. */
   readonly isTty: boolean;
-  /** Whether standard error is one; absent: it is not. */
-  readonly stderrIsTty?: boolean;
+  /** True when standard error is a terminal. */
+  readonly stderrIsTty: boolean;
   /** Width of the terminal, 80 when there is none. */
   readonly columns: number;
   /** Aborted by SIGTERM and SIGINT. */

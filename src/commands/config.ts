@@ -23,7 +23,7 @@ export async function configCommand(io: CommandIo): Promise<number> {
 }
 
 /**
- * What `run` asks of the files that the settings name. Not whether the port is free: the exporter that runs with
+ * Asks of the files that the settings name what `run` asks of them. It leaves the port out: the exporter that runs with
  * these very settings has it.
  */
 async function refusals(config: Config): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import type { Logger } from 'pino';
 import { startExporter } from '../daemon/exporter.ts';
 import { playActs } from '../demo/acts.ts';
@@ -6,7 +7,7 @@ import { AIRFLOW_SCHEMA } from '../demo/airflow-schema.ts';
 import { startPostgres } from '../demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../demo/embedded-s3.ts';
 import { startS3 } from '../demo/embedded-s3.ts';
-import { startHttpFaultProxy } from '../demo/fault-proxy.ts';
+import { deny, startHttpFaultProxy } from '../demo/fault-proxy.ts';
 import { startWorkload } from '../demo/workload.ts';
 import { basePath } from '../demo/xcom-backend.ts';
 import { createLogger } from '../lib/log.ts';
@@ -28,7 +29,7 @@ const leastActSeconds = 8;
 interface DemoOptions {
   readonly actSeconds: number;
   readonly once: boolean;
-  /** What is left for the exporter's settings. */
+  /** The arguments that are left for the exporter's settings. */
   readonly argv: readonly string[];
 }
 
@@ -38,7 +39,7 @@ interface DemoPace {
   readonly probeSeconds: number;
 }
 
-/** What a worker of this Airflow would have in its environment. */
+/** The values that a worker of this Airflow has in its environment. */
 interface Deployment {
   readonly databaseUrl: string;
   readonly s3: Pick<EmbeddedS3, 'accessKeyId' | 'secretAccessKey' | 'region' | 'endpoint'>;
@@ -82,7 +83,7 @@ async function perform(
   const { log, onClose, actSeconds, once } = options;
   const pace = paceOf(actSeconds);
   log.info('starting a database and an object storage');
-  const postgres = await startPostgres({ log });
+  const postgres = await startPostgres({ dir: tmpdir(), port: null, settings: {}, log });
   onClose(() => postgres.stop());
   signal.throwIfAborted();
   const s3 = await startS3({ log });
@@ -135,7 +136,7 @@ async function perform(
       workload,
       bucket: { objects: pastAirflow, name: base.bucket },
       denyWrites: (denied) => {
-        proxy.setFault(denied ? { match: ({ kind }) => kind === 'put', answer: 'deny' } : null);
+        proxy.setFault(denied ? { match: ({ kind }) => kind === 'put', answer: deny } : null);
       },
       setExporterThreshold: async (bytes) => {
         exporterThreshold = bytes;

@@ -21,7 +21,7 @@ Settings: a flag, else a variable (--sample.schedule is XCOM_EXPORTER_SAMPLE_SCH
 --config.file, else Airflow's own variables. --database.url-file names a file that holds the URL.
 `;
 
-/** What `--help` prints: the commands, and every setting with its default. */
+/** The text of `--help`: the commands, and every setting with its default. */
 export function helpText(): string {
   const settings = settingsTable().map(
     ({ flag, description, default: value }) => `  ${flag}\n      ${description} (default: ${value})\n`,

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import type { PreflightStep } from '../probe/preflight.ts';
 import { preflight } from '../probe/preflight.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import { storageInForce } from '../settings/config.ts';
 import type { Preflight } from '../status/preflight-document.ts';
 import { preflightCode, preflightDocument, preflightVerdict } from '../status/preflight-document.ts';
 import type { CommandIo } from './command.ts';
@@ -27,10 +27,10 @@ export async function preflightCommand(
 }
 
 async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
-  const path = config.xcom.paths.find(isS3Path);
+  const path = storageInForce(config);
   const id = path?.connection ?? '';
   const connection = config.s3.connections.get(id);
-  if (path === undefined || connection === undefined) return { target: null, steps: [], version: io.version };
+  if (path === null || connection === undefined) return { target: null, steps: [], version: io.version };
   const { bucket, prefix } = path;
   const greeting = await greet(connection, bucket, io.signal);
   const observer = { request: () => undefined, failure: () => undefined };

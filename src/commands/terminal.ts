@@ -5,14 +5,14 @@ const quietMs = 1_000;
 const everyMs = 250;
 
 /**
- * One line on standard error that renews itself while something takes long; none unless that is a terminal.
- * What `stop` leaves is an empty line to write on.
+ * Renews one line on standard error while something takes long, if standard error is a terminal. `stop` leaves an empty
+ * line to write on.
  */
 export function startProgress(
   io: Pick<CommandIo, 'stderr' | 'stderrIsTty'>,
   words: () => string,
 ): { stop(): void } {
-  if (io.stderrIsTty !== true) return { stop: () => undefined };
+  if (!io.stderrIsTty) return { stop: () => undefined };
   const start = performance.now();
   let isShown = false;
   const timer = setInterval(() => {

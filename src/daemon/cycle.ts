@@ -62,7 +62,7 @@ interface Memory {
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
-  const inForce = inForceRule(config.xcom.paths);
+  const inForce = inForceRule(config.xcom.inForce);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
@@ -238,7 +238,7 @@ export function createCycle(options: CycleOptions): Cycle {
 }
 
 function backendInfo({ xcom }: Config, shape: Shape): BackendInfo {
-  const [path] = xcom.paths;
+  const path = xcom.inForce;
   return {
     airflow: shape.airflow,
     schema: shape.name,

@@ -22,23 +22,23 @@ import { createSampleJob } from './sample-job.ts';
 /** After so many intervals without a reading the figures are no longer shown as those of now. */
 const STALE_INTERVALS = 3;
 
-/** What remembers for the plots of the page. */
+/** Remembers for the plots of the page. */
 export interface Past {
   readonly cycle: (report: Report) => void;
   /** `at`: epoch ms. */
   readonly probe: (result: ProbeResult, at: number) => void;
 }
 
-/** What runs on one set of settings. */
+/** The jobs that run on one set of settings. */
 export interface Engine {
   readonly config: Config;
   report(): Report | null;
   probe(): ProbeResult | null;
-  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
+  /** The requests that the last cycle sent to S3, and how many it might send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;
   leader(): boolean;
-  /** Gives what the next one has to remember. */
+  /** Gives the state that the next one goes on with. */
   stop(): Promise<State | null>;
 }
 

@@ -1,11 +1,10 @@
 import type { Logger } from 'pino';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import type { ReloadResult } from '../http/routes.ts';
 import type { HttpServer } from '../http/server.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import type { Config } from '../settings/config.ts';
-import { ConfigError, requireDatabase } from '../settings/config.ts';
+import { ConfigError, requireDatabase, storageInForce } from '../settings/config.ts';
 import type { StateFile } from '../state/file.ts';
 import { openStateFile } from '../state/file.ts';
 import type { History } from '../status/history.ts';
@@ -27,7 +26,7 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
-  /** What the demo is playing. */
+  /** The act that the demo is playing. */
   readonly act?: () => string | null;
 }
 
@@ -81,7 +80,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   async function close(): Promise<void> {
     draining = true;
-    // Or it would start what nobody stops.
+    // A reload under way would start an engine that nobody stops.
     await reloading;
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       try {
@@ -133,7 +132,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       report: engine?.report() ?? null,
       stale: engine?.stale() ?? false,
       probe: engine?.probe() ?? null,
-      hasStorage: (engine?.config ?? first).xcom.paths.some(isS3Path),
+      hasStorage: storageInForce(engine?.config ?? first) !== null,
       jobs: jobs.status(),
       requests: engine?.requests() ?? null,
       history,
@@ -165,7 +164,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     configRead('settings', true);
     metrics.setUp('database', false);
     // One that stands by asks no storage, so it has nothing to say of it.
-    if (first.ha === 'off' && first.xcom.paths.some(isS3Path)) metrics.setUp('s3', false);
+    if (first.ha === 'off' && storageInForce(first) !== null) metrics.setUp('s3', false);
     engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
     undo.push(async () => {
       await engine?.stop();

@@ -3,7 +3,7 @@ import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { JobEnd } from '../status/jobs.ts';
 
-/** What one exporter of several with `ha` knows of itself. `unknown`: nobody could be asked. */
+/** The role of one exporter of several with `ha`. `unknown`: nobody could be asked. */
 export type Role = 'leads' | 'stands by' | 'unknown';
 
 export interface Leadership {

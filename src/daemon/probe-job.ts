@@ -8,7 +8,7 @@ import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import type { Ending } from './job.ts';
 
-/** What the probe found last. */
+/** The last finding of the probe. */
 export interface Probed {
   /** Null: nothing is known of the bucket. */
   readonly result: ProbeResult | null;

@@ -23,9 +23,9 @@ const LONGEST_PAUSE_MS = 300_000;
 export interface SampleJob {
   run(signal: AbortSignal): Promise<Ending>;
   report(): Report | null;
-  /** What the last cycle sent to S3; null: no cycle yet. */
+  /** The requests that the last cycle sent to S3; null: no cycle yet. */
   sent(): number | null;
-  /** What the next one has to remember; null: nothing. */
+  /** The state that the next one goes on with; null: there is none. */
   state(): State | null;
   /** An exporter that stands by has nothing to show. */
   hide(): void;
@@ -144,7 +144,7 @@ export function createSampleJob(parts: {
         publish();
         return 'idle';
       }
-      // What is shown as counted is in the file: a SIGKILL in between would count it again.
+      // A count is shown once it is in the file: a SIGKILL in between would count it again.
       await keepState.save(state(), { counted: result.increments.length > 0, publish });
       report = result;
       sent = stores.sent() - before;

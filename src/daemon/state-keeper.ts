@@ -11,8 +11,8 @@ export interface Keeper {
   /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
   save(state: State, how: { readonly counted: boolean; readonly publish: () => void }): Promise<void>;
   /**
-   * What is in the file, when another exporter has written it since it was read or written here, or else when nothing is
-   * `remembered` here; undefined: what is remembered is as good, or there is no file.
+   * Reads the file when another exporter has written it since it was read or written here, and when nothing is
+   * `remembered` here. Undefined: what is remembered is as good, or there is no file.
    */
   found(here: { readonly remembered: boolean }): Promise<State | null | undefined>;
 }
@@ -52,7 +52,7 @@ export function createKeeper(parts: {
         savedAt = performance.now();
         end(null);
       } catch (error) {
-        // Or what was counted in vain to write now would not be written until more is counted.
+        // The next cycle writes it again, even if it counts nothing new.
         saved = null;
         log.error(
           { err: error },

@@ -6,14 +6,14 @@ import type { DagRun } from './dag-run.ts';
 import { QUEUES } from './dags.ts';
 import type { Workload } from './workload.ts';
 
-/** What the acts can lay hands on. */
+/** The parts of the demo that an act may change. */
 export interface Stage {
   readonly workload: Workload;
   /** The bucket, past Airflow and past the faults. */
   readonly bucket: { readonly objects: ObjectStore; readonly name: string };
   /** While denied, every PUT to the bucket gets 403 AccessDenied. */
   readonly denyWrites: (denied: boolean) => void;
-  /** What the exporter takes as `xcom.threshold` from now on. Rejects when it refuses. */
+  /** Gives the exporter another `xcom.threshold`. Rejects when it refuses. */
   readonly setExporterThreshold: (bytes: number) => Promise<void>;
   /** The threshold of a healthy worker, in bytes. */
   readonly threshold: number;
@@ -25,11 +25,11 @@ type Harmed = (run: DagRun) => boolean;
 
 export interface Act {
   readonly title: string;
-  /** What the exporter is to say meanwhile; null: nothing. */
+  /** The problem that the exporter has to report meanwhile; null: none. */
   readonly problem: ProblemCode | null;
   /** Goes on until the signal aborts, and gives back how to tell the runs that it harmed. */
   readonly play: (stage: Stage, signal: AbortSignal) => Promise<Harmed>;
-  /** What an operator would do about it. */
+  /** Does what an operator would do. */
   readonly cure: (stage: Stage, harmed: Harmed) => Promise<void>;
 }
 

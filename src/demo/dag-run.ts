@@ -11,7 +11,7 @@ type RunState = 'running' | 'success' | 'failed';
 export interface DagRun {
   readonly dagId: string;
   readonly runId: string;
-  /** Whether a task has failed since it was started or cleared. */
+  /** True when a task has failed since it was started or cleared. */
   hasFailed(): boolean;
   /** Epoch ms; null while it runs. */
   endedAt(): number | null;
@@ -30,7 +30,7 @@ export interface RunWorld {
   readonly database: PostgresWriter;
   readonly backend: XComBackend;
   readonly log: Logger;
-  /** What a worker of the queue is configured with at this moment, in bytes. */
+  /** The threshold in bytes that a worker of the queue has at this moment. */
   readonly threshold: (queue: Queue) => number;
   /** Ends everything. */
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ export interface TaskContext {
   readonly ordinal: number;
   /** -1 when the task is not mapped. */
   readonly mapIndex: number;
-  /** What it pulled, or null when it pulls nothing. */
+  /** The value that it pulled, or null when it pulls nothing. */
   readonly input: unknown;
 }
 
@@ -23,9 +23,9 @@ export interface TaskPlan {
   readonly seconds: number;
   /** The task whose `return_value` it is handed. */
   readonly pulls: string | null;
-  /** Whether the first try fails after it has pushed its checkpoint. */
+  /** True when the first try fails after it has pushed its checkpoint. */
   readonly flaky: (ordinal: number) => boolean;
-  /** What it pushes: key -> value. */
+  /** Gives the values that it pushes, by key. */
   readonly work: (context: TaskContext) => Readonly<Record<string, unknown>>;
 }
 

@@ -3,7 +3,6 @@ import { execFile, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -26,15 +25,16 @@ export interface EmbeddedPostgres {
 }
 
 export interface EmbeddedPostgresOptions {
-  /** The folder in which the server's own folder is made; the system's temporary one unless given. */
-  readonly dir?: string;
-  readonly port?: number;
+  /** The folder in which the server's own folder is made. */
+  readonly dir: string;
+  /** Null: any free one. */
+  readonly port: number | null;
   /** Server parameters, e.g. `{ max_connections: '200' }`. */
-  readonly settings?: Readonly<Record<string, string>>;
-  readonly log?: Logger;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly log: Logger;
 }
 
-/** What initdb and postgres run as: Postgres refuses root, and nobody exists without an account being made. */
+/** The account of initdb and postgres. Postgres refuses root, and `nobody` exists on every system. */
 interface Account {
   readonly uid: number;
   readonly gid: number;
@@ -80,14 +80,13 @@ exit "$code"
  * @throws {Error} when the development dependencies are not installed or the server does not come up; the
  *   message carries what the server said.
  */
-export async function startPostgres(options: EmbeddedPostgresOptions = {}): Promise<EmbeddedPostgres> {
-  const parent = options.dir ?? tmpdir();
-  const dir = await mkdtemp(join(parent, serverDirPrefix));
+export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const dir = await mkdtemp(join(options.dir, serverDirPrefix));
   try {
     // Whoever made the folder is who we are; `userInfo` fails for a user without an account, as in containers.
     const { uid } = await stat(dir);
     const account = uid === 0 ? { uid: nobody, gid: nobody } : null;
-    await sweepStaleServers(parent, account?.uid ?? uid);
+    await sweepStaleServers(options.dir, account?.uid ?? uid);
     return await startIn(dir, { ...options, account });
   } catch (error) {
     await rm(dir, { recursive: true, force: true });
@@ -108,7 +107,7 @@ async function startIn(
   const settings = { ...throwawaySettings, ...options.settings };
   let server = await bootOnFreePort(dir, { binaries, account, settings, port: options.port });
   const { port } = server;
-  log?.debug({ host, port, dir }, 'embedded Postgres started');
+  log.debug({ host, port, dir }, 'embedded Postgres started');
 
   let stopped: Promise<void> | null = null;
   return {
@@ -168,9 +167,9 @@ interface BootOptions {
 /** Between the look and the bind another process may take the port: try again then, unless the port was asked for. */
 async function bootOnFreePort(
   dir: string,
-  options: Omit<BootOptions, 'port'> & { port: number | undefined },
+  options: Omit<BootOptions, 'port'> & { port: number | null },
 ): Promise<RunningServer> {
-  if (options.port !== undefined) return boot(dir, { ...options, port: options.port });
+  if (options.port !== null) return boot(dir, { ...options, port: options.port });
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await boot(dir, { ...options, port: await findFreePort() });

@@ -16,13 +16,13 @@ const host = '127.0.0.1';
 const region = 'us-east-1';
 
 /** @throws {Error} when the development dependencies are not installed, or no port is free. */
-export async function startS3(options: { log?: Logger } = {}): Promise<EmbeddedS3> {
+export async function startS3(options: { readonly log: Logger }): Promise<EmbeddedS3> {
   const { buildApp } = await importServer();
   // `startFauxqs` would listen on every interface.
   const app = buildApp({ logger: false, defaultRegion: region });
   const endpoint = await app.listen({ host, port: 0 });
   const port = Number(new URL(endpoint).port);
-  options.log?.debug({ endpoint }, 'embedded S3 started');
+  options.log.debug({ endpoint }, 'embedded S3 started');
 
   return {
     host,

@@ -24,7 +24,7 @@ async function sweep(dir: string, uid: number): Promise<void> {
   const { uid: owner, mtimeMs } = await stat(dir);
   if (owner !== uid) return;
   const starter = await readPid(join(dir, 'owner'));
-  // Without the file the server is being made just now, or its making was cut short.
+  // A folder without the file belongs to a server that is being made, or whose making was cut short.
   const stale = starter === null ? Date.now() - mtimeMs > hourMs : !(await isAlive(starter));
   if (!stale) return;
 

@@ -15,7 +15,7 @@ export interface TaskPlace {
 /** A row that is there, without its value. */
 export interface WrittenXCom extends TaskPlace {
   readonly key: string;
-  /** What Airflow compares with the threshold. */
+  /** The size that Airflow compares with the threshold. */
   readonly bytes: number;
   /** The object the row refers to; null when the value is in the row. */
   readonly objectKey: string | null;
@@ -132,7 +132,7 @@ function refusal(verb: string, { reason, detail }: Unknown): Error {
   return new Error(`Cannot ${verb} the XCom's object: ${reason} (${detail})`);
 }
 
-/** What `json.dumps(value)` of Python gives with its defaults: `, ` and `: ` between, nothing but ASCII. */
+/** Writes a value as `json.dumps(value)` of Python does by default: with `, ` and `: ` between, in ASCII alone. */
 export function pythonJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {

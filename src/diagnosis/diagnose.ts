@@ -1,8 +1,8 @@
 import type { Shape } from '../airflow/shape.ts';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { Config } from '../settings/config.ts';
+import { storageInForce } from '../settings/config.ts';
 import type { Evidence } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
@@ -68,7 +68,7 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Record<Settin
   return {
     threshold_disabled: thresholdDisabled(xcom)
       ? say(
-          `The threshold is ${xcom.threshold} although ${xcom.paths[0]?.raw ?? ''} is configured${survey === null ? '' : `; ${kept(survey, xcom.oversize)}`}.`,
+          `The threshold is ${xcom.threshold} although ${xcom.inForce?.raw ?? ''} is configured${survey === null ? '' : `; ${kept(survey, xcom.oversize)}`}.`,
           survey?.rows.oversize,
         )
       : 'clear',
@@ -88,7 +88,7 @@ function kept({ window, rows }: Survey, oversize: number): string {
 type ProbeCode = 'write_denied' | 'bucket_unreachable' | 'permissions_unverifiable';
 
 function fromProbe({ probe, config }: Observation): Record<ProbeCode, Ruling> {
-  const bucket = config.xcom.paths.find(isS3Path)?.bucket;
+  const bucket = storageInForce(config)?.bucket;
   if (probe === null || bucket === undefined)
     return {
       write_denied: 'unknown',
@@ -186,7 +186,7 @@ function fromRows(observation: Observation): Record<RowsCode, Ruling> {
       rows.path_mismatch,
       0,
       (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths[0]?.raw ?? ''}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.inForce?.raw ?? ''}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
     ),
     path_leaked: some(
       rows.leaked,

@@ -69,7 +69,7 @@ function poolWords({ label, value, bypassed, offloaded }: Pool): string {
 /** Everything stays in the database because Airflow is told so. */
 export function thresholdDisabled(xcom: Config['xcom']): boolean {
   const otherBackend = xcom.backend !== '' && !xcom.backend.includes('ObjectStor');
-  return xcom.threshold < 0 && xcom.paths.length > 0 && !otherBackend;
+  return xcom.threshold < 0 && xcom.inForce !== null && !otherBackend;
 }
 
 /**

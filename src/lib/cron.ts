@@ -1,6 +1,6 @@
 import cron from 'node-cron';
 
-/** What is wrong with six fields, or null. The 30th of February is a date that a pattern allows and no year has. */
+/** Names the fault of an expression of six fields; null: there is none. A pattern allows the 30th of February, and no year has it. */
 export function scheduleFault(expression: string): string | null {
   try {
     const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });

@@ -1,4 +1,4 @@
-/** What ended a task before its time. */
+/** The reason why a task ended before its time. */
 export type Ending = 'timeout' | 'aborted';
 
 export interface Deadline {

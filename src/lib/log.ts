@@ -7,7 +7,7 @@ export interface LogOptions {
   readonly format: 'json' | 'pretty';
 }
 
-/** Where lines go: each call is one or more whole lines. */
+/** Takes the lines: each call is one or more whole lines. */
 export interface LogDestination {
   write(text: string): void;
 }

@@ -6,7 +6,7 @@ export interface Rendered {
   readonly gzip: GzipHead;
 }
 
-/** What takes long to write out (10,000 series block the loop for some 30 ms): once for each change, however many read it. */
+/** Renders once for each change, however many read it: 10,000 series block the loop for some 30 ms. */
 export function renderOnChange(write: () => Promise<Buffer>): {
   touch(): void;
   rendered(): Promise<Rendered>;
@@ -17,7 +17,7 @@ export function renderOnChange(write: () => Promise<Buffer>): {
   function schedule(): Promise<Rendered> {
     scheduled = true;
     const rendering = render();
-    // Whoever reads it gets the error; with no reader it must not end the process.
+    // A reader gets the error. Without one it must not end the process.
     rendering.catch(() => undefined);
     return rendering;
   }

@@ -1,11 +1,11 @@
 import type { Shape } from '../airflow/shape.ts';
 import type { InForceRule } from '../airflow/xcom-path.ts';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Stores } from '../s3/stores.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
+import { storageInForce } from '../settings/config.ts';
 import { basesInForce } from '../window/bases.ts';
 import { indexInChunk } from '../window/columns.ts';
 import type { UncheckedReason } from '../window/flags.ts';
@@ -35,11 +35,9 @@ export async function checkReferences(
   { config, database, shape, inForce, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[] }> {
-  const [path] = config.xcom.paths.filter(isS3Path);
+  const path = storageInForce(config);
   const base =
-    path === undefined
-      ? null
-      : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
+    path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
   const verified = await verify(ledger, { ...options, base, requests: config.s3.requestsPerCycle }, signal);
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
   const rows = ledger.rows();

@@ -66,7 +66,7 @@ export function closeCursorStatement(cursor: string): Statement {
   return { name: 'close', text: `CLOSE ${cursor}`, values: [] };
 }
 
-/** What fails after it can be taken back without the transaction. */
+/** A failure after it can be taken back without the transaction. */
 export function savepointStatement(): Statement {
   return { name: 'savepoint', text: 'SAVEPOINT before', values: [] };
 }

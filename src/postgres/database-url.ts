@@ -8,7 +8,7 @@ export const APPLICATION_NAME = 'airflow-xcom-exporter';
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-/** Where the metadata database is and how to enter it. Null: not said. */
+/** Says where the metadata database is and how to enter it. Null: not said. */
 export interface DatabaseSettings {
   /** A name, an address, or the folder of a Unix socket, which starts with a slash. */
   readonly host: string;
@@ -27,7 +27,7 @@ export interface DatabaseSettings {
   readonly applicationName: string;
 }
 
-/** What libpq calls a connection's keywords, each as the text it was given as. */
+/** The keywords of a connection, as libpq calls them, each as the text that was given. */
 export type LibpqKeywords = Readonly<Partial<Record<(typeof KEYWORDS)[number] | 'application_name', string>>>;
 
 const KEYWORDS = [
@@ -77,7 +77,7 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
     throw new RangeError('is not a database URL: write postgresql://user:password@host:5432/airflow');
   }
   const { dialect = '', user, password, ipv6, host, port, dbname, query } = parts;
-  // What stands there would be the end of a password, and be shown.
+  // The text there would be the end of a password, and be shown.
   if (`${host ?? ''}${port ?? ''}${dbname ?? ''}`.includes('@'))
     throw new RangeError('has another @ after the first: in a user, a password or a name it is written %40');
   if (dialect !== 'postgresql' && dialect !== 'postgres') {

@@ -98,7 +98,7 @@ export function pooledError(): DatabaseError {
   );
 }
 
-/** Where one reason has causes that are mended in different places. */
+/** Words for the causes of one reason that are mended in different places. */
 const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
   '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
   '28P01': 'the password of the role is not accepted',

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { isS3Path } from '../airflow/xcom-path.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import { storageInForce } from '../settings/config.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -193,8 +193,8 @@ export async function probeInForce(
   config: Config,
   { stores, signal }: { stores: Pick<Stores, 'of'>; signal: AbortSignal },
 ): Promise<ProbeResult | null> {
-  const path = config.xcom.paths.find(isS3Path);
-  if (path === undefined) return null;
+  const path = storageInForce(config);
+  if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
   return probe(

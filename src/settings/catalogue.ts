@@ -10,7 +10,7 @@ interface Setting {
   readonly schema: z.ZodType<unknown, string>;
   /** A text as a user would give it; '' is none. */
   readonly default: string;
-  /** What is said of the default, when its text does not say it all. */
+  /** A description of the default, when its text does not say it all. */
   readonly defaultNote?: string;
   readonly description: string;
   /** Airflow's own variables, the first that is set counts. An empty one counts as absent, as it does for Airflow. */
@@ -40,7 +40,7 @@ const SETTINGS = {
     schema: parsed(parseXComPaths),
     default: '',
     description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first is the one in force',
+      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first one in S3 is in force',
     airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'],
   },
   'xcom.threshold': {
@@ -278,10 +278,10 @@ function parseListenAddress(text: string): { readonly host: string; readonly por
   return { host: ipv6 ?? host, port: Number(port) };
 }
 
-/** Without a slash at its end. */
+/** Takes the slash at the end off. */
 function parseBaseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
-  // Not repeated in the message: who puts a password into it would read it in the log.
+  // The message leaves the text out: who puts a password into it would read it in the log.
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
     throw new RangeError(
       'is not the address of a web server: write http://host:port or https://host, without a user',

@@ -1,4 +1,5 @@
 import type { XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { DatabaseSettings } from '../postgres/database-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
@@ -11,8 +12,13 @@ export interface Config {
   /** Null when nothing names a database: see `requireDatabase`. */
   readonly database: DatabaseSettings | null;
   readonly xcom: {
-    /** The first is the one in force; none when Airflow has none. */
+    /** Every path that is configured; none when Airflow has none. */
     readonly paths: readonly XComPath[];
+    /**
+     * The path under which Airflow is to write now: the first in S3, else the first; null when there is none. It alone
+     * decides what is probed and what counts as configured.
+     */
+    readonly inForce: XComPath | null;
     /** Bytes; negative: Airflow puts nothing into S3. */
     readonly threshold: number;
     /** Bytes. */
@@ -28,7 +34,7 @@ export interface Config {
     readonly requestsPerCycle: number;
     /** By connection id; '' is always there and is what a path without one uses. */
     readonly connections: ReadonlyMap<string, S3Connection>;
-    /** The id of the connection in force: it serves where a row names one that this process does not know. */
+    /** The id of the connection of the path in force: it serves where a row names one that this process does not know. */
     readonly fallback: string;
   };
   readonly maxDags: number;
@@ -37,13 +43,13 @@ export interface Config {
   readonly stateFile: string | null;
   readonly ha: SettingValues['ha'];
   readonly shard: SettingValues['shard'];
-  /** Without a slash at its end. */
+  /** Has no slash at its end. */
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
   readonly origins: readonly SettingOrigin[];
   /** The files that secrets come from. */
   readonly secretFiles: SecretContents;
-  /** What is odd about the settings and no error: one sentence each, without a secret. */
+  /** One sentence for each thing that is odd about the settings and no error; none holds a secret. */
   readonly warnings: readonly string[];
 }
 
@@ -57,6 +63,11 @@ export class ConfigError extends Error {
     super(`Invalid settings: ${shown.join('; ')}`);
     this.problems = shown;
   }
+}
+
+/** The path in force when it is in S3; null when there is nothing that the exporter could ask. */
+export function storageInForce({ xcom: { inForce } }: Pick<Config, 'xcom'>): XComPath | null {
+  return inForce !== null && isS3Path(inForce) ? inForce : null;
 }
 
 /** @throws {ConfigError} when nothing names the metadata database. */

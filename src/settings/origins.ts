@@ -1,34 +1,16 @@
-import { connectionVariable } from '../airflow/connection.ts';
-import type { S3Connection } from '../s3/connection.ts';
+import { connectionVariable, unusedExtras } from '../airflow/connection.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
+import { describeDatabase } from '../postgres/database-url.ts';
+import type { SettingName } from './catalogue.ts';
+import { namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
+import type { Chosen } from './chosen-texts.ts';
+import type { NamedConnection } from './connections.ts';
+import type { DatabaseSource } from './database-source.ts';
 import type { SourceKind } from './sources.ts';
 
-/** What is shown of a connection to S3: everything but the keys. `''` is the one that a path without an id uses. */
-export function connectionOrigin(
-  id: string,
-  s3: S3Connection | null,
-  found: { readonly isSet: boolean; readonly unused: readonly string[] | null },
-): SettingOrigin {
-  const variable = id === '' ? '' : connectionVariable(id);
-  const unused = found.unused ?? [];
-  const parts = [
-    s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
-    ...(s3?.roleArn == null ? [] : [`role ${s3.roleArn}`]),
-    ...(s3?.region == null ? [] : [`region ${s3.region}`]),
-    ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
-    ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),
-  ];
-  const isMissing = id !== '' && !found.isSet;
-  return {
-    name: id === '' ? 's3' : `s3 (${id})`,
-    flag: '',
-    variable,
-    shown: parts.join(', '),
-    origin: found.isSet ? 'airflow' : 'default',
-    from: isMissing ? `${variable} is not set` : variable,
-  };
-}
-
-/** Where the value of a setting comes from, to be shown: no secret is in it. */
+/** The value of a setting and where it comes from, to be shown: no secret is in it. */
 export interface SettingOrigin {
   readonly name: string;
   /** '' for what follows from Airflow's connections, which is no setting of its own. */
@@ -39,4 +21,66 @@ export interface SettingOrigin {
   readonly origin: SourceKind;
   /** The flag, the variable or the key it was read from; '' for a plain default. */
   readonly from: string;
+}
+
+export interface ReadSettings {
+  readonly chosen: Chosen;
+  readonly texts: Readonly<Record<SettingName, string>>;
+  readonly database: DatabaseSource | null;
+  readonly connections: readonly NamedConnection[];
+  readonly paths: readonly XComPath[];
+  readonly threshold: number;
+  readonly oversize: number;
+}
+
+export function settingOrigins(read: ReadSettings): readonly SettingOrigin[] {
+  return [
+    ...SETTING_NAMES.map((name) => settingOrigin(name, read)),
+    // A connection that no path uses is not worth a line, unless it is all there is.
+    ...read.connections.filter(({ id }) => id !== '' || !isAllNamed(read.paths)).map(connectionOrigin),
+  ];
+}
+
+function settingOrigin(
+  name: SettingName,
+  { chosen, texts, database, threshold, oversize }: ReadSettings,
+): SettingOrigin {
+  const { origin = 'default', from = '' } = chosen.get(name) ?? {};
+  const shown = settingOf(name).secret === true ? '' : withoutPasswords(texts[name]);
+  const plain = { ...namesOf(name), shown, origin, from };
+  if (name === 'xcom.oversize' && texts[name] === '')
+    return { ...plain, shown: String(oversize), from: threshold >= 0 ? 'xcom.threshold' : '' };
+  if (name !== 'database.url' || database === null || database.settings === null) return plain;
+  return {
+    ...plain,
+    shown: describeDatabase(database.settings),
+    origin: database.origin,
+    from: database.from,
+  };
+}
+
+/** Everything of a connection to S3 but its keys. */
+function connectionOrigin({ id, s3, given, isSet }: NamedConnection): SettingOrigin {
+  const variable = id === '' ? '' : connectionVariable(id);
+  const unused = given === null ? [] : unusedExtras(given);
+  const parts = [
+    s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
+    ...(s3?.roleArn == null ? [] : [`role ${s3.roleArn}`]),
+    ...(s3?.region == null ? [] : [`region ${s3.region}`]),
+    ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
+    ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),
+  ];
+  const isMissing = id !== '' && !isSet;
+  return {
+    name: id === '' ? 's3' : `s3 (${id})`,
+    flag: '',
+    variable,
+    shown: parts.join(', '),
+    origin: isSet ? 'airflow' : 'default',
+    from: isMissing ? `${variable} is not set` : variable,
+  };
+}
+
+function isAllNamed(paths: readonly XComPath[]): boolean {
+  return paths.some(isS3Path) && paths.filter(isS3Path).every((path) => path.connection !== null);
 }

@@ -1,23 +1,17 @@
-import { connectionVariable, parseConnection, s3Connection, unusedExtras } from '../airflow/connection.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
-import { secret } from '../lib/secret.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
-import type { LibpqKeywords } from '../postgres/database-url.ts';
-import {
-  APPLICATION_NAME,
-  databaseSettings,
-  describeDatabase,
-  libpqVariables,
-} from '../postgres/database-url.ts';
-import type { SettingName, SettingValues } from './catalogue.ts';
-import { namesOf, parseSettings, SETTING_NAMES, settingOf } from './catalogue.ts';
+import type { Attempts } from './attempts.ts';
+import { createAttempts } from './attempts.ts';
+import type { SettingValues } from './catalogue.ts';
+import { parseSettings, SETTING_NAMES } from './catalogue.ts';
+import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
 import type { Config } from './config.ts';
-import { ConfigError } from './config.ts';
-import type { SettingOrigin } from './origins.ts';
-import { connectionOrigin } from './origins.ts';
-import { readSecretFile } from './secret-files.ts';
-import type { Given, SourceKind } from './sources.ts';
+import { ConfigError, storageInForce } from './config.ts';
+import { checkConnectionFiles, readConnections } from './connections.ts';
+import { checkDatabaseFiles, readDatabase } from './database-source.ts';
+import { settingOrigins } from './origins.ts';
+import type { Source } from './sources.ts';
 import { readAirflowVariables, readFlags, readSettingsFile, readVariables } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
 
@@ -29,30 +23,76 @@ export interface ConfigInput {
   readonly readFile: (path: string) => string;
 }
 
-type Environment = ConfigInput['env'];
+/**
+ * The settings from flags, variables, the file and Airflow's own variables, in this order of precedence.
+ *
+ * @throws {ConfigError} when one is wrong or unknown.
+ */
+export function readConfig(input: ConfigInput): Config {
+  const { env } = input;
+  const attempts = createAttempts(input.readFile);
+  const { problems } = attempts;
+  const sources = readSources(input, attempts);
+  problems.push(...sources.flatMap((source) => source.problems));
+  const chosen = chooseTexts(sources);
+  const { texts, secretFiles } = readTexts(chosen, attempts);
+  const { values, faults } = parseSettings(texts);
+  for (const [name, fault] of faults) problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
 
-interface DatabaseSource {
-  readonly keywords: LibpqKeywords;
-  readonly origin: SourceKind;
-  readonly from: string;
+  const url = values['database.url'] ?? null;
+  const database = readDatabase({ url, given: chosen.get('database.url'), env }, attempts);
+  const connections = readConnections(values['xcom.path'] ?? [], env, attempts);
+  if (database !== null) checkDatabaseFiles(database, attempts);
+  checkConnectionFiles(connections, attempts);
+  if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
+
+  const paths = values['xcom.path'];
+  const inForce = pathInForce(paths);
+  const { threshold, oversize } = sizes(values);
+  const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
+  const xcom = { paths, inForce, threshold, oversize, compression, backend };
+  return deepFreeze({
+    database: database?.settings ?? null,
+    xcom,
+    windowMs: values.window,
+    sampleSchedule: values['sample.schedule'],
+    probe: { schedule: values['probe.schedule'], write: values['probe.write'] },
+    s3: {
+      requestsPerCycle: values['s3.requests-per-cycle'],
+      fallback: storageInForce({ xcom })?.connection ?? '',
+      connections: new Map(connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)]]))),
+    },
+    maxDags: values['labels.max-dags'],
+    web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
+    stateFile: values['state.file'],
+    ha: values.ha,
+    shard: values.shard,
+    airflowBaseUrl: values['airflow.base-url'],
+    log: { level: values['log.level'], format: values['log.format'] },
+    secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles]),
+    warnings: settingWarnings({ env, inForce, threshold, backend }).map(withoutPasswords),
+    origins: settingOrigins({ chosen, texts, database, connections, paths, threshold, oversize }),
+  });
 }
 
-/** A URL, completed by libpq's variables as a worker's driver does it; or those variables alone. */
-function databaseSource(
-  url: LibpqKeywords | null,
-  given: Given | undefined,
-  env: Environment,
-): DatabaseSource | null {
-  const { keywords, names } = libpqVariables(env);
-  if (given === undefined) {
-    // A user or password alone names no server: other programs in the container may read them.
-    const isNamed = keywords.host !== undefined || keywords.dbname !== undefined;
-    return isNamed ? { keywords, origin: 'variable', from: names.join(', ') } : null;
-  }
-  if (url === null) return null;
-  // Airflow's application name would make our session look like a worker's.
-  const ours = given.origin === 'airflow' ? { ...url, application_name: APPLICATION_NAME } : url;
-  return { keywords: { ...keywords, ...ours }, origin: given.origin, from: given.from };
+/** Every source, the one that wins first. */
+function readSources({ argv, env }: ConfigInput, { readText }: Attempts): readonly Source[] {
+  const flags = readFlags(argv);
+  const variables = readVariables(env);
+  const file = flags.given.get('config.file') ?? variables.given.get('config.file');
+  return [
+    flags,
+    variables,
+    ...(file === undefined || file.text === ''
+      ? []
+      : [readSettingsFile(readText(file.text, file.from), file.text)]),
+    readAirflowVariables(env),
+  ];
+}
+
+/** The path under which Airflow is to write: see `Config`. */
+function pathInForce(paths: readonly XComPath[]): XComPath | null {
+  return paths.find(isS3Path) ?? paths[0] ?? null;
 }
 
 function isComplete(values: Partial<SettingValues>): values is SettingValues {
@@ -64,167 +104,9 @@ function sizes(values: SettingValues): { readonly threshold: number; readonly ov
   return { threshold, oversize: values['xcom.oversize'] ?? (threshold >= 0 ? threshold : 1_048_576) };
 }
 
-/** The connections that the paths name, and '' which is there for a reference without one. */
-function connectionIds(paths: readonly XComPath[]): readonly string[] {
-  return [...new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')])];
-}
-
-function isAllNamed(paths: readonly XComPath[]): boolean {
-  return paths.some(isS3Path) && paths.filter(isS3Path).every((path) => path.connection !== null);
-}
-
 function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.values(Object.freeze(value)).forEach(deepFreeze);
   }
   return value;
-}
-
-/**
- * The settings from flags, variables, the file and Airflow's own variables, in this order of precedence.
- *
- * @throws {ConfigError} when one is wrong or unknown.
- */
-export function readConfig(input: ConfigInput): Config {
-  const { argv, env } = input;
-  const problems: string[] = [];
-
-  function attempt<T>(from: string, read: () => T): T | null {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      problems.push(`${from}: ${error.message}`);
-      return null;
-    }
-  }
-
-  function readText(path: string, from: string): string {
-    try {
-      return input.readFile(path);
-    } catch (cause) {
-      problems.push(
-        `${from}: Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      );
-      return '';
-    }
-  }
-
-  const flags = readFlags(argv);
-  const variables = readVariables(env);
-  const file = flags.given.get('config.file') ?? variables.given.get('config.file');
-  const sources = [
-    flags,
-    variables,
-    ...(file === undefined || file.text === ''
-      ? []
-      : [readSettingsFile(readText(file.text, file.from), file.text)]),
-    readAirflowVariables(env),
-  ];
-  problems.push(...sources.flatMap((source) => source.problems));
-
-  const chosen = new Map<SettingName, Given>();
-  for (const { given } of sources)
-    for (const [name, one] of given)
-      // `${URL:-}` in a compose file: a database without a URL is none, so the next source is asked.
-      if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
-  // The SDK reads this one by itself, after a reload anew.
-  const ofAws = env['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
-  const secretFiles = new Map(ofAws === '' ? [] : [[ofAws, readSecretFile(ofAws, input.readFile)]]);
-  const texts = Object.fromEntries(
-    SETTING_NAMES.map((name) => {
-      const given = chosen.get(name);
-      if (given === undefined) return [name, settingOf(name).default];
-      if (given.input.holds === 'value') return [name, given.text];
-      const faultsBefore = problems.length;
-      const content = readText(given.text, given.from);
-      secretFiles.set(given.text, secret(content));
-      if (content.trim() === '' && problems.length === faultsBefore)
-        problems.push(`${given.from}: the file ${given.text} is empty`);
-      // Editors and `kubectl create secret --from-file` leave a line end behind the secret.
-      return [name, content.trimEnd()];
-    }),
-  ) as Record<SettingName, string>;
-
-  const { values, faults } = parseSettings(texts);
-  for (const [name, fault] of faults) problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
-
-  const databaseFrom = databaseSource(values['database.url'] ?? null, chosen.get('database.url'), env);
-  const database =
-    databaseFrom === null ? null : attempt(databaseFrom.from, () => databaseSettings(databaseFrom.keywords));
-  const connections = connectionIds(values['xcom.path'] ?? []).map((id) => {
-    const variable = connectionVariable(id);
-    const text = id === '' ? '' : (env[variable] ?? '');
-    const parsed = text === '' ? null : attempt(variable, () => parseConnection(text));
-    const from = text === '' ? 'AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL' : variable;
-    const s3 = attempt(from, () => s3Connection(parsed, env));
-    return {
-      id,
-      s3,
-      origin: connectionOrigin(id, s3, { isSet: text !== '', unused: parsed && unusedExtras(parsed) }),
-    };
-  });
-
-  // Else they would be missed at the first connection, hence in each cycle.
-  if (database !== null && database.ssl !== 'disable' && databaseFrom !== null)
-    for (const path of [database.sslRootCert, database.sslCert, database.sslKey])
-      if (path !== null) readText(path, databaseFrom.from);
-  for (const { id, s3 } of connections)
-    if (typeof s3?.verify === 'string') readText(s3.verify, `${connectionVariable(id)}: verify`);
-
-  if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
-  const { threshold, oversize } = sizes(values);
-  return deepFreeze({
-    database,
-    xcom: {
-      paths: values['xcom.path'],
-      threshold,
-      oversize,
-      compression: values['xcom.compression'],
-      backend: values['xcom.backend'],
-    },
-    windowMs: values.window,
-    sampleSchedule: values['sample.schedule'],
-    probe: { schedule: values['probe.schedule'], write: values['probe.write'] },
-    s3: {
-      requestsPerCycle: values['s3.requests-per-cycle'],
-      fallback: values['xcom.path'].find(isS3Path)?.connection ?? '',
-      connections: new Map(connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)]]))),
-    },
-    maxDags: values['labels.max-dags'],
-    web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
-    stateFile: values['state.file'],
-    ha: values.ha,
-    shard: values.shard,
-    airflowBaseUrl: values['airflow.base-url'],
-    log: { level: values['log.level'], format: values['log.format'] },
-    secretFiles,
-    warnings: settingWarnings({
-      env,
-      paths: values['xcom.path'],
-      threshold,
-      backend: values['xcom.backend'],
-    }).map(withoutPasswords),
-    origins: [
-      ...SETTING_NAMES.map((name): SettingOrigin => {
-        const { origin = 'default', from = '' } = chosen.get(name) ?? {};
-        const shown = settingOf(name).secret === true ? '' : withoutPasswords(texts[name]);
-        const plain = { ...namesOf(name), shown, origin, from };
-        if (name === 'xcom.oversize' && texts[name] === '') {
-          return { ...plain, shown: String(oversize), from: threshold >= 0 ? 'xcom.threshold' : '' };
-        }
-        if (name !== 'database.url' || database === null || databaseFrom === null) return plain;
-        return {
-          ...plain,
-          shown: describeDatabase(database),
-          origin: databaseFrom.origin,
-          from: databaseFrom.from,
-        };
-      }),
-      // What no path uses is not worth a line, unless it is all there is.
-      ...connections.flatMap(({ id, origin }) =>
-        id === '' && isAllNamed(values['xcom.path']) ? [] : [origin],
-      ),
-    ],
-  });
 }

@@ -1,7 +1,7 @@
 import type { Secret } from '../lib/secret.ts';
 import { secret } from '../lib/secret.ts';
 
-/** What each file held, by its path; null: it could not be read. */
+/** The content of each file, by its path; null: it could not be read. */
 export type SecretContents = ReadonlyMap<string, Secret | null>;
 
 /** Half the default interval of a cycle; a few files of a few bytes. */

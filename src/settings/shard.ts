@@ -26,7 +26,7 @@ export function parseShard(text: string): Shard {
 }
 
 /**
- * Whether the dag is this shard's: every dag is exactly one's, so that the counters of all shards add up to those of
+ * True when the dag is this shard's. Every dag belongs to exactly one, so that the counters of all shards add up to those of
  * one exporter. FNV-1a over UTF-8, which spreads names that differ in their last character.
  */
 export function isIn({ index, count }: Shard, dagId: string): boolean {

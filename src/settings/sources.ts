@@ -10,11 +10,11 @@ export interface Given {
   readonly input: SettingInput;
   readonly text: string;
   readonly origin: SourceKind;
-  /** What to name in a message: the flag, the variable, the key in its file. */
+  /** The name for a message: the flag, the variable, the key in its file. */
   readonly from: string;
 }
 
-/** What one source holds: at most one text for each setting, and what is wrong with the rest. */
+/** The content of one source: at most one text for each setting, and what is wrong with the rest. */
 export interface Source {
   readonly given: ReadonlyMap<SettingName, Given>;
   readonly problems: readonly string[];
@@ -63,7 +63,7 @@ export function readFlags(argv: readonly string[]): Source {
           SETTING_INPUTS.map((known) => known.flag),
         ),
       );
-      // What follows is its value, and no mistake of its own.
+      // The next argument is its value, and no mistake of its own.
       if (inline === undefined && argv[index]?.startsWith('-') === false) index++;
     }
   }
@@ -71,7 +71,7 @@ export function readFlags(argv: readonly string[]): Source {
 }
 
 /**
- * What Kubernetes puts into every container beside a Service named `xcom-exporter`: not ours, and no mistake.
+ * Kubernetes puts these into every container beside a Service named `xcom-exporter`. They are not ours, and no mistake.
  * Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const serviceLink =
@@ -134,7 +134,7 @@ export function readSettingsFile(content: string, path: string): Source {
     const text = scalarText(value);
     if (input === undefined)
       problems.push(
-        // What is no name may be a secret that slipped to the left of a colon.
+        // A key that is no name may be a secret that slipped to the left of a colon.
         /^[\w.-]{1,60}$/.test(name)
           ? `${path}: ${unknown(`setting ${name}`, name, byName.keys())}`
           : `${path}: a key is no name of a setting`,

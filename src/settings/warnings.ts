@@ -6,20 +6,20 @@ import { settingOf } from './catalogue.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What of the settings bears on where Airflow puts its XComs. */
+/** The settings that bear on where Airflow puts its XComs. */
 export interface WarnedSettings {
   readonly env: Environment;
-  readonly paths: readonly XComPath[];
+  readonly inForce: XComPath | null;
   readonly threshold: number;
   readonly backend: string;
 }
 
 /**
- * What is odd about the settings and no error of ours: Airflow takes it without a word, and values do not go where
+ * Says what is odd about the settings and no error of ours. Airflow takes it without a word, and values do not go where
  * they were meant to go. No sentence repeats what a variable holds.
  */
 export function settingWarnings(settings: WarnedSettings): readonly string[] {
-  return [...misspelt(settings.env), ...pathWarnings(settings.paths), ...backendWithoutPath(settings)];
+  return [...misspelt(settings.env), ...pathWarnings(settings.inForce), ...backendWithoutPath(settings)];
 }
 
 const OBJECT_STORAGE_SETTINGS: readonly SettingName[] = [
@@ -35,7 +35,7 @@ const OPTIONS = new Map(VARIABLES.map((variable) => [optionOf(variable), variabl
 
 /** A team's own options, since Airflow 3.2, and what is no option at all. */
 const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?:VAR|CONN)_|^XCOM_EXPORTER_/;
-/** What the options were called in common-io 1.3.0, and only there. */
+/** The names of the options in common-io 1.3.0, and only there. */
 const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSION)$/;
 
 /** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
@@ -61,7 +61,7 @@ function misspelt(env: Environment): string[] {
 function meantBy(name: string): string | null {
   if (VARIABLES.includes(name) || OTHERWISE_MEANT.test(name)) return null;
   const upper = name.toUpperCase();
-  // As in `export xcom_objectstorage_threshold=0`: the name of an option, which is no variable at all.
+  // `export xcom_objectstorage_threshold=0` sets the name of an option, which is no variable of Airflow's.
   if (!upper.startsWith('AIRFLOW')) return OPTIONS.get(upper) ?? null;
   const option = nearest(optionOf(upper), OPTIONS.keys(), { within: SLIPS_IN_OPTION });
   const byOption = option === null ? null : (OPTIONS.get(option) ?? null);
@@ -72,23 +72,22 @@ function optionOf(variable: string): string {
   return variable.split('__').at(-1) ?? variable;
 }
 
-function pathWarnings(paths: readonly XComPath[]): string[] {
-  const [first] = paths;
-  if (first === undefined || isS3Path(first)) return [];
-  const what = `xcom.path: ${JSON.stringify(first.raw)}`;
-  if (first.bucket === '') {
-    const why = first.scheme === '' ? 'has no scheme' : `has the scheme ${first.scheme}`;
+function pathWarnings(path: XComPath | null): string[] {
+  if (path === null || isS3Path(path)) return [];
+  const what = `xcom.path: ${JSON.stringify(path.raw)}`;
+  if (path.bucket === '') {
+    const why = path.scheme === '' ? 'has no scheme' : `has the scheme ${path.scheme}`;
     return [
       `${what} ${why}: Airflow writes to the disk of each worker, and no other host can read it. The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
     ];
   }
   return [
-    `${what} is not in S3 (scheme ${first.scheme}): the exporter tells what stays in the database and counts references as storage="other"; whether an object is there, empty or without a row, and whether writes are denied, it cannot tell`,
+    `${what} is not in S3 (scheme ${path.scheme}): the exporter tells what stays in the database and counts references as storage="other"; whether an object is there, empty or without a row, and whether writes are denied, it cannot tell`,
   ];
 }
 
-function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {
-  if (!/ObjectStor(?:age|e)Backend$/.test(backend) || paths.length > 0) return [];
+function backendWithoutPath({ backend, inForce, threshold }: WarnedSettings): string[] {
+  if (!/ObjectStor(?:age|e)Backend$/.test(backend) || inForce !== null) return [];
   const effect =
     threshold < 0
       ? 'and no threshold: every value stays in the database'

@@ -6,6 +6,7 @@ import { homedir, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { pino } from 'pino';
 import { startS3 } from '../../src/demo/embedded-s3.ts';
 
 const run = promisify(execFile);
@@ -105,7 +106,7 @@ async function startVersitygw(program: string, keys: readonly string[]): Promise
 }
 
 async function startFauxqs(keys: readonly string[]): Promise<BenchServer> {
-  const server = await startS3();
+  const server = await startS3({ log: pino({ level: 'silent' }) });
   await server.createBucket('xcom');
   for (let at = 0; at < keys.length; at += 200)
     await Promise.all(

@@ -8,7 +8,7 @@ import { checkCommand } from '../../src/commands/check.ts';
 import { configCommand } from '../../src/commands/config.ts';
 import { runCommand } from '../../src/commands/run.ts';
 import { ConfigError } from '../../src/settings/config.ts';
-import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { callCommand } from '../support/call-command.ts';
 import { startAirflow, workerEnv } from '../support/daemon.ts';
 import type { SmallAirflow } from '../support/daemon.ts';

@@ -6,7 +6,7 @@ import { openDatabase } from '../../src/postgres/client.ts';
 import type { Query } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import type { PostgresWriter } from '../../src/postgres/writer.ts';
-import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
+import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
 import { useS3 } from '../support/s3.ts';

@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openWriter } from '../../src/postgres/writer.ts';
 import type { PostgresWriter } from '../../src/postgres/writer.ts';
-import type { HttpFaultAnswer } from '../../src/demo/fault-proxy.ts';
+import type { HttpFaultAnswer } from '../support/http-fault-proxy.ts';
 import type { Scrape } from '../support/contract.ts';
 import { valueOf } from './watch.ts';
 import { ROLE } from './world.ts';

@@ -5,7 +5,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startS3 } from '../../src/demo/embedded-s3.ts';
+import { startS3 } from '../support/s3.ts';
 
 export interface Storage {
   readonly name: string;

@@ -28,7 +28,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
 
       const { ledger } = fixture.cycle;
       const entries = entriesOf(ledger).sort((a, b) => name(a.row).localeCompare(name(b.row)));
-      const inForce = inForceRule(fixture.config.xcom.paths);
+      const inForce = inForceRule(fixture.config.xcom.inForce);
       const seen = entries.map(({ row, slot, placement }) => ({
         name: name(row),
         storage: placement.storage,
@@ -121,6 +121,7 @@ function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked
     stdout: () => undefined,
     stderr: () => undefined,
     isTty: false,
+    stderrIsTty: false,
     columns: 80,
     signal: new AbortController().signal,
     onReload: () => () => undefined,

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { openWriter } from '../../src/postgres/writer.ts';
-import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
-import type { TcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
+import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
+import type { TcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import { backendsOf, eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon, SmallAirflow } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';

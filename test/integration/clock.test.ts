@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test, vi } from 'vitest';
-import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
+import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';

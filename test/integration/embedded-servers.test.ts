@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
-import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import { startTcpFaultProxy } from '../../src/demo/tcp-fault-proxy.ts';
-import { startPostgres } from '../../src/demo/embedded-postgres.ts';
-import { startS3 } from '../../src/demo/embedded-s3.ts';
+import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
+import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
+import { startPostgres } from '../support/postgres.ts';
+import { startS3 } from '../support/s3.ts';
 import { usePostgres } from '../support/postgres.ts';
 
 const postgres = usePostgres({ settings: { max_connections: '37' } });

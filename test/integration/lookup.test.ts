@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { HttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import type { HttpFaultProxy } from '../support/http-fault-proxy.ts';
+import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import type { LookedUp } from '../../src/objects/look-up.ts';
 import { lookUp } from '../../src/objects/look-up.ts';
 import type { PendingOfRun } from '../../src/objects/pending.ts';

@@ -10,8 +10,8 @@ import type { HeadAnswer, ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import type { S3Reason } from '../../src/s3/failure.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
-import type { HttpFault, HttpFaultAnswer, HttpFaultProxy } from '../../src/demo/fault-proxy.ts';
-import { startHttpFaultProxy } from '../../src/demo/fault-proxy.ts';
+import type { HttpFault, HttpFaultAnswer, HttpFaultProxy } from '../support/http-fault-proxy.ts';
+import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { connectionTo, recordRequests, useS3 } from '../support/s3.ts';
 import { signByHand } from '../support/sigv4.ts';
 

@@ -2,10 +2,15 @@ import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import type { S3Observer, S3Operation } from '../../src/s3/calls.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
-import { startS3 } from '../../src/demo/embedded-s3.ts';
+import { startS3 as startServer } from '../../src/demo/embedded-s3.ts';
 import { secret } from '../../src/lib/secret.ts';
 import type { Stores } from '../../src/s3/stores.ts';
+import { pino } from 'pino';
 import { afterAll, beforeAll } from 'vitest';
+
+export function startS3(): Promise<EmbeddedS3> {
+  return startServer({ log: pino({ level: 'silent' }) });
+}
 
 /** One server with these buckets for the tests of a file. Call it at the top level; read it inside a test. */
 export function useS3(...buckets: string[]): () => EmbeddedS3 {

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { isS3Path } from '../../src/airflow/xcom-path.ts';
 import { SETTING_NAMES } from '../../src/settings/catalogue.ts';
 import type { Config } from '../../src/settings/config.ts';
-import { ConfigError, requireDatabase } from '../../src/settings/config.ts';
+import { ConfigError, requireDatabase, storageInForce } from '../../src/settings/config.ts';
 import { settingsTable } from '../../src/settings/catalogue.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 
@@ -69,7 +69,7 @@ describe('with nothing given', () => {
     const { origins, s3, ...config } = read({});
     expect(config).toEqual({
       database: null,
-      xcom: { paths: [], threshold: -1, oversize: 1_048_576, compression: '', backend: '' },
+      xcom: { paths: [], inForce: null, threshold: -1, oversize: 1_048_576, compression: '', backend: '' },
       windowMs: 86_400_000,
       sampleSchedule: '*/30 * * * * *',
       probe: { schedule: '0 * * * * *', write: true },
@@ -247,6 +247,7 @@ window:
       windowMs: 86_400_000,
     });
     expect(config.xcom.paths.map((path) => path.bucket)).toEqual(['new', 'old']);
+    expect(config.xcom.inForce).toBe(config.xcom.paths[0]);
   });
 
   test.each(['', '# nothing', '{}'])('%j sets nothing', (content) => {
@@ -364,6 +365,19 @@ describe('values', () => {
     const config = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' } });
     expect(config.xcom.paths).toMatchObject([{ scheme: 'file', bucket: '', prefix: '/opt/xcom' }]);
     expect([...config.s3.connections.keys()]).toEqual(['']);
+  });
+
+  test.each([
+    ['gs://a,s3://c@b/x', 's3://c@b/x', 'c', true],
+    ['s3://b,gs://a', 's3://b', '', true],
+    ['gs://c@a,file:///disk', 'gs://c@a', '', false],
+    ['', null, '', false],
+  ])('of the paths %j the one in force is %j', (text, raw, fallback, isInS3) => {
+    const config = read({ argv: [`--xcom.path=${text}`] });
+    expect(config.xcom.inForce?.raw ?? null).toBe(raw);
+    expect(config.s3.fallback).toBe(fallback);
+    expect(storageInForce(config)).toBe(isInS3 ? config.xcom.inForce : null);
+    expect(config.warnings.length).toBe(raw === null || isInS3 ? 0 : 1);
   });
 });
 

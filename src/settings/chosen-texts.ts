@@ -1,0 +1,51 @@
+import { secret } from '../lib/secret.ts';
+import type { Attempts } from './attempts.ts';
+import type { SettingName } from './catalogue.ts';
+import { SETTING_NAMES, settingOf } from './catalogue.ts';
+import type { SecretContents } from './secret-files.ts';
+import { readSecretFile } from './secret-files.ts';
+import type { Given, Source } from './sources.ts';
+
+export type Chosen = ReadonlyMap<SettingName, Given>;
+
+/** For each setting the text of the first source that has one. */
+export function chooseTexts(sources: readonly Source[]): Chosen {
+  const chosen = new Map<SettingName, Given>();
+  for (const { given } of sources)
+    for (const [name, one] of given)
+      // `${URL:-}` in a compose file: a database without a URL is none, so the next source is asked.
+      if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
+  return chosen;
+}
+
+/** The text of every setting: as it was given, from the file that a secret is in, or the default. */
+export function readTexts(
+  chosen: Chosen,
+  { problems, readText }: Attempts,
+): { readonly texts: Readonly<Record<SettingName, string>>; readonly secretFiles: SecretContents } {
+  const secretFiles: [string, ReturnType<typeof secret>][] = [];
+  const texts = Object.fromEntries(
+    SETTING_NAMES.map((name) => {
+      const given = chosen.get(name);
+      if (given === undefined) return [name, settingOf(name).default];
+      if (given.input.holds === 'value') return [name, given.text];
+      const faultsBefore = problems.length;
+      const content = readText(given.text, given.from);
+      secretFiles.push([given.text, secret(content)]);
+      if (content.trim() === '' && problems.length === faultsBefore)
+        problems.push(`${given.from}: the file ${given.text} is empty`);
+      // Editors and `kubectl create secret --from-file` leave a line end behind the secret.
+      return [name, content.trimEnd()];
+    }),
+  ) as Record<SettingName, string>;
+  return { texts, secretFiles: new Map(secretFiles) };
+}
+
+/** The SDK reads this file by itself, after a reload anew. */
+export function awsCredentialsFile(
+  env: Readonly<Record<string, string | undefined>>,
+  readFile: (path: string) => string,
+): SecretContents {
+  const path = env['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
+  return new Map(path === '' ? [] : [[path, readSecretFile(path, readFile)]]);
+}

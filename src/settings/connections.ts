@@ -1,0 +1,38 @@
+import type { AirflowConnection } from '../airflow/connection.ts';
+import { connectionVariable, parseConnection, s3Connection } from '../airflow/connection.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
+import type { S3Connection } from '../s3/connection.ts';
+import type { Attempts } from './attempts.ts';
+
+export interface NamedConnection {
+  /** '' is the one that a path without an id uses. */
+  readonly id: string;
+  /** Null when no variable holds it. */
+  readonly given: AirflowConnection | null;
+  readonly isSet: boolean;
+  /** Null when what was given is wrong. */
+  readonly s3: S3Connection | null;
+}
+
+/** The connections that the paths name, and '' which is there for a reference without one. */
+export function readConnections(
+  paths: readonly XComPath[],
+  env: Readonly<Record<string, string | undefined>>,
+  { attempt }: Attempts,
+): readonly NamedConnection[] {
+  const ids = new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')]);
+  return [...ids].map((id) => {
+    const variable = connectionVariable(id);
+    const text = id === '' ? '' : (env[variable] ?? '');
+    const given = text === '' ? null : attempt(variable, () => parseConnection(text));
+    const from = text === '' ? 'AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL' : variable;
+    return { id, given, isSet: text !== '', s3: attempt(from, () => s3Connection(given, env)) };
+  });
+}
+
+/** A missing file of authorities would be missed at the first request, hence in each cycle. */
+export function checkConnectionFiles(connections: readonly NamedConnection[], { readText }: Attempts): void {
+  for (const { id, s3 } of connections)
+    if (typeof s3?.verify === 'string') readText(s3.verify, `${connectionVariable(id)}: verify`);
+}

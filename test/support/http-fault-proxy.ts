@@ -1,0 +1,138 @@
+import type { ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type {
+  Exchange,
+  HttpFaultProxy as Proxy,
+  ProxiedRequest,
+  RequestKind,
+} from '../../src/demo/fault-proxy.ts';
+import { deny, sayError, startHttpFaultProxy as startProxy } from '../../src/demo/fault-proxy.ts';
+
+/** The answers of AWS, to the letter where a client can tell, and what a network does in their place. */
+export type HttpFaultAnswer =
+  | 'deny'
+  | 'slow_down'
+  | 'server_error'
+  | 'no_such_bucket'
+  | 'wrong_region'
+  | 'clock_skew'
+  | 'expired_token'
+  /** 200 and a page, as a portal or a wrong address answers. */
+  | 'garbage'
+  /** The request is taken and never answered. */
+  | 'stall'
+  /** The beginning of an answer and never the rest. */
+  | 'stall_body'
+  /** The beginning of an answer, then the connection is reset. */
+  | 'cut'
+  | { readonly delayMs: number };
+
+export interface HttpFault {
+  /** Chooses the requests that meet the fault; all of them unless given. */
+  readonly match?: (request: ProxiedRequest) => boolean;
+  readonly answer: HttpFaultAnswer;
+}
+
+/** The proxy of the demo, with every fault that a test names. */
+export interface HttpFaultProxy extends Omit<Proxy, 'setFault'> {
+  setFault(fault: HttpFault | null): void;
+}
+
+const errors = {
+  slow_down: { status: 503, code: 'SlowDown', message: 'Please reduce your request rate.', headers: {} },
+  server_error: {
+    status: 500,
+    code: 'InternalError',
+    message: 'We encountered an internal error.',
+    headers: {},
+  },
+  no_such_bucket: {
+    status: 404,
+    code: 'NoSuchBucket',
+    message: 'The specified bucket does not exist',
+    headers: {},
+  },
+  wrong_region: {
+    status: 301,
+    code: 'PermanentRedirect',
+    message: 'The bucket you are attempting to access must be addressed using the specified endpoint.',
+    headers: { 'x-amz-bucket-region': 'eu-south-2' },
+  },
+  clock_skew: {
+    status: 403,
+    code: 'RequestTimeTooSkewed',
+    message: 'The difference between the request time and the current time is too large.',
+    headers: { date: 'Thu, 01 Jan 2015 00:00:00 GMT' },
+  },
+  expired_token: {
+    status: 400,
+    code: 'ExpiredToken',
+    message: 'The provided token has expired.',
+    headers: {},
+  },
+};
+
+export async function startHttpFaultProxy(options: {
+  readonly upstream: { readonly host: string; readonly port: number };
+}): Promise<HttpFaultProxy> {
+  const proxy = await startProxy(options);
+  return {
+    ...proxy,
+    setFault: (fault) => {
+      if (fault === null) proxy.setFault(null);
+      else
+        proxy.setFault({
+          match: fault.match ?? (() => true),
+          answer: (exchange) => {
+            give(fault.answer, exchange);
+          },
+        });
+    },
+  };
+}
+
+function give(answer: HttpFaultAnswer, exchange: Exchange): void {
+  if (typeof answer === 'object') {
+    void delay(answer.delayMs).then(exchange.forward);
+    return;
+  }
+  switch (answer) {
+    case 'deny':
+      deny(exchange);
+      return;
+    case 'stall':
+      exchange.request.resume();
+      return;
+    case 'garbage':
+    case 'stall_body':
+    case 'cut':
+      // An answer that comes before the body was read resets the connection of a client that is still sending.
+      exchange.request.resume().once('end', () => {
+        breakOff(answer, exchange);
+      });
+      return;
+    case 'slow_down':
+    case 'server_error':
+    case 'no_such_bucket':
+    case 'wrong_region':
+    case 'clock_skew':
+    case 'expired_token':
+      sayError(exchange, errors[answer]);
+  }
+}
+
+function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { response, kind }: Exchange): void {
+  if (answer === 'garbage') {
+    response.writeHead(200, { 'content-type': 'text/html' }).end('<html><body>Please log in</body></html>');
+    return;
+  }
+  begin(response, kind);
+  if (answer === 'cut') setImmediate(() => response.socket?.resetAndDestroy());
+}
+
+/** A HEAD has no body to begin: it gets nothing at all. */
+function begin(response: ServerResponse, kind: RequestKind): void {
+  if (kind === 'head') return;
+  response.writeHead(200, { 'content-type': 'application/xml', 'content-length': '1000', etag: '"0"' });
+  response.write('<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><IsTruncated>false</IsTruncated>');
+}
