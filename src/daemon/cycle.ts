@@ -26,6 +26,7 @@ import { rowIncrements } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { createLedger } from '../window/ledger.ts';
+import { createCanaryWatch } from './canary-watch.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -62,6 +63,7 @@ interface Memory {
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
+  const canary = createCanaryWatch(config);
   const inForce = inForceRule(config.xcom.inForce);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
@@ -84,6 +86,7 @@ export function createCycle(options: CycleOptions): Cycle {
     const sampled = await sample(query, ledger, {
       windowMs: config.windowMs,
       shard: config.shard,
+      canaryDagId: config.canaryDagId,
       oversize: config.xcom.oversize,
       readShape,
       classify: classified,
@@ -101,6 +104,7 @@ export function createCycle(options: CycleOptions): Cycle {
     await attribute(query, shape, { ledger, slots });
     if (unmeasured === 0)
       await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
+    await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   }
 
   return {
@@ -145,6 +149,7 @@ export function createCycle(options: CycleOptions): Cycle {
         oversizeBytes: config.xcom.oversize,
         increments,
         writes: memory.writes,
+        canary: { verdict: canary.verdict(), refusals: canary.takeRefusals() },
         ...figures,
       };
       return last;
@@ -223,6 +228,7 @@ export function createCycle(options: CycleOptions): Cycle {
       coverage: seen.count === 0 ? 1 : Math.max(0, 1 - undecided / seen.count),
       lagSeconds: Math.max(0, memory.now - (seen.oldestUnverified ?? memory.now)) / 1000,
       unmeasured,
+      canary: canary.verdict(),
     };
   }
 

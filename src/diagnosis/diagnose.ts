@@ -1,8 +1,10 @@
 import type { Shape } from '../airflow/shape.ts';
+import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
+import { explainCanary } from './canary.ts';
 import type { Evidence } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
@@ -26,6 +28,8 @@ export interface Observation {
     readonly coverage: number;
     readonly lagSeconds: number;
     readonly unmeasured: number;
+    /** Null: no canary has been seen. */
+    readonly canary: CanaryVerdict | null;
   } | null;
   /** Null: no probe has ended yet. */
   readonly probe: ProbeResult | null;
@@ -218,6 +222,7 @@ function fromRows(observation: Observation): Record<RowsCode, Ruling> {
               `Objects that no row refers to grew from ${sampled.orphansGrew.from} to ${sampled.orphansGrew.to} under the runs of the window.`,
             ),
     exporter_behind: behind(sampled),
+    ...explainCanary(sampled.canary),
   };
 }
 

@@ -50,6 +50,12 @@ export const PROBLEMS = {
     remedy:
       'Allow s3:PutObject on the prefix for the credentials of the connection, or renew the credentials.',
   },
+  canary_failing: {
+    severity: 'critical',
+    title: 'A pool of workers cannot use its XComs',
+    remedy:
+      'Open the task of the canary on the queue named here in Airflow: its log has the whole exception. Give those workers the permission, the connection or the path that it asks for.',
+  },
   bucket_unreachable: {
     severity: 'critical',
     title: 'The bucket cannot be reached',
@@ -97,6 +103,18 @@ export const PROBLEMS = {
     title: 'Large values are in the database',
     remedy: 'Look at the tasks listed; compare their worker’s xcom_backend and threshold with the others.',
   },
+  worker_settings_differ: {
+    severity: 'warning',
+    title: 'Pools of workers resolve different XCom settings',
+    remedy:
+      'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, restart them, and tell the exporter the same.',
+  },
+  canary_silent: {
+    severity: 'warning',
+    title: 'Nothing is heard from a pool of workers',
+    remedy:
+      'Open the DAG of the canary in Airflow. A task that waits has no worker; one that failed without a report may have an XCom backend that cannot be imported there; a DAG that is paused tells nothing. If the queue is no more, print the DAG again without it.',
+  },
   threshold_mismatch: {
     severity: 'warning',
     title: 'The sizes seen do not come from the configured threshold',
@@ -127,6 +145,14 @@ export const PROBLEMS = {
       'Nothing to do if that backend is intended: its objects are counted as storage="other", not checked.',
   },
 } as const satisfies Record<string, ProblemKind>;
+
+/** What a canary alone can tell. */
+export type CanaryCode = 'canary_failing' | 'canary_silent' | 'worker_settings_differ';
+export const CANARY_CODES: ReadonlySet<ProblemCode> = new Set<CanaryCode>([
+  'canary_failing',
+  'canary_silent',
+  'worker_settings_differ',
+]);
 
 export type ProblemCode = keyof typeof PROBLEMS;
 

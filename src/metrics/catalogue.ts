@@ -1,3 +1,5 @@
+import { CANARY_CATALOGUE } from './canary-catalogue.ts';
+
 /**
  * Every metric the exporter has, as data: the registry, the README's table and the contract test read it.
  * Names, types and labels are a contract with dashboards and alerts; `experimental` ones may still change.
@@ -10,7 +12,7 @@ export interface MetricDefinition {
   readonly labels: readonly string[];
   /** Upper bounds, of histograms only. */
   readonly buckets?: readonly number[];
-  readonly group: 'rows' | 'window' | 'verdict' | 'probe' | 'exporter';
+  readonly group: 'rows' | 'window' | 'verdict' | 'canary' | 'probe' | 'exporter';
   readonly stability: 'stable' | 'experimental';
 }
 
@@ -162,6 +164,8 @@ export const CATALOGUE = {
     labels: [],
     group: 'verdict',
   },
+
+  ...CANARY_CATALOGUE,
 
   probe_success: {
     type: 'gauge',

@@ -13,6 +13,7 @@ import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { Shard } from '../settings/shard.ts';
 import { WHOLE } from '../settings/shard.ts';
+import { CANARY_DATA, countRefusals, publishCanary } from './canary.ts';
 import type { MetricDefinition, MetricKey } from './catalogue.ts';
 import { CATALOGUE, fullName, METRICS } from './catalogue.ts';
 import type { KeyOf, Recorder } from './series.ts';
@@ -56,6 +57,7 @@ const DATA = [
   'window_orphan_objects',
   'window_orphan_bytes',
   'problem',
+  ...CANARY_DATA,
   'backend_info',
   'threshold_bytes',
   'oversize_bytes',
@@ -111,6 +113,7 @@ export function createMetrics(options: {
   return {
     publishReport(report, stale) {
       for (const increment of report.increments) addIncrement(increment);
+      countRefusals(recorder, report.canary.refusals);
       if (stale) markStale();
       else publishFigures(recorder, report);
       page.touch();
@@ -190,6 +193,7 @@ function publishFigures({ add, set, clear }: Recorder, report: Report): void {
   set('exporter_sample_lag_seconds', {}, report.lagSeconds);
   set('exporter_sample_coverage_ratio', {}, report.coverage);
 
+  publishCanary({ set, clear }, report.canary.verdict);
   clear('database_writes_total');
   for (const [table, writes] of Object.entries(report.writes))
     add('database_writes_total', { table }, writes);

@@ -9,6 +9,7 @@ import { DatabaseError } from '../postgres/failure.ts';
 import type { Shard } from '../settings/shard.ts';
 import { isIn } from '../settings/shard.ts';
 import type { Ledger, StagedReading } from '../window/ledger.ts';
+import type { FoundRun } from '../window/run.ts';
 import { measure } from './measure.ts';
 import { nextPart } from './reconcile.ts';
 import { isAhead, lostRows, readFresh, readWhole } from './run-rows.ts';
@@ -23,12 +24,15 @@ export interface Sample extends StagedReading {
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
   readonly writes: Writes;
+  /** Runs of the canary: what they left is in no figure, and is read by sample/canary.ts. */
+  readonly canaryRuns: readonly FoundRun[];
 }
 
 export interface SampleOptions {
   readonly windowMs: number;
   readonly classify: (row: SampledRow, shape: Shape) => Placement;
   readonly shard: Shard;
+  readonly canaryDagId: string;
   /** From how many bytes on a value counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
@@ -61,8 +65,10 @@ export async function sample(
   const staging = ledger.stage(start, (row) => options.classify(row, shape));
   try {
     const lastMs = due.lastReading?.at ?? null;
-    for (const run of await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs }))
-      if (isIn(options.shard, run.dagId)) staging.open(run);
+    const found = await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs });
+    const ours = found.filter(({ dagId }) => isIn(options.shard, dagId));
+    const canaryRuns = ours.filter(({ dagId }) => dagId === options.canaryDagId);
+    for (const run of ours) if (run.dagId !== options.canaryDagId) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
@@ -109,6 +115,7 @@ export async function sample(
       sweptTo: part?.next ?? -1,
       unmeasured,
       writes,
+      canaryRuns,
     };
   } catch (error) {
     staging.discard();

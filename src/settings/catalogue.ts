@@ -132,6 +132,12 @@ const SETTINGS = {
     description: "Airflow's web address, for links on the status page",
     airflow: ['AIRFLOW__API__BASE_URL', 'AIRFLOW__WEBSERVER__BASE_URL'],
   },
+  'canary.dag-id': {
+    schema: z.string(),
+    default: 'airflow_xcom_canary',
+    description:
+      "the DAG that `canary` prints: its rows are in no figure of the team's; empty: there is none",
+  },
   'log.level': {
     schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }),
     default: 'info',

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import { CANARY_CODES, PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
@@ -84,7 +84,8 @@ export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object sto
 
 /** A sentence that names the problems of which nothing is known; none when there is none. */
 export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
-  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown');
+  // A canary is no part of what is watched until there is one.
+  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown' && !CANARY_CODES.has(code));
   return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
 }
 

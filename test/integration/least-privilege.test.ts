@@ -48,6 +48,7 @@ const postgres = usePostgres();
 const options: SampleOptions = {
   windowMs: centuryMs,
   shard: WHOLE,
+  canaryDagId: 'airflow_xcom_canary',
   oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
   classify: (row, { major }) => classify(row, { major, paths: [] }),

@@ -23,6 +23,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     backend: null,
     thresholdBytes: 1_000,
     observed: null,
+    canary: { verdict: null, refusals: new Map() },
     oversizeBytes: 1_000,
     increments: [],
     writes: {},

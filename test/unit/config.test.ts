@@ -78,6 +78,7 @@ describe('with nothing given', () => {
       stateFile: null,
       ha: 'off',
       shard: { index: 0, count: 1 },
+      canaryDagId: 'airflow_xcom_canary',
       airflowBaseUrl: null,
       log: { level: 'info', format: 'json' },
       secretFiles: new Map(),
@@ -715,6 +716,7 @@ describe('the table of settings', () => {
       'ha',
       'shard',
       'airflow.base-url',
+      'canary.dag-id',
       'log.level',
       'log.format',
     ]);

@@ -28,6 +28,11 @@ const BESIDES = [
 
 /** Metrics that no panel and no rule needs, and why. */
 const UNUSED: Readonly<Record<string, string>> = {
+  airflow_xcom_canary_success: 'of few teams: docs/canary.md has its queries',
+  airflow_xcom_canary_duration_seconds: 'as the one before',
+  airflow_xcom_canary_last_success_timestamp_seconds: 'as the one before',
+  airflow_xcom_canary_info: 'as the one before',
+  airflow_xcom_canary_reports_refused_total: 'as the one before',
   airflow_xcom_exporter_shard_ordinal: 'a setting, to be looked at: which dags are whose',
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };

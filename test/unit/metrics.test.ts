@@ -48,6 +48,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       connection: 'aws_default',
       compression: '',
     },
+    canary: { verdict: null, refusals: new Map() },
     thresholdBytes: 1_024,
     observed: null,
     oversizeBytes: 2_048,

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../src/diagnosis/evidence.ts';
 import { MAX_FINDINGS } from '../../src/diagnosis/evidence.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import { CANARY_CODES, PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
 import type { Problem, ProblemState } from '../../src/diagnosis/problem.ts';
 import type { Report } from '../../src/diagnosis/report.ts';
@@ -85,6 +85,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       connection: 'aws_default',
       compression: '',
     },
+    canary: { verdict: null, refusals: new Map() },
     thresholdBytes: 1_024,
     observed: {
       threshold: { above: 999, atMost: 1_024 },
@@ -428,7 +429,10 @@ describe('the page', () => {
     const findings = Array.from({ length: MAX_FINDINGS }, () => finding);
     expect(PROBLEM_CODES.length * MAX_FINDINGS).toBeGreaterThanOrEqual(10_000);
     const where = Array.from({ length: 9 }, () => ({ label: 'dag', value: finding.dagId, rows: 1 }));
-    const problems = PROBLEM_CODES.map((code) => problemOf(code, { findings, where }));
+    // What a canary says names queues, and no rows: diagnosis/canary.ts.
+    const problems = PROBLEM_CODES.map((code) =>
+      problemOf(code, { findings: CANARY_CODES.has(code) ? [] : findings, where }),
+    );
     const settings = Array.from({ length: 25 }, () => statusOf().settings).flat();
     const page = render(
       statusOf({
