@@ -20,11 +20,21 @@ function importsOf(own) {
   return ['error', { patterns }];
 }
 
+const COMPARED = 'CallExpression[callee.property.name=/^toBe(Less|Greater)Than/]';
+const EXPECTED = 'CallExpression[callee.name="expect"]';
+
+/** A busy machine makes such a test fail, and an idle one hides what it is for: count work, or say what comes first. */
+const TIMED = [
+  `${COMPARED} ${EXPECTED} BinaryExpression[operator="-"] CallExpression[callee.property.name="now"]`,
+  `${COMPARED} ${EXPECTED} > Identifier[name=/^(ms|took|elapsed|seconds|millis)|(Ms|Millis|Seconds|Elapsed)$/]`,
+  `${COMPARED} ${EXPECTED} > MemberExpression[property.name=/^(ms|took|elapsed|seconds|millis)$|(Ms|Millis|Seconds|Elapsed)$/]`,
+].map((selector) => ({ selector, message: 'No assertion on elapsed time.' }));
+
 export default tseslint.config(
   { ignores: ['dist', 'coverage', 'test/airflow', 'test/fixtures'] },
   ...tseslint.configs.strictTypeChecked,
   {
-    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    languageOptions: { parserOptions: { project: 'tsconfig.json', tsconfigRootDir: import.meta.dirname } },
     rules: {
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/switch-exhaustiveness-check': [
@@ -45,5 +55,10 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': importsOf([name]) },
   })),
   { files: ['test/**'], rules: { 'no-restricted-imports': 'off' } },
+  {
+    // What `npm test` runs; how long something takes is what some of the other suites are for.
+    files: ['test/{unit,integration,cli,charts,supply-chain,support}/**'],
+    rules: { 'no-restricted-syntax': ['error', ...TIMED] },
+  },
   { files: ['*.config.*'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -1,5 +1,5 @@
-import { PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
-import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode, Severity } from '../../src/diagnosis/problem-catalogue.ts';
 import type { Alert } from './alert.ts';
 import { raised, raisedWith, total } from './promql.ts';
 import { runbook } from './site.ts';
@@ -14,12 +14,23 @@ function broken(reasons: string): string {
 /** A restart takes the exporter less than that. */
 const keepFiringFor = '5m';
 
+/** Some problems, and the figure that an alert gives for them. */
+type Told = readonly [codes: readonly ProblemCode[], figure: string];
+
+function matching(codes: readonly string[]): string {
+  return `problem${codes.length === 1 ? '=' : '=~'}"${codes.join('|')}"`;
+}
+
+function exprOf(told: readonly Told[]): string {
+  const exprs = told.map(([codes, figure]) => raisedWith(matching(codes), figure));
+  return exprs.length === 1 ? exprs.join('') : exprs.map((expr) => `(\n${expr}\n)`).join('\nor\n');
+}
+
 /** What the exporter says of Airflow. Most telling first. */
-const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
+const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] })[] = [
   {
     name: 'AirflowXComBackendInactive',
-    codes: ['backend_inactive', 'threshold_disabled'],
-    expr: raisedWith('problem=~"backend_inactive|threshold_disabled"', oversizeRows),
+    tells: [[['backend_inactive', 'threshold_disabled'], oversizeRows]],
     for: '10m',
     keepFiringFor,
     severity: 'critical',
@@ -30,8 +41,7 @@ const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
   },
   {
     name: 'AirflowXComWorkerBypass',
-    codes: ['worker_bypass'],
-    expr: raisedWith('problem="worker_bypass"', oversizeRows),
+    tells: [[['worker_bypass'], oversizeRows]],
     for: '10m',
     keepFiringFor,
     severity: 'critical',
@@ -42,8 +52,7 @@ const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
   },
   {
     name: 'AirflowXComSilentFallback',
-    codes: ['oversize_in_db'],
-    expr: raisedWith('problem="oversize_in_db"', oversizeRows),
+    tells: [[['oversize_in_db'], oversizeRows]],
     for: '10m',
     keepFiringFor,
     severity: 'warning',
@@ -54,8 +63,7 @@ const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
   },
   {
     name: 'AirflowXComObjectsMissing',
-    codes: ['objects_missing', 'objects_empty'],
-    expr: raisedWith('problem=~"objects_missing|objects_empty"', broken('missing|empty')),
+    tells: [[['objects_missing', 'objects_empty'], broken('missing|empty')]],
     for: '5m',
     keepFiringFor,
     severity: 'critical',
@@ -66,10 +74,10 @@ const NAMED: readonly (Alert & { readonly codes: readonly ProblemCode[] })[] = [
   },
   {
     name: 'AirflowXComPathMismatch',
-    codes: ['path_mismatch', 'path_leaked', 'local_path'],
-    expr: `(\n${raisedWith('problem=~"path_mismatch|path_leaked"', broken('path_mismatch|leaked'))}\n)
-or
-(\n${raisedWith('problem="local_path"', total('airflow_xcom_window_rows{storage="other"}', 'storage'))}\n)`,
+    tells: [
+      [['path_mismatch', 'path_leaked'], broken('path_mismatch|leaked')],
+      [['local_path'], total('airflow_xcom_window_rows{storage="other"}', 'storage')],
+    ],
     for: '5m',
     keepFiringFor,
     severity: 'critical',
@@ -81,11 +89,12 @@ or
   },
   {
     name: 'AirflowXComWriteDenied',
-    codes: ['write_denied'],
-    expr: raisedWith(
-      'problem="write_denied"',
-      total('increase(airflow_xcom_write_failures_total{source="probe"}[15m])', 'source', 'reason'),
-    ),
+    tells: [
+      [
+        ['write_denied'],
+        total('increase(airflow_xcom_write_failures_total{source="probe"}[15m])', 'source', 'reason'),
+      ],
+    ],
     for: '5m',
     keepFiringFor,
     severity: 'critical',
@@ -96,8 +105,7 @@ or
   },
   {
     name: 'AirflowXComOrphansGrowing',
-    codes: ['orphans_growing'],
-    expr: raisedWith('problem="orphans_growing"', total('airflow_xcom_window_orphan_objects')),
+    tells: [[['orphans_growing'], total('airflow_xcom_window_orphan_objects')]],
     for: '15m',
     keepFiringFor,
     severity: 'warning',
@@ -108,11 +116,12 @@ or
   },
   {
     name: 'AirflowXComExporterBehind',
-    codes: ['exporter_behind'],
-    expr: raisedWith(
-      'problem="exporter_behind"',
-      `min without (instance, pod, node) (airflow_xcom_exporter_sample_coverage_ratio)`,
-    ),
+    tells: [
+      [
+        ['exporter_behind'],
+        'min without (instance, pod, node) (airflow_xcom_exporter_sample_coverage_ratio)',
+      ],
+    ],
     for: '15m',
     severity: 'warning',
     summary: 'The figures of the XCom exporter are partial.',
@@ -121,16 +130,18 @@ or
   },
 ];
 
-const named = NAMED.flatMap(({ codes }) => codes);
-const isOther = (severity: string) => (code: string) =>
-  PROBLEMS[code as ProblemCode].severity === severity && !named.includes(code as ProblemCode);
-const others = (severity: string) => Object.keys(PROBLEMS).filter(isOther(severity)).join('|');
+const named = new Set(NAMED.flatMap(({ tells }) => tells.flatMap(([codes]) => codes)));
+
+function others(severity: Severity): string {
+  const codes = PROBLEM_CODES.filter((code) => PROBLEMS[code].severity === severity && !named.has(code));
+  return matching(codes);
+}
 
 /** A problem that gets no alert of its own is in one of these, so a new one is never silent. */
 const REST: readonly Alert[] = [
   {
     name: 'AirflowXComCriticalProblem',
-    expr: raised(`problem=~"${others('critical')}"`),
+    expr: raised(others('critical')),
     for: '5m',
     keepFiringFor,
     severity: 'critical',
@@ -140,7 +151,7 @@ const REST: readonly Alert[] = [
   },
   {
     name: 'AirflowXComWarning',
-    expr: raised(`problem=~"${others('warning')}"`),
+    expr: raised(others('warning')),
     for: '1h',
     keepFiringFor,
     severity: 'warning',
@@ -150,4 +161,7 @@ const REST: readonly Alert[] = [
   },
 ];
 
-export const PROBLEM_ALERTS: readonly Alert[] = [...NAMED.map(({ codes: _, ...alert }) => alert), ...REST];
+export const PROBLEM_ALERTS: readonly Alert[] = [
+  ...NAMED.map(({ tells, ...alert }) => ({ ...alert, expr: exprOf(tells) })),
+  ...REST,
+];

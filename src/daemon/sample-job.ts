@@ -87,7 +87,7 @@ export function createSampleJob(parts: {
     const { report: shown, memory } = settleReport(problems, found, {
       now: found.at,
       windowMs: config.windowMs,
-      observedAt: observedAtOf({ settings: found.at, probe: parts.probed().at, rows: readAt }),
+      observedAt: observedAtOf({ settings: found.at, probe: parts.probed().at, database: readAt }),
     });
     problems = memory;
     return shown;

@@ -2,7 +2,7 @@
  * The tables of Airflow 3.3 that XComs live in, as a release 3.3.2 creates them on Postgres: column types, keys,
  * indexes and cascades to the letter, for the exporter chooses its queries by them. Left out are the foreign keys
  * to tables that are not here (dag_version, log_template, backfill, trigger).
- * Guarded by test/integration/demo-workload.test.ts, which compares the catalogue with the recorded schema.
+ * Guarded by test/integration/demo/demo-workload.test.ts, which compares the catalogue with the recorded schema.
  */
 export const AIRFLOW_SCHEMA = /* SQL */ `
 CREATE TABLE public.alembic_version (

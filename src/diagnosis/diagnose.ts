@@ -1,47 +1,42 @@
-import type { Shape } from '../airflow/shape.ts';
+import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import type { S3Reason } from '../s3/failure.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
 import { explainCanary } from './canary.ts';
 import type { Evidence } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
+import { fromProbe } from './from-probe.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import type { ProblemCode } from './problem-catalogue.ts';
-import { PROBLEM_CODES } from './problem-catalogue.ts';
+import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
+import { PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
 import type { Problem, ProblemState, Ruling } from './problem.ts';
 import { counted, say } from './problem.ts';
 import type { Survey } from './survey.ts';
 
-/** What the rules look at. */
+/** All that the rules look at. */
 export interface Observation {
   readonly config: Pick<Config, 'xcom' | 'shard'>;
-  /** Null: the database has not been read. */
-  readonly sampled: {
-    readonly shape: Shape | null;
-    /** Why the tables are no known shape, or null. */
-    readonly unsupported: string | null;
-    readonly survey: Survey;
-    /** Objects without a row grew within the last while. */
-    readonly orphansGrew: { readonly from: number; readonly to: number } | null;
-    readonly coverage: number;
-    readonly lagSeconds: number;
-    readonly unmeasured: number;
-    /** Null: no canary has been seen. */
-    readonly canary: CanaryVerdict | null;
-  } | null;
+  /** Null: the database has not been read. `unsupported`: why its tables are no known shape. */
+  readonly sampled: Sampled | UnknownShape | null;
   /** Null: no probe has ended yet. */
   readonly probe: ProbeResult | null;
 }
 
-const UNREACHABLE: ReadonlySet<S3Reason | 'content_mismatch'> = new Set([
-  'unreachable',
-  'timeout',
-  'no_such_bucket',
-  'wrong_region',
-  'server_error',
-]);
+/** The outcome of a reading of the database and of the look at its references. */
+export interface Sampled {
+  readonly shape: Shape;
+  readonly survey: Survey;
+  /** Objects without a row grew within the last while. */
+  readonly orphansGrew: { readonly from: number; readonly to: number } | null;
+  /** Share of the window that is measured and looked up, 0..1. */
+  readonly coverage: number;
+  /** Age of the oldest row that is not decided. */
+  readonly lagSeconds: number;
+  readonly unmeasured: number;
+  /** Null: no canary has been seen. */
+  readonly canary: CanaryVerdict | null;
+}
 
 /** Says which problems there are. Pure: the same observation gives the same verdict. */
 export function diagnose(observation: Observation): {
@@ -50,8 +45,8 @@ export function diagnose(observation: Observation): {
 } {
   const verdicts: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
-    ...fromProbe(observation),
-    ...fromRows(observation),
+    ...probed(observation),
+    ...fromDatabase(observation),
   };
   const states = {} as Record<ProblemCode, ProblemState>;
   const problems: Omit<Problem, 'since'>[] = [];
@@ -63,12 +58,18 @@ export function diagnose(observation: Observation): {
   return { states, problems };
 }
 
-type SettingsCode = 'threshold_disabled' | 'compression_unsupported';
+type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
 
-function fromSettings({ config: { xcom }, sampled }: Observation): Record<SettingsCode, Ruling> {
+/** While a source is silent, nothing is known of the problems that it decides. */
+function unknown<From extends Source>(from: From): Rulings<From> {
+  const codes = PROBLEM_CODES.filter((code) => sourceOf(code) === from);
+  return Object.fromEntries(codes.map((code) => [code, 'unknown'])) as Rulings<From>;
+}
+
+function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'settings'> {
   const compression = xcom.compression.toLowerCase();
-  // Without rows it is as certain; how much it costs is not known then.
-  const survey = sampled === null || sampled.shape === null ? null : sampled.survey;
+  // It is as certain without rows; how much it costs is not known then.
+  const survey = sampled === null || 'unsupported' in sampled ? null : sampled.survey;
   return {
     threshold_disabled: thresholdDisabled(xcom)
       ? say(
@@ -89,87 +90,20 @@ function kept({ window, rows }: Survey, oversize: number): string {
     : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
 }
 
-type ProbeCode = 'write_denied' | 'bucket_unreachable' | 'permissions_unverifiable';
-
-function fromProbe({ probe, config }: Observation): Record<ProbeCode, Ruling> {
+function probed({ probe, config }: Observation): Rulings<'probe'> {
   const bucket = storageInForce(config)?.bucket;
-  if (probe === null || bucket === undefined)
-    return {
-      write_denied: 'unknown',
-      bucket_unreachable: 'unknown',
-      permissions_unverifiable: 'unknown',
-    };
-  const step = (operation: string) => probe.steps.find((one) => one.operation === operation);
-  const put = step('put');
-  const list = step('list');
-  const unreachable = probe.steps
-    .filter((one) => one.ok === false)
-    .find(({ reason }) => UNREACHABLE.has(reason));
-  const down = probe.steps.every((one) => one.ok !== true) && unreachable !== undefined;
-  // Without credentials nothing was asked of the bucket, and nothing is known of it.
-  const denied = (one: typeof put) =>
-    one?.ok === false &&
-    (one.reason === 'denied' || one.reason === 'clock_skew') &&
-    !one.detail.includes('no credentials');
-  return {
-    write_denied:
-      put === undefined || put.ok === null
-        ? 'unknown'
-        : put.ok
-          ? 'clear'
-          : denied(put)
-            ? say(
-                `A test write to the bucket ${bucket} was refused: ${put.detail}; ${denial(put.detail, 's3:PutObject')}.`,
-              )
-            : 'unknown',
-    bucket_unreachable: down
-      ? say(`No request to the bucket ${bucket} succeeds: ${unreachable.reason} (${unreachable.detail}).`)
-      : probe.steps.some((one) => one.ok === true || denied(one))
-        ? 'clear'
-        : 'unknown',
-    permissions_unverifiable:
-      list === undefined || list.ok === null
-        ? 'unknown'
-        : list.ok
-          ? 'clear'
-          : denied(list)
-            ? say(
-                `Listing the bucket ${bucket} is refused: ${list.detail}; ${denial(list.detail, 's3:ListBucket')}.`,
-              )
-            : 'unknown',
-  };
+  return probe === null || bucket === undefined ? unknown('probe') : fromProbe(probe, bucket);
 }
 
-/** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
-function denial(detail: string, action: string): string {
-  return detail.startsWith('AccessDenied') ? `${action} is missing` : 'the credentials are not accepted';
-}
-
-type RowsCode = Exclude<ProblemCode, SettingsCode | ProbeCode>;
-
-const ROWS_CODES: readonly RowsCode[] = PROBLEM_CODES.filter(
-  (code): code is RowsCode =>
-    ![
-      'threshold_disabled',
-      'compression_unsupported',
-      'write_denied',
-      'bucket_unreachable',
-      'permissions_unverifiable',
-    ].includes(code),
-);
-
-function fromRows(observation: Observation): Record<RowsCode, Ruling> {
-  const all = (verdict: 'clear' | 'unknown') =>
-    Object.fromEntries(ROWS_CODES.map((code) => [code, verdict])) as Record<RowsCode, Ruling>;
-  const { sampled, config } = observation;
-  if (sampled === null) return all('unknown');
-  if (sampled.shape === null)
-    return { ...all('unknown'), schema_unsupported: say(`${sentence(sampled.unsupported ?? '')}.`) };
-  const { shape, survey } = sampled;
+function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
+  if (sampled === null) return unknown('database');
+  if ('unsupported' in sampled)
+    return { ...unknown('database'), schema_unsupported: say(`${sentence(sampled.unsupported)}.`) };
+  const { shape, survey, canary } = sampled;
   const { window, rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
-    ...all('clear'),
+    schema_unsupported: 'clear',
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
@@ -222,7 +156,7 @@ function fromRows(observation: Observation): Record<RowsCode, Ruling> {
               `Objects that no row refers to grew from ${sampled.orphansGrew.from} to ${sampled.orphansGrew.to} under the runs of the window.`,
             ),
     exporter_behind: behind(sampled),
-    ...explainCanary(sampled.canary),
+    ...explainCanary(canary),
   };
 }
 
@@ -231,7 +165,7 @@ function some(seen: Evidence, known: number | null, evidence: (rows: number) => 
   return known === null ? 'unknown' : 'clear';
 }
 
-function behind({ coverage, lagSeconds, unmeasured }: NonNullable<Observation['sampled']>): Ruling {
+function behind({ coverage, lagSeconds, unmeasured }: Sampled): Ruling {
   if (unmeasured > 0)
     return say(`${unmeasured} new values were too many or too large to be measured exactly in this cycle.`);
   if (coverage < 1 && lagSeconds > 120)

@@ -5,7 +5,7 @@ import type { Survey } from './survey.ts';
 import type { Pool } from './worker-pools.ts';
 import { pools } from './worker-pools.ts';
 
-/** So many rows on both sides before the threshold in force is inferred from their sizes. */
+/** The fewest rows on both sides from whose sizes the threshold in force is inferred. */
 const MISMATCH_ROWS = 3;
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';

@@ -1,14 +1,14 @@
 import { formatCount } from '../lib/format.ts';
 import type { Survey } from './survey.ts';
 
-/** What Airflow does, told by the rows and objects themselves: the settings may say something else. */
+/** The behaviour of Airflow as rows and objects show it: the settings may say something else. */
 export interface Observed {
   /**
    * A value from the threshold on becomes an object: it is larger than the largest value in the database, and no
    * larger than the smallest object. Null: none of them has been seen. Both in bytes.
    */
   readonly threshold: { readonly above: number | null; readonly atMost: number | null };
-  /** What that rests on. */
+  /** How many values and objects tell it. */
   readonly values: number;
   readonly objects: number;
   /** Base paths of the references in the window, the most used first. */
@@ -65,7 +65,7 @@ export function pathWords(effective: Observed | null): string {
   ].join(', ');
 }
 
-/** With the digits in groups: sizes in bytes are long. */
+/** Groups the digits: sizes in bytes are long. */
 function counted(count: number, word: string): string {
   return `${formatCount(count)} ${word}${count === 1 ? '' : 's'}`;
 }

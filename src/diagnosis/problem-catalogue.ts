@@ -1,11 +1,37 @@
+import type { S3Operation } from '../s3/calls.ts';
+import type { SettingName } from '../settings/catalogue.ts';
+
 /** How loud a problem is. The same word is the `severity` label of `airflow_xcom_problem`. */
 export type Severity = 'critical' | 'warning' | 'info';
+
+/** Everything that a verdict rests on. While one of these is not known, nothing is known of the problem. */
+interface Grounds {
+  /** Settings of Airflow's, as the exporter knows them. */
+  readonly settings: readonly Extract<SettingName, `xcom.${string}`>[];
+  /** Operations of the probe; it takes that one of them was tried. */
+  readonly probe: readonly S3Operation[];
+  /** The tables alone, or the rows of the window as well. */
+  readonly database: 'nothing' | 'tables' | 'rows';
+  /** Answers of S3 about references and objects of the window. */
+  readonly objects: boolean;
+}
 
 interface ProblemKind {
   readonly severity: Severity;
   readonly title: string;
   readonly remedy: string;
+  readonly restsOn: Grounds;
+  /**
+   * Observations in a row that have to speak against it before it is cleared: one of what is certain, which are
+   * settings, tables and a permission that was just made use of; two of what may come and go.
+   */
+  readonly clearsAfter: 1 | 2;
 }
+
+const NOTHING = { settings: [], probe: [], database: 'nothing', objects: false } as const satisfies Grounds;
+const TABLES = { ...NOTHING, database: 'tables' } as const satisfies Grounds;
+const ROWS = { ...NOTHING, database: 'rows' } as const satisfies Grounds;
+const OBJECTS = { ...ROWS, objects: true } as const satisfies Grounds;
 
 /** Every problem the exporter can say, most telling first: pages and `check` keep this order. */
 export const PROBLEMS = {
@@ -14,135 +40,213 @@ export const PROBLEMS = {
     title: 'The tables are no known shape of Airflow',
     remedy:
       'Point database.url at the metadata database and its schema (options=-csearch_path=…); if it is, the Airflow release is newer than this exporter: upgrade the exporter.',
+    restsOn: TABLES,
+    clearsAfter: 1,
   },
   airflow_too_old: {
     severity: 'critical',
     title: 'Airflow is older than 2.9: the object storage backend does not exist there',
     remedy: 'Upgrade Airflow to 2.9.2 or newer before setting [core] xcom_backend.',
+    restsOn: TABLES,
+    clearsAfter: 1,
   },
   threshold_disabled: {
     severity: 'critical',
     title: 'The threshold is negative: every value stays in the database',
     remedy:
       'Set [common.io] xcom_objectstorage_threshold (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD) to a size in bytes on every component, then restart the workers: the option is cached per process.',
+    restsOn: { ...NOTHING, settings: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
+    clearsAfter: 1,
   },
   backend_inactive: {
     severity: 'critical',
     title: 'Nothing reaches object storage',
     remedy:
       'On a worker, run `airflow config get-value core xcom_backend` and `airflow config get-value common.io xcom_objectstorage_threshold`; correct the misspelt or missing variable and restart the workers.',
+    restsOn: { ...ROWS, settings: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
+    clearsAfter: 2,
   },
   worker_bypass: {
     severity: 'critical',
     title: 'Some workers lack the object storage setting',
     remedy:
       'Give the workers named here [core] xcom_backend and the [common.io] xcom_objectstorage_* options that the others have, then restart them.',
+    restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'] },
+    clearsAfter: 2,
   },
   compression_unsupported: {
     severity: 'critical',
     title: 'The configured compression makes pushes fail',
     remedy:
       'Set [common.io] xcom_objectstorage_compression to gzip, bz2, xz, lzma, zip, zstd or nothing; `gz` and `snappy` are not accepted by fsspec.',
+    restsOn: { ...NOTHING, settings: ['xcom.compression'] },
+    clearsAfter: 1,
   },
   write_denied: {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'Allow s3:PutObject on the prefix for the credentials of the connection, or renew the credentials.',
+      'Allow s3:PutObject on the prefix for the credentials of the connection, and kms:GenerateDataKey on the key if the bucket is encrypted by KMS; remove a policy that denies it; or renew the credentials.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
+    clearsAfter: 1,
+  },
+  writes_failing: {
+    severity: 'critical',
+    title: 'Writes to the bucket fail',
+    remedy:
+      'Do what the answer asks for: make room or raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
+    clearsAfter: 2,
+  },
+  reads_denied: {
+    severity: 'critical',
+    title: 'Objects in the bucket may not be read',
+    remedy:
+      'Allow s3:GetObject on the prefix, and kms:Decrypt on the key if the bucket is encrypted by KMS, for the credentials of the connection; remove a policy that denies it.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['get'] },
+    clearsAfter: 1,
+  },
+  not_watching: {
+    severity: 'critical',
+    title: 'The exporter has no credentials for object storage',
+    remedy:
+      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS; where a role is assumed, let its trust policy name the exporter and its ExternalId.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
+    clearsAfter: 1,
   },
   canary_failing: {
     severity: 'critical',
     title: 'A pool of workers cannot use its XComs',
     remedy:
       'Open the task of the canary on the queue named here in Airflow: its log has the whole exception. Give those workers the permission, the connection or the path that it asks for.',
+    restsOn: TABLES,
+    clearsAfter: 1,
   },
   bucket_unreachable: {
     severity: 'critical',
     title: 'The bucket cannot be reached',
     remedy:
       'Check that the bucket exists, its region, the endpoint_url of the connection, TLS and the network path.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
+    clearsAfter: 2,
   },
   objects_missing: {
     severity: 'critical',
     title: 'Rows point at objects that are gone: tasks are handed a path instead of a value',
     remedy:
       'Find what deletes objects under the prefix (lifecycle rule, clean-up job); clear the writing tasks so that they write again.',
+    restsOn: OBJECTS,
+    clearsAfter: 2,
   },
   objects_empty: {
     severity: 'critical',
     title: 'Rows point at empty objects',
     remedy:
       'Clear the writing tasks so that they write again, and find what truncates objects under the prefix.',
+    restsOn: OBJECTS,
+    clearsAfter: 2,
   },
   path_mismatch: {
     severity: 'critical',
     title: 'References lie outside the configured path: Airflow cannot read them back',
     remedy:
       'Set [common.io] xcom_objectstorage_path, connection id included, back to what the rows hold, or clear the tasks that wrote them.',
+    restsOn: { ...ROWS, settings: ['xcom.path'] },
+    clearsAfter: 2,
   },
   path_leaked: {
     severity: 'critical',
     title: 'Rows hold the path of another row: a task was handed a path instead of a value',
     remedy:
       'Find why the row that the path belongs to could not be read (missing object, changed path), mend that, then clear the task.',
+    restsOn: ROWS,
+    clearsAfter: 2,
   },
   local_path: {
     severity: 'critical',
     title: 'Values are written to the disk of the worker',
     remedy:
       'Set [common.io] xcom_objectstorage_path (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH) on the workers: it is empty or names a local path there.',
+    restsOn: ROWS,
+    clearsAfter: 2,
   },
   skip_decision_offloaded: {
     severity: 'critical',
     title: 'Skip decisions went to object storage: branches are silently not skipped',
     remedy:
       'Raise [common.io] xcom_objectstorage_threshold above a few hundred bytes, or upgrade Airflow to a release that keeps skipmixin_key in the database.',
+    restsOn: ROWS,
+    clearsAfter: 2,
   },
   oversize_in_db: {
     severity: 'warning',
     title: 'Large values are in the database',
     remedy: 'Look at the tasks listed; compare their worker’s xcom_backend and threshold with the others.',
+    restsOn: { ...ROWS, settings: ['xcom.threshold'] },
+    clearsAfter: 2,
   },
   worker_settings_differ: {
     severity: 'warning',
     title: 'Pools of workers resolve different XCom settings',
     remedy:
       'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, restart them, and tell the exporter the same.',
+    restsOn: TABLES,
+    clearsAfter: 1,
   },
   canary_silent: {
     severity: 'warning',
     title: 'Nothing is heard from a pool of workers',
     remedy:
       'Open the DAG of the canary in Airflow. A task that waits has no worker; one that failed without a report may have an XCom backend that cannot be imported there; a DAG that is paused tells nothing. If the queue is no more, print the DAG again without it.',
+    restsOn: TABLES,
+    clearsAfter: 1,
   },
   threshold_mismatch: {
     severity: 'warning',
     title: 'The sizes seen do not come from the configured threshold',
     remedy:
       'Give every component the same [common.io] xcom_objectstorage_threshold and restart the workers: the option is cached per process.',
+    restsOn: { ...OBJECTS, settings: ['xcom.threshold', 'xcom.compression'] },
+    clearsAfter: 2,
   },
   orphans_growing: {
     severity: 'warning',
     title: 'Objects without a row are growing in number',
     remedy:
       'Retries, `airflow db clean` and deleted runs leave objects behind: add a lifecycle rule on the prefix longer than any run is kept.',
+    restsOn: { ...OBJECTS, settings: ['xcom.path'] },
+    clearsAfter: 2,
+  },
+  deletes_denied: {
+    severity: 'warning',
+    title: 'Objects in the bucket may not be deleted',
+    remedy:
+      'Allow s3:DeleteObject on the prefix: Airflow deletes the objects of a task before it runs again, and fails where it may not.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['delete'] },
+    clearsAfter: 1,
   },
   permissions_unverifiable: {
     severity: 'warning',
     title: 'Missing and forbidden objects look alike',
     remedy: 'Allow s3:ListBucket on the bucket for the exporter’s credentials.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['list'] },
+    clearsAfter: 1,
   },
   exporter_behind: {
     severity: 'warning',
     title: 'The figures are partial',
     remedy:
       'Raise s3.requests-per-cycle or labels.max-dags, or sample less often; see the evidence for which.',
+    restsOn: OBJECTS,
+    clearsAfter: 2,
   },
   third_party_backend: {
     severity: 'info',
     title: 'References of another XCom backend',
     remedy:
       'Nothing to do if that backend is intended: its objects are counted as storage="other", not checked.',
+    restsOn: ROWS,
+    clearsAfter: 2,
   },
 } as const satisfies Record<string, ProblemKind>;
 
@@ -158,29 +262,32 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** In the repository and in the package; the daemon serves it under the same path. */
+/** The path in the repository and in the package; the daemon serves it under the same one. */
 export const RUNBOOK = 'docs/runbook.md';
 
-/** Where the runbook has more: the one link of pages, `check` and alerts. */
+/** The section of the runbook: the one link of pages, `check` and alerts. */
 export function runbookOf(code: ProblemCode): string {
   return `${RUNBOOK}#${code}`;
 }
 
-/** What a verdict rests on, by the code; all others rest on the rows of the database. */
-export const SOURCES: Readonly<Partial<Record<ProblemCode, 'settings' | 'probe'>>> = {
-  threshold_disabled: 'settings',
-  compression_unsupported: 'settings',
-  write_denied: 'probe',
-  bucket_unreachable: 'probe',
-  permissions_unverifiable: 'probe',
-};
+/** The observation that decides a problem; settings are known with each of them. */
+export type Source = 'settings' | 'probe' | 'database';
 
-/** What settings or catalogue say is certain, and so is a permission that was just made use of: clear at once. */
-export const CERTAIN: ReadonlySet<ProblemCode> = new Set([
-  'threshold_disabled',
-  'compression_unsupported',
-  'schema_unsupported',
-  'airflow_too_old',
-  'write_denied',
-  'permissions_unverifiable',
-]);
+type SourceOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code]['restsOn'] extends {
+  readonly database: 'tables' | 'rows';
+}
+  ? 'database'
+  : (typeof PROBLEMS)[Code]['restsOn']['probe'] extends readonly []
+    ? 'settings'
+    : 'probe';
+
+/** The problems that one source decides. */
+export type CodeFrom<From extends Source> = {
+  [Code in ProblemCode]: SourceOf<Code> extends From ? Code : never;
+}[ProblemCode];
+
+export function sourceOf(code: ProblemCode): Source {
+  const { database, probe }: Grounds = PROBLEMS[code].restsOn;
+  if (database !== 'nothing') return 'database';
+  return probe.length === 0 ? 'settings' : 'probe';
+}

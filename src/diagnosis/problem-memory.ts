@@ -1,14 +1,14 @@
-import type { ProblemCode } from './problem-catalogue.ts';
-import { CERTAIN, PROBLEM_CODES, SOURCES } from './problem-catalogue.ts';
+import type { ProblemCode, Source } from './problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS, sourceOf } from './problem-catalogue.ts';
 import type { Problem, ProblemState } from './problem.ts';
 import type { Report } from './report.ts';
 
 /**
- * What is remembered of a problem that is shown. A plain value: it goes from one engine to the next, and through
+ * The memory of a problem that is shown. A plain value: it goes from one engine to the next, and through
  * JSON into the state file and back.
  */
 export interface RememberedProblem {
-  /** As it was last said. */
+  /** The problem as it was last said. */
   readonly problem: Omit<Problem, 'since' | 'lastSeen'>;
   /** Epoch ms: when it was first said, and when last. */
   readonly since: number;
@@ -29,7 +29,7 @@ export interface Verdicts {
 export interface SettleOptions {
   /** Epoch ms. */
   readonly now: number;
-  /** After so long without being seen a problem is forgotten. */
+  /** A problem is forgotten when it was not seen for so long. */
   readonly windowMs: number;
   /**
    * When the observation was made that a state rests on, epoch ms: the probe's or the last reading of the database's,
@@ -39,21 +39,14 @@ export interface SettleOptions {
 }
 
 /** When each kind of observation was made last, epoch ms: what {@link SettleOptions.observedAt} asks for. */
-export function observedAtOf(times: {
-  readonly settings: number;
-  readonly probe: number;
-  readonly rows: number;
-}): SettleOptions['observedAt'] {
-  return (code) => times[SOURCES[code] ?? 'rows'];
+export function observedAtOf(times: Readonly<Record<Source, number>>): SettleOptions['observedAt'] {
+  return (code) => times[sourceOf(code)];
 }
-
-/** Observations in a row that have to speak against a problem before it is cleared. */
-const CLEARS = 2;
 
 /**
  * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
  * a row that find health, or forgotten when it was not seen for a window. Not known speaks neither for it nor
- * against it. Pure. Guarded by test/unit/hysteresis.test.ts.
+ * against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
  */
 export function settle(
   memory: ProblemMemory,
@@ -101,8 +94,7 @@ function settleOne(
   const observedAt = options.observedAt(before.problem.code);
   if (observedAt === before.observedAt) return before;
   const clears = before.clears + 1;
-  const enough = CERTAIN.has(before.problem.code) ? 1 : CLEARS;
-  return clears >= enough ? null : { ...before, clears, observedAt };
+  return clears >= PROBLEMS[before.problem.code].clearsAfter ? null : { ...before, clears, observedAt };
 }
 
 function raised(
@@ -114,7 +106,7 @@ function raised(
   const isForgotten = before !== undefined && observedAt - before.lastSeen > options.windowMs;
   if (before === undefined || isForgotten)
     return { problem, since: observedAt, lastSeen: observedAt, clears: 0, observedAt };
-  // Said again without having been looked at again: it is no more recent for that.
+  // It is said again but was not looked at again: it is no more recent for that.
   if (observedAt === before.observedAt) return { ...before, problem, clears: 0 };
   return { problem, since: Math.min(before.since, observedAt), lastSeen: observedAt, clears: 0, observedAt };
 }

@@ -27,5 +27,5 @@ export interface Problem {
   readonly findings: readonly Finding[];
 }
 
-/** What is known about one problem now. `unknown` becomes an absent series. */
+/** The state of knowledge about one problem. `unknown` becomes an absent series. */
 export type ProblemState = 'raised' | 'clear' | 'unknown';

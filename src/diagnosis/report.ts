@@ -35,7 +35,7 @@ export interface Report {
   readonly observed: Observed | null;
   readonly oversizeBytes: number;
   readonly increments: readonly Increment[];
-  /** As of the last reading of the database that succeeded. */
+  /** Counts of the last reading of the database that succeeded. */
   readonly writes: Writes;
   readonly window: WindowTotals | null;
   /** As of the last reading of the database that succeeded; null: no canary has been seen. */

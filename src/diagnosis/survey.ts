@@ -31,7 +31,7 @@ const KINDS = [
 ] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** What one pass over the window finds out. */
+/** The outcome of one pass over the window. */
 export interface Survey {
   readonly window: WindowTotals;
   readonly rows: Readonly<Record<Kind, Evidence>>;
@@ -45,15 +45,15 @@ export interface Survey {
   readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
-  /** Of values that are oversize, the largest; 0: there is none. */
+  /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
-  /** By worker: values that went past object storage, and references that are as configured. */
+  /** Values that went past object storage, and references that are as configured, worker by worker. */
   readonly placed: readonly Placed[];
-  /** Under which base paths most references of their own rows lie. */
+  /** The base paths under which most references of their own rows lie. */
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
-  /** Where references lie that are not as configured. */
+  /** The prefixes of references that are not as configured. */
   readonly mismatchedPrefixes: readonly string[];
-  /** What the threshold in force can be told by: objects that are not compressed, and values of tasks. */
+  /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
 }
@@ -204,7 +204,7 @@ function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Sur
   return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
 }
 
-/** Whoever wrote the row may have put a key and its secret where the id of a connection belongs. */
+/** The row may hold a key and its secret where the id of a connection belongs. */
 function prefixOf(base: Omit<Reference, 'key'>): string {
   const connection = base.connection === '' ? '' : `${base.connection}@`;
   return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
@@ -223,7 +223,7 @@ function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBy
   return known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
 }
 
-/** What the window holds now. A figure that is not known is null: it becomes an absent series, never 0. */
+/** The figures of the window now. A figure that is not known is null: it becomes an absent series, never 0. */
 export interface WindowTotals {
   readonly seconds: number;
   readonly rows: Readonly<Record<Storage, number>>;

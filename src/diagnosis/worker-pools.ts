@@ -17,7 +17,7 @@ export interface Pool {
   readonly p: number;
 }
 
-/** In the order in which an operator would look: a queue is what a team configures. */
+/** The order is that in which an operator would look: a team configures queues. */
 const DIMENSIONS = ['queue', 'executor', 'hostname', 'operator'] as const;
 /** Chance of naming a pool that is no different from the others. */
 const SIGNIFICANCE = 0.01;

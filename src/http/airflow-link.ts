@@ -1,4 +1,4 @@
-/** What an address into Airflow's interface is made of. */
+/** The parts of an address into Airflow's interface. */
 export interface TaskPlace {
   readonly dagId: string;
   readonly runId: string;

@@ -51,8 +51,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is not to be seen is shown by its number: a line end or half a surrogate pair in a name, and the marks that
- * turn the direction of all text after them (https://unicode.org/reports/tr9/#Explicit_Directional_Formatting).
+ * A character that is not to be seen is shown by its number: a line end or half a surrogate pair in a name, and the
+ * marks that turn the direction of all text after them (https://unicode.org/reports/tr9/#Explicit_Directional_Formatting).
  * Joiners stay: scripts and emoji are written with them.
  */
 const SPECIAL = /[&<>"']|[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;

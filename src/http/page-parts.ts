@@ -34,7 +34,7 @@ export function section(id: string, title: string, content: Part): Html {
   </section>`;
 }
 
-/** Names and what they stand for. */
+/** Names beside what they stand for. */
 export function facts(pairs: readonly (readonly [string, Part])[]): Html {
   return html`<dl>
     ${pairs.map(

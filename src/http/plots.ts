@@ -79,7 +79,7 @@ export function barPlot(
   figure: Figure & { readonly legend: readonly (readonly [string, Part])[] },
   data: {
     readonly bars: readonly Bar[];
-    /** In bars from the left, with what it means. */
+    /** Its place, in bars from the left, and its meaning. */
     readonly marks: readonly { readonly at: number; readonly label: string }[];
   },
 ): Html {
@@ -156,7 +156,7 @@ function pathOf(data: {
   let path = '';
   let drawing = false;
   for (let i = 0; i < values.length; i += every) {
-    // Of the moments that share a column the highest counts; one that is not known breaks the line.
+    // The highest of the moments that share a column counts; one that is not known breaks the line.
     const some = values.slice(i, i + every);
     const high = some.includes(null) ? null : Math.max(...(some as number[]));
     if (high === null) {
@@ -173,7 +173,7 @@ function pathOf(data: {
   return raw(path);
 }
 
-/** Where each moment is, by the clock rather than by its number: a pause is seen as one. */
+/** Places each moment by the clock rather than by its number: a pause is seen as one. */
 function scaleOf(at: readonly number[], width: number): number[] {
   const first = at[0] ?? 0;
   const span = (at.at(-1) ?? 0) - first;

@@ -12,14 +12,14 @@ import { columnsOf } from './style.ts';
 /** Rows of one problem beside the others. */
 const SHOWN_FINDINGS = 10;
 /** Bytes of all tables of findings together: with it the page stays under 100 kB, however long the names. */
-const ROOM_FOR_FINDINGS = 35_000;
+const ROOM_FOR_FINDINGS = 24_000;
 /** Rows on a page of one problem: as many as stay under 100 kB with names of any length in any script. */
 const FINDINGS_PER_PAGE = 20;
 const SHOWN_PLACES = 5;
 
 export interface ProblemView {
   readonly status: Status;
-  /** Where the runbook is served; null: it is not. */
+  /** The address of the runbook; null: it is not served. */
   readonly runbook: string | null;
 }
 
@@ -95,7 +95,7 @@ function badge(severity: string): Html {
   return html`<span class="badge ${severity}">${severity}</span>`;
 }
 
-/** By what they are: `dag orders (12), daily (3); queue legacy (15)`. */
+/** Groups them by their kind: `dag orders (12), daily (3); queue legacy (15)`. */
 function places(where: Problem['where']): Part {
   const labels = [...new Set(where.map(({ label }) => label))];
   const shown = labels.map((label) => {

@@ -183,6 +183,6 @@ export interface HttpServerOptions {
   readonly ready: () => boolean;
   readonly reload: () => Promise<ReloadResult>;
   /** The web configuration was read again, and taken or not. */
-  readonly webConfigRead?: (taken: boolean) => void;
+  readonly webConfigRead: (taken: boolean) => void;
   readonly log: Logger;
 }

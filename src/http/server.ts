@@ -27,7 +27,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   // A client that never finishes its request must not hold a socket for ever.
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
-  // Nor one that never reads its answer. A reload may take its time, but not this long.
+  // The same goes for one that never reads its answer. A reload may take its time, but not this long.
   server.timeout = 60_000;
   // Longer than the usual scrape interval, so that Prometheus keeps its connection.
   server.keepAliveTimeout = 65_000;

@@ -1,9 +1,7 @@
-import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
-import { NO_HISTORY } from '../status/history.ts';
+import { formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
@@ -11,23 +9,23 @@ import { verdictOf } from '../status/verdict.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
 import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';
-import { sparkline } from './plots.ts';
 import type { ProblemView } from './problem-section.ts';
 import { problemArticle, problemList, problemPage } from './problem-section.ts';
+import { storageSection } from './storage-section.ts';
 import { columnsOf, STYLE } from './style.ts';
 import { windowSection } from './window-section.ts';
 
 /** The page asks for itself again after so long, except where somebody reads a list or has said no. */
 export const REFRESH_SECONDS = 15;
 
-/** What of the status is to be seen. */
+/** The part of the status that is to be seen. */
 export interface PageView {
   /** One problem with all its rows; null: everything. */
   readonly problem: ProblemCode | null;
-  /** Of those rows, from 1. */
+  /** The page of those rows, from 1. */
   readonly page: number;
   readonly refresh: boolean;
-  /** Where the runbook is served; null: it is not. */
+  /** The address of the runbook; null: it is not served. */
   readonly runbook: string | null;
 }
 
@@ -104,7 +102,7 @@ function banner(status: Status, verdict: Verdict): Html {
   </header>`;
 }
 
-/** What was found to be well, with its figures; what is not known is not said. */
+/** Says with figures what was found to be well, and nothing of what is not known. */
 function healthySentence({ window }: Report): string | null {
   if (window === null) return null;
   const broken = Object.values(window.broken);
@@ -113,7 +111,7 @@ function healthySentence({ window }: Report): string | null {
   return `In the last ${formatSeconds(window.seconds)}: ${formatCount(window.rows.db)} values in the database${large}; ${formatCount(window.rows.s3)} in S3${sound}.`;
 }
 
-function lastCycle({ report, reloadedAt = null, now }: Status): Part {
+function lastCycle({ report, reloadedAt, now }: Status): Part {
   if (report === null) {
     return reloadedAt === null
       ? 'Nothing has been measured yet.'
@@ -163,79 +161,7 @@ function detail(code: ProblemCode, status: Status, view: PageView): Html {
     </main>`;
 }
 
-function storageSection(status: Status): Html {
-  const { report } = status;
-  const backend = report?.backend ?? null;
-  const threshold = report?.thresholdBytes ?? null;
-  const known = [
-    ['Airflow', backend?.airflow],
-    ['schema', backend?.schema],
-    ['bucket', backend?.bucket],
-    ['prefix', backend?.prefix],
-    ['connection', backend?.connection],
-    ['path seen', report === null ? undefined : pathWords(report.observed)],
-    ['compression', backend?.compression],
-    [
-      'threshold',
-      threshold === null
-        ? undefined
-        : threshold < 0
-          ? `${threshold} (nothing is offloaded)`
-          : formatBytes(threshold),
-    ],
-    ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
-    ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
-  ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
-  return section(
-    'storage',
-    'Object storage',
-    html`<div class="side">
-      ${table('What is watched', ['what', 'value'], { rows: known.map(tableRow) })} ${probeTable(status)}
-    </div>`,
-  );
-}
-
-function probeTable({ probe, jobs, history = NO_HISTORY, now }: Status): Html {
-  if (probe === null || probe.steps.length === 0) {
-    const ended = jobs.some(({ job, runs }) => job === 'probe' && runs > 0);
-    return html`<p>
-      ${ended ? 'No path in S3 is configured: nothing is probed.' : 'No probe has ended yet.'}
-    </p>`;
-  }
-  const { probes } = history;
-  const span = formatSeconds(Math.max(0, Math.round((now - (probes[0]?.at ?? now)) / 1_000)));
-  const rows = probe.steps.map((step) => [
-    step.operation,
-    step.ok === null
-      ? 'not tried'
-      : step.ok
-        ? html`<b class="ok">ok</b>`
-        : html`<b class="no">failed</b>: ${step.reason} (${step.detail})`,
-    step.ok === null ? '' : formatSeconds(step.seconds),
-    ...(probes.length > 1 ? [latency(step.operation)] : []),
-  ]);
-  const head = ['operation', 'outcome', 'took', ...(probes.length > 1 ? [`the last ${span}`] : [])];
-  return table('Last probe of the bucket', head, { rows: rows.map(tableRow) });
-
-  function latency(operation: (typeof probe & object)['steps'][number]['operation']): Html | null {
-    const tried = probes.filter(({ seconds }) => seconds[operation] !== undefined);
-    const values = tried.map(({ seconds }) => seconds[operation] ?? null);
-    const known = values.filter((value) => value !== null);
-    if (values.length < 2) return null;
-    const failed = values.length - known.length;
-    const most = known.length === 0 ? '' : `, at most ${formatSeconds(Math.max(...known))}`;
-    return sparkline(
-      {
-        id: `spark-${operation}`,
-        title: operation,
-        words: `${formatCount(values.length)} probes in ${span}${most}, ${formatCount(failed)} failed`,
-      },
-      { at: tried.map(({ at }) => at), values },
-    );
-  }
-}
-
-function jobsSection({ jobs, report, requests = null, now }: Status): Html {
+function jobsSection({ jobs, report, requests, now }: Status): Html {
   const coverage = report?.coverage ?? null;
   const whenOf = (at: number | null): Part => (at === null ? 'never' : ago(at, now));
   const rows = jobs.map((job: JobStatus) => [
@@ -266,7 +192,7 @@ function jobsSection({ jobs, report, requests = null, now }: Status): Html {
   ]);
 }
 
-function settingsSection({ settings, warnings = [], reloadedAt = null, now }: Status): Html {
+function settingsSection({ settings, warnings, reloadedAt, now }: Status): Html {
   const rows = settings.map(
     ({ name, shown, origin, from }) =>
       html`<tr class="${origin === 'default' ? 'default' : 'set'}">

@@ -90,5 +90,5 @@ background:var(--back)}
 ${cardLabels}}
 `;
 
-/** What a Content-Security-Policy calls this style and no other. */
+/** The name that a Content-Security-Policy has for this style and no other. */
 export const STYLE_HASH = `sha256-${createHash('sha256').update(STYLE).digest('base64')}`;

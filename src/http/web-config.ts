@@ -15,7 +15,7 @@ import { loadTls, tlsSchema } from './tls-setup.ts';
  * The files are read again when they change; if the new ones are wrong, that is logged and the old stay in force.
  */
 export interface WebConfig {
-  /** What the server is made with; null: plain HTTP. */
+  /** The setup of the server; null: plain HTTP. */
   tls(): TlsSetup | null;
   /** The new setup when certificate files changed since the last call, else null. */
   renewedTls(): TlsSetup | null;
@@ -25,7 +25,7 @@ export interface WebConfig {
   authorize(header: string | undefined): Promise<Authorization>;
 }
 
-/** What is wrong may come right without a change of these files: a certificate that is not valid yet, a mode. */
+/** A fault may mend without a change of these files: a certificate that is not valid yet, a mode. */
 const RETRY_MS = 5_000;
 
 /** Below the least a stolen hash is guessed too fast; above the most one comparison takes seconds of the only thread. */
@@ -79,7 +79,7 @@ interface Loaded {
   readonly headers: Readonly<Record<string, string>>;
   /** The files it was made from. */
   readonly files: readonly string[];
-  /** What is no reason to refuse them. */
+  /** Faults that are no reason to refuse them. */
   readonly warnings: readonly string[];
 }
 
@@ -229,7 +229,7 @@ function read(path: string, what: string): string {
   } catch (error) {
     throw new Error(`Cannot read ${what} ${path}: ${messageOf(error)}`, { cause: error });
   }
-  // Whoever may write it decides who gets in.
+  // Everybody who may write it decides who gets in.
   if (mayAll('write', path))
     throw new Error(`Cannot use ${what} ${path}: everybody may write it; take that away with chmod o-w`);
   return content;

@@ -2,7 +2,7 @@ import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { formatBytes, formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { History } from '../status/history.ts';
-import { NO_HISTORY, SIZE_BOUNDS, sizesOf } from '../status/history.ts';
+import { SIZE_BOUNDS, sizesOf } from '../status/history.ts';
 import type { Status } from '../status/status.ts';
 import type { Storage } from '../window/flags.ts';
 import { BROKEN_REASONS } from '../window/flags.ts';
@@ -17,7 +17,7 @@ const NAMES: Readonly<Record<Storage, string>> = {
   other: 'references to elsewhere',
 };
 
-/** What the window holds: figures now, and drawings of how they came to be. */
+/** The window in figures, and drawings of how they came to be. */
 export function windowSection(report: Report, status: Status): Html {
   const { window } = report;
   if (window === null) {
@@ -37,7 +37,7 @@ export function windowSection(report: Report, status: Status): Html {
     ]),
     ['objects without a row', countOf(window.orphanObjects), bytesOf(window.orphanBytes)],
   ];
-  const history = status.history ?? NO_HISTORY;
+  const { history } = status;
   return section('window', `The window: the last ${formatSeconds(window.seconds)}`, [
     history.cycles.length > 0 &&
       html`<div class="plots">
@@ -88,7 +88,7 @@ function distribution(history: History, report: Report, now: number): Html | nul
   const sizes = sizesOf(history);
   if (sizes === null) return null;
   const { counts, since } = sizes;
-  // What was there before the exporter is in the window and was not counted.
+  // Rows that were there before the exporter are in the window and were not counted.
   if ([...counts.db, ...counts.s3].every((count) => count === 0)) return null;
   const { oversizeBytes, thresholdBytes } = report;
   const ranges = Array.from({ length: SIZE_BOUNDS.length + 1 }, (_, i) => {
@@ -135,7 +135,7 @@ function distribution(history: History, report: Report, now: number): Html | nul
   );
 }
 
-/** In bars from the left: bars hold four times the size of the one before. */
+/** The place in bars from the left: bars hold four times the size of the one before. */
 function placeOf(bytes: number): number {
   return bytes < 1 ? 0 : Math.max(0, Math.log(bytes) / Math.log(4) - 3);
 }

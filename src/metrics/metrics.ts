@@ -1,10 +1,6 @@
-import type { JobName } from '../status/jobs.ts';
-import { BROKEN_REASONS } from '../window/flags.ts';
-/** What the exporter tells Prometheus. The only file that imports prom-client, so that its successor is one change. */
+/** Tells Prometheus. The only file that imports prom-client, so that its successor is one change. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import { PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { STORAGES } from '../diagnosis/report.ts';
 import { assertNever } from '../lib/assert-never.ts';
 import { gzipJoin, renderOnChange } from '../lib/render-on-change.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
@@ -12,11 +8,10 @@ import type { DatabaseProbe } from '../probe/database.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { Shard } from '../settings/shard.ts';
-import { WHOLE } from '../settings/shard.ts';
-import { CANARY_DATA, countRefusals, publishCanary } from './canary.ts';
-import type { MetricDefinition, MetricKey } from './catalogue.ts';
-import { CATALOGUE, fullName, METRICS } from './catalogue.ts';
-import type { KeyOf, Recorder } from './series.ts';
+import type { JobName } from '../status/jobs.ts';
+import type { KeyOf, MetricDefinition, MetricKey } from './catalogue.ts';
+import { CATALOGUE, fullName, METRICS, READ_FROM_REPORT } from './catalogue.ts';
+import type { Recorder } from './series.ts';
 import { createIncrements, createReasons, startAtZero } from './series.ts';
 
 export interface Metrics {
@@ -32,7 +27,7 @@ export interface Metrics {
   setLeader(leader: boolean): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
-  /** What was read disappears; what was counted and what the exporter says of itself stay. */
+  /** Figures that were read disappear; counts and figures of the exporter itself stay. */
   markStale(): void;
   /** One scrape in the text format 0.0.4, plain and as one gzip stream. */
   snapshot(): Promise<{ text: Buffer; gzip: Buffer }>;
@@ -46,34 +41,14 @@ export interface JobOutcome {
   readonly at: number;
 }
 
-/** What speaks of the last cycle and goes away when there is none to speak of. */
-const DATA = [
-  'database_writes_total',
-  'window_rows',
-  'window_bytes',
-  'window_oversize_in_db_rows',
-  'window_oversize_in_db_bytes',
-  'window_broken_references',
-  'window_orphan_objects',
-  'window_orphan_bytes',
-  'problem',
-  ...CANARY_DATA,
-  'backend_info',
-  'threshold_bytes',
-  'oversize_bytes',
-  'exporter_sample_lag_seconds',
-  'exporter_sample_coverage_ratio',
-] as const satisfies readonly KeyOf<'gauge' | 'counter'>[];
-
 export function createMetrics(options: {
   version: string;
   maxDags: number;
   windowSeconds: number;
   probeWrite: boolean;
-  /** Whether there is a state file; false unless given. */
-  keepsState?: boolean;
-  /** All dags unless given. */
-  shard?: Shard;
+  /** Whether there is a state file. */
+  keepsState: boolean;
+  shard: Shard;
 }): Metrics {
   // A cycle may leave thousands of series: they are rendered when they change, not when they are read.
   const cycle = new Registry();
@@ -86,9 +61,8 @@ export function createMetrics(options: {
   startAtZero(recorder, options);
   set('window_seconds', {}, options.windowSeconds);
   set('exporter_build_info', { version: options.version }, 1);
-  const { index, count } = options.shard ?? WHOLE;
-  set('exporter_shard_ordinal', {}, index);
-  set('exporter_shards', {}, count);
+  set('exporter_shard_ordinal', {}, options.shard.index);
+  set('exporter_shards', {}, options.shard.count);
   const addIncrement = createIncrements(recorder, options);
   const reasonOf = createReasons();
 
@@ -106,20 +80,21 @@ export function createMetrics(options: {
   }
 
   function markStale(): void {
-    for (const key of DATA) clear(key);
+    for (const [key] of READ_FROM_REPORT) clear(key);
     page.touch();
   }
 
   return {
     publishReport(report, stale) {
       for (const increment of report.increments) addIncrement(increment);
-      countRefusals(recorder, report.canary.refusals);
+      for (const [reason, count] of report.canary.refusals)
+        add('canary_reports_refused_total', { reason }, count);
       if (stale) markStale();
       else publishFigures(recorder, report);
       page.touch();
     },
     publishProbe(result, database, at) {
-      // What is not in this result was not tried in this probe.
+      // An operation that is not in this result was not tried in this probe.
       clear('probe_success');
       for (const step of result.steps) publishOperation(step.operation, { ...step, at });
       if (database !== null) publishOperation('database', { ...database, at });
@@ -177,39 +152,9 @@ interface OperationOutcome {
   readonly at: number;
 }
 
-function publishFigures({ add, set, clear }: Recorder, report: Report): void {
-  for (const code of PROBLEM_CODES) {
-    const state = report.states[code];
-    const value = state === 'unknown' ? null : Number(state === 'raised');
-    set('problem', { problem: code, severity: PROBLEMS[code].severity }, value);
-  }
-  set('threshold_bytes', {}, report.thresholdBytes);
-  set('oversize_bytes', {}, report.oversizeBytes);
-  // A cycle that could not read the database says nothing of the window: the last good figures stand until stale.
-  if (report.databaseFailure !== null) return;
-
-  clear('backend_info');
-  if (report.backend !== null) set('backend_info', { ...report.backend }, 1);
-  set('exporter_sample_lag_seconds', {}, report.lagSeconds);
-  set('exporter_sample_coverage_ratio', {}, report.coverage);
-
-  publishCanary({ set, clear }, report.canary.verdict);
-  clear('database_writes_total');
-  for (const [table, writes] of Object.entries(report.writes))
-    add('database_writes_total', { table }, writes);
-
-  const window = report.window;
-  for (const storage of STORAGES) {
-    set('window_rows', { storage }, window?.rows[storage] ?? null);
-    set('window_bytes', { storage }, window?.bytes[storage] ?? null);
-  }
-  for (const reason of BROKEN_REASONS) {
-    set('window_broken_references', { reason }, window?.broken[reason] ?? null);
-  }
-  set('window_oversize_in_db_rows', {}, window?.oversizeRows ?? null);
-  set('window_oversize_in_db_bytes', {}, window?.oversizeBytes ?? null);
-  set('window_orphan_objects', {}, window?.orphanObjects ?? null);
-  set('window_orphan_bytes', {}, window?.orphanBytes ?? null);
+function publishFigures({ show }: Recorder, report: Report): void {
+  for (const [key, { series, ofRows, isOpen }] of READ_FROM_REPORT)
+    if (!ofRows || report.databaseFailure === null) show(key, series(report), { isOpen });
 }
 
 function createRecorder(registries: { cycle: Registry; live: Registry }): Recorder {
@@ -240,7 +185,8 @@ function createRecorder(registries: { cycle: Registry; live: Registry }): Record
     }
   }
 
-  return {
+  const isGauge = (key: KeyOf<'gauge' | 'counter'>) => CATALOGUE[key].type === 'gauge';
+  const recorder: Recorder = {
     add: (key, labels, by) => {
       family(counters, key).inc(labels, by);
     },
@@ -249,16 +195,23 @@ function createRecorder(registries: { cycle: Registry; live: Registry }): Record
       else family(gauges, key).set(labels, value);
     },
     clear: (key) => {
-      const metric = CATALOGUE[key].type === 'gauge' ? family(gauges, key) : family(counters, key);
+      const metric = isGauge(key) ? family(gauges, key) : family(counters, key);
       metric.reset();
       // reset() brings an unlabelled one back as 0.
       if (CATALOGUE[key].labels.length === 0) metric.remove();
+    },
+    show: (key, series, { isOpen }) => {
+      if (isOpen) recorder.clear(key);
+      for (const [labels, value] of series)
+        if (isGauge(key)) recorder.set(key as KeyOf<'gauge'>, labels, value);
+        else recorder.add(key as KeyOf<'counter'>, labels, value ?? 0);
     },
     observe: (key, labels, value) => {
       if (value === null) family(histograms, key).zero(labels);
       else family(histograms, key).observe(labels, value);
     },
   };
+  return recorder;
 }
 
 function bucketsOf(definition: MetricDefinition): readonly number[] {

@@ -1,28 +1,30 @@
-import { STATE_REASONS } from '../state/file.ts';
-import { jobNames } from '../status/jobs.ts';
-import { BROKEN_REASONS, UNCHECKED_REASONS } from '../window/flags.ts';
-import type { Increment } from '../window/increments.ts';
-/** Which series there are: those known before anything happened, and the ceilings on those that are not. */
+/** Tells which series there are: those known before anything happened, and the ceilings on those that are not. */
 import { REFUSALS } from '../canary/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { assertNever } from '../lib/assert-never.ts';
 import type { DatabaseReason } from '../postgres/failure.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/failure.ts';
-import type { CATALOGUE, MetricKey } from './catalogue.ts';
+import { STATE_REASONS } from '../state/file.ts';
+import { jobNames } from '../status/jobs.ts';
+import { BROKEN_REASONS, UNCHECKED_REASONS } from '../window/flags.ts';
+import type { Increment } from '../window/increments.ts';
+import type { KeyOf, MetricKey } from './catalogue.ts';
 import { fullName } from './catalogue.ts';
+import type { Labels, Series } from './definition.ts';
 
-export type KeyOf<Type> = {
-  [K in MetricKey]: (typeof CATALOGUE)[K]['type'] extends Type ? K : never;
-}[MetricKey];
-export type Labels = Readonly<Record<string, string>>;
-
-/** The four things that are done to a metric. `set` with null makes the series absent. */
+/** All that is done to a metric. `set` with null makes the series absent. */
 export interface Recorder {
   readonly add: (key: KeyOf<'counter'>, labels: Labels, by: number) => void;
   readonly set: (key: KeyOf<'gauge'>, labels: Labels, value: number | null) => void;
   readonly clear: (key: KeyOf<'gauge' | 'counter'>) => void;
-  /** With null the series is there and empty. */
+  /** These series stand for what the last report says; `isOpen`: no other ones do. */
+  readonly show: (
+    key: KeyOf<'gauge' | 'counter'>,
+    series: readonly Series[],
+    options: { readonly isOpen: boolean },
+  ) => void;
+  /** The series is there and empty with null. */
   readonly observe: (key: KeyOf<'histogram'>, labels: Labels, value: number | null) => void;
 }
 
@@ -31,7 +33,7 @@ const MAX_QUEUES = 50;
 const MAX_REASONS = 40;
 
 const S3_OPERATIONS: readonly S3Operation[] = ['put', 'head', 'get', 'list', 'delete'];
-/** What the probe leaves out when it must not write. */
+/** The probe leaves them out when it must not write. */
 const WRITE_OPERATIONS: readonly S3Operation[] = ['put', 'get', 'delete'];
 const S3_REASONS: readonly S3Reason[] = [
   'denied',
@@ -45,7 +47,7 @@ const S3_REASONS: readonly S3Reason[] = [
   'aborted',
 ];
 
-/** What can go wrong with an operation of the probe; one that was aborted counts as not tried. */
+/** The reasons for which an operation of the probe fails; one that was aborted counts as not tried. */
 const PROBE_REASONS = [...S3_REASONS.filter((reason) => reason !== 'aborted'), 'content_mismatch'];
 
 const DATABASE_REASONS = [
@@ -69,7 +71,7 @@ const DAG_METRICS = [
 /** Series whose labels are known in advance: without a 0 at first, increase() misses the first step. */
 export function startAtZero(
   { add, observe }: Recorder,
-  { probeWrite, keepsState = false }: { probeWrite: boolean; keepsState?: boolean },
+  { probeWrite, keepsState }: { probeWrite: boolean; keepsState: boolean },
 ): void {
   for (const storage of STORAGES) {
     add('bytes_total', { storage }, 0);

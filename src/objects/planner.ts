@@ -47,15 +47,9 @@ export interface Plan<Item, Location> {
   readonly cost: number;
 }
 
-/**
- * US dollars a request: the price of S3 Standard, and what it costs here in CPU at 0.04 dollars an hour of a core.
- * Measured by `npm run bench:s3`: some 600 us a HEAD, 1 ms a page and 17 us each key on it. Whatever a page
- * holds besides, thirteen HEADs are dearer than one page and twelve are not.
- */
-const CPU_SECOND = 0.04 / 3_600;
-export const HEAD_COST = 0.0004 / 1_000 + 600e-6 * CPU_SECOND;
-export const PAGE_COST = 0.005 / 1_000 + 1e-3 * CPU_SECOND;
-export const LISTED_KEY_COST = 17e-6 * CPU_SECOND;
+/** US dollars a request: the price of S3 Standard. Thirteen HEADs are dearer than one page, and twelve are not. */
+export const HEAD_COST = 0.0004 / 1_000;
+export const PAGE_COST = 0.005 / 1_000;
 /** Keys on one page of a LIST at most. */
 export const PAGE_KEYS = 1_000;
 /** Of the requests under the ceiling, those that go to the oldest first. */
@@ -145,35 +139,27 @@ function coverRange<Item, Location>(
   const count = waiting.length;
   const head = HEAD_COST + surcharge;
   const page = PAGE_COST + surcharge;
-  if (!listable) return headsOf({ range: range, page: false, from: 0, to: count });
+  if (!listable) return headsOf({ range, page: false, from: 0, to: count });
   const cost = new Float64Array(count + 1);
   /** Where the request begins that answers for the reference; itself for a HEAD. */
   const begin = new Int32Array(count);
   const isPage = new Uint8Array(count);
-  /** Beginnings of a page that may still be best, the best one first, by cost without what lies within the page. */
-  const candidates = new Int32Array(count);
-  const base = new Float64Array(count);
+  /** The first reference that a page which ends at this one can hold: no later beginning is cheaper. */
   let first = 0;
-  let end = 0;
   for (let index = 0; index < count; index += 1) {
     const rank = waiting[index]?.rank ?? 0;
     const before = cost[index] ?? 0;
-    base[index] = before - rank * LISTED_KEY_COST;
-    while (end > first && (base[candidates[end - 1] ?? 0] ?? 0) >= (base[index] ?? 0)) end -= 1;
-    candidates[end] = index;
-    end += 1;
-    while (rank - (waiting[candidates[first] ?? 0]?.rank ?? 0) >= PAGE_KEYS) first += 1;
-    const start = candidates[first] ?? index;
-    const byPage = (base[start] ?? 0) + page + (rank + 1) * LISTED_KEY_COST;
+    while (rank - (waiting[first]?.rank ?? 0) >= PAGE_KEYS) first += 1;
+    const byPage = (cost[first] ?? 0) + page;
     const byHead = before + head;
     cost[index + 1] = Math.min(byPage, byHead);
     isPage[index] = byPage < byHead ? 1 : 0;
-    begin[index] = byPage < byHead ? start : index;
+    begin[index] = byPage < byHead ? first : index;
   }
   const units: Unit<Item, Location>[] = [];
   for (let to = count; to > 0;) {
     const from = begin[to - 1] ?? 0;
-    units.push({ range: range, page: isPage[to - 1] === 1, from, to });
+    units.push({ range, page: isPage[to - 1] === 1, from, to });
     to = from;
   }
   return units;
@@ -224,12 +210,8 @@ function headsOf<Item, Location>({ range, from, to }: Unit<Item, Location>): Uni
     .map((_, index) => ({ range, page: false, from: from + index, to: from + index + 1 }));
 }
 
-function spanOf<Item, Location>({ range, from, to }: Unit<Item, Location>): number {
-  return (range.waiting[to - 1]?.rank ?? 0) - (range.waiting[from]?.rank ?? 0) + 1;
-}
-
 function costOf<Item, Location>(unit: Unit<Item, Location>): number {
-  return unit.page ? PAGE_COST + spanOf(unit) * LISTED_KEY_COST : HEAD_COST;
+  return unit.page ? PAGE_COST : HEAD_COST;
 }
 
 function stepOf<Item, Location>(unit: Unit<Item, Location>): Step<Item, Location> {

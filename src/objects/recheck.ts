@@ -3,14 +3,6 @@ import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 
 /**
- * After how many cycles at the latest, with that chance, one of the missing has been come across: each of so many
- * looks a cycle misses them all with the chance `1 - share`. A hundredth of all, with 99 in 100, and 50 looks: 10.
- */
-export function cyclesToFind(what: { share: number; chance: number; looks: number }): number {
-  return Math.ceil(Math.log(1 - what.chance) / Math.log(1 - what.share) / what.looks);
-}
-
-/**
  * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
  * was not there or empty, half as many, so that healing shows.
  */

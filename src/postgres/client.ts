@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { runWithin } from '../lib/deadline.ts';
+import { clientConfig } from './client-config.ts';
 import type { DatabaseSettings, SslMode } from './database-url.ts';
 import { databaseError, pooledError } from './failure.ts';
 
@@ -272,36 +271,6 @@ async function end(client: pg.Client): Promise<void> {
 function destroy(client: pg.Client): void {
   const { connection } = client as unknown as { connection: { stream: { destroy(): void } } };
   connection.stream.destroy();
-}
-
-/** `require` encrypts without asking who answers, as in libpq, unless authorities are named. */
-function tls(settings: DatabaseSettings, ssl: SslMode): ConnectionOptions | false {
-  if (ssl === 'disable') return false;
-  const file = (path: string | null) => (path === null ? undefined : readFileSync(path, 'utf8'));
-  const ca = file(settings.sslRootCert);
-  const cert = file(settings.sslCert);
-  const key = file(settings.sslKey);
-  return {
-    rejectUnauthorized: ssl === 'verify-ca' || ssl === 'verify-full' || ca !== undefined,
-    ...(ssl === 'verify-full' ? {} : { checkServerIdentity: () => undefined }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  };
-}
-
-function clientConfig(settings: DatabaseSettings, ssl: SslMode): pg.ClientConfig {
-  return {
-    host: settings.host,
-    port: settings.port,
-    user: settings.user,
-    database: settings.database,
-    ...(settings.password === null ? {} : { password: settings.password.reveal() }),
-    ssl: tls(settings, ssl),
-    ...(settings.options === null ? {} : { options: settings.options }),
-    application_name: settings.applicationName,
-    keepAlive: true,
-  };
 }
 
 /** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason, Unknown } from '../s3/failure.ts';
+import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
@@ -27,6 +27,8 @@ export type ProbeStep =
       /** `content_mismatch`: the storage took the object and then gave back something else, or nothing. */
       readonly reason: S3Reason | 'content_mismatch';
       readonly detail: string;
+      /** Null: the storage refused nothing. */
+      readonly said: Said | null;
     }
   /** Not attempted, or cut off by the caller: nothing is known. */
   | { readonly operation: S3Operation; readonly ok: null };
@@ -121,6 +123,7 @@ export async function probe(
 interface Mismatch {
   readonly reason: 'content_mismatch';
   readonly detail: string;
+  readonly said: null;
 }
 
 /** `judge` gives null when all is well. */
@@ -133,7 +136,8 @@ async function timed(
   const seconds = (performance.now() - start) / 1_000;
   if (failure === null) return { operation, ok: true, seconds };
   if (failure.reason === 'aborted') return skipped(operation);
-  return { operation, ok: false, seconds, reason: failure.reason, detail: failure.detail };
+  const { reason, detail, said } = failure;
+  return { operation, ok: false, seconds, reason, detail, said };
 }
 
 function skipped(operation: S3Operation): ProbeStep {
@@ -145,7 +149,7 @@ function judgeDone(answer: { readonly kind: 'done' } | Unknown): Unknown | null 
 }
 
 function mismatch(detail: string): Mismatch {
-  return { reason: 'content_mismatch', detail };
+  return { reason: 'content_mismatch', detail, said: null };
 }
 
 function timedOut(step: ProbeStep): boolean {

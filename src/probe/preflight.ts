@@ -1,5 +1,5 @@
 import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason } from '../s3/failure.ts';
+import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Greeting } from '../s3/greeting.ts';
 
 export const PREFLIGHT_CHECKS = [
@@ -45,8 +45,16 @@ export interface PreflightTarget {
 
 type Answered =
   | { readonly kind: 'allowed'; readonly detail: string }
-  | { readonly kind: 'refused'; readonly reason: S3Reason; readonly detail: string }
+  | {
+      readonly kind: 'refused';
+      readonly reason: S3Reason;
+      readonly detail: string;
+      /** Null: the storage refused nothing. */
+      readonly said: Said | null;
+    }
   | { readonly kind: 'skipped'; readonly detail: string };
+
+type Refused = Extract<Answered, { kind: 'refused' }>;
 
 /** HEAD is no action of its own. Source: the S3 user guide, "Actions, resources, and condition keys". */
 const ACTIONS: Readonly<Record<PreflightOperation, string>> = {
@@ -61,10 +69,6 @@ const OPERATIONS: readonly PreflightOperation[] = ['put', 'head', 'get', 'list',
 
 /** AWS refuses a signature that is older, or further ahead. */
 const TOLERATED_SKEW_SECONDS = 900;
-
-/** Codes that speak of who asks. AccessDenied does not: it is said to somebody who is known. */
-const CREDENTIAL_CODE =
-  /InvalidAccessKeyId|InvalidClientTokenId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|TokenRefreshRequired|XAdminUserNotFound|no credentials|TokenProviderError/;
 
 /**
  * Tries everything that Airflow and the exporter need of a bucket, each by itself: one that fails hides no other.
@@ -97,7 +101,7 @@ async function askAll(store: ObjectStore, target: PreflightTarget, signal: Abort
   const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
   const missing = (there: boolean): Answered =>
     there
-      ? { kind: 'refused', reason: 'server_error', detail: 'missing right after it was put' }
+      ? { kind: 'refused', reason: 'server_error', detail: 'missing right after it was put', said: null }
       : { kind: 'allowed', detail: 'allowed: the object is not there' };
 
   const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
@@ -115,13 +119,10 @@ async function askAll(store: ObjectStore, target: PreflightTarget, signal: Abort
   };
 }
 
-function allowed(
-  answer:
-    | { readonly kind: 'unknown'; readonly reason: S3Reason; readonly detail: string }
-    | { readonly kind: 'done' | 'present' | 'got' | 'listed' },
-): Answered {
+function allowed(answer: Unknown | { readonly kind: 'done' | 'present' | 'got' | 'listed' }): Answered {
   if (answer.kind !== 'unknown') return { kind: 'allowed', detail: 'allowed' };
-  return { kind: 'refused', reason: answer.reason, detail: answer.detail };
+  const { reason, detail, said } = answer;
+  return { kind: 'refused', reason, detail, said };
 }
 
 function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): PreflightStep {
@@ -199,20 +200,27 @@ function credentialsStep(answers: Answers | null): PreflightStep {
   const names = OPERATIONS.map((name) => answers[name]);
   if (names.some(({ kind }) => kind === 'allowed')) return good('credentials', 'accepted');
   const refused = refusals(answers);
-  const wrong = refused.find(({ detail }) => CREDENTIAL_CODE.test(detail));
+  const wrong = refused.find(isAboutCredentials);
   if (wrong !== undefined)
     return bad('credentials', wrong.detail, {
-      fix: wrong.detail.includes('no credentials')
-        ? 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.'
-        : 'Renew or correct the access key, its secret and its token in the connection that the path names.',
+      fix:
+        wrong.said?.by === 'credentials'
+          ? 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.'
+          : 'Renew or correct the access key, its secret and its token in the connection that the path names.',
     });
   if (refused.some(isKnown)) return good('credentials', 'accepted, and all that was asked is refused');
   return open('credentials', 'no answer tells');
 }
 
-/** AccessDenied is said to somebody whose signature was read. */
+/** Whether the storage read the signature of who asks: AccessDenied is said to nobody else. */
 function isKnown(answer: Answered): boolean {
-  return answer.kind === 'allowed' || (answer.kind === 'refused' && answer.detail.startsWith('AccessDenied'));
+  if (answer.kind !== 'refused') return answer.kind === 'allowed';
+  return answer.said?.by === 's3' && answer.said.code === 'AccessDenied';
+}
+
+/** Whether the refusal is about who asks, and not about what is asked for. */
+function isAboutCredentials({ said }: Refused): boolean {
+  return said?.by === 'credentials' || said?.by === 'sts' || said?.cause === 'identity';
 }
 
 function operationStep(
@@ -223,10 +231,10 @@ function operationStep(
   if (answers === null || answer === undefined) return open(operation, 'not tried: no connection');
   if (answer.kind === 'allowed') return good(operation, answer.detail);
   if (answer.kind === 'skipped') return idle(operation, answer.detail);
-  const { reason, detail } = answer;
+  const { reason, detail, said } = answer;
   switch (reason) {
     case 'denied':
-      return denied(operation, { target, answers, detail });
+      return denied(operation, { target, answers, answer });
     case 'no_such_bucket':
       return bad(operation, detail, {
         fix: `Create the bucket ${target.bucket}, or correct its name in xcom_objectstorage_path.`,
@@ -237,7 +245,7 @@ function operationStep(
       return bad(operation, detail, { fix: 'See the clock above.' });
     case 'server_error':
       // A fault of its own passes; anything else that is no answer of S3 does not.
-      if (/\(5\d\d\)/.test(detail)) return open(operation, detail);
+      if ((said?.status ?? 0) >= 500) return open(operation, detail);
       return bad(operation, detail, { fix: 'Check that the endpoint is S3 and no other service.' });
     case 'throttled':
     case 'timeout':
@@ -249,9 +257,10 @@ function operationStep(
 
 function denied(
   operation: PreflightOperation,
-  { target, answers, detail }: { target: PreflightTarget; answers: Answers; detail: string },
+  { target, answers, answer }: { target: PreflightTarget; answers: Answers; answer: Refused },
 ): PreflightStep {
-  if (CREDENTIAL_CODE.test(detail)) return bad(operation, detail, { fix: 'See the credentials above.' });
+  const { detail } = answer;
+  if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
   const isRead = operation === 'head' || operation === 'get';
   // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
   if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
@@ -272,7 +281,7 @@ function denied(
   });
 }
 
-function refusals(answers: Answers): readonly Extract<Answered, { kind: 'refused' }>[] {
+function refusals(answers: Answers): readonly Refused[] {
   return OPERATIONS.map((name) => answers[name]).filter((answer) => answer.kind === 'refused');
 }
 

@@ -5,7 +5,7 @@ import type { Deadline } from '../lib/deadline.ts';
 import { runWithin } from '../lib/deadline.ts';
 import { createLimiter, SentAway } from '../lib/limiter.ts';
 import type { S3Reason, Unknown } from './failure.ts';
-import { explainFailure, isNoSuchKey } from './failure.ts';
+import { explainFailure, isNoSuchKey, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
@@ -42,7 +42,10 @@ interface Call {
   failed: Unknown | null;
 }
 
-const unreadable: Unknown = { kind: 'unknown', reason: 'server_error', detail: 'not an answer of S3' };
+const unreadable = unknown('server_error', 'not an answer of S3', 's3');
+
+/** One for all storages: Node never forgets one, and asks each at every promise, so that stores opened anew add up. */
+const current = new AsyncLocalStorage<Call>();
 
 /**
  * Queue, deadline, counting and naming of failures for calls to one storage. The attempts of a call are told to
@@ -56,7 +59,6 @@ export function createCalls(options: {
 }): Calls {
   const { observer, log, requestTimeoutMs, concurrency } = options;
   const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
-  const current = new AsyncLocalStorage<Call>();
 
   /** An attempt that failed and was reported is not reported again as the end of its call. */
   function report(call: Call, failure: Unknown): void {
@@ -90,11 +92,15 @@ export function createCalls(options: {
       } catch (error) {
         if (started.call === null) {
           const reason = error instanceof SentAway ? 'throttled' : 'aborted';
-          return { kind: 'unknown', reason, detail: 'before it was sent' };
+          return unknown(reason, 'before it was sent', 'exporter');
         }
         if (isNoSuchKey(error, operation) && started.call.deadline.ended() === null)
           return { kind: 'missing' };
-        const ending = explain(error, { deadline: started.call.deadline, requestTimeoutMs });
+        const ending = explain(error, {
+          deadline: started.call.deadline,
+          requestTimeoutMs,
+          sent: started.call.attempts > 0,
+        });
         // The time ran out in the pause before the next attempt: what the last one met says more than that.
         const failure = ending.reason === 'timeout' ? (started.call.failed ?? ending) : ending;
         report(started.call, failure);
@@ -117,7 +123,7 @@ export function createCalls(options: {
         return result;
       } catch (error) {
         if (isNoSuchKey(error, call.operation)) limiter.accepted();
-        else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs }));
+        else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs, sent: true }));
         throw error;
       }
     },
@@ -125,11 +131,14 @@ export function createCalls(options: {
 }
 
 /** What a request that was cut off threw is an effect of the cut; the deadline knows the cause. */
-function explain(error: unknown, call: { deadline: Deadline; requestTimeoutMs: number }): Unknown {
+function explain(
+  error: unknown,
+  call: { deadline: Deadline; requestTimeoutMs: number; sent: boolean },
+): Unknown {
   const ended = call.deadline.ended();
-  if (ended === 'aborted') return { kind: 'unknown', reason: 'aborted', detail: 'while it was under way' };
+  if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
   if (ended === 'timeout') {
-    return { kind: 'unknown', reason: 'timeout', detail: `no answer in ${call.requestTimeoutMs} ms` };
+    return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
   }
-  return explainFailure(error, Date.now());
+  return explainFailure(error, { now: Date.now(), sent: call.sent });
 }

@@ -1,6 +1,4 @@
-import { clientConfig } from './connection.ts';
-/** Object storage as five requests, every outcome of which is a value. The only file that knows the AWS SDK. */
-import type { HeadObjectCommandInput, ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -13,11 +11,9 @@ import type { Logger } from 'pino';
 import type { Outcome, S3Observer } from './calls.ts';
 import { createCalls } from './calls.ts';
 import type { S3Connection } from './connection.ts';
-import { openTransport } from './connection.ts';
+import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { bodilessBadRequest, isNoSuchKey } from './failure.ts';
-import type { HeadOutput } from './signed-head.ts';
-import { createShortcuts } from './signed-head.ts';
+import { isBodilessBadRequest, unknown } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
 export type HeadAnswer =
@@ -93,25 +89,12 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
-  const { credentials } = client.config;
-  /** For the second attempt after one that was not the SDK's. */
-  const once = new S3Client({ ...clientConfig(connection), credentials, requestHandler, maxAttempts: 1 });
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
-  const shortcuts = createShortcuts(client.config, requestHandler);
-  for (const { middlewareStack } of [client, once])
-    middlewareStack.add(
-      (next, { commandName }) =>
-        (args) =>
-          calls.watchAttempt(async () => {
-            const result = await next(args);
-            if (commandName === HeadObjectCommand.name) {
-              const { Bucket: bucket = '', Key: key = '' } = args.input as HeadObjectCommandInput;
-              shortcuts.learn({ bucket, key }, args.request);
-            }
-            return result;
-          }),
-      { step: 'deserialize', priority: 'high', name: 'watchAttempt' },
-    );
+  client.middlewareStack.add((next) => (args) => calls.watchAttempt(() => next(args)), {
+    step: 'deserialize',
+    priority: 'high',
+    name: 'watchAttempt',
+  });
 
   /**
    * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
@@ -166,37 +149,23 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return answerOf(seen(bucket, outcome));
   }
 
-  async function sendHead(target: ObjectAddress, http: { abortSignal: AbortSignal }): Promise<HeadOutput> {
-    const { bucket, key } = target;
-    const input = { Bucket: bucket, Key: key };
-    const shortcut = await shortcuts.sign(target);
-    if (shortcut === null) return client.send(new HeadObjectCommand(input), http);
-    try {
-      return await calls.watchAttempt(() => shortcut(http.abortSignal));
-    } catch (error) {
-      if (isNoSuchKey(error, 'head') || http.abortSignal.aborted) throw error;
-      // Moved, denied, a clock that is off, or something that passes: the SDK knows what each of them asks for.
-      shortcuts.forget(bucket);
-      return once.send(new HeadObjectCommand(input), http);
-    }
-  }
-
   return {
     list,
 
     head: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key };
       let sentAt = 0;
       const outcome = await calls.run('head', {
         signal,
         send: async (http): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const { ContentLength: bytes, ETag } = await sendHead(target, http);
+          const { ContentLength: bytes, ETag } = await client.send(new HeadObjectCommand(input), http);
           return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
         },
       });
       if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
       // An expired token, for one: its name would be in the body that a HEAD has not.
-      if (outcome.kind === 'unknown' && outcome.detail === bodilessBadRequest) {
+      if (outcome.kind === 'unknown' && isBodilessBadRequest(outcome)) {
         return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
       }
       const answer = seen(target.bucket, outcome);
@@ -255,7 +224,7 @@ function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
     case 'unknown':
       return outcome;
     case 'missing':
-      return { kind: 'unknown', reason: 'server_error', detail: 'NoSuchKey (404)' };
+      return unknown('server_error', 'NoSuchKey (404)', 's3');
   }
 }
 

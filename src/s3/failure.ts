@@ -14,17 +14,67 @@ export type S3Reason =
   /** The caller's signal ended it. */
   | 'aborted';
 
+/**
+ * Who gave the answer. `exporter`: the call was ended or never sent by us. `credentials`: nobody was asked, for there
+ * are none. `sts`: the request for credentials was refused. `network`: no answer came, or TLS failed. `proxy`: a
+ * server in between that does not speak S3.
+ */
+export type Party = 'exporter' | 'credentials' | 'sts' | 'network' | 'proxy' | 's3';
+
+/** The kind of a refusal, by which its remedy differs. */
+export type RefusalCause =
+  /** The key id, signature or token of who asks is not accepted. */
+  | 'identity'
+  /** No policy allows the action. */
+  | 'permission'
+  /** A policy forbids the action by name, whatever else allows it. */
+  | 'explicit_deny'
+  /** The key that encrypts the objects may not be used. */
+  | 'kms'
+  | 'object_lock'
+  /** There is no room, or a quota is reached. */
+  | 'quota'
+  /** The storage does not know the method or the header that the request needs. */
+  | 'not_supported'
+  /** The object is in an archive and has to be restored before it can be read. */
+  | 'archived';
+
+/** Says who refused a request and why, as data: nothing has to be read out of a sentence. */
+export interface Said {
+  readonly by: Party;
+  /** The word of the storage, of STS or of Node, as `AccessDenied`; null: there was none. */
+  readonly code: string | null;
+  /** HTTP status; null: there was no answer. */
+  readonly status: number | null;
+  /** Null: none of these, or the answer does not tell. */
+  readonly cause: RefusalCause | null;
+  /** The action that the answer names, as `kms:Decrypt`; null: it names none. */
+  readonly action: string | null;
+}
+
 /** Not known: neither present nor missing, neither done nor undone. */
 export interface Unknown {
   readonly kind: 'unknown';
   readonly reason: S3Reason;
   /** Short and free of secrets: `AccessDenied (403)`, `ECONNREFUSED`. */
   readonly detail: string;
+  readonly said: Said;
 }
 
-/** What the SDK throws, as far as it is looked at. */
+/** A failure that is known without an answer. */
+export function unknown(reason: S3Reason, detail: string, by: Party): Unknown {
+  return {
+    kind: 'unknown',
+    reason,
+    detail,
+    said: { by, code: null, status: null, cause: null, action: null },
+  };
+}
+
+/** The parts of what the SDK throws that are looked at. */
 interface Thrown {
   readonly name?: unknown;
+  readonly message?: unknown;
   readonly code?: unknown;
   readonly Code?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
@@ -65,8 +115,10 @@ const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['ETIMEDOUT', 'timeout'],
 ]);
 
-/** How an answer of 400 to a HEAD is described: it has no body, so the code that says what is wrong is missing. */
-export const bodilessBadRequest = 'no code (400)';
+/** Whether this may be an answer of 400 to a HEAD: it has no body, so the code that says what is wrong is missing. */
+export function isBodilessBadRequest({ said }: Unknown): boolean {
+  return said.status === 400 && said.code === null;
+}
 
 /** AWS refuses a signature older than this. */
 const toleratedSkewMs = 15 * 60_000;
@@ -101,23 +153,94 @@ const NO_CREDENTIALS =
 
 /**
  * Names the reason for what a request threw. A HEAD has no body, hence no code: its status and headers decide.
- * `now` is this machine's clock in epoch milliseconds.
+ * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request was
+ * one for credentials.
  */
-export function explainFailure(error: unknown, now: number): Unknown {
+export function explainFailure(error: unknown, { now, sent }: { now: number; sent: boolean }): Unknown {
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
-  if (code === 'CredentialsProviderError') {
-    return { kind: 'unknown', reason: 'denied', detail: NO_CREDENTIALS };
-  }
   const status = statusOf(thrown);
-  const detail = status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;
-  const known = code === null ? undefined : reasonsByCode.get(code);
-  if (known !== undefined) return { kind: 'unknown', reason: known, detail };
-  if (code !== null && connectionCode.test(code))
-    return { kind: 'unknown', reason: 'unreachable', detail: code };
-  if (status === null) return { kind: 'unknown', reason: 'server_error', detail };
+  if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
+    return unknown('denied', NO_CREDENTIALS, 'credentials');
+  const words = status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;
+  const cause = status === null ? null : causeOf(thrown, { code, status });
+  const said = { code, status, cause, action: cause === null ? null : actionOf(thrown) };
+  if (!sent) {
+    // STS refuses in words of its own, and none of them is about the bucket.
+    const reason = status === null ? 'unreachable' : status >= 500 ? 'server_error' : 'denied';
+    return {
+      kind: 'unknown',
+      reason,
+      detail: `no credentials: STS answered ${words}`,
+      said: { ...said, by: 'sts' },
+    };
+  }
   const headers = thrown.$response?.headers ?? {};
-  return { kind: 'unknown', reason: reasonByStatus(status, { code, headers, now }), detail };
+  const by = status === null ? 'network' : isOfProxy(status, headers) ? 'proxy' : 's3';
+  return {
+    kind: 'unknown',
+    reason: reasonOf({ code, status, headers, now }),
+    detail: status === null && code !== null && connectionCode.test(code) ? code : words,
+    said: { ...said, by },
+  };
+}
+
+function reasonOf(answer: {
+  code: string | null;
+  status: number | null;
+  headers: Readonly<Record<string, string>>;
+  now: number;
+}): S3Reason {
+  const { code, status } = answer;
+  const known = code === null ? undefined : reasonsByCode.get(code);
+  if (known !== undefined) return known;
+  if (code !== null && connectionCode.test(code)) return 'unreachable';
+  return status === null ? 'server_error' : reasonByStatus(status, answer);
+}
+
+/** S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. */
+function isOfProxy(status: number, headers: Readonly<Record<string, string>>): boolean {
+  return status === 407 || /^text\/html\b/.test(headers['content-type'] ?? '');
+}
+
+/** Codes about who asks: AccessDenied is no such code, for it is said to somebody whose signature was read. */
+const identityCodes: ReadonlySet<string> = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'InvalidAccessKeyId',
+  'InvalidClientTokenId',
+  'InvalidToken',
+  'SignatureDoesNotMatch',
+  'TokenRefreshRequired',
+  'XAdminUserNotFound',
+]);
+
+/** Codes of refusals for want of room: AWS S3 Express, Ceph, MinIO, SeaweedFS. */
+const quotaCode = /quota|storagefull|insufficient(?:capacity|storage)/i;
+
+/**
+ * Sources: the error codes of the S3 API reference; for the words of an AccessDenied the IAM user guide,
+ * "Troubleshoot access denied error messages".
+ */
+function causeOf(
+  thrown: Thrown,
+  { code, status }: { code: string | null; status: number },
+): RefusalCause | null {
+  const message = typeof thrown.message === 'string' ? thrown.message : '';
+  if (code !== null && identityCodes.has(code)) return 'identity';
+  if (code === 'InvalidObjectState') return 'archived';
+  if (code?.startsWith('KMS.') === true || /\bkms:[A-Za-z]+/.test(message)) return 'kms';
+  if (status === 507 || (code !== null && quotaCode.test(code))) return 'quota';
+  if (/object.?lock|WORM/i.test(message) || code === 'ObjectLocked') return 'object_lock';
+  if (status === 405 || status === 411 || status === 501) return 'not_supported';
+  if (/explicit deny/i.test(message)) return 'explicit_deny';
+  return code === 'AccessDenied' ? 'permission' : null;
+}
+
+/** Nothing else of the message is kept: it may name accounts, roles and keys. */
+function actionOf({ message }: Thrown): string | null {
+  if (typeof message !== 'string') return null;
+  return /perform: ([a-z0-9-]{2,20}:[A-Za-z]{2,60})\b/.exec(message)?.[1] ?? null;
 }
 
 function reasonByStatus(

@@ -16,7 +16,7 @@ interface RunRow {
 
 /**
  * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
- * are looked at again. Guarded by test/integration/exact-counts.test.ts.
+ * are looked at again. Guarded by test/integration/sample/exact-counts.test.ts.
  */
 const LATE_RUNS = 250;
 /** After so long without a reading, old runs may have been cleared and have ended again. */

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { access, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Shard } from '../settings/shard.ts';
-import { nameOf, WHOLE } from '../settings/shard.ts';
+import { nameOf } from '../settings/shard.ts';
 import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
 
@@ -18,10 +18,10 @@ export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
 
-/** What is remembered from one exporter to the next. One of them at a time writes it. */
+/** The memory that one exporter leaves to the next. One of them at a time writes it. */
 export interface StateFile {
   /**
-   * What was remembered when the last exporter ended, or null when there is no file yet.
+   * Gives what was remembered when the last exporter ended, or null when there is no file yet.
    *
    * @throws {StateFileError} when it cannot be used, or could not be written later.
    */
@@ -44,12 +44,12 @@ interface Header {
   readonly format: string;
   readonly owner: string;
   readonly written: number;
-  /** Whose dags they are: of another shard's nothing must be counted on. */
+  /** The shard whose dags they are: another one must not count on from here. */
   readonly shard: string;
 }
 
 /** Touches nothing yet. */
-export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
+export function openStateFile(path: string, shard: Shard): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
   let last: Header | null = null;
@@ -57,7 +57,7 @@ export function openStateFile(path: string, shard: Shard = WHOLE): StateFile {
 
   async function changed(): Promise<boolean> {
     const there = await openIfThere(path);
-    // Moved away by hand: then it is to be written anew.
+    // Somebody moved it away by hand: then it is to be written anew.
     if (there === null) return false;
     const header = await readHeader(there).finally(() => there.close());
     return header === null || header.owner !== last?.owner || header.written !== last.written;
@@ -181,7 +181,7 @@ function isHeader(value: unknown): value is Header {
   );
 }
 
-/** Or the rename may be undone by a power cut. Not every system lets a folder be opened. */
+/** Keeps a power cut from undoing the rename. Not every system lets a folder be opened. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(dirname(path), 'r').catch(() => null);
   await folder?.sync().catch(() => undefined);

@@ -29,13 +29,13 @@ const COLUMNS = [
 ] as const;
 type Column = (typeof COLUMNS)[number];
 
-/** What one exporter leaves to the next: the window, and the problems that it shows. */
+/** All that one exporter leaves to the next: the window, and the problems that it shows. */
 export interface State {
   readonly window: LedgerState;
   readonly problems: ProblemMemory;
 }
 
-/** In the order in which they are written: what refers to others comes after them. */
+/** The order is that in which they are written: a record that refers to others comes after them. */
 type RecordHead =
   | { readonly kind: 'run' | 'name' | 'base' | 'worker' | 'odd'; readonly items: readonly unknown[] }
   /** Followed by one record of bytes for each column. */
@@ -181,7 +181,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
   }
 }
 
-/** What follows from the rows is left out. */
+/** Figures that follow from the rows are left out. */
 function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
   for (const { rows, ofTasks, references, unverified, oldest, first, ...item } of runs.values()) yield item;
 }

@@ -15,17 +15,17 @@ import {
 import type { Verdict } from './verdict.ts';
 import { STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
 
-/** What `check` found. */
+/** The findings of `check`. */
 export interface Checked {
   readonly report: Report;
   /** Null: no path in S3 is configured. */
   readonly probed: ProbeResult | null;
-  /** What is odd about the settings, one sentence each. */
+  /** Sentences about odd settings. */
   readonly warnings: readonly string[];
   readonly version: string;
 }
 
-/** What `check --json` prints: the names of `/api/v1/status` and `/api/v1/findings`. */
+/** The output of `check --json`: the names of `/api/v1/status` and `/api/v1/findings`. */
 export const checkSchema = z
   .strictObject({
     schema_version: z.literal(SCHEMA_VERSION),
@@ -56,7 +56,7 @@ export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>
   return isUnread || isUnasked || isUndecided ? 2 : 0;
 }
 
-/** What is wrong with the deployment, as against what is only to be known, or is wrong with the look at it. */
+/** Leaves out the problems that are only to be known, and those of the look at the deployment. */
 function problemsOf({ problems }: Report): readonly Problem[] {
   return problems.filter(({ code }) => code !== 'exporter_behind' && PROBLEMS[code].severity !== 'info');
 }
@@ -80,7 +80,7 @@ export function checkVerdict(checked: Checked): Verdict {
 function sampledRows({ window, coverage }: Report): { decided: number; all: number } | null {
   if (window === null || coverage === null) return null;
   const all = window.rows.db + window.rows.s3 + window.rows.other;
-  // Down, so that it never says all of what is not all.
+  // It is rounded down, so that it never says all of what is not all.
   return { decided: Math.floor(coverage * all), all };
 }
 

@@ -16,7 +16,7 @@ export interface History {
   readonly sizes: readonly SizeSlot[];
 }
 
-/** What the window held at the end of one cycle; null where it is not known. */
+/** The window at the end of one cycle; null: not known. */
 export interface CyclePoint {
   /** Epoch ms. */
   readonly at: number;
@@ -41,7 +41,7 @@ interface SizeSlot {
 export type SizeCounts = Readonly<Record<Storage, readonly number[]>>;
 
 export const KEPT = 240;
-/** Bytes. */
+/** Upper bounds in bytes. */
 export const SIZE_BOUNDS: readonly number[] = Array.from({ length: 10 }, (_, i) => 4 ** (i + 4));
 const SLOTS = 24;
 

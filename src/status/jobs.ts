@@ -5,7 +5,7 @@ export interface JobEnd {
   readonly at: number;
 }
 
-/** Is told of every run of a job that ends, and of every tick that is left out. */
+/** Hears of every run of a job that ends, and of every tick that is left out. */
 export interface JobObserver {
   finished(job: JobName, end: JobEnd): void;
   skipped(job: JobName): void;

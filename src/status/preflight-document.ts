@@ -32,7 +32,7 @@ const targetSchema = z
   })
   .describe('What was tried.');
 
-/** What `check --probe-only --json` prints. */
+/** The output of `check --probe-only --json`. */
 export const preflightSchema = z
   .strictObject({
     schema_version: z.literal(SCHEMA_VERSION),

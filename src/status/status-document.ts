@@ -95,7 +95,7 @@ export function statusDocument(status: Status): z.output<typeof statusSchema> {
       origin,
       from,
     })),
-    warnings: [...(status.warnings ?? [])],
+    warnings: [...status.warnings],
   };
 }
 

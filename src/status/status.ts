@@ -9,7 +9,7 @@ export interface Status {
   readonly version: string;
   readonly startedAt: number;
   /** When the settings in force were read in place of others, epoch ms; null: they are those of the start. */
-  readonly reloadedAt?: number | null;
+  readonly reloadedAt: number | null;
   readonly now: number;
   readonly leader: boolean;
   readonly report: Report | null;
@@ -17,16 +17,16 @@ export interface Status {
   readonly stale: boolean;
   readonly probe: ProbeResult | null;
   /** Whether a path in S3 is configured: without one object storage is not looked at. */
-  readonly hasStorage?: boolean;
+  readonly hasStorage: boolean;
   readonly jobs: readonly JobStatus[];
-  /** What the last cycle sent to S3, of how many requests it might; null: no cycle yet. */
-  readonly requests?: { readonly sent: number; readonly ceiling: number } | null;
+  /** How many requests the last cycle sent to S3, and how many it might have; null: no cycle yet. */
+  readonly requests: { readonly sent: number; readonly ceiling: number } | null;
   /** For the plots of the page. */
-  readonly history?: History;
+  readonly history: History;
   readonly settings: readonly SettingOrigin[];
-  /** What is odd about the settings, one sentence each. */
-  readonly warnings?: readonly string[];
+  /** Sentences about odd settings. */
+  readonly warnings: readonly string[];
   readonly airflowBaseUrl: string | null;
-  /** What the demo is playing, or null. */
+  /** The act that the demo is playing, or null. */
   readonly act: string | null;
 }

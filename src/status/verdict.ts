@@ -16,7 +16,7 @@ export const verdictSchema = z
 export type Verdict = z.output<typeof verdictSchema>;
 export type VerdictState = Verdict['state'];
 
-/** What the page and the API say first. Healthy is said only of what was looked at and lately. */
+/** The first words of the page and the API. Healthy is said only of what was looked at and lately. */
 export function verdictOf(status: Status): Verdict {
   const { report } = status;
   const sampling = status.jobs.find(({ job }) => job === 'sample');
@@ -34,7 +34,7 @@ export function verdictOf(status: Status): Verdict {
       notes: ['Another exporter is the leader and samples; this one waits.'],
     };
   }
-  if (report === null && status.reloadedAt != null) {
+  if (report === null && status.reloadedAt !== null) {
     return {
       state: 'unknown',
       title: 'Settings reloaded, first cycle under way',
@@ -68,18 +68,14 @@ export function verdictOf(status: Status): Verdict {
   if (Object.values(report.states).every((state) => state === 'unknown')) {
     return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
   }
-  const limits = [
-    ...notes,
-    ...(status.hasStorage === false ? [STORAGE_NOT_LOOKED_AT] : []),
-    ...undecidedNote(report),
-  ];
+  const limits = [...notes, ...(!status.hasStorage ? [STORAGE_NOT_LOOKED_AT] : []), ...undecidedNote(report)];
   if (unansweredOf(report, status.probe) !== null) {
     return { state: 'unknown', title: 'Unknown: object storage could not be looked at', notes: limits };
   }
   return { state: 'healthy', title: 'Healthy', notes: limits };
 }
 
-/** Without a path in S3. */
+/** A note for a configuration without a path in S3. */
 export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
 
 /** A sentence that names the problems of which nothing is known; none when there is none. */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import type { Database } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openCycle } from '../support/seed.ts';
 import type { Stage, StageCycle } from '../support/seed.ts';
@@ -14,7 +14,7 @@ import { describeBench } from './database-report.ts';
 import type { Line } from './database-report.ts';
 import { BUSY_ROWS, buildWorld, writeRows } from './database-world.ts';
 
-const postgres = usePostgres({
+const postgres = useOwnPostgres({
   settings: {
     shared_buffers: '512MB',
     maintenance_work_mem: '512MB',

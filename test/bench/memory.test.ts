@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import { BUCKET } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import type { Stage } from '../support/seed.ts';
 import { startWatched } from './memory-daemon.ts';
@@ -14,7 +14,7 @@ import type { WatchedDaemon } from './memory-daemon.ts';
 import { buildWindow, ROWS, writeMore } from './memory-world.ts';
 import type { Mix } from './memory-world.ts';
 
-const postgres = usePostgres({
+const postgres = useOwnPostgres({
   settings: {
     shared_buffers: '512MB',
     maintenance_work_mem: '256MB',

@@ -13,7 +13,7 @@ import { openWriter } from '../../src/postgres/writer.ts';
 import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { startS3 } from '../../src/demo/embedded-s3.ts';
-import { createDatabase } from '../support/airflow-fixture.ts';
+import { createDatabase } from '../support/database.ts';
 
 const SECONDS = Number(process.argv[2] ?? 30);
 /** A dag has eight series of its own. */

@@ -13,12 +13,13 @@ import { NO_HISTORY, withCycle, withProbe } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { BUCKET, dumps } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openStage } from '../support/seed.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
+import { METRICS_OPTIONS } from '../support/small-exporter.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3(BUCKET);
 const chromium = useChromium();
 
@@ -46,10 +47,11 @@ async function serve(status: () => Status): Promise<string> {
     host: '127.0.0.1',
     port: 0,
     webConfigFile: null,
-    metrics: createMetrics({ version: '1.2.3', maxDags: 10, windowSeconds: 60, probeWrite: true }),
+    metrics: createMetrics(METRICS_OPTIONS),
     status,
     ready: () => true,
     reload: () => Promise.resolve({ ok: true }),
+    webConfigRead: () => undefined,
     log: pino({ level: 'silent' }),
   });
   servers.push(server);
@@ -300,7 +302,14 @@ function largeStatus(rows: number): Status {
   const steps = (i: number) =>
     (['put', 'head', 'get', 'list', 'delete'] as const).map((operation, j) =>
       i % 50 === j
-        ? ({ operation, ok: false, seconds: 1, reason: 'timeout', detail: 'no answer within 5 s' } as const)
+        ? ({
+            operation,
+            ok: false,
+            seconds: 1,
+            reason: 'timeout',
+            detail: 'no answer within 5 s',
+            said: null,
+          } as const)
         : ({ operation, ok: true, seconds: 0.004 * (j + 1) + ((i * 7919) % 13) / 1_000 } as const),
     );
   let history = NO_HISTORY;
@@ -312,11 +321,13 @@ function largeStatus(rows: number): Status {
   return {
     version: '1.2.3',
     startedAt: now - 7_200_000,
+    reloadedAt: null,
     now,
     leader: true,
     report: report(now - 3_000, 240),
     stale: false,
     probe: { steps: steps(1), leftoversDeleted: 0 },
+    hasStorage: true,
     jobs: [],
     requests: { sent: 420, ceiling: 500 },
     history,
@@ -328,6 +339,7 @@ function largeStatus(rows: number): Status {
       origin: i % 2 === 0 ? 'default' : 'airflow',
       from: i % 2 === 0 ? '' : 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD',
     })),
+    warnings: [],
     airflowBaseUrl: 'https://airflow.example.com',
     act: null,
   };

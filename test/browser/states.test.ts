@@ -6,14 +6,15 @@ import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import type { HttpFault } from '../support/http-fault-proxy.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
-import { createDatabase, readSchema, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
+import { readSchema, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { createDatabase } from '../support/database.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
 import type { Look } from './chromium.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3(RECORDED_BUCKET);
 const chromium = useChromium();
 

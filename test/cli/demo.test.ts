@@ -16,8 +16,6 @@ const companions = ['oversize_in_db', 'path_leaked'];
 interface Demo {
   readonly child: ChildProcess;
   readonly url: string;
-  /** From the start to the first answer of /metrics. */
-  readonly startSeconds: number;
   readonly output: () => string;
   readonly exit: Promise<number | null>;
 }
@@ -54,7 +52,7 @@ async function startDemo(argv: readonly string[]): Promise<Demo> {
   for (;;) {
     const url = /"url":"(http:[^"]+)"/.exec(output)?.[1];
     if (url !== undefined && (await fetchText(`${url}metrics`)) !== null)
-      return { child, url, startSeconds: (Date.now() - before) / 1_000, output: () => output, exit };
+      return { child, url, output: () => output, exit };
     if (child.exitCode !== null || Date.now() - before > 30_000)
       throw new Error(`No metrics came: ${output}`);
     await delay(50);
@@ -111,9 +109,7 @@ describe('demo', () => {
     'raises the problem of each act and clears it after the cure, then ends',
     { timeout: 120_000 },
     async () => {
-      const before = Date.now();
       const demo = await startDemo(['--once', '--act-seconds', '12', '--web.listen-address', '127.0.0.1:0']);
-      expect(demo.startSeconds).toBeLessThan(20);
 
       const moments: Moment[] = [];
       let pages = '';
@@ -130,7 +126,6 @@ describe('demo', () => {
         await delay(200);
       }
       expect(await demo.exit).toBe(0);
-      expect((Date.now() - before) / 1_000).toBeLessThan(90);
 
       const raised = expected.map((problem, index) => {
         const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5:`));
@@ -167,7 +162,7 @@ describe('demo', () => {
     },
   );
 
-  test('says when its port is taken, and leaves nothing behind within 5 s of a signal', async () => {
+  test('says when its port is taken, and leaves nothing behind after a signal', async () => {
     const demo = await startDemo(['--web.listen-address', '127.0.0.1:0']);
     const { host } = new URL(demo.url);
     const second = spawnSync(process.execPath, [main, 'demo', '--web.listen-address', host], {
@@ -178,10 +173,8 @@ describe('demo', () => {
     expect(second.stderr).toContain(host);
     expect(second.stderr).toContain('web.listen-address');
 
-    const before = Date.now();
     demo.child.kill('SIGINT');
     expect(await demo.exit).toBe(0);
-    expect(Date.now() - before).toBeLessThan(5_000);
     await expectNothingLeft(demo.output());
   });
 

@@ -12,11 +12,11 @@ import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import { backendsOf, eventually, faceOf, startAirflow, workerEnv } from '../support/daemon.ts';
 import type { Face, SmallAirflow } from '../support/daemon.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 
 type Env = Readonly<Record<string, string>>;
@@ -24,8 +24,7 @@ type Env = Readonly<Record<string, string>>;
 interface Program {
   readonly child: ChildProcess;
   readonly output: () => string;
-  /** Seconds are counted from the call. */
-  readonly exit: () => Promise<{ code: number | null; seconds: number }>;
+  readonly exit: Promise<number | null>;
 }
 
 const running = new Set<ChildProcess>();
@@ -52,11 +51,7 @@ function call(argv: readonly string[], env: Env): Program {
   return {
     child,
     output: () => output,
-    exit: async () => {
-      const start = performance.now();
-      const code = await closed;
-      return { code, seconds: (performance.now() - start) / 1_000 };
-    },
+    exit: closed,
   };
 }
 
@@ -104,15 +99,19 @@ async function expectNoBackend(airflow: SmallAirflow, seconds: number): Promise<
   }, seconds);
 }
 
+/** Past the time that closing may take the program says so, and ends with another code. */
+async function expectGoodEnd(program: Program): Promise<void> {
+  expect(await program.exit, program.output()).toBe(0);
+  expect(program.output()).not.toContain('not closed within');
+}
+
 describe('a signal ends it in time, with code 0,', () => {
   test.each(['SIGTERM', 'SIGINT'] as const)('%s when all is well', async (signal) => {
     await using world = await setting();
     const daemon = await run(world.env);
     await expectHealthy(daemon);
     daemon.child.kill(signal);
-    const { code, seconds } = await daemon.exit();
-    expect(code).toBe(0);
-    expect(seconds).toBeLessThan(4);
+    await expectGoodEnd(daemon);
     await expectNoBackend(world.airflow, 2);
   });
 
@@ -123,9 +122,7 @@ describe('a signal ends it in time, with code 0,', () => {
     await world.database.setMode('stall');
     await delay(1_500);
     daemon.child.kill('SIGTERM');
-    const { code, seconds } = await daemon.exit();
-    expect(code).toBe(0);
-    expect(seconds).toBeLessThan(4);
+    await expectGoodEnd(daemon);
     await world.database.setMode('pass');
     await expectNoBackend(world.airflow, 5);
   });
@@ -142,9 +139,7 @@ describe('a signal ends it in time, with code 0,', () => {
         expect(await backendsOf(world.airflow)).toEqual([{ state: 'active' }]);
       });
       daemon.child.kill('SIGTERM');
-      const { code, seconds } = await daemon.exit();
-      expect(code).toBe(0);
-      expect(seconds).toBeLessThan(4);
+      await expectGoodEnd(daemon);
       // The server ends the statement by its own limit.
       await expectNoBackend(world.airflow, 3);
     } finally {
@@ -161,9 +156,7 @@ describe('a signal ends it in time, with code 0,', () => {
     await world.airflow.push('x'.repeat(500));
     await delay(1_500);
     daemon.child.kill('SIGTERM');
-    const { code, seconds } = await daemon.exit();
-    expect(code).toBe(0);
-    expect(seconds).toBeLessThan(5);
+    await expectGoodEnd(daemon);
     await expectNoBackend(world.airflow, 3);
   });
 
@@ -182,11 +175,8 @@ describe('a signal ends it in time, with code 0,', () => {
     await world.database.setMode('stall');
     await delay(1_200);
     daemon.child.kill('SIGTERM');
-    const { code, seconds } = await daemon.exit();
+    await expectGoodEnd(daemon);
     agent.destroy();
-    expect(code).toBe(0);
-    expect(seconds).toBeLessThan(5);
-    expect(daemon.output()).not.toContain('not closed within');
   });
 
   test('before either server has ever answered', async () => {
@@ -196,9 +186,7 @@ describe('a signal ends it in time, with code 0,', () => {
     const daemon = await run(world.env);
     expect((await daemon.get('/metrics')).status).toBe(200);
     daemon.child.kill('SIGINT');
-    const { code, seconds } = await daemon.exit();
-    expect(code).toBe(0);
-    expect(seconds).toBeLessThan(5);
+    await expectGoodEnd(daemon);
   });
 });
 
@@ -211,7 +199,7 @@ describe('what cannot start says why', () => {
       XCOM_EXPORTER_WEB_LISTEN_ADDRESS: `127.0.0.1:${first.port}`,
       XCOM_EXPORTER_LOG_LEVEL: 'info',
     });
-    const { code } = await second.exit();
+    const code = await second.exit;
     expect(code).toBe(1);
     expect(second.output()).toBe(
       `airflow-xcom-exporter: Cannot listen on 127.0.0.1:${first.port}: another process listens there; stop it or set web.listen-address to a free port\n`,
@@ -225,7 +213,7 @@ describe('what cannot start says why', () => {
       XCOM_EXPORTER_HA: 'yes',
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'mysql://airflow:planted-password@db/airflow',
     });
-    const { code } = await wrong.exit();
+    const code = await wrong.exit;
     expect(code).toBe(2);
     const lines = wrong.output().trimEnd().split('\n');
     for (const part of [
@@ -242,7 +230,7 @@ describe('what cannot start says why', () => {
 
   test('no database', async () => {
     const { exit, output } = call([], {});
-    expect((await exit()).code).toBe(2);
+    expect(await exit).toBe(2);
     expect(output()).toContain('database.url: not set: give --database.url');
   });
 });
@@ -283,7 +271,7 @@ test('SIGHUP reads the settings again; wrong ones leave the old in force', async
   });
   expect(daemon.child.exitCode).toBeNull();
   daemon.child.kill('SIGTERM');
-  expect((await daemon.exit()).code).toBe(0);
+  expect(await daemon.exit).toBe(0);
 });
 
 test('a restart of the database ends sessions, and not the process', async () => {
@@ -341,9 +329,9 @@ describe('no secret and no value', () => {
     const said: string[] = [];
     async function callAll(changes: Env = {}): Promise<(number | null)[]> {
       const programs = commands.map((argv) => call(argv, { ...env, ...changes }));
-      const ends = await Promise.all(programs.map(({ exit }) => exit()));
+      const ends = await Promise.all(programs.map(({ exit }) => exit));
       said.push(...programs.map(({ output }) => output()));
-      return ends.map(({ code }) => code);
+      return ends;
     }
 
     const daemon = await run({ ...env, XCOM_EXPORTER_STATE_FILE: state });
@@ -387,7 +375,7 @@ describe('no secret and no value', () => {
     expect(await callAll({ AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: broken })).toEqual([2, 2, 2]);
 
     daemon.child.kill('SIGTERM');
-    expect((await daemon.exit()).code).toBe(0);
+    expect(await daemon.exit).toBe(0);
     said.push(daemon.output());
     const all = said.join('\n');
     expect(all).toContain('task_1');

@@ -7,11 +7,11 @@ import type { Database, Query } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import type { Daemon } from '../support/daemon.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { startPgbouncer } from './servers.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 const live = () => new AbortController().signal;
 

@@ -3,12 +3,12 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { uuid4 } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 import { hostileText, rounds, seed, chanceOf } from './chance.ts';
 import type { Chance } from './chance.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const BUDGET = 60;
 
 /** What the server says; set for each round. */

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { pickled, uuid4 } from '../support/plant.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../support/seed.ts';
 import { hostileText, rounds } from './chance.ts';
 import type { Chance } from './chance.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 const THRESHOLD = 1_000;
 

@@ -2,15 +2,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile, StateFileError } from '../../src/state/file.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
-import { usePostgres } from '../support/postgres.ts';
+import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Chance } from './chance.ts';
 import { rounds } from './chance.ts';
 
-const postgres = usePostgres();
+const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 
 /** The first bytes say who wrote a file, and when. */
@@ -46,17 +47,17 @@ test('a state file that was damaged is refused, never counted from', async () =>
     for (let at = 0; at < 12; at += 1)
       await stage.push({ run, taskId: `task_${at}`, stored: JSON.stringify('x'.repeat(at * 200)) });
     await cycle.pass();
-    await openStateFile(path).write({ window: cycle.state(), problems: {} });
+    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
     const whole = readFileSync(path);
     // What a state says is compared by what is written of it.
     const printed = async (state: LedgerState | null) => {
       const again = join(dir, 'again');
       rmSync(again, { force: true });
       if (state === null) return 'none';
-      await openStateFile(again).write({ window: state, problems: {} });
+      await openStateFile(again, WHOLE).write({ window: state, problems: {} });
       return readFileSync(again).subarray(HEADER_BYTES).toString('base64');
     };
-    const sound = await printed((await openStateFile(path).read())?.window ?? null);
+    const sound = await printed((await openStateFile(path, WHOLE).read())?.window ?? null);
     expect(sound).not.toBe('none');
     let refused = 0;
     await rounds(async (chance) => {
@@ -64,7 +65,7 @@ test('a state file that was damaged is refused, never counted from', async () =>
         writeFileSync(path, damage(whole, chance));
         let state: LedgerState | null = null;
         try {
-          state = (await openStateFile(path).read())?.window ?? null;
+          state = (await openStateFile(path, WHOLE).read())?.window ?? null;
         } catch (error) {
           if (!(error instanceof StateFileError)) throw error;
           refused += 1;

@@ -21,7 +21,7 @@ import type { TcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import { startWorkload } from '../../src/demo/workload.ts';
 import type { Workload } from '../../src/demo/workload.ts';
 import { basePath } from '../../src/demo/xcom-backend.ts';
-import { createDatabase } from '../support/airflow-fixture.ts';
+import { createDatabase } from '../support/database.ts';
 import { connectionTo, recordRequests } from '../support/s3.ts';
 import type { Prometheus } from './prometheus.ts';
 

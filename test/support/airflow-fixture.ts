@@ -3,7 +3,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import type { Cycle } from '../../src/daemon/cycle.ts';
 import { createCycle } from '../../src/daemon/cycle.ts';
-import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
 import type { PostgresWriter } from '../../src/postgres/writer.ts';
@@ -15,6 +14,8 @@ import { openObjectStore } from '../../src/s3/client.ts';
 import type { Config } from '../../src/settings/config.ts';
 import { requireDatabase } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
+import type { Tables } from './database.ts';
+import { createDatabase } from './database.ts';
 import { connectionTo, recordRequests, storesOf } from './s3.ts';
 
 const folder = new URL('../fixtures/airflow/', import.meta.url);
@@ -68,6 +69,10 @@ export function readSchema(release: string): string {
   return readFileSync(new URL(`${release}/schema.sql`, folder), 'utf8');
 }
 
+export function tablesOf(release: string): Tables {
+  return { name: release, sql: readSchema(release) };
+}
+
 export interface ReplayedFixture {
   readonly expected: Expected;
   readonly config: Config;
@@ -87,7 +92,7 @@ export const RECORDED_BUCKET = 'airflow-xcom';
 
 /** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
 export async function replay(
-  servers: { readonly postgres: EmbeddedPostgres; readonly s3: EmbeddedS3 },
+  servers: { readonly postgres: { readonly url: string }; readonly s3: EmbeddedS3 },
   { release, scenario }: { release: string; scenario: string },
 ): Promise<ReplayedFixture> {
   const { postgres, s3 } = servers;
@@ -96,10 +101,12 @@ export async function replay(
   const expected = JSON.parse(read('expected.json')) as Expected;
   const objects = JSON.parse(read('objects.json')) as RecordedObject[];
 
-  const own = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
-  const url = await createDatabase(postgres, own ? undefined : await templateOf(postgres, release));
+  const hasOwnTables = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
+  const tables = hasOwnTables
+    ? { name: `${release}_${scenario}`, sql: read('schema.sql') }
+    : tablesOf(release);
+  const { url, giveBack } = await borrowDatabase(postgres, tables);
   const writer = await openWriter({ url, connections: 1 });
-  if (own) await writer.query(read('schema.sql'));
   await writer.query('SET search_path = public; SET session_replication_role = replica');
   const rows = read('rows.sql');
   await writer.query(rows);
@@ -154,53 +161,34 @@ export async function replay(
     },
     close: async () => {
       await database.close();
+      await giveBack(writer);
       await writer.close();
       for (const { bucket, key } of objects) await direct.delete({ bucket, key }, signal);
       direct.close();
-      await dropDatabase(postgres, url);
     },
   };
 }
 
-let databases = 0;
+const idle = new Map<string, string[]>();
 
-/** A new database on the server, empty or a copy of another; gives its URL. */
-export async function createDatabase(postgres: EmbeddedPostgres, template?: string): Promise<string> {
-  databases += 1;
-  const name = `airflow_${databases}`;
-  await asAdmin(postgres, `CREATE DATABASE ${name}${template === undefined ? '' : ` TEMPLATE ${template}`}`);
-  const url = new URL(postgres.url);
-  url.pathname = `/${name}`;
-  return url.href;
-}
-
-async function dropDatabase(postgres: EmbeddedPostgres, url: string): Promise<void> {
-  await asAdmin(postgres, `DROP DATABASE ${new URL(url).pathname.slice(1)}`);
-}
-
-async function asAdmin(postgres: EmbeddedPostgres, statement: string): Promise<void> {
-  const admin = await openWriter({ url: postgres.url, connections: 1 });
-  try {
-    await admin.query(statement);
-  } finally {
-    await admin.close();
-  }
-}
-
-const templates = new Map<string, string>();
-
-/** A database with a release's schema and nothing in it: a copy of one costs less than its hundreds of statements. */
-async function templateOf(postgres: EmbeddedPostgres, release: string): Promise<string> {
-  const name = `${postgres.url} ${release}`;
-  const known = templates.get(name);
-  if (known !== undefined) return known;
-  const url = await createDatabase(postgres);
-  const writer = await openWriter({ url, connections: 1 });
-  await writer.query(readSchema(release));
-  await writer.close();
-  const template = new URL(url).pathname.slice(1);
-  templates.set(name, template);
-  return template;
+/** An empty database with these tables: one that was given back, else a new one. */
+async function borrowDatabase(
+  postgres: { readonly url: string },
+  tables: Tables,
+): Promise<{ url: string; giveBack: (writer: PostgresWriter) => Promise<void> }> {
+  const known = `${postgres.url} ${tables.name}`;
+  const url = idle.get(known)?.pop() ?? (await createDatabase(postgres, tables));
+  return {
+    url,
+    /** The writer heeds no foreign key. */
+    giveBack: async (writer) => {
+      const names = await writer.query<{ name: string }>(
+        `SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'`,
+      );
+      await writer.query(names.map(({ name }) => `DELETE FROM ${name}`).join(';'));
+      idle.set(known, [...(idle.get(known) ?? []), url]);
+    },
+  };
 }
 
 /** Points every S3 connection of the recorded environment at the embedded server. */

@@ -3,7 +3,6 @@ import { pino } from 'pino';
 import type { Exporter } from '../../src/daemon/exporter.ts';
 import { startExporter } from '../../src/daemon/exporter.ts';
 import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
-import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { createXComBackend } from '../../src/demo/xcom-backend.ts';
 import { createLogger } from '../../src/lib/log.ts';
@@ -11,9 +10,9 @@ import type { PostgresWriter } from '../../src/postgres/writer.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
-import { createDatabase } from './airflow-fixture.ts';
 import type { Scrape } from './contract.ts';
 import { parseScrape, sampleOf } from './contract.ts';
+import { createDatabase } from './database.ts';
 import { connectionTo, recordRequests } from './s3.ts';
 
 /** Airflow's tables in a database of their own, and workers that push XComs as Airflow does. */
@@ -32,10 +31,12 @@ export const THRESHOLD = 100;
 const base = { connection: 'aws_xcom', bucket: 'airflow-xcom', prefix: 'xcom' };
 
 /** The bucket `airflow-xcom` must be there. */
-export async function startAirflow(postgres: EmbeddedPostgres, s3: EmbeddedS3): Promise<SmallAirflow> {
-  const url = await createDatabase(postgres);
+export async function startAirflow(
+  postgres: { readonly url: string },
+  s3: EmbeddedS3,
+): Promise<SmallAirflow> {
+  const url = await createDatabase(postgres, { name: 'demo', sql: AIRFLOW_SCHEMA });
   const writer = await openWriter({ url, connections: 2 });
-  await writer.query(AIRFLOW_SCHEMA);
   const [run] = await writer.query<{ id: number }>(/* SQL */ `
     INSERT INTO dag_run (dag_id, run_id, run_type, run_after, start_date, state)
     VALUES ('orders', 'manual__1', 'manual', now(), now(), 'running') RETURNING id`);

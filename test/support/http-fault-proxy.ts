@@ -25,7 +25,16 @@ export type HttpFaultAnswer =
   | 'stall_body'
   /** The beginning of an answer, then the connection is reset. */
   | 'cut'
-  | { readonly delayMs: number };
+  | { readonly delayMs: number }
+  /** An error in the form of S3; `html`: the page of a proxy in its place. */
+  | {
+      readonly error: {
+        readonly status: number;
+        readonly code: string;
+        readonly message: string;
+        readonly html: boolean;
+      };
+    };
 
 export interface HttpFault {
   /** Chooses the requests that meet the fault; all of them unless given. */
@@ -92,6 +101,10 @@ export async function startHttpFaultProxy(options: {
 }
 
 function give(answer: HttpFaultAnswer, exchange: Exchange): void {
+  if (typeof answer === 'object' && 'error' in answer) {
+    sayGiven(exchange, answer.error);
+    return;
+  }
   if (typeof answer === 'object') {
     void delay(answer.delayMs).then(exchange.forward);
     return;
@@ -119,6 +132,22 @@ function give(answer: HttpFaultAnswer, exchange: Exchange): void {
     case 'expired_token':
       sayError(exchange, errors[answer]);
   }
+}
+
+function sayGiven(
+  exchange: Exchange,
+  { html, ...error }: Extract<HttpFaultAnswer, { error: unknown }>['error'],
+): void {
+  if (!html) {
+    sayError(exchange, { ...error, headers: {} });
+    return;
+  }
+  const { request, response } = exchange;
+  request.resume().once('end', () => {
+    response
+      .writeHead(error.status, { 'content-type': 'text/html' })
+      .end('<html><body>Forbidden</body></html>');
+  });
 }
 
 function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { response, kind }: Exchange): void {

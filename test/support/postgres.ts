@@ -1,8 +1,9 @@
-import type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../../src/demo/embedded-postgres.ts';
-import { startPostgres as startServer } from '../../src/demo/embedded-postgres.ts';
 import { tmpdir } from 'node:os';
 import { pino } from 'pino';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, inject } from 'vitest';
+import { startPostgres as startServer } from '../../src/demo/embedded-postgres.ts';
+import type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../../src/demo/embedded-postgres.ts';
+import type { Cluster } from './clusters.ts';
 
 /** A server that is like the demo's but for what is given. */
 export function startPostgres(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
@@ -15,8 +16,17 @@ export function startPostgres(options: Partial<EmbeddedPostgresOptions> = {}): P
   });
 }
 
-/** One server for the tests of a file. Call it at the top level; read the server inside a test. */
-export function usePostgres(options: Partial<EmbeddedPostgresOptions> = {}): () => EmbeddedPostgres {
+/** The server of this worker: for tests that neither stop it nor change what lies outside of their databases. */
+export function usePostgres(): () => Cluster {
+  return () => {
+    const cluster = inject('clusters')[Number(process.env['VITEST_POOL_ID']) - 1];
+    if (cluster === undefined) throw new Error('No Postgres was started for this worker');
+    return cluster;
+  };
+}
+
+/** A server of its own for the tests of a file. Call it at the top level; read the server inside a test. */
+export function useOwnPostgres(options: Partial<EmbeddedPostgresOptions> = {}): () => EmbeddedPostgres {
   let server: EmbeddedPostgres | null = null;
   beforeAll(async () => {
     server = await startPostgres(options);

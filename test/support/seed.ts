@@ -4,7 +4,6 @@ import type { CatalogueColumn, Shape, XComSource } from '../../src/airflow/shape
 import { recogniseShape } from '../../src/airflow/shape.ts';
 import type { Cycle } from '../../src/daemon/cycle.ts';
 import { createCycle } from '../../src/daemon/cycle.ts';
-import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { Report } from '../../src/diagnosis/report.ts';
 import type { Database } from '../../src/postgres/client.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
@@ -16,7 +15,8 @@ import { requireDatabase } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 import type { Increment } from '../../src/window/increments.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
-import { createDatabase, listReleases, readSchema } from './airflow-fixture.ts';
+import { listReleases, readSchema, tablesOf } from './airflow-fixture.ts';
+import { createDatabase } from './database.ts';
 import { recordRequests } from './s3.ts';
 import { uuid7 } from './uuid7.ts';
 
@@ -99,7 +99,7 @@ export function shapeOf(release: string): Shape {
 
 /** `fill` is called between the tables and their keys and indexes; no foreign keys are made then. */
 export async function openStage(
-  postgres: EmbeddedPostgres,
+  postgres: { readonly url: string },
   release: string,
   { fill }: { fill?: (on: Pick<Stage, 'writer' | 'shape'>) => Promise<void> } = {},
 ): Promise<Stage> {
@@ -107,11 +107,10 @@ export async function openStage(
   const [first] = shape.sources;
   const source = shape.sources.at(-1) ?? first;
   if (source === undefined) throw new Error(`Release ${release} has no table of XComs`);
-  const url = await createDatabase(postgres);
+  const url = await createDatabase(postgres, fill === undefined ? tablesOf(release) : undefined);
   const writer = await openWriter({ url, connections: 1 });
-  const schema = readSchema(release);
-  if (fill === undefined) await writer.query(schema);
-  else {
+  if (fill !== undefined) {
+    const schema = readSchema(release);
     const keys = schema.search(/^ALTER TABLE ONLY \S+\n {4}ADD CONSTRAINT/m);
     await writer.query(schema.slice(0, keys).replaceAll(/^CREATE TABLE/gm, 'CREATE UNLOGGED TABLE'));
     await writer.query('SET search_path = public');

@@ -1,0 +1,63 @@
+import type { Writes } from '../airflow/catalogue-queries.ts';
+import { classify } from '../airflow/classify.ts';
+import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { SampledRow } from '../airflow/xcom-row.ts';
+import type { Query } from '../postgres/client.ts';
+import { measureBaseline } from '../sample/measure.ts';
+import { sample } from '../sample/sample.ts';
+import type { ReadShape } from '../sample/shape-reader.ts';
+import { attribute, worthAttributing } from '../sample/workers.ts';
+import type { Config } from '../settings/config.ts';
+import { basesInForce } from '../window/bases.ts';
+import type { Increment } from '../window/increments.ts';
+import { rowIncrements } from '../window/increments.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { CanaryWatch } from './canary-watch.ts';
+
+export interface RowsRead {
+  readonly shape: Shape;
+  /** The clock of the database, epoch ms. */
+  readonly now: number;
+  /** Rows that were not measured because of the cap. */
+  readonly unmeasured: number;
+  readonly writes: Writes;
+}
+
+export interface ReadRowsOptions {
+  readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
+  readonly inForce: InForceRule;
+  readonly readShape: ReadShape;
+  readonly canary: Pick<CanaryWatch, 'look'>;
+  /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
+  readonly count: (increments: readonly Increment[]) => void;
+}
+
+/** Reads what is new and takes it in: rows, the workers behind those that matter, and sizes of older ones. */
+export async function readRows(
+  query: Query,
+  ledger: Ledger,
+  { config, inForce, readShape, canary, count }: ReadRowsOptions,
+): Promise<RowsRead | UnknownShape> {
+  const { windowMs, shard, canaryDagId, xcom } = config;
+  const { oversize, paths } = xcom;
+  const classified = (row: SampledRow, { major }: Shape) => classify(row, { major, paths });
+  const sampled = await sample(query, ledger, {
+    windowMs,
+    shard,
+    canaryDagId,
+    oversize,
+    readShape,
+    classify: classified,
+  });
+  if ('unsupported' in sampled) return sampled;
+  const { shape, now, unmeasured, writes } = sampled;
+  const fresh = await ledger.takeIn(sampled, { windowMs });
+  count(rowIncrements(ledger, fresh, oversize));
+  const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
+  await attribute(query, shape, { ledger, slots });
+  if (unmeasured === 0)
+    await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
+  await canary.look(query, { shape, runs: sampled.canaryRuns, now });
+  return { shape, now, unmeasured, writes };
+}

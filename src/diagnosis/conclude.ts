@@ -1,0 +1,86 @@
+import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { Config } from '../settings/config.ts';
+import type { Sampled } from './diagnose.ts';
+import { diagnose } from './diagnose.ts';
+import { observedOf } from './observed.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
+import type { ProblemState } from './problem.ts';
+import type { BackendInfo, Report } from './report.ts';
+import type { Survey } from './survey.ts';
+
+/** The part of a report that speaks of the deployment, as against its own cycle. */
+export type Figures = Pick<
+  Report,
+  'backend' | 'observed' | 'window' | 'states' | 'problems' | 'lagSeconds' | 'coverage'
+>;
+
+export interface ConcludeOptions {
+  readonly config: Pick<Config, 'xcom' | 'shard'>;
+  readonly probe: ProbeResult | null;
+  /** Epoch ms. */
+  readonly at: number;
+}
+
+/** The verdict on what is known; without a reading of the database only settings and probe speak. */
+export function conclude(
+  sampled: Sampled | UnknownShape | null,
+  { config, probe, at }: ConcludeOptions,
+): Figures {
+  const { states, problems } = diagnose({ config, sampled, probe });
+  const known = sampled === null || 'unsupported' in sampled ? null : sampled;
+  return {
+    backend: known === null ? null : backendInfo(config, known.shape),
+    observed: known === null ? null : observedOf(known.survey),
+    window: known === null ? null : known.survey.window,
+    states,
+    // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
+    problems: problems.map((problem) => ({ ...problem, since: at })),
+    lagSeconds: known === null ? null : known.lagSeconds,
+    coverage: known === null ? null : known.coverage,
+  };
+}
+
+/** The figures of the last reading stand while the database is away; what settings and probe say is new. */
+export function concludeAgain(before: Figures, options: ConcludeOptions): Figures {
+  const fresh = conclude(null, options);
+  const states = { ...before.states };
+  for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
+    if (state !== 'unknown') states[code] = state;
+  // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
+  const { backend, observed, window, lagSeconds, coverage } = before;
+  return {
+    backend,
+    observed,
+    window,
+    lagSeconds,
+    coverage,
+    states,
+    problems: [...fresh.problems, ...before.problems.filter(({ code }) => fresh.states[code] === 'unknown')],
+  };
+}
+
+/** How much of the window is decided, and how long the rest has waited. `now`: epoch ms, by the database's clock. */
+export function decidedOf(
+  { count, unverified, oldestUnverified, inexact }: Survey,
+  { now, unmeasured }: { readonly now: number; readonly unmeasured: number },
+): Pick<Sampled, 'coverage' | 'lagSeconds' | 'unmeasured'> {
+  const unsized = Math.max(inexact, unmeasured);
+  return {
+    coverage: count === 0 ? 1 : Math.max(0, 1 - (unverified + unsized) / count),
+    lagSeconds: Math.max(0, now - (oldestUnverified ?? now)) / 1000,
+    unmeasured: unsized,
+  };
+}
+
+function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo {
+  const path = xcom.inForce;
+  return {
+    airflow: shape.airflow,
+    schema: shape.name,
+    bucket: path?.bucket ?? '',
+    prefix: path?.prefix ?? '',
+    connection: path?.connection ?? '',
+    compression: xcom.compression,
+  };
+}

@@ -1,0 +1,156 @@
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import type { S3Operation } from '../s3/calls.ts';
+import type { RefusalCause, Said } from '../s3/failure.ts';
+import type { CodeFrom } from './problem-catalogue.ts';
+import type { Ruling } from './problem.ts';
+import { say } from './problem.ts';
+
+type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
+
+/** Reasons for which a bucket is out of reach when no operation works. */
+const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
+  'unreachable',
+  'timeout',
+  'no_such_bucket',
+  'wrong_region',
+  'server_error',
+]);
+
+/** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
+const ACTIONS: Readonly<Record<S3Operation, string>> = {
+  put: 's3:PutObject',
+  head: 's3:GetObject',
+  get: 's3:GetObject',
+  list: 's3:ListBucket',
+  delete: 's3:DeleteObject',
+};
+
+/** Says what a probe of `bucket` shows. */
+export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFrom<'probe'>, Ruling> {
+  const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
+  const put = step('put');
+  const blind = steps.find((one): one is FailedStep => isBlind(one));
+  const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
+  return {
+    not_watching:
+      blind !== undefined
+        ? say(`The exporter cannot ask for the bucket ${bucket}: ${blind.detail}.`)
+        : isOneAnswered
+          ? 'clear'
+          : 'unknown',
+    write_denied: ruling(
+      put,
+      isRefusal,
+      ({ detail, said }) =>
+        `A test write to the bucket ${bucket} was refused: ${detail}; ${denial(said, 'put')}.`,
+    ),
+    writes_failing: ruling(failedWrite(steps) ?? put, isFailure, ({ operation, detail, said }) =>
+      operation === 'put'
+        ? `A test write to the bucket ${bucket} failed: ${detail}${failureWords(said)}.`
+        : `The bucket ${bucket} took a test write and gave back something else: ${operation}, ${detail}.`,
+    ),
+    reads_denied: ruling(
+      refusedRead(steps) ?? step('get'),
+      isRefusal,
+      ({ operation, detail, said }) =>
+        `Reading a test object in the bucket ${bucket} was refused: ${operation}, ${detail}; ${denial(said, operation)}.`,
+    ),
+    deletes_denied: ruling(
+      step('delete'),
+      isRefusal,
+      ({ detail, said }) =>
+        `Deleting a test object in the bucket ${bucket} was refused: ${detail}; ${denial(said, 'delete')}.`,
+    ),
+    bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
+    permissions_unverifiable: ruling(
+      step('list'),
+      isRefusal,
+      ({ detail, said }) => `Listing the bucket ${bucket} is refused: ${detail}; ${denial(said, 'list')}.`,
+    ),
+  };
+}
+
+/** A step that worked is clear; one that failed in another way than the problem's own tells nothing of it. */
+function ruling(
+  step: ProbeStep | undefined,
+  isIts: (step: FailedStep) => boolean,
+  words: (step: FailedStep) => string,
+): Ruling {
+  if (step === undefined || step.ok === null) return 'unknown';
+  if (step.ok) return 'clear';
+  return isIts(step) ? say(words(step)) : 'unknown';
+}
+
+/** Nothing was asked of the bucket: there are no credentials, or STS gave none. */
+function isBlind(step: ProbeStep): boolean {
+  return step.ok === false && (step.said?.by === 'credentials' || step.said?.by === 'sts');
+}
+
+/** The storage read who asks, and said no. */
+function isRefusal(step: ProbeStep): boolean {
+  if (step.ok !== false || step.said?.by !== 's3') return false;
+  return step.reason === 'denied' || step.reason === 'clock_skew'
+    ? step.said.cause !== 'quota'
+    : step.said.cause === 'kms';
+}
+
+/** It failed for another reason than a refusal, and not one that passes by itself. */
+function isFailure(step: FailedStep): boolean {
+  if (isRefusal(step) || isBlind(step)) return false;
+  if (step.reason === 'content_mismatch') return true;
+  if (step.said === null || step.said.by === 'exporter' || step.said.by === 'network') return false;
+  const { cause, status, by } = step.said;
+  if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
+  return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
+}
+
+/** The put if it failed, or what read it back and found something else; a listing that lags is no failed write. */
+function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
+  const mismatch = steps.find(
+    (one) => one.ok === false && one.reason === 'content_mismatch' && one.operation !== 'list',
+  );
+  return mismatch ?? steps.find((one) => one.operation === 'put');
+}
+
+/**
+ * A read that was refused although the object is there: S3 refuses to show a missing object to somebody who may not
+ * list, so without the put a refusal proves nothing.
+ */
+function refusedRead(steps: ProbeResult['steps']): ProbeStep | undefined {
+  const put = steps.find((one) => one.operation === 'put');
+  if (put?.ok !== true) return undefined;
+  return steps.find((one) => (one.operation === 'get' || one.operation === 'head') && isRefusal(one));
+}
+
+function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null {
+  if (steps.some((one) => one.ok === true)) return null;
+  const failed = steps.filter((one) => one.ok === false);
+  const down = failed.find(
+    (one) => !isBlind(one) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
+  );
+  if (down === undefined) return null;
+  const by = down.said?.by === 'proxy' ? 'a proxy in between answers' : down.reason;
+  return say(`No request to the bucket ${bucket} succeeds: ${by} (${down.detail}).`);
+}
+
+/** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
+function denial(said: Said | null, operation: S3Operation): string {
+  const action = said?.action ?? ACTIONS[operation];
+  if (said?.cause === 'kms')
+    return `${said.action ?? (operation === 'put' ? 'kms:GenerateDataKey' : 'kms:Decrypt')} on the key of the bucket is missing`;
+  if (said?.cause === 'explicit_deny') return `a policy denies ${action} explicitly`;
+  if (said?.cause === 'object_lock') return 'Object Lock holds the object';
+  return said?.code === 'AccessDenied' ? `${action} is missing` : 'the credentials are not accepted';
+}
+
+const FAILURE_WORDS: Readonly<Partial<Record<RefusalCause, string>>> = {
+  quota: 'there is no room, or a quota is reached',
+  not_supported: 'the storage does not take such a request',
+  object_lock: 'Object Lock asks for a checksum that the request lacks',
+};
+
+function failureWords(said: Said | null): string {
+  if (said?.by === 'proxy') return '; a proxy in between answers in place of S3';
+  const words = said?.cause === null || said === null ? undefined : FAILURE_WORDS[said.cause];
+  return words === undefined ? '' : `; ${words}`;
+}

@@ -1,0 +1,80 @@
+import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
+import { formatBytes, formatCount, formatSeconds } from '../lib/format.ts';
+import type { Status } from '../status/status.ts';
+import type { Html } from './html.ts';
+import { html } from './html.ts';
+import { section, table, tableRow, UNKNOWN } from './page-parts.ts';
+import { sparkline } from './plots.ts';
+
+/** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
+export function storageSection(status: Status): Html {
+  const { report } = status;
+  const backend = report?.backend ?? null;
+  const threshold = report?.thresholdBytes ?? null;
+  const known = [
+    ['Airflow', backend?.airflow],
+    ['schema', backend?.schema],
+    ['bucket', backend?.bucket],
+    ['prefix', backend?.prefix],
+    ['connection', backend?.connection],
+    ['path seen', report === null ? undefined : pathWords(report.observed)],
+    ['compression', backend?.compression],
+    [
+      'threshold',
+      threshold === null
+        ? undefined
+        : threshold < 0
+          ? `${threshold} (nothing is offloaded)`
+          : formatBytes(threshold),
+    ],
+    ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
+    ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
+  ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
+  return section(
+    'storage',
+    'Object storage',
+    html`<div class="side">
+      ${table('What is watched', ['what', 'value'], { rows: known.map(tableRow) })} ${probeTable(status)}
+    </div>`,
+  );
+}
+
+function probeTable({ probe, jobs, history, now }: Status): Html {
+  if (probe === null || probe.steps.length === 0) {
+    const ended = jobs.some(({ job, runs }) => job === 'probe' && runs > 0);
+    return html`<p>
+      ${ended ? 'No path in S3 is configured: nothing is probed.' : 'No probe has ended yet.'}
+    </p>`;
+  }
+  const { probes } = history;
+  const span = formatSeconds(Math.max(0, Math.round((now - (probes[0]?.at ?? now)) / 1_000)));
+  const rows = probe.steps.map((step) => [
+    step.operation,
+    step.ok === null
+      ? 'not tried'
+      : step.ok
+        ? html`<b class="ok">ok</b>`
+        : html`<b class="no">failed</b>: ${step.reason} (${step.detail})`,
+    step.ok === null ? '' : formatSeconds(step.seconds),
+    ...(probes.length > 1 ? [latency(step.operation)] : []),
+  ]);
+  const head = ['operation', 'outcome', 'took', ...(probes.length > 1 ? [`the last ${span}`] : [])];
+  return table('Last probe of the bucket', head, { rows: rows.map(tableRow) });
+
+  function latency(operation: (typeof probe & object)['steps'][number]['operation']): Html | null {
+    const tried = probes.filter(({ seconds }) => seconds[operation] !== undefined);
+    const values = tried.map(({ seconds }) => seconds[operation] ?? null);
+    const known = values.filter((value) => value !== null);
+    if (values.length < 2) return null;
+    const failed = values.length - known.length;
+    const most = known.length === 0 ? '' : `, at most ${formatSeconds(Math.max(...known))}`;
+    return sparkline(
+      {
+        id: `spark-${operation}`,
+        title: operation,
+        words: `${formatCount(values.length)} probes in ${span}${most}, ${formatCount(failed)} failed`,
+      },
+      { at: tried.map(({ at }) => at), values },
+    );
+  }
+}

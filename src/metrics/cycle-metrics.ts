@@ -1,0 +1,167 @@
+import { PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import { STORAGES } from '../diagnosis/report.ts';
+import { BROKEN_REASONS } from '../window/flags.ts';
+import type { Definition } from './definition.ts';
+import { eachCycle, eachFound, ofWindow, ofWindowBy } from './definition.ts';
+
+const VALUE_BYTES_BUCKETS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
+
+/** Metrics of a cycle: many series, which change with a cycle and not in between. */
+export const CYCLE_METRICS = {
+  rows_total: {
+    type: 'counter',
+    help: 'XCom rows seen, each version of a row once, as of the last cycle. storage: db the value is in the row; s3 a reference to an object; other a reference to something else.',
+    labels: ['dag_id', 'storage'],
+    group: 'rows',
+  },
+  database_writes_total: {
+    type: 'counter',
+    help: 'Rows that Postgres says were inserted or updated in the tables of XComs, as of the last cycle. What goes beyond rows_total was overwritten or deleted before it was seen, or rolled back.',
+    labels: ['table'],
+    group: 'rows',
+    stability: 'experimental',
+    read: eachFound(({ writes }) => Object.entries(writes).map(([table, count]) => [{ table }, count])),
+  },
+  bytes_total: {
+    type: 'counter',
+    help: 'Bytes of the XCom values seen, as of the last cycle: serialised size in db, object size in s3.',
+    labels: ['storage'],
+    group: 'rows',
+  },
+  value_bytes: {
+    type: 'histogram',
+    help: 'Size of one XCom value in bytes, as of the last cycle.',
+    labels: ['storage'],
+    buckets: VALUE_BYTES_BUCKETS,
+    group: 'rows',
+    stability: 'experimental',
+  },
+  oversize_in_db_total: {
+    type: 'counter',
+    help: 'XCom rows whose value is in the database although it has at least oversize_bytes bytes, as of the last cycle.',
+    labels: ['dag_id', 'queue'],
+    group: 'rows',
+  },
+  oversize_in_db_bytes_total: {
+    type: 'counter',
+    help: 'Bytes of the oversize XCom values that are in the database, as of the last cycle.',
+    labels: ['dag_id'],
+    group: 'rows',
+  },
+  references_checked_total: {
+    type: 'counter',
+    help: 'XCom references looked up in S3, as of the last cycle.',
+    labels: [],
+    group: 'rows',
+  },
+  references_broken_total: {
+    type: 'counter',
+    help: 'XCom references that cannot be read back, as of the last cycle. reason: missing, empty, path_mismatch (the object is there, the configuration cannot reach it), leaked (the path of another row).',
+    labels: ['dag_id', 'reason'],
+    group: 'rows',
+  },
+  references_unchecked_total: {
+    type: 'counter',
+    help: 'XCom references about which S3 gave no answer, as of the last cycle: neither sound nor broken.',
+    labels: ['reason'],
+    group: 'rows',
+  },
+  write_failures_total: {
+    type: 'counter',
+    help: 'Failed writes to object storage. source: probe a test write failed; task a row was written and its object is missing or empty, as of the last cycle.',
+    labels: ['source', 'reason'],
+    group: 'rows',
+  },
+
+  window_seconds: {
+    type: 'gauge',
+    help: 'Length of the window that the window_* gauges cover, in seconds: a setting.',
+    labels: [],
+    group: 'window',
+  },
+  window_rows: {
+    type: 'gauge',
+    help: 'XCom rows in the window, as of the last cycle.',
+    labels: ['storage'],
+    group: 'window',
+    read: ofWindowBy('storage', STORAGES, { figures: ({ rows }) => rows }),
+  },
+  window_bytes: {
+    type: 'gauge',
+    help: 'Bytes of the XCom values in the window, as of the last cycle.',
+    labels: ['storage'],
+    group: 'window',
+    read: ofWindowBy('storage', STORAGES, { figures: ({ bytes }) => bytes }),
+  },
+  window_oversize_in_db_rows: {
+    type: 'gauge',
+    help: 'Oversize XCom values in the database in the window, as of the last cycle.',
+    labels: [],
+    group: 'window',
+    read: ofWindow(({ oversizeRows }) => oversizeRows),
+  },
+  window_oversize_in_db_bytes: {
+    type: 'gauge',
+    help: 'Bytes of the oversize XCom values in the database in the window, as of the last cycle.',
+    labels: [],
+    group: 'window',
+    read: ofWindow(({ oversizeBytes }) => oversizeBytes),
+  },
+  window_broken_references: {
+    type: 'gauge',
+    help: 'XCom references in the window that cannot be read back, as of the last cycle.',
+    labels: ['reason'],
+    group: 'window',
+    read: ofWindowBy('reason', BROKEN_REASONS, { figures: ({ broken }) => broken }),
+  },
+  window_orphan_objects: {
+    type: 'gauge',
+    help: 'Objects under the runs of the window that no XCom row refers to, after a grace period, as of the last cycle.',
+    labels: [],
+    group: 'window',
+    stability: 'experimental',
+    read: ofWindow(({ orphanObjects }) => orphanObjects),
+  },
+  window_orphan_bytes: {
+    type: 'gauge',
+    help: 'Bytes of the objects that no XCom row refers to, as of the last cycle.',
+    labels: [],
+    group: 'window',
+    stability: 'experimental',
+    read: ofWindow(({ orphanBytes }) => orphanBytes),
+  },
+
+  problem: {
+    type: 'gauge',
+    help: 'Whether the problem is there as of the last cycle: 1 yes, 0 no, absent not known.',
+    labels: ['problem', 'severity'],
+    group: 'verdict',
+    read: eachCycle(({ states }) =>
+      PROBLEM_CODES.map((code) => {
+        const labels = { problem: code, severity: PROBLEMS[code].severity };
+        return [labels, states[code] === 'unknown' ? null : Number(states[code] === 'raised')];
+      }),
+    ),
+  },
+  backend_info: {
+    type: 'gauge',
+    help: 'Which Airflow, schema and object storage are watched, as of the last cycle. Always 1.',
+    labels: ['airflow', 'schema', 'bucket', 'prefix', 'connection', 'compression'],
+    group: 'verdict',
+    read: eachFound(({ backend }) => (backend === null ? [] : [[{ ...backend }, 1]])),
+  },
+  threshold_bytes: {
+    type: 'gauge',
+    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded.',
+    labels: [],
+    group: 'verdict',
+    read: eachCycle(({ thresholdBytes }) => [[{}, thresholdBytes]]),
+  },
+  oversize_bytes: {
+    type: 'gauge',
+    help: 'From how many bytes a value in the database counts as oversize, as of the last cycle.',
+    labels: [],
+    group: 'verdict',
+    read: eachCycle(({ oversizeBytes }) => [[{}, oversizeBytes]]),
+  },
+} as const satisfies Record<string, Definition>;

@@ -1,0 +1,138 @@
+import type { Definition } from './definition.ts';
+import { eachReading } from './definition.ts';
+
+const PROBE_SECONDS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10];
+
+/** Metrics of the probe and of the exporter itself: few series, which change at any time. */
+export const LIVE_METRICS = {
+  probe_success: {
+    type: 'gauge',
+    help: 'Whether the operation succeeded in the last probe: 1 yes, 0 no, absent not tried.',
+    labels: ['operation'],
+    group: 'probe',
+  },
+  probe_duration_seconds: {
+    type: 'histogram',
+    help: 'How long the operations of the probe took, failed ones included, in seconds.',
+    labels: ['operation'],
+    buckets: PROBE_SECONDS_BUCKETS,
+    group: 'probe',
+  },
+  probe_failures_total: {
+    type: 'counter',
+    help: 'Operations of the probe that failed.',
+    labels: ['operation', 'reason'],
+    group: 'probe',
+  },
+  probe_last_success_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the operation last succeeded in a probe, in seconds since the epoch.',
+    labels: ['operation'],
+    group: 'probe',
+  },
+
+  exporter_build_info: {
+    type: 'gauge',
+    help: 'The version of the exporter. Always 1.',
+    labels: ['version'],
+    group: 'exporter',
+  },
+  exporter_up: {
+    type: 'gauge',
+    help: 'Whether the target answered when it was last asked: 1 yes, 0 no, absent not asked yet.',
+    labels: ['target'],
+    group: 'exporter',
+  },
+  exporter_job_runs_total: {
+    type: 'counter',
+    help: 'Runs of the job that ended, failed ones included.',
+    labels: ['job'],
+    group: 'exporter',
+  },
+  exporter_job_failures_total: {
+    type: 'counter',
+    help: 'Runs of the job that failed.',
+    labels: ['job', 'reason'],
+    group: 'exporter',
+  },
+  exporter_job_skips_total: {
+    type: 'counter',
+    help: 'Ticks at which the job was still running and was not started again.',
+    labels: ['job'],
+    group: 'exporter',
+  },
+  exporter_job_duration_seconds: {
+    type: 'gauge',
+    help: 'How long the last run of the job took, in seconds.',
+    labels: ['job'],
+    group: 'exporter',
+  },
+  exporter_job_last_success_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the job last succeeded, in seconds since the epoch.',
+    labels: ['job'],
+    group: 'exporter',
+  },
+  exporter_sample_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest row that was seen and not yet decided, in seconds, as of the last cycle.',
+    labels: [],
+    group: 'exporter',
+    read: eachReading(({ lagSeconds }) => lagSeconds),
+  },
+  exporter_sample_coverage_ratio: {
+    type: 'gauge',
+    help: 'Share of what the window holds that was measured and looked up, 0 to 1, as of the last cycle.',
+    labels: [],
+    group: 'exporter',
+    read: eachReading(({ coverage }) => coverage),
+  },
+  exporter_s3_requests_total: {
+    type: 'counter',
+    help: 'Requests sent to S3.',
+    labels: ['operation'],
+    group: 'exporter',
+  },
+  exporter_s3_request_errors_total: {
+    type: 'counter',
+    help: 'Requests to S3 that failed.',
+    labels: ['operation', 'reason'],
+    group: 'exporter',
+  },
+  exporter_series_overflow_total: {
+    type: 'counter',
+    help: 'Increments that went to a series labelled _other because labels.max-dags, or the ceiling of queues, is reached.',
+    labels: ['metric'],
+    group: 'exporter',
+  },
+  exporter_config_last_reload_successful: {
+    type: 'gauge',
+    help: 'Whether the last reading of the configuration succeeded: 1 yes, 0 no.',
+    labels: [],
+    group: 'exporter',
+  },
+  exporter_config_last_reload_success_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the configuration was last read with success, in seconds since the epoch.',
+    labels: [],
+    group: 'exporter',
+  },
+  exporter_leader: {
+    type: 'gauge',
+    help: 'Whether this exporter is the one that samples: 1 yes, 0 it stands by.',
+    labels: [],
+    group: 'exporter',
+  },
+  exporter_shard_ordinal: {
+    type: 'gauge',
+    help: 'Which of the exporters that share the dags this one is, from 0: a setting.',
+    labels: [],
+    group: 'exporter',
+  },
+  exporter_shards: {
+    type: 'gauge',
+    help: 'How many exporters share the dags: a setting. 1: this one has them all.',
+    labels: [],
+    group: 'exporter',
+  },
+} as const satisfies Record<string, Definition>;

@@ -1,0 +1,329 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer as createHttpServer, request } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { checkCommand } from '../../../src/commands/check.ts';
+import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
+import type { PreflightDocument } from '../../../src/status/preflight-document.ts';
+import { callCommand } from '../../support/call-command.ts';
+import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import type { HttpFaultAnswer, HttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import { faultOf } from '../../support/open-api.ts';
+import { useS3 } from '../../support/s3.ts';
+
+const s3 = useS3('xcom');
+const ARN = 'arn:aws:s3:::xcom';
+let proxy: HttpFaultProxy;
+beforeEach(async () => {
+  proxy = await startHttpFaultProxy({ upstream: s3() });
+});
+afterEach(async () => {
+  await proxy.stop();
+});
+
+/** The environment of a worker that has no database in it at all. */
+function envFor(endpoint: string, { region = 'us-east-1', extra = '' } = {}): Record<string, string> {
+  const { accessKeyId, secretAccessKey } = s3();
+  return {
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@xcom/base',
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
+    AIRFLOW_CONN_AWS_XCOM: `aws://${accessKeyId}:${secretAccessKey}@/?endpoint_url=${encodeURIComponent(endpoint)}&region_name=${region}${extra}`,
+  };
+}
+
+async function probeOnly(
+  env: Record<string, string>,
+  argv: readonly string[] = [],
+): Promise<{ code: number; document: PreflightDocument; found: Record<string, string> }> {
+  const { code, stdout, stderr } = await callCommand(checkCommand, {
+    argv: ['--probe-only', '--json', ...argv],
+    env,
+  });
+  const document = JSON.parse(stdout) as PreflightDocument;
+  expect(faultOf(document, 'Preflight')).toBeNull();
+  expect([document.exit_code, stderr]).toEqual([code, '']);
+  expect(stdout).not.toContain(s3().secretAccessKey);
+  const found = Object.fromEntries(
+    document.checks.map(({ check, ok, detail, iam_action }) => [
+      check,
+      `${ok === null ? '?' : ok ? 'ok' : 'wrong'}${iam_action === null ? '' : ` ${iam_action}`}: ${detail}`,
+    ]),
+  );
+  return { code, document, found };
+}
+
+function refuse(kinds: readonly RequestKind[], answer: HttpFaultAnswer): void {
+  proxy.setFault({
+    // The greeting shows no credentials: it is no request of the probe's.
+    match: ({ kind, path }) => kinds.includes(kind) && !/^\/xcom$/.test(path),
+    answer,
+  });
+}
+
+test('all is allowed: ready, and nothing stays behind', async () => {
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect(code).toBe(0);
+  expect(document.verdict).toEqual({ state: 'healthy', title: 'Ready', notes: [] });
+  expect(found).toEqual({
+    endpoint: expect.stringMatching(/^ok: http:\/\/127\.0\.0\.1:\d+\/xcom answered in \d+ ms$/) as string,
+    tls: '?: not used: the endpoint is http',
+    clock: "ok: as the storage's",
+    region: 'ok: us-east-1; the storage takes it and names none itself',
+    credentials: 'ok: accepted',
+    put: 'ok: allowed',
+    head: 'ok: allowed',
+    get: 'ok: allowed',
+    list: 'ok: allowed',
+    delete: 'ok: allowed',
+  });
+  expect(proxy.requests).toMatchObject({ put: 1, get: 1, list: 1, delete: 1 });
+  const left = await fetch(`${s3().endpoint}/xcom?list-type=2`);
+  expect(await left.text()).not.toContain('<Key>');
+});
+
+test.each([
+  ['put', 's3:PutObject', `${ARN}/base/*`],
+  ['head', 's3:GetObject', `${ARN}/base/*`],
+  ['get', 's3:GetObject', `${ARN}/base/*`],
+  ['list', 's3:ListBucket', ARN],
+  ['delete', 's3:DeleteObject', `${ARN}/base/*`],
+] as const)(
+  '%s alone is denied: it is named with %s, the rest is tried',
+  async (operation, action, resource) => {
+    refuse([operation], 'deny');
+    const { code, found, document } = await probeOnly(envFor(proxy.url));
+    expect(code).toBe(1);
+    const detail = operation === 'head' ? 'no code (403)' : 'AccessDenied (403)';
+    expect(found[operation]).toBe(`wrong ${action}: ${detail}: ${action} on ${resource} is missing`);
+    expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
+    expect(document.verdict).toEqual({
+      state: 'problems',
+      title: '1 thing is wrong',
+      notes: [`Missing in the policy: ${action}.`],
+    });
+    expect(proxy.requests.delete).toBe(1);
+  },
+);
+
+test('everything is denied: what can be told is told, and not more', async () => {
+  refuse(['put', 'head', 'get', 'list', 'delete'], 'deny');
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect(code).toBe(1);
+  expect(found).toMatchObject({
+    credentials: 'ok: accepted, and all that was asked is refused',
+    put: expect.stringMatching(/^wrong s3:PutObject: /) as string,
+    // Without the list, 403 of an object that is not there says nothing of s3:GetObject.
+    head: expect.stringMatching(/^\?: /) as string,
+    get: expect.stringMatching(/^\?: .*s3:ListBucket$/) as string,
+    list: expect.stringMatching(/^wrong s3:ListBucket: /) as string,
+    delete: expect.stringMatching(/^wrong s3:DeleteObject: /) as string,
+  });
+  expect(document.verdict.notes).toEqual([
+    'Missing in the policy: s3:PutObject, s3:ListBucket, s3:DeleteObject.',
+    'Not found out: head, get.',
+  ]);
+});
+
+test('without writing nothing is put or deleted, and reading is tried on what is not there', async () => {
+  const { code, found } = await probeOnly(envFor(proxy.url), ['--probe.write=false']);
+  expect(code).toBe(0);
+  expect(found).toMatchObject({
+    put: '?: not tried: probe.write is false',
+    head: 'ok: allowed: the object is not there',
+    get: 'ok: allowed: the object is not there',
+    delete: '?: not tried: probe.write is false',
+  });
+  expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
+});
+
+test('a key that is not accepted is told from a policy', async () => {
+  proxy.setFault({ match: ({ path }) => path !== '/xcom', answer: 'expired_token' });
+  const { code, found } = await probeOnly(envFor(proxy.url));
+  expect(code).toBe(1);
+  expect(found).toMatchObject({
+    credentials: 'wrong: ExpiredToken (400)',
+    put: 'wrong: ExpiredToken (400)',
+    list: 'wrong: ExpiredToken (400)',
+  });
+});
+
+test('a bucket that is not there', async () => {
+  const env = envFor(proxy.url);
+  env['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'] = 's3://aws_xcom@nowhere/base';
+  const { code, found, document } = await probeOnly(env);
+  expect([code, found['put'], found['list']]).toEqual([
+    1,
+    'wrong: NoSuchBucket (404)',
+    'wrong: NoSuchBucket (404)',
+  ]);
+  expect(document.checks.find(({ check }) => check === 'put')?.fix).toContain('Create the bucket nowhere');
+});
+
+test('nothing listens', async () => {
+  const { url } = proxy;
+  await proxy.stop();
+  const { code, found, document } = await probeOnly(envFor(url));
+  expect(code).toBe(1);
+  expect(found['endpoint']).toMatch(/^wrong: http:\/\/127\.0\.0\.1:\d+\/xcom: ECONNREFUSED$/);
+  expect(new Set(document.checks.slice(2).map(({ ok }) => ok))).toEqual(new Set([null]));
+  // Nobody was there to say or to withhold anything.
+  expect([found['clock'], found['region']]).toEqual(Array(2).fill('?: not tried: no connection'));
+  proxy = await startHttpFaultProxy({ upstream: s3() });
+});
+
+test('what passes leaves it open', async () => {
+  refuse(['list'], 'server_error');
+  const { code, found } = await probeOnly(envFor(proxy.url));
+  expect([code, found['list']]).toEqual([2, '?: InternalError (500)']);
+});
+
+test('no path in S3: nothing is tried, and that is said', async () => {
+  const { code, document } = await probeOnly({
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom',
+  });
+  expect([code, document.target, document.verdict.notes]).toEqual([
+    2,
+    null,
+    ['xcom.path names no place in S3: nothing was tried.'],
+  ]);
+});
+
+describe('what the storage says of itself', () => {
+  /** In front of the real one, with headers of its own. */
+  async function withHeaders(headers: Record<string, string>, use: (url: string) => Promise<void>) {
+    const { host, port } = s3();
+    const front = createHttpServer((incoming, outgoing) => {
+      const onward = request(
+        { host, port, method: incoming.method, path: incoming.url, headers: incoming.headers },
+        (answer) => {
+          outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...headers });
+          answer.pipe(outgoing);
+        },
+      );
+      incoming.pipe(onward);
+    });
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    try {
+      await use(`http://127.0.0.1:${(front.address() as AddressInfo).port}`);
+    } finally {
+      front.closeAllConnections();
+      front.close();
+    }
+  }
+
+  test('another region: named with the right one', async () => {
+    await withHeaders({ 'x-amz-bucket-region': 'eu-west-1' }, async (url) => {
+      const { code, found, document } = await probeOnly(envFor(url));
+      expect([code, found['region']]).toEqual([
+        1,
+        'wrong: the bucket is in eu-west-1, the connection says us-east-1',
+      ]);
+      expect(document.target?.bucket_region).toBe('eu-west-1');
+      expect(document.checks.find(({ check }) => check === 'region')?.fix).toBe(
+        'Set region_name of the connection to eu-west-1.',
+      );
+      const right = await probeOnly(envFor(url, { region: 'eu-west-1' }));
+      expect([right.code, right.found['region']]).toEqual([0, 'ok: eu-west-1']);
+    });
+  });
+
+  test.each([
+    [-40, 0, /^ok: this machine is (39|40|41) s ahead of the storage's clock$/],
+    [40, 0, /^ok: this machine is (39|40|41) s behind the storage's clock$/],
+    [-1_000, 1, /^wrong: this machine is \d+ s ahead of the storage's clock$/],
+    [1_000, 1, /^wrong: this machine is \d+ s behind the storage's clock$/],
+  ])('a clock that is %i s off', async (seconds, expected, words) => {
+    const date = new Date(Date.now() + seconds * 1_000).toUTCString();
+    await withHeaders({ date }, async (url) => {
+      const { code, found, document } = await probeOnly(envFor(url));
+      expect([code, found['clock']]).toEqual([expected, expect.stringMatching(words)]);
+      expect(Math.abs((document.target?.clock_skew_seconds ?? 0) - seconds)).toBeLessThanOrEqual(2);
+    });
+  });
+});
+
+describe('TLS', () => {
+  let folder = '';
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), 'preflight-'));
+    execFileSync(
+      'openssl',
+      [
+        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=localhost'],
+        ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(folder, 'key.pem')],
+        ...['-out', join(folder, 'cert.pem')],
+      ],
+      { stdio: 'ignore' },
+    );
+  });
+  afterAll(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  test('a certificate nobody vouches for is named; with its authority it is trusted', async () => {
+    const { host, port } = s3();
+    const read = (name: string) => readFileSync(join(folder, name));
+    const front = createHttpsServer(
+      { key: read('key.pem'), cert: read('cert.pem') },
+      (incoming, outgoing) => {
+        const { method, url: path, headers } = incoming;
+        const onward = request({ host, port, method, path, headers }, (answer) => {
+          outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+          answer.pipe(outgoing);
+        });
+        incoming.pipe(onward);
+      },
+    );
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    const url = `https://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    try {
+      const wrong = await probeOnly(envFor(url));
+      expect([wrong.code, wrong.found['tls']]).toEqual([1, 'wrong: DEPTH_ZERO_SELF_SIGNED_CERT']);
+      const authority = encodeURIComponent(join(folder, 'cert.pem'));
+      const right = await probeOnly(envFor(url, { extra: `&verify=${authority}` }));
+      expect([right.code, right.found['tls']]).toEqual([
+        0,
+        expect.stringMatching(/^ok: TLSv1\.3, the certificate is trusted and valid until \w{3} /),
+      ]);
+      const blind = await probeOnly(envFor(url, { extra: '&verify=false' }));
+      expect(blind.found['tls']).toMatch(/^ok: TLSv1\.3, the certificate is not looked at/);
+    } finally {
+      front.closeAllConnections();
+      front.close();
+    }
+  });
+});
+
+test('in words: what is wrong, and what to do', async () => {
+  refuse(['put'], 'deny');
+  const call = (changes: object) =>
+    callCommand(checkCommand, { argv: ['--probe-only'], env: envFor(proxy.url), ...changes });
+  const { code, stdout } = await call({});
+  expect(code).toBe(1);
+  expect(stdout.replaceAll(/127\.0\.0\.1:\d+/g, 'HOST').replace(/in \d+ ms/, 'in 1 ms')).toBe(
+    `1 thing is wrong.
+Missing in the policy: s3:PutObject.
+
+s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
+  ok     endpoint     http://HOST/xcom answered in 1 ms
+  -      tls          not used: the endpoint is http
+  ok     clock        as the storage's
+  ok     region       us-east-1; the storage takes it and names none itself
+  ok     credentials  accepted
+  WRONG  put          AccessDenied (403): s3:PutObject on arn:aws:s3:::xcom/base/* is missing
+         What to do: Allow s3:PutObject on arn:aws:s3:::xcom/base/*, and kms:GenerateDataKey if the bucket is encrypted by KMS.
+  ok     head         allowed: the object is not there
+  ok     get          allowed: the object is not there
+  ok     list         allowed
+  ok     delete       allowed
+`,
+  );
+  const esc = '\u001b[';
+  expect((await call({ isTty: true })).stdout).toContain(`${esc}31mWRONG${esc}0m`);
+  const plain = await call({ isTty: true, env: { ...envFor(proxy.url), NO_COLOR: '1' } });
+  expect(plain.stdout).not.toContain(esc);
+});

@@ -1,0 +1,80 @@
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { runCommand } from '../../../src/commands/run.ts';
+import { callCommand } from '../../support/call-command.ts';
+import { eventually, faceOf, startAirflow, workerEnv } from '../../support/daemon.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+
+const postgres = usePostgres();
+const s3 = useS3('airflow-xcom');
+
+test('a rotated password is taken up from its file without a restart, and a wrong file changes nothing', async () => {
+  const airflow = await startAirflow(postgres(), s3());
+  const folder = mkdtempSync(join(tmpdir(), 'secret-rotation-'));
+  const end = new AbortController();
+  const lines: string[] = [];
+  const url = (password: string) => {
+    const own = new URL(airflow.url);
+    own.username = 'rotating';
+    own.password = password;
+    return own.href;
+  };
+  // As Kubernetes lays it: a link to a folder that is another one after each change.
+  const lay = (version: string, content: string) => {
+    writeFileSync(join(folder, version), content);
+    symlinkSync(version, join(folder, 'url.new'));
+    renameSync(join(folder, 'url.new'), join(folder, 'url'));
+  };
+  await airflow.writer.query(
+    "CREATE ROLE rotating LOGIN PASSWORD 'first'; GRANT pg_read_all_data TO rotating",
+  );
+  lay('1', `${url('first')}\n`);
+
+  const { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: _, ...env } = workerEnv(airflow, s3());
+  const ended = callCommand(runCommand, {
+    env: { ...env, XCOM_EXPORTER_DATABASE_URL_FILE: join(folder, 'url') },
+    stdout: (text) => lines.push(text),
+    signal: end.signal,
+  });
+  try {
+    let port = 0;
+    await eventually(() => {
+      port = Number(/"port":(\d+),"msg":"listening"/.exec(lines.join(''))?.[1] ?? 0);
+      expect(port).toBeGreaterThan(0);
+    });
+    const daemon = faceOf(port);
+    const expectUp = (up: number) =>
+      eventually(async () => {
+        expect(await daemon.value('exporter_up', { target: 'database' })).toBe(up);
+      }, 60);
+    await expectUp(1);
+
+    await airflow.writer.query("ALTER ROLE rotating PASSWORD 'second'");
+    await airflow.writer.query(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'rotating'",
+    );
+    await expectUp(0);
+    lay('2', 'postgresql://no user');
+    await eventually(async () => {
+      expect(await daemon.value('exporter_config_last_reload_successful')).toBe(0);
+    }, 60);
+    expect(lines.join('')).toMatch(/XCOM_EXPORTER_DATABASE_URL_FILE.*the old ones stay in force/);
+
+    lay('3', url('second'));
+    await expectUp(1);
+    expect(await daemon.value('exporter_config_last_reload_successful')).toBe(1);
+    const text = lines.join('');
+    // Each wrong file once, however often it is looked at.
+    expect(text.match(/a secret changed in its file/g)).toHaveLength(2);
+    expect(text.match(/settings not reloaded/g)).toHaveLength(1);
+    expect(text).not.toMatch(/rotating:(?!\*)|"second"/);
+  } finally {
+    end.abort();
+    await ended;
+    await airflow.close();
+    rmSync(folder, { recursive: true });
+  }
+});

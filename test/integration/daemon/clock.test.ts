@@ -1,0 +1,43 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, expect, test, vi } from 'vitest';
+import { eventually, startAirflow, startDaemon, workerEnv } from '../../support/daemon.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+import { startTcpFaultProxy } from '../../support/tcp-fault-proxy.ts';
+
+const postgres = usePostgres();
+const s3 = useS3('airflow-xcom');
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('a clock that is set back as the database goes away keeps no old figure alive', async () => {
+  const airflow = await startAirflow(postgres(), s3());
+  const database = await startTcpFaultProxy({ upstream: postgres() });
+  vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: false });
+  const [start, real] = [Date.now(), performance.now()];
+  let offset = 0;
+  // The clock goes on by itself, apart from what it is set to.
+  const clock = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
+  const daemon = await startDaemon(workerEnv(airflow, s3(), { database }));
+  const gauge = () => daemon.value('problem', { problem: 'oversize_in_db', severity: 'warning' });
+  try {
+    await eventually(async () => {
+      expect(await gauge()).toBe(0);
+    });
+    offset = -3_600_000;
+    await database.setMode('cut');
+    await eventually(async () => {
+      expect(await gauge()).toBeUndefined();
+    });
+    // Cycles go on, and fail.
+    await delay(1_500);
+    expect(await gauge()).toBeUndefined();
+  } finally {
+    await daemon.close();
+    clearInterval(clock);
+    await database.stop();
+    await airflow.close();
+  }
+});

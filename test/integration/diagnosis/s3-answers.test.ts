@@ -1,0 +1,203 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { fromProbe } from '../../../src/diagnosis/from-probe.ts';
+import { PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import { probe } from '../../../src/probe/bucket.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import type { Party } from '../../../src/s3/failure.ts';
+import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+
+type Kind = 'put' | 'head' | 'get' | 'list' | 'delete';
+
+interface Row {
+  readonly status: number;
+  readonly code: string;
+  readonly message?: string;
+  readonly html?: boolean;
+  readonly operations: readonly Kind[];
+  readonly by: Party;
+  readonly says: Readonly<Partial<Record<ProblemCode, RegExp>>>;
+  /** A word of the remedy that helps. */
+  readonly remedy: RegExp;
+}
+
+const ALL: readonly Kind[] = ['put', 'head', 'get', 'list', 'delete'];
+const NOT_AUTHORISED = (action: string, why: string) =>
+  `User: arn:aws:iam::123456789012:user/airflow is not authorized to perform: ${action} on resource: "arn:aws:s3:::xcom/k" ${why}`;
+
+/**
+ * One answer of S3 at each operation, in the words that AWS, Ceph, MinIO and proxies document, in front of a server that
+ * works. Sources: the S3 API reference, "Error responses"; the IAM user guide, "Troubleshoot access denied error
+ * messages"; the S3 user guide on Object Lock and on SSE-KMS; RFC 9110.
+ */
+const TABLE: readonly Row[] = [
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing/ },
+    remedy: /Allow s3:PutObject/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    message: NOT_AUTHORISED('s3:PutObject', 'with an explicit deny in a resource-based policy'),
+    says: { write_denied: /a policy denies s3:PutObject explicitly/ },
+    remedy: /s3:PutObject/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    message: NOT_AUTHORISED('kms:GenerateDataKey', 'because no identity-based policy allows it'),
+    says: { write_denied: /kms:GenerateDataKey on the key of the bucket is missing/ },
+    remedy: /kms:GenerateDataKey/,
+  },
+  {
+    ...{ status: 400, code: 'KMS.DisabledException', operations: ['put'], by: 's3' },
+    says: { write_denied: /kms:GenerateDataKey/ },
+    remedy: /kms:GenerateDataKey/,
+  },
+  {
+    ...{ status: 403, code: 'InvalidAccessKeyId', operations: ALL, by: 's3' },
+    says: {
+      write_denied: /InvalidAccessKeyId \(403\); the credentials are not accepted/,
+      permissions_unverifiable: /./,
+    },
+    remedy: /renew the credentials/,
+  },
+  {
+    ...{ status: 403, code: 'QuotaExceeded', operations: ['put'], by: 's3' },
+    says: { writes_failing: /there is no room, or a quota is reached/ },
+    remedy: /raise the quota/,
+  },
+  {
+    ...{ status: 507, code: 'XMinioStorageFull', operations: ['put'], by: 's3' },
+    says: { writes_failing: /there is no room/ },
+    remedy: /make room/,
+  },
+  {
+    ...{ status: 507, code: 'InsufficientStorage', operations: ['put'], by: 's3' },
+    says: { writes_failing: /there is no room/ },
+    remedy: /make room/,
+  },
+  {
+    ...{ status: 405, code: 'MethodNotAllowed', operations: ['put'], by: 's3' },
+    says: { writes_failing: /the storage does not take such a request/ },
+    remedy: /plain PUT/,
+  },
+  {
+    ...{ status: 411, code: 'MissingContentLength', operations: ['put'], by: 's3' },
+    says: { writes_failing: /the storage does not take such a request/ },
+    remedy: /plain PUT/,
+  },
+  {
+    ...{ status: 501, code: 'NotImplemented', operations: ['put'], by: 's3' },
+    says: { writes_failing: /the storage does not take such a request/ },
+    remedy: /plain PUT/,
+  },
+  {
+    ...{ status: 400, code: 'InvalidRequest', operations: ['put'], by: 's3' },
+    message:
+      'Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters',
+    says: { writes_failing: /Object Lock asks for a checksum/ },
+    remedy: /what the answer asks for/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['get'], by: 's3' },
+    message: NOT_AUTHORISED('kms:Decrypt', 'because no identity-based policy allows it'),
+    says: { reads_denied: /get, AccessDenied \(403\); kms:Decrypt on the key of the bucket is missing/ },
+    remedy: /kms:Decrypt/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['get'], by: 's3' },
+    says: { reads_denied: /s3:GetObject is missing/ },
+    remedy: /s3:GetObject/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['delete'], by: 's3' },
+    says: { deletes_denied: /s3:DeleteObject is missing/ },
+    remedy: /s3:DeleteObject/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['delete'], by: 's3' },
+    message: 'Access Denied because object protected by object lock.',
+    says: { deletes_denied: /Object Lock holds the object/ },
+    remedy: /s3:DeleteObject/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['list'], by: 's3' },
+    says: { permissions_unverifiable: /s3:ListBucket is missing/ },
+    remedy: /s3:ListBucket/,
+  },
+  {
+    ...{ status: 403, code: '', html: true, operations: ['put'], by: 'proxy' },
+    says: { writes_failing: /a proxy in between answers in place of S3/ },
+    remedy: /open the proxy/,
+  },
+  {
+    ...{ status: 407, code: '', html: true, operations: ALL, by: 'proxy' },
+    says: { writes_failing: /a proxy/, bucket_unreachable: /a proxy in between answers/ },
+    remedy: /proxy/,
+  },
+  {
+    ...{ status: 404, code: 'NoSuchBucket', operations: ALL, by: 's3' },
+    says: { bucket_unreachable: /NoSuchBucket \(404\)/ },
+    remedy: /Check that the bucket exists/,
+  },
+  // A fault that may pass is no problem yet; the verdict is not healthy either.
+  { ...{ status: 500, code: 'InternalError', operations: ['put'], by: 's3' }, says: {}, remedy: /./ },
+  { ...{ status: 503, code: 'SlowDown', operations: ['put'], by: 's3' }, says: {}, remedy: /./ },
+];
+
+const server = useS3('xcom');
+const never = new AbortController().signal;
+let proxy: HttpFaultProxy;
+let store: ObjectStore;
+
+beforeEach(async () => {
+  proxy = await startHttpFaultProxy({ upstream: server() });
+  const options = { observer: recordRequests(), log: pino({ level: 'silent' }), requestTimeoutMs: 5_000 };
+  store = openObjectStore(connectionTo(proxy.url, server()), options);
+});
+
+afterEach(async () => {
+  store.close();
+  await proxy.stop();
+});
+
+describe('an answer of S3 becomes the problem of the party that gave it', () => {
+  test.each(TABLE.map((row) => [`${row.status} ${row.code} to ${row.operations.join()}`, row] as const))(
+    '%s',
+    async (_, row) => {
+      const { status, code, message = 'Message', html = false } = row;
+      proxy.setFault({
+        match: ({ kind }) => row.operations.some((operation) => operation === kind),
+        answer: { error: { status, code, message, html } },
+      });
+      const result = await probe(
+        store,
+        { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' },
+        never,
+      );
+      const failed = result.steps.filter((step) => step.ok === false);
+      expect(failed.map(({ said }) => said?.by)).toEqual(failed.map(() => row.by));
+      expect(failed).not.toEqual([]);
+      const rulings = Object.entries(fromProbe(result, 'xcom'));
+      const raised = rulings.flatMap(([problem, ruling]) =>
+        typeof ruling === 'string' ? [] : [[problem, ruling.evidence] as const],
+      );
+      expect(Object.fromEntries(raised)).toEqual(
+        Object.fromEntries(
+          Object.entries(row.says).map(([problem, words]) => [problem, expect.stringMatching(words)]),
+        ),
+      );
+      // No account, role or key of the answer reaches the words.
+      expect(JSON.stringify(raised)).not.toMatch(/123456789012|arn:/);
+      const remedies = (Object.keys(row.says) as ProblemCode[]).map((problem) => PROBLEMS[problem].remedy);
+      if (remedies.length > 0) expect(remedies.join(' ')).toMatch(row.remedy);
+      // What the operation rests on is not said to be clear.
+      const clear = rulings.filter(([, ruling]) => ruling === 'clear').map(([problem]) => problem);
+      if (row.operations.includes('put')) expect(clear).not.toContain('write_denied');
+    },
+  );
+});

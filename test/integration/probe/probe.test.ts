@@ -1,0 +1,245 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
+import { probe } from '../../../src/probe/bucket.ts';
+import type { ProbeResult, ProbeTarget } from '../../../src/probe/bucket.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { unknown } from '../../../src/s3/failure.ts';
+import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import type { HttpFaultAnswer, HttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+
+const log = pino({ level: 'silent' });
+const server = useS3('xcom');
+const never = new AbortController().signal;
+const hourMs = 3_600_000;
+const refused = (reason: string) => expect.stringMatching(new RegExp(`^${reason}: `)) as unknown;
+
+let proxy: HttpFaultProxy;
+let store: ObjectStore;
+let direct: ObjectStore;
+
+beforeEach(async () => {
+  proxy = await startHttpFaultProxy({ upstream: server() });
+  const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
+  store = openObjectStore(connectionTo(proxy.url, server()), options);
+  direct = openObjectStore(connectionTo(server().endpoint, server()), options);
+});
+
+afterEach(async () => {
+  for (const key of await keysLeft()) await direct.delete({ bucket: 'xcom', key }, never);
+  store.close();
+  direct.close();
+  await proxy.stop();
+});
+
+function target(changes: Partial<ProbeTarget> = {}): ProbeTarget {
+  return { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1', ...changes };
+}
+
+/** One word an operation: `ok`, `skipped`, or the reason and the detail. */
+function outline({ steps }: ProbeResult): Record<string, string> {
+  return Object.fromEntries(
+    steps.map((step) => {
+      if (step.ok === null) return [step.operation, 'skipped'];
+      return [step.operation, step.ok ? 'ok' : `${step.reason}: ${step.detail}`];
+    }),
+  );
+}
+
+async function keysLeft(): Promise<string[]> {
+  const answer = await direct.list({ bucket: 'xcom', prefix: '', after: null }, never);
+  if (answer.kind === 'unknown') throw new Error(answer.detail);
+  return answer.objects.map(({ key }) => key);
+}
+
+function breakOnly(kind: RequestKind, answer: HttpFaultAnswer): void {
+  proxy.setFault({ match: (request) => request.kind === kind, answer });
+}
+
+test('all is well: five operations in order, timed, and nothing stays behind', async () => {
+  const result = await probe(store, target(), never);
+  expect(result.steps.map(({ operation }) => operation)).toEqual(['put', 'head', 'get', 'list', 'delete']);
+  expect(outline(result)).toEqual({ put: 'ok', head: 'ok', get: 'ok', list: 'ok', delete: 'ok' });
+  for (const step of result.steps) expect(step.ok === true && step.seconds).toBeGreaterThan(0);
+  expect(await keysLeft()).toEqual([]);
+  expect(proxy.requests).toEqual({ put: 1, head: 1, get: 1, list: 1, delete: 1, other: 0 });
+});
+
+test.each([
+  ['base', 'base/.airflow-xcom-exporter/probe-p1'],
+  ['base/', 'base/.airflow-xcom-exporter/probe-p1'],
+  ['', '.airflow-xcom-exporter/probe-p1'],
+])('under the prefix "%s" it writes %s', async (prefix, key) => {
+  breakOnly('delete', 'deny');
+  await probe(store, target({ prefix }), never);
+  expect(await keysLeft()).toEqual([key]);
+});
+
+test('without writing it looks only', async () => {
+  const result = await probe(store, target({ write: false }), never);
+  expect(outline(result)).toEqual({
+    put: 'skipped',
+    head: 'ok',
+    get: 'skipped',
+    list: 'ok',
+    delete: 'skipped',
+  });
+  expect(proxy.requests).toMatchObject({ put: 0, get: 0, delete: 0 });
+});
+
+test('writing denied: reading is still checked', async () => {
+  breakOnly('put', 'deny');
+  const result = await probe(store, target(), never);
+  expect(outline(result)).toEqual({
+    put: 'denied: AccessDenied (403)',
+    head: 'ok',
+    get: 'skipped',
+    list: 'ok',
+    delete: 'skipped',
+  });
+  expect(proxy.requests.delete).toBe(0);
+});
+
+test('listing denied: the rest goes on', async () => {
+  breakOnly('list', 'deny');
+  const result = await probe(store, target(), never);
+  expect(outline(result)).toEqual({
+    put: 'ok',
+    head: 'ok',
+    get: 'ok',
+    list: 'denied: AccessDenied (403)',
+    delete: 'ok',
+  });
+});
+
+test.each([
+  ['deny', 'denied'],
+  ['slow_down', 'throttled'],
+  ['server_error', 'server_error'],
+  ['no_such_bucket', 'no_such_bucket'],
+  ['wrong_region', 'wrong_region'],
+  ['clock_skew', 'clock_skew'],
+  ['garbage', 'server_error'],
+  ['cut', 'unreachable'],
+] as const)('everything meets %s: %s', async (answer, reason) => {
+  proxy.setFault({ answer });
+  const result = await probe(store, target(), never);
+  expect(outline(result)).toEqual({
+    put: refused(reason),
+    head: refused(reason),
+    get: 'skipped',
+    list: refused(reason),
+    delete: 'skipped',
+  });
+});
+
+test('when neither put nor head is answered, the rest is not asked', async () => {
+  proxy.setFault({ answer: 'stall' });
+  expect(outline(await probe(store, target(), never))).toEqual({
+    put: refused('timeout'),
+    head: refused('timeout'),
+    get: 'skipped',
+    list: 'skipped',
+    delete: 'skipped',
+  });
+  expect(proxy.requests).toMatchObject({ get: 0, list: 0, delete: 0 });
+});
+
+test('a put alone that is not answered stops nothing', async () => {
+  breakOnly('put', 'stall');
+  expect(outline(await probe(store, target(), never))).toEqual({
+    put: refused('timeout'),
+    head: 'ok',
+    get: 'skipped',
+    list: 'ok',
+    delete: 'skipped',
+  });
+});
+
+test('an object that is not what was put', async () => {
+  const swapped: ObjectStore = {
+    ...store,
+    get: async (address, signal) => {
+      await direct.put({ ...address, body: new TextEncoder().encode('something else') }, never);
+      return store.get(address, signal);
+    },
+  };
+  expect(outline(await probe(swapped, target(), never))).toMatchObject({
+    put: 'ok',
+    get: 'content_mismatch: other content than was put',
+    delete: 'ok',
+  });
+});
+
+test('an object that vanishes', async () => {
+  const vanishing: ObjectStore = {
+    ...store,
+    put: async (object, signal) => {
+      const answer = await store.put(object, signal);
+      await direct.delete(object, never);
+      return answer;
+    },
+  };
+  expect(outline(await probe(vanishing, target(), never))).toEqual({
+    put: 'ok',
+    head: 'content_mismatch: missing right after it was put',
+    get: 'content_mismatch: missing right after it was put',
+    list: 'content_mismatch: not listed right after it was put',
+    delete: 'ok',
+  });
+});
+
+test('aborted in the middle it waits for nothing and still deletes what it put', async () => {
+  breakOnly('get', 'stall');
+  const controller = new AbortController();
+  const running = probe(store, target(), controller.signal);
+  await expect.poll(() => proxy.requests.get, { interval: 10 }).toBe(1);
+  controller.abort();
+  expect(outline(await running)).toEqual({
+    put: 'ok',
+    head: 'ok',
+    get: 'skipped',
+    list: 'skipped',
+    delete: 'ok',
+  });
+  expect(await keysLeft()).toEqual([]);
+});
+
+test('aborted while nothing answers it ends all the same', { timeout: 20_000 }, async () => {
+  const controller = new AbortController();
+  proxy.setFault({ answer: 'stall' });
+  const running = probe(store, target(), controller.signal);
+  controller.abort();
+  expect(outline(await running)).toMatchObject({ put: 'skipped', delete: 'skipped' });
+});
+
+test('an object whose put was not answered is deleted all the same', async () => {
+  const lost: ObjectStore = {
+    ...store,
+    put: async (object, signal) => {
+      await store.put(object, signal);
+      return unknown('timeout', 'no answer in 500 ms', 'network');
+    },
+  };
+  expect(outline(await probe(lost, target(), never))).toMatchObject({
+    put: refused('timeout'),
+    delete: 'skipped',
+  });
+  expect(await keysLeft()).toEqual([]);
+});
+
+test('what dead probes left is deleted after an hour, ten at a time, and nothing else', async () => {
+  const left = Array.from({ length: 12 }, (_, index) => `base/.airflow-xcom-exporter/probe-dead${index}`);
+  const others = ['base/.airflow-xcom-exporter/note', 'base/dag/run/task/value'];
+  for (const key of [...left, ...others]) {
+    await direct.put({ bucket: 'xcom', key, body: new Uint8Array(1) }, never);
+  }
+  expect((await probe(store, target(), never)).leftoversDeleted).toBe(0);
+  const later = { now: Date.now() + hourMs + 1_000 };
+  expect((await probe(store, target({ ...later, write: false }), never)).leftoversDeleted).toBe(0);
+  expect((await probe(store, target(later), never)).leftoversDeleted).toBe(10);
+  expect((await probe(store, target(later), never)).leftoversDeleted).toBe(2);
+  expect(await keysLeft()).toEqual(others);
+});

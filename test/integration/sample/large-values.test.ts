@@ -1,0 +1,133 @@
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Database, Query, Statement } from '../../../src/postgres/client.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+import type { Run, Stage, StageCycle } from '../../support/seed.ts';
+import { openCycle, openStage, sumUp } from '../../support/seed.ts';
+
+const postgres = usePostgres();
+const s3 = useS3('airflow-xcom');
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
+
+/** What measures a value goes through `measuring` first. */
+function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
+  return openCycle(stage, {
+    endpoint: s3().endpoint,
+    through: (database): Pick<Database, 'read'> => ({
+      read: (read, signal) =>
+        database.read(
+          (query) =>
+            read(async (statement) => {
+              if (statement.name.startsWith('measure_')) await measuring(statement, query);
+              return query(statement);
+            }),
+          signal,
+        ),
+    }),
+  });
+}
+
+/** Airflow 3 with one run that lives, and an exporter that has seen it empty. */
+async function start(measuring: Measuring) {
+  const stage = await openStage(postgres(), '3.1.8');
+  const cycle = openMeasuring(stage, measuring);
+  await cycle.pass();
+  return {
+    stage,
+    cycle,
+    run: await stage.addRun({ dagId: 'large', runId: 'large' }),
+    [Symbol.asyncDispose]: async () => {
+      await cycle.close();
+      await stage.close();
+    },
+  };
+}
+
+/** Pushes a JSON text of so many characters, which is stored in a hundredth of them. */
+async function push(stage: Stage, run: Run, task: { taskId: string; characters: number }): Promise<void> {
+  await stage.push({ run, taskId: task.taskId, stored: JSON.stringify('x'.repeat(task.characters - 2)) });
+}
+
+const namesTask = ({ values }: Statement, taskId: string) =>
+  values.some((list) => Array.isArray(list) && list.includes(taskId));
+
+test('a value that takes the server too long to unpack stands with its stored size, and keeps no other from being counted', async () => {
+  await using it = await start(async (statement, query) => {
+    if (namesTask(statement, 'slow'))
+      await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
+  });
+  await push(it.stage, it.run, { taskId: 'slow', characters: 20_000_000 });
+  await push(it.stage, it.run, { taskId: 'small', characters: 10_000 });
+
+  const { counters } = sumUp((await it.cycle.pass()).increments);
+  expect(counters['rows_total large db']).toBe(2);
+  expect(counters['bytes_total db']).toBeGreaterThan(50_000);
+  expect(counters['bytes_total db']).toBeLessThan(1_000_000);
+  // Nor is it tried again.
+  expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
+});
+
+test('what takes longer than a cycle may is counted in the next ones, each at its size', async () => {
+  const named: number[] = [];
+  const sleep = slowly();
+  await using it = await start(({ values: [runs] }) => {
+    named.push((runs as unknown[]).length);
+    sleep(4_000);
+  });
+  await pushSix(it);
+
+  const first = await it.cycle.pass();
+  expect(sumUp(first.increments).counters).toMatchObject({
+    'rows_total large db': 4,
+    'bytes_total db': 240_000,
+  });
+  expect(first.coverage).toBeLessThan(1);
+  const second = await it.cycle.pass();
+  expect(sumUp(second.increments).counters).toMatchObject({
+    'rows_total large db': 2,
+    'bytes_total db': 120_000,
+  });
+  expect(second.coverage).toBe(1);
+  expect(named).toEqual([2, 2, 2]);
+});
+
+test('the window of an exporter that starts is shown exactly, as soon as there is time', async () => {
+  const sleep = slowly();
+  await using it = await start(() => undefined);
+  await pushSix(it);
+  const late = openMeasuring(it.stage, () => {
+    sleep(5_000);
+  });
+  try {
+    // Two are measured in each cycle.
+    for (const coverage of [1 / 3, 2 / 3, 1]) {
+      const report = await late.pass();
+      expect(report.increments).toEqual([]);
+      expect(report.coverage).toBeCloseTo(coverage);
+    }
+    expect((await late.pass()).window).toMatchObject({ bytes: { db: 360_000 }, oversizeRows: 6 });
+  } finally {
+    await late.close();
+  }
+});
+
+/** Lets time go on at once. */
+function slowly(): (ms: number) => void {
+  const now = performance.now.bind(performance);
+  let slept = 0;
+  vi.spyOn(performance, 'now').mockImplementation(() => now() + slept);
+  return (ms) => {
+    slept += ms;
+  };
+}
+
+/** Stored as they are: two of them fit in one statement. */
+async function pushSix({ stage, run }: { stage: Stage; run: Run }): Promise<void> {
+  await stage.writer.query('ALTER TABLE xcom ALTER value SET STORAGE EXTERNAL');
+  for (let at = 0; at < 6; at += 1) await push(stage, run, { taskId: `task_${at}`, characters: 60_000 });
+}

@@ -1,0 +1,39 @@
+import type { TestProject } from 'vitest/node';
+import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
+import { tmpdir } from 'node:os';
+import { pino } from 'pino';
+import { startPostgres } from '../../src/demo/embedded-postgres.ts';
+
+/** What a test needs to reach a Postgres that it does not stop. */
+export type Cluster = Pick<EmbeddedPostgres, 'host' | 'port' | 'password' | 'url'>;
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    readonly clusters: readonly Cluster[];
+  }
+}
+
+/**
+ * One Postgres for each worker, made before the first test: a file has its own to itself, and the next file of
+ * the worker finds it warm. One for all would let a transaction of one file stand in the snapshots of another.
+ */
+export default async function startClusters(project: TestProject): Promise<() => Promise<void>> {
+  const servers = await Promise.all(
+    // A vacuum at a moment that no test knows moves rows that a test counts.
+    Array.from({ length: project.vitest.config.maxWorkers }, () =>
+      startPostgres({
+        dir: tmpdir(),
+        port: null,
+        settings: { autovacuum: 'off' },
+        log: pino({ level: 'silent' }),
+      }),
+    ),
+  );
+  project.provide(
+    'clusters',
+    servers.map(({ host, port, password, url }) => ({ host, port, password, url })),
+  );
+  return async () => {
+    await Promise.all(servers.map((server) => server.stop()));
+  };
+}

@@ -1,0 +1,33 @@
+import { WHOLE } from '../../src/settings/shard.ts';
+import { NO_HISTORY } from '../../src/status/history.ts';
+import type { Status } from '../../src/status/status.ts';
+
+/** What an exporter that is small and alone tells its metrics. */
+export const METRICS_OPTIONS = {
+  version: '1.2.3',
+  maxDags: 10,
+  windowSeconds: 60,
+  probeWrite: true,
+  keepsState: false,
+  shard: WHOLE,
+};
+
+/** How it stands before its first cycle. */
+export const STATUS: Status = {
+  version: '1.2.3',
+  startedAt: 0,
+  reloadedAt: null,
+  now: 10_000,
+  leader: true,
+  report: null,
+  stale: false,
+  probe: null,
+  hasStorage: true,
+  jobs: [],
+  requests: null,
+  history: NO_HISTORY,
+  settings: [],
+  warnings: [],
+  airflowBaseUrl: null,
+  act: null,
+};

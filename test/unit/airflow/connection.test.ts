@@ -1,0 +1,160 @@
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import {
+  connectionVariable,
+  parseConnection,
+  s3Connection,
+  unusedExtras,
+} from '../../../src/airflow/connection.ts';
+
+function read(value: string, env: Readonly<Record<string, string>> = {}) {
+  const connection = s3Connection(parseConnection(value), env);
+  return {
+    ...connection,
+    secretAccessKey: connection.secretAccessKey?.reveal() ?? null,
+    sessionToken: connection.sessionToken?.reveal() ?? null,
+  };
+}
+
+const nothing = {
+  region: null,
+  endpoint: null,
+  accessKeyId: null,
+  secretAccessKey: null,
+  sessionToken: null,
+  roleArn: null,
+  forcePathStyle: false,
+  verify: true,
+};
+
+test('the variable of a connection', () => {
+  expect(connectionVariable('aws_default')).toBe('AIRFLOW_CONN_AWS_DEFAULT');
+});
+
+describe('a connection', () => {
+  test.each([
+    ['aws://', nothing],
+    ['aws://@/', nothing],
+    [
+      'aws://KEY:SEC%2FRET%2B@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2F127.0.0.1%3A9000',
+      {
+        ...nothing,
+        accessKeyId: 'KEY',
+        secretAccessKey: 'SEC/RET+',
+        region: 'eu-west-1',
+        endpoint: 'http://127.0.0.1:9000',
+        forcePathStyle: true,
+      },
+    ],
+    [
+      'aws://@/?role_arn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&verify=false',
+      { ...nothing, roleArn: 'arn:aws:iam::1:role/r', verify: false },
+    ],
+    ['aws://?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
+    [
+      'aws://K:S@/?aws_session_token=T',
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+    ],
+    [
+      'aws://@/?config_kwargs=%7B%22s3%22%3A+%7B%22addressing_style%22%3A+%22path%22%7D%7D',
+      { ...nothing, forcePathStyle: true },
+    ],
+    [
+      `aws://K:S@/?__extra__=${encodeURIComponent('{"region_name":"us-east-1","verify":"/etc/ca.pem"}')}`,
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1', verify: '/etc/ca.pem' },
+    ],
+    ['{"conn_type":"aws"}', nothing],
+    ['{"conn_type":"aws","extra":""}', nothing],
+    ['{"conn_type":"aws","extra":null}', nothing],
+    [
+      ' {"conn_type":"aws","login":"K","password":"S","extra":{"region_name":"eu-west-1"}}\n',
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+    ],
+    ['{"extra":"{\\"region_name\\":\\"eu-west-1\\"}"}', { ...nothing, region: 'eu-west-1' }],
+    [
+      '{"login":"K","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
+      { ...nothing, accessKeyId: 'K2', secretAccessKey: 'S2' },
+    ],
+    [
+      '{"login":"K","password":"S","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' },
+    ],
+    [
+      '{"extra":{"session_kwargs":{"aws_access_key_id":"K","aws_secret_access_key":"S","aws_session_token":"T"}}}',
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+    ],
+    [
+      '{"extra":{"endpoint_url":"http://all:1","service_config":{"s3":{"endpoint_url":"http://s3:2"}}}}',
+      { ...nothing, endpoint: 'http://s3:2', forcePathStyle: true },
+    ],
+    [
+      '{"extra":{"endpoint_url":"https://all","config_kwargs":{"s3":{"addressing_style":"virtual"}}}}',
+      { ...nothing, endpoint: 'https://all' },
+    ],
+  ])('%s', (value, expected) => {
+    expect(read(value)).toEqual(expected);
+  });
+
+  test('is completed by the variables of AWS, and goes before them', () => {
+    const env = {
+      AWS_DEFAULT_REGION: 'us-east-2',
+      AWS_REGION: 'us-west-1',
+      AWS_ENDPOINT_URL: 'http://any:1',
+      AWS_ENDPOINT_URL_S3: 'http://s3:2',
+    };
+    expect(read('aws://', env)).toMatchObject({
+      region: 'us-west-1',
+      endpoint: 'http://s3:2',
+      forcePathStyle: true,
+    });
+    expect(read('aws://?region_name=eu-west-1&endpoint_url=http://own', env)).toMatchObject({
+      region: 'eu-west-1',
+      endpoint: 'http://own',
+    });
+    const { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL } = env;
+    expect(s3Connection(null, { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_REGION: '' })).toMatchObject({
+      region: 'us-east-2',
+      endpoint: 'http://any:1',
+      secretAccessKey: null,
+    });
+  });
+
+  test.each([
+    ['geheim', /neither JSON nor a URI/],
+    ['{"password":"geheim"', /the connection is not valid JSON/],
+    ['{"password":"p","extra":"geheim"}', /its "extra" is not valid JSON/],
+    ['{"password":["geheim"]}', /wrong password: .*expected string/],
+    ['{"extra":["geheim"]}', /wrong extra: .*expected object/],
+    ['{"extra":{"region_name":{"geheim":1}}}', /wrong extra\.region_name: .*expected string/],
+    ['aws://K:S@/?__extra__=geheim', /its "__extra__" is not valid JSON/],
+    ['aws://K:geheim/x@/?region_name=r', /percent-encode/],
+    ['aws://K:S@/?endpoint_url=geheim', /endpoint that is no URL/],
+    ['aws://K:S@/?endpoint_url=http%3A%2F%2Fu%3Ageheim%40h', /endpoint that is no URL/],
+  ])('refuses %s without repeating it', (value, message) => {
+    expect(() => read(value)).toThrow(message);
+    expect(() => read(value)).toThrow(RangeError);
+    expect(() => read(value)).not.toThrow(/geheim/);
+  });
+
+  test('names what it does not follow', () => {
+    const extra = {
+      profile_name: 'p',
+      role_arn: 'r',
+      assume_role_method: 'assume_role_with_saml',
+      assume_role_kwargs: { ExternalId: 'x' },
+      config_kwargs: { signature_version: 'unsigned' },
+    };
+    expect(unusedExtras(parseConnection(JSON.stringify({ extra })))).toEqual([
+      'profile_name',
+      'assume_role_method',
+      'assume_role_kwargs',
+      'config_kwargs.signature_version',
+    ]);
+    expect(unusedExtras(parseConnection('aws://?role_arn=r&region_name=x'))).toEqual([]);
+  });
+
+  test('shows no secret', () => {
+    const connection = s3Connection(parseConnection('aws://K:geheim@/?aws_session_token=geheim2'), {});
+    expect(`${inspect(connection)}${JSON.stringify(connection)}`).not.toContain('geheim');
+  });
+});

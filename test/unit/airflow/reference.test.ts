@@ -1,0 +1,64 @@
+import { describe, expect, test } from 'vitest';
+import { isBackendKey, REFERENCE_HINT, spell } from '../../../src/airflow/reference.ts';
+
+const row = { dagId: 'orders', runId: 'manual__1', taskId: 'load.part' };
+const uuid = '6f1b2a0e-3c4d-4e5f-8a9b-0c1d2e3f4a5b';
+const instance = '01a20a90-b5b9-7797-8b2d-8c6c50b7de87';
+const base = { bucket: 'bkt', prefix: 'xcom' };
+const own = `s3://aws@bkt/xcom/orders/manual__1/load.part/${uuid}`;
+const another = `s3://aws@bkt/xcom/orders/manual__1/extract/${uuid}`;
+const hint = new RegExp(REFERENCE_HINT);
+
+describe('a string in a row', () => {
+  test.each([
+    ['its own object', own, 'own'],
+    ['compressed', `${own}.gz`, 'own'],
+    ['under another base', own.replace('bkt/xcom', 'other'), 'own'],
+    ['of 3.4', `s3://aws@bkt/xcom/orders/manual__1/load.part/ti-${instance}/return_value.json.zst`, 'own'],
+    ['of another task', another, 'foreign'],
+    ['of another run under the base', another.replace('manual__1', 'manual__2'), 'foreign'],
+    ['without a scheme', `/orders/manual__1/load.part/${uuid}`, 'local'],
+    ['on a disk', `file:///data/orders/manual__1/load.part/${uuid}`, 'local'],
+    ['of another backend', `s3_xcom_${uuid}`, 'third_party'],
+    // The REST API of 3.0 and 3.1 stores what it is given as JSON text, up to twice: no reader takes it for a reference.
+    ['its own, as JSON text', JSON.stringify(own), 'foreign'],
+    ['its own, as JSON text of JSON text', JSON.stringify(JSON.stringify(own)), 'foreign'],
+    ['of another task, as JSON text of JSON text', JSON.stringify(JSON.stringify(another)), 'foreign'],
+  ])('%s is found, and Postgres gives it out', (_, text, kind) => {
+    expect(spell(text, row, { taskInstanceId: instance, bases: [base] }).kind).toBe(kind);
+    expect(text).toMatch(hint);
+  });
+
+  test.each([
+    [
+      'a file that a task names as Airflow would',
+      `s3://warehouse/orders/manual__1/load.part/${uuid}.parquet`,
+    ],
+    ['a page', `https://reports.example.com/orders/manual__1/load.part/${uuid}`],
+    ['a page of another task', `https://reports.example.com/orders/manual__1/extract/${uuid}`],
+    ['an object elsewhere in the bucket', `s3://bkt/xcom-exports/orders/2026/${uuid}`],
+    ['an object in another bucket', `s3://warehouse/exports/orders/${uuid}`],
+    ['the folder of the run', 's3://aws@bkt/xcom/orders/manual__1/'],
+    ['a sentence', `see ${own} for more`],
+    ['a uuid', uuid],
+    ['a file', `/data/orders/${uuid}`],
+  ])('%s is a value', (_, text) => {
+    expect(spell(text, row, { taskInstanceId: instance, bases: [base] }).kind).toBe('value');
+  });
+});
+
+test.each([
+  [`load.part/${uuid}`, true],
+  [`load.part/${uuid}.gz`, true],
+  [`load.part/ti-${instance}/return_value.json`, true],
+  [`load.part/write-${uuid}/return_value.json.gz`, true],
+  // The task state store of 3.3: its keys are free.
+  [`load.part/-1/${uuid}`, false],
+  ['load.part/-1/cursor', false],
+  // The run `manual__1/a` begins like the run `manual__1`.
+  [`a/load.part/${uuid}`, false],
+  [`load.part/${uuid}.parquet`, false],
+  [uuid, false],
+])('%s is a key of the backend: %s', (key, is) => {
+  expect(isBackendKey(key)).toBe(is);
+});

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest';
+import { isS3Path, parseXComPath, parseXComPaths } from '../../../src/airflow/xcom-path.ts';
+
+describe('parseXComPath', () => {
+  test.each([
+    ['s3://bucket', { scheme: 's3', connection: null, bucket: 'bucket', prefix: '' }],
+    ['s3://bucket/', { scheme: 's3', connection: null, bucket: 'bucket', prefix: '' }],
+    ['s3://aws_xcom@bucket/xcom', { scheme: 's3', connection: 'aws_xcom', bucket: 'bucket', prefix: 'xcom' }],
+    ['s3://c@b/key/', { scheme: 's3', connection: 'c', bucket: 'b', prefix: 'key' }],
+    ['s3://b//a//b/', { scheme: 's3', connection: null, bucket: 'b', prefix: '/a//b' }],
+    ['s3://team@aws@b/k', { scheme: 's3', connection: 'team@aws', bucket: 'b', prefix: 'k' }],
+    ['s3://b/a@b/%20?x#y', { scheme: 's3', connection: null, bucket: 'b', prefix: 'a@b/%20?x#y' }],
+    ['S3A://c@b/k', { scheme: 's3a', connection: 'c', bucket: 'b', prefix: 'k' }],
+    ['s3://@b', { scheme: 's3', connection: null, bucket: 'b', prefix: '' }],
+    ['gs://c@b/k', { scheme: 'gs', connection: 'c', bucket: 'b', prefix: 'k' }],
+    ['file:///opt/xcom/', { scheme: 'file', connection: null, bucket: '', prefix: '/opt/xcom' }],
+    ['/opt/xcom', { scheme: '', connection: null, bucket: '', prefix: '/opt/xcom' }],
+    ['xcom', { scheme: '', connection: null, bucket: '', prefix: 'xcom' }],
+  ])('%s', (raw, parts) => {
+    expect(parseXComPath(raw)).toEqual({ raw, ...parts });
+  });
+
+  test.each(['s3://', 's3:///key', 's3://conn@/key', 's3:/bucket/key'])('refuses %s', (raw) => {
+    expect(() => parseXComPath(raw)).toThrow(RangeError);
+  });
+
+  test('refuses keys in the place of a connection id and does not repeat them', () => {
+    const read = () => parseXComPath('s3://AKIA:geheim@bucket/key');
+    expect(read).toThrow(/id of an Airflow connection/);
+    expect(read).not.toThrow(/geheim|AKIA/);
+  });
+
+  test('only the three schemes of S3 are S3', () => {
+    const schemes = ['s3://b', 's3a://b', 's3n://b', 'gs://b', 'file:///b', '/b'];
+    expect(schemes.map((raw) => isS3Path(parseXComPath(raw)))).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
+  });
+});
+
+describe('parseXComPaths', () => {
+  test('keeps the order, drops what is empty', () => {
+    expect(parseXComPaths('s3://new/x, s3://old/x,').map((path) => path.raw)).toEqual([
+      's3://new/x',
+      's3://old/x',
+    ]);
+    expect(parseXComPaths('')).toEqual([]);
+  });
+
+  test('a comma inside a prefix starts no new path', () => {
+    expect(parseXComPaths('s3://b/a,b').map((path) => path.prefix)).toEqual(['a,b']);
+  });
+});

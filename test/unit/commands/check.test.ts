@@ -1,0 +1,157 @@
+import { describe, expect, test } from 'vitest';
+import { checkCode, checkDocument, checkVerdict } from '../../../src/status/check-document.ts';
+import { checkText } from '../../../src/commands/check-text.ts';
+import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { ProbeResult } from '../../../src/probe/bucket.ts';
+import type { Report } from '../../../src/diagnosis/report.ts';
+import { faultOf } from '../../support/open-api.ts';
+
+const PROBE: ProbeResult = {
+  steps: [{ operation: 'put', ok: true, seconds: 0.01 }],
+  leftoversDeleted: 0,
+};
+
+function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {}): Report {
+  const states = PROBLEM_CODES.map((code) => [code, raised.includes(code) ? 'raised' : 'clear']);
+  return {
+    at: 0,
+    durationSeconds: 1,
+    databaseFailure: null,
+    s3Failure: null,
+    s3Answered: true,
+    backend: null,
+    thresholdBytes: 1_000,
+    observed: null,
+    canary: { verdict: null, refusals: new Map() },
+    oversizeBytes: 1_000,
+    increments: [],
+    writes: {},
+    window: {
+      seconds: 86_400,
+      rows: { db: 900_000, s3: 100_000, other: 0 },
+      bytes: { db: 1, s3: null, other: 0 },
+      oversizeRows: 0,
+      oversizeBytes: 0,
+      broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+      orphanObjects: null,
+      orphanBytes: null,
+    },
+    states: Object.fromEntries(states) as Report['states'],
+    problems: raised.map((code) => ({ code, evidence: 'E.', where: [], since: 0, findings: [] })),
+    lagSeconds: 0,
+    coverage: 1,
+    ...changes,
+  };
+}
+
+const checked = (report: Report, probed: ProbeResult | null = PROBE) => ({
+  report,
+  probed,
+  warnings: [],
+  version: '1.2.3',
+});
+
+describe('the verdict of check', () => {
+  test.each<[string, 0 | 1 | 2, string, readonly ProblemCode[], Partial<Report>]>([
+    ['all is decided and well', 0, 'Healthy', [], {}],
+    ['only what is to be known', 0, 'Healthy', ['third_party_backend'], {}],
+    ['a warning is a problem', 1, '1 problem', ['oversize_in_db', 'third_party_backend'], {}],
+    ['two', 1, '2 problems', ['worker_bypass', 'write_denied', 'exporter_behind'], { coverage: 0.5 }],
+    ['too much to look at is no problem of theirs', 2, 'Could not decide', ['exporter_behind'], {}],
+    ['a part is left', 2, 'Could not decide', [], { coverage: 0.9999999 }],
+    ['no storage', 2, 'Could not decide', [], { s3Failure: { reason: 'timeout', detail: '7 s' } }],
+    [
+      'no database',
+      2,
+      'Could not decide',
+      [],
+      { window: null, databaseFailure: { reason: 'x', detail: 'y' } },
+    ],
+  ])('%s: %i, %s', (_name, code, title, raised, changes) => {
+    const found = checked(reportOf(raised, changes));
+    expect([checkCode(found), checkVerdict(found).title]).toEqual([code, title]);
+    expect(checkText(found, (text) => text).split('\n')[0]).toBe(
+      code === 1 ? `${title} found.` : `${title}.`,
+    );
+    expect(faultOf(JSON.parse(JSON.stringify(checkDocument(found))), 'Check')).toBeNull();
+  });
+
+  test('without a place in S3 it could not decide, and says why', () => {
+    const found = checked(reportOf([]), null);
+    expect(checkCode(found)).toBe(2);
+    expect(checkText(found, (text) => text)).toMatch(
+      /^Could not decide\.\nxcom\.path names no place in S3: object storage was not looked at\.\n/,
+    );
+  });
+
+  test('without credentials it says so first', () => {
+    const report = reportOf([]);
+    const states = { ...report.states, bucket_unreachable: 'unknown' as const };
+    const probe: ProbeResult = {
+      steps: [
+        {
+          operation: 'head',
+          ok: false,
+          seconds: 0,
+          reason: 'denied',
+          detail: 'no credentials found',
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+        },
+      ],
+      leftoversDeleted: 0,
+    };
+    expect(checkText(checked({ ...report, states }, probe), (text) => text)).toMatch(
+      /^Could not decide\.\nObject storage gave no answer: denied \(no credentials found\)\n/,
+    );
+  });
+
+  test('of a sample it says how large it is', () => {
+    const found = checked(reportOf([], { coverage: 0.954_321 }));
+    expect(checkVerdict(found).notes).toEqual([
+      'A sample: 954321 of 1000000 rows are decided (95 %). More with a higher s3.requests-per-cycle, or a shorter window.',
+    ]);
+    const unanswered = reportOf([], {
+      coverage: 0.5,
+      s3Failure: {
+        reason: 'denied',
+        detail: '403',
+      },
+    });
+    expect(checkVerdict(checked(unanswered)).notes).toEqual([
+      'Object storage gave no answer: denied (403)',
+      'A sample: 500000 of 1000000 rows are decided (50 %).',
+    ]);
+    // Never all of what is not all.
+    expect(checkVerdict(checked(reportOf([], { coverage: 0.999_999_9 }))).notes[0]).toContain(
+      '999999 of 1000000 rows are decided (99 %)',
+    );
+  });
+
+  test('what is not known is named', () => {
+    const report = reportOf([]);
+    const states = { ...report.states, orphans_growing: 'unknown' as const };
+    expect(checkVerdict(checked({ ...report, states })).notes).toEqual(['Not decided: orphans_growing.']);
+  });
+});
+
+test('every problem is told with its remedy and its section of the runbook', () => {
+  const text = checkText(checked(reportOf(PROBLEM_CODES)), (word) => word);
+  for (const code of PROBLEM_CODES) {
+    expect(text).toContain(`  What to do: ${PROBLEMS[code].remedy}\n  More: docs/runbook.md#${code}\n`);
+  }
+  expect(text).toContain(
+    '\nThe runbook: docs/runbook.md in the repository, /docs/runbook.md at the address of a running exporter.\n',
+  );
+  expect(checkText(checked(reportOf([])), (word) => word)).not.toContain('runbook');
+});
+
+test('a name cannot write on the terminal', () => {
+  const report = reportOf(['worker_bypass']);
+  const [problem] = report.problems;
+  if (problem === undefined) throw new Error('no problem');
+  const evidence = 'on \u001b[2J\u202e"x"';
+  const text = checkText(checked({ ...report, problems: [{ ...problem, evidence }] }), (word) => word);
+  expect(text).toContain('on \\u{1b}[2J\\u{202e}"x"');
+  expect(text.includes('\u001b')).toBe(false);
+});

@@ -1,0 +1,741 @@
+import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
+import { describe, expect, test } from 'vitest';
+import type { Shape } from '../../../src/airflow/shape.ts';
+import { diagnose } from '../../../src/diagnosis/diagnose.ts';
+import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
+import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
+import type { Evidence } from '../../../src/diagnosis/evidence.ts';
+import { PROBLEMS, PROBLEM_CODES, sourceOf } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
+import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
+import type { ProbeStep } from '../../../src/probe/bucket.ts';
+import { explainFailure } from '../../../src/s3/failure.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
+
+/** Tries every rule of the verdict on plain values: what it says, when it says nothing, when nothing is known, and the borders. */
+
+const SHAPE: Shape = {
+  airflow: '3.0-3.2',
+  major: 3,
+  tooOld: false,
+  name: 'xcom-jsonb',
+  sources: [{ table: 'xcom', value: 'jsonb', keyedBy: 'dag_run' }],
+  mapIndexColumn: 'map_index',
+  hasExecutor: true,
+  keepsTries: false,
+  hasRunAfter: true,
+};
+
+const KINDS: readonly Kind[] = [
+  'missing',
+  'empty',
+  'path_mismatch',
+  'leaked',
+  'local',
+  'third_party',
+  'skips',
+  'oversize',
+  'fallback',
+  'aboveThreshold',
+  'belowThreshold',
+];
+
+/** A window with 10 references, all looked up and found, and 20 small values. */
+const SURVEY: Survey = {
+  window: {
+    seconds: 86_400,
+    rows: { db: 20, s3: 10, other: 0 },
+    bytes: { db: 2_000, s3: 50_000, other: 0 },
+    oversizeRows: 0,
+    oversizeBytes: 0,
+    broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+    orphanObjects: 0,
+    orphanBytes: 0,
+  },
+  rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
+  count: 30,
+  references: 10,
+  unverified: 0,
+  inForce: 10,
+  oldestUnverified: null,
+  inexact: 0,
+  largestOversize: 0,
+  placed: [],
+  paths: [],
+  mismatchedPrefixes: [],
+  objects: { count: 10, smallest: 1_000 },
+  values: { count: 20, largest: 999 },
+};
+
+const WORKS: PoolVerdict = {
+  name: 'default',
+  state: 'works',
+  heardAt: Date.UTC(2026, 10, 28),
+  settings: null,
+  operations: [],
+  succeededAt: {},
+  silence: null,
+};
+
+const SAMPLED: Sampled = {
+  shape: SHAPE,
+  survey: SURVEY,
+  orphansGrew: null,
+  coverage: 1,
+  lagSeconds: 0,
+  unmeasured: 0,
+  canary: { pools: [WORKS], differences: [] },
+};
+
+const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
+type Operation = (typeof OPERATIONS)[number];
+type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'said'>;
+
+/** As the exporter reads such an answer of S3. */
+function answered(code: string, status: number): Failure {
+  return explainFailure({ name: code, $metadata: { httpStatusCode: status } }, { now: 0, sent: true });
+}
+
+const REFUSED = answered('AccessDenied', 403);
+const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true });
+const NO_CREDENTIALS: Failure = explainFailure({ name: 'CredentialsProviderError' }, { now: 0, sent: false });
+
+const STS_REFUSED: Failure = explainFailure(
+  { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } },
+  { now: 0, sent: false },
+);
+const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
+
+function worked(operation: Operation): ProbeStep {
+  return { operation, ok: true, seconds: 0 };
+}
+
+function failed(operation: Operation, failure: Failure): ProbeStep {
+  const { reason, detail, said } = failure;
+  return { operation, ok: false, seconds: 0, reason, detail, said };
+}
+
+function untried(operation: Operation): ProbeStep {
+  return { operation, ok: null };
+}
+
+const XCOM = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
+const ENV: Readonly<Record<string, string>> = {
+  [`${XCOM}PATH`]: 's3://aws@bucket/xcom',
+  [`${XCOM}THRESHOLD`]: '1000',
+};
+
+interface World {
+  /** '' takes a variable away. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** In place of what was sampled of a healthy window; null: the database was not read. */
+  readonly sampled?: Partial<Sampled> | { readonly unsupported: string } | null;
+  readonly survey?: Partial<Survey>;
+  readonly window?: Partial<Survey['window']>;
+  /** So many rows of a kind. */
+  readonly rows?: Partial<Record<Kind, number>>;
+  /** Operations that did not work; null: no probe has ended. */
+  readonly probe?: Partial<Record<Operation, Failure | 'untried'>> | null;
+}
+
+/** A healthy deployment but for what is said. */
+function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {} }: World): Observation {
+  const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
+  return {
+    config: readConfig({ argv: [], env: { ...ENV, ...env }, readFile: () => '' }),
+    sampled:
+      sampled === null || 'unsupported' in sampled
+        ? sampled
+        : {
+            ...SAMPLED,
+            survey: {
+              ...SURVEY,
+              rows: { ...SURVEY.rows, ...(Object.fromEntries(kinds) as Partial<Survey['rows']>) },
+              ...survey,
+              window: { ...SURVEY.window, ...window },
+            },
+            ...sampled,
+          },
+    probe:
+      probe === null
+        ? null
+        : {
+            steps: OPERATIONS.map((operation) => {
+              const outcome = probe[operation];
+              if (outcome === undefined) return worked(operation);
+              return outcome === 'untried' ? untried(operation) : failed(operation, outcome);
+            }),
+            leftoversDeleted: 0,
+          },
+  };
+}
+
+function evidenceOf(kind: string, rows: number): Evidence {
+  return { rows, where: [{ label: 'task', value: kind, rows }], findings: [] };
+}
+
+function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'untried'> {
+  return { put: outcome, head: outcome, get: outcome, list: outcome, delete: outcome };
+}
+
+/** So many values that went past S3 on one queue, and 12 on another that did not. */
+function bypassed(rows: number): World {
+  const on = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
+  const placed: Placed[] = [
+    { worker: on('legacy'), bypassed: rows, offloaded: 0 },
+    { worker: on('default'), bypassed: 0, offloaded: 12 },
+  ];
+  return { rows: { oversize: rows, fallback: rows }, survey: { placed, largestOversize: 2_000 } };
+}
+
+/** Large values in the database and not one reference. */
+const NOWHERE: World = {
+  rows: { oversize: 2, fallback: 2 },
+  survey: { references: 0, inForce: 0, largestOversize: 2_000, objects: { count: 0, smallest: Infinity } },
+};
+
+/** Sizes on the two sides of a threshold that is not the configured one. */
+function sizes(world: {
+  readonly small?: number;
+  readonly large?: number;
+  readonly values?: Survey['values'];
+  readonly objects?: Survey['objects'];
+}): World {
+  return {
+    rows: { belowThreshold: world.small ?? 0, aboveThreshold: world.large ?? 0 },
+    survey: {
+      values: world.values ?? { count: 3, largest: 499 },
+      objects: world.objects ?? { count: 3, smallest: 500 },
+    },
+  };
+}
+
+const UNREAD: World = { sampled: null };
+const UNSUPPORTED: World = { sampled: { unsupported: 'there is no table xcom, xcom_v1 or xcom_v2' } };
+
+/** What is said in a world: the sentence, or that there is nothing to say, or that nothing is known. */
+type Case = readonly [name: string, world: World, expected: string];
+
+/** A canary of these pools. */
+function canary(
+  pools: readonly Partial<PoolVerdict>[],
+  differences: CanaryVerdict['differences'] = [],
+): World {
+  return { sampled: { canary: { pools: pools.map((pool) => ({ ...WORKS, ...pool })), differences } } };
+}
+const SILENT = {
+  name: 'gpu',
+  state: 'silent',
+  silence: 'its task waits (queued): no worker takes it',
+} as const;
+const FAILS = {
+  name: 'legacy',
+  state: 'fails',
+  operations: [{ operation: 'pull', ok: false, seconds: 1, faults: ['nothing was handed over'] }],
+} as const;
+const DIFFERS = {
+  option: 'xcom_objectstorage_path',
+  values: [
+    { value: 's3://aws@bucket/xcom', pools: ['default', 'gpu'] },
+    { value: '', pools: ['legacy'] },
+  ],
+  told: null,
+} as const;
+
+const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
+  schema_unsupported: [
+    ['no table that is known', UNSUPPORTED, 'There is no table xcom, xcom_v1 or xcom_v2.'],
+    ['a known shape', {}, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  airflow_too_old: [
+    [
+      'before 2.9',
+      { sampled: { shape: { ...SHAPE, airflow: 'before 2.9', name: 'xcom-bytea', tooOld: true } } },
+      'The tables have the shape of Airflow before 2.9: xcom-bytea.',
+    ],
+    ['a release that has the backend', {}, 'clear'],
+    ['no known shape', UNSUPPORTED, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  threshold_disabled: [
+    [
+      'nothing large yet',
+      { env: { [`${XCOM}THRESHOLD`]: '-1' } },
+      'The threshold is -1 although s3://aws@bucket/xcom is configured; no value in the database has 1048576 bytes or more.',
+    ],
+    [
+      'large values',
+      {
+        env: { [`${XCOM}THRESHOLD`]: '-1' },
+        rows: { oversize: 2, fallback: 2 },
+        window: { oversizeRows: 2, oversizeBytes: 3_000_000 },
+      },
+      'The threshold is -1 although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1048576 bytes, 3000000 bytes together.',
+    ],
+    [
+      'database not read',
+      { env: { [`${XCOM}THRESHOLD`]: '-1' }, ...UNREAD },
+      'The threshold is -1 although s3://aws@bucket/xcom is configured.',
+    ],
+    [
+      'no known shape',
+      { env: { [`${XCOM}THRESHOLD`]: '-1' }, ...UNSUPPORTED },
+      'The threshold is -1 although s3://aws@bucket/xcom is configured.',
+    ],
+    ['0 is a threshold', { env: { [`${XCOM}THRESHOLD`]: '0' } }, 'clear'],
+    ['no path', { env: { [`${XCOM}THRESHOLD`]: '-1', [`${XCOM}PATH`]: '' } }, 'clear'],
+    [
+      'another backend has it',
+      { env: { [`${XCOM}THRESHOLD`]: '-1', AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } },
+      'clear',
+    ],
+    [
+      'the backend is set',
+      {
+        env: {
+          [`${XCOM}THRESHOLD`]: '-1',
+          AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+        },
+        ...UNREAD,
+      },
+      'The threshold is -1 although s3://aws@bucket/xcom is configured.',
+    ],
+  ],
+  backend_inactive: [
+    [
+      'no reference',
+      NOWHERE,
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+    ],
+    [
+      'one value more that the server wrote',
+      { ...NOWHERE, rows: { oversize: 2, fallback: 1 } },
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (1 written by the REST API or the server), and not one reference is in the window.',
+    ],
+    ['one reference', { ...NOWHERE, survey: { ...NOWHERE.survey, references: 1 } }, 'clear'],
+    ['only the server wrote large values', { ...NOWHERE, rows: { oversize: 2 } }, 'clear'],
+    ['the threshold says so', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
+    ['one shard of two', { ...NOWHERE, env: { XCOM_EXPORTER_SHARD: '0/2' } }, 'unknown'],
+    ['one shard of two with references', { env: { XCOM_EXPORTER_SHARD: '0/2' } }, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+    ['no known shape', UNSUPPORTED, 'unknown'],
+  ],
+  worker_bypass: [
+    [
+      '3 of 3 there and 0 of 12 elsewhere',
+      bypassed(3),
+      'The database holds 3 values of at least 1000 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there) (Fisher\'s exact test over 15 rows).',
+    ],
+    ['2 of 2 there may be chance', bypassed(2), 'clear'],
+    ['nothing large', {}, 'clear'],
+    ['the threshold says so', { ...bypassed(3), env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  compression_unsupported: [
+    [
+      'snappy',
+      { env: { [`${XCOM}COMPRESSION`]: 'snappy' } },
+      'The compression is snappy, for which fsspec knows no file extension.',
+    ],
+    [
+      'GZ in capitals, nothing read',
+      { env: { [`${XCOM}COMPRESSION`]: 'GZ' }, ...UNREAD, probe: null },
+      'The compression is gz, for which fsspec knows no file extension.',
+    ],
+    ['gzip', { env: { [`${XCOM}COMPRESSION`]: 'gzip' } }, 'clear'],
+    ['none', {}, 'clear'],
+  ],
+  canary_failing: [
+    [
+      'one pool fails',
+      canary([{}, FAILS]),
+      '1 pool of workers: on legacy: pull failed, nothing was handed over.',
+    ],
+    [
+      'five pools fail',
+      canary(Array.from({ length: 5 }, (_, i) => ({ ...FAILS, name: `q${i}` }))),
+      '5 pools of workers: on q0: pull failed, nothing was handed over; on q1: pull failed, nothing was handed over; on q2: pull failed, nothing was handed over; and 2 more.',
+    ],
+    ['all work', canary([{}]), 'clear'],
+    ['one is not heard', canary([{}, SILENT]), 'unknown'],
+    ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  canary_silent: [
+    [
+      'one pool is silent',
+      canary([{}, SILENT]),
+      '1 pool of workers: on gpu: nothing since 2026-11-28T00:00:00.000Z; its task waits (queued): no worker takes it.',
+    ],
+    [
+      'it was never heard',
+      canary([{ ...SILENT, heardAt: null }]),
+      '1 pool of workers: on gpu: it was never heard; its task waits (queued): no worker takes it.',
+    ],
+    ['all are heard', canary([{}, FAILS]), 'clear'],
+    ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  worker_settings_differ: [
+    [
+      'one pool differs',
+      canary([{}], [DIFFERS]),
+      'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu, and nothing on legacy.',
+    ],
+    [
+      'all differ from what was told',
+      canary([{}], [{ ...DIFFERS, values: DIFFERS.values.slice(0, 1), told: 's3://aws@bucket/old' }]),
+      'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu; the exporter was told s3://aws@bucket/old.',
+    ],
+    ['all agree', canary([{}]), 'clear'],
+    ['one is not heard', canary([{}, SILENT]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  write_denied: [
+    [
+      'a permission is missing',
+      { probe: { put: REFUSED } },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ],
+    [
+      'a key that is not known',
+      { probe: { put: answered('InvalidAccessKeyId', 403) } },
+      'A test write to the bucket bucket was refused: InvalidAccessKeyId (403); the credentials are not accepted.',
+    ],
+    [
+      'a clock that is wrong',
+      { probe: { put: answered('RequestTimeTooSkewed', 403) } },
+      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the credentials are not accepted.',
+    ],
+    ['it was written', {}, 'clear'],
+    ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
+    ['it failed for another reason', { probe: { put: DOWN } }, 'unknown'],
+    ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
+    ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
+    ['a path elsewhere', { env: { [`${XCOM}PATH`]: 'gs://bucket/xcom' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  writes_failing: [
+    [
+      'there is no room',
+      { probe: { put: answered('XMinioStorageFull', 507) } },
+      'A test write to the bucket bucket failed: XMinioStorageFull (507); there is no room, or a quota is reached.',
+    ],
+    [
+      'something else comes back',
+      { probe: { get: MISMATCH } },
+      'The bucket bucket took a test write and gave back something else: get, other content than was put.',
+    ],
+    ['it was written', {}, 'clear'],
+    ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
+    ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
+    ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
+    ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  reads_denied: [
+    [
+      'a permission is missing',
+      { probe: { get: REFUSED } },
+      'Reading a test object in the bucket bucket was refused: get, AccessDenied (403); s3:GetObject is missing.',
+    ],
+    ['it was read', {}, 'clear'],
+    [
+      'nothing was written that could be read',
+      { probe: { put: REFUSED, head: REFUSED, get: 'untried' } },
+      'unknown',
+    ],
+    ['it failed for another reason', { probe: { get: DOWN } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  deletes_denied: [
+    [
+      'a permission is missing',
+      { probe: { delete: REFUSED } },
+      'Deleting a test object in the bucket bucket was refused: AccessDenied (403); s3:DeleteObject is missing.',
+    ],
+    ['it was deleted', {}, 'clear'],
+    ['nothing was there to be deleted', { probe: { delete: 'untried' } }, 'unknown'],
+    ['it failed for another reason', { probe: { delete: DOWN } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  not_watching: [
+    [
+      'no credentials',
+      { probe: { ...allProbed('untried'), put: NO_CREDENTIALS, head: NO_CREDENTIALS, list: NO_CREDENTIALS } },
+      'The exporter cannot ask for the bucket bucket: no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
+    ],
+    [
+      'STS refuses the role',
+      { probe: allProbed(STS_REFUSED) },
+      'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
+    ],
+    ['one refusal of S3 is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
+    ['everything works', {}, 'clear'],
+    ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
+    ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  bucket_unreachable: [
+    [
+      'nothing answers',
+      { probe: { ...allProbed('untried'), put: DOWN, head: DOWN } },
+      'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
+    ],
+    [
+      'it is not there',
+      { probe: allProbed(answered('NoSuchBucket', 404)) },
+      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
+    ],
+    [
+      'one refused, another unanswered',
+      { probe: { ...allProbed('untried'), put: REFUSED, head: DOWN } },
+      'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
+    ],
+    ['one refusal is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
+    ['everything works', {}, 'clear'],
+    ['one operation works', { probe: { put: DOWN, head: DOWN, get: DOWN, delete: DOWN } }, 'clear'],
+    ['refusals are answers', { probe: allProbed(REFUSED) }, 'clear'],
+    ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
+    ['too many requests', { probe: allProbed(answered('SlowDown', 503)) }, 'unknown'],
+    ['no credentials to ask with', { probe: allProbed(NO_CREDENTIALS) }, 'unknown'],
+    ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  objects_missing: [
+    [
+      'one',
+      { rows: { missing: 1 } },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
+    [
+      'two',
+      { rows: { missing: 2 } },
+      '2 of 10 references in the window point at objects that are not there.',
+    ],
+    [
+      'the only one',
+      { rows: { missing: 1 }, window: { rows: { db: 0, s3: 1, other: 0 } } },
+      '1 of 1 reference in the window points at an object that is not there.',
+    ],
+    [
+      'some, while most are not looked up',
+      { rows: { missing: 1 }, window: { broken: { ...SURVEY.window.broken, missing: null } } },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
+    ['none', {}, 'clear'],
+    ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  objects_empty: [
+    ['one', { rows: { empty: 1 } }, '1 of 10 references in the window points at an object of 0 bytes.'],
+    ['two', { rows: { empty: 2 } }, '2 of 10 references in the window point at objects of 0 bytes.'],
+    ['none', {}, 'clear'],
+    ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  path_mismatch: [
+    [
+      'one',
+      { rows: { path_mismatch: 1 }, survey: { mismatchedPrefixes: ['s3://old/xcom'] } },
+      '1 of 10 references in the window lies outside s3://aws@bucket/xcom; seen is s3://old/xcom.',
+    ],
+    [
+      'two under three paths',
+      { rows: { path_mismatch: 2 }, survey: { mismatchedPrefixes: ['s3://a/', 's3://b/', 's3://c/'] } },
+      '2 of 10 references in the window lie outside s3://aws@bucket/xcom; seen is s3://a/ and 2 more.',
+    ],
+    ['none', {}, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  path_leaked: [
+    ['one', { rows: { leaked: 1 } }, '1 row in the window holds the path of another row.'],
+    ['two', { rows: { leaked: 2 } }, '2 rows in the window hold the path of another row.'],
+    ['none', {}, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  local_path: [
+    ['one', { rows: { local: 1 } }, '1 row in the window names a file on the disk of a worker.'],
+    ['two', { rows: { local: 2 } }, '2 rows in the window name a file on the disk of a worker.'],
+    ['none', {}, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  skip_decision_offloaded: [
+    ['one', { rows: { skips: 1 } }, '1 skip decision in the window is a reference.'],
+    ['two', { rows: { skips: 2 } }, '2 skip decisions in the window are references.'],
+    ['none', {}, 'clear'],
+    [
+      'Airflow 2 reads them back',
+      { rows: { skips: 2 }, sampled: { shape: { ...SHAPE, major: 2 } } },
+      'clear',
+    ],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  oversize_in_db: [
+    [
+      'one, on no pool of workers',
+      { rows: { oversize: 1, fallback: 1 }, survey: { largestOversize: 1_000 } },
+      'The database holds 1 value of at least 1000 bytes, the largest of 1000; the threshold is 1000, and 10 references in the window are as configured.',
+    ],
+    [
+      'no threshold is known',
+      {
+        rows: { oversize: 1, fallback: 1 },
+        survey: { largestOversize: 2_000_000, inForce: 1 },
+        env: { [`${XCOM}THRESHOLD`]: '', [`${XCOM}PATH`]: '' },
+      },
+      'The database holds 1 value of at least 1048576 bytes, the largest of 2000000; no threshold is known, and 1 reference in the window is as configured.',
+    ],
+    [
+      'only the server wrote large values',
+      { ...NOWHERE, rows: { oversize: 2 } },
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); the threshold is 1000, and 0 references in the window are as configured.',
+    ],
+    ['none', {}, 'clear'],
+    ['a pool of workers explains it', bypassed(3), 'clear'],
+    ['no reference explains it', NOWHERE, 'clear'],
+    ['the threshold explains it', { ...bypassed(2), env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  threshold_mismatch: [
+    [
+      'a lower one everywhere',
+      sizes({ small: 3 }),
+      'The threshold is 1000, but the largest value in the database has 499 bytes and the smallest object 500: the workers use a threshold between the two.',
+    ],
+    [
+      'a higher one everywhere',
+      sizes({ large: 3, values: { count: 3, largest: 4_999 }, objects: { count: 3, smallest: 5_000 } }),
+      'The threshold is 1000, but the largest value in the database has 4999 bytes and the smallest object 5000: the workers use a threshold between the two.',
+    ],
+    [
+      'small objects beside values of the same size',
+      sizes({ small: 3, values: { count: 3, largest: 500 } }),
+      '3 objects are smaller than the threshold of 1000 bytes, the smallest has 500: some workers use a lower one.',
+    ],
+    [
+      'too few values to tell the other side',
+      sizes({ small: 3, values: { count: 2, largest: 499 } }),
+      '3 objects are smaller than the threshold of 1000 bytes, the smallest has 500: some workers use a lower one.',
+    ],
+    ['two small objects are too few', sizes({ small: 2 }), 'clear'],
+    ['two large values are too few', sizes({ large: 2 }), 'clear'],
+    [
+      'large values beside objects of the same size',
+      sizes({ large: 3, values: { count: 3, largest: 500 } }),
+      'clear',
+    ],
+    ['sizes as configured', {}, 'clear'],
+    ['no threshold is known', { ...sizes({ small: 3 }), env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  orphans_growing: [
+    [
+      'they grew',
+      { sampled: { orphansGrew: { from: 3, to: 5 } } },
+      'Objects that no row refers to grew from 3 to 5 under the runs of the window.',
+    ],
+    ['they did not', {}, 'clear'],
+    ['no run was listed', { window: { orphanObjects: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  permissions_unverifiable: [
+    [
+      'a listing is refused',
+      { probe: { list: REFUSED } },
+      'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
+    ],
+    ['it was listed', { probe: { put: REFUSED } }, 'clear'],
+    ['no listing was tried', { probe: { list: 'untried' } }, 'unknown'],
+    ['it failed for another reason', { probe: { list: DOWN } }, 'unknown'],
+    ['no credentials to ask with', { probe: { list: NO_CREDENTIALS } }, 'unknown'],
+    ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
+    ['no probe', { probe: null }, 'unknown'],
+  ],
+  exporter_behind: [
+    [
+      'one value was not measured',
+      { sampled: { unmeasured: 1 } },
+      '1 new values were too many or too large to be measured exactly in this cycle.',
+    ],
+    [
+      'a reference waits for more than 2 minutes',
+      { sampled: { coverage: 0.995, lagSeconds: 121 } },
+      '100 % of the window is decided; the oldest reference waits since 121 s.',
+    ],
+    ['a reference waits for 2 minutes', { sampled: { coverage: 0.5, lagSeconds: 120 } }, 'clear'],
+    ['all is decided', { sampled: { coverage: 1, lagSeconds: 1_000 } }, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  third_party_backend: [
+    ['one', { rows: { third_party: 1 } }, '1 row in the window holds a reference of another backend.'],
+    ['two', { rows: { third_party: 2 } }, '2 rows in the window hold references of another backend.'],
+    ['none', {}, 'clear'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+};
+
+function saidOf(code: ProblemCode, world: World): string {
+  const { states, problems } = diagnose(observed(world));
+  const problem = problems.find((one) => one.code === code);
+  expect(states[code] === 'raised').toBe(problem !== undefined);
+  return problem?.evidence ?? states[code];
+}
+
+describe.each(PROBLEM_CODES)('%s', (code) => {
+  test.each(CASES[code])('%s', (_name, world, expected) => {
+    expect(saidOf(code, world)).toBe(expected);
+  });
+
+  test('is raised, clear and unknown in the table; settings are never unknown', () => {
+    const states = new Set(
+      CASES[code].map(([, , expected]) => (['clear', 'unknown'].includes(expected) ? expected : 'raised')),
+    );
+    const possible = sourceOf(code) === 'settings' ? ['clear', 'raised'] : ['clear', 'raised', 'unknown'];
+    expect([...states].sort()).toEqual(possible);
+  });
+});
+
+test('of a healthy deployment nothing is said, and nothing is unknown', () => {
+  const { states, problems } = diagnose(observed({}));
+  expect(problems).toEqual([]);
+  expect(new Set(Object.values(states))).toEqual(new Set(['clear']));
+});
+
+test('problems come in the order of the catalogue, each with its places', () => {
+  const { problems } = diagnose(observed({ rows: { third_party: 1, missing: 2 }, probe: { put: REFUSED } }));
+  expect(problems.map(({ code, where }) => [code, where])).toEqual([
+    ['write_denied', []],
+    ['objects_missing', [{ label: 'task', value: 'missing', rows: 2 }]],
+    ['third_party_backend', [{ label: 'task', value: 'third_party', rows: 1 }]],
+  ]);
+});
+
+describe('what the catalogue says that a problem rests on', () => {
+  const resting = PROBLEM_CODES.map((code) => [code, PROBLEMS[code].restsOn] as const);
+  const stateOf = (code: ProblemCode, world: World) => diagnose(observed(world)).states[code];
+
+  test.each(resting)('%s: the database', (code, { database }) => {
+    const unread = stateOf(code, UNREAD);
+    if (database === 'nothing') expect(unread).toBe('clear');
+    else expect(unread).toBe('unknown');
+  });
+
+  test.each(resting)('%s: operations of the probe', (code, { probe }) => {
+    const rests: readonly Operation[] = probe;
+    const only = (operations: readonly Operation[]): World => ({
+      probe: Object.fromEntries(
+        OPERATIONS.filter((one) => !operations.includes(one)).map((one) => [one, 'untried'] as const),
+      ),
+    });
+    const others = OPERATIONS.filter((one) => !rests.includes(one));
+    expect(stateOf(code, only(others))).toBe(rests.length === 0 ? 'clear' : 'unknown');
+    for (const operation of rests) expect(stateOf(code, only([operation])), operation).toBe('clear');
+  });
+});

@@ -1,0 +1,737 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { isS3Path } from '../../../src/airflow/xcom-path.ts';
+import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
+import { ConfigError, requireDatabase, storageInForce } from '../../../src/settings/config.ts';
+import type { Config } from '../../../src/settings/config.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
+
+interface Given {
+  readonly argv?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+function read({ argv = [], env = {}, files = {} }: Given): Config {
+  return readConfig({
+    argv,
+    env,
+    readFile: (path) => {
+      const content = files[path];
+      if (content === undefined) throw new Error('no such file');
+      return content;
+    },
+  });
+}
+
+/** The settings file and nothing else. */
+function readYaml(content: string): Config {
+  return read({ argv: ['--config.file', 'c.yaml'], files: { 'c.yaml': content } });
+}
+
+function problemsOf(readIt: () => unknown): readonly string[] {
+  try {
+    readIt();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  throw new Error('There should have been a ConfigError');
+}
+
+function originOf(config: Config, name: string) {
+  const found = config.origins.find((origin) => origin.name === name);
+  if (found === undefined) throw new Error(`No origin of ${name}`);
+  return found;
+}
+
+test('a URL with a password in the wrong setting is not said back, wherever it got to', () => {
+  const url = 'postgresql://airflow:planted/pass@word@db:5432/airflow';
+  const said = SETTING_NAMES.flatMap((name) =>
+    ['', '-file'].map((suffix) => {
+      try {
+        const { origins, warnings } = read({ argv: [`--${name}${suffix}`, url] });
+        return JSON.stringify([origins, warnings]);
+      } catch (error) {
+        if (!(error instanceof ConfigError)) throw error;
+        return `${error.message} ${error.problems.join()} ${inspect(error)}`;
+      }
+    }),
+  );
+  expect(said.join('\n')).not.toMatch(/planted|pass@word/);
+  expect(said.join('\n')).toContain('Cannot read postgresql://airflow:***@db:5432/airflow');
+});
+
+describe('with nothing given', () => {
+  test('every setting has its default', () => {
+    const { origins, s3, ...config } = read({});
+    expect(config).toEqual({
+      database: null,
+      xcom: { paths: [], inForce: null, threshold: -1, oversize: 1_048_576, compression: '', backend: '' },
+      windowMs: 86_400_000,
+      sampleSchedule: '*/30 * * * * *',
+      probe: { schedule: '0 * * * * *', write: true },
+      maxDags: 100,
+      web: { host: '', port: 10_048, configFile: null },
+      stateFile: null,
+      ha: 'off',
+      shard: { index: 0, count: 1 },
+      canaryDagId: 'airflow_xcom_canary',
+      airflowBaseUrl: null,
+      log: { level: 'info', format: 'json' },
+      secretFiles: new Map(),
+      warnings: [],
+    });
+    expect(s3.requestsPerCycle).toBe(500);
+    expect([...s3.connections.keys()]).toEqual(['']);
+    expect(new Set(origins.map((origin) => origin.origin))).toEqual(new Set(['default']));
+  });
+
+  test("the files that secrets come from are known, the AWS SDK's too, and do not print", () => {
+    const env = { XCOM_EXPORTER_DATABASE_URL_FILE: 'url', AWS_SHARED_CREDENTIALS_FILE: 'gone' };
+    const { secretFiles } = read({ env, files: { url: 'postgresql://me:hunter2@db/airflow\n' } });
+    expect(secretFiles.get('url')?.reveal()).toBe('postgresql://me:hunter2@db/airflow\n');
+    expect(String(secretFiles.get('url'))).toBe('***');
+    expect(secretFiles.get('gone')).toBeNull();
+  });
+
+  test('a database that is needed is an error that names it', () => {
+    expect(problemsOf(() => requireDatabase(read({})))).toEqual([
+      expect.stringMatching(/^database\.url: not set/),
+    ]);
+  });
+
+  test('the configuration is frozen all the way down', () => {
+    const config = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b/x' } });
+    const parts = [
+      config,
+      config.xcom,
+      config.xcom.paths,
+      config.xcom.paths[0],
+      config.web,
+      config.origins[0],
+    ];
+    expect(parts.map((part) => Object.isFrozen(part))).toEqual(parts.map(() => true));
+    expect(Object.isFrozen(config.s3.connections.get(''))).toBe(true);
+  });
+});
+
+describe('precedence', () => {
+  const argv = ['--xcom.threshold', '1'];
+  const env = { XCOM_EXPORTER_XCOM_THRESHOLD: '2', AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '4' };
+  const { XCOM_EXPORTER_XCOM_THRESHOLD: _, ...airflowOnly } = env;
+  const file = { XCOM_EXPORTER_CONFIG_FILE: 'c.yaml' };
+  const files = { 'c.yaml': 'xcom: {threshold: 3}' };
+
+  test.each([
+    ['a flag', { argv, env: { ...env, ...file }, files }, 1, 'flag', '--xcom.threshold'],
+    ['a variable', { env: { ...env, ...file }, files }, 2, 'variable', 'XCOM_EXPORTER_XCOM_THRESHOLD'],
+    ['the file', { env: { ...airflowOnly, ...file }, files }, 3, 'file', 'c.yaml: xcom.threshold'],
+    ["Airflow's own", { env: airflowOnly }, 4, 'airflow', 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD'],
+    ['the default', {}, -1, 'default', ''],
+  ])('%s', (_name, given, threshold, origin, from) => {
+    const config = read(given);
+    expect(config.xcom.threshold).toBe(threshold);
+    expect(originOf(config, 'xcom.threshold')).toEqual({
+      name: 'xcom.threshold',
+      flag: '--xcom.threshold',
+      variable: 'XCOM_EXPORTER_XCOM_THRESHOLD',
+      shown: String(threshold),
+      origin,
+      from,
+    });
+  });
+
+  test("an empty variable of Airflow's is none, an empty one of ours takes the value away", () => {
+    expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '' } }).xcom.threshold).toBe(-1);
+    expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: '' } }).xcom.paths).toEqual([]);
+    const path = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b' };
+    expect(read({ env: path }).xcom.paths).toHaveLength(1);
+    expect(read({ env: { ...path, XCOM_EXPORTER_XCOM_PATH: '' } }).xcom.paths).toEqual([]);
+  });
+
+  test('what is left of the precedence is not looked at, only named when it is unknown', () => {
+    expect(read({ argv: ['--window', '1h'], env: { XCOM_EXPORTER_WINDOW: 'nonsense' } }).windowMs).toBe(
+      3_600_000,
+    );
+  });
+});
+
+describe('flags', () => {
+  test.each([
+    ['--sample.schedule', '0 0 * * * *'],
+    ['--sample-schedule', '0 0 * * * *'],
+    ['--sample.schedule=0 0 * * * *'],
+    ['--sample-schedule=0 0 * * * *'],
+  ])('%s', (...argv) => {
+    expect(read({ argv }).sampleSchedule).toBe('0 0 * * * *');
+  });
+
+  test.each([
+    [['--probe.write'], true],
+    [['--probe.write', '--window', '1h'], true],
+    [['--probe.write', 'false'], false],
+    [['--probe.write=false'], false],
+    [['--no-probe.write'], false],
+    [['--no-probe-write'], false],
+  ])('%j is %j', (argv, write) => {
+    expect(read({ argv }).probe.write).toBe(write);
+  });
+
+  test('a negative number is a value', () => {
+    expect(read({ argv: ['--xcom.threshold', '-1'] }).xcom.threshold).toBe(-1);
+  });
+
+  test.each([
+    [['--windw', '1h'], ['unknown flag --windw: did you mean --window?']],
+    [['--sample.shedule=x'], ['unknown flag --sample.shedule: did you mean --sample.schedule?']],
+    [['--utterly-different'], ['unknown flag --utterly-different']],
+    [['--window'], ['--window: needs a value']],
+    [['--window', '--ha', 'off'], ['--window: needs a value']],
+    [['--window', '1h', '--window=2h'], ['window is given more than once: --window, --window']],
+    [['check'], ['argument 1 is not a flag: settings are given as --name value, a command comes first']],
+    [
+      ['--databse.url', 'postgresql://u:geheim@h/d'],
+      ['unknown flag --databse.url: did you mean --database.url?'],
+    ],
+    [
+      ['--databse.url=postgresql://u:geheim@h/d'],
+      ['unknown flag --databse.url: did you mean --database.url?'],
+    ],
+  ])('%j', (argv, problems) => {
+    expect(problemsOf(() => read({ argv }))).toEqual(problems);
+  });
+});
+
+describe('variables', () => {
+  test('an unknown one is named with the nearest', () => {
+    expect(problemsOf(() => read({ env: { XCOM_EXPORTER_SAMPLE_SCHEDUL: 'x' } }))).toEqual([
+      'unknown variable XCOM_EXPORTER_SAMPLE_SCHEDUL: did you mean XCOM_EXPORTER_SAMPLE_SCHEDULE?',
+    ]);
+  });
+
+  test('what Kubernetes says of a Service named xcom-exporter is no setting', () => {
+    const env = {
+      XCOM_EXPORTER_SERVICE_HOST: '10.0.0.1',
+      XCOM_EXPORTER_SERVICE_PORT: '10048',
+      XCOM_EXPORTER_SERVICE_PORT_HTTP_METRICS: '10048',
+      XCOM_EXPORTER_PORT: 'tcp://10.0.0.1:10048',
+      XCOM_EXPORTER_PORT_10048_TCP: 'tcp://10.0.0.1:10048',
+      XCOM_EXPORTER_PORT_10048_TCP_PROTO: 'tcp',
+      XCOM_EXPORTER_PORT_10048_TCP_PORT: '10048',
+      XCOM_EXPORTER_PORT_10048_TCP_ADDR: '10.0.0.1',
+    };
+    expect(read({ env }).web.port).toBe(10_048);
+  });
+});
+
+describe('the settings file', () => {
+  test('nested and dotted keys, numbers, booleans and lists', () => {
+    const config = readYaml(`
+sample: { schedule: "0 0 * * * *" }
+probe.write: false
+web:
+  listen-address: 127.0.0.1:9000
+  config.file: web.yml
+labels: { max-dags: 7 }
+xcom:
+  path: [s3://new/x, s3://old]
+window:
+`);
+    expect(config).toMatchObject({
+      sampleSchedule: '0 0 * * * *',
+      probe: { write: false },
+      web: { host: '127.0.0.1', port: 9000, configFile: 'web.yml' },
+      maxDags: 7,
+      windowMs: 86_400_000,
+    });
+    expect(config.xcom.paths.map((path) => path.bucket)).toEqual(['new', 'old']);
+    expect(config.xcom.inForce).toBe(config.xcom.paths[0]);
+  });
+
+  test.each(['', '# nothing', '{}'])('%j sets nothing', (content) => {
+    expect(readYaml(content).windowMs).toBe(86_400_000);
+  });
+
+  test.each([
+    ['sample: {shedule: x}', /^c\.yaml: unknown setting sample\.shedule: did you mean sample\.schedule\?$/],
+    ['config.file: other.yaml', /^c\.yaml: unknown setting config\.file/],
+    ['window: 1', /^c\.yaml: window: "1" is not a duration/],
+    ['window: [{a: 1}]', /^c\.yaml: window: must be a text/],
+    ['probe: {write: 1h}\nprobe.write: true', /^probe\.write is given more than once: c\.yaml: probe\.write/],
+    ['- window', /^c\.yaml: must be a mapping/],
+    [
+      'sample.schedule: */30 * * * * *',
+      /^c\.yaml: line 1, column \d+: unexpected token; .* must be in quotes/,
+    ],
+    ['window: *geheim', /^c\.yaml: .*must be in quotes/],
+    ['window: 1h\nwindow: 2h', /^c\.yaml: line 2, column 1: duplicate key/],
+    ['database.url: "postgresql://u:geheim@h/d', /^c\.yaml: line 1, column \d+: missing char/],
+    ['database.url: !x postgresql://u:geheim@h/d', /^c\.yaml: line 1, column \d+: tag resolve failed/],
+  ])('%s', (content, message) => {
+    const problems = problemsOf(() => readYaml(content));
+    expect(problems[0]).toMatch(message);
+    expect(problems.join()).not.toContain('geheim');
+  });
+
+  test('that cannot be read is named', () => {
+    expect(problemsOf(() => read({ env: { XCOM_EXPORTER_CONFIG_FILE: '/no.yaml' } }))).toEqual([
+      'XCOM_EXPORTER_CONFIG_FILE: Cannot read /no.yaml: no such file',
+    ]);
+  });
+});
+
+describe('values', () => {
+  test.each([
+    ['window', '24', /not a duration/],
+    ['sample.schedule', '*/30 * * * *', /six fields/],
+    ['sample.schedule', '99 * * * * *', /six fields/],
+    ['probe.schedule', '', /six fields/],
+    ['probe.write', 'yes', /true or false/],
+    ['xcom.path', 's3://', /names no bucket/],
+    ['xcom.threshold', '1.5', /"1\.5" is not a whole number$/],
+    ['xcom.threshold', '', /not a whole number/],
+    ['xcom.oversize', '-1', /of at least 0/],
+    ['s3.requests-per-cycle', '1', /of at least 2/],
+    ['labels.max-dags', '1e3', /not a whole number/],
+    ['web.listen-address', '10048', /not an address/],
+    ['web.listen-address', '::1:10048', /not an address/],
+    ['web.listen-address', ':65536', /not an address/],
+    ['ha', 'on', /off or lock/],
+    ['airflow.base-url', 'airflow.example', /not the address of a web server/],
+    ['airflow.base-url', 'http://u:geheim@airflow', /without a user/],
+    ['log.level', 'verbose', /debug, info, warn or error/],
+    ['log.format', 'text', /json or pretty/],
+    ['database.url', 'mysql://u:geheim@h/d', /only Postgres/],
+    ['database.url', 'postgresql://h/d', /names no user/],
+  ])('%s %j', (name, text, message) => {
+    const problems = problemsOf(() => read({ argv: [`--${name}=${text}`] }));
+    expect(problems).toEqual([expect.stringMatching(message)]);
+    expect(problems[0]).toMatch(new RegExp(`^--${name}: `));
+    expect(problems[0]).not.toContain('geheim');
+  });
+
+  test.each([
+    ['*/30  * * *  *', '"*/30  * * *  *" has 5 fields: a cron expression with seconds has six fields'],
+    ['@daily', '"@daily" has 1 field: a cron expression with seconds'],
+    [
+      '0 0 0 30 2 *',
+      'it never fires (30 2 is an impossible day of month for the given month); write six fields',
+    ],
+    ['61 * * * * *', '61 is a invalid expression for second; write six fields'],
+    ['0 0 0 * * 8', '8 is a invalid expression for week day; write six fields'],
+  ])('sample.schedule %j says what is wrong with it', (text, message) => {
+    const problems = problemsOf(() => read({ argv: ['--sample.schedule', text] }));
+    expect(problems).toEqual([expect.stringContaining(message)]);
+  });
+
+  test('spaces between the fields of a schedule may be many', () => {
+    expect(read({ argv: ['--sample.schedule', '  */30  *\t*   * * * '] }).sampleSchedule).toBe(
+      '*/30 * * * * *',
+    );
+  });
+
+  test.each([
+    [':10048', '', 10_048],
+    ['127.0.0.1:0', '127.0.0.1', 0],
+    ['[::1]:10048', '::1', 10_048],
+    ['localhost:80', 'localhost', 80],
+  ])('web.listen-address %s', (text, host, port) => {
+    expect(read({ argv: ['--web.listen-address', text] }).web).toMatchObject({ host, port });
+  });
+
+  test.each([
+    [{}, 1_048_576, ''],
+    [{ 'xcom.threshold': '-5' }, 1_048_576, ''],
+    [{ 'xcom.threshold': '0' }, 0, 'xcom.threshold'],
+    [{ 'xcom.threshold': '1000' }, 1000, 'xcom.threshold'],
+    [{ 'xcom.threshold': '1000', 'xcom.oversize': '5' }, 5, '--xcom.oversize'],
+  ])('xcom.oversize of %j', (flags, oversize, from) => {
+    const config = read({ argv: Object.entries(flags).map(([name, text]) => `--${name}=${text}`) });
+    expect(config.xcom.oversize).toBe(oversize);
+    expect(originOf(config, 'xcom.oversize')).toMatchObject({ shown: String(oversize), from });
+  });
+
+  test("Airflow's address, the newer variable first", () => {
+    const env = { AIRFLOW__WEBSERVER__BASE_URL: 'https://old/', AIRFLOW__API__BASE_URL: 'https://new/sub/' };
+    expect(read({ env }).airflowBaseUrl).toBe('https://new/sub');
+    expect(read({ env: { AIRFLOW__WEBSERVER__BASE_URL: 'https://old/' } }).airflowBaseUrl).toBe(
+      'https://old',
+    );
+  });
+
+  test('a path on a disk is kept for the diagnosis', () => {
+    const config = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' } });
+    expect(config.xcom.paths).toMatchObject([{ scheme: 'file', bucket: '', prefix: '/opt/xcom' }]);
+    expect([...config.s3.connections.keys()]).toEqual(['']);
+  });
+
+  test.each([
+    ['gs://a,s3://c@b/x', 's3://c@b/x', 'c', true],
+    ['s3://b,gs://a', 's3://b', '', true],
+    ['gs://c@a,file:///disk', 'gs://c@a', '', false],
+    ['', null, '', false],
+  ])('of the paths %j the one in force is %j', (text, raw, fallback, isInS3) => {
+    const config = read({ argv: [`--xcom.path=${text}`] });
+    expect(config.xcom.inForce?.raw ?? null).toBe(raw);
+    expect(config.s3.fallback).toBe(fallback);
+    expect(storageInForce(config)).toBe(isInS3 ? config.xcom.inForce : null);
+    expect(config.warnings.length).toBe(raw === null || isInS3 ? 0 : 1);
+  });
+});
+
+describe('warnings', () => {
+  const backend = {
+    AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+  };
+  const prefix = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
+
+  test.each([
+    [`${prefix}TRESHOLD`, `${prefix}THRESHOLD`],
+    [`${prefix}THRESHOLDS`, `${prefix}THRESHOLD`],
+    ['AIRFLOW__COMMON.IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__COMMON__IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW_COMMON_IO__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__CORE__XCOM_OBJECTSTORAGE_PATH', `${prefix}PATH`],
+    ['AIRFLOW__COMMON_IO__XCOM_OBJECT_STORAGE_COMPRESSION', `${prefix}COMPRESSION`],
+    ['AIRFLOW__CORE__XCOM_BACKND', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['AIRFLOW__COMMON_IO__XCOM_BACKEND', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['airflow__core__xcom_backend', 'AIRFLOW__CORE__XCOM_BACKEND'],
+    ['xcom_objectstorage_threshold', `${prefix}THRESHOLD`],
+  ])('the misspelt variable %s is named with %s', (given, meant) => {
+    expect(read({ env: { [given]: 'geheim' } }).warnings).toEqual([
+      `${given} is no variable of Airflow's, which ignores it without a word: did you mean ${meant}?`,
+    ]);
+  });
+
+  test('the names of common-io 1.3.0 are named unless the later ones are there too', () => {
+    const former = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_PATH: 's3://b' };
+    expect(read({ env: former }).warnings).toEqual([
+      expect.stringMatching(/common-io 1\.3\.0 alone.*: give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH$/),
+    ]);
+    expect(read({ env: { ...former, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
+    'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_THRESHOLD',
+    'AIRFLOW__TEAMA___COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'AIRFLOW__CORE__ENABLE_XCOM_PICKLING',
+    'AIRFLOW__CORE__DAGS_FOLDER',
+    'AIRFLOW__WORKERS__STATE_STORE_BACKEND',
+    'AIRFLOW_VAR_XCOM_BACKEND',
+    'AIRFLOW_CONN_XCOM',
+    'XCOM_BACKEND_BUCKET_NAME',
+    'XCOM_BACKEND_PREFIX',
+    'PATH',
+  ])('%s is something else', (name) => {
+    expect(read({ env: { [name]: 'x' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    [
+      'gs://bucket/x',
+      /"gs:\/\/bucket\/x" is not in S3 \(scheme gs\): the exporter tells what stays in the database .* it cannot tell$/,
+    ],
+    [
+      'file:///opt/xcom',
+      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to the disk of each worker/,
+    ],
+    ['foo', /"foo" has no scheme: Airflow writes to the disk of each worker/],
+  ])('the path %s is said to be out of sight', (path, message) => {
+    expect(read({ env: { [`${prefix}PATH`]: path } }).warnings).toEqual([expect.stringMatching(message)]);
+  });
+
+  test('a backend without a path is said, with what follows from the threshold', () => {
+    expect(read({ env: backend }).warnings).toEqual([
+      expect.stringMatching(
+        /^xcom\.backend is the object storage backend, but xcom\.path is not set .* stays in the database$/,
+      ),
+    ]);
+    expect(read({ env: { ...backend, [`${prefix}THRESHOLD`]: '0' } }).warnings).toEqual([
+      expect.stringMatching(/to the disk of each worker/),
+    ]);
+    expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
+    expect(read({ env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } }).warnings).toEqual([]);
+  });
+
+  test('recorded deployments give one where something was wrong on purpose', () => {
+    const root = new URL('../../fixtures/airflow/', import.meta.url);
+    const scenarios = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      path.endsWith('scenario.json'),
+    );
+    const warned = scenarios.flatMap((path) => {
+      const { env } = JSON.parse(readFileSync(new URL(path, root), 'utf8')) as {
+        env: Record<string, string>;
+      };
+      const [, scenario] = path.split('/');
+      return read({ env }).warnings.map((warning) => `${scenario ?? ''}: ${warning.slice(0, 60)}`);
+    });
+    expect([...new Set(warned)].sort()).toEqual([
+      "backend-inactive: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
+      'disk-path: xcom.path: "file:///tmp/airflow-xcom-recording" has the sche',
+      'local-path: xcom.backend is the object storage backend, but xcom.path is',
+    ]);
+  });
+});
+
+test('all problems at once, each named by where it was given', () => {
+  const given = {
+    argv: ['--windw', '1h', '--window=x', '--config.file', 'c.yaml'],
+    env: {
+      XCOM_EXPORTER_HAA: '1',
+      XCOM_EXPORTER_HA: 'on',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: 'ten',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u:p@h:x/d',
+      AIRFLOW_CONN_AWS: 'geheim',
+    },
+    files: { 'c.yaml': 'log: {level: loud, colour: red}' },
+  };
+  expect(problemsOf(() => read(given))).toEqual([
+    expect.stringMatching(/^unknown flag --windw/),
+    expect.stringMatching(/^unknown variable XCOM_EXPORTER_HAA/),
+    expect.stringMatching(/^c\.yaml: unknown setting log\.colour/),
+    expect.stringMatching(/^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: "ten" is not/),
+    expect.stringMatching(/^--window: "x" is not/),
+    expect.stringMatching(/^XCOM_EXPORTER_HA: must be/),
+    expect.stringMatching(/^c\.yaml: log\.level: must be/),
+    expect.stringMatching(/^AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: has a wrong port/),
+    expect.stringMatching(/^AIRFLOW_CONN_AWS: is neither/),
+  ]);
+});
+
+describe('the database', () => {
+  const url = 'postgresql+psycopg2://airflow:geheim@db:5433/meta';
+
+  test.each([
+    ['flag', { argv: ['--database.url', url] }, '--database.url'],
+    ['flag', { argv: ['--database.url-file', 'pw'], files: { pw: `${url}\n` } }, '--database.url-file'],
+    ['variable', { env: { XCOM_EXPORTER_DATABASE_URL: url } }, 'XCOM_EXPORTER_DATABASE_URL'],
+    [
+      'variable',
+      { env: { XCOM_EXPORTER_DATABASE_URL_FILE: 'pw' }, files: { pw: url } },
+      'XCOM_EXPORTER_DATABASE_URL_FILE',
+    ],
+    ['airflow', { env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url } }, 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN'],
+    ['airflow', { env: { AIRFLOW__CORE__SQL_ALCHEMY_CONN: url } }, 'AIRFLOW__CORE__SQL_ALCHEMY_CONN'],
+  ])('from a %s: %j', (origin, given: Given, from) => {
+    const config = read(given);
+    expect(requireDatabase(config)).toMatchObject({
+      host: 'db',
+      port: 5433,
+      user: 'airflow',
+      database: 'meta',
+    });
+    expect(requireDatabase(config).password?.reveal()).toBe('geheim');
+    expect(originOf(config, 'database.url')).toMatchObject({
+      shown: 'postgresql://airflow:***@db:5433/meta?sslmode=prefer',
+      origin,
+      from,
+    });
+    expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain('geheim');
+  });
+
+  test('both as a value and as a file is an error', () => {
+    const env = { XCOM_EXPORTER_DATABASE_URL: url, XCOM_EXPORTER_DATABASE_URL_FILE: 'pw' };
+    expect(problemsOf(() => read({ env }))).toEqual([
+      'database.url is given more than once: XCOM_EXPORTER_DATABASE_URL, XCOM_EXPORTER_DATABASE_URL_FILE',
+    ]);
+  });
+
+  test('a file that cannot be read is named; its path is not taken for a URL', () => {
+    expect(problemsOf(() => read({ env: { XCOM_EXPORTER_DATABASE_URL_FILE: '/run/url' } }))).toEqual([
+      'XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read /run/url: no such file',
+    ]);
+  });
+
+  test('an empty file is named; an empty variable lets the next source speak', () => {
+    const empty = { argv: [], env: { XCOM_EXPORTER_DATABASE_URL_FILE: '/run/url' }, readFile: () => '\n' };
+    expect(problemsOf(() => readConfig(empty))).toEqual([
+      'XCOM_EXPORTER_DATABASE_URL_FILE: the file /run/url is empty',
+    ]);
+    const env = {
+      XCOM_EXPORTER_DATABASE_URL: '',
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://airflow@db/meta',
+    };
+    expect(read({ env }).database).toMatchObject({ host: 'db', database: 'meta' });
+  });
+
+  test("libpq's variables alone, or for what the URL leaves out", () => {
+    const env = {
+      PGHOST: 'pg',
+      PGUSER: 'reader',
+      PGPASSWORD: 'geheim',
+      PGDATABASE: 'airflow',
+      PGSSLMODE: 'require',
+    };
+    const alone = read({ env });
+    expect(alone.database).toMatchObject({ host: 'pg', user: 'reader', database: 'airflow', ssl: 'require' });
+    expect(originOf(alone, 'database.url')).toMatchObject({
+      shown: 'postgresql://reader:***@pg:5432/airflow?sslmode=require',
+      from: 'PGHOST, PGUSER, PGPASSWORD, PGDATABASE, PGSSLMODE',
+    });
+    const both = read({ env: { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://me@db/meta' } });
+    expect(both.database).toMatchObject({ host: 'db', user: 'me', database: 'meta', ssl: 'require' });
+    expect(both.database?.password?.reveal()).toBe('geheim');
+    expect(read({ env: { PGUSER: 'me', PGPASSWORD: 'geheim' } }).database).toBeNull();
+  });
+
+  test("Airflow's application name is not ours", () => {
+    const named = 'postgresql://u@h/d?application_name=worker';
+    const nameOf = (env: Readonly<Record<string, string>>) => read({ env }).database?.applicationName;
+    expect(nameOf({ AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: named })).toBe('airflow-xcom-exporter');
+    expect(nameOf({ XCOM_EXPORTER_DATABASE_URL: named })).toBe('worker');
+  });
+});
+
+describe('the connections of the paths', () => {
+  const path = 's3://aws_xcom@bucket/xcom';
+
+  test('come from their variables', () => {
+    const config = read({
+      argv: ['--xcom.path', `${path},s3://old@b,s3://plain`],
+      env: {
+        AIRFLOW_CONN_AWS_XCOM:
+          'aws://KEY:geheim@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2Fminio%3A9000',
+        AWS_REGION: 'us-east-1',
+      },
+    });
+    expect([...config.s3.connections.keys()]).toEqual(['', 'aws_xcom', 'old']);
+    expect(config.s3.connections.get('aws_xcom')).toMatchObject({ region: 'eu-west-1', accessKeyId: 'KEY' });
+    expect(config.s3.connections.get('aws_xcom')?.secretAccessKey?.reveal()).toBe('geheim');
+    expect(config.s3.connections.get('old')).toMatchObject({ region: 'us-east-1', secretAccessKey: null });
+    expect(originOf(config, 's3 (aws_xcom)')).toEqual({
+      name: 's3 (aws_xcom)',
+      flag: '',
+      variable: 'AIRFLOW_CONN_AWS_XCOM',
+      shown: 'access key, region eu-west-1, endpoint http://minio:9000',
+      origin: 'airflow',
+      from: 'AIRFLOW_CONN_AWS_XCOM',
+    });
+    expect(originOf(config, 's3 (old)')).toMatchObject({
+      shown: 'default credential chain of AWS, region us-east-1',
+      origin: 'default',
+      from: 'AIRFLOW_CONN_OLD is not set',
+    });
+    expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain('geheim');
+  });
+
+  test('the default chain is shown only where a path uses it', () => {
+    const namesOf = (paths: string) => read({ argv: ['--xcom.path', paths] }).origins.map(({ name }) => name);
+    expect(namesOf(path)).not.toContain('s3');
+    expect(namesOf(`${path},s3://plain`)).toEqual(expect.arrayContaining(['s3', 's3 (aws_xcom)']));
+  });
+
+  test('what a connection says and the exporter does not follow is shown', () => {
+    const config = read({
+      argv: ['--xcom.path', path],
+      env: { AIRFLOW_CONN_AWS_XCOM: 'aws://?profile_name=prod' },
+    });
+    expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
+      'default credential chain of AWS, not followed: profile_name',
+    );
+  });
+
+  test('a wrong endpoint in the variables of AWS is named by them', () => {
+    expect(problemsOf(() => read({ env: { AWS_ENDPOINT_URL_S3: 'minio:9000' } }))).toEqual([
+      expect.stringMatching(/^AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: has an endpoint that is no URL/),
+    ]);
+  });
+});
+
+describe('what recorded Airflow deployments have in their environment', () => {
+  const root = new URL('../../fixtures/airflow/', import.meta.url);
+  const scenarios = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
+    path.endsWith('scenario.json'),
+  );
+
+  test('there are some', () => {
+    expect(scenarios.length).toBeGreaterThan(5);
+  });
+
+  test.each(scenarios)('%s', (file) => {
+    const { env, backend } = JSON.parse(readFileSync(new URL(file, root), 'utf8')) as {
+      env: Record<string, string>;
+      backend: string | null;
+    };
+    const config = read({ env });
+    expect(requireDatabase(config)).toMatchObject({ user: 'airflow', database: 'airflow' });
+    expect(config.xcom.backend).toBe(env['AIRFLOW__CORE__XCOM_BACKEND'] ?? '');
+    if (env['AIRFLOW__CORE__XCOM_BACKEND'] !== undefined) expect(config.xcom.backend).toBe(backend);
+    for (const path of config.xcom.paths.filter(isS3Path)) {
+      const connection = config.s3.connections.get(path.connection ?? '');
+      expect(connection).toMatchObject({ region: 'us-east-1', forcePathStyle: true });
+      expect(connection?.endpoint).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+      expect(connection?.secretAccessKey?.reveal()).toBe('wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY');
+    }
+  });
+});
+
+describe('files that a connection names', () => {
+  const conn = 'aws://k:s@/?verify=';
+  const url = 'postgresql://u:geheim@h/d?sslmode=verify-full&sslrootcert=';
+
+  test('that cannot be read are an error, as they would be to every request', () => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `${url}/db-ca.pem`,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
+      AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem`,
+    };
+    expect(problemsOf(() => read({ env }))).toEqual([
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: Cannot read /db-ca.pem: no such file',
+      'AIRFLOW_CONN_AWS: verify: Cannot read /s3-ca.pem: no such file',
+    ]);
+    expect(read({ env, files: { '/db-ca.pem': '', '/s3-ca.pem': '' } }).database).not.toBeNull();
+  });
+
+  test('are not looked for where they are not used', () => {
+    const disabled = `${url}/db-ca.pem`.replace('verify-full', 'disable');
+    expect(read({ env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: disabled } }).database).not.toBeNull();
+    expect(read({ env: { AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem` } }).database).toBeNull();
+  });
+});
+
+describe('the table of settings', () => {
+  test("has the design's names, each with a flag, a variable and a default", () => {
+    expect(settingsTable().map(({ name }) => name)).toEqual([
+      'config.file',
+      'database.url',
+      'xcom.path',
+      'xcom.threshold',
+      'xcom.oversize',
+      'xcom.compression',
+      'xcom.backend',
+      'window',
+      'sample.schedule',
+      'probe.schedule',
+      'probe.write',
+      's3.requests-per-cycle',
+      'labels.max-dags',
+      'web.listen-address',
+      'web.config.file',
+      'state.file',
+      'ha',
+      'shard',
+      'airflow.base-url',
+      'canary.dag-id',
+      'log.level',
+      'log.format',
+    ]);
+    expect(settingsTable().find(({ name }) => name === 's3.requests-per-cycle')).toMatchObject({
+      flag: '--s3.requests-per-cycle',
+      variable: 'XCOM_EXPORTER_S3_REQUESTS_PER_CYCLE',
+      default: '`500`',
+    });
+    expect(settingsTable().find(({ name }) => name === 'xcom.threshold')?.default).toBe(
+      "Airflow's, else `-1`",
+    );
+  });
+
+  test('no two settings share a flag or a variable', () => {
+    const rows = settingsTable();
+    expect(new Set(rows.map((row) => row.flag)).size).toBe(rows.length);
+    expect(new Set(rows.map((row) => row.variable)).size).toBe(rows.length);
+  });
+});
