@@ -124,6 +124,11 @@ def option(name):
     return None if value is None else str(value)
 
 
+def offloads(in_force):
+    """Whether the class is the object storage backend, or one made from it."""
+    return any(one.__name__ == "XComObjectStorageBackend" for one in in_force.__mro__)
+
+
 def settings():
     """What this worker resolves."""
     in_force, _ = xcom_classes()
@@ -136,7 +141,7 @@ def settings():
             versions[name] = None
     return {
         "backend": safe(f"{in_force.__module__}.{in_force.__qualname__}"),
-        "object_storage": any(one.__name__ == "XComObjectStorageBackend" for one in in_force.__mro__),
+        "object_storage": offloads(in_force),
         # Whoever put a key and its secret where the id of a connection belongs gets no copy of them.
         "path": re.sub(r"://[^/]*:[^/]*@", "://***@", option("path") or "")[:500],
         "threshold": None if threshold is None else threshold if re.fullmatch(r"[\w.+-]{1,20}", threshold) else "***",
@@ -205,13 +210,19 @@ def forget_previous(ti, step, its_task):
         delete({**place_of(ti, step, its_task, key), "run_id": before.run_id})
 
 
-def warm_up(path):
-    """Imports what the first push of a process would import, and asks nothing of anybody."""
+def file_system():
+    """Imports what the first push or pull of a process imports, and asks nothing of anybody."""
     try:
         from airflow.sdk import ObjectStoragePath
     except ImportError:  # Airflow 2
         from airflow.io.path import ObjectStoragePath
-    return ObjectStoragePath(path).fs
+    return ObjectStoragePath(option("path")).fs
+
+
+def warm_up():
+    """How long that took: some seconds, whatever the storage does. None: this worker has no object storage."""
+    in_force, _ = xcom_classes()
+    return attempt("warm up", file_system)[1]["seconds"] if offloads(in_force) and option("path") else None
 
 
 def look(name, ti=None):
@@ -221,10 +232,7 @@ def look(name, ti=None):
     found = settings()
     _, forgot = attempt("delete", lambda: forget_previous(ti, "look", its_task))
     operations = [] if forgot["ok"] else [forgot]
-    # Timed by itself: it is some seconds of imports, whatever the storage does.
-    warmed = None
-    if found["object_storage"] and found["path"]:
-        warmed = attempt("warm up", lambda: warm_up(found["path"]))[1]["seconds"]
+    warmed = warm_up()
     length = payload_length(found)
     value = payload(ti, its_task, length)
     _, pushed = attempt("push", lambda: ti.xcom_push(key=PAYLOAD_KEY, value=value))
@@ -244,20 +252,22 @@ def look(name, ti=None):
 def read(name, ti=None):
     """Pulls what every other pool has pushed."""
     attempt("delete", lambda: forget_previous(ti, "read", TASKS[name]))
+    warmed = warm_up()
     operations = []
     for other, its_task in TASKS.items():
         told = None if other == name else stored_value(place_of(ti, "look", its_task, REPORT_KEY))
         if told and all(one["ok"] for one in told["operations"] if one["operation"] == "push"):
             operations.append({**pull("read", ti, its_task), "from": other})
-    report(ti, "read", name, operations)
+    report(ti, "read", name, operations, warm_up_seconds=warmed)
 
 
 def clean(name, ti=None):
     """Deletes the payload of this pool when all have read it. Fails, and with it the run, if a task did before."""
     its_task = TASKS[name]
     attempt("delete", lambda: forget_previous(ti, "clean", its_task))
+    warmed = warm_up()
     _, deleted = attempt("delete", lambda: delete(place_of(ti, "look", its_task, PAYLOAD_KEY)))
-    report(ti, "clean", name, [deleted])
+    report(ti, "clean", name, [deleted], warm_up_seconds=warmed)
     for step in ("look", "read"):
         told = stored_value(place_of(ti, step, its_task, REPORT_KEY))
         if not told or not told["ok"]:
