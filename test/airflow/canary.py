@@ -11,12 +11,14 @@ is not what is expected. `--exporter` asks the exporter as well.
 import argparse
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
+from collections import Counter
 from pathlib import Path
 
 import exporter
@@ -148,12 +150,13 @@ def play(release: str, threshold: int, queues, servers, folder: Path, options) -
         seconds = time.monotonic() - started
         runs = airflow.ended()
         found = reports(postgres)
+        requests = [line for line in log.read_text().splitlines()[before:] if f"/{BUCKET}" in line]
+        methods = Counter(re.findall(r"\b(GET|PUT|HEAD|DELETE|POST)\b", " ".join(requests)))
         objects = airflow.bucket("list")
     finally:
         airflow.stop()
         with contextlib.suppress(RuntimeError):
             airflow.bucket("remove")
-    requests = [line for line in log.read_text().splitlines()[before:] if f"/{BUCKET}" in line]
     print(f"\n{release}, threshold {threshold}, {len(queues)} pools: {len(runs)} runs in {seconds:.0f} s, {[r['state'] for r in runs]}")
     last = [one for one in found if runs and one["run_id"] == runs[-1]["run_id"]]
     for queue in queues:
@@ -176,7 +179,7 @@ def play(release: str, threshold: int, queues, servers, folder: Path, options) -
         for table in postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     }
     kept = ("dag_run", "task_instance", "task_instance_history", "rendered_task_instance_fields", "log", "job", "xcom", "xcom_v2")
-    print(f"  rows: { {table: rows[table] for table in kept if table in rows} }; objects left: {len(objects)}; requests to S3: {len(requests)}")
+    print(f"  rows: { {table: rows[table] for table in kept if table in rows} }; objects left: {len(objects)}; requests to S3: {dict(methods)}")
     if objects:
         wrong.append(f"{len(objects)} objects are left: {[one['key'] for one in objects][:3]}")
     (folder / "reports.json").write_text(json.dumps(found, indent=2))
