@@ -43,13 +43,15 @@ export function differences(heard: readonly HeardPool[], told: ToldSettings): Di
   ].flatMap((one) => one ?? []);
 }
 
-/** What all pools agree on, so that it may stand for what nobody told; null: they do not, or none is heard. */
-export function agreed(heard: readonly HeardPool[]): {
+/** What all pools agree on, so that it may stand for what nobody told; null: they do not, or one is not heard. */
+export interface AgreedSettings {
   readonly backend: string | null;
   readonly path: string | null;
   readonly threshold: string | null;
   readonly compression: string | null;
-} {
+}
+
+export function agreed(heard: readonly HeardPool[]): AgreedSettings {
   const one = (valueOf: (settings: CanarySettings) => string): string | null => {
     const values = new Set(heard.map(({ settings }) => valueOf(settings)));
     return values.size === 1 ? ([...values][0] ?? null) : null;

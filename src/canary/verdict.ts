@@ -1,8 +1,8 @@
 import { parseXComPath } from '../airflow/xcom-path.ts';
 import type { CanaryMemory, PoolMemory, Told } from './memory.ts';
 import type { CanarySettings, Outcome } from './report.ts';
-import type { Difference, ToldSettings } from './settings.ts';
-import { differences } from './settings.ts';
+import type { AgreedSettings, Difference, ToldSettings } from './settings.ts';
+import { agreed, differences } from './settings.ts';
 
 /** After so many intervals without a report a pool is silent, and what it said before is no longer said of it. */
 const SILENT_INTERVALS = 3;
@@ -38,6 +38,7 @@ export interface CanaryVerdict {
   readonly pools: readonly PoolVerdict[];
   /** Options that are not the same everywhere, among the pools that are heard and what the exporter was told. */
   readonly differences: readonly Difference[];
+  readonly agreed: AgreedSettings;
 }
 
 /** Null: no canary has been seen. Pure: `now` is the database's clock, epoch ms. */
@@ -49,7 +50,11 @@ export function judgeCanary(
   const overdueMs = intervalMs === 0 ? Infinity : SILENT_INTERVALS * intervalMs;
   const judged = pools.map((pool) => judgePool(pool, { now, overdueMs }));
   const heard = judged.flatMap(({ name, settings }) => (settings === null ? [] : [{ name, settings }]));
-  return { pools: judged, differences: differences(heard, told) };
+  return {
+    pools: judged,
+    differences: differences(heard, told),
+    agreed: agreed(heard.length === judged.length ? heard : []),
+  };
 }
 
 function judgePool(

@@ -2,7 +2,6 @@ import { describe, expect, test } from 'vitest';
 import type { CanaryTask } from '../../../src/airflow/canary-queries.ts';
 import { NO_CANARY, noteTasks } from '../../../src/canary/memory.ts';
 import type { ToldSettings } from '../../../src/canary/settings.ts';
-import { agreed } from '../../../src/canary/settings.ts';
 import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { judgeCanary } from '../../../src/canary/verdict.ts';
 import {
@@ -230,21 +229,21 @@ describe('settings', () => {
     ['+5', '5'],
     ['1k', '1k'],
   ])('a threshold %j is %s', (threshold, meant) => {
-    const { settings } = poolOf(judge([looked('default', settingsWith({ threshold }))]), 'default') ?? {};
-    if (settings === undefined || settings === null) throw new Error('It was not heard');
-    expect(agreed([{ name: 'default', settings }]).threshold).toBe(meant);
+    const changes = { pools: { default: 'default' }, ...settingsWith({ threshold }) };
+    expect(judge([looked('default', changes)]).agreed.threshold).toBe(meant);
   });
 
   test('are agreed on where all pools have the same', () => {
-    const pools = judge(heard({ denied: { threshold: '7' } })).pools.flatMap(({ name, settings }) =>
-      settings === null ? [] : [{ name, settings }],
-    );
-    expect(agreed(pools)).toEqual({
+    expect(judge(heard({ denied: { threshold: '7' } })).agreed).toEqual({
       backend: BACKEND,
       path: 's3://aws_xcom@airflow-xcom/xcom',
       threshold: null,
       compression: '',
     });
-    expect(agreed([])).toEqual({ backend: null, path: null, threshold: null, compression: null });
+  });
+
+  test('are not agreed on as long as one pool is not heard', () => {
+    const none = { backend: null, path: null, threshold: null, compression: null };
+    expect(judge([looked('default')]).agreed).toEqual(none);
   });
 });

@@ -68,6 +68,7 @@ const SURVEY: Survey = {
   values: { count: 20, largest: 999 },
 };
 
+const AGREED = { backend: null, path: null, threshold: null, compression: null };
 const WORKS: PoolVerdict = {
   name: 'default',
   state: 'works',
@@ -85,7 +86,7 @@ const SAMPLED: Sampled = {
   coverage: 1,
   lagSeconds: 0,
   unmeasured: 0,
-  canary: { pools: [WORKS], differences: [] },
+  canary: { pools: [WORKS], differences: [], agreed: AGREED },
 };
 
 const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
@@ -222,7 +223,9 @@ function canary(
   pools: readonly Partial<PoolVerdict>[],
   differences: CanaryVerdict['differences'] = [],
 ): World {
-  return { sampled: { canary: { pools: pools.map((pool) => ({ ...WORKS, ...pool })), differences } } };
+  return {
+    sampled: { canary: { pools: pools.map((pool) => ({ ...WORKS, ...pool })), differences, agreed: AGREED } },
+  };
 }
 const SILENT = {
   name: 'gpu',
