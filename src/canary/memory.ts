@@ -37,17 +37,21 @@ export interface CanaryMemory {
 
 export const NO_CANARY: CanaryMemory = { pools: [], intervalMs: 0, refused: new Set() };
 
+/** What `canary` prints unless told otherwise. */
+const USUAL_MS = 300_000;
+
 interface Noted extends Told {
   readonly step: Step;
 }
 
 /**
  * What is known after another look at the tasks of the canary's latest runs, and how many reports were refused that were
- * not before. Pure.
+ * not before. Pure: `now` is the database's clock, epoch ms.
  */
 export function noteTasks(
   before: CanaryMemory,
   tasks: readonly CanaryTask[],
+  { now }: { readonly now: number },
 ): { readonly memory: CanaryMemory; readonly refusals: ReadonlyMap<Refusal, number> } {
   const refusals = new Map<Refusal, number>();
   const refused = new Set<string>();
@@ -60,7 +64,9 @@ export function noteTasks(
       const id = `${dagRunId} ${taskId} ${report.version}`;
       refused.add(id);
       if (!before.refused.has(id)) refusals.set(parsed.refused, (refusals.get(parsed.refused) ?? 0) + 1);
-    } else noted.push({ at: report.at, step: parsed.step, report: parsed });
+    }
+    // A clock that is ahead must not make a report the last one for ever.
+    else noted.push({ at: Math.min(report.at, now), step: parsed.step, report: parsed });
   }
   noted.sort((a, b) => a.at - b.at);
   const latest = noted.at(-1)?.report;
@@ -69,7 +75,8 @@ export function noteTasks(
     const known = before.pools.find((pool) => pool.name === name && pool.taskName === taskName);
     return withTask(withReports(known ?? newPool(name, taskName, tasks), noted), tasks);
   });
-  const intervalMs = latest === undefined ? before.intervalMs || intervalOf(tasks) : latest.interval * 1000;
+  const isGuessed = latest === undefined && before.pools.every(({ told }) => Object.keys(told).length === 0);
+  const intervalMs = isGuessed ? intervalOf(tasks) : (latest?.interval ?? 0) * 1000 || before.intervalMs;
   return { memory: { pools, intervalMs, refused }, refusals };
 }
 
@@ -80,13 +87,15 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
 function namesOf(before: CanaryMemory, tasks: readonly CanaryTask[]): Map<string, string> {
   if (before.pools.length > 0) return new Map(before.pools.map(({ name, taskName }) => [name, taskName]));
   const found = tasks.flatMap(({ taskId }) => /^look_(.+)$/.exec(taskId)?.[1] ?? []);
-  return new Map(found.slice(0, MOST_POOLS).map((taskName) => [taskName, taskName]));
+  return new Map([...new Set(found)].slice(0, MOST_POOLS).map((taskName) => [taskName, taskName]));
 }
 
-/** The longest time between the beginnings of two runs; 0: there are no two. */
+/** As long as no report has told it: the longest time between two runs, and not less than the usual one; 0: there are no two. */
 function intervalOf(tasks: readonly CanaryTask[]): number {
   const begun = [...new Set(tasks.flatMap(({ runAt }) => runAt ?? []))].sort((a, b) => a - b);
-  return Math.max(0, ...begun.slice(1).map((at, index) => at - (begun[index] ?? at)));
+  return begun.length < 2
+    ? 0
+    : Math.max(USUAL_MS, ...begun.slice(1).map((at, index) => at - (begun[index] ?? at)));
 }
 
 /** A pool that nobody has heard of yet is waited for since the first of the runs that its task is part of. */

@@ -34,11 +34,13 @@ export function differences(heard: readonly HeardPool[], told: ToldSettings): Di
     difference('xcom_backend', heard, {
       valueOf: backendOf,
       told: told.backend === null ? null : [told.backend],
+      isSame: isSameClass,
     }),
-    difference('xcom_objectstorage_path', offloading, { valueOf: pathOf, told: paths }),
+    difference('xcom_objectstorage_path', offloading, { valueOf: pathOf, told: paths, isSame: isEqual }),
     difference('xcom_objectstorage_threshold', offloading, {
       valueOf: thresholdOf,
       told: told.threshold === null ? null : [String(told.threshold)],
+      isSame: isEqual,
     }),
   ].flatMap((one) => one ?? []);
 }
@@ -67,14 +69,23 @@ export function agreed(heard: readonly HeardPool[]): AgreedSettings {
 function difference(
   option: Option,
   heard: readonly HeardPool[],
-  { valueOf, told }: { valueOf: (settings: CanarySettings) => string; told: readonly string[] | null },
+  {
+    valueOf,
+    told,
+    isSame,
+  }: {
+    valueOf: (settings: CanarySettings) => string;
+    told: readonly string[] | null;
+    isSame: (one: string, other: string) => boolean;
+  },
 ): Difference | null {
   const byValue = new Map<string, string[]>();
   for (const { name, settings } of heard) {
     const value = valueOf(settings);
     byValue.set(value, [...(byValue.get(value) ?? []), name]);
   }
-  const isAsTold = told === null || [...byValue.keys()].every((value) => told.includes(value));
+  const isAsTold =
+    told === null || [...byValue.keys()].every((value) => told.some((one) => isSame(one, value)));
   // Several paths are in force where the exporter was told so.
   const isOne = byValue.size <= 1 || (told !== null && told.length > 1);
   if (isAsTold && isOne) return null;
@@ -83,6 +94,13 @@ function difference(
     values: [...byValue].map(([value, pools]) => ({ value, pools })),
     told: told === null ? null : told.join(', '),
   };
+}
+
+const isEqual = (one: string, other: string): boolean => one === other;
+
+/** The option may name a class by a module that only imports it: the class itself has the module that it is written in. */
+function isSameClass(one: string, other: string): boolean {
+  return one.split('.').at(-1) === other.split('.').at(-1);
 }
 
 const backendOf = ({ backend }: CanarySettings): string => backend;

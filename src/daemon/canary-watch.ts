@@ -33,7 +33,7 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): Can
       // Runs that were deleted, or are of another database.
       const there = new Set(tasks.map(({ dagRunId }) => dagRunId));
       runIds = latest.filter((id) => there.has(id) || runs.some((run) => run.id === id));
-      const noted = noteTasks(memory, tasks);
+      const noted = noteTasks(memory, tasks, { now });
       memory = noted.memory;
       for (const [reason, count] of noted.refusals) refused.set(reason, (refused.get(reason) ?? 0) + count);
       verdict = judgeCanary(memory, { now, told });

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { NO_CANARY, noteTasks } from '../../../src/canary/memory.ts';
+import type { CanaryTask } from '../../../src/airflow/canary-queries.ts';
+import type { CanaryMemory } from '../../../src/canary/memory.ts';
+import { NO_CANARY, noteTasks as noteTasksAt } from '../../../src/canary/memory.ts';
 import { MOST_REPORT_BYTES, parseReport } from '../../../src/canary/report.ts';
 import {
   DENIED,
@@ -142,6 +144,8 @@ describe('a report', () => {
 });
 
 describe('what is remembered of the canary', () => {
+  const noteTasks = (...call: readonly [CanaryMemory, readonly CanaryTask[]]) =>
+    noteTasksAt(...call, { now: 1e9 });
   const told = (pool: string, at: number, changes = {}) => taskOf(lookOf(pool, changes), { at });
 
   test('a forged report changes nothing but the count of what was refused', () => {
@@ -195,5 +199,13 @@ describe('what is remembered of the canary', () => {
     const first = noteTasks(NO_CANARY, tasks(true, 1_000)).memory;
     const next = noteTasks(first, tasks(false, 301_000)).memory;
     expect(next.pools[0]?.succeededAt).toEqual({ push: 301_000, pull: 301_000, read: 1_001 });
+  });
+
+  test('a report of a clock that is ahead is not the last one for ever', () => {
+    const ahead = taskOf(lookOf('default', DENIED), { at: 5e12 });
+    const first = noteTasks(NO_CANARY, [ahead]).memory;
+    expect(first.pools[0]?.told.look?.at).toBe(1e9);
+    const next = noteTasksAt(first, [told('default', 1e9 + 1)], { now: 1e9 + 1 }).memory;
+    expect(next.pools[0]?.told.look?.report.payload?.form).toBe('reference');
   });
 });

@@ -23,7 +23,10 @@ function judge(
   tasks: readonly CanaryTask[],
   { after = 0, told = NOTHING }: { after?: number; told?: ToldSettings } = {},
 ): CanaryVerdict {
-  const verdict = judgeCanary(noteTasks(NO_CANARY, tasks).memory, { now: START + after, told });
+  const verdict = judgeCanary(noteTasks(NO_CANARY, tasks, { now: START + after }).memory, {
+    now: START + after,
+    told,
+  });
   if (verdict === null) throw new Error('No canary was seen');
   return verdict;
 }
@@ -212,6 +215,13 @@ describe('settings', () => {
         values: [{ value: '1000', pools: ['default', 'denied', 'legacy'] }],
       },
     ]);
+  });
+
+  test('name the same class, whichever module the exporter was told to import it from', () => {
+    const backend = 'airflow.providers.common.io.xcom.XComObjectStorageBackend';
+    expect(judge(heard(), { told: { ...told, backend } }).differences).toEqual([]);
+    const other = { ...told, backend: 'airflow.models.xcom.BaseXCom' };
+    expect(judge(heard(), { told: other }).differences.map(({ option }) => option)).toEqual(['xcom_backend']);
   });
 
   test('several paths that the exporter was told are all in force', () => {

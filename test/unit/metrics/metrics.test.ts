@@ -567,7 +567,7 @@ describe('the canary', () => {
     taskOf(lookOf('default'), { at: 1_700_000_000_000 }),
     taskOf(lookOf('denied', DENIED), { at: 1_700_000_000_000 }),
   ];
-  const { memory } = noteTasks(NO_CANARY, tasks);
+  const { memory } = noteTasks(NO_CANARY, tasks, { now: 1_700_000_000_000 });
   const told = { backend: null, paths: null, threshold: null };
   const verdictAt = (now: number) => judgeCanary(memory, { now, told });
   const heard = {
