@@ -54,7 +54,7 @@ BEGIN
     FROM (VALUES
       ('dag_run', ARRAY['id', 'dag_id', 'run_id', 'state', 'queued_at', 'start_date', 'end_date', 'run_after']),
       ('task_instance', ARRAY['id', 'dag_id', 'run_id', 'task_id', 'map_index', 'region_id', 'region_index',
-        'working_set', 'state', 'start_date', 'queue', 'executor', 'hostname', 'operator']),
+        'working_set', 'state', 'start_date', 'updated_at', 'queue', 'executor', 'hostname', 'operator']),
       ('xcom', ARRAY['ctid', 'xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
       ('xcom_v1', ARRAY['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
       ('xcom_v2', ARRAY['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp'])

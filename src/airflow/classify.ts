@@ -1,6 +1,5 @@
-import type { Reference } from './reference.ts';
+import type { IsRun, Reference } from './reference.ts';
 import { spell } from './reference.ts';
-import type { XComPath } from './xcom-path.ts';
 import type { SampledRow } from './xcom-row.ts';
 
 /** Why a value is in the database whatever the backend says. */
@@ -25,7 +24,7 @@ const S3_SCHEMES: ReadonlySet<string> = new Set(['s3', 's3a', 's3n']);
 
 export function classify(
   row: SampledRow,
-  options: { readonly major: 2 | 3; readonly paths: readonly XComPath[] },
+  { major, isRun }: { readonly major: 2 | 3; readonly isRun: IsRun },
 ): Placement {
   const bytes = row.bytes ?? row.stored;
   const inDatabase = {
@@ -33,17 +32,16 @@ export function classify(
     bytes: row.isNull ? 0 : bytes,
     leastBytes: row.isNull ? 0 : (row.leastBytes ?? row.stored),
     exact: row.isNull || row.bytes !== null,
-    byDesign: byDesign(row, options.major),
+    byDesign: byDesign(row, major),
   } as const;
   if (row.text === null) return inDatabase;
-  const spelling = spell(row.text, row, { taskInstanceId: row.taskInstanceId, bases: options.paths });
+  const spelling = spell(row.text, row, { taskInstanceId: row.taskInstanceId, isRun });
   switch (spelling.kind) {
     case 'own':
-      return S3_SCHEMES.has(spelling.reference.scheme)
-        ? { storage: 's3', reference: spelling.reference, leaked: false }
-        : { storage: 'other', form: 'third_party', bytes };
     case 'foreign':
-      return { storage: 's3', reference: spelling.reference, leaked: true };
+      return S3_SCHEMES.has(spelling.reference.scheme)
+        ? { storage: 's3', reference: spelling.reference, leaked: spelling.kind === 'foreign' }
+        : { storage: 'other', form: 'third_party', bytes };
     case 'local':
     case 'third_party':
       return { storage: 'other', form: spelling.kind, bytes };
@@ -53,13 +51,31 @@ export function classify(
 }
 
 /**
- * Rows that no backend ever sees: operator extra links of Airflow 3 (`_xcom_push_to_db`), skip decisions
- * where they are kept out of the backend, and what the REST API, the scheduler or the triggerer wrote,
- * which Airflow 3 encodes once more than a task's value.
+ * Keys of rows that no worker's backend ever sees: operator extra links of Airflow 3 (`_xcom_push_to_db`), skip decisions
+ * where they are kept out of the backend, and what the scheduler writes itself: that a task waited for its earlier run
+ * (`PAST_DEPENDS_MET`), and the decisions of loops (`LOOP_XCOM_PREFIX` of 3.4). What a value looks like says nothing of
+ * who wrote it: what the REST API or a trigger wrote is known by its time, {@link isServerWritten}.
  */
-function byDesign(row: SampledRow, major: 2 | 3): ByDesign | null {
-  if (row.key === 'skipmixin_key') return 'skip_decision';
-  if (major === 3 && row.key.startsWith('_link_')) return 'extra_link';
-  if (major === 3 && row.encodedAgain) return 'server_side';
+function byDesign({ key }: SampledRow, major: 2 | 3): ByDesign | null {
+  if (key === 'skipmixin_key') return 'skip_decision';
+  if (major === 3 && key.startsWith('_link_')) return 'extra_link';
+  if (key === 'past_depends_met' || key.startsWith('_airflow_loop_')) return 'server_side';
   return null;
+}
+
+/** Tasks in other languages (`@task.stub`) send their values themselves: backends are Python. */
+export function isForeignTask(operator: string | null): boolean {
+  return operator === '_StubOperator';
+}
+
+/**
+ * Whether Airflow's server wrote a row after its task instance had ended or before it began: for the REST API, or for a
+ * trigger that ended the task. Both times are the server's own. `idleSince`: when the task instance last changed, if it
+ * is not at work; epoch ms. Airflow 2 writes by way of a backend even then.
+ */
+export function isServerWritten(
+  { major, at }: { readonly major: 2 | 3; readonly at: number },
+  idleSince: number | null,
+): boolean {
+  return major === 3 && idleSince !== null && at > idleSince;
 }

@@ -1,3 +1,11 @@
+import type { TaskIds } from './object-key.ts';
+import {
+  isShortenedRun,
+  OBJECT_KEY_HINTS,
+  parseObjectKey,
+  prefixOf,
+  prefixOfShortened,
+} from './object-key.ts';
 import { readPickledString } from './pickle.ts';
 
 /** Where an XCom row points: an object, and the connection that Airflow would use to read it. */
@@ -13,13 +21,6 @@ export interface Reference {
   readonly suffix: string;
 }
 
-/** The coordinates of a row, which the path of its own reference repeats. */
-export interface RowPlace {
-  readonly dagId: string;
-  readonly runId: string;
-  readonly taskId: string;
-}
-
 /** What a short string in a row is. */
 export type Spelling =
   | { readonly kind: 'own'; readonly reference: Reference }
@@ -31,16 +32,7 @@ export type Spelling =
   | { readonly kind: 'third_party' }
   | { readonly kind: 'value' };
 
-const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
-const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
-/** What fsspec appends for a compression that Airflow accepts: a path that ends otherwise is a task's own file. */
-const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
 const THIRD_PARTY = '^(?:s3_xcom_|xcom_s3://)';
-
-/** Leaf up to Airflow 3.3: `<task_id>/<uuid4>[.suffix]` (common-io `XComObjectStorageBackend._get_key`). */
-const LEAF_UUID = new RegExp(`^${UUID4}${SUFFIX}$`);
-/** Leaf from Airflow 3.4 with common-io 1.11: `ti-<task instance id>/<quoted key>.json[.suffix]`. */
-const LEAF_KEYED = new RegExp(`^(?:ti|write)-${UUID}/[^/]+\\.json${SUFFIX}$`);
 
 /** Pages, not objects: fsspec reads them and never writes them, so a backend cannot have made such a path. */
 const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
@@ -49,11 +41,7 @@ const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
  * A pattern for Postgres that every string {@link spell} could call anything but a value matches. It keeps
  * other values from leaving the database. Quotes and backslashes at the end are those of JSON text in JSON text.
  */
-export const REFERENCE_HINT = [
-  `(^|/)${UUID4}(\\.[a-z0-9]+)?[\\\\"]*$`,
-  `/(ti|write)-${UUID}/[^/]+\\.json(\\.[a-z0-9]+)?[\\\\"]*$`,
-  '^[\\\\"]*(s3_xcom_|xcom_s3://)',
-].join('|');
+export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, '^[\\\\"]*(s3_xcom_|xcom_s3://)'].join('|');
 
 /**
  * Splits a path as Airflow stores it. No URL parser: `?` and `#` may stand in a run_id and the key is
@@ -67,76 +55,67 @@ function splitPath(text: string): { scheme: string; connection: string; bucket: 
   return { scheme, connection: at < 0 ? '' : netloc.slice(0, at), bucket: netloc.slice(at + 1), key };
 }
 
-/** Finds `/<dag_id>/<run_id>/<task_id>/` in the key, as the row has them, followed by a leaf of the backend. */
-function ownTail(key: string, row: RowPlace): { prefix: string; suffix: string } | null {
-  const middle = `/${row.dagId}/${row.runId}/${row.taskId}/`;
-  const whole = `/${key}`;
-  const start = whole.lastIndexOf(middle);
-  if (start < 0) return null;
-  const leaf = whole.slice(start + middle.length);
-  const match = LEAF_UUID.exec(leaf) ?? LEAF_KEYED.exec(leaf);
-  if (match === null) return null;
-  return { prefix: whole.slice(1, Math.max(start, 1)), suffix: match[1] ?? '' };
-}
+/** Whether a run of that name exists. */
+export type IsRun = (dagId: string, runId: string) => boolean;
 
 /**
- * From 3.4 on, ids are shortened where the path would exceed 1,024 bytes; the leaf then still names the
- * task instance (`ti-<id>`), which is proof enough.
+ * Says what a short string is. A string is a reference only if it has the whole form that the backend writes, with its
+ * own row's dag, run and task; tasks legitimately return S3 URIs. With another's, that have to exist, it is that row's.
  */
-function ownByTaskInstance(
-  key: string,
-  taskInstanceId: string | null,
-): { prefix: string; suffix: string } | null {
-  if (taskInstanceId === null) return null;
-  const at = key.lastIndexOf(`/ti-${taskInstanceId}/`);
-  if (at < 0) return null;
-  const match = LEAF_KEYED.exec(key.slice(at + 1));
-  if (match === null) return null;
-  const segments = key.slice(0, at).split('/');
-  return { prefix: segments.slice(0, -3).join('/'), suffix: match[1] ?? '' };
-}
-
-function isForeignShape(key: string): boolean {
-  const segments = key.split('/');
-  const leaf = segments.at(-1) ?? '';
-  if (segments.length >= 4 && LEAF_UUID.test(leaf)) return true;
-  return segments.length >= 5 && LEAF_KEYED.test(segments.slice(-2).join('/'));
-}
-
-export interface SpellOptions {
-  readonly taskInstanceId?: string | null;
-  /** Where Airflow is configured to write. */
-  readonly bases: readonly { readonly bucket: string; readonly prefix: string }[];
-}
-
-/**
- * Says what a short string is. A string is a reference only if dag, run and task in its path are its own
- * row's and the leaf is the backend's; tasks legitimately return S3 URIs.
- */
-export function spell(text: string, row: RowPlace, options: SpellOptions): Spelling {
+export function spell(
+  text: string,
+  row: TaskIds,
+  { taskInstanceId, isRun }: { readonly taskInstanceId: string | null; readonly isRun: IsRun },
+): Spelling {
   const unwrapped = unwrap(text);
   if (new RegExp(THIRD_PARTY).test(unwrapped)) return { kind: 'third_party' };
   const path = splitPath(unwrapped);
   if (path === null) {
-    const relative = unwrapped.replace(/^\//, '');
-    return ownTail(relative, row)?.prefix !== undefined && !/\s*:\/\//.test(unwrapped)
+    const key = parseObjectKey(unwrapped.replace(/^\//, ''));
+    return key !== null && prefixOf(key.folder, row) !== null && !unwrapped.includes('://')
       ? { kind: 'local' }
       : { kind: 'value' };
   }
   if (PAGE_SCHEMES.has(path.scheme)) return { kind: 'value' };
-  const own = ownTail(path.key, row) ?? ownByTaskInstance(path.key, options.taskInstanceId ?? null);
-  if (path.scheme === 'file' || path.scheme === 'local')
-    return own === null ? { kind: 'value' } : { kind: 'local' };
-  // Encoded once more (REST PATCH before 3.2), Airflow hands the path on for a value whoever's it is.
-  if (own !== null) return { kind: unwrapped === text ? 'own' : 'foreign', reference: { ...path, ...own } };
-  const base = options.bases.find(
-    ({ bucket, prefix }) => bucket === path.bucket && (prefix === '' || path.key.startsWith(`${prefix}/`)),
-  );
-  // Elsewhere a path that ends in a uuid may be a user's own, unless it names the row's own run.
-  const sameRun = `/${path.key}`.includes(`/${row.dagId}/${row.runId}/`);
-  if ((base !== undefined || sameRun) && isForeignShape(path.key))
-    return { kind: 'foreign', reference: { ...path, prefix: base?.prefix ?? '', suffix: '' } };
-  return { kind: 'value' };
+  const key = parseObjectKey(path.key);
+  if (key === null) return { kind: 'value' };
+  const host = `${path.scheme}://${path.connection === '' ? '' : `${path.connection}@`}${path.bucket}`;
+  const prefix =
+    prefixOf(key.folder, row) ??
+    prefixOfShortened(key, { host, ids: row }) ??
+    // Shortened in a way that is not known: the task instance is proof enough.
+    (key.owner === 'ti-' && key.uuid === taskInstanceId ? prefixBeforeThree(key.folder) : null);
+  const isDisk = path.scheme === 'file' || path.scheme === 'local';
+  if (prefix !== null) {
+    if (isDisk) return { kind: 'local' };
+    // Encoded once more (REST PATCH before 3.2), Airflow hands the path on for a value whoever's it is.
+    const kind = unwrapped === text ? 'own' : 'foreign';
+    return { kind, reference: { ...path, prefix, suffix: key.suffix } };
+  }
+  if (isDisk) return { kind: 'value' };
+  const isOther = (dagId: string, runId: string) =>
+    (dagId === row.dagId && runId === row.runId) || isRun(dagId, runId);
+  const other =
+    prefixOfRun(key.folder, isOther) ??
+    (key.owner !== '' && isShortenedRun(key.folder, { path: unwrapped, ids: row })
+      ? prefixBeforeThree(key.folder)
+      : null);
+  return other === null
+    ? { kind: 'value' }
+    : { kind: 'foreign', reference: { ...path, prefix: other, suffix: key.suffix } };
+}
+
+function prefixBeforeThree(folder: string): string {
+  return folder.split('/').slice(0, -3).join('/');
+}
+
+/** Finds `<dag_id>/<run_id>/<task_id>` of a run that exists at the end of a folder; a run_id may hold slashes. */
+function prefixOfRun(folder: string, isRun: IsRun): string | null {
+  const segments = folder.split('/');
+  for (let dagAt = segments.length - 3; dagAt >= 0; dagAt -= 1)
+    if (isRun(segments[dagAt] ?? '', segments.slice(dagAt + 1, -1).join('/')))
+      return segments.slice(0, dagAt).join('/');
+  return null;
 }
 
 /** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2 are encoded again. */
@@ -170,6 +149,6 @@ export function readShortBytes(bytes: Uint8Array): string | null {
  * slash, and a leaf. What lies deeper is of another run, or of the task state store of 3.3 (`<task_id>/<map_index>/<key>`).
  */
 export function isBackendKey(keyBelowRun: string): boolean {
-  const leaf = keyBelowRun.replace(/^[^/]*\//, '');
-  return leaf !== keyBelowRun && (LEAF_UUID.test(leaf) || LEAF_KEYED.test(leaf));
+  const key = parseObjectKey(keyBelowRun);
+  return key !== null && !key.folder.includes('/');
 }

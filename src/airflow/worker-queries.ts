@@ -17,12 +17,16 @@ const columnsOf = (shape: Shape) => [
   ...(shape.hasExecutor ? ['executor'] : []),
   'hostname',
   'operator',
+  'state',
+  'updated_at',
 ];
 
 const workerColumns = (shape: Shape) =>
-  `ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator`;
+  `ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator,
+        CASE WHEN coalesce(ti.state, '') NOT IN ('running', 'restarting', 'deferred')
+          THEN (extract(epoch FROM ti.updated_at) * 1000)::float8 END AS "idleSince"`;
 
-/** Where the task instances at some places ran. */
+/** Where the task instances at some places ran, {@link WorkerAnswer}. */
 export function workersAtStatement(shape: Shape, places: readonly TaskInstanceName[]): Statement {
   const at = { dagId: 'w.dag_id', runId: 'w.run_id', taskId: 'w.task_id', mapIndex: 'w.map_index' };
   return {
@@ -51,6 +55,12 @@ export function workersStatement(shape: Shape, taskInstanceIds: readonly string[
       FROM unnest($1::uuid[]) AS w(id) JOIN task_instance ti ON ti.id = w.id`,
     values: [taskInstanceIds],
   };
+}
+
+/** What the statements give of each task instance. */
+export interface WorkerAnswer extends Worker, TaskInstanceName {
+  /** When it last changed, epoch ms; null while it is at work. */
+  readonly idleSince: number | null;
 }
 
 /** Where the task instance behind a row ran. */

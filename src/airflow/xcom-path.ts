@@ -70,17 +70,19 @@ function withoutEndSlashes(text: string): string {
 
 export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
 
-/** True for a reference that Airflow, as configured, can read back. Nothing is known against one while no path is. */
-export function inForceRule(path: XComPath | null): InForceRule {
-  if (path === null) return () => true;
-  return (reference) => isAt(path, reference);
-}
-
-function isAt(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Reference, 'key'>): boolean {
-  return (
-    scheme === path.scheme &&
-    connection === (path.connection ?? '') &&
-    bucket === path.bucket &&
-    prefix === path.prefix
-  );
+/**
+ * Whether Airflow, as configured, can read a reference back: what lies at or below a path (`is_relative_to` in the
+ * backend's `_get_full_path`). Several paths are those of several pools of workers. Nothing configured: nothing is known
+ * against it.
+ */
+export function inForceRule(paths: readonly XComPath[]): InForceRule {
+  if (paths.length === 0) return () => true;
+  return ({ scheme, connection, bucket, prefix }) =>
+    paths.some(
+      (path) =>
+        scheme === path.scheme &&
+        connection === (path.connection ?? '') &&
+        bucket === path.bucket &&
+        (path.prefix === '' || `${prefix}/`.startsWith(`${path.prefix}/`)),
+    );
 }

@@ -21,17 +21,14 @@ export interface SampledRow extends RowId {
   /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
   readonly bytes: number | null;
   readonly leastBytes: number | null;
-  /** JSON text inside a JSON string: written by the REST API or the server, never by a task. */
-  readonly encodedAgain: boolean;
   /** The value, only if it is a short string that may be a reference. */
   readonly text: string | null;
 }
 
 /** As a statement answers: with the bytes of a short value of Airflow 2, still to be read. */
-export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text' | 'encodedAgain'> & {
+export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text'> & {
   text: string | null;
   raw: Uint8Array | null;
-  encodedAgain: boolean | null;
 };
 
 /** As it stands in a table whose rows hang on their task instance: what that belongs to has to be asked for. */
@@ -48,7 +45,6 @@ export function sampledRow(
     dagId,
     runId,
     table: source.table,
-    encodedAgain: row.encodedAgain ?? false,
     text: raw === null ? row.text : readShortBytes(raw),
   };
 }

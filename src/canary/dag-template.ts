@@ -57,26 +57,26 @@ def place_of(ti, step, its_task, key):
 
 def stored_value(place):
     """What the row itself holds: the value, or the path of its object. None: there is no row."""
-    _, base = xcom_classes()
-    if not hasattr(base, "clear"):
-        return base.get_one(**place)
+    _, plain = xcom_classes()
+    if not hasattr(plain, "clear"):
+        return plain.get_one(**place)
     from airflow.utils.session import create_session  # Airflow 2
 
     with create_session() as session:
-        row = session.query(base).filter_by(**place).first()
+        row = session.query(plain).filter_by(**place).first()
         return None if row is None else row.value
 
 
 def delete(place):
     """Deletes a row and its object, as the class in force does it. A row that is not there is no error."""
-    in_force, base = xcom_classes()
-    if not hasattr(base, "clear"):
+    in_force, plain = xcom_classes()
+    if not hasattr(plain, "clear"):
         in_force.delete(**place)
         return
     from airflow.utils.session import create_session  # Airflow 2
 
     with create_session() as session:
-        for row in session.query(base).filter_by(**place):
+        for row in session.query(plain).filter_by(**place):
             in_force.purge(row, session)
             session.delete(row)
 
@@ -194,8 +194,8 @@ def report(ti, step, name, operations, **more):
         "operations": operations,
         **more,
     }
-    _, base = xcom_classes()
-    base.set(value=told, **place_of(ti, step, TASKS[name], REPORT_KEY))
+    _, plain = xcom_classes()
+    plain.set(value=told, **place_of(ti, step, TASKS[name], REPORT_KEY))
     print(told)
     if failed:
         raise RuntimeError(f"the canary failed to {', '.join(failed)}")

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import type { PreflightStep } from '../probe/preflight.ts';
+import type { PreflightStep } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';

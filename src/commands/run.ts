@@ -19,7 +19,7 @@ export async function runCommand(io: CommandIo): Promise<number> {
   const secrets = watchSecretFiles(config.secretFiles, {
     readFile,
     changed: () => {
-      log.info('a secret changed in its file');
+      log.info('a file with settings changed');
       void reload(starting, log);
     },
   });

@@ -15,12 +15,12 @@ import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
 import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
-import type { Ledger } from '../window/ledger.ts';
 import { createLedger } from '../window/ledger.ts';
+import type { Ledger } from '../window/ledger.ts';
 import { createCanaryWatch } from './canary-watch.ts';
-import { isListed, NO_GROWTH, withOrphans } from './orphan-growth.ts';
-import type { RowsRead } from './read-rows.ts';
+import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
+import type { RowsRead } from './read-rows.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -48,7 +48,7 @@ type Look =
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
-  const inForce = inForceRule(config.xcom.inForce);
+  const inForce = inForceRule(config.xcom.paths);
   const canary = createCanaryWatch(config);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */

@@ -2,14 +2,13 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { InForceRule } from '../airflow/xcom-path.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import type { Query } from '../postgres/client.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
-import { basesInForce } from '../window/bases.ts';
+import { basesOf } from '../window/bases.ts';
 import type { Increment } from '../window/increments.ts';
 import { rowIncrements } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
@@ -40,24 +39,26 @@ export async function readRows(
   { config, inForce, readShape, canary, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
-  const { oversize, paths } = xcom;
-  const classified = (row: SampledRow, { major }: Shape) => classify(row, { major, paths });
+  const { oversize } = xcom;
   const sampled = await sample(query, ledger, {
     windowMs,
     shard,
     canaryDagId,
     oversize,
     readShape,
-    classify: classified,
+    classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
   });
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
   count(rowIncrements(ledger, fresh, oversize));
-  const slots = await worthAttributing(ledger, { oversize, inForce: basesInForce(ledger, inForce) });
+  const slots = await worthAttributing(ledger, { oversize, bases: basesOf(ledger, inForce) });
   await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
-    await measureBaseline(query, shape, { ledger, classify: (row) => classified(row, shape) });
+    await measureBaseline(query, shape, {
+      ledger,
+      classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
+    });
   await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };
 }

@@ -1,17 +1,17 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
+import type { Config } from '../settings/config.ts';
 import { explainCanary } from './canary.ts';
-import type { Evidence } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
-import { fromProbe } from './from-probe.ts';
+import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
+import { fromProbe } from './from-probe.ts';
 import { PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
-import type { Problem, ProblemState, Ruling } from './problem.ts';
+import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
 import { counted, say } from './problem.ts';
+import type { Problem, ProblemState, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 
 /** All that the rules look at. */
@@ -124,7 +124,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       rows.path_mismatch,
       0,
       (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.inForce?.raw ?? ''}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${config.xcom.paths.map(({ raw }) => raw).join(' and ')}; seen is ${prefixes(survey.mismatchedPrefixes)}.`,
     ),
     path_leaked: some(
       rows.leaked,

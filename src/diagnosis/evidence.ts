@@ -4,6 +4,7 @@ import type { RowChunk } from '../window/columns.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 import { readRow } from '../window/remembered-row.ts';
+import { nameAt, runAt, timeAt, workerAt } from '../window/row-fields.ts';
 
 /** A place that stands out, e.g. `{label: 'queue', value: 'legacy', rows: 12}`. */
 export interface Place {
@@ -88,10 +89,10 @@ export function gather(ledger: Ledger): Gathering {
   return {
     add(chunk, index) {
       count += 1;
-      runs.add(chunk.run[index] ?? 0);
-      names.add(chunk.name[index] ?? 0);
-      workers.add(chunk.worker[index] ?? 0);
-      latest.offer(chunk.first + index, chunk.at[index] ?? 0);
+      runs.add(runAt(chunk, index));
+      names.add(nameAt(chunk, index));
+      workers.add(workerAt(chunk, index));
+      latest.offer(chunk.first + index, timeAt(chunk, index));
     },
     rows: () => count,
     tell() {

@@ -30,9 +30,14 @@ export function explainFallback(
   const mismatch = thresholdMismatch(survey, threshold);
   if (mismatch !== null && !thresholdDisabled(xcom)) return { ...none, threshold_mismatch: mismatch };
   if (all.rows === 0 || thresholdDisabled(xcom)) return none;
-  const served = all.rows - large.rows;
-  const byServer = served === 0 ? '' : ` (${served} written by the REST API or the server)`;
-  const figures = `The database holds ${counted(all.rows, 'value')} of at least ${oversize} bytes, the largest of ${survey.largestOversize}${byServer}`;
+  const { foreign } = survey;
+  const served = all.rows - large.rows - foreign;
+  const others = [
+    ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
+    ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
+  ];
+  const byDesign = others.length === 0 ? '' : ` (${others.join(' and ')})`;
+  const figures = `The database holds ${counted(all.rows, 'value')} of at least ${oversize} bytes, the largest of ${survey.largestOversize}${byDesign}`;
   if (nowhere && shard.count === 1)
     return { ...none, backend_inactive: say(`${figures}, and not one reference is in the window.`, large) };
   const named = pools(survey.placed);

@@ -1,13 +1,16 @@
+import { isForeignTask } from '../airflow/classify.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
-import type { BrokenReason, Storage } from '../window/flags.ts';
+import { CHUNK_ROWS } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
+import type { BrokenReason, Storage } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import type { Evidence, Gathering } from './evidence.ts';
+import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
 import { gather, topPlaces } from './evidence.ts';
+import type { Evidence, Gathering } from './evidence.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
@@ -45,6 +48,8 @@ export interface Survey {
   readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
+  /** Oversize values of tasks that are not in Python. */
+  readonly foreign: number;
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
@@ -76,23 +81,32 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const offloaded = createHistogram();
   const based = createHistogram();
   const bases = basesOf(ledger, options.inForce);
+  const foreign = new Set<number>();
+  for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
-  const totals = { unverified: 0, references: 0, inForce: 0, inexact: 0, oversizeBytes: 0, largest: 0 };
+  const totals = {
+    unverified: 0,
+    references: 0,
+    inForce: 0,
+    inexact: 0,
+    oversizeBytes: 0,
+    largest: 0,
+    foreign: 0,
+  };
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
   let oldest = Infinity;
 
   for (const chunk of store.chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const flags = chunk.flags[at] ?? 0;
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      const flags = flagsAt(chunk, index);
       if (flags === 0) continue;
-      const size = chunk.size[at] ?? Number.NaN;
-      const base = chunk.base[at] ?? 0;
+      const size = sizeAt(chunk, index);
       switch (flags & is.STORAGE_MASK) {
         case is.DB: {
-          const least = size - base;
+          const least = leastBytesAt(chunk, index);
           rows.db += 1;
           bytes.db += size;
           if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
@@ -100,47 +114,51 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             values.count += 1;
             values.largest = Math.max(values.largest, least);
             if (threshold >= 0 && is.isOversizeRow(flags, least, threshold))
-              kinds.aboveThreshold.add(chunk, at);
+              kinds.aboveThreshold.add(chunk, index);
           }
           if (!is.isOversizeRow(flags, least, oversize)) break;
-          kinds.oversize.add(chunk, at);
+          kinds.oversize.add(chunk, index);
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
-          if ((flags & is.BY_DESIGN_MASK) !== 0) break;
-          kinds.fallback.add(chunk, at);
-          bypassed.add(chunk.worker[at] ?? 0);
+          if ((flags & is.BY_DESIGN_MASK) !== 0) {
+            if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
+            break;
+          }
+          kinds.fallback.add(chunk, index);
+          bypassed.add(workerAt(chunk, index));
           break;
         }
         case is.S3: {
           rows.s3 += 1;
           const own = is.isReference(flags);
-          const asConfigured = own && bases.inForce[base] === 1;
+          const base = baseAt(chunk, index);
+          const asConfigured = own && bases.isInForce(base);
           const reason = is.brokenReason(flags, asConfigured);
-          if (reason !== null) kinds[reason].add(chunk, at);
+          if (reason !== null) kinds[reason].add(chunk, index);
           if (!own) break;
           totals.references += 1;
           based.add(base);
           if (is.isUnverified(flags)) {
             totals.unverified += 1;
-            oldest = Math.min(oldest, chunk.at[at] ?? 0);
+            oldest = Math.min(oldest, timeAt(chunk, index));
           }
           if (!Number.isNaN(size)) bytes.s3 += size;
-          if ((flags & is.SKIP) !== 0) kinds.skips.add(chunk, at);
+          if ((flags & is.SKIP_DECISION) !== 0) kinds.skips.add(chunk, index);
           if (asConfigured) {
             totals.inForce += 1;
-            offloaded.add(chunk.worker[at] ?? 0);
+            offloaded.add(workerAt(chunk, index));
           } else if (reason === 'path_mismatch') mismatched.add(base);
-          if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.plain[base] === 1) {
+          if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.isUncompressed(base)) {
             objects.count += 1;
             objects.smallest = Math.min(objects.smallest, size);
-            if (size < threshold) kinds.belowThreshold.add(chunk, at);
+            if (size < threshold) kinds.belowThreshold.add(chunk, index);
           }
           break;
         }
         default:
           rows.other += 1;
           bytes.other += size;
-          kinds[(flags & is.LOCAL) === 0 ? 'third_party' : 'local'].add(chunk, at);
+          kinds[(flags & is.LOCAL) === 0 ? 'third_party' : 'local'].add(chunk, index);
       }
     }
     await pace.rest();
@@ -176,6 +194,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inForce: totals.inForce,
     oldestUnverified: totals.unverified === 0 ? null : oldest,
     inexact: totals.inexact,
+    foreign: totals.foreign,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),

@@ -6,14 +6,15 @@ import type { Stores } from '../s3/stores.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
-import { basesInForce } from '../window/bases.ts';
-import { indexInChunk } from '../window/columns.ts';
+import { basesOf } from '../window/bases.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Increment, Learnt } from '../window/increments.ts';
 import { objectIncrements } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
+import { flagsAt, workerAt } from '../window/row-fields.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { Verified } from './verify.ts';
@@ -50,7 +51,7 @@ export async function checkReferences(
             entryOf: (slot) => readRow(rows, ledger.runOf(slot), slot),
           });
           const unnamed = [...there.keys()].filter(
-            (slot) => rows.chunkOf(slot).worker[indexInChunk(slot)] === 0,
+            (slot) => workerAt(rows.chunkOf(slot), indexInChunk(slot)) === 0,
           );
           await attribute(query, shape, { ledger, slots: unnamed });
           return there;
@@ -72,7 +73,7 @@ export async function checkReferences(
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
-  const increments = objectIncrements(ledger, learnt, basesInForce(ledger, inForce));
+  const increments = objectIncrements(ledger, learnt, basesOf(ledger, inForce));
   ledger.forget(gone);
   return { verified, increments: [...increments, ...(await noteUnchecked(ledger, verified))] };
 }
@@ -82,13 +83,14 @@ async function noteUnchecked(ledger: Ledger, { unchecked, rest }: Verified): Pro
   if (rest === null && unchecked.size === 0) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();
-  for (const chunk of ledger.rows().chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const flags = chunk.flags[at] ?? 0;
+  const rows = ledger.rows();
+  for (const chunk of rows.chunks) {
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      const flags = flagsAt(chunk, index);
       if (!is.isUnverified(flags)) continue;
-      const reason = unchecked.get(chunk.first + at) ?? rest;
+      const reason = unchecked.get(chunk.first + index) ?? rest;
       if (reason === null || is.uncheckedOf(flags) === reason) continue;
-      chunk.flags[at] = is.withUnchecked(flags, reason);
+      rows.setUnchecked(chunk.first + index, reason);
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }
     await pace.rest();

@@ -1,8 +1,10 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
+import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
-import { indexInChunk, leafAt } from '../window/columns.ts';
+import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
+import { baseAt, flagsAt, leafAt, nameAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 
@@ -36,8 +38,14 @@ export interface LocationRows {
 export function groupByLocation(
   rows: RowStore,
   run: Run,
-  wanted: (flags: number) => boolean,
-  among: ((slot: number) => boolean) | null = null,
+  {
+    wanted,
+    among,
+  }: {
+    readonly wanted: (flags: number) => boolean;
+    /** Null: among all of them. */
+    readonly among: ((slot: number) => boolean) | null;
+  },
 ): { readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] } {
   const locations = new Map<string, { location: Location; slots: number[] }>();
   /** What the bases of the run were found to be, so that each is looked at once. */
@@ -52,11 +60,11 @@ export function groupByLocation(
   };
   for (const slot of rows.slotsOf(run)) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    const flags = chunk.flags[at] ?? 0;
+    const index = indexInChunk(slot);
+    const flags = flagsAt(chunk, index);
     if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) continue;
-    const base = chunk.base[at] ?? 0;
-    if ((flags & is.ODD) !== 0) {
+    const base = baseAt(chunk, index);
+    if ((flags & is.VERBATIM) !== 0) {
       const { key } = rows.referenceOf(run, slot) ?? { key: '' };
       if (!key.startsWith(locationOf(rows.bases.at(base), run).prefix)) {
         scattered.push(slot);
@@ -70,33 +78,44 @@ export function groupByLocation(
   return { locations: [...locations.values()], scattered };
 }
 
-const LEAF = /([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[^-]*$/;
-
-/** Finds among references the one whose key this is: by its uuid, without holding a key for each. */
+/**
+ * Finds among references the one whose key this is: by its uuid, and from Airflow 3.4 on, where a task instance has one
+ * for all its keys, the name beside it; without holding a key for each.
+ */
 export function createMatcher(
   rows: RowStore,
   run: Run,
   slots: readonly number[],
 ): (key: string) => number | undefined {
-  const odd = new Map<string, number>();
+  const verbatim = new Map<string, number>();
+  const marks = new Map<number, number>();
+  /** Hashes the name of the object that a row has, by the number of its task and key. */
+  function markOf(name: number): number {
+    const mark = marks.get(name) ?? hash(nameOfKey(rows.names.at(name).key));
+    marks.set(name, mark);
+    return mark;
+  }
   let size = 16;
   while (size < 2 * slots.length) size *= 2;
   const table = new Int32Array(size).fill(-1);
   for (const slot of slots) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    if (((chunk.flags[at] ?? 0) & is.ODD) !== 0) {
-      odd.set(rows.referenceOf(run, slot)?.key ?? '', slot);
+    const index = indexInChunk(slot);
+    if ((flagsAt(chunk, index) & is.VERBATIM) !== 0) {
+      verbatim.set(rows.referenceOf(run, slot)?.key ?? '', slot);
       continue;
     }
-    let place = leafAt(chunk, at)[3] & (size - 1);
+    const isNamed = rows.bases.at(baseAt(chunk, index)).leaf !== '';
+    let place = (leafAt(chunk, index)[3] ^ (isNamed ? markOf(nameAt(chunk, index)) : 0)) & (size - 1);
     while (table[place] !== -1) place = (place + 1) & (size - 1);
     table[place] = slot;
   }
   return (key) => {
-    const words = uuidWords(LEAF.exec(key)?.[1] ?? '');
-    if (words !== null)
-      for (let place = words[3] & (size - 1); ; place = (place + 1) & (size - 1)) {
+    const parts = parseObjectKey(key);
+    const words = parts === null ? null : uuidWords(parts.uuid);
+    if (parts !== null && words !== null) {
+      const first = words[3] ^ (parts.owner === '' ? 0 : hash(parts.name));
+      for (let place = first & (size - 1); ; place = (place + 1) & (size - 1)) {
         const slot = table[place] ?? -1;
         if (slot === -1) break;
         // The key says more than the uuid: the same may lie under another task.
@@ -106,6 +125,14 @@ export function createMatcher(
         )
           return slot;
       }
-    return odd.get(key);
+    }
+    return verbatim.get(key);
   };
+}
+
+/** FNV-1a, 32 bits. */
+function hash(text: string): number {
+  let mixed = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) mixed = Math.imul(mixed ^ text.charCodeAt(at), 0x01000193);
+  return mixed;
 }

@@ -2,6 +2,7 @@ import type { ListedObject } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { Stores } from '../s3/stores.ts';
+import { createAllowance, TOGETHER } from './allowance.ts';
 import { keyRangesOf } from './key-ranges.ts';
 import type { Location } from './locations.ts';
 import type { PendingOfRun } from './pending.ts';
@@ -30,14 +31,6 @@ export interface LookedUp<Item> {
   readonly answered: boolean;
 }
 
-/** Begun at once; what is known of S3's health is looked at between. */
-export const TOGETHER = 32;
-
-/** Requests that may be begun when so many may be sent: each may take two, and a missing object a look at its bucket. */
-export function beginnable(requests: number): number {
-  return requests < 2 ? 0 : Math.max(1, Math.floor((requests - 2) / 2));
-}
-
 /** Asks for what waits, by the cheapest way that the ceiling allows. Never throws. */
 export async function lookUp<Item>(
   runs: readonly PendingOfRun<Item>[],
@@ -47,67 +40,65 @@ export async function lookUp<Item>(
   const { stores, ceiling, until } = options;
   const found: { item: Item; finding: Sighting }[] = [];
   const unanswered: { item: Item; unknown: Unknown }[] = [];
-  const progress: { failure: Unknown | null; answered: boolean } = { failure: null, answered: false };
+  const allowance = createAllowance(stores, { requests: ceiling, until, signal });
   const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
   const open = new Set(keys.keys());
   const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
   /** What a page lacks where it should be. */
   const absent: { location: Location; items: readonly Item[] }[] = [];
-  const sentBefore = stores.sent();
-  const left = () => ceiling - (stores.sent() - sentBefore);
-  const mayBegin = () =>
-    signal.aborted || progress.failure !== null || performance.now() > until ? 0 : beginnable(left());
 
-  while (open.size > 0 && mayBegin() > 0) {
+  while (open.size > 0 && allowance.beginnable() > 0) {
     const waiting = runs.map((run) => ({
       ...run,
       waiting: run.waiting.filter(({ item }) => open.has(item)),
     }));
-    await follow(plan(await keyRangesOf(waiting, lessons), left()).steps);
+    await follow(plan(await keyRangesOf(waiting, lessons), allowance.left()).steps);
   }
-  return { found, unanswered, left: [...open], ...progress };
+  return { found, unanswered, left: [...open], ...allowance.progress };
 
   async function follow(steps: readonly Step<Item, Location>[]): Promise<void> {
     for (let at = 0; at < steps.length;) {
-      const batch = steps.slice(at, at + Math.min(TOGETHER, mayBegin()));
+      const batch = steps.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
       if (batch.length === 0) return;
       at += batch.length;
       const unknowns = await Promise.all(
         batch.map((step) => (step.kind === 'head' ? head(step) : list(step))),
       );
-      // When not one of several was answered, asking on would only hurt S3 and hold up the cycle.
-      if (unknowns.every((unknown) => unknown !== null)) progress.failure = unknowns[0] ?? null;
+      const [unknown] = unknowns;
+      if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
       await settleAbsent();
     }
   }
 
   /**
-   * What a page lacks is missing when HEADs say so of some of it: some servers list in another order than that of the
-   * keys, by folders for example. What there is no request left for is asked for again.
+   * A listing alone never says missing: servers list in another order than that of the keys, by folders for example,
+   * fold keys, or lose some between two pages. A HEAD decides for each. The rest waits where no request is left.
    */
   async function settleAbsent(): Promise<void> {
     for (const { location, items } of absent.splice(0)) {
-      const { connection, bucket } = location;
-      const answers = await Promise.all(
-        witnesses(items, mayBegin()).map(async (item) => {
-          const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
-          return { item, answer };
-        }),
-      );
-      const known = answers.flatMap(({ item, answer }) =>
-        answer.kind === 'unknown' ? [] : [{ item, finding: answer }],
-      );
-      const isThere = known.some(({ finding }) => finding.kind === 'present');
-      for (const { item, finding } of known) note(item, finding);
-      if (isThere) lessons.unlistable.add(`${connection}/${bucket}`);
-      const [unknown] = answers.flatMap(({ answer }) => (answer.kind === 'unknown' ? [answer] : []));
-      if (unknown !== undefined) giveUpOn(items, unknown);
-      else if (known.length > 0 && !isThere) for (const item of items) note(item, { kind: 'missing' });
+      for (let at = 0; at < items.length;) {
+        const batch = items.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
+        if (batch.length === 0) return;
+        at += batch.length;
+        const answers = await Promise.all(batch.map((item) => sighting(location, item)));
+        if (answers.some((answer) => answer.kind === 'present'))
+          lessons.unlistable.add(`${location.connection}/${location.bucket}`);
+        const unknowns = answers.filter((answer) => answer.kind === 'unknown');
+        const [unknown] = unknowns;
+        if (unknown !== undefined && unknowns.length === answers.length) allowance.giveUp(unknown);
+      }
     }
   }
 
+  async function sighting({ connection, bucket }: Location, item: Item): Promise<Sighting | Unknown> {
+    const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
+    if (answer.kind === 'unknown') giveUpOn([item], answer);
+    else note(item, answer);
+    return answer;
+  }
+
   function note(item: Item, finding: Sighting): void {
-    progress.answered = true;
+    allowance.answered();
     if (open.delete(item)) found.push({ item, finding });
   }
 
@@ -115,14 +106,8 @@ export async function lookUp<Item>(
     location,
     item,
   }: Extract<Step<Item, Location>, { kind: 'head' }>): Promise<Unknown | null> {
-    const { connection, bucket } = location;
-    const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
-    if (answer.kind !== 'unknown') {
-      note(item, answer);
-      return null;
-    }
-    giveUpOn([item], answer);
-    return answer;
+    const answer = await sighting(location, item);
+    return answer.kind === 'unknown' ? answer : null;
   }
 
   function giveUpOn(items: readonly Item[], unknown: Unknown): void {
@@ -137,15 +122,15 @@ export async function lookUp<Item>(
     const target = { bucket, prefix, after: null, startAfter };
     const answer = await stores.of(connection).list(target, signal);
     if (answer.kind === 'unknown') {
-      if (answer.reason !== 'denied') {
+      if (!isRefusedForGood(answer)) {
         giveUpOn(items, answer);
         return answer;
       }
-      // Without s3:ListBucket there is still HEAD, which tells what is there.
+      // Where it may not be listed there is still HEAD, which tells what is there.
       lessons.unlistable.add(`${connection}/${bucket}`);
       return null;
     }
-    progress.answered = true;
+    allowance.answered();
     const { lacks, beyond } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
     const inOrder = isInOrder(answer.objects);
@@ -178,10 +163,12 @@ export async function lookUp<Item>(
   }
 }
 
-/** The first, the last and one between: where a server lists in another order, what lies together is alike. */
-function witnesses<Item>(items: readonly Item[], most: number): readonly Item[] {
-  const some = new Set([items[0], items.at(-1), items[Math.floor(items.length / 2)]]);
-  return [...some].flatMap((item) => (item === undefined ? [] : [item])).slice(0, most);
+/** Whether the storage refuses to list, and asking again would not help: a permission, or a request that it does not know. */
+function isRefusedForGood({ reason, said }: Unknown): boolean {
+  const { status } = said;
+  return (
+    reason === 'denied' || (reason === 'server_error' && status !== null && (status < 500 || status === 501))
+  );
 }
 
 /** Whether a page is in the order in which S3 lists. */

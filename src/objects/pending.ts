@@ -1,8 +1,9 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { createPace } from '../lib/pace.ts';
-import { indexInChunk, leafAt } from '../window/columns.ts';
+import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { leafAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Location } from './locations.ts';
@@ -30,10 +31,13 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
     planned.add(run);
     await pace.rest();
     const first = firstKeys(rows, run);
-    const { locations: places, scattered } = groupByLocation(rows, run, is.isUnverified, first);
+    const { locations: places, scattered } = groupByLocation(rows, run, {
+      wanted: is.isUnverified,
+      among: first,
+    });
     const known =
       run.references <= KEYS_KNOWN
-        ? groupByLocation(rows, run, (flags) => !is.isUnverified(flags)).locations
+        ? groupByLocation(rows, run, { wanted: (flags) => !is.isUnverified(flags), among: null }).locations
         : null;
     for (const { location, slots } of places) {
       const same = known?.find(
@@ -87,13 +91,11 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   return objects;
 
   function waitingOf(run: Run, slot: number): PendingOfRun<number>['waiting'][number] {
-    const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    const unchecked = is.uncheckedOf(chunk.flags[at] ?? 0);
+    const unchecked = is.uncheckedOf(rows.flagsOf(slot));
     return {
       item: slot,
       key: rows.referenceOf(run, slot)?.key ?? '',
-      at: chunk.at[at] ?? 0,
+      at: rows.timeOf(slot),
       asked: unchecked !== null && unchecked !== 'budget',
     };
   }

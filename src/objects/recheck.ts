@@ -1,12 +1,63 @@
 import { createPace } from '../lib/pace.ts';
+import type { Stores } from '../s3/stores.ts';
+import { CHUNK_ROWS } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
+import { flagsAt } from '../window/row-fields.ts';
 import type { Ledger } from '../window/ledger.ts';
+import type { Allowance } from './allowance.ts';
+import { TOGETHER } from './allowance.ts';
+import type { Findings } from './findings.ts';
+
+interface HeadOptions {
+  readonly stores: Pick<Stores, 'of'>;
+  readonly allowance: Allowance;
+  readonly findings: Findings;
+}
+
+/** Looks again at some of what was looked up before, by HEAD. `count`: how many of those that were found. */
+export async function recheck(
+  ledger: Ledger,
+  options: HeadOptions & { readonly count: number; readonly random: () => number },
+  signal: AbortSignal,
+): Promise<void> {
+  await headEach(ledger, await drawKnown(ledger, options), options, signal);
+}
+
+/** Asks for references one by one, as many as the allowance lets through. An earlier answer stands where none comes. */
+export async function headEach(
+  ledger: Ledger,
+  slots: readonly number[],
+  { stores, allowance, findings }: HeadOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const rows = ledger.rows();
+  for (let at = 0; at < slots.length;) {
+    const batch = slots.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
+    if (batch.length === 0) return;
+    at += batch.length;
+    const replies = await Promise.all(
+      batch.map(async (slot) => {
+        const reference = rows.referenceOf(ledger.runOf(slot), slot);
+        if (reference === null) throw new Error('Only references are looked up');
+        return { slot, reply: await stores.of(reference.connection).head(reference, signal) };
+      }),
+    );
+    for (const { slot, reply } of replies) {
+      if (reply.kind === 'unknown') continue;
+      allowance.answered();
+      findings.note(slot, reply.kind === 'missing' ? null : reply.bytes);
+    }
+    const unknowns = replies.flatMap(({ reply }) => (reply.kind === 'unknown' ? [reply] : []));
+    const [unknown] = unknowns;
+    if (unknown !== undefined && unknowns.length === replies.length) allowance.giveUp(unknown);
+  }
+}
 
 /**
  * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
  * was not there or empty, half as many, so that healing shows.
  */
-export async function drawKnown(
+async function drawKnown(
   ledger: Ledger,
   { count, random }: { count: number; random: () => number },
 ): Promise<number[]> {
@@ -15,10 +66,10 @@ export async function drawKnown(
   const broken = createDraw(Math.ceil(count / 2), random);
   const whole = createDraw(count, random);
   for (const chunk of ledger.rows().chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const flags = chunk.flags[at] ?? 0;
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      const flags = flagsAt(chunk, index);
       if (!is.isReference(flags) || is.isUnverified(flags)) continue;
-      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + at);
+      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + index);
     }
     await pace.rest();
   }

@@ -1,34 +1,9 @@
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Greeting } from '../s3/greeting.ts';
-
-export const PREFLIGHT_CHECKS = [
-  'endpoint',
-  'tls',
-  'clock',
-  'region',
-  'credentials',
-  'put',
-  'head',
-  'get',
-  'list',
-  'delete',
-] as const;
-export type PreflightCheck = (typeof PREFLIGHT_CHECKS)[number];
+import type { PreflightStep } from './preflight-step.ts';
+import { bad, good, idle, open } from './preflight-step.ts';
 export type PreflightOperation = 'put' | 'head' | 'get' | 'list' | 'delete';
-
-/** What one check found. Null: not known, see `isOpen` for whether it should be. */
-export interface PreflightStep {
-  readonly check: PreflightCheck;
-  readonly ok: boolean | null;
-  /** It was to be found out and could not be. */
-  readonly isOpen: boolean;
-  readonly detail: string;
-  /** What is missing in the policy, as `s3:PutObject`; null where it is not that. */
-  readonly iamAction: string | null;
-  /** What to do, or null. */
-  readonly fix: string | null;
-}
 
 export interface PreflightTarget {
   readonly bucket: string;
@@ -283,25 +258,4 @@ function denied(
 
 function refusals(answers: Answers): readonly Refused[] {
   return OPERATIONS.map((name) => answers[name]).filter((answer) => answer.kind === 'refused');
-}
-
-function good(check: PreflightCheck, detail: string): PreflightStep {
-  return { check, ok: true, isOpen: false, detail, iamAction: null, fix: null };
-}
-
-function bad(
-  check: PreflightCheck,
-  detail: string,
-  { fix, iamAction = null }: { fix: string; iamAction?: string | null },
-): PreflightStep {
-  return { check, ok: false, isOpen: false, detail, iamAction, fix };
-}
-
-function open(check: PreflightCheck, detail: string): PreflightStep {
-  return { check, ok: null, isOpen: true, detail, iamAction: null, fix: null };
-}
-
-/** Rightly not tried. */
-function idle(check: PreflightCheck, detail: string): PreflightStep {
-  return { check, ok: null, isOpen: false, detail, iamAction: null, fix: null };
 }

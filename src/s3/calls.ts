@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { setMaxListeners } from 'node:events';
 import type { Logger } from 'pino';
 import type { Deadline } from '../lib/deadline.ts';
@@ -19,17 +18,22 @@ export interface S3Observer {
 export type Outcome<Answer> =
   { readonly kind: 'answered'; readonly answer: Answer } | { readonly kind: 'missing' } | Unknown;
 
+/** The parts of a call that sending it takes. */
+export interface Sending {
+  readonly abortSignal: AbortSignal;
+  /** To be put around each attempt, inside the SDK's retries. */
+  readonly watchAttempt: <T>(attempt: () => Promise<T>) => Promise<T>;
+}
+
 export interface CallOptions<Answer> {
   readonly signal: AbortSignal;
   /** Sends and reads to the end; null when what came back is no answer of S3. */
-  readonly send: (options: { readonly abortSignal: AbortSignal }) => Promise<Answer | null>;
+  readonly send: (sending: Sending) => Promise<Answer | null>;
 }
 
 export interface Calls {
   /** Sends when it is its turn. Never throws, and never takes longer than the timeout once it has its turn. */
   run<Answer>(operation: S3Operation, options: CallOptions<Answer>): Promise<Outcome<Answer>>;
-  /** To be put around each attempt, inside the SDK's retries. */
-  watchAttempt<T>(attempt: () => Promise<T>): Promise<T>;
 }
 
 /** A call, and whether what it is at can still fail without having been reported. */
@@ -44,13 +48,7 @@ interface Call {
 
 const unreadable = unknown('server_error', 'not an answer of S3', 's3');
 
-/** One for all storages: Node never forgets one, and asks each at every promise, so that stores opened anew add up. */
-const current = new AsyncLocalStorage<Call>();
-
-/**
- * Queue, deadline, counting and naming of failures for calls to one storage. The attempts of a call are told to
- * which call they belong by asynchronous context, for the SDK's middleware passes nothing of the caller's on.
- */
+/** Queue, deadline, counting and naming of failures for calls to one storage. */
 export function createCalls(options: {
   readonly observer: S3Observer;
   readonly log: Logger;
@@ -71,6 +69,24 @@ export function createCalls(options: {
     log.debug({ operation: call.operation, perSecond: limiter.rate() }, 'S3 asks for less: slowing down');
   }
 
+  async function watchAttempt<T>(call: Call, attempt: () => Promise<T>): Promise<T> {
+    // The SDK's own pause knows nothing of what the other calls have met.
+    if (call.attempts > 0) await limiter.turn(call.deadline.signal);
+    call.attempts += 1;
+    call.unreported = true;
+    call.failed = null;
+    observer.request(call.operation);
+    try {
+      const result = await attempt();
+      limiter.accepted();
+      return result;
+    } catch (error) {
+      if (isNoSuchKey(error, call.operation)) limiter.accepted();
+      else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs, sent: true }));
+      throw error;
+    }
+  }
+
   return {
     run: async (operation, { signal, send }) => {
       // Hundreds of calls wait on the one signal of a cycle: no leak, whatever Node suspects from the eleventh on.
@@ -81,8 +97,12 @@ export function createCalls(options: {
         const answer = await limiter.run(
           () =>
             runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
-              started.call = { operation, deadline, attempts: 0, unreported: true, failed: null };
-              return current.run(started.call, () => send({ abortSignal: deadline.signal }));
+              const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
+              started.call = call;
+              return send({
+                abortSignal: deadline.signal,
+                watchAttempt: (attempt) => watchAttempt(call, attempt),
+              });
             }),
           signal,
         );
@@ -107,30 +127,10 @@ export function createCalls(options: {
         return failure;
       }
     },
-
-    watchAttempt: async (attempt) => {
-      const call = current.getStore();
-      if (call === undefined) return attempt();
-      // The SDK's own pause knows nothing of what the other calls have met.
-      if (call.attempts > 0) await limiter.turn(call.deadline.signal);
-      call.attempts += 1;
-      call.unreported = true;
-      call.failed = null;
-      observer.request(call.operation);
-      try {
-        const result = await attempt();
-        limiter.accepted();
-        return result;
-      } catch (error) {
-        if (isNoSuchKey(error, call.operation)) limiter.accepted();
-        else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs, sent: true }));
-        throw error;
-      }
-    },
   };
 }
 
-/** What a request that was cut off threw is an effect of the cut; the deadline knows the cause. */
+/** Asks the deadline first: an error that a request threw when it was cut off is an effect of the cut. */
 function explain(
   error: unknown,
   call: { deadline: Deadline; requestTimeoutMs: number; sent: boolean },

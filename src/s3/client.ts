@@ -1,4 +1,4 @@
-import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3';
+import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -8,7 +8,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
-import type { Outcome, S3Observer } from './calls.ts';
+import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { createCalls } from './calls.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
@@ -90,11 +90,19 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
-  client.middlewareStack.add((next) => (args) => calls.watchAttempt(() => next(args)), {
-    step: 'deserialize',
-    priority: 'high',
-    name: 'watchAttempt',
-  });
+
+  /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
+  function send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: Parameters<typeof client.send<Input, Output>>[0],
+    { abortSignal, watchAttempt }: Sending,
+  ): Promise<Output> {
+    command.middlewareStack.add((next) => (args) => watchAttempt(() => next(args)), {
+      step: 'deserialize',
+      priority: 'high',
+      name: 'watchAttempt',
+    });
+    return client.send(command, { abortSignal });
+  }
 
   /**
    * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
@@ -144,7 +152,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     };
     const outcome = await calls.run('list', {
       signal,
-      send: async (http) => readPage(await client.send(new ListObjectsV2Command(input), http)),
+      send: async (sending) => readPage(await send(new ListObjectsV2Command(input), sending)),
     });
     return answerOf(seen(bucket, outcome));
   }
@@ -157,9 +165,9 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       let sentAt = 0;
       const outcome = await calls.run('head', {
         signal,
-        send: async (http): Promise<HeadAnswer | null> => {
+        send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const { ContentLength: bytes, ETag } = await client.send(new HeadObjectCommand(input), http);
+          const { ContentLength: bytes, ETag } = await send(new HeadObjectCommand(input), sending);
           return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
         },
       });
@@ -176,8 +184,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key };
       const outcome = await calls.run('get', {
         signal,
-        send: async (http): Promise<GetAnswer | null> => {
-          const { Body, ETag } = await client.send(new GetObjectCommand(input), http);
+        send: async (sending): Promise<GetAnswer | null> => {
+          const { Body, ETag } = await send(new GetObjectCommand(input), sending);
           if (Body === undefined || ETag === undefined) return null;
           return { kind: 'got', body: await Body.transformToByteArray() };
         },
@@ -190,8 +198,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
       const outcome = await calls.run('put', {
         signal,
-        send: async (http): Promise<DoneAnswer | null> => {
-          const { ETag } = await client.send(new PutObjectCommand(input), http);
+        send: async (sending): Promise<DoneAnswer | null> => {
+          const { ETag } = await send(new PutObjectCommand(input), sending);
           return ETag === undefined ? null : { kind: 'done' };
         },
       });
@@ -202,8 +210,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key };
       const outcome = await calls.run('delete', {
         signal,
-        send: async (http): Promise<DoneAnswer> => {
-          await client.send(new DeleteObjectCommand(input), http);
+        send: async (sending): Promise<DoneAnswer> => {
+          await send(new DeleteObjectCommand(input), sending);
           return { kind: 'done' };
         },
       });

@@ -1,25 +1,26 @@
-import type { Placement } from '../airflow/classify.ts';
 import { measureStatement } from '../airflow/row-queries.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
 import { rowId, sampledRow } from '../airflow/xcom-row.ts';
+import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import type { Query, Statement } from '../postgres/client.ts';
 import { backToSavepointStatement, savepointStatement } from '../postgres/cursor.ts';
 import { DatabaseError } from '../postgres/failure.ts';
-import { indexInChunk } from '../window/columns.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import type { RememberedRow } from '../window/remembered-row.ts';
 import { readRow } from '../window/remembered-row.ts';
-import type { StagedRun, Staging } from '../window/staging.ts';
+import type { RememberedRow } from '../window/remembered-row.ts';
+import { flagsAt, sizeAt } from '../window/row-fields.ts';
+import { knownRuns } from '../window/run.ts';
+import type { Classify, StagedRun, Staging } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 
-/** What one cycle unpacks at most, in stored bytes and in rows. */
+/** One cycle unpacks no more than that, in stored bytes and in rows. */
 export const MEASURED_BYTES = 64 * 1024 * 1024;
 export const MEASURED_ROWS = 1_000;
-/** Nor does it begin to unpack more after so long: what is stored in one megabyte may be two hundred. */
+/** It begins to unpack no more after so long either: what is stored in one megabyte may be two hundred. */
 const MEASURING_MS = 5_000;
 
 /**
@@ -47,7 +48,7 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
   const runOf = new Map<number, StagedRun>();
   for (const staged of staging.runs.values()) runOf.set(staged.run.slot, staged);
   const waiting = smallest.items().flatMap((slot) => {
-    const staged = runOf.get(rows.chunkOf(slot).run[indexInChunk(slot)] ?? 0);
+    const staged = runOf.get(rows.runSlotOf(slot));
     if (staged === undefined) return [];
     return [{ staged, entry: readRow(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
   });
@@ -64,7 +65,7 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
   return open - tried;
 }
 
-/** What is still inexact has not been measured: without it the run is not complete. */
+/** Leaves out what has not been measured, without which the run is not complete. */
 async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
   const pace = createPace();
   for (const staged of staging.runs.values()) {
@@ -81,11 +82,11 @@ async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Prom
 /** Bytes on disk of a row of which nothing else is known; null for any other. */
 function inexactSize({ state: { rows } }: Staging, slot: number): number | null {
   const chunk = rows.chunkOf(slot);
-  const at = indexInChunk(slot);
-  return ((chunk.flags[at] ?? 0) & is.INEXACT) === 0 ? null : (chunk.size[at] ?? 0);
+  const index = indexInChunk(slot);
+  return (flagsAt(chunk, index) & is.INEXACT) === 0 ? null : sizeAt(chunk, index);
 }
 
-/** What one statement unpacks at most, in stored bytes and in rows; a larger value is asked for alone. */
+/** One statement unpacks no more than that, in stored bytes and in rows; a larger value is asked for alone. */
 const STATEMENT_BYTES = 128 * 1024;
 const STATEMENT_ROWS = 100;
 
@@ -178,35 +179,30 @@ const WAITING = is.BASELINE | is.INEXACT;
 export async function measureBaseline(
   query: Query,
   shape: Shape,
-  { ledger, classify }: { ledger: Ledger; classify: (row: SampledRow) => Placement },
+  { ledger, classify }: { ledger: Ledger; classify: Classify },
 ): Promise<void> {
   const rows = ledger.rows();
+  const isRun = knownRuns(() => ledger.runs().values());
   const pace = createPace();
   const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const size = chunk.size[at] ?? 0;
-      if (((chunk.flags[at] ?? 0) & (WAITING | is.NOT_UNPACKED)) === WAITING && size <= MEASURED_BYTES)
-        smallest.offer(chunk.first + at, -size);
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      if ((flagsAt(chunk, index) & (WAITING | is.NOT_UNPACKED)) !== WAITING) continue;
+      const size = sizeAt(chunk, index);
+      if (size <= MEASURED_BYTES) smallest.offer(chunk.first + index, -size);
     }
     await pace.rest();
   }
   const waiting = smallest.items().map((slot) => ({
     entry: readRow(rows, ledger.runOf(slot), slot),
-    size: rows.chunkOf(slot).size[indexInChunk(slot)] ?? 0,
+    size: sizeAt(rows.chunkOf(slot), indexInChunk(slot)),
   }));
   const limit = { ms: BASELINE_MS, bytes: BASELINE_BYTES };
   for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
-    const flags = rows.flagsOf(entry.slot);
-    if (answer === null) rows.setFlags(entry.slot, flags | is.NOT_UNPACKED);
+    if (answer === null) rows.setNotUnpacked(entry.slot);
     // Another version is found by the next reading.
     if (answer?.version !== entry.row.version) continue;
-    const placement = classify(answer);
-    if (placement.storage !== 'db') continue;
-    const chunk = rows.chunkOf(entry.slot);
-    const at = indexInChunk(entry.slot);
-    chunk.size[at] = placement.bytes;
-    chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
-    chunk.flags[at] = (flags & ~(is.INEXACT | is.BY_DESIGN_MASK)) | is.byDesignBits(placement.byDesign);
+    const placement = classify(answer, isRun);
+    if (placement.storage === 'db') rows.setMeasured(entry.slot, placement);
   }
 }

@@ -5,8 +5,16 @@ import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import { uuidText } from '../lib/uuid-words.ts';
-import { indexInChunk, wordsAt } from '../window/columns.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
+import {
+  flagsAt,
+  hasTaskInstances,
+  nameAt,
+  taskInstanceAt,
+  taskInstanceMadeAt,
+  versionAt,
+} from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Reading } from './reading.ts';
 import { RANGES_A_STATEMENT, rangesOf } from './task-instances.ts';
@@ -16,13 +24,13 @@ const ROWS_A_CYCLE = 1_000;
 /** A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window. */
 const SHARE_A_CYCLE = 1 / 120;
 
-/** Whose turn it is to be compared with the table. */
+/** The task instances whose turn it is to be compared with the table. */
 export interface Part {
   /** Task instances, by their ids. */
   readonly ranges: readonly IdRange[];
-  /** What is remembered of them: slots by task instance and key. */
+  /** The remembered rows of them: slots by task instance and key. */
   readonly known: Map<string, number>;
-  /** After which moment the next part begins, epoch ms. */
+  /** The moment after which the next part begins, epoch ms. */
   readonly next: number;
 }
 
@@ -51,7 +59,7 @@ export async function nextPart(
   const known = new Map<string, number>();
   const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
-    // What is about to leave the window is not missed there.
+    // A row that is about to leave the window is not missed there.
     if (madeMs <= after || madeMs > toMs || rows.timeOf(slot) < from) return;
     const { taskInstanceId, key } = rowOf(rows, slot);
     known.set(nameOf({ taskInstanceId, key }), slot);
@@ -98,24 +106,19 @@ export async function sweep(
 /** Visits every remembered row that hangs on its task instance, with the moment at which that was made, epoch ms. */
 async function eachTaskRow(rows: RowStore, visit: (slot: number, madeMs: number) => void): Promise<void> {
   const pace = createPace();
-  for (const { first, flags, taskInstance } of rows.chunks) {
-    if (taskInstance === null) continue;
-    for (let at = 0; at < flags.length; at += 1)
-      if (is.hangsOnTask(flags[at] ?? 0)) visit(first + at, madeMsAt(taskInstance, at));
+  for (const chunk of rows.chunks) {
+    if (!hasTaskInstances(chunk)) continue;
+    for (let index = 0; index < CHUNK_ROWS; index += 1)
+      if (is.hangsOnTask(flagsAt(chunk, index))) visit(chunk.first + index, taskInstanceMadeAt(chunk, index));
     await pace.rest();
   }
 }
 
-/** The first 48 bits of a UUID of version 7. */
-function madeMsAt(taskInstance: Uint32Array, at: number): number {
-  return (taskInstance[4 * at] ?? 0) * 0x1_0000 + ((taskInstance[4 * at + 1] ?? 0) >>> 16);
-}
-
 function rowOf(rows: RowStore, slot: number): TaskRowId {
   const chunk = rows.chunkOf(slot);
-  const at = indexInChunk(slot);
-  const { key } = rows.names.at(chunk.name[at] ?? 0);
-  return { taskInstanceId: uuidText(wordsAt(chunk.taskInstance, at)), key };
+  const index = indexInChunk(slot);
+  const { key } = rows.names.at(nameAt(chunk, index));
+  return { taskInstanceId: uuidText(taskInstanceAt(chunk, index)), key };
 }
 
 function nameOf({ taskInstanceId, key }: TaskRowId): string {
@@ -123,5 +126,5 @@ function nameOf({ taskInstanceId, key }: TaskRowId): string {
 }
 
 function versionOf(rows: RowStore, slot: number): number {
-  return rows.chunkOf(slot).version[indexInChunk(slot)] ?? 0;
+  return versionAt(rows.chunkOf(slot), indexInChunk(slot));
 }

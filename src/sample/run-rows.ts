@@ -43,7 +43,7 @@ export async function readFresh(reading: Reading, horizon: string): Promise<void
 }
 
 export async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<void> {
-  // Of the others it is known that they hold nothing; what hangs on tasks is in no count.
+  // The others are known to hold nothing; what hangs on tasks is in no count.
   const onTasks = reading.shape.sources.some(({ keyedBy }) => keyedBy === 'task_instance');
   const filled = runs.filter(({ whole, count }) => whole || count > 0 || onTasks);
   for (const run of runs) reading.staging.readWhole(run);
@@ -60,14 +60,14 @@ export function lostRows({ run, old, added, count }: StagedRun): boolean {
   return old > 0 || rowsOnRun(run) + added !== count;
 }
 
-/** How many rows hang on the run itself, as far as is known. */
-function rowsOnRun({ rows, ofTasks, expired }: Run): number {
-  return rows - ofTasks + expired;
+/** Gives the number of rows that hang on the run itself, as far as is known. */
+function rowsOnRun({ rows, rowsOnTasks, expired }: Run): number {
+  return rows - rowsOnTasks + expired;
 }
 
 /**
- * Groups runs by where their last reading ended; a run never read before has no horizon. Nor has one whose
- * horizon is ahead of this reading's: the database was put back from a copy.
+ * Groups runs by where their last reading ended. A run that was never read before has no horizon, and neither has one
+ * whose horizon is ahead of this reading's: the database was put back from a copy.
  */
 function byHorizon(runs: readonly StagedRun[], horizon: string): Map<string | null, StagedRun[]> {
   const groups = new Map<string | null, StagedRun[]>();
@@ -94,7 +94,7 @@ async function readRows(
 ): Promise<void> {
   if (options.runIds.length === 0) return;
   const { shape, knowsCompression } = reading;
-  // Of a row that hangs on its task instance, each look is a search in an index anyway.
+  // Each look at a row that hangs on its task instance is a search in an index anyway.
   await reading.readEach(
     rowsStatement(shape, source, { ...options, knowsCompression }),
     stageIn(reading, source),

@@ -24,7 +24,7 @@ const AWAY_MS = 5 * 60_000;
 const RECENT_PAGE = 5_000;
 const IDS_A_STATEMENT = 5_000;
 
-/** The runs that can have new rows; before the first reading those of the window. Those asked for by id in any case. */
+/** Reads the runs that can have new rows, before the first reading those of the window; those asked for by id in any case. */
 export async function readRuns(
   query: Query,
   shape: Shape,
@@ -56,7 +56,7 @@ export async function readRuns(
   return [...runs.values()];
 }
 
-/** From the youngest run back, to a page without a recent one. */
+/** Reads from the youngest run back, to a page without a recent one. */
 async function readWindow(query: Query, shape: Shape, sinceMs: number): Promise<RunRow[]> {
   const runs: RunRow[] = [];
   // A bigint is no integer to JavaScript: the youngest possible id, as text.

@@ -1,6 +1,7 @@
 import type { Tables, Writes } from '../airflow/catalogue-queries.ts';
 import { instantStatement, tablesStatement, writesStatement } from '../airflow/catalogue-queries.ts';
 import type { Placement } from '../airflow/classify.ts';
+import type { IsRun } from '../airflow/reference.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
 import type { Query } from '../postgres/client.ts';
@@ -30,17 +31,20 @@ export interface Sample extends StagedReading {
 
 export interface SampleOptions {
   readonly windowMs: number;
-  readonly classify: (row: SampledRow, shape: Shape) => Placement;
+  readonly classify: (
+    row: SampledRow,
+    options: { readonly shape: Shape; readonly isRun: IsRun },
+  ) => Placement;
   readonly shard: Shard;
   readonly canaryDagId: string;
-  /** From how many bytes on a value counts as oversize. */
+  /** A value of so many bytes or more counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
 }
 
 /**
  * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
- * Where another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
+ * If another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
  * hang on their task instance are read by {@link readTaskRows}.
  */
 export async function sample(
@@ -62,7 +66,7 @@ export async function sample(
   const from = now - options.windowMs;
   const start = { schema: shape.name, origin, from };
   const due = ledger.due(start);
-  const staging = ledger.stage(start, (row) => options.classify(row, shape));
+  const staging = ledger.stage(start, (row, isRun) => options.classify(row, { shape, isRun }));
   try {
     const lastMs = due.lastReading?.at ?? null;
     const found = await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs });
@@ -95,7 +99,7 @@ export async function sample(
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
     const writes = await readWrites(query, shape);
-    // Whoever would write one anew waits for this transaction from here on.
+    // From here on, a writer that would write a table anew waits for this transaction.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)
       throw new DatabaseError(

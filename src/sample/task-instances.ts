@@ -12,7 +12,7 @@ export const RANGES_A_STATEMENT = 500;
  */
 const TOGETHER_MS = 4;
 
-/** Where the task instances of rows belong. Those of a mapped task were made together, and are read together. */
+/** Finds the places of the task instances of rows. Those of a mapped task were made together, and are read together. */
 export async function findTaskPlaces(
   { readEach, shape }: Pick<Reading, 'readEach' | 'shape'>,
   rows: readonly { readonly taskInstanceId: string }[],
@@ -30,7 +30,7 @@ export async function findTaskPlaces(
   return places;
 }
 
-/** What holds these ids, and few others. */
+/** Gives ranges that hold these ids, and few others. */
 export function rangesOf(ids: Iterable<string>): IdRange[] {
   const ranges: { first: string; last: string }[] = [];
   for (const id of [...ids].sort()) {

@@ -11,7 +11,7 @@ import type { Part } from './reconcile.ts';
 import { sweep } from './reconcile.ts';
 import { findTaskPlaces } from './task-instances.ts';
 
-/** By how much the id of a row may be older than its commit: clocks that are off, and transactions that take long. */
+/** The id of a row may be older than its commit by so much: clocks that are off, and transactions that take long. */
 const LATE_MS = 15 * 60_000;
 
 /**

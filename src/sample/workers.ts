@@ -1,14 +1,17 @@
+import { isForeignTask, isServerWritten } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { TaskInstanceName, Worker } from '../airflow/worker-queries.ts';
+import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.ts';
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import type { Query } from '../postgres/client.ts';
-import { indexInChunk } from '../window/columns.ts';
+import type { Bases } from '../window/bases.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
+import { baseAt, flagsAt, leastBytesAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
@@ -24,27 +27,27 @@ const ROWS_A_STATEMENT = 1_000;
  */
 export async function worthAttributing(
   ledger: Ledger,
-  { oversize, inForce }: { oversize: number; inForce: (base: number) => boolean },
+  { oversize, bases }: { oversize: number; bases: Bases },
 ): Promise<number[]> {
   const pace = createPace();
   const wrong = createTop(OTHERS_A_CYCLE);
   const beside = createTop(OTHERS_A_CYCLE);
   let anyOversize = false;
   for (const chunk of ledger.rows().chunks) {
-    for (let at = 0; at < chunk.flags.length; at += 1) {
-      const flags = chunk.flags[at] ?? 0;
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+      const flags = flagsAt(chunk, index);
       if (flags === 0) continue;
-      const isLarge = is.isOversizeRow(flags, (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0), oversize);
+      const isLarge = is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize);
       if (isLarge) anyOversize = true;
-      if (chunk.worker[at] !== 0) continue;
-      const slot = chunk.first + at;
-      const time = chunk.at[at] ?? 0;
+      if (workerAt(chunk, index) !== 0) continue;
+      const slot = chunk.first + index;
+      const time = timeAt(chunk, index);
       const isOwn = is.isReference(flags);
       const isWrong =
         isLarge ||
         (flags & is.STORAGE_MASK) === is.OTHER ||
-        is.brokenReason(flags, isOwn && inForce(chunk.base[at] ?? 0)) !== null ||
-        (isOwn && (flags & is.SKIP) !== 0);
+        is.brokenReason(flags, isOwn && bases.isInForce(baseAt(chunk, index))) !== null ||
+        (isOwn && (flags & is.SKIP_DECISION) !== 0);
       if (isWrong) wrong.offer(slot, time);
       else if (isOwn) beside.offer(slot, time);
     }
@@ -68,10 +71,9 @@ export async function attributeStaged(
   for (const staged of staging.runs.values()) {
     for (const slot of staging.slotsOf(staged)) {
       const chunk = rows.chunkOf(slot);
-      const at = indexInChunk(slot);
-      const flags = chunk.flags[at] ?? 0;
-      const least = (chunk.size[at] ?? 0) - (chunk.base[at] ?? 0);
-      if ((flags & is.BASELINE) === 0 && is.isOversizeRow(flags, least, oversize))
+      const index = indexInChunk(slot);
+      const flags = flagsAt(chunk, index);
+      if ((flags & is.BASELINE) === 0 && is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize))
         found.push({ run: staged.run, slot });
     }
     await pace.rest();
@@ -99,8 +101,8 @@ async function setWorkers(
     const ids = names.flatMap(({ taskInstanceId }) => taskInstanceId ?? []);
     const places = names.filter(({ taskInstanceId }) => taskInstanceId === null);
     const answers = [
-      ...(ids.length === 0 ? [] : await query<Answer>(workersStatement(shape, [...new Set(ids)]))),
-      ...(places.length === 0 ? [] : await query<Answer>(workersAtStatement(shape, places))),
+      ...(ids.length === 0 ? [] : await query<WorkerAnswer>(workersStatement(shape, [...new Set(ids)]))),
+      ...(places.length === 0 ? [] : await query<WorkerAnswer>(workersAtStatement(shape, places))),
     ];
     const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
@@ -111,11 +113,11 @@ async function setWorkers(
         hostname: worker?.hostname ?? null,
         operator: worker?.operator ?? null,
       });
+      const byServer = isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null);
+      if (byServer || isForeignTask(worker?.operator ?? null)) rows.setServerWritten(slot);
     }
   }
 }
-
-type Answer = Worker & TaskInstanceName;
 
 function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {
   return taskInstanceId ?? JSON.stringify([dagId, runId, taskId, mapIndex]);

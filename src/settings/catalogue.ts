@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import type { AirflowOption } from '../airflow/config-option.ts';
 import { parseXComPaths } from '../airflow/xcom-path.ts';
 import { scheduleFault } from '../lib/cron.ts';
 import { parseDuration } from '../lib/duration.ts';
 import { parseDatabaseUrl } from '../postgres/database-url.ts';
+import { parseBaseUrl, parseListenAddress } from './addresses.ts';
 import { parseShard } from './shard.ts';
 
 interface Setting {
@@ -13,8 +15,8 @@ interface Setting {
   /** A description of the default, when its text does not say it all. */
   readonly defaultNote?: string;
   readonly description: string;
-  /** Airflow's own variables, the first that is set counts. An empty one counts as absent, as it does for Airflow. */
-  readonly airflow?: readonly string[];
+  /** The option of Airflow's that says the same. */
+  readonly airflow?: AirflowOption;
   /** Never shown; may also be given as the path of a file, under the name with `-file` at its end. */
   readonly secret?: true;
   /** A flag that may stand without a value. */
@@ -33,21 +35,25 @@ const SETTINGS = {
     default: '',
     defaultNote: "Airflow's, else libpq's `PG*`",
     description: "Airflow's metadata database: a SQLAlchemy or libpq URL of Postgres",
-    airflow: ['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN', 'AIRFLOW__CORE__SQL_ALCHEMY_CONN'],
+    airflow: {
+      section: 'database',
+      key: 'sql_alchemy_conn',
+      former: { section: 'core', key: 'sql_alchemy_conn' },
+      sensitive: true,
+    },
     secret: true,
   },
   'xcom.path': {
     schema: parsed(parseXComPaths),
     default: '',
-    description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: the first one in S3 is in force',
-    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'],
+    description: '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force',
+    airflow: plainOption('common.io', 'xcom_objectstorage_path'),
   },
   'xcom.threshold': {
     schema: wholeNumber(Number.MIN_SAFE_INTEGER),
     default: '-1',
     description: 'from how many bytes Airflow puts a value into S3: 0 always, negative never',
-    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD'],
+    airflow: plainOption('common.io', 'xcom_objectstorage_threshold'),
   },
   'xcom.oversize': {
     schema: optional(parseWholeNumber),
@@ -59,13 +65,13 @@ const SETTINGS = {
     schema: z.string(),
     default: '',
     description: 'how Airflow compresses objects, for diagnosis',
-    airflow: ['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION'],
+    airflow: plainOption('common.io', 'xcom_objectstorage_compression'),
   },
   'xcom.backend': {
     schema: z.string(),
     default: '',
     description: "Airflow's XCom backend class, for diagnosis",
-    airflow: ['AIRFLOW__CORE__XCOM_BACKEND'],
+    airflow: plainOption('core', 'xcom_backend'),
   },
   window: {
     schema: parsed(parseDuration),
@@ -130,7 +136,13 @@ const SETTINGS = {
     schema: optional(parseBaseUrl),
     default: '',
     description: "Airflow's web address, for links on the status page",
-    airflow: ['AIRFLOW__API__BASE_URL', 'AIRFLOW__WEBSERVER__BASE_URL'],
+    airflow: { ...plainOption('api', 'base_url'), former: { section: 'webserver', key: 'base_url' } },
+  },
+  'airflow.config': {
+    schema: optional(String),
+    default: '',
+    defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`',
+    description: "Airflow's own configuration file, read below its variables",
   },
   'canary.dag-id': {
     schema: z.string(),
@@ -225,6 +237,10 @@ export function settingsTable(): readonly {
   });
 }
 
+function plainOption(section: string, key: string): AirflowOption {
+  return { section, key, former: null, sensitive: false };
+}
+
 /** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
 function parsed<T>(parse: (text: string) => T) {
   return z.string().transform((text, context): T => {
@@ -271,27 +287,4 @@ function parseSchedule(text: string): string {
       `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
     );
   return expression;
-}
-
-/** Host '' is every interface. */
-function parseListenAddress(text: string): { readonly host: string; readonly port: number } {
-  const [, ipv6, host = '', port = ''] = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]*)):(\d{1,5})$/i.exec(text) ?? [];
-  if (port === '' || Number(port) > 65_535) {
-    throw new RangeError(
-      `${JSON.stringify(text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
-    );
-  }
-  return { host: ipv6 ?? host, port: Number(port) };
-}
-
-/** Takes the slash at the end off. */
-function parseBaseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  // The message leaves the text out: who puts a password into it would read it in the log.
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
-    throw new RangeError(
-      'is not the address of a web server: write http://host:port or https://host, without a user',
-    );
-  }
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }

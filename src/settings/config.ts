@@ -78,5 +78,7 @@ export function requireDatabase(config: Config): DatabaseSettings {
   const { flag, variable } = namesOf('database.url');
   throw new ConfigError([
     `database.url: not set: give ${flag}, ${variable} or ${variable}_FILE, or Airflow's AIRFLOW__DATABASE__SQL_ALCHEMY_CONN`,
+    // These say why what Airflow has did not help.
+    ...config.warnings.filter((warning) => warning.startsWith('database.url: ')),
   ]);
 }

@@ -1,5 +1,7 @@
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { connectionVariable, parseConnection, s3Connection } from '../airflow/connection.ts';
+import type { ConfigurationTexts } from '../airflow/config-option.ts';
+import { secretsBackend } from '../airflow/config-option.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { S3Connection } from '../s3/connection.ts';
@@ -29,6 +31,21 @@ export function readConnections(
     const from = text === '' ? 'AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL' : variable;
     return { id, given, isSet: text !== '', s3: attempt(from, () => s3Connection(given, env)) };
   });
+}
+
+/** Airflow asks a secrets backend before its environment, and the exporter cannot. */
+export function secretsBackendWarnings(
+  connections: readonly NamedConnection[],
+  from: ConfigurationTexts,
+): string[] {
+  const backend = secretsBackend(from);
+  if (backend === null) return [];
+  return connections
+    .filter(({ id, isSet }) => id !== '' && !isSet)
+    .map(
+      ({ id }) =>
+        `Airflow asks ${backend} for the connection ${id}, and the exporter does not: give it as ${connectionVariable(id)}`,
+    );
 }
 
 /** A missing file of authorities would be missed at the first request, hence in each cycle. */

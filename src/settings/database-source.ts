@@ -1,3 +1,5 @@
+import type { ConfigFile } from '../airflow/config-file.ts';
+import { lookUpOption } from '../airflow/config-option.ts';
 import type { DatabaseSettings, LibpqKeywords } from '../postgres/database-url.ts';
 import { APPLICATION_NAME, databaseSettings, libpqVariables } from '../postgres/database-url.ts';
 import type { Attempts } from './attempts.ts';
@@ -8,21 +10,56 @@ export interface DatabaseSource {
   readonly settings: DatabaseSettings | null;
   readonly origin: SourceKind;
   readonly from: string;
+  readonly warnings: readonly string[];
 }
 
+interface Named {
+  readonly url: LibpqKeywords | null;
+  readonly given: Given | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Airflow's own file, which may name a schema. */
+  readonly airflow: { readonly file: ConfigFile | null };
+}
+
+/** The schema of Airflow's tables, which its URL does not name. */
+const SCHEMA_OPTION = {
+  section: 'database',
+  key: 'sql_alchemy_schema',
+  former: { section: 'core', key: 'sql_alchemy_schema' },
+  sensitive: false,
+};
+
 /** The database that is named; null when none is. */
-export function readDatabase(
-  named: {
-    readonly url: LibpqKeywords | null;
-    readonly given: Given | undefined;
-    readonly env: Readonly<Record<string, string | undefined>>;
-  },
-  { attempt }: Attempts,
-): DatabaseSource | null {
+export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSource | null {
   const found = keywordsOf(named);
   if (found === null) return null;
-  const { keywords, origin, from } = found;
-  return { settings: attempt(from, () => databaseSettings(keywords)), origin, from };
+  const { origin, from } = found;
+  const { keywords, warnings } =
+    origin === 'airflow' ? withSchema(found.keywords, named) : { ...found, warnings: [] };
+  return { settings: attempt(from, () => databaseSettings(keywords)), origin, from, warnings };
+}
+
+/** Sends the schema along as the search path of the session, unless the URL has one of its own. */
+function withSchema(
+  keywords: LibpqKeywords,
+  { env, airflow }: Named,
+): { readonly keywords: LibpqKeywords; readonly warnings: readonly string[] } {
+  const schema = lookUpOption(SCHEMA_OPTION, { file: airflow.file, env });
+  const { options = '' } = keywords;
+  if (schema.kind !== 'value' || schema.text === '' || options.includes('search_path'))
+    return { keywords, warnings: [] };
+  if (!/^[a-z_][a-z0-9_]*$/.test(schema.text))
+    return {
+      keywords,
+      warnings: [
+        'database.url: sql_alchemy_schema is no plain name, and the exporter does not follow it: give the search path in database.url',
+      ],
+    };
+  const searchPath = `-csearch_path=${schema.text}`;
+  return {
+    keywords: { ...keywords, options: options === '' ? searchPath : `${options} ${searchPath}` },
+    warnings: [],
+  };
 }
 
 /** A missing PEM file would be missed at the first connection, hence in each cycle. */
@@ -33,7 +70,7 @@ export function checkDatabaseFiles({ settings, from }: DatabaseSource, { readTex
 }
 
 /** A URL, completed by libpq's variables as a worker's driver does it; or those variables alone. */
-function keywordsOf({ url, given, env }: Parameters<typeof readDatabase>[0]): {
+function keywordsOf({ url, given, env }: Named): {
   readonly keywords: LibpqKeywords;
   readonly origin: SourceKind;
   readonly from: string;

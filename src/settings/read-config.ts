@@ -3,16 +3,19 @@ import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Attempts } from './attempts.ts';
 import { createAttempts } from './attempts.ts';
+import { readAirflowFile } from './airflow-file.ts';
+import type { AirflowRemark } from './airflow-source.ts';
+import { readAirflowSource, unreadOptions } from './airflow-source.ts';
 import type { SettingValues } from './catalogue.ts';
 import { parseSettings, SETTING_NAMES } from './catalogue.ts';
 import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
 import type { Config } from './config.ts';
 import { ConfigError, storageInForce } from './config.ts';
-import { checkConnectionFiles, readConnections } from './connections.ts';
+import { checkConnectionFiles, readConnections, secretsBackendWarnings } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { settingOrigins } from './origins.ts';
 import type { Source } from './sources.ts';
-import { readAirflowVariables, readFlags, readSettingsFile, readVariables } from './sources.ts';
+import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
 
 export interface ConfigInput {
@@ -24,7 +27,7 @@ export interface ConfigInput {
 }
 
 /**
- * The settings from flags, variables, the file and Airflow's own variables, in this order of precedence.
+ * The settings from flags, variables, the file, Airflow's own variables and Airflow's file, in this order of precedence.
  *
  * @throws {ConfigError} when one is wrong or unknown.
  */
@@ -32,20 +35,31 @@ export function readConfig(input: ConfigInput): Config {
   const { env } = input;
   const attempts = createAttempts(input.readFile);
   const { problems } = attempts;
-  const sources = readSources(input, attempts);
-  problems.push(...sources.flatMap((source) => source.problems));
-  const chosen = chooseTexts(sources);
+  const own = readSources(input, attempts);
+  const airflow = readAirflowFile(chooseTexts(own).get('airflow.config'), input);
+  const ofAirflow = readAirflowSource(airflow, env);
+  problems.push(...own.flatMap((source) => source.problems), ...airflow.problems);
+  const chosen = chooseTexts([...own, ofAirflow]);
   const { texts, secretFiles } = readTexts(chosen, attempts);
   const { values, faults } = parseSettings(texts);
-  for (const [name, fault] of faults) problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
+  for (const [name, fault] of faults) {
+    problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
+    // A value of Airflow's that is wrong is wrong for a reason that Airflow has.
+    if (chosen.get(name)?.origin === 'airflow')
+      problems.push(
+        ...ofAirflow.remarks.flatMap(({ setting, sentence }) => (setting === name ? [sentence] : [])),
+      );
+  }
 
   const url = values['database.url'] ?? null;
-  const database = readDatabase({ url, given: chosen.get('database.url'), env }, attempts);
+  const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
   const connections = readConnections(values['xcom.path'] ?? [], env, attempts);
   if (database !== null) checkDatabaseFiles(database, attempts);
   checkConnectionFiles(connections, attempts);
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
 
+  /** Airflow's reading of a setting is of no interest once the exporter has one of its own. */
+  const isHeard = ({ setting }: AirflowRemark) => (chosen.get(setting)?.origin ?? 'airflow') === 'airflow';
   const paths = values['xcom.path'];
   const inForce = pathInForce(paths);
   const { threshold, oversize } = sizes(values);
@@ -70,13 +84,20 @@ export function readConfig(input: ConfigInput): Config {
     canaryDagId: values['canary.dag-id'],
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
-    secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles]),
-    warnings: settingWarnings({ env, inForce, threshold, backend }).map(withoutPasswords),
+    secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles, ...airflow.contents]),
+    warnings: [
+      ...airflow.warnings,
+      ...unreadOptions(airflow),
+      ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
+      ...(database?.warnings ?? []),
+      ...secretsBackendWarnings(connections, { file: airflow.file, env }),
+      ...settingWarnings({ env, inForce, threshold, backend }),
+    ].map(withoutPasswords),
     origins: settingOrigins({ chosen, texts, database, connections, paths, threshold, oversize }),
   });
 }
 
-/** Every source, the one that wins first. */
+/** The exporter's own sources, the one that wins first. */
 function readSources({ argv, env }: ConfigInput, { readText }: Attempts): readonly Source[] {
   const flags = readFlags(argv);
   const variables = readVariables(env);
@@ -87,7 +108,6 @@ function readSources({ argv, env }: ConfigInput, { readText }: Attempts): readon
     ...(file === undefined || file.text === ''
       ? []
       : [readSettingsFile(readText(file.text, file.from), file.text)]),
-    readAirflowVariables(env),
   ];
 }
 

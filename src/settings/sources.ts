@@ -1,7 +1,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
-import { SETTING_INPUTS, SETTING_NAMES, settingOf } from './catalogue.ts';
+import { SETTING_INPUTS, SETTING_NAMES } from './catalogue.ts';
 
 export type SourceKind = 'flag' | 'variable' | 'file' | 'airflow' | 'default';
 
@@ -88,15 +88,6 @@ export function readVariables(env: Environment): Source {
     else found.push({ input, text, origin: 'variable', from: variable });
   }
   return onePerSetting(found, problems);
-}
-
-export function readAirflowVariables(env: Environment): Source {
-  const found = SETTING_INPUTS.flatMap((input): Given[] => {
-    if (input.holds === 'path') return [];
-    const from = settingOf(input.setting).airflow?.find((variable) => (env[variable] ?? '') !== '');
-    return from === undefined ? [] : [{ input, text: env[from] ?? '', origin: 'airflow', from }];
-  });
-  return onePerSetting(found, []);
 }
 
 /** The settings in a YAML file. No message quotes the file: a password may stand on the line. */

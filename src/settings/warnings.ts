@@ -1,3 +1,4 @@
+import { optionVariable } from '../airflow/config-option.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
@@ -30,8 +31,12 @@ const OBJECT_STORAGE_SETTINGS: readonly SettingName[] = [
 ];
 
 /** Airflow's own variables for the backend, and each one's option: what stands behind the last two underscores. */
-const VARIABLES = OBJECT_STORAGE_SETTINGS.flatMap((name) => settingOf(name).airflow ?? []);
-const OPTIONS = new Map(VARIABLES.map((variable) => [optionOf(variable), variable]));
+const VARIABLES = OBJECT_STORAGE_SETTINGS.flatMap((name) => settingOf(name).airflow ?? []).map(
+  optionVariable,
+);
+const OPTIONS: ReadonlyMap<string, string> = new Map(
+  VARIABLES.map((variable) => [optionOf(variable), variable]),
+);
 
 /** A team's own options, since Airflow 3.2, and what is no option at all. */
 const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?:VAR|CONN)_|^XCOM_EXPORTER_/;

@@ -3,8 +3,8 @@ import { crc32 } from 'node:zlib';
 import type { Reference } from '../airflow/reference.ts';
 import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
 import type { Interner } from '../lib/interner.ts';
-import type { RowChunk } from '../window/columns.ts';
-import { CHUNK_ROWS, newChunk } from '../window/columns.ts';
+import type { KeptColumn, RowChunk } from '../window/columns.ts';
+import { CHUNK_ROWS, columnBytes, keptColumns, newChunk } from '../window/columns.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { emptyState } from '../window/ledger-state.ts';
 import type { Run, RunItem } from '../window/run.ts';
@@ -14,20 +14,6 @@ import { createRunSlots, newRun } from '../window/run.ts';
 const ITEMS_A_RECORD = 500;
 /** Rows behind a problem that are kept. */
 const FINDINGS_KEPT = 50;
-const COLUMNS = [
-  'flags',
-  'run',
-  'name',
-  'mapIndex',
-  'version',
-  'at',
-  'size',
-  'base',
-  'worker',
-  'taskInstance',
-  'leaf',
-] as const;
-type Column = (typeof COLUMNS)[number];
 
 /** All that one exporter leaves to the next: the window, and the problems that it shows. */
 export interface State {
@@ -44,7 +30,7 @@ type RecordHead =
       readonly first: number;
       /** How many there are of each column. */
       readonly rows: number;
-      readonly columns: readonly Column[];
+      readonly columns: readonly KeptColumn[];
     }
   | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
       Pick<State, 'problems'> &
@@ -80,12 +66,12 @@ export async function writeState(file: FileHandle, { window, problems }: State):
   await putList('name', rows.names.entries());
   await putList('base', rows.bases.entries());
   await putList('worker', rows.workers.entries());
-  await putList('odd', rows.oddReferences);
+  await putList('odd', rows.verbatimReferences);
   for (const chunk of rows.chunks) {
-    const columns = COLUMNS.filter((column) => chunk[column] !== null);
+    const columns = keptColumns(chunk);
     const used = Math.min(CHUNK_ROWS, rows.size() - chunk.first);
     await putHead({ kind: 'chunk', first: chunk.first, rows: used, columns });
-    for (const column of columns) await put(bytesOf(chunk, column, used));
+    for (const column of columns) await put(columnBytes(chunk, column, used));
   }
   const { lastRunId, schema, origin, lastReading, countsFrom } = window;
   await putHead({
@@ -114,7 +100,7 @@ function withFewFindings(problems: ProblemMemory): ProblemMemory {
 export async function readState(file: FileHandle, start: number): Promise<State> {
   const state = emptyState();
   const runs: Run[] = [];
-  const odd: [number, Reference][] = [];
+  const verbatim: [number, Reference][] = [];
   const chunks: RowChunk[] = [];
   let position = start;
 
@@ -155,14 +141,11 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         restore(state.rows.workers, head.items);
         break;
       case 'odd':
-        odd.push(...(head.items as [number, Reference][]));
+        verbatim.push(...(head.items as [number, Reference][]));
         break;
       case 'chunk': {
-        const chunk = newChunk(head.first);
-        for (const column of head.columns) {
-          if (column === 'taskInstance' || column === 'leaf') chunk[column] = new Uint32Array(4 * CHUNK_ROWS);
-          await take(bytesOf(chunk, column, head.rows));
-        }
+        const chunk = newChunk(head.first, head.columns);
+        for (const column of head.columns) await take(columnBytes(chunk, column, head.rows));
         chunks.push(chunk);
         break;
       }
@@ -170,7 +153,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         if (position !== (await file.stat()).size) throw new Error(`The file goes on at ${position}`);
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
-        await state.rows.load({ chunks, odd, runOf: (slot) => runSlots.at(slot) });
+        await state.rows.load({ chunks, verbatim, runOf: (slot) => runSlots.at(slot) });
         const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null, problems } = head;
         return {
           window: { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom },
@@ -183,16 +166,10 @@ export async function readState(file: FileHandle, start: number): Promise<State>
 
 /** Figures that follow from the rows are left out. */
 function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
-  for (const { rows, ofTasks, references, unverified, oldest, first, ...item } of runs.values()) yield item;
+  for (const { rows, rowsOnTasks, references, unverified, oldest, firstLink, ...item } of runs.values())
+    yield item;
 }
 
 function restore<Value>(interner: Interner<Value>, items: readonly unknown[]): void {
   for (const [id, name, value] of items as [number, string, Value][]) interner.restore(id, name, value);
-}
-
-/** The same memory, seen as bytes, of the first `rows` rows. */
-function bytesOf(chunk: RowChunk, column: Column, rows: number): Uint8Array {
-  const array = chunk[column];
-  if (array === null) throw new Error(`The chunk has no column ${column}`);
-  return new Uint8Array(array.buffer, array.byteOffset, (array.byteLength / CHUNK_ROWS) * rows);
 }

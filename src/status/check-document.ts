@@ -13,7 +13,7 @@ import {
   warningsSchema,
 } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
-import { STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
+import { doubtOf, STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
 
 /** The findings of `check`. */
 export interface Checked {
@@ -53,7 +53,8 @@ export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>
   const isUnread = report.window === null || report.databaseFailure !== null;
   const isUnasked = probed === null || probed.steps.every(({ ok }) => ok !== true);
   const isUndecided = report.s3Failure !== null || isPartial(report);
-  return isUnread || isUnasked || isUndecided ? 2 : 0;
+  const isDoubtful = doubtOf(report, { probe: probed, hasStorage: probed !== null }) !== null;
+  return isUnread || isUnasked || isUndecided || isDoubtful ? 2 : 0;
 }
 
 /** Leaves out the problems that are only to be known, and those of the look at the deployment. */

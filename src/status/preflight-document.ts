@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import type { PreflightStep } from '../probe/preflight.ts';
-import { PREFLIGHT_CHECKS } from '../probe/preflight.ts';
+import type { PreflightStep } from '../probe/preflight-step.ts';
+import { PREFLIGHT_CHECKS } from '../probe/preflight-step.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { SCHEMA_VERSION } from './report-document.ts';
 import type { Verdict } from './verdict.ts';

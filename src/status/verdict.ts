@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { CANARY_CODES, PROBLEM_CODES, PROBLEMS } from '../diagnosis/problem-catalogue.ts';
+import { CANARY_CODES, PROBLEM_CODES, PROBLEMS, sourceOf } from '../diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
@@ -65,23 +66,49 @@ export function verdictOf(status: Status): Verdict {
     return { state: 'unknown', title: 'Unknown: the database could not be read', notes };
   }
 
-  if (Object.values(report.states).every((state) => state === 'unknown')) {
-    return { state: 'unknown', title: 'Unknown: nothing could be decided', notes };
-  }
-  const limits = [...notes, ...(!status.hasStorage ? [STORAGE_NOT_LOOKED_AT] : []), ...undecidedNote(report)];
-  if (unansweredOf(report, status.probe) !== null) {
-    return { state: 'unknown', title: 'Unknown: object storage could not be looked at', notes: limits };
-  }
+  const limits = [...notes, ...(status.hasStorage ? [] : [STORAGE_NOT_LOOKED_AT]), ...undecidedNote(report)];
+  const doubt = doubtOf(report, status);
+  if (doubt !== null) return { state: 'unknown', title: `Unknown: ${doubt}`, notes: limits };
   return { state: 'healthy', title: 'Healthy', notes: limits };
+}
+
+/**
+ * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
+ * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
+ */
+export function doubtOf(
+  report: Pick<Report, 'states' | 'window' | 's3Failure'>,
+  { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
+): string | null {
+  const { states, window, s3Failure } = report;
+  if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
+  if (!hasStorage) return 'no path in S3 is known';
+  if (s3Failure !== null || unansweredOf(report, probe) !== null)
+    return 'object storage could not be looked at';
+  if (probe === null) return 'no probe has ended yet';
+  const failed = probe.steps.find((step) => step.ok === false);
+  if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
+  const isOpen = PROBLEM_CODES.some(
+    (code) =>
+      isUndecided(states, code) && PROBLEMS[code].severity === 'critical' && sourceOf(code) !== 'probe',
+  );
+  if (isOpen) return 'not everything critical could be decided';
+  if (window !== null && Object.values(window.rows).every((rows) => rows === 0))
+    return 'nothing to judge yet, no XCom row is in the window';
+  return null;
 }
 
 /** A note for a configuration without a path in S3. */
 export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
 
+/** What a canary alone can tell is no part of what is watched: a pool that is not heard is a problem of its own. */
+function isUndecided(states: Report['states'], code: ProblemCode): boolean {
+  return states[code] === 'unknown' && !CANARY_CODES.has(code);
+}
+
 /** A sentence that names the problems of which nothing is known; none when there is none. */
 export function undecidedNote({ states }: Pick<Report, 'states'>): string[] {
-  // A canary is no part of what is watched until there is one.
-  const undecided = PROBLEM_CODES.filter((code) => states[code] === 'unknown' && !CANARY_CODES.has(code));
+  const undecided = PROBLEM_CODES.filter((code) => isUndecided(states, code));
   return undecided.length === 0 ? [] : [`Not decided: ${undecided.join(', ')}.`];
 }
 

@@ -2,9 +2,12 @@
 export const CHUNK_ROWS = 1 << 14;
 const CHUNK_BITS = 14;
 
+/** A step in a list of rows: the slot of the next one plus one; 0 ends the list. */
+export type Link = number;
+
 /**
  * Some thousand rows as columns: 52 bytes a row, and 16 for each uuid that it has. A row is `index` in its chunk and
- * `first + index` among all.
+ * `first + index` among all. Only window/ writes to them, and row-fields.ts says what stands there.
  */
 export interface RowChunk {
   readonly first: number;
@@ -17,23 +20,41 @@ export interface RowChunk {
   readonly mapIndex: Int32Array<ArrayBuffer>;
   /** `xmin`. */
   readonly version: Uint32Array<ArrayBuffer>;
-  /** Epoch ms. */
+  /** The row's own timestamp, epoch ms. */
   readonly at: Float64Array<ArrayBuffer>;
   /** Bytes of the value, or of the object that it refers to; NaN: not known. */
   readonly size: Float64Array<ArrayBuffer>;
-  /** Of a reference: what it shares with others, interned. Of a value: by how much it may be smaller than `size`. */
+  /** The base of a reference, interned; for a value in the database the bytes by which `size` may be too large. */
   readonly base: Uint32Array<ArrayBuffer>;
-  /** Where its task instance ran, interned; 0: not known. */
+  /** The worker that its task instance ran on, interned; 0: not known. */
   readonly worker: Uint32Array<ArrayBuffer>;
-  /** The next row of the same run, or the next free place: slot plus one, 0 for none. */
+  /** The {@link Link} to the next row of the same run, or to the next free place. */
   readonly next: Uint32Array<ArrayBuffer>;
-  /** Four words a row. Null as long as no row here has one. Of `leaf`, read with {@link leafAt}. */
+  /** Uuids, four words a row; null as long as no row here has one. */
   taskInstance: Uint32Array<ArrayBuffer> | null;
   leaf: Uint32Array<ArrayBuffer> | null;
 }
 
-export function newChunk(first: number): RowChunk {
+/** The columns that a state file keeps, in its order. */
+export const KEPT_COLUMNS = [
+  'flags',
+  'run',
+  'name',
+  'mapIndex',
+  'version',
+  'at',
+  'size',
+  'base',
+  'worker',
+  'taskInstance',
+  'leaf',
+] as const;
+export type KeptColumn = (typeof KEPT_COLUMNS)[number];
+
+/** `columns`: those that it has to have from the start. */
+export function newChunk(first: number, columns: readonly KeptColumn[]): RowChunk {
   const words = () => new Uint32Array(CHUNK_ROWS);
+  const uuids = (column: KeptColumn) => (columns.includes(column) ? newUuids() : null);
   return {
     first,
     flags: words(),
@@ -46,9 +67,25 @@ export function newChunk(first: number): RowChunk {
     base: words(),
     worker: words(),
     next: words(),
-    taskInstance: null,
-    leaf: null,
+    taskInstance: uuids('taskInstance'),
+    leaf: uuids('leaf'),
   };
+}
+
+function newUuids(): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(4 * CHUNK_ROWS);
+}
+
+/** The columns that a state file has to keep of this chunk. */
+export function keptColumns(chunk: RowChunk): KeptColumn[] {
+  return KEPT_COLUMNS.filter((column) => chunk[column] !== null);
+}
+
+/** The memory of a column, of its first `rows` rows, to be written to a file or to be filled from one. */
+export function columnBytes(chunk: RowChunk, column: KeptColumn, rows: number): Uint8Array {
+  const array = chunk[column];
+  if (array === null) throw new Error(`The chunk has no column ${column}`);
+  return new Uint8Array(array.buffer, array.byteOffset, (array.byteLength / CHUNK_ROWS) * rows);
 }
 
 export function chunkNumber(slot: number): number {
@@ -59,7 +96,7 @@ export function indexInChunk(slot: number): number {
   return slot & (CHUNK_ROWS - 1);
 }
 
-type Words = readonly [number, number, number, number];
+export type Words = readonly [number, number, number, number];
 
 export const NO_WORDS: Words = [0, 0, 0, 0];
 
@@ -67,15 +104,6 @@ export function wordsAt(column: Uint32Array<ArrayBuffer> | null, index: number):
   if (column === null) return NO_WORDS;
   const at = 4 * index;
   return [column[at] ?? 0, column[at + 1] ?? 0, column[at + 2] ?? 0, column[at + 3] ?? 0];
-}
-
-/**
- * The uuid in the leaf of a reference of its own. Airflow 3.4 puts the id of the task instance there, which stands in
- * another column already: no uuid is all zeros.
- */
-export function leafAt({ leaf, taskInstance }: RowChunk, index: number): Words {
-  const words = wordsAt(leaf, index);
-  return words.every((word) => word === 0) ? wordsAt(taskInstance, index) : words;
 }
 
 export function hasWords(column: Uint32Array<ArrayBuffer> | null, index: number, words: Words): boolean {
@@ -88,32 +116,22 @@ export function putWords(
   { index, words }: { readonly index: number; readonly words: Words | null },
 ): void {
   if (words === null && chunk[column] === null) return;
-  const array = (chunk[column] ??= new Uint32Array(4 * CHUNK_ROWS));
+  const array = (chunk[column] ??= newUuids());
   array.set(words ?? NO_WORDS, 4 * index);
 }
 
-/** Copies all of a row but its place in a list. */
+/** Copies all of a row but its link. */
 export function copyRow(
   from: { chunk: RowChunk; index: number },
   to: { chunk: RowChunk; index: number },
 ): void {
-  for (const column of [
-    'flags',
-    'run',
-    'name',
-    'mapIndex',
-    'version',
-    'at',
-    'size',
-    'base',
-    'worker',
-  ] as const)
-    to.chunk[column][to.index] = from.chunk[column][from.index] ?? 0;
-  for (const column of ['taskInstance', 'leaf'] as const)
-    putWords(to.chunk, column, { index: to.index, words: wordsAt(from.chunk[column], from.index) });
+  for (const column of KEPT_COLUMNS)
+    if (column === 'taskInstance' || column === 'leaf')
+      putWords(to.chunk, column, { index: to.index, words: wordsAt(from.chunk[column], from.index) });
+    else to.chunk[column][to.index] = from.chunk[column][from.index] ?? 0;
 }
 
-/** Where rows may stand: chunks are added when there is no place left, and none is ever given up. */
+/** Places for rows: chunks are added when there is no place left, and none is ever given up. */
 export interface Slots {
   readonly chunks: readonly RowChunk[];
   /** All slots are below. */
@@ -127,8 +145,8 @@ export interface Slots {
 
 export function createSlots(): Slots {
   const chunks: RowChunk[] = [];
-  /** The first free place of those that were given back, plus one. */
-  let free = 0;
+  /** The first of the places that were given back. */
+  let free: Link = 0;
   let size = 0;
 
   function chunkOf(slot: number): RowChunk {
@@ -149,7 +167,7 @@ export function createSlots(): Slots {
       }
       const slot = size;
       size += 1;
-      if (chunkNumber(slot) === chunks.length) chunks.push(newChunk(slot));
+      if (chunkNumber(slot) === chunks.length) chunks.push(newChunk(slot, []));
       return slot;
     },
     giveBack(slot) {

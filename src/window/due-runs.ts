@@ -1,8 +1,37 @@
-/** What the ledger remembers of runs and this needs. */
+import { createTop } from '../lib/top.ts';
+import type { Change } from './change.ts';
+import type { LedgerState } from './ledger-state.ts';
+
+/**
+ * Ended runs are looked at again in turn, all within so many cycles (90 minutes, at the default schedule): what is
+ * deleted or patched behind them is found so. A few in any case, and no more than a large window can spare.
+ */
+const REREAD_CYCLES = 180;
+const REREAD_RUNS = { least: 10, most: 200 };
+
+/** The knowledge of runs that the next reading needs. */
 export interface DueRuns {
   /** The youngest run that was seen, or null before the first reading. */
   readonly lastRunId: number | null;
   /** Runs to read again: live at the last reading, or due to be looked at. */
   readonly ids: readonly number[];
   readonly isKnown: (id: number) => boolean;
+}
+
+/** The point from which the next reading goes on. */
+export type Continuation = DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
+
+/** Gives all runs when something has changed, and none that is remembered when the window is read anew. */
+export function dueRuns(state: LedgerState, change: Change): Continuation {
+  const { lastRunId, lastReading, sweptTo, runs } = state;
+  const fromStart = { lastRunId: null, lastReading: null, sweptTo: -1 };
+  if (change === 'anew') return { ...fromStart, ids: [], isKnown: () => false };
+  const isKnown = (id: number) => runs.get(id)?.gone === false;
+  const there = [...runs.values()].filter(({ gone }) => !gone);
+  if (change !== 'none') return { ...fromStart, ids: there.map(({ id }) => id), isKnown };
+  const share = Math.ceil(runs.size / REREAD_CYCLES);
+  const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
+  for (const run of there) if (!run.live) ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
+  const live = there.filter((run) => run.live).map(({ id }) => id);
+  return { lastRunId, lastReading, sweptTo, ids: [...live, ...ended.items()], isKnown };
 }

@@ -2,7 +2,7 @@ import type { ByDesign } from '../airflow/classify.ts';
 import type { XComSource } from '../airflow/shape.ts';
 
 /**
- * What a row is and what is known of its object, in the 32 bits of one number; 0 is no row. Nothing in it depends on
+ * The 32 bits of one number say what a row is and what is known of its object; 0 is no row. Nothing in it depends on
  * the settings, so that a reload leaves it as it is.
  */
 export const DB = 1;
@@ -11,7 +11,7 @@ export const OTHER = 3;
 export const STORAGE_MASK = 3;
 const STORAGES: readonly (Storage | null)[] = [null, 'db', 's3', 'other'];
 
-/** What S3 last said about a reference. */
+/** The last answer of S3 about a reference. */
 export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty';
 export const OBJECT_MASK = 3 << 2;
 const UNVERIFIED = 0;
@@ -20,7 +20,7 @@ const MISSING = 2 << 2;
 const EMPTY = 3 << 2;
 const OBJECTS: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
-/** Why S3 gave no answer, when it was last asked. */
+/** The reason why S3 gave no answer, when it was last asked. */
 const UNCHECKED_SHIFT = 4;
 const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
 const UNCHECKED: readonly (UncheckedReason | null)[] = [
@@ -35,7 +35,7 @@ const UNCHECKED: readonly (UncheckedReason | null)[] = [
 /** It was there before the exporter was: it is part of the window but in no counter. */
 export const BASELINE = 1 << 7;
 
-/** What has been counted as broken about it. */
+/** The reasons for which it has been counted as broken. */
 const SAID_SHIFT = 8;
 const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
 
@@ -48,12 +48,12 @@ const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
 
 /** The reference is another row's. */
 export const LEAKED = 1 << 15;
-/** Of another form: a file on a worker's disk, or else another backend's. */
+/** The value is a file on a worker's disk; without it, storage `other` is another backend's. */
 export const LOCAL = 1 << 16;
 /** The key is `skipmixin_key`. */
-export const SKIP = 1 << 17;
-/** The reference does not fit into columns and is kept beside them. */
-export const ODD = 1 << 18;
+export const SKIP_DECISION = 1 << 17;
+/** The reference does not fit into columns and is kept verbatim beside them. */
+export const VERBATIM = 1 << 18;
 
 const TABLE_SHIFT = 19;
 const TABLE_MASK = 3 << TABLE_SHIFT;
@@ -108,6 +108,12 @@ export function byDesignBits(byDesign: ByDesign | null): number {
   return BY_DESIGN.indexOf(byDesign) << BY_DESIGN_SHIFT;
 }
 
+/** A value that no backend of a worker has seen; another cause that is known stays. */
+export function asServerWritten(flags: number): number {
+  const isUnexplained = (flags & STORAGE_MASK) === DB && (flags & BY_DESIGN_MASK) === 0;
+  return isUnexplained ? flags | SERVER_SIDE : flags;
+}
+
 export function tableOf(flags: number): XComSource['table'] {
   return TABLES[(flags & TABLE_MASK) >> TABLE_SHIFT] ?? 'xcom';
 }
@@ -130,7 +136,7 @@ export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
 }
 
-/** Why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
+/** Gives why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
 export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
   if ((flags & STORAGE_MASK) !== S3) return null;
   if ((flags & LEAKED) !== 0) return 'leaked';
@@ -142,7 +148,7 @@ export function brokenReason(flags: number, inForce: boolean): BrokenReason | nu
 }
 
 /**
- * True where the value is certainly at least `oversize` bytes and in the database. What the REST API or the server
+ * Says whether the value is certainly at least `oversize` bytes and in the database. What the REST API or the server
  * wrote counts as well, but with threshold 0 only what a task wrote: nothing else ever is offloaded.
  */
 export function isOversizeRow(flags: number, leastBytes: number, oversize: number): boolean {
@@ -151,7 +157,7 @@ export function isOversizeRow(flags: number, leastBytes: number, oversize: numbe
   return byDesign === 0 || (byDesign === SERVER_SIDE && oversize > 0);
 }
 
-/** Where the value of an XCom row is. */
+/** The place of the value of an XCom row. */
 export type Storage = 'db' | 's3' | 'other';
 
 export type BrokenReason = 'missing' | 'empty' | 'path_mismatch' | 'leaked';

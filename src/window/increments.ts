@@ -1,10 +1,12 @@
+import type { Bases } from './bases.ts';
 import { indexInChunk } from './columns.ts';
 import type { BrokenReason, Storage, UncheckedReason } from './flags.ts';
 import * as is from './flags.ts';
 import type { Ledger } from './ledger.ts';
+import { baseAt, flagsAt, leastBytesAt, sizeAt, workerAt } from './row-fields.ts';
 
 /**
- * What new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
+ * Gives what new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
  * add their bytes when S3 has told them: {@link objectIncrements}.
  */
 export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize: number): Increment[] {
@@ -13,8 +15,8 @@ export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize
   const sums = createSums();
   for (const slot of slots) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    const flags = chunk.flags[at] ?? 0;
+    const index = indexInChunk(slot);
+    const flags = flagsAt(chunk, index);
     if (flags === 0 || (flags & is.BASELINE) !== 0) continue;
     const { dagId } = ledger.runOf(slot);
     const storage = is.storageOf(flags);
@@ -23,48 +25,44 @@ export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize
       if ((flags & is.LEAKED) !== 0) sums.broken(dagId, 'leaked');
       continue;
     }
-    const bytes = chunk.size[at] ?? 0;
+    const bytes = sizeAt(chunk, index);
     sums.bytes(storage, bytes);
     increments.push({ metric: 'value_bytes', storage, bytes });
-    if (!is.isOversizeRow(flags, bytes - (storage === 'db' ? (chunk.base[at] ?? 0) : 0), oversize)) continue;
-    const worker = chunk.worker[at] ?? 0;
+    if (!is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize)) continue;
+    const worker = workerAt(chunk, index);
     sums.oversize(dagId, { queue: worker === 0 ? '' : (rows.workers.at(worker).queue ?? ''), bytes });
   }
   return [...sums.increments(), ...increments];
 }
 
-/** What S3 newly said of one reference, and the ledger knows by now. */
+/** An answer of S3 about one reference, which the ledger knows by now. */
 export interface Learnt {
   readonly slot: number;
   /** It is the first answer about it. */
   readonly first: boolean;
 }
 
-/** What the first answers about references, or worse ones later, add to the counters; marks what it has said. */
-export function objectIncrements(
-  ledger: Ledger,
-  learnt: readonly Learnt[],
-  inForce: (base: number) => boolean,
-): Increment[] {
+/** Gives what the first answers about references, or worse ones later, add to the counters; marks what it has said. */
+export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], bases: Bases): Increment[] {
   const rows = ledger.rows();
   const increments: Increment[] = [];
   const sums = createSums();
   let checked = 0;
   for (const { slot, first } of learnt) {
     const chunk = rows.chunkOf(slot);
-    const at = indexInChunk(slot);
-    const flags = chunk.flags[at] ?? 0;
+    const index = indexInChunk(slot);
+    const flags = flagsAt(chunk, index);
     if ((flags & is.BASELINE) !== 0) continue;
     const { dagId } = ledger.runOf(slot);
-    const bytes = chunk.size[at] ?? Number.NaN;
+    const bytes = sizeAt(chunk, index);
     if (first) checked += 1;
     if (first && !Number.isNaN(bytes)) {
       sums.bytes('s3', bytes);
       increments.push({ metric: 'value_bytes', storage: 's3', bytes });
     }
-    const reason = is.brokenReason(flags, inForce(chunk.base[at] ?? 0));
+    const reason = is.brokenReason(flags, bases.isInForce(baseAt(chunk, index)));
     if (reason === null || is.hasSaid(flags, reason)) continue;
-    chunk.flags[at] = flags | is.saidBit(reason);
+    chunk.flags[index] = flags | is.saidBit(reason);
     sums.broken(dagId, reason);
     // An object that was whole at first was written well: what happened later is no failed write.
     if (first && (reason === 'missing' || reason === 'empty'))
@@ -108,7 +106,7 @@ function createSums(): {
   };
 }
 
-/** What one cycle adds to a counter or histogram; names without the prefix `airflow_xcom_`. */
+/** A step of one cycle's in a counter or histogram; names without the prefix `airflow_xcom_`. */
 export type Increment =
   | { readonly metric: 'rows_total'; readonly dagId: string; readonly storage: Storage; readonly by: number }
   | { readonly metric: 'bytes_total'; readonly storage: Storage; readonly by: number }

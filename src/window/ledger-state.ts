@@ -7,25 +7,25 @@ export interface LastReading {
   /** Database clock, epoch ms. */
   readonly at: number;
   readonly horizon: string;
-  /** Where the window began, epoch ms: what is older was not remembered. */
+  /** The start of the window, epoch ms: what is older was not remembered. */
   readonly from: number;
 }
 
-/** What is remembered: handed from one ledger to the next, never shared by two. */
+/** All that is remembered: handed from one ledger to the next, never shared by two. */
 export interface LedgerState {
   lastRunId: number | null;
   /** The shape of the last reading; null before the first. */
   schema: string | null;
-  /** Where the rows of the last reading came from; null before the first. */
+  /** The database that the rows of the last reading came from; null before the first. */
   origin: Origin | null;
-  /** When the last reading was, and where the next one starts; null before the first. */
+  /** The last reading, where the next one starts; null before the first. */
   lastReading: LastReading | null;
   /**
-   * When the database became another one, epoch ms; null: it never did. Rows of a time before are not counted, whenever
+   * The moment when the database became another one, epoch ms; null: it never did. Rows of a time before are not counted, whenever
    * they appear: it may take long to put a dump back.
    */
   countsFrom: number | null;
-  /** How far sample/reconcile.ts has come: when the last task instance was made, epoch ms. */
+  /** The moment when the last task instance was made that sample/reconcile.ts has come to, epoch ms. */
   sweptTo: number;
   readonly runs: Map<number, Run>;
   readonly runSlots: RunSlots;
@@ -41,14 +41,14 @@ export function emptyState(): LedgerState {
     countsFrom: null,
     sweptTo: -1,
     runs: new Map(),
-    runSlots: createRunSlots(),
+    runSlots: createRunSlots([]),
     rows: createRowStore(),
   };
 }
 
-/** Where rows come from: as long as both are the same, a row that was not touched has the version that it had. */
+/** The source of rows: as long as both are the same, a row that was not touched has the version that it had. */
 export interface Origin {
-  /** Which tables of which database these are. */
+  /** The tables, and the database that they are in. */
   readonly tables: string;
   /** The files that they are written in. */
   readonly files: string;

@@ -1,33 +1,19 @@
-import type { Placement } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
-import type { SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
-import { createTop } from '../lib/top.ts';
-import type { DueRuns } from './due-runs.ts';
+import { changeSince, countsFrom } from './change.ts';
+import type { Start } from './change.ts';
+import { dueRuns } from './due-runs.ts';
+import type { Continuation } from './due-runs.ts';
 import * as is from './flags.ts';
-import type { LedgerState, Origin } from './ledger-state.ts';
 import { emptyState } from './ledger-state.ts';
+import type { LedgerState, Origin } from './ledger-state.ts';
+import { flagsAt, timeAt } from './row-fields.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
-import type { StagedRun, Staging } from './staging.ts';
 import { createStaging } from './staging.ts';
+import type { Classify, StagedRun, Staging } from './staging.ts';
 
-/**
- * Ended runs are looked at again in turn, all within so many cycles (90 minutes, at the default schedule): what is
- * deleted or patched behind them is found so. A few in any case, and no more than a large window can spare.
- */
-const REREAD_CYCLES = 180;
-const REREAD_RUNS = { least: 10, most: 200 };
-
-/** What the next reading starts from. */
-export interface Start {
-  readonly schema: string;
-  readonly origin: Origin;
-  /** The start of the window, epoch ms. */
-  readonly from: number;
-}
-
-/** What a reading of the database found, to be taken in. */
+/** The findings of a reading of the database, to be taken in. */
 export interface StagedReading {
   readonly shape: Pick<Shape, 'name'>;
   readonly origin: Origin;
@@ -44,12 +30,6 @@ export interface StagedReading {
   readonly sweptTo: number;
 }
 
-/**
- * What became of what is remembered, so that all is read again: the window was made longer, rows were copied, or it is of
- * another database.
- */
-type Change = 'none' | 'longer' | 'copied' | 'another';
-
 /** Everything that is remembered about the window. */
 export interface Ledger {
   runs(): ReadonlyMap<number, Run>;
@@ -61,31 +41,19 @@ export interface Ledger {
    * The runs to be read next; all of them when something has changed, and after a migration, which rewrites or renames
    * every row, those of the window.
    */
-  due(start: Start): DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
-  /** Where the rows of a reading wait. */
-  stage(start: Start, classify: (row: SampledRow) => Placement): Staging;
+  due(start: Start): Continuation;
+  /** Begins a reading, whose rows wait there. */
+  stage(start: Start, classify: Classify): Staging;
   /** Takes in one reading; gives back the slots of the rows that are new and to be counted. */
   takeIn(reading: StagedReading, options: { windowMs: number }): Promise<number[]>;
   /** Drops rows that turned out to be gone or overwritten. */
   forget(slots: readonly number[]): void;
-  /** What the next ledger goes on with. This one must not be used any more when that one is. */
+  /** Gives what the next ledger goes on with. This one must not be used any more when that one is. */
   state(): LedgerState;
 }
 
-export function createLedger(restored: LedgerState | null = null): Ledger {
+export function createLedger(restored: LedgerState | null): Ledger {
   let state = restored ?? emptyState();
-  const startsAnew = ({ schema }: Start) => state.lastRunId === null || state.schema !== schema;
-  // A state file of an older version does not say where its rows came from.
-  const isAnother = ({ tables }: Origin) => state.origin !== null && state.origin.tables !== tables;
-  function changeTo({ origin, from }: Start): Change {
-    if (isAnother(origin)) return 'another';
-    if (state.origin !== null && state.origin.files !== origin.files) return 'copied';
-    return from < (state.lastReading?.from ?? -Infinity) ? 'longer' : 'none';
-  }
-  /** Of another database nothing but its time tells a row that was there from one that was written since. */
-  function countsFrom({ origin }: Pick<Start, 'origin'>): number | null {
-    return (isAnother(origin) ? state.lastReading?.at : null) ?? state.countsFrom;
-  }
 
   return {
     runs: () => state.runs,
@@ -94,34 +62,13 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     runOf: (slot) => state.runSlots.at(state.rows.runSlotOf(slot)),
     state: () => state,
 
-    due(start) {
-      const anew = { lastRunId: null, lastReading: null, sweptTo: -1 };
-      if (startsAnew(start)) return { ...anew, ids: [], isKnown: () => false };
-      const { lastRunId, lastReading, sweptTo, runs } = state;
-      const isKnown = (id: number) => runs.get(id)?.gone === false;
-      if (changeTo(start) !== 'none')
-        return { ...anew, ids: [...runs.values()].flatMap(({ id, gone }) => (gone ? [] : [id])), isKnown };
-      const ids: number[] = [];
-      const share = Math.ceil(runs.size / REREAD_CYCLES);
-      const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
-      for (const run of runs.values()) {
-        if (run.gone) continue;
-        if (run.live) ids.push(run.id);
-        else ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
-      }
-      return {
-        lastRunId,
-        lastReading,
-        sweptTo,
-        ids: [...ids, ...ended.items()],
-        isKnown,
-      };
-    },
+    due: (start) => dueRuns(state, changeSince(state, start)),
 
     stage(start, classify) {
       const { from } = start;
+      const change = changeSince(state, start);
       // A migration rewrites rows without anyone writing an XCom: they are carried over, not counted again.
-      if (startsAnew(start))
+      if (change === 'anew')
         return createStaging(emptyState(), {
           from,
           classify,
@@ -129,12 +76,11 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
           takesAll: true,
           copied: false,
         });
-      const change = changeTo(start);
       const knownFrom = change === 'none' ? null : state.lastReading?.from;
       return createStaging(state, {
         from,
         classify,
-        baselineUntil: Math.max(knownFrom ?? -Infinity, countsFrom(start) ?? -Infinity),
+        baselineUntil: Math.max(knownFrom ?? -Infinity, countsFrom(state, start.origin) ?? -Infinity),
         takesAll: change !== 'none',
         copied: change === 'copied' || change === 'another',
       });
@@ -144,7 +90,8 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
       const { staging, now } = reading;
       const from = now - windowMs;
       const pace = createPace();
-      const counts = countsFrom(reading);
+      // It is judged by the state before this reading.
+      const countedFrom = countsFrom(state, reading.origin);
       state = staging.state;
       const fresh: number[] = [];
       for (const run of drop(reading.lost)) run.listed = null;
@@ -193,7 +140,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
         horizon: reading.horizon,
         from,
       };
-      state.countsFrom = counts;
+      state.countsFrom = countedFrom;
       state.sweptTo = reading.sweptTo;
       return fresh;
     },
@@ -211,7 +158,7 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     return runs;
   }
 
-  /** What a reading says of the run itself, and of the rows that it no longer holds. */
+  /** Takes in what a reading says of the run itself, and of the rows that it no longer holds. */
   function noteRun(staged: StagedRun, reading: StagedReading): void {
     const { run, live, endedAt } = staged;
     if (!staged.known) {
@@ -231,17 +178,17 @@ export function createLedger(restored: LedgerState | null = null): Ledger {
     run.readAt = reading.now;
     if (staged.complete) run.horizon = reading.horizon;
     if (!staged.whole) return;
-    const removed = state.rows.remove(run, (_, chunk, at) => ((chunk.flags[at] ?? 0) & is.SEEN) === 0);
+    const removed = state.rows.remove(run, (_, chunk, index) => (flagsAt(chunk, index) & is.SEEN) === 0);
     if (removed > 0) run.listed = null;
     run.expired = staged.old;
   }
 
   function expire(run: Run, from: number): void {
     let oldest = Infinity;
-    state.rows.remove(run, (_, chunk, at) => {
-      const time = chunk.at[at] ?? 0;
+    state.rows.remove(run, (_, chunk, index) => {
+      const time = timeAt(chunk, index);
       if (time >= from) oldest = Math.min(oldest, time);
-      else if (!is.hangsOnTask(chunk.flags[at] ?? 0)) run.expired += 1;
+      else if (!is.hangsOnTask(flagsAt(chunk, index))) run.expired += 1;
       return time < from;
     });
     run.oldest = oldest;

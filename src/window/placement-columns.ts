@@ -3,50 +3,59 @@ import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { compactReference } from '../airflow/compact-reference.ts';
 import type { Reference } from '../airflow/reference.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
-import type { Interner } from '../lib/interner.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import type { RowChunk } from './columns.ts';
 import { hasWords, putWords } from './columns.ts';
 import * as is from './flags.ts';
+import type { SharedValues } from './shared-values.ts';
 
 /** Writes where the value of a row is into its columns. Gives the flags that say it. */
 export function writePlacement(
-  { chunk, at, slot }: { chunk: RowChunk; at: number; slot: number },
+  { chunk, index, slot }: { chunk: RowChunk; index: number; slot: number },
   {
     row,
     placement,
-    bases,
-    odd,
+    shared,
+    verbatimReferences,
   }: {
     row: SampledRow;
     placement: Placement;
-    bases: Interner<ReferenceBase>;
-    odd: Map<number, Reference>;
+    shared: SharedValues;
+    verbatimReferences: Map<number, Reference>;
   },
 ): number {
-  chunk.base[at] = 0;
-  putWords(chunk, 'leaf', { index: at, words: null });
+  putWords(chunk, 'leaf', { index, words: null });
   if (placement.storage === 'db') {
-    chunk.size[at] = placement.bytes;
-    chunk.base[at] = Math.max(0, placement.bytes - placement.leastBytes);
+    writeValueSize(chunk, index, placement);
     return is.DB | (placement.exact ? 0 : is.INEXACT) | is.byDesignBits(placement.byDesign);
   }
+  chunk.base[index] = 0;
   if (placement.storage === 'other') {
-    chunk.size[at] = placement.bytes;
+    chunk.size[index] = placement.bytes;
     return is.OTHER | (placement.form === 'local' ? is.LOCAL : 0);
   }
-  chunk.size[at] = Number.NaN;
+  chunk.size[index] = Number.NaN;
   // Whose path it is matters to nobody: it is never looked up.
   if (placement.leaked) return is.S3 | is.LEAKED;
   const compact = compactReference(placement.reference, row);
   const words = compact === null ? null : uuidWords(compact.uuid);
-  const { key, ...shared } = placement.reference;
-  const base: ReferenceBase = compact?.base ?? { ...shared, leaf: '' };
-  chunk.base[at] = bases.hold(JSON.stringify(Object.values(base)), () => base);
+  const { key, ...common } = placement.reference;
+  const base: ReferenceBase = compact?.base ?? { ...common, leaf: '' };
+  chunk.base[index] = shared.holdBase(base);
   if (words === null) {
-    odd.set(slot, placement.reference);
-    return is.S3 | is.ODD;
+    verbatimReferences.set(slot, placement.reference);
+    return is.S3 | is.VERBATIM;
   }
-  putWords(chunk, 'leaf', { index: at, words: hasWords(chunk.taskInstance, at, words) ? null : words });
+  putWords(chunk, 'leaf', { index, words: hasWords(chunk.taskInstance, index, words) ? null : words });
   return is.S3;
+}
+
+/** Writes the size of a value in the database, and by how much it may be too large. */
+export function writeValueSize(
+  chunk: RowChunk,
+  index: number,
+  { bytes, leastBytes }: { readonly bytes: number; readonly leastBytes: number },
+): void {
+  chunk.size[index] = bytes;
+  chunk.base[index] = Math.max(0, bytes - leastBytes);
 }

@@ -3,9 +3,21 @@ import type { Reference } from '../airflow/reference.ts';
 import type { XComSource } from '../airflow/shape.ts';
 import type { Worker } from '../airflow/worker-queries.ts';
 import { uuidText } from '../lib/uuid-words.ts';
-import { indexInChunk, wordsAt } from './columns.ts';
+import type { RowChunk } from './columns.ts';
+import { indexInChunk } from './columns.ts';
 import type { ObjectState, UncheckedReason } from './flags.ts';
 import * as is from './flags.ts';
+import {
+  flagsAt,
+  leastBytesAt,
+  mapIndexAt,
+  nameAt,
+  sizeAt,
+  taskInstanceAt,
+  timeAt,
+  versionAt,
+  workerAt,
+} from './row-fields.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
@@ -37,11 +49,11 @@ export interface RememberedRow {
 
 export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
   const chunk = rows.chunkOf(slot);
-  const at = indexInChunk(slot);
-  const flags = chunk.flags[at] ?? 0;
-  const size = chunk.size[at] ?? Number.NaN;
+  const index = indexInChunk(slot);
+  const flags = flagsAt(chunk, index);
+  const size = sizeAt(chunk, index);
   const table = is.tableOf(flags);
-  const worker = chunk.worker[at] ?? 0;
+  const worker = workerAt(chunk, index);
   return {
     slot,
     row: {
@@ -49,13 +61,13 @@ export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
       dagRunId: run.id,
       dagId: run.dagId,
       runId: run.runId,
-      ...rows.names.at(chunk.name[at] ?? 0),
-      taskInstanceId: table === 'xcom_v2' ? uuidText(wordsAt(chunk.taskInstance, at)) : null,
-      mapIndex: chunk.mapIndex[at] ?? 0,
-      version: String(chunk.version[at] ?? 0),
-      at: chunk.at[at] ?? 0,
+      ...rows.names.at(nameAt(chunk, index)),
+      taskInstanceId: table === 'xcom_v2' ? uuidText(taskInstanceAt(chunk, index)) : null,
+      mapIndex: mapIndexAt(chunk, index),
+      version: String(versionAt(chunk, index)),
+      at: timeAt(chunk, index),
     },
-    placement: placementOf(rows, run, { slot, flags, size, less: chunk.base[at] ?? 0 }),
+    placement: placementOf({ chunk, index }, rows.referenceOf(run, slot)),
     baseline: (flags & is.BASELINE) !== 0,
     worker: worker === 0 ? null : rows.workers.at(worker),
     object: is.objectOf(flags),
@@ -65,16 +77,16 @@ export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
 }
 
 function placementOf(
-  rows: RowStore,
-  run: Run,
-  { slot, flags, size, less }: { slot: number; flags: number; size: number; less: number },
+  { chunk, index }: { readonly chunk: RowChunk; readonly index: number },
+  reference: Reference | null,
 ): RememberedRow['placement'] {
+  const flags = flagsAt(chunk, index);
   switch (is.storageOf(flags)) {
     case 'db':
       return {
         storage: 'db',
-        bytes: size,
-        leastBytes: size - less,
+        bytes: sizeAt(chunk, index),
+        leastBytes: leastBytesAt(chunk, index),
         exact: (flags & is.INEXACT) === 0,
         byDesign: is.byDesignOf(flags),
       };
@@ -82,13 +94,11 @@ function placementOf(
       return {
         storage: 'other',
         form: (flags & is.LOCAL) === 0 ? 'third_party' : 'local',
-        bytes: size,
+        bytes: sizeAt(chunk, index),
       };
-    case 's3': {
-      const reference = rows.referenceOf(run, slot);
+    case 's3':
       return reference === null
         ? { storage: 's3', leaked: true }
         : { storage: 's3', leaked: false, reference };
-    }
   }
 }

@@ -1,15 +1,18 @@
+import type { IsRun } from '../airflow/reference.ts';
+import type { Link } from './columns.ts';
+
 /** One dag run of the window. */
 export interface Run {
   /** `dag_run.id`. */
   readonly id: number;
   readonly dagId: string;
   readonly runId: string;
-  /** What the columns call it. */
+  /** Its number in the columns. */
   readonly slot: number;
   live: boolean;
   /** Database clock, epoch ms. */
   readAt: number;
-  /** Where the next reading starts; null: it has to be read whole. */
+  /** The point where the next reading starts; null: it has to be read whole. */
   horizon: string | null;
   /** Rows that it holds besides, older than the window; without those that hang on their task instance. */
   expired: number;
@@ -17,27 +20,37 @@ export interface Run {
   gone: boolean;
   /** When the run was last seen live or written to; orphans count from a grace period after it. */
   activeAt: number;
-  /** What a listing found that no row refers to; null when something changed since. */
+  /** Objects that a listing found and no row refers to; null when something changed since. */
   listed: { readonly at: number; readonly orphans: number; readonly orphanBytes: number } | null;
   /** Kept by the row store: how many rows of the window it holds, … */
   rows: number;
   /** … how many of them hang on their task instance, … */
-  ofTasks: number;
+  rowsOnTasks: number;
   /** … how many of them are references of their own, … */
   references: number;
   /** … and how many of these nobody has looked up yet. */
   unverified: number;
   /** No row of it is older, epoch ms; there may be none that old any more. */
   oldest: number;
-  /** Its first row: slot plus one, 0 for none. */
-  first: number;
+  firstLink: Link;
 }
 
-/** What follows from its rows. */
-type OfRows = 'rows' | 'ofTasks' | 'references' | 'unverified' | 'oldest' | 'first';
+/** Tells the runs that there are by their names, which are put together when they are first asked for. */
+export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): IsRun {
+  // No text of Postgres holds the character 0.
+  const nameOf = (dagId: string, runId: string) => `${dagId}\0${runId}`;
+  let names: ReadonlySet<string> | null = null;
+  return (dagId, runId) => {
+    names ??= new Set(Array.from(runs(), (run) => nameOf(run.dagId, run.runId)));
+    return names.has(nameOf(dagId, runId));
+  };
+}
 
-export type RunState = Omit<Run, 'slot' | OfRows>;
-export type RunItem = Omit<Run, OfRows>;
+/** Fields that follow from its rows. */
+type FromRows = 'rows' | 'rowsOnTasks' | 'references' | 'unverified' | 'oldest' | 'firstLink';
+
+export type RunState = Omit<Run, 'slot' | FromRows>;
+export type RunItem = Omit<Run, FromRows>;
 
 export function newRun(slot: number, state: RunState): Run {
   const { id, dagId, runId, live, readAt, horizon, expired, gone, activeAt, listed } = state;
@@ -55,11 +68,11 @@ export function newRun(slot: number, state: RunState): Run {
     activeAt,
     listed,
     rows: 0,
-    ofTasks: 0,
+    rowsOnTasks: 0,
     references: 0,
     unverified: 0,
     oldest: Infinity,
-    first: 0,
+    firstLink: 0,
   };
 }
 
@@ -75,7 +88,7 @@ export interface RunSlots {
   limit(): number;
 }
 
-export function createRunSlots(restored: readonly Run[] = []): RunSlots {
+export function createRunSlots(restored: readonly Run[]): RunSlots {
   const runs: (Run | null)[] = [];
   for (const run of restored) {
     while (runs.length <= run.slot) runs.push(null);

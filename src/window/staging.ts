@@ -1,12 +1,15 @@
 import type { Placement } from '../airflow/classify.ts';
+import type { IsRun } from '../airflow/reference.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
 import { indexInChunk } from './columns.ts';
+import type { Link } from './columns.ts';
 import * as is from './flags.ts';
 import type { LedgerState } from './ledger-state.ts';
+import { flagsAt, timeAt, versionAt } from './row-fields.ts';
+import { knownRuns, newRun } from './run.ts';
 import type { FoundRun, Run } from './run.ts';
-import { newRun } from './run.ts';
 
-/** What a reading under way has found of one run. */
+/** The findings of a reading under way about one run. */
 export interface StagedRun {
   readonly run: Run;
   /** It was remembered already. */
@@ -22,12 +25,12 @@ export interface StagedRun {
   whole: boolean;
   /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
   complete: boolean;
-  /** Of the rows that hang on it and were read: older than the window, … */
+  /** How many of the rows that hang on it and were read are older than the window, … */
   old: number;
-  /** … and younger, of which nothing was remembered. */
+  /** … and how many are younger, and nothing was remembered of them. */
   added: number;
-  /** The first of the rows that wait to be taken over, slot plus one. */
-  first: number;
+  /** The list of the rows that wait to be taken over. */
+  firstLink: Link;
 }
 
 /**
@@ -57,11 +60,14 @@ export interface Staging {
   discard(): void;
 }
 
+/** Says what a row is; `isRun` knows the runs of the window. */
+export type Classify = (row: SampledRow, isRun: IsRun) => Placement;
+
 export function createStaging(
   state: LedgerState,
   options: {
     from: number;
-    classify: (row: SampledRow) => Placement;
+    classify: Classify;
     /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
     baselineUntil: number;
     takesAll: boolean;
@@ -72,30 +78,35 @@ export function createStaging(
   const { rows } = state;
   const { from, classify, baselineUntil, takesAll, copied } = options;
   const runs = new Map<number, StagedRun>();
-  const place = (slot: number) => ({ chunk: rows.chunkOf(slot), at: indexInChunk(slot) });
+  // All that are due are opened before the first row is read.
+  const isRun = knownRuns(function* () {
+    yield* state.runs.values();
+    for (const { run } of runs.values()) yield run;
+  });
+  const place = (slot: number) => ({ chunk: rows.chunkOf(slot), index: indexInChunk(slot) });
 
-  function* slotsFrom(first: number): Generator<number> {
-    for (let slot = first; slot !== 0;) {
-      const { chunk, at } = place(slot - 1);
-      // Read before the slot is given out: who takes it over changes it.
-      const next = chunk.next[at] ?? 0;
-      yield slot - 1;
-      slot = next;
+  function* slotsFrom(first: Link): Generator<number> {
+    for (let link = first; link !== 0;) {
+      const slot = link - 1;
+      const { chunk, index } = place(slot);
+      // It is read before the slot is given out: who takes that over changes it.
+      link = chunk.next[index] ?? 0;
+      yield slot;
     }
   }
 
   function leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void {
-    const { first } = staged;
-    staged.first = 0;
-    for (const slot of slotsFrom(first))
+    const { firstLink } = staged;
+    staged.firstLink = 0;
+    for (const slot of slotsFrom(firstLink))
       if (leaves(slot)) rows.discard(slot);
-      else push(staged, slot);
+      else addToList(staged, slot);
   }
 
-  function push(staged: StagedRun, slot: number): void {
-    const { chunk, at } = place(slot);
-    chunk.next[at] = staged.first;
-    staged.first = slot + 1;
+  function addToList(staged: StagedRun, slot: number): void {
+    const { chunk, index } = place(slot);
+    chunk.next[index] = staged.firstLink;
+    staged.firstLink = slot + 1;
   }
 
   function openAs(found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'due'>): StagedRun {
@@ -112,7 +123,7 @@ export function createStaging(
       complete: true,
       old: 0,
       added: 0,
-      first: 0,
+      firstLink: 0,
     };
     runs.set(run.id, staged);
     return staged;
@@ -122,7 +133,7 @@ export function createStaging(
     state,
     takesAll,
     runs,
-    slotsOf: ({ first }) => slotsFrom(first),
+    slotsOf: ({ firstLink }) => slotsFrom(firstLink),
     leaveOut,
     open({ id, dagId, runId, live, endedAt }) {
       const remembered = state.runs.get(id);
@@ -156,30 +167,31 @@ export function createStaging(
       const before = staged.known ? rows.find(staged.run, row) : -1;
       if (before === -1) staged.added += ofRun;
       else {
-        const { chunk, at } = place(before);
+        const { chunk, index } = place(before);
+        const version = Number(row.version);
         // Rows that were copied have other versions: one of the same time is the same.
-        if (chunk.version[at] === Number(row.version) || (copied && chunk.at[at] === row.at)) {
-          // Right also if this reading is taken back.
-          chunk.version[at] = Number(row.version);
-          chunk.flags[at] = (chunk.flags[at] ?? 0) | is.SEEN;
+        if (versionAt(chunk, index) === version || (copied && timeAt(chunk, index) === row.at)) {
+          // That is right also if this reading is taken back.
+          chunk.version[index] = version;
+          chunk.flags[index] = flagsAt(chunk, index) | is.SEEN;
           return;
         }
       }
       const baseline = row.at <= baselineUntil;
-      push(staged, rows.write(staged.run, row, { placement: classify(row), baseline }));
+      addToList(staged, rows.write(staged.run, row, { placement: classify(row, isRun), baseline }));
     },
 
     readWhole(staged) {
       Object.assign(staged, { whole: true, old: 0, added: 0, count: 0 });
       leaveOut(staged, () => true);
       for (const slot of rows.slotsOf(staged.run)) {
-        const { chunk, at } = place(slot);
-        chunk.flags[at] = (chunk.flags[at] ?? 0) & ~is.SEEN;
+        const { chunk, index } = place(slot);
+        chunk.flags[index] = flagsAt(chunk, index) & ~is.SEEN;
       }
     },
 
     rewrite(staged, slot, row) {
-      rows.rewrite(staged.run, slot, { row, placement: classify(row) });
+      rows.rewrite(staged.run, slot, { row, placement: classify(row, isRun) });
     },
 
     discard() {

@@ -44,13 +44,12 @@ s3.put_bucket_policy(Bucket=sys.argv[4], Policy=json.dumps({"Version": "2012-10-
 class Canary(Deployment):
     """Workers of three queues, each with an environment of its own."""
 
-    def __init__(self, *arguments, queues, down, broken) -> None:
+    def __init__(self, *arguments, queues, down) -> None:
         super().__init__(*arguments)
         self.queues = [queue for queue in queues if queue not in down]
         endpoint = urllib.parse.quote(self.s3.url, safe="")
         reader = f"aws://{READER[0]}:{READER[1]}@/?endpoint_url={endpoint}&region_name=us-east-1"
         self.extra = {"legacy": dict.fromkeys(XCOM_ENVIRONMENT), "denied": {"AIRFLOW_CONN_AWS_XCOM": reader}}
-        self.extra |= {queue: {"AIRFLOW__CORE__XCOM_BACKEND": "no_such_package.Backend"} for queue in broken}
 
     def start_workers(self) -> None:
         for queue in self.queues:
@@ -123,7 +122,7 @@ def play(release: str, threshold: int, queues, servers, folder: Path, options) -
     postgres, redis, s3 = servers
     airflow = Canary(
         release, install(release), postgres, redis, s3, folder, (), {THRESHOLD: str(threshold)},
-        queues=queues, down=options.down, broken=options.broken,
+        queues=queues, down=options.down,
     )  # fmt: skip
     flags = [flag for queue in queues for flag in ("--queue", queue)]
     text = subprocess.run(
@@ -170,7 +169,7 @@ def play(release: str, threshold: int, queues, servers, folder: Path, options) -
             wrong.append(f"{queue}: no report of {error}")
             continue
         wants = expected(queue, queues)
-        holds = is_said == wants or options.down or options.broken
+        holds = is_said == wants or options.down
         print(f"  {queue}: {is_said}{'' if holds else f'  EXPECTED {wants}'}")
         if not holds:
             wrong.append(f"{queue}: {is_said}, not {wants}")
@@ -198,7 +197,6 @@ def main() -> int:
     parser.add_argument("--queue", action="append", choices=QUEUES, help="all three, unless given")
     parser.add_argument("--runs", type=int, default=2)
     parser.add_argument("--down", action="append", default=[], help="a queue whose worker is not started; nothing is expected then")
-    parser.add_argument("--broken", action="append", default=[], help="one whose backend cannot be imported; likewise")
     parser.add_argument("--exporter", action="store_true", help="print what `check` says as well")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()

@@ -61,6 +61,28 @@ describe('config', () => {
     );
   });
 
+  test("names the file, section and line of Airflow's own values, and what hides one", () => {
+    const file = join(folder, 'airflow.cfg');
+    const content =
+      '[common.io]\nxcom_objectstorage_threshold = 1_000\nxcom_objectstorage_path = s3://of-file\n';
+    writeFileSync(file, `${content}[database]\nsql_alchemy_conn = postgresql://u:geheim@db/airflow\n`);
+    const { status, stdout, stderr } = call(['config'], {
+      AIRFLOW_HOME: folder,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://of-env',
+    });
+    expect({ status, stderr }).toEqual({
+      status: 0,
+      stderr: `airflow-xcom-exporter: warning: AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH hides ${file}: [common.io] xcom_objectstorage_path, line 3\n`,
+    });
+    expect(stdout).not.toContain('geheim');
+    expect(stdout).toMatch(
+      /^xcom\.path +s3:\/\/of-env +Airflow's AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH$/m,
+    );
+    expect(stdout).toContain(`Airflow's ${file}: [common.io] xcom_objectstorage_threshold, line 2\n`);
+    expect(stdout).toContain(`Airflow's ${file}: [database] sql_alchemy_conn, line 5\n`);
+    expect(stdout).toMatch(/^xcom\.threshold +1000 /m);
+  });
+
   test('lists every error and ends with 2', () => {
     const { status, stdout, stderr } = call(['config', '--windw=1h', '--ha', 'on'], {
       XCOM_EXPORTER_WINDOW: '24',

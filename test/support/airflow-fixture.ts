@@ -1,21 +1,21 @@
-import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { pino } from 'pino';
-import type { Cycle } from '../../src/daemon/cycle.ts';
+import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { createCycle } from '../../src/daemon/cycle.ts';
+import type { Cycle } from '../../src/daemon/cycle.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
-import type { PostgresWriter } from '../../src/postgres/writer.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
-import type { ProbeResult } from '../../src/probe/bucket.ts';
+import type { PostgresWriter } from '../../src/postgres/writer.ts';
 import { probe } from '../../src/probe/bucket.ts';
-import type { ObjectStore } from '../../src/s3/client.ts';
+import type { ProbeResult } from '../../src/probe/bucket.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
-import type { Config } from '../../src/settings/config.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
 import { requireDatabase } from '../../src/settings/config.ts';
+import type { Config } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
-import type { Tables } from './database.ts';
 import { createDatabase } from './database.ts';
+import type { Tables } from './database.ts';
 import { connectionTo, recordRequests, storesOf } from './s3.ts';
 
 const folder = new URL('../fixtures/airflow/', import.meta.url);
@@ -51,14 +51,48 @@ export interface RecordedObject {
 
 /** Every recorded run, found by listing the folder. */
 export function listFixtures(): { readonly release: string; readonly scenario: string }[] {
+  return listScenarios('expected.json');
+}
+
+function listScenarios(file: string): { readonly release: string; readonly scenario: string }[] {
   return listReleases().flatMap((release) =>
     readdirSync(new URL(`${release}/`, folder), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => ({ release, scenario: entry.name }))
-      .filter(({ scenario }) =>
-        readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('expected.json'),
-      ),
+      .filter(({ scenario }) => readdirSync(new URL(`${release}/${scenario}/`, folder)).includes(file)),
   );
+}
+
+/** What a recording has to be judged as, in figures and words: written from its dags, SQL and a listing. */
+export interface ExpectedVerdict {
+  readonly rows: Readonly<Record<'db' | 's3' | 'other', number>>;
+  readonly broken: Readonly<Record<string, number>>;
+  readonly s3_bytes: number;
+  /** At least, at most. */
+  readonly db_bytes?: readonly [number, number];
+  readonly oversize_rows?: number;
+  readonly orphans: number;
+  /** Exactly these; `may` is neither asked for nor wrong. */
+  readonly problems: readonly string[];
+  readonly may?: readonly string[];
+  readonly exit_code: number;
+  readonly where?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
+  readonly evidence?: Readonly<Record<string, { has?: readonly string[]; not?: readonly string[] }>>;
+}
+
+/** Every recorded run that is judged as a whole, found by listing the folder. */
+export function listVerdicts(): {
+  readonly release: string;
+  readonly scenario: string;
+  readonly verdict: ExpectedVerdict;
+  readonly buckets: readonly string[];
+}[] {
+  return listScenarios('verdict.json').map(({ release, scenario }) => {
+    const read = (name: string): unknown =>
+      JSON.parse(readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8'));
+    const { buckets } = read('exporter.json') as { buckets: string[] };
+    return { release, scenario, verdict: read('verdict.json') as ExpectedVerdict, buckets };
+  });
 }
 
 export function listReleases(): string[] {
@@ -73,8 +107,13 @@ export function tablesOf(release: string): Tables {
   return { name: release, sql: readSchema(release) };
 }
 
+export function readExpected({ release, scenario }: { release: string; scenario: string }): Expected {
+  return JSON.parse(
+    readFileSync(new URL(`${release}/${scenario}/expected.json`, folder), 'utf8'),
+  ) as Expected;
+}
+
 export interface ReplayedFixture {
-  readonly expected: Expected;
   readonly config: Config;
   readonly env: Readonly<Record<string, string>>;
   readonly cycle: Cycle;
@@ -97,11 +136,15 @@ export async function replay(
 ): Promise<ReplayedFixture> {
   const { postgres, s3 } = servers;
   const read = (name: string) => readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8');
-  const recorded = JSON.parse(read('scenario.json')) as { recorded_at: string; env: Record<string, string> };
-  const expected = JSON.parse(read('expected.json')) as Expected;
+  const files = readdirSync(new URL(`${release}/${scenario}/`, folder));
+  // What a worker had in its environment, or what the exporter was given.
+  const recorded = JSON.parse(read(files.includes('exporter.json') ? 'exporter.json' : 'scenario.json')) as {
+    recorded_at: string;
+    env: Record<string, string>;
+  };
   const objects = JSON.parse(read('objects.json')) as RecordedObject[];
 
-  const hasOwnTables = readdirSync(new URL(`${release}/${scenario}/`, folder)).includes('schema.sql');
+  const hasOwnTables = files.includes('schema.sql');
   const tables = hasOwnTables
     ? { name: `${release}_${scenario}`, sql: read('schema.sql') }
     : tablesOf(release);
@@ -130,15 +173,14 @@ export async function replay(
   }
 
   const env = {
-    ...recorded.env,
+    ...withoutDatabase(recorded.env),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.replace('postgresql:', 'postgresql+psycopg2:'),
-    ...connectionVariables(recorded.env, s3.endpoint),
+    ...endpointVariables(recorded.env, s3.endpoint),
   };
   const config = readConfig({ argv: [], env, readFile: (path) => readFileSync(path, 'utf8') });
   const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
   const store = asRecorded(direct, { objects, recordedAt: recorded.recorded_at });
   return {
-    expected,
     config,
     env,
     writer,
@@ -191,17 +233,20 @@ async function borrowDatabase(
   };
 }
 
-/** Points every S3 connection of the recorded environment at the embedded server. */
-function connectionVariables(
-  env: Readonly<Record<string, string>>,
-  endpoint: string,
-): Record<string, string> {
+function withoutDatabase(env: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => !value.includes('@DB@')));
+}
+
+/** Points all of the recorded environment that names an endpoint of S3 at the embedded server. */
+function endpointVariables(env: Readonly<Record<string, string>>, endpoint: string): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env)
-      .filter(([name]) => name.startsWith('AIRFLOW_CONN_'))
+      .filter(([name, value]) => name.startsWith('AIRFLOW_CONN_') || value.includes('@S3@'))
       .map(([name, value]) => [
         name,
-        value.replace(/endpoint_url=[^&]*/, `endpoint_url=${encodeURIComponent(endpoint)}`),
+        value
+          .replace('@S3@', endpoint)
+          .replace(/endpoint_url=[^&]*/, `endpoint_url=${encodeURIComponent(endpoint)}`),
       ]),
   );
 }

@@ -1,4 +1,7 @@
+import { examine } from '../../src/commands/check.ts';
+import { loadConfig } from '../../src/commands/command.ts';
 import type { CommandIo } from '../../src/commands/command.ts';
+import type { Checked } from '../../src/status/check-document.ts';
 
 export interface Called {
   readonly code: number;
@@ -31,4 +34,20 @@ export async function callCommand(
     ...changes,
   });
   return { code, stdout, stderr };
+}
+
+/** What `check` finds for somebody who has nothing but the environment of a worker. */
+export function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked> {
+  return examine(loadConfig({ argv: [], env }), {
+    argv: [],
+    env,
+    stdout: () => undefined,
+    stderr: () => undefined,
+    isTty: false,
+    stderrIsTty: false,
+    columns: 80,
+    signal: new AbortController().signal,
+    onReload: () => () => undefined,
+    version: 'test',
+  });
 }

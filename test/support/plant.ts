@@ -261,13 +261,16 @@ export function plant(
   } else {
     // JSON text inside a JSON string, once more than a task's value: the path is handed on as it is.
     reference({ encode: (path) => JSON.stringify(JSON.stringify(path)), broken: 'leaked' });
-    // A tuple was measured as a list and is stored in an envelope: at most this, certainly oversize at less.
+    // A tuple is stored in an envelope. The whole value was measured with it, one inside as a list.
     const tuple = {
       __data__: [stringOf(threshold - 8, 't'), 1],
       __version__: 1,
       __classname__: 'builtins.tuple',
     };
-    value(tuple, { oversize: false });
+    value(tuple);
+    const list = [tuple.__data__];
+    value([tuple], { oversize: dumps(list).length >= threshold });
+    Object.assign(rows.at(-1) ?? {}, { bytes: dumps(list).length });
   }
   const third = [`s3_xcom_${uuid4()}`, `s3_xcom_${uuid4()}_dataframe.gz`, `xcom_s3://data_${uuid4()}.csv`];
   for (const text of third) other(text);

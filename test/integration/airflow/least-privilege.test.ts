@@ -52,7 +52,7 @@ const options: SampleOptions = {
   canaryDagId: 'airflow_xcom_canary',
   oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
-  classify: (row, { major }) => classify(row, { major, paths: [] }),
+  classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
 };
 
 describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release) => {
@@ -61,8 +61,8 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
   test('samples the same rows as a superuser', async () => {
     await using owner = await createDatabase(database, release);
     await using role = await connect('xcom_exporter', database);
-    const all = createLedger();
-    const seen = createLedger();
+    const all = createLedger(null);
+    const seen = createLedger(null);
     const shapes: unknown[] = [];
     for (const [client, ledger] of [
       [owner.client, all],
@@ -186,7 +186,7 @@ test('finds Airflow in a schema of its own', async () => {
   await owner.client.query(roleSql);
   await using role = await connect('xcom_exporter', 'airflow_elsewhere');
   await role.client.query('BEGIN');
-  const seen = await sample(queryOf(role.client), createLedger(), options);
+  const seen = await sample(queryOf(role.client), createLedger(null), options);
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 

@@ -15,8 +15,7 @@ const THRESHOLD = 1000;
 
 /**
  * Bytes between the least and the most that Airflow can have measured, for a value of a thousand bytes that is
- * nothing but this kind: what a jsonb does not tell. Texts, ordinary numbers, lists and dicts are exact. A jsonb
- * writes out the digits of a float, and keeps the envelope of a tuple that Airflow measured as a list.
+ * nothing but this kind: what a jsonb does not tell. All others are exact. A jsonb writes out the digits of a float.
  */
 const GREY_ZONE: Readonly<Record<string, number>> = {
   long_integers: 630,
@@ -24,16 +23,6 @@ const GREY_ZONE: Readonly<Record<string, number>> = {
   large_floats: 35520,
   small_floats: 548,
   smallest_floats: 28608,
-  tuples: 8040,
-  nested_tuples: 9648,
-  // Measured in their envelope, which begins as a tuple's does.
-  sets: 169,
-  datetimes: 320,
-  dates: 156,
-  durations: 156,
-  decimals: 169,
-  // The beginning of the envelope alone.
-  frames: 13,
 };
 
 /** Bytes that Airflow measured and the exporter does not know of: a jsonb has no -0.0, so each is one byte short. */

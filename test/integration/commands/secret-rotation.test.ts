@@ -68,7 +68,7 @@ test('a rotated password is taken up from its file without a restart, and a wron
     expect(await daemon.value('exporter_config_last_reload_successful')).toBe(1);
     const text = lines.join('');
     // Each wrong file once, however often it is looked at.
-    expect(text.match(/a secret changed in its file/g)).toHaveLength(2);
+    expect(text.match(/a file with settings changed/g)).toHaveLength(2);
     expect(text.match(/settings not reloaded/g)).toHaveLength(1);
     expect(text).not.toMatch(/rotating:(?!\*)|"second"/);
   } finally {

@@ -1,13 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { inForceRule } from '../../../src/airflow/xcom-path.ts';
 import { checkText } from '../../../src/commands/check-text.ts';
-import { examine } from '../../../src/commands/check.ts';
-import { loadConfig } from '../../../src/commands/command.ts';
-import type { CheckDocument, Checked } from '../../../src/status/check-document.ts';
 import { checkCode, checkDocument, checkSchema } from '../../../src/status/check-document.ts';
+import type { CheckDocument } from '../../../src/status/check-document.ts';
 import { timeSchema } from '../../../src/status/report-document.ts';
 import { brokenReason } from '../../../src/window/flags.ts';
-import { listFixtures, RECORDED_BUCKET, replay } from '../../support/airflow-fixture.ts';
+import { RECORDED_BUCKET, listFixtures, readExpected, replay } from '../../support/airflow-fixture.ts';
+import { examineAsWorker } from '../../support/call-command.ts';
 import { entriesOf } from '../../support/entries.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -21,6 +20,7 @@ const MOMENT = '2026-01-01T00:00:00.000Z';
 describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenario }) => {
   test('every row is placed as the dag placed it, and nothing but the planted problem is said', async () => {
     const fixture = await replay({ postgres: postgres(), s3: s3() }, { release, scenario });
+    const expected = readExpected({ release, scenario });
     try {
       const { signal } = new AbortController();
       const report = await fixture.cycle.run(await fixture.probe(), signal);
@@ -28,7 +28,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
 
       const { ledger } = fixture.cycle;
       const entries = entriesOf(ledger).sort((a, b) => name(a.row).localeCompare(name(b.row)));
-      const inForce = inForceRule(fixture.config.xcom.inForce);
+      const inForce = inForceRule(fixture.config.xcom.paths);
       const seen = entries.map(({ row, slot, placement }) => ({
         name: name(row),
         storage: placement.storage,
@@ -38,7 +38,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
             placement.storage === 's3' && !placement.leaked && inForce(placement.reference),
           ) ?? undefined,
       }));
-      const planned = fixture.expected.xcoms
+      const planned = expected.xcoms
         .map((xcom) => ({
           name: name({
             dagId: xcom.dag_id,
@@ -54,7 +54,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
       expect(seen.sort(byText)).toEqual(planned);
 
       const measured = new Map(
-        fixture.expected.xcoms.map((xcom) => [
+        expected.xcoms.map((xcom) => [
           JSON.stringify([xcom.dag_id, xcom.run_id, xcom.task_id, xcom.map_index, xcom.key]),
           xcom.by_design === undefined ? xcom.measured_bytes : undefined,
         ]),
@@ -76,7 +76,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
           expect.soft(entry.objectBytes, name(entry.row)).toBe(bytes);
       }
 
-      expect(report.problems.map(({ code }) => code).sort()).toEqual([...fixture.expected.problems].sort());
+      expect(report.problems.map(({ code }) => code).sort()).toEqual([...expected.problems].sort());
       const runs = await fixture.writer.query<{ place: string }>(
         `SELECT '/' || dag_id || '/' || run_id || '/' AS place FROM dag_run`,
       );
@@ -85,7 +85,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
           ofAStateStore !== true && runs.some(({ place }) => key.includes(place)),
       );
       // What a deleted run left behind lies under no run of the window, unless its deletion was seen.
-      expect(report.window?.orphanObjects).toBe(underRuns.length - fixture.expected.objects.live);
+      expect(report.window?.orphanObjects).toBe(underRuns.length - expected.objects.live);
       expect(report.coverage).toBe(1);
 
       const again = await fixture.cycle.run(null, signal);
@@ -98,7 +98,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
       const document = checkDocument(checked);
       expect(checkSchema.safeParse(JSON.parse(JSON.stringify(document))).error).toBeUndefined();
       await expect(steady(document)).toMatchFileSnapshot(`${golden}.json`);
-      expect(checkCode(checked)).toBe(fixture.expected.problems.length > 0 ? 1 : 0);
+      expect(checkCode(checked)).toBe(expected.problems.length > 0 ? 1 : 0);
     } finally {
       await fixture.close();
     }
@@ -112,21 +112,6 @@ function name(row: { dagId: string; runId: string; taskId: string; mapIndex: num
 /** From Airflow 3.4 on several tries of one task keep their rows: the name alone is no order. */
 function byText(a: object, b: object): number {
   return JSON.stringify(a).localeCompare(JSON.stringify(b));
-}
-
-function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked> {
-  return examine(loadConfig({ argv: [], env }), {
-    argv: [],
-    env,
-    stdout: () => undefined,
-    stderr: () => undefined,
-    isTty: false,
-    stderrIsTty: false,
-    columns: 80,
-    signal: new AbortController().signal,
-    onReload: () => () => undefined,
-    version: 'test',
-  });
 }
 
 /** What `check --json` prints, with one moment in place of all and one second for whatever was timed. */

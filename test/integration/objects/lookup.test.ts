@@ -127,8 +127,8 @@ describe('what the plan makes of a bucket', () => {
     const answer = await ask(runs);
     expect(answer.found).toHaveLength(1_100);
     expectTruth(answer);
-    // Whether three that each page lacks are missing, and then whether the bucket is there.
-    expect(seen.requests).toMatchObject({ list: 2 + 2, head: 2 * 3 });
+    // A HEAD for each that a page lacks, and then whether the bucket is there.
+    expect(seen.requests).toMatchObject({ list: 2 + 2, head: 10 });
   });
 
   test('forty runs of an hour each share one page, whatever lies before and after them', async () => {

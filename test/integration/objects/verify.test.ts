@@ -83,7 +83,6 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
         stored: 100,
         bytes: 100,
         leastBytes: 100,
-        encodedAgain: false,
         text: null,
       };
       const reference = { scheme: 's3', connection: '', bucket: 'xcom', key, prefix, suffix: '' };
@@ -111,7 +110,7 @@ function look(ledger: Ledger, requests = 500): Promise<Verified> {
 /** As a cycle does: what was said is kept. */
 function keep(ledger: Ledger, { answers }: Verified): void {
   for (const { slot, object, bytes } of answers)
-    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
+    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });
 }
 
 function said({ answers }: Verified): { present: number; missing: number } {

@@ -4,10 +4,12 @@ import { isBackendKey, REFERENCE_HINT, spell } from '../../../src/airflow/refere
 const row = { dagId: 'orders', runId: 'manual__1', taskId: 'load.part' };
 const uuid = '6f1b2a0e-3c4d-4e5f-8a9b-0c1d2e3f4a5b';
 const instance = '01a20a90-b5b9-7797-8b2d-8c6c50b7de87';
-const base = { bucket: 'bkt', prefix: 'xcom' };
 const own = `s3://aws@bkt/xcom/orders/manual__1/load.part/${uuid}`;
 const another = `s3://aws@bkt/xcom/orders/manual__1/extract/${uuid}`;
 const hint = new RegExp(REFERENCE_HINT);
+/** The runs of the window. */
+const isRun = (dagId: string, runId: string) =>
+  dagId === 'orders' && ['manual__2', 'with/slash'].includes(runId);
 
 describe('a string in a row', () => {
   test.each([
@@ -16,7 +18,18 @@ describe('a string in a row', () => {
     ['under another base', own.replace('bkt/xcom', 'other'), 'own'],
     ['of 3.4', `s3://aws@bkt/xcom/orders/manual__1/load.part/ti-${instance}/return_value.json.zst`, 'own'],
     ['of another task', another, 'foreign'],
-    ['of another run under the base', another.replace('manual__1', 'manual__2'), 'foreign'],
+    ['of another run', another.replace('manual__1', 'manual__2'), 'foreign'],
+    [
+      'of another run, elsewhere',
+      another.replace(/.*orders.manual__1/, 's3://b/orders/manual__2'),
+      'foreign',
+    ],
+    ['of a run with a slash', another.replace('manual__1', 'with/slash'), 'foreign'],
+    [
+      'of another task of 3.4',
+      `s3://aws@bkt/xcom/orders/manual__1/extract/ti-${uuid}/row-count.json`,
+      'foreign',
+    ],
     ['without a scheme', `/orders/manual__1/load.part/${uuid}`, 'local'],
     ['on a disk', `file:///data/orders/manual__1/load.part/${uuid}`, 'local'],
     ['of another backend', `s3_xcom_${uuid}`, 'third_party'],
@@ -25,7 +38,7 @@ describe('a string in a row', () => {
     ['its own, as JSON text of JSON text', JSON.stringify(JSON.stringify(own)), 'foreign'],
     ['of another task, as JSON text of JSON text', JSON.stringify(JSON.stringify(another)), 'foreign'],
   ])('%s is found, and Postgres gives it out', (_, text, kind) => {
-    expect(spell(text, row, { taskInstanceId: instance, bases: [base] }).kind).toBe(kind);
+    expect(spell(text, row, { taskInstanceId: instance, isRun }).kind).toBe(kind);
     expect(text).toMatch(hint);
   });
 
@@ -40,10 +53,18 @@ describe('a string in a row', () => {
     ['an object in another bucket', `s3://warehouse/exports/orders/${uuid}`],
     ['the folder of the run', 's3://aws@bkt/xcom/orders/manual__1/'],
     ['a sentence', `see ${own} for more`],
+    ['of a run that is not there', another.replace('manual__1', 'manual__3')],
+    ['of a dag that is not there', another.replace('orders', 'uploads')],
+    ['with the run and no task', `s3://emr-logs/j-1/orders/manual__1/${uuid}.gz`],
+    ['with the run deeper in it', `s3://emr-logs/j-1/orders/manual__1/load.part/steps/${uuid}.gz`],
+    ['an upload in the root of the bucket', `s3://bkt/uploads/acme/2026/${uuid}`],
+    ['with a uuid of another version', another.replace('-4e5f-', '-1e5f-')],
+    ['with another file', `s3://aws@bkt/xcom/orders/manual__1/load.part/data.json`],
+    ['on the disk of another task', `file:///data/orders/manual__1/extract/${uuid}`],
     ['a uuid', uuid],
     ['a file', `/data/orders/${uuid}`],
   ])('%s is a value', (_, text) => {
-    expect(spell(text, row, { taskInstanceId: instance, bases: [base] }).kind).toBe('value');
+    expect(spell(text, row, { taskInstanceId: instance, isRun }).kind).toBe('value');
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isS3Path, parseXComPath, parseXComPaths } from '../../../src/airflow/xcom-path.ts';
+import { inForceRule, isS3Path, parseXComPath, parseXComPaths } from '../../../src/airflow/xcom-path.ts';
 
 describe('parseXComPath', () => {
   test.each([
@@ -54,5 +54,33 @@ describe('parseXComPaths', () => {
 
   test('a comma inside a prefix starts no new path', () => {
     expect(parseXComPaths('s3://b/a,b').map((path) => path.prefix)).toEqual(['a,b']);
+  });
+});
+
+describe('a reference is as configured', () => {
+  const reference = (path: string) => {
+    const { scheme, connection, bucket, prefix } = parseXComPath(path);
+    return { scheme, connection: connection ?? '', bucket, prefix, suffix: '' };
+  };
+
+  test.each([
+    ['at the path', 's3://c@b/xcom', 's3://c@b/xcom', true],
+    ['below it', 's3://c@b/xcom', 's3://c@b/xcom/v2', true],
+    ['far below it', 's3://c@b/xcom', 's3://c@b/xcom/team/a/v2', true],
+    ['below a bucket', 's3://c@b', 's3://c@b/anything', true],
+    ['at a bucket', 's3://c@b/', 's3://c@b', true],
+    ['at the second path', 's3://c@b/xcom, s3://d@pool/xcom', 's3://d@pool/xcom', true],
+    ['below the second path', 's3://c@b/xcom, s3://d@pool', 's3://d@pool/xcom', true],
+    ['anywhere, where nothing is configured', '', 's3://c@b/xcom', true],
+    ['beside it', 's3://c@b/xcom', 's3://c@b/xcom-old', false],
+    ['above it', 's3://c@b/xcom/v2', 's3://c@b/xcom', false],
+    ['in another bucket', 's3://c@b/xcom', 's3://c@b2/xcom', false],
+    ['with another connection', 's3://c@b/xcom', 's3://d@b/xcom', false],
+    ['without the connection', 's3://c@b/xcom', 's3://b/xcom', false],
+    ['with another scheme', 's3://c@b/xcom', 's3a://c@b/xcom', false],
+    ['with a slash more', 's3://c@b//xcom', 's3://c@b/xcom', false],
+    ['with the connection of one and the bucket of another', 's3://c@b, s3://d@pool', 's3://d@b', false],
+  ])('%s', (_, paths, path, is) => {
+    expect(inForceRule(parseXComPaths(paths))(reference(path))).toBe(is);
   });
 });

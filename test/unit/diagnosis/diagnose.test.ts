@@ -60,6 +60,7 @@ const SURVEY: Survey = {
   inForce: 10,
   oldestUnverified: null,
   inexact: 0,
+  foreign: 0,
   largestOversize: 0,
   placed: [],
   paths: [],

@@ -108,6 +108,15 @@ function reportOf(changes: Partial<Report> = {}): Report {
   };
 }
 
+/** A probe of which every operation worked. */
+const WORKED = {
+  steps: [
+    { operation: 'put', ok: true, seconds: 0.02 },
+    { operation: 'head', ok: true, seconds: 0.004 },
+  ],
+  leftoversDeleted: 0,
+} as const;
+
 function statusOf(changes: Partial<Status> = {}): Status {
   return {
     version: '1.2.3',
@@ -226,7 +235,17 @@ const headingOf = (status: Status): string | undefined =>
 
 describe('the verdict', () => {
   test.each<[string, Partial<Status>]>([
-    ['Healthy', {}],
+    ['Healthy', { probe: WORKED }],
+    ['Unknown: the test put of the probe failed', {}],
+    ['Unknown: no probe has ended yet', { probe: null }],
+    [
+      'Unknown: nothing to judge yet, no XCom row is in the window',
+      { probe: WORKED, report: reportOf({ window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } } }) },
+    ],
+    [
+      'Unknown: not everything critical could be decided',
+      { probe: WORKED, report: reportOf({ states: { ...reportOf().states, backend_inactive: 'unknown' } }) },
+    ],
     ['No cycle yet', { report: null }],
     ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
     ['Standby', { leader: false, report: null, jobs: [] }],
@@ -240,7 +259,7 @@ describe('the verdict', () => {
       '2 problems',
       { report: reportOf({ problems: [problemOf('path_leaked'), problemOf('oversize_in_db')] }) },
     ],
-    ['Healthy', { report: reportOf({ problems: [problemOf('third_party_backend')] }) }],
+    ['Healthy', { probe: WORKED, report: reportOf({ problems: [problemOf('third_party_backend')] }) }],
     [
       'Unknown: the database could not be read',
       { report: reportOf({ databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }) },
@@ -274,16 +293,15 @@ describe('the verdict', () => {
       title: 'Unknown: object storage could not be looked at',
       notes: ['Cannot read S3: denied (no keys).', 'Not decided: bucket_unreachable.'],
     });
-    // Not looked at yet, or another operation succeeds.
-    expect(verdictOf(statusOf({ report, probe: null })).state).toBe('healthy');
-    expect(verdictOf(statusOf({ report })).state).toBe('healthy');
-    expect(verdictOf(statusOf({ probe })).state).toBe('healthy');
+    // No operation failed, and none is meant to work that was not tried.
+    const read = { steps: [{ operation: 'put', ok: null } as const, WORKED.steps[1]], leftoversDeleted: 0 };
+    expect(verdictOf(statusOf({ report, probe: read })).state).toBe('healthy');
   });
 
   test('where no path in S3 is configured, that is said', () => {
     expect(verdictOf(statusOf({ probe: null, hasStorage: false }))).toEqual({
-      state: 'healthy',
-      title: 'Healthy',
+      state: 'unknown',
+      title: 'Unknown: no path in S3 is known',
       notes: ['xcom.path names no place in S3: object storage was not looked at.'],
     });
   });
@@ -296,8 +314,8 @@ describe('the verdict', () => {
       },
     });
     const states = { ...report.states, objects_missing: 'unknown' } as const;
-    const { state, notes } = verdictOf(statusOf({ report: { ...report, states } }));
-    expect(state).toBe('healthy');
+    const { state, notes } = verdictOf(statusOf({ probe: WORKED, report: { ...report, states } }));
+    expect(state).toBe('unknown');
     expect(notes).toEqual(['Cannot read S3: denied (AccessDenied (403)).', 'Not decided: objects_missing.']);
   });
 });
@@ -340,11 +358,11 @@ describe('the page', () => {
 
   test('says of what is well how much was looked at', () => {
     const window = { ...WINDOW, oversizeRows: 0, broken: NONE_BROKEN };
-    expect(textOf(render(statusOf({ report: reportOf({ window }) })))).toContain(
+    expect(textOf(render(statusOf({ probe: WORKED, report: reportOf({ window }) })))).toContain(
       'In the last 1 d: 1,234 values in the database, none of them oversize; 56 in S3, no reference is known to be broken.',
     );
     const partly = { ...window, oversizeRows: 1, broken: { ...NONE_BROKEN, leaked: null } };
-    expect(textOf(render(statusOf({ report: reportOf({ window: partly }) })))).toContain(
+    expect(textOf(render(statusOf({ probe: WORKED, report: reportOf({ window: partly }) })))).toContain(
       'In the last 1 d: 1,234 values in the database; 56 in S3.',
     );
   });

@@ -19,7 +19,7 @@ function read({ argv = [], env = {}, files = {} }: Given): Config {
     env,
     readFile: (path) => {
       const content = files[path];
-      if (content === undefined) throw new Error('no such file');
+      if (content === undefined) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
       return content;
     },
   });
@@ -715,6 +715,7 @@ describe('the table of settings', () => {
       'ha',
       'shard',
       'airflow.base-url',
+      'airflow.config',
       'canary.dag-id',
       'log.level',
       'log.format',

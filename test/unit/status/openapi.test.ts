@@ -1,13 +1,13 @@
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, test } from 'vitest';
 import type { Finding } from '../../../src/diagnosis/evidence.ts';
-import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Problem, ProblemState } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { parseFindingsQuery } from '../../../src/http/queries.ts';
 import type { ProbeResult } from '../../../src/probe/bucket.ts';
-import { PREFLIGHT_CHECKS } from '../../../src/probe/preflight.ts';
+import { PREFLIGHT_CHECKS } from '../../../src/probe/preflight-step.ts';
 import { checkDocument } from '../../../src/status/check-document.ts';
 import { NO_HISTORY } from '../../../src/status/history.ts';
 import { openApiDocument } from '../../../src/status/openapi.ts';

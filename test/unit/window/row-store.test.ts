@@ -13,9 +13,10 @@ import type { ObjectState } from '../../../src/window/flags.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { readRow } from '../../../src/window/remembered-row.ts';
-import { MAX_HOSTS } from '../../../src/window/row-store.ts';
+import { timeAt } from '../../../src/window/row-fields.ts';
 import { newRun } from '../../../src/window/run.ts';
 import type { Run } from '../../../src/window/run.ts';
+import { MAX_HOSTS } from '../../../src/window/shared-values.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'row-store-'));
 afterAll(() => {
@@ -102,7 +103,6 @@ function sampled({ runs }: World, row: Row): SampledRow {
     stored: 10,
     bytes: 10,
     leastBytes: 10,
-    encodedAgain: false,
     text: null,
   };
 }
@@ -298,7 +298,7 @@ async function play(world: World, step: Step): Promise<void> {
     case 'remove': {
       const run = world.runs[step.run];
       if (run === undefined) return;
-      const removed = rows.remove(run, (_, chunk, at) => (chunk.at[at] ?? 0) < step.before);
+      const removed = rows.remove(run, (_, chunk, index) => timeAt(chunk, index) < step.before);
       const going = [...world.model].filter(([, { row }]) => row.dagRunId === run.id && row.at < step.before);
       for (const [name] of going) world.model.delete(name);
       expect(removed).toBe(going.length);
@@ -310,7 +310,11 @@ async function play(world: World, step: Step): Promise<void> {
       if (plain?.placement.storage !== 's3' || plain.placement.leaked) return;
       plain.object = step.object;
       plain.objectBytes = step.object === 'missing' ? null : step.object === 'empty' ? 0 : 17;
-      rows.setObject(runOf(world, row), find(world, row), { object: step.object, bytes: plain.objectBytes });
+      rows.setObject(runOf(world, row), find(world, row), {
+        object: step.object,
+        bytes: plain.objectBytes,
+        archived: false,
+      });
       return;
     }
     case 'worker': {
@@ -345,7 +349,6 @@ function expectSame({ state, runs, model }: World): void {
       stored: 0,
       bytes: 0,
       leastBytes: 0,
-      encodedAgain: false,
       text: null,
     }),
     version: entry.row.version,
@@ -358,7 +361,7 @@ function expectSame({ state, runs, model }: World): void {
     found:
       find(
         { state, runs, model, waiting: [] },
-        { ...entry.row, isNull: false, stored: 0, bytes: 0, leastBytes: 0, encodedAgain: false, text: null },
+        { ...entry.row, isNull: false, stored: 0, bytes: 0, leastBytes: 0, text: null },
       ) === entry.slot,
   }));
   const expected = [...model].map(([name, { row, placement, ...rest }]) => ({
@@ -391,7 +394,7 @@ function expectSame({ state, runs, model }: World): void {
     placement.storage === 's3' && !placement.leaked ? [placement.reference] : [],
   );
   expect([...rows.bases.entries()].length === 0).toBe(kept.length === 0);
-  expect(rows.oddReferences.size).toBeLessThanOrEqual(kept.length);
+  expect(rows.verbatimReferences.size).toBeLessThanOrEqual(kept.length);
 }
 
 test('where each task has a host of its own, a ceiling of them is kept', () => {

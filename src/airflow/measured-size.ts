@@ -1,0 +1,70 @@
+/**
+ * What Airflow 3 measured of a value, `len(json.dumps(value, cls=XComEncoder))`, as expressions of SQL over what it stores,
+ * the JSON of `serde.serialize(value)`. The two differ in what is written here and in nothing else that serde knows:
+ * test/fixtures/airflow-sizes is what real releases say of each type.
+ */
+
+/** Length in Python's `json.dumps`: every character that is not printable ASCII is six long, an astral one twelve. */
+export function jsonLength(text: string): string {
+  const rest = `regexp_replace(${text}, '[ -~]+', '', 'g')`;
+  // Not octet_length alone: the database may have another encoding than UTF-8.
+  return `(CASE WHEN octet_length(convert_to(${text}, 'UTF8')) = char_length(${text}) AND position(chr(127) IN ${text}) = 0
+      THEN char_length(${text})
+      ELSE char_length(${text}) + 5 * char_length(${rest})
+        + 6 * char_length(regexp_replace(${rest}, '[\\u0001-\\uFFFF]+', '', 'g')) END)`;
+}
+
+/**
+ * A float may have been measured as `1e+300` and is stored with all its digits: by how much it may be shorter. A number
+ * follows a space, a bracket or its sign: digits in a text, and those behind a point, are as they were.
+ */
+export function numbersShrink(text: string): string {
+  const number = `'[[ -](?:\\d{17,}|0\\.0{4,}\\d*)'`;
+  return `(char_length(${text}) + 1 - char_length(regexp_replace(' ' || ${text}, ${number}, ' 1e+22', 'g')))`;
+}
+
+/**
+ * Types that `json.dumps` knows itself, so that they are measured bare, but that are stored in an envelope: a tuple that is
+ * not the whole value (`XComEncoder.encode` sees to that one) and, from 3.1, a `numpy.float64`, which is a float.
+ */
+const TUPLE = 'builtins.tuple';
+const FLOAT64 = 'numpy.float64';
+
+const OPENING = '{"__data__": ';
+const NAMED = '"__classname__": "';
+const closing = (type: string) => `, "__version__": 1, ${NAMED}${type}"}`;
+const envelope = (type: string) => OPENING.length + closing(type).length;
+
+/** Bytes of envelopes that Airflow did not measure: those that stand in no other, whose whole inside serde had made. */
+export function bareEnvelopes({ value, text }: { readonly value: string; readonly text: string }): string {
+  const times = (part: string) =>
+    `((char_length(${text}) - char_length(replace(${text}, '${part}', ''))) / ${part.length})`;
+  const counted = `${envelope(TUPLE)} * ${times(closing(TUPLE))} + ${envelope(FLOAT64)} * ${times(closing(FLOAT64))}`;
+  const isWhole = (type: string) =>
+    `left(${text}, ${OPENING.length}) = '${OPENING}' AND ${text} ~ '${NAMED}${type}"\\}$'`;
+  return `(CASE
+      WHEN ${text} IS NULL THEN NULL
+      WHEN left(${text}, 1) NOT IN ('{', '[') OR position('${NAMED}' IN ${text}) = 0 THEN 0
+      WHEN ${isWhole(FLOAT64.replace('.', '\\.'))} THEN ${envelope(FLOAT64)}
+      WHEN ${isWhole('[^"]*')} THEN 0
+      WHEN ${times(NAMED)} = ${times(closing(TUPLE))} + ${times(closing(FLOAT64))} THEN ${counted}
+      ELSE ${countedOneByOne(value)} END)`;
+}
+
+/** Of a value that holds other envelopes as well: what lies in them is not looked into. */
+function countedOneByOne(value: string): string {
+  return `(WITH RECURSIVE part(value, type) AS (
+        SELECT ${value}, NULL::text
+        UNION ALL
+        SELECT child.value, child.value ->> '__classname__'
+        FROM part CROSS JOIN LATERAL (
+          SELECT CASE WHEN part.type IS NULL THEN part.value WHEN part.type = '${TUPLE}' THEN part.value -> '__data__' END AS value
+        ) inside CROSS JOIN LATERAL (
+          SELECT value FROM jsonb_array_elements(CASE jsonb_typeof(inside.value) WHEN 'array' THEN inside.value END)
+          UNION ALL
+          SELECT value FROM jsonb_each(CASE jsonb_typeof(inside.value) WHEN 'object' THEN inside.value END)
+        ) child
+        WHERE jsonb_typeof(child.value) IN ('array', 'object')
+      )
+      SELECT sum(CASE type WHEN '${TUPLE}' THEN ${envelope(TUPLE)} WHEN '${FLOAT64}' THEN ${envelope(FLOAT64)} ELSE 0 END) FROM part)`;
+}

@@ -1,0 +1,70 @@
+import type { ConfigFile } from '../airflow/config-file.ts';
+import { parseConfigFile } from '../airflow/config-file.ts';
+import { expandVariables } from '../airflow/config-value.ts';
+import { secret } from '../lib/secret.ts';
+import type { SecretContents } from './secret-files.ts';
+import type { Given } from './sources.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Airflow's configuration file, as far as there is one. */
+export interface AirflowFile {
+  /** '' when nothing names one. */
+  readonly path: string;
+  /** The name for a message: the setting, or the variable of Airflow's. */
+  readonly from: string;
+  /** Null when there is none, or none that Airflow could read. */
+  readonly file: ConfigFile | null;
+  readonly warnings: readonly string[];
+  readonly problems: readonly string[];
+  /** The content, to notice when it changes. */
+  readonly contents: SecretContents;
+}
+
+const FAULTS = {
+  MissingSectionHeaderError: 'it does not begin with a [section], or it has a byte order mark',
+  ParsingError: 'it is no option, which is written name = value',
+  DuplicateSectionError: 'the section was there before',
+  DuplicateOptionError: 'the option was there before in its section',
+};
+
+/** Reads the file that `airflow.config` names, else the one that Airflow itself would read in this environment. */
+export function readAirflowFile(
+  setting: Given | undefined,
+  { env, readFile }: { readonly env: Environment; readonly readFile: (path: string) => string },
+): AirflowFile {
+  const { path, from } =
+    setting === undefined ? ofEnvironment(env) : { path: setting.text, from: setting.from };
+  const none = { path, from, file: null, warnings: [], problems: [], contents: new Map<string, null>() };
+  if (path === '') return none;
+  let content: string;
+  try {
+    content = readFile(path);
+  } catch (cause) {
+    const contents = new Map([[path, null]]);
+    // Airflow makes the file in its home, and does without it until then.
+    if (from === 'AIRFLOW_HOME' && isMissing(cause)) return { ...none, contents };
+    const message = `${from}: Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    if (setting !== undefined) return { ...none, problems: [message] };
+    const remedy = 'what Airflow reads there is not known: mount the file, or name it with airflow.config';
+    return { ...none, contents, warnings: [`${message}; ${remedy}`] };
+  }
+  const contents = new Map([[path, secret(content)]]);
+  const file = parseConfigFile(content);
+  if (!('fault' in file)) return { ...none, contents, file };
+  const message = `${path}: line ${file.line}: ${FAULTS[file.fault]}: Airflow refuses the whole file`;
+  return setting === undefined
+    ? { ...none, contents, warnings: [`${message}, and the exporter takes nothing from it`] }
+    : { ...none, contents, problems: [message] };
+}
+
+function isMissing(cause: unknown): boolean {
+  return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
+}
+
+function ofEnvironment(env: Environment): { readonly path: string; readonly from: string } {
+  const { AIRFLOW_CONFIG: config, AIRFLOW_HOME: home = '' } = env;
+  if (config !== undefined) return { path: expandVariables(config, env) ?? '', from: 'AIRFLOW_CONFIG' };
+  const folder = expandVariables(home, env) ?? '';
+  return { path: folder === '' ? '' : `${folder.replace(/\/+$/, '')}/airflow.cfg`, from: 'AIRFLOW_HOME' };
+}

@@ -1,0 +1,167 @@
+import { entryOf } from '../airflow/config-file.ts';
+import type { AirflowOption, OptionAnswer, OptionPlace } from '../airflow/config-option.ts';
+import { lookUpOption, optionVariable, wholeNumberOf } from '../airflow/config-option.ts';
+import type { AirflowFile } from './airflow-file.ts';
+import type { SettingInput, SettingName } from './catalogue.ts';
+import { SETTING_INPUTS, settingOf } from './catalogue.ts';
+import type { Given, Source } from './sources.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** One sentence about how Airflow reads a setting. */
+export interface AirflowRemark {
+  readonly setting: SettingName;
+  readonly sentence: string;
+}
+
+/** The settings as Airflow's own environment and file have them. */
+export interface AirflowSource extends Source {
+  readonly remarks: readonly AirflowRemark[];
+}
+
+interface Answered {
+  readonly input: SettingInput;
+  readonly option: AirflowOption;
+  readonly answer: OptionAnswer;
+}
+
+export function readAirflowSource(airflow: AirflowFile, env: Environment): AirflowSource {
+  const answered = SETTING_INPUTS.flatMap((input): readonly Answered[] => {
+    const option = settingOf(input.setting).airflow;
+    if (option === undefined || input.holds === 'path') return [];
+    return [{ input, option, answer: lookUpOption(option, { file: airflow.file, env }) }];
+  });
+  const given = answered.flatMap((one): readonly Given[] => givenBy(one, airflow));
+  const itself = SETTING_INPUTS.find(({ setting }) => setting === 'airflow.config');
+  if (itself !== undefined && airflow.file !== null)
+    given.push({ input: itself, text: airflow.path, origin: 'airflow', from: airflow.from });
+  return {
+    given: new Map(given.map((one) => [one.input.setting, one])),
+    problems: [],
+    remarks: answered.flatMap((one) =>
+      remarksOn(one, airflow, env).map((sentence) => ({ setting: one.input.setting, sentence })),
+    ),
+  };
+}
+
+/** The name of a place for a message: a variable, or the file with section, option and line. */
+export function placeName(at: OptionPlace, { path }: Pick<AirflowFile, 'path'>): string {
+  return 'variable' in at ? at.variable : `${path}: [${at.section}] ${at.key}, line ${at.line}`;
+}
+
+function givenBy({ input, answer }: Answered, airflow: AirflowFile): readonly Given[] {
+  if (answer.kind !== 'value' || isEmptyNumber(input, answer.text)) return [];
+  const number = isNumber(input) ? wholeNumberOf(answer.text) : null;
+  const text = number === null ? answer.text : String(number.number);
+  return [{ input, text, origin: 'airflow', from: placeName(answer.at, airflow) }];
+}
+
+function isNumber({ setting }: SettingInput): boolean {
+  return setting === 'xcom.threshold';
+}
+
+function isEmptyNumber(input: SettingInput, text: string): boolean {
+  return isNumber(input) && text === '';
+}
+
+/** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
+function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): string[] {
+  if (answer.kind === 'absent') {
+    // Without a backend Airflow passes it over. Whoever set it believes that there is one.
+    const variable = `${optionVariable(option)}_SECRET`;
+    return option.sensitive && env[variable] !== undefined ? [notAsked(input, variable, SECRET)] : [];
+  }
+  const place = placeName(answer.at, airflow);
+  switch (answer.kind) {
+    case 'command':
+      return [notAsked(input, place, 'a command')];
+    case 'secret':
+      return [notAsked(input, place, SECRET)];
+    case 'fault':
+      return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
+    case 'value':
+      return [
+        ...(isEmptyNumber(input, answer.text)
+          ? [`${place} is set and empty: Airflow reads a number there, and every push of a task fails`]
+          : []),
+        ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
+          ? [`${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails`]
+          : []),
+        ...oddText(answer.text, place, 'variable' in answer.at),
+        ...formerName(option, answer.at, place),
+        ...hidden(option, answer, { airflow, env }),
+      ];
+  }
+}
+
+const SECRET = 'an entry of the secrets backend';
+
+function notAsked({ setting, flag, variable }: SettingInput, place: string, what: string): string {
+  return `${setting}: ${place} names ${what}, which the exporter does not ask: give ${flag} or ${variable}, or ${variable}_FILE with the path of a file that holds it`;
+}
+
+const FAULTS = {
+  InterpolationSyntaxError: 'a % is written %%',
+  InterpolationMissingOptionError: 'it refers to an option that is not in its section',
+  InterpolationDepthError: 'its references to other options go too deep',
+  EndlessExpansion: 'its variables name each other for ever',
+};
+
+function oddText(text: string, place: string, isVariable: boolean): string[] {
+  if (/^(["']).*\1$/s.test(text))
+    return [`${place} has quotes around its value, which Airflow takes as part of it`];
+  if (!isVariable && /[\s\u00a0][#;]/.test(text))
+    return [`${place}: Airflow takes a comment behind a value as part of it: write it on a line of its own`];
+  return [];
+}
+
+function formerName(option: AirflowOption, at: OptionPlace, place: string): string[] {
+  if ('variable' in at || !option.sensitive || at.section === option.section) return [];
+  return [`${place}: Airflow 3.0 and 3.1 do not read it there: its section is [${option.section}]`];
+}
+
+/** An option of the file that Airflow does not get to read. */
+function hidden(
+  option: AirflowOption,
+  answer: Extract<OptionAnswer, { kind: 'value' }>,
+  { airflow, env }: { airflow: AirflowFile; env: Environment },
+): string[] {
+  const { file } = airflow;
+  if (file === null || !('variable' in answer.at)) return [];
+  const inFile = lookUpOption(
+    { ...option, sensitive: false },
+    { file, env: { ...env, [optionVariable(option)]: undefined, [formerVariable(option)]: undefined } },
+  );
+  if (inFile.kind === 'absent' || (inFile.kind === 'value' && inFile.text === answer.text)) return [];
+  const empty = answer.text === '' ? ' is set and empty, which is a value for Airflow, and' : '';
+  return [`${answer.at.variable}${empty} hides ${placeName(inFile.at, airflow)}`];
+}
+
+function formerVariable(option: AirflowOption): string {
+  return optionVariable(option.former ?? option);
+}
+
+/** Options of the file that are meant for Airflow's backend, and that Airflow does not find. */
+export function unreadOptions({ file, path }: AirflowFile): string[] {
+  if (file === null) return [];
+  return SETTING_INPUTS.flatMap(({ setting, holds }) => {
+    const option = settingOf(setting).airflow;
+    if (option === undefined || holds === 'path') return [];
+    return [...file.sections].flatMap(([section, options]) =>
+      [...options].flatMap(([key, { line }]) => {
+        if (!isMeant(option, section, key) || entryOf(file, option.section, option.key)?.line === line)
+          return [];
+        return [
+          `${path}: [${section}] ${key}, line ${line}: Airflow ignores it without a word: write [${option.section}] ${option.key}`,
+        ];
+      }),
+    );
+  });
+}
+
+/** The names of the backend's options are nobody else's; the others count in their own section alone. */
+function isMeant({ section, key }: AirflowOption, givenSection: string, givenKey: string): boolean {
+  if (givenSection === section && givenKey === key) return false;
+  const sameKey = givenKey.toLowerCase() === key;
+  return sameKey && (key.startsWith('xcom_') || givenSection.trim().toLowerCase() === section);
+}

@@ -1,0 +1,96 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { valueColumns } from '../../src/airflow/value-columns.ts';
+import { openWriter } from '../../src/postgres/writer.ts';
+import { usePostgres } from '../support/postgres.ts';
+
+const postgres = usePostgres();
+const folder = new URL('../fixtures/airflow-sizes/', import.meta.url);
+const releases = readdirSync(folder).filter((name) => name.endsWith('.json'));
+
+/** What a release measured of a value and stored of it; or why the push fails. */
+type Recorded = { readonly measured: number; readonly stored: string } | { readonly fails: string };
+
+/** Places that a value stands in, and kinds of values in each. */
+function readSizes(file: string): { name: string; measured: number; stored: string }[] {
+  const places = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Record<
+    string,
+    Record<string, Recorded>
+  >;
+  return Object.entries(places).flatMap(([place, kinds]) =>
+    Object.entries(kinds).flatMap(([kind, row]) =>
+      'fails' in row ? [] : [{ name: `${kind} ${place}`, ...row }],
+    ),
+  );
+}
+
+/** A jsonb writes out all digits of such a float: only within bounds is it known how long it was. */
+const GREY = /^(float_large|float_small|numpy_float64_large|numpy_float64_small|long_int) /;
+/** A jsonb has no -0.0: each is one byte longer than is known. */
+const UNSEEN = /^float_negative_zero /;
+
+async function measure(
+  url: string,
+  type: 'bytea' | 'jsonb',
+  stored: readonly string[],
+): Promise<readonly { bytes: number; leastBytes: number }[]> {
+  const writer = await openWriter({ url, connections: 1 });
+  try {
+    await writer.query(`CREATE TEMP TABLE xcom (at int, value ${type})`);
+    for (const [at, text] of stored.entries())
+      await writer.query(
+        `INSERT INTO xcom VALUES ($1, ${type === 'bytea' ? `convert_to($2, 'UTF8')` : '$2::jsonb'})`,
+        [at, text],
+      );
+    const { columns, join } = valueColumns(
+      { table: 'xcom', value: type, keyedBy: 'dag_run' },
+      { deep: true },
+    );
+    return await writer.query(`SELECT ${columns} FROM xcom x ${join} ORDER BY x.at`);
+  } finally {
+    await writer.close();
+  }
+}
+
+describe.each(releases)('values of every type that serde knows, as %s', (file) => {
+  test('are measured as that release measured them', async () => {
+    const sizes = readSizes(file);
+    expect(sizes.length).toBeGreaterThan(300);
+    const type = file.startsWith('2.') ? 'bytea' : 'jsonb';
+    const found = await measure(
+      postgres().url,
+      type,
+      sizes.map(({ stored }) => stored),
+    );
+    for (const [at, { name, measured }] of sizes.entries()) {
+      const { bytes, leastBytes } = found[at] ?? { bytes: 0, leastBytes: 0 };
+      if (type === 'jsonb' && UNSEEN.test(name)) {
+        expect.soft(measured - bytes, name).toBeGreaterThan(0);
+        expect.soft(measured, name).toBeGreaterThan(leastBytes);
+      } else if (type === 'jsonb' && GREY.test(name)) {
+        expect.soft(leastBytes, name).toBeLessThanOrEqual(measured);
+        expect.soft(bytes, name).toBeGreaterThanOrEqual(measured);
+      } else expect.soft([leastBytes, bytes], name).toEqual([measured, measured]);
+    }
+  });
+});
+
+test('in a database that is not of UTF-8, characters are as long as Airflow measured them', async () => {
+  const admin = await openWriter({ url: postgres().url, connections: 1 });
+  await admin.query(`CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
+  const url = new URL(postgres().url);
+  url.pathname = '/latin';
+  try {
+    const object = '{"ü": "ß", "a": ["é", "é"]}';
+    const texts = ['"abc"', '"é"', object];
+    const found = await measure(url.href, 'jsonb', texts);
+    expect(found.map(({ leastBytes, bytes }) => [leastBytes, bytes])).toEqual([
+      [5, 5],
+      [8, 8],
+      [object.length + 20, object.length + 20],
+    ]);
+  } finally {
+    await admin.query('DROP DATABASE latin');
+    await admin.close();
+  }
+});

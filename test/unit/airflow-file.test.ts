@@ -1,0 +1,277 @@
+import { describe, expect, test } from 'vitest';
+import type { Config } from '../../src/settings/config.ts';
+import { ConfigError, requireDatabase } from '../../src/settings/config.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
+
+const FILE = '/opt/airflow/airflow.cfg';
+const PATH_VARIABLE = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH';
+const THRESHOLD_VARIABLE = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD';
+/** As the official chart renders its `config:` block. */
+const CHART = `[common.io]
+xcom_objectstorage_path = s3://aws_default@bucket/xcom
+xcom_objectstorage_threshold = 1.048576e+06
+
+[core]
+executor = CeleryExecutor
+xcom_backend = airflow.providers.common.io.xcom.backend.XComObjectStorageBackend
+
+[database]
+sql_alchemy_conn = postgresql://airflow:p%%40ss@$DB_HOST/meta
+sql_alchemy_schema = airflow
+`;
+
+function read(
+  content: string | null,
+  { env = {}, argv = [] }: { env?: Readonly<Record<string, string>>; argv?: readonly string[] } = {},
+): Config {
+  return readConfig({
+    argv,
+    env: { AIRFLOW_HOME: '/opt/airflow', ...env },
+    readFile: (path) => {
+      if (path !== FILE || content === null)
+        throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      return content;
+    },
+  });
+}
+
+function section(lines: string, env: Readonly<Record<string, string>> = {}): Config {
+  return read(`[common.io]\n${lines}\n`, { env });
+}
+
+function problemsOf(readIt: () => unknown): readonly string[] {
+  try {
+    readIt();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  throw new Error('There should have been a ConfigError');
+}
+
+function originOf(config: Config, name: string) {
+  return config.origins.find((origin) => origin.name === name);
+}
+
+describe("Airflow's own file", () => {
+  test('gives what no variable gives, with its line', () => {
+    const config = read(CHART, { env: { DB_HOST: 'db' } });
+    expect(config.xcom).toMatchObject({
+      threshold: 1_048_576,
+      backend: expect.stringContaining('ObjectStorage') as string,
+    });
+    expect(config.xcom.inForce).toMatchObject({
+      connection: 'aws_default',
+      bucket: 'bucket',
+      prefix: 'xcom',
+    });
+    expect(config.database).toMatchObject({ host: 'db', database: 'meta', options: '-csearch_path=airflow' });
+    expect(config.database?.password?.reveal()).toBe('p@ss');
+    expect(originOf(config, 'xcom.path')).toMatchObject({
+      origin: 'airflow',
+      from: `${FILE}: [common.io] xcom_objectstorage_path, line 2`,
+    });
+    expect(originOf(config, 'database.url')?.from).toBe(`${FILE}: [database] sql_alchemy_conn, line 10`);
+    expect(originOf(config, 'airflow.config')).toMatchObject({
+      shown: FILE,
+      origin: 'airflow',
+      from: 'AIRFLOW_HOME',
+    });
+    expect(config.secretFiles.get(FILE)?.reveal()).toBe(CHART);
+    expect(JSON.stringify(config)).not.toContain('p@ss');
+    expect(config.warnings).toEqual([
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 3 is a whole number for Airflow 3.2 and later; before, every push of a task fails`,
+    ]);
+  });
+
+  test.each([
+    [{ argv: ['--airflow.config', FILE], env: { AIRFLOW_HOME: '' } }, '--airflow.config'],
+    [{ env: { XCOM_EXPORTER_AIRFLOW_CONFIG: FILE, AIRFLOW_HOME: '' } }, 'XCOM_EXPORTER_AIRFLOW_CONFIG'],
+    [{ env: { AIRFLOW_CONFIG: '$AIRFLOW_HOME/airflow.cfg' } }, 'AIRFLOW_CONFIG'],
+    [{ env: { AIRFLOW_CONFIG: FILE, AIRFLOW_HOME: '/elsewhere' } }, 'AIRFLOW_CONFIG'],
+    [{ env: { AIRFLOW_HOME: '~', HOME: '/opt/airflow/' } }, 'AIRFLOW_HOME'],
+  ])('is found by %j', (given, from) => {
+    const config = read('[common.io]\nxcom_objectstorage_path = s3://b\n', given);
+    expect(config.xcom.inForce?.bucket).toBe('b');
+    expect(originOf(config, 'airflow.config')).toMatchObject({ shown: FILE, from });
+  });
+
+  test('is left alone by an empty setting, and by an empty variable of Airflow', () => {
+    expect(read(CHART, { argv: ['--airflow.config='] }).xcom.inForce).toBeNull();
+    expect(read(CHART, { env: { AIRFLOW_CONFIG: '' } }).xcom.inForce).toBeNull();
+  });
+
+  test('that is not there is none in the home, a warning by AIRFLOW_CONFIG, an error by the setting', () => {
+    expect(read(null).warnings).toEqual([]);
+    // The watch has to notice when it comes.
+    expect(read(null).secretFiles.get(FILE)).toBeNull();
+    expect(read(null, { env: { AIRFLOW_CONFIG: FILE } }).warnings).toEqual([
+      expect.stringMatching(/^AIRFLOW_CONFIG: Cannot read .*airflow\.cfg: no such file; .* airflow\.config$/),
+    ]);
+    expect(problemsOf(() => read(null, { argv: ['--airflow.config', FILE] }))).toEqual([
+      `--airflow.config: Cannot read ${FILE}: no such file`,
+    ]);
+  });
+
+  test.each([
+    ['[core]\nx = 1\n[core]\n', 3, 'the section was there before'],
+    ['[core]\nx = 1\nx = 2\n', 3, 'the option was there before in its section'],
+    ['[core]\nx\n', 2, 'it is no option, which is written name = value'],
+    ['\ufeff[core]\n', 1, 'it does not begin with a [section], or it has a byte order mark'],
+  ])('that Airflow refuses gives nothing: %j', (content, line, why) => {
+    const message = `${FILE}: line ${line}: ${why}: Airflow refuses the whole file`;
+    const config = read(`${content}[common.io]\nxcom_objectstorage_path = s3://b\n`);
+    expect(config.xcom.inForce).toBeNull();
+    expect(config.warnings).toEqual([`${message}, and the exporter takes nothing from it`]);
+    expect(problemsOf(() => read(content, { argv: ['--airflow.config', FILE] }))).toEqual([message]);
+  });
+
+  test('a variable hides it, an empty one too, and that is said', () => {
+    const lines = 'xcom_objectstorage_path = s3://of-file';
+    const hidden = `hides ${FILE}: [common.io] xcom_objectstorage_path, line 2`;
+    const given = section(lines, { [PATH_VARIABLE]: 's3://of-env' });
+    expect(given.xcom.inForce?.bucket).toBe('of-env');
+    expect(given.warnings).toEqual([`${PATH_VARIABLE} ${hidden}`]);
+    const empty = section(lines, { [PATH_VARIABLE]: '' });
+    expect(empty.xcom.inForce).toBeNull();
+    expect(empty.warnings).toEqual([
+      `${PATH_VARIABLE} is set and empty, which is a value for Airflow, and ${hidden}`,
+    ]);
+    expect(section(lines, { [PATH_VARIABLE]: 's3://of-file' }).warnings).toEqual([]);
+    expect(
+      section(lines, { XCOM_EXPORTER_XCOM_PATH: 's3://own', [PATH_VARIABLE]: 's3://x' }).warnings,
+    ).toEqual([]);
+  });
+
+  test.each([
+    [
+      'xcom_objectstorage_path = s3://b/x # comment',
+      's3://b/x # comment',
+      /line 2: Airflow takes a comment behind a value/,
+    ],
+    ['xcom_objectstorage_path = "s3://b"', '"s3://b"', /line 2 has quotes around its value/],
+    [
+      'xcom_objectstorage_path = s3://%b',
+      undefined,
+      /line 2: Airflow cannot read the value: a % is written %%$/,
+    ],
+    ['xcom_objectstorage_path = %(nope)s', undefined, /refers to an option that is not in its section$/],
+    [
+      'XCOM_OBJECTSTORAGE_PATH = s3://b',
+      undefined,
+      /XCOM_OBJECTSTORAGE_PATH, line 2: Airflow ignores it .*: write \[common\.io\] xcom_objectstorage_path$/,
+    ],
+    [
+      '[core]\nxcom_objectstorage_path = s3://b',
+      undefined,
+      /\[core\] xcom_objectstorage_path, line 3: Airflow ignores it/,
+    ],
+    [
+      '[Common.IO]\nxcom_objectstorage_path = s3://b',
+      undefined,
+      /\[Common\.IO\] xcom_objectstorage_path, line 3: Airflow ignores it/,
+    ],
+  ])('says what Airflow makes of %j', (lines, raw, warning) => {
+    const config = section(lines);
+    expect(config.xcom.inForce?.raw).toBe(raw);
+    expect(config.warnings).toContainEqual(expect.stringMatching(warning));
+  });
+
+  test.each([
+    ['1_000', 1_000, []],
+    [' 5 ', 5, []],
+    ['', -1, [/is set and empty: Airflow reads a number there/]],
+  ])('reads the threshold %j as Airflow does', (text, threshold, warnings) => {
+    for (const config of [
+      section(`xcom_objectstorage_threshold = ${text}`),
+      read(null, { env: { [THRESHOLD_VARIABLE]: text } }),
+    ]) {
+      expect(config.xcom.threshold).toBe(threshold);
+      expect(config.warnings).toEqual(warnings.map((warning) => expect.stringMatching(warning) as string));
+    }
+  });
+
+  test('a threshold that is no number is an error, with the reason', () => {
+    expect(problemsOf(() => section('xcom_objectstorage_threshold = 10  # ten'))).toEqual([
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2: "10  # ten" is not a whole number`,
+      expect.stringMatching(/line 2: Airflow takes a comment behind a value as part of it/),
+    ]);
+  });
+
+  test.each([
+    [
+      null,
+      { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD: 'cat geheim' },
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD names a command',
+    ],
+    [
+      '[database]\nsql_alchemy_conn = postgresql://u@h/d\n',
+      { AIRFLOW__CORE__SQL_ALCHEMY_CONN_CMD: 'cat geheim' },
+      'AIRFLOW__CORE__SQL_ALCHEMY_CONN_CMD names a command',
+    ],
+    [
+      '[database]\nsql_alchemy_conn_cmd = cat geheim\n',
+      {},
+      `${FILE}: [database] sql_alchemy_conn_cmd, line 2 names a command`,
+    ],
+    [
+      '[database]\nsql_alchemy_conn_secret = geheim\n',
+      { AIRFLOW__SECRETS__BACKEND: 'a.B' },
+      `${FILE}: [database] sql_alchemy_conn_secret, line 2 names an entry of the secrets backend`,
+    ],
+    [
+      null,
+      { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET: 'geheim' },
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_SECRET names an entry of the secrets backend',
+    ],
+  ])('runs no command and asks no backend for the database: %j %j', (content, env, named) => {
+    const config = read(content, { env });
+    const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it`;
+    expect(config.database).toBeNull();
+    expect(config.warnings).toEqual([sentence]);
+    expect(problemsOf(() => requireDatabase(config))).toEqual([expect.stringMatching(/not set/), sentence]);
+    expect(
+      read(content, { env: { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' } }).warnings,
+    ).toEqual([]);
+  });
+
+  test.each(['AIRFLOW__SECRETS__BACKEND', 'AIRFLOW__WORKERS__SECRETS_BACKEND'])(
+    'names the secrets backend of %s that a connection may be in',
+    (variable) => {
+      const env = { [variable]: 'a.Backend', [PATH_VARIABLE]: 's3://my_s3@b' };
+      expect(read(null, { env }).warnings).toEqual([
+        'Airflow asks a.Backend for the connection my_s3, and the exporter does not: give it as AIRFLOW_CONN_MY_S3',
+      ]);
+      expect(read(null, { env: { ...env, AIRFLOW_CONN_MY_S3: 'aws://' } }).warnings).toEqual([]);
+    },
+  );
+
+  test.each([
+    ['airflow', '', '-csearch_path=airflow', 0],
+    ['', '', null, 0],
+    ['My Schema', '', null, 1],
+    ['airflow', '?options=-csearch_path%3Dother', '-csearch_path=other', 0],
+    ['airflow', '?options=-cstatement_timeout%3D5', '-cstatement_timeout=5 -csearch_path=airflow', 0],
+  ])('takes the schema %j as search path beside %j', (schema, query, options, warnings) => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `postgresql://u@h/d${query}`,
+      AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA: schema,
+    };
+    expect(read(null, { env }).database?.options).toBe(options);
+    expect(read(null, { env }).warnings).toHaveLength(warnings);
+    const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' };
+    expect(read(null, { env: own }).database?.options).toBeNull();
+  });
+
+  test('expands variables in what the environment says, as Airflow does', () => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://${DB_USER}:${DB_PASSWORD}@h/d',
+      DB_USER: 'u',
+      DB_PASSWORD: 'geheim',
+    };
+    const config = read(null, { env });
+    expect(config.database?.user).toBe('u');
+    expect(config.database?.password?.reveal()).toBe('geheim');
+    expect(JSON.stringify([config.origins, config.warnings])).not.toContain('geheim');
+  });
+});
