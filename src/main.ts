@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./commands/demo.ts')).demoCommand,
   config: async () => (await import('./commands/config.ts')).configCommand,
   audit: async () => (await import('./commands/audit.ts')).auditCommand,
+  canary: async () => (await import('./commands/canary.ts')).canaryCommand,
 };
 
 /** How long a command may take to close after a signal. */

@@ -6,6 +6,7 @@ import type { Report } from '../diagnosis/report.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkVerdict } from '../status/check-document.ts';
+import { canaryLines } from './canary-lines.ts';
 import type { Paint } from './terminal.ts';
 import { plain } from './terminal.ts';
 
@@ -37,7 +38,7 @@ export function checkText(checked: Checked, paint: Paint): string {
     );
   if (warnings.length > 0)
     lines.push('', 'The settings:', ...warnings.map((warning) => `  ${plain(warning)}`));
-  lines.push('', ...windowLines(report), ...probeLines(probed));
+  lines.push('', ...windowLines(report), ...probeLines(probed), ...canaryLines(report.canary.verdict));
   return `${lines.join('\n')}\n`;
 }
 

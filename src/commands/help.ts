@@ -12,6 +12,9 @@ Commands:
                   [--inventory s3://…/manifest.json] [--out xcom-audit] [--older-than 7d] [--json] [--memory 1GiB]
                   [--pages-per-second 2000] [--requests-per-second 100]
   config          every setting, its value and where it came from
+  canary          prints a DAG file with which each pool of workers says what it does with XComs
+                  [--queue NAME]… [--executor NAME]… [--pool NAME] [--every 5m] [--payload-bytes 1000] [--retries 0]
+                  [--dag-id airflow_xcom_canary]
 
 Options:
   --help, -h      this text

@@ -18,6 +18,7 @@ import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { createCanaryWatch } from './canary-watch.ts';
 import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
 import type { RowsRead } from './read-rows.ts';
@@ -49,6 +50,7 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
   const inForce = inForceRule(config.xcom.paths);
+  const canary = createCanaryWatch(config);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
@@ -64,7 +66,7 @@ export function createCycle(options: CycleOptions): Cycle {
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, inForce, readShape, count }),
+        (query) => readRows(query, ledger, { config, inForce, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
@@ -89,7 +91,8 @@ export function createCycle(options: CycleOptions): Cycle {
     const { oversize, threshold } = config.xcom;
     const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
-    return { shape, survey: seen, orphansGrew: growth.grew, ...decidedOf(seen, { now, unmeasured }) };
+    const decided = decidedOf(seen, { now, unmeasured });
+    return { shape, survey: seen, orphansGrew: growth.grew, canary: canary.verdict(), ...decided };
   }
 
   return {
@@ -120,6 +123,7 @@ export function createCycle(options: CycleOptions): Cycle {
         oversizeBytes: config.xcom.oversize,
         increments,
         writes,
+        canary: { verdict: canary.verdict(), refusals: canary.takeRefusals() },
         ...figures,
       };
       return last;

@@ -12,6 +12,7 @@ import { basesOf } from '../window/bases.ts';
 import { rowIncrements } from '../window/increments.ts';
 import type { Increment } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
+import type { CanaryWatch } from './canary-watch.ts';
 
 export interface RowsRead {
   readonly shape: Shape;
@@ -23,9 +24,10 @@ export interface RowsRead {
 }
 
 export interface ReadRowsOptions {
-  readonly config: Pick<Config, 'windowMs' | 'shard' | 'xcom'>;
+  readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly inForce: InForceRule;
   readonly readShape: ReadShape;
+  readonly canary: Pick<CanaryWatch, 'look'>;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
   readonly count: (increments: readonly Increment[]) => void;
 }
@@ -34,13 +36,14 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, inForce, readShape, count }: ReadRowsOptions,
+  { config, inForce, readShape, canary, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
-  const { windowMs, shard, xcom } = config;
+  const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
   const sampled = await sample(query, ledger, {
     windowMs,
     shard,
+    canaryDagId,
     oversize,
     readShape,
     classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
@@ -56,5 +59,6 @@ export async function readRows(
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
     });
+  await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };
 }

@@ -1,8 +1,10 @@
 import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
+import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
@@ -35,6 +37,8 @@ export interface Sampled {
   /** Age of the oldest row that is not decided. */
   readonly lagSeconds: number;
   readonly unmeasured: number;
+  /** Null: no canary has been seen. */
+  readonly canary: CanaryVerdict | null;
 }
 
 /** Says which problems there are. Pure: the same observation gives the same verdict. */
@@ -107,7 +111,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   if (sampled === null) return unknown('database');
   if ('unsupported' in sampled)
     return { ...unknown('database'), schema_unsupported: say(`${sentence(sampled.unsupported)}.`) };
-  const { shape, survey } = sampled;
+  const { shape, survey, canary } = sampled;
   const { window, rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
@@ -159,6 +163,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
               `Objects that no row refers to grew from ${sampled.orphansGrew.from} to ${sampled.orphansGrew.to} under the runs of the window.`,
             ),
     exporter_behind: behind(sampled),
+    ...explainCanary(canary),
   };
 }
 

@@ -114,6 +114,14 @@ export const PROBLEMS = {
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },
+  canary_failing: {
+    severity: 'critical',
+    title: 'A pool of workers cannot use its XComs',
+    remedy:
+      'Open the task of the canary on the queue named here in Airflow: its log has the whole exception. Give those workers the permission, the connection or the path that it asks for.',
+    restsOn: TABLES,
+    clearsAfter: 1,
+  },
   bucket_unreachable: {
     severity: 'critical',
     title: 'The bucket cannot be reached',
@@ -177,6 +185,22 @@ export const PROBLEMS = {
     restsOn: ROWS,
     clearsAfter: 2,
   },
+  worker_settings_differ: {
+    severity: 'warning',
+    title: 'Pools of workers resolve different XCom settings',
+    remedy:
+      'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, restart them, and tell the exporter the same.',
+    restsOn: TABLES,
+    clearsAfter: 1,
+  },
+  canary_silent: {
+    severity: 'warning',
+    title: 'Nothing is heard from a pool of workers',
+    remedy:
+      'Open the DAG of the canary in Airflow. A task that waits has no worker; one that failed without a report may have an XCom backend that cannot be imported there; a DAG that is paused tells nothing. If the queue is no more, print the DAG again without it.',
+    restsOn: TABLES,
+    clearsAfter: 1,
+  },
   threshold_mismatch: {
     severity: 'warning',
     title: 'The sizes seen do not come from the configured threshold',
@@ -225,6 +249,14 @@ export const PROBLEMS = {
     clearsAfter: 2,
   },
 } as const satisfies Record<string, ProblemKind>;
+
+/** What a canary alone can tell. */
+export type CanaryCode = 'canary_failing' | 'canary_silent' | 'worker_settings_differ';
+export const CANARY_CODES: ReadonlySet<ProblemCode> = new Set<CanaryCode>([
+  'canary_failing',
+  'canary_silent',
+  'worker_settings_differ',
+]);
 
 export type ProblemCode = keyof typeof PROBLEMS;
 

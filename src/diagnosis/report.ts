@@ -1,4 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
+import type { Refusal } from '../canary/report.ts';
+import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { ToldSettings } from '../settings/config.ts';
 import type { Storage } from '../window/flags.ts';
@@ -42,6 +44,12 @@ export interface Report {
   /** Counts of the last reading of the database that succeeded. */
   readonly writes: Writes;
   readonly window: WindowTotals | null;
+  /** As of the last reading of the database that succeeded; null: no canary has been seen. */
+  readonly canary: {
+    readonly verdict: CanaryVerdict | null;
+    /** Reports that were refused in this cycle, each version of a row once. */
+    readonly refusals: ReadonlyMap<Refusal, number>;
+  };
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;
   /** Why nothing can be said of what is not known. */
   readonly undecided: Reasons;

@@ -87,6 +87,8 @@ export function createMetrics(options: {
   return {
     publishReport(report, stale) {
       for (const increment of report.increments) addIncrement(increment);
+      for (const [reason, count] of report.canary.refusals)
+        add('canary_reports_refused_total', { reason }, count);
       if (stale) markStale();
       else publishFigures(recorder, report);
       page.touch();

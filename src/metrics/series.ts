@@ -1,4 +1,5 @@
 /** Tells which series there are: those known before anything happened, and the ceilings on those that are not. */
+import { REFUSALS } from '../canary/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { assertNever } from '../lib/assert-never.ts';
 import type { DatabaseReason } from '../postgres/failure.ts';
@@ -77,6 +78,7 @@ export function startAtZero(
     observe('value_bytes', { storage }, null);
   }
   add('references_checked_total', {}, 0);
+  for (const reason of REFUSALS) add('canary_reports_refused_total', { reason }, 0);
   for (const reason of UNCHECKED_REASONS) add('references_unchecked_total', { reason }, 0);
   for (const reason of ['missing', 'empty']) add('write_failures_total', { source: 'task', reason }, 0);
   for (const metric of DAG_METRICS) add('exporter_series_overflow_total', { metric: fullName(metric) }, 0);

@@ -10,6 +10,7 @@ import { DatabaseError } from '../postgres/failure.ts';
 import type { Shard } from '../settings/shard.ts';
 import { isIn } from '../settings/shard.ts';
 import type { Ledger, StagedReading } from '../window/ledger.ts';
+import type { FoundRun } from '../window/run.ts';
 import { measure } from './measure.ts';
 import { nextPart } from './reconcile.ts';
 import { isAhead, lostRows, readFresh, readWhole } from './run-rows.ts';
@@ -24,6 +25,8 @@ export interface Sample extends StagedReading {
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
   readonly writes: Writes;
+  /** Runs of the canary: what they left is in no figure, and is read by sample/canary.ts. */
+  readonly canaryRuns: readonly FoundRun[];
 }
 
 export interface SampleOptions {
@@ -33,6 +36,7 @@ export interface SampleOptions {
     options: { readonly shape: Shape; readonly isRun: IsRun },
   ) => Placement;
   readonly shard: Shard;
+  readonly canaryDagId: string;
   /** A value of so many bytes or more counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
@@ -65,8 +69,10 @@ export async function sample(
   const staging = ledger.stage(start, (row, isRun) => options.classify(row, { shape, isRun }));
   try {
     const lastMs = due.lastReading?.at ?? null;
-    for (const run of await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs }))
-      if (isIn(options.shard, run.dagId)) staging.open(run);
+    const found = await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs });
+    const ours = found.filter(({ dagId }) => isIn(options.shard, dagId));
+    const canaryRuns = ours.filter(({ dagId }) => dagId === options.canaryDagId);
+    for (const run of ours) if (run.dagId !== options.canaryDagId) staging.open(run);
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
@@ -113,6 +119,7 @@ export async function sample(
       sweptTo: part?.next ?? -1,
       unmeasured,
       writes,
+      canaryRuns,
     };
   } catch (error) {
     staging.discard();

@@ -159,6 +159,12 @@ const SETTINGS = {
     defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`',
     description: "Airflow's own configuration file, read below its variables",
   },
+  'canary.dag-id': {
+    schema: z.string(),
+    default: 'airflow_xcom_canary',
+    description:
+      "the DAG that `canary` prints: its rows are in no figure of the team's; empty: there is none",
+  },
   'log.level': {
     schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }),
     default: 'info',

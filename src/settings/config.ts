@@ -44,6 +44,8 @@ export interface Config {
   readonly stateFile: string | null;
   readonly ha: SettingValues['ha'];
   readonly shard: SettingValues['shard'];
+  /** Its rows are reports, and in no figure of the team's XComs; '' is no DAG. */
+  readonly canaryDagId: string;
   /** Has no slash at its end. */
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };

@@ -81,6 +81,7 @@ export function readConfig(input: ConfigInput): Config {
     stateFile: values['state.file'],
     ha: values.ha,
     shard: values.shard,
+    canaryDagId: values['canary.dag-id'],
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
     secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles, ...airflow.contents]),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { PROBLEM_CODES, PROBLEMS, sourceOf } from '../diagnosis/problem-catalogue.ts';
+import { CANARY_CODES, PROBLEMS, PROBLEM_CODES, sourceOf } from '../diagnosis/problem-catalogue.ts';
+import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
@@ -89,7 +90,7 @@ export function doubtOf(
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
   const isOpen = PROBLEM_CODES.some(
     (code) =>
-      states[code] === 'unknown' && PROBLEMS[code].severity === 'critical' && sourceOf(code) !== 'probe',
+      isUndecided(states, code) && PROBLEMS[code].severity === 'critical' && sourceOf(code) !== 'probe',
   );
   if (isOpen) return 'not everything critical could be decided';
   if (window !== null && Object.values(window.rows).every((rows) => rows === 0))
@@ -100,11 +101,16 @@ export function doubtOf(
 /** A note for a configuration without a path in S3. */
 export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
 
+/** What a canary alone can tell is no part of what is watched: a pool that is not heard is a problem of its own. */
+function isUndecided(states: Report['states'], code: ProblemCode): boolean {
+  return states[code] === 'unknown' && !CANARY_CODES.has(code);
+}
+
 /** Sentences that name the problems of which nothing is known, and why; none when there is none. */
 export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'undecided'>): string[] {
   const byReason = new Map<string, string[]>();
   for (const code of PROBLEM_CODES) {
-    if (states[code] !== 'unknown') continue;
+    if (!isUndecided(states, code)) continue;
     const reason = undecided[code] ?? '';
     byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
   }

@@ -176,7 +176,7 @@ class Redis:
 class S3:
     """versitygw over a folder."""
 
-    def __init__(self, processes: Processes, folder: Path) -> None:
+    def __init__(self, processes: Processes, folder: Path, *options: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         root, sidecar = folder / "buckets", folder / "s3-metadata"
@@ -185,7 +185,7 @@ class S3:
         process, log = processes.start(
             "s3",
             [_versitygw(), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY,
-             "--region", "us-east-1", "posix", "--sidecar", str(sidecar), str(root)],
+             "--region", "us-east-1", *options, "posix", "--sidecar", str(sidecar), str(root)],
         )  # fmt: skip
         wait_for_port(self.port, process, log)
 

@@ -284,6 +284,7 @@ function largeStatus(rows: number): Status {
       paths: [{ path: 's3://aws_xcom@airflow-xcom/xcom', rows: 12 }],
       elsewhere: 0,
     },
+    canary: { verdict: null, refusals: new Map() },
     oversizeBytes: 1_048_576,
     writes: {},
     increments: Array.from({ length: 20 }, (_, j) => ({

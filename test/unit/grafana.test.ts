@@ -1,12 +1,12 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { METRICS } from '../../src/metrics/catalogue.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import { BURN_RATES, LEAST_OBJECTIVE, SERVICE_LEVELS } from '../../grafana/source/objectives.ts';
+import { PROBLEMS, PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
+import { CASES } from '../promtool/cases/file.ts';
 import { annotationsOf, dashboards, panelsOf, queriesOf, rulesOf } from '../support/grafana.ts';
 import type { AlertRule, Panel } from '../support/grafana.ts';
-import { CASES } from '../promtool/cases/file.ts';
 
 const DASHBOARDS = dashboards();
 const ALERTS = rulesOf('alerts.yml').filter((rule): rule is AlertRule => 'alert' in rule);
@@ -30,6 +30,11 @@ const BESIDES = [
 const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_setting_known:
     'the page and the log say it with the line to give; a figure that rests on it is absent',
+  airflow_xcom_canary_success: 'of few teams: docs/canary.md has its queries',
+  airflow_xcom_canary_duration_seconds: 'as the one before',
+  airflow_xcom_canary_last_success_timestamp_seconds: 'as the one before',
+  airflow_xcom_canary_info: 'as the one before',
+  airflow_xcom_canary_reports_refused_total: 'as the one before',
   airflow_xcom_exporter_shard_ordinal: 'a setting, to be looked at: which dags are whose',
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };

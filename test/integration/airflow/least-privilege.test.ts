@@ -7,6 +7,7 @@ import {
   systemStatement,
   tablesStatement,
 } from '../../../src/airflow/catalogue-queries.ts';
+import { canaryTasksStatement } from '../../../src/airflow/canary-queries.ts';
 import { classify } from '../../../src/airflow/classify.ts';
 import type { RowId } from '../../../src/airflow/row-queries.ts';
 import {
@@ -48,6 +49,7 @@ const postgres = useOwnPostgres();
 const options: SampleOptions = {
   windowMs: centuryMs,
   shard: WHOLE,
+  canaryDagId: 'airflow_xcom_canary',
   oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
   classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
@@ -300,6 +302,7 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
     catalogueStatement(),
     instantStatement(),
     activeRunsStatement({ after: 0 }),
+    canaryTasksStatement(shape, { runIds: [1], mostBytes: 1_000 }),
     runsStatement([1]),
     recentRunsStatement(shape, { below: 1_000_000, sinceMs: 0, limit: 10 }),
     ...shape.sources.flatMap((source) => sourceStatements(shape, source)),

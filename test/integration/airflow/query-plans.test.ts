@@ -79,7 +79,15 @@ describe.each(listShapes())('$shape (Airflow $release), a quarter of a million r
     expectNarrow(recorded);
     const { table, value, keyedBy } = stage.source;
     const workers = keyedBy === 'task_instance' ? 'workers' : 'workers_at';
-    const sent = ['tables', 'instant', 'active_runs', 'runs', workers, `versions_${table}`];
+    const sent = [
+      'tables',
+      'instant',
+      'active_runs',
+      'runs',
+      workers,
+      `versions_${table}`,
+      `canary_tasks_${table}`,
+    ];
     if (value === 'jsonb') sent.push(`measure_${table}`);
     if (keyedBy === 'dag_run') sent.push(`counts_${table}`);
     else sent.push('open_task_places', `open_new_rows_${table}`, `open_sweep_${table}`, `task_rows_${table}`);
@@ -281,6 +289,13 @@ async function write(stage: Stage): Promise<void> {
     const path = `${BASE}/${run.dagId}/${run.runId}/mapped/${uuid4()}`;
     await stage.push({ run, taskId: 'mapped', mapIndex, key: 'return_value', stored: encode(path) });
   }
+  // A canary, of which the tasks are read with their reports.
+  const canary = await stage.addRun({
+    dagId: 'airflow_xcom_canary',
+    runId: 'scheduled__1',
+    state: 'running',
+  });
+  await stage.push({ run: canary, taskId: 'look_default', key: 'canary_report', stored: encode('a report') });
   // Of runs that have ended, something is deleted from the last, and written again in the first of the window.
   const ended = await stage.writer.query<Run>(
     `SELECT id, dag_id AS "dagId", run_id AS "runId" FROM dag_run

@@ -91,7 +91,9 @@ describe.concurrent('the start', () => {
     await expectUp(daemon);
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(0);
-      expect((await daemon.get('/')).text).toContain('Healthy</h1>');
+      expect((await daemon.get('/')).text).toContain(
+        'nothing to judge yet, no XCom row is in the window</h1>',
+      );
     });
   });
 

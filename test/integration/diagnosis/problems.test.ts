@@ -22,6 +22,7 @@ import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { BASE, BUCKET, dumps, stringOf, uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+import { BACKEND, DENIED, lookOf, WITHOUT_BACKEND } from '../../support/canary.ts';
 import { openStage, stageConfig } from '../../support/seed.ts';
 import type { NewXCom, Run, Stage } from '../../support/seed.ts';
 
@@ -74,6 +75,27 @@ interface Case {
 }
 
 const xcomPath = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
+
+/** What a task of the canary left, in a run that began just now. */
+let reports = 0;
+async function report(scene: Scene, pool: string, changes: object = {}, ago = 0): Promise<void> {
+  const { stage } = scene;
+  reports += 1;
+  const of = {
+    dagId: 'airflow_xcom_canary',
+    runId: `scheduled__${scene.run.runId}_${pool}_${reports}`,
+    agoSeconds: ago,
+  };
+  const told = lookOf(pool, { pools: { default: 'default', legacy: 'legacy' }, ...changes });
+  await stage.push({
+    run: await stage.addRun({ ...of, state: 'success' }),
+    taskId: `look_${pool}`,
+    key: 'canary_report',
+    stored: JSON.stringify(told).replaceAll('s3://aws_xcom@airflow-xcom/xcom', BASE),
+    agoSeconds: ago,
+    queue: pool,
+  });
+}
 
 const CASES: Readonly<Record<ProblemCode, Case>> = {
   schema_unsupported: {
@@ -203,6 +225,35 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       scene.env = {};
       return Promise.resolve();
     },
+  },
+  canary_failing: {
+    provoke: async (scene) => {
+      await report(scene, 'default');
+      await report(scene, 'legacy', DENIED);
+    },
+    evidence:
+      '1 pool of workers: on legacy: push failed, the storage answered AccessDenied to PutObject (builtins.PermissionError caused by botocore.errorfactory.AccessDenied).',
+    where: ['queue legacy (1)'],
+    cure: (scene) => report(scene, 'legacy'),
+  },
+  canary_silent: {
+    provoke: async (scene) => {
+      await report(scene, 'default');
+      await report(scene, 'legacy', {}, 1_000);
+    },
+    evidence:
+      /^1 pool of workers: on legacy: nothing since 20\S+Z; no run has begun since: the DAG is paused, or the scheduler does not run\.$/,
+    where: ['queue legacy (1)'],
+    cure: (scene) => report(scene, 'legacy'),
+  },
+  worker_settings_differ: {
+    provoke: async (scene) => {
+      await report(scene, 'default');
+      await report(scene, 'legacy', WITHOUT_BACKEND);
+    },
+    evidence: `xcom_backend is ${BACKEND} on default, and airflow.sdk.bases.xcom.BaseXCom on legacy; the exporter was told ${BACKEND}.`,
+    where: ['queue legacy (1)'],
+    cure: (scene) => report(scene, 'legacy'),
   },
   bucket_unreachable: {
     provoke: ({ proxy }) => {

@@ -181,8 +181,11 @@ export const STORIES: readonly Story[] = [
     'compression_unsupported',
     'bucket_unreachable',
     'skip_decision_offloaded',
+    'canary_failing',
   ].map(other),
-  ...['threshold_mismatch', 'permissions_unverifiable'].map(warning),
+  ...['threshold_mismatch', 'permissions_unverifiable', 'worker_settings_differ', 'canary_silent'].map(
+    warning,
+  ),
 ];
 
 const second = 'exporter-1:10048';

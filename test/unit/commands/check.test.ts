@@ -1,3 +1,6 @@
+import { NO_CANARY, noteTasks } from '../../../src/canary/memory.ts';
+import { judgeCanary } from '../../../src/canary/verdict.ts';
+import { DENIED, lookOf, taskOf, WITHOUT_BACKEND } from '../../support/canary.ts';
 import { describe, expect, test } from 'vitest';
 import { checkCode, checkDocument, checkVerdict } from '../../../src/status/check-document.ts';
 import { checkText } from '../../../src/commands/check-text.ts';
@@ -30,6 +33,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     backend: null,
     thresholdBytes: 1_000,
     observed: null,
+    canary: { verdict: null, refusals: new Map() },
     oversizeBytes: 1_000,
     increments: [],
     writes: {},
@@ -160,4 +164,25 @@ test('a name cannot write on the terminal', () => {
   const text = checkText(checked({ ...report, problems: [{ ...problem, evidence }] }), (word) => word);
   expect(text).toContain('on \\u{1b}[2J\\u{202e}"x"');
   expect(text.includes('\u001b')).toBe(false);
+});
+
+test('the canary has a line for each pool of workers, and none where there is no canary', () => {
+  const now = 1_700_000_000_000;
+  const tasks = [
+    taskOf(lookOf('default'), { at: now }),
+    taskOf(lookOf('denied', DENIED), { at: now }),
+    taskOf(lookOf('legacy', WITHOUT_BACKEND), { at: now - 1_000_000 }),
+  ];
+  const { memory } = noteTasks(NO_CANARY, tasks, { now });
+  const verdict = judgeCanary(memory, { now, told: { backend: null, paths: null, threshold: null } });
+  const canary = { verdict, refusals: new Map() };
+  expect(checkText(checked(reportOf([], { canary })), (word) => word)).toContain(
+    [
+      'Canary:',
+      '  default works: path s3://aws_xcom@airflow-xcom/xcom, threshold 1000; push 0.38 s, pull 0.03 s',
+      '  denied fails: path s3://aws_xcom@airflow-xcom/xcom, threshold 1000; push failed',
+      '  legacy is silent: no run has begun since: the DAG is paused, or the scheduler does not run\n',
+    ].join('\n'),
+  );
+  expect(checkText(checked(reportOf([])), (word) => word)).not.toContain('Canary');
 });

@@ -1,3 +1,4 @@
+import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../../src/airflow/shape.ts';
 import { diagnose } from '../../../src/diagnosis/diagnose.ts';
@@ -82,6 +83,17 @@ const SURVEY: Survey = {
   },
 };
 
+const AGREED = { backend: null, path: null, threshold: null, compression: null };
+const WORKS: PoolVerdict = {
+  name: 'default',
+  state: 'works',
+  heardAt: Date.UTC(2026, 10, 28),
+  settings: null,
+  operations: [],
+  succeededAt: {},
+  silence: null,
+};
+
 const SAMPLED: Sampled = {
   shape: SHAPE,
   survey: SURVEY,
@@ -89,6 +101,7 @@ const SAMPLED: Sampled = {
   coverage: 1,
   lagSeconds: 0,
   unmeasured: 0,
+  canary: { pools: [WORKS], differences: [], agreed: AGREED },
 };
 
 const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
@@ -248,6 +261,34 @@ const UNSUPPORTED: World = { sampled: { unsupported: 'there is no table xcom, xc
 
 /** What is said in a world: the sentence, or that there is nothing to say, or that nothing is known. */
 type Case = readonly [name: string, world: World, expected: string];
+
+/** A canary of these pools. */
+function canary(
+  pools: readonly Partial<PoolVerdict>[],
+  differences: CanaryVerdict['differences'] = [],
+): World {
+  return {
+    sampled: { canary: { pools: pools.map((pool) => ({ ...WORKS, ...pool })), differences, agreed: AGREED } },
+  };
+}
+const SILENT = {
+  name: 'gpu',
+  state: 'silent',
+  silence: 'its task waits (queued): no worker takes it',
+} as const;
+const FAILS = {
+  name: 'legacy',
+  state: 'fails',
+  operations: [{ operation: 'pull', ok: false, seconds: 1, faults: ['nothing was handed over'] }],
+} as const;
+const DIFFERS = {
+  option: 'xcom_objectstorage_path',
+  values: [
+    { value: 's3://aws@bucket/xcom', pools: ['default', 'gpu'] },
+    { value: '', pools: ['legacy'] },
+  ],
+  told: null,
+} as const;
 
 const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   schema_unsupported: [
@@ -419,6 +460,55 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ]),
     ['none', {}, 'clear'],
     ['nobody told it', { env: { [`${XCOM}COMPRESSION`]: null } }, 'unknown'],
+  ],
+  canary_failing: [
+    [
+      'one pool fails',
+      canary([{}, FAILS]),
+      '1 pool of workers: on legacy: pull failed, nothing was handed over.',
+    ],
+    [
+      'five pools fail',
+      canary(Array.from({ length: 5 }, (_, i) => ({ ...FAILS, name: `q${i}` }))),
+      '5 pools of workers: on q0: pull failed, nothing was handed over; on q1: pull failed, nothing was handed over; on q2: pull failed, nothing was handed over; and 2 more.',
+    ],
+    ['all work', canary([{}]), 'clear'],
+    ['one is not heard', canary([{}, SILENT]), 'unknown'],
+    ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  canary_silent: [
+    [
+      'one pool is silent',
+      canary([{}, SILENT]),
+      '1 pool of workers: on gpu: nothing since 2026-11-28T00:00:00.000Z; its task waits (queued): no worker takes it.',
+    ],
+    [
+      'it was never heard',
+      canary([{ ...SILENT, heardAt: null }]),
+      '1 pool of workers: on gpu: it was never heard; its task waits (queued): no worker takes it.',
+    ],
+    ['all are heard', canary([{}, FAILS]), 'clear'],
+    ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  worker_settings_differ: [
+    [
+      'one pool differs',
+      canary([{}], [DIFFERS]),
+      'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu, and nothing on legacy.',
+    ],
+    [
+      'all differ from what was told',
+      canary([{}], [{ ...DIFFERS, values: DIFFERS.values.slice(0, 1), told: 's3://aws@bucket/old' }]),
+      'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu; the exporter was told s3://aws@bucket/old.',
+    ],
+    ['all agree', canary([{}]), 'clear'],
+    ['one is not heard', canary([{}, SILENT]), 'unknown'],
+    ['no canary', { sampled: { canary: null } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
   ],
   write_denied: [
     [

@@ -135,6 +135,7 @@ async function judge(written: readonly Written[], told: Readonly<Partial<Record<
       shape: SHAPE,
       survey: seen,
       orphansGrew: null,
+      canary: null,
       ...decidedOf(seen, { now: NOW, unmeasured: 0 }),
     },
     { config, probe: config.xcom.inForce === null ? null : PROBE, at: NOW },

@@ -92,6 +92,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       connection: 'aws_default',
       compression: '',
     },
+    canary: { verdict: null, refusals: new Map() },
     thresholdBytes: 1_024,
     observed: {
       threshold: { above: 999, atMost: 1_024 },

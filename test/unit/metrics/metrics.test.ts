@@ -1,20 +1,23 @@
 import fc from 'fast-check';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { NO_CANARY, noteTasks } from '../../../src/canary/memory.ts';
+import { judgeCanary } from '../../../src/canary/verdict.ts';
+import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
-import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemState } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import type { WindowTotals } from '../../../src/diagnosis/window-totals.ts';
 import { METRICS } from '../../../src/metrics/catalogue.ts';
-import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
+import type { Metrics } from '../../../src/metrics/metrics.ts';
 import type { ProbeResult } from '../../../src/probe/bucket.ts';
 import type { Increment } from '../../../src/window/increments.ts';
+import { BACKEND, DENIED, lookOf, taskOf } from '../../support/canary.ts';
 import {
+  PROMISED_METRICS,
   expectScrapeMatchesContract,
   parseScrape,
-  PROMISED_METRICS,
   sampleOf,
 } from '../../support/contract.ts';
 
@@ -67,6 +70,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       connection: 'aws_default',
       compression: '',
     },
+    canary: { verdict: null, refusals: new Map() },
     thresholdBytes: 1_024,
     observed: null,
     oversizeBytes: 2_048,
@@ -580,5 +584,59 @@ describe('the reader of scrapes', () => {
   test('reads escapes', () => {
     const found = parseScrape(`${head}a_total{b="\\\\n\\n\\"}"} 1e3\n`);
     expect(sampleOf(found, 'a_total', { b: '\\n\n"}' })).toBe(1_000);
+  });
+});
+
+describe('the canary', () => {
+  const tasks = [
+    taskOf(lookOf('default'), { at: 1_700_000_000_000 }),
+    taskOf(lookOf('denied', DENIED), { at: 1_700_000_000_000 }),
+  ];
+  const { memory } = noteTasks(NO_CANARY, tasks, { now: 1_700_000_000_000 });
+  const told = { backend: null, paths: null, threshold: null };
+  const verdictAt = (now: number) => judgeCanary(memory, { now, told });
+  const heard = {
+    canary: { verdict: verdictAt(1_700_000_000_000), refusals: new Map([['malformed', 2]] as const) },
+  };
+
+  test('tells of each queue what it said, and nothing of what it did not', async () => {
+    const metrics = createMetrics(OPTIONS);
+    metrics.publishReport(reportOf(heard), false);
+    const found = await scrape(metrics);
+    const of = (name: string, queue: string, operation: string) =>
+      sampleOf(found, `airflow_xcom_canary_${name}`, { queue, operation });
+    expect(of('success', 'default', 'push')).toBe(1);
+    expect(of('success', 'denied', 'push')).toBe(0);
+    expect(of('success', 'denied', 'pull')).toBeUndefined();
+    expect(of('success', 'legacy', 'push')).toBeUndefined();
+    expect(of('duration_seconds', 'default', 'pull')).toBe(0.0324);
+    expect(of('last_success_timestamp_seconds', 'default', 'push')).toBe(1_700_000_000);
+    expect(of('last_success_timestamp_seconds', 'denied', 'push')).toBeUndefined();
+    expect(
+      sampleOf(found, 'airflow_xcom_canary_info', {
+        queue: 'default',
+        backend: BACKEND,
+        path: 's3://aws_xcom@airflow-xcom/xcom',
+        threshold: '1000',
+        compression: '',
+        airflow: '3.3.2',
+        common_io: '1.9.0',
+        s3fs: '2026.9.0',
+        python: '3.12.1',
+      }),
+    ).toBe(1);
+    expect(sampleOf(found, 'airflow_xcom_canary_reports_refused_total', { reason: 'malformed' })).toBe(2);
+    expect(sampleOf(found, 'airflow_xcom_canary_reports_refused_total', { reason: 'foreign' })).toBe(0);
+  });
+
+  test('of a queue that is silent leaves when it last succeeded, and no more', async () => {
+    const metrics = createMetrics(OPTIONS);
+    metrics.publishReport(reportOf(heard), false);
+    const silent = { verdict: verdictAt(1_700_001_000_000), refusals: new Map() };
+    metrics.publishReport(reportOf({ canary: silent }), false);
+    const found = await scrape(metrics);
+    for (const name of ['canary_success', 'canary_duration_seconds', 'canary_info'])
+      expect([name, seriesOf(found, name)]).toEqual([name, 0]);
+    expect(seriesOf(found, 'canary_last_success_timestamp_seconds')).toBe(2);
   });
 });

@@ -84,6 +84,7 @@ describe('with nothing given', () => {
       stateFile: null,
       ha: 'off',
       shard: { index: 0, count: 1 },
+      canaryDagId: 'airflow_xcom_canary',
       airflowBaseUrl: null,
       log: { level: 'info', format: 'json' },
       secretFiles: new Map(),
@@ -780,6 +781,7 @@ describe('the table of settings', () => {
       'shard',
       'airflow.base-url',
       'airflow.config',
+      'canary.dag-id',
       'log.level',
       'log.format',
     ]);

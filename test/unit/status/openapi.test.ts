@@ -235,6 +235,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
           elsewhere: 1,
         }
       : null,
+    canary: { verdict: null, refusals: new Map() },
     oversizeBytes: 1_048_576,
     increments: [],
     writes: {},

@@ -1,0 +1,134 @@
+import type { CanaryTask } from '../airflow/canary-queries.ts';
+import { MOST_POOLS } from './dag-file.ts';
+import type { CanaryReport, Outcome, Refusal } from './report.ts';
+import { parseReport } from './report.ts';
+
+type Step = CanaryReport['step'];
+
+/** A report that was believed, and when it was written, epoch ms. */
+export interface Told {
+  readonly at: number;
+  readonly report: CanaryReport;
+}
+
+/** What is remembered of one pool of workers. */
+export interface PoolMemory {
+  readonly name: string;
+  /** What its tasks are called, after the step and a line. */
+  readonly taskName: string;
+  /** The latest report of each step. */
+  readonly told: Readonly<Partial<Record<Step, Told>>>;
+  /** When each operation last succeeded, epoch ms. */
+  readonly succeededAt: Readonly<Partial<Record<Outcome['operation'], number>>>;
+  /** Since when a report of it is waited for, epoch ms. */
+  readonly expectedSince: number;
+  /** How its task stands in the latest run that has begun; null: no run has. */
+  readonly task: { readonly state: string | null; readonly runAt: number } | null;
+}
+
+export interface CanaryMemory {
+  /** In the order of their names; those of which the DAG was made, as the latest report tells. */
+  readonly pools: readonly PoolMemory[];
+  /** 0: not known. */
+  readonly intervalMs: number;
+  /** Versions of rows that were refused: each is counted once. */
+  readonly refused: ReadonlySet<string>;
+}
+
+export const NO_CANARY: CanaryMemory = { pools: [], intervalMs: 0, refused: new Set() };
+
+/** What `canary` prints unless told otherwise. */
+const USUAL_MS = 300_000;
+
+interface Noted extends Told {
+  readonly step: Step;
+}
+
+/**
+ * What is known after another look at the tasks of the canary's latest runs, and how many reports were refused that were
+ * not before. Pure: `now` is the database's clock, epoch ms.
+ */
+export function noteTasks(
+  before: CanaryMemory,
+  tasks: readonly CanaryTask[],
+  { now }: { readonly now: number },
+): { readonly memory: CanaryMemory; readonly refusals: ReadonlyMap<Refusal, number> } {
+  const refusals = new Map<Refusal, number>();
+  const refused = new Set<string>();
+  const noted: Noted[] = [];
+  for (const { dagRunId, taskId, report } of tasks) {
+    if (report === null) continue;
+    const parsed =
+      report.text === null ? { refused: 'too_large' as const } : parseReport(report.text, taskId);
+    if ('refused' in parsed) {
+      const id = `${dagRunId} ${taskId} ${report.version}`;
+      refused.add(id);
+      if (!before.refused.has(id)) refusals.set(parsed.refused, (refusals.get(parsed.refused) ?? 0) + 1);
+    }
+    // A clock that is ahead must not make a report the last one for ever.
+    else noted.push({ at: Math.min(report.at, now), step: parsed.step, report: parsed });
+  }
+  noted.sort((a, b) => a.at - b.at);
+  const latest = noted.at(-1)?.report;
+  const names = latest === undefined ? namesOf(before, tasks) : new Map(Object.entries(latest.pools));
+  const pools = [...names].sort(byName).map(([name, taskName]) => {
+    const known = before.pools.find((pool) => pool.name === name && pool.taskName === taskName);
+    return withTask(withReports(known ?? newPool(name, taskName, tasks), noted), tasks);
+  });
+  const isGuessed = latest === undefined && before.pools.every(({ told }) => Object.keys(told).length === 0);
+  const intervalMs = isGuessed ? intervalOf(tasks) : (latest?.interval ?? 0) * 1000 || before.intervalMs;
+  return { memory: { pools, intervalMs, refused }, refusals };
+}
+
+const byName = ([one]: readonly [string, string], [other]: readonly [string, string]) =>
+  one < other ? -1 : Number(one > other);
+
+/** Pools of which none has ever reported are called by their tasks: where no worker can import its backend, none does. */
+function namesOf(before: CanaryMemory, tasks: readonly CanaryTask[]): Map<string, string> {
+  if (before.pools.length > 0) return new Map(before.pools.map(({ name, taskName }) => [name, taskName]));
+  const found = tasks.flatMap(({ taskId }) => /^look_(.+)$/.exec(taskId)?.[1] ?? []);
+  return new Map([...new Set(found)].slice(0, MOST_POOLS).map((taskName) => [taskName, taskName]));
+}
+
+/** As long as no report has told it: the longest time between two runs, and not less than the usual one; 0: there are no two. */
+function intervalOf(tasks: readonly CanaryTask[]): number {
+  const begun = [...new Set(tasks.flatMap(({ runAt }) => runAt ?? []))].sort((a, b) => a - b);
+  return begun.length < 2
+    ? 0
+    : Math.max(USUAL_MS, ...begun.slice(1).map((at, index) => at - (begun[index] ?? at)));
+}
+
+/** A pool that nobody has heard of yet is waited for since the first of the runs that its task is part of. */
+function newPool(name: string, taskName: string, tasks: readonly CanaryTask[]): PoolMemory {
+  const begun = tasks.flatMap(({ taskId, runAt }) => (taskId === `look_${taskName}` ? (runAt ?? []) : []));
+  return {
+    name,
+    taskName,
+    told: {},
+    succeededAt: {},
+    expectedSince: Math.min(...begun, Infinity),
+    task: null,
+  };
+}
+
+function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
+  const told: Partial<Record<Step, Told>> = { ...pool.told };
+  const succeededAt = { ...pool.succeededAt };
+  for (const { at, step, report } of noted) {
+    if (report.pool !== pool.name || at < (told[step]?.at ?? -Infinity)) continue;
+    told[step] = { at, report };
+    for (const { operation, ok } of report.operations)
+      // Of several reads, all have to succeed.
+      if (ok && report.operations.every((one) => one.operation !== operation || one.ok))
+        succeededAt[operation] = at;
+  }
+  return { ...pool, told, succeededAt, expectedSince: told.look?.at ?? pool.expectedSince };
+}
+
+function withTask(pool: PoolMemory, tasks: readonly CanaryTask[]): PoolMemory {
+  let latest = pool.task;
+  for (const { taskId, state, runAt } of tasks)
+    if (runAt !== null && taskId === `look_${pool.taskName}` && runAt >= (latest?.runAt ?? -Infinity))
+      latest = { state, runAt };
+  return { ...pool, task: latest };
+}

@@ -1,0 +1,118 @@
+import { z } from 'zod';
+import { withoutPasswords } from '../lib/without-passwords.ts';
+import { MOST_POOLS } from './dag-file.ts';
+
+/** A report of one pool of workers has about 1 kB, one that names fifty pools about 12. What is longer is not read. */
+export const MOST_REPORT_BYTES = 24 * 1024;
+
+/** Why a report is not believed. */
+export const REFUSALS = ['too_large', 'no_json', 'other_version', 'malformed', 'foreign'] as const;
+export type Refusal = (typeof REFUSALS)[number];
+
+/** What people gave as a name: it becomes a label and stands on a page. */
+const name = z.string().regex(/^\P{C}{1,100}$/u);
+/** A class, a code, a version: what the DAG file calls safe. */
+const word = z.string().regex(/^[\w.:+-]{0,100}$/);
+const seconds = z.number().min(0).max(86_400);
+
+const failure = z.object({
+  class: word,
+  cause: word.optional(),
+  /** What the storage answered, and to which request. */
+  code: word.optional(),
+  request: word.optional(),
+});
+
+const outcome = z.object({
+  operation: z.enum(['push', 'pull', 'read', 'delete']),
+  ok: z.boolean(),
+  seconds,
+  /** Of a pull: what came. */
+  got: z.enum(['equal', 'other', 'path', 'nothing']).optional(),
+  /** Of a read: whose payload it was. */
+  from: name.optional(),
+  error: failure.optional(),
+});
+
+const version = word.nullable();
+
+const settings = z.object({
+  backend: word,
+  /** The class is the object storage backend, or one made from it. */
+  object_storage: z.boolean(),
+  path: z
+    .string()
+    .regex(/^\P{C}{0,500}$/u)
+    .transform(withoutPasswords),
+  /** As the worker has it; null: unset. */
+  threshold: z
+    .string()
+    .regex(/^[\w.+*-]{0,20}$/)
+    .nullable(),
+  compression: word,
+  versions: z.object({
+    python: version,
+    airflow: version,
+    common_io: version,
+    amazon: version,
+    universal_pathlib: version,
+    fsspec: version,
+    s3fs: version,
+  }),
+});
+
+const schema = z
+  .object({
+    canary: z.literal(1),
+    step: z.enum(['look', 'read', 'clean']),
+    pool: name,
+    /** All pools that the DAG was made for, with what their tasks are called. */
+    pools: z.record(name, z.string().regex(/^[\w-]{1,110}$/)),
+    interval: z.number().min(1).max(86_400),
+    operations: z.array(outcome).max(MOST_POOLS + 2),
+    settings: settings.optional(),
+    payload: z
+      .object({
+        bytes: z.number().int().min(0).max(1e9),
+        /** What the row held: the value itself, or the path of its object; null: it was not seen. */
+        form: z.enum(['value', 'reference']).nullable(),
+      })
+      .optional(),
+    warm_up_seconds: seconds.nullable().optional(),
+  })
+  .refine(({ pool, pools, operations }) => {
+    const names = new Set(Object.keys(pools));
+    return (
+      names.has(pool) &&
+      names.size <= MOST_POOLS &&
+      new Set(Object.values(pools)).size === names.size &&
+      operations.every(({ from }) => from === undefined || names.has(from))
+    );
+  })
+  .refine(
+    (report) => report.step !== 'look' || (report.settings !== undefined && report.payload !== undefined),
+  );
+
+export type CanaryReport = Readonly<z.output<typeof schema>>;
+export type CanarySettings = z.output<typeof settings>;
+export type Outcome = z.output<typeof outcome>;
+
+/**
+ * Reads a report as what it is: text that anybody who writes DAGs may have put there. It names its own task, or it is
+ * refused: one pool does not speak for another.
+ */
+export function parseReport(text: string, taskId: string): CanaryReport | { readonly refused: Refusal } {
+  if (Buffer.byteLength(text) > MOST_REPORT_BYTES) return { refused: 'too_large' };
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { refused: 'no_json' };
+  }
+  if (typeof value !== 'object' || value === null || !('canary' in value)) return { refused: 'malformed' };
+  if (value.canary !== 1) return { refused: 'other_version' };
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) return { refused: 'malformed' };
+  const { step, pool, pools } = parsed.data;
+  return taskId === `${step}_${pools[pool] ?? ''}` ? parsed.data : { refused: 'foreign' };
+}

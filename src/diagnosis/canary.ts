@@ -1,0 +1,71 @@
+import type { Difference } from '../canary/settings.ts';
+import type { CanaryVerdict, PoolVerdict } from '../canary/verdict.ts';
+import type { CanaryCode } from './problem-catalogue.ts';
+import type { Ruling } from './problem.ts';
+import { counted, say } from './problem.ts';
+
+/** Pools that are named with all that they said; of more, their number. */
+const MOST_TOLD = 3;
+
+/** What the pools of workers say of themselves. Without a canary nothing is known of them, and nothing is said. */
+export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, Ruling> {
+  if (canary === null)
+    return { canary_failing: 'unknown', canary_silent: 'unknown', worker_settings_differ: 'unknown' };
+  const { pools, differences } = canary;
+  const heard = pools.filter(({ state }) => state === 'works' || state === 'fails');
+  const failing = pools.filter(({ state }) => state === 'fails');
+  const silent = pools.filter(({ state }) => state === 'silent');
+  // As long as one is not heard, nobody knows whether it works.
+  const otherwise = heard.length === pools.length ? 'clear' : 'unknown';
+  return {
+    canary_failing: failing.length === 0 ? otherwise : told(failing, faultsOf),
+    canary_silent:
+      silent.length === 0
+        ? otherwise
+        : told(
+            silent,
+            ({ silence, heardAt }) =>
+              `${heardAt === null ? 'it was never heard' : 'nothing since'}${
+                heardAt === null ? '' : ` ${new Date(heardAt).toISOString()}`
+              }; ${silence ?? ''}`,
+          ),
+    worker_settings_differ:
+      differences.length === 0
+        ? otherwise
+        : say(differences.map(sentence).join(' '), placesOf(differences.flatMap((one) => odd(one)))),
+  };
+}
+
+function told(pools: readonly PoolVerdict[], words: (pool: PoolVerdict) => string): Ruling {
+  const some = pools.slice(0, MOST_TOLD).map((pool) => `on ${pool.name}: ${words(pool)}`);
+  const more = pools.length - some.length;
+  const rest = more === 0 ? '' : `; and ${more} more`;
+  return say(
+    `${counted(pools.length, 'pool')} of workers: ${some.join('; ')}${rest}.`,
+    placesOf(pools.map(({ name }) => name)),
+  );
+}
+
+function faultsOf({ operations }: PoolVerdict): string {
+  return operations
+    .flatMap(({ operation, faults }) => faults.map((fault) => `${operation} failed, ${fault}`))
+    .join('; ');
+}
+
+function sentence({ option, values, told: given }: Difference): string {
+  const seen = values.map(({ value, pools }) => `${value === '' ? 'nothing' : value} on ${pools.join(', ')}`);
+  const said = given === null ? '' : `; the exporter was told ${given}`;
+  return `${option} is ${seen.join(', and ')}${said}.`;
+}
+
+/** The pools that are not as most are, or as the exporter was told. */
+function odd({ values, told: given }: Difference): readonly string[] {
+  const [first] = [...values].sort((a, b) => b.pools.length - a.pools.length);
+  const usual = values.find(({ value }) => value === given) ?? (given === null ? first : undefined);
+  return values.flatMap((one) => (one === usual ? [] : one.pools));
+}
+
+function placesOf(names: readonly string[]) {
+  const where = [...new Set(names)].slice(0, MOST_TOLD).map((value) => ({ label: 'queue', value, rows: 1 }));
+  return { where, findings: [] };
+}

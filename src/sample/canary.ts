@@ -1,0 +1,24 @@
+import type { CanaryTask, CanaryTaskRow } from '../airflow/canary-queries.ts';
+import { canaryTask, canaryTasksStatement } from '../airflow/canary-queries.ts';
+import type { Shape } from '../airflow/shape.ts';
+import type { Query } from '../postgres/client.ts';
+import type { FoundRun } from '../window/run.ts';
+
+/** Runs of the canary that are looked at: where a pool is down, four of them are open at a time. */
+const MOST_RUNS = 8;
+
+/** What is known of the runs of the canary: those found now and those looked at before, the latest of them. */
+export function latestRuns(before: readonly number[], found: readonly FoundRun[]): readonly number[] {
+  return [...new Set([...before, ...found.map(({ id }) => id)])].sort((a, b) => b - a).slice(0, MOST_RUNS);
+}
+
+/** Reads what the tasks of these runs have left: their values leave the database, unlike any other's. */
+export async function readCanary(
+  query: Query,
+  shape: Shape,
+  options: { readonly runIds: readonly number[]; readonly mostBytes: number },
+): Promise<readonly CanaryTask[]> {
+  if (options.runIds.length === 0) return [];
+  const rows = await query<CanaryTaskRow>(canaryTasksStatement(shape, options));
+  return rows.map(canaryTask);
+}

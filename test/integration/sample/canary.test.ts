@@ -1,0 +1,152 @@
+import { randomBytes } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Report } from '../../../src/diagnosis/report.ts';
+import { MOST_REPORT_BYTES } from '../../../src/canary/report.ts';
+import { DENIED, lookOf, readOf } from '../../support/canary.ts';
+import { BASE, BUCKET, dumps, uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+import type { NewXCom, Run, Stage, StageCycle } from '../../support/seed.ts';
+import { listShapes, openCycle, openStage, sumUp } from '../../support/seed.ts';
+
+const postgres = usePostgres();
+const s3 = useS3(BUCKET);
+const DAG_ID = 'airflow_xcom_canary';
+
+describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release }) => {
+  let stage: Stage;
+  let cycle: StageCycle;
+  let run: Run;
+  let runs = 0;
+
+  beforeAll(async () => {
+    stage = await openStage(postgres(), release);
+  });
+  beforeEach(async () => {
+    await stage.clear();
+    cycle = openCycle(stage, { endpoint: s3().endpoint });
+    await cycle.pass();
+    run = await begin();
+  });
+  afterEach(async () => {
+    await cycle.close();
+  });
+  afterAll(async () => {
+    await stage.close();
+  });
+
+  function begin(dagId = DAG_ID): Promise<Run> {
+    runs += 1;
+    return stage.addRun({ dagId, runId: `scheduled__${runs}`, state: 'running' });
+  }
+  /** As Airflow stores it; the path of the workers is that of the exporter. */
+  const encode = (value: unknown) => {
+    const text = stage.source.value === 'bytea' ? dumps(value) : JSON.stringify(value);
+    const told = text.replaceAll('s3://aws_xcom@airflow-xcom/xcom', BASE);
+    return stage.source.value === 'bytea' ? Buffer.from(told) : told;
+  };
+  const leave = (report: ReturnType<typeof lookOf>, to: Partial<NewXCom> = {}) =>
+    stage.push({
+      run,
+      taskId: `${report['step'] as string}_${report['pool'] as string}`,
+      key: 'canary_report',
+      stored: encode(report),
+      ...to,
+    });
+  const statesOf = ({ canary }: Report) => canary.verdict?.pools.map(({ name, state }) => `${name} ${state}`);
+
+  test('is in no figure of the team', async () => {
+    const path = `${BASE}/${DAG_ID}/${run.runId}/look_default/${uuid4()}`;
+    await stage.push({ run, taskId: 'look_default', key: 'canary_payload', stored: encode(path) });
+    await stage.push({
+      run,
+      taskId: 'look_legacy',
+      key: 'canary_payload',
+      stored: encode('x'.repeat(5_000)),
+    });
+    await leave(lookOf('default'));
+    const report = await cycle.pass();
+    expect(statesOf(report)).toEqual(['default works', 'denied waits', 'legacy waits']);
+    expect(sumUp(report.increments)).toEqual({ counters: {}, sizes: {} });
+    expect(report.window).toMatchObject({
+      rows: { db: 0, s3: 0, other: 0 },
+      oversizeRows: 0,
+      broken: { missing: 0 },
+      orphanObjects: 0,
+    });
+    expect(report.problems).toEqual([]);
+    expect(cycle.ledger.runs().size).toBe(0);
+  });
+
+  test('of another name is the team’s own', async () => {
+    const other = await begin('airflow_xcom_canary_2');
+    await stage.push({
+      run: other,
+      taskId: 'look_default',
+      key: 'canary_report',
+      stored: encode(lookOf('default')),
+    });
+    const report = await cycle.pass();
+    expect(report.window?.rows.db).toBe(1);
+    expect(report.canary.verdict).toBeNull();
+  });
+
+  test('is heard in its latest run, and remembered when the next has deleted what it said', async () => {
+    await leave(lookOf('default'));
+    await leave(lookOf('denied', DENIED));
+    await leave(
+      readOf('default', [{ operation: 'read', ok: true, got: 'equal', from: 'denied', seconds: 0.5 }]),
+    );
+    const first = await cycle.pass();
+    expect(statesOf(first)).toEqual(['default works', 'denied fails', 'legacy waits']);
+    expect(first.problems.map(({ code }) => code)).toEqual(['canary_failing']);
+
+    await stage.remove({ run, taskId: 'look_default', key: 'canary_report' });
+    await stage.remove({ run, taskId: 'look_denied', key: 'canary_report' });
+    await stage.setState(run, 'success');
+    run = await begin();
+    expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied fails', 'legacy waits']);
+
+    await leave(lookOf('denied'));
+    const last = await cycle.pass();
+    expect(statesOf(last)).toEqual(['default works', 'denied works', 'legacy waits']);
+    expect(last.canary.verdict?.pools[0]?.operations.map(({ operation }) => operation)).toEqual([
+      'push',
+      'pull',
+      'read',
+    ]);
+  });
+
+  test('that is forged changes nothing but a count, and a value that is long does not leave the database', async () => {
+    await leave(lookOf('default'));
+    const honest = await cycle.pass();
+    const forged: Partial<NewXCom>[] = [
+      // A megabyte that is stored as such, and one that Postgres packs into a few bytes.
+      { stored: encode(randomBytes(500_000).toString('hex')) },
+      { stored: encode({ ...lookOf('legacy'), more: 'x'.repeat(1e6) }) },
+      { stored: encode('x'.repeat(MOST_REPORT_BYTES + 1)) },
+      { stored: encode(lookOf('denied')) },
+      { stored: encode({ ...lookOf('default'), operations: 'none' }) },
+      { stored: encode(6) },
+      { stored: null },
+    ];
+    if (stage.source.value === 'bytea') forged.push({ stored: Buffer.from([0x80, 0xff, 0xfe]) });
+    for (const [mapIndex, one] of forged.entries())
+      await leave(lookOf('default'), { mapIndex, taskId: 'look_default_2', ...one });
+    const report = await cycle.pass();
+    expect(report.canary.verdict).toEqual({ ...honest.canary.verdict });
+    const refused = [...report.canary.refusals.values()].reduce((sum, count) => sum + count, 0);
+    expect(refused).toBe(forged.length);
+    expect(report.canary.refusals.get('too_large')).toBe(4);
+    // They stand there and are refused, but each is counted once.
+    expect((await cycle.pass()).canary.refusals.size).toBe(0);
+  });
+
+  test('whose run is deleted is silent in time, and asked for no more', async () => {
+    await leave(lookOf('default'));
+    await cycle.pass();
+    await stage.deleteRun(run);
+    expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
+    expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
+  });
+});
