@@ -111,7 +111,7 @@ function sayingStages(io: CommandIo): (words: string) => void {
   let stage = '';
   return (words) => {
     const [next = ''] = words.split(':');
-    if (next === stage || io.stderrIsTty === true) return;
+    if (next === stage || io.stderrIsTty) return;
     stage = next;
     io.stderr(`${words}\n`);
   };
