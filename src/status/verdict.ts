@@ -72,6 +72,13 @@ export function verdictOf(status: Status): Verdict {
   return { state: 'healthy', title: 'Healthy', notes: limits };
 }
 
+/** Problems that say that nothing goes to S3, or that every push fails: no setting is needed where references show it. */
+const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
+  'threshold_disabled',
+  'compression_unsupported',
+  'backend_inactive',
+]);
+
 /**
  * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
@@ -88,9 +95,13 @@ export function doubtOf(
   if (probe === null) return 'no probe has ended yet';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
+  const isOffloading = (window?.rows.s3 ?? 0) > 0;
   const isOpen = PROBLEM_CODES.some(
     (code) =>
-      isUndecided(states, code) && PROBLEMS[code].severity === 'critical' && sourceOf(code) !== 'probe',
+      isUndecided(states, code) &&
+      PROBLEMS[code].severity === 'critical' &&
+      sourceOf(code) !== 'probe' &&
+      !(isOffloading && SHOWN_BY_REFERENCES.has(code)),
   );
   if (isOpen) return 'not everything critical could be decided';
   if (window !== null && Object.values(window.rows).every((rows) => rows === 0))

@@ -251,7 +251,25 @@ describe('the verdict', () => {
     ],
     [
       'Unknown: not everything critical could be decided',
-      { probe: WORKED, report: reportOf({ states: { ...reportOf().states, backend_inactive: 'unknown' } }) },
+      { probe: WORKED, report: reportOf({ states: { ...reportOf().states, worker_bypass: 'unknown' } }) },
+    ],
+    [
+      'Unknown: not everything critical could be decided',
+      {
+        probe: WORKED,
+        report: reportOf({
+          states: { ...reportOf().states, compression_unsupported: 'unknown' },
+          window: { ...WINDOW, rows: { ...WINDOW.rows, s3: 0 } },
+        }),
+      },
+    ],
+    // Nobody told the compression, and the references in the window show that pushes work.
+    [
+      'Healthy',
+      {
+        probe: WORKED,
+        report: reportOf({ states: { ...reportOf().states, compression_unsupported: 'unknown' } }),
+      },
     ],
     ['No cycle yet', { report: null }],
     ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
