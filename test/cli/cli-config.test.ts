@@ -115,7 +115,7 @@ describe('the program', () => {
 
   test.each([
     ['chek', 'unknown command "chek": did you mean check?'],
-    ['constructor', 'unknown command "constructor": choose one of run, check, demo, config'],
+    ['constructor', 'unknown command "constructor": choose one of run, check, demo, config, audit, canary'],
   ])('refuses the command %s', (name, message) => {
     expect(call([name])).toEqual({ status: 2, stdout: '', stderr: `airflow-xcom-exporter: ${message}\n` });
   });

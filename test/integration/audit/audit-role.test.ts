@@ -10,7 +10,7 @@ import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
-const sql = (name: string) => readFileSync(new URL(`../../docs/sql/${name}`, import.meta.url), 'utf8');
+const sql = (name: string) => readFileSync(new URL(`../../../docs/sql/${name}`, import.meta.url), 'utf8');
 
 describe.each([
   { release: '2.11.2', scenario: 'db-clean', table: '_airflow_deleted__xcom__' },

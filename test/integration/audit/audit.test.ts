@@ -74,7 +74,7 @@ function speller({
   scenario: string;
 }): (location: string) => boolean {
   const rows = readFileSync(
-    new URL(`../fixtures/airflow/${release}/${scenario}/rows.sql`, import.meta.url),
+    new URL(`../../fixtures/airflow/${release}/${scenario}/rows.sql`, import.meta.url),
     'utf8',
   );
   return (location) => rows.includes(location) || rows.includes(Buffer.from(location).toString('hex'));

@@ -551,12 +551,20 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   });
   const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
   const stores = openStores(config.s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const opened = new Map<ObjectStore, ObjectStore>();
+  /** One for each store: the cycle tells them apart. */
+  const agedStores = (id: string): ObjectStore => {
+    const store = stores.of(id);
+    const known = opened.get(store) ?? aged(store, () => scene.objectsAgedMs);
+    opened.set(store, known);
+    return known;
+  };
   const cycle = createCycle({
     config,
     database: {
       read: (use, ...rest) => database.read((query) => use(later(query, () => scene.laterMs)), ...rest),
     },
-    stores: { sent: stores.sent, of: (id) => aged(stores.of(id), () => scene.objectsAgedMs) },
+    stores: { sent: stores.sent, of: agedStores },
     restored,
     random: Math.random,
     clock: Date.now,
