@@ -151,7 +151,7 @@ describe('killed and called again', () => {
   test('it never leaves a list that looks whole and is not, and comes to the same end', async () => {
     const out = join(folder, 'killed');
     const argv = ['--out', out, '--inventory', writeInventory(), '--json'];
-    const slow = ['--pages-per-second', '400'];
+    const slow = ['--pages-per-second', '100'];
     const stages = [
       'reading xcom',
       'reading the inventory',
@@ -191,7 +191,7 @@ describe('killed and called again', () => {
 
   test('two at once: the second is sent away, and the first comes to its end', async () => {
     const out = join(folder, 'two');
-    const argv = ['--out', out, '--inventory', writeInventory(), '--pages-per-second', '400'];
+    const argv = ['--out', out, '--inventory', writeInventory(), '--pages-per-second', '100'];
     const first = call(argv);
     await delay(2_500);
     const second = await call(argv);
