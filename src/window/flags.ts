@@ -20,11 +20,10 @@ const MISSING = 2 << 2;
 const EMPTY = 3 << 2;
 const OBJECTS: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
-/** The reason why S3 gave no answer, when it was last asked. */
-const UNCHECKED_SHIFT = 4;
-const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
-const UNCHECKED: readonly (UncheckedReason | null)[] = [
-  null,
+/** `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either. */
+export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
+
+export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'denied',
   'throttled',
   'timeout',
@@ -32,6 +31,11 @@ const UNCHECKED: readonly (UncheckedReason | null)[] = [
   'budget',
   'unconfirmed',
 ];
+
+/** The reason why S3 gave no answer, when it was last asked. */
+const UNCHECKED_SHIFT = 4;
+const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
+const UNCHECKED: readonly (UncheckedReason | null)[] = [null, ...UNCHECKED_REASONS];
 
 /** It was there before the exporter was: it is part of the window but in no counter. */
 export const BASELINE = 1 << 7;
@@ -164,15 +168,3 @@ export type Storage = 'db' | 's3' | 'other';
 export type BrokenReason = 'missing' | 'empty' | 'path_mismatch' | 'leaked';
 
 export const BROKEN_REASONS: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
-
-/** `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either. */
-export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
-
-export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
-  'denied',
-  'throttled',
-  'timeout',
-  'unreachable',
-  'budget',
-  'unconfirmed',
-];
