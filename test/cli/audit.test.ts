@@ -194,8 +194,8 @@ describe('killed and called again', () => {
     const argv = ['--out', out, '--inventory', writeInventory(), '--pages-per-second', '400'];
     const both = await Promise.all([call(argv), call(argv)]);
     const [ended, sentAway] = both.sort((a, b) => (a.code ?? 0) - (b.code ?? 0));
-    expect([ended?.code, sentAway?.code]).toEqual([0, 2]);
-    expect(sentAway?.stderr).toMatch(/Could not set lock on file/);
+    expect([ended.code, sentAway.code]).toEqual([0, 2]);
+    expect(sentAway.stderr).toMatch(/Could not set lock on file/);
     await expectWhole(results(out)[0] ?? '');
   });
 });
