@@ -51,7 +51,7 @@ export function bareEnvelopes({ value, text }: { readonly value: string; readonl
       ELSE ${countedOneByOne(value)} END)`;
 }
 
-/** Of a value that holds other envelopes as well: what lies in them is not looked into. */
+/** The value holds other envelopes as well, and what lies in them is not looked into. */
 function countedOneByOne(value: string): string {
   return `(WITH RECURSIVE part(value, type) AS (
         SELECT ${value}, NULL::text

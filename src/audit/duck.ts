@@ -14,7 +14,7 @@ export interface Duck {
 
 export interface DuckOptions {
   readonly file: string;
-  /** Of this run alone: it is cleared at every opening. */
+  /** It belongs to this run alone and is cleared at every opening. */
   readonly temporary: string;
   /** The most that the whole process may take. */
   readonly memoryBytes: number;

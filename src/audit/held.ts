@@ -64,7 +64,7 @@ async function keepTaskInstances(options: HoldOptions): Promise<void> {
   }
 }
 
-/** Of the runs and of all that rows name. */
+/** Keeps the dags of the runs and all dags that rows name. */
 async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): Promise<void> {
   if (!bases.some(({ prefix }) => prefix === '')) return;
   const dags: string[] = [];

@@ -1,6 +1,6 @@
 /**
  * The DAG of the canary without its settings, which go between the two parts: first what is read, then what is run.
- * Python 3.9 and newer. Guarded by test/unit/canary-dag.test.ts and test/airflow/canary.py.
+ * Python 3.9 and newer. Guarded by the tests in test/unit/canary and test/airflow/canary.py.
  */
 export const IMPORTS = `
 from __future__ import annotations

@@ -118,7 +118,7 @@ function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
     if (report.pool !== pool.name || at < (told[step]?.at ?? -Infinity)) continue;
     told[step] = { at, report };
     for (const { operation, ok } of report.operations)
-      // Of several reads, all have to succeed.
+      // All of several reads have to succeed.
       if (ok && report.operations.every((one) => one.operation !== operation || one.ok))
         succeededAt[operation] = at;
   }

@@ -27,9 +27,9 @@ const outcome = z.object({
   operation: z.enum(['push', 'pull', 'read', 'delete']),
   ok: z.boolean(),
   seconds,
-  /** Of a pull: what came. */
+  /** The result of a pull. */
   got: z.enum(['equal', 'other', 'path', 'nothing']).optional(),
-  /** Of a read: whose payload it was. */
+  /** The queue whose payload was read. */
   from: name.optional(),
   error: failure.optional(),
 });

@@ -30,7 +30,7 @@ export interface PoolVerdict {
   readonly settings: CanarySettings | null;
   readonly operations: readonly OperationVerdict[];
   readonly succeededAt: PoolMemory['succeededAt'];
-  /** Of a silent one: what its task tells. */
+  /** The state of the task of a silent pool. */
   readonly silence: string | null;
 }
 

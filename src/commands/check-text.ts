@@ -73,7 +73,7 @@ function findingWords({ dagId, runId, taskId, mapIndex, key, bytes, queue, hostn
     .join('')}`;
 }
 
-function windowLines({ window, backend, coverage, thresholdBytes, observed: effective }: Report): string[] {
+function windowLines({ window, backend, coverage, thresholdBytes, observed }: Report): string[] {
   if (window === null) return ['The window could not be read.'];
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
@@ -84,8 +84,8 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed: effe
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
     `  objects without a row ${known(window.orphanObjects)}`,
     `  decided ${coverage === null ? 'unknown' : `${Math.floor(coverage * 100)} %`}`,
-    `  threshold configured: ${known(thresholdBytes)}; seen: ${thresholdWords(effective)}`,
-    `  path configured: ${backend === null ? 'unknown' : plain(placeWords(backend))}; seen: ${plain(pathWords(effective))}`,
+    `  threshold configured: ${known(thresholdBytes)}; seen: ${thresholdWords(observed)}`,
+    `  path configured: ${backend === null ? 'unknown' : plain(placeWords(backend))}; seen: ${plain(pathWords(observed))}`,
   ];
 }
 

@@ -8,7 +8,7 @@ export interface Allowance {
   /** Requests that may be begun now; none after the end of the time, an abort, or a failure of several at once. */
   beginnable(): number;
   answered(): void;
-  /** Of several requests at once not one was answered: to ask on would only hurt S3 and hold up the cycle. */
+  /** Ends the asking: not one of several requests was answered, and more would only hurt S3 and hold up the cycle. */
   giveUp(failure: Unknown): void;
   readonly progress: { readonly failure: Unknown | null; readonly answered: boolean };
 }

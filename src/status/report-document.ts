@@ -204,9 +204,9 @@ function backendOf({ backend }: Report): ReportDocument['backend'] {
   return { airflow, schema, bucket, prefix, connection, compression };
 }
 
-function effectiveDocument({ observed: effective }: Report): ReportDocument['effective'] {
-  if (effective === null) return null;
-  const { threshold, values, objects, paths, elsewhere } = effective;
+function effectiveDocument({ observed }: Report): ReportDocument['effective'] {
+  if (observed === null) return null;
+  const { threshold, values, objects, paths, elsewhere } = observed;
   return {
     threshold_above_bytes: threshold.above,
     threshold_at_most_bytes: threshold.atMost,
