@@ -102,9 +102,12 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'sett
   };
 }
 
-function probed({ probe, config }: Observation): Rulings<'probe'> {
+function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const bucket = storageInForce(config)?.bucket;
-  return probe === null || bucket === undefined ? unknown('probe') : fromProbe(probe, bucket);
+  if (probe === null || bucket === undefined) return unknown('probe');
+  // The shape of 3.4 came with the backend that writes without looking first.
+  const looksFirst = sampled === null || 'unsupported' in sampled ? null : !sampled.shape.keepsTries;
+  return fromProbe(probe, { bucket, looksFirst });
 }
 
 function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {

@@ -1,4 +1,4 @@
-import type { S3Operation } from '../s3/calls.ts';
+import type { ProbeOperation } from '../probe/bucket.ts';
 import type { ToldSetting } from '../settings/catalogue.ts';
 
 /** How loud a problem is. The same word is the `severity` label of `airflow_xcom_problem`. */
@@ -9,7 +9,7 @@ export interface Grounds {
   /** Settings of Airflow's, each of which somebody has to have told. */
   readonly settings: readonly ToldSetting[];
   /** Operations of the probe; it takes that one of them was tried. */
-  readonly probe: readonly S3Operation[];
+  readonly probe: readonly ProbeOperation[];
   /** The tables alone, or the rows of the window as well. */
   readonly database: 'nothing' | 'tables' | 'rows';
   /** Answers of S3 about references and objects of the window. */
@@ -27,6 +27,9 @@ interface ProblemKind {
    */
   readonly clearsAfter: 1 | 2;
 }
+
+/** Every operation of the probe. */
+const ASKED = ['look', 'bucket', 'put', 'head', 'get', 'list', 'delete'] as const;
 
 const NOTHING = { settings: [], probe: [], database: 'nothing', objects: false } as const satisfies Grounds;
 const TABLES = { ...NOTHING, database: 'tables' } as const satisfies Grounds;
@@ -90,6 +93,14 @@ export const PROBLEMS = {
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 1,
   },
+  pushes_refused: {
+    severity: 'critical',
+    title: 'Pushes are refused before they write',
+    remedy:
+      'Allow s3:ListBucket on the bucket itself, without a condition on s3:prefix, for the credentials of the connection; docs/iam/worker-policy.json is all that a worker needs.',
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['bucket'] },
+    clearsAfter: 1,
+  },
   writes_failing: {
     severity: 'critical',
     title: 'Writes to the bucket fail',
@@ -111,7 +122,7 @@ export const PROBLEMS = {
     title: 'The exporter has no credentials for object storage',
     remedy:
       'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS; where a role is assumed, let its trust policy name the exporter and its ExternalId.',
-    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ASKED },
     clearsAfter: 1,
   },
   canary_failing: {
@@ -127,7 +138,7 @@ export const PROBLEMS = {
     title: 'The bucket cannot be reached',
     remedy:
       'Check that the bucket exists, its region, the endpoint_url of the connection, TLS and the network path.',
-    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
+    restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ASKED },
     clearsAfter: 2,
   },
   objects_missing: {

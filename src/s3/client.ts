@@ -1,7 +1,9 @@
 import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
+  GetBucketLocationCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -41,6 +43,11 @@ export type DoneAnswer = { readonly kind: 'done' } | Unknown;
 export type GetAnswer =
   { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
 
+/** Whether the bucket was seen, and by which request. s3fs would make one that neither of the two shows. */
+export type BucketAnswer =
+  | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
+  | { readonly kind: 'unseen'; readonly head: Unknown; readonly location: Unknown };
+
 export interface ObjectAddress {
   readonly bucket: string;
   readonly key: string;
@@ -66,6 +73,11 @@ export interface ObjectStore {
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
   /** Also `done` when there was no such object: S3 does not tell. */
   delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
+  /**
+   * Looks for the bucket as s3fs does before each write: by HEAD, and where that fails for whatever reason by asking for
+   * its region. It stops before the third request of s3fs, which makes the bucket.
+   */
+  seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer>;
   /** Closes the kept-alive connections. Abort what is under way first. */
   close(): void;
 }
@@ -221,6 +233,20 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       return outcome.kind === 'missing' ? { kind: 'done' } : answerOf(seen(target.bucket, outcome));
     },
 
+    seeBucket: async (bucket, signal) => {
+      const head = await calls.run('bucket', {
+        signal,
+        send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
+      });
+      if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
+      const location = await calls.run('bucket', {
+        signal,
+        send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
+      });
+      if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
+      return { kind: 'unseen', head: unknownOf(head), location: unknownOf(location) };
+    },
+
     close: () => {
       client.destroy();
     },
@@ -228,14 +254,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
 }
 
 function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
-  switch (outcome.kind) {
-    case 'answered':
-      return outcome.answer;
-    case 'unknown':
-      return outcome;
-    case 'missing':
-      return unknown('server_error', 'NoSuchKey (404)', 's3');
-  }
+  return outcome.kind === 'answered' ? outcome.answer : unknownOf(outcome);
+}
+
+function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
+  return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
 }
 
 /** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */

@@ -128,7 +128,7 @@ export const findingSchema = z
   })
   .describe('One row behind a problem. Never holds the value.');
 
-const operation = z.enum(['put', 'head', 'get', 'list', 'delete']);
+const operation = z.enum(['look', 'bucket', 'put', 'head', 'get', 'list', 'delete']);
 export const probeStepSchema = z
   .discriminatedUnion('ok', [
     z.strictObject({ operation, ok: z.literal(true), seconds }),

@@ -93,7 +93,8 @@ export function doubtOf(
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
-  const failed = probe.steps.find((step) => step.ok === false);
+  // A release that does not look first is not harmed by it: `pushes_refused` says which is.
+  const failed = probe.steps.find((step) => step.ok === false && step.operation !== 'look');
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
   const isOpen = PROBLEM_CODES.some(

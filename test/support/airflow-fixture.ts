@@ -200,7 +200,14 @@ export async function replay(
       const path = config.xcom.inForce;
       return probe(
         direct,
-        { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true, now: Date.now(), id: 'test' },
+        {
+          bucket: path?.bucket ?? '',
+          prefix: path?.prefix ?? '',
+          write: true,
+          asWorker: true,
+          now: Date.now(),
+          id: 'test',
+        },
         signal,
       );
     },

@@ -163,6 +163,18 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       return Promise.resolve();
     },
   },
+  pushes_refused: {
+    provoke: ({ proxy }) => {
+      proxy.setFault({ match: ({ kind }) => kind === 'bucket', answer: 'deny' });
+      return Promise.resolve();
+    },
+    evidence:
+      'A push to the bucket airflow-xcom fails before it writes: it may not see that the bucket is there (HeadBucket no code (403), GetBucketLocation AccessDenied (403)), and s3fs then tries to make it.',
+    cure: ({ proxy }) => {
+      proxy.setFault(null);
+      return Promise.resolve();
+    },
+  },
   write_denied: {
     provoke: ({ proxy }) => {
       proxy.setFault({ match: ({ kind }) => kind === 'put', answer: 'deny' });

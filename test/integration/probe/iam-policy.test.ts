@@ -17,15 +17,17 @@ describe('docs/iam/policy.json', () => {
 
     const { steps } = await probe(
       store,
-      { bucket: 'airflow-xcom', prefix: 'xcom', write: true, now: Date.now(), id: 'test' },
+      { bucket: 'airflow-xcom', prefix: 'xcom', write: true, asWorker: true, now: Date.now(), id: 'test' },
       signal,
     );
     await store.head(place, signal);
     await store.list({ bucket: 'airflow-xcom', prefix: 'xcom/dag/run/', after: null }, signal);
 
-    expect(steps.map((step) => step.ok)).toEqual([true, true, true, true, true]);
+    expect(steps.map((step) => step.ok)).toEqual(Array(7).fill(true));
     expect(new Set(asked.map(({ action }) => action))).toEqual(
-      new Set(['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:DeleteObject']),
+      new Set([
+        ...['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:DeleteObject', 's3:GetBucketLocation'],
+      ]),
     );
     expect(asked.filter((request) => !isAllowed(request))).toEqual([]);
   });
@@ -114,6 +116,10 @@ function recording(inner: ObjectStore): { readonly asked: Asked[]; readonly stor
     list: (target, signal) => {
       asked.push({ action: 's3:ListBucket', resource: target.bucket, prefix: target.prefix });
       return inner.list(target, signal);
+    },
+    seeBucket: (bucket, signal) => {
+      asked.push({ action: 's3:GetBucketLocation', resource: bucket });
+      return inner.seeBucket(bucket, signal);
     },
     close: () => {
       inner.close();

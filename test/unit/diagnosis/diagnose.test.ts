@@ -104,7 +104,7 @@ const SAMPLED: Sampled = {
   canary: { pools: [WORKS], differences: [], agreed: AGREED },
 };
 
-const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
+const OPERATIONS = ['look', 'bucket', 'put', 'head', 'get', 'list', 'delete'] as const;
 type Operation = (typeof OPERATIONS)[number];
 type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'said'>;
 
@@ -208,7 +208,15 @@ function evidenceOf(kind: string, rows: number): Evidence {
 }
 
 function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'untried'> {
-  return { put: outcome, head: outcome, get: outcome, list: outcome, delete: outcome };
+  return {
+    look: outcome,
+    bucket: outcome,
+    put: outcome,
+    head: outcome,
+    get: outcome,
+    list: outcome,
+    delete: outcome,
+  };
 }
 
 /** So many values that went past S3 on one queue, and 12 on another that did not. */
@@ -510,6 +518,31 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['no canary', { sampled: { canary: null } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
+  pushes_refused: [
+    [
+      'the bucket may not be seen',
+      { probe: { bucket: REFUSED } },
+      'A push to the bucket bucket fails before it writes: it may not see that the bucket is there (AccessDenied (403)), and s3fs then tries to make it.',
+    ],
+    [
+      'a new key may not be looked for, and this Airflow does',
+      { probe: { look: REFUSED } },
+      'A push to the bucket bucket fails before it writes: Airflow looks whether the new key is free, and that is refused (AccessDenied (403)); s3:ListBucket or s3:GetObject is missing.',
+    ],
+    [
+      'this Airflow does not look',
+      { probe: { look: REFUSED }, sampled: { shape: { ...SHAPE, keepsTries: true } } },
+      'clear',
+    ],
+    ['the release is not known', { probe: { look: REFUSED }, ...UNREAD }, 'unknown'],
+    ['the bucket is not there', { probe: { bucket: { ...REFUSED, reason: 'no_such_bucket' } } }, 'unknown'],
+    [
+      'the credentials are not those of the workers',
+      { probe: { look: 'untried', bucket: 'untried' } },
+      'unknown',
+    ],
+    ['the key is not accepted', { probe: allProbed(answered('InvalidAccessKeyId', 403)) }, 'unknown'],
+  ],
   write_denied: [
     [
       'a permission is missing',
@@ -605,7 +638,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'it is not there',
       { probe: allProbed(answered('NoSuchBucket', 404)) },
-      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
+      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)). Airflow’s next push makes it, if its credentials may (s3:CreateBucket), and writes there.',
     ],
     [
       'one refused, another unanswered',
