@@ -257,7 +257,7 @@ export function parseSettings(texts: Readonly<Record<SettingName, string | null>
   return { values: values as Partial<SettingValues>, faults };
 }
 
-/** The table of settings, for the help, the README and the test that compares them. */
+/** The table of settings, for the help, docs/settings.md and the test that compares them. */
 export function settingsTable(): readonly {
   readonly name: string;
   readonly flag: string;
