@@ -93,7 +93,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
       'The exporter knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
     runbookUrl: runbook('permissions_unverifiable'),
     comment:
-      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale speaks.',
+      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires.',
   },
   {
     name: 'AirflowXComExporterReloadFailed',

@@ -11,7 +11,14 @@ const pages = readdirSync(new URL('docs/', root))
   .filter((name) => name.endsWith('.md'))
   .map((name) => `docs/${name}`);
 /** All that a person reads who runs the exporter or changes it. */
-const documents = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'grafana/README.md', ...pages];
+const documents = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'findings/README.md',
+  'grafana/README.md',
+  ...pages,
+];
 
 // `npm run docs` writes what differs.
 test.each(Object.keys(TABLES) as (keyof typeof TABLES)[])(
