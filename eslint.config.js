@@ -32,7 +32,7 @@ const TIMED = [
 ].map((selector) => ({ selector, message: 'No assertion on elapsed time.' }));
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', 'test/airflow', 'test/fixtures'] },
+  { ignores: ['dist', 'coverage', 'findings', 'test/airflow', 'test/fixtures'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: 'tsconfig.json', tsconfigRootDir: import.meta.dirname } },
