@@ -10,6 +10,7 @@ import {
 import type { Logger } from 'pino';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { createCalls } from './calls.ts';
+import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
@@ -91,6 +92,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  correctClockOnce(client);
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
