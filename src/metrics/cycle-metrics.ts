@@ -153,7 +153,7 @@ export const CYCLE_METRICS = {
   },
   setting_known: {
     type: 'gauge',
-    help: "Whether somebody told the exporter this setting of Airflow's, as of the last cycle: 1 yes, 0 no. What rests on one that is not known is absent.",
+    help: "Whether this setting of Airflow's is known, as of the last cycle, told or heard from the canary of every queue: 1 yes, 0 no. What rests on one that is not known is absent.",
     labels: ['setting'],
     group: 'verdict',
     read: eachCycle(({ told }) =>
@@ -162,7 +162,7 @@ export const CYCLE_METRICS = {
   },
   threshold_bytes: {
     type: 'gauge',
-    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded; absent: nobody told it.',
+    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded; absent: it is not known.',
     labels: [],
     group: 'verdict',
     read: eachCycle(({ thresholdBytes }) => [[{}, thresholdBytes]]),
