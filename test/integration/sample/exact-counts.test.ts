@@ -619,7 +619,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
           await play(steps);
         }),
         // `npm run test:histories` plays as many as it is told to, and other ones each time.
-        HISTORIES === null ? { seed: 20_260_101, numRuns: 15 } : { numRuns: HISTORIES },
+        HISTORIES === null ? { seed: 20_260_101, numRuns: 8 } : { numRuns: HISTORIES },
       );
     },
     HISTORIES === null ? 240_000 : HISTORIES * 60_000,
