@@ -51,7 +51,7 @@ const compiles = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist', 'coverage', 'test/airflow', 'test/fixtures'] },
+  { ignores: ['dist', 'coverage', 'findings', 'test/airflow', 'test/fixtures'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: 'tsconfig.json', tsconfigRootDir: import.meta.dirname } },

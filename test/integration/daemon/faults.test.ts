@@ -197,7 +197,7 @@ describe.concurrent('the database', () => {
     await eventually(async () => {
       expect(await up(world)).toEqual([0, 1]);
     });
-    expect((await daemon.get('/')).text).toContain('see the README for the grants it needs');
+    expect((await daemon.get('/')).text).toContain('docs/sql/role.sql grants what it needs');
     await airflow.writer.query('GRANT SELECT ON xcom TO fault_reader');
     await expectRecovery(world);
   });

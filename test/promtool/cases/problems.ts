@@ -31,8 +31,7 @@ export const WORDS: Readonly<Record<string, Words>> = {
     runbook: '',
   },
   AirflowXComPathMismatch: {
-    summary:
-      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    summary: 'Airflow cannot read XCom references back, and hands tasks a path instead of a value.',
     runbook: '',
   },
   AirflowXComWriteDenied: {
@@ -40,7 +39,7 @@ export const WORDS: Readonly<Record<string, Words>> = {
     runbook: 'docs/runbook.md#write_denied',
   },
   AirflowXComOrphansGrowing: {
-    summary: 'Objects that no XCom row refers to are growing in number.',
+    summary: 'More and more objects have no XCom row that refers to them.',
     runbook: 'docs/runbook.md#orphans_growing',
   },
   AirflowXComExporterBehind: {
@@ -88,8 +87,8 @@ const unreadable = (problem: string, figure: Story['figure']): Story => ({
   severity: 'critical',
   minutes: 5,
   ...(figure === undefined ? {} : { figure }),
-  says: `${problem}: 3 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
-  both: `${problem}: 6 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
+  says: `${problem}: 3 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
+  both: `${problem}: 6 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
   bridged: true,
 });
 
@@ -151,8 +150,8 @@ export const STORIES: readonly Story[] = [
       series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
       values: '0+1x200',
     },
-    says: '15 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
-    both: '30 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    says: '15 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
+    both: '30 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -300,7 +299,7 @@ export const RESET_CASES: readonly Case[] = [
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
             // Fifteen minutes, one of which the reset hides.
-            '14 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+            '14 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],
     },
