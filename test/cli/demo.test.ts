@@ -123,7 +123,7 @@ describe('demo', () => {
         moments.push({ act: act ?? '', problems: problems.map(([, problem = '']) => problem) });
         last = metrics;
         pages = status;
-        await delay(200);
+        await delay(400);
       }
       expect(await demo.exit).toBe(0);
 
