@@ -123,6 +123,8 @@ async function perform(
     log,
     version: io.version,
     readConfig: currentConfig,
+    // An act may be over sooner than five seconds after the one before.
+    reloadsApartMs: 0,
     act: () => act,
   });
   onClose(() => exporter.close());
@@ -221,6 +223,7 @@ function demoConfig(
   const own = Object.entries(io.env).filter(([name]) => /^XCOM_EXPORTER_(WEB|LOG)_/.test(name));
   return readConfig({
     argv: options.argv,
+    ownFlags: ['--once', '--act-seconds'],
     env: {
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: databaseUrl.replace(/^postgresql:/, 'postgresql+psycopg2:'),
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
