@@ -67,7 +67,7 @@ test('every flag of ours that a document shows is in the help', () => {
 
 function isOurs(command: string): boolean {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-  const script = /^npm (?:run )?([\w:]+)/.exec(command)?.[1];
+  const script = /^npm (?:run )?([\w:-]+)/.exec(command)?.[1];
   return /^airflow-xcom-exporter\b/.test(command) || (script !== undefined && script in scripts);
 }
 
