@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { noteVersions } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
 import { greet } from '../s3/greeting.ts';
@@ -36,8 +37,9 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const observer = { request: () => undefined, failure: () => undefined };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
+    const own = noteVersions(stores.of(id));
     const steps = await preflight(
-      stores.of(id),
+      own.store,
       {
         bucket,
         prefix,
@@ -48,6 +50,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       },
       { greeting, signal: io.signal },
     );
+    await own.erase(io.signal);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {

@@ -3,6 +3,8 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { probeInForce } from '../probe/bucket.ts';
+import type { Litter } from '../probe/own-versions.ts';
+import { probeId } from '../probe/probe-id.ts';
 import { probeDatabase } from '../probe/database.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -36,7 +38,10 @@ export function createProbeJob(parts: {
   readonly log: Logger;
 }): ProbeJob {
   const { config, database, stores, metrics, log } = parts;
+  const id = probeId(config.web);
   let latest: Probed = { result: null, at: 0 };
+  // What is refused once is not asked for each minute: it would be somebody's alarm.
+  let mayErase = true;
 
   return {
     latest: () => latest,
@@ -49,7 +54,9 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const result = await probeInForce(config, { stores, signal });
+      const probed = await probeInForce(config, { stores, id, mayErase, signal });
+      noteLitter(probed?.litter);
+      const result: ProbeResult | null = probed;
       // It may stand by by now.
       if (signal.aborted || !parts.leads()) return 'idle';
       const at = Date.now();
@@ -65,6 +72,12 @@ export function createProbeJob(parts: {
       return ending(steps);
     },
   };
+
+  function noteLitter(litter: Litter | undefined): void {
+    if (litter !== 'refused' || !mayErase) return;
+    mayErase = false;
+    log.warn('the bucket keeps two versions of each probe: s3:DeleteObjectVersion is not allowed');
+  }
 
   function ending(steps: ProbeResult['steps']): Ending {
     const [failed] = steps.filter((step) => step.ok === false);

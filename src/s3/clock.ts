@@ -17,18 +17,19 @@ interface Thrown {
  */
 export function correctClockOnce(client: S3Client): void {
   client.middlewareStack.addRelativeTo(
-    (next) => async (args) => {
-      const signedBy = client.config.systemClockOffset;
-      try {
-        return await next(args);
-      } catch (error) {
-        const { $metadata } = Object(error) as Thrown;
-        const corrected = Math.abs(client.config.systemClockOffset - signedBy);
-        if ($metadata?.clockSkewCorrected === true)
-          $metadata.clockSkewCorrected = corrected >= refusableMs && refusals.has($metadata.httpStatusCode);
-        throw error;
-      }
-    },
+    <Args, Output>(next: (args: Args) => Promise<Output>) =>
+      async (args: Args) => {
+        const signedBy = client.config.systemClockOffset;
+        try {
+          return await next(args);
+        } catch (error) {
+          const { $metadata } = Object(error) as Thrown;
+          const corrected = Math.abs(client.config.systemClockOffset - signedBy);
+          if ($metadata?.clockSkewCorrected === true)
+            $metadata.clockSkewCorrected = corrected >= refusableMs && refusals.has($metadata.httpStatusCode);
+          throw error;
+        }
+      },
     { relation: 'before', toMiddleware: 'httpSigningMiddleware', name: 'correctClockOnce' },
   );
 }

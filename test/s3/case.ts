@@ -10,7 +10,7 @@ export interface Cell {
 
 export interface Case {
   readonly name: string;
-  run(world: World): Promise<Cell>;
+  readonly run: (world: World) => Promise<Cell>;
 }
 
 /** An answer in one word. */

@@ -53,7 +53,14 @@ export async function installDebian(name: string, packages: readonly string[]): 
     const archives = join(folder, 'debs');
     await mkdir(join(archives, 'partial'), { recursive: true });
     const cache = ['-o', `Dir::Cache::archives=${archives}`];
-    await run('apt-get', ['install', '-y', '--download-only', '--no-install-recommends', ...cache, ...packages]);
+    await run('apt-get', [
+      'install',
+      '-y',
+      '--download-only',
+      '--no-install-recommends',
+      ...cache,
+      ...packages,
+    ]);
     await run('sh', ['-c', 'for each in "$1"/*.deb; do dpkg -x "$each" "$2"; done', 'sh', archives, root]);
     await rm(archives, { recursive: true });
     await writeFile(done, packages.join('\n'));

@@ -35,7 +35,9 @@ async function asAirflow({ writers, newBucket, open }: World): Promise<Cell> {
       const head = await store.head({ bucket, key }, never);
       const got = await store.get({ bucket, key }, never);
       const same = got.kind === 'got' && Buffer.from(got.body).toString() === '"value"';
-      said.push(head.kind === 'present' && head.bytes === 7 && same ? 'present, 7 bytes, read' : wordOf(head));
+      said.push(
+        head.kind === 'present' && head.bytes === 7 && same ? 'present, 7 bytes, read' : wordOf(head),
+      );
     }
   }
   const right = said.every((word) => word === 'present, 7 bytes, read');
@@ -89,7 +91,7 @@ async function present(
   const location = { connection: '', bucket, prefix: `xcom/Dag/${RUN}/` };
   const looked = await lookUp(
     [{ location, runId: RUN, waiting, settled: 0, others: 0 }],
-    { stores, ceiling: 10_000, until: performance.now() + 120_000 },
+    { stores, ceiling: 10_000, until: performance.now() + 120_000, now: Date.now() },
     never,
   );
   const words = [

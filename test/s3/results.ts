@@ -40,7 +40,9 @@ export function writeResults(cases: readonly string[]): void {
     const rows = all.flatMap(({ title, rows: ofServer }) => {
       const row = ofServer.find((each) => each.name === name);
       if (row === undefined) return [];
-      return [`| ${[title, row.seen, row.said, row.right ? 'right' : '**wrong**'].map(inCell).join(' | ')} |`];
+      return [
+        `| ${[title, row.seen, row.said, row.right ? 'right' : '**wrong**'].map(inCell).join(' | ')} |`,
+      ];
     });
     return `## ${name}\n\n| server | what was seen | what the exporter said | |\n|---|---|---|---|\n${rows.join('\n')}\n`;
   });

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface ServerProcess {
-  stop(): Promise<void>;
+  readonly stop: () => Promise<void>;
 }
 
 /** A new folder for what a server keeps. */

@@ -94,7 +94,10 @@ async function startCeph(): Promise<RunningServer> {
 async function startMoto(): Promise<RunningServer> {
   const programs = await installPython('moto', ['moto[server]==5.2.5']);
   const { folder, port, endpoint } = await place();
-  return running([join(programs, 'moto_server'), '-H', '127.0.0.1', '-p', String(port)], { folder, endpoint });
+  return running([join(programs, 'moto_server'), '-H', '127.0.0.1', '-p', String(port)], {
+    folder,
+    endpoint,
+  });
 }
 
 async function startS3Mock(): Promise<RunningServer> {

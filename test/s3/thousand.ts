@@ -18,7 +18,8 @@ const ORPHANS = 5;
 export const THOUSAND: readonly Case[] = [
   {
     name: '1,000 references by LIST, for an hour',
-    run: (world) => thousand(world, { runs: 4, nameOf: (at) => `scheduled__2026-01-0${at + 1}T00:00:00+00:00` }),
+    run: (world) =>
+      thousand(world, { runs: 4, nameOf: (at) => `scheduled__2026-01-0${at + 1}T00:00:00+00:00` }),
   },
   {
     name: '1,000 references by HEAD, for an hour',
@@ -47,7 +48,14 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
   // Past the time in which an object may still get its row.
   const start = Date.now() + 3_600_000;
   const cycle = async (at: number): Promise<Verified> => {
-    const options = { stores, base, control: null, requests: 2_000, now: start + at * CYCLE_MS, random: Math.random };
+    const options = {
+      stores,
+      base,
+      control: null,
+      requests: 2_000,
+      now: start + at * CYCLE_MS,
+      random: Math.random,
+    };
     const verified = await verify(ledger, options, never);
     for (const { slot, object, bytes } of verified.answers)
       ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });

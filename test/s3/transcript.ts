@@ -22,4 +22,3 @@ export async function transcriptOf(world: World): Promise<string> {
     .replace(/answered in \d+ ms/, 'answered in N ms');
   return `${same}\nexit code ${code}\n`;
 }
-

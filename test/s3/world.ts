@@ -20,12 +20,12 @@ export interface World {
   readonly writers: readonly Writer[];
   /** The writer of the latest release. */
   readonly writer: Writer;
-  newBucket(): Promise<string>;
+  readonly newBucket: () => Promise<string>;
   /** Airflow never writes an object of no bytes: one is made of its own. */
   putEmpty(bucket: string, keys: Iterable<string>): Promise<void>;
   connection(changes?: Partial<S3Connection>): S3Connection;
   /** The exporter's own client. */
-  open(changes?: Partial<S3Connection>, observer?: S3Observer): ObjectStore;
+  readonly open: (changes?: Partial<S3Connection>, observer?: S3Observer) => ObjectStore;
   /** What the server itself answers, with nothing of the SDK: the status of one request. */
   status(method: 'HEAD' | 'GET', path: string, as?: Partial<Signer>): Promise<number>;
   headers(path: string): Promise<Headers>;

@@ -26,11 +26,15 @@ beforeEach(async () => {
         `${day.replace(/(\d{4})(\d\d)/, '$1-$2-')}T${time.replace(/(\d\d)(\d\d)/, '$1:$2:')}Z`,
       );
       if (Math.abs(signed - now()) < 15 * 60_000) exchange.forward();
-      else sayError(exchange, { status: 403, code: 'RequestTimeTooSkewed', message: 'too large', headers: {} });
+      else
+        sayError(exchange, { status: 403, code: 'RequestTimeTooSkewed', message: 'too large', headers: {} });
     },
   });
   seen = recordRequests();
-  store = openObjectStore(connectionTo(door.url, server()), { observer: seen, log: pino({ level: 'silent' }) });
+  store = openObjectStore(connectionTo(door.url, server()), {
+    observer: seen,
+    log: pino({ level: 'silent' }),
+  });
   const body = new TextEncoder().encode('value');
   expect(await store.put({ bucket: 'xcom', key: 'there', body }, never)).toMatchObject({ kind: 'done' });
 });
