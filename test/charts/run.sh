@@ -62,6 +62,7 @@ if command -v helm >/dev/null; then
   done
   check 'OpenShift chooses the user' sh -c "! grep -qE 'runAsUser|runAsGroup|fsGroup' $work/openshift-values.yaml"
   refuses 'a digest that is none' --set image.digest=sha256:1
+  check 'the command of docs/install.md' sh -c "$(sed -n '/^helm install/{s/^helm install/helm template --kube-version 1.31.0/;:more;/\\$/{N;bmore};p}' docs/install.md)"
   check 'helm package' helm package $chart --destination "$work"
   check 'the package has the dashboards and rules' sh -c "
     tar tzf $work/*.tgz >$work/list && grep -q grafana/prometheusrule.yml $work/list &&
