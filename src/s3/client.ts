@@ -105,7 +105,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
-  correctClockOnce(client);
+  correctClockOnce(client, log);
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */

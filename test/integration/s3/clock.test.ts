@@ -12,6 +12,7 @@ const now = Date.now.bind(Date);
 
 let door: HttpFaultProxy;
 let store: ObjectStore;
+let warnings: string[];
 let seen: ReturnType<typeof recordRequests>;
 
 beforeEach(async () => {
@@ -31,9 +32,14 @@ beforeEach(async () => {
     },
   });
   seen = recordRequests();
+  warnings = [];
+  const log = pino(
+    { level: 'warn' },
+    { write: (line: string) => warnings.push((JSON.parse(line) as { msg: string }).msg) },
+  );
   store = openObjectStore(connectionTo(door.url, server()), {
     observer: seen,
-    log: pino({ level: 'silent' }),
+    log,
   });
   const body = new TextEncoder().encode('value');
   expect(await store.put({ bucket: 'xcom', key: 'there', body }, never)).toMatchObject({ kind: 'done' });
@@ -55,6 +61,11 @@ test.each([5, 20, -5, -20])('%i minutes off: what is not there is asked for once
   vi.spyOn(Date, 'now').mockImplementation(() => now() + minutes * 60_000);
   expect(await lookUp('there')).toEqual(['present']);
   expect(await lookUp('a', 'b', 'c')).toEqual(['missing', 'missing', 'missing']);
+  const seconds = [-1, 0, 1].map((more) => Math.abs(minutes) * 60 + more).join('|');
+  const side = minutes > 0 ? 'ahead of' : 'behind';
+  expect(warnings).toEqual([
+    expect.stringMatching(new RegExp(`^the clock of this machine is (?:${seconds}) s ${side} that of`)),
+  ]);
   // The clock was set by the date of the answer to the put, before it went wrong: the first one is signed anew if refused.
   expect(seen.requests.head).toBe(4 + (Math.abs(minutes) > 15 ? 1 : 0));
   expect(seen.failures).toEqual(Math.abs(minutes) > 15 ? ['head clock_skew'] : []);
