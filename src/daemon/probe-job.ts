@@ -2,9 +2,11 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import { probeInForce } from '../probe/bucket.ts';
+import { probeInForce, seeListingInForce } from '../probe/bucket.ts';
 import type { Litter } from '../probe/own-versions.ts';
 import { probeId } from '../probe/probe-id.ts';
+import type { Listing } from '../probe/server-ways.ts';
+import { listingWords } from '../probe/server-ways.ts';
 import { probeDatabase } from '../probe/database.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -21,6 +23,8 @@ export interface Probed {
 export interface ProbeJob {
   run(signal: AbortSignal): Promise<Ending>;
   latest(): Probed;
+  /** What the listings of the bucket lack, looked at once, in words; null: nothing, or that is not known. */
+  listing(): string | null;
   /** An exporter that stands by has nothing to show. */
   hide(): void;
 }
@@ -42,9 +46,12 @@ export function createProbeJob(parts: {
   let latest: Probed = { result: null, at: 0 };
   // What is refused once is not asked for each minute: it would be somebody's alarm.
   let mayErase = true;
+  let listing: Listing | null = null;
+  let isListingOpen = config.probe.write;
 
   return {
     latest: () => latest,
+    listing: () => (listing === null || listing === 'whole' ? null : listingWords(listing)),
 
     hide() {
       latest = { ...latest, result: null };
@@ -56,6 +63,10 @@ export function createProbeJob(parts: {
       const asked = await probeDatabase(database, signal);
       const probed = await probeInForce(config, { stores, id, mayErase, signal });
       noteLitter(probed?.litter);
+      if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {
+        isListingOpen = false;
+        listing = await seeListingInForce(config, { stores, id, mayErase, signal });
+      }
       const result: ProbeResult | null = probed;
       // It may stand by by now.
       if (signal.aborted || !parts.leads()) return 'idle';

@@ -6,6 +6,8 @@ import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
 import type { Litter } from './own-versions.ts';
 import { noteVersions } from './own-versions.ts';
+import type { Listing } from './server-ways.ts';
+import { seeListing } from './server-ways.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -222,4 +224,18 @@ export async function probeInForce(
   const target = { bucket, prefix, write, now: Date.now(), id };
   const result = await probe(own.store, target, signal);
   return { ...result, litter: mayErase ? await own.erase(signal) : 'refused' };
+}
+
+/** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
+export async function seeListingInForce(
+  config: Config,
+  { stores, id, mayErase, signal }: ProbeInForceOptions,
+): Promise<Listing | null> {
+  const path = storageInForce(config);
+  if (path === null) return null;
+  const { bucket, prefix } = path;
+  const own = noteVersions(stores.of(path.connection ?? ''));
+  const listing = await seeListing(own.store, { bucket, prefix, id }, signal);
+  if (mayErase) await own.erase(signal);
+  return listing;
 }

@@ -18,12 +18,46 @@ export interface ServerWays {
 /** Their order differs by bytes, by UTF-16 and by the rules of a language, and so do pages that go on from one of them. */
 const NAMES = ['A', 'a', 'b', 'B', 'ｚ', '𐐀'];
 
+interface Place {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Names the objects that are written; another for each that may look at the same time. */
+  readonly id: string;
+}
+
+interface Written {
+  readonly bucket: string;
+  readonly folder: string;
+  readonly keys: readonly string[];
+}
+
 /** Tells a server by what it does: writes a few objects, lists them by twos, asks for one as nobody, and deletes them. */
 export async function seeServerWays(
   { store, nobody }: { readonly store: ObjectStore; readonly nobody: Pick<ObjectStore, 'head'> },
-  { bucket, prefix, id }: { readonly bucket: string; readonly prefix: string; readonly id: string },
+  place: Place,
   signal: AbortSignal,
 ): Promise<ServerWays> {
+  const ways = await withObjects(store, place, {
+    signal,
+    use: async (written) => ({
+      listing: await listingOf(store, written, signal),
+      strangers: strangersOf(await nobody.head({ bucket: place.bucket, key: `${written.folder}A` }, signal)),
+    }),
+  });
+  return ways ?? { listing: null, strangers: null };
+}
+
+/** The listings alone: nobody is asked for as nobody where an alarm may hang on it. */
+export function seeListing(store: ObjectStore, place: Place, signal: AbortSignal): Promise<Listing | null> {
+  return withObjects(store, place, { signal, use: (written) => listingOf(store, written, signal) });
+}
+
+/** Null: they could not all be written. */
+async function withObjects<T>(
+  store: ObjectStore,
+  { bucket, prefix, id }: Place,
+  { signal, use }: { readonly signal: AbortSignal; readonly use: (written: Written) => Promise<T> },
+): Promise<T | null> {
   // A later probe deletes what begins so and is left.
   const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-${id}/`;
   const keys = NAMES.map((name) => folder + name);
@@ -32,12 +66,10 @@ export async function seeServerWays(
   try {
     for (const key of keys) {
       const answer = await store.put({ bucket, key, body }, signal);
-      if (answer.kind !== 'done') return { listing: null, strangers: null };
+      if (answer.kind !== 'done') return null;
       written.push(key);
     }
-    const listing = await listingOf(store, { bucket, folder, keys }, signal);
-    const answer = await nobody.head({ bucket, key: `${folder}A` }, signal);
-    return { listing, strangers: strangersOf(answer) };
+    return await use({ bucket, folder, keys });
   } finally {
     for (const key of written) await store.delete({ bucket, key }, signal);
   }
@@ -45,7 +77,7 @@ export async function seeServerWays(
 
 async function listingOf(
   store: ObjectStore,
-  { bucket, folder, keys }: { bucket: string; folder: string; keys: readonly string[] },
+  { bucket, folder, keys }: Written,
   signal: AbortSignal,
 ): Promise<Listing | null> {
   const listed: string[] = [];
@@ -76,15 +108,18 @@ export function waySteps(ways: ServerWays | { readonly untried: string }): reado
 }
 
 function listingStep(listing: Listing | null): PreflightStep {
+  return listing === null ? open('listing', 'no answer tells') : good('listing', listingWords(listing));
+}
+
+/** What can be relied on, and what follows. */
+export function listingWords(listing: Listing): string {
   switch (listing) {
     case 'whole':
-      return good('listing', 'whole, and in the order of keys');
+      return 'whole, and in the order of keys';
     case 'unordered':
-      return good('listing', 'not in the order of keys: a HEAD decides what a page lacks');
+      return 'not in the order of keys: a HEAD decides what a page lacks';
     case 'lacking':
-      return good('listing', 'LIST lacks keys that are there: a HEAD decides what a page lacks');
-    case null:
-      return open('listing', 'no answer tells');
+      return 'LIST lacks keys that are there: a HEAD decides what a page lacks';
   }
 }
 
