@@ -58,8 +58,8 @@ async function withObjects<T>(
   { bucket, prefix, id }: Place,
   { signal, use }: { readonly signal: AbortSignal; readonly use: (written: Written) => Promise<T> },
 ): Promise<T | null> {
-  // A later probe deletes what begins so and is left.
-  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-${id}/`;
+  // A later probe deletes what begins so and is left. Not below the key of the probe itself: some servers have folders.
+  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-${id}-list/`;
   const keys = NAMES.map((name) => folder + name);
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${id}\n`);
   const written: string[] = [];

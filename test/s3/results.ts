@@ -51,7 +51,7 @@ export function writeResults(cases: readonly string[]): void {
     `# What the exporter says of real S3 servers
 
 Written by \`npm run test:s3\`: each server as its registry gives it, on loopback; s3fs 2024.6.1 and 2026.9.0 write and read as Airflow does.
-Right: what was said follows from what was seen there. The embedded fauxqs is what `npm test` runs on; it takes anybody's
+Right: what was said follows from what was seen there. The embedded fauxqs is what \`npm test\` runs on; it takes anybody's
 keys, keeps no versions, and loses keys between pages, so on these it proves nothing.
 
 | case | ${SERVERS.map(({ title }) => title).join(' | ')} |
