@@ -13,6 +13,7 @@ import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
 import { checkConnectionFiles, readConnections, secretsBackendWarnings } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
+import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
@@ -91,6 +92,7 @@ export function readConfig(input: ConfigInput): Config {
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...secretsBackendWarnings(connections, { file: airflow.file, env }),
+      ...misplacedEndpoints(connections),
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
     origins: settingOrigins({
