@@ -73,6 +73,17 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     runbookUrl: EVERY_PROBLEM,
   },
   {
+    name: 'AirflowXComObjectsUnreadable',
+    tells: [[['objects_unreadable'], broken('unreadable')]],
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'XCom rows point at S3 objects in an archive, which nobody can read before they are restored.',
+    description:
+      '{{ $value }} rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    runbookUrl: runbook('objects_unreadable'),
+  },
+  {
     name: 'AirflowXComPathMismatch',
     tells: [
       [['path_mismatch', 'path_leaked'], broken('path_mismatch|leaked')],

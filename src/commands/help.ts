@@ -15,6 +15,7 @@ Commands:
   canary          prints a DAG file that lets each pool of workers say what it does with XComs; docs/canary.md
                   [--queue NAME]… [--executor NAME]… [--pool NAME] [--every 5m] [--payload-bytes 1000] [--retries 0]
                   [--dag-id airflow_xcom_canary]
+  help            prints this text
 
 Options:
   --help, -h      this text

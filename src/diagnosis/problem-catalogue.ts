@@ -146,6 +146,14 @@ export const PROBLEMS = {
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
+  objects_unreadable: {
+    severity: 'critical',
+    title: 'Rows point at objects in an archive: tasks that pull them fail',
+    remedy:
+      'Take the prefix out of the lifecycle rule, the archive tiers of S3 Intelligent-Tiering or the upload option that puts its objects into an archive. Then restore the objects named here, or clear the tasks that wrote them.',
+    restsOn: OBJECTS,
+    clearsAfter: 2,
+  },
   path_mismatch: {
     severity: 'critical',
     title: 'References lie outside the configured path: Airflow cannot read them back',
@@ -268,26 +276,4 @@ export const RUNBOOK = 'docs/runbook.md';
 /** The section of the runbook: the one link of pages, `check` and alerts. */
 export function runbookOf(code: ProblemCode): string {
   return `${RUNBOOK}#${code}`;
-}
-
-/** The observation that decides a problem; settings are known with each of them. */
-export type Source = 'settings' | 'probe' | 'database';
-
-type SourceOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code]['restsOn'] extends {
-  readonly database: 'tables' | 'rows';
-}
-  ? 'database'
-  : (typeof PROBLEMS)[Code]['restsOn']['probe'] extends readonly []
-    ? 'settings'
-    : 'probe';
-
-/** The problems that one source decides. */
-export type CodeFrom<From extends Source> = {
-  [Code in ProblemCode]: SourceOf<Code> extends From ? Code : never;
-}[ProblemCode];
-
-export function sourceOf(code: ProblemCode): Source {
-  const { database, probe }: Grounds = PROBLEMS[code].restsOn;
-  if (database !== 'nothing') return 'database';
-  return probe.length === 0 ? 'settings' : 'probe';
 }

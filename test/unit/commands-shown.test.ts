@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { helpText } from '../../src/commands/help.ts';
+import { commandsOf } from '../support/commands-shown.ts';
 
 const root = new URL('../../', import.meta.url);
 
@@ -36,7 +37,7 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
   [/^promtool check config /, '.github/workflows/test.yml', 'check config grafana/prometheus.yml'],
 ];
 
-/** What is not ours to test: other people's programs, asked by hand in a place that only the reader has. */
+/** Other people's programs: `npm run test:by-hand` runs them, and a person the rest, for it needs root or a team's tools. */
 const BY_HAND =
   /^(aws|airflow|python|echo test \| aws|cd|cp docs\/systemd|systemctl enable|amtool|for |done$|dashboard-linter)/;
 
@@ -66,24 +67,12 @@ test('every flag of ours that a document shows is in the help', () => {
 
 function isOurs(command: string): boolean {
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-  const script = /^npm (?:run )?([\w:]+)/.exec(command)?.[1];
+  const script = /^npm (?:run )?([\w:-]+)/.exec(command)?.[1];
   return /^airflow-xcom-exporter\b/.test(command) || (script !== undefined && script in scripts);
 }
 
 function isRun(command: string): boolean {
   return RUN_BY.some(([pattern]) => pattern.test(command));
-}
-
-/** Each command of a shell's block by itself, without its comment. */
-function commandsOf(markdown: string): string[] {
-  return [...markdown.matchAll(/```sh\n(.*?)```/gs)].flatMap(([, block = '']) =>
-    block
-      .replaceAll(/\\\n\s*/g, '')
-      .split('\n')
-      .flatMap((line) => line.replace(/\s+# .*$/, '').split(/ && | > /))
-      .map((command) => command.trim())
-      .filter((command) => command !== '' && !/^[\w-]+\.py$/.test(command)),
-  );
 }
 
 function read(path: string): string {

@@ -35,7 +35,7 @@ test.each(documents)('%s names only settings and scripts that there are', (path)
   expect(named.filter((name) => !known.has(name))).toEqual([]);
 
   const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
-  const run = [...read(path).matchAll(/npm run (?:--silent )?([a-z0-9:]+)/g)].map(([, name]) => name ?? '');
+  const run = [...read(path).matchAll(/npm run (?:--silent )?([a-z0-9:-]+)/g)].map(([, name]) => name ?? '');
   expect(run.filter((name) => !(name in scripts))).toEqual([]);
 });
 

@@ -30,6 +30,10 @@ export const WORDS: Readonly<Record<string, Words>> = {
     summary: 'XCom rows point at S3 objects that are gone or empty.',
     runbook: '',
   },
+  AirflowXComObjectsUnreadable: {
+    summary: 'XCom rows point at S3 objects in an archive, which nobody can read before they are restored.',
+    runbook: 'docs/runbook.md#objects_unreadable',
+  },
   AirflowXComPathMismatch: {
     summary: 'Airflow cannot read XCom references back, and hands tasks a path instead of a value.',
     runbook: '',
@@ -138,6 +142,16 @@ export const STORIES: readonly Story[] = [
   },
   missing('objects_missing', 'missing'),
   missing('objects_empty', 'empty'),
+  {
+    alert: 'AirflowXComObjectsUnreadable',
+    problem: 'objects_unreadable',
+    severity: 'critical',
+    minutes: 5,
+    figure: broken('unreadable'),
+    says: '3 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    both: '6 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    bridged: true,
+  },
   unreadable('path_mismatch', broken('path_mismatch')),
   unreadable('path_leaked', broken('leaked')),
   unreadable('local_path', { series: 'airflow_xcom_window_rows|storage="other"', values: '3x200' }),
@@ -181,10 +195,17 @@ export const STORIES: readonly Story[] = [
     'bucket_unreachable',
     'skip_decision_offloaded',
     'canary_failing',
+    'writes_failing',
+    'reads_denied',
+    'not_watching',
   ].map(other),
-  ...['threshold_mismatch', 'permissions_unverifiable', 'worker_settings_differ', 'canary_silent'].map(
-    warning,
-  ),
+  ...[
+    'threshold_mismatch',
+    'permissions_unverifiable',
+    'worker_settings_differ',
+    'canary_silent',
+    'deletes_denied',
+  ].map(warning),
 ];
 
 const second = 'exporter-1:10048';
