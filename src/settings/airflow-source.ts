@@ -90,7 +90,7 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
           ? [`${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails`]
           : []),
-        ...oddText(answer.text, place, 'variable' in answer.at),
+        ...oddText(answer.text, place),
         ...formerName(option, answer.at, place),
         ...hidden(option, answer, { airflow, env }),
       ];
@@ -110,10 +110,11 @@ const FAULTS = {
   EndlessExpansion: 'its variables name each other for ever',
 };
 
-function oddText(text: string, place: string, isVariable: boolean): string[] {
+function oddText(text: string, place: string): string[] {
   if (/^(["']).*\1$/s.test(text))
     return [`${place} has quotes around its value, which Airflow takes as part of it`];
-  if (!isVariable && /[\s\u00a0][#;]/.test(text))
+  // A shell and Compose take one off a variable; docker run --env-file and Kubernetes do not.
+  if (/[\s\u00a0][#;]/.test(text))
     return [`${place}: Airflow takes a comment behind a value as part of it: write it on a line of its own`];
   return [];
 }
