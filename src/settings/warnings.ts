@@ -160,7 +160,7 @@ function backendClass(backend: string | null): string[] {
         `xcom.backend is no class of Airflow's object storage: where it puts values, and whether they are there, the exporter cannot tell (Airflow's own is ${OBJECT_STORAGE_BACKEND})`,
         ...(backend?.startsWith('airflow.providers.') === true
           ? [
-              'xcom.backend: no provider of Airflow 3.4 and older has such a class, and Airflow cannot import it',
+              'xcom.backend: none of the providers that come with Airflow has such a class: make sure that Airflow can import it',
             ]
           : []),
       ];
