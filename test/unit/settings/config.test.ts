@@ -910,9 +910,25 @@ describe('the connections of the paths', () => {
     });
 
     test.each([
+      [
+        ['--xcom.path', 's3://my_s3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [
+        ['--xcom.path', 's3://MY_S3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [[], 's3://airflow-logs/prod, with the connection my_s3'],
+    ])('which is shown for %j, where not every XCom uses another', (argv, shown) => {
+      expect(originOf(read({ argv, env: logging }), 'logs').shown).toBe(shown);
+    });
+
+    test.each([
       ['s3://bucket/xcom', 's3://my_s3@bucket/xcom'],
       ['s3://other@bucket', 's3://my_s3@bucket'],
       ['s3://my_s3@bucket/xcom', null],
+      // One variable holds both.
+      ['s3://MY_S3@bucket/xcom', null],
     ])('which %s does not name: the words are %s', (raw, meant) => {
       const { logs } = read({ env: logging });
       const words = logsWords(logs, parseXComPath(raw));
