@@ -129,7 +129,8 @@ function oddText(text: string, place: string, setting: SettingName | null): stri
         ? `${place} has quotes around its value, which Airflow takes as part of it`
         : `${setting}: ${place} has quotes around its value, and is taken for not told: Compose takes them off, docker run --env-file does not, and what has them is read with them by Airflow as well: give it without`,
     ];
-  if (setting === null && /[\s\u00a0][#;]/.test(text))
+  // A shell and Compose take one off a variable; docker run --env-file and Kubernetes do not.
+  if (/[\s\u00a0][#;]/.test(text))
     return [`${place}: Airflow takes a comment behind a value as part of it: write it on a line of its own`];
   return [];
 }

@@ -87,11 +87,6 @@ export class ConfigError extends Error {
   }
 }
 
-/** The object storage backend by the name of its class, or one that is derived from it and says so. */
-export function isObjectStorage(backend: string | null): boolean {
-  return backend !== null && /ObjectStor(?:age|e)/.test(backend);
-}
-
 /** Which of Airflow's settings somebody told. */
 export type ToldSettings = Readonly<Record<ToldSetting, boolean>>;
 

@@ -1,5 +1,6 @@
 import type { AirflowOption, ConfigurationTexts } from '../airflow/config-option.ts';
 import { lookUpOption } from '../airflow/config-option.ts';
+import { connectionVariable } from '../airflow/connection.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import { placeName } from './airflow-source.ts';
@@ -34,9 +35,17 @@ function option(key: string): AirflowOption {
   return { section: 'logging', key, former: null, sensitive: false };
 }
 
+/** In the environment an id has no case: AWS_DEFAULT is aws_default. */
+export function sharesConnection(
+  { connection }: Pick<LogsInS3, 'connection'>,
+  path: Pick<XComPath, 'connection'>,
+): boolean {
+  return connectionVariable(connection) === connectionVariable(path.connection ?? '');
+}
+
 /** What to know where XComs are refused and logs are not; '' when both use the same connection, or logs use none. */
 export function logsWords(logs: LogsInS3 | null, path: XComPath): string {
-  if (logs === null || logs.connection === '' || logs.connection === (path.connection ?? '')) return '';
+  if (logs === null || logs.connection === '' || sharesConnection(logs, path)) return '';
   const place = `${path.bucket}${path.prefix === '' ? '' : `/${path.prefix}`}`;
   return ` Logs go to S3 with the connection ${logs.connection}, which XComs do not use: if they are to, write s3://${logs.connection}@${place} as [common.io] xcom_objectstorage_path.`;
 }

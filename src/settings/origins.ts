@@ -8,6 +8,7 @@ import { lineFor, namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { Chosen } from './chosen-texts.ts';
 import type { NamedConnection } from './connections.ts';
 import type { DatabaseSource } from './database-source.ts';
+import { sharesConnection } from './logs.ts';
 import type { LogsInS3 } from './logs.ts';
 import type { SourceKind } from './sources.ts';
 
@@ -45,7 +46,7 @@ export function settingOrigins(read: ReadSettings): readonly SettingOrigin[] {
     ...read.connections
       .filter(({ id }) => id !== '' || !isAllNamed(read.paths))
       .map((one) => connectionOrigin(one, read.view)),
-    ...(read.logs === null ? [] : [logsOrigin(read.logs)]),
+    ...(read.logs === null ? [] : [logsOrigin(read.logs, read.paths)]),
   ];
 }
 
@@ -108,13 +109,16 @@ function connectionOrigin(
 }
 
 /** Beside the XComs' own, with which it is often mistaken. */
-function logsOrigin({ folder, connection, from }: LogsInS3): SettingOrigin {
+function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
+  const { folder, connection, from } = logs;
   const by = connection === '' ? 'without a connection' : `with the connection ${connection}`;
+  const isShared = paths.some((path) => sharesConnection(logs, path));
+  const use = isShared ? ', as the XComs' : paths.length === 0 ? '' : '; no XCom uses it';
   return {
     name: 'logs',
     flag: '',
     variable: '',
-    shown: `${folder}, ${by}; no XCom uses it`,
+    shown: `${folder}, ${by}${use}`,
     origin: 'airflow',
     from,
   };

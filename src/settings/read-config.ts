@@ -23,6 +23,7 @@ import {
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { createDigest } from './digest.ts';
 import { readLogs } from './logs.ts';
+import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
@@ -124,6 +125,7 @@ export function readConfig(given: ConfigInput): Config {
       ...unreadOptions(airflow),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
+      ...misplacedEndpoints(connections),
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
     origins: settingOrigins({

@@ -1,3 +1,4 @@
+import { OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
 import { packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
@@ -5,7 +6,6 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
 import { settingOf } from './catalogue.ts';
 import type { SettingName } from './catalogue.ts';
-import { isObjectStorage } from './config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,6 +30,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
     ...misspelt(settings.env),
     ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
+    ...backendClass(settings.backend),
     ...backendWithoutPath(settings),
     ...packageNeeded(settings.compression),
   ];
@@ -126,7 +127,8 @@ function optionOf(variable: string): string {
 }
 
 function pathWarnings(path: XComPath | null): string[] {
-  if (path === null || isS3Path(path)) return [];
+  if (path === null) return [];
+  if (isS3Path(path)) return capitals(path);
   const what = `xcom.path: ${JSON.stringify(path.raw)}`;
   if (path.bucket === '') {
     const why = path.scheme === '' ? 'has no scheme' : `has the scheme ${path.scheme}`;
@@ -139,6 +141,15 @@ function pathWarnings(path: XComPath | null): string[] {
   ];
 }
 
+/** Run: 2.11.2 and 3.1.8 raise, 3.3.2 reads it in lower case; the path class changed in 3.2. */
+function capitals({ raw, scheme }: XComPath): string[] {
+  return raw.startsWith(`${scheme}:`)
+    ? []
+    : [
+        `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${scheme}://`,
+      ];
+}
+
 function packageNeeded(compression: string | null): string[] {
   const needed = compression === null ? null : packageOf(compression);
   return needed === null
@@ -148,8 +159,35 @@ function packageNeeded(compression: string | null): string[] {
       ];
 }
 
+/** What a class does that is not the object storage backend. */
+function backendClass(backend: string | null): string[] {
+  switch (backend === null ? null : kindOfBackend(backend)) {
+    case 'database':
+      return [
+        `xcom.backend is Airflow's default, which keeps every value in the database, whatever [common.io] says: for object storage it is ${OBJECT_STORAGE_BACKEND}`,
+      ];
+    case 'former':
+      return [
+        `xcom.backend is a class of common-io 1.3.0 alone, which reads none of the options xcom_objectstorage_*; with any later one Airflow cannot import it: write ${OBJECT_STORAGE_BACKEND}`,
+      ];
+    case 'other':
+      return [
+        `xcom.backend is no class of Airflow's object storage: where it puts values, and whether they are there, the exporter cannot tell (Airflow's own is ${OBJECT_STORAGE_BACKEND})`,
+        ...(backend?.startsWith('airflow.providers.') === true
+          ? [
+              'xcom.backend: none of the providers that come with Airflow has such a class: make sure that Airflow can import it',
+            ]
+          : []),
+      ];
+    case 'object_storage':
+    case null:
+      return [];
+  }
+}
+
 function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {
-  if (!isObjectStorage(backend) || paths === null || paths.length > 0) return [];
+  if (backend === null || kindOfBackend(backend) !== 'object_storage') return [];
+  if (paths === null || paths.length > 0) return [];
   const effect =
     threshold !== null && threshold < 0
       ? 'and the threshold is negative: every value stays in the database'

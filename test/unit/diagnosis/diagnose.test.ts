@@ -236,6 +236,8 @@ const NOWHERE: World = {
   rows: { oversize: 2, fallback: 2 },
   survey: { ...WITHOUT_REFERENCES, largestOversize: 2_000 },
 };
+const NOTHING_LARGE: World = { survey: WITHOUT_REFERENCES };
+const FORMER = 'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend';
 
 /** Sizes on the two sides of a threshold that is not the configured one. */
 function sizes(world: {
@@ -384,6 +386,37 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'another backend, which may do as it likes',
       { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
       'unknown',
+    ],
+    [
+      'another backend, and nothing large yet',
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
+      'unknown',
+    ],
+    [
+      'the class of common-io 1.3.0, and nothing large yet',
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: FORMER } },
+      'unknown',
+    ],
+    ['another backend with references', { env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } }, 'clear'],
+    [
+      "Airflow's own backend, and nothing large yet",
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+      "The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 bytes or more.",
+    ],
+    [
+      "Airflow's own backend by an empty option",
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: '' } },
+      "The backend is empty, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1000 bytes, 0 bytes together.",
+    ],
+    [
+      "Airflow's own backend, and references that contradict it",
+      { env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+      'clear',
+    ],
+    [
+      "Airflow's own backend, and no path that it could use",
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: '', [`${XCOM}PATH`]: '' } },
+      'clear',
     ],
     ['an empty path', { ...NOWHERE, env: { [`${XCOM}PATH`]: '' } }, 'clear'],
     ['nobody told the path', { ...NOWHERE, env: { [`${XCOM}PATH`]: null } }, 'unknown'],

@@ -204,6 +204,21 @@ describe("Airflow's own file", () => {
     ]);
   });
 
+  test('a comment behind the value of a variable is named as well, beside every other one', () => {
+    const env = {
+      [THRESHOLD_VARIABLE]: '1048576  # bytes (1MB)',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: 'gzip   # less',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@bucket/a#b',
+      AIRFLOW_CONN_AWS: 'aws://K:S@/',
+    };
+    const { xcom, warnings } = read(null, { env });
+    expect([xcom.threshold, xcom.compression]).toEqual([null, 'gzip   # less']);
+    expect(warnings.filter((warning) => /takes a comment/.test(warning))).toEqual([
+      expect.stringContaining(`${THRESHOLD_VARIABLE}: Airflow takes`),
+      expect.stringContaining('AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: Airflow takes'),
+    ]);
+  });
+
   test('a threshold of ours that is no number is an error all the same', () => {
     const given = { env: { XCOM_EXPORTER_XCOM_THRESHOLD: 'ten' } };
     expect(problemsOf(() => read(null, given))).toEqual([

@@ -546,7 +546,62 @@ describe('warnings', () => {
     // Nobody told the path: nothing is said of it.
     expect(read({ env: backend }).warnings).toEqual([]);
     expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
-    expect(read({ env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    ['company.S3XComBackend', [/is no class of Airflow's object storage: .* the exporter cannot tell/]],
+    [
+      'airflow.providers.amazon.aws.xcom_backends.s3.S3XComBackend',
+      [
+        /is no class of Airflow's object storage/,
+        /none of the providers that come with Airflow has such a class/,
+      ],
+    ],
+    [
+      'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend',
+      [/is a class of common-io 1\.3\.0 alone, which reads none of the options xcom_objectstorage_\*/],
+    ],
+    ['airflow.sdk.execution_time.xcom.BaseXCom', [/is Airflow's default, which keeps every value/]],
+    ['', [/is Airflow's default, which keeps every value/]],
+    [backend.AIRFLOW__CORE__XCOM_BACKEND, []],
+  ])('the backend %j is said to be another than the object storage', (name, expected) => {
+    const { warnings } = read({ env: { AIRFLOW__CORE__XCOM_BACKEND: name, [`${prefix}PATH`]: 's3://b' } });
+    expect(warnings).toEqual(expected.map((message) => expect.stringMatching(message) as string));
+  });
+
+  test.each([
+    ['S3://aws@b/x', 's3://'],
+    ['S3a://aws@b/x', 's3a://'],
+    ['s3://aws@B/X', null],
+  ])('the path %s is to begin with %s', (path, meant) => {
+    const { xcom, warnings } = read({ env: { [`${prefix}PATH`]: path, AIRFLOW_CONN_AWS: 'aws://K:S@/' } });
+    expect(xcom.inForce?.connection).toBe('aws');
+    expect(warnings).toEqual(
+      meant === null
+        ? []
+        : [
+            `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${meant}`,
+          ],
+    );
+  });
+
+  test.each([
+    ['aws://K:S@?host=http%3A%2F%2Fminio%3A9000', 'host in extra'],
+    [
+      '{"conn_type": "s3", "login": "K", "password": "S", "extra": {"host": "http://minio:9000"}}',
+      'host in extra',
+    ],
+    ['{"conn_type": "aws", "login": "K", "password": "S", "host": "http://minio:9000"}', 'its host'],
+    ['aws://K:S@minio:9000/', 'its host'],
+    ['aws://K:S@minio/?endpoint_url=http%3A%2F%2Fminio%3A9000', null],
+    ['{"extra": {"host": "x", "service_config": {"s3": {"endpoint_url": "http://minio:9000"}}}}', null],
+    ['aws://K:S@/?region_name=eu-west-1', null],
+  ])('the connection %j has its endpoint in %j', (connection, place) => {
+    const env = { [`${prefix}PATH`]: 's3://aws@b', AIRFLOW_CONN_AWS: connection };
+    const expected = `AIRFLOW_CONN_AWS: Airflow does not take ${place ?? ''} for the endpoint, and its requests go to AWS: write endpoint_url in extra`;
+    expect(read({ env }).warnings).toEqual(place === null ? [] : [expected]);
+    // Here the endpoint comes from elsewhere.
+    expect(read({ env: { ...env, AWS_ENDPOINT_URL: 'http://minio:9000' } }).warnings).toEqual([]);
   });
 
   test.each([
@@ -855,9 +910,25 @@ describe('the connections of the paths', () => {
     });
 
     test.each([
+      [
+        ['--xcom.path', 's3://my_s3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [
+        ['--xcom.path', 's3://MY_S3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [[], 's3://airflow-logs/prod, with the connection my_s3'],
+    ])('which is shown for %j, where not every XCom uses another', (argv, shown) => {
+      expect(originOf(read({ argv, env: logging }), 'logs').shown).toBe(shown);
+    });
+
+    test.each([
       ['s3://bucket/xcom', 's3://my_s3@bucket/xcom'],
       ['s3://other@bucket', 's3://my_s3@bucket'],
       ['s3://my_s3@bucket/xcom', null],
+      // One variable holds both.
+      ['s3://MY_S3@bucket/xcom', null],
     ])('which %s does not name: the words are %s', (raw, meant) => {
       const { logs } = read({ env: logging });
       const words = logsWords(logs, parseXComPath(raw));
