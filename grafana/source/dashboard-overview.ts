@@ -1,3 +1,4 @@
+import { CANARY_ROW } from './canary-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import { barGauge, stat, STORAGE_COLORS, stateTimeline, table, text, timeseries } from './panels.ts';
@@ -201,7 +202,7 @@ export const OVERVIEW: Page = {
           timeseries({
             title: 'Broken references by reason',
             description:
-              'missing: the object is gone. empty: 0 bytes. path_mismatch: Airflow looks elsewhere. leaked: the row holds another row’s path.',
+              'missing: the object is gone. empty: 0 bytes. unreadable: in an archive. path_mismatch: Airflow looks elsewhere. leaked: the row holds another row’s path.',
             runbook: 'objects_missing',
             unit: 'short',
             min: 0,
@@ -286,6 +287,7 @@ export const OVERVIEW: Page = {
         ],
       ],
     },
+    CANARY_ROW,
     {
       title: 'What to do',
       collapsed: true,

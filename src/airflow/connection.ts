@@ -9,6 +9,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface AirflowConnection {
   readonly login: string | null;
   readonly password: string | null;
+  /** Of no use to Airflow's Amazon provider; null: there is none. */
+  readonly host: string | null;
   readonly extra: z.output<typeof extraSchema>;
 }
 
@@ -28,8 +30,10 @@ const extraSchema = z.object({
     .object({ s3: z.object({ addressing_style: text }).nullish(), signature_version: z.unknown().optional() })
     .nullish(),
   service_config: z.object({ s3: z.object({ endpoint_url: text }).nullish() }).nullish(),
+  /** Of no use since Amazon provider 8: the endpoint is `endpoint_url`. */
+  host: z.unknown().optional(),
 });
-const jsonSchema = z.object({ login: text, password: text, extra: z.unknown().optional() });
+const jsonSchema = z.object({ login: text, password: text, host: text, extra: z.unknown().optional() });
 
 /** The variable in which Airflow looks for a connection. Source: EnvironmentVariablesBackend. */
 export function connectionVariable(connectionId: string): string {
@@ -48,11 +52,12 @@ export function parseConnection(value: string): AirflowConnection {
 }
 
 function fromJson(value: string): AirflowConnection {
-  const { login, password, extra } = checked(jsonSchema, parseJson(value, 'the connection'));
+  const { login, password, host, extra } = checked(jsonSchema, parseJson(value, 'the connection'));
   const extraValue = typeof extra === 'string' && extra !== '' ? parseJson(extra, 'its "extra"') : extra;
   return {
     login: login ?? null,
     password: password ?? null,
+    host: host || null,
     extra: checked(extraSchema, extraValue || {}, 'extra'),
   };
 }
@@ -80,6 +85,7 @@ function fromUri(value: string): AirflowConnection {
   return {
     login: percentDecode(login) || null,
     password: percentDecode(password.join(':')) || null,
+    host: percentDecode(authority.slice(at + 1)) || null,
     extra: checked(extraSchema, extra, 'extra'),
   };
 }
@@ -124,6 +130,11 @@ export function unusedExtras(connection: AirflowConnection): readonly string[] {
     ...(Object.keys(extra.assume_role_kwargs ?? {}).length > 0 ? ['assume_role_kwargs'] : []),
     ...(extra.config_kwargs?.signature_version === 'unsigned' ? ['config_kwargs.signature_version'] : []),
   ];
+}
+
+/** Where a connection names a server and the Amazon provider does not look; none: nowhere. */
+export function misplacedEndpoint({ host, extra }: AirflowConnection): readonly string[] {
+  return [...(extra.host ? ['host in extra'] : []), ...(host === null ? [] : ['its host'])];
 }
 
 /** Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only ever a whole pair. */

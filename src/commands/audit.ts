@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { audit } from '../audit/audit.ts';
-import { parseAuditFlags } from '../audit/flags.ts';
+import { AUDIT_FLAGS, parseAuditFlags } from '../audit/flags.ts';
 import { monthsPicture } from '../audit/picture.ts';
 import { createRate } from '../audit/rate.ts';
 import { writeResults } from '../audit/results.ts';
@@ -13,6 +13,7 @@ import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
 import { ConfigError, requireDatabase } from '../settings/config.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
@@ -29,7 +30,7 @@ const CONCURRENCY = 16;
  */
 export async function auditCommand(io: CommandIo): Promise<number> {
   const { own, rest } = parseAuditFlags(io.argv);
-  const config = loadConfig({ ...io, argv: rest });
+  const config = loadConfig({ ...io, argv: rest }, AUDIT_FLAGS);
   const where = requireDatabase(config);
   const configured = configuredBases(config);
   const out = resolve(own.out);
@@ -42,6 +43,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
   const progress = startProgress(io, () => words);
   const says = sayingStages(io);
   try {
+    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
     return await audit(
       {
         database,

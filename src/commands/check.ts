@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { createCycle } from '../daemon/cycle.ts';
@@ -7,6 +8,7 @@ import { probeInForce } from '../probe/bucket.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { requireDatabase } from '../settings/config.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkDocument } from '../status/check-document.ts';
 import { checkText } from './check-text.ts';
@@ -25,7 +27,7 @@ const MAX_ROUNDS = 20;
 export async function checkCommand(io: CommandIo): Promise<number> {
   const asJson = io.argv.includes('--json');
   const own = ['--json', '--probe-only'];
-  const config = loadConfig({ ...io, argv: io.argv.filter((word) => !own.includes(word)) });
+  const config = loadConfig({ ...io, argv: io.argv.filter((word) => !own.includes(word)) }, own);
   if (io.argv.includes('--probe-only')) return preflightCommand(io, { config, asJson });
   const checked = await examine(config, io);
   io.stdout(
@@ -51,7 +53,13 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
-    const probed = await probeInForce(config, { stores, signal: io.signal });
+    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
+    const probed = await probeInForce(config, {
+      stores,
+      id: randomUUID(),
+      mayErase: true,
+      signal: io.signal,
+    });
     const cycle = createCycle({
       config,
       database,

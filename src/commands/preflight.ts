@@ -1,7 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { secret } from '../lib/secret.ts';
+import { noteVersions } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
+import { bad, open } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
+import { seeServerWays, waySteps } from '../probe/server-ways.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import { openObjectStore } from '../s3/client.ts';
+import type { S3Connection } from '../s3/connection.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -21,6 +28,10 @@ export async function preflightCommand(
   io: CommandIo,
   options: { readonly config: Config; readonly asJson: boolean },
 ): Promise<number> {
+  const { config } = options;
+  // A misspelt variable may be why the connection is missing.
+  if (config.s3.missing.has(storageInForce(config)?.connection ?? ''))
+    for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   const tried = await tryAll(options.config, io);
   io.stdout(options.asJson ? `${JSON.stringify(preflightDocument(tried), null, 2)}\n` : textOf(tried, io));
   return preflightCode(tried);
@@ -36,8 +47,9 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const observer = { request: () => undefined, failure: () => undefined };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
+    const own = noteVersions(stores.of(id));
     const steps = await preflight(
-      stores.of(id),
+      own.store,
       {
         bucket,
         prefix,
@@ -45,19 +57,67 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         isVerified: connection.verify !== false,
         write: config.probe.write,
         id: randomUUID(),
+        // Keys and roles of a connection are the same wherever Airflow's is used; all else is this machine's own.
+        asWorker: connection.accessKeyId !== null || connection.roleArn !== null,
       },
       { greeting, signal: io.signal },
     );
+    const ways = await seeWays(own.store, { connection, config, steps, bucket, prefix }, io);
+    await own.erase(io.signal);
+    const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {
       target: { path: path.raw, bucket, prefix, connection: id, shown, greeting },
-      steps,
+      steps:
+        missing === undefined
+          ? [...steps, ...ways]
+          : [...steps, ...ways].map((step) => inPlaceOf(step, missing)),
       version: io.version,
     };
   } finally {
     stores.close();
   }
+}
+
+/** How the server behaves in what no permission says: only where all five operations are allowed. */
+async function seeWays(
+  store: ObjectStore,
+  tried: {
+    readonly connection: S3Connection;
+    readonly config: Config;
+    readonly steps: readonly PreflightStep[];
+    readonly bucket: string;
+    readonly prefix: string;
+  },
+  { signal }: CommandIo,
+): Promise<readonly PreflightStep[]> {
+  const { connection, config, steps, bucket, prefix } = tried;
+  if (!config.probe.write) return waySteps({ untried: 'not tried: probe.write is false' });
+  const needed: readonly string[] = ['put', 'head', 'get', 'list', 'delete'];
+  if (steps.some(({ check, ok }) => needed.includes(check) && ok !== true))
+    return waySteps({ untried: 'not tried: it takes put, head, get, list and delete' });
+  const observer = { request: () => undefined, failure: () => undefined };
+  const nobody = openObjectStore(nobodyAt(connection), { observer, log: pino({ level: 'silent' }) });
+  try {
+    return waySteps(await seeServerWays({ store, nobody }, { bucket, prefix, id: randomUUID() }, signal));
+  } finally {
+    nobody.close();
+  }
+}
+
+/** Somebody whom no server knows, at the same endpoint. */
+function nobodyAt(connection: S3Connection): S3Connection {
+  const accessKeyId = `AKIA${randomBytes(8).toString('hex').toUpperCase()}`;
+  const secretAccessKey = secret(randomUUID());
+  return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, roleArn: null };
+}
+
+/** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */
+function inPlaceOf(step: PreflightStep, missing: string): PreflightStep {
+  if (step.check === 'credentials' && step.ok !== true)
+    return bad('credentials', missing, { fix: 'Give the connection first: the rest was tried without it.' });
+  return step.ok === false ? open(step.check, step.detail) : step;
 }
 
 function textOf(tried: Preflight, io: CommandIo): string {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { withHeard } from '../canary/known-settings.ts';
 import type { ReloadResult } from '../http/routes.ts';
 import type { HttpServer } from '../http/server.ts';
 import { startHttpServer } from '../http/server.ts';
@@ -13,6 +14,7 @@ import { createJobs } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
+import { createTurns } from './turns.ts';
 
 export interface Exporter {
   readonly port: number;
@@ -26,6 +28,8 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
+  /** The least time between two readings: each that changes something begins with a cycle and a probe. */
+  readonly reloadsApartMs: number;
   /** The act that the demo is playing. */
   readonly act?: () => string | null;
 }
@@ -70,7 +74,6 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       history = withProbe(history, result, at);
     },
   };
-  let reloading: Promise<unknown> = Promise.resolve();
   /** Whether each was right when it was read last. */
   const right = { settings: true, web: true };
   const configRead = (what: keyof typeof right, isRight: boolean): void => {
@@ -81,7 +84,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   async function close(): Promise<void> {
     draining = true;
     // A reload under way would start an engine that nobody stops.
-    await reloading;
+    await reloads.close();
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       try {
         await step();
@@ -92,11 +95,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   }
 
   /** One after another: two at once would each start an engine, and one of them would never be stopped. */
-  function reload(): Promise<ReloadResult> {
-    const mine = reloading.then(reloadNow);
-    reloading = mine.catch(() => undefined);
-    return mine;
-  }
+  const reloads = createTurns(reloadNow, { apartMs: options.reloadsApartMs });
 
   /** All or nothing: the old settings stay until the new ones have been read and accepted. */
   async function reloadNow(): Promise<ReloadResult> {
@@ -107,6 +106,11 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       const refused = server?.webConfigRefusal() ?? null;
       const wrong = [...fixedSettings(first, next), ...(refused === null ? [] : [refused])];
       if (wrong.length > 0) throw new ConfigError(wrong);
+      if (next.digest === engine?.config.digest) {
+        configRead('settings', true);
+        log.info('settings read again: nothing has changed');
+        return { ok: true, unchanged: true };
+      }
       const state = (await engine?.stop()) ?? null;
       engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
       reloadedAt = Date.now();
@@ -132,11 +136,12 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       report: engine?.report() ?? null,
       stale: engine?.stale() ?? false,
       probe: engine?.probe() ?? null,
+      listing: engine?.listing() ?? null,
       hasStorage: storageInForce(engine?.config ?? first) !== null,
       jobs: jobs.status(),
       requests: engine?.requests() ?? null,
       history,
-      settings: engine?.config.origins ?? first.origins,
+      settings: withHeard(engine?.config.origins ?? first.origins, engine?.report()?.heard ?? []),
       warnings: engine?.config.warnings ?? first.warnings,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,
@@ -153,7 +158,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       metrics,
       status,
       ready: () => !draining && jobs.attempted('sample'),
-      reload,
+      reload: () => reloads.next(),
       webConfigRead: (taken) => {
         configRead('web', taken);
       },
@@ -170,7 +175,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       await engine?.stop();
     });
     log.info({ port: listening.port }, 'listening');
-    return { port: listening.port, status, reload, close };
+    return { port: listening.port, status, reload: () => reloads.next(), close };
   } catch (error) {
     await close();
     throw error;

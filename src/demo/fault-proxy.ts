@@ -2,8 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Agent, createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** `bucket`: a look at the bucket itself. */
-export type RequestKind = 'bucket' | 'put' | 'head' | 'get' | 'list' | 'delete' | 'other';
+export type RequestKind = 'put' | 'head' | 'get' | 'list' | 'delete' | 'other';
 
 export interface ProxiedRequest {
   readonly method: string;
@@ -44,15 +43,7 @@ export async function startHttpFaultProxy(options: {
   readonly upstream: { readonly host: string; readonly port: number };
 }): Promise<HttpFaultProxy> {
   const { upstream } = options;
-  const requests: Record<RequestKind, number> = {
-    bucket: 0,
-    put: 0,
-    head: 0,
-    get: 0,
-    list: 0,
-    delete: 0,
-    other: 0,
-  };
+  const requests: Record<RequestKind, number> = { put: 0, head: 0, get: 0, list: 0, delete: 0, other: 0 };
   const agent = new Agent({ keepAlive: true });
   let fault: HttpFault | null = null;
 
@@ -96,8 +87,6 @@ function describe(request: IncomingMessage): ProxiedRequest {
 }
 
 function kindOf(method: string, path: string): RequestKind {
-  if (/^\/[^/?]+\/?(?:\?.*)?$/.test(path) && (method === 'HEAD' || /[?&]location/.test(path)))
-    return 'bucket';
   switch (method) {
     case 'GET':
       return /[?&]list-type=2/.test(path) ? 'list' : 'get';
@@ -148,7 +137,7 @@ export function deny(exchange: Exchange): void {
 
 /** Answers with an error in the form of AWS. A HEAD gets the status and no body. */
 export function sayError(
-  { request, response }: Exchange,
+  { request, response, kind }: Exchange,
   error: {
     readonly status: number;
     readonly code: string;
@@ -160,7 +149,7 @@ export function sayError(
   // An answer that comes before the body was read resets the connection of a client that is still sending.
   request.resume().once('end', () => {
     response.writeHead(status, { 'content-type': 'application/xml', ...headers });
-    if (request.method === 'HEAD') response.end();
+    if (kind === 'head') response.end();
     else
       response.end(
         `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code><Message>${message}</Message></Error>`,

@@ -4,6 +4,7 @@ import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
+import { logsWords } from '../settings/logs.ts';
 import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
@@ -11,15 +12,17 @@ import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
-import { PROBLEMS, PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
-import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
+import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
+import { sourceOf } from './problem-sources.ts';
+import type { CodeFrom, Source } from './problem-sources.ts';
 import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 
 /** All that the rules look at. */
 export interface Observation {
-  readonly config: Pick<Config, 'xcom' | 'shard'>;
+  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs'>;
   /** Null: the database has not been read. `unsupported`: why its tables are no known shape. */
   readonly sampled: Sampled | UnknownShape | null;
   /** Null: no probe has ended yet. */
@@ -78,7 +81,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
 }
 
 function hasAnswers({ window, rows }: Survey): boolean {
-  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows > 0;
+  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
 }
 
 type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
@@ -102,12 +105,18 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'sett
   };
 }
 
-function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
-  const bucket = storageInForce(config)?.bucket;
-  if (probe === null || bucket === undefined) return unknown('probe');
-  // The shape of 3.4 came with the backend that writes without looking first.
-  const looksFirst = sampled === null || 'unsupported' in sampled ? null : !sampled.shape.keepsTries;
-  return fromProbe(probe, { bucket, looksFirst });
+function probed({ probe, config }: Observation): Rulings<'probe'> {
+  const path = storageInForce(config);
+  if (probe === null || path === null) return unknown('probe');
+  const rulings = fromProbe(probe, path.bucket);
+  // Whoever took the logs' connection for that of XComs is refused here.
+  const words = logsWords(config.logs, path);
+  for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {
+    const ruling = rulings[code];
+    if (words !== '' && isRaised(ruling))
+      rulings[code] = { ...ruling, evidence: `${ruling.evidence}${words}` };
+  }
+  return rulings;
 }
 
 function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
@@ -134,6 +143,12 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       window.broken.empty,
       (n) =>
         `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
+    ),
+    objects_unreadable: some(
+      rows.unreadable,
+      window.broken.unreadable,
+      (n) =>
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} in an archive and not restored.`,
     ),
     path_mismatch: pathMismatch(survey, config),
     path_leaked: some(

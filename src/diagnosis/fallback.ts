@@ -1,5 +1,6 @@
+import { kindOfBackend } from '../airflow/backend-class.ts';
+import type { BackendKind } from '../airflow/backend-class.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
-import { isObjectStorage } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
 import type { Evidence } from './evidence.ts';
 import { counted, isRaised, momentOf, say, undecided } from './problem.ts';
@@ -49,11 +50,14 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
 /** One shard of several does not know whether the dags of the others have references. */
 function backendInactive(survey: Survey, { xcom, shard }: Pick<Config, 'xcom' | 'shard'>): Ruling {
   const { fallback: large } = survey.rows;
-  if (survey.references > 0 || large.rows === 0 || !isMeant(xcom)) return 'clear';
-  if (isOther(xcom.backend))
+  if (survey.references > 0 || !isMeant(xcom)) return 'clear';
+  const kind = kindOf(xcom);
+  if (kind === 'database') return say(keptByDefault(survey, xcom), large);
+  if (isOther(kind))
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
     );
+  if (large.rows === 0) return 'clear';
   if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
   return say(`${figuresOf(survey, xcom)}, and not one reference is in the window.`, large);
 }
@@ -105,13 +109,24 @@ function isMeant({ paths, threshold }: Config['xcom']): boolean {
   return paths !== null && paths.length > 0 && threshold !== null && threshold >= 0;
 }
 
-/** A class of which nothing is known. */
-function isOther(backend: string | null): boolean {
-  return backend !== null && backend !== '' && !isObjectStorage(backend);
+function kindOf({ backend }: Config['xcom']): BackendKind | null {
+  return backend === null ? null : kindOfBackend(backend);
 }
 
-function isToldOff({ inForce, threshold, backend }: Config['xcom']): boolean {
-  return threshold !== null && threshold < 0 && inForce !== null && !isOther(backend);
+/** A class of which it is not known that it uses object storage. */
+function isOther(kind: BackendKind | null): boolean {
+  return kind === 'other' || kind === 'former';
+}
+
+/** A path and a threshold are of no use to Airflow's own backend. */
+function keptByDefault(survey: Survey, { inForce, backend, oversize }: Config['xcom']): string {
+  const name = backend === '' ? 'empty' : (backend ?? '');
+  return `The backend is ${name}, Airflow's own, which keeps every value in the database, although ${rawOf(inForce)} is configured; ${kept(survey, oversize)}.`;
+}
+
+function isToldOff(xcom: Config['xcom']): boolean {
+  const { inForce, threshold } = xcom;
+  return threshold !== null && threshold < 0 && inForce !== null && !isOther(kindOf(xcom));
 }
 
 /**

@@ -1,8 +1,9 @@
-import type { ProbeOperation, ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import type { S3Operation } from '../s3/calls.ts';
 import type { RefusalCause, Said } from '../s3/failure.ts';
-import type { CodeFrom } from './problem-catalogue.ts';
+import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
-import { say, undecided } from './problem.ts';
+import { say } from './problem.ts';
 
 type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
@@ -16,9 +17,7 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
 ]);
 
 /** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
-const ACTIONS: Readonly<Record<ProbeOperation, string>> = {
-  look: 's3:ListBucket',
-  bucket: 's3:ListBucket',
+const ACTIONS: Readonly<Record<S3Operation, string>> = {
   put: 's3:PutObject',
   head: 's3:GetObject',
   get: 's3:GetObject',
@@ -26,12 +25,9 @@ const ACTIONS: Readonly<Record<ProbeOperation, string>> = {
   delete: 's3:DeleteObject',
 };
 
-/** Says what a probe of `bucket` shows. `looksFirst`: see `pushesRefused`. */
-export function fromProbe(
-  { steps }: ProbeResult,
-  { bucket, looksFirst }: { readonly bucket: string; readonly looksFirst: boolean | null },
-): Record<CodeFrom<'probe'>, Ruling> {
-  const step = (operation: ProbeOperation) => steps.find((one) => one.operation === operation);
+/** Says what a probe of `bucket` shows. */
+export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFrom<'probe'>, Ruling> {
+  const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
   const put = step('put');
   const blind = steps.find((one): one is FailedStep => isBlind(one));
   const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
@@ -48,7 +44,6 @@ export function fromProbe(
       ({ detail, said }) =>
         `A test write to the bucket ${bucket} was refused: ${detail}; ${denial(said, 'put')}.`,
     ),
-    pushes_refused: pushesRefused(steps, { bucket, looksFirst }),
     writes_failing: ruling(failedWrite(steps) ?? put, isFailure, ({ operation, detail, said }) =>
       operation === 'put'
         ? `A test write to the bucket ${bucket} failed: ${detail}${failureWords(said)}.`
@@ -73,39 +68,6 @@ export function fromProbe(
       ({ detail, said }) => `Listing the bucket ${bucket} is refused: ${detail}; ${denial(said, 'list')}.`,
     ),
   };
-}
-
-/**
- * A push that is refused before its PUT. `looksFirst`: whether this Airflow asks for a new key before it writes it, as
- * up to 3.3; null: the release is not known.
- */
-function pushesRefused(
-  steps: ProbeResult['steps'],
-  { bucket, looksFirst }: { readonly bucket: string; readonly looksFirst: boolean | null },
-): Ruling {
-  // Who is not accepted at all is told so by `write_denied`.
-  if (steps.some((one) => one.ok === false && one.said?.cause === 'identity')) return 'unknown';
-  const refused = (operation: ProbeOperation) =>
-    steps.find(
-      (one): one is FailedStep =>
-        one.operation === operation && one.ok === false && one.reason === 'denied' && isRefusal(one),
-    );
-  const unseen = refused('bucket');
-  if (unseen !== undefined)
-    return say(
-      `A push to the bucket ${bucket} fails before it writes: it may not see that the bucket is there (${unseen.detail}), and s3fs then tries to make it.`,
-    );
-  const look = refused('look');
-  const seen = steps.find((one) => one.operation === 'bucket');
-  if (look !== undefined && looksFirst === true)
-    return say(
-      `A push to the bucket ${bucket} fails before it writes: Airflow looks whether the new key is free, and that is refused (${look.detail}); s3:ListBucket or s3:GetObject is missing.`,
-    );
-  if (look !== undefined && looksFirst === null)
-    return undecided(
-      'looking for a new key is refused, which fails the pushes of Airflow up to 3.3, and the release is not known',
-    );
-  return seen?.ok === true ? 'clear' : 'unknown';
 }
 
 /** A step that worked is clear; one that failed in another way than the problem's own tells nothing of it. */
@@ -168,15 +130,11 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
   );
   if (down === undefined) return null;
   const by = down.said?.by === 'proxy' ? 'a proxy in between answers' : down.reason;
-  const made =
-    down.reason === 'no_such_bucket'
-      ? ' Airflow’s next push makes it, if its credentials may (s3:CreateBucket), and writes there.'
-      : '';
-  return say(`No request to the bucket ${bucket} succeeds: ${by} (${down.detail}).${made}`);
+  return say(`No request to the bucket ${bucket} succeeds: ${by} (${down.detail}).`);
 }
 
 /** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
-function denial(said: Said | null, operation: ProbeOperation): string {
+function denial(said: Said | null, operation: S3Operation): string {
   const action = said?.action ?? ACTIONS[operation];
   if (said?.cause === 'kms')
     return `${said.action ?? (operation === 'put' ? 'kms:GenerateDataKey' : 'kms:Decrypt')} on the key of the bucket is missing`;

@@ -1,4 +1,5 @@
-import type { ProbeOperation, ProbeResult } from '../probe/bucket.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { S3Operation } from '../s3/calls.ts';
 import { lineFor } from '../settings/catalogue.ts';
 import type { ToldSettings } from '../settings/config.ts';
 import type { Grounds } from './problem-catalogue.ts';
@@ -7,7 +8,7 @@ import type { Grounds } from './problem-catalogue.ts';
 export interface Known {
   readonly settings: ToldSettings;
   /** The operations of the probe that were tried; null: no probe has ended. */
-  readonly tried: ReadonlySet<ProbeOperation> | null;
+  readonly tried: ReadonlySet<S3Operation> | null;
   readonly database: Grounds['database'];
   /** S3 has answered for a reference of the window, or there is none to ask about. */
   readonly objects: boolean;
@@ -23,7 +24,8 @@ export function missingOf({ settings, probe, database, objects }: Grounds, known
   const untold = settings.filter((name) => !known.settings[name]);
   const { tried } = known;
   const isUntried = probe.length > 0 && probe.every((operation) => tried?.has(operation) !== true);
-  const untried = tried === null ? 'object storage has not been probed' : untriedWords(probe);
+  const untried =
+    tried === null ? 'object storage has not been probed' : `the probe has tried no ${wordsOf(probe)}`;
   return [
     ...untold.map((name) => `${name} is not known (give ${lineFor(name)} or ${name})`),
     // Without a path there is nothing to probe, and that has been said.
@@ -36,12 +38,6 @@ export function missingOf({ settings, probe, database, objects }: Grounds, known
   ];
 }
 
-function untriedWords(operations: Grounds['probe']): string {
-  return operations[0] === 'bucket'
-    ? 'the probe has credentials of its own, and what those of the workers may do is not known'
-    : `the probe has tried no ${wordsOf(operations)}`;
-}
-
-function wordsOf(operations: readonly ProbeOperation[]): string {
+function wordsOf(operations: readonly S3Operation[]): string {
   return operations.join(', ').replace(/, (?=[^,]*$)/, ' or ');
 }

@@ -28,6 +28,8 @@ export function storageSection(status: Status): Html {
           : formatBytes(threshold),
     ],
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
+    // What is as it should be needs no line.
+    ...(status.listing === null ? [] : [['listings', status.listing]]),
     ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
   ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
   return section(
@@ -49,7 +51,7 @@ function probeTable({ probe, jobs, history, now }: Status): Html {
   if (probe === null || probe.steps.length === 0) {
     const ended = jobs.some(({ job, runs }) => job === 'probe' && runs > 0);
     return html`<p>
-      ${ended ? 'No path in S3 is configured: nothing is probed.' : 'No probe has ended yet.'}
+      ${ended ? 'The exporter was told no path in S3: nothing is probed.' : 'No probe has ended yet.'}
     </p>`;
   }
   const { probes } = history;

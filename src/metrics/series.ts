@@ -32,7 +32,7 @@ const OTHER = '_other';
 const MAX_QUEUES = 50;
 const MAX_REASONS = 40;
 
-const S3_OPERATIONS: readonly S3Operation[] = ['bucket', 'put', 'head', 'get', 'list', 'delete'];
+const S3_OPERATIONS: readonly S3Operation[] = ['put', 'head', 'get', 'list', 'delete'];
 /** The probe leaves them out when it must not write. */
 const WRITE_OPERATIONS: readonly S3Operation[] = ['put', 'get', 'delete'];
 const S3_REASONS: readonly S3Reason[] = [

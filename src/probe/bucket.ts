@@ -1,15 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { S3Operation } from '../s3/calls.ts';
-import type { ObjectAddress, ObjectStore } from '../s3/client.ts';
-import type { S3Connection } from '../s3/connection.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
-import { goWorkerWay } from './worker-way.ts';
-
-/** `look` and `bucket` are what a push asks for before its PUT: see worker-way.ts. */
-export type ProbeOperation = 'look' | S3Operation;
+import type { Litter } from './own-versions.ts';
+import { noteVersions } from './own-versions.ts';
+import type { Listing } from './server-ways.ts';
+import { seeListing } from './server-ways.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -17,18 +15,16 @@ export interface ProbeTarget {
   readonly prefix: string;
   /** False: look only, with HEAD and LIST. */
   readonly write: boolean;
-  /** Whether the credentials are those of the workers, so that what is refused here is refused to a push. */
-  readonly asWorker: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
-  /** Different for every probe of every process: it names the object. */
+  /** Names the object; another for each that may probe at the same time. */
   readonly id: string;
 }
 
 export type ProbeStep =
-  | { readonly operation: ProbeOperation; readonly ok: true; readonly seconds: number }
+  | { readonly operation: S3Operation; readonly ok: true; readonly seconds: number }
   | {
-      readonly operation: ProbeOperation;
+      readonly operation: S3Operation;
       readonly ok: false;
       readonly seconds: number;
       /** `content_mismatch`: the storage took the object and then gave back something else, or nothing. */
@@ -38,10 +34,10 @@ export type ProbeStep =
       readonly said: Said | null;
     }
   /** Not attempted, or cut off by the caller: nothing is known. */
-  | { readonly operation: ProbeOperation; readonly ok: null };
+  | { readonly operation: S3Operation; readonly ok: null };
 
 export interface ProbeResult {
-  /** Each operation once, in the order look, bucket, put, head, get, list, delete. */
+  /** Each operation once, in the order put, head, get, list, delete. */
   readonly steps: readonly ProbeStep[];
   /** Objects of probes that died before they could delete them, deleted now. */
   readonly leftoversDeleted: number;
@@ -81,34 +77,23 @@ export async function probe(
   const afterAbort = withGrace(signal, graceMs);
 
   try {
-    const [look, bucketSeen] = target.asWorker
-      ? await asWorker(store, address, signal)
-      : [skipped('look'), skipped('bucket')];
-    const before = [look, bucketSeen];
     const put = write
       ? await timed('put', async () => judgeDone(await store.put({ ...address, body }, signal)))
       : skipped('put');
     const written = put.ok === true;
 
-    // A third silence would tell no more.
-    const isSilent = timedOut(look) && timedOut(put);
-    const head = isSilent
-      ? skipped('head')
-      : await timed('head', async () => {
-          const answer = await store.head(address, signal);
-          if (answer.kind === 'unknown') return answer;
-          // What could not be written is rightly missing, and there after all if only the answer was lost.
-          if (!written) return null;
-          if (answer.kind === 'missing') return mismatch('missing right after it was put');
-          return answer.bytes === body.length
-            ? null
-            : mismatch(`${answer.bytes} bytes, ${body.length} were put`);
-        });
+    const head = await timed('head', async () => {
+      const answer = await store.head(address, signal);
+      if (answer.kind === 'unknown') return answer;
+      // What could not be written is rightly missing, and there after all if only the answer was lost.
+      if (!written) return null;
+      if (answer.kind === 'missing') return mismatch('missing right after it was put');
+      return answer.bytes === body.length ? null : mismatch(`${answer.bytes} bytes, ${body.length} were put`);
+    });
 
     // The object, if there is one after all, is a leftover to a later probe.
-    if (isSilent || (timedOut(put) && timedOut(head))) {
-      const rest = [skipped('get'), skipped('list'), skipped('delete')];
-      return { steps: [...before, put, head, ...rest], leftoversDeleted: 0 };
+    if (timedOut(put) && timedOut(head)) {
+      return { steps: [put, head, skipped('get'), skipped('list'), skipped('delete')], leftoversDeleted: 0 };
     }
 
     const get = written
@@ -139,27 +124,10 @@ export async function probe(
     if (write && !written && mayBeThere(put)) await store.delete(address, afterAbort.signal);
 
     const leftoversDeleted = write ? await deleteAll(store, { bucket, keys: leftovers, signal }) : 0;
-    return { steps: [...before, put, head, get, list, remove], leftoversDeleted };
+    return { steps: [put, head, get, list, remove], leftoversDeleted };
   } finally {
     afterAbort.end();
   }
-}
-
-/** The first steps of a push; each is given half of the time of both. */
-async function asWorker(
-  store: ObjectStore,
-  address: ObjectAddress,
-  signal: AbortSignal,
-): Promise<readonly [ProbeStep, ProbeStep]> {
-  const start = performance.now();
-  const { look, bucket } = await goWorkerWay(store, address, signal);
-  const seconds = (performance.now() - start) / 2_000;
-  return [
-    stepOf('look', look, seconds),
-    bucket.kind === 'untried'
-      ? skipped('bucket')
-      : stepOf('bucket', bucket.kind === 'seen' ? null : bucket.failure, seconds),
-  ];
 }
 
 interface Mismatch {
@@ -170,22 +138,19 @@ interface Mismatch {
 
 /** `judge` gives null when all is well. */
 async function timed(
-  operation: ProbeOperation,
+  operation: S3Operation,
   judge: () => Promise<Unknown | Mismatch | null>,
 ): Promise<ProbeStep> {
   const start = performance.now();
   const failure = await judge();
-  return stepOf(operation, failure, (performance.now() - start) / 1_000);
-}
-
-function stepOf(operation: ProbeOperation, failure: Unknown | Mismatch | null, seconds: number): ProbeStep {
+  const seconds = (performance.now() - start) / 1_000;
   if (failure === null) return { operation, ok: true, seconds };
   if (failure.reason === 'aborted') return skipped(operation);
   const { reason, detail, said } = failure;
   return { operation, ok: false, seconds, reason, detail, said };
 }
 
-function skipped(operation: ProbeOperation): ProbeStep {
+function skipped(operation: S3Operation): ProbeStep {
   return { operation, ok: null };
 }
 
@@ -237,21 +202,40 @@ function withGrace(signal: AbortSignal, ms: number): { readonly signal: AbortSig
   };
 }
 
+export interface ProbeInForceOptions {
+  readonly stores: Pick<Stores, 'of'>;
+  /** Names the object. */
+  readonly id: string;
+  /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
+  readonly mayErase: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, signal }: { stores: Pick<Stores, 'of'>; signal: AbortSignal },
-): Promise<ProbeResult | null> {
+  { stores, id, mayErase, signal }: ProbeInForceOptions,
+): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
-  const id = path.connection ?? '';
-  const asWorker = isOfConnection(config.s3.connections.get(id));
-  return probe(stores.of(id), { bucket, prefix, write, asWorker, now: Date.now(), id: randomUUID() }, signal);
+  const own = noteVersions(stores.of(path.connection ?? ''));
+  const target = { bucket, prefix, write, now: Date.now(), id };
+  const result = await probe(own.store, target, signal);
+  return { ...result, litter: mayErase ? await own.erase(signal) : 'refused' };
 }
 
-/** Keys and roles of a connection are the same wherever Airflow's is used; all else is this machine's own. */
-function isOfConnection(connection: S3Connection | undefined): boolean {
-  return connection !== undefined && (connection.accessKeyId !== null || connection.roleArn !== null);
+/** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
+export async function seeListingInForce(
+  config: Config,
+  { stores, id, mayErase, signal }: ProbeInForceOptions,
+): Promise<Listing | null> {
+  const path = storageInForce(config);
+  if (path === null) return null;
+  const { bucket, prefix } = path;
+  const own = noteVersions(stores.of(path.connection ?? ''));
+  const listing = await seeListing(own.store, { bucket, prefix, id }, signal);
+  if (mayErase) await own.erase(signal);
+  return listing;
 }

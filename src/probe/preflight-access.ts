@@ -17,6 +17,8 @@ export interface AccessTarget {
   readonly write: boolean;
   /** Different for every call: it names the object. */
   readonly id: string;
+  /** Whether the worker asks with the same credentials: those of the connection. Else they are the exporter's own. */
+  readonly asWorker: boolean;
 }
 
 export type Answered =
@@ -98,6 +100,9 @@ export function commonCauseOf(answers: Answers): CommonCause | null {
   return refused.every(({ reason }) => reason === 'no_such_bucket') ? 'bucket' : null;
 }
 
+/** Then it says nothing of a push. */
+const OWN = 'not told of a worker, for these are credentials of the exporter';
+
 /** The two requests of a push before its PUT. */
 export function workerSteps(answers: Answers | null, target: AccessTarget): readonly PreflightStep[] {
   if (answers === null)
@@ -109,9 +114,13 @@ export function workerSteps(answers: Answers | null, target: AccessTarget): read
   return [see === null ? lookStep(answers, target) : idle('look', see), bucket];
 }
 
-function lookStep({ way: { look }, list }: Answers, { bucket, prefix }: AccessTarget): PreflightStep {
+function lookStep(
+  { way: { look }, list }: Answers,
+  { bucket, prefix, asWorker }: AccessTarget,
+): PreflightStep {
   if (look === null) return good('look', 'allowed: a new key is seen to be free');
   if (look.reason !== 'denied') return open('look', `${look.reason}: ${look.detail}`);
+  if (!asWorker) return idle('look', `${look.detail}: ${OWN}`);
   const action = list.kind === 'allowed' ? 's3:GetObject' : 's3:ListBucket';
   return bad(
     'look',
@@ -123,7 +132,7 @@ function lookStep({ way: { look }, list }: Answers, { bucket, prefix }: AccessTa
   );
 }
 
-function bucketStep({ way: { bucket: seen } }: Answers, { bucket }: AccessTarget): PreflightStep {
+function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: AccessTarget): PreflightStep {
   if (seen.kind === 'untried') return open('bucket', 'not tried: the look before it failed');
   if (seen.kind === 'seen') return good('bucket', `allowed: seen by ${seen.by}`);
   const { reason, detail } = seen.failure;
@@ -136,6 +145,7 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket }: AccessTarget
       },
     );
   if (reason !== 'denied') return open('bucket', `${reason}: ${detail}`);
+  if (!asWorker) return idle('bucket', `${detail}: ${OWN}`);
   return bad('bucket', `${detail}: s3fs sends CreateBucket next in place of the PUT, and every push fails`, {
     iamAction: 's3:ListBucket',
     fix: `Allow s3:ListBucket, without a condition on s3:prefix, or s3:GetBucketLocation on arn:aws:s3:::${bucket} for the workers.`,

@@ -17,7 +17,7 @@ export interface WorkerWay {
 
 /**
  * Goes the way of a worker's push up to its PUT, with the same requests in the same order. CreateBucket is never sent.
- * test/fixtures/worker-requests.json has the order as releases of s3fs were seen to send it.
+ * Source: s3fs 2026.9.0 below Airflow 3.3.2 and 3.4.0b2, run by test/airflow/world/push.py against door.py.
  */
 export async function goWorkerWay(
   store: Pick<ObjectStore, 'head' | 'seeBucket'>,

@@ -6,8 +6,7 @@ import { createLimiter, SentAway } from '../lib/limiter.ts';
 import type { S3Reason, Unknown } from './failure.ts';
 import { explainFailure, isNoSuchKey, unknown } from './failure.ts';
 
-/** `bucket`: whether the bucket is there, as s3fs asks before each write. */
-export type S3Operation = 'bucket' | 'put' | 'head' | 'get' | 'list' | 'delete';
+export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
 /** Told of every HTTP request that is sent, retries and looks at the bucket too, and of each that fails. */
 export interface S3Observer {

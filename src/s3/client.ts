@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
@@ -10,16 +11,24 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
+import { archiveOf } from './archive.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { createCalls } from './calls.ts';
+import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, unknown } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
-export type HeadAnswer =
-  { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' } | Unknown;
+export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
+
+export interface PresentObject {
+  readonly kind: 'present';
+  readonly bytes: number;
+  /** The archive that it has to be restored from before it can be read, in S3's words; null: it can be read. */
+  readonly archive: string | null;
+}
 
 export interface ListedObject {
   readonly key: string;
@@ -39,9 +48,12 @@ export type ListAnswer =
     }
   | Unknown;
 
-export type DoneAnswer = { readonly kind: 'done' } | Unknown;
+/** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
+export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
 export type GetAnswer =
   { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+/** `archived`: the storage does not give it out before it is restored. */
+export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
 /** Whether the bucket was seen, and by which request. s3fs would make one that neither of the two shows. */
 export type BucketAnswer =
@@ -71,8 +83,10 @@ export interface ObjectStore {
   list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
   put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<DoneAnswer>;
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
-  /** Also `done` when there was no such object: S3 does not tell. */
-  delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
+  /** Asks for one byte and lets go of it: whether the object can be read is all that is wanted. */
+  peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
+  /** Also `done` when there was no such object: S3 does not tell. `version`: that one alone, and for good. */
+  delete(target: ObjectAddress & { readonly version?: string }, signal: AbortSignal): Promise<DoneAnswer>;
   /**
    * Looks for the bucket as s3fs does before each write: by HEAD, and where that fails for whatever reason by asking for
    * its region. It stops before the third request of s3fs, which makes the bucket.
@@ -103,6 +117,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  correctClockOnce(client, log);
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
@@ -181,8 +196,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         signal,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const { ContentLength: bytes, ETag } = await send(new HeadObjectCommand(input), sending);
-          return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
+          const answer = await send(new HeadObjectCommand(input), sending);
+          const { ContentLength: bytes, ETag, StorageClass, Restore, ArchiveStatus } = answer;
+          if (bytes === undefined || ETag === undefined) return null;
+          const said = { storageClass: StorageClass, restore: Restore, archiveStatus: ArchiveStatus };
+          return { kind: 'present', bytes, archive: archiveOf(said) };
         },
       });
       if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
@@ -208,38 +226,54 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       return answer.kind === 'answered' ? answer.answer : answer;
     },
 
+    peek: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
+      const outcome = await calls.run('get', {
+        signal,
+        send: async (sending): Promise<PeekAnswer | null> => {
+          const { Body, ETag } = await send(new GetObjectCommand(input), sending);
+          if (Body instanceof Readable) Body.destroy();
+          return ETag === undefined ? null : { kind: 'readable' };
+        },
+      });
+      if (outcome.kind === 'unknown' && outcome.said.cause === 'archived') return { kind: 'archived' };
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
     put: async (target, signal) => {
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
       const outcome = await calls.run('put', {
         signal,
         send: async (sending): Promise<DoneAnswer | null> => {
-          const { ETag } = await send(new PutObjectCommand(input), sending);
-          return ETag === undefined ? null : { kind: 'done' };
+          const { ETag, VersionId } = await send(new PutObjectCommand(input), sending);
+          return ETag === undefined ? null : { kind: 'done', version: VersionId ?? null };
         },
       });
       return answerOf(seen(target.bucket, outcome));
     },
 
     delete: async (target, signal) => {
-      const input = { Bucket: target.bucket, Key: target.key };
+      const { bucket, key, version } = target;
+      const input = { Bucket: bucket, Key: key, ...(version === undefined ? {} : { VersionId: version }) };
       const outcome = await calls.run('delete', {
         signal,
         send: async (sending): Promise<DoneAnswer> => {
-          await send(new DeleteObjectCommand(input), sending);
-          return { kind: 'done' };
+          const { VersionId } = await send(new DeleteObjectCommand(input), sending);
+          return { kind: 'done', version: VersionId ?? null };
         },
       });
       // Some servers, unlike AWS, do tell.
-      return outcome.kind === 'missing' ? { kind: 'done' } : answerOf(seen(target.bucket, outcome));
+      return outcome.kind === 'missing' ? { kind: 'done', version: null } : answerOf(seen(bucket, outcome));
     },
 
     seeBucket: async (bucket, signal) => {
-      const head = await calls.run('bucket', {
+      const head = await calls.run('head', {
         signal,
         send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
       });
       if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
-      const location = await calls.run('bucket', {
+      const location = await calls.run('get', {
         signal,
         send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
       });

@@ -1,4 +1,4 @@
-import { connectionVariable, unusedExtras } from '../airflow/connection.ts';
+import { unusedExtras } from '../airflow/connection.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
@@ -8,6 +8,8 @@ import { lineFor, namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { Chosen } from './chosen-texts.ts';
 import type { NamedConnection } from './connections.ts';
 import type { DatabaseSource } from './database-source.ts';
+import { sharesConnection } from './logs.ts';
+import type { LogsInS3 } from './logs.ts';
 import type { SourceKind } from './sources.ts';
 
 /** The value of a setting and where it comes from, to be shown: no secret is in it. */
@@ -18,7 +20,8 @@ export interface SettingOrigin {
   readonly variable: string;
   /** The value; '' when there is none. */
   readonly shown: string;
-  readonly origin: SourceKind;
+  /** `canary`: nobody told it, and the pools of workers agree on it. */
+  readonly origin: SourceKind | 'canary';
   /** The flag, the variable or the key it was read from; '' for a plain default; how to tell it where it is not known. */
   readonly from: string;
 }
@@ -28,6 +31,9 @@ export interface ReadSettings {
   readonly texts: Readonly<Record<SettingName, string | null>>;
   readonly database: DatabaseSource | null;
   readonly connections: readonly NamedConnection[];
+  /** The view in which those are that no variable holds. */
+  readonly view: string | null;
+  readonly logs: LogsInS3 | null;
   readonly paths: readonly XComPath[];
   readonly threshold: number | null;
   readonly oversize: number;
@@ -37,7 +43,10 @@ export function settingOrigins(read: ReadSettings): readonly SettingOrigin[] {
   return [
     ...SETTING_NAMES.map((name) => settingOrigin(name, read)),
     // A connection that no path uses is not worth a line, unless it is all there is.
-    ...read.connections.filter(({ id }) => id !== '' || !isAllNamed(read.paths)).map(connectionOrigin),
+    ...read.connections
+      .filter(({ id }) => id !== '' || !isAllNamed(read.paths))
+      .map((one) => connectionOrigin(one, read.view)),
+    ...(read.logs === null ? [] : [logsOrigin(read.logs, read.paths)]),
   ];
 }
 
@@ -49,7 +58,8 @@ function settingOrigin(
   if (text === null)
     return { ...namesOf(name), shown: '', origin: 'unknown', from: `give ${lineFor(name)} or ${name}` };
   const { origin = 'default', from = '' } = chosen.get(name) ?? {};
-  const shown = settingOf(name).secret === true ? '' : withoutPasswords(text);
+  const masked = name === 'database.url' || text === '' ? '' : '***';
+  const shown = settingOf(name).secret === true ? masked : withoutPasswords(text);
   const plain = { ...namesOf(name), shown, origin, from };
   if (name === 'xcom.oversize' && text === '') {
     const isThreshold = threshold !== null && threshold >= 0;
@@ -65,8 +75,20 @@ function settingOrigin(
 }
 
 /** Everything of a connection to S3 but its keys. */
-function connectionOrigin({ id, s3, given, isSet }: NamedConnection): SettingOrigin {
-  const variable = id === '' ? '' : connectionVariable(id);
+function connectionOrigin(
+  { id, variable: holder, s3, given, isSet }: NamedConnection,
+  view: string | null,
+): SettingOrigin {
+  const variable = id === '' ? '' : holder;
+  if (id !== '' && !isSet && view !== null)
+    return {
+      name: `s3 (${id})`,
+      flag: '',
+      variable,
+      shown: "kept in Airflow's database",
+      origin: 'airflow',
+      from: `view ${view}`,
+    };
   const unused = given === null ? [] : unusedExtras(given);
   const parts = [
     s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
@@ -83,6 +105,22 @@ function connectionOrigin({ id, s3, given, isSet }: NamedConnection): SettingOri
     shown: parts.join(', '),
     origin: isSet ? 'airflow' : 'default',
     from: isMissing ? `${variable} is not set` : variable,
+  };
+}
+
+/** Beside the XComs' own, with which it is often mistaken. */
+function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
+  const { folder, connection, from } = logs;
+  const by = connection === '' ? 'without a connection' : `with the connection ${connection}`;
+  const isShared = paths.some((path) => sharesConnection(logs, path));
+  const use = isShared ? ', as the XComs' : paths.length === 0 ? '' : '; no XCom uses it';
+  return {
+    name: 'logs',
+    flag: '',
+    variable: '',
+    shown: `${folder}, ${by}${use}`,
+    origin: 'airflow',
+    from,
   };
 }
 

@@ -1,3 +1,4 @@
+import { OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
 import { packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
@@ -5,7 +6,6 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
 import { settingOf } from './catalogue.ts';
 import type { SettingName } from './catalogue.ts';
-import { isObjectStorage } from './config.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,8 +26,11 @@ export interface WarnedSettings {
  */
 export function settingWarnings(settings: WarnedSettings): readonly string[] {
   return [
+    ...misspeltDatabase(settings.env),
     ...misspelt(settings.env),
+    ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
+    ...backendClass(settings.backend),
     ...backendWithoutPath(settings),
     ...packageNeeded(settings.compression),
   ];
@@ -53,9 +56,45 @@ const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?
 /** The names of the options in common-io 1.3.0, and only there. */
 const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSION)$/;
 
+/** An option of one team's, and behind the three underscores its name without the team. */
+const TEAM_OPTION = /^AIRFLOW__[A-Z0-9_]+?___((?:CORE|COMMON_IO)__XCOM_\w+)$/;
+
+/** Airflow asks for the options of its XComs without a team. */
+function teamOptions(env: Environment): string[] {
+  return Object.keys(env).flatMap((name) => {
+    const option = TEAM_OPTION.exec(name)?.[1];
+    if (option === undefined || !VARIABLES.includes(`AIRFLOW__${option}`)) return [];
+    return [
+      `${name} is read by nobody: Airflow asks for what concerns XComs without a team. Give the workers of that team AIRFLOW__${option} of their own`,
+    ];
+  });
+}
+
 /** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
 const SLIPS = 4;
 const SLIPS_IN_OPTION = 2;
+
+/** The variable of the database, in a section that Airflow reads it from. */
+const DATABASE = 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN';
+/** What Airflow also reads, each close to the name above. */
+const NEAR_DATABASE = /^AIRFLOW__(?:DATABASE|CORE)__SQL_ALCHEMY_(?:CONN(?:_CMD|_SECRET|_ASYNC.*)?|SCHEMA)$/;
+
+/** The name of the setting comes first: whoever is told that it is not set is told this as well. */
+function misspeltDatabase(env: Environment): string[] {
+  return Object.keys(env).flatMap((name) => {
+    if (!name.toUpperCase().startsWith('AIRFLOW') || NEAR_DATABASE.test(name) || OTHERWISE_MEANT.test(name))
+      return [];
+    const upper = name.toUpperCase();
+    const isMeant =
+      nearest(upper, [DATABASE], { within: SLIPS_IN_OPTION }) !== null ||
+      nearest(optionOf(upper), [optionOf(DATABASE)], { within: SLIPS_IN_OPTION }) !== null;
+    return isMeant
+      ? [
+          `database.url: ${name} is no variable of Airflow's, which ignores it without a word: did you mean ${DATABASE}?`,
+        ]
+      : [];
+  });
+}
 
 function misspelt(env: Environment): string[] {
   return Object.keys(env).flatMap((name) => {
@@ -88,7 +127,8 @@ function optionOf(variable: string): string {
 }
 
 function pathWarnings(path: XComPath | null): string[] {
-  if (path === null || isS3Path(path)) return [];
+  if (path === null) return [];
+  if (isS3Path(path)) return capitals(path);
   const what = `xcom.path: ${JSON.stringify(path.raw)}`;
   if (path.bucket === '') {
     const why = path.scheme === '' ? 'has no scheme' : `has the scheme ${path.scheme}`;
@@ -101,6 +141,15 @@ function pathWarnings(path: XComPath | null): string[] {
   ];
 }
 
+/** Run: 2.11.2 and 3.1.8 raise, 3.3.2 reads it in lower case; the path class changed in 3.2. */
+function capitals({ raw, scheme }: XComPath): string[] {
+  return raw.startsWith(`${scheme}:`)
+    ? []
+    : [
+        `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${scheme}://`,
+      ];
+}
+
 function packageNeeded(compression: string | null): string[] {
   const needed = compression === null ? null : packageOf(compression);
   return needed === null
@@ -110,8 +159,35 @@ function packageNeeded(compression: string | null): string[] {
       ];
 }
 
+/** What a class does that is not the object storage backend. */
+function backendClass(backend: string | null): string[] {
+  switch (backend === null ? null : kindOfBackend(backend)) {
+    case 'database':
+      return [
+        `xcom.backend is Airflow's default, which keeps every value in the database, whatever [common.io] says: for object storage it is ${OBJECT_STORAGE_BACKEND}`,
+      ];
+    case 'former':
+      return [
+        `xcom.backend is a class of common-io 1.3.0 alone, which reads none of the options xcom_objectstorage_*; with any later one Airflow cannot import it: write ${OBJECT_STORAGE_BACKEND}`,
+      ];
+    case 'other':
+      return [
+        `xcom.backend is no class of Airflow's object storage: where it puts values, and whether they are there, the exporter cannot tell (Airflow's own is ${OBJECT_STORAGE_BACKEND})`,
+        ...(backend?.startsWith('airflow.providers.') === true
+          ? [
+              'xcom.backend: none of the providers that come with Airflow has such a class: make sure that Airflow can import it',
+            ]
+          : []),
+      ];
+    case 'object_storage':
+    case null:
+      return [];
+  }
+}
+
 function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {
-  if (!isObjectStorage(backend) || paths === null || paths.length > 0) return [];
+  if (backend === null || kindOfBackend(backend) !== 'object_storage') return [];
+  if (paths === null || paths.length > 0) return [];
   const effect =
     threshold !== null && threshold < 0
       ? 'and the threshold is negative: every value stays in the database'

@@ -1,6 +1,7 @@
 import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
-import type { ProbeOperation, ProbeResult } from '../probe/bucket.ts';
+import type { ProbeResult } from '../probe/bucket.ts';
+import type { S3Operation } from '../s3/calls.ts';
 import type { Storage } from '../window/flags.ts';
 
 /**
@@ -27,7 +28,7 @@ export interface ProbePoint {
   /** Epoch ms. */
   readonly at: number;
   /** Seconds of each operation; null: it failed. One that was not tried is not there. */
-  readonly seconds: Readonly<Partial<Record<ProbeOperation, number | null>>>;
+  readonly seconds: Readonly<Partial<Record<S3Operation, number | null>>>;
 }
 
 interface SizeSlot {

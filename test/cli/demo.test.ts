@@ -1,17 +1,37 @@
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** The problem that each act is about, in the order of the acts; the first is healthy. */
-const expected = [null, 'threshold_disabled', 'worker_bypass', 'objects_missing', 'write_denied'] as const;
-/** What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on. */
-const companions = ['oversize_in_db', 'path_leaked'];
+const expected = [
+  null,
+  'threshold_disabled',
+  'worker_bypass',
+  'worker_settings_differ',
+  'objects_missing',
+  'write_denied',
+] as const;
+/**
+ * What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on; the canary's own push
+ * is refused as well.
+ */
+const companions = ['oversize_in_db', 'path_leaked', 'canary_failing'];
 
 interface Demo {
   readonly child: ChildProcess;
@@ -31,10 +51,23 @@ afterEach(() => {
   running.clear();
 });
 
-async function startDemo(argv: readonly string[]): Promise<Demo> {
+interface Started {
+  readonly program: string;
+  readonly before: readonly string[];
+  readonly cwd: string;
+}
+
+const BY_ITSELF: Started = {
+  program: process.execPath,
+  before: [main, 'demo', '--log.level', 'debug'],
+  cwd: dirname(main),
+};
+
+async function startDemo(argv: readonly string[], how: Started = BY_ITSELF): Promise<Demo> {
   const before = Date.now();
-  const child = spawn(process.execPath, [main, 'demo', '--log.level', 'debug', ...argv], {
-    env: {},
+  const child = spawn(how.program, [...how.before, ...argv], {
+    cwd: how.cwd,
+    env: how === BY_ITSELF ? {} : { PATH: process.env['PATH'] ?? '', HOME: how.cwd },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -107,7 +140,7 @@ async function expectNothingLeft(output: string): Promise<void> {
 describe('demo', () => {
   test(
     'raises the problem of each act and clears it after the cure, then ends',
-    { timeout: 120_000 },
+    { timeout: 150_000 },
     async () => {
       const demo = await startDemo(['--once', '--act-seconds', '12', '--web.listen-address', '127.0.0.1:0']);
 
@@ -123,12 +156,12 @@ describe('demo', () => {
         moments.push({ act: act ?? '', problems: problems.map(([, problem = '']) => problem) });
         last = metrics;
         pages = status;
-        await delay(200);
+        await delay(400);
       }
       expect(await demo.exit).toBe(0);
 
       const raised = expected.map((problem, index) => {
-        const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5:`));
+        const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 6:`));
         return problem === null
           ? during.every(({ problems }) => problems.length === 0) && during.length > 0
             ? null
@@ -137,7 +170,7 @@ describe('demo', () => {
       });
       expect(raised).toEqual(expected);
       for (const [index, problem] of expected.entries()) {
-        const afterwards = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5, cured:`));
+        const afterwards = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 6, cured:`));
         if (problem !== null)
           expect([problem, afterwards.some(({ problems }) => problems.length === 0)]).toEqual([
             problem,
@@ -176,6 +209,36 @@ describe('demo', () => {
     demo.child.kill('SIGINT');
     expect(await demo.exit).toBe(0);
     await expectNothingLeft(demo.output());
+  });
+
+  // As `npm run demo` is ended by a supervisor, which knows the process id of npm alone.
+  test('ends with all its servers when npm gets SIGTERM, and says what to try next', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'demo-by-npm-'));
+    try {
+      const { scripts } = JSON.parse(
+        readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+      ) as {
+        scripts: { demo: string };
+      };
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { demo: scripts.demo } }));
+      // What is built already is not built again below the feet of the other tests.
+      symlinkSync(dirname(main), join(folder, 'dist'));
+      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+      writeFileSync(join(folder, 'node_modules/.bin/tsc'), '#!/bin/sh\n', { mode: 0o755 });
+      const demo = await startDemo(['--web.listen-address', '127.0.0.1:0'], {
+        program: 'npm',
+        before: ['run', 'demo', '--', '--log.level', 'debug'],
+        cwd: folder,
+      });
+      expect(demo.output()).toMatch(/^[^{]*Building the exporter/);
+
+      demo.child.kill('SIGTERM');
+      await demo.exit;
+      await vi.waitFor(() => expectNothingLeft(demo.output()), { timeout: 20_000, interval: 200 });
+      expect(demo.output()).toContain('next: write what a worker knows into worker.env');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test.each([

@@ -150,18 +150,18 @@ function sayGiven(
   });
 }
 
-function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { request, response }: Exchange): void {
+function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { response, kind }: Exchange): void {
   if (answer === 'garbage') {
     response.writeHead(200, { 'content-type': 'text/html' }).end('<html><body>Please log in</body></html>');
     return;
   }
-  begin(response, request.method);
+  begin(response, kind);
   if (answer === 'cut') setImmediate(() => response.socket?.resetAndDestroy());
 }
 
 /** A HEAD has no body to begin: it gets nothing at all. */
-function begin(response: ServerResponse, method: string | undefined): void {
-  if (method === 'HEAD') return;
+function begin(response: ServerResponse, kind: RequestKind): void {
+  if (kind === 'head') return;
   response.writeHead(200, { 'content-type': 'application/xml', 'content-length': '1000', etag: '"0"' });
   response.write('<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><IsTruncated>false</IsTruncated>');
 }

@@ -2,7 +2,7 @@ import type { ProbeResult } from '../../src/probe/bucket.ts';
 
 /** The probe of a bucket in which everything works. */
 export const PROBED: ProbeResult = {
-  steps: (['look', 'bucket', 'put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
+  steps: (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
     operation,
     ok: true,
     seconds: 0.01,

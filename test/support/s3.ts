@@ -47,7 +47,7 @@ export function recordRequests(): S3Observer & {
   readonly requests: Record<S3Operation, number>;
   readonly failures: string[];
 } {
-  const requests = { bucket: 0, put: 0, head: 0, get: 0, list: 0, delete: 0 };
+  const requests = { put: 0, head: 0, get: 0, list: 0, delete: 0 };
   const failures: string[] = [];
   return {
     requests,

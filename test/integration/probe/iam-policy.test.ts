@@ -17,17 +17,15 @@ describe('docs/iam/policy.json', () => {
 
     const { steps } = await probe(
       store,
-      { bucket: 'airflow-xcom', prefix: 'xcom', write: true, asWorker: true, now: Date.now(), id: 'test' },
+      { bucket: 'airflow-xcom', prefix: 'xcom', write: true, now: Date.now(), id: 'test' },
       signal,
     );
     await store.head(place, signal);
     await store.list({ bucket: 'airflow-xcom', prefix: 'xcom/dag/run/', after: null }, signal);
 
-    expect(steps.map((step) => step.ok)).toEqual(Array(7).fill(true));
+    expect(steps.map((step) => step.ok)).toEqual([true, true, true, true, true]);
     expect(new Set(asked.map(({ action }) => action))).toEqual(
-      new Set([
-        ...['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:DeleteObject', 's3:GetBucketLocation'],
-      ]),
+      new Set(['s3:PutObject', 's3:GetObject', 's3:ListBucket', 's3:DeleteObject']),
     );
     expect(asked.filter((request) => !isAllowed(request))).toEqual([]);
   });
@@ -40,7 +38,8 @@ describe('docs/iam/policy.json', () => {
     { action: 's3:ListBucket', resource: 'airflow-xcom', prefix: '' },
     { action: 's3:ListBucket', resource: 'airflow-xcom', prefix: 'other/' },
     { action: 's3:ListBucket', resource: 'airflow-xcom' },
-    { action: 's3:DeleteObjectVersion', resource: 'airflow-xcom/xcom/.airflow-xcom-exporter/probe-1' },
+    // Where the bucket keeps versions the probe deletes its own for good, and no other.
+    { action: 's3:DeleteObjectVersion', resource: 'airflow-xcom/xcom/dag/run/task/object' },
   ])('does not allow $action on $resource', (request) => {
     expect(isAllowed(request)).toBe(false);
   });
@@ -112,7 +111,11 @@ function recording(inner: ObjectStore): { readonly asked: Asked[]; readonly stor
     put: (target, signal) => (object('s3:PutObject', target), inner.put(target, signal)),
     head: (target, signal) => (object('s3:GetObject', target), inner.head(target, signal)),
     get: (target, signal) => (object('s3:GetObject', target), inner.get(target, signal)),
-    delete: (target, signal) => (object('s3:DeleteObject', target), inner.delete(target, signal)),
+    peek: (target, signal) => (object('s3:GetObject', target), inner.peek(target, signal)),
+    delete: (target, signal) => {
+      object(target.version === undefined ? 's3:DeleteObject' : 's3:DeleteObjectVersion', target);
+      return inner.delete(target, signal);
+    },
     list: (target, signal) => {
       asked.push({ action: 's3:ListBucket', resource: target.bucket, prefix: target.prefix });
       return inner.list(target, signal);

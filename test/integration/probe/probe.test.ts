@@ -22,10 +22,17 @@ let direct: ObjectStore;
 
 beforeEach(async () => {
   proxy = await startHttpFaultProxy({ upstream: server() });
-  const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
+  const options = { observer: recordRequests(), log };
   store = openObjectStore(connectionTo(proxy.url, server()), options);
   direct = openObjectStore(connectionTo(server().endpoint, server()), options);
 });
+
+/** A store that waits for a moment only, where nothing answers it. */
+function openImpatient(): void {
+  store.close();
+  const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
+  store = openObjectStore(connectionTo(proxy.url, server()), options);
+}
 
 afterEach(async () => {
   for (const key of await keysLeft()) await direct.delete({ bucket: 'xcom', key }, never);
@@ -35,25 +42,15 @@ afterEach(async () => {
 });
 
 function target(changes: Partial<ProbeTarget> = {}): ProbeTarget {
-  return {
-    bucket: 'xcom',
-    prefix: 'base',
-    write: true,
-    asWorker: false,
-    now: Date.now(),
-    id: 'p1',
-    ...changes,
-  };
+  return { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1', ...changes };
 }
 
 /** One word an operation: `ok`, `skipped`, or the reason and the detail. */
 function outline({ steps }: ProbeResult): Record<string, string> {
   return Object.fromEntries(
-    steps.flatMap((step) => {
-      // Not asked for, unless the credentials are the workers'.
-      if (step.ok === null && (step.operation === 'look' || step.operation === 'bucket')) return [];
-      if (step.ok === null) return [[step.operation, 'skipped']];
-      return [[step.operation, step.ok ? 'ok' : `${step.reason}: ${step.detail}`]];
+    steps.map((step) => {
+      if (step.ok === null) return [step.operation, 'skipped'];
+      return [step.operation, step.ok ? 'ok' : `${step.reason}: ${step.detail}`];
     }),
   );
 }
@@ -70,59 +67,11 @@ function breakOnly(kind: RequestKind, answer: HttpFaultAnswer): void {
 
 test('all is well: five operations in order, timed, and nothing stays behind', async () => {
   const result = await probe(store, target(), never);
-  expect(result.steps.map(({ operation }) => operation)).toEqual([
-    ...['look', 'bucket', 'put', 'head', 'get', 'list', 'delete'],
-  ]);
+  expect(result.steps.map(({ operation }) => operation)).toEqual(['put', 'head', 'get', 'list', 'delete']);
   expect(outline(result)).toEqual({ put: 'ok', head: 'ok', get: 'ok', list: 'ok', delete: 'ok' });
-  for (const step of result.steps.slice(2)) expect(step.ok === true && step.seconds).toBeGreaterThan(0);
+  for (const step of result.steps) expect(step.ok === true && step.seconds).toBeGreaterThan(0);
   expect(await keysLeft()).toEqual([]);
-  expect(proxy.requests).toEqual({ bucket: 0, put: 1, head: 1, get: 1, list: 1, delete: 1, other: 0 });
-});
-
-describe('with the credentials of the workers', () => {
-  const asked = { asWorker: true };
-
-  test('it goes the way of a push first, in its order', async () => {
-    const order: string[] = [];
-    proxy.setFault({ match: ({ kind }) => order.push(kind) < 0, answer: 'deny' });
-    const result = await probe(store, target(asked), never);
-    expect(outline(result)).toEqual({
-      ...{ look: 'ok', bucket: 'ok', put: 'ok', head: 'ok', get: 'ok', list: 'ok', delete: 'ok' },
-    });
-    // The list tells a key that is not there from a bucket that is not; s3fs asks it too.
-    expect(order).toEqual(['head', 'list', 'bucket', 'put', 'head', 'get', 'list', 'delete']);
-    expect(await keysLeft()).toEqual([]);
-  });
-
-  test('a bucket that may not be seen is no bucket to s3fs, and it is not made', async () => {
-    breakOnly('bucket', 'deny');
-    const found = outline(await probe(store, target(asked), never));
-    expect(found).toMatchObject({
-      look: 'ok',
-      bucket: 'denied: HeadBucket no code (403), GetBucketLocation AccessDenied (403)',
-      put: 'ok',
-    });
-    expect(proxy.requests.bucket).toBe(2);
-  });
-
-  test('a bucket that is not there is not made', async () => {
-    const found = outline(await probe(store, target({ ...asked, bucket: 'nowhere' }), never));
-    expect(found).toMatchObject({
-      look: expect.stringMatching(/^no_such_bucket: /) as string,
-      bucket: expect.stringMatching(/^no_such_bucket: .*NoSuchBucket \(404\)$/) as string,
-      put: expect.stringMatching(/^no_such_bucket: /) as string,
-    });
-    const again = await direct.seeBucket('nowhere', never);
-    expect(again.kind).toBe('unseen');
-  });
-
-  test('two silences are enough', async () => {
-    proxy.setFault({ answer: 'stall' });
-    expect(outline(await probe(store, target(asked), never))).toMatchObject({
-      ...{ look: refused('timeout'), put: refused('timeout') },
-      ...{ head: 'skipped', get: 'skipped', list: 'skipped', delete: 'skipped' },
-    });
-  });
+  expect(proxy.requests).toEqual({ put: 1, head: 1, get: 1, list: 1, delete: 1, other: 0 });
 });
 
 test.each([
@@ -194,6 +143,7 @@ test.each([
 });
 
 test('when neither put nor head is answered, the rest is not asked', async () => {
+  openImpatient();
   proxy.setFault({ answer: 'stall' });
   expect(outline(await probe(store, target(), never))).toEqual({
     put: refused('timeout'),
@@ -206,6 +156,7 @@ test('when neither put nor head is answered, the rest is not asked', async () =>
 });
 
 test('a put alone that is not answered stops nothing', async () => {
+  openImpatient();
   breakOnly('put', 'stall');
   expect(outline(await probe(store, target(), never))).toEqual({
     put: refused('timeout'),
@@ -250,6 +201,7 @@ test('an object that vanishes', async () => {
 });
 
 test('aborted in the middle it waits for nothing and still deletes what it put', async () => {
+  openImpatient();
   breakOnly('get', 'stall');
   const controller = new AbortController();
   const running = probe(store, target(), controller.signal);
@@ -267,6 +219,7 @@ test('aborted in the middle it waits for nothing and still deletes what it put',
 
 test('aborted while nothing answers it ends all the same', { timeout: 20_000 }, async () => {
   const controller = new AbortController();
+  openImpatient();
   proxy.setFault({ answer: 'stall' });
   const running = probe(store, target(), controller.signal);
   controller.abort();

@@ -30,9 +30,12 @@ export const WORDS: Readonly<Record<string, Words>> = {
     summary: 'XCom rows point at S3 objects that are gone or empty.',
     runbook: '',
   },
+  AirflowXComObjectsUnreadable: {
+    summary: 'XCom rows point at S3 objects in an archive, which nobody can read before they are restored.',
+    runbook: 'docs/runbook.md#objects_unreadable',
+  },
   AirflowXComPathMismatch: {
-    summary:
-      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    summary: 'Airflow cannot read XCom references back, and hands tasks a path instead of a value.',
     runbook: '',
   },
   AirflowXComWriteDenied: {
@@ -40,7 +43,7 @@ export const WORDS: Readonly<Record<string, Words>> = {
     runbook: 'docs/runbook.md#write_denied',
   },
   AirflowXComOrphansGrowing: {
-    summary: 'Objects that no XCom row refers to are growing in number.',
+    summary: 'More and more objects have no XCom row that refers to them.',
     runbook: 'docs/runbook.md#orphans_growing',
   },
   AirflowXComExporterBehind: {
@@ -66,8 +69,8 @@ const inactive = (problem: string): Story => ({
   severity: 'critical',
   minutes: 10,
   figure: { series: large, values: '7x200' },
-  says: `${problem}: every value stays in the metadata database, 7 of them of at least the oversize limit in the window. The database grows with them.`,
-  both: `${problem}: every value stays in the metadata database, 14 of them of at least the oversize limit in the window. The database grows with them.`,
+  says: `${problem}: every value stays in the metadata database, and the database grows. 7 values in the window have at least the oversize limit.`,
+  both: `${problem}: every value stays in the metadata database, and the database grows. 14 values in the window have at least the oversize limit.`,
   bridged: true,
 });
 
@@ -88,8 +91,8 @@ const unreadable = (problem: string, figure: Story['figure']): Story => ({
   severity: 'critical',
   minutes: 5,
   ...(figure === undefined ? {} : { figure }),
-  says: `${problem}: 3 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
-  both: `${problem}: 6 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
+  says: `${problem}: 3 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
+  both: `${problem}: 6 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
   bridged: true,
 });
 
@@ -123,8 +126,8 @@ export const STORIES: readonly Story[] = [
     severity: 'critical',
     minutes: 10,
     figure: { series: large, values: '7x200' },
-    says: '7 large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
-    both: '14 large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
+    says: '7 large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
+    both: '14 large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
     bridged: true,
   },
   {
@@ -133,12 +136,22 @@ export const STORIES: readonly Story[] = [
     severity: 'warning',
     minutes: 10,
     figure: { series: large, values: '7x200' },
-    says: '7 values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
-    both: '14 values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
+    says: '7 values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
+    both: '14 values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
     bridged: true,
   },
   missing('objects_missing', 'missing'),
   missing('objects_empty', 'empty'),
+  {
+    alert: 'AirflowXComObjectsUnreadable',
+    problem: 'objects_unreadable',
+    severity: 'critical',
+    minutes: 5,
+    figure: broken('unreadable'),
+    says: '3 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    both: '6 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    bridged: true,
+  },
   unreadable('path_mismatch', broken('path_mismatch')),
   unreadable('path_leaked', broken('leaked')),
   unreadable('local_path', { series: 'airflow_xcom_window_rows|storage="other"', values: '3x200' }),
@@ -151,8 +164,8 @@ export const STORIES: readonly Story[] = [
       series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
       values: '0+1x200',
     },
-    says: '15 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
-    both: '30 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    says: '15 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
+    both: '30 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -161,8 +174,8 @@ export const STORIES: readonly Story[] = [
     severity: 'warning',
     minutes: 15,
     figure: { series: 'airflow_xcom_window_orphan_objects', values: '40x200' },
-    says: '40 objects under the runs of the window have no row, more than before.',
-    both: '80 objects under the runs of the window have no row, more than before.',
+    says: '40 objects under the runs of the window have no row. There were fewer before.',
+    both: '80 objects under the runs of the window have no row. There were fewer before.',
     bridged: true,
   },
   {
@@ -171,8 +184,8 @@ export const STORIES: readonly Story[] = [
     severity: 'warning',
     minutes: 15,
     figure: { series: 'airflow_xcom_exporter_sample_coverage_ratio', values: '0.4x200' },
-    says: 'Only 40% of what the window holds is measured and looked up.',
-    both: 'Only 40% of what the window holds is measured and looked up.',
+    says: 'The exporter has measured and looked up only 40% of the window.',
+    both: 'The exporter has measured and looked up only 40% of the window.',
     bridged: false,
   },
   ...[
@@ -182,10 +195,17 @@ export const STORIES: readonly Story[] = [
     'bucket_unreachable',
     'skip_decision_offloaded',
     'canary_failing',
+    'writes_failing',
+    'reads_denied',
+    'not_watching',
   ].map(other),
-  ...['threshold_mismatch', 'permissions_unverifiable', 'worker_settings_differ', 'canary_silent'].map(
-    warning,
-  ),
+  ...[
+    'threshold_mismatch',
+    'permissions_unverifiable',
+    'worker_settings_differ',
+    'canary_silent',
+    'deletes_denied',
+  ].map(warning),
 ];
 
 const second = 'exporter-1:10048';
@@ -300,7 +320,7 @@ export const RESET_CASES: readonly Case[] = [
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
             // Fifteen minutes, one of which the reset hides.
-            '14 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+            '14 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],
     },

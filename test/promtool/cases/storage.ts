@@ -21,7 +21,7 @@ const lost = (reason: string, instance?: string) =>
   of('airflow_xcom_write_failures_total', `source="task", reason="${reason}"`, instance);
 const lostWrites = (count: number) => ({
   labels: { ...TARGET, severity: 'critical' },
-  description: `${count} rows within 30 minutes point at an object that was missing or empty when it was first looked at: the write was lost, not deleted later.${EVIDENCE}`,
+  description: `${count} rows within 30 minutes point at an object that was missing or empty at the first look. The write was lost: nobody deleted the object later.${EVIDENCE}`,
 });
 
 const success = (operation: string, instance?: string) =>
@@ -30,7 +30,7 @@ const failures = (operation: string, reason: string, instance?: string) =>
   of('airflow_xcom_probe_failures_total', `operation="${operation}", reason="${reason}"`, instance);
 const failing = (operation: string, count: number) => ({
   labels: { ...TARGET, operation, severity: 'critical' },
-  description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and in the last probe.${EVIDENCE}`,
+  description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and it failed in the last probe.${EVIDENCE}`,
 });
 
 /** Of each minute's operation, how many took up to 0.5, 1, 5 seconds and longer, as a share. */

@@ -31,6 +31,7 @@ const SHAPE: Shape = {
 const KINDS: readonly Kind[] = [
   'missing',
   'empty',
+  'unreadable',
   'path_mismatch',
   'leaked',
   'local',
@@ -55,7 +56,7 @@ const SURVEY: Survey = {
     bytes: { db: 2_000, s3: 50_000, other: 0 },
     oversizeRows: 0,
     oversizeBytes: 0,
-    broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+    broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
     orphanObjects: 0,
     orphanBytes: 0,
   },
@@ -104,7 +105,7 @@ const SAMPLED: Sampled = {
   canary: { pools: [WORKS], differences: [], agreed: AGREED },
 };
 
-const OPERATIONS = ['look', 'bucket', 'put', 'head', 'get', 'list', 'delete'] as const;
+const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
 type Operation = (typeof OPERATIONS)[number];
 type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'said'>;
 
@@ -208,15 +209,7 @@ function evidenceOf(kind: string, rows: number): Evidence {
 }
 
 function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'untried'> {
-  return {
-    look: outcome,
-    bucket: outcome,
-    put: outcome,
-    head: outcome,
-    get: outcome,
-    list: outcome,
-    delete: outcome,
-  };
+  return { put: outcome, head: outcome, get: outcome, list: outcome, delete: outcome };
 }
 
 /** So many values that went past S3 on one queue, and 12 on another that did not. */
@@ -243,6 +236,8 @@ const NOWHERE: World = {
   rows: { oversize: 2, fallback: 2 },
   survey: { ...WITHOUT_REFERENCES, largestOversize: 2_000 },
 };
+const NOTHING_LARGE: World = { survey: WITHOUT_REFERENCES };
+const FORMER = 'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend';
 
 /** Sizes on the two sides of a threshold that is not the configured one. */
 function sizes(world: {
@@ -392,6 +387,37 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
       'unknown',
     ],
+    [
+      'another backend, and nothing large yet',
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
+      'unknown',
+    ],
+    [
+      'the class of common-io 1.3.0, and nothing large yet',
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: FORMER } },
+      'unknown',
+    ],
+    ['another backend with references', { env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } }, 'clear'],
+    [
+      "Airflow's own backend, and nothing large yet",
+      { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+      "The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 bytes or more.",
+    ],
+    [
+      "Airflow's own backend by an empty option",
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: '' } },
+      "The backend is empty, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1000 bytes, 0 bytes together.",
+    ],
+    [
+      "Airflow's own backend, and references that contradict it",
+      { env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+      'clear',
+    ],
+    [
+      "Airflow's own backend, and no path that it could use",
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: '', [`${XCOM}PATH`]: '' } },
+      'clear',
+    ],
     ['an empty path', { ...NOWHERE, env: { [`${XCOM}PATH`]: '' } }, 'clear'],
     ['nobody told the path', { ...NOWHERE, env: { [`${XCOM}PATH`]: null } }, 'unknown'],
     ['nobody told the threshold', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: null } }, 'unknown'],
@@ -518,31 +544,6 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['no canary', { sampled: { canary: null } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
-  pushes_refused: [
-    [
-      'the bucket may not be seen',
-      { probe: { bucket: REFUSED } },
-      'A push to the bucket bucket fails before it writes: it may not see that the bucket is there (AccessDenied (403)), and s3fs then tries to make it.',
-    ],
-    [
-      'a new key may not be looked for, and this Airflow does',
-      { probe: { look: REFUSED } },
-      'A push to the bucket bucket fails before it writes: Airflow looks whether the new key is free, and that is refused (AccessDenied (403)); s3:ListBucket or s3:GetObject is missing.',
-    ],
-    [
-      'this Airflow does not look',
-      { probe: { look: REFUSED }, sampled: { shape: { ...SHAPE, keepsTries: true } } },
-      'clear',
-    ],
-    ['the release is not known', { probe: { look: REFUSED }, ...UNREAD }, 'unknown'],
-    ['the bucket is not there', { probe: { bucket: { ...REFUSED, reason: 'no_such_bucket' } } }, 'unknown'],
-    [
-      'the credentials are not those of the workers',
-      { probe: { look: 'untried', bucket: 'untried' } },
-      'unknown',
-    ],
-    ['the key is not accepted', { probe: allProbed(answered('InvalidAccessKeyId', 403)) }, 'unknown'],
-  ],
   write_denied: [
     [
       'a permission is missing',
@@ -638,7 +639,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'it is not there',
       { probe: allProbed(answered('NoSuchBucket', 404)) },
-      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)). Airflow’s next push makes it, if its credentials may (s3:CreateBucket), and writes there.',
+      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
     ],
     [
       'one refused, another unanswered',
@@ -685,6 +686,21 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['two', { rows: { empty: 2 } }, '2 of 10 references in the window point at objects of 0 bytes.'],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
+  objects_unreadable: [
+    [
+      'one',
+      { rows: { unreadable: 1 } },
+      '1 of 10 references in the window points at an object that is in an archive and not restored.',
+    ],
+    [
+      'two',
+      { rows: { unreadable: 2 } },
+      '2 of 10 references in the window point at objects that are in an archive and not restored.',
+    ],
+    ['none', {}, 'clear'],
+    ['none was looked up', { window: { broken: { ...SURVEY.window.broken, unreadable: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
   path_mismatch: [
@@ -927,6 +943,22 @@ test('problems come in the order of the catalogue, each with its places', () => 
   ]);
 });
 
+test("where XComs are refused the logs' connection is named, if it is another", () => {
+  const evidenceWith = (connection: string) => {
+    const logging = {
+      AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
+      AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://logs',
+      AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: connection,
+    };
+    return saidOf('write_denied', { env: logging, probe: { put: REFUSED } });
+  };
+  const plain = saidOf('write_denied', { probe: { put: REFUSED } });
+  expect(evidenceWith('my_s3')).toBe(
+    `${plain} Logs go to S3 with the connection my_s3, which XComs do not use: if they are to, write s3://my_s3@bucket/xcom as [common.io] xcom_objectstorage_path.`,
+  );
+  expect([evidenceWith('aws'), evidenceWith('')]).toEqual([plain, plain]);
+});
+
 describe('what the catalogue says that a problem rests on', () => {
   const resting = PROBLEM_CODES.map((code) => [code, PROBLEMS[code].restsOn] as const);
   const stateOf = (code: ProblemCode, world: World) => diagnose(observed(world)).states[code];
@@ -947,7 +979,7 @@ describe('what the catalogue says that a problem rests on', () => {
   });
 
   test.each(resting)('%s: answers about objects', (code, { objects }) => {
-    const broken = { ...SURVEY.window.broken, missing: null, empty: null };
+    const broken = { ...SURVEY.window.broken, missing: null, empty: null, unreadable: null };
     expect(stateOf(code, { window: { broken } })).toBe(objects ? 'unknown' : 'clear');
   });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/settings/config.ts';
-import { ConfigError, requireDatabase } from '../../../src/settings/config.ts';
+import { ConfigError, requireDatabase, toldSettings } from '../../../src/settings/config.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 const FILE = '/opt/airflow/airflow.cfg';
@@ -55,7 +55,7 @@ function originOf(config: Config, name: string) {
 
 describe("Airflow's own file", () => {
   test('gives what no variable gives, with its line', () => {
-    const config = read(CHART, { env: { DB_HOST: 'db' } });
+    const config = read(CHART, { env: { DB_HOST: 'db', AIRFLOW_CONN_AWS_DEFAULT: 'aws://' } });
     expect(config.xcom).toMatchObject({
       threshold: 1_048_576,
       backend: expect.stringContaining('ObjectStorage') as string,
@@ -80,7 +80,7 @@ describe("Airflow's own file", () => {
     expect(config.secretFiles.get(FILE)?.reveal()).toBe(CHART);
     expect(JSON.stringify(config)).not.toContain('p@ss');
     expect(config.warnings).toEqual([
-      `${FILE}: [common.io] xcom_objectstorage_threshold, line 3 is a whole number for Airflow 3.2 and later; before, every push of a task fails`,
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 3 is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,
     ]);
   });
 
@@ -180,7 +180,10 @@ describe("Airflow's own file", () => {
   test.each([
     ['1_000', 1_000, []],
     [' 5 ', 5, []],
-    ['', null, [/is set and empty: Airflow reads a number there/]],
+    ['', null, [/is set and empty: Airflow reads a number there, and every push of a task fails$/]],
+    ['ten', null, [/is no whole number: Airflow reads a number there, and every push of a task fails$/]],
+    ['1.5', null, [/is no whole number/]],
+    ['0x10', null, [/is no whole number/]],
   ])('reads the threshold %j as Airflow does', (text, threshold, warnings) => {
     for (const config of [
       section(`xcom_objectstorage_threshold = ${text}`),
@@ -191,10 +194,35 @@ describe("Airflow's own file", () => {
     }
   });
 
-  test('a threshold that is no number is an error, with the reason', () => {
-    expect(problemsOf(() => section('xcom_objectstorage_threshold = 10  # ten'))).toEqual([
-      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2: "10  # ten" is not a whole number`,
+  test('a threshold on which Airflow raises is not known, with the reason', () => {
+    const config = section('xcom_objectstorage_threshold = 10  # ten');
+    expect(config.xcom.threshold).toBeNull();
+    expect(toldSettings(config)['xcom.threshold']).toBe(false);
+    expect(config.warnings).toEqual([
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2 is no whole number: Airflow reads a number there, and every push of a task fails`,
       expect.stringMatching(/line 2: Airflow takes a comment behind a value as part of it/),
+    ]);
+  });
+
+  test('a comment behind the value of a variable is named as well, beside every other one', () => {
+    const env = {
+      [THRESHOLD_VARIABLE]: '1048576  # bytes (1MB)',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: 'gzip   # less',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@bucket/a#b',
+      AIRFLOW_CONN_AWS: 'aws://K:S@/',
+    };
+    const { xcom, warnings } = read(null, { env });
+    expect([xcom.threshold, xcom.compression]).toEqual([null, 'gzip   # less']);
+    expect(warnings.filter((warning) => /takes a comment/.test(warning))).toEqual([
+      expect.stringContaining(`${THRESHOLD_VARIABLE}: Airflow takes`),
+      expect.stringContaining('AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: Airflow takes'),
+    ]);
+  });
+
+  test('a threshold of ours that is no number is an error all the same', () => {
+    const given = { env: { XCOM_EXPORTER_XCOM_THRESHOLD: 'ten' } };
+    expect(problemsOf(() => read(null, given))).toEqual([
+      'XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not a whole number',
     ]);
   });
 
@@ -226,13 +254,14 @@ describe("Airflow's own file", () => {
     ],
   ])('runs no command and asks no backend for the database: %j %j', (content, env, named) => {
     const config = read(content, { env });
-    const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it`;
+    const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it, or libpq's PGHOST, PGUSER, PGPASSWORD and PGDATABASE`;
     expect(config.database).toBeNull();
     expect(config.warnings).toEqual([sentence]);
     expect(problemsOf(() => requireDatabase(config))).toEqual([expect.stringMatching(/not set/), sentence]);
     expect(
       read(content, { env: { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' } }).warnings,
     ).toEqual([]);
+    expect(read(content, { env: { ...env, PGHOST: 'h', PGUSER: 'u' } }).warnings).toEqual([]);
   });
 
   test.each(['AIRFLOW__SECRETS__BACKEND', 'AIRFLOW__WORKERS__SECRETS_BACKEND'])(
@@ -261,6 +290,49 @@ describe("Airflow's own file", () => {
     expect(read(null, { env }).warnings).toHaveLength(warnings);
     const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' };
     expect(read(null, { env: own }).database?.options).toBeNull();
+  });
+
+  test.each(['"s3://b/x"', "'s3://b/x'", '"0"', '""'])(
+    'a variable that holds %s is taken for not told',
+    (text) => {
+      const env = { [PATH_VARIABLE]: text, [THRESHOLD_VARIABLE]: text, AIRFLOW__CORE__XCOM_BACKEND: text };
+      const { xcom, warnings } = read('[common.io]\nxcom_objectstorage_path = s3://of-file\n', { env });
+      expect(xcom).toMatchObject({ paths: null, threshold: null, backend: null });
+      expect(
+        warnings.filter((one) => one.includes('has quotes around its value, and is taken for not told')),
+      ).toHaveLength(3);
+    },
+  );
+
+  test('a URL in quotes is named as such where it was given, and nothing of it said', () => {
+    const url = '"postgresql://u:geheim@h/d"';
+    const config = read(null, { env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url } });
+    expect(problemsOf(() => requireDatabase(config))).toEqual([
+      expect.stringMatching(/not set/),
+      expect.stringMatching(
+        /^database\.url: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN has quotes around its value/,
+      ),
+    ]);
+    expect(problemsOf(() => read(null, { env: { XCOM_EXPORTER_DATABASE_URL: url } }))).toEqual([
+      'XCOM_EXPORTER_DATABASE_URL: has quotes around it, which are part of the text: give it without',
+    ]);
+    expect(read(null, { env: { XCOM_EXPORTER_XCOM_PATH: '"s3://b"' } }).warnings).toContain(
+      'XCOM_EXPORTER_XCOM_PATH has quotes around its value, which are part of it: give it without',
+    );
+  });
+
+  test('an option of one team in the file is read by nobody', () => {
+    expect(read('[team_a=common.io]\nxcom_objectstorage_path = s3://b\n').warnings).toEqual([
+      `${FILE}: [team_a=common.io] xcom_objectstorage_path, line 2: Airflow ignores it without a word: write [common.io] xcom_objectstorage_path`,
+    ]);
+  });
+
+  test('names a place in which a variable is not set, and not the variable', () => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u:${geheim}@h/d' };
+    expect(read(null, { env }).warnings).toEqual([
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN names a variable in ${…} that is not set here: give it as well, as Airflow has it',
+    ]);
+    expect(read(null, { env: { ...env, geheim: 'x' } }).warnings).toEqual([]);
   });
 
   test('expands variables in what the environment says, as Airflow does', () => {

@@ -5,16 +5,20 @@ import { isS3Path } from '../../../src/airflow/xcom-path.ts';
 import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
 import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../../../src/settings/config.ts';
 import type { Config } from '../../../src/settings/config.ts';
+import { logsWords } from '../../../src/settings/logs.ts';
+import { parseXComPath } from '../../../src/airflow/xcom-path.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 interface Given {
   readonly argv?: readonly string[];
+  readonly ownFlags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
 }
 
-function read({ argv = [], env = {}, files = {} }: Given): Config {
+function read({ argv = [], ownFlags = [], env = {}, files = {} }: Given): Config {
   return readConfig({
+    ownFlags,
     argv,
     env,
     readFile: (path) => {
@@ -65,7 +69,8 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
 
 describe('with nothing given', () => {
   test('every setting has its default', () => {
-    const { origins, s3, ...config } = read({});
+    const { origins, s3, digest, ...config } = read({});
+    expect(digest).toBe(read({}).digest);
     expect(config).toEqual({
       database: null,
       xcom: {
@@ -79,6 +84,8 @@ describe('with nothing given', () => {
       windowMs: 86_400_000,
       sampleSchedule: '*/30 * * * * *',
       probe: { schedule: '0 * * * * *', write: true },
+      stored: null,
+      logs: null,
       maxDags: 100,
       web: { host: '', port: 10_048, configFile: null },
       stateFile: null,
@@ -215,6 +222,13 @@ describe('flags', () => {
 
   test('a negative number is a value', () => {
     expect(read({ argv: ['--xcom.threshold', '-1'] }).xcom.threshold).toBe(-1);
+  });
+
+  test('a slip in a flag of the command itself is told by its right name', () => {
+    const ownFlags = ['--json', '--probe-only'];
+    expect(() => read({ argv: ['--jsn'], ownFlags })).toThrow('unknown flag --jsn: did you mean --json?');
+    expect(() => read({ argv: ['--probe-onyl'], ownFlags })).toThrow('did you mean --probe-only?');
+    expect(() => read({ argv: ['--windw', '1h'], ownFlags })).toThrow('did you mean --window?');
   });
 
   test.each([
@@ -421,7 +435,7 @@ describe('values', () => {
     ['gs://c@a,file:///disk', 'gs://c@a', '', false],
     ['', null, '', false],
   ])('of the paths %j the one in force is %j', (text, raw, fallback, isInS3) => {
-    const config = read({ argv: [`--xcom.path=${text}`] });
+    const config = read({ argv: [`--xcom.path=${text}`], env: { AIRFLOW_CONN_C: 'aws://' } });
     expect(config.xcom.inForce?.raw ?? null).toBe(raw);
     expect(config.s3.fallback).toBe(fallback);
     expect(storageInForce(config)).toBe(isInS3 ? config.xcom.inForce : null);
@@ -453,6 +467,29 @@ describe('warnings', () => {
     ]);
   });
 
+  test.each([
+    'COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD',
+    'CORE__XCOM_BACKEND',
+  ])('an option %s of one team is read by nobody', (option) => {
+    expect(read({ env: { [`AIRFLOW__TEAM_A___${option}`]: 's3://b' } }).warnings).toEqual([
+      `AIRFLOW__TEAM_A___${option} is read by nobody: Airflow asks for what concerns XComs without a team. Give the workers of that team AIRFLOW__${option} of their own`,
+    ]);
+  });
+
+  test.each([
+    'AIRFLOW__DATABASE__SQLALCHEMY_CONN',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CON',
+    'AIRFLOW__DB__SQL_ALCHEMY_CONN',
+    'AIRFLOW_DATABASE_SQL_ALCHEMY_CONN',
+    'airflow__database__sql_alchemy_conn',
+  ])('the misspelt variable %s of the database is named, and where a database is missed', (given) => {
+    const config = read({ env: { [given]: 'postgresql://u:geheim@h/d' } });
+    const warning = `database.url: ${given} is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__DATABASE__SQL_ALCHEMY_CONN?`;
+    expect(config.warnings).toEqual([warning]);
+    expect(() => requireDatabase(config)).toThrow(warning);
+  });
+
   test('the names of common-io 1.3.0 are named unless the later ones are there too', () => {
     const former = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_PATH: 's3://b' };
     expect(read({ env: former }).warnings).toEqual([
@@ -464,9 +501,14 @@ describe('warnings', () => {
   test.each([
     'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
     'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_THRESHOLD',
-    'AIRFLOW__TEAMA___COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'AIRFLOW__TEAMA___COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
+    'AIRFLOW__TEAMA___CELERY__BROKER_URL',
     'AIRFLOW__CORE__ENABLE_XCOM_PICKLING',
     'AIRFLOW__CORE__DAGS_FOLDER',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE',
+    'AIRFLOW__DATABASE__SQL_ENGINE_ENCODING',
     'AIRFLOW__WORKERS__STATE_STORE_BACKEND',
     'AIRFLOW_VAR_XCOM_BACKEND',
     'AIRFLOW_CONN_XCOM',
@@ -504,7 +546,62 @@ describe('warnings', () => {
     // Nobody told the path: nothing is said of it.
     expect(read({ env: backend }).warnings).toEqual([]);
     expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
-    expect(read({ env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.S3XComBackend' } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    ['company.S3XComBackend', [/is no class of Airflow's object storage: .* the exporter cannot tell/]],
+    [
+      'airflow.providers.amazon.aws.xcom_backends.s3.S3XComBackend',
+      [
+        /is no class of Airflow's object storage/,
+        /none of the providers that come with Airflow has such a class/,
+      ],
+    ],
+    [
+      'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend',
+      [/is a class of common-io 1\.3\.0 alone, which reads none of the options xcom_objectstorage_\*/],
+    ],
+    ['airflow.sdk.execution_time.xcom.BaseXCom', [/is Airflow's default, which keeps every value/]],
+    ['', [/is Airflow's default, which keeps every value/]],
+    [backend.AIRFLOW__CORE__XCOM_BACKEND, []],
+  ])('the backend %j is said to be another than the object storage', (name, expected) => {
+    const { warnings } = read({ env: { AIRFLOW__CORE__XCOM_BACKEND: name, [`${prefix}PATH`]: 's3://b' } });
+    expect(warnings).toEqual(expected.map((message) => expect.stringMatching(message) as string));
+  });
+
+  test.each([
+    ['S3://aws@b/x', 's3://'],
+    ['S3a://aws@b/x', 's3a://'],
+    ['s3://aws@B/X', null],
+  ])('the path %s is to begin with %s', (path, meant) => {
+    const { xcom, warnings } = read({ env: { [`${prefix}PATH`]: path, AIRFLOW_CONN_AWS: 'aws://K:S@/' } });
+    expect(xcom.inForce?.connection).toBe('aws');
+    expect(warnings).toEqual(
+      meant === null
+        ? []
+        : [
+            `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${meant}`,
+          ],
+    );
+  });
+
+  test.each([
+    ['aws://K:S@?host=http%3A%2F%2Fminio%3A9000', 'host in extra'],
+    [
+      '{"conn_type": "s3", "login": "K", "password": "S", "extra": {"host": "http://minio:9000"}}',
+      'host in extra',
+    ],
+    ['{"conn_type": "aws", "login": "K", "password": "S", "host": "http://minio:9000"}', 'its host'],
+    ['aws://K:S@minio:9000/', 'its host'],
+    ['aws://K:S@minio/?endpoint_url=http%3A%2F%2Fminio%3A9000', null],
+    ['{"extra": {"host": "x", "service_config": {"s3": {"endpoint_url": "http://minio:9000"}}}}', null],
+    ['aws://K:S@/?region_name=eu-west-1', null],
+  ])('the connection %j has its endpoint in %j', (connection, place) => {
+    const env = { [`${prefix}PATH`]: 's3://aws@b', AIRFLOW_CONN_AWS: connection };
+    const expected = `AIRFLOW_CONN_AWS: Airflow does not take ${place ?? ''} for the endpoint, and its requests go to AWS: write endpoint_url in extra`;
+    expect(read({ env }).warnings).toEqual(place === null ? [] : [expected]);
+    // Here the endpoint comes from elsewhere.
+    expect(read({ env: { ...env, AWS_ENDPOINT_URL: 'http://minio:9000' } }).warnings).toEqual([]);
   });
 
   test.each([
@@ -547,7 +644,7 @@ test('all problems at once, each named by where it was given', () => {
     env: {
       XCOM_EXPORTER_HAA: '1',
       XCOM_EXPORTER_HA: 'on',
-      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: 'ten',
+      XCOM_EXPORTER_XCOM_THRESHOLD: 'ten',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u:p@h:x/d',
       AIRFLOW_CONN_AWS: 'geheim',
@@ -558,7 +655,7 @@ test('all problems at once, each named by where it was given', () => {
     expect.stringMatching(/^unknown flag --windw/),
     expect.stringMatching(/^unknown variable XCOM_EXPORTER_HAA/),
     expect.stringMatching(/^c\.yaml: unknown setting log\.colour/),
-    expect.stringMatching(/^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: "ten" is not/),
+    expect.stringMatching(/^XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not/),
     expect.stringMatching(/^--window: "x" is not/),
     expect.stringMatching(/^XCOM_EXPORTER_HA: must be/),
     expect.stringMatching(/^c\.yaml: log\.level: must be/),
@@ -683,6 +780,174 @@ describe('the connections of the paths', () => {
     expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain('geheim');
   });
 
+  test('come from the variable of a team where the plain one is missing', () => {
+    const ofTeam = { AIRFLOW_CONN__TEAM_A___AWS_XCOM: 'aws://TEAM:geheim@/' };
+    const read1 = (env: Record<string, string>) => read({ argv: ['--xcom.path', path], env });
+    const config = read1(ofTeam);
+    expect(config.s3.connections.get('aws_xcom')?.accessKeyId).toBe('TEAM');
+    expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
+      from: 'AIRFLOW_CONN__TEAM_A___AWS_XCOM',
+      origin: 'airflow',
+    });
+    expect([config.warnings, config.s3.missing.size]).toEqual([[], 0]);
+    const plain = read1({ ...ofTeam, AIRFLOW_CONN_AWS_XCOM: 'aws://PLAIN:geheim@/' });
+    expect(plain.s3.connections.get('aws_xcom')?.accessKeyId).toBe('PLAIN');
+    const both = read1({ ...ofTeam, AIRFLOW_CONN__TEAM_B___AWS_XCOM: 'aws://OTHER:geheim@/' });
+    expect(both.s3.connections.get('aws_xcom')?.accessKeyId).toBeNull();
+    expect(both.warnings[0]).toMatch(
+      /^AIRFLOW_CONN__TEAM_A___AWS_XCOM and AIRFLOW_CONN__TEAM_B___AWS_XCOM are connections of several teams/,
+    );
+  });
+
+  test('of every variable are there for rows that name one, and what is none is passed over', () => {
+    const { connections } = read({
+      env: {
+        AIRFLOW_CONN_MINIO: 'aws://M:geheim@/',
+        AIRFLOW_CONN_OTHER: '{"conn_type": "aws", "login": "J", "password": "geheim"}',
+        AIRFLOW_CONN_AIRFLOW_DB: 'postgresql://u:geheim@h/d',
+        AIRFLOW_CONN_BROKEN: '{"conn_type": "aws", "extra": "{"}',
+        AIRFLOW_CONN_HTTP: '{"conn_type": "http"}',
+      },
+    }).s3;
+    expect([...connections].map(([id, { accessKeyId }]) => [id, accessKeyId])).toEqual([
+      ['MINIO', 'M'],
+      ['OTHER', 'J'],
+      ['', null],
+    ]);
+  });
+
+  test.each([
+    ['AIRFLOW_CON_AWS_XCOM', true],
+    ['AIRFLOW_CONN_AWS_XCOMS', true],
+    ['AIRFLOW__CONN__AWS_XCOM', true],
+    ['AIRFLOW_CONN_aws_xcom', true],
+    ['AIRFLOW_CONN_AWS-XCOM', true],
+    ['AIRFLOW_CONN_AWS_LOGS', false],
+    ['AIRFLOW_CONN_AIRFLOW_DB', false],
+  ])('of a connection that is missing %s is the one that was meant: %j', (variable, isMeant) => {
+    const config = read({ argv: ['--xcom.path', path], env: { [variable]: 'aws://KEY:geheim@/' } });
+    expect(config.s3.missing.get('aws_xcom')).toBe(
+      'the connection aws_xcom is not known here (give AIRFLOW_CONN_AWS_XCOM)',
+    );
+    expect(config.warnings).toEqual([
+      isMeant
+        ? `${variable} is no variable of Airflow's for the connection aws_xcom, which the path names: did you mean AIRFLOW_CONN_AWS_XCOM?`
+        : expect.stringMatching(
+            /^The connection aws_xcom, which the path names, is not known here, .*: give it as AIRFLOW_CONN_AWS_XCOM\b/,
+          ),
+    ]);
+  });
+
+  test('with a view one that no variable holds is kept in the database, and the key is read', () => {
+    const key = Buffer.alloc(32, 1).toString('base64url');
+    const asked = {
+      argv: ['--xcom.path', path, '--airflow.connections', 'airflow.xcom_exporter_connection'],
+    };
+    const config = read({ ...asked, env: { AIRFLOW__CORE__FERNET_KEY: key } });
+    expect([config.warnings, config.stored?.view, config.stored?.keys.length]).toEqual([
+      [],
+      'airflow.xcom_exporter_connection',
+      1,
+    ]);
+    expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
+      shown: "kept in Airflow's database",
+      from: 'view airflow.xcom_exporter_connection',
+    });
+    expect(originOf(config, 'airflow.fernet-key')).toMatchObject({
+      shown: '***',
+      from: 'AIRFLOW__CORE__FERNET_KEY',
+    });
+    expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain(key);
+    expect(problemsOf(() => read({ ...asked, env: { AIRFLOW__CORE__FERNET_KEY: 'geheim' } }))).toEqual([
+      expect.stringMatching(/^AIRFLOW__CORE__FERNET_KEY: is no Fernet key/),
+    ]);
+    const fromFile = {
+      ...asked,
+      env: { XCOM_EXPORTER_AIRFLOW_FERNET_KEY_FILE: '/key' },
+      files: { '/key': `${key}\n` },
+    };
+    expect(read(fromFile).stored?.keys[0]?.reveal()).toBe(key);
+  });
+
+  test("without a view Airflow's key is nobody's concern", () => {
+    const of = (env: Record<string, string>) => read({ argv: ['--xcom.path', 's3://plain'], env });
+    expect(of({ AIRFLOW__CORE__FERNET_KEY: 'geheim' })).toMatchObject({ stored: null, warnings: [] });
+    expect(of({ AIRFLOW__CORE__FERNET_KEY_CMD: 'cat geheim' }).warnings).toEqual([]);
+  });
+
+  test.each(['a b', '"a"', 'a.b.c', 'A', 'a;b', ''])('a view is a plain name: %j', (view) => {
+    const readIt = () => read({ argv: [`--airflow.connections=${view}`] });
+    if (view === '') expect(readIt().stored).toBeNull();
+    else expect(problemsOf(readIt)).toEqual([expect.stringMatching(/is no plain name of a view/)]);
+  });
+
+  test('a connection in quotes is named as such', () => {
+    const env = { AIRFLOW_CONN_AWS_XCOM: `'{"conn_type": "aws", "password": "geheim"}'` };
+    expect(problemsOf(() => read({ argv: ['--xcom.path', path], env }))).toEqual([
+      expect.stringMatching(/^AIRFLOW_CONN_AWS_XCOM: has quotes around its value/),
+    ]);
+  });
+
+  describe("beside the logs' own", () => {
+    const logging = {
+      AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
+      AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://airflow-logs/prod',
+      AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'my_s3',
+    };
+
+    test('which is shown, and used by no XCom', () => {
+      const config = read({
+        argv: ['--xcom.path', 's3://bucket/xcom'],
+        env: { ...logging, AIRFLOW_CONN_MY_S3: 'aws://K:geheim@/' },
+      });
+      expect(originOf(config, 'logs')).toMatchObject({
+        shown: 's3://airflow-logs/prod, with the connection my_s3; no XCom uses it',
+        origin: 'airflow',
+        from: 'AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER',
+      });
+      expect(config.s3.fallback).toBe('');
+      expect(config.warnings).toEqual([]);
+    });
+
+    test.each([
+      [
+        ['--xcom.path', 's3://my_s3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [
+        ['--xcom.path', 's3://MY_S3@bucket'],
+        's3://airflow-logs/prod, with the connection my_s3, as the XComs',
+      ],
+      [[], 's3://airflow-logs/prod, with the connection my_s3'],
+    ])('which is shown for %j, where not every XCom uses another', (argv, shown) => {
+      expect(originOf(read({ argv, env: logging }), 'logs').shown).toBe(shown);
+    });
+
+    test.each([
+      ['s3://bucket/xcom', 's3://my_s3@bucket/xcom'],
+      ['s3://other@bucket', 's3://my_s3@bucket'],
+      ['s3://my_s3@bucket/xcom', null],
+      // One variable holds both.
+      ['s3://MY_S3@bucket/xcom', null],
+    ])('which %s does not name: the words are %s', (raw, meant) => {
+      const { logs } = read({ env: logging });
+      const words = logsWords(logs, parseXComPath(raw));
+      if (meant === null) expect(words).toBe('');
+      else
+        expect(words).toContain(
+          `Logs go to S3 with the connection my_s3, which XComs do not use: if they are to, write ${meant} as`,
+        );
+    });
+
+    test.each([
+      { AIRFLOW__LOGGING__REMOTE_LOGGING: 'False' },
+      { AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 'gs://b' },
+      { AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://key:geheim@b' },
+    ])('which is nothing where logs do not go to S3: %j', (changes) => {
+      expect(read({ env: { ...logging, ...changes } }).logs).toBeNull();
+    });
+  });
+
   test('the default chain is shown only where a path uses it', () => {
     const namesOf = (paths: string) => read({ argv: ['--xcom.path', paths] }).origins.map(({ name }) => name);
     expect(namesOf(path)).not.toContain('s3');
@@ -781,6 +1046,8 @@ describe('the table of settings', () => {
       'shard',
       'airflow.base-url',
       'airflow.config',
+      'airflow.connections',
+      'airflow.fernet-key',
       'canary.dag-id',
       'log.level',
       'log.format',
