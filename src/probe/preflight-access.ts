@@ -114,20 +114,19 @@ export function workerSteps(answers: Answers | null, target: AccessTarget): read
   return [see === null ? lookStep(answers, target) : idle('look', see), bucket];
 }
 
-function lookStep(
-  { way: { look }, list }: Answers,
-  { bucket, prefix, asWorker }: AccessTarget,
-): PreflightStep {
+function lookStep({ way: { look }, list, head }: Answers, { bucket, asWorker }: AccessTarget): PreflightStep {
   if (look === null) return good('look', 'allowed: a new key is seen to be free');
   if (look.reason !== 'denied') return open('look', `${look.reason}: ${look.detail}`);
   if (!asWorker) return idle('look', `${look.detail}: ${OWN}`);
-  const action = list.kind === 'allowed' ? 's3:GetObject' : 's3:ListBucket';
+  // One cause is said once.
+  const see = [list, head].findIndex(({ kind }) => kind === 'refused');
+  if (see !== -1) return idle('look', `not told: see ${['list', 'head'][see] ?? ''}`);
   return bad(
     'look',
     `${look.detail}: Airflow up to 3.3 looks for the new key before each push, which fails`,
     {
-      iamAction: action,
-      fix: `Allow s3:ListBucket on arn:aws:s3:::${bucket}, without a condition on s3:prefix, and s3:GetObject on arn:aws:s3:::${bucket}/${prefix === '' ? '' : `${prefix}/`}*.`,
+      iamAction: 's3:ListBucket',
+      fix: `Allow s3:ListBucket on arn:aws:s3:::${bucket} without a condition on s3:prefix.`,
     },
   );
 }
