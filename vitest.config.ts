@@ -23,6 +23,8 @@ export default defineConfig({
         test: {
           name: 'servers',
           include: ['test/integration/**/*.test.ts', 'test/cli/**/*.test.ts'],
+          // The SDK and the servers are large: each worker imports them once.
+          isolate: false,
           globalSetup: ['test/support/clusters.ts'],
         },
       },

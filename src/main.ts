@@ -44,7 +44,7 @@ async function main(argv: readonly string[]): Promise<number> {
   mindOutput(isDaemon ? null : failureCode(name));
   try {
     const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-    if (argv.includes('--help') || argv.includes('-h')) {
+    if (name === 'help' || argv.includes('--help') || argv.includes('-h')) {
       const { helpText } = await import('./commands/help.ts');
       write(process.stdout, helpText());
       return 0;
@@ -128,8 +128,9 @@ function abortOnSignal(): AbortSignal {
 
 async function unknownCommand(name: string): Promise<number> {
   const { nearest } = await import('./lib/nearest.ts');
-  const near = nearest(name, Object.keys(commands));
-  const hint = near === null ? `choose one of ${Object.keys(commands).join(', ')}` : `did you mean ${near}?`;
+  const names = [...Object.keys(commands), 'help'];
+  const near = nearest(name, names);
+  const hint = near === null ? `choose one of ${names.join(', ')}` : `did you mean ${near}?`;
   write(process.stderr, `airflow-xcom-exporter: unknown command ${JSON.stringify(name)}: ${hint}\n`);
   return 2;
 }

@@ -23,7 +23,7 @@ and on (instance) airflow_xcom_exporter_leader == 1`,
     severity: 'critical',
     summary: 'The XCom exporter runs but cannot sample the metadata database.',
     description:
-      '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}: its other alerts are blind. Reason: airflow_xcom_exporter_job_failures_total or http://{{ $labels.instance }}/',
+      '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://{{ $labels.instance }}/',
     runbookUrl: ITSELF,
     comment:
       'Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the start of its process counts.',
@@ -36,7 +36,7 @@ and max without (${REPLICA}) (airflow_xcom_exporter_leader) == 0`,
     severity: 'critical',
     summary: 'Every XCom exporter stands by and none samples.',
     description:
-      '{{ $value }} exporters run and none holds the lock in the metadata database: nothing watches the XComs.',
+      '{{ $value }} exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.',
     runbookUrl: ITSELF,
   },
   {
@@ -51,7 +51,7 @@ or
     severity: 'critical',
     summary: 'The XCom exporter cannot be scraped.',
     description:
-      'None of {{ $value }} targets answers, or there is no target at all: nothing watches the XComs.',
+      'None of {{ $value }} targets answers, or there is no target at all. Nothing watches the XComs.',
     runbookUrl: ITSELF,
   },
   {
@@ -62,7 +62,7 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
     severity: 'warning',
     summary: 'One of several XCom exporters cannot be scraped.',
     description:
-      '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}) while others of its job answer: there is no standby, or a shard is not watched.',
+      '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}). Others of its job answer. There is no standby, or nobody watches a shard.',
     runbookUrl: ITSELF,
   },
   {
@@ -72,9 +72,9 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
 > 0.5`,
     for: '15m',
     severity: 'warning',
-    summary: 'Runs of the XCom exporter take longer than the time between them.',
+    summary: 'Jobs of the XCom exporter take longer than the time between two runs.',
     description:
-      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ with $labels.exported_job }}{{ . }}{{ else }}{{ $labels.job }}{{ end }} within 15 minutes, because the one before was still under way.',
+      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ with $labels.exported_job }}{{ . }}{{ else }}{{ $labels.job }}{{ end }} within 15 minutes, because the run before had not ended.',
     runbookUrl: ITSELF,
   },
   {
@@ -88,12 +88,12 @@ and
 max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
     for: '1h',
     severity: 'warning',
-    summary: 'The XCom exporter has not known for an hour whether some problems are there.',
+    summary: 'For an hour the XCom exporter has not known if some problems are there.',
     description:
-      '{{ $value }} problems that were known within 6 hours are neither there nor not there now: their alerts are blind. Which: the series of airflow_xcom_problem that are absent, or the status page.',
+      'The exporter knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
     runbookUrl: runbook('permissions_unverifiable'),
     comment:
-      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale speaks.',
+      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires.',
   },
   {
     name: 'AirflowXComExporterReloadFailed',
@@ -102,7 +102,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
     severity: 'warning',
     summary: 'The XCom exporter could not read its configuration again.',
     description:
-      'http://{{ $labels.instance }}/ goes on with the settings it had (last reload successful: {{ $value }}). `airflow-xcom-exporter config` lists what is wrong.',
+      'http://{{ $labels.instance }}/ goes on with its old settings (last reload successful: {{ $value }}). `airflow-xcom-exporter config` lists what is wrong.',
     runbookUrl: ITSELF,
   },
   {
@@ -114,7 +114,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
     severity: 'warning',
     summary: 'The XCom exporter cannot write its state file.',
     description:
-      'http://{{ $labels.instance }}/ could not write it {{ $value | humanize }} times within 10 minutes: a restart would count again what was counted since it was last written.',
+      'http://{{ $labels.instance }}/ failed to write it {{ $value | humanize }} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.',
     runbookUrl: ITSELF,
   },
 ];

@@ -36,7 +36,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     severity: 'critical',
     summary: 'No XCom value reaches S3.',
     description:
-      '{{ $labels.problem }}: every value stays in the metadata database, {{ $value }} of them of at least the oversize limit in the window. The database grows with them.',
+      '{{ $labels.problem }}: every value stays in the metadata database, and the database grows. {{ $value }} values in the window have at least the oversize limit.',
     runbookUrl: EVERY_PROBLEM,
   },
   {
@@ -47,7 +47,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     severity: 'critical',
     summary: 'Some Airflow workers store large XCom values in the database while others use S3.',
     description:
-      '{{ $value }} large values in the window are in the metadata database, and they cluster on some queue, executor, host or operator.',
+      '{{ $value }} large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
     runbookUrl: runbook('worker_bypass'),
   },
   {
@@ -58,7 +58,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     severity: 'warning',
     summary: 'Large XCom values are stored in the metadata database instead of S3.',
     description:
-      '{{ $value }} values of at least the oversize limit are in the metadata database in the window, and neither an inactive backend nor one pool of workers explains them.',
+      '{{ $value }} values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
     runbookUrl: runbook('oversize_in_db'),
   },
   {
@@ -73,6 +73,17 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     runbookUrl: EVERY_PROBLEM,
   },
   {
+    name: 'AirflowXComObjectsUnreadable',
+    tells: [[['objects_unreadable'], broken('unreadable')]],
+    for: '5m',
+    keepFiringFor,
+    severity: 'critical',
+    summary: 'XCom rows point at S3 objects in an archive, which nobody can read before they are restored.',
+    description:
+      '{{ $value }} rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    runbookUrl: runbook('objects_unreadable'),
+  },
+  {
     name: 'AirflowXComPathMismatch',
     tells: [
       [['path_mismatch', 'path_leaked'], broken('path_mismatch|leaked')],
@@ -81,10 +92,9 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     for: '5m',
     keepFiringFor,
     severity: 'critical',
-    summary:
-      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    summary: 'Airflow cannot read XCom references back, and hands tasks a path instead of a value.',
     description:
-      '{{ $labels.problem }}: {{ $value }} rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.',
+      '{{ $labels.problem }}: {{ $value }} rows of the window hold a path that Airflow, as configured, does not turn back into a value.',
     runbookUrl: EVERY_PROBLEM,
   },
   {
@@ -100,7 +110,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     severity: 'critical',
     summary: 'The XCom bucket refuses a test write.',
     description:
-      '{{ $value | printf "%.0f" }} test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+      '{{ $value | printf "%.0f" }} test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
     runbookUrl: runbook('write_denied'),
   },
   {
@@ -109,8 +119,8 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     for: '15m',
     keepFiringFor,
     severity: 'warning',
-    summary: 'Objects that no XCom row refers to are growing in number.',
-    description: '{{ $value }} objects under the runs of the window have no row, more than before.',
+    summary: 'More and more objects have no XCom row that refers to them.',
+    description: '{{ $value }} objects under the runs of the window have no row. There were fewer before.',
     runbookUrl: runbook('orphans_growing'),
     comment: 'The exporter goes on saying it for an hour after the last growth.',
   },
@@ -125,7 +135,8 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     for: '15m',
     severity: 'warning',
     summary: 'The figures of the XCom exporter are partial.',
-    description: 'Only {{ $value | humanizePercentage }} of what the window holds is measured and looked up.',
+    description:
+      'The exporter has measured and looked up only {{ $value | humanizePercentage }} of the window.',
     runbookUrl: runbook('exporter_behind'),
   },
 ];

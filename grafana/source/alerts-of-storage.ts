@@ -11,7 +11,7 @@ export const STORAGE_ALERTS: readonly Alert[] = [
     severity: 'critical',
     summary: 'Airflow wrote XCom rows whose objects are missing or empty from the start.',
     description:
-      '{{ $value | printf "%.0f" }} rows within 30 minutes point at an object that was missing or empty when it was first looked at: the write was lost, not deleted later.',
+      '{{ $value | printf "%.0f" }} rows within 30 minutes point at an object that was missing or empty at the first look. The write was lost: nobody deleted the object later.',
     runbookUrl: runbook('objects_missing'),
     comment:
       'source="task" counts what the first look at a reference found. A counter that begins with the process begins at 0, so the first failure counts.',
@@ -25,7 +25,7 @@ export const STORAGE_ALERTS: readonly Alert[] = [
     severity: 'critical',
     summary: 'A test operation on the XCom bucket or the metadata database keeps failing.',
     description:
-      'The operation {{ $labels.operation }} of the probe failed {{ $value | printf "%.0f" }} times within 15 minutes, and in the last probe.',
+      'The operation {{ $labels.operation }} of the probe failed {{ $value | printf "%.0f" }} times within 15 minutes, and it failed in the last probe.',
     runbookUrl: runbook('bucket_unreachable'),
     comment: 'An operation that is not tried has no series, so it neither fails nor passes.',
   },

@@ -201,7 +201,7 @@ export const OVERVIEW: Page = {
           timeseries({
             title: 'Broken references by reason',
             description:
-              'missing: the object is gone. empty: 0 bytes. path_mismatch: Airflow looks elsewhere. leaked: the row holds another row’s path.',
+              'missing: the object is gone. empty: 0 bytes. unreadable: in an archive. path_mismatch: Airflow looks elsewhere. leaked: the row holds another row’s path.',
             runbook: 'objects_missing',
             unit: 'short',
             min: 0,

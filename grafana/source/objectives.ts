@@ -35,15 +35,15 @@ export const SERVICE_LEVELS: readonly ServiceLevel[] = [
     title: 'Durability',
     objective: 0.999,
     meaning:
-      'Of the references that were looked up in S3, the share whose object is there, not empty, and where Airflow as configured looks for it. A reference counts once when it is looked up first, and once more as an error if it breaks later; where more break than are new, all count as errors, so that a deletion in a quiet week shows. What S3 gave no answer about counts neither way.',
+      'Of the references that were looked up in S3, the share whose object is there, not empty, not in an archive, and where Airflow as configured looks for it. A reference counts once when it is looked up first, and once more as an error if it breaks later; where more break than are new, all count as errors, so that a deletion in a quiet week shows. What S3 gave no answer about counts neither way.',
     events: (window) => `(
   sum without () (rate(airflow_xcom_references_checked_total[${window}]))
-  > sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))
+  > sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|unreadable|path_mismatch"}[${window}]))
 )
 or
-sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))`,
+sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|unreadable|path_mismatch"}[${window}]))`,
     errors: (window) =>
-      `sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|path_mismatch"}[${window}]))`,
+      `sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~"missing|empty|unreadable|path_mismatch"}[${window}]))`,
   },
   {
     slo: 'write_availability',

@@ -23,6 +23,8 @@ const DEFAULTS = {
 } as const;
 type Flag = keyof typeof DEFAULTS;
 
+export const AUDIT_FLAGS: readonly string[] = ['--json', ...Object.keys(DEFAULTS)];
+
 const HOUR_MS = 3_600_000;
 
 /** @throws {ConfigError} with all that is wrong at once. */

@@ -1,9 +1,7 @@
+import { ARCHIVE_CLASSES } from '../s3/archive.ts';
 import type { Duck } from './duck.ts';
 import { below, isXComKey, relative, taskInstanceOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
-
-/** What cannot be read without a restore. */
-export const ARCHIVE_CLASSES: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE'];
 
 export interface JoinOptions {
   readonly duck: Duck;

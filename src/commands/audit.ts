@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { audit } from '../audit/audit.ts';
-import { parseAuditFlags } from '../audit/flags.ts';
+import { AUDIT_FLAGS, parseAuditFlags } from '../audit/flags.ts';
 import { monthsPicture } from '../audit/picture.ts';
 import { createRate } from '../audit/rate.ts';
 import { writeResults } from '../audit/results.ts';
@@ -29,7 +29,7 @@ const CONCURRENCY = 16;
  */
 export async function auditCommand(io: CommandIo): Promise<number> {
   const { own, rest } = parseAuditFlags(io.argv);
-  const config = loadConfig({ ...io, argv: rest });
+  const config = loadConfig({ ...io, argv: rest }, AUDIT_FLAGS);
   const where = requireDatabase(config);
   const configured = configuredBases(config);
   const out = resolve(own.out);

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { WorkerPool } from '../canary/dag-file.ts';
 import { dagFile, MOST_POOLS } from '../canary/dag-file.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { nearest } from '../lib/nearest.ts';
 import { ConfigError } from '../settings/config.ts';
 import type { CommandIo } from './command.ts';
 
@@ -52,13 +53,22 @@ function readFlags(argv: readonly string[]) {
   try {
     return parseArgs({ args: [...argv], options: FLAGS, strict: true }).values;
   } catch (cause) {
+    const known = `${Object.keys(FLAGS)
+      .map((name) => `--${name}`)
+      .join(', ')} are known`;
+    const unknown = argv.find((word) => word.startsWith('--') && !Object.hasOwn(FLAGS, flagName(word)));
+    const near = unknown === undefined ? null : nearest(flagName(unknown), Object.keys(FLAGS));
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new ConfigError([
-      `canary: ${message}: ${Object.keys(FLAGS)
-        .map((name) => `--${name}`)
-        .join(', ')} are known`,
+      near === null
+        ? `canary: ${message}: ${known}`
+        : `canary: unknown flag --${flagName(unknown ?? '')}: did you mean --${near}? (${known})`,
     ]);
   }
+}
+
+function flagName(word: string): string {
+  return word.replace(/^--/, '').replace(/=.*$/s, '');
 }
 
 /** A queue is a pool of workers, and an executor with its own default queue is another. */

@@ -81,7 +81,7 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed }: Re
     `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), the last ${duration(window.seconds)}:`,
     `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
     `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
-    `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
+    `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, unreadable ${known(broken.unreadable)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
     `  objects without a row ${known(window.orphanObjects)}`,
     `  decided ${coverage === null ? 'unknown' : `${Math.floor(coverage * 100)} %`}`,
     `  threshold configured: ${known(thresholdBytes)}; seen: ${thresholdWords(observed)}`,

@@ -25,7 +25,7 @@ const MAX_ROUNDS = 20;
 export async function checkCommand(io: CommandIo): Promise<number> {
   const asJson = io.argv.includes('--json');
   const own = ['--json', '--probe-only'];
-  const config = loadConfig({ ...io, argv: io.argv.filter((word) => !own.includes(word)) });
+  const config = loadConfig({ ...io, argv: io.argv.filter((word) => !own.includes(word)) }, own);
   if (io.argv.includes('--probe-only')) return preflightCommand(io, { config, asJson });
   const checked = await examine(config, io);
   io.stdout(

@@ -27,8 +27,12 @@ export interface CommandIo {
  *
  * @throws {ConfigError} when one is wrong or unknown.
  */
-export function loadConfig(io: Pick<CommandIo, 'argv' | 'env'>): Config {
-  return readConfig({ argv: io.argv, env: io.env, readFile });
+export function loadConfig(
+  io: Pick<CommandIo, 'argv' | 'env'>,
+  /** The flags of the command itself, which it has taken out of `argv`. */
+  ownFlags: readonly string[] = [],
+): Config {
+  return readConfig({ argv: io.argv, ownFlags, env: io.env, readFile });
 }
 
 export function readFile(path: string): string {

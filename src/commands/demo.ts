@@ -72,8 +72,16 @@ export async function demoCommand(io: CommandIo): Promise<number> {
       }
     }
   }
+  for (const line of NEXT) log.info(line);
   return 0;
 }
+
+/** Shown at the end: who has seen the demo wants to look at an Airflow of their own. */
+const NEXT = [
+  'that was the demo, and everything that it started has ended',
+  'next: write what a worker knows into worker.env (README.md, "Run it beside your Airflow"), and run `airflow-xcom-exporter check` with it',
+  'next: docs/runbook.md says what each problem means, grafana/README.md has the dashboards and alerts',
+];
 
 async function perform(
   io: CommandIo,
@@ -82,7 +90,7 @@ async function perform(
   const { signal } = io;
   const { log, onClose, actSeconds, once } = options;
   const pace = paceOf(actSeconds);
-  log.info('starting a database and an object storage');
+  log.info('starting a Postgres with the tables of Airflow, an S3 server, a workload and the exporter');
   const postgres = await startPostgres({ dir: tmpdir(), port: null, settings: {}, log });
   onClose(() => postgres.stop());
   signal.throwIfAborted();
@@ -115,6 +123,8 @@ async function perform(
     log,
     version: io.version,
     readConfig: currentConfig,
+    // An act may be over sooner than five seconds after the one before.
+    reloadsApartMs: 0,
     act: () => act,
   });
   onClose(() => exporter.close());
@@ -130,7 +140,10 @@ async function perform(
   onClose(() => workload.stop());
 
   const url = `http://${currentConfig().web.host || 'localhost'}:${exporter.port}/`;
-  log.info({ url }, `the demo is up: ${url} is the status page, ${url}metrics what Prometheus scrapes`);
+  log.info(
+    { url },
+    `the demo is up: open ${url} for the status page, ${url}metrics for the metrics; Ctrl+C ends everything`,
+  );
   await playActs(
     {
       workload,
@@ -210,6 +223,7 @@ function demoConfig(
   const own = Object.entries(io.env).filter(([name]) => /^XCOM_EXPORTER_(WEB|LOG)_/.test(name));
   return readConfig({
     argv: options.argv,
+    ownFlags: ['--once', '--act-seconds'],
     env: {
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: databaseUrl.replace(/^postgresql:/, 'postgresql+psycopg2:'),
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',

@@ -7,6 +7,8 @@ import { watchSecretFiles } from '../settings/secret-files.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig, readFile } from './command.ts';
 
+const RELOADS_APART_MS = 5_000;
+
 /**
  * The daemon, until SIGTERM or SIGINT; SIGHUP and a secret that changes in its file make it read the settings again.
  *
@@ -26,6 +28,7 @@ export async function runCommand(io: CommandIo): Promise<number> {
   const starting = startExporter(config, {
     log,
     version: io.version,
+    reloadsApartMs: RELOADS_APART_MS,
     readConfig: () => {
       const next = loadConfig(io);
       secrets.follow(next.secretFiles);

@@ -13,6 +13,7 @@ import { createJobs } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
+import { createTurns } from './turns.ts';
 
 export interface Exporter {
   readonly port: number;
@@ -26,6 +27,8 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
+  /** The least time between two readings: each that changes something begins with a cycle and a probe. */
+  readonly reloadsApartMs: number;
   /** The act that the demo is playing. */
   readonly act?: () => string | null;
 }
@@ -70,7 +73,6 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       history = withProbe(history, result, at);
     },
   };
-  let reloading: Promise<unknown> = Promise.resolve();
   /** Whether each was right when it was read last. */
   const right = { settings: true, web: true };
   const configRead = (what: keyof typeof right, isRight: boolean): void => {
@@ -81,7 +83,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   async function close(): Promise<void> {
     draining = true;
     // A reload under way would start an engine that nobody stops.
-    await reloading;
+    await reloads.close();
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       try {
         await step();
@@ -92,11 +94,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   }
 
   /** One after another: two at once would each start an engine, and one of them would never be stopped. */
-  function reload(): Promise<ReloadResult> {
-    const mine = reloading.then(reloadNow);
-    reloading = mine.catch(() => undefined);
-    return mine;
-  }
+  const reloads = createTurns(reloadNow, { apartMs: options.reloadsApartMs });
 
   /** All or nothing: the old settings stay until the new ones have been read and accepted. */
   async function reloadNow(): Promise<ReloadResult> {
@@ -107,6 +105,11 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       const refused = server?.webConfigRefusal() ?? null;
       const wrong = [...fixedSettings(first, next), ...(refused === null ? [] : [refused])];
       if (wrong.length > 0) throw new ConfigError(wrong);
+      if (next.digest === engine?.config.digest) {
+        configRead('settings', true);
+        log.info('settings read again: nothing has changed');
+        return { ok: true, unchanged: true };
+      }
       const state = (await engine?.stop()) ?? null;
       engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
       reloadedAt = Date.now();
@@ -153,7 +156,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       metrics,
       status,
       ready: () => !draining && jobs.attempted('sample'),
-      reload,
+      reload: () => reloads.next(),
       webConfigRead: (taken) => {
         configRead('web', taken);
       },
@@ -170,7 +173,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       await engine?.stop();
     });
     log.info({ port: listening.port }, 'listening');
-    return { port: listening.port, status, reload, close };
+    return { port: listening.port, status, reload: () => reloads.next(), close };
   } catch (error) {
     await close();
     throw error;

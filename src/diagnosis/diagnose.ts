@@ -11,8 +11,10 @@ import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
-import { PROBLEMS, PROBLEM_CODES, sourceOf } from './problem-catalogue.ts';
-import type { CodeFrom, ProblemCode, Source } from './problem-catalogue.ts';
+import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
+import { sourceOf } from './problem-sources.ts';
+import type { CodeFrom, Source } from './problem-sources.ts';
 import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
@@ -78,7 +80,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
 }
 
 function hasAnswers({ window, rows }: Survey): boolean {
-  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows > 0;
+  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
 }
 
 type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
@@ -131,6 +133,12 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       window.broken.empty,
       (n) =>
         `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
+    ),
+    objects_unreadable: some(
+      rows.unreadable,
+      window.broken.unreadable,
+      (n) =>
+        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} in an archive and not restored.`,
     ),
     path_mismatch: pathMismatch(survey, config),
     path_leaked: some(

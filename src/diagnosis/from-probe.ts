@@ -1,7 +1,7 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { RefusalCause, Said } from '../s3/failure.ts';
-import type { CodeFrom } from './problem-catalogue.ts';
+import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { say } from './problem.ts';
 

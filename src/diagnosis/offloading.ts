@@ -42,8 +42,7 @@ export async function offloadingOf(
       if (!is.isReference(flags)) continue;
       const moment = timeAt(chunk, index);
       latest = Math.max(latest, moment);
-      const isMeasured =
-        (flags & is.OBJECT_MASK) === is.PRESENT && bases.isUncompressed(baseAt(chunk, index));
+      const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
       const size = isMeasured ? sizeAt(chunk, index) : unmeasured;
       if (isMeasured) smallest = Math.min(smallest, size);
       const minute = Math.floor(moment / MINUTE);

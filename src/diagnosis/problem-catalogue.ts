@@ -39,7 +39,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The tables are no known shape of Airflow',
     remedy:
-      'Point database.url at the metadata database and its schema (options=-csearch_path=…); if it is, the Airflow release is newer than this exporter: upgrade the exporter.',
+      'Point database.url at the metadata database and its schema (options=-csearch_path=…). If it already does, Airflow is newer than this exporter: upgrade the exporter.',
     restsOn: TABLES,
     clearsAfter: 1,
   },
@@ -54,7 +54,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The threshold is negative: every value stays in the database',
     remedy:
-      'Set [common.io] xcom_objectstorage_threshold (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD) to a size in bytes on every component, then restart the workers: the option is cached per process.',
+      'Set [common.io] xcom_objectstorage_threshold (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD) to a size in bytes on every component. Then restart the workers: each process caches the option.',
     restsOn: { ...NOTHING, settings: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
     clearsAfter: 1,
   },
@@ -62,7 +62,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Nothing reaches object storage',
     remedy:
-      'On a worker, run `airflow config get-value core xcom_backend` and `airflow config get-value common.io xcom_objectstorage_threshold`; correct the misspelt or missing variable and restart the workers.',
+      'On a worker, run `airflow config get-value core xcom_backend` and `airflow config get-value common.io xcom_objectstorage_threshold`. Correct the misspelt or missing variable and restart the workers.',
     restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },
@@ -78,7 +78,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The configured compression makes pushes fail',
     remedy:
-      'Set [common.io] xcom_objectstorage_compression to gzip, bz2, xz, lzma, zip, zstd or nothing; `gz` and `snappy` are not accepted by fsspec.',
+      'Set [common.io] xcom_objectstorage_compression to gzip, bz2, xz, lzma, zip, zstd or nothing. fsspec does not accept `gz` and `snappy`.',
     restsOn: { ...NOTHING, settings: ['xcom.compression'] },
     clearsAfter: 1,
   },
@@ -86,7 +86,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'Allow s3:PutObject on the prefix for the credentials of the connection, and kms:GenerateDataKey on the key if the bucket is encrypted by KMS; remove a policy that denies it; or renew the credentials.',
+      'Allow the credentials of the connection s3:PutObject on the prefix. A bucket that is encrypted by KMS also needs kms:GenerateDataKey on the key. Remove a policy that denies it, or renew the credentials.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 1,
   },
@@ -94,7 +94,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket fail',
     remedy:
-      'Do what the answer asks for: make room or raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
+      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 2,
   },
@@ -102,7 +102,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Objects in the bucket may not be read',
     remedy:
-      'Allow s3:GetObject on the prefix, and kms:Decrypt on the key if the bucket is encrypted by KMS, for the credentials of the connection; remove a policy that denies it.',
+      'Allow the credentials of the connection s3:GetObject on the prefix. A bucket that is encrypted by KMS also needs kms:Decrypt on the key. Remove a policy that denies it.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['get'] },
     clearsAfter: 1,
   },
@@ -110,7 +110,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The exporter has no credentials for object storage',
     remedy:
-      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS; where a role is assumed, let its trust policy name the exporter and its ExternalId.',
+      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },
@@ -134,7 +134,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Rows point at objects that are gone: tasks are handed a path instead of a value',
     remedy:
-      'Find what deletes objects under the prefix (lifecycle rule, clean-up job); clear the writing tasks so that they write again.',
+      'Find what deletes objects under the prefix (lifecycle rule, clean-up job). Then clear the writing tasks so that they write again.',
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
@@ -143,6 +143,14 @@ export const PROBLEMS = {
     title: 'Rows point at empty objects',
     remedy:
       'Clear the writing tasks so that they write again, and find what truncates objects under the prefix.',
+    restsOn: OBJECTS,
+    clearsAfter: 2,
+  },
+  objects_unreadable: {
+    severity: 'critical',
+    title: 'Rows point at objects in an archive: tasks that pull them fail',
+    remedy:
+      'Take the prefix out of the lifecycle rule, the archive tiers of S3 Intelligent-Tiering or the upload option that puts its objects into an archive. Then restore the objects named here, or clear the tasks that wrote them.',
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
@@ -158,7 +166,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Rows hold the path of another row: a task was handed a path instead of a value',
     remedy:
-      'Find why the row that the path belongs to could not be read (missing object, changed path), mend that, then clear the task.',
+      'Find why the row that the path belongs to could not be read (missing object, changed path), and fix that. Then clear the task.',
     restsOn: ROWS,
     clearsAfter: 2,
   },
@@ -166,7 +174,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Values are written to the disk of the worker',
     remedy:
-      'Set [common.io] xcom_objectstorage_path (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH) on the workers: it is empty or names a local path there.',
+      'Set [common.io] xcom_objectstorage_path (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH) on the workers. There it is empty or names a local path.',
     restsOn: ROWS,
     clearsAfter: 2,
   },
@@ -181,31 +189,32 @@ export const PROBLEMS = {
   oversize_in_db: {
     severity: 'warning',
     title: 'Large values are in the database',
-    remedy: 'Look at the tasks listed; compare their worker’s xcom_backend and threshold with the others.',
+    remedy:
+      'Look at the tasks listed. Compare the xcom_backend and the threshold of their workers with the others.',
     restsOn: ROWS,
     clearsAfter: 2,
   },
   worker_settings_differ: {
     severity: 'warning',
-    title: 'Pools of workers resolve different XCom settings',
+    title: 'Pools of workers have different XCom settings',
     remedy:
-      'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, restart them, and tell the exporter the same.',
+      'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, and restart them. Tell the exporter the same.',
     restsOn: TABLES,
     clearsAfter: 1,
   },
   canary_silent: {
     severity: 'warning',
-    title: 'Nothing is heard from a pool of workers',
+    title: 'A pool of workers sends no reports',
     remedy:
-      'Open the DAG of the canary in Airflow. A task that waits has no worker; one that failed without a report may have an XCom backend that cannot be imported there; a DAG that is paused tells nothing. If the queue is no more, print the DAG again without it.',
+      'Open the DAG of the canary in Airflow. A task that waits has no worker. A task that failed without a report may have an XCom backend that cannot be imported there. A DAG that is paused sends nothing. If the queue no longer exists, print the DAG again without it.',
     restsOn: TABLES,
     clearsAfter: 1,
   },
   threshold_mismatch: {
     severity: 'warning',
-    title: 'The sizes seen do not come from the configured threshold',
+    title: 'The sizes do not fit the configured threshold',
     remedy:
-      'Give every component the same [common.io] xcom_objectstorage_threshold and restart the workers: the option is cached per process.',
+      'Give every component the same [common.io] xcom_objectstorage_threshold and restart the workers: each process caches the option.',
     restsOn: { ...OBJECTS, settings: ['xcom.threshold'] },
     clearsAfter: 2,
   },
@@ -213,7 +222,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Objects without a row are growing in number',
     remedy:
-      'Retries, `airflow db clean` and deleted runs leave objects behind: add a lifecycle rule on the prefix longer than any run is kept.',
+      'Retries, `airflow db clean` and deleted runs leave objects behind. Add a lifecycle rule on the prefix that is longer than any run is kept.',
     restsOn: { ...OBJECTS, settings: ['xcom.path'] },
     clearsAfter: 2,
   },
@@ -221,7 +230,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Objects in the bucket may not be deleted',
     remedy:
-      'Allow s3:DeleteObject on the prefix: Airflow deletes the objects of a task before it runs again, and fails where it may not.',
+      'Allow s3:DeleteObject on the prefix. Airflow deletes the objects of a task before the task runs again, and fails if it may not.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['delete'] },
     clearsAfter: 1,
   },
@@ -235,8 +244,7 @@ export const PROBLEMS = {
   exporter_behind: {
     severity: 'warning',
     title: 'The figures are partial',
-    remedy:
-      'Raise s3.requests-per-cycle or labels.max-dags, or sample less often; see the evidence for which.',
+    remedy: 'Raise s3.requests-per-cycle or labels.max-dags, or sample less often. The evidence says which.',
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
@@ -244,7 +252,7 @@ export const PROBLEMS = {
     severity: 'info',
     title: 'References of another XCom backend',
     remedy:
-      'Nothing to do if that backend is intended: its objects are counted as storage="other", not checked.',
+      'If you use that backend on purpose, do nothing. Its objects count as storage="other" and are not checked.',
     restsOn: ROWS,
     clearsAfter: 2,
   },
@@ -268,26 +276,4 @@ export const RUNBOOK = 'docs/runbook.md';
 /** The section of the runbook: the one link of pages, `check` and alerts. */
 export function runbookOf(code: ProblemCode): string {
   return `${RUNBOOK}#${code}`;
-}
-
-/** The observation that decides a problem; settings are known with each of them. */
-export type Source = 'settings' | 'probe' | 'database';
-
-type SourceOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code]['restsOn'] extends {
-  readonly database: 'tables' | 'rows';
-}
-  ? 'database'
-  : (typeof PROBLEMS)[Code]['restsOn']['probe'] extends readonly []
-    ? 'settings'
-    : 'probe';
-
-/** The problems that one source decides. */
-export type CodeFrom<From extends Source> = {
-  [Code in ProblemCode]: SourceOf<Code> extends From ? Code : never;
-}[ProblemCode];
-
-export function sourceOf(code: ProblemCode): Source {
-  const { database, probe }: Grounds = PROBLEMS[code].restsOn;
-  if (database !== 'nothing') return 'database';
-  return probe.length === 0 ? 'settings' : 'probe';
 }

@@ -1,5 +1,7 @@
-import type { ProblemCode, Source } from './problem-catalogue.ts';
-import { PROBLEM_CODES, PROBLEMS, sourceOf } from './problem-catalogue.ts';
+import type { ProblemCode } from './problem-catalogue.ts';
+import { PROBLEM_CODES, PROBLEMS } from './problem-catalogue.ts';
+import type { Source } from './problem-sources.ts';
+import { sourceOf } from './problem-sources.ts';
 import type { Problem, ProblemState } from './problem.ts';
 import type { Report } from './report.ts';
 

@@ -20,6 +20,7 @@ import type { Placed } from './worker-pools.ts';
 const KINDS = [
   'missing',
   'empty',
+  'unreadable',
   'path_mismatch',
   'leaked',
   'local',
@@ -185,7 +186,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             mismatched.add(base);
             latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
           }
-          if ((flags & is.OBJECT_MASK) === is.PRESENT && bases.isUncompressed(base)) {
+          if (is.hasObject(flags) && bases.isUncompressed(base)) {
             objects.count += 1;
             objects.smallest = Math.min(objects.smallest, size);
             if (size < threshold) {
@@ -222,6 +223,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       broken: {
         missing: lookedAt ? broken('missing') : null,
         empty: lookedAt ? broken('empty') : null,
+        unreadable: lookedAt ? broken('unreadable') : null,
         path_mismatch: broken('path_mismatch'),
         leaked: broken('leaked'),
       },

@@ -67,7 +67,8 @@ export function createApp(options: HttpServerOptions, webConfig: WebConfig | nul
         return;
       }
       const result = await reload();
-      if (result.ok) response.type('text').send('Reloaded.\n');
+      if (result.ok)
+        response.type('text').send(result.unchanged === true ? 'Nothing has changed.\n' : 'Reloaded.\n');
       else
         response
           .status(400)
@@ -170,7 +171,8 @@ const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
 };
 
-export type ReloadResult = { ok: true } | { ok: false; problems: readonly string[] };
+/** `unchanged`: all is as it was, so nothing was done. */
+export type ReloadResult = { ok: true; unchanged?: true } | { ok: false; problems: readonly string[] };
 
 export interface HttpServerOptions {
   /** Empty: every address. */

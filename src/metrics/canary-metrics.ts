@@ -6,7 +6,7 @@ import { eachFound } from './definition.ts';
 export const CANARY_METRICS = {
   canary_success: {
     type: 'gauge',
-    help: 'Whether the operation succeeded on the workers of the queue in the latest report of the canary: 1 yes, 0 no, absent not heard.',
+    help: '1 if the operation succeeded on the workers of the queue in the latest report of the canary, 0 if it failed, absent if nothing was heard.',
     labels: ['queue', 'operation'],
     group: 'canary',
     stability: 'experimental',
@@ -36,7 +36,7 @@ export const CANARY_METRICS = {
   },
   canary_info: {
     type: 'gauge',
-    help: 'What the workers of the queue resolve, as the canary reports it. Always 1.',
+    help: 'The XCom settings that the workers of the queue use, as the canary reports them. Always 1.',
     labels: [
       'queue',
       'backend',

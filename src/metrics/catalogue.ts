@@ -4,7 +4,7 @@ import type { Definition, Reading } from './definition.ts';
 import { LIVE_METRICS } from './live-metrics.ts';
 
 /**
- * Every metric the exporter has, as data: the registry, the README's table and the contract test read it.
+ * Every metric the exporter has, as data: the registry, the table of docs/metrics.md and the contract test read it.
  * Names, types and labels are a contract with dashboards and alerts; `experimental` ones may still change.
  */
 export interface MetricDefinition extends Omit<Definition, 'stability'> {

@@ -11,13 +11,13 @@ const VALUE_BYTES_BUCKETS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 export const CYCLE_METRICS = {
   rows_total: {
     type: 'counter',
-    help: 'XCom rows seen, each version of a row once, as of the last cycle. storage: db the value is in the row; s3 a reference to an object; other a reference to something else.',
+    help: 'XCom rows seen, each version of a row once, as of the last cycle. Label storage: db if the value is in the row, s3 if it is a reference to an object, other for any other reference.',
     labels: ['dag_id', 'storage'],
     group: 'rows',
   },
   database_writes_total: {
     type: 'counter',
-    help: 'Rows that Postgres says were inserted or updated in the tables of XComs, as of the last cycle. What goes beyond rows_total was overwritten or deleted before it was seen, or rolled back.',
+    help: 'Rows that Postgres says were inserted or updated in the tables of XComs, as of the last cycle. Rows beyond rows_total were overwritten or deleted before they were seen, or rolled back.',
     labels: ['table'],
     group: 'rows',
     stability: 'experimental',
@@ -57,19 +57,19 @@ export const CYCLE_METRICS = {
   },
   references_broken_total: {
     type: 'counter',
-    help: 'XCom references that cannot be read back, as of the last cycle. reason: missing, empty, path_mismatch (the object is there, the configuration cannot reach it), leaked (the path of another row).',
+    help: 'XCom references that cannot be read back, as of the last cycle. Label reason: missing, empty, unreadable (in an archive), path_mismatch (the object is there, the configuration cannot reach it), leaked (the path of another row).',
     labels: ['dag_id', 'reason'],
     group: 'rows',
   },
   references_unchecked_total: {
     type: 'counter',
-    help: 'XCom references about which S3 gave no answer, as of the last cycle: neither sound nor broken.',
+    help: 'XCom references about which S3 gave no answer, as of the last cycle. They count neither as sound nor as broken.',
     labels: ['reason'],
     group: 'rows',
   },
   write_failures_total: {
     type: 'counter',
-    help: 'Failed writes to object storage. source: probe a test write failed; task a row was written and its object is missing or empty, as of the last cycle.',
+    help: 'Failed writes to object storage, as of the last cycle. Label source: probe if a test write failed, task if a row was written and its object is missing or empty.',
     labels: ['source', 'reason'],
     group: 'rows',
   },
@@ -134,7 +134,7 @@ export const CYCLE_METRICS = {
 
   problem: {
     type: 'gauge',
-    help: 'Whether the problem is there as of the last cycle: 1 yes, 0 no, absent not known.',
+    help: '1 if the problem is there as of the last cycle, 0 if it is not, absent if that is not known.',
     labels: ['problem', 'severity'],
     group: 'verdict',
     read: eachCycle(({ states }) =>
@@ -146,14 +146,14 @@ export const CYCLE_METRICS = {
   },
   backend_info: {
     type: 'gauge',
-    help: 'Which Airflow, schema and object storage are watched, as of the last cycle. Always 1.',
+    help: 'The Airflow, schema and object storage that are watched, as of the last cycle. Always 1.',
     labels: ['airflow', 'schema', 'bucket', 'prefix', 'connection', 'compression'],
     group: 'verdict',
     read: eachFound(({ backend }) => (backend === null ? [] : [[labelsOf(backend), 1]])),
   },
   setting_known: {
     type: 'gauge',
-    help: "Whether somebody told the exporter this setting of Airflow's, as of the last cycle: 1 yes, 0 no. What rests on one that is not known is absent.",
+    help: "1 if somebody told the exporter this setting of Airflow's, as of the last cycle, 0 if not. Series that rest on an unknown setting are absent.",
     labels: ['setting'],
     group: 'verdict',
     read: eachCycle(({ told }) =>
@@ -162,14 +162,14 @@ export const CYCLE_METRICS = {
   },
   threshold_bytes: {
     type: 'gauge',
-    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle; negative: nothing is offloaded; absent: nobody told it.',
+    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle. Negative: nothing goes to S3. Absent: nobody told the exporter.',
     labels: [],
     group: 'verdict',
     read: eachCycle(({ thresholdBytes }) => [[{}, thresholdBytes]]),
   },
   oversize_bytes: {
     type: 'gauge',
-    help: 'From how many bytes a value in the database counts as oversize, as of the last cycle.',
+    help: 'The size in bytes from which a value in the database counts as oversize, as of the last cycle.',
     labels: [],
     group: 'verdict',
     read: eachCycle(({ oversizeBytes }) => [[{}, oversizeBytes]]),

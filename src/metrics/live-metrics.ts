@@ -7,7 +7,7 @@ const PROBE_SECONDS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 export const LIVE_METRICS = {
   probe_success: {
     type: 'gauge',
-    help: 'Whether the operation succeeded in the last probe: 1 yes, 0 no, absent not tried.',
+    help: '1 if the operation succeeded in the last probe, 0 if it failed, absent if it was not tried.',
     labels: ['operation'],
     group: 'probe',
   },
@@ -39,7 +39,7 @@ export const LIVE_METRICS = {
   },
   exporter_up: {
     type: 'gauge',
-    help: 'Whether the target answered when it was last asked: 1 yes, 0 no, absent not asked yet.',
+    help: '1 if the target answered when it was last asked, 0 if not, absent if it was not asked yet.',
     labels: ['target'],
     group: 'exporter',
   },
@@ -107,7 +107,7 @@ export const LIVE_METRICS = {
   },
   exporter_config_last_reload_successful: {
     type: 'gauge',
-    help: 'Whether the last reading of the configuration succeeded: 1 yes, 0 no.',
+    help: '1 if the last reading of the configuration succeeded, 0 if not.',
     labels: [],
     group: 'exporter',
   },
@@ -119,13 +119,13 @@ export const LIVE_METRICS = {
   },
   exporter_leader: {
     type: 'gauge',
-    help: 'Whether this exporter is the one that samples: 1 yes, 0 it stands by.',
+    help: '1 if this exporter is the one that samples, 0 if it stands by.',
     labels: [],
     group: 'exporter',
   },
   exporter_shard_ordinal: {
     type: 'gauge',
-    help: 'Which of the exporters that share the dags this one is, from 0: a setting.',
+    help: 'The number of this exporter among those that share the dags, from 0: a setting.',
     labels: [],
     group: 'exporter',
   },

@@ -1,17 +1,29 @@
-import type { ObjectStore } from '../s3/client.ts';
+import type { ObjectStore, PresentObject } from '../s3/client.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import { indexInChunk } from '../window/columns.ts';
-import type { UncheckedReason } from '../window/flags.ts';
+import type { ObjectState, UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import { baseAt, flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 
-/** What S3 said about one reference. `missing` and `empty` are suspicions until the row has been read again. */
+/** What S3 said about one reference. All but `present` is a suspicion until the row has been read again. */
 export interface Answer {
   readonly slot: number;
-  readonly object: 'present' | 'missing' | 'empty';
+  readonly object: Exclude<ObjectState, 'unverified'>;
   readonly bytes: number | null;
+}
+
+/** What S3 said of one object. */
+export type Sighting = PresentObject | { readonly kind: 'missing' };
+
+/** What came of a try to read an object that is said to be in an archive. `untried`: no request was left. */
+export type Tried = 'readable' | 'archived' | 'untried' | Unknown;
+
+/** An answer that there is an object in an archive, in S3's words for the archive. */
+export interface Archived {
+  readonly slot: number;
+  readonly archive: string;
 }
 
 export interface Findings {
@@ -21,11 +33,14 @@ export interface Findings {
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
   /** No more bad news is taken in. */
   isFull(): boolean;
-  /** `bytes`: null where there is no object. */
-  note(slot: number, bytes: number | null): void;
+  note(slot: number, sighting: Sighting): void;
   noteUnanswered(slot: number, unknown: Unknown): void;
   /** An object of the bucket was seen, which is none of a reference. */
   noteSeen(location: BucketOf): void;
+  /** New answers of objects in an archive that nobody has tried to read yet. */
+  archived(): readonly Archived[];
+  /** Takes in what came of the try to read them. */
+  settleArchived(slots: readonly number[], as: Tried): void;
   /**
    * Takes back what is only absent. A 404 counts while the same credentials see something in the bucket: some servers
    * answer it to a key id that they do not know, and a proxy may answer it for all.
@@ -46,6 +61,7 @@ const SUSPECTS = 5_000;
 
 export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Findings {
   let answers: Answer[] = [];
+  const archives = new Map<number, string>();
   const seenBases = new Set<number>();
   const seen = new Map<ObjectStore, Set<string>>();
   const unchecked = new Map<number, UncheckedReason>();
@@ -72,11 +88,12 @@ export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Find
       answers = answers.filter((answer) => !isAbsent(answer));
     },
     isFull: () => suspects >= SUSPECTS,
-    note(slot, bytes) {
-      const object = bytes === null ? 'missing' : bytes === 0 ? 'empty' : 'present';
+    note(slot, sighting) {
+      const object = stateOf(sighting);
+      const bytes = sighting.kind === 'missing' ? null : sighting.bytes;
       const chunk = rows.chunkOf(slot);
       const index = indexInChunk(slot);
-      if (bytes !== null) seenBases.add(baseAt(chunk, index));
+      if (sighting.kind === 'present') seenBases.add(baseAt(chunk, index));
       const isSame = bytes === null || sizeAt(chunk, index) === bytes;
       if (is.objectOf(flagsAt(chunk, index)) === object && isSame) return;
       if (object !== 'present') {
@@ -84,11 +101,34 @@ export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Find
         suspects += 1;
       }
       answers.push({ slot, object, bytes });
+      if (sighting.kind === 'present' && sighting.archive !== null) archives.set(slot, sighting.archive);
+    },
+    archived: () =>
+      answers.flatMap(({ slot, object }) => {
+        const archive = archives.get(slot);
+        return object === 'unreadable' && archive !== undefined ? [{ slot, archive }] : [];
+      }),
+    settleArchived(slots, as) {
+      const settled = new Set(slots);
+      for (const slot of slots) archives.delete(slot);
+      if (as === 'archived') return;
+      const isSettled = ({ slot, object }: Answer) => object === 'unreadable' && settled.has(slot);
+      answers =
+        as === 'readable'
+          ? answers.map((answer) => (isSettled(answer) ? { ...answer, object: 'present' } : answer))
+          : answers.filter((answer) => !isSettled(answer));
+      if (typeof as !== 'string') for (const slot of slots) unchecked.set(slot, uncheckedReason(as.reason));
     },
     noteUnanswered(slot, { reason }) {
       unchecked.set(slot, uncheckedReason(reason));
     },
   };
+}
+
+function stateOf(sighting: Sighting): Answer['object'] {
+  if (sighting.kind === 'missing') return 'missing';
+  if (sighting.bytes === 0) return 'empty';
+  return sighting.archive === null ? 'present' : 'unreadable';
 }
 
 /** The label of an answer that is none. */

@@ -1,16 +1,15 @@
+import { mayBeArchived } from '../s3/archive.ts';
 import type { ListedObject } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createAllowance, TOGETHER } from './allowance.ts';
+import type { Sighting } from './findings.ts';
 import { keyRangesOf } from './key-ranges.ts';
 import type { Location } from './locations.ts';
 import type { PendingOfRun } from './pending.ts';
 import type { Step } from './planner.ts';
 import { plan } from './planner.ts';
-
-/** What S3 said of one item. */
-export type Sighting = { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' };
 
 export interface LookUpOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
@@ -18,6 +17,8 @@ export interface LookUpOptions {
   readonly ceiling: number;
   /** Past this moment, on the clock of `performance.now()`, nothing is begun. */
   readonly until: number;
+  /** Epoch ms. */
+  readonly now: number;
 }
 
 export interface LookedUp<Item> {
@@ -37,15 +38,15 @@ export async function lookUp<Item>(
   options: LookUpOptions,
   signal: AbortSignal,
 ): Promise<LookedUp<Item>> {
-  const { stores, ceiling, until } = options;
+  const { stores, ceiling, until, now } = options;
   const found: { item: Item; finding: Sighting }[] = [];
   const unanswered: { item: Item; unknown: Unknown }[] = [];
   const allowance = createAllowance(stores, { requests: ceiling, until, signal });
   const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
   const open = new Set(keys.keys());
   const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
-  /** What a page lacks where it should be. */
-  const absent: { location: Location; items: readonly Item[] }[] = [];
+  /** What a page leaves open: what it lacks where it should be, and what may be in an archive. */
+  const undecided: { location: Location; items: readonly Item[]; isListed: boolean }[] = [];
 
   while (open.size > 0 && allowance.beginnable() > 0) {
     const waiting = runs.map((run) => ({
@@ -66,22 +67,23 @@ export async function lookUp<Item>(
       );
       const [unknown] = unknowns;
       if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
-      await settleAbsent();
+      await settleUndecided();
     }
   }
 
   /**
    * A listing alone never says missing: servers list in another order than that of the keys, by folders for example,
-   * fold keys, or lose some between two pages. A HEAD decides for each. The rest waits where no request is left.
+   * fold keys, or lose some between two pages. Nor does it say that an object in an archive was restored. A HEAD decides
+   * for each. The rest waits where no request is left.
    */
-  async function settleAbsent(): Promise<void> {
-    for (const { location, items } of absent.splice(0)) {
+  async function settleUndecided(): Promise<void> {
+    for (const { location, items, isListed } of undecided.splice(0)) {
       for (let at = 0; at < items.length;) {
         const batch = items.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
         if (batch.length === 0) return;
         at += batch.length;
         const answers = await Promise.all(batch.map((item) => sighting(location, item)));
-        if (answers.some((answer) => answer.kind === 'present'))
+        if (!isListed && answers.some((answer) => answer.kind === 'present'))
           lessons.unlistable.add(`${location.connection}/${location.bucket}`);
         const unknowns = answers.filter((answer) => answer.kind === 'unknown');
         const [unknown] = unknowns;
@@ -131,35 +133,46 @@ export async function lookUp<Item>(
       return null;
     }
     allowance.answered();
-    const { lacks, beyond } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
+    const {
+      lacks,
+      beyond,
+      open: unread,
+    } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
     const inOrder = isInOrder(answer.objects);
-    if (lacks.length > 0 && inOrder) absent.push({ location: step.location, items: lacks });
+    const { location } = step;
+    if (lacks.length > 0 && inOrder) undecided.push({ location, items: lacks, isListed: false });
+    if (unread.length > 0) undecided.push({ location, items: unread, isListed: true });
     // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
     if (beyond.length === items.length || !inOrder) lessons.unlistable.add(`${connection}/${bucket}`);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
 
-  /** A page is in the order of keys: what is not there before its last key is lacking. What is after is beyond it. */
+  /**
+   * A page is in the order of keys: what is not there before its last key is lacking. What is after is beyond it. What is
+   * there and may be in an archive is open.
+   */
   function judge(
     items: readonly Item[],
     objects: readonly ListedObject[],
     page: { readonly complete: boolean; readonly startAfter: string },
-  ): { readonly lacks: readonly Item[]; readonly beyond: readonly Item[] } {
-    const sizes = new Map(objects.map(({ key, bytes }) => [key, bytes]));
+  ): Readonly<Record<'lacks' | 'beyond' | 'open', readonly Item[]>> {
+    const listed = new Map(objects.map((object) => [object.key, object]));
     const last = objects.at(-1)?.key ?? '';
     const lacks: Item[] = [];
     const beyond: Item[] = [];
+    const unread: Item[] = [];
     for (const item of items) {
       const key = keys.get(item) ?? '';
-      const bytes = sizes.get(key);
-      if (bytes !== undefined) note(item, { kind: 'present', bytes });
+      const object = listed.get(key);
+      if (object !== undefined && mayBeArchived(object, now)) unread.push(item);
+      else if (object !== undefined) note(item, { kind: 'present', bytes: object.bytes, archive: null });
       else if (compareKeys(key, page.startAfter) > 0 && (page.complete || compareKeys(key, last) < 0))
         lacks.push(item);
       else beyond.push(item);
     }
-    return { lacks, beyond };
+    return { lacks, beyond, open: unread };
   }
 }
 

@@ -1,8 +1,10 @@
 import type { Reference } from '../airflow/reference.ts';
 import { isBackendKey } from '../airflow/reference.ts';
 import { createPace } from '../lib/pace.ts';
+import { mayBeArchived } from '../s3/archive.ts';
 import type { ListedObject } from '../s3/client.ts';
 import type { Stores } from '../s3/stores.ts';
+import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
 import type { Allowance } from './allowance.ts';
@@ -75,8 +77,9 @@ function locationsOf(ledger: Ledger, run: Run, inForce: ListOptions['base']): re
 }
 
 /**
- * Lists one location of a run. A reference whose object a whole listing lacks is asked for by HEAD, which decides. Nothing
- * follows from a part, since not every server lists in the order of keys. True: all of it was listed.
+ * Lists one location of a run. A reference whose object a whole listing lacks, or gives in a storage class that may be an
+ * archive, is asked for by HEAD, which decides. Nothing follows from a part, since not every server lists in the order of
+ * keys. True: all of it was listed.
  */
 async function judgeLocation(
   ledger: Ledger,
@@ -84,9 +87,10 @@ async function judgeLocation(
   options: RunOptions & { readonly countOrphan: (object: ListedObject) => void },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { findings } = options;
+  const { findings, now } = options;
+  const rows = ledger.rows();
   const pace = createPace();
-  const slotOf = createMatcher(ledger.rows(), run, slots);
+  const slotOf = createMatcher(rows, run, slots);
   const seen = new Set<number>();
   const take = async (objects: readonly ListedObject[]) => {
     for (const object of objects) {
@@ -96,8 +100,12 @@ async function judgeLocation(
         options.countOrphan(object);
         continue;
       }
+      const { bytes, storageClass } = object;
+      const isOpen = mayBeArchived(object, now);
+      // It is where it was found to be unreadable: that it was restored shows when it is looked at again.
+      if (isOpen && is.objectOf(rows.flagsOf(slot)) !== 'unreadable') continue;
       seen.add(slot);
-      findings.note(slot, object.bytes);
+      findings.note(slot, { kind: 'present', bytes, archive: isOpen ? storageClass : null });
     }
     await pace.rest();
   };

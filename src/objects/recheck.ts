@@ -45,7 +45,7 @@ export async function headEach(
     for (const { slot, reply } of replies) {
       if (reply.kind === 'unknown') continue;
       allowance.answered();
-      findings.note(slot, reply.kind === 'missing' ? null : reply.bytes);
+      findings.note(slot, reply);
     }
     const unknowns = replies.flatMap(({ reply }) => (reply.kind === 'unknown' ? [reply] : []));
     const [unknown] = unknowns;

@@ -6,6 +6,7 @@ import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
 import type { Allowance } from './allowance.ts';
 import { createAllowance } from './allowance.ts';
+import { createArchiveTries } from './archive-tries.ts';
 import type { Answer, Findings } from './findings.ts';
 import { createFindings, uncheckedReason } from './findings.ts';
 import { lookUp } from './look-up.ts';
@@ -58,9 +59,13 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   const count = Math.floor(requests * RECHECK_SHARE);
   const forOrphans = Math.floor(requests * ORPHANS_SHARE);
   const round = { stores, allowance, findings };
-  await lookUpPending(ledger, { ...round, until, keep: count + Math.ceil(count / 2) }, signal);
+  const tries = createArchiveTries(ledger, round);
+  await lookUpPending(ledger, { ...round, until, now, keep: count + Math.ceil(count / 2) }, signal);
+  // Before the rest of the requests goes into what is known already.
+  await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
   await listOrphans(ledger, { ...round, base, now, requests: forOrphans }, signal);
+  await tries.settle(signal);
   findings.confirm();
   const { failure, answered } = allowance.progress;
   const rest = failure === null ? 'budget' : uncheckedReason(failure.reason);
@@ -81,18 +86,18 @@ async function lookUpPending(
     readonly allowance: Allowance;
     readonly findings: Findings;
     readonly until: number;
+    readonly now: number;
     readonly keep: number;
   },
   signal: AbortSignal,
 ): Promise<void> {
-  const { stores, allowance, findings, until, keep } = options;
+  const { stores, allowance, findings, until, now, keep } = options;
   const planned = new Set<Run>();
   while (allowance.beginnable() > 0 && !findings.isFull()) {
     const objects = await pendingReferences(ledger, planned);
     if (objects.length === 0) return;
-    const looked = await lookUp(objects, { stores, ceiling: allowance.left() - keep, until }, signal);
-    for (const { item, finding } of looked.found)
-      findings.note(item, finding.kind === 'missing' ? null : finding.bytes);
+    const looked = await lookUp(objects, { stores, ceiling: allowance.left() - keep, until, now }, signal);
+    for (const { item, finding } of looked.found) findings.note(item, finding);
     for (const { item, unknown } of looked.unanswered) findings.noteUnanswered(item, unknown);
     if (looked.answered) allowance.answered();
     if (looked.failure !== null) allowance.giveUp(looked.failure);

@@ -110,7 +110,7 @@ const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
 
 const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
   unreachable: 'the server takes no connections',
-  denied: 'the role may not read a table; see the README for the grants it needs',
+  denied: 'the role may not read a table; docs/sql/role.sql grants what it needs',
   lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
   statement_timeout: 'a statement took too long',
   conflict: 'cancelled by a conflict with recovery or another transaction',
@@ -139,7 +139,7 @@ function wordsForDenied(error: unknown, tables: readonly string[]): string {
   const table = tables.find((name) => new RegExp(`\\b${name}\\b`).test(said));
   const what =
     table === undefined ? 'a table, or not enter the database or its schema' : `the table ${table}`;
-  return `the role may not read ${what}, or not all its rows (row-level security); see the README for the grants it needs`;
+  return `the role may not read ${what}, or not all its rows (row-level security); docs/sql/role.sql grants what it needs`;
 }
 
 function codeOf(error: unknown): string {

@@ -1,6 +1,7 @@
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Greeting } from '../s3/greeting.ts';
+import { NO_TLS } from '../s3/greeting.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
 export type PreflightOperation = 'put' | 'head' | 'get' | 'list' | 'delete';
@@ -115,7 +116,10 @@ function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): Preflight
   if (greeting.kind === 'failed') {
     if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
     return bad('tls', greeting.code, {
-      fix: 'Name the certificate authority in "verify" of the connection (the path of a PEM file), or renew the certificate.',
+      fix:
+        greeting.code === NO_TLS
+          ? 'The server answers in plain HTTP: write http:// in endpoint_url of the connection, or give the port that speaks TLS.'
+          : 'Name the certificate authority in "verify" of the connection (the path of a PEM file), or renew the certificate.',
     });
   }
   const { protocol = 'TLS', validTo = 'unknown' } = greeting.tls ?? {};

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
@@ -8,6 +9,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
+import { archiveOf } from './archive.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { createCalls } from './calls.ts';
 import type { S3Connection } from './connection.ts';
@@ -16,8 +18,14 @@ import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, unknown } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
-export type HeadAnswer =
-  { readonly kind: 'present'; readonly bytes: number } | { readonly kind: 'missing' } | Unknown;
+export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
+
+export interface PresentObject {
+  readonly kind: 'present';
+  readonly bytes: number;
+  /** The archive that it has to be restored from before it can be read, in S3's words; null: it can be read. */
+  readonly archive: string | null;
+}
 
 export interface ListedObject {
   readonly key: string;
@@ -40,6 +48,8 @@ export type ListAnswer =
 export type DoneAnswer = { readonly kind: 'done' } | Unknown;
 export type GetAnswer =
   { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+/** `archived`: the storage does not give it out before it is restored. */
+export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
 export interface ObjectAddress {
   readonly bucket: string;
@@ -64,6 +74,8 @@ export interface ObjectStore {
   list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
   put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<DoneAnswer>;
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
+  /** Asks for one byte and lets go of it: whether the object can be read is all that is wanted. */
+  peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
   /** Also `done` when there was no such object: S3 does not tell. */
   delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
   /** Closes the kept-alive connections. Abort what is under way first. */
@@ -169,8 +181,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         signal,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const { ContentLength: bytes, ETag } = await send(new HeadObjectCommand(input), sending);
-          return bytes === undefined || ETag === undefined ? null : { kind: 'present', bytes };
+          const answer = await send(new HeadObjectCommand(input), sending);
+          const { ContentLength: bytes, ETag, StorageClass, Restore, ArchiveStatus } = answer;
+          if (bytes === undefined || ETag === undefined) return null;
+          const said = { storageClass: StorageClass, restore: Restore, archiveStatus: ArchiveStatus };
+          return { kind: 'present', bytes, archive: archiveOf(said) };
         },
       });
       if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
@@ -192,6 +207,21 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
           return { kind: 'got', body: await Body.transformToByteArray() };
         },
       });
+      const answer = seen(target.bucket, outcome);
+      return answer.kind === 'answered' ? answer.answer : answer;
+    },
+
+    peek: async (target, signal) => {
+      const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
+      const outcome = await calls.run('get', {
+        signal,
+        send: async (sending): Promise<PeekAnswer | null> => {
+          const { Body, ETag } = await send(new GetObjectCommand(input), sending);
+          if (Body instanceof Readable) Body.destroy();
+          return ETag === undefined ? null : { kind: 'readable' };
+        },
+      });
+      if (outcome.kind === 'unknown' && outcome.said.cause === 'archived') return { kind: 'archived' };
       const answer = seen(target.bucket, outcome);
       return answer.kind === 'answered' ? answer.answer : answer;
     },

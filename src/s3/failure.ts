@@ -1,3 +1,5 @@
+import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
+
 /** Why a request to object storage has no answer. Each is something else to do for whoever reads it. */
 export type S3Reason =
   /** The credentials are missing, wrong or expired, or a policy forbids it. */
@@ -180,7 +182,8 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
   return {
     kind: 'unknown',
     reason: reasonOf({ code, status, headers, now }),
-    detail: status === null && code !== null && connectionCode.test(code) ? code : words,
+    // Without a status the code alone is the words.
+    detail: speaksNoTls(error) ? `${words}: ${PLAIN_HTTP}` : words,
     said: { ...said, by },
   };
 }

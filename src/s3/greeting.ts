@@ -4,6 +4,7 @@ import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
 import type { S3Connection } from './connection.ts';
 import { trust } from './connection.ts';
+import { speaksNoTls } from './no-tls.ts';
 
 /** What an endpoint says of itself and of a bucket to somebody who shows no credentials. */
 export type Greeting =
@@ -33,6 +34,9 @@ const defaultRegion = 'us-east-1';
 /** What Node calls a certificate that it does not trust, and a server that speaks something else. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
 
+/** What the newest Node calls a server that answers `https` in plain HTTP. */
+export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
+
 /**
  * Sends one unsigned HEAD for the bucket. S3 names the bucket's region and the time in any answer, also in that
  * it refuses: neither can be had from the SDK, which follows a redirect and mends a skewed clock by itself.
@@ -60,7 +64,7 @@ export async function greet(
       tls: tlsOf(answer),
     };
   } catch (error) {
-    const code = codeOf(error);
+    const code = speaksNoTls(error) ? NO_TLS : codeOf(error);
     const stage = code === 'ETIMEDOUT' ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
     return { kind: 'failed', url, stage, code };
   }

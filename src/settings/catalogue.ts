@@ -58,27 +58,27 @@ const SETTINGS = {
     default: null,
     placeholder: 's3://[conn_id@]bucket[/prefix]',
     description:
-      '`s3://[conn_id@]bucket[/prefix]`, several separated by commas: all are in force, the first one in S3 is probed',
+      'where Airflow puts large values: `s3://[conn_id@]bucket[/prefix]`; several are separated by commas, and the first one in S3 is probed',
     airflow: plainOption('common.io', 'xcom_objectstorage_path'),
   },
   'xcom.threshold': {
     schema: wholeNumber(Number.MIN_SAFE_INTEGER),
     default: null,
     placeholder: '<bytes>',
-    description: 'from how many bytes Airflow puts a value into S3: 0 always, negative never',
+    description: 'the size in bytes from which Airflow puts a value into S3; 0: always; negative: never',
     airflow: plainOption('common.io', 'xcom_objectstorage_threshold'),
   },
   'xcom.oversize': {
     schema: optional(parseWholeNumber),
     default: '',
     defaultNote: '`xcom.threshold` if known and >= 0, else `1048576`',
-    description: 'from how many bytes a value in the database counts as oversize',
+    description: 'the size in bytes from which a value in the database counts as oversize',
   },
   'xcom.compression': {
     schema: z.string(),
     default: null,
     placeholder: '<codec, or nothing for none>',
-    description: 'how Airflow compresses objects, for diagnosis',
+    description: 'the compression of Airflow’s objects, for diagnosis',
     airflow: plainOption('common.io', 'xcom_objectstorage_compression'),
   },
   'xcom.backend': {
@@ -91,7 +91,7 @@ const SETTINGS = {
   window: {
     schema: parsed(parseDuration),
     default: '24h',
-    description: 'what the `window_*` gauges cover',
+    description: 'the time that the `window_*` gauges cover',
   },
   'sample.schedule': {
     schema: parsed(parseSchedule),
@@ -108,7 +108,8 @@ const SETTINGS = {
       .enum(['true', 'false'], { error: 'must be true or false' })
       .transform((text) => text === 'true'),
     default: 'true',
-    description: 'whether the probe writes, reads and deletes an object; `false`: HEAD and LIST only',
+    description:
+      '`true`: the probe writes, reads and deletes an object; `false`: it only sends HEAD and LIST',
     switch: true,
   },
   's3.requests-per-cycle': {
@@ -120,12 +121,12 @@ const SETTINGS = {
   'labels.max-dags': {
     schema: wholeNumber(0),
     default: '100',
-    description: 'dags with series of their own; the rest is `dag_id="_other"`',
+    description: 'the most dags with series of their own; all others are `dag_id="_other"`',
   },
   'web.listen-address': {
     schema: parsed(parseListenAddress),
     default: ':10048',
-    description: 'where metrics and the status page are served',
+    description: 'the address of the metrics and the status page',
   },
   'web.config.file': {
     schema: optional(String),
@@ -135,17 +136,17 @@ const SETTINGS = {
   'state.file': {
     schema: optional(String),
     default: '',
-    description: 'where counts are kept, so that a restart neither loses nor repeats one',
+    description: 'the file that keeps the counts over a restart',
   },
   ha: {
     schema: z.enum(['off', 'lock'], { error: 'must be off or lock' }),
     default: 'off',
-    description: '`lock`: active and standby through a Postgres advisory lock',
+    description: '`lock`: one exporter samples and another stands by, through an advisory lock in Postgres',
   },
   shard: {
     schema: parsed(parseShard),
     default: '0/1',
-    description: 'which dags: `i/n` for one of n exporters that share them, numbered from 0',
+    description: '`i/n` for exporter i of n that share the dags, numbered from 0',
   },
   'airflow.base-url': {
     schema: optional(parseBaseUrl),
@@ -157,13 +158,12 @@ const SETTINGS = {
     schema: optional(String),
     default: '',
     defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`',
-    description: "Airflow's own configuration file, read below its variables",
+    description: "Airflow's own configuration file; its variables come before it",
   },
   'canary.dag-id': {
     schema: z.string(),
     default: 'airflow_xcom_canary',
-    description:
-      "the DAG that `canary` prints: its rows are in no figure of the team's; empty: there is none",
+    description: 'the DAG that `canary` prints; its rows count in no figure; empty: there is no canary',
   },
   'log.level': {
     schema: z.enum(['debug', 'info', 'warn', 'error'], { error: 'must be debug, info, warn or error' }),
@@ -257,7 +257,7 @@ export function parseSettings(texts: Readonly<Record<SettingName, string | null>
   return { values: values as Partial<SettingValues>, faults };
 }
 
-/** The table of settings, for the help, the README and the test that compares them. */
+/** The table of settings, for the help, docs/settings.md and the test that compares them. */
 export function settingsTable(): readonly {
   readonly name: string;
   readonly flag: string;

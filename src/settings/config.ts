@@ -52,6 +52,8 @@ export interface Config {
   readonly origins: readonly SettingOrigin[];
   /** The files that secrets come from. */
   readonly secretFiles: SecretContents;
+  /** The same whenever everything that the settings were read from is the same. Says nothing of what that is. */
+  readonly digest: string;
   /** One sentence for each thing that is odd about the settings and no error; none holds a secret. */
   readonly warnings: readonly string[];
 }

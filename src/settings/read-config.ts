@@ -13,6 +13,7 @@ import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
 import { checkConnectionFiles, readConnections, secretsBackendWarnings } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
+import { createDigest } from './digest.ts';
 import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
@@ -21,6 +22,8 @@ import { settingWarnings } from './warnings.ts';
 export interface ConfigInput {
   /** The flags alone, without a command. */
   readonly argv: readonly string[];
+  /** The flags of the command itself, which are no settings: one that is misspelt is told by its right name. */
+  readonly ownFlags?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Throws when the file cannot be read. */
   readonly readFile: (path: string) => string;
@@ -31,8 +34,10 @@ export interface ConfigInput {
  *
  * @throws {ConfigError} when one is wrong or unknown.
  */
-export function readConfig(input: ConfigInput): Config {
-  const { env } = input;
+export function readConfig(given: ConfigInput): Config {
+  const { env } = given;
+  const seen = createDigest(given);
+  const input = { ...given, readFile: seen.readFile };
   const attempts = createAttempts(input.readFile);
   const { problems } = attempts;
   const own = readSources(input, attempts);
@@ -84,6 +89,7 @@ export function readConfig(input: ConfigInput): Config {
     canaryDagId: values['canary.dag-id'],
     airflowBaseUrl: values['airflow.base-url'],
     log: { level: values['log.level'], format: values['log.format'] },
+    digest: seen.digest(),
     secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles, ...airflow.contents]),
     warnings: [
       ...airflow.warnings,
@@ -106,8 +112,8 @@ export function readConfig(input: ConfigInput): Config {
 }
 
 /** The exporter's own sources, the one that wins first. */
-function readSources({ argv, env }: ConfigInput, { readText }: Attempts): readonly Source[] {
-  const flags = readFlags(argv);
+function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: Attempts): readonly Source[] {
+  const flags = readFlags(argv, ownFlags);
   const variables = readVariables(env);
   const file = flags.given.get('config.file') ?? variables.given.get('config.file');
   return [

@@ -25,9 +25,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Flags: `--name value`, `--name=value`, and for a switch `--name` and `--no-name`; a dash may stand for a dot. A text
- * that is not known to be no secret is not repeated.
+ * that is not known to be no secret is not repeated. `own`: the flags of the command itself, for a slip of the fingers.
  */
-export function readFlags(argv: readonly string[]): Source {
+export function readFlags(argv: readonly string[], own: readonly string[] = []): Source {
   const found: Given[] = [];
   const problems: string[] = [];
   const byFlag = new Map(SETTING_INPUTS.map((input) => [dashed(input.flag), input]));
@@ -57,13 +57,7 @@ export function readFlags(argv: readonly string[]): Source {
     } else if (negated?.isSwitch === true && inline === undefined) {
       found.push({ input: negated, text: 'false', origin: 'flag', from: flag });
     } else {
-      problems.push(
-        unknown(
-          `flag ${flag}`,
-          flag,
-          SETTING_INPUTS.map((known) => known.flag),
-        ),
-      );
+      problems.push(unknown(`flag ${flag}`, flag, [...own, ...SETTING_INPUTS.map((known) => known.flag)]));
       // The next argument is its value, and no mistake of its own.
       if (inline === undefined && argv[index]?.startsWith('-') === false) index++;
     }

@@ -26,6 +26,7 @@ export interface WarnedSettings {
  */
 export function settingWarnings(settings: WarnedSettings): readonly string[] {
   return [
+    ...misspeltDatabase(settings.env),
     ...misspelt(settings.env),
     ...pathWarnings(settings.inForce),
     ...backendWithoutPath(settings),
@@ -56,6 +57,28 @@ const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSIO
 /** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
 const SLIPS = 4;
 const SLIPS_IN_OPTION = 2;
+
+/** The variable of the database, in a section that Airflow reads it from. */
+const DATABASE = 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN';
+/** What Airflow also reads, each close to the name above. */
+const NEAR_DATABASE = /^AIRFLOW__(?:DATABASE|CORE)__SQL_ALCHEMY_(?:CONN(?:_CMD|_SECRET|_ASYNC.*)?|SCHEMA)$/;
+
+/** The name of the setting comes first: whoever is told that it is not set is told this as well. */
+function misspeltDatabase(env: Environment): string[] {
+  return Object.keys(env).flatMap((name) => {
+    if (!name.toUpperCase().startsWith('AIRFLOW') || NEAR_DATABASE.test(name) || OTHERWISE_MEANT.test(name))
+      return [];
+    const upper = name.toUpperCase();
+    const isMeant =
+      nearest(upper, [DATABASE], { within: SLIPS_IN_OPTION }) !== null ||
+      nearest(optionOf(upper), [optionOf(DATABASE)], { within: SLIPS_IN_OPTION }) !== null;
+    return isMeant
+      ? [
+          `database.url: ${name} is no variable of Airflow's, which ignores it without a word: did you mean ${DATABASE}?`,
+        ]
+      : [];
+  });
+}
 
 function misspelt(env: Environment): string[] {
   return Object.keys(env).flatMap((name) => {

@@ -7,6 +7,7 @@ import type { KeptColumn, RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, columnBytes, keptColumns, newChunk } from '../window/columns.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { emptyState } from '../window/ledger-state.ts';
+import { lookAgain } from '../window/look-again.ts';
 import type { Run, RunItem } from '../window/run.ts';
 import { createRunSlots, newRun } from '../window/run.ts';
 
@@ -35,7 +36,10 @@ type RecordHead =
   | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
       Pick<State, 'problems'> &
       // Not in the files of older versions.
-      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'>>);
+      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'>> & {
+        /** Whether an object that is said to be there was also said to be readable. */
+        readonly tellsArchives?: boolean;
+      });
 
 /** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
 export async function writeState(file: FileHandle, { window, problems }: State): Promise<void> {
@@ -81,6 +85,7 @@ export async function writeState(file: FileHandle, { window, problems }: State):
     origin,
     lastReading,
     countsFrom,
+    tellsArchives: true,
     problems: withFewFindings(problems),
   });
 }
@@ -151,6 +156,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
       }
       case 'end': {
         if (position !== (await file.stat()).size) throw new Error(`The file goes on at ${position}`);
+        if (head.tellsArchives !== true) chunks.forEach(lookAgain);
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, verbatim, runOf: (slot) => runSlots.at(slot) });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
-import { CANARY_CODES, PROBLEMS, PROBLEM_CODES, sourceOf } from '../diagnosis/problem-catalogue.ts';
+import { CANARY_CODES, PROBLEMS, PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
+import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
 import type { ProbeResult } from '../probe/bucket.ts';

@@ -11,14 +11,18 @@ export const OTHER = 3;
 export const STORAGE_MASK = 3;
 const STORAGES: readonly (Storage | null)[] = [null, 'db', 's3', 'other'];
 
-/** The last answer of S3 about a reference. */
-export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty';
-export const OBJECT_MASK = 3 << 2;
+/** The last answer of S3 about a reference. `unreadable`: the object is there, in an archive. */
+export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty' | 'unreadable';
+const FOUND_MASK = 3 << 2;
+/** Beside the answer that there is an object. */
+const IN_ARCHIVE = 1 << 24;
+export const OBJECT_MASK = FOUND_MASK | IN_ARCHIVE;
 const UNVERIFIED = 0;
 export const PRESENT = 1 << 2;
 const MISSING = 2 << 2;
 const EMPTY = 3 << 2;
-const OBJECTS: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
+const UNREADABLE = PRESENT | IN_ARCHIVE;
+const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
 /** `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either. */
 export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
@@ -43,6 +47,7 @@ export const BASELINE = 1 << 7;
 /** The reasons for which it has been counted as broken. */
 const SAID_SHIFT = 8;
 const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
+const SAID_UNREADABLE = 1 << 25;
 
 /** Only the stored size is known. */
 export const INEXACT = 1 << 12;
@@ -82,11 +87,17 @@ export function storageOf(flags: number): Storage {
 }
 
 export function objectOf(flags: number): ObjectState {
-  return OBJECTS[(flags & OBJECT_MASK) >> 2] ?? 'unverified';
+  return (flags & IN_ARCHIVE) === 0 ? (FOUND[(flags & FOUND_MASK) >> 2] ?? 'unverified') : 'unreadable';
 }
 
 export function withObject(flags: number, object: ObjectState): number {
-  return (flags & ~OBJECT_MASK) | (OBJECTS.indexOf(object) << 2);
+  const bits = object === 'unreadable' ? UNREADABLE : FOUND.indexOf(object) << 2;
+  return (flags & ~OBJECT_MASK) | bits;
+}
+
+/** An object of a size that counts is there, whether it can be read or not. */
+export function hasObject(flags: number): boolean {
+  return (flags & FOUND_MASK) === PRESENT;
 }
 
 export function uncheckedOf(flags: number): UncheckedReason | null {
@@ -102,7 +113,7 @@ export function hasSaid(flags: number, reason: BrokenReason): boolean {
 }
 
 export function saidBit(reason: BrokenReason): number {
-  return 1 << (SAID_SHIFT + SAID.indexOf(reason));
+  return reason === 'unreadable' ? SAID_UNREADABLE : 1 << (SAID_SHIFT + SAID.indexOf(reason));
 }
 
 export function byDesignOf(flags: number): ByDesign | null {
@@ -149,6 +160,7 @@ export function brokenReason(flags: number, inForce: boolean): BrokenReason | nu
   if ((flags & ARCHIVED) !== 0 && object !== PRESENT) return null;
   if (object === MISSING) return 'missing';
   if (object === EMPTY) return 'empty';
+  if (object === UNREADABLE) return 'unreadable';
   return inForce ? null : 'path_mismatch';
 }
 
@@ -165,6 +177,13 @@ export function isOversizeRow(flags: number, leastBytes: number, oversize: numbe
 /** The place of the value of an XCom row. */
 export type Storage = 'db' | 's3' | 'other';
 
-export type BrokenReason = 'missing' | 'empty' | 'path_mismatch' | 'leaked';
+/** `unreadable`: the object is in an archive and not restored. */
+export type BrokenReason = 'missing' | 'empty' | 'unreadable' | 'path_mismatch' | 'leaked';
 
-export const BROKEN_REASONS: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
+export const BROKEN_REASONS: readonly BrokenReason[] = [
+  'missing',
+  'empty',
+  'unreadable',
+  'path_mismatch',
+  'leaked',
+];

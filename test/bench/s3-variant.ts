@@ -223,7 +223,11 @@ function oursPlan(): Way {
   const stores = { of: () => store, sent: () => sent.head + sent.list };
   return async (groups) => {
     const told = groups.flatMap(toldBy);
-    const answer = await lookUp(told, { stores, ceiling: 1_000_000, until: Infinity }, never);
+    const answer = await lookUp(
+      told,
+      { stores, ceiling: 1_000_000, until: Infinity, now: Date.now() },
+      never,
+    );
     const there = answer.found.filter(({ finding }) => finding.kind === 'present').length;
     if (there !== groups.flatMap(wantedOf).length) {
       const missing = answer.found.length - there;

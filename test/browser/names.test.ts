@@ -298,7 +298,7 @@ function largeStatus(rows: number): Status {
       bytes: { db: 2 ** 44 + i * 2 ** 36, s3: 2 ** 50, other: 0 },
       oversizeRows: rows,
       oversizeBytes: 2 ** 45,
-      broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+      broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
       orphanObjects: 12_345_678,
       orphanBytes: 2 ** 40,
     },

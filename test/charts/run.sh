@@ -52,6 +52,7 @@ if command -v helm >/dev/null; then
   refuses 'an unknown value' --set replica=1
   refuses 'a setting that the chart sets' --set settings.state\\.file=/tmp/x
   refuses 'a digest that is none' --set image.digest=sha256:1
+  check 'the command of docs/install.md' sh -c "$(sed -n '/^helm install/{s/^helm install/helm template --kube-version 1.31.0/;:more;/\\$/{N;bmore};p}' docs/install.md)"
   check 'helm package' helm package $chart --destination "$work"
   check 'the package has the dashboards and rules' sh -c "
     tar tzf $work/*.tgz >$work/list && grep -q grafana/prometheusrule.yml $work/list &&

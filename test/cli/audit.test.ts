@@ -26,8 +26,8 @@ const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
 
-const ROWS = 12_000;
-const OBJECTS = 24_500;
+const ROWS = 6_000;
+const OBJECTS = 12_500;
 const FILES = 12;
 
 let airflow: SmallAirflow;
@@ -137,7 +137,7 @@ async function expectWhole(result: string): Promise<void> {
   const csv = readFileSync(join(result, 'orphaned.csv'), 'utf8').trimEnd().split('\n');
   expect(csv).toHaveLength(orphans.length + 1);
   const parts = readDeletions(join(result, 'delete-objects'));
-  expect(parts.map((part) => part.length)).toEqual([...Array.from({ length: 12 }, () => 1_000), 500]);
+  expect(parts.map((part) => part.length)).toEqual([...Array.from({ length: 6 }, () => 1_000), 500]);
   expect(parts.flat().sort()).toEqual(orphans.map((key) => `airflow-xcom/${key}`));
   expect(await readList(join(result, 'missing.parquet'))).toEqual([]);
   const summary = JSON.parse(readFileSync(join(result, 'summary.json'), 'utf8')) as Record<string, unknown>;

@@ -97,7 +97,7 @@ describe('config', () => {
 });
 
 describe('the program', () => {
-  test.each([['--help'], ['-h'], ['check', '--help']])('%s %s', (...argv) => {
+  test.each([['--help'], ['-h'], ['check', '--help'], ['help'], ['help', 'check']])('%s %s', (...argv) => {
     const { status, stdout, stderr } = call(argv);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     for (const { flag } of settingsTable()) expect(stdout).toContain(`  ${flag}\n`);
@@ -114,8 +114,25 @@ describe('the program', () => {
   });
 
   test.each([
+    [['check', '--jsn'], 'unknown flag --jsn: did you mean --json?'],
+    [['audit', '--inventry', 'x'], 'unknown flag --inventry: did you mean --inventory?'],
+    [['canary', '--queu', 'default'], 'canary: unknown flag --queu: did you mean --queue?'],
+    [['demo', '--onse'], 'unknown flag --onse: did you mean --once?'],
+  ])('%j is told by its right name', (argv, message) => {
+    expect(call(argv)).toMatchObject({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringContaining(`airflow-xcom-exporter: ${message}`) as string,
+    });
+  });
+
+  test.each([
+    ['hlep', 'unknown command "hlep": did you mean help?'],
     ['chek', 'unknown command "chek": did you mean check?'],
-    ['constructor', 'unknown command "constructor": choose one of run, check, demo, config, audit, canary'],
+    [
+      'constructor',
+      'unknown command "constructor": choose one of run, check, demo, config, audit, canary, help',
+    ],
   ])('refuses the command %s', (name, message) => {
     expect(call([name])).toEqual({ status: 2, stdout: '', stderr: `airflow-xcom-exporter: ${message}\n` });
   });

@@ -1,10 +1,20 @@
 import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
@@ -31,10 +41,23 @@ afterEach(() => {
   running.clear();
 });
 
-async function startDemo(argv: readonly string[]): Promise<Demo> {
+interface Started {
+  readonly program: string;
+  readonly before: readonly string[];
+  readonly cwd: string;
+}
+
+const BY_ITSELF: Started = {
+  program: process.execPath,
+  before: [main, 'demo', '--log.level', 'debug'],
+  cwd: dirname(main),
+};
+
+async function startDemo(argv: readonly string[], how: Started = BY_ITSELF): Promise<Demo> {
   const before = Date.now();
-  const child = spawn(process.execPath, [main, 'demo', '--log.level', 'debug', ...argv], {
-    env: {},
+  const child = spawn(how.program, [...how.before, ...argv], {
+    cwd: how.cwd,
+    env: how === BY_ITSELF ? {} : { PATH: process.env['PATH'] ?? '', HOME: how.cwd },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -123,7 +146,7 @@ describe('demo', () => {
         moments.push({ act: act ?? '', problems: problems.map(([, problem = '']) => problem) });
         last = metrics;
         pages = status;
-        await delay(200);
+        await delay(400);
       }
       expect(await demo.exit).toBe(0);
 
@@ -176,6 +199,36 @@ describe('demo', () => {
     demo.child.kill('SIGINT');
     expect(await demo.exit).toBe(0);
     await expectNothingLeft(demo.output());
+  });
+
+  // As `npm run demo` is ended by a supervisor, which knows the process id of npm alone.
+  test('ends with all its servers when npm gets SIGTERM, and says what to try next', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'demo-by-npm-'));
+    try {
+      const { scripts } = JSON.parse(
+        readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+      ) as {
+        scripts: { demo: string };
+      };
+      writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { demo: scripts.demo } }));
+      // What is built already is not built again below the feet of the other tests.
+      symlinkSync(dirname(main), join(folder, 'dist'));
+      mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
+      writeFileSync(join(folder, 'node_modules/.bin/tsc'), '#!/bin/sh\n', { mode: 0o755 });
+      const demo = await startDemo(['--web.listen-address', '127.0.0.1:0'], {
+        program: 'npm',
+        before: ['run', 'demo', '--', '--log.level', 'debug'],
+        cwd: folder,
+      });
+      expect(demo.output()).toMatch(/^[^{]*Building the exporter/);
+
+      demo.child.kill('SIGTERM');
+      await demo.exit;
+      await vi.waitFor(() => expectNothingLeft(demo.output()), { timeout: 20_000, interval: 200 });
+      expect(demo.output()).toContain('next: write what a worker knows into worker.env');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test.each([

@@ -52,7 +52,7 @@ test('docs/sbom-licences.md lists them', async () => {
   ];
   const table = `# Licences of what is shipped
 
-Of the packages that \`npm ci --omit=dev\` installs. Written by \`npx vitest run test/supply-chain --update\`; the bill of
+For whoever has to know the licences of the packages that \`npm ci --omit=dev\` installs. Written by \`npx vitest run test/supply-chain --update\`; the bill of
 materials itself is made at each release by \`npm run sbom\`.
 
 <!-- prettier-ignore -->

@@ -90,12 +90,14 @@ export function openTestDatabase(url: string) {
   return openDatabase(databaseSettings(parseDatabaseUrl(url)), { lock: null, tables: SHAPE_TABLES });
 }
 
+let reading: Promise<DuckDBInstance> | null = null;
+
+/** One instance reads every list: to make one costs more than to read. */
 export async function readList(file: string): Promise<Record<string, unknown>[]> {
-  const instance = await DuckDBInstance.create(':memory:');
-  const connection = await instance.connect();
+  reading ??= DuckDBInstance.create(':memory:');
+  const connection = await (await reading).connect();
   const rows = await connection.runAndReadAll(`SELECT * FROM '${file}'`);
   connection.closeSync();
-  instance.closeSync();
   return rows.getRowObjectsJS();
 }
 

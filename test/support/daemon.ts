@@ -121,22 +121,37 @@ export function faceOf(port: number): Face {
   };
 }
 
-export type Daemon = Face & Exporter & { readonly lines: readonly string[] };
+export type Daemon = Face &
+  Exporter & {
+    readonly lines: readonly string[];
+    /** A reload that changes something, and nothing that a test looks at: the jobs begin again. */
+    readonly renew: () => ReturnType<Exporter['reload']>;
+  };
 
 /** The exporter in this process. Each reload reads `env` anew. */
 export async function startDaemon(env: Readonly<Record<string, string>>): Promise<Daemon> {
   const lines: string[] = [];
   const log = createLogger({ level: 'debug', format: 'json' }, { write: (text) => lines.push(text) });
+  let renewals = 0;
   const read = () =>
     readConfig({
       argv: [],
-      env,
+      env: renewals === 0 ? env : { ...env, XCOM_EXPORTER_AIRFLOW_BASE_URL: `http://airflow/${renewals}` },
       readFile: () => {
         throw new Error('no file is named');
       },
     });
-  const exporter = await startExporter(read(), { log, version: '0.0.0', readConfig: read });
-  return { ...exporter, ...faceOf(exporter.port), lines };
+  const exporter = await startExporter(read(), {
+    log,
+    version: '0.0.0',
+    readConfig: read,
+    reloadsApartMs: 0,
+  });
+  const renew = () => {
+    renewals += 1;
+    return exporter.reload();
+  };
+  return { ...exporter, ...faceOf(exporter.port), lines, renew };
 }
 
 /** Tries until it does not throw; past the time it throws what the last try threw. Gives the seconds it took. */

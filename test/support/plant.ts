@@ -27,28 +27,27 @@ export interface Planted {
 /** Python's `json.dumps(value)`: written anew, for the one in the demo is part of what is tested. */
 export function dumps(value: unknown): string {
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
-  if (typeof value === 'string') {
-    let text = '"';
-    const short: Readonly<Record<string, string>> = {
-      '"': '\\"',
-      '\\': '\\\\',
-      '\n': '\\n',
-      '\r': '\\r',
-      '\t': '\\t',
-      '\f': '\\f',
-      '\b': '\\b',
-    };
-    for (let at = 0; at < value.length; at += 1) {
-      const unit = value.charCodeAt(at);
-      const char = value.charAt(at);
-      text += short[char] ?? (unit >= 32 && unit <= 126 ? char : `\\u${unit.toString(16).padStart(4, '0')}`);
-    }
-    return `${text}"`;
-  }
+  if (typeof value === 'string') return `"${value.replaceAll(NOT_PLAIN, escaped)}"`;
   if (Array.isArray(value)) return `[${value.map(dumps).join(', ')}]`;
   return `{${Object.entries(value as object)
     .map(([key, member]) => `${dumps(key)}: ${dumps(member)}`)
     .join(', ')}}`;
+}
+
+/** Everything but printable ASCII, and what JSON gives a meaning: one UTF-16 unit each. */
+const NOT_PLAIN = /[^ !#-[\]-~]/g;
+const SHORT: Readonly<Record<string, string>> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+  '\f': '\\f',
+  '\b': '\\b',
+};
+
+function escaped(unit: string): string {
+  return SHORT[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** A string whose measured length is exactly `bytes`, as far as possible of `char`. */

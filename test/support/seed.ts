@@ -36,6 +36,8 @@ export interface Stage {
   addTask(task: NewTask, on?: PostgresWriter): Promise<void>;
   /** As Airflow sets an XCom: deletes the row with this key and inserts another. */
   push(xcom: NewXCom, on?: PostgresWriter): Promise<void>;
+  /** Copies of the rows with this key, `count` of them, their keys numbered from 1: `key 1`. */
+  multiply(key: string, count: number): Promise<void>;
   /** In place and with the same timestamp, as the REST API does. Gives the number of rows. */
   patch(xcom: Omit<NewXCom, 'table'>, on?: PostgresWriter): Promise<void>;
   remove(xcom: Omit<NewXCom, 'stored'>, on?: PostgresWriter): Promise<void>;
@@ -160,9 +162,9 @@ export async function openStage(
     url,
     writer,
     async clear() {
-      await writer.query(
-        `TRUNCATE dag_run, task_instance, ${shape.sources.map(({ table }) => table).join(', ')} CASCADE`,
-      );
+      // To truncate is to make every table and index that hangs on these anew: forty times as dear.
+      const tables = [...shape.sources.map(({ table }) => table), 'task_instance', 'dag_run'];
+      await writer.query(tables.map((table) => `DELETE FROM ${table}`).join(';'));
     },
     async addRun({ dagId, runId, state = 'running', agoSeconds = 0 }, on = writer) {
       const moments = ['queued_at', 'start_date', 'end_date', ...(shape.hasRunAfter ? ['run_after'] : [])];
@@ -222,6 +224,17 @@ export async function openStage(
           SELECT id, dag_id, run_id, $3, $4::int, $5, $6::${type}, ${timestamp} FROM dag_run
           WHERE dag_id = $1 AND run_id = $2`;
       await on.query(text, [...values, stored, xcom.agoSeconds ?? 0]);
+    },
+    async multiply(key, count) {
+      const id = source.table === 'xcom_v2' ? `, 'id', ${uuid7('clock_timestamp()')}` : '';
+      await writer.query(
+        /* SQL */ `
+        INSERT INTO ${source.table}
+        SELECT y.* FROM ${source.table} x, generate_series(1, $2::int) n,
+          LATERAL jsonb_populate_record(x, jsonb_build_object('key', x.key || ' ' || n${id})) y
+        WHERE x.key = $1`,
+        [key, count],
+      );
     },
     async patch(xcom, on = writer) {
       const { table, where, values } = thatRow(xcom);

@@ -117,7 +117,7 @@ function expectedOf(planted: readonly Planted[]): ReturnType<typeof sumUp> & { r
     bytes: { db: 0, s3: 0, other: 0 },
     oversizeRows: 0,
     oversizeBytes: 0,
-    broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+    broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
   };
   for (const { run, storage, bytes, object, broken, oversize, queue } of planted) {
     const { dagId } = run;
@@ -178,7 +178,7 @@ async function readPlainly(
     bytes: { db: 0, s3: 0, other: 0 },
     oversizeRows: 0,
     oversizeBytes: 0,
-    broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+    broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
   };
   for (const row of rows) {
     const text = stringIn(row);

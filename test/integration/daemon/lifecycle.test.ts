@@ -169,7 +169,7 @@ describe.concurrent('a reload', () => {
     await daemon.get('/-/healthy');
     // The reload is still to be made good.
     expect(await successful()).toBe(0);
-    expect(await daemon.reload()).toEqual({ ok: true });
+    expect(await daemon.reload()).toEqual({ ok: true, unchanged: true });
     expect(await successful()).toBe(1);
     rmSync(folder, { recursive: true });
   });
@@ -201,7 +201,7 @@ describe.concurrent('a reload', () => {
     const seen = new Set<string>();
     const reloads = (async () => {
       for (let i = 0; i < 5; i += 1) {
-        await daemon.reload();
+        await daemon.renew();
         await delay(100);
       }
     })();
@@ -217,6 +217,35 @@ describe.concurrent('a reload', () => {
     expect([...seen]).toEqual(['[1,1,true]']);
   });
 
+  test('that changes nothing does nothing, and says so', async () => {
+    await using world = await setting();
+    const env: Record<string, string> = {
+      ...world.env,
+      XCOM_EXPORTER_SAMPLE_SCHEDULE: '0 0 0 1 1 *',
+      XCOM_EXPORTER_PROBE_SCHEDULE: '0 0 0 1 1 *',
+    };
+    const daemon = await world.startOn(env);
+    await expectUp(daemon);
+    const did = async () => [
+      world.storage.requests.put,
+      await runsOf(daemon),
+      daemon.status().reloadedAt,
+      daemon.status().probe,
+    ];
+    const before = await did();
+    for (let i = 0; i < 20; i += 1) {
+      const answer = await fetch(`${daemon.url}/-/reload`, { method: 'POST' });
+      expect(await answer.text()).toBe('Nothing has changed.\n');
+    }
+    expect(await did()).toEqual(before);
+    env['XCOM_EXPORTER_XCOM_OVERSIZE'] = '4242';
+    expect(await daemon.reload()).toEqual({ ok: true });
+    await eventually(async () => {
+      expect(await runsOf(daemon)).toBeGreaterThan(before[1] as number);
+    });
+    expect(daemon.status().reloadedAt).not.toBeNull();
+  });
+
   test('several at once are one after another: one session, one run a tick', async () => {
     await using world = await setting();
     const daemon = await world.start();
@@ -225,7 +254,7 @@ describe.concurrent('a reload', () => {
     await eventually(async () => {
       expect(await rowsOf(daemon, 'db')).toBe(1);
     });
-    const results = await Promise.all(Array.from({ length: 5 }, () => daemon.reload()));
+    const results = await Promise.all(Array.from({ length: 5 }, () => daemon.renew()));
     expect(results.every(({ ok }) => ok)).toBe(true);
     await expectUp(daemon);
     const before = await runsOf(daemon);
@@ -253,7 +282,7 @@ describe.concurrent('a reload', () => {
     });
     await delay(1_200);
     world.storage.setFault(null);
-    expect(await daemon.reload()).toEqual({ ok: true });
+    expect(await daemon.renew()).toEqual({ ok: true });
     await eventually(async () => {
       expect(await daemon.value('references_checked_total')).toBe(1);
     });
@@ -264,7 +293,7 @@ describe.concurrent('a reload', () => {
     await using world = await setting();
     const daemon = await world.start();
     await expectUp(daemon);
-    const reload = daemon.reload();
+    const reload = daemon.renew();
     await daemon.close();
     await reload;
     expect(await daemon.reload()).toEqual({ ok: false, problems: ['the exporter is shutting down'] });
@@ -423,7 +452,7 @@ describe.concurrent('two exporters with ha=lock', () => {
       await expectStandingBy(standby);
       await world.database.setMode('cut');
       await leader.close();
-      if (reloads) await standby.reload();
+      if (reloads) await standby.renew();
       await world.airflow.push('two');
       await world.database.setMode('pass');
       await eventually(async () => {
@@ -497,7 +526,7 @@ describe('nothing is left', () => {
       if (cycle % 10 === 4) await world.database.setMode('stall');
       if (cycle % 10 === 9) world.storage.setFault({ answer: 'stall' });
       // Each begins with a cycle and a probe at once, and breaks off those that hang.
-      await daemon.reload();
+      await daemon.renew();
       await delay(80);
       await world.database.setMode('pass');
       world.storage.setFault(null);

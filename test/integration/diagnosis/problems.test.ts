@@ -17,6 +17,8 @@ import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openStores } from '../../../src/s3/stores.ts';
 import { requireDatabase } from '../../../src/settings/config.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
+import { startArchiveDoor } from '../../support/archive-door.ts';
+import type { ArchiveDoor } from '../../support/archive-door.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { BASE, BUCKET, dumps, stringOf, uuid4 } from '../../support/plant.ts';
@@ -40,6 +42,8 @@ interface Scene {
   readonly run: Run;
   /** In front of the storage, for the exporter alone. */
   readonly proxy: HttpFaultProxy;
+  /** Objects that the storage says are in another storage class, by key. */
+  readonly archived: ArchiveDoor['archived'];
   /** Added to the environment of the exporter from the next look on. */
   env: Record<string, string>;
   /** How much older the objects are than the storage says, and how much later it is than the database says. */
@@ -290,6 +294,24 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
     findings: 1,
     cure: ({ reference }) => reference('empty', 1_200),
   },
+  objects_unreadable: {
+    provoke: async ({ reference, archived }) => {
+      await reference('there', 1_200);
+      const keyOf = (path: string) => path.slice(`s3://aws_xcom@${BUCKET}/`.length);
+      archived.set(keyOf(await reference('frozen', 1_200)), { storageClass: 'GLACIER' });
+      archived.set(keyOf(await reference('thawing', 1_200)), {
+        storageClass: 'DEEP_ARCHIVE',
+        restoring: true,
+      });
+    },
+    evidence: '2 of 3 references in the window point at objects that are in an archive and not restored.',
+    where: ['dag orders (2)', 'task frozen (1)', 'task thawing (1)', 'queue default (2)'],
+    findings: 2,
+    cure: ({ archived }) => {
+      for (const [key, object] of archived) archived.set(key, { ...object, restoring: false });
+      return Promise.resolve();
+    },
+  },
   path_mismatch: {
     provoke: async ({ reference }) => {
       await reference('there', 1_200);
@@ -424,6 +446,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   },
 };
 
+let door: ArchiveDoor;
 let proxy: HttpFaultProxy;
 let direct: ObjectStore;
 const closers: (() => Promise<void> | void)[] = [];
@@ -431,12 +454,16 @@ const closers: (() => Promise<void> | void)[] = [];
 const stages = new Map<string, Stage>();
 let scenes = 0;
 beforeEach(async () => {
-  proxy = await startHttpFaultProxy({ upstream: s3() });
+  door = await startArchiveDoor(s3());
+  proxy = await startHttpFaultProxy({ upstream: door });
   direct = openObjectStore(connectionTo(s3().endpoint, s3()), {
     observer: recordRequests(),
     log: pino({ level: 'silent' }),
   });
-  closers.push(() => proxy.stop());
+  closers.push(
+    () => door.stop(),
+    () => proxy.stop(),
+  );
 });
 afterEach(async () => {
   direct.close();
@@ -511,6 +538,7 @@ async function openScene({ release = '3.3.2', env = {} }: Pick<Case, 'release' |
     stage,
     run,
     proxy,
+    archived: door.archived,
     env: { ...env },
     objectsAgedMs: 0,
     laterMs: 0,

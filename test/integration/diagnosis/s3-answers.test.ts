@@ -39,7 +39,7 @@ const TABLE: readonly Row[] = [
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing/ },
-    remedy: /Allow s3:PutObject/,
+    remedy: /Allow the credentials of the connection s3:PutObject/,
   },
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },

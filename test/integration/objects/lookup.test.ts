@@ -106,7 +106,7 @@ async function plant(runs: readonly TestRun[]): Promise<PendingOfRun<string>[]> 
 function ask(runs: readonly PendingOfRun<string>[], ceiling = 500): Promise<LookedUp<string>> {
   if (store === null) throw new Error('No store');
   const until = performance.now() + 120_000;
-  return lookUp(runs, { stores: storesOf(store, seen), ceiling, until }, never);
+  return lookUp(runs, { stores: storesOf(store, seen), ceiling, until, now: Date.now() }, never);
 }
 
 function hours(count: number): string[] {

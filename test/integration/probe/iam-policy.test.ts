@@ -110,6 +110,7 @@ function recording(inner: ObjectStore): { readonly asked: Asked[]; readonly stor
     put: (target, signal) => (object('s3:PutObject', target), inner.put(target, signal)),
     head: (target, signal) => (object('s3:GetObject', target), inner.head(target, signal)),
     get: (target, signal) => (object('s3:GetObject', target), inner.get(target, signal)),
+    peek: (target, signal) => (object('s3:GetObject', target), inner.peek(target, signal)),
     delete: (target, signal) => (object('s3:DeleteObject', target), inner.delete(target, signal)),
     list: (target, signal) => {
       asked.push({ action: 's3:ListBucket', resource: target.bucket, prefix: target.prefix });

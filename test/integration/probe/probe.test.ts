@@ -22,10 +22,17 @@ let direct: ObjectStore;
 
 beforeEach(async () => {
   proxy = await startHttpFaultProxy({ upstream: server() });
-  const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
+  const options = { observer: recordRequests(), log };
   store = openObjectStore(connectionTo(proxy.url, server()), options);
   direct = openObjectStore(connectionTo(server().endpoint, server()), options);
 });
+
+/** A store that waits for a moment only, where nothing answers it. */
+function openImpatient(): void {
+  store.close();
+  const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
+  store = openObjectStore(connectionTo(proxy.url, server()), options);
+}
 
 afterEach(async () => {
   for (const key of await keysLeft()) await direct.delete({ bucket: 'xcom', key }, never);
@@ -136,6 +143,7 @@ test.each([
 });
 
 test('when neither put nor head is answered, the rest is not asked', async () => {
+  openImpatient();
   proxy.setFault({ answer: 'stall' });
   expect(outline(await probe(store, target(), never))).toEqual({
     put: refused('timeout'),
@@ -148,6 +156,7 @@ test('when neither put nor head is answered, the rest is not asked', async () =>
 });
 
 test('a put alone that is not answered stops nothing', async () => {
+  openImpatient();
   breakOnly('put', 'stall');
   expect(outline(await probe(store, target(), never))).toEqual({
     put: refused('timeout'),
@@ -192,6 +201,7 @@ test('an object that vanishes', async () => {
 });
 
 test('aborted in the middle it waits for nothing and still deletes what it put', async () => {
+  openImpatient();
   breakOnly('get', 'stall');
   const controller = new AbortController();
   const running = probe(store, target(), controller.signal);
@@ -209,6 +219,7 @@ test('aborted in the middle it waits for nothing and still deletes what it put',
 
 test('aborted while nothing answers it ends all the same', { timeout: 20_000 }, async () => {
   const controller = new AbortController();
+  openImpatient();
   proxy.setFault({ answer: 'stall' });
   const running = probe(store, target(), controller.signal);
   controller.abort();

@@ -100,7 +100,7 @@ describe('what S3 answers', () => {
   test('an object is put, seen, read and deleted', async () => {
     const target = { bucket: 'xcom', key: 'a/b' };
     await put('a/b');
-    expect(await store.head(target, never)).toEqual({ kind: 'present', bytes: 5 });
+    expect(await store.head(target, never)).toEqual({ kind: 'present', bytes: 5, archive: null });
     expect(await store.get(target, never)).toEqual({ kind: 'got', body: bytes('hello') });
     expect(await store.delete(target, never)).toEqual({ kind: 'done' });
     expect(await store.delete(target, never)).toEqual({ kind: 'done' });
@@ -122,7 +122,11 @@ describe('what S3 answers', () => {
   ])('the key %s is the same in every request', async (name) => {
     const key = `odd/${name}`;
     await put(key);
-    expect(await store.head({ bucket: 'xcom', key }, never)).toEqual({ kind: 'present', bytes: 5 });
+    expect(await store.head({ bucket: 'xcom', key }, never)).toEqual({
+      kind: 'present',
+      bytes: 5,
+      archive: null,
+    });
     expect(await store.get({ bucket: 'xcom', key }, never)).toMatchObject({ kind: 'got' });
     expect(await store.list({ bucket: 'xcom', prefix: key, after: null }, never)).toMatchObject({
       objects: [{ key, bytes: 5 }],
@@ -268,7 +272,7 @@ describe('what goes wrong is told apart', () => {
     await put('k');
     let left = 1;
     proxy.setFault({ match: () => left-- > 0, answer: 'server_error' });
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5 });
+    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
     expect(seen.requests.head).toBe(2);
     expect(seen.failures).toEqual(['head server_error']);
   });
@@ -293,7 +297,11 @@ describe('HEADs one after another', () => {
       });
       await withStore({ endpoint }, async (odd) => {
         for (const key of ['first', name, name])
-          expect(await odd.head({ bucket: 'xcom', key }, never)).toEqual({ kind: 'present', bytes: 5 });
+          expect(await odd.head({ bucket: 'xcom', key }, never)).toEqual({
+            kind: 'present',
+            bytes: 5,
+            archive: null,
+          });
       });
       expect(paths.map(decodeURIComponent)).toEqual(['/xcom/first', `/xcom/${name}`, `/xcom/${name}`]);
     },
@@ -320,7 +328,7 @@ describe('HEADs one after another', () => {
     expect(seen.requests).toEqual(arrived());
     // What went wrong is not a way to go on.
     proxy.setFault(null);
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5 });
+    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
   });
 
   test('a failure that passes costs a second request and nothing else', async () => {
@@ -328,7 +336,7 @@ describe('HEADs one after another', () => {
     await ask('head');
     let left = 1;
     proxy.setFault({ match: () => left-- > 0, answer: 'server_error' });
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5 });
+    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
     expect(seen.requests.head).toBe(3);
     expect(seen.failures).toEqual(['head server_error']);
   });

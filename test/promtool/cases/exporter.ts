@@ -18,11 +18,11 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
     runbook: ITSELF,
   },
   AirflowXComExporterOverrun: {
-    summary: 'Runs of the XCom exporter take longer than the time between them.',
+    summary: 'Jobs of the XCom exporter take longer than the time between two runs.',
     runbook: ITSELF,
   },
   AirflowXComProblemUnknown: {
-    summary: 'The XCom exporter has not known for an hour whether some problems are there.',
+    summary: 'For an hour the XCom exporter has not known if some problems are there.',
     runbook: 'docs/runbook.md#permissions_unverifiable',
   },
   AirflowXComExporterReloadFailed: {
@@ -72,7 +72,7 @@ const runs = (name: string, kind: 'runs' | 'skips') =>
   of(`airflow_xcom_exporter_job_${kind}_total`, `exported_job="${name}"`);
 const overrun = (share: string) => ({
   labels: { job, instance: first, exported_job: 'sample', severity: 'warning' },
-  description: `http://${first}/ skipped ${share} of the runs of sample within 15 minutes, because the one before was still under way.`,
+  description: `http://${first}/ skipped ${share} of the runs of sample within 15 minutes, because the run before had not ended.`,
 });
 
 const reload = of('airflow_xcom_exporter_config_last_reload_successful');

@@ -30,9 +30,12 @@ export const WORDS: Readonly<Record<string, Words>> = {
     summary: 'XCom rows point at S3 objects that are gone or empty.',
     runbook: '',
   },
+  AirflowXComObjectsUnreadable: {
+    summary: 'XCom rows point at S3 objects in an archive, which nobody can read before they are restored.',
+    runbook: 'docs/runbook.md#objects_unreadable',
+  },
   AirflowXComPathMismatch: {
-    summary:
-      'XCom references cannot be read back by Airflow, and tasks are handed a path instead of a value.',
+    summary: 'Airflow cannot read XCom references back, and hands tasks a path instead of a value.',
     runbook: '',
   },
   AirflowXComWriteDenied: {
@@ -40,7 +43,7 @@ export const WORDS: Readonly<Record<string, Words>> = {
     runbook: 'docs/runbook.md#write_denied',
   },
   AirflowXComOrphansGrowing: {
-    summary: 'Objects that no XCom row refers to are growing in number.',
+    summary: 'More and more objects have no XCom row that refers to them.',
     runbook: 'docs/runbook.md#orphans_growing',
   },
   AirflowXComExporterBehind: {
@@ -88,8 +91,8 @@ const unreadable = (problem: string, figure: Story['figure']): Story => ({
   severity: 'critical',
   minutes: 5,
   ...(figure === undefined ? {} : { figure }),
-  says: `${problem}: 3 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
-  both: `${problem}: 6 rows of the window hold a path that Airflow, as it is configured, does not turn back into a value.`,
+  says: `${problem}: 3 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
+  both: `${problem}: 6 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
   bridged: true,
 });
 
@@ -139,6 +142,16 @@ export const STORIES: readonly Story[] = [
   },
   missing('objects_missing', 'missing'),
   missing('objects_empty', 'empty'),
+  {
+    alert: 'AirflowXComObjectsUnreadable',
+    problem: 'objects_unreadable',
+    severity: 'critical',
+    minutes: 5,
+    figure: broken('unreadable'),
+    says: '3 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    both: '6 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    bridged: true,
+  },
   unreadable('path_mismatch', broken('path_mismatch')),
   unreadable('path_leaked', broken('leaked')),
   unreadable('local_path', { series: 'airflow_xcom_window_rows|storage="other"', values: '3x200' }),
@@ -151,8 +164,8 @@ export const STORIES: readonly Story[] = [
       series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
       values: '0+1x200',
     },
-    says: '15 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
-    both: '30 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well.',
+    says: '15 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
+    both: '30 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -182,10 +195,17 @@ export const STORIES: readonly Story[] = [
     'bucket_unreachable',
     'skip_decision_offloaded',
     'canary_failing',
+    'writes_failing',
+    'reads_denied',
+    'not_watching',
   ].map(other),
-  ...['threshold_mismatch', 'permissions_unverifiable', 'worker_settings_differ', 'canary_silent'].map(
-    warning,
-  ),
+  ...[
+    'threshold_mismatch',
+    'permissions_unverifiable',
+    'worker_settings_differ',
+    'canary_silent',
+    'deletes_denied',
+  ].map(warning),
 ];
 
 const second = 'exporter-1:10048';
@@ -300,7 +320,7 @@ export const RESET_CASES: readonly Case[] = [
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
             // Fifteen minutes, one of which the reset hides.
-            '14 test writes failed within 15 minutes, the last one for want of a permission. Where Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+            '14 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],
     },

@@ -21,7 +21,7 @@ const lost = (reason: string, instance?: string) =>
   of('airflow_xcom_write_failures_total', `source="task", reason="${reason}"`, instance);
 const lostWrites = (count: number) => ({
   labels: { ...TARGET, severity: 'critical' },
-  description: `${count} rows within 30 minutes point at an object that was missing or empty when it was first looked at: the write was lost, not deleted later.${EVIDENCE}`,
+  description: `${count} rows within 30 minutes point at an object that was missing or empty at the first look. The write was lost: nobody deleted the object later.${EVIDENCE}`,
 });
 
 const success = (operation: string, instance?: string) =>

@@ -43,7 +43,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
       bytes: { db: 1, s3: null, other: 0 },
       oversizeRows: 0,
       oversizeBytes: 0,
-      broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+      broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
       orphanObjects: null,
       orphanBytes: null,
     },

@@ -31,6 +31,7 @@ const SHAPE: Shape = {
 const KINDS: readonly Kind[] = [
   'missing',
   'empty',
+  'unreadable',
   'path_mismatch',
   'leaked',
   'local',
@@ -55,7 +56,7 @@ const SURVEY: Survey = {
     bytes: { db: 2_000, s3: 50_000, other: 0 },
     oversizeRows: 0,
     oversizeBytes: 0,
-    broken: { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 },
+    broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
     orphanObjects: 0,
     orphanBytes: 0,
   },
@@ -654,6 +655,21 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
+  objects_unreadable: [
+    [
+      'one',
+      { rows: { unreadable: 1 } },
+      '1 of 10 references in the window points at an object that is in an archive and not restored.',
+    ],
+    [
+      'two',
+      { rows: { unreadable: 2 } },
+      '2 of 10 references in the window point at objects that are in an archive and not restored.',
+    ],
+    ['none', {}, 'clear'],
+    ['none was looked up', { window: { broken: { ...SURVEY.window.broken, unreadable: null } } }, 'unknown'],
+    ['database not read', UNREAD, 'unknown'],
+  ],
   path_mismatch: [
     [
       'one',
@@ -914,7 +930,7 @@ describe('what the catalogue says that a problem rests on', () => {
   });
 
   test.each(resting)('%s: answers about objects', (code, { objects }) => {
-    const broken = { ...SURVEY.window.broken, missing: null, empty: null };
+    const broken = { ...SURVEY.window.broken, missing: null, empty: null, unreadable: null };
     expect(stateOf(code, { window: { broken } })).toBe(objects ? 'unknown' : 'clear');
   });
 

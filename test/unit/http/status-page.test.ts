@@ -64,7 +64,7 @@ const WINDOW: NonNullable<Report['window']> = {
   bytes: { db: 10, s3: null, other: 0 },
   oversizeRows: 12,
   oversizeBytes: 25_165_824,
-  broken: { missing: 7, empty: 0, path_mismatch: 0, leaked: null },
+  broken: { missing: 7, empty: 0, unreadable: 0, path_mismatch: 0, leaked: null },
   orphanObjects: null,
   orphanBytes: null,
 };
@@ -204,7 +204,7 @@ function namedAll(name: string): Finding {
   });
 }
 
-const NONE_BROKEN = { missing: 0, empty: 0, path_mismatch: 0, leaked: 0 };
+const NONE_BROKEN = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
 
 /** As much as is kept. */
 const HISTORY = Array.from({ length: 300 }, (_, i) => NOW - (300 - i) * 30_000).reduce((history, at, i) => {

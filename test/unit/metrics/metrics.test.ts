@@ -36,7 +36,7 @@ const WINDOW: WindowTotals = {
   bytes: { db: 1_000, s3: 5_000_000, other: 0 },
   oversizeRows: 2,
   oversizeBytes: 900,
-  broken: { missing: 1, empty: 0, path_mismatch: 0, leaked: 0 },
+  broken: { missing: 1, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
   orphanObjects: 3,
   orphanBytes: 333,
 };

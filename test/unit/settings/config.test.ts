@@ -9,12 +9,14 @@ import { readConfig } from '../../../src/settings/read-config.ts';
 
 interface Given {
   readonly argv?: readonly string[];
+  readonly ownFlags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
 }
 
-function read({ argv = [], env = {}, files = {} }: Given): Config {
+function read({ argv = [], ownFlags = [], env = {}, files = {} }: Given): Config {
   return readConfig({
+    ownFlags,
     argv,
     env,
     readFile: (path) => {
@@ -65,7 +67,8 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
 
 describe('with nothing given', () => {
   test('every setting has its default', () => {
-    const { origins, s3, ...config } = read({});
+    const { origins, s3, digest, ...config } = read({});
+    expect(digest).toBe(read({}).digest);
     expect(config).toEqual({
       database: null,
       xcom: {
@@ -215,6 +218,13 @@ describe('flags', () => {
 
   test('a negative number is a value', () => {
     expect(read({ argv: ['--xcom.threshold', '-1'] }).xcom.threshold).toBe(-1);
+  });
+
+  test('a slip in a flag of the command itself is told by its right name', () => {
+    const ownFlags = ['--json', '--probe-only'];
+    expect(() => read({ argv: ['--jsn'], ownFlags })).toThrow('unknown flag --jsn: did you mean --json?');
+    expect(() => read({ argv: ['--probe-onyl'], ownFlags })).toThrow('did you mean --probe-only?');
+    expect(() => read({ argv: ['--windw', '1h'], ownFlags })).toThrow('did you mean --window?');
   });
 
   test.each([
@@ -453,6 +463,19 @@ describe('warnings', () => {
     ]);
   });
 
+  test.each([
+    'AIRFLOW__DATABASE__SQLALCHEMY_CONN',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CON',
+    'AIRFLOW__DB__SQL_ALCHEMY_CONN',
+    'AIRFLOW_DATABASE_SQL_ALCHEMY_CONN',
+    'airflow__database__sql_alchemy_conn',
+  ])('the misspelt variable %s of the database is named, and where a database is missed', (given) => {
+    const config = read({ env: { [given]: 'postgresql://u:geheim@h/d' } });
+    const warning = `database.url: ${given} is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__DATABASE__SQL_ALCHEMY_CONN?`;
+    expect(config.warnings).toEqual([warning]);
+    expect(() => requireDatabase(config)).toThrow(warning);
+  });
+
   test('the names of common-io 1.3.0 are named unless the later ones are there too', () => {
     const former = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_PATH: 's3://b' };
     expect(read({ env: former }).warnings).toEqual([
@@ -467,6 +490,10 @@ describe('warnings', () => {
     'AIRFLOW__TEAMA___COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
     'AIRFLOW__CORE__ENABLE_XCOM_PICKLING',
     'AIRFLOW__CORE__DAGS_FOLDER',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA',
+    'AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE',
+    'AIRFLOW__DATABASE__SQL_ENGINE_ENCODING',
     'AIRFLOW__WORKERS__STATE_STORE_BACKEND',
     'AIRFLOW_VAR_XCOM_BACKEND',
     'AIRFLOW_CONN_XCOM',

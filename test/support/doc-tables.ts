@@ -4,30 +4,28 @@ import type { Grounds } from '../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import { settingsTable } from '../../src/settings/catalogue.ts';
 
-/** The tables that follow from the code, by the file that they stand in and the name of their markers. */
-const README = {
+const SETTINGS_PAGE = {
   settings: () =>
     table(
       ['setting', 'default', 'meaning'],
       settingsTable().map((row) => [`\`${row.name}\``, row.default, row.description]),
     ),
+};
+
+const METRICS_PAGE = {
   metrics: () =>
     table(
       ['metric', 'type', 'labels', 'meaning'],
       METRICS.map((metric) => [nameOf(metric), metric.type, metric.labels.join(', '), metric.help]),
     ),
-  problems: () =>
-    table(
-      ['problem', 'severity', 'said when'],
-      PROBLEM_CODES.map((code) => [
-        `[\`${code}\`](docs/runbook.md#${code})`,
-        PROBLEMS[code].severity,
-        PROBLEMS[code].title,
-      ]),
-    ),
 };
 
 const RUNBOOK = {
+  problems: () =>
+    table(
+      ['problem', 'severity', 'said when'],
+      PROBLEM_CODES.map((code) => [`[\`${code}\`](#${code})`, PROBLEMS[code].severity, PROBLEMS[code].title]),
+    ),
   grounds: () =>
     table(
       ['problem', 'settings', 'probe', 'database', 'object storage'],
@@ -44,7 +42,12 @@ const RUNBOOK = {
     ),
 };
 
-export const TABLES = { 'README.md': README, 'docs/runbook.md': RUNBOOK } as const;
+/** The tables that follow from the code, by the file that they stand in and the name of their markers. */
+export const TABLES = {
+  'docs/settings.md': SETTINGS_PAGE,
+  'docs/metrics.md': METRICS_PAGE,
+  'docs/runbook.md': RUNBOOK,
+} as const;
 
 /**
  * The text with every table between `<!-- name:begin -->` and `<!-- name:end -->` written anew.

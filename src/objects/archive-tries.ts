@@ -1,0 +1,84 @@
+import type { ObjectStore } from '../s3/client.ts';
+import type { Stores } from '../s3/stores.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { Allowance } from './allowance.ts';
+import type { Archived, Findings, Tried } from './findings.ts';
+
+/** Objects of one archive that are tried at most: one that is restored in this very moment does not speak for the others. */
+const TRIES = 3;
+
+export interface ArchiveTries {
+  /** Settles what was found in an archive since the last time. */
+  settle(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Tries to read what is said to be in an archive: Ceph lets its administrator call any pool GLACIER, and gives out what is
+ * in it. One refusal stands for all objects of the same archive in the same bucket, for the rest of the cycle.
+ */
+export function createArchiveTries(
+  ledger: Ledger,
+  options: {
+    readonly stores: Pick<Stores, 'of'>;
+    readonly allowance: Allowance;
+    readonly findings: Findings;
+  },
+): ArchiveTries {
+  const { stores, allowance, findings } = options;
+  const rows = ledger.rows();
+  const refusing = new Map<ObjectStore, Set<string>>();
+
+  function addressOf(slot: number) {
+    const reference = rows.referenceOf(ledger.runOf(slot), slot);
+    if (reference === null) throw new Error('Only references are looked up');
+    const { connection, bucket, key } = reference;
+    return { store: stores.of(connection), bucket, key };
+  }
+
+  /** The objects of one archive in one bucket together. */
+  function grouped(
+    all: readonly Archived[],
+  ): readonly { store: ObjectStore; name: string; slots: number[] }[] {
+    const groups = new Map<ObjectStore, Map<string, number[]>>();
+    for (const { slot, archive } of all) {
+      const { store, bucket } = addressOf(slot);
+      const ofStore = groups.get(store) ?? new Map<string, number[]>();
+      groups.set(store, ofStore);
+      const name = JSON.stringify([bucket, archive]);
+      ofStore.set(name, [...(ofStore.get(name) ?? []), slot]);
+    }
+    return [...groups].flatMap(([store, names]) =>
+      [...names].map(([name, slots]) => ({ store, name, slots })),
+    );
+  }
+
+  /** Settles the objects that it tries by themselves; gives what follows for the others. */
+  async function tryFirst(slots: readonly number[], signal: AbortSignal): Promise<Tried> {
+    let said: 'readable' | 'untried' = 'untried';
+    for (const slot of slots.slice(0, TRIES)) {
+      if (allowance.beginnable() === 0) return said;
+      const { store, bucket, key } = addressOf(slot);
+      const answer = await store.peek({ bucket, key }, signal);
+      if (answer.kind !== 'unknown') allowance.answered();
+      if (answer.kind === 'archived') return 'archived';
+      // Gone since the HEAD: the next cycle finds that out.
+      if (answer.kind === 'missing') continue;
+      if (answer.kind === 'unknown') return answer.reason === 'aborted' ? 'untried' : answer;
+      findings.settleArchived([slot], 'readable');
+      said = 'readable';
+    }
+    return said;
+  }
+
+  return {
+    async settle(signal) {
+      for (const { store, name, slots } of grouped(findings.archived())) {
+        const known = refusing.get(store) ?? new Set();
+        refusing.set(store, known);
+        const outcome = known.has(name) ? 'archived' : await tryFirst(slots, signal);
+        if (outcome === 'archived') known.add(name);
+        findings.settleArchived(slots, outcome);
+      }
+    },
+  };
+}

@@ -1,0 +1,18 @@
+/** Each command of a shell's block by itself, without its comment. */
+export function commandsOf(markdown: string): string[] {
+  return [...markdown.matchAll(/```sh\n(.*?)```/gs)].flatMap(([, block = '']) =>
+    block
+      .replaceAll(/\\\n\s*/g, '')
+      .split('\n')
+      .flatMap((line) => line.replace(/\s+# .*$/, '').split(/ && | > /))
+      .map((command) => command.trim())
+      .filter((command) => command !== '' && !/^[\w-]+\.py$/.test(command)),
+  );
+}
+
+/** The commands of other people's programs that stand in a sentence, without what is cut short by `…`. */
+export function inlineCommandsOf(markdown: string): string[] {
+  return [...markdown.replaceAll(/```.*?```/gs, '').matchAll(/`((?:aws|airflow) [a-z][^`…]*)`/g)].map(
+    ([, command = '']) => command.replaceAll(/\s+/g, ' '),
+  );
+}

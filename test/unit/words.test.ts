@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { helpText } from '../../src/commands/help.ts';
+import { PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
+import { METRICS } from '../../src/metrics/catalogue.ts';
+import { settingsTable } from '../../src/settings/catalogue.ts';
+import { sentencesOf, sentencesOfText, wordsIn } from '../support/prose.ts';
+
+/** A sentence of more words has to be read twice. */
+const MOST_WORDS = 30;
+/** Of a text with at least ten sentences. */
+const MOST_WORDS_ON_AVERAGE = 18;
+
+const root = new URL('../../', import.meta.url);
+
+interface Rule {
+  readonly alert?: string;
+  readonly annotations?: { readonly summary: string; readonly description: string };
+}
+
+const documents = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'findings/README.md',
+  'grafana/README.md',
+  ...readdirSync(new URL('docs/', root))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
+
+const alerts = (parse(read('grafana/alerts.yml')) as { groups: { rules: Rule[] }[] }).groups.flatMap(
+  ({ rules }) => rules,
+);
+
+/** All that a person reads, by where it stands. */
+const texts: readonly (readonly [string, readonly string[]])[] = [
+  ...documents.map((path) => [path, sentencesOf(read(path))] as const),
+  ['alerts', alerts.flatMap(({ annotations }) => textsOf(annotations?.summary, annotations?.description))],
+  ['problems', Object.values(PROBLEMS).flatMap(({ title, remedy }) => textsOf(title, remedy))],
+  ['settings', settingsTable().flatMap(({ description }) => textsOf(description))],
+  ['metrics', METRICS.flatMap(({ help }) => textsOf(help))],
+  [
+    '--help',
+    helpText()
+      .split('\n')
+      .flatMap((line) => line.split(/ {2,}|; /))
+      .flatMap((part) => textsOf(part)),
+  ],
+];
+
+const banned = /<!-- words:begin -->(.*?)<!-- words:end -->/s
+  .exec(read('CONTRIBUTING.md'))?.[1]
+  ?.match(/(?<=`)[^`,\n]+(?=`)/g);
+
+test('the list of words is read', () => {
+  expect(banned?.length).toBeGreaterThan(10);
+});
+
+test.each(texts)('%s: no sentence has to be read twice for its length', (_, sentences) => {
+  expect(sentences.length).toBeGreaterThan(0);
+  expect(sentences.filter((sentence) => wordsIn(sentence) > MOST_WORDS)).toEqual([]);
+  const words = sentences.reduce((sum, sentence) => sum + wordsIn(sentence), 0);
+  if (sentences.length >= 10) expect(words / sentences.length).toBeLessThan(MOST_WORDS_ON_AVERAGE);
+});
+
+test.each(texts)('%s: no sentence begins in its middle', (_, sentences) => {
+  expect(
+    sentences.filter((sentence) => /^(?:Of|Or|Nor|What|Whether|Which|That)\b[^?]*$/.test(sentence)),
+  ).toEqual([]);
+});
+
+test.each(texts)('%s: every word is a plain one', (path, sentences) => {
+  // It has the list itself.
+  const read =
+    path === 'CONTRIBUTING.md' ? sentences.filter((text) => !text.startsWith('code, code')) : sentences;
+  const word = new RegExp(`\\b(?:${(banned ?? []).join('|')})\\b`, 'i');
+  expect(read.filter((sentence) => word.test(sentence))).toEqual([]);
+});
+
+test('the check finds what it is for', () => {
+  const long = `Rows ${'and rows '.repeat(15)}are read.`;
+  expect(
+    sentencesOf(`# Of rows\n\nOf ten, one \`or two\` is read. ${long}\n\n| a | Or b |\n|---|---|`),
+  ).toEqual(['Of ten, one code is read.', long, 'a', 'Or b']);
+  expect(wordsIn(long)).toBeGreaterThan(MOST_WORDS);
+  expect(wordsIn('It reads s3://bucket/key, 1,000 rows.')).toBe(6);
+});
+
+function textsOf(...given: (string | undefined)[]): string[] {
+  return given.flatMap((text) => sentencesOfText(text ?? ''));
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(path, root), 'utf8');
+}
