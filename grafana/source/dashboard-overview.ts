@@ -1,3 +1,4 @@
+import { CANARY_ROW } from './canary-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import { barGauge, stat, STORAGE_COLORS, stateTimeline, table, text, timeseries } from './panels.ts';
@@ -286,6 +287,7 @@ export const OVERVIEW: Page = {
         ],
       ],
     },
+    CANARY_ROW,
     {
       title: 'What to do',
       collapsed: true,

@@ -3,6 +3,16 @@ import type { Duration } from './promql.ts';
 /** The bound of the bucket of airflow_xcom_probe_duration_seconds up to which a test write is fast. Prometheus 3 calls it 1.0. */
 const FAST_ENOUGH = '1(\\\\.0)?';
 
+/** In place of test writes, of which there is one a minute unless told otherwise: the rate per second. */
+const ONE_A_MINUTE = '1 / 60';
+const FAILED_PUSHES = 'airflow_xcom_canary_success{operation="push"} == bool 0';
+const SLOW_PUSHES = 'airflow_xcom_canary_duration_seconds{operation="push"} > bool 1';
+
+/** The share of the queues, with the labels of the target alone. */
+function byWorkers(pushes: string): string {
+  return `avg without (queue, operation) (${pushes})`;
+}
+
 /** One service level: of the events, which share may be errors, over 30 days. */
 export interface ServiceLevel {
   readonly slo: 'storage' | 'durability' | 'write_availability' | 'write_latency';
@@ -50,21 +60,28 @@ sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~
     title: 'Write availability',
     objective: 0.99,
     meaning:
-      'Of the test writes of the probe, the share that S3 took. It speaks of the exporter’s way to the bucket with its credentials; the writes of the tasks themselves nobody can see from outside.',
+      'Where the canary is heard, the share of the queues on which its latest push worked: those are the workers’ own writes. Else, of the test writes of the probe, the share that S3 took; it speaks of the exporter’s way to the bucket with its credentials. A minute with the canary weighs as one test write, whatever the number of queues; a queue that is silent counts neither way.',
     events: (window) =>
-      `sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
-    errors: (window) =>
-      `sum without (operation, reason) (rate(airflow_xcom_probe_failures_total{operation="put"}[${window}]))`,
+      `(0 * ${byWorkers(FAILED_PUSHES)} + ${ONE_A_MINUTE})
+or
+sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
+    errors: (window) => `${byWorkers(FAILED_PUSHES)} * ${ONE_A_MINUTE}
+or
+sum without (operation, reason) (rate(airflow_xcom_probe_failures_total{operation="put"}[${window}]))`,
   },
   {
     slo: 'write_latency',
     title: 'Write latency',
     objective: 0.95,
     meaning:
-      'Of the test writes of the probe, the share that took at most 1 second. One that is refused at once is not slow: that it failed is the matter of write availability.',
+      'Where the canary is heard, the share of the queues whose latest push took at most 1 second; else, of the test writes of the probe, the share that did. One that is refused at once is not slow: that it failed is the matter of write availability.',
     events: (window) =>
-      `sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
-    errors: (window) => `clamp_min(
+      `(0 * ${byWorkers(SLOW_PUSHES)} + ${ONE_A_MINUTE})
+or
+sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
+    errors: (window) => `${byWorkers(SLOW_PUSHES)} * ${ONE_A_MINUTE}
+or
+clamp_min(
   sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))
   - sum without (operation, le) (rate(airflow_xcom_probe_duration_seconds_bucket{operation="put", le=~"${FAST_ENOUGH}"}[${window}])),
   0

@@ -9,6 +9,8 @@ export const MOST_REPORT_BYTES = 24 * 1024;
 export const REFUSALS = ['too_large', 'no_json', 'other_version', 'malformed', 'foreign'] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
+export const OPERATIONS = ['push', 'pull', 'read', 'delete'] as const;
+
 /** What people gave as a name: it becomes a label and stands on a page. */
 const name = z.string().regex(/^\P{C}{1,100}$/u);
 /** A class, a code, a version: what the DAG file calls safe. */
@@ -24,7 +26,7 @@ const failure = z.object({
 });
 
 const outcome = z.object({
-  operation: z.enum(['push', 'pull', 'read', 'delete']),
+  operation: z.enum(OPERATIONS),
   ok: z.boolean(),
   seconds,
   /** The result of a pull. */

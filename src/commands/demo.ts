@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { startExporter } from '../daemon/exporter.ts';
 import { playActs } from '../demo/acts.ts';
 import { AIRFLOW_SCHEMA } from '../demo/airflow-schema.ts';
+import { startCanary } from '../demo/canary.ts';
 import { startPostgres } from '../demo/embedded-postgres.ts';
 import type { EmbeddedS3 } from '../demo/embedded-s3.ts';
 import { startS3 } from '../demo/embedded-s3.ts';
@@ -138,6 +139,15 @@ async function perform(
     keepSeconds: 2 * windowSeconds,
   });
   onClose(() => workload.stop());
+  const canary = startCanary({
+    database,
+    objects: asAirflow,
+    base,
+    log,
+    threshold: (queue) => workload.threshold(queue),
+    secondsBetweenRuns: pace.sampleSeconds,
+  });
+  onClose(() => canary.stop());
 
   const url = `http://${currentConfig().web.host || 'localhost'}:${exporter.port}/`;
   log.info(

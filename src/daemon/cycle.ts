@@ -1,6 +1,8 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
 import { inForceRule } from '../airflow/xcom-path.ts';
+import type { KnownSettings } from '../canary/known-settings.ts';
+import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
 import type { Sampled } from '../diagnosis/diagnose.ts';
 import type { Report } from '../diagnosis/report.ts';
@@ -49,7 +51,6 @@ type Look =
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
-  const inForce = inForceRule(config.xcom.paths);
   const canary = createCanaryWatch(config);
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
@@ -62,19 +63,31 @@ export function createCycle(options: CycleOptions): Cycle {
     pending.push(...increments);
   }
 
+  /** As of the last word of the canary, which may come in the middle of a cycle. */
+  const known = (): KnownSettings => knownSettings(config.xcom, canary.verdict());
+
   /** Reads the rows, then asks S3 about the references among them. */
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
+      const before = inForceRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, inForce, readShape, canary, count }),
+        (query) => readRows(query, ledger, { config, inForce: before, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
       if ('unsupported' in rows) return { rows, verified: null };
       const { shape, now } = rows;
+      const { xcom } = known();
       const { verified, increments } = await checkReferences(
         ledger,
-        { ...options, shape, inForce, now, sawProbe: probe !== null && sawObject(probe) },
+        {
+          ...options,
+          config: { ...config, xcom },
+          shape,
+          inForce: inForceRule(xcom.paths),
+          now,
+          sawProbe: probe !== null && sawObject(probe),
+        },
         signal,
       );
       count(increments);
@@ -88,7 +101,8 @@ export function createCycle(options: CycleOptions): Cycle {
 
   /** One pass over the window, as it is after the look. */
   async function sampledOf({ shape, now, unmeasured }: RowsRead): Promise<Sampled> {
-    const { oversize, threshold } = config.xcom;
+    const { oversize, threshold, paths } = known().xcom;
+    const inForce = inForceRule(paths);
     const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
     const decided = decidedOf(seen, { now, unmeasured });
@@ -106,7 +120,8 @@ export function createCycle(options: CycleOptions): Cycle {
       const databaseFailure = 'failure' in looked ? looked.failure : null;
       const verified = 'failure' in looked ? null : looked.verified;
       const s3Failure = verified?.failure ?? null;
-      const judged = { config, probe, at: clock() };
+      const { xcom, heard } = known();
+      const judged = { config: { ...config, xcom }, probe, at: clock() };
       const figures =
         'failure' in looked
           ? last === null
@@ -119,8 +134,9 @@ export function createCycle(options: CycleOptions): Cycle {
         databaseFailure,
         s3Failure: s3Failure === null ? null : { reason: s3Failure.reason, detail: s3Failure.detail },
         s3Answered: verified?.answered ?? false,
-        thresholdBytes: config.xcom.threshold,
-        oversizeBytes: config.xcom.oversize,
+        heard,
+        thresholdBytes: xcom.threshold,
+        oversizeBytes: xcom.oversize,
         increments,
         writes,
         canary: { verdict: canary.verdict(), refusals: canary.takeRefusals() },

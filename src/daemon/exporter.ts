@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { withHeard } from '../canary/known-settings.ts';
 import type { ReloadResult } from '../http/routes.ts';
 import type { HttpServer } from '../http/server.ts';
 import { startHttpServer } from '../http/server.ts';
@@ -139,7 +140,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       jobs: jobs.status(),
       requests: engine?.requests() ?? null,
       history,
-      settings: engine?.config.origins ?? first.origins,
+      settings: withHeard(engine?.config.origins ?? first.origins, engine?.report()?.heard ?? []),
       warnings: engine?.config.warnings ?? first.warnings,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,

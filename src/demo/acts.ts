@@ -73,6 +73,19 @@ const ACTS: readonly Act[] = [
     },
   },
   {
+    title:
+      'The workers of queue nightly, on which no task runs, have lost the threshold: their canary says so',
+    problem: 'worker_settings_differ',
+    play: ({ workload }) => {
+      workload.setThreshold('nightly', never);
+      return Promise.resolve(() => false);
+    },
+    cure: ({ workload, threshold }) => {
+      workload.setThreshold('nightly', threshold);
+      return Promise.resolve();
+    },
+  },
+  {
     title: 'A clean-up job deletes objects of daily_sales that rows still refer to',
     problem: 'objects_missing',
     play: deleteObjects,

@@ -171,7 +171,8 @@ export async function startDagRun(
   };
 }
 
-async function insertRun(
+/** Gives the id of its row. */
+export async function insertRun(
   database: PostgresWriter,
   run: { dagId: string; runId: string; logicalDate: string },
 ): Promise<number> {
@@ -187,7 +188,16 @@ async function insertRun(
   return row.id;
 }
 
-async function insertTaskInstance(database: PostgresWriter, { task, place }: TaskTry): Promise<void> {
+export async function insertTaskInstance(
+  database: PostgresWriter,
+  {
+    task,
+    place,
+  }: {
+    readonly task: Pick<TaskPlan, 'queue' | 'operator' | 'customOperatorName'>;
+    readonly place: TaskPlace;
+  },
+): Promise<void> {
   await database.query(
     /* SQL */ `INSERT INTO task_instance (id, task_id, dag_id, run_id, map_index, try_number, max_tries, pool,
         pool_slots, queue, priority_weight, operator, custom_operator_name, executor_config, scheduled_dttm,
@@ -224,7 +234,11 @@ async function startTry(database: PostgresWriter, { task, place }: TaskTry): Pro
   );
 }
 
-async function setState(database: PostgresWriter, place: TaskPlace, state: string | null): Promise<void> {
+export async function setState(
+  database: PostgresWriter,
+  place: TaskPlace,
+  state: string | null,
+): Promise<void> {
   await database.query(
     /* SQL */ `UPDATE task_instance SET state = $5::text, updated_at = now(),
         end_date = CASE WHEN $5::text IS NULL THEN NULL ELSE now() END,
@@ -234,7 +248,11 @@ async function setState(database: PostgresWriter, place: TaskPlace, state: strin
   );
 }
 
-async function setRunState(database: PostgresWriter, dagRunId: number, state: RunState): Promise<void> {
+export async function setRunState(
+  database: PostgresWriter,
+  dagRunId: number,
+  state: RunState,
+): Promise<void> {
   const cleared = state === 'running';
   await database.query(
     /* SQL */ `UPDATE dag_run SET state = $2, updated_at = now(), last_scheduling_decision = now(),

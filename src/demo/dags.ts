@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 
-export type Queue = 'default' | 'legacy';
-export const QUEUES: readonly Queue[] = ['default', 'legacy'];
+/** `nightly` has workers and, by day, no task. */
+export type Queue = 'default' | 'legacy' | 'nightly';
+export const QUEUES: readonly Queue[] = ['default', 'legacy', 'nightly'];
 
 export interface TaskContext {
   /** How many runs of this dag there were before. */

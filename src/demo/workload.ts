@@ -13,6 +13,8 @@ import { createXComBackend } from './xcom-backend.ts';
 export interface Workload {
   /** The runs that are there, oldest first. */
   runs(): readonly DagRun[];
+  /** The threshold in bytes that the workers of a queue have at this moment. */
+  threshold(queue: Queue): number;
   /** Reconfigures the workers of a queue; they take it up with their next push. */
   setThreshold(queue: Queue, bytes: number): void;
   /** Clears the runs that are chosen. Resolves, with their number, when their XComs are gone. */
@@ -38,7 +40,8 @@ export function startWorkload(options: WorkloadOptions): Workload {
   const { database, objects, base, log } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const thresholds: Record<Queue, number> = { default: options.threshold, legacy: options.threshold };
+  const own = options.threshold;
+  const thresholds: Record<Queue, number> = { default: own, legacy: own, nightly: own };
   const backend = createXComBackend({ database, objects, base, signal });
   const world = { database, backend, log, threshold: (queue: Queue) => thresholds[queue], signal };
   const isStopping = (): boolean => signal.aborted;
@@ -87,6 +90,7 @@ export function startWorkload(options: WorkloadOptions): Workload {
 
   return {
     runs: () => runs,
+    threshold: (queue) => thresholds[queue],
     setThreshold: (queue, bytes) => {
       thresholds[queue] = bytes;
     },

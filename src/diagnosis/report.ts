@@ -1,4 +1,5 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
+import type { HeardSetting } from '../canary/known-settings.ts';
 import type { Refusal } from '../canary/report.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { S3Reason } from '../s3/failure.ts';
@@ -32,8 +33,10 @@ export interface Report {
   /** null: S3 was not asked in this cycle. */
   readonly s3Failure: { readonly reason: S3Reason; readonly detail: string } | null;
   readonly s3Answered: boolean;
-  /** Which of Airflow's settings somebody told. */
+  /** Which of Airflow's settings are known: told, or heard from the canary. */
   readonly told: ToldSettings;
+  /** Those of them that the canary alone tells. */
+  readonly heard: readonly HeardSetting[];
   readonly backend: BackendInfo | null;
   /** Null: nobody told it. */
   readonly thresholdBytes: number | null;

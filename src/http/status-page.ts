@@ -6,6 +6,7 @@ import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
 import { verdictOf } from '../status/verdict.ts';
+import { canarySection } from './canary-section.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
 import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';
@@ -126,10 +127,12 @@ function lastCycle({ report, reloadedAt, now }: Status): Part {
 
 function overview(status: Status, view: PageView): Html {
   const { report } = status;
+  const canary = report?.canary.verdict ?? null;
   return html`<main>
     ${status.act !== null && html`<p class="act" role="note"><b>Demo:</b> ${status.act}</p>`}
     ${problemsSection({ status, runbook: view.runbook })} ${report !== null && windowSection(report, status)}
-    ${storageSection(status)} ${jobsSection(status)} ${settingsSection(status)}
+    ${storageSection(status)} ${canary !== null && canarySection(canary, status.now)} ${jobsSection(status)}
+    ${settingsSection(status)}
   </main>`;
 }
 

@@ -49,7 +49,7 @@ function probeTable({ probe, jobs, history, now }: Status): Html {
   if (probe === null || probe.steps.length === 0) {
     const ended = jobs.some(({ job, runs }) => job === 'probe' && runs > 0);
     return html`<p>
-      ${ended ? 'No path in S3 is configured: nothing is probed.' : 'No probe has ended yet.'}
+      ${ended ? 'The exporter was told no path in S3: nothing is probed.' : 'No probe has ended yet.'}
     </p>`;
   }
   const { probes } = history;

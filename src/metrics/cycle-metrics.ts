@@ -153,7 +153,7 @@ export const CYCLE_METRICS = {
   },
   setting_known: {
     type: 'gauge',
-    help: "1 if somebody told the exporter this setting of Airflow's, as of the last cycle, 0 if not. Series that rest on an unknown setting are absent.",
+    help: "1 if this setting of Airflow's is known, as of the last cycle: told, or the same on every queue of the canary. 0 if not. Series that rest on an unknown setting are absent.",
     labels: ['setting'],
     group: 'verdict',
     read: eachCycle(({ told }) =>
@@ -162,7 +162,7 @@ export const CYCLE_METRICS = {
   },
   threshold_bytes: {
     type: 'gauge',
-    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle. Negative: nothing goes to S3. Absent: nobody told the exporter.',
+    help: 'The object storage threshold as Airflow means it, in bytes, as of the last cycle. Negative: nothing goes to S3. Absent: it is not known.',
     labels: [],
     group: 'verdict',
     read: eachCycle(({ thresholdBytes }) => [[{}, thresholdBytes]]),

@@ -50,7 +50,7 @@ export function placeName(at: OptionPlace, { path }: Pick<AirflowFile, 'path'>):
 }
 
 function givenBy({ input, answer }: Answered, airflow: AirflowFile): readonly Given[] {
-  if (answer.kind !== 'value' || isEmptyNumber(input, answer.text)) return [];
+  if (answer.kind !== 'value' || isNoNumber(input, answer.text)) return [];
   const number = isNumber(input) ? wholeNumberOf(answer.text) : null;
   const text = number === null ? answer.text : String(number.number);
   return [{ input, text, origin: 'airflow', from: placeName(answer.at, airflow) }];
@@ -60,8 +60,9 @@ function isNumber({ setting }: SettingInput): boolean {
   return setting === 'xcom.threshold';
 }
 
-function isEmptyNumber(input: SettingInput, text: string): boolean {
-  return isNumber(input) && text === '';
+/** Airflow raises on it, so that there is no value that holds. */
+function isNoNumber(input: SettingInput, text: string): boolean {
+  return isNumber(input) && wholeNumberOf(text) === null;
 }
 
 /** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
@@ -81,8 +82,10 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
       return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
     case 'value':
       return [
-        ...(isEmptyNumber(input, answer.text)
-          ? [`${place} is set and empty: Airflow reads a number there, and every push of a task fails`]
+        ...(isNoNumber(input, answer.text)
+          ? [
+              `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and every push of a task fails`,
+            ]
           : []),
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
           ? [`${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails`]

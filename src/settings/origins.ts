@@ -18,7 +18,8 @@ export interface SettingOrigin {
   readonly variable: string;
   /** The value; '' when there is none. */
   readonly shown: string;
-  readonly origin: SourceKind;
+  /** `canary`: nobody told it, and the pools of workers agree on it. */
+  readonly origin: SourceKind | 'canary';
   /** The flag, the variable or the key it was read from; '' for a plain default; how to tell it where it is not known. */
   readonly from: string;
 }

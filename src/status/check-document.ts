@@ -13,7 +13,7 @@ import {
   warningsSchema,
 } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
-import { doubtOf, STORAGE_NOT_LOOKED_AT, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
+import { doubtOf, unprobedNote, unansweredOf, undecidedNote, verdictSchema } from './verdict.ts';
 
 /** The findings of `check`. */
 export interface Checked {
@@ -105,7 +105,7 @@ function notesOf({ report, probed }: Checked): string[] {
   if (databaseFailure !== null) notes.push(`The database: ${databaseFailure.detail}`);
   if (s3Failure !== null)
     notes.push(`Object storage gave no answer: ${s3Failure.reason} (${s3Failure.detail})`);
-  if (probed === null) notes.push(STORAGE_NOT_LOOKED_AT);
+  if (probed === null) notes.push(unprobedNote(report));
   const rows = sampledRows(report);
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));

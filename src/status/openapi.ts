@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { canarySchema } from './canary-document.ts';
 import { checkSchema } from './check-document.ts';
 import { preflightSchema } from './preflight-document.ts';
 import {
@@ -31,6 +32,7 @@ const SCHEMAS = {
   Problem: problemSchema,
   Finding: findingSchema,
   ProbeStep: probeStepSchema,
+  Canary: canarySchema,
 } as const;
 
 const TEXT = 'text/plain';

@@ -8,6 +8,7 @@ import { PROBLEM_CODES, PROBLEMS, runbookOf } from '../diagnosis/problem-catalog
 import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import { canaryDocument, canarySchema } from './canary-document.ts';
 
 /**
  * The version of every document that the API and `check --json` give. Raised when a field goes or changes its
@@ -147,6 +148,7 @@ export const reportShape = {
   problem_states: problemStatesSchema.nullable(),
   problems: z.array(problemSchema).describe('Those that are raised, the most telling first.'),
   probe: z.array(probeStepSchema).nullable(),
+  canary: canarySchema.nullable().describe('null: no canary has been seen.'),
 } as const;
 
 export type ReportDocument = z.output<z.ZodObject<typeof reportShape>>;
@@ -166,6 +168,7 @@ export function reportDocument(report: Report | null, probed: ProbeResult | null
     problem_states: report === null ? null : { ...report.states },
     problems: report === null ? [] : report.problems.map((problem) => problemOf(problem, report.at)),
     probe: probed?.steps.map(stepOf) ?? null,
+    canary: canaryDocument(report?.canary.verdict ?? null),
   };
 }
 

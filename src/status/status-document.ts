@@ -39,8 +39,10 @@ const settingSchema = z
     variable: z.string(),
     shown: z.string().describe('The value, empty when there is none; a secret is masked.'),
     origin: z
-      .enum(['flag', 'variable', 'file', 'airflow', 'default', 'unknown'])
-      .describe('unknown: nobody told it, and no default stands in.'),
+      .enum(['flag', 'variable', 'file', 'airflow', 'canary', 'default', 'unknown'])
+      .describe(
+        'canary: nobody told it, and the pools of workers agree on it; unknown: no default stands in.',
+      ),
     from: z
       .string()
       .describe('The flag, the variable or the key it was read from; how to tell it where it is not known.'),

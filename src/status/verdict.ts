@@ -67,7 +67,7 @@ export function verdictOf(status: Status): Verdict {
     return { state: 'unknown', title: 'Unknown: the database could not be read', notes };
   }
 
-  const limits = [...notes, ...(status.hasStorage ? [] : [STORAGE_NOT_LOOKED_AT]), ...undecidedNote(report)];
+  const limits = [...notes, ...(status.hasStorage ? [] : [unprobedNote(report)]), ...undecidedNote(report)];
   const doubt = doubtOf(report, status);
   if (doubt !== null) return { state: 'unknown', title: `Unknown: ${doubt}`, notes: limits };
   return { state: 'healthy', title: 'Healthy', notes: limits };
@@ -85,12 +85,12 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'window' | 's3Failure'>,
+  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'heard'>,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
   const { states, window, s3Failure } = report;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
-  if (!hasStorage) return 'no path in S3 is known';
+  if (!hasStorage) return isPathHeard(report) ? 'object storage is not probed' : 'no path in S3 is known';
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
@@ -110,8 +110,16 @@ export function doubtOf(
   return null;
 }
 
-/** A note for a configuration without a path in S3. */
-export const STORAGE_NOT_LOOKED_AT = 'xcom.path names no place in S3: object storage was not looked at.';
+/** A note for a configuration without a path in S3. The probe writes: no canary tells it where. */
+export function unprobedNote(report: Pick<Report, 'heard'>): string {
+  return isPathHeard(report)
+    ? 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.'
+    : 'xcom.path names no place in S3: object storage was not looked at.';
+}
+
+function isPathHeard({ heard }: Pick<Report, 'heard'>): boolean {
+  return heard.some(({ name, shown }) => name === 'xcom.path' && shown !== '');
+}
 
 /** What a canary alone can tell is no part of what is watched: a pool that is not heard is a problem of its own. */
 function isUndecided(states: Report['states'], code: ProblemCode): boolean {

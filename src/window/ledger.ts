@@ -1,5 +1,6 @@
 import type { Shape } from '../airflow/shape.ts';
 import { createPace } from '../lib/pace.ts';
+import type { Pace } from '../lib/pace.ts';
 import { changeSince, countsFrom } from './change.ts';
 import type { Start } from './change.ts';
 import { dueRuns } from './due-runs.ts';
@@ -87,61 +88,16 @@ export function createLedger(restored: LedgerState | null): Ledger {
     },
 
     async takeIn(reading, { windowMs }) {
-      const { staging, now } = reading;
-      const from = now - windowMs;
+      const from = reading.now - windowMs;
       const pace = createPace();
       // It is judged by the state before this reading.
       const countedFrom = countsFrom(state, reading.origin);
-      state = staging.state;
-      const fresh: number[] = [];
+      state = reading.staging.state;
       for (const run of drop(reading.lost)) run.listed = null;
-      for (const id of reading.goneRuns) {
-        const run = state.runs.get(id);
-        if (run === undefined) continue;
-        state.rows.remove(run, () => true);
-        Object.assign(run, {
-          live: false,
-          gone: true,
-          horizon: null,
-          expired: 0,
-          listed: null,
-          activeAt: now,
-        });
-      }
-      for (const staged of staging.runs.values()) {
-        noteRun(staged, reading);
-        let taken = 0;
-        for (const slot of staging.slotsOf(staged)) {
-          const { run } = staged;
-          const linked = state.rows.link(run, slot);
-          if ((state.rows.flagsOf(linked) & is.BASELINE) === 0) fresh.push(linked);
-          run.activeAt = Math.max(run.activeAt, state.rows.timeOf(linked));
-          run.listed = null;
-          taken += 1;
-          if (taken % 1_024 === 0) await pace.rest();
-        }
-        await pace.rest();
-      }
-      for (const run of [...state.runs.values()]) {
-        if (run.oldest < from) {
-          expire(run, from);
-          await pace.rest();
-        }
-        if (!run.live && run.rows === 0 && run.activeAt < from) {
-          state.runs.delete(run.id);
-          state.runSlots.give(run.slot);
-        }
-      }
-      state.lastRunId = reading.lastRunId;
-      state.schema = reading.shape.name;
-      state.origin = reading.origin;
-      state.lastReading = {
-        at: now,
-        horizon: reading.horizon,
-        from,
-      };
-      state.countsFrom = countedFrom;
-      state.sweptTo = reading.sweptTo;
+      noteGone(reading);
+      const fresh = await takeRows(reading, pace);
+      await forgetOld(from, pace);
+      noteReading(reading, { from, countedFrom });
       return fresh;
     },
 
@@ -156,6 +112,72 @@ export function createLedger(restored: LedgerState | null): Ledger {
     const runs = new Set(slots.map((slot) => state.runSlots.at(state.rows.runSlotOf(slot))));
     for (const run of runs) state.rows.remove(run, (slot) => going.has(slot));
     return runs;
+  }
+
+  /** A run that is gone took its rows along. It is remembered until its objects have been listed. */
+  function noteGone({ goneRuns, now }: StagedReading): void {
+    for (const id of goneRuns) {
+      const run = state.runs.get(id);
+      if (run === undefined) continue;
+      state.rows.remove(run, () => true);
+      Object.assign(run, {
+        live: false,
+        gone: true,
+        horizon: null,
+        expired: 0,
+        listed: null,
+        activeAt: now,
+      });
+    }
+  }
+
+  /** Lets the rows that wait be found; gives those that are to be counted. */
+  async function takeRows(reading: StagedReading, pace: Pace): Promise<number[]> {
+    const { staging } = reading;
+    const fresh: number[] = [];
+    for (const staged of staging.runs.values()) {
+      const { run } = staged;
+      noteRun(staged, reading);
+      let taken = 0;
+      for (const slot of staging.slotsOf(staged)) {
+        const linked = state.rows.link(run, slot);
+        if ((state.rows.flagsOf(linked) & is.BASELINE) === 0) fresh.push(linked);
+        run.activeAt = Math.max(run.activeAt, state.rows.timeOf(linked));
+        run.listed = null;
+        taken += 1;
+        if (taken % 1_024 === 0) await pace.rest();
+      }
+      await pace.rest();
+    }
+    return fresh;
+  }
+
+  /** Forgets rows that are older than the window, and runs that have ended and of which nothing is left in it. */
+  async function forgetOld(from: number, pace: Pace): Promise<void> {
+    for (const run of [...state.runs.values()]) {
+      if (run.oldest < from) {
+        expire(run, from);
+        await pace.rest();
+      }
+      if (!run.live && run.rows === 0 && run.activeAt < from) {
+        state.runs.delete(run.id);
+        state.runSlots.give(run.slot);
+      }
+    }
+  }
+
+  /** Where the next reading goes on. */
+  function noteReading(
+    reading: StagedReading,
+    { from, countedFrom }: { readonly from: number; readonly countedFrom: number | null },
+  ): void {
+    const { now: at, horizon } = reading;
+    state.lastRunId = reading.lastRunId;
+    state.schema = reading.shape.name;
+    state.origin = reading.origin;
+    state.lastReading = { at, horizon, from };
+    state.countsFrom = countedFrom;
+    state.sweptTo = reading.sweptTo;
   }
 
   /** Takes in what a reading says of the run itself, and of the rows that it no longer holds. */

@@ -165,6 +165,7 @@ export function createStaging(
         return;
       }
       const before = staged.known ? rows.find(staged.run, row) : -1;
+      let isRewritten = false;
       if (before === -1) staged.added += ofRun;
       else {
         const { chunk, index } = place(before);
@@ -176,9 +177,13 @@ export function createStaging(
           chunk.flags[index] = flagsAt(chunk, index) | is.SEEN;
           return;
         }
+        isRewritten = timeAt(chunk, index) === row.at;
       }
       const baseline = row.at <= baselineUntil;
-      addToList(staged, rows.write(staged.run, row, { placement: classify(row, isRun), baseline }));
+      const slot = rows.write(staged.run, row, { placement: classify(row, isRun), baseline });
+      // A worker's push is of its own time; PATCH of the REST API before 3.3 leaves that of the push.
+      if (isRewritten) rows.setServerWritten(slot);
+      addToList(staged, slot);
     },
 
     readWhole(staged) {
@@ -191,7 +196,9 @@ export function createStaging(
     },
 
     rewrite(staged, slot, row) {
+      const isServerWritten = is.byDesignOf(rows.flagsOf(slot)) === 'server_side';
       rows.rewrite(staged.run, slot, { row, placement: classify(row, isRun) });
+      if (isServerWritten) rows.setServerWritten(slot);
     },
 
     discard() {

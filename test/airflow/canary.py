@@ -1,36 +1,40 @@
 #!/usr/bin/env python3
-"""Runs the canary's DAG on released Airflows: by Celery, on three queues, each set up in a way of its own.
+"""Runs the canary's DAG on released Airflows: by Celery, on pools of workers that are each set up in a way of its own.
 
     python3 test/airflow/canary.py --release 3.3.2 --threshold 1000 --threshold 0
+    python3 test/airflow/canary.py --release 3.3.2 --scenario settings --scenario detect
 
-The workers of `default` are as they should be, those of `legacy` lack the backend, and those of `denied` have
-credentials that may read and not write. Prints what each of them said, and what the canary left; ends with 1 where that
-is not what is expected. `--exporter` asks the exporter as well.
+Holds what each pool said, and what `check` says of it, against canary_pools.py; writes the outcome to canary.json and for
+people to CANARY.md; ends with 1 where something is not as expected.
 """
 
 import argparse
 import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
 from collections import Counter
 from pathlib import Path
 
 import exporter
 import preflight
-from deployment import BUCKET, XCOM_ENVIRONMENT, Deployment
+from canary_pools import POOLS, READER, SCENARIOS, Stage, expected, problems
+from canary_results import note
+from deployment import BUCKET, Deployment
 from releases import RELEASES, install
-from services import ACCESS_KEY, SECRET_KEY, S3, Postgres, Processes, Redis, _versitygw
+from services import ACCESS_KEY, SECRET_KEY, S3, Postgres, Processes, Redis, versitygw
 
 DAG_ID = "airflow_xcom_canary"
+INTERVAL = 60
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
-READER = ("READERREADERREADER00", "reader-reader-reader-reader")
-QUEUES = ("default", "legacy", "denied")
+CANARY = {"canary_failing", "canary_silent", "worker_settings_differ"}
+KEPT = ("dag_run", "task_instance", "task_instance_history", "rendered_task_instance_fields", "log", "job", "xcom")
 POLICY = """
 import boto3, json, sys
 s3 = boto3.client("s3", endpoint_url=sys.argv[1], region_name="us-east-1",
@@ -42,70 +46,63 @@ s3.put_bucket_policy(Bucket=sys.argv[4], Policy=json.dumps({"Version": "2012-10-
 
 
 class Canary(Deployment):
-    """Workers of three queues, each with an environment of its own."""
+    """Workers of several queues, each with an environment of its own."""
 
-    def __init__(self, *arguments, queues, down) -> None:
-        super().__init__(*arguments)
-        self.queues = [queue for queue in queues if queue not in down]
-        endpoint = urllib.parse.quote(self.s3.url, safe="")
-        reader = f"aws://{READER[0]}:{READER[1]}@/?endpoint_url={endpoint}&region_name=us-east-1"
-        self.extra = {"legacy": dict.fromkeys(XCOM_ENVIRONMENT), "denied": {"AIRFLOW_CONN_AWS_XCOM": reader}}
+    def prepare(self, queues, stage: Stage) -> None:
+        self.extra = {queue: POOLS[queue].changes(self, stage) for queue in queues if POOLS[queue].runs}
 
     def start_workers(self) -> None:
-        for queue in self.queues:
-            name = [] if self.version >= (3, 0) else ["--celery-hostname", f"{queue}@%h"]
-            pid = str(self.folder / f"{queue}.pid")
-            arguments = ["celery", "worker", "--queues", queue, "--skip-serve-logs", "--pid", pid, *name]
-            self._start(f"worker-{queue}", *arguments, **{"AIRFLOW__CELERY__WORKER_CONCURRENCY": "1", **self.extra.get(queue, {})})
+        for queue in self.extra:
+            self.start_worker(queue, self.extra[queue])
+
+    def start_worker(self, queue: str, extra: dict[str, str | None]) -> None:
+        name = [] if self.version >= (3, 0) else ["--celery-hostname", f"{queue}@%h"]
+        pid = str(self.folder / f"{queue}.pid")
+        arguments = ["celery", "worker", "--queues", queue, "--skip-serve-logs", "--pid", pid, *name]
+        self._start(f"worker-{queue}", *arguments, **{"AIRFLOW__CELERY__WORKER_CONCURRENCY": "1", **extra})
+
+    def replace_worker(self, queue: str, extra: dict[str, str | None]) -> None:
+        """Ends the worker when it has no task, and starts one that is set up in another way."""
+        while self.postgres.query("SELECT 1 FROM task_instance WHERE state IN ('running', 'queued')"):
+            time.sleep(0.2)
+        name, worker = next(one for one in self.processes.running if one[0] == f"worker-{queue}")
+        self.processes.running.remove((name, worker))
+        worker.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            worker.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(worker.pid, signal.SIGKILL)
+        (self.folder / f"{queue}.pid").unlink(missing_ok=True)
+        self.start_worker(queue, extra)
+
+    def runs(self) -> list[dict]:
+        return self.postgres.rows(
+            f"SELECT id, run_id, state, extract(epoch FROM now() - start_date) AS age FROM dag_run WHERE dag_id = '{DAG_ID}' ORDER BY id"
+        )
 
     def ended(self) -> list[dict]:
-        return self.postgres.rows(
-            f"SELECT id, run_id, state FROM dag_run WHERE dag_id = '{DAG_ID}' AND state IN ('success', 'failed') ORDER BY id"
-        )
+        return [run for run in self.runs() if run["state"] in ("success", "failed")]
 
 
 def reports(postgres: Postgres) -> list[dict]:
     """Every report that is there, by run."""
     tables = postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     if "xcom_v2" in tables:
-        return [
-            {"run_id": row["run_id"], **row["value"]}
-            for row in postgres.rows(
-                "SELECT ti.run_id, x.value FROM xcom_v2 x JOIN task_instance ti ON ti.id = x.task_instance_id "
-                f"WHERE ti.dag_id = '{DAG_ID}' AND x.key = 'canary_report'"
-            )
-        ]
-    kind = postgres.query(
-        "SELECT data_type FROM information_schema.columns WHERE table_name = 'xcom' AND column_name = 'value'"
-    )
-    value = "value" if kind == ["jsonb"] else "convert_from(value, 'UTF8')::jsonb"
-    return [
-        {"run_id": row["run_id"], **row["value"]}
-        for row in postgres.rows(
-            f"SELECT run_id, {value} AS value FROM xcom WHERE dag_id = '{DAG_ID}' AND key = 'canary_report'"
+        query = "SELECT ti.run_id, x.value FROM xcom_v2 x JOIN task_instance ti ON ti.id = x.task_instance_id WHERE ti.dag_id"
+    else:
+        kind = postgres.query(
+            "SELECT data_type FROM information_schema.columns WHERE table_name = 'xcom' AND column_name = 'value'"
         )
-    ]
+        value = "value" if kind == ["jsonb"] else "convert_from(value, 'UTF8')::jsonb"
+        query = f"SELECT run_id, {value} AS value FROM xcom x WHERE dag_id"
+    rows = postgres.rows(f"{query} = '{DAG_ID}' AND x.key = 'canary_report'")
+    return [{"run_id": row["run_id"], **row["value"]} for row in rows]
 
 
-def expected(queue: str, queues) -> dict[str, object]:
-    """What has to be said of a queue: by operation whether it worked, and what the row held."""
-    whole = {"default": True, "legacy": True, "denied": False}
-    said: dict[str, object] = {"push": whole[queue], "form": {"default": "reference", "legacy": "value", "denied": None}[queue]}
-    if whole[queue]:
-        said["pull"] = True
-        said["delete"] = True
-    if len(queues) > 1:
-        said["delete"] = True
-        others = [other for other in queues if other != queue and whole[other]]
-        # Without the backend, the reader is handed the path of what was pushed with it.
-        said["read"] = {other: not (queue == "legacy" and other == "default") for other in others}
-    elif not whole[queue]:
-        said["delete"] = True
-    return said
-
-
-def said(found: list[dict], queue: str) -> dict[str, object]:
+def said(found: list[dict], queue: str) -> dict[str, object] | None:
     ours = {one["step"]: one for one in found if one["pool"] == queue}
+    if "look" not in ours:
+        return None
     result: dict[str, object] = {"form": ours["look"]["payload"]["form"]}
     for one in ours.values():
         for outcome in one["operations"]:
@@ -118,107 +115,151 @@ def said(found: list[dict], queue: str) -> dict[str, object]:
     return result
 
 
-def play(release: str, threshold: int, queues, servers, folder: Path, options) -> list[str]:
-    postgres, redis, s3 = servers
-    airflow = Canary(
-        release, install(release), postgres, redis, s3, folder, (), {THRESHOLD: str(threshold)},
-        queues=queues, down=options.down,
-    )  # fmt: skip
+def wait_for(airflow: Canary, what: str, is_there, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_there():
+        airflow.processes.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds:.0f} s: {what}; {airflow.runs()}")
+        time.sleep(0.5)
+
+
+def detect(airflow: Canary, options) -> dict[str, float]:
+    """How long after a pool lost its settings, and got them back, the daemon says so, with no other task running."""
+    daemon = exporter.Daemon(options.main, airflow.worker_environment() | {"AIRFLOW_HOME": str(airflow.folder)}, airflow.processes)
+    try:
+        wait_for(airflow, "the healthy pools are not heard", lambda: daemon.value("airflow_xcom_canary_success", operation="read") == 2, 240)
+        daemon.settle(2)
+        before = CANARY & {*daemon.problems()}
+        if before:
+            raise RuntimeError(f"said of healthy pools: {before}")
+        seconds = {}
+        for what, extra, is_raised in (("raised", POOLS["legacy"].changes(airflow, None), True), ("cleared", {}, False)):
+            airflow.replace_worker("legacy", extra)
+            since = time.monotonic()
+            wait_for(airflow, f"not {what}", lambda is_raised=is_raised: ("worker_settings_differ" in daemon.problems()) == is_raised, 300)
+            seconds[what] = round(time.monotonic() - since, 1)
+        return seconds
+    finally:
+        daemon.stop()
+
+
+def costs(postgres: Postgres, runs: int) -> dict[str, dict[str, float]]:
+    """Rows and bytes that a run leaves in each table, and the XComs that are there in all. Nothing else has run."""
+    found = {}
+    for table in postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"):
+        name = "xcom" if table == "xcom_v2" else table
+        if name in KEPT:
+            where = f"WHERE dag_id = '{DAG_ID}'" if name in ("log", "job") else ""
+            count, size = postgres.query(f"SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0) FROM {table} t {where}")[0].split("|")
+            if int(count) or name not in found:
+                found[name] = {"rows": int(count), "bytes": int(size)}
+    return {"runs": runs, "tables": found}
+
+
+def play(release: str, scenario: str, threshold: int, servers, options) -> list[str]:
+    postgres, redis, s3, stage = servers
+    queues = SCENARIOS[scenario]
+    folder = options.folder / release / f"{scenario}-{threshold}"
+    airflow = Canary(release, install(release), postgres, redis, s3, folder, (), {THRESHOLD: str(threshold)})
+    airflow.prepare(queues, stage)
+    if scenario == "detect":  # all are healthy at first
+        airflow.extra = dict.fromkeys(queues, {})
     flags = [flag for queue in queues for flag in ("--queue", queue)]
-    text = subprocess.run(
-        ["node", str(options.main), "canary", "--every", "1m", *flags], check=True, capture_output=True, text=True
-    ).stdout
-    (airflow.dags / "canary.py").write_text(text)
+    command = ["node", str(options.main), "canary", "--every", f"{INTERVAL}s", *flags]
+    (airflow.dags / "canary.py").write_text(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     listed = airflow.python("canary_imports.py", str(airflow.dags / "canary.py"))
     wrong = [] if listed == "[]" else [f"parsing says {listed}"]
     airflow.bucket("create")
-    subprocess.run(
-        [airflow.airflow / "python", "-c", POLICY, s3.url, ACCESS_KEY, SECRET_KEY, BUCKET, READER[0]], check=True
-    )
-    log = folder.parents[1] / "logs" / "s3.log"
-    before = len(log.read_text().splitlines())
-    started = time.monotonic()
+    subprocess.run([airflow.airflow / "python", "-c", POLICY, s3.url, ACCESS_KEY, SECRET_KEY, BUCKET, READER[0]], check=True)
+    logs = [log for name in ("s3", "s3-tls") if (log := options.folder / "logs" / f"{name}.log").exists()]
+    before = {log: len(log.read_text().splitlines()) for log in logs}
+    took = None
     try:
         airflow.start(triggerer=False)
-        deadline = time.monotonic() + 420
-        while len(airflow.ended()) < options.runs and time.monotonic() < deadline:
-            airflow.processes.check()
-            time.sleep(1)
-        if options.exporter:
-            done = exporter.check(options.main, airflow.worker_environment() | {"AIRFLOW_HOME": str(folder)})
-            print(json.dumps([(p["code"], p["evidence"]) for p in done["problems"]], indent=2), flush=True)
-        postgres.query(f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG_ID}'")
-        while postgres.query("SELECT 1 FROM dag_run WHERE state IN ('running', 'queued')") and time.monotonic() < deadline:
-            time.sleep(1)
-        seconds = time.monotonic() - started
-        runs = airflow.ended()
+        if scenario == "detect":
+            took = detect(airflow, options)
+            print(f"{release}: {took}", flush=True)
+        elif all(POOLS[queue].heard for queue in queues):
+            wait_for(airflow, "the runs do not end", lambda: len(airflow.ended()) >= options.runs, 420)
+        else:
+            # Three intervals after the first run, and all that the others have to say is said.
+            wait_for(airflow, "no run began", lambda: any((run["age"] or 0) > 3.2 * INTERVAL for run in airflow.runs()), 420)
+        checked = exporter.check(options.main, airflow.worker_environment() | {"AIRFLOW_HOME": str(folder)})
         found = reports(postgres)
-        requests = [line for line in log.read_text().splitlines()[before:] if f"/{BUCKET}" in line]
-        methods = Counter(re.findall(r"\b(GET|PUT|HEAD|DELETE|POST)\b", " ".join(requests)))
+        postgres.query(f"UPDATE dag SET is_paused = true WHERE dag_id = '{DAG_ID}'")
+        # A paused DAG goes on with its runs, and does not give up those that wait for a worker.
+        if all(POOLS[queue].heard for queue in queues) and scenario != "detect":
+            wait_for(airflow, "runs go on", lambda: len(airflow.ended()) == len(airflow.runs()), 300)
+        runs = airflow.ended()
+        found += [one for one in reports(postgres) if one not in found]
         objects = airflow.bucket("list")
     finally:
         airflow.stop()
         with contextlib.suppress(RuntimeError):
             airflow.bucket("remove")
-    print(f"\n{release}, threshold {threshold}, {len(queues)} pools: {len(runs)} runs in {seconds:.0f} s, {[r['state'] for r in runs]}")
-    last = [one for one in found if runs and one["run_id"] == runs[-1]["run_id"]]
-    for queue in queues:
-        try:
-            is_said = said(last, queue)
-        except KeyError as error:
-            wrong.append(f"{queue}: no report of {error}")
-            continue
-        wants = expected(queue, queues)
-        holds = is_said == wants or options.down
-        print(f"  {queue}: {is_said}{'' if holds else f'  EXPECTED {wants}'}")
-        if not holds:
-            wrong.append(f"{queue}: {is_said}, not {wants}")
-    for one in last:
-        if one["step"] == "look":
-            print(f"  {one['pool']}: {json.dumps({k: one[k] for k in ('settings', 'payload', 'warm_up_seconds', 'operations')})}")
-        else:
-            print(f"  {one['pool']} {one['step']}: {json.dumps(one['operations'])}")
-    rows = {
-        table: postgres.query(f"SELECT count(*) FROM {table}")[0]
-        for table in postgres.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    }
-    kept = ("dag_run", "task_instance", "task_instance_history", "rendered_task_instance_fields", "log", "job", "xcom", "xcom_v2")
-    print(f"  rows: { {table: rows[table] for table in kept if table in rows} }; objects left: {len(objects)}; requests to S3: {dict(methods)}")
-    if objects:
-        wrong.append(f"{len(objects)} objects are left: {[one['key'] for one in objects][:3]}")
+    requests = [line for log in logs for line in log.read_text().splitlines()[before[log] :] if f"/{BUCKET}" in line]
+    methods = Counter(re.findall(r"\b(GET|PUT|HEAD|DELETE|POST)\b", " ".join(requests)))
+    raised = {one["code"]: one["evidence"] for one in checked["problems"] if one["code"] in CANARY}
     (folder / "reports.json").write_text(json.dumps(found, indent=2))
-    return [f"{release}, threshold {threshold}: {one}" for one in wrong]
+    cell = {"runs": len(runs), "seconds": took, "pools": {}, "problems": raised, "cost": costs(postgres, len(runs)), "requests": dict(methods)}
+    wants = problems(queues) if scenario != "detect" else []
+    if sorted(raised) != wants:
+        wrong.append(f"check says {sorted(raised)}, not {wants}")
+    # The last run in which each was heard.
+    order = {run["run_id"]: run["id"] for run in runs}
+    for queue in queues if scenario != "detect" else ():
+        heard = [one for one in found if one["pool"] == queue and one["step"] == "look"]
+        last = max(heard, key=lambda one: order.get(one["run_id"], 0), default=None)
+        is_said = None if last is None else said([one for one in found if one["run_id"] == last["run_id"]], queue)
+        if is_said != expected(queue, queues) and not (is_said and "down" in queues):
+            wrong.append(f"{queue}: {is_said}, not {expected(queue, queues)}")
+        failures = [o["error"] for one in found if last and one["pool"] == queue and one["run_id"] == last["run_id"] for o in one["operations"] if "error" in o]
+        cell["pools"][queue] = {"said": is_said, "error": failures[0] if failures else None}
+        print(f"  {queue}: {is_said} {failures[:1]}", flush=True)
+        if last:
+            cell["versions"] = last["settings"]["versions"]
+            cell["pools"][queue]["operations"] = {o["operation"]: o["seconds"] for o in last["operations"]}
+    if objects and all(POOLS[queue].heard for queue in queues) and scenario != "detect":
+        wrong.append(f"{len(objects)} objects are left: {[one['key'] for one in objects][:3]}")
+    print(f"{release}, {scenario}, threshold {threshold}: {raised}\n  {cell['cost']} {cell['requests']}\n  {wrong or 'as expected'}", flush=True)
+    note(release, scenario, threshold, {**cell, "wrong": wrong})
+    return [f"{release}, {scenario}, threshold {threshold}: {one}" for one in wrong]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--release", action="append", choices=list(RELEASES), required=True)
-    parser.add_argument("--threshold", action="append", type=int)
-    parser.add_argument("--queue", action="append", choices=QUEUES, help="all three, unless given")
+    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="three, unless given")
+    parser.add_argument("--threshold", action="append", type=int, help="1000, unless given")
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--down", action="append", default=[], help="a queue whose worker is not started; nothing is expected then")
-    parser.add_argument("--exporter", action="store_true", help="print what `check` says as well")
+    parser.add_argument("--exporter", help="a compiled main.js, unless it is to be compiled now")
     parser.add_argument("--keep", action="store_true", help="keep the working folder with every log")
     options = parser.parse_args()
     preflight.require(builds_exporter=True)
-    folder = Path(tempfile.mkdtemp(prefix="airflow-canary-"))
+    options.folder = folder = Path(tempfile.mkdtemp(prefix="airflow-canary-"))
     folder.chmod(0o755)
     servers = Processes(folder / "logs")
     wrong = []
     try:
-        options.main = exporter.build(folder)
+        options.main = exporter.built(options.exporter, folder)
         users = folder / "users"
         users.mkdir()
         postgres, redis, s3 = Postgres(servers, folder), Redis(servers), S3(servers, folder, "--iam-dir", str(users))
         subprocess.run(
-            [_versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", s3.url, "create-user",
+            [versitygw(), "admin", "--access", ACCESS_KEY, "--secret", SECRET_KEY, "--endpoint-url", s3.url, "create-user",
              "--access", READER[0], "--secret", READER[1], "--role", "user"],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
+        stage = Stage(servers, folder)
         for release in options.release:
-            for threshold in options.threshold or [1000]:
-                place = folder / release / str(threshold)
-                wrong += play(release, threshold, tuple(options.queue or QUEUES), (postgres, redis, s3), place, options)
+            for scenario in options.scenario or ["three"]:
+                for threshold in options.threshold or [1000]:
+                    try:
+                        wrong += play(release, scenario, threshold, (postgres, redis, s3, stage), options)
+                    except (RuntimeError, TimeoutError, subprocess.CalledProcessError) as error:
+                        wrong.append(f"{release}, {scenario}, threshold {threshold}: not played: {str(error)[-1500:]}")
+                        print(wrong[-1], flush=True)
     finally:
         servers.stop()
         if options.keep:

@@ -18,11 +18,10 @@ def install(release: str) -> Path:
     pins = {key: value for key, value in RELEASES[release].items() if key != "scenarios"}
     done = home / "installed.json"
     if not done.exists() or json.loads(done.read_text()) != pins:
-        uv = shutil.which("uv") or _uv()
         print(f"{release}: installing", flush=True)
-        _run(release, uv, "venv", "-q", "--clear", "--python", _python(pins["python"]), home)
+        _run(release, uv(), "venv", "-q", "--clear", "--python", python(pins["python"]), home)
         _run(
-            release, uv, "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin" / "python",
+            release, uv(), "pip", "install", "-q", "--compile-bytecode", "--python", home / "bin" / "python",
             "--exclude-newer", pins["exclude_newer"], f"apache-airflow=={release}",
             *(f"apache-airflow-providers-{name}" for name in PROVIDERS), "redis", *pins.get("requirements", []),
         )  # fmt: skip
@@ -36,7 +35,9 @@ def _run(release: str, *command: str | Path) -> None:
         raise RuntimeError(f"{release} cannot be installed: {done.stdout[-3000:].strip()}")
 
 
-def _uv() -> str:
+def uv() -> str:
+    if found := shutil.which("uv"):
+        return found
     target = CACHE / "uv"
     if not (target / "bin" / "uv").exists():
         subprocess.run([sys.executable, "-m", "venv", target], check=True)
@@ -44,7 +45,7 @@ def _uv() -> str:
     return str(target / "bin" / "uv")
 
 
-def _python(version: str) -> str:
+def python(version: str) -> str:
     """pyenv's interpreter of this version, else the version: uv finds or fetches one."""
     pyenv = sorted(Path("~/.pyenv/versions").expanduser().glob(f"{version}.*/bin/python"))
     return str(pyenv[-1]) if pyenv else version

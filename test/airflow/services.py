@@ -184,13 +184,13 @@ class S3:
         sidecar.mkdir()
         process, log = processes.start(
             "s3",
-            [_versitygw(), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY,
+            [versitygw(), "--port", f"127.0.0.1:{self.port}", "--access", ACCESS_KEY, "--secret", SECRET_KEY,
              "--region", "us-east-1", *options, "posix", "--sidecar", str(sidecar), str(root)],
         )  # fmt: skip
         wait_for_port(self.port, process, log)
 
 
-def _versitygw() -> str:
+def versitygw() -> str:
     if found := shutil.which("versitygw"):
         return found
     built = BUILT_VERSITYGW

@@ -261,6 +261,7 @@ function largeStatus(rows: number): Status {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    heard: [],
     told: {
       'xcom.backend': true,
       'xcom.path': true,

@@ -19,9 +19,19 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** The problem that each act is about, in the order of the acts; the first is healthy. */
-const expected = [null, 'threshold_disabled', 'worker_bypass', 'objects_missing', 'write_denied'] as const;
-/** What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on. */
-const companions = ['oversize_in_db', 'path_leaked'];
+const expected = [
+  null,
+  'threshold_disabled',
+  'worker_bypass',
+  'worker_settings_differ',
+  'objects_missing',
+  'write_denied',
+] as const;
+/**
+ * What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on; the canary's own push
+ * is refused as well.
+ */
+const companions = ['oversize_in_db', 'path_leaked', 'canary_failing'];
 
 interface Demo {
   readonly child: ChildProcess;
@@ -130,7 +140,7 @@ async function expectNothingLeft(output: string): Promise<void> {
 describe('demo', () => {
   test(
     'raises the problem of each act and clears it after the cure, then ends',
-    { timeout: 120_000 },
+    { timeout: 150_000 },
     async () => {
       const demo = await startDemo(['--once', '--act-seconds', '12', '--web.listen-address', '127.0.0.1:0']);
 
@@ -151,7 +161,7 @@ describe('demo', () => {
       expect(await demo.exit).toBe(0);
 
       const raised = expected.map((problem, index) => {
-        const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5:`));
+        const during = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 6:`));
         return problem === null
           ? during.every(({ problems }) => problems.length === 0) && during.length > 0
             ? null
@@ -160,7 +170,7 @@ describe('demo', () => {
       });
       expect(raised).toEqual(expected);
       for (const [index, problem] of expected.entries()) {
-        const afterwards = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 5, cured:`));
+        const afterwards = moments.filter(({ act }) => act.startsWith(`Act ${index + 1} of 6, cured:`));
         if (problem !== null)
           expect([problem, afterwards.some(({ problems }) => problems.length === 0)]).toEqual([
             problem,

@@ -4,17 +4,29 @@ import { nowSeconds } from './act.ts';
 import type { Expectation, Played } from './act.ts';
 import type { Prometheus } from './prometheus.ts';
 
+const CANARY_DIFFERS = 'the canary says it of each queue; it is to last an hour';
+
 /** In the order of the demo. */
 export const DEMO_EXPECTATIONS: readonly Expectation[] = [
   { fires: [] },
   {
     fires: ['AirflowXComBackendInactive', 'AirflowXComBudgetBurnsFast', 'AirflowXComBudgetBurnsSlowly'],
+    mayFire: { AirflowXComWarning: CANARY_DIFFERS },
   },
   {
     fires: ['AirflowXComWorkerBypass', 'AirflowXComBudgetBurnsFast'],
     mayFire: {
       AirflowXComSilentFallback: 'until the first rows cluster on a queue, they are explained by nothing',
       AirflowXComBudgetBurnsSlowly: 'three days and six hours of the act before',
+      AirflowXComWarning: CANARY_DIFFERS,
+    },
+  },
+  {
+    fires: [],
+    mayFire: {
+      AirflowXComWarning: CANARY_DIFFERS,
+      AirflowXComBudgetBurnsFast: 'six hours of the act before',
+      AirflowXComBudgetBurnsSlowly: 'three days and six hours of the acts before',
     },
   },
   {
@@ -31,6 +43,7 @@ export const DEMO_EXPECTATIONS: readonly Expectation[] = [
     mayFire: {
       AirflowXComBudgetBurnsSlowly: 'three days and six hours of the acts before',
       AirflowXComWriteFailures: 'thirty minutes of the act before',
+      AirflowXComCriticalProblem: 'the push of the canary is refused as well',
     },
   },
 ];

@@ -280,7 +280,7 @@ async function fillers(writer: PostgresWriter, table: string): Promise<{ column:
 }
 
 /** What a worker would have in its environment, and the exporter reads. */
-export function stageConfig(stage: Stage, env: Readonly<Record<string, string>> = {}): Config {
+export function stageConfig(stage: Stage, env: Readonly<Record<string, string | undefined>> = {}): Config {
   return readConfig({
     argv: [],
     env: {
@@ -308,7 +308,7 @@ export function openCycle(
   options: {
     /** Of the embedded S3. */
     readonly endpoint: string;
-    readonly env?: Readonly<Record<string, string>>;
+    readonly env?: Readonly<Record<string, string | undefined>>;
     readonly restored?: LedgerState | null;
     readonly through?: (database: Database) => Pick<Database, 'read'>;
   },

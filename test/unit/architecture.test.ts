@@ -17,9 +17,9 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   objects: ['lib', 'postgres', 's3', 'airflow', 'settings', 'window', 'sample'],
   diagnosis: ['lib', 's3', 'airflow', 'settings', 'window', 'canary', 'probe'],
   state: ['lib', 'airflow', 'settings', 'window', 'diagnosis'],
-  status: ['lib', 's3', 'settings', 'window', 'probe', 'diagnosis'],
+  status: ['lib', 's3', 'settings', 'window', 'canary', 'probe', 'diagnosis'],
   metrics: ['lib', 'postgres', 's3', 'settings', 'window', 'canary', 'probe', 'diagnosis', 'state', 'status'],
-  http: ['lib', 'settings', 'window', 'diagnosis', 'status', 'metrics'],
+  http: ['lib', 'settings', 'window', 'canary', 'diagnosis', 'status', 'metrics'],
   daemon: [
     'lib',
     'postgres',

@@ -30,11 +30,6 @@ const BESIDES = [
 const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_setting_known:
     'the page and the log say it with the line to give; a figure that rests on it is absent',
-  airflow_xcom_canary_success: 'of few teams: docs/canary.md has its queries',
-  airflow_xcom_canary_duration_seconds: 'as the one before',
-  airflow_xcom_canary_last_success_timestamp_seconds: 'as the one before',
-  airflow_xcom_canary_info: 'as the one before',
-  airflow_xcom_canary_reports_refused_total: 'as the one before',
   airflow_xcom_exporter_shard_ordinal: 'a setting, to be looked at: which dags are whose',
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };

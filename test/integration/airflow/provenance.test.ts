@@ -131,6 +131,32 @@ describe.each(['3.0.6', '3.3.2', '3.4.0b2'])('on Airflow %s', (release) => {
     expect(report.problems[0]?.evidence).toContain('(3 written by the REST API or the server)');
   });
 
+  test('what is written over a row and leaves its time is the server’s, while its task is at work too', async () => {
+    const cycle = openCycle(stage, { endpoint: s3().endpoint });
+    try {
+      await text('patched', 'small');
+      await text('pushed', 'small');
+      expect(said(await cycle.pass())).toEqual([]);
+      const { table } = stage.source;
+      await stage.writer.query(
+        `UPDATE ${table} SET value = to_jsonb($1::text) WHERE key = 'return_value' AND ${
+          table === 'xcom_v2'
+            ? `task_instance_id IN (SELECT id FROM task_instance WHERE task_id = 'patched')`
+            : `task_id = 'patched'`
+        }`,
+        ['x'.repeat(2_000)],
+      );
+      const patched = await cycle.pass();
+      expect(said(patched)).toEqual(['oversize_in_db']);
+      expect(patched.problems[0]?.evidence).toContain('(1 written by the REST API or the server)');
+      // It has a time of its own: a push of the task, which is large as well.
+      await text('pushed', 'x'.repeat(2_000));
+      expect(said(await cycle.pass())).toEqual(['backend_inactive']);
+    } finally {
+      await cycle.close();
+    }
+  });
+
   test.each(['5', 'true', '0.5', '"5"', '"true"', '"\\"a\\""', '{"a": 1}'])(
     'with threshold 0, %s that the server wrote after the end is no bypass',
     async (stored) => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { MOST_REPORT_BYTES } from '../../../src/canary/report.ts';
-import { DENIED, lookOf, readOf } from '../../support/canary.ts';
+import { DENIED, lookOf, readOf, WITHOUT_BACKEND } from '../../support/canary.ts';
 import { BASE, BUCKET, dumps, uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -148,5 +148,67 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     await stage.deleteRun(run);
     expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
     expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
+  });
+
+  test('tells what nobody told the exporter, also after a restart', async () => {
+    await cycle.close();
+    // Left out is what `stageConfig` tells.
+    const nothing = {
+      AIRFLOW__CORE__XCOM_BACKEND: undefined,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: undefined,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: undefined,
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: undefined,
+    };
+    const untold = { endpoint: s3().endpoint, env: nothing };
+    cycle = openCycle(stage, untold);
+    const before = await cycle.pass();
+    expect(Object.values(before.told)).toEqual([false, false, false, false]);
+    expect(before.states).toMatchObject({ threshold_disabled: 'unknown', backend_inactive: 'unknown' });
+
+    await leave(lookOf('default'));
+    await leave(lookOf('denied'));
+    const some = await cycle.pass();
+    expect(some.heard).toEqual([]);
+    await leave(lookOf('legacy'));
+    // A reference below the path that all of them name, and one below another.
+    const other = await begin('orders');
+    for (const [taskId, base] of [
+      ['here', BASE],
+      ['there', 's3://aws_xcom@airflow-xcom/elsewhere'],
+    ] as const)
+      await stage.push({
+        run: other,
+        taskId,
+        key: 'return_value',
+        stored: encode(`${base}/orders/${other.runId}/${taskId}/${uuid4()}`),
+      });
+    const heard = await cycle.pass();
+    expect(Object.values(heard.told)).toEqual([true, true, true, true]);
+    expect(heard.heard.map(({ name }) => name)).toEqual([
+      'xcom.path',
+      'xcom.threshold',
+      'xcom.compression',
+      'xcom.backend',
+    ]);
+    expect(heard.thresholdBytes).toBe(1000);
+    expect(heard.backend).toMatchObject({ bucket: 'airflow-xcom', prefix: 'base', connection: 'aws_xcom' });
+    expect(heard.states).toMatchObject({
+      threshold_disabled: 'clear',
+      backend_inactive: 'clear',
+      compression_unsupported: 'clear',
+      worker_settings_differ: 'clear',
+    });
+    expect(heard.window?.broken.path_mismatch).toBe(1);
+
+    await cycle.close();
+    cycle = openCycle(stage, { ...untold, restored: cycle.state() });
+    expect((await cycle.pass()).heard).toEqual(heard.heard);
+
+    // One of them is set up in another way: what it was is not known any more.
+    run = await begin();
+    await leave(lookOf('denied', WITHOUT_BACKEND));
+    const differ = await cycle.pass();
+    expect(Object.values(differ.told)).toEqual([false, false, false, true]);
+    expect(differ.states).toMatchObject({ threshold_disabled: 'unknown', worker_settings_differ: 'raised' });
   });
 });

@@ -38,6 +38,20 @@ function latency(fastEnough: string, bound: string) {
   };
 }
 
+/** What the canary tells of a push on each of five queues: the first so many are as the first value says. */
+function pushes(
+  metric: 'success' | 'duration_seconds',
+  count: number,
+  [odd, usual]: readonly [string, string],
+) {
+  return Object.fromEntries(
+    ['a', 'b', 'c', 'd', 'e'].map((queue, index) => [
+      of(`airflow_xcom_canary_${metric}`, `queue="${queue}", operation="push"`),
+      index < count ? odd : usual,
+    ]),
+  );
+}
+
 const remaining = (left: number, slo = 'write_availability') => ({
   expr: `round(airflow_xcom:slo_budget_remaining:over_30d{slo="${slo}"}, 0.01)`,
   values: { [`{job="airflow-xcom-exporter", slo="${slo}"}`]: left },
@@ -113,6 +127,59 @@ export const SERVICE_LEVEL_CASES: readonly Case[] = [
     story: 'the same in Prometheus 3, which writes the bound as 1.0',
     series: { ...LEADER, ...latency('0+0.2x600', '1.0') },
     at: { '200m': [fast('write_latency', '16.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'fires',
+    story: 'on one of five queues the push of the canary fails, while the test writes of the probe work',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0x300'),
+      ...pushes('success', 1, ['0x300', '1x300']),
+      [of('airflow_xcom_canary_success', 'queue="b", operation="read"')]: '0x300',
+    },
+    at: { '200m': [fast('write_availability', '20.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'fires',
+    story: 'on four of five queues the push of the canary takes two seconds',
+    series: {
+      ...LEADER,
+      ...latency('0+1x600', '1'),
+      ...pushes('duration_seconds', 4, ['2x300', '0.4x300']),
+    },
+    at: { '200m': [fast('write_latency', '16.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'does not fire',
+    story:
+      'the probe is refused, and on every queue the push of the canary works: the writes are the workers’ own',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0+0.2x300'),
+      ...pushes('success', 0, ['0x300', '1x300']),
+    },
+    at: { '200m': [] },
+    samples: [
+      {
+        expr: 'round(airflow_xcom:slo_burn_rate:over_1h{slo="write_availability"}, 0.01)',
+        at: '200m',
+        values: { '{job="airflow-xcom-exporter", slo="write_availability"}': 0 },
+      },
+    ],
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'no data',
+    story: 'the canary is heard no more: from then on it is the test writes of the probe',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0+0.2x300'),
+      ...pushes('success', 0, ['0x100', '1x100 stale']),
+    },
+    at: { '100m': [], '200m': [fast('write_availability', '20.0')] },
   },
   {
     alert: 'AirflowXComBudgetBurnsFast',

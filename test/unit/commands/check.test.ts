@@ -23,6 +23,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    heard: [],
     told: {
       'xcom.backend': true,
       'xcom.path': true,

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { MOST_POOLS } from '../../../src/canary/dag-file.ts';
+import type { PoolVerdict } from '../../../src/canary/verdict.ts';
 import type { Finding } from '../../../src/diagnosis/evidence.ts';
 import { MAX_FINDINGS } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
@@ -16,6 +18,7 @@ import { NO_HISTORY, withCycle, withProbe } from '../../../src/status/history.ts
 import { findFindings, statusDocument } from '../../../src/status/status-document.ts';
 import type { Status } from '../../../src/status/status.ts';
 import { verdictOf } from '../../../src/status/verdict.ts';
+import { BACKEND, VERSIONS } from '../../support/canary.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 const HOSTILE = [
@@ -77,6 +80,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    heard: [],
     told: {
       'xcom.backend': true,
       'xcom.path': true,
@@ -221,6 +225,29 @@ const HISTORY = Array.from({ length: 300 }, (_, i) => NOW - (300 - i) * 30_000).
   );
 }, NO_HISTORY);
 
+const RESOLVED: NonNullable<PoolVerdict['settings']> = {
+  backend: BACKEND,
+  object_storage: true,
+  path: 's3://aws_xcom@airflow-xcom/xcom',
+  threshold: '1000',
+  compression: '',
+  versions: VERSIONS,
+};
+const WENT: PoolVerdict['operations'] = [
+  { operation: 'push', ok: true, seconds: 0.383, faults: [] },
+  { operation: 'pull', ok: true, seconds: 0.0324, faults: [] },
+];
+
+function poolOf(name: string, changes: Partial<PoolVerdict> = {}): PoolVerdict {
+  const nothing = { heardAt: null, settings: null, operations: [], succeededAt: {}, silence: null };
+  return { name, state: 'waits', ...nothing, ...changes };
+}
+
+function canaryReport(pools: readonly PoolVerdict[]): Report {
+  const agreed = { backend: null, path: null, threshold: null, compression: null };
+  return reportOf({ canary: { verdict: { pools, differences: [], agreed }, refusals: new Map() } });
+}
+
 const render = (status: Status, view: Partial<PageView> = {}): string =>
   renderStatusPage(status, { problem: null, page: 1, refresh: true, runbook: null, ...view });
 
@@ -331,6 +358,21 @@ describe('the verdict', () => {
     });
   });
 
+  test('where the canary alone tells the path, it is said that nothing is probed there', () => {
+    const heard = [{ name: 'xcom.path', shown: 's3://b/x', from: 'the canary of queue default' }] as const;
+    expect(verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ heard }) }))).toEqual({
+      state: 'unknown',
+      title: 'Unknown: object storage is not probed',
+      notes: [
+        'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.',
+      ],
+    });
+    const none = [{ ...heard[0], shown: '' }];
+    expect(
+      verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ heard: none }) })).title,
+    ).toBe('Unknown: no path in S3 is known');
+  });
+
   test('names what was not decided, and why S3 gave no answer', () => {
     const report = reportOf({
       s3Failure: {
@@ -426,6 +468,63 @@ describe('the page', () => {
     expect(text).toContain('window 24h default');
   });
 
+  test('shows what the workers say of themselves, a line for each queue', () => {
+    const text = textOf(
+      render(
+        statusOf({
+          report: canaryReport([
+            poolOf('default', {
+              state: 'works',
+              settings: RESOLVED,
+              operations: WENT,
+              heardAt: NOW - 90_000,
+            }),
+            poolOf('legacy', { state: 'silent', silence: 'its task waits (queued): no worker takes it' }),
+            poolOf('denied', {
+              state: 'fails',
+              settings: { ...RESOLVED, path: '', threshold: null },
+              operations: [
+                { operation: 'push', ok: false, seconds: 0.2, faults: ['the storage answered AccessDenied'] },
+                { operation: 'read', ok: false, seconds: 0, faults: ['nothing was handed over'] },
+              ],
+              heardAt: NOW,
+            }),
+            poolOf('new', { state: 'waits' }),
+          ]),
+        }),
+      ),
+    );
+    expect(text).toContain(
+      'default works XComObjectStorageBackend s3://aws_xcom@airflow-xcom/xcom 1000 383 ms 32 ms 1 min 30 s ago',
+    );
+    expect(text).toContain(
+      'legacy silent : its task waits (queued): no worker takes it not known not known not known - - never',
+    );
+    expect(text).toContain(
+      'denied fails XComObjectStorageBackend none unset failed after 200 ms: the storage answered AccessDenied - read failed : nothing was handed over now',
+    );
+    expect(text).toContain('new not heard yet not known');
+    expect(render(statusOf())).not.toContain('id="canary"');
+  });
+
+  test.each(HOSTILE)('cannot be broken by a queue that is called %j', (name) => {
+    const pools = Array.from({ length: MOST_POOLS }, (_, i) =>
+      poolOf(`${i}${name}`.slice(0, 100), {
+        state: 'fails',
+        settings: { ...RESOLVED, path: name, backend: name, threshold: name },
+        operations: [{ operation: 'push', ok: false, seconds: 1, faults: [name] }],
+        silence: name,
+        heardAt: NOW,
+      }),
+    );
+    const page = render(statusOf({ report: canaryReport(pools) }));
+    const plain = render(statusOf({ report: canaryReport(pools.map((_, i) => poolOf(`q${i}`))) }));
+    expect(page).not.toMatch(/<script|<img/i);
+    expect(page).not.toMatch(/[\u202e\u0000\u001b]/u);
+    expect(page.match(/<tr/g)?.length).toBe(plain.match(/<tr/g)?.length);
+    expect(Buffer.byteLength(page)).toBeLessThan(150_000);
+  });
+
   test('says what is odd about the settings, beside them', () => {
     const page = render(statusOf({ warnings: ['AIRFLOW__A is no variable: did you mean AIRFLOW__B?'] }));
     expect(textOf(/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '')).toContain(
@@ -438,7 +537,7 @@ describe('the page', () => {
     const probing = (runs: number) => statusOf().jobs.map((job) => ({ ...job, job: 'probe', runs }) as const);
     const textAfter = (runs: number) => textOf(render(statusOf({ probe: null, jobs: probing(runs) })));
     expect(textAfter(0)).toContain('No probe has ended yet.');
-    expect(textAfter(1)).toContain('No path in S3 is configured: nothing is probed.');
+    expect(textAfter(1)).toContain('The exporter was told no path in S3: nothing is probed.');
   });
 
   test('shows what the demo plays', () => {

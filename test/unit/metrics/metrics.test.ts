@@ -55,6 +55,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     databaseFailure: null,
     s3Failure: null,
     s3Answered: true,
+    heard: [],
     told: {
       'xcom.backend': true,
       'xcom.path': true,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/settings/config.ts';
-import { ConfigError, requireDatabase } from '../../../src/settings/config.ts';
+import { ConfigError, requireDatabase, toldSettings } from '../../../src/settings/config.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 const FILE = '/opt/airflow/airflow.cfg';
@@ -180,7 +180,10 @@ describe("Airflow's own file", () => {
   test.each([
     ['1_000', 1_000, []],
     [' 5 ', 5, []],
-    ['', null, [/is set and empty: Airflow reads a number there/]],
+    ['', null, [/is set and empty: Airflow reads a number there, and every push of a task fails$/]],
+    ['ten', null, [/is no whole number: Airflow reads a number there, and every push of a task fails$/]],
+    ['1.5', null, [/is no whole number/]],
+    ['0x10', null, [/is no whole number/]],
   ])('reads the threshold %j as Airflow does', (text, threshold, warnings) => {
     for (const config of [
       section(`xcom_objectstorage_threshold = ${text}`),
@@ -191,10 +194,20 @@ describe("Airflow's own file", () => {
     }
   });
 
-  test('a threshold that is no number is an error, with the reason', () => {
-    expect(problemsOf(() => section('xcom_objectstorage_threshold = 10  # ten'))).toEqual([
-      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2: "10  # ten" is not a whole number`,
+  test('a threshold on which Airflow raises is not known, with the reason', () => {
+    const config = section('xcom_objectstorage_threshold = 10  # ten');
+    expect(config.xcom.threshold).toBeNull();
+    expect(toldSettings(config)['xcom.threshold']).toBe(false);
+    expect(config.warnings).toEqual([
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2 is no whole number: Airflow reads a number there, and every push of a task fails`,
       expect.stringMatching(/line 2: Airflow takes a comment behind a value as part of it/),
+    ]);
+  });
+
+  test('a threshold of ours that is no number is an error all the same', () => {
+    const given = { env: { XCOM_EXPORTER_XCOM_THRESHOLD: 'ten' } };
+    expect(problemsOf(() => read(null, given))).toEqual([
+      'XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not a whole number',
     ]);
   });
 

@@ -574,7 +574,7 @@ test('all problems at once, each named by where it was given', () => {
     env: {
       XCOM_EXPORTER_HAA: '1',
       XCOM_EXPORTER_HA: 'on',
-      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: 'ten',
+      XCOM_EXPORTER_XCOM_THRESHOLD: 'ten',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u:p@h:x/d',
       AIRFLOW_CONN_AWS: 'geheim',
@@ -585,7 +585,7 @@ test('all problems at once, each named by where it was given', () => {
     expect.stringMatching(/^unknown flag --windw/),
     expect.stringMatching(/^unknown variable XCOM_EXPORTER_HAA/),
     expect.stringMatching(/^c\.yaml: unknown setting log\.colour/),
-    expect.stringMatching(/^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: "ten" is not/),
+    expect.stringMatching(/^XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not/),
     expect.stringMatching(/^--window: "x" is not/),
     expect.stringMatching(/^XCOM_EXPORTER_HA: must be/),
     expect.stringMatching(/^c\.yaml: log\.level: must be/),

@@ -1,5 +1,6 @@
 import { format, resolveConfig } from 'prettier';
 import { describe, expect, test } from 'vitest';
+import type { CanaryVerdict } from '../../../src/canary/verdict.ts';
 import type { Finding } from '../../../src/diagnosis/evidence.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
@@ -14,6 +15,7 @@ import { openApiDocument } from '../../../src/status/openapi.ts';
 import { preflightDocument } from '../../../src/status/preflight-document.ts';
 import { findFindings, statusDocument } from '../../../src/status/status-document.ts';
 import type { Status } from '../../../src/status/status.ts';
+import { VERSIONS } from '../../support/canary.ts';
 import { faultOf, readOpenApi } from '../../support/open-api.ts';
 
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -149,12 +151,47 @@ test('check and the status share every name that they have in common', () => {
     'oversize_bytes',
     'window',
   ];
-  for (const name of [...shared, 'problem_states', 'problems', 'probe'])
+  for (const name of [...shared, 'problem_states', 'problems', 'probe', 'canary'])
     expect(check[name]).toEqual(status[name]);
   const all = parseFindingsQuery({ limit: '1000' });
   if ('error' in all) throw new Error(all.error);
   expect(check['findings']).toEqual(findFindings(statusOf({ report }), all).findings);
 });
+
+const POOL = { heardAt: null, settings: null, operations: [], succeededAt: {}, silence: null } as const;
+const CANARY: CanaryVerdict = {
+  pools: [
+    {
+      ...POOL,
+      name: 'default',
+      state: 'fails',
+      heardAt: NOW,
+      settings: {
+        backend: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+        object_storage: true,
+        path: 's3://c@b/p',
+        threshold: null,
+        compression: '',
+        versions: { ...VERSIONS, s3fs: null },
+      },
+      operations: [
+        { operation: 'push', ok: false, seconds: 0.5, faults: ['builtins.PermissionError'] },
+        { operation: 'delete', ok: true, seconds: 0, faults: [] },
+      ],
+      succeededAt: { push: NOW - 60_000 },
+    },
+    { ...POOL, name: '<legacy>', state: 'silent', silence: 'no task of it is in the latest runs' },
+    { ...POOL, name: 'new', state: 'waits' },
+  ],
+  differences: [
+    {
+      option: 'xcom_objectstorage_path',
+      values: [{ value: 's3://c@b/p', pools: ['default'] }],
+      told: 's3://c@b/q',
+    },
+  ],
+  agreed: { backend: null, path: null, threshold: null, compression: null },
+};
 
 const PROBE: ProbeResult = {
   steps: [
@@ -215,6 +252,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
           detail: 'AccessDenied (403)',
         },
     s3Answered: all,
+    heard: [],
     told: {
       'xcom.backend': all,
       'xcom.path': all,
@@ -235,7 +273,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
           elsewhere: 1,
         }
       : null,
-    canary: { verdict: null, refusals: new Map() },
+    canary: { verdict: all ? CANARY : null, refusals: new Map() },
     oversizeBytes: 1_048_576,
     increments: [],
     writes: {},

@@ -1,0 +1,71 @@
+import type { CanaryVerdict, Operation, PoolVerdict } from '../canary/verdict.ts';
+import { formatSeconds, shorten } from '../lib/format.ts';
+import type { Html, Part } from './html.ts';
+import { html } from './html.ts';
+import { ago, name, section, table, tableRow, UNKNOWN } from './page-parts.ts';
+import { columnsOf } from './style.ts';
+
+/** In full they are in the API. */
+const SHOWN_FAULT = 200;
+
+/** A line for each pool of workers. What they say of themselves, anybody who writes DAGs may have written. */
+export function canarySection({ pools }: CanaryVerdict, now: number): Html {
+  return section(
+    'canary',
+    'What the workers say of themselves',
+    table('The canary, queue by queue', columnsOf('canary'), {
+      rows: pools.map((pool) => tableRow(cellsOf(pool, now))),
+      kind: 'canary',
+    }),
+  );
+}
+
+function cellsOf(pool: PoolVerdict, now: number): readonly Part[] {
+  const { settings } = pool;
+  return [
+    name(pool.name),
+    stateOf(pool),
+    settings === null ? UNKNOWN : name(settings.backend.split('.').at(-1) ?? ''),
+    settings === null ? UNKNOWN : settings.path === '' ? 'none' : name(settings.path),
+    settings === null ? UNKNOWN : name(settings.threshold ?? 'unset'),
+    stepOf(pool, 'push'),
+    stepOf(pool, 'pull'),
+    othersOf(pool),
+    pool.heardAt === null ? 'never' : ago(pool.heardAt, now),
+  ];
+}
+
+function stateOf({ state, silence }: PoolVerdict): Part {
+  switch (state) {
+    case 'works':
+      return html`<b class="ok">works</b>`;
+    case 'fails':
+      return html`<b class="no">fails</b>`;
+    case 'silent':
+      return html`<b class="no">silent</b>: ${silence}`;
+    case 'waits':
+      return 'not heard yet';
+  }
+}
+
+/** The outcome of an operation, and how long it took. */
+function stepOf({ operations }: PoolVerdict, operation: Operation): Part {
+  const step = operations.find((one) => one.operation === operation);
+  if (step === undefined) return '-';
+  const took = formatSeconds(step.seconds);
+  return step.ok ? took : html`<b class="no">failed</b> after ${took}: ${wordsOf(step.faults)}`;
+}
+
+/** The other operations by their names, where they failed. */
+function othersOf({ operations }: PoolVerdict): Part {
+  const failed = operations.filter(
+    ({ operation, ok }) => !ok && operation !== 'push' && operation !== 'pull',
+  );
+  return failed.map(
+    ({ operation, faults }) => html`<b class="no">${operation} failed</b>: ${wordsOf(faults)} `,
+  );
+}
+
+function wordsOf(faults: readonly string[]): string {
+  return shorten(faults.join('; '), SHOWN_FAULT);
+}
