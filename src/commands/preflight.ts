@@ -42,7 +42,6 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         bucket,
         prefix,
         region: connection.region,
-        isVerified: connection.verify !== false,
         write: config.probe.write,
         id: randomUUID(),
       },

@@ -1,7 +1,9 @@
 import type { AirflowConnection } from '../airflow/connection.ts';
-import { connectionVariable, parseConnection, s3Connection } from '../airflow/connection.ts';
+import { connectionVariable, parseConnection } from '../airflow/connection.ts';
 import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import { secretsBackend } from '../airflow/config-option.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { S3Connection } from '../s3/connection.ts';
@@ -20,16 +22,17 @@ export interface NamedConnection {
 /** The connections that the paths name, and '' which is there for a reference without one. */
 export function readConnections(
   paths: readonly XComPath[],
-  env: Readonly<Record<string, string | undefined>>,
+  world: WorkerWorld,
   { attempt }: Attempts,
 ): readonly NamedConnection[] {
   const ids = new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')]);
   return [...ids].map((id) => {
     const variable = connectionVariable(id);
-    const text = id === '' ? '' : (env[variable] ?? '');
+    const text = id === '' ? '' : (world.env[variable] ?? '');
     const given = text === '' ? null : attempt(variable, () => parseConnection(text));
-    const from = text === '' ? 'AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL' : variable;
-    return { id, given, isSet: text !== '', s3: attempt(from, () => s3Connection(given, env)) };
+    const from =
+      text === '' ? 'AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file' : variable;
+    return { id, given, isSet: text !== '', s3: attempt(from, () => s3Connection({ id, given }, world)) };
   });
 }
 
@@ -50,6 +53,7 @@ export function secretsBackendWarnings(
 
 /** A missing file of authorities would be missed at the first request, hence in each cycle. */
 export function checkConnectionFiles(connections: readonly NamedConnection[], { readText }: Attempts): void {
-  for (const { id, s3 } of connections)
-    if (typeof s3?.verify === 'string') readText(s3.verify, `${connectionVariable(id)}: verify`);
+  for (const { s3 } of connections)
+    if (s3 !== null && s3.authorities !== null)
+      readText(s3.authorities, 'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file');
 }

@@ -1,6 +1,7 @@
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
+import { readAwsFiles } from './aws-files.ts';
 import { readAirflowFile } from './airflow-file.ts';
 import { readAirflowSource, unreadOptions } from './airflow-source.ts';
 import type { AirflowRemark } from './airflow-source.ts';
@@ -18,6 +19,7 @@ import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
+import { workerWarnings } from './worker-warnings.ts';
 
 export interface ConfigInput {
   /** The flags alone, without a command. */
@@ -58,7 +60,8 @@ export function readConfig(given: ConfigInput): Config {
 
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
-  const connections = readConnections(values['xcom.path'] ?? [], env, attempts);
+  const world = { env, files: readAwsFiles(env, input.readFile) };
+  const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
   if (database !== null) checkDatabaseFiles(database, attempts);
   checkConnectionFiles(connections, attempts);
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
@@ -97,6 +100,7 @@ export function readConfig(given: ConfigInput): Config {
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...secretsBackendWarnings(connections, { file: airflow.file, env }),
+      ...workerWarnings(connections, { ...world, paths: paths ?? [] }),
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
     origins: settingOrigins({
