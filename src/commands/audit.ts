@@ -13,6 +13,7 @@ import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
 import { ConfigError, requireDatabase } from '../settings/config.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
@@ -42,6 +43,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
   const progress = startProgress(io, () => words);
   const says = sayingStages(io);
   try {
+    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
     return await audit(
       {
         database,

@@ -7,6 +7,7 @@ import { probeInForce } from '../probe/bucket.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { requireDatabase } from '../settings/config.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkDocument } from '../status/check-document.ts';
 import { checkText } from './check-text.ts';
@@ -51,6 +52,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
+    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
     const probed = await probeInForce(config, { stores, signal: io.signal });
     const cycle = createCycle({
       config,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import type { PreflightStep } from '../probe/preflight-step.ts';
+import { bad, open } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
@@ -21,6 +22,10 @@ export async function preflightCommand(
   io: CommandIo,
   options: { readonly config: Config; readonly asJson: boolean },
 ): Promise<number> {
+  const { config } = options;
+  // A misspelt variable may be why the connection is missing.
+  if (config.s3.missing.has(storageInForce(config)?.connection ?? ''))
+    for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   const tried = await tryAll(options.config, io);
   io.stdout(options.asJson ? `${JSON.stringify(preflightDocument(tried), null, 2)}\n` : textOf(tried, io));
   return preflightCode(tried);
@@ -47,16 +52,24 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       },
       { greeting, signal: io.signal },
     );
+    const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {
       target: { path: path.raw, bucket, prefix, connection: id, shown, greeting },
-      steps,
+      steps: missing === undefined ? steps : steps.map((step) => inPlaceOf(step, missing)),
       version: io.version,
     };
   } finally {
     stores.close();
   }
+}
+
+/** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */
+function inPlaceOf(step: PreflightStep, missing: string): PreflightStep {
+  if (step.check === 'credentials' && step.ok !== true)
+    return bad('credentials', missing, { fix: 'Give the connection first: the rest was tried without it.' });
+  return step.ok === false ? open(step.check, step.detail) : step;
 }
 
 function textOf(tried: Preflight, io: CommandIo): string {

@@ -9,6 +9,7 @@ import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { requireDatabase } from '../settings/config.ts';
 import { lockNumber } from '../settings/shard.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
@@ -69,6 +70,10 @@ export function startEngine(parts: {
     },
     log,
   });
+  const stored = createStoredConnections(config, { database, clock: Date.now });
+  const learn = async (signal: AbortSignal) => {
+    stores.learn(await stored.read(signal));
+  };
   const intervalMs = intervalOf(config.sampleSchedule);
   const freshness = createFreshness({
     staleMs: STALE_INTERVALS * intervalMs,
@@ -109,6 +114,7 @@ export function startEngine(parts: {
       const failure = await askToLead(signal);
       if (!leader) return failure;
     }
+    await learn(signal);
     return samples.run(signal);
   }
 
@@ -129,11 +135,13 @@ export function startEngine(parts: {
     return failure;
   }
 
+  async function runProbe(signal: AbortSignal): Promise<Ending> {
+    if (leader) await learn(signal);
+    return probe.run(signal);
+  }
+
   const schedules = [
-    startJob(
-      { name: 'probe', expression: config.probe.schedule, run: (signal) => probe.run(signal) },
-      { jobs, log },
-    ),
+    startJob({ name: 'probe', expression: config.probe.schedule, run: runProbe }, { jobs, log }),
     startJob({ name: 'sample', expression: config.sampleSchedule, run: runSample }, { jobs, log }),
   ];
 

@@ -4,6 +4,7 @@ import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
+import { logsWords } from '../settings/logs.ts';
 import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
@@ -21,7 +22,7 @@ import type { Survey } from './survey.ts';
 
 /** All that the rules look at. */
 export interface Observation {
-  readonly config: Pick<Config, 'xcom' | 'shard'>;
+  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs'>;
   /** Null: the database has not been read. `unsupported`: why its tables are no known shape. */
   readonly sampled: Sampled | UnknownShape | null;
   /** Null: no probe has ended yet. */
@@ -105,8 +106,17 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'sett
 }
 
 function probed({ probe, config }: Observation): Rulings<'probe'> {
-  const bucket = storageInForce(config)?.bucket;
-  return probe === null || bucket === undefined ? unknown('probe') : fromProbe(probe, bucket);
+  const path = storageInForce(config);
+  if (probe === null || path === null) return unknown('probe');
+  const rulings = fromProbe(probe, path.bucket);
+  // Whoever took the logs' connection for that of XComs is refused here.
+  const words = logsWords(config.logs, path);
+  for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {
+    const ruling = rulings[code];
+    if (words !== '' && isRaised(ruling))
+      rulings[code] = { ...ruling, evidence: `${ruling.evidence}${words}` };
+  }
+  return rulings;
 }
 
 function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {

@@ -1,4 +1,4 @@
-import { compare } from 'bcryptjs';
+import bcrypt from 'bcryptjs';
 import { createHmac, randomBytes } from 'node:crypto';
 
 export type Authorization = 'yes' | 'no' | 'busy';
@@ -38,7 +38,7 @@ export function createBasicAuth(
     if (comparison === undefined) {
       if (!takeTurn()) return 'busy';
       // An unknown user costs as much time as a known one, so that time does not tell which users there are.
-      comparison = compare(password, hash ?? anyHash).finally(() => comparisons.delete(digest));
+      comparison = bcrypt.compare(password, hash ?? anyHash).finally(() => comparisons.delete(digest));
       comparisons.set(digest, comparison);
     }
     const matches = (await comparison) && hash !== undefined;

@@ -1,17 +1,21 @@
 import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import type pg from 'pg';
-import type { DatabaseSettings, SslMode } from './database-url.ts';
+import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
 
-/** What a client of `pg` is made with. Reads the files of certificates that the settings name. */
-export function clientConfig(settings: DatabaseSettings, ssl: SslMode): pg.ClientConfig {
+/** What a client of `pg` is made with for one of the servers. Reads the files of certificates that the settings name. */
+export function clientConfig(
+  settings: DatabaseSettings,
+  { server, ssl }: { readonly server: DatabaseServer; readonly ssl: SslMode },
+): pg.ClientConfig {
   return {
-    host: settings.host,
-    port: settings.port,
+    host: server.host,
+    port: server.port,
     user: settings.user,
     database: settings.database,
     ...(settings.password === null ? {} : { password: settings.password.reveal() }),
-    ssl: tls(settings, ssl),
+    // As libpq: there is no TLS on a socket of this machine, whatever is asked for.
+    ssl: tls(settings, server.host.startsWith('/') ? 'disable' : ssl),
     ...(settings.options === null ? {} : { options: settings.options }),
     application_name: settings.applicationName,
     keepAlive: true,

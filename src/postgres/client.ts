@@ -1,8 +1,10 @@
 import pg from 'pg';
 import { runWithin } from '../lib/deadline.ts';
 import { clientConfig } from './client-config.ts';
-import type { DatabaseSettings, SslMode } from './database-url.ts';
+import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
 import { databaseError, pooledError } from './failure.ts';
+import type { ServerKind } from './servers.ts';
+import { firstFit, placesOf, refuseOther } from './servers.ts';
 
 /** Runs one statement inside the read-only transaction. */
 export type Query = <Row>(statement: Statement) => Promise<Row[]>;
@@ -91,23 +93,33 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
 
   async function connect(signal: AbortSignal): Promise<pg.Client> {
     try {
-      if (settings.ssl !== 'prefer') return await connectWith(settings.ssl, signal);
-      try {
-        return await connectWith('require', signal);
-      } catch (error) {
-        // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
-        if (error instanceof Error && error.message.includes('does not support SSL'))
-          return await connectWith('disable', signal);
-        throw error;
-      }
+      return await firstFit(settings, (server, kind) => connectTo(server, { kind, signal }));
     } catch (error) {
-      const database = `the database at ${settings.host}, port ${settings.port}`;
-      throw databaseError(error, { signal, tables, database });
+      throw databaseError(error, { signal, tables, database: `the database at ${placesOf(settings)}` });
     }
   }
 
-  async function connectWith(ssl: SslMode, signal: AbortSignal): Promise<pg.Client> {
-    const client = new pg.Client(clientConfig(settings, ssl));
+  async function connectTo(
+    server: DatabaseServer,
+    { kind, signal }: { readonly kind: ServerKind; readonly signal: AbortSignal },
+  ): Promise<pg.Client> {
+    const { ssl } = settings;
+    if (ssl !== 'prefer') return connectWith({ server, ssl }, { kind, signal });
+    try {
+      return await connectWith({ server, ssl: 'require' }, { kind, signal });
+    } catch (error) {
+      // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
+      if (error instanceof Error && error.message.includes('does not support SSL'))
+        return connectWith({ server, ssl: 'disable' }, { kind, signal });
+      throw error;
+    }
+  }
+
+  async function connectWith(
+    to: { readonly server: DatabaseServer; readonly ssl: SslMode },
+    { kind, signal }: { readonly kind: ServerKind; readonly signal: AbortSignal },
+  ): Promise<pg.Client> {
+    const client = new pg.Client(clientConfig(settings, to));
     // A server that ends an idle session emits 'error'; without a listener that would end the process.
     client.on('error', (error) => {
       if ('code' in error && !goodbyes.has(client)) goodbyes.set(client, error);
@@ -117,6 +129,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
     try {
       await within(client, { ms: connectMs, signal }, async () => {
         await client.connect();
+        if (kind !== 'any') await refuseOther(client, kind);
         await client.query(OWN_SESSION, [backendOf(client)]);
       });
       return client;

@@ -8,11 +8,29 @@ export const APPLICATION_NAME = 'airflow-xcom-exporter';
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
-/** Says where the metadata database is and how to enter it. Null: not said. */
-export interface DatabaseSettings {
+/** One of the servers that may have the database. */
+export interface DatabaseServer {
   /** A name, an address, or the folder of a Unix socket, which starts with a slash. */
   readonly host: string;
   readonly port: number;
+}
+
+const SESSION_ATTRIBUTES = [
+  'any',
+  'read-write',
+  'read-only',
+  'primary',
+  'standby',
+  'prefer-standby',
+] as const;
+/** libpq's `target_session_attrs`: which of several servers is meant. */
+export type SessionAttributes = (typeof SESSION_ATTRIBUTES)[number];
+
+/** Says where the metadata database is and how to enter it. Null: not said. */
+export interface DatabaseSettings extends DatabaseServer {
+  /** The servers that are tried behind the first, in this order. */
+  readonly others: readonly DatabaseServer[];
+  readonly sessionAttributes: SessionAttributes;
   readonly user: string;
   readonly database: string;
   readonly password: Secret | null;
@@ -42,6 +60,7 @@ const KEYWORDS = [
   'sslkey',
   'options',
   'connect_timeout',
+  'target_session_attrs',
 ] as const;
 
 const variableByKeyword: Readonly<Record<(typeof KEYWORDS)[number], string>> = {
@@ -56,14 +75,29 @@ const variableByKeyword: Readonly<Record<(typeof KEYWORDS)[number], string>> = {
   sslkey: 'PGSSLKEY',
   options: 'PGOPTIONS',
   connect_timeout: 'PGCONNECT_TIMEOUT',
+  target_session_attrs: 'PGTARGETSESSIONATTRS',
 };
 
 /**
  * The grammar of SQLAlchemy's `make_url` (engine/url.py), not of RFC 3986: a password may hold `/`, `#` and `?` as they
- * are. One difference: host and database are percent-decoded too, as libpq does.
+ * are. Two differences: host and database are percent-decoded too, and there may be several hosts, as libpq has it.
  */
 const urlPattern =
-  /^(?<dialect>\w+)(?:\+\w+)?:\/\/(?:(?<user>[^:/]*)(?::(?<password>[^@]*))?@)?(?:(?:\[(?<ipv6>[^/?\]]+)\]|(?<host>[^/:?]+))?(?::(?<port>[^/?]*))?)?(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/s;
+  /^(?<dialect>\w+)(?:\+\w+)?:\/\/(?:(?<user>[^:/]*)(?::(?<password>[^@]*))?@)?(?<hosts>[^/?]*)(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/s;
+
+/** A host, which may be an IPv6 address in brackets, and the text of its port. */
+const hostPattern = /^(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^:[\]]*))(?::(?<port>[^:]*))?$/;
+
+/** Other systems that SQLAlchemy knows: any other word may be the start of a password. */
+const OTHER_DIALECTS: readonly string[] = [
+  'mysql',
+  'mariadb',
+  'sqlite',
+  'mssql',
+  'oracle',
+  'cockroachdb',
+  'redshift',
+];
 
 /**
  * The keywords in a SQLAlchemy or libpq URL of Postgres, whatever its driver. No message repeats a part of the URL but
@@ -72,22 +106,25 @@ const urlPattern =
  * @throws {RangeError} when it is no URL, or one of another database system.
  */
 export function parseDatabaseUrl(url: string): LibpqKeywords {
+  if (/^\s*["']/.test(url))
+    throw new RangeError('has quotes around it, which are part of the text: give it without');
   const parts = urlPattern.exec(url.trim())?.groups;
   if (parts === undefined) {
     throw new RangeError('is not a database URL: write postgresql://user:password@host:5432/airflow');
   }
-  const { dialect = '', user, password, ipv6, host, port, dbname, query } = parts;
+  const { dialect = '', user, password, hosts = '', dbname, query } = parts;
+  const given = new URLSearchParams(query);
   // The text there would be the end of a password, and be shown.
-  if (`${host ?? ''}${port ?? ''}${dbname ?? ''}`.includes('@'))
+  if (`${hosts}${dbname ?? ''}`.includes('@') || [...given].some(isTorn))
     throw new RangeError('has another @ after the first: in a user, a password or a name it is written %40');
   if (dialect !== 'postgresql' && dialect !== 'postgres') {
+    const named = OTHER_DIALECTS.includes(dialect) ? `a ${dialect} database` : 'another kind of database';
     throw new RangeError(
-      `names a ${dialect} database: only Postgres is supported (postgresql://user:password@host:5432/airflow)`,
+      `names ${named}: only Postgres is supported (postgresql://user:password@host:5432/airflow)`,
     );
   }
-  const given = new URLSearchParams(query);
   const fromQuery = [...KEYWORDS, 'application_name' as const].map((name) => [name, given.get(name)]);
-  const fromUrl = Object.entries({ user, password, host: ipv6 ?? host, port, dbname }).map(
+  const fromUrl = Object.entries({ user, password, ...listedHosts(hosts.split(',')), dbname }).map(
     ([name, value]) => [name, value === undefined ? null : percentDecode(value)],
   );
   const asyncpgSsl = given.get('ssl');
@@ -97,8 +134,38 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
       // libpq's order: a parameter wins over the part of the URL that says the same.
       ...fromUrl,
       ...fromQuery,
+      ...Object.entries(queryHosts(given)),
     ].filter(([, value]) => value !== null && value !== ''),
   ) as LibpqKeywords;
+}
+
+/** A parameter that is the rest of a password with a question mark in it. */
+function isTorn([name, value]: readonly [string, string]): boolean {
+  return (
+    name.includes('@') ||
+    (value.includes('@') && !['user', 'password', 'options', 'application_name'].includes(name))
+  );
+}
+
+/** Hosts with a port each, as libpq's two keywords have them. */
+function listedHosts(hosts: readonly string[]): { readonly host: string; readonly port?: string } {
+  const found = hosts.map((text) => {
+    const groups = hostPattern.exec(text)?.groups;
+    if (groups === undefined)
+      throw new RangeError('has a host or port that is none: write host:5432, or [::1]:5432');
+    return groups;
+  });
+  const host = found.map((one) => one['ipv6'] ?? one['host'] ?? '').join(',');
+  return found.some((one) => one['port'] !== undefined)
+    ? { host, port: found.map((one) => one['port'] ?? '').join(',') }
+    : { host };
+}
+
+/** SQLAlchemy's own form: `host=a:5432&host=b:5433`, for a single one as well. */
+function queryHosts(given: URLSearchParams): { readonly host?: string; readonly port?: string } {
+  const hosts = given.getAll('host');
+  const isIntegrated = hosts.length > 1 || hosts.some((one) => /^[\w.-]*:\d*$/.test(one));
+  return isIntegrated ? listedHosts(hosts) : {};
 }
 
 /** libpq's own variables, which a worker's driver reads for all that its URL leaves out. */
@@ -115,18 +182,26 @@ export function libpqVariables(env: Readonly<Record<string, string | undefined>>
 
 /** @throws {RangeError} when a keyword has a value that cannot be, or the user is missing. */
 export function databaseSettings(keywords: LibpqKeywords): DatabaseSettings {
-  const { user, host = 'localhost', password } = keywords;
+  const { user, password, sslmode, sslrootcert } = keywords;
   if (user === undefined)
     throw new RangeError('names no user: write postgresql://user:password@host:5432/airflow');
-  if (host.includes(',')) throw new RangeError('names several hosts: name the one to read from');
+  const [first, ...others] = servers(keywords);
+  const isSystem = sslrootcert === 'system';
+  if (isSystem && sslmode !== undefined && sslmode !== 'verify-full')
+    throw new RangeError('has sslrootcert=system, with which sslmode can only be verify-full');
   return {
-    host,
-    port: wholeNumber(keywords.port, { name: 'port', most: 65_535 }) ?? 5432,
+    ...first,
+    others,
+    sessionAttributes: oneOf(
+      SESSION_ATTRIBUTES,
+      keywords.target_session_attrs ?? 'any',
+      'target_session_attrs',
+    ),
     user,
     database: keywords.dbname ?? user,
     password: password === undefined ? null : secret(password),
-    ssl: sslMode(keywords.sslmode ?? 'prefer'),
-    sslRootCert: keywords.sslrootcert ?? null,
+    ssl: sslMode(sslmode ?? (isSystem ? 'verify-full' : 'prefer')),
+    sslRootCert: isSystem ? null : (sslrootcert ?? null),
     sslCert: keywords.sslcert ?? null,
     sslKey: keywords.sslkey ?? null,
     options: keywords.options ?? null,
@@ -135,20 +210,45 @@ export function databaseSettings(keywords: LibpqKeywords): DatabaseSettings {
   };
 }
 
+/** One port is that of every host, as in libpq. */
+function servers({
+  host = 'localhost',
+  port = '',
+}: LibpqKeywords): readonly [DatabaseServer, ...DatabaseServer[]] {
+  const hosts = host.split(',');
+  const ports = port.split(',');
+  if (ports.length > 1 && ports.length !== hosts.length)
+    throw new RangeError('names several ports, and not as many as hosts');
+  const [first = { host: 'localhost', port: 5432 }, ...rest] = hosts.map((one, index) => {
+    const text = (ports.length > 1 ? ports[index] : ports[0]) ?? '';
+    const number = wholeNumber(text === '' ? undefined : text, { name: 'port', most: 65_535 });
+    return { host: one.trim() === '' ? 'localhost' : one.trim(), port: number ?? 5432 };
+  });
+  return [first, ...rest];
+}
+
 /** The database as a URL that can be shown. */
 export function describeDatabase(settings: DatabaseSettings): string {
-  const { user, password, host, port, database, ssl } = settings;
+  const { user, password, others, database, ssl, sessionAttributes } = settings;
   const credentials = password === null ? user : `${user}:${String(password)}`;
-  const place = host.includes(':') ? `[${host}]` : host;
-  return `postgresql://${credentials}@${place}:${port}/${database}?sslmode=${ssl}`;
+  const places = [settings, ...others].map(placeOf).join(',');
+  const attributes = sessionAttributes === 'any' ? '' : `&target_session_attrs=${sessionAttributes}`;
+  return `postgresql://${credentials}@${places}/${database}?sslmode=${ssl}${attributes}`;
+}
+
+function placeOf({ host, port }: DatabaseServer): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
 function sslMode(text: string): SslMode {
   // `allow` tries without TLS first and with it after: what is wanted is the same, and the order is not ours to choose.
-  const mode = SSL_MODES.find((known) => known === (text === 'allow' ? 'prefer' : text));
-  if (mode === undefined)
-    throw new RangeError(`has an unknown sslmode: choose one of ${SSL_MODES.join(', ')}`);
-  return mode;
+  return oneOf(SSL_MODES, text === 'allow' ? 'prefer' : text, 'sslmode');
+}
+
+function oneOf<Known extends string>(all: readonly Known[], text: string, name: string): Known {
+  const found = all.find((known) => known === text);
+  if (found === undefined) throw new RangeError(`has an unknown ${name}: choose one of ${all.join(', ')}`);
+  return found;
 }
 
 function wholeNumber(

@@ -25,6 +25,8 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
   '28P01': 'denied',
   '42501': 'denied',
   '42703': 'query_failed',
+  '42883': 'query_failed',
+  '22003': 'query_failed',
   '55P03': 'lock_timeout',
   '57014': 'statement_timeout',
   // The limit on a transaction that a role may have (Postgres 17).
@@ -98,14 +100,21 @@ export function pooledError(): DatabaseError {
   );
 }
 
+/** The oldest release that Airflow 2.9 takes, and every statement here. */
+const MINIMUM_POSTGRES = 12;
+
 /** Words for the causes of one reason that are mended in different places. */
 const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
   '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
   '28P01': 'the password of the role is not accepted',
   '3D000': 'there is no database of that name',
   '42703': 'a column is missing, as where a view stands in for a table',
+  '42883': `the server lacks a function: it has to be Postgres ${MINIMUM_POSTGRES} or later, as for Airflow itself`,
+  '22003': `a figure does not fit its type; Postgres ${MINIMUM_POSTGRES} and later are known to work`,
   '53300': 'the server or the role has no connection left',
-  '08P01': 'the connection pooler in front of it gives no session',
+  '08P01':
+    'the connection pooler in front of it gives no session: it does not know the role (the pgbouncer of the official ' +
+    "chart knows Airflow's alone), or it reaches no server; name the role to it, or give database.url the address of the server itself",
 };
 
 const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
@@ -126,8 +135,8 @@ function wordsFor(
   // Said before a statement could quote anything, and not in a language of the server's choosing.
   if (error instanceof Error && error.message.startsWith('unsupported startup parameter'))
     return (
-      'the connection pooler in front of it takes no options: leave them out of database.url, ' +
-      'or list them in its ignore_startup_parameters'
+      'the connection pooler in front of it takes no options, in which the search path is sent (sql_alchemy_schema, or options ' +
+      'of the URL): list options in its ignore_startup_parameters, or set the search path of the role and give database.url without'
     );
   if (codeOf(error) === '42501') return wordsForDenied(error, tables);
   return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];

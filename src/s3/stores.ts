@@ -3,22 +3,39 @@ import type { S3Observer } from './calls.ts';
 import type { ObjectStore } from './client.ts';
 import { openObjectStore } from './client.ts';
 import type { S3Connection } from './connection.ts';
+import { standIn } from './stand-in.ts';
+
+/** What is found out of a connection later: how to reach S3, or why that is not known. */
+export type Learned = S3Connection | { readonly why: string };
 
 /** The object stores that paths and rows name. */
 export interface Stores {
   /** The store that a connection id of Airflow leads to; '' is none. Opened when first asked for. */
   readonly of: (connection: string) => ObjectStore;
+  /** From now on these ids lead there. */
+  readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
   /** Requests that all of them have sent so far, retries included. */
   readonly sent: () => number;
   close(): void;
 }
 
-/** `fallback`: the id of the connection that serves where a row names one that this process does not know. */
+export interface StoreSettings {
+  readonly connections: ReadonlyMap<string, S3Connection>;
+  /** The id of the connection that serves where a row names one that this process does not know. */
+  readonly fallback: string;
+  /** The ids for which other credentials stand in, with the words for it. */
+  readonly missing: ReadonlyMap<string, string>;
+}
+
 export function openStores(
-  { connections, fallback }: { connections: ReadonlyMap<string, S3Connection>; fallback: string },
+  { connections: given, fallback, missing: unknown }: StoreSettings,
   options: { observer: S3Observer; log: Logger },
 ): Stores {
+  const connections = new Map(given);
+  const missing = new Map(unknown);
   const stores = new Map<string, ObjectStore>();
+  /** A request may be under way in one whose connection has changed since. */
+  const former: ObjectStore[] = [];
   let sent = 0;
   const observer: S3Observer = {
     request: (operation) => {
@@ -29,21 +46,62 @@ export function openStores(
       options.observer.failure(operation, reason);
     },
   };
+
+  function forget(id: string): void {
+    const open = stores.get(id);
+    if (open !== undefined) former.push(open);
+    stores.delete(id);
+  }
+
+  function learnOne(id: string, learned: Learned): void {
+    if ('why' in learned) {
+      if (missing.get(id) !== learned.why) forget(id);
+      missing.set(id, learned.why);
+      return;
+    }
+    const before = connections.get(id);
+    if (missing.has(id) || before === undefined || !isSame(before, learned)) forget(id);
+    missing.delete(id);
+    connections.set(id, learned);
+  }
+
   return {
     sent: () => sent,
+    learn(learned) {
+      for (const [id, one] of learned) learnOne(id, one);
+    },
     of(connection) {
-      const id = connection !== '' && connections.has(connection) ? connection : fallback;
+      // An id that only rows name is there as Airflow's variable has it.
+      const names = connection === '' ? [] : [connection, connection.toUpperCase()];
+      const id = names.find((name) => connections.has(name)) ?? fallback;
       const open = stores.get(id);
       if (open !== undefined) return open;
       const settings = connections.get(id);
       if (settings === undefined)
         throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-      const store = openObjectStore(settings, { observer, log: options.log });
+      const own = openObjectStore(settings, { observer, log: options.log });
+      const why = missing.get(id);
+      const store = why === undefined ? own : standIn(own, why);
       stores.set(id, store);
       return store;
     },
     close() {
-      for (const store of stores.values()) store.close();
+      for (const store of [...former, ...stores.values()]) store.close();
     },
   };
+}
+
+function isSame(one: S3Connection, other: S3Connection): boolean {
+  return plain(one) === plain(other);
+}
+
+/** With its secrets: to be compared, and never shown. */
+function plain(connection: S3Connection): string {
+  return JSON.stringify(
+    Object.values(connection).map((value: unknown) =>
+      typeof value === 'object' && value !== null && 'reveal' in value && typeof value.reveal === 'function'
+        ? (value as { reveal: () => string }).reveal()
+        : value,
+    ),
+  );
 }

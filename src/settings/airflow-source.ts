@@ -51,6 +51,8 @@ export function placeName(at: OptionPlace, { path }: Pick<AirflowFile, 'path'>):
 
 function givenBy({ input, answer }: Answered, airflow: AirflowFile): readonly Given[] {
   if (answer.kind !== 'value' || isNoNumber(input, answer.text)) return [];
+  // Whether Airflow has the quotes as well is not known: it depends on what started it.
+  if ('variable' in answer.at && isQuoted(answer.text)) return [];
   const number = isNumber(input) ? wholeNumberOf(answer.text) : null;
   const text = number === null ? answer.text : String(number.number);
   return [{ input, text, origin: 'airflow', from: placeName(answer.at, airflow) }];
@@ -82,15 +84,18 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
       return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
     case 'value':
       return [
-        ...(isNoNumber(input, answer.text)
+        ...(isNoNumber(input, answer.text) && !isQuoted(answer.text)
           ? [
               `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and every push of a task fails`,
             ]
           : []),
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
-          ? [`${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails`]
+          ? [
+              `${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,
+            ]
           : []),
-        ...oddText(answer.text, place, 'variable' in answer.at),
+        ...oddText(answer.text, place, 'variable' in answer.at ? input.setting : null),
+        ...unexpanded(answer.text, place),
         ...formerName(option, answer.at, place),
         ...hidden(option, answer, { airflow, env }),
       ];
@@ -100,7 +105,8 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
 const SECRET = 'an entry of the secrets backend';
 
 function notAsked({ setting, flag, variable }: SettingInput, place: string, what: string): string {
-  return `${setting}: ${place} names ${what}, which the exporter does not ask: give ${flag} or ${variable}, or ${variable}_FILE with the path of a file that holds it`;
+  const others = setting === 'database.url' ? ", or libpq's PGHOST, PGUSER, PGPASSWORD and PGDATABASE" : '';
+  return `${setting}: ${place} names ${what}, which the exporter does not ask: give ${flag} or ${variable}, or ${variable}_FILE with the path of a file that holds it${others}`;
 }
 
 const FAULTS = {
@@ -110,12 +116,29 @@ const FAULTS = {
   EndlessExpansion: 'its variables name each other for ever',
 };
 
-function oddText(text: string, place: string, isVariable: boolean): string[] {
-  if (/^(["']).*\1$/s.test(text))
-    return [`${place} has quotes around its value, which Airflow takes as part of it`];
-  if (!isVariable && /[\s\u00a0][#;]/.test(text))
+/** A text with the same quotes at both ends. */
+export function isQuoted(text: string): boolean {
+  return /^(["']).*\1$/s.test(text);
+}
+
+/** `setting`: the one that a variable holds; null for an option of the file. */
+function oddText(text: string, place: string, setting: SettingName | null): string[] {
+  if (isQuoted(text))
+    return [
+      setting === null
+        ? `${place} has quotes around its value, which Airflow takes as part of it`
+        : `${setting}: ${place} has quotes around its value, and is taken for not told: Compose takes them off, docker run --env-file does not, and what has them is read with them by Airflow as well: give it without`,
+    ];
+  if (setting === null && /[\s\u00a0][#;]/.test(text))
     return [`${place}: Airflow takes a comment behind a value as part of it: write it on a line of its own`];
   return [];
+}
+
+/** Its name is not said: behind a dollar sign in a URL may stand the rest of a password. */
+function unexpanded(text: string, place: string): string[] {
+  return /\$\{\w+\}/.test(text)
+    ? [`${place} names a variable in \${…} that is not set here: give it as well, as Airflow has it`]
+    : [];
 }
 
 function formerName(option: AirflowOption, at: OptionPlace, place: string): string[] {

@@ -9,6 +9,7 @@ import {
   parseBaseUrl,
   parseListenAddress,
   parseSchedule,
+  parseView,
   parseWholeNumber,
   parsed,
   wholeNumber,
@@ -146,7 +147,8 @@ const SETTINGS = {
   shard: {
     schema: parsed(parseShard),
     default: '0/1',
-    description: '`i/n` for exporter i of n that share the dags, numbered from 0',
+    description:
+      '`i/n` for exporter i of n that share the dags, numbered from 0; of a StatefulSet also `$(POD_NAME)/n`',
   },
   'airflow.base-url': {
     schema: optional(parseBaseUrl),
@@ -159,6 +161,19 @@ const SETTINGS = {
     default: '',
     defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`',
     description: "Airflow's own configuration file; its variables come before it",
+  },
+  'airflow.connections': {
+    schema: optional(parseView),
+    default: '',
+    description:
+      "a view with connections that are kept in Airflow's database, for those that no variable holds: `docs/sql/connections-view.sql` makes it",
+  },
+  'airflow.fernet-key': {
+    schema: optional(String),
+    default: '',
+    description: 'what such connections are encrypted with; several separated by commas',
+    airflow: { section: 'core', key: 'fernet_key', former: null, sensitive: true },
+    secret: true,
   },
   'canary.dag-id': {
     schema: z.string(),

@@ -1,10 +1,13 @@
+import type { GivenConnection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import type { Secret } from '../lib/secret.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { DatabaseSettings } from '../postgres/database-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import type { SettingValues, ToldSetting } from './catalogue.ts';
 import { namesOf } from './catalogue.ts';
+import type { LogsInS3 } from './logs.ts';
 import type { SettingOrigin } from './origins.ts';
 import type { SecretContents } from './secret-files.ts';
 
@@ -33,11 +36,25 @@ export interface Config {
   readonly probe: { readonly schedule: string; readonly write: boolean };
   readonly s3: {
     readonly requestsPerCycle: number;
-    /** By connection id; '' is always there and is what a path without one uses. */
+    /**
+     * By connection id; '' is always there and is what a path without one uses. An id that no path names is in upper case,
+     * as Airflow's variables have it.
+     */
     readonly connections: ReadonlyMap<string, S3Connection>;
+    /** The ids that a path names and nothing holds, with the words for it: the credentials of the process stand in. */
+    readonly missing: ReadonlyMap<string, string>;
     /** The id of the connection of the path in force: it serves where a row names one that this process does not know. */
     readonly fallback: string;
   };
+  /** Connections that are kept in Airflow's database; null: it is not asked for any. */
+  readonly stored: {
+    readonly view: string;
+    readonly keys: readonly Secret[];
+    /** How to reach S3 with one of them in this environment. Throws RangeError. */
+    readonly toS3: (connection: GivenConnection) => S3Connection;
+  } | null;
+  /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
+  readonly logs: LogsInS3 | null;
   readonly maxDags: number;
   /** Host '' is every interface; port 0 is any free one. */
   readonly web: { readonly host: string; readonly port: number; readonly configFile: string | null };
@@ -98,7 +115,7 @@ export function requireDatabase(config: Config): DatabaseSettings {
   if (config.database !== null) return config.database;
   const { flag, variable } = namesOf('database.url');
   throw new ConfigError([
-    `database.url: not set: give ${flag}, ${variable} or ${variable}_FILE, or Airflow's AIRFLOW__DATABASE__SQL_ALCHEMY_CONN`,
+    `database.url: not set: give ${flag}, ${variable} or ${variable}_FILE, or Airflow's AIRFLOW__DATABASE__SQL_ALCHEMY_CONN; where nobody reaches the database, as with MWAA or Astro, check --probe-only tries the bucket without it`,
     // These say why what Airflow has did not help.
     ...config.warnings.filter((warning) => warning.startsWith('database.url: ')),
   ]);

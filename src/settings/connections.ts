@@ -1,17 +1,23 @@
-import type { AirflowConnection } from '../airflow/connection.ts';
-import { connectionVariable, parseConnection } from '../airflow/connection.ts';
 import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import { secretsBackend } from '../airflow/config-option.ts';
+import type { AirflowConnection } from '../airflow/connection.ts';
+import { connectionVariable, parseConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { S3Connection } from '../s3/connection.ts';
+import { isQuoted } from './airflow-source.ts';
 import type { Attempts } from './attempts.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface NamedConnection {
   /** '' is the one that a path without an id uses. */
   readonly id: string;
+  /** The variable that holds it, or would. */
+  readonly variable: string;
   /** Null when no variable holds it. */
   readonly given: AirflowConnection | null;
   readonly isSet: boolean;
@@ -25,30 +31,144 @@ export function readConnections(
   world: WorkerWorld,
   { attempt }: Attempts,
 ): readonly NamedConnection[] {
-  const ids = new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')]);
-  return [...ids].map((id) => {
-    const variable = connectionVariable(id);
+  return connectionIds(paths).map((id) => {
+    const variable = holderOf(id, world.env);
     const text = id === '' ? '' : (world.env[variable] ?? '');
-    const given = text === '' ? null : attempt(variable, () => parseConnection(text));
+    const given = text === '' ? null : attempt(variable, () => parseUnquoted(text));
     const from =
       text === '' ? 'AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file' : variable;
-    return { id, given, isSet: text !== '', s3: attempt(from, () => s3Connection({ id, given }, world)) };
+    const s3 = attempt(from, () => s3Connection({ id, given }, world));
+    return { id, variable, given, isSet: text !== '', s3 };
   });
 }
 
-/** Airflow asks a secrets backend before its environment, and the exporter cannot. */
-export function secretsBackendWarnings(
+/**
+ * The connections to S3 of all other variables, by their ids in upper case: a row may name one of them, as where nobody told
+ * the path. One that cannot be read is nobody's concern until then.
+ */
+export function otherConnections(
+  named: readonly NamedConnection[],
+  world: WorkerWorld,
+): ReadonlyMap<string, S3Connection> {
+  const taken = new Set(named.map(({ variable }) => variable));
+  return new Map(
+    Object.entries(world.env).flatMap(
+      ([variable, text = '']): readonly (readonly [string, S3Connection])[] => {
+        const id = /^AIRFLOW_CONN_([A-Z0-9].*)$/.exec(variable)?.[1];
+        if (id === undefined || taken.has(variable) || !isOfS3(text)) return [];
+        try {
+          return [[id, s3Connection({ id, given: parseConnection(text) }, world)]];
+        } catch {
+          return [];
+        }
+      },
+    ),
+  );
+}
+
+/** Whether a connection is one to S3, by the type that it names. */
+function isOfS3(text: string): boolean {
+  return /^\s*(?:(?:aws|s3):\/\/|\{.*"conn_type"\s*:\s*"(?:aws|s3)")/s.test(text);
+}
+
+/** The ids that the paths name and nothing here holds, each with the words for it. */
+export function missingConnections(
   connections: readonly NamedConnection[],
-  from: ConfigurationTexts,
+  view: string | null,
+): ReadonlyMap<string, string> {
+  const why = (id: string) =>
+    view === null
+      ? `the connection ${id} is not known here (give ${connectionVariable(id)})`
+      : `the connection ${id} has not been read from the view ${view} of Airflow's database`;
+  return new Map(connections.filter(({ id, isSet }) => id !== '' && !isSet).map(({ id }) => [id, why(id)]));
+}
+
+function connectionIds(paths: readonly XComPath[]): readonly string[] {
+  return [...new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')])];
+}
+
+/** A task of any team asks for the plain variable first; the API server gives it what its team has (Airflow 3.2 and later). */
+function holderOf(id: string, env: Environment): string {
+  const plain = connectionVariable(id);
+  const [ofTeam, another] = teamVariables(id, env);
+  return isSetIn(env, plain) || ofTeam === undefined || another !== undefined ? plain : ofTeam;
+}
+
+function teamVariables(id: string, env: Environment): readonly string[] {
+  return Object.keys(env).filter(
+    (name) =>
+      name.startsWith('AIRFLOW_CONN__') && name.endsWith(`___${id.toUpperCase()}`) && isSetIn(env, name),
+  );
+}
+
+function isSetIn(env: Environment, name: string): boolean {
+  return (env[name] ?? '') !== '';
+}
+
+function parseUnquoted(text: string): AirflowConnection {
+  if (isQuoted(text.trim())) throw new RangeError(IN_QUOTES);
+  return parseConnection(text);
+}
+
+/** Sentences on the connections that the paths name and the environment does not hold, or holds more than once. */
+export function connectionWarnings(
+  connections: readonly NamedConnection[],
+  { from, view }: { readonly from: ConfigurationTexts; readonly view: string | null },
+): readonly string[] {
+  const ofPaths = connections
+    .filter(({ id }) => id !== '')
+    .flatMap(({ id, isSet }) => [
+      ...teamWarnings(id, from.env),
+      ...(isSet ? [] : missingConnection(id, { from, view })),
+    ]);
+  const quoted = Object.entries(from.env).filter(
+    ([name, text]) => /^AIRFLOW_CONN_/.test(name) && isQuoted(text?.trim() ?? ''),
+  );
+  return [...ofPaths, ...quoted.map(([name]) => `${name} ${IN_QUOTES}`)];
+}
+
+const IN_QUOTES =
+  'has quotes around its value: Compose takes them off, docker run --env-file does not: give it without';
+
+function teamWarnings(id: string, env: Environment): string[] {
+  const plain = connectionVariable(id);
+  const ofTeams = teamVariables(id, env);
+  if (isSetIn(env, plain) || ofTeams.length < 2) return [];
+  return [
+    `${ofTeams.join(' and ')} are connections of several teams, and which one the path uses is not known: give ${plain}`,
+  ];
+}
+
+/** Airflow asks a secrets backend before its environment, and its database after it; the exporter asks neither. */
+function missingConnection(
+  id: string,
+  { from, view }: { readonly from: ConfigurationTexts; readonly view: string | null },
 ): string[] {
+  const variable = connectionVariable(id);
+  const slip = slipOf(id, from.env);
+  if (slip !== null)
+    return [
+      `${slip} is no variable of Airflow's for the connection ${id}, which the path names: did you mean ${variable}?`,
+    ];
   const backend = secretsBackend(from);
-  if (backend === null) return [];
-  return connections
-    .filter(({ id, isSet }) => id !== '' && !isSet)
-    .map(
-      ({ id }) =>
-        `Airflow asks ${backend} for the connection ${id}, and the exporter does not: give it as ${connectionVariable(id)}`,
-    );
+  if (backend !== null)
+    return [
+      `Airflow asks ${backend} for the connection ${id}, and the exporter does not: give it as ${variable}`,
+    ];
+  // Whether the view has it is told when the view is read.
+  if (view !== null) return [];
+  return [
+    `The connection ${id}, which the path names, is not known here, as where it was made in Airflow's interface: give it as ${variable}, or a view of it as airflow.connections. Until then the credentials that AWS finds here are tried in its place`,
+  ];
+}
+
+/** A variable that was to be the connection's: misspelt, in lower case, or with other underscores. */
+function slipOf(id: string, env: Environment): string | null {
+  const bare = (name: string) => name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '');
+  const wanted = bare(connectionVariable(id));
+  const names = Object.keys(env).filter((name) => /^AIRFLOW_?_?CONN?/i.test(name) && isSetIn(env, name));
+  const found = nearest(wanted, names.map(bare), { within: id.length < 5 ? 0 : 2 });
+  return names.find((name) => bare(name) === found) ?? null;
 }
 
 /** A missing file of authorities would be missed at the first request, hence in each cycle. */

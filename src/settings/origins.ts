@@ -1,4 +1,3 @@
-import { connectionVariable } from '../airflow/connection.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
@@ -8,6 +7,7 @@ import { lineFor, namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { Chosen } from './chosen-texts.ts';
 import type { NamedConnection } from './connections.ts';
 import type { DatabaseSource } from './database-source.ts';
+import type { LogsInS3 } from './logs.ts';
 import type { SourceKind } from './sources.ts';
 import { unusedExtras } from './worker-warnings.ts';
 
@@ -30,6 +30,9 @@ export interface ReadSettings {
   readonly texts: Readonly<Record<SettingName, string | null>>;
   readonly database: DatabaseSource | null;
   readonly connections: readonly NamedConnection[];
+  /** The view in which those are that no variable holds. */
+  readonly view: string | null;
+  readonly logs: LogsInS3 | null;
   readonly paths: readonly XComPath[];
   readonly threshold: number | null;
   readonly oversize: number;
@@ -39,7 +42,10 @@ export function settingOrigins(read: ReadSettings): readonly SettingOrigin[] {
   return [
     ...SETTING_NAMES.map((name) => settingOrigin(name, read)),
     // A connection that no path uses is not worth a line, unless it is all there is.
-    ...read.connections.filter(({ id }) => id !== '' || !isAllNamed(read.paths)).map(connectionOrigin),
+    ...read.connections
+      .filter(({ id }) => id !== '' || !isAllNamed(read.paths))
+      .map((one) => connectionOrigin(one, read.view)),
+    ...(read.logs === null ? [] : [logsOrigin(read.logs)]),
   ];
 }
 
@@ -51,7 +57,8 @@ function settingOrigin(
   if (text === null)
     return { ...namesOf(name), shown: '', origin: 'unknown', from: `give ${lineFor(name)} or ${name}` };
   const { origin = 'default', from = '' } = chosen.get(name) ?? {};
-  const shown = settingOf(name).secret === true ? '' : withoutPasswords(text);
+  const masked = name === 'database.url' || text === '' ? '' : '***';
+  const shown = settingOf(name).secret === true ? masked : withoutPasswords(text);
   const plain = { ...namesOf(name), shown, origin, from };
   if (name === 'xcom.oversize' && text === '') {
     const isThreshold = threshold !== null && threshold >= 0;
@@ -67,8 +74,20 @@ function settingOrigin(
 }
 
 /** Everything of a connection to S3 but its keys. */
-function connectionOrigin({ id, s3, given, isSet }: NamedConnection): SettingOrigin {
-  const variable = id === '' ? '' : connectionVariable(id);
+function connectionOrigin(
+  { id, variable: holder, s3, given, isSet }: NamedConnection,
+  view: string | null,
+): SettingOrigin {
+  const variable = id === '' ? '' : holder;
+  if (id !== '' && !isSet && view !== null)
+    return {
+      name: `s3 (${id})`,
+      flag: '',
+      variable,
+      shown: "kept in Airflow's database",
+      origin: 'airflow',
+      from: `view ${view}`,
+    };
   const unused = unusedExtras(given);
   const parts = [
     s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
@@ -86,6 +105,19 @@ function connectionOrigin({ id, s3, given, isSet }: NamedConnection): SettingOri
     shown: parts.join(', '),
     origin: isSet ? 'airflow' : 'default',
     from: isMissing ? `${variable} is not set` : variable,
+  };
+}
+
+/** Beside the XComs' own, with which it is often mistaken. */
+function logsOrigin({ folder, connection, from }: LogsInS3): SettingOrigin {
+  const by = connection === '' ? 'without a connection' : `with the connection ${connection}`;
+  return {
+    name: 'logs',
+    flag: '',
+    variable: '',
+    shown: `${folder}, ${by}; no XCom uses it`,
+    origin: 'airflow',
+    from,
   };
 }
 

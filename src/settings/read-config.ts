@@ -1,9 +1,11 @@
+import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { readAwsFiles } from './aws-files.ts';
 import { readAirflowFile } from './airflow-file.ts';
-import { readAirflowSource, unreadOptions } from './airflow-source.ts';
+import { isQuoted, readAirflowSource, unreadOptions } from './airflow-source.ts';
 import type { AirflowRemark } from './airflow-source.ts';
 import { createAttempts } from './attempts.ts';
 import type { Attempts } from './attempts.ts';
@@ -12,9 +14,16 @@ import type { SettingValues } from './catalogue.ts';
 import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
 import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
-import { checkConnectionFiles, readConnections, secretsBackendWarnings } from './connections.ts';
+import {
+  checkConnectionFiles,
+  connectionWarnings,
+  missingConnections,
+  otherConnections,
+  readConnections,
+} from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { createDigest } from './digest.ts';
+import { readLogs } from './logs.ts';
 import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
@@ -62,14 +71,25 @@ export function readConfig(given: ConfigInput): Config {
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
   const world = { env, files: readAwsFiles(env, input.readFile) };
   const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
+  const view = values['airflow.connections'] ?? null;
+  const keys = attempts.attempt(chosen.get('airflow.fernet-key')?.from ?? 'airflow.fernet-key', () =>
+    // Airflow's key is nobody's concern who asks for no connection.
+    view === null ? [] : parseFernetKeys(values['airflow.fernet-key'] ?? ''),
+  );
   if (database !== null) checkDatabaseFiles(database, attempts);
   checkConnectionFiles(connections, attempts);
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
 
   /** Airflow's reading of a setting is of no interest once the exporter has one of its own. */
-  const isHeard = ({ setting }: AirflowRemark) => (chosen.get(setting)?.origin ?? 'airflow') === 'airflow';
+  const isHeard = ({ setting }: AirflowRemark) => {
+    if (setting === 'airflow.fernet-key' && view === null) return false;
+    // libpq's variables are no text of the setting.
+    const origin = setting === 'database.url' ? database?.origin : chosen.get(setting)?.origin;
+    return (origin ?? 'airflow') === 'airflow';
+  };
   const paths = values['xcom.path'];
   const inForce = pathInForce(paths ?? []);
+  const logs = readLogs(airflow, env);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
   const xcom = { paths, inForce, threshold, oversize, compression, backend };
@@ -82,8 +102,14 @@ export function readConfig(given: ConfigInput): Config {
     s3: {
       requestsPerCycle: values['s3.requests-per-cycle'],
       fallback: storageInForce({ xcom })?.connection ?? '',
-      connections: new Map(connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)]]))),
+      connections: new Map([
+        ...[...otherConnections(connections, world)].map(([id, s3]) => [id, deepFreeze(s3)] as const),
+        ...connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)] as const])),
+      ]),
+      missing: missingConnections(connections, view),
     },
+    stored: view === null ? null : { view, keys: keys ?? [], toS3: (given) => s3Connection(given, world) },
+    logs,
     maxDags: values['labels.max-dags'],
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
     stateFile: values['state.file'],
@@ -95,11 +121,12 @@ export function readConfig(given: ConfigInput): Config {
     digest: seen.digest(),
     secretFiles: new Map([...awsCredentialsFile(env, input.readFile), ...secretFiles, ...airflow.contents]),
     warnings: [
+      ...connectionWarnings(connections, { from: { file: airflow.file, env }, view }),
       ...airflow.warnings,
+      ...quotedTexts(own),
       ...unreadOptions(airflow),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
-      ...secretsBackendWarnings(connections, { file: airflow.file, env }),
       ...workerWarnings(connections, { ...world, paths: paths ?? [] }),
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
@@ -108,6 +135,8 @@ export function readConfig(given: ConfigInput): Config {
       texts,
       database,
       connections,
+      view,
+      logs,
       paths: paths ?? [],
       threshold,
       oversize,
@@ -127,6 +156,14 @@ function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: At
       ? []
       : [readSettingsFile(readText(file.text, file.from), file.text)]),
   ];
+}
+
+/** An own setting whose quotes nothing took off. */
+function quotedTexts(own: readonly Source[]): string[] {
+  return own
+    .flatMap(({ given }) => [...given.values()])
+    .filter(({ text, input }) => input.holds === 'value' && isQuoted(text))
+    .map(({ from }) => `${from} has quotes around its value, which are part of it: give it without`);
 }
 
 /** The path under which Airflow is to write: see `Config`. */

@@ -60,6 +60,13 @@ export function parseListenAddress(text: string): { readonly host: string; reado
   return { host: ipv6 ?? host, port: Number(port) };
 }
 
+/** A name of a view that needs no quotes, with its schema or without. */
+export function parseView(text: string): string {
+  if (!/^[a-z_][a-z0-9_]{0,62}(?:\.[a-z_][a-z0-9_]{0,62})?$/.test(text))
+    throw new RangeError(`${JSON.stringify(text)} is no plain name of a view, as xcom_exporter_connection`);
+  return text;
+}
+
 /** Takes the slash at the end off. */
 export function parseBaseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -14,9 +14,13 @@ export function nameOf({ index, count }: Shard): string {
 /** More than that are nobody's; the lock of a shard is numbered by it. */
 const MOST = 1_000;
 
-/** @throws {RangeError} when the text is no shard. */
+/**
+ * The name of a pod may stand before the index: in a StatefulSet it ends with a dash and the pod's ordinal.
+ *
+ * @throws {RangeError} when the text is no shard.
+ */
 export function parseShard(text: string): Shard {
-  const [, index, count] = /^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
+  const [, index, count] = /^(?:[a-z0-9][a-z0-9.-]*-)?(\d{1,4})\/(\d{1,4})$/.exec(text) ?? [];
   const shard = { index: Number(index), count: Number(count) };
   if (!(shard.index < shard.count && shard.count <= MOST))
     throw new RangeError(

@@ -28,6 +28,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
   return [
     ...misspeltDatabase(settings.env),
     ...misspelt(settings.env),
+    ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
     ...backendWithoutPath(settings),
     ...packageNeeded(settings.compression),
@@ -53,6 +54,20 @@ const OPTIONS: ReadonlyMap<string, string> = new Map(
 const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?:VAR|CONN)_|^XCOM_EXPORTER_/;
 /** The names of the options in common-io 1.3.0, and only there. */
 const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSION)$/;
+
+/** An option of one team's, and behind the three underscores its name without the team. */
+const TEAM_OPTION = /^AIRFLOW__[A-Z0-9_]+?___((?:CORE|COMMON_IO)__XCOM_\w+)$/;
+
+/** Airflow asks for the options of its XComs without a team. */
+function teamOptions(env: Environment): string[] {
+  return Object.keys(env).flatMap((name) => {
+    const option = TEAM_OPTION.exec(name)?.[1];
+    if (option === undefined || !VARIABLES.includes(`AIRFLOW__${option}`)) return [];
+    return [
+      `${name} is read by nobody: Airflow asks for what concerns XComs without a team. Give the workers of that team AIRFLOW__${option} of their own`,
+    ];
+  });
+}
 
 /** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
 const SLIPS = 4;

@@ -10,11 +10,17 @@ import { proxyOf } from './proxy-of.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 
+type Reach = Pick<NamedConnection, 'id' | 'given' | 's3'>;
+
 /**
  * Where the exporter's way to S3 is not that of an Airflow worker with the same connection and environment, and where
  * the worker's leads nowhere. docs/worker-s3.md has all of it. No sentence repeats a value but a name.
  */
-export function workerWarnings(connections: readonly NamedConnection[], world: World): readonly string[] {
+export function workerWarnings(named: readonly NamedConnection[], world: World): readonly string[] {
+  const s3Paths = world.paths.filter(isS3Path);
+  const isUsedBare = s3Paths.length === 0 || s3Paths.some(({ connection }) => connection === null);
+  // What a connection says that is not known here is not known either.
+  const connections = named.filter(({ id, isSet }) => (id === '' ? isUsedBare : isSet));
   return [
     ...accessPoints(world.paths),
     ...files(world),
@@ -75,7 +81,7 @@ function ofConnection({ extra }: AirflowConnection, who: string): string[] {
   ];
 }
 
-function proxies({ id, given, s3 }: Omit<NamedConnection, 'isSet'>, { env }: World): string[] {
+function proxies({ id, given, s3 }: Reach, { env }: World): string[] {
   const who = id === '' ? 'Without a connection' : `With the connection ${id}`;
   const isOwn =
     isGiven(given?.extra.config_kwargs?.proxies) || isGiven(given?.extra.service_config?.s3?.['proxy-uri']);
@@ -91,7 +97,7 @@ function proxies({ id, given, s3 }: Omit<NamedConnection, 'isSet'>, { env }: Wor
   ];
 }
 
-function profiles({ id, given, s3 }: Omit<NamedConnection, 'isSet'>, { env, files: held }: World): string[] {
+function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
   const profile = profileOf(given, env);
   if (profile === null || s3?.secretAccessKey != null) return [];
   if (awsProfile(held, profile).isKnown) return [];

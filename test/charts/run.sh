@@ -51,6 +51,16 @@ if command -v helm >/dev/null; then
   refuses 'two on one volume' --set replicas=2,ha=lock,state.persistence.enabled=true
   refuses 'an unknown value' --set replica=1
   refuses 'a setting that the chart sets' --set settings.state\\.file=/tmp/x
+  refuses 'shards that stand by' --set shards=2,replicas=2,ha=lock
+  refuses 'shards on one claim' --set shards=2,state.persistence.enabled=true,state.persistence.existingClaim=one
+  refuses 'the file in two objects' --set airflow.configMap=a,airflow.configSecret=b
+  check 'shards are a set, and one is none' sh -c "
+    grep -q 'kind: StatefulSet' $work/shards-values.yaml && ! grep -qE 'kind: (Deployment|PersistentVolumeClaim)$' $work/shards-values.yaml &&
+    ! grep -q 'kind: StatefulSet' $work/small-values.yaml"
+  for object in 'name: airflow-config$' 'secretName: airflow-metadata' 'secretName: airflow-fernet-key' 'airflow.connections: xcom_exporter_connection'; do
+    check "the official chart's $object" grep -q "$object" "$work/official-config-values.yaml"
+  done
+  check 'OpenShift chooses the user' sh -c "! grep -qE 'runAsUser|runAsGroup|fsGroup' $work/openshift-values.yaml"
   refuses 'a digest that is none' --set image.digest=sha256:1
   check 'the command of docs/install.md' sh -c "$(sed -n '/^helm install/{s/^helm install/helm template --kube-version 1.31.0/;:more;/\\$/{N;bmore};p}' docs/install.md)"
   check 'helm package' helm package $chart --destination "$work"

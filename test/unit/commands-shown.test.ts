@@ -30,6 +30,11 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
     'role.sql',
   ],
   [
+    /^psql -d airflow -v ids=\S+ -f docs\/sql\/connections-view\.sql$/,
+    'test/integration/settings/stored-connections.test.ts',
+    'connections-view.sql',
+  ],
+  [
     /^psql -d airflow -c '\\password xcom_exporter'$/,
     'test/integration/airflow/least-privilege.test.ts',
     'xcom_exporter',

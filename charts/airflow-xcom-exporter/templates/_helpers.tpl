@@ -36,6 +36,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $settings := dict "web.listen-address" (printf ":%d" (int .Values.web.port)) "ha" .Values.ha -}}
 {{- if .Values.state.enabled }}{{ $_ := set $settings "state.file" "/var/lib/airflow-xcom-exporter/state.json" }}{{ end -}}
 {{- if .Values.web.configSecret }}{{ $_ := set $settings "web.config.file" "/etc/airflow-xcom-exporter/web/web-config.yml" }}{{ end -}}
+{{- if include "xcom.airflowFile" . }}{{ $_ := set $settings "airflow.config" "/etc/airflow-xcom-exporter/airflow/airflow.cfg" }}{{ end -}}
+{{- with .Values.airflow.connectionsView }}{{ $_ := set $settings "airflow.connections" . }}{{ end -}}
 {{- toYaml (merge $settings .Values.settings) -}}
 {{- end }}
 
@@ -47,4 +49,9 @@ tcpSocket: { port: metrics }
 {{- else -}}
 httpGet: { path: {{ index . 1 }}, port: metrics, scheme: {{ ternary "HTTPS" "HTTP" $web.tls }} }
 {{- end }}
+{{- end }}
+
+{{- /* True where an object with Airflow's own file is named. */ -}}
+{{- define "xcom.airflowFile" -}}
+{{ .Values.airflow.configMap }}{{ .Values.airflow.configSecret }}
 {{- end }}

@@ -1,4 +1,4 @@
-import { compare, getRounds, hashSync } from 'bcryptjs';
+import bcrypt, { getRounds, hashSync } from 'bcryptjs';
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
@@ -25,9 +25,6 @@ import { createMetrics } from '../../../src/metrics/metrics.ts';
 import { expectScrapeMatchesContract } from '../../support/contract.ts';
 import { eventually } from '../../support/daemon.ts';
 import { METRICS_OPTIONS, STATUS } from '../../support/small-exporter.ts';
-
-// As it is, and its calls are counted.
-vi.mock('bcryptjs', { spy: true });
 
 // As `htpasswd -nBC 10` writes it.
 const HASH = hashSync('correct horse', 10).replace(/^\$2b/, '$2y');
@@ -199,9 +196,11 @@ describe('basic auth', () => {
     const { url } = await start(configFile(`basic_auth_users: { prometheus: "${slow}" }\n`));
     /** The cost of each hash that a request is compared with. */
     const costsOf = async (user: string, password: string): Promise<number[]> => {
-      vi.mocked(compare).mockClear();
+      const compared = vi.spyOn(bcrypt, 'compare');
       await (await fetch(`${url}/-/nothing`, basic(user, password))).text();
-      return vi.mocked(compare).mock.calls.map(([, hash]) => getRounds(hash));
+      const rounds = compared.mock.calls.map(([, hash]) => getRounds(hash));
+      compared.mockRestore();
+      return rounds;
     };
     expect(await costsOf('prometheus', 'correct horse')).toEqual([10]);
     expect(await costsOf('prometheus', 'wrong')).toEqual([10]);

@@ -481,8 +481,9 @@ describe('an abort', () => {
       const controller = new AbortController();
       await proxy.setMode('stall');
       const aborted = failure(database.read(one, controller.signal));
-      await delay(100);
-      expect(proxy.connections()).toBe(1);
+      await eventually(() => {
+        expect(proxy.connections()).toBe(1);
+      });
       controller.abort();
       await aborted;
       await proxy.setMode('pass');

@@ -54,18 +54,18 @@ const stale = (
   labels: Record<string, string> = { exported_job: 'sample' },
 ) => ({
   labels: { job, instance, severity: 'critical', ...labels },
-  description: `${instance} has had no good cycle for ${words}: its other alerts are blind. Reason: airflow_xcom_exporter_job_failures_total or http://${instance}/`,
+  description: `${instance} has had no good cycle for ${words}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://${instance}/`,
 });
 const down = (count: number, labels: Record<string, string> = { job }) => ({
   labels: { ...labels, severity: 'critical' },
-  description: `None of ${count} targets answers, or there is no target at all: nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+  description: `None of ${count} targets answers, or there is no target at all. Nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
 });
 
 const problem = (code: string, instance?: string) =>
   of('airflow_xcom_problem', `problem="${code}", severity="critical"`, instance);
 const unknown = (count: number) => ({
   labels: { job, severity: 'warning' },
-  description: `${count} problems that were known within 6 hours are neither there nor not there now: their alerts are blind. Which: the series of airflow_xcom_problem that are absent, or the status page.${EVIDENCE}`,
+  description: `The exporter knew the state of ${count} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.${EVIDENCE}`,
 });
 
 const runs = (name: string, kind: 'runs' | 'skips') =>
@@ -78,7 +78,7 @@ const overrun = (share: string) => ({
 const reload = of('airflow_xcom_exporter_config_last_reload_successful');
 const refused = {
   labels: { job, instance: first, severity: 'warning' },
-  description: `http://${first}/ goes on with the settings it had (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
+  description: `http://${first}/ goes on with its old settings (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
 };
 
 const notWritten = (label: 'exported_job' | 'job') => (reason: string) =>
@@ -86,7 +86,7 @@ const notWritten = (label: 'exported_job' | 'job') => (reason: string) =>
 const failedToWrite = notWritten('exported_job');
 const unwritten = (times: number, labels: Record<string, string> = { job, exported_job: 'state' }) => ({
   labels: { ...labels, instance: first, severity: 'warning' },
-  description: `http://${first}/ could not write it ${times} times within 10 minutes: a restart would count again what was counted since it was last written.`,
+  description: `http://${first}/ failed to write it ${times} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.`,
 });
 
 export const EXPORTER_CASES: readonly Case[] = [
@@ -179,7 +179,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       '20m': [
         {
           labels: { job, severity: 'critical' },
-          description: `2 exporters run and none holds the lock in the metadata database: nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+          description: `2 exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
         },
       ],
       '45m': [],
@@ -264,7 +264,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       '27m': [
         {
           labels: { job, instance: second, severity: 'warning' },
-          description: `${second} has given no answer for 15 minutes (up is 0) while others of its job answer: there is no standby, or a shard is not watched.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+          description: `${second} has given no answer for 15 minutes (up is 0). Others of its job answer. There is no standby, or nobody watches a shard.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
         },
       ],
       '45m': [],

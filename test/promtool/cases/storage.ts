@@ -30,7 +30,7 @@ const failures = (operation: string, reason: string, instance?: string) =>
   of('airflow_xcom_probe_failures_total', `operation="${operation}", reason="${reason}"`, instance);
 const failing = (operation: string, count: number) => ({
   labels: { ...TARGET, operation, severity: 'critical' },
-  description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and in the last probe.${EVIDENCE}`,
+  description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and it failed in the last probe.${EVIDENCE}`,
 });
 
 /** Of each minute's operation, how many took up to 0.5, 1, 5 seconds and longer, as a share. */

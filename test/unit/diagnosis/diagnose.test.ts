@@ -910,6 +910,22 @@ test('problems come in the order of the catalogue, each with its places', () => 
   ]);
 });
 
+test("where XComs are refused the logs' connection is named, if it is another", () => {
+  const evidenceWith = (connection: string) => {
+    const logging = {
+      AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
+      AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://logs',
+      AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: connection,
+    };
+    return saidOf('write_denied', { env: logging, probe: { put: REFUSED } });
+  };
+  const plain = saidOf('write_denied', { probe: { put: REFUSED } });
+  expect(evidenceWith('my_s3')).toBe(
+    `${plain} Logs go to S3 with the connection my_s3, which XComs do not use: if they are to, write s3://my_s3@bucket/xcom as [common.io] xcom_objectstorage_path.`,
+  );
+  expect([evidenceWith('aws'), evidenceWith('')]).toEqual([plain, plain]);
+});
+
 describe('what the catalogue says that a problem rests on', () => {
   const resting = PROBLEM_CODES.map((code) => [code, PROBLEMS[code].restsOn] as const);
   const stateOf = (code: ProblemCode, world: World) => diagnose(observed(world)).states[code];

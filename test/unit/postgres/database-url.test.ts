@@ -1,6 +1,8 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ConfigError } from '../../../src/settings/config.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
 import {
   databaseSettings,
   describeDatabase,
@@ -11,6 +13,21 @@ import {
 function read(url: string) {
   const settings = databaseSettings(parseDatabaseUrl(url));
   return { ...settings, password: settings.password?.reveal() ?? null };
+}
+
+/** All that is said of a URL: what is wrong with it, or what it is taken for. */
+function sayingOf(variable: string, url: string): string {
+  try {
+    const { origins, warnings, database } = readConfig({
+      argv: [],
+      env: { [variable]: url },
+      readFile: () => '',
+    });
+    return JSON.stringify([origins, warnings, database]);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return `${error.message} ${error.problems.join(' ')}`;
+  }
 }
 
 describe('a database URL', () => {
@@ -26,6 +43,8 @@ describe('a database URL', () => {
     expect(read(url)).toEqual({
       host: 'db',
       port: 5433,
+      others: [],
+      sessionAttributes: 'any',
       user: 'airflow',
       database: 'meta',
       password: 'pw',
@@ -67,6 +86,76 @@ describe('a database URL', () => {
       host: '/var/run/postgresql',
     });
     expect(read('postgresql://u:p@%2Fvar%2Frun/db')).toMatchObject({ host: '/var/run' });
+  });
+
+  test.each([
+    ['postgresql://u@a,b/db', 'a:5432,b:5432'],
+    ['postgresql://u@a:1,b:2/db', 'a:1,b:2'],
+    ['postgresql://u@a:1,b/db', 'a:1,b:5432'],
+    ['postgresql://u@[::1]:1,[::2]:2/db', '[::1]:1,[::2]:2'],
+    ['postgresql://u@[::1],b/db', '[::1]:5432,b:5432'],
+    ['postgresql://u@/db?host=a:1&host=b:2', 'a:1,b:2'],
+    ['postgresql://u@/db?host=a&host=b:2', 'a:5432,b:2'],
+    ['postgresql://u@/db?host=a:1', 'a:1'],
+    ['postgresql://u@/db?host=a,b&port=1,2', 'a:1,b:2'],
+    ['postgresql://u@/db?host=a,b&port=6432', 'a:6432,b:6432'],
+    ['postgresql://u@/db?host=/run/a,/run/b', '/run/a:5432,/run/b:5432'],
+    [
+      'postgresql+psycopg2://u@/db?host=a:1&host=b:2&target_session_attrs=read-write',
+      'a:1,b:2',
+      'read-write',
+    ],
+  ])('several hosts: %s', (url, places, attributes = 'any') => {
+    const settings = databaseSettings(parseDatabaseUrl(url));
+    const query = attributes === 'any' ? '' : `&target_session_attrs=${attributes}`;
+    expect(describeDatabase(settings)).toBe(`postgresql://u@${places}/db?sslmode=prefer${query}`);
+    expect(settings.sessionAttributes).toBe(attributes);
+  });
+
+  test("the system's authorities are asked for in full", () => {
+    expect(read('postgresql://u@h/db?sslrootcert=system')).toMatchObject({
+      ssl: 'verify-full',
+      sslRootCert: null,
+    });
+  });
+
+  test('of a password that breaks the URL nothing is said', () => {
+    const odd = fc.constantFrom(
+      '@',
+      ':',
+      '/',
+      '?',
+      '#',
+      '%',
+      '&',
+      '=',
+      '[',
+      ']',
+      ' ',
+      '"',
+      "'",
+      '$',
+      '\\',
+      '%4',
+      '@@',
+      ':/',
+      '?a',
+      ',',
+      '\n',
+    );
+    const part = fc.tuple(odd, fc.constantFrom('gehe1m', 'gehe2m', ''));
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 1, maxLength: 6 }), fc.boolean(), (parts, isAirflows) => {
+        const password = `gehe0m${parts.flat().join('')}`;
+        const url = `postgresql://airflow:${password}@db.internal:5432/meta?sslmode=require`;
+        const said = sayingOf(
+          isAirflows ? 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN' : 'XCOM_EXPORTER_DATABASE_URL',
+          url,
+        );
+        expect(said).not.toMatch(/gehe\dm/);
+      }),
+      { numRuns: 2_000 },
+    );
   });
 
   test('parameters', () => {
@@ -111,7 +200,12 @@ describe('a database URL', () => {
     ['postgresql://u:geheim@h:port/db', /wrong port/],
     ['postgresql://u:geheim@h:0/db', /wrong port/],
     ['postgresql://u:geheim@h:65536/db', /wrong port/],
-    ['postgresql://u:geheim@a,b/db', /several hosts/],
+    ['postgresql://u:geheim@h/db?target_session_attrs=geheim', /unknown target_session_attrs/],
+    ['postgresql://u:geheim@a:1,b:2,c/db?port=5,6', /several ports, and not as many as hosts/],
+    ['postgresql://u:geheim@[::1/db', /a host or port that is none/],
+    ['postgresql://u:geheim@h/db?sslrootcert=system&sslmode=require', /sslmode can only be verify-full/],
+    ['geheim://u:geheim@h/db', /names another kind of database/],
+    ['"postgresql://u:geheim@h/db"', /has quotes around it/],
     ['postgresql://:geheim@h/db', /no user/],
     ['postgresql://u:geheim@h/db?sslmode=yes', /unknown sslmode/],
     ['postgresql://u:geheim@h/db?connect_timeout=geheim', /wrong connect_timeout/],

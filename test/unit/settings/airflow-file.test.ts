@@ -55,7 +55,7 @@ function originOf(config: Config, name: string) {
 
 describe("Airflow's own file", () => {
   test('gives what no variable gives, with its line', () => {
-    const config = read(CHART, { env: { DB_HOST: 'db' } });
+    const config = read(CHART, { env: { DB_HOST: 'db', AIRFLOW_CONN_AWS_DEFAULT: 'aws://' } });
     expect(config.xcom).toMatchObject({
       threshold: 1_048_576,
       backend: expect.stringContaining('ObjectStorage') as string,
@@ -80,7 +80,7 @@ describe("Airflow's own file", () => {
     expect(config.secretFiles.get(FILE)?.reveal()).toBe(CHART);
     expect(JSON.stringify(config)).not.toContain('p@ss');
     expect(config.warnings).toEqual([
-      `${FILE}: [common.io] xcom_objectstorage_threshold, line 3 is a whole number for Airflow 3.2 and later; before, every push of a task fails`,
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 3 is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,
     ]);
   });
 
@@ -239,13 +239,14 @@ describe("Airflow's own file", () => {
     ],
   ])('runs no command and asks no backend for the database: %j %j', (content, env, named) => {
     const config = read(content, { env });
-    const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it`;
+    const sentence = `database.url: ${named}, which the exporter does not ask: give --database.url or XCOM_EXPORTER_DATABASE_URL, or XCOM_EXPORTER_DATABASE_URL_FILE with the path of a file that holds it, or libpq's PGHOST, PGUSER, PGPASSWORD and PGDATABASE`;
     expect(config.database).toBeNull();
     expect(config.warnings).toEqual([sentence]);
     expect(problemsOf(() => requireDatabase(config))).toEqual([expect.stringMatching(/not set/), sentence]);
     expect(
       read(content, { env: { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' } }).warnings,
     ).toEqual([]);
+    expect(read(content, { env: { ...env, PGHOST: 'h', PGUSER: 'u' } }).warnings).toEqual([]);
   });
 
   test.each(['AIRFLOW__SECRETS__BACKEND', 'AIRFLOW__WORKERS__SECRETS_BACKEND'])(
@@ -274,6 +275,49 @@ describe("Airflow's own file", () => {
     expect(read(null, { env }).warnings).toHaveLength(warnings);
     const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' };
     expect(read(null, { env: own }).database?.options).toBeNull();
+  });
+
+  test.each(['"s3://b/x"', "'s3://b/x'", '"0"', '""'])(
+    'a variable that holds %s is taken for not told',
+    (text) => {
+      const env = { [PATH_VARIABLE]: text, [THRESHOLD_VARIABLE]: text, AIRFLOW__CORE__XCOM_BACKEND: text };
+      const { xcom, warnings } = read('[common.io]\nxcom_objectstorage_path = s3://of-file\n', { env });
+      expect(xcom).toMatchObject({ paths: null, threshold: null, backend: null });
+      expect(
+        warnings.filter((one) => one.includes('has quotes around its value, and is taken for not told')),
+      ).toHaveLength(3);
+    },
+  );
+
+  test('a URL in quotes is named as such where it was given, and nothing of it said', () => {
+    const url = '"postgresql://u:geheim@h/d"';
+    const config = read(null, { env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url } });
+    expect(problemsOf(() => requireDatabase(config))).toEqual([
+      expect.stringMatching(/not set/),
+      expect.stringMatching(
+        /^database\.url: AIRFLOW__DATABASE__SQL_ALCHEMY_CONN has quotes around its value/,
+      ),
+    ]);
+    expect(problemsOf(() => read(null, { env: { XCOM_EXPORTER_DATABASE_URL: url } }))).toEqual([
+      'XCOM_EXPORTER_DATABASE_URL: has quotes around it, which are part of the text: give it without',
+    ]);
+    expect(read(null, { env: { XCOM_EXPORTER_XCOM_PATH: '"s3://b"' } }).warnings).toContain(
+      'XCOM_EXPORTER_XCOM_PATH has quotes around its value, which are part of it: give it without',
+    );
+  });
+
+  test('an option of one team in the file is read by nobody', () => {
+    expect(read('[team_a=common.io]\nxcom_objectstorage_path = s3://b\n').warnings).toEqual([
+      `${FILE}: [team_a=common.io] xcom_objectstorage_path, line 2: Airflow ignores it without a word: write [common.io] xcom_objectstorage_path`,
+    ]);
+  });
+
+  test('names a place in which a variable is not set, and not the variable', () => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u:${geheim}@h/d' };
+    expect(read(null, { env }).warnings).toEqual([
+      'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN names a variable in ${…} that is not set here: give it as well, as Airflow has it',
+    ]);
+    expect(read(null, { env: { ...env, geheim: 'x' } }).warnings).toEqual([]);
   });
 
   test('expands variables in what the environment says, as Airflow does', () => {

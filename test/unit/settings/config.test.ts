@@ -5,6 +5,8 @@ import { isS3Path } from '../../../src/airflow/xcom-path.ts';
 import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
 import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../../../src/settings/config.ts';
 import type { Config } from '../../../src/settings/config.ts';
+import { logsWords } from '../../../src/settings/logs.ts';
+import { parseXComPath } from '../../../src/airflow/xcom-path.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 interface Given {
@@ -82,6 +84,8 @@ describe('with nothing given', () => {
       windowMs: 86_400_000,
       sampleSchedule: '*/30 * * * * *',
       probe: { schedule: '0 * * * * *', write: true },
+      stored: null,
+      logs: null,
       maxDags: 100,
       web: { host: '', port: 10_048, configFile: null },
       stateFile: null,
@@ -431,7 +435,7 @@ describe('values', () => {
     ['gs://c@a,file:///disk', 'gs://c@a', '', false],
     ['', null, '', false],
   ])('of the paths %j the one in force is %j', (text, raw, fallback, isInS3) => {
-    const config = read({ argv: [`--xcom.path=${text}`] });
+    const config = read({ argv: [`--xcom.path=${text}`], env: { AIRFLOW_CONN_C: 'aws://' } });
     expect(config.xcom.inForce?.raw ?? null).toBe(raw);
     expect(config.s3.fallback).toBe(fallback);
     expect(storageInForce(config)).toBe(isInS3 ? config.xcom.inForce : null);
@@ -464,6 +468,16 @@ describe('warnings', () => {
   });
 
   test.each([
+    'COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD',
+    'CORE__XCOM_BACKEND',
+  ])('an option %s of one team is read by nobody', (option) => {
+    expect(read({ env: { [`AIRFLOW__TEAM_A___${option}`]: 's3://b' } }).warnings).toEqual([
+      `AIRFLOW__TEAM_A___${option} is read by nobody: Airflow asks for what concerns XComs without a team. Give the workers of that team AIRFLOW__${option} of their own`,
+    ]);
+  });
+
+  test.each([
     'AIRFLOW__DATABASE__SQLALCHEMY_CONN',
     'AIRFLOW__DATABASE__SQL_ALCHEMY_CON',
     'AIRFLOW__DB__SQL_ALCHEMY_CONN',
@@ -487,7 +501,8 @@ describe('warnings', () => {
   test.each([
     'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
     'AIRFLOW__COMMON_IO__STATE_STORE_OBJECTSTORAGE_THRESHOLD',
-    'AIRFLOW__TEAMA___COMMON_IO__XCOM_OBJECTSTORAGE_PATH',
+    'AIRFLOW__TEAMA___COMMON_IO__STATE_STORE_OBJECTSTORAGE_PATH',
+    'AIRFLOW__TEAMA___CELERY__BROKER_URL',
     'AIRFLOW__CORE__ENABLE_XCOM_PICKLING',
     'AIRFLOW__CORE__DAGS_FOLDER',
     'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC',
@@ -710,6 +725,158 @@ describe('the connections of the paths', () => {
     expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain('geheim');
   });
 
+  test('come from the variable of a team where the plain one is missing', () => {
+    const ofTeam = { AIRFLOW_CONN__TEAM_A___AWS_XCOM: 'aws://TEAM:geheim@/' };
+    const read1 = (env: Record<string, string>) => read({ argv: ['--xcom.path', path], env });
+    const config = read1(ofTeam);
+    expect(config.s3.connections.get('aws_xcom')?.accessKeyId).toBe('TEAM');
+    expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
+      from: 'AIRFLOW_CONN__TEAM_A___AWS_XCOM',
+      origin: 'airflow',
+    });
+    expect([config.warnings, config.s3.missing.size]).toEqual([[], 0]);
+    const plain = read1({ ...ofTeam, AIRFLOW_CONN_AWS_XCOM: 'aws://PLAIN:geheim@/' });
+    expect(plain.s3.connections.get('aws_xcom')?.accessKeyId).toBe('PLAIN');
+    const both = read1({ ...ofTeam, AIRFLOW_CONN__TEAM_B___AWS_XCOM: 'aws://OTHER:geheim@/' });
+    expect(both.s3.connections.get('aws_xcom')?.accessKeyId).toBeNull();
+    expect(both.warnings[0]).toMatch(
+      /^AIRFLOW_CONN__TEAM_A___AWS_XCOM and AIRFLOW_CONN__TEAM_B___AWS_XCOM are connections of several teams/,
+    );
+  });
+
+  test('of every variable are there for rows that name one, and what is none is passed over', () => {
+    const { connections } = read({
+      env: {
+        AIRFLOW_CONN_MINIO: 'aws://M:geheim@/',
+        AIRFLOW_CONN_OTHER: '{"conn_type": "aws", "login": "J", "password": "geheim"}',
+        AIRFLOW_CONN_AIRFLOW_DB: 'postgresql://u:geheim@h/d',
+        AIRFLOW_CONN_BROKEN: '{"conn_type": "aws", "extra": "{"}',
+        AIRFLOW_CONN_HTTP: '{"conn_type": "http"}',
+      },
+    }).s3;
+    expect([...connections].map(([id, { accessKeyId }]) => [id, accessKeyId])).toEqual([
+      ['MINIO', 'M'],
+      ['OTHER', 'J'],
+      ['', null],
+    ]);
+  });
+
+  test.each([
+    ['AIRFLOW_CON_AWS_XCOM', true],
+    ['AIRFLOW_CONN_AWS_XCOMS', true],
+    ['AIRFLOW__CONN__AWS_XCOM', true],
+    ['AIRFLOW_CONN_aws_xcom', true],
+    ['AIRFLOW_CONN_AWS-XCOM', true],
+    ['AIRFLOW_CONN_AWS_LOGS', false],
+    ['AIRFLOW_CONN_AIRFLOW_DB', false],
+  ])('of a connection that is missing %s is the one that was meant: %j', (variable, isMeant) => {
+    const config = read({ argv: ['--xcom.path', path], env: { [variable]: 'aws://KEY:geheim@/' } });
+    expect(config.s3.missing.get('aws_xcom')).toBe(
+      'the connection aws_xcom is not known here (give AIRFLOW_CONN_AWS_XCOM)',
+    );
+    expect(config.warnings).toEqual([
+      isMeant
+        ? `${variable} is no variable of Airflow's for the connection aws_xcom, which the path names: did you mean AIRFLOW_CONN_AWS_XCOM?`
+        : expect.stringMatching(
+            /^The connection aws_xcom, which the path names, is not known here, .*: give it as AIRFLOW_CONN_AWS_XCOM\b/,
+          ),
+    ]);
+  });
+
+  test('with a view one that no variable holds is kept in the database, and the key is read', () => {
+    const key = Buffer.alloc(32, 1).toString('base64url');
+    const asked = {
+      argv: ['--xcom.path', path, '--airflow.connections', 'airflow.xcom_exporter_connection'],
+    };
+    const config = read({ ...asked, env: { AIRFLOW__CORE__FERNET_KEY: key } });
+    expect([config.warnings, config.stored?.view, config.stored?.keys.length]).toEqual([
+      [],
+      'airflow.xcom_exporter_connection',
+      1,
+    ]);
+    expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
+      shown: "kept in Airflow's database",
+      from: 'view airflow.xcom_exporter_connection',
+    });
+    expect(originOf(config, 'airflow.fernet-key')).toMatchObject({
+      shown: '***',
+      from: 'AIRFLOW__CORE__FERNET_KEY',
+    });
+    expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain(key);
+    expect(problemsOf(() => read({ ...asked, env: { AIRFLOW__CORE__FERNET_KEY: 'geheim' } }))).toEqual([
+      expect.stringMatching(/^AIRFLOW__CORE__FERNET_KEY: is no Fernet key/),
+    ]);
+    const fromFile = {
+      ...asked,
+      env: { XCOM_EXPORTER_AIRFLOW_FERNET_KEY_FILE: '/key' },
+      files: { '/key': `${key}\n` },
+    };
+    expect(read(fromFile).stored?.keys[0]?.reveal()).toBe(key);
+  });
+
+  test("without a view Airflow's key is nobody's concern", () => {
+    const of = (env: Record<string, string>) => read({ argv: ['--xcom.path', 's3://plain'], env });
+    expect(of({ AIRFLOW__CORE__FERNET_KEY: 'geheim' })).toMatchObject({ stored: null, warnings: [] });
+    expect(of({ AIRFLOW__CORE__FERNET_KEY_CMD: 'cat geheim' }).warnings).toEqual([]);
+  });
+
+  test.each(['a b', '"a"', 'a.b.c', 'A', 'a;b', ''])('a view is a plain name: %j', (view) => {
+    const readIt = () => read({ argv: [`--airflow.connections=${view}`] });
+    if (view === '') expect(readIt().stored).toBeNull();
+    else expect(problemsOf(readIt)).toEqual([expect.stringMatching(/is no plain name of a view/)]);
+  });
+
+  test('a connection in quotes is named as such', () => {
+    const env = { AIRFLOW_CONN_AWS_XCOM: `'{"conn_type": "aws", "password": "geheim"}'` };
+    expect(problemsOf(() => read({ argv: ['--xcom.path', path], env }))).toEqual([
+      expect.stringMatching(/^AIRFLOW_CONN_AWS_XCOM: has quotes around its value/),
+    ]);
+  });
+
+  describe("beside the logs' own", () => {
+    const logging = {
+      AIRFLOW__LOGGING__REMOTE_LOGGING: 'True',
+      AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://airflow-logs/prod',
+      AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'my_s3',
+    };
+
+    test('which is shown, and used by no XCom', () => {
+      const config = read({
+        argv: ['--xcom.path', 's3://bucket/xcom'],
+        env: { ...logging, AIRFLOW_CONN_MY_S3: 'aws://K:geheim@/' },
+      });
+      expect(originOf(config, 'logs')).toMatchObject({
+        shown: 's3://airflow-logs/prod, with the connection my_s3; no XCom uses it',
+        origin: 'airflow',
+        from: 'AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER',
+      });
+      expect(config.s3.fallback).toBe('');
+      expect(config.warnings).toEqual([]);
+    });
+
+    test.each([
+      ['s3://bucket/xcom', 's3://my_s3@bucket/xcom'],
+      ['s3://other@bucket', 's3://my_s3@bucket'],
+      ['s3://my_s3@bucket/xcom', null],
+    ])('which %s does not name: the words are %s', (raw, meant) => {
+      const { logs } = read({ env: logging });
+      const words = logsWords(logs, parseXComPath(raw));
+      if (meant === null) expect(words).toBe('');
+      else
+        expect(words).toContain(
+          `Logs go to S3 with the connection my_s3, which XComs do not use: if they are to, write ${meant} as`,
+        );
+    });
+
+    test.each([
+      { AIRFLOW__LOGGING__REMOTE_LOGGING: 'False' },
+      { AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 'gs://b' },
+      { AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://key:geheim@b' },
+    ])('which is nothing where logs do not go to S3: %j', (changes) => {
+      expect(read({ env: { ...logging, ...changes } }).logs).toBeNull();
+    });
+  });
+
   test('the default chain is shown only where a path uses it', () => {
     const namesOf = (paths: string) => read({ argv: ['--xcom.path', paths] }).origins.map(({ name }) => name);
     expect(namesOf(path)).not.toContain('s3');
@@ -812,6 +979,8 @@ describe('the table of settings', () => {
       'shard',
       'airflow.base-url',
       'airflow.config',
+      'airflow.connections',
+      'airflow.fernet-key',
       'canary.dag-id',
       'log.level',
       'log.format',

@@ -33,15 +33,31 @@ describe('a shard', () => {
     );
   });
 
-  test.each(['1/1', '3/3', '-1/2', '1', '1/', '/2', '0/0', '1/2/3', '0/1001', ' 0/2', '0.5/2', 'a/b'])(
-    '%j is refused by name',
-    (text) => {
-      expect(() => parseShard(text)).toThrow(`${JSON.stringify(text)} is no shard`);
-    },
-  );
+  test.each([
+    '1/1',
+    '3/3',
+    '-1/2',
+    '1',
+    '1/',
+    '/2',
+    '0/0',
+    '1/2/3',
+    '0/1001',
+    ' 0/2',
+    '0.5/2',
+    'a/b',
+    'xcom/2',
+    'xcom-3/3',
+    'xcom-/2',
+    'xcom 1/2',
+  ])('%j is refused by name', (text) => {
+    expect(() => parseShard(text)).toThrow(`${JSON.stringify(text)} is no shard`);
+  });
 
   test('the first is 0, the last one less than their number', () => {
     expect(parseShard('0/3')).toEqual({ index: 0, count: 3 });
     expect(parseShard('2/3')).toEqual({ index: 2, count: 3 });
+    expect(parseShard('xcom-exporter-2/3')).toEqual({ index: 2, count: 3 });
+    expect(parseShard('xcom-7-0/3')).toEqual({ index: 0, count: 3 });
   });
 });

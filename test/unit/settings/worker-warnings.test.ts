@@ -10,15 +10,26 @@ interface Row {
   readonly config?: string;
   readonly credentials?: string;
   readonly path?: string;
+  readonly isSet?: boolean;
 }
 
 const KEYS = { AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 'geheim' };
 
-function warned({ extra = {}, env = {}, config = '', credentials = '', path = 's3://conn@b' }: Row) {
+function warned({
+  extra = {},
+  env = {},
+  config = '',
+  credentials = '',
+  path = 's3://conn@b',
+  isSet = true,
+}: Row) {
   const given = parseConnection(JSON.stringify({ extra }));
   const world = { env, files: { config, credentials } };
   const s3 = s3Connection({ id: 'conn', given }, world);
-  return workerWarnings([{ id: 'conn', given, isSet: true, s3 }], { ...world, paths: parseXComPaths(path) });
+  return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet, s3 }], {
+    ...world,
+    paths: parseXComPaths(path),
+  });
 }
 
 test.each<[string, Row]>([
@@ -52,6 +63,7 @@ test.each<[string, Row]>([
   ],
   ['a proxy that nothing goes through', { env: { HTTPS_PROXY: 'http://proxy:3128', no_proxy: '*' } }],
   ['proxies that botocore does not know', { env: { ALL_PROXY: 'http://proxy:3128', SSL_CERT_FILE: '/x' } }],
+  ['the region of a connection that is not known', { env: { AWS_REGION: 'eu-west-1' }, isSet: false }],
   ['the alias of an access point', { path: 's3://conn@ap-abc123-s3alias/xcom' }],
 ])('no word about %s', (_, row) => {
   expect(warned(row)).toEqual([]);

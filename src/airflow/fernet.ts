@@ -1,0 +1,58 @@
+import { createDecipheriv, createHmac, timingSafeEqual } from 'node:crypto';
+import type { Secret } from '../lib/secret.ts';
+import { secret } from '../lib/secret.ts';
+
+const VERSION = 0x80;
+const HEAD_BYTES = 1 + 8 + 16;
+const BLOCK_BYTES = 16;
+const SIGNATURE_BYTES = 32;
+
+/**
+ * The keys of a list for rotation, as Airflow's `[core] fernet_key` has them: any of them may have made a token.
+ *
+ * @throws {RangeError} when one is no key; nothing of it is repeated.
+ */
+export function parseFernetKeys(text: string): readonly Secret[] {
+  if (text.trim() === '') return [];
+  return text.split(',').map((one) => {
+    const key = one.trim();
+    if (decoded(key)?.length !== 32)
+      throw new RangeError(
+        'is no Fernet key: it is 32 bytes as URL-safe base64, several separated by commas',
+      );
+    return secret(key);
+  });
+}
+
+/**
+ * The text in a token of Fernet, or null when none of the keys has made it. Its age is not looked at, as in Airflow.
+ * Source: https://github.com/fernet/spec/blob/master/Spec.md
+ */
+export function decryptFernet(token: string, keys: readonly Secret[]): string | null {
+  const bytes = decoded(token.trim());
+  if (bytes === null || bytes.length < HEAD_BYTES + BLOCK_BYTES + SIGNATURE_BYTES || bytes[0] !== VERSION)
+    return null;
+  const signed = bytes.subarray(0, -SIGNATURE_BYTES);
+  const signature = bytes.subarray(-SIGNATURE_BYTES);
+  for (const one of keys) {
+    const key = Buffer.from(one.reveal(), 'base64url');
+    const own = createHmac('sha256', key.subarray(0, 16)).update(signed).digest();
+    if (timingSafeEqual(own, signature)) return opened(signed, key.subarray(16));
+  }
+  return null;
+}
+
+function opened(signed: Buffer, key: Buffer): string | null {
+  const decipher = createDecipheriv('aes-128-cbc', key, signed.subarray(9, HEAD_BYTES));
+  try {
+    return Buffer.concat([decipher.update(signed.subarray(HEAD_BYTES)), decipher.final()]).toString('utf8');
+  } catch {
+    // Its length or padding is not that of AES.
+    return null;
+  }
+}
+
+/** Null for what has another character: Node would pass over it. */
+function decoded(text: string): Buffer | null {
+  return /^[\w-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64url') : null;
+}

@@ -1,0 +1,57 @@
+import type { Secret } from '../lib/secret.ts';
+import type { Statement } from '../postgres/client.ts';
+import type { AirflowConnection } from './connection.ts';
+import { parseConnection } from './connection.ts';
+import { decryptFernet } from './fernet.ts';
+
+/** A row of Airflow's table of connections, as far as it concerns S3. */
+export interface StoredConnection {
+  readonly conn_id: string;
+  readonly login: string | null;
+  readonly password: string | null;
+  readonly is_encrypted: boolean | null;
+  readonly extra: string | null;
+  readonly is_extra_encrypted: boolean | null;
+}
+
+/** A view is made for a few ids; a table in its place would have everybody's. */
+const MOST = 50;
+
+/** The rows of the view that docs/sql/connections-view.sql makes. `view`: a plain name, with its schema or without. */
+export function storedConnectionsStatement(view: string): Statement {
+  return {
+    name: 'stored-connections',
+    text: /* SQL */ `
+    SELECT conn_id, login, password, is_encrypted, extra, is_extra_encrypted
+    FROM ${view
+      .split('.')
+      .map((part) => `"${part}"`)
+      .join('.')} ORDER BY conn_id LIMIT $1::int`,
+    values: [MOST],
+  };
+}
+
+/**
+ * The connection in a row. Password and extra are encrypted, each if its flag says so; the rest is clear text.
+ *
+ * @throws {RangeError} when it cannot be read; nothing of it is repeated.
+ */
+export function openStoredConnection(row: StoredConnection, keys: readonly Secret[]): AirflowConnection {
+  const clear = (text: string | null, isEncrypted: boolean | null) => {
+    if (text === null || text === '' || isEncrypted !== true) return text;
+    if (keys.length === 0)
+      throw new RangeError(
+        'is encrypted, and no Fernet key is given (AIRFLOW__CORE__FERNET_KEY or airflow.fernet-key)',
+      );
+    const opened = decryptFernet(text, keys);
+    if (opened === null) throw new RangeError('is encrypted with another Fernet key than those given');
+    return opened;
+  };
+  return parseConnection(
+    JSON.stringify({
+      login: row.login,
+      password: clear(row.password, row.is_encrypted),
+      extra: clear(row.extra, row.is_extra_encrypted) ?? '',
+    }),
+  );
+}

@@ -1,0 +1,33 @@
+import type { ObjectStore } from './client.ts';
+import type { Unknown } from './failure.ts';
+
+/**
+ * A store whose credentials stand in for others that are not known. What it refuses is no answer to those others: it is
+ * told as credentials that are missing, with `why`.
+ */
+export function standIn(store: ObjectStore, why: string): ObjectStore {
+  async function told<Answer extends { readonly kind: string }>(asked: Promise<Answer>): Promise<Answer> {
+    const answer = await asked;
+    return isUnknown(answer) ? { ...answer, ...inPlaceOf(answer, why) } : answer;
+  }
+  return {
+    ...store,
+    put: (...asked) => told(store.put(...asked)),
+    head: (...asked) => told(store.head(...asked)),
+    get: (...asked) => told(store.get(...asked)),
+    list: (...asked) => told(store.list(...asked)),
+    delete: (...asked) => told(store.delete(...asked)),
+  };
+}
+
+function isUnknown(answer: { readonly kind: string }): answer is Unknown {
+  return answer.kind === 'unknown';
+}
+
+function inPlaceOf(answer: Unknown, why: string): Pick<Unknown, 'detail' | 'said'> {
+  if (answer.reason === 'aborted') return answer;
+  return {
+    detail: `${why}, and with the credentials found in its place: ${answer.detail}`,
+    said: { ...answer.said, by: 'credentials' },
+  };
+}

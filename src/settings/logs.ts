@@ -1,0 +1,42 @@
+import type { AirflowOption, ConfigurationTexts } from '../airflow/config-option.ts';
+import { lookUpOption } from '../airflow/config-option.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
+import type { AirflowFile } from './airflow-file.ts';
+import { placeName } from './airflow-source.ts';
+
+/** Where Airflow puts the logs of its tasks, when that is S3: many take that connection for the one of XComs. */
+export interface LogsInS3 {
+  readonly folder: string;
+  /** '' when it is the default chain of AWS. */
+  readonly connection: string;
+  /** The place of the folder's option, for a message. */
+  readonly from: string;
+}
+
+/** Null: logs do not go to S3, or nobody told. */
+export function readLogs(airflow: AirflowFile, env: ConfigurationTexts['env']): LogsInS3 | null {
+  const answerOf = (key: string) => lookUpOption(option(key), { file: airflow.file, env });
+  const textOf = (key: string) => {
+    const answer = answerOf(key);
+    return answer.kind === 'value' ? answer.text : '';
+  };
+  const folder = answerOf('remote_base_log_folder');
+  if (!/^(?:t|true|1)$/i.test(textOf('remote_logging').trim())) return null;
+  if (folder.kind !== 'value' || !/^s3[an]?:\/\/[^@\s]*$/i.test(folder.text)) return null;
+  return {
+    folder: folder.text,
+    connection: textOf('remote_log_conn_id').trim(),
+    from: placeName(folder.at, airflow),
+  };
+}
+
+function option(key: string): AirflowOption {
+  return { section: 'logging', key, former: null, sensitive: false };
+}
+
+/** What to know where XComs are refused and logs are not; '' when both use the same connection, or logs use none. */
+export function logsWords(logs: LogsInS3 | null, path: XComPath): string {
+  if (logs === null || logs.connection === '' || logs.connection === (path.connection ?? '')) return '';
+  const place = `${path.bucket}${path.prefix === '' ? '' : `/${path.prefix}`}`;
+  return ` Logs go to S3 with the connection ${logs.connection}, which XComs do not use: if they are to, write s3://${logs.connection}@${place} as [common.io] xcom_objectstorage_path.`;
+}

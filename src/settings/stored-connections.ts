@@ -1,0 +1,93 @@
+import type { StoredConnection } from '../airflow/stored-connection.ts';
+import { openStoredConnection, storedConnectionsStatement } from '../airflow/stored-connection.ts';
+import type { Database } from '../postgres/client.ts';
+import type { Learned } from '../s3/stores.ts';
+import type { Config } from './config.ts';
+
+type Settings = Pick<Config, 's3' | 'stored'>;
+
+/** How long it is taken for what the database has: a connection is changed by hand. */
+const KEEP_MS = 60_000;
+
+export interface StoredConnections {
+  /** Never throws: what cannot be read is a reason. Empty, and nothing is asked, where no view is given. */
+  read(signal: AbortSignal): Promise<ReadonlyMap<string, Learned>>;
+}
+
+/**
+ * The connections that are kept in Airflow's database, through a view that shows a few of them. What a variable holds comes
+ * first, as in Airflow.
+ */
+export function createStoredConnections(
+  { s3, stored }: Settings,
+  { database, clock }: { readonly database: Pick<Database, 'read'>; readonly clock: () => number },
+): StoredConnections {
+  let latest: { readonly at: number; readonly answer: Promise<ReadonlyMap<string, Learned>> } | null = null;
+  /** A database that is away for a while takes no connection with it. */
+  let known: ReadonlyMap<string, Learned> = new Map();
+
+  async function readAnew(
+    view: NonNullable<Config['stored']>,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, Learned>> {
+    const found = await readNow({ s3, stored: view }, { database, signal });
+    if ('failure' in found) {
+      latest = null;
+      return new Map([...whyNot(s3, found.failure), ...known]);
+    }
+    known = found.learned;
+    return known;
+  }
+
+  return {
+    read(signal) {
+      if (stored === null) return Promise.resolve(new Map());
+      if (latest === null || clock() - latest.at >= KEEP_MS)
+        latest = { at: clock(), answer: readAnew(stored, signal) };
+      return latest.answer;
+    },
+  };
+}
+
+async function readNow(
+  { s3, stored }: { readonly s3: Config['s3']; readonly stored: NonNullable<Config['stored']> },
+  { database, signal }: { readonly database: Pick<Database, 'read'>; readonly signal: AbortSignal },
+): Promise<{ readonly learned: ReadonlyMap<string, Learned> } | { readonly failure: string }> {
+  const wanted = [...s3.missing.keys()];
+  let rows: readonly StoredConnection[];
+  try {
+    const statement = storedConnectionsStatement(stored.view);
+    rows = await database.read((query) => query<StoredConnection>(statement), signal);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : 'the view cannot be read';
+    return { failure: `${reason} (the view ${stored.view}, which docs/sql/connections-view.sql makes)` };
+  }
+  const found = rows
+    // A variable comes before the table.
+    .filter(
+      ({ conn_id: id }) =>
+        s3.missing.has(id) || ![id, id.toUpperCase()].some((one) => s3.connections.has(one)),
+    )
+    .map((row): readonly [string, Learned] => [row.conn_id, learn(row, stored)]);
+  const shown = new Set(rows.map(({ conn_id: id }) => id));
+  const absent = wanted
+    .filter((id) => !shown.has(id))
+    .map((id): readonly [string, Learned] => [
+      id,
+      { why: `the connection ${id} is in no variable and not in the view ${stored.view}` },
+    ]);
+  return { learned: new Map([...found, ...absent]) };
+}
+
+function whyNot(s3: Config['s3'], failure: string): readonly (readonly [string, Learned])[] {
+  return [...s3.missing.keys()].map((id) => [id, { why: `the connection ${id} is not known: ${failure}` }]);
+}
+
+function learn(row: StoredConnection, { keys, toS3 }: NonNullable<Config['stored']>): Learned {
+  try {
+    return toS3({ id: row.conn_id, given: openStoredConnection(row, keys) });
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { why: `the connection ${row.conn_id} in Airflow's database ${error.message}` };
+  }
+}

@@ -1,0 +1,32 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { createFreshness } from '../../../src/daemon/freshness.ts';
+
+test('figures that are good for years are not stale at once', async () => {
+  let ended = 0;
+  const freshness = createFreshness({
+    // Ten ticks of a schedule of leap days.
+    staleMs: 94_867_200_000,
+    onStale: () => {
+      ended += 1;
+    },
+  });
+  await delay(20);
+  expect({ ended, stale: freshness.isStale() }).toEqual({ ended: 0, stale: false });
+  freshness.stop();
+});
+
+test('figures are called stale once', async () => {
+  let ended = 0;
+  const freshness = createFreshness({
+    staleMs: 5,
+    onStale: () => {
+      ended += 1;
+    },
+  });
+  await expect.poll(() => ended).toBe(1);
+  expect(freshness.isStale()).toBe(true);
+  await delay(20);
+  expect(ended).toBe(1);
+  freshness.stop();
+});
