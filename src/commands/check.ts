@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { createCycle } from '../daemon/cycle.ts';
@@ -53,7 +54,12 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
     stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
-    const probed = await probeInForce(config, { stores, signal: io.signal });
+    const probed = await probeInForce(config, {
+      stores,
+      id: randomUUID(),
+      mayErase: true,
+      signal: io.signal,
+    });
     const cycle = createCycle({
       config,
       database,

@@ -1,8 +1,14 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { secret } from '../lib/secret.ts';
+import { noteVersions } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { bad, open } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
+import { seeServerWays, waySteps } from '../probe/server-ways.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import { openObjectStore } from '../s3/client.ts';
+import type { S3Connection } from '../s3/connection.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -41,8 +47,9 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const observer = { request: () => undefined, failure: () => undefined };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
+    const own = noteVersions(stores.of(id));
     const steps = await preflight(
-      stores.of(id),
+      own.store,
       {
         bucket,
         prefix,
@@ -53,17 +60,55 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       },
       { greeting, signal: io.signal },
     );
+    const ways = await seeWays(own.store, { connection, config, steps, bucket, prefix }, io);
+    await own.erase(io.signal);
     const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {
       target: { path: path.raw, bucket, prefix, connection: id, shown, greeting },
-      steps: missing === undefined ? steps : steps.map((step) => inPlaceOf(step, missing)),
+      steps:
+        missing === undefined
+          ? [...steps, ...ways]
+          : [...steps, ...ways].map((step) => inPlaceOf(step, missing)),
       version: io.version,
     };
   } finally {
     stores.close();
   }
+}
+
+/** How the server behaves in what no permission says: only where all five operations are allowed. */
+async function seeWays(
+  store: ObjectStore,
+  tried: {
+    readonly connection: S3Connection;
+    readonly config: Config;
+    readonly steps: readonly PreflightStep[];
+    readonly bucket: string;
+    readonly prefix: string;
+  },
+  { signal }: CommandIo,
+): Promise<readonly PreflightStep[]> {
+  const { connection, config, steps, bucket, prefix } = tried;
+  if (!config.probe.write) return waySteps({ untried: 'not tried: probe.write is false' });
+  const needed: readonly string[] = ['put', 'head', 'get', 'list', 'delete'];
+  if (steps.some(({ check, ok }) => needed.includes(check) && ok !== true))
+    return waySteps({ untried: 'not tried: it takes put, head, get, list and delete' });
+  const observer = { request: () => undefined, failure: () => undefined };
+  const nobody = openObjectStore(nobodyAt(connection), { observer, log: pino({ level: 'silent' }) });
+  try {
+    return waySteps(await seeServerWays({ store, nobody }, { bucket, prefix, id: randomUUID() }, signal));
+  } finally {
+    nobody.close();
+  }
+}
+
+/** Somebody whom no server knows, at the same endpoint. */
+function nobodyAt(connection: S3Connection): S3Connection {
+  const accessKeyId = `AKIA${randomBytes(8).toString('hex').toUpperCase()}`;
+  const secretAccessKey = secret(randomUUID());
+  return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, roleArn: null };
 }
 
 /** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */

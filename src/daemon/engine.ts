@@ -35,6 +35,8 @@ export interface Engine {
   readonly config: Config;
   report(): Report | null;
   probe(): ProbeResult | null;
+  /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
+  listing(): string | null;
   /** The requests that the last cycle sent to S3, and how many it might send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;
@@ -149,6 +151,7 @@ export function startEngine(parts: {
     config,
     report: () => samples.report(),
     probe: () => probe.latest().result,
+    listing: () => probe.listing(),
     requests() {
       const sent = samples.sent();
       return sent === null ? null : { sent, ceiling: config.s3.requestsPerCycle };

@@ -136,6 +136,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       report: engine?.report() ?? null,
       stale: engine?.stale() ?? false,
       probe: engine?.probe() ?? null,
+      listing: engine?.listing() ?? null,
       hasStorage: storageInForce(engine?.config ?? first) !== null,
       jobs: jobs.status(),
       requests: engine?.requests() ?? null,

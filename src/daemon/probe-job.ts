@@ -2,7 +2,11 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import { probeInForce } from '../probe/bucket.ts';
+import { probeInForce, seeListingInForce } from '../probe/bucket.ts';
+import type { Litter } from '../probe/own-versions.ts';
+import { probeId } from '../probe/probe-id.ts';
+import type { Listing } from '../probe/server-ways.ts';
+import { listingWords } from '../probe/server-ways.ts';
 import { probeDatabase } from '../probe/database.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -19,6 +23,8 @@ export interface Probed {
 export interface ProbeJob {
   run(signal: AbortSignal): Promise<Ending>;
   latest(): Probed;
+  /** What the listings of the bucket lack, looked at once, in words; null: nothing, or that is not known. */
+  listing(): string | null;
   /** An exporter that stands by has nothing to show. */
   hide(): void;
 }
@@ -36,10 +42,16 @@ export function createProbeJob(parts: {
   readonly log: Logger;
 }): ProbeJob {
   const { config, database, stores, metrics, log } = parts;
+  const id = probeId(config.web);
   let latest: Probed = { result: null, at: 0 };
+  // What is refused once is not asked for each minute: it would be somebody's alarm.
+  let mayErase = true;
+  let listing: Listing | null = null;
+  let isListingOpen = config.probe.write;
 
   return {
     latest: () => latest,
+    listing: () => (listing === null || listing === 'whole' ? null : listingWords(listing)),
 
     hide() {
       latest = { ...latest, result: null };
@@ -49,7 +61,13 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const result = await probeInForce(config, { stores, signal });
+      const probed = await probeInForce(config, { stores, id, mayErase, signal });
+      noteLitter(probed?.litter);
+      if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {
+        isListingOpen = false;
+        listing = await seeListingInForce(config, { stores, id, mayErase, signal });
+      }
+      const result: ProbeResult | null = probed;
       // It may stand by by now.
       if (signal.aborted || !parts.leads()) return 'idle';
       const at = Date.now();
@@ -65,6 +83,12 @@ export function createProbeJob(parts: {
       return ending(steps);
     },
   };
+
+  function noteLitter(litter: Litter | undefined): void {
+    if (litter !== 'refused' || !mayErase) return;
+    mayErase = false;
+    log.warn('the bucket keeps two versions of each probe: s3:DeleteObjectVersion is not allowed');
+  }
 
   function ending(steps: ProbeResult['steps']): Ending {
     const [failed] = steps.filter((step) => step.ok === false);

@@ -28,6 +28,8 @@ export function storageSection(status: Status): Html {
           : formatBytes(threshold),
     ],
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
+    // What is as it should be needs no line.
+    ...(status.listing === null ? [] : [['listings', status.listing]]),
     ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
   ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
   return section(

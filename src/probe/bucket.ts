@@ -1,10 +1,13 @@
-import { randomUUID } from 'node:crypto';
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
+import type { Litter } from './own-versions.ts';
+import { noteVersions } from './own-versions.ts';
+import type { Listing } from './server-ways.ts';
+import { seeListing } from './server-ways.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -14,7 +17,7 @@ export interface ProbeTarget {
   readonly write: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
-  /** Different for every probe of every process: it names the object. */
+  /** Names the object; another for each that may probe at the same time. */
   readonly id: string;
 }
 
@@ -199,18 +202,40 @@ function withGrace(signal: AbortSignal, ms: number): { readonly signal: AbortSig
   };
 }
 
+export interface ProbeInForceOptions {
+  readonly stores: Pick<Stores, 'of'>;
+  /** Names the object. */
+  readonly id: string;
+  /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
+  readonly mayErase: boolean;
+  readonly signal: AbortSignal;
+}
+
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, signal }: { stores: Pick<Stores, 'of'>; signal: AbortSignal },
-): Promise<ProbeResult | null> {
+  { stores, id, mayErase, signal }: ProbeInForceOptions,
+): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
-  return probe(
-    stores.of(path.connection ?? ''),
-    { bucket, prefix, write, now: Date.now(), id: randomUUID() },
-    signal,
-  );
+  const own = noteVersions(stores.of(path.connection ?? ''));
+  const target = { bucket, prefix, write, now: Date.now(), id };
+  const result = await probe(own.store, target, signal);
+  return { ...result, litter: mayErase ? await own.erase(signal) : 'refused' };
+}
+
+/** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
+export async function seeListingInForce(
+  config: Config,
+  { stores, id, mayErase, signal }: ProbeInForceOptions,
+): Promise<Listing | null> {
+  const path = storageInForce(config);
+  if (path === null) return null;
+  const { bucket, prefix } = path;
+  const own = noteVersions(stores.of(path.connection ?? ''));
+  const listing = await seeListing(own.store, { bucket, prefix, id }, signal);
+  if (mayErase) await own.erase(signal);
+  return listing;
 }

@@ -9,6 +9,8 @@ export const PREFLIGHT_CHECKS = [
   'get',
   'list',
   'delete',
+  'listing',
+  'strangers',
 ] as const;
 
 export type PreflightCheck = (typeof PREFLIGHT_CHECKS)[number];

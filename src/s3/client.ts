@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { createCalls } from './calls.ts';
+import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
@@ -45,7 +46,8 @@ export type ListAnswer =
     }
   | Unknown;
 
-export type DoneAnswer = { readonly kind: 'done' } | Unknown;
+/** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
+export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
 export type GetAnswer =
   { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
 /** `archived`: the storage does not give it out before it is restored. */
@@ -76,8 +78,8 @@ export interface ObjectStore {
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
   /** Asks for one byte and lets go of it: whether the object can be read is all that is wanted. */
   peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
-  /** Also `done` when there was no such object: S3 does not tell. */
-  delete(target: ObjectAddress, signal: AbortSignal): Promise<DoneAnswer>;
+  /** Also `done` when there was no such object: S3 does not tell. `version`: that one alone, and for good. */
+  delete(target: ObjectAddress & { readonly version?: string }, signal: AbortSignal): Promise<DoneAnswer>;
   /** Closes the kept-alive connections. Abort what is under way first. */
   close(): void;
 }
@@ -103,6 +105,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  correctClockOnce(client, log);
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
@@ -231,24 +234,25 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const outcome = await calls.run('put', {
         signal,
         send: async (sending): Promise<DoneAnswer | null> => {
-          const { ETag } = await send(new PutObjectCommand(input), sending);
-          return ETag === undefined ? null : { kind: 'done' };
+          const { ETag, VersionId } = await send(new PutObjectCommand(input), sending);
+          return ETag === undefined ? null : { kind: 'done', version: VersionId ?? null };
         },
       });
       return answerOf(seen(target.bucket, outcome));
     },
 
     delete: async (target, signal) => {
-      const input = { Bucket: target.bucket, Key: target.key };
+      const { bucket, key, version } = target;
+      const input = { Bucket: bucket, Key: key, ...(version === undefined ? {} : { VersionId: version }) };
       const outcome = await calls.run('delete', {
         signal,
         send: async (sending): Promise<DoneAnswer> => {
-          await send(new DeleteObjectCommand(input), sending);
-          return { kind: 'done' };
+          const { VersionId } = await send(new DeleteObjectCommand(input), sending);
+          return { kind: 'done', version: VersionId ?? null };
         },
       });
       // Some servers, unlike AWS, do tell.
-      return outcome.kind === 'missing' ? { kind: 'done' } : answerOf(seen(target.bucket, outcome));
+      return outcome.kind === 'missing' ? { kind: 'done', version: null } : answerOf(seen(bucket, outcome));
     },
 
     close: () => {

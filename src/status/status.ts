@@ -16,6 +16,8 @@ export interface Status {
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
   readonly probe: ProbeResult | null;
+  /** What the listings of the bucket lack; null: nothing, or that is not known. */
+  readonly listing: string | null;
   /** Whether a path in S3 is configured: without one object storage is not looked at. */
   readonly hasStorage: boolean;
   readonly jobs: readonly JobStatus[];

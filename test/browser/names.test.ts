@@ -336,6 +336,7 @@ function largeStatus(rows: number): Status {
     report: report(now - 3_000, 240),
     stale: false,
     probe: { steps: steps(1), leftoversDeleted: 0 },
+    listing: null,
     hasStorage: true,
     jobs: [],
     requests: { sent: 420, ceiling: 500 },

@@ -22,6 +22,7 @@ export const STATUS: Status = {
   report: null,
   stale: false,
   probe: null,
+  listing: null,
   hasStorage: true,
   jobs: [],
   requests: null,

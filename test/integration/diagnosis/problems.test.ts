@@ -599,7 +599,8 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   });
   return {
     key,
-    look: async () => cycle.run(await probeInForce(config, { stores, signal }), signal),
+    look: async () =>
+      cycle.run(await probeInForce(config, { stores, id: 'test', mayErase: true, signal }), signal),
     close: async () => {
       stores.close();
       await database.close();

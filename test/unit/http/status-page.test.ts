@@ -152,6 +152,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
       ],
       leftoversDeleted: 0,
     },
+    listing: null,
     hasStorage: true,
     jobs: [
       {
@@ -459,6 +460,9 @@ describe('the page', () => {
       'threshold 1.0 KiB threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
     );
     expect(text).toContain('path seen s3://aws_default@xcom-bucket/team/xcom (12 references)');
+    expect(text).not.toContain('listings');
+    const listing = 'LIST lacks keys that are there: a HEAD decides what a page lacks';
+    expect(textOf(render(statusOf({ listing })))).toContain(`listings ${listing}`);
     expect(text).toContain('put failed : denied (AccessDenied (403)) 20 ms');
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');

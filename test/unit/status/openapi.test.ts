@@ -312,6 +312,7 @@ function statusOf(changes: Partial<Status>): Status {
     report: reportOf('everything'),
     stale: false,
     probe: PROBE,
+    listing: null,
     hasStorage: true,
     jobs: [
       { job: 'sample', ...job, lastDurationSeconds: 0.2, lastFailure: null },

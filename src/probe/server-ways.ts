@@ -1,0 +1,140 @@
+import type { ObjectStore } from '../s3/client.ts';
+import { compareKeys } from '../s3/key-order.ts';
+import type { PreflightStep } from './preflight-step.ts';
+import { good, idle, open } from './preflight-step.ts';
+
+/** How the pages of a listing relate to what is there. */
+export type Listing = 'whole' | 'unordered' | 'lacking';
+
+/** What a server makes of a key id that nobody has, asked for an object that is there. */
+export type Strangers = 'refused' | 'not_found' | 'taken';
+
+/** Null: it was not found out. */
+export interface ServerWays {
+  readonly listing: Listing | null;
+  readonly strangers: Strangers | null;
+}
+
+/** Their order differs by bytes, by UTF-16 and by the rules of a language, and so do pages that go on from one of them. */
+const NAMES = ['A', 'a', 'b', 'B', 'ｚ', '𐐀'];
+
+interface Place {
+  readonly bucket: string;
+  readonly prefix: string;
+  /** Names the objects that are written; another for each that may look at the same time. */
+  readonly id: string;
+}
+
+interface Written {
+  readonly bucket: string;
+  readonly folder: string;
+  readonly keys: readonly string[];
+}
+
+/** Tells a server by what it does: writes a few objects, lists them by twos, asks for one as nobody, and deletes them. */
+export async function seeServerWays(
+  { store, nobody }: { readonly store: ObjectStore; readonly nobody: Pick<ObjectStore, 'head'> },
+  place: Place,
+  signal: AbortSignal,
+): Promise<ServerWays> {
+  const ways = await withObjects(store, place, {
+    signal,
+    use: async (written) => ({
+      listing: await listingOf(store, written, signal),
+      strangers: strangersOf(await nobody.head({ bucket: place.bucket, key: `${written.folder}A` }, signal)),
+    }),
+  });
+  return ways ?? { listing: null, strangers: null };
+}
+
+/** The listings alone: nobody is asked for as nobody where an alarm may hang on it. */
+export function seeListing(store: ObjectStore, place: Place, signal: AbortSignal): Promise<Listing | null> {
+  return withObjects(store, place, { signal, use: (written) => listingOf(store, written, signal) });
+}
+
+/** Null: they could not all be written. */
+async function withObjects<T>(
+  store: ObjectStore,
+  { bucket, prefix, id }: Place,
+  { signal, use }: { readonly signal: AbortSignal; readonly use: (written: Written) => Promise<T> },
+): Promise<T | null> {
+  // A later probe deletes what begins so and is left. Not below the key of the probe itself: some servers have folders.
+  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-${id}-list/`;
+  const keys = NAMES.map((name) => folder + name);
+  const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${id}\n`);
+  const written: string[] = [];
+  try {
+    for (const key of keys) {
+      const answer = await store.put({ bucket, key, body }, signal);
+      if (answer.kind !== 'done') return null;
+      written.push(key);
+    }
+    return await use({ bucket, folder, keys });
+  } finally {
+    for (const key of written) await store.delete({ bucket, key }, signal);
+  }
+}
+
+async function listingOf(
+  store: ObjectStore,
+  { bucket, folder, keys }: Written,
+  signal: AbortSignal,
+): Promise<Listing | null> {
+  const listed: string[] = [];
+  let after: string | null = null;
+  for (let page = 0; page <= keys.length; page += 1) {
+    const answer = await store.list({ bucket, prefix: folder, after, maxKeys: 2 }, signal);
+    if (answer.kind === 'unknown') return null;
+    listed.push(...answer.objects.map(({ key }) => key));
+    after = answer.next;
+    if (after === null) break;
+  }
+  if (listed.length !== keys.length || !keys.every((key) => listed.includes(key))) return 'lacking';
+  const inOrder = listed.every((key, at) => at === 0 || compareKeys(listed[at - 1] ?? '', key) < 0);
+  return inOrder ? 'whole' : 'unordered';
+}
+
+function strangersOf(answer: Awaited<ReturnType<ObjectStore['head']>>): Strangers | null {
+  if (answer.kind === 'present') return 'taken';
+  if (answer.kind === 'missing') return 'not_found';
+  if (answer.reason !== 'denied') return null;
+  return answer.said.status === 404 ? 'not_found' : 'refused';
+}
+
+/** `untried`: why nothing was asked. */
+export function waySteps(ways: ServerWays | { readonly untried: string }): readonly PreflightStep[] {
+  if ('untried' in ways) return [idle('listing', ways.untried), idle('strangers', ways.untried)];
+  return [listingStep(ways.listing), strangersStep(ways.strangers)];
+}
+
+function listingStep(listing: Listing | null): PreflightStep {
+  return listing === null ? open('listing', 'no answer tells') : good('listing', listingWords(listing));
+}
+
+/** What can be relied on, and what follows. */
+export function listingWords(listing: Listing): string {
+  switch (listing) {
+    case 'whole':
+      return 'whole, and in the order of keys';
+    case 'unordered':
+      return 'not in the order of keys: a HEAD decides what a page lacks';
+    case 'lacking':
+      return 'LIST lacks keys that are there: a HEAD decides what a page lacks';
+  }
+}
+
+function strangersStep(strangers: Strangers | null): PreflightStep {
+  switch (strangers) {
+    case 'refused':
+      return good('strangers', 'a key id that nobody has is refused');
+    case 'not_found':
+      return good(
+        'strangers',
+        'a key id that nobody has is answered 404: an object is missing only while another is found',
+      );
+    case 'taken':
+      return idle('strangers', 'the server takes any key id: that the credentials are accepted says nothing');
+    case null:
+      return open('strangers', 'no answer tells');
+  }
+}

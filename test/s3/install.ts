@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** Holds what the servers need, installed once. */
+export const CACHE = join(homedir(), '.cache', 'airflow-xcom-exporter', 's3');
+
+/** A Python environment with exactly these; gives its folder of programs. */
+export async function installPython(name: string, packages: readonly string[]): Promise<string> {
+  const folder = join(CACHE, name);
+  const programs = join(folder, 'bin');
+  await once(join(folder, 'installed'), async (done) => {
+    await run('python3', ['-m', 'venv', folder]);
+    await run(join(programs, 'pip'), ['install', '--quiet', ...packages]);
+    await writeFile(done, packages.join('\n'));
+  });
+  return programs;
+}
+
+/** A program that Go builds from `module@version`; gives its path. */
+export async function installGo(name: string, module: string): Promise<string> {
+  const path = join(CACHE, 'bin', name);
+  await once(path, async () => {
+    // Twenty minutes and more on a small machine, once.
+    await run('go', ['install', module], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
+  });
+  return path;
+}
+
+/** A file of Maven Central; gives its path. */
+export async function installMaven(path: string): Promise<string> {
+  const file = join(CACHE, path.slice(path.lastIndexOf('/') + 1));
+  await once(file, async () => {
+    const answer = await fetch(`https://repo1.maven.org/maven2/${path}`);
+    if (!answer.ok) throw new Error(`Cannot fetch ${path} of Maven Central: ${answer.status}`);
+    const part = `${file}.part`;
+    await writeFile(part, Buffer.from(await answer.arrayBuffer()));
+    await rename(part, file);
+  });
+  return file;
+}
+
+/** Packages of Debian with all that they depend on, unpacked and not installed; gives the folder of their files. */
+export async function installDebian(name: string, packages: readonly string[]): Promise<string> {
+  const folder = join(CACHE, name);
+  const root = join(folder, 'root');
+  await once(join(folder, 'installed'), async (done) => {
+    const archives = join(folder, 'debs');
+    await mkdir(join(archives, 'partial'), { recursive: true });
+    const cache = ['-o', `Dir::Cache::archives=${archives}`];
+    await run('apt-get', [
+      'install',
+      '-y',
+      '--download-only',
+      '--no-install-recommends',
+      ...cache,
+      ...packages,
+    ]);
+    await run('sh', ['-c', 'for each in "$1"/*.deb; do dpkg -x "$each" "$2"; done', 'sh', archives, root]);
+    await rm(archives, { recursive: true });
+    await writeFile(done, packages.join('\n'));
+  });
+  return root;
+}
+
+/** `install` is given the file whose being there says that it is done. */
+async function once(done: string, install: (done: string) => Promise<void>): Promise<void> {
+  if (existsSync(done)) return;
+  await mkdir(join(CACHE, 'bin'), { recursive: true });
+  console.log(`installing ${done} (once)`);
+  await install(done);
+}

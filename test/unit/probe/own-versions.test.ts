@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { probe } from '../../../src/probe/bucket.ts';
+import { noteVersions } from '../../../src/probe/own-versions.ts';
+import { probeId } from '../../../src/probe/probe-id.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import type { Unknown } from '../../../src/s3/failure.ts';
+import { unknown } from '../../../src/s3/failure.ts';
+
+const never = new AbortController().signal;
+const target = { bucket: 'xcom', prefix: 'base', write: true, now: 0, id: 'p1' };
+const key = 'base/.airflow-xcom-exporter/probe-p1';
+const denied: Unknown = unknown('denied', 'AccessDenied (403)', 's3');
+
+interface Version {
+  readonly key: string;
+  readonly version: string;
+  /** Null: a marker of a deletion. */
+  readonly body: Uint8Array | null;
+}
+
+/** A bucket that keeps versions, by the rules of AWS; each of seven servers does the same in `npm run test:s3`. */
+function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version[] } {
+  const kept: Version[] = [];
+  let count = 0;
+  const add = (of: string, body: Uint8Array | null) => {
+    count += 1;
+    const version = `v${count}`;
+    kept.push({ key: of, version, body });
+    return { kind: 'done', version } as const;
+  };
+  const current = (of: string) => kept.findLast((each) => each.key === of)?.body ?? null;
+  const store: ObjectStore = {
+    put: (to) => Promise.resolve(add(to.key, to.body)),
+    head: (to) => {
+      const body = current(to.key);
+      return Promise.resolve(
+        body === null ? { kind: 'missing' } : { kind: 'present', bytes: body.length, archive: null },
+      );
+    },
+    get: (to) => {
+      const body = current(to.key);
+      return Promise.resolve(body === null ? { kind: 'missing' } : { kind: 'got', body });
+    },
+    peek: () => Promise.resolve({ kind: 'readable' }),
+    list: ({ prefix }) => {
+      const keys = [...new Set(kept.map((each) => each.key))].filter((each) => each.startsWith(prefix));
+      const objects = keys.flatMap((each) => {
+        const body = current(each);
+        return body === null
+          ? []
+          : [{ key: each, bytes: body.length, lastModified: 0, storageClass: 'STANDARD' }];
+      });
+      return Promise.resolve({ kind: 'listed', objects, next: null });
+    },
+    delete: (to) => {
+      if (to.version === undefined) return Promise.resolve(add(to.key, null));
+      if (!mayErase) return Promise.resolve(denied);
+      kept.splice(
+        kept.findIndex((each) => each.version === to.version),
+        1,
+      );
+      return Promise.resolve({ kind: 'done', version: to.version });
+    },
+    close: () => undefined,
+  };
+  return { store, kept };
+}
+
+describe('a bucket that keeps versions', () => {
+  test('holds nothing of a probe that has ended', async () => {
+    const { store, kept } = versionedBucket(true);
+    await store.put({ bucket: 'xcom', key: 'base/dag/run/task/value', body: new Uint8Array(3) }, never);
+    const own = noteVersions(store);
+    const { steps } = await probe(own.store, target, never);
+    expect(steps.map(({ ok }) => ok)).toEqual([true, true, true, true, true]);
+    expect(kept.filter((each) => each.key === key)).toHaveLength(2);
+    expect(await own.erase(never)).toBe('erased');
+    expect(kept.map((each) => each.key)).toEqual(['base/dag/run/task/value']);
+  });
+
+  test('keeps both where they may not be deleted, and one refusal is enough', async () => {
+    const { store, kept } = versionedBucket(false);
+    let refused = 0;
+    const counting: ObjectStore = {
+      ...store,
+      delete: (to, signal) => {
+        if (to.version !== undefined) refused += 1;
+        return store.delete(to, signal);
+      },
+    };
+    const own = noteVersions(counting);
+    await probe(own.store, target, never);
+    expect(await own.erase(never)).toBe('refused');
+    expect([kept.length, refused]).toEqual([2, 1]);
+  });
+
+  test('keeps the versions of what was not written here', async () => {
+    const { store, kept } = versionedBucket(true);
+    await store.put({ bucket: 'xcom', key, body: new Uint8Array(3) }, never);
+    const own = noteVersions(store);
+    await own.store.delete({ bucket: 'xcom', key }, never);
+    expect(await own.erase(never)).toBe('none');
+    expect(kept).toHaveLength(2);
+  });
+});
+
+test('an exporter writes one key, and another one another', () => {
+  const here = { host: '', port: 10_048 };
+  expect(probeId(here)).toBe(probeId({ ...here }));
+  expect(probeId(here)).toMatch(/^[0-9a-f]{16}$/);
+  expect(probeId({ host: '', port: 10_049 })).not.toBe(probeId(here));
+});

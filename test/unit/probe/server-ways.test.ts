@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest';
+import { seeListing } from '../../../src/probe/server-ways.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { compareKeys } from '../../../src/s3/key-order.ts';
+
+const never = new AbortController().signal;
+const place = { bucket: 'xcom', prefix: 'base', id: 'p1' };
+
+/** A server that lists in this order; `skips`: its pages go on one key too late. */
+function serverThat(compare: (a: string, b: string) => number, skips = false): [ObjectStore, Set<string>] {
+  const keys = new Set<string>();
+  const store: ObjectStore = {
+    put: ({ key }) => {
+      keys.add(key);
+      return Promise.resolve({ kind: 'done', version: null });
+    },
+    list: ({ after, maxKeys = 1_000 }) => {
+      const from = Number(after ?? 0);
+      const sorted = [...keys].sort(compare);
+      const next = from + maxKeys + (skips ? 1 : 0);
+      const objects = sorted
+        .slice(from, from + maxKeys)
+        .map((key) => ({ key, bytes: 1, lastModified: 0, storageClass: 'STANDARD' }));
+      return Promise.resolve({ kind: 'listed', objects, next: next < sorted.length ? String(next) : null });
+    },
+    delete: ({ key }) => {
+      keys.delete(key);
+      return Promise.resolve({ kind: 'done', version: null });
+    },
+    head: () => Promise.resolve({ kind: 'missing' }),
+    get: () => Promise.resolve({ kind: 'missing' }),
+    peek: () => Promise.resolve({ kind: 'missing' }),
+    close: () => undefined,
+  };
+  return [store, keys];
+}
+
+const byUnits = (a: string, b: string) => (a < b ? -1 : 1);
+
+test.each([
+  ['by the bytes of UTF-8, as AWS', compareKeys, false, 'whole'],
+  ['by UTF-16, as S3Mock', byUnits, false, 'unordered'],
+  ['by the rules of a language', (a: string, b: string) => a.localeCompare(b, 'en'), false, 'unordered'],
+  ['and loses keys between pages', compareKeys, true, 'lacking'],
+] as const)('a server that lists %s', async (_, compare, skips, listing) => {
+  const [store, keys] = serverThat(compare, skips);
+  expect(await seeListing(store, place, never)).toBe(listing);
+  expect([...keys]).toEqual([]);
+});
