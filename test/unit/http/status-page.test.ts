@@ -915,3 +915,24 @@ test('figures for people', () => {
   ]);
   expect([shorten('abc', 3), shorten('abcd', 3), shorten('😀😀😀', 2)]).toEqual(['abc', 'ab…', '😀…']);
 });
+
+test('what is not decided is folded away', () => {
+  const states = { ...reportOf().states, objects_missing: 'unknown' } as const;
+  const page = render(statusOf({ probe: WORKED, report: reportOf({ states }) }));
+  expect(page).toMatch(
+    /<details>\s*<summary>[^<]*<\/summary>\s*<p>Not decided: objects_missing\.<\/p>\s*<\/details>/,
+  );
+  expect(page.split('Not decided:')).toHaveLength(2);
+});
+
+test.each(['raised', 'clear'] as const)('large values of the past, red while it is wrong: %s', (state) => {
+  const increments = [{ metric: 'value_bytes', storage: 'db', bytes: 1e9 }] as const;
+  const states = { ...reportOf().states, threshold_disabled: 'clear', oversize_in_db: state } as const;
+  const report = reportOf({
+    increments,
+    states: { ...states, backend_inactive: 'clear', worker_bypass: 'clear' },
+  });
+  const page = render(statusOf({ report, history: withCycle(NO_HISTORY, report) }));
+  expect(page).toContain('id="plot-sizes-t"');
+  expect(page.includes('<i class="over">')).toBe(state === 'raised');
+});
