@@ -5,7 +5,7 @@ import { formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
-import { verdictOf } from '../status/verdict.ts';
+import { undecidedNote, verdictOf } from '../status/verdict.ts';
 import { canarySection } from './canary-section.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
@@ -94,13 +94,24 @@ function iconOf(state: VerdictState, colours: Readonly<Record<VerdictState, stri
 function banner(status: Status, verdict: Verdict): Html {
   const { report, now } = status;
   const problems = report?.problems ?? [];
+  const undecided = report === null ? [] : undecidedNote(report);
   return html`<header class="${verdict.state}">
     <h1>${iconOf(verdict.state, ICON_COLOURS)}${verdict.title}</h1>
     ${problems.length > 0 && !status.stale && problemList(problems, now)}
     ${verdict.state === 'healthy' && report !== null && html`<p>${healthySentence(report)}</p>`}
-    ${verdict.notes.map((note) => html`<p>${note}</p>`)}
+    ${verdict.notes.filter((note) => !undecided.includes(note)).map((note) => html`<p>${note}</p>`)}
+    ${folded(verdict.notes.filter((note) => undecided.includes(note)))}
     <p class="soft">${lastCycle(status)}</p>
   </header>`;
+}
+
+/** Codes and reasons are for whoever asks why: they would push the problems off the screen. */
+function folded(undecided: readonly string[]): Html | null {
+  if (undecided.length === 0) return null;
+  return html`<details>
+    <summary>What is not decided, and why</summary>
+    ${undecided.map((note) => html`<p>${note}</p>`)}
+  </details>`;
 }
 
 /** Says with figures what was found to be well, and nothing of what is not known. */

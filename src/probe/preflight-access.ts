@@ -1,5 +1,6 @@
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
+import { isAboutAsking } from './credentials-fix.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
 import type { WorkerWay } from './worker-way.ts';
@@ -153,7 +154,7 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
 
 /** Whether the refusal is about who asks, and not about what is asked for. */
 export function isAboutCredentials({ said }: Refused): boolean {
-  return said?.by === 'credentials' || said?.by === 'sts' || said?.cause === 'identity';
+  return isAboutAsking(said) || said?.cause === 'identity';
 }
 
 export function operationStep(

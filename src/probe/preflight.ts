@@ -1,6 +1,7 @@
 import type { ObjectStore } from '../s3/client.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS } from '../s3/greeting.ts';
+import { credentialsFix } from './credentials-fix.ts';
 import type { AccessTarget, Answered, Answers } from './preflight-access.ts';
 import {
   askAll,
@@ -16,7 +17,6 @@ import { bad, good, idle, open } from './preflight-step.ts';
 export interface PreflightTarget extends AccessTarget {
   /** The region of the connection; null: none is given. */
   readonly region: string | null;
-  readonly isVerified: boolean;
 }
 
 /** AWS refuses a signature that is older, or further ahead. */
@@ -35,7 +35,7 @@ export async function preflight(
   const answers = reached ? await askAll(store, target, signal) : null;
   return [
     endpointStep(greeting, target),
-    tlsStep(greeting, target),
+    tlsStep(greeting),
     clockStep(greeting, answers),
     regionStep(greeting, { target, answers }),
     credentialsStep(answers),
@@ -54,7 +54,7 @@ function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): Prefligh
   });
 }
 
-function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): PreflightStep {
+function tlsStep(greeting: Greeting): PreflightStep {
   if (/^http:/i.test(greeting.url)) return idle('tls', 'not used: the endpoint is http');
   if (greeting.kind === 'failed') {
     if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
@@ -62,16 +62,11 @@ function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): Preflight
       fix:
         greeting.code === NO_TLS
           ? 'The server answers in plain HTTP: write http:// in endpoint_url of the connection, or give the port that speaks TLS.'
-          : 'Name the certificate authority in "verify" of the connection (the path of a PEM file), or renew the certificate.',
+          : 'Name the certificate authority in AWS_CA_BUNDLE (the path of a PEM file), for the workers as for the exporter, or renew the certificate.',
     });
   }
   const { protocol = 'TLS', validTo = 'unknown' } = greeting.tls ?? {};
-  return good(
-    'tls',
-    isVerified
-      ? `${protocol}, the certificate is trusted and valid until ${validTo}`
-      : `${protocol}, the certificate is not looked at: "verify" of the connection is false`,
-  );
+  return good('tls', `${protocol}, the certificate is trusted and valid until ${validTo}`);
 }
 
 function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
@@ -125,10 +120,7 @@ function credentialsStep(answers: Answers | null): PreflightStep {
   const wrong = refused.find(isAboutCredentials);
   if (wrong !== undefined)
     return bad('credentials', wrong.detail, {
-      fix:
-        wrong.said?.by === 'credentials'
-          ? 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.'
-          : 'Renew or correct the access key, its secret and its token in the connection that the path names.',
+      fix: credentialsFix(wrong.said),
     });
   if (refused.some(isKnown)) return good('credentials', 'accepted, and all that was asked is refused');
   return open('credentials', 'no answer tells');

@@ -137,6 +137,8 @@ function explain(
 ): Unknown {
   const ended = call.deadline.ended();
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
+  if (ended === 'timeout' && !call.sent)
+    return unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials');
   if (ended === 'timeout') {
     return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
   }

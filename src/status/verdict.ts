@@ -54,6 +54,9 @@ export function verdictOf(status: Status): Verdict {
   }
 
   const notes = failuresOf(report, status.probe);
+  // Figures that never were cannot be stale.
+  if (status.stale && report.window === null && report.databaseFailure !== null)
+    return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
     return {
       state: 'unknown',

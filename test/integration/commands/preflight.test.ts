@@ -297,14 +297,17 @@ describe('TLS', () => {
     try {
       const wrong = await probeOnly(envFor(url));
       expect([wrong.code, wrong.found['tls']]).toEqual([1, 'wrong: DEPTH_ZERO_SELF_SIGNED_CERT']);
-      const authority = encodeURIComponent(join(folder, 'cert.pem'));
-      const right = await probeOnly(envFor(url, { extra: `&verify=${authority}` }));
+      const authority = join(folder, 'cert.pem');
+      const right = await probeOnly({ ...envFor(url), AWS_CA_BUNDLE: authority });
       expect([right.code, right.found['tls']]).toEqual([
         0,
         expect.stringMatching(/^ok: TLSv1\.3, the certificate is trusted and valid until \w{3} /),
       ]);
-      const blind = await probeOnly(envFor(url, { extra: '&verify=false' }));
-      expect(blind.found['tls']).toMatch(/^ok: TLSv1\.3, the certificate is not looked at/);
+      // Airflow's object storage does not follow the connection's word on this.
+      for (const verify of ['false', encodeURIComponent(authority)])
+        expect((await probeOnly(envFor(url, { extra: `&verify=${verify}` }))).found['tls']).toBe(
+          'wrong: DEPTH_ZERO_SELF_SIGNED_CERT',
+        );
     } finally {
       front.closeAllConnections();
       front.close();

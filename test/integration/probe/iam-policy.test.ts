@@ -93,9 +93,11 @@ function openStore(): ObjectStore {
       accessKeyId,
       secretAccessKey: secret(secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+    role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+    agent: null,
     },
     { observer: { request: () => undefined, failure: () => undefined }, log: pino({ level: 'silent' }) },
   );

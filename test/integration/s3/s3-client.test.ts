@@ -440,10 +440,19 @@ describe('credentials', () => {
     const sts = await startHttpFaultProxy({ upstream: server() });
     sts.setFault({ answer: 'deny' });
     vi.stubEnv('AWS_ENDPOINT_URL_STS', sts.url);
-    await withStore({ roleArn: 'arn:aws:iam::000000000000:role/reader' }, async (roleless) => {
-      const answer = await roleless.head({ bucket: 'xcom', key: 'k' }, never);
-      expect(answer).toMatchObject({ kind: 'unknown', reason: 'denied' });
-    });
+    await withStore(
+      {
+        role: {
+          arn: 'arn:r',
+          endpoint: null,
+          arguments: { RoleArn: 'arn:aws:iam::000000000000:role/reader', RoleSessionName: 'airflow_x' },
+        },
+      },
+      async (roleless) => {
+        const answer = await roleless.head({ bucket: 'xcom', key: 'k' }, never);
+        expect(answer).toMatchObject({ kind: 'unknown', reason: 'denied' });
+      },
+    );
     expect(sts.requests.other).toBe(1);
     expect(proxy.requests.head).toBe(0);
     await sts.stop();

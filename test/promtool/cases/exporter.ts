@@ -48,11 +48,7 @@ const up = (instance?: string) => of('up', '', instance);
 /** Seconds since the epoch, which is minute 0, at each minute. */
 const now = '0+60';
 
-const stale = (
-  words: string,
-  instance = first,
-  labels: Record<string, string> = { name: 'sample' },
-) => ({
+const stale = (words: string, instance = first, labels: Record<string, string> = { name: 'sample' }) => ({
   labels: { job, instance, severity: 'critical', ...labels },
   description: `${instance} has had no good cycle for ${words}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://${instance}/`,
 });
@@ -431,8 +427,7 @@ export const EXPORTER_CASES: readonly Case[] = [
     story: 'one time it could not be written; samples fail and are another alert’s',
     series: {
       [failedToWrite('write_failed')]: '0x10 1x60',
-      [of('airflow_xcom_exporter_job_failures_total', 'name="sample", reason="unreachable"')]:
-        '0+2x60',
+      [of('airflow_xcom_exporter_job_failures_total', 'name="sample", reason="unreachable"')]: '0+2x60',
     },
     at: { '15m': [], '27m': [] },
   },

@@ -307,6 +307,13 @@ describe('the verdict', () => {
       'Unknown: the figures are stale',
       { stale: true, report: reportOf({ problems: [problemOf('path_leaked')] }) },
     ],
+    [
+      'Unknown: the database has not been read yet',
+      {
+        stale: true,
+        report: reportOf({ window: null, databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }),
+      },
+    ],
     ['1 problem', { report: reportOf({ problems: [problemOf('path_leaked')] }) }],
     [
       '2 problems',
@@ -391,11 +398,11 @@ describe('the verdict', () => {
 describe('the page', () => {
   test('shows a problem with its evidence, places, remedy and rows', () => {
     const text = textOf(render(statusOf({ report: reportOf({ problems: [problemOf('worker_bypass')] }) })));
-    expect(text).toContain(`critical ${PROBLEMS.worker_bypass.title} : queue legacy , since 1 h ago`);
+    expect(text).toContain(`critical ${PROBLEMS.worker_bypass.title} : queue legacy , first seen 1 h ago`);
     expect(text).toContain('12 of 40 values of 1 MiB and more are in the database.');
     expect(text).toContain('Where queue legacy (12)');
     expect(text).toContain(`What to do ${PROBLEMS.worker_bypass.remedy}`);
-    expect(text).toContain('Since 1 h ago (02:04:05 UTC)');
+    expect(text).toContain('First seen by the exporter 1 h ago (02:04:05 UTC)');
     expect(text).not.toContain('Last seen');
     expect(text).toMatch(/orders .* extract return_value 2\.0 MiB worker-1 legacy 1 min ago 03:03:05 UTC/);
   });
@@ -405,7 +412,7 @@ describe('the page', () => {
     const where = [{ label: 'queue', value: 'legacy', rows: 1_200 }, ...dags];
     const problems = [problemOf('worker_bypass', { where })];
     expect(textOf(render(statusOf({ report: reportOf({ problems }) })))).toContain(
-      'Where queue legacy (1,200); dag d0 (9), d1 (8), d2 (7), d3 (6), d4 (5), 2 more Since',
+      'Where queue legacy (1,200); dag d0 (9), d1 (8), d2 (7), d3 (6), d4 (5), 2 more First seen by the exporter',
     );
   });
 
@@ -907,4 +914,25 @@ test('figures for people', () => {
     '2026-01-02 03:04:05 UTC',
   ]);
   expect([shorten('abc', 3), shorten('abcd', 3), shorten('😀😀😀', 2)]).toEqual(['abc', 'ab…', '😀…']);
+});
+
+test('what is not decided is folded away', () => {
+  const states = { ...reportOf().states, objects_missing: 'unknown' } as const;
+  const page = render(statusOf({ probe: WORKED, report: reportOf({ states }) }));
+  expect(page).toMatch(
+    /<details>\s*<summary>[^<]*<\/summary>\s*<p>Not decided: objects_missing\.<\/p>\s*<\/details>/,
+  );
+  expect(page.split('Not decided:')).toHaveLength(2);
+});
+
+test.each(['raised', 'clear'] as const)('large values of the past, red while it is wrong: %s', (state) => {
+  const increments = [{ metric: 'value_bytes', storage: 'db', bytes: 1e9 }] as const;
+  const states = { ...reportOf().states, threshold_disabled: 'clear', oversize_in_db: state } as const;
+  const report = reportOf({
+    increments,
+    states: { ...states, backend_inactive: 'clear', worker_bypass: 'clear' },
+  });
+  const page = render(statusOf({ report, history: withCycle(NO_HISTORY, report) }));
+  expect(page).toContain('id="plot-sizes-t"');
+  expect(page.includes('<i class="over">')).toBe(state === 'raised');
 });
