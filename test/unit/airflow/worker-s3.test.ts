@@ -2,7 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 
-/** Each row was run with a worker: Airflow 3.4.0b2, amazon 9.39.0, s3fs 2026.9.0, aiobotocore 3.10.0. */
+/**
+ * Most rows were run with a worker: Airflow 3.4.0b2, amazon 9.39.0, s3fs 2026.9.0, aiobotocore 3.10.0. The order of the three
+ * authorities, the region of the file against AWS_DEFAULT_REGION, and a profile against keys in variables are botocore's source.
+ */
 interface Row {
   readonly extra?: Readonly<Record<string, unknown>>;
   readonly keys?: readonly [string, string];
