@@ -262,10 +262,10 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       secretAccessKey: secret(s3.secretAccessKey),
       sessionToken: null,
       profile: null,
-    role: null,
+      role: null,
       forcePathStyle: true,
       authorities: null,
-    agent: null,
+      agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

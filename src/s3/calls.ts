@@ -144,3 +144,12 @@ function explain(
   }
   return explainFailure(error, { now: Date.now(), sent: call.sent });
 }
+
+/** For what has no key that may be missing. */
+export function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
+  return outcome.kind === 'answered' ? outcome.answer : unknownOf(outcome);
+}
+
+export function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
+  return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
+}

@@ -13,12 +13,12 @@ import {
 import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { createCalls } from './calls.ts';
+import { answerOf, createCalls, unknownOf } from './calls.ts';
 import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { isBodilessBadRequest, unknown } from './failure.ts';
+import { isBodilessBadRequest } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
@@ -285,14 +285,6 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       client.destroy();
     },
   };
-}
-
-function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
-  return outcome.kind === 'answered' ? outcome.answer : unknownOf(outcome);
-}
-
-function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
-  return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
 }
 
 /** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */
