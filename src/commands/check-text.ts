@@ -83,10 +83,16 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed }: Re
     `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, unreadable ${known(broken.unreadable)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
     `  objects without a row ${known(window.orphanObjects)}`,
-    `  decided ${coverage === null ? 'unknown' : `${Math.floor(coverage * 100)} %`}`,
+    `  decided ${decidedWords(rows, coverage)}`,
     `  threshold configured: ${known(thresholdBytes)}; seen: ${thresholdWords(observed)}`,
     `  path configured: ${backend === null ? 'unknown' : plain(placeWords(backend))}; seen: ${plain(pathWords(observed))}`,
   ];
+}
+
+function decidedWords(rows: Readonly<Record<string, number>>, coverage: number | null): string {
+  if (coverage === null) return 'unknown';
+  const isEmpty = Object.values(rows).every((count) => count === 0);
+  return isEmpty ? 'nothing: there is no row' : `${Math.floor(coverage * 100)} %`;
 }
 
 function placeWords({ connection, bucket, prefix }: NonNullable<Report['backend']>): string {

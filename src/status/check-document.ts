@@ -73,7 +73,7 @@ export function checkVerdict(checked: Checked): Verdict {
       return { state: 'problems', title: count === 1 ? '1 problem' : `${count} problems`, notes };
     }
     case 2:
-      return { state: 'unknown', title: 'Could not decide', notes };
+      return { state: 'unknown', title: 'Could not decide', notes: [...notes, ...emptyNote(report)] };
   }
 }
 
@@ -115,6 +115,13 @@ function notesOf({ report, probed }: Checked): string[] {
   }
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
+}
+
+/** Whoever asks right after the installation has done nothing wrong. */
+function emptyNote(report: Report): string[] {
+  return sampledRows(report)?.all === 0
+    ? ['No XCom row is in the window, so nothing can be judged yet. Let a DAG push a value, and ask again.']
+    : [];
 }
 
 function isPartial({ coverage, states }: Report): boolean {

@@ -117,6 +117,18 @@ describe('the verdict of check', () => {
     );
   });
 
+  test('an empty window is named as the reason, and nothing of it is decided', () => {
+    const report = reportOf([]);
+    if (report.window === null) throw new Error('The report has a window.');
+    const window = { ...report.window, rows: { db: 0, s3: 0, other: 0 } };
+    const found = checked({ ...report, window });
+    expect(checkCode(found)).toBe(2);
+    expect(checkVerdict(found).notes).toEqual([
+      'No XCom row is in the window, so nothing can be judged yet. Let a DAG push a value, and ask again.',
+    ]);
+    expect(checkText(found, (text) => text)).toContain('\n  decided nothing: there is no row\n');
+  });
+
   test('of a sample it says how large it is', () => {
     const found = checked(reportOf([], { coverage: 0.954_321 }));
     expect(checkVerdict(found).notes).toEqual([
