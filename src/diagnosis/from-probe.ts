@@ -65,7 +65,8 @@ export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFr
     bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
     permissions_unverifiable: ruling(
       step('list'),
-      isRefusal,
+      // Whoever is not known is refused everything: that is said of the write, and once.
+      (list) => isRefusal(list) && !(isOfIdentity(list) && put?.ok === false && isOfIdentity(put)),
       ({ detail, said }) => `Listing the bucket ${bucket} is refused: ${detail}; ${denial(said, 'list')}.`,
     ),
   };
@@ -93,6 +94,11 @@ function isRefusal(step: ProbeStep): boolean {
   return step.reason === 'denied' || step.reason === 'clock_skew'
     ? step.said.cause !== 'quota'
     : step.said.cause === 'kms';
+}
+
+/** The storage does not know who asks, or takes the signature or the token for wrong. */
+function isOfIdentity({ said }: FailedStep): boolean {
+  return said?.cause === 'identity';
 }
 
 /** It failed for another reason than a refusal, and not one that passes by itself. */

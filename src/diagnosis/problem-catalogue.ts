@@ -86,7 +86,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'Allow the credentials of the connection s3:PutObject on the prefix. A bucket that is encrypted by KMS also needs kms:GenerateDataKey on the key. Remove a policy that denies it, or renew the credentials.',
+      'If the credentials are not accepted, renew or correct them. If they are, allow them s3:PutObject on the prefix, and kms:GenerateDataKey where KMS encrypts the bucket. Remove a policy that denies it.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 1,
   },

@@ -39,7 +39,7 @@ const TABLE: readonly Row[] = [
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing/ },
-    remedy: /Allow the credentials of the connection s3:PutObject/,
+    remedy: /allow them s3:PutObject/,
   },
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
@@ -62,9 +62,8 @@ const TABLE: readonly Row[] = [
     ...{ status: 403, code: 'InvalidAccessKeyId', operations: ALL, by: 's3' },
     says: {
       write_denied: /InvalidAccessKeyId \(403\); the credentials are not accepted/,
-      permissions_unverifiable: /./,
     },
-    remedy: /renew the credentials/,
+    remedy: /renew or correct them/,
   },
   {
     ...{ status: 403, code: 'QuotaExceeded', operations: ['put'], by: 's3' },
