@@ -1,10 +1,10 @@
 import type { Alert } from './alert.ts';
-import { REPLICA, growthOfJob, ofJob } from './promql.ts';
+import { REPLICA } from './promql.ts';
 import { SITE, runbook } from './site.ts';
 
 const ITSELF = runbook('the-exporter-itself');
 const up = `up{job=~"${SITE.job}"}`;
-const lastSample = ofJob('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'sample');
+const lastSample = 'airflow_xcom_exporter_job_last_success_timestamp_seconds{name="sample"}';
 
 /** What would make the other alerts blind. */
 export const EXPORTER_ALERTS: readonly Alert[] = [
@@ -12,10 +12,10 @@ export const EXPORTER_ALERTS: readonly Alert[] = [
     name: 'AirflowXComExporterStale',
     expr: `(
   time() - (
-    (${lastSample})
+    ${lastSample}
     or
     (process_start_time_seconds and on (job, instance) airflow_xcom_exporter_build_info)
-    unless on (instance) (${lastSample})
+    unless on (instance) ${lastSample}
   ) > 300
 )
 and on (instance) airflow_xcom_exporter_leader == 1`,
@@ -74,7 +74,7 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
     severity: 'warning',
     summary: 'Jobs of the XCom exporter take longer than the time between two runs.',
     description:
-      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ with $labels.exported_job }}{{ . }}{{ else }}{{ $labels.job }}{{ end }} within 15 minutes, because the run before had not ended.',
+      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ $labels.name }} within 15 minutes, because the run before had not ended.',
     runbookUrl: ITSELF,
   },
   {
@@ -108,7 +108,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
   {
     name: 'AirflowXComExporterStateNotWritten',
     expr: `sum without (reason) (
-  ${growthOfJob('airflow_xcom_exporter_job_failures_total', 'state', '10m')}
+  increase(airflow_xcom_exporter_job_failures_total{name="state"}[10m])
 ) > 0`,
     for: '15m',
     severity: 'warning',

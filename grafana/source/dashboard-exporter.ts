@@ -1,4 +1,4 @@
-import { byRun, chosen } from './dashboards.ts';
+import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import { stat, stateTimeline, table, timeseries } from './panels.ts';
 
@@ -77,8 +77,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `time() - max by (instance, run) (${byRun(chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds'))})`,
-                legend: '{{run}}, {{instance}}',
+                expr: `time() - max by (instance, name) (${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds')})`,
+                legend: '{{name}}, {{instance}}',
               },
             ],
           }),
@@ -152,8 +152,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `max by (instance, run) (${byRun(chosen('airflow_xcom_exporter_job_duration_seconds'))})`,
-                legend: '{{run}}, {{instance}}',
+                expr: `max by (instance, name) (${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
+                legend: '{{name}}, {{instance}}',
               },
             ],
           }),
@@ -186,8 +186,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (run) (${byRun(`${rate('airflow_xcom_exporter_job_runs_total')} * ignoring () ${chosen('airflow_xcom_exporter_job_duration_seconds')}`)})`,
-                legend: '{{run}}',
+                expr: `sum by (name) (${rate('airflow_xcom_exporter_job_runs_total')} * ${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
+                legend: '{{name}}',
               },
             ],
           }),
@@ -208,8 +208,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (run, reason) (${byRun(increase('airflow_xcom_exporter_job_failures_total'))}) > 0`,
-                legend: '{{run}}: {{reason}}',
+                expr: `sum by (name, reason) (${increase('airflow_xcom_exporter_job_failures_total')}) > 0`,
+                legend: '{{name}}: {{reason}}',
               },
             ],
             noValue: 'None',
@@ -225,8 +225,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (run) (${byRun(increase('airflow_xcom_exporter_job_skips_total'))})`,
-                legend: '{{run}}',
+                expr: `sum by (name) (${increase('airflow_xcom_exporter_job_skips_total')})`,
+                legend: '{{name}}',
               },
             ],
           }),

@@ -117,9 +117,9 @@ export const OVERVIEW: Page = {
             decimals: 0,
             queries: [
               {
-                // Its last success, whatever Prometheus has made of our label `job`; one that stands by has none that counts.
+                // Of an exporter that stands by no success counts.
                 expr: `time() - max(
-  (${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="sample"')} or ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'job="sample"')})
+  ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"')}
   and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1
 )`,
               },

@@ -14,14 +14,6 @@ export function chosen(metric: string, matchers = ''): string {
   return `${metric}{${CHOSEN}${matchers === '' ? '' : `,${matchers}`}}`;
 }
 
-/**
- * The job of the exporter as label `run`: Prometheus renames the label `job` of our own metrics to `exported_job`,
- * unless the scrape says `honor_labels`.
- */
-export function byRun(expr: string): string {
-  return `label_replace(label_replace(${expr}, "run", "$1", "job", "(.*)"), "run", "$1", "exported_job", "(.+)")`;
-}
-
 /** Panels side by side, all of one height, in columns of 24. */
 export interface Row {
   /** A heading above; none for the first rows of a page. */

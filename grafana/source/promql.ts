@@ -18,21 +18,3 @@ export function raised(matchers: string): string {
 export function raisedWith(matchers: string, figure: string): string {
   return `(${raised(matchers)})\n* ignoring (problem, severity) group_left ()\n${figure}`;
 }
-
-/**
- * Series of a job of the exporter itself. Its label `job` is renamed by Prometheus to `exported_job`, unless the
- * scrape says `honor_labels`.
- */
-export function ofJob(metric: string, job: 'sample' | 'probe'): string {
-  return eachOfJob(metric, job).join(' or ');
-}
-
-/** How much a counter of a job of the exporter itself has grown. */
-export function growthOfJob(metric: string, job: 'state', range: Duration): string {
-  return eachOfJob(metric, job)
-    .map((series) => `increase(${series}[${range}])`)
-    .join(' or ');
-}
-
-const eachOfJob = (metric: string, job: 'sample' | 'probe' | 'state') =>
-  ['exported_job', 'job'].map((label) => `${metric}{${label}="${job}"}`);

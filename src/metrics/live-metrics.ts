@@ -46,31 +46,31 @@ export const LIVE_METRICS = {
   exporter_job_runs_total: {
     type: 'counter',
     help: 'Runs of the job that ended, failed ones included.',
-    labels: ['job'],
+    labels: ['name'],
     group: 'exporter',
   },
   exporter_job_failures_total: {
     type: 'counter',
     help: 'Runs of the job that failed.',
-    labels: ['job', 'reason'],
+    labels: ['name', 'reason'],
     group: 'exporter',
   },
   exporter_job_skips_total: {
     type: 'counter',
     help: 'Ticks at which the job was still running and was not started again.',
-    labels: ['job'],
+    labels: ['name'],
     group: 'exporter',
   },
   exporter_job_duration_seconds: {
     type: 'gauge',
     help: 'How long the last run of the job took, in seconds.',
-    labels: ['job'],
+    labels: ['name'],
     group: 'exporter',
   },
   exporter_job_last_success_timestamp_seconds: {
     type: 'gauge',
     help: 'When the job last succeeded, in seconds since the epoch.',
-    labels: ['job'],
+    labels: ['name'],
     group: 'exporter',
   },
   exporter_sample_lag_seconds: {

@@ -101,16 +101,16 @@ export function createMetrics(options: {
       page.touch();
     },
     jobFinished(job, outcome) {
-      add('exporter_job_runs_total', { job }, 1);
-      set('exporter_job_duration_seconds', { job }, outcome.seconds);
+      add('exporter_job_runs_total', { name: job }, 1);
+      set('exporter_job_duration_seconds', { name: job }, outcome.seconds);
       if (outcome.failure === null) {
-        set('exporter_job_last_success_timestamp_seconds', { job }, outcome.at / 1000);
+        set('exporter_job_last_success_timestamp_seconds', { name: job }, outcome.at / 1000);
       } else {
-        add('exporter_job_failures_total', { job, reason: reasonOf(outcome.failure) }, 1);
+        add('exporter_job_failures_total', { name: job, reason: reasonOf(outcome.failure) }, 1);
       }
     },
     jobSkipped(job) {
-      add('exporter_job_skips_total', { job }, 1);
+      add('exporter_job_skips_total', { name: job }, 1);
     },
     s3Request(operation) {
       add('exporter_s3_requests_total', { operation }, 1);

@@ -83,17 +83,17 @@ export function startAtZero(
   for (const reason of ['missing', 'empty']) add('write_failures_total', { source: 'task', reason }, 0);
   for (const metric of DAG_METRICS) add('exporter_series_overflow_total', { metric: fullName(metric) }, 0);
   for (const job of jobNames(keepsState)) {
-    add('exporter_job_runs_total', { job }, 0);
+    add('exporter_job_runs_total', { name: job }, 0);
     // It goes with a cycle and has no tick of its own to leave out.
-    if (job !== 'state') add('exporter_job_skips_total', { job }, 0);
+    if (job !== 'state') add('exporter_job_skips_total', { name: job }, 0);
   }
   for (const reason of DATABASE_REASONS) {
-    add('exporter_job_failures_total', { job: 'sample', reason }, 0);
+    add('exporter_job_failures_total', { name: 'sample', reason }, 0);
     add('probe_failures_total', { operation: 'database', reason }, 0);
   }
-  for (const reason of PROBE_REASONS) add('exporter_job_failures_total', { job: 'probe', reason }, 0);
+  for (const reason of PROBE_REASONS) add('exporter_job_failures_total', { name: 'probe', reason }, 0);
   for (const reason of keepsState ? STATE_REASONS : [])
-    add('exporter_job_failures_total', { job: 'state', reason }, 0);
+    add('exporter_job_failures_total', { name: 'state', reason }, 0);
   observe('probe_duration_seconds', { operation: 'database' }, null);
   for (const operation of S3_OPERATIONS) {
     add('exporter_s3_requests_total', { operation }, 0);

@@ -15,7 +15,7 @@ from services import Processes, clean_environment, free_port, wait_for_port
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROBLEM = re.compile(r'^airflow_xcom_problem\{(?=.*problem="([a-z0-9_]+)").*\} 1$')
 SAMPLE = re.compile(r"^([a-z_]+)(?:\{(.*)\})? (\S+)$")
-LOOKS = re.compile(r'^airflow_xcom_exporter_job_runs_total\{job="sample"\} (\d+)$')
+LOOKS = re.compile(r'^airflow_xcom_exporter_job_runs_total\{name="sample"\} (\d+)$')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 

@@ -284,7 +284,7 @@ test('a restart of the database ends sessions, and not the process', async () =>
   await postgres().restart();
   const restartedAt = Date.now() / 1_000;
   await eventually(async () => {
-    const labels = { job: 'sample' };
+    const labels = { name: 'sample' };
     expect(await daemon.value('exporter_job_last_success_timestamp_seconds', labels)).toBeGreaterThan(
       restartedAt,
     );

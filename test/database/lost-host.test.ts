@@ -34,7 +34,7 @@ test.skipIf(!isRoot)('a leader that is lost with its host is followed by the oth
   });
   const other = await startDaemon({ ...workerEnv(airflow, s3()), ...ha });
   await eventually(async () => {
-    expect(await other.value('exporter_job_runs_total', { job: 'sample' })).toBeGreaterThan(1);
+    expect(await other.value('exporter_job_runs_total', { name: 'sample' })).toBeGreaterThan(1);
   });
   expect(await other.value('exporter_leader')).toBe(0);
   address('del');

@@ -88,9 +88,9 @@ describe('through pgbouncer in transaction mode', () => {
       SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
         AND application_name <> 'airflow-xcom-exporter-writer'`);
     expect(sessions.length).toBeLessThanOrEqual(1);
-    expect(await daemon.value('exporter_job_failures_total', { job: 'sample', reason: 'query_failed' })).toBe(
-      0,
-    );
+    expect(
+      await daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'query_failed' }),
+    ).toBe(0);
   });
 
   test('statements have parameters, and limits that hold', async () => {
@@ -202,7 +202,7 @@ describe('the lock of ha', () => {
       for (const daemon of daemons) {
         await eventually(async () => {
           expect(
-            await daemon.value('exporter_job_failures_total', { job: 'sample', reason: 'pooled' }),
+            await daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'pooled' }),
           ).toBeGreaterThan(1);
         });
         expect(await daemon.value('exporter_leader')).toBe(0);

@@ -47,7 +47,7 @@ async function caughtUp(from: PostgresWriter, standby: SystemPostgres): Promise<
 const counted = async (daemon: Daemon) =>
   (await daemon.value('rows_total', { dag_id: 'orders', storage: 'db' })) ?? 0;
 const failures = (daemon: Daemon, reason: string) =>
-  daemon.value('exporter_job_failures_total', { job: 'sample', reason });
+  daemon.value('exporter_job_failures_total', { name: 'sample', reason });
 
 async function expectSampling(daemon: Daemon, seconds?: number): Promise<void> {
   await eventually(async () => {
@@ -112,7 +112,7 @@ describe('a hot standby', () => {
     });
     const second = await startDaemon(env);
     await eventually(async () => {
-      expect(await second.value('exporter_job_runs_total', { job: 'sample' })).toBeGreaterThan(1);
+      expect(await second.value('exporter_job_runs_total', { name: 'sample' })).toBeGreaterThan(1);
     });
     expect([await first.value('exporter_leader'), await second.value('exporter_leader')]).toEqual([1, 0]);
     await first.close();

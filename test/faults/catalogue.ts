@@ -36,9 +36,9 @@ const database =
   (reason: string): Fault['seen'] =>
   (now, before) => {
     const count = (scrape: Scrape) =>
-      valueOf(scrape, 'exporter_job_failures_total', { job: 'sample', reason }) ?? 0;
+      valueOf(scrape, 'exporter_job_failures_total', { name: 'sample', reason }) ?? 0;
     if (count(now) <= count(before) || valueOf(now, 'exporter_up', { target: 'database' }) !== 0) return null;
-    return `\`up{target="database"}\` 0, \`job_failures_total{job="sample",reason="${reason}"}\``;
+    return `\`up{target="database"}\` 0, \`job_failures_total{name="sample",reason="${reason}"}\``;
   };
 
 const storage =
@@ -94,10 +94,10 @@ export const FAULTS: readonly Fault[] = [
     // Between two cycles it is over before anyone could notice: then the next cycle succeeds on a session of its own.
     seen: (now, before) => {
       const success = (scrape: Scrape) =>
-        valueOf(scrape, 'exporter_job_last_success_timestamp_seconds', { job: 'sample' }) ?? 0;
+        valueOf(scrape, 'exporter_job_last_success_timestamp_seconds', { name: 'sample' }) ?? 0;
       const failed = (scrape: Scrape) =>
-        valueOf(scrape, 'exporter_job_failures_total', { job: 'sample' }) ?? 0;
-      if (failed(now) > failed(before)) return '`job_failures_total{job="sample"}`, one cycle';
+        valueOf(scrape, 'exporter_job_failures_total', { name: 'sample' }) ?? 0;
+      if (failed(now) > failed(before)) return '`job_failures_total{name="sample"}`, one cycle';
       return success(now) > Date.parse(restartedAt) / 1_000
         ? 'no cycle failed: a new session was opened'
         : null;
@@ -136,10 +136,10 @@ export const FAULTS: readonly Fault[] = [
       world.database.setMode({ kind: 'slow', delayMs: 300 });
     },
     seen: (now) => {
-      const seconds = valueOf(now, 'exporter_job_duration_seconds', { job: 'sample' }) ?? 0;
+      const seconds = valueOf(now, 'exporter_job_duration_seconds', { name: 'sample' }) ?? 0;
       const up = valueOf(now, 'exporter_up', { target: 'database' });
       return seconds > 1.5 && up === 1
-        ? '`job_duration_seconds{job="sample"}` above 1.5 s; figures go on'
+        ? '`job_duration_seconds{name="sample"}` above 1.5 s; figures go on'
         : null;
     },
     end: (world) => {

@@ -158,7 +158,7 @@ export async function startWorld(options: {
     watch.follow(daemon);
     // What is there when it starts is no count: it starts before the first row.
     const deadline = Date.now() + 30_000;
-    while ((watch.value('exporter_job_last_success_timestamp_seconds', { job: 'sample' }) ?? 0) === 0) {
+    while ((watch.value('exporter_job_last_success_timestamp_seconds', { name: 'sample' }) ?? 0) === 0) {
       if (Date.now() > deadline)
         throw new Error(`The first cycle did not succeed:\n${daemon.lines.join('\n')}`);
       await delay(100);
@@ -206,7 +206,7 @@ export async function startWorld(options: {
           await delay(100);
         }
         // And nothing twice.
-        const runs = () => watch.value('exporter_job_runs_total', { job: 'sample' }) ?? 0;
+        const runs = () => watch.value('exporter_job_runs_total', { name: 'sample' }) ?? 0;
         const before = runs();
         while (runs() < before + 2 && Date.now() < limit + 30_000) await delay(100);
         const found = difference();

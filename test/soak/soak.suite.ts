@@ -84,7 +84,7 @@ function pointOf(scrape: Scrape, world: World): Omit<Point, 'seconds' | 'fault'>
     fds: own('process_open_fds'),
     handles: own('nodejs_active_resources'),
     lagP99: own('nodejs_eventloop_lag_p99_seconds') * 1_000,
-    cycle: valueOf(scrape, 'exporter_job_duration_seconds', { job: 'sample' }) ?? 0,
+    cycle: valueOf(scrape, 'exporter_job_duration_seconds', { name: 'sample' }) ?? 0,
     windowRows: valueOf(scrape, 'window_rows') ?? 0,
     planned: world.writer.rows(),
     counted,

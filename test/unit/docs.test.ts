@@ -51,7 +51,7 @@ test.each(documents)('%s asks Prometheus for metrics and labels that there are',
   for (const [, name = '', selector = ''] of queries.matchAll(/(airflow_xcom_[a-z0-9_]+)(?:\{([^}]*)\})?/g)) {
     const metric = known.get(name.replace(/_(?:bucket|sum|count)$/, '')) ?? known.get(name);
     expect([name, metric?.name]).not.toContain(undefined);
-    const labels: readonly string[] = [...(metric?.labels ?? []), 'le', 'job', 'instance', 'exported_job'];
+    const labels: readonly string[] = [...(metric?.labels ?? []), 'le', 'job', 'instance'];
     for (const [, label = ''] of selector.matchAll(/(\w+)\s*[=!]/g)) expect(labels).toContain(label);
   }
 });

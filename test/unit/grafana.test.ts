@@ -34,12 +34,12 @@ const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };
 
-/** Labels by the names under which a query meets them: `job` is taken, so Prometheus renames ours. */
+/** The labels that a query meets: those of the target, and ours. */
 const LABELS = new Map<string, readonly string[]>([
   ...BESIDES.map((name): [string, readonly string[]] => [name, OF_PROMETHEUS]),
   ...RECORDINGS.map(({ record }): [string, readonly string[]] => [record, [...OF_PROMETHEUS, 'slo']]),
   ...METRICS.flatMap(({ name, type, labels }): [string, readonly string[]][] => {
-    const known = [...OF_PROMETHEUS, ...labels.map((label) => (label === 'job' ? 'exported_job' : label))];
+    const known = [...OF_PROMETHEUS, ...labels];
     return type === 'histogram'
       ? ['_bucket', '_sum', '_count'].map((suffix) => [name + suffix, known])
       : [[name, known]];

@@ -38,7 +38,7 @@ async function setting(): Promise<World> {
 }
 
 const countOf = async (daemon: Daemon, name: string, labels: Readonly<Record<string, string>> = {}) =>
-  (await daemon.value(`exporter_job_${name}_total`, { job: 'sample', ...labels })) ?? 0;
+  (await daemon.value(`exporter_job_${name}_total`, { name: 'sample', ...labels })) ?? 0;
 const rows = (daemon: Daemon) => daemon.value('rows_total', { dag_id: 'orders', storage: 'db' });
 
 interface LogLine {

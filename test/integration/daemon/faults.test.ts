@@ -61,7 +61,7 @@ async function up({ daemon }: World): Promise<(number | undefined)[]> {
 }
 
 const failures = ({ daemon }: World, reason: string) =>
-  daemon.value('exporter_job_failures_total', { job: 'sample', reason });
+  daemon.value('exporter_job_failures_total', { name: 'sample', reason });
 
 /** Back without help. On a quiet machine it takes two intervals of a second and what one cycle takes. */
 async function expectRecovery(world: World): Promise<void> {
@@ -109,7 +109,7 @@ describe.concurrent('the database', () => {
     }, 25);
     // One that waited for the cycle would be the only one.
     expect(meanwhile).toBeGreaterThan(5);
-    expect(await daemon.value('exporter_job_skips_total', { job: 'sample' })).toBeGreaterThan(0);
+    expect(await daemon.value('exporter_job_skips_total', { name: 'sample' })).toBeGreaterThan(0);
     await database.setMode('pass');
     await expectRecovery(world);
   });
@@ -157,7 +157,7 @@ describe.concurrent('the database', () => {
       await airflow.push('before');
       await locker.query('BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
       let most = 0;
-      const runs = async () => (await daemon.value('exporter_job_runs_total', { job: 'sample' })) ?? 0;
+      const runs = async () => (await daemon.value('exporter_job_runs_total', { name: 'sample' })) ?? 0;
       const before = await runs();
       await eventually(async () => {
         most = Math.max(most, (await backendsOf(airflow)).length);
@@ -216,9 +216,9 @@ describe.concurrent('the database', () => {
     expect(page).toContain('schema_unsupported');
     expect(page).toContain('There is no table xcom, xcom_v1 or xcom_v2');
     expect(daemon.lines.join('')).toContain('"problems":["schema_unsupported"]');
-    const probes = (await daemon.value('exporter_job_runs_total', { job: 'probe' })) ?? 0;
+    const probes = (await daemon.value('exporter_job_runs_total', { name: 'probe' })) ?? 0;
     await eventually(async () => {
-      expect(await daemon.value('exporter_job_runs_total', { job: 'probe' })).toBeGreaterThan(probes);
+      expect(await daemon.value('exporter_job_runs_total', { name: 'probe' })).toBeGreaterThan(probes);
     });
     expect(await daemon.value('probe_success', { operation: 'put' })).toBe(1);
     await airflow.writer.query('ALTER TABLE gone RENAME TO xcom');

@@ -59,7 +59,7 @@ async function expectUp(daemon: Daemon, seconds?: number): Promise<number> {
 }
 
 const runsOf = async (daemon: Daemon) =>
-  (await daemon.value('exporter_job_runs_total', { job: 'sample' })) ?? -1;
+  (await daemon.value('exporter_job_runs_total', { name: 'sample' })) ?? -1;
 const rowsOf = (daemon: Daemon, storage: string) => daemon.value('rows_total', { dag_id: 'orders', storage });
 const sockets = () => process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length;
 
@@ -473,7 +473,7 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await leader.value('exporter_leader')).toBe(0);
       expect(await leader.value('exporter_up', { target: 'database' })).toBe(0);
       expect(
-        await leader.value('exporter_job_failures_total', { job: 'sample', reason: 'unreachable' }),
+        await leader.value('exporter_job_failures_total', { name: 'sample', reason: 'unreachable' }),
       ).toBeGreaterThan(0);
     });
     await world.airflow.push('one');
@@ -490,10 +490,10 @@ test.concurrent('a state file that cannot be written is a job that fails, and co
   await using world = await setting();
   const folder = mkdtempSync(join(tmpdir(), 'state-'));
   const daemon = await world.start({ XCOM_EXPORTER_STATE_FILE: join(folder, 'state') });
-  const failed = () => daemon.value('exporter_job_failures_total', { job: 'state', reason: 'write_failed' });
+  const failed = () => daemon.value('exporter_job_failures_total', { name: 'state', reason: 'write_failed' });
   const lastFailure = () => daemon.status().jobs.find(({ job }) => job === 'state')?.lastFailure;
   await eventually(async () => {
-    expect(await daemon.value('exporter_job_runs_total', { job: 'state' })).toBe(1);
+    expect(await daemon.value('exporter_job_runs_total', { name: 'state' })).toBe(1);
   });
   expect(await failed()).toBe(0);
 

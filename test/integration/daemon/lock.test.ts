@@ -31,7 +31,7 @@ async function start() {
 const connect = (airflow: SmallAirflow) => openWriter({ url: airflow.url, connections: 1 });
 
 const lockTimeouts = (daemon: Daemon) =>
-  daemon.value('exporter_job_failures_total', { job: 'sample', reason: 'lock_timeout' });
+  daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'lock_timeout' });
 
 interface Watch {
   /** Backends of the exporter at once, at most. */
@@ -90,14 +90,14 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
       await eventually(async () => {
         expect(await lockTimeouts(daemon)).toBeGreaterThanOrEqual(2);
       }, 40);
-      const cyclesBefore = await daemon.value('exporter_job_runs_total', { job: 'sample' });
+      const cyclesBefore = await daemon.value('exporter_job_runs_total', { name: 'sample' });
       await locker.query('ROLLBACK');
       // What was under way may wait on and fail; the one after it may not.
       await eventually(async () => {
         expect(await daemon.value('exporter_up', { target: 'database' })).toBe(1);
         expect(await daemon.value('window_rows', { storage: 'db' })).toBe(1);
       });
-      const cycles = (await daemon.value('exporter_job_runs_total', { job: 'sample' })) ?? 0;
+      const cycles = (await daemon.value('exporter_job_runs_total', { name: 'sample' })) ?? 0;
       expect(cycles - (cyclesBefore ?? 0)).toBeLessThanOrEqual(3);
       const seen = await stop();
       await locker.close();

@@ -40,7 +40,7 @@ const second = 'exporter-1:10048';
 const job = 'airflow-xcom-exporter';
 
 const lastSample = (instance?: string) =>
-  of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="sample"', instance);
+  of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
 const build = (instance?: string) => of('airflow_xcom_exporter_build_info', 'version="1.0.0"', instance);
 const leader = (instance?: string) => of('airflow_xcom_exporter_leader', '', instance);
 const start = (instance?: string) => of('process_start_time_seconds', '', instance);
@@ -48,11 +48,7 @@ const up = (instance?: string) => of('up', '', instance);
 /** Seconds since the epoch, which is minute 0, at each minute. */
 const now = '0+60';
 
-const stale = (
-  words: string,
-  instance = first,
-  labels: Record<string, string> = { exported_job: 'sample' },
-) => ({
+const stale = (words: string, instance = first, labels: Record<string, string> = { name: 'sample' }) => ({
   labels: { job, instance, severity: 'critical', ...labels },
   description: `${instance} has had no good cycle for ${words}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://${instance}/`,
 });
@@ -69,9 +65,9 @@ const unknown = (count: number) => ({
 });
 
 const runs = (name: string, kind: 'runs' | 'skips') =>
-  of(`airflow_xcom_exporter_job_${kind}_total`, `exported_job="${name}"`);
+  of(`airflow_xcom_exporter_job_${kind}_total`, `name="${name}"`);
 const overrun = (share: string) => ({
-  labels: { job, instance: first, exported_job: 'sample', severity: 'warning' },
+  labels: { job, instance: first, name: 'sample', severity: 'warning' },
   description: `http://${first}/ skipped ${share} of the runs of sample within 15 minutes, because the run before had not ended.`,
 });
 
@@ -81,11 +77,10 @@ const refused = {
   description: `http://${first}/ goes on with its old settings (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
 };
 
-const notWritten = (label: 'exported_job' | 'job') => (reason: string) =>
-  `airflow_xcom_exporter_job_failures_total{${label === 'job' ? '' : `job="${job}", `}${label}="state", instance="${first}", reason="${reason}"}`;
-const failedToWrite = notWritten('exported_job');
-const unwritten = (times: number, labels: Record<string, string> = { job, exported_job: 'state' }) => ({
-  labels: { ...labels, instance: first, severity: 'warning' },
+const failedToWrite = (reason: string) =>
+  of('airflow_xcom_exporter_job_failures_total', `name="state", reason="${reason}"`);
+const unwritten = (times: number) => ({
+  labels: { job, instance: first, name: 'state', severity: 'warning' },
   description: `http://${first}/ failed to write it ${times} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.`,
 });
 
@@ -111,19 +106,6 @@ export const EXPORTER_CASES: readonly Case[] = [
   },
   {
     alert: 'AirflowXComExporterStale',
-    kind: 'fires',
-    story: 'the scrape says honor_labels, so the label job is ours',
-    series: {
-      [leader()]: '1x100',
-      [build()]: '1x100',
-      [`airflow_xcom_exporter_job_last_success_timestamp_seconds{job="sample", instance="${first}"}`]:
-        '0x100',
-      [`airflow_xcom_exporter_job_last_success_timestamp_seconds{job="probe", instance="${first}"}`]: '0x100',
-    },
-    at: { '20m': [stale('20m 0s', first, { job: 'sample' })] },
-  },
-  {
-    alert: 'AirflowXComExporterStale',
     kind: 'does not fire',
     story: 'a cycle succeeds every four minutes, and the probe never does',
     series: {
@@ -131,7 +113,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       [build()]: '1x100',
       [start()]: '0x100',
       [lastSample()]: '0x3 240x3 480x3 720x3 960x3 1200x3 1440x3',
-      [of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'exported_job="probe"')]: '0x100',
+      [of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="probe"')]: '0x100',
     },
     at: { '15m': [], '25m': [] },
   },
@@ -441,19 +423,11 @@ export const EXPORTER_CASES: readonly Case[] = [
   },
   {
     alert: 'AirflowXComExporterStateNotWritten',
-    kind: 'fires',
-    story: 'the scrape says honor_labels, so the label job is ours',
-    series: { [notWritten('job')('conflict')]: '0+1x60' },
-    at: { '40m': [unwritten(10, { job: 'state' })] },
-  },
-  {
-    alert: 'AirflowXComExporterStateNotWritten',
     kind: 'does not fire',
     story: 'one time it could not be written; samples fail and are another alert’s',
     series: {
       [failedToWrite('write_failed')]: '0x10 1x60',
-      [of('airflow_xcom_exporter_job_failures_total', 'exported_job="sample", reason="unreachable"')]:
-        '0+2x60',
+      [of('airflow_xcom_exporter_job_failures_total', 'name="sample", reason="unreachable"')]: '0+2x60',
     },
     at: { '15m': [], '27m': [] },
   },

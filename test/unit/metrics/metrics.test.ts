@@ -142,9 +142,9 @@ describe('before the first cycle', () => {
     expect(
       sampleOf(found, 'airflow_xcom_probe_failures_total', { operation: 'database', reason: 'lock_timeout' }),
     ).toBe(0);
-    expect(sampleOf(found, 'airflow_xcom_exporter_job_runs_total', { job: 'sample' })).toBe(0);
+    expect(sampleOf(found, 'airflow_xcom_exporter_job_runs_total', { name: 'sample' })).toBe(0);
     expect(
-      sampleOf(found, 'airflow_xcom_exporter_job_failures_total', { job: 'sample', reason: 'unreachable' }),
+      sampleOf(found, 'airflow_xcom_exporter_job_failures_total', { name: 'sample', reason: 'unreachable' }),
     ).toBe(0);
     expect(sampleOf(found, 'airflow_xcom_exporter_s3_requests_total', { operation: 'list' })).toBe(0);
     expect(sampleOf(found, 'airflow_xcom_window_seconds')).toBe(86_400);
@@ -285,7 +285,7 @@ describe('a report', () => {
     expect(sampleOf(found, 'airflow_xcom_exporter_up', { target: 'database' })).toBe(1);
     expect(sampleOf(found, 'airflow_xcom_exporter_leader')).toBe(1);
     expect(
-      sampleOf(found, 'airflow_xcom_exporter_job_last_success_timestamp_seconds', { job: 'sample' }),
+      sampleOf(found, 'airflow_xcom_exporter_job_last_success_timestamp_seconds', { name: 'sample' }),
     ).toBe(5);
   });
 
@@ -397,7 +397,7 @@ describe('ceilings', () => {
     for (let i = 0; i < 100; i += 1) metrics.jobFinished('probe', { seconds: 1, failure: `r${i}`, at: 0 });
     const found = await scrape(metrics);
     const failures = (job: string, reason: string) =>
-      sampleOf(found, 'airflow_xcom_exporter_job_failures_total', { job, reason });
+      sampleOf(found, 'airflow_xcom_exporter_job_failures_total', { name: job, reason });
     expect(failures('sample', 'connection_refused_x')).toBe(1);
     expect(failures('probe', 'r0')).toBe(1);
     expect(failures('probe', 'other')).toBeGreaterThan(50);
@@ -486,11 +486,11 @@ test('jobs, requests, reloads', async () => {
   metrics.configReloaded(false, 8_000);
   const found = await scrape(metrics);
   const own = (name: string, labels = {}) => sampleOf(found, `airflow_xcom_exporter_${name}`, labels);
-  expect(own('job_runs_total', { job: 'probe' })).toBe(2);
-  expect(own('job_failures_total', { job: 'probe', reason: 'timeout' })).toBe(1);
-  expect(own('job_duration_seconds', { job: 'probe' })).toBe(0.5);
-  expect(own('job_last_success_timestamp_seconds', { job: 'probe' })).toBe(9);
-  expect(own('job_skips_total', { job: 'sample' })).toBe(1);
+  expect(own('job_runs_total', { name: 'probe' })).toBe(2);
+  expect(own('job_failures_total', { name: 'probe', reason: 'timeout' })).toBe(1);
+  expect(own('job_duration_seconds', { name: 'probe' })).toBe(0.5);
+  expect(own('job_last_success_timestamp_seconds', { name: 'probe' })).toBe(9);
+  expect(own('job_skips_total', { name: 'sample' })).toBe(1);
   expect(own('s3_requests_total', { operation: 'head' })).toBe(2);
   expect(own('s3_request_errors_total', { operation: 'head', reason: 'throttled' })).toBe(1);
   expect(own('up', { target: 's3' })).toBe(0);
