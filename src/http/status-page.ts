@@ -5,7 +5,7 @@ import { formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
-import { verdictOf } from '../status/verdict.ts';
+import { isNeverRead, undecidedCodes, undecidedNote, verdictOf } from '../status/verdict.ts';
 import { canarySection } from './canary-section.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
@@ -96,11 +96,26 @@ function banner(status: Status, verdict: Verdict): Html {
   const problems = report?.problems ?? [];
   return html`<header class="${verdict.state}">
     <h1>${iconOf(verdict.state, ICON_COLOURS)}${verdict.title}</h1>
-    ${problems.length > 0 && !status.stale && problemList(problems, now)}
+    ${problems.length > 0 && !isPast(status) && problemList(problems, now)}
     ${verdict.state === 'healthy' && report !== null && html`<p>${healthySentence(report)}</p>`}
-    ${verdict.notes.map((note) => html`<p>${note}</p>`)}
+    ${notesOf(verdict, report)}
     <p class="soft">${lastCycle(status)}</p>
   </header>`;
+}
+
+/** The long list of what is not decided is folded away. */
+function notesOf({ notes }: Verdict, report: Report | null): Part {
+  const lists = report === null ? [] : undecidedNote(report);
+  const folded = notes.filter((note) => lists.includes(note));
+  const count = report === null ? 0 : undecidedCodes(report.states).length;
+  return [
+    notes.filter((note) => !lists.includes(note)).map((note) => html`<p>${note}</p>`),
+    folded.length > 0 &&
+      html`<details>
+        <summary>${count === 1 ? '1 problem is' : `${count} problems are`} not decided</summary>
+        ${folded.map((note) => html`<p>${note}</p>`)}
+      </details>`,
+  ];
 }
 
 /** Says with figures what was found to be well, and nothing of what is not known. */
@@ -137,13 +152,18 @@ function overview(status: Status, view: PageView): Html {
 }
 
 function problemsSection(view: ProblemView): Html | null {
-  const { report, stale } = view.status;
+  const { report } = view.status;
   if (report === null || report.problems.length === 0) return null;
   return section(
     'problems',
-    stale ? 'Problems at the last good cycle' : 'Problems',
+    isPast(view.status) ? 'Problems at the last good cycle' : 'Problems',
     report.problems.map((problem) => problemArticle(problem, view)),
   );
+}
+
+/** What is shown was read once and is old. */
+function isPast({ report, stale }: Status): boolean {
+  return stale && report !== null && !isNeverRead(report);
 }
 
 function detail(code: ProblemCode, status: Status, view: PageView): Html {

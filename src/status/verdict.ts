@@ -54,6 +54,16 @@ export function verdictOf(status: Status): Verdict {
   }
 
   const notes = failuresOf(report, status.probe);
+  if (status.stale && isNeverRead(report)) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: the database was never read',
+      notes: [
+        'No cycle has read the database yet; what is below comes from the settings and the probe.',
+        ...notes,
+      ],
+    };
+  }
   if (status.stale) {
     return {
       state: 'unknown',
@@ -71,6 +81,14 @@ export function verdictOf(status: Status): Verdict {
   const doubt = doubtOf(report, status);
   if (doubt !== null) return { state: 'unknown', title: `Unknown: ${doubt}`, notes: limits };
   return { state: 'healthy', title: 'Healthy', notes: limits };
+}
+
+/** There are no figures that could be old: the settings and the probe alone speak. */
+export function isNeverRead({
+  window,
+  databaseFailure,
+}: Pick<Report, 'window' | 'databaseFailure'>): boolean {
+  return window === null && databaseFailure !== null;
 }
 
 /** Problems that say that nothing goes to S3, or that every push fails: no setting is needed where references show it. */
@@ -94,6 +112,7 @@ export function doubtOf(
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
+  if (!probe.steps.some(({ ok }) => ok !== null)) return 'the probe tried nothing';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
@@ -126,11 +145,15 @@ function isUndecided(states: Report['states'], code: ProblemCode): boolean {
   return states[code] === 'unknown' && !CANARY_CODES.has(code);
 }
 
+/** The problems of which nothing is known, a canary's aside. */
+export function undecidedCodes(states: Report['states']): readonly ProblemCode[] {
+  return PROBLEM_CODES.filter((code) => isUndecided(states, code));
+}
+
 /** Sentences that name the problems of which nothing is known, and why; none when there is none. */
 export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'undecided'>): string[] {
   const byReason = new Map<string, string[]>();
-  for (const code of PROBLEM_CODES) {
-    if (!isUndecided(states, code)) continue;
+  for (const code of undecidedCodes(states)) {
     const reason = undecided[code] ?? '';
     byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
   }

@@ -307,6 +307,21 @@ describe('the verdict', () => {
       'Unknown: the figures are stale',
       { stale: true, report: reportOf({ problems: [problemOf('path_leaked')] }) },
     ],
+    [
+      'Unknown: the database was never read',
+      {
+        stale: true,
+        report: reportOf({ databaseFailure: { reason: 'timeout', detail: 'x' }, window: null }),
+      },
+    ],
+    [
+      'Unknown: the figures are stale',
+      { stale: true, report: reportOf({ databaseFailure: { reason: 'timeout', detail: 'x' } }) },
+    ],
+    [
+      'Unknown: the probe tried nothing',
+      { probe: { steps: [{ operation: 'put', ok: null }], leftoversDeleted: 0 } },
+    ],
     ['1 problem', { report: reportOf({ problems: [problemOf('path_leaked')] }) }],
     [
       '2 problems',
@@ -397,7 +412,41 @@ describe('the page', () => {
     expect(text).toContain(`What to do ${PROBLEMS.worker_bypass.remedy}`);
     expect(text).toContain('Since 1 h ago (02:04:05 UTC)');
     expect(text).not.toContain('Last seen');
-    expect(text).toMatch(/orders .* extract return_value 2\.0 MiB worker-1 legacy 1 min ago 03:03:05 UTC/);
+    expect(text).toMatch(
+      /orders .* extract return_value 2 MiB \(2,097,152 B\) worker-1 legacy 1 min ago 03:03:05 UTC/,
+    );
+  });
+
+  test('of a database that was never read it calls nothing old, and shows what the probe found', () => {
+    const problems = [problemOf('bucket_unreachable')];
+    const databaseFailure = { reason: 'timeout', detail: 'no answer after 5 s' };
+    const pageOf = (changes: Partial<Report>) =>
+      textOf(render(statusOf({ stale: true, report: reportOf({ problems, databaseFailure, ...changes }) })));
+    const never = pageOf({ window: null });
+    expect(never).toContain('No cycle has read the database yet');
+    expect(never).toContain('no answer after 5 s.');
+    expect(never).toContain(`critical ${PROBLEMS.bucket_unreachable.title} : queue legacy , since`);
+    expect(never).not.toMatch(/stale|the past|last good cycle/);
+    expect(pageOf({})).toMatch(/the figures are stale.*the past.*Problems at the last good cycle/);
+  });
+
+  test('folds away what is not decided, and nothing else', () => {
+    const states = { ...reportOf().states, objects_missing: 'unknown', worker_bypass: 'unknown' } as const;
+    const s3Failure = { reason: 'denied', detail: 'AccessDenied (403)' } as const;
+    const page = render(statusOf({ probe: WORKED, report: reportOf({ states, s3Failure }) }));
+    const folded = /<details>.*<\/details>/s.exec(page)?.[0] ?? '';
+    expect(textOf(folded).trim()).toMatch(
+      /^2 problems are not decided Not decided: (objects_missing, worker_bypass|worker_bypass, objects_missing)\.$/,
+    );
+    expect(textOf(page.replace(folded, ''))).toContain('Cannot read S3: denied (AccessDenied (403)).');
+    expect(page.replace(folded, '')).not.toContain('Not decided');
+    expect(render(statusOf())).not.toContain('<details>');
+  });
+
+  test('has no verdict in green before the first probe', () => {
+    const before = render(statusOf({ probe: null }));
+    expect(before).not.toMatch(/class="(healthy|ok)"/);
+    expect(render(statusOf({ probe: WORKED }))).toMatch(/<header class="healthy">/);
   });
 
   test('groups the places by what they are', () => {
@@ -450,7 +499,7 @@ describe('the page', () => {
     expect(text).toContain('bucket xcom-bucket');
     expect(text).toContain('compression -');
     expect(text).toContain(
-      'threshold 1.0 KiB threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
+      'threshold 1 KiB (1,024 B) threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
     );
     expect(text).toContain('path seen s3://aws_default@xcom-bucket/team/xcom (12 references)');
     expect(text).not.toContain('listings');
@@ -885,12 +934,13 @@ test('values in a template are escaped, lists joined, nothing is nothing', () =>
 });
 
 test('figures for people', () => {
-  expect([0, 1_023, 1_024, 1_048_576, 5 * 2 ** 40].map(formatBytes)).toEqual([
+  expect([0, 1_023, 1_024, 1_536, 1_048_576, 5 * 2 ** 40].map(formatBytes)).toEqual([
     '0 B',
     '1023 B',
-    '1.0 KiB',
-    '1.0 MiB',
-    '5.0 TiB',
+    '1 KiB',
+    '1.5 KiB',
+    '1 MiB',
+    '5 TiB',
   ]);
   expect([0, 0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061].map(formatSeconds)).toEqual([
     '0 s',
