@@ -12,10 +12,10 @@ export const EXPORTER_ALERTS: readonly Alert[] = [
     name: 'AirflowXComExporterStale',
     expr: `(
   time() - (
-    ${lastSample}
+    (${lastSample})
     or
     (process_start_time_seconds and on (job, instance) airflow_xcom_exporter_build_info)
-    unless on (instance) ${lastSample}
+    unless on (instance) (${lastSample})
   ) > 300
 )
 and on (instance) airflow_xcom_exporter_leader == 1`,

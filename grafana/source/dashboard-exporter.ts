@@ -186,7 +186,7 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (name) (${rate('airflow_xcom_exporter_job_runs_total')} * ${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
+                expr: `sum by (name) (${rate('airflow_xcom_exporter_job_runs_total')} * ignoring () ${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
                 legend: '{{name}}',
               },
             ],

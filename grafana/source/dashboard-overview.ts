@@ -117,7 +117,7 @@ export const OVERVIEW: Page = {
             decimals: 0,
             queries: [
               {
-                // Of an exporter that stands by no success counts.
+                // One that stands by has none that counts.
                 expr: `time() - max(
   ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"')}
   and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1

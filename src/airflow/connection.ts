@@ -1,9 +1,5 @@
 import { z } from 'zod';
 import { percentDecode } from '../lib/percent-decode.ts';
-import { secret } from '../lib/secret.ts';
-import type { S3Connection } from '../s3/connection.ts';
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What of an Airflow connection concerns S3. */
 export interface AirflowConnection {
@@ -16,6 +12,22 @@ export interface AirflowConnection {
 
 const text = z.string().nullish();
 const keysSchema = { aws_access_key_id: text, aws_secret_access_key: text, aws_session_token: text };
+/** What botocore takes for AssumeRole; it refuses any other name. */
+const roleArgumentsSchema = z.looseObject({
+  RoleSessionName: z.string().optional(),
+  ExternalId: z.string().optional(),
+  DurationSeconds: z.int().optional(),
+  Policy: z.string().optional(),
+  PolicyArns: z.array(z.object({ arn: z.string() })).optional(),
+  Tags: z.array(z.object({ Key: z.string(), Value: z.string() })).optional(),
+  TransitiveTagKeys: z.array(z.string()).optional(),
+  SourceIdentity: z.string().optional(),
+  SerialNumber: z.string().optional(),
+  TokenCode: z.string().optional(),
+  ProvidedContexts: z.array(z.object({ ProviderArn: z.string(), ContextAssertion: z.string() })).optional(),
+});
+/** `RoleArn` is taken too, and written over. */
+export const ROLE_ARGUMENTS: readonly string[] = [...Object.keys(roleArgumentsSchema.shape), 'RoleArn'];
 const extraSchema = z.object({
   ...keysSchema,
   session_kwargs: z.object(keysSchema).nullish(),
@@ -23,13 +35,25 @@ const extraSchema = z.object({
   endpoint_url: text,
   role_arn: text,
   assume_role_method: text,
-  assume_role_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  assume_role_kwargs: roleArgumentsSchema.nullish(),
   profile_name: text,
-  verify: z.union([z.boolean(), z.string()]).nullish(),
+  verify: z.unknown().optional(),
   config_kwargs: z
-    .object({ s3: z.object({ addressing_style: text }).nullish(), signature_version: z.unknown().optional() })
+    .object({
+      region_name: text,
+      s3: z.object({ addressing_style: text }).nullish(),
+      signature_version: z.unknown().optional(),
+      proxies: z.unknown().optional(),
+    })
     .nullish(),
-  service_config: z.object({ s3: z.object({ endpoint_url: text }).nullish() }).nullish(),
+  service_config: z
+    .object({
+      s3: z
+        .object({ endpoint_url: text, signer: z.unknown().optional(), 'proxy-uri': z.unknown().optional() })
+        .nullish(),
+      sts: z.object({ endpoint_url: text }).nullish(),
+    })
+    .nullish(),
   /** Of no use since Amazon provider 8: the endpoint is `endpoint_url`. */
   host: z.unknown().optional(),
 });
@@ -90,73 +114,9 @@ function fromUri(value: string): AirflowConnection {
   };
 }
 
-/**
- * How to reach S3 the way Airflow's Amazon provider would with this connection (`AwsConnectionWrapper`, `get_fs`); null
- * is no connection. What neither it nor the environment says is left to the default chain of the SDK.
- *
- * @throws {RangeError} when the endpoint is no HTTP URL.
- */
-export function s3Connection(connection: AirflowConnection | null, env: Environment): S3Connection {
-  const extra = connection?.extra ?? {};
-  const [accessKeyId, secretAccessKey] = keyPair(connection);
-  const sessionToken = extra.aws_session_token ?? extra.session_kwargs?.aws_session_token;
-  const serviceEndpoint = extra.service_config?.s3?.endpoint_url;
-  const endpoint =
-    (serviceEndpoint === undefined ? extra.endpoint_url : serviceEndpoint) ??
-    firstSet(env, ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']);
-  if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
-    throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
-  }
-  return {
-    region: (extra.region_name ?? firstSet(env, ['AWS_REGION', 'AWS_DEFAULT_REGION'])) || null,
-    endpoint: endpoint || null,
-    accessKeyId,
-    secretAccessKey: secretAccessKey === null ? null : secret(secretAccessKey),
-    sessionToken: sessionToken && accessKeyId !== null ? secret(sessionToken) : null,
-    roleArn: extra.role_arn || null,
-    forcePathStyle: pathStyle(extra.config_kwargs?.s3?.addressing_style, endpoint ?? null),
-    verify: extra.verify ?? true,
-  };
-}
-
-/** Extra keys that change how Airflow gets at the bucket and that the exporter does not follow. */
-export function unusedExtras(connection: AirflowConnection): readonly string[] {
-  const { extra } = connection;
-  return [
-    ...(extra.profile_name ? ['profile_name'] : []),
-    ...(extra.role_arn && (extra.assume_role_method ?? 'assume_role') !== 'assume_role'
-      ? ['assume_role_method']
-      : []),
-    ...(Object.keys(extra.assume_role_kwargs ?? {}).length > 0 ? ['assume_role_kwargs'] : []),
-    ...(extra.config_kwargs?.signature_version === 'unsigned' ? ['config_kwargs.signature_version'] : []),
-  ];
-}
-
 /** Where a connection names a server and the Amazon provider does not look; none: nowhere. */
 export function misplacedEndpoint({ host, extra }: AirflowConnection): readonly string[] {
   return [...(extra.host ? ['host in extra'] : []), ...(host === null ? [] : ['its host'])];
-}
-
-/** Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only ever a whole pair. */
-function keyPair(connection: AirflowConnection | null): readonly [string, string] | readonly [null, null] {
-  if (connection === null) return [null, null];
-  const { login, password, extra } = connection;
-  const pairs = [
-    [login, password],
-    [extra.aws_access_key_id, extra.aws_secret_access_key],
-    [extra.session_kwargs?.aws_access_key_id, extra.session_kwargs?.aws_secret_access_key],
-  ] as const;
-  for (const [id, key] of pairs) if (id && key) return [id, key];
-  return [null, null];
-}
-
-/** botocore's rule: `auto` is the path style as soon as an endpoint is given, for a bucket has no host name there. */
-function pathStyle(addressingStyle: string | null | undefined, endpoint: string | null): boolean {
-  return addressingStyle === 'path' || (addressingStyle !== 'virtual' && !!endpoint);
-}
-
-function firstSet(env: Environment, names: readonly string[]): string | null {
-  return names.map((name) => env[name]).find((value) => value !== undefined && value !== '') ?? null;
 }
 
 function checked<T extends z.ZodType>(schema: T, value: unknown, root = ''): z.output<T> {

@@ -261,9 +261,11 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       accessKeyId: s3.accessKeyId,
       secretAccessKey: secret(s3.secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+      role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+      agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

@@ -54,9 +54,10 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         bucket,
         prefix,
         region: connection.region,
-        isVerified: connection.verify !== false,
         write: config.probe.write,
         id: randomUUID(),
+        // Keys and roles of a connection are the same wherever Airflow's is used; all else is this machine's own.
+        asWorker: connection.accessKeyId !== null || connection.role !== null,
       },
       { greeting, signal: io.signal },
     );
@@ -108,7 +109,7 @@ async function seeWays(
 function nobodyAt(connection: S3Connection): S3Connection {
   const accessKeyId = `AKIA${randomBytes(8).toString('hex').toUpperCase()}`;
   const secretAccessKey = secret(randomUUID());
-  return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, roleArn: null };
+  return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, role: null };
 }
 
 /** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */

@@ -1,4 +1,5 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import { isAboutAsking } from '../probe/credentials-fix.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { RefusalCause, Said } from '../s3/failure.ts';
 import type { CodeFrom } from './problem-sources.ts';
@@ -81,9 +82,9 @@ function ruling(
   return isIts(step) ? say(words(step)) : 'unknown';
 }
 
-/** Nothing was asked of the bucket: there are no credentials, or STS gave none. */
+/** Nothing was asked of the bucket: there are no credentials, or STS or an agent gave none. */
 function isBlind(step: ProbeStep): boolean {
-  return step.ok === false && (step.said?.by === 'credentials' || step.said?.by === 'sts');
+  return step.ok === false && isAboutAsking(step.said);
 }
 
 /** The storage read who asks, and said no. */

@@ -110,7 +110,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The exporter has no credentials for object storage',
     remedy:
-      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId.',
+      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },

@@ -24,7 +24,7 @@ export interface ProblemView {
 }
 
 /**
- * The problems in a line each: what, where, since when. None of the links is to a part of the page: a browser that
+ * The problems in a line each: what, where, when it was first seen. None of the links is to a part of the page: a browser that
  * has one in its address does not renew the page.
  */
 export function problemList(problems: readonly Problem[], now: number): Html {
@@ -33,7 +33,7 @@ export function problemList(problems: readonly Problem[], now: number): Html {
       const { severity, title } = PROBLEMS[code];
       const place = first !== undefined && html`: ${first.label} ${name(first.value)}`;
       return html`<li>
-        ${badge(severity)} <a href="/?problem=${code}">${title}</a>${place}, since ${ago(since, now)}
+        ${badge(severity)} <a href="/?problem=${code}">${title}</a>${place}, first seen ${ago(since, now)}
       </li>`;
     })}
   </ol>`;
@@ -76,7 +76,7 @@ function explained(problem: Problem, { status: { now }, runbook }: ProblemView):
   const { severity, title, remedy } = PROBLEMS[code];
   const pairs: (readonly [string, Part])[] = [];
   if (where.length > 0) pairs.push(['Where', places(where)]);
-  pairs.push(['Since', when(since, now)]);
+  pairs.push(['First seen by the exporter', when(since, now)]);
   if (lastSeen !== undefined) pairs.push(['Last seen', when(lastSeen, now)]);
   return html`<h3 id="${code}-title">${badge(severity)} ${title}</h3>
     <p class="evidence">${evidence}</p>

@@ -5,7 +5,7 @@ import { formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
-import { isNeverRead, undecidedCodes, undecidedNote, verdictOf } from '../status/verdict.ts';
+import { isNeverRead, undecidedNote, verdictOf } from '../status/verdict.ts';
 import { canarySection } from './canary-section.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
@@ -94,28 +94,24 @@ function iconOf(state: VerdictState, colours: Readonly<Record<VerdictState, stri
 function banner(status: Status, verdict: Verdict): Html {
   const { report, now } = status;
   const problems = report?.problems ?? [];
+  const undecided = report === null ? [] : undecidedNote(report);
   return html`<header class="${verdict.state}">
     <h1>${iconOf(verdict.state, ICON_COLOURS)}${verdict.title}</h1>
     ${problems.length > 0 && !isPast(status) && problemList(problems, now)}
     ${verdict.state === 'healthy' && report !== null && html`<p>${healthySentence(report)}</p>`}
-    ${notesOf(verdict, report)}
+    ${verdict.notes.filter((note) => !undecided.includes(note)).map((note) => html`<p>${note}</p>`)}
+    ${folded(verdict.notes.filter((note) => undecided.includes(note)))}
     <p class="soft">${lastCycle(status)}</p>
   </header>`;
 }
 
-/** The long list of what is not decided is folded away. */
-function notesOf({ notes }: Verdict, report: Report | null): Part {
-  const lists = report === null ? [] : undecidedNote(report);
-  const folded = notes.filter((note) => lists.includes(note));
-  const count = report === null ? 0 : undecidedCodes(report.states).length;
-  return [
-    notes.filter((note) => !lists.includes(note)).map((note) => html`<p>${note}</p>`),
-    folded.length > 0 &&
-      html`<details>
-        <summary>${count === 1 ? '1 problem is' : `${count} problems are`} not decided</summary>
-        ${folded.map((note) => html`<p>${note}</p>`)}
-      </details>`,
-  ];
+/** Codes and reasons are for whoever asks why: they would push the problems off the screen. */
+function folded(undecided: readonly string[]): Html | null {
+  if (undecided.length === 0) return null;
+  return html`<details>
+    <summary>What is not decided, and why</summary>
+    ${undecided.map((note) => html`<p>${note}</p>`)}
+  </details>`;
 }
 
 /** Says with figures what was found to be well, and nothing of what is not known. */

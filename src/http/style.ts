@@ -39,7 +39,7 @@ export const STYLE = `
 html{scroll-padding-top:1rem}
 body{margin:0 auto;max-width:76rem;padding:1rem;background:var(--back);color:var(--text);
 font:1rem/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-a{color:var(--link)}a:focus-visible,summary:focus-visible,.scroll:focus-visible,pre:focus-visible{outline:2px solid var(--link);outline-offset:2px}
+a{color:var(--link)}a:focus-visible,.scroll:focus-visible,pre:focus-visible{outline:2px solid var(--link);outline-offset:2px}
 h1{margin:0;font-size:2rem;line-height:1.2}h2{margin:2rem 0 .5rem;font-size:1.25rem}h3{margin:0;font-size:1.15rem}
 p{margin:.4rem 0}small,.soft,caption,figcaption,dt,.legend{color:var(--soft);font-size:.875rem}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.875em}

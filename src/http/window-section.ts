@@ -17,6 +17,9 @@ const NAMES: Readonly<Record<Storage, string>> = {
   other: 'references to elsewhere',
 };
 
+/** Problems that are told by large values in the database. */
+const OF_OVERSIZE = ['threshold_disabled', 'backend_inactive', 'worker_bypass', 'oversize_in_db'] as const;
+
 /** The window in figures, and drawings of how they came to be. */
 export function windowSection(report: Report, status: Status): Html {
   const { window } = report;
@@ -90,7 +93,9 @@ function distribution(history: History, report: Report, now: number): Html | nul
   const { counts, since } = sizes;
   // Rows that were there before the exporter are in the window and were not counted.
   if ([...counts.db, ...counts.s3].every((count) => count === 0)) return null;
-  const { oversizeBytes, thresholdBytes } = report;
+  const { oversizeBytes, thresholdBytes, states } = report;
+  // The bars keep the past: red is for what is wrong now.
+  const isWrong = OF_OVERSIZE.some((code) => states[code] === 'raised');
   const ranges = Array.from({ length: SIZE_BOUNDS.length + 1 }, (_, i) => {
     const from = i === 0 ? 0 : (SIZE_BOUNDS[i - 1] ?? 0);
     return { from, to: SIZE_BOUNDS[i] ?? null, db: counts.db[i] ?? 0, s3: counts.s3[i] ?? 0 };
@@ -98,7 +103,7 @@ function distribution(history: History, report: Report, now: number): Html | nul
   const bars = ranges.map(({ from, db, s3 }, i) => ({
     label: i % 2 === 1 ? formatBytes(from) : '',
     stacks: [
-      { kind: from >= oversizeBytes ? 'over' : 'db', count: db },
+      { kind: isWrong && from >= oversizeBytes ? 'over' : 'db', count: db },
       { kind: 's3', count: s3 },
     ],
   }));

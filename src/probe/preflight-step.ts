@@ -4,6 +4,8 @@ export const PREFLIGHT_CHECKS = [
   'clock',
   'region',
   'credentials',
+  'look',
+  'bucket',
   'put',
   'head',
   'get',

@@ -1,47 +1,23 @@
 import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS } from '../s3/greeting.ts';
+import { credentialsFix } from './credentials-fix.ts';
+import type { AccessTarget, Answered, Answers } from './preflight-access.ts';
+import {
+  askAll,
+  isAboutCredentials,
+  OPERATIONS,
+  operationStep,
+  refusals,
+  workerSteps,
+} from './preflight-access.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
-export type PreflightOperation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
-export interface PreflightTarget {
-  readonly bucket: string;
-  /** Where Airflow is to write, without a slash at the end; empty for the whole bucket. */
-  readonly prefix: string;
+export interface PreflightTarget extends AccessTarget {
   /** The region of the connection; null: none is given. */
   readonly region: string | null;
-  readonly isVerified: boolean;
-  /** False: nothing is put or deleted. */
-  readonly write: boolean;
-  /** Different for every call: it names the object. */
-  readonly id: string;
 }
-
-type Answered =
-  | { readonly kind: 'allowed'; readonly detail: string }
-  | {
-      readonly kind: 'refused';
-      readonly reason: S3Reason;
-      readonly detail: string;
-      /** Null: the storage refused nothing. */
-      readonly said: Said | null;
-    }
-  | { readonly kind: 'skipped'; readonly detail: string };
-
-type Refused = Extract<Answered, { kind: 'refused' }>;
-
-/** HEAD is no action of its own. Source: the S3 user guide, "Actions, resources, and condition keys". */
-const ACTIONS: Readonly<Record<PreflightOperation, string>> = {
-  put: 's3:PutObject',
-  head: 's3:GetObject',
-  get: 's3:GetObject',
-  list: 's3:ListBucket',
-  delete: 's3:DeleteObject',
-};
-
-const OPERATIONS: readonly PreflightOperation[] = ['put', 'head', 'get', 'list', 'delete'];
 
 /** AWS refuses a signature that is older, or further ahead. */
 const TOLERATED_SKEW_SECONDS = 900;
@@ -59,46 +35,13 @@ export async function preflight(
   const answers = reached ? await askAll(store, target, signal) : null;
   return [
     endpointStep(greeting, target),
-    tlsStep(greeting, target),
+    tlsStep(greeting),
     clockStep(greeting, answers),
     regionStep(greeting, { target, answers }),
     credentialsStep(answers),
+    ...workerSteps(answers, target),
     ...OPERATIONS.map((operation) => operationStep(operation, { target, answers })),
   ];
-}
-
-type Answers = Readonly<Record<PreflightOperation, Answered>>;
-
-async function askAll(store: ObjectStore, target: PreflightTarget, signal: AbortSignal): Promise<Answers> {
-  const { bucket, prefix, write } = target;
-  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-`;
-  const address = { bucket, key: `${folder}${target.id}` };
-  const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
-  const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
-  const missing = (there: boolean): Answered =>
-    there
-      ? { kind: 'refused', reason: 'server_error', detail: 'missing right after it was put', said: null }
-      : { kind: 'allowed', detail: 'allowed: the object is not there' };
-
-  const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
-  const there = put.kind === 'allowed';
-  const head = await store.head(address, signal);
-  const got = await store.get(address, signal);
-  const listed = await store.list({ bucket, prefix: folder, after: null, maxKeys: 1 }, signal);
-  const removed = write ? await store.delete(address, signal) : null;
-  return {
-    put,
-    head: head.kind === 'missing' ? missing(there) : allowed(head),
-    get: got.kind === 'missing' ? missing(there) : allowed(got),
-    list: allowed(listed),
-    delete: removed === null ? unwritten : allowed(removed),
-  };
-}
-
-function allowed(answer: Unknown | { readonly kind: 'done' | 'present' | 'got' | 'listed' }): Answered {
-  if (answer.kind !== 'unknown') return { kind: 'allowed', detail: 'allowed' };
-  const { reason, detail, said } = answer;
-  return { kind: 'refused', reason, detail, said };
 }
 
 function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): PreflightStep {
@@ -111,7 +54,7 @@ function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): Prefligh
   });
 }
 
-function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): PreflightStep {
+function tlsStep(greeting: Greeting): PreflightStep {
   if (/^http:/i.test(greeting.url)) return idle('tls', 'not used: the endpoint is http');
   if (greeting.kind === 'failed') {
     if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
@@ -119,16 +62,11 @@ function tlsStep(greeting: Greeting, { isVerified }: PreflightTarget): Preflight
       fix:
         greeting.code === NO_TLS
           ? 'The server answers in plain HTTP: write http:// in endpoint_url of the connection, or give the port that speaks TLS.'
-          : 'Name the certificate authority in "verify" of the connection (the path of a PEM file), or renew the certificate.',
+          : 'Name the certificate authority in AWS_CA_BUNDLE (the path of a PEM file), for the workers as for the exporter, or renew the certificate.',
     });
   }
   const { protocol = 'TLS', validTo = 'unknown' } = greeting.tls ?? {};
-  return good(
-    'tls',
-    isVerified
-      ? `${protocol}, the certificate is trusted and valid until ${validTo}`
-      : `${protocol}, the certificate is not looked at: "verify" of the connection is false`,
-  );
+  return good('tls', `${protocol}, the certificate is trusted and valid until ${validTo}`);
 }
 
 function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
@@ -182,10 +120,7 @@ function credentialsStep(answers: Answers | null): PreflightStep {
   const wrong = refused.find(isAboutCredentials);
   if (wrong !== undefined)
     return bad('credentials', wrong.detail, {
-      fix:
-        wrong.said?.by === 'credentials'
-          ? 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.'
-          : 'Renew or correct the access key, its secret and its token in the connection that the path names.',
+      fix: credentialsFix(wrong.said),
     });
   if (refused.some(isKnown)) return good('credentials', 'accepted, and all that was asked is refused');
   return open('credentials', 'no answer tells');
@@ -195,71 +130,4 @@ function credentialsStep(answers: Answers | null): PreflightStep {
 function isKnown(answer: Answered): boolean {
   if (answer.kind !== 'refused') return answer.kind === 'allowed';
   return answer.said?.by === 's3' && answer.said.code === 'AccessDenied';
-}
-
-/** Whether the refusal is about who asks, and not about what is asked for. */
-function isAboutCredentials({ said }: Refused): boolean {
-  return said?.by === 'credentials' || said?.by === 'sts' || said?.cause === 'identity';
-}
-
-function operationStep(
-  operation: PreflightOperation,
-  { target, answers }: { target: PreflightTarget; answers: Answers | null },
-): PreflightStep {
-  const answer = answers?.[operation];
-  if (answers === null || answer === undefined) return open(operation, 'not tried: no connection');
-  if (answer.kind === 'allowed') return good(operation, answer.detail);
-  if (answer.kind === 'skipped') return idle(operation, answer.detail);
-  const { reason, detail, said } = answer;
-  switch (reason) {
-    case 'denied':
-      return denied(operation, { target, answers, answer });
-    case 'no_such_bucket':
-      return bad(operation, detail, {
-        fix: `Create the bucket ${target.bucket}, or correct its name in xcom_objectstorage_path.`,
-      });
-    case 'wrong_region':
-      return bad(operation, detail, { fix: 'See the region above.' });
-    case 'clock_skew':
-      return bad(operation, detail, { fix: 'See the clock above.' });
-    case 'server_error':
-      // A fault of its own passes; anything else that is no answer of S3 does not.
-      if ((said?.status ?? 0) >= 500) return open(operation, detail);
-      return bad(operation, detail, { fix: 'Check that the endpoint is S3 and no other service.' });
-    case 'throttled':
-    case 'timeout':
-    case 'unreachable':
-    case 'aborted':
-      return open(operation, `${reason}: ${detail}`);
-  }
-}
-
-function denied(
-  operation: PreflightOperation,
-  { target, answers, answer }: { target: PreflightTarget; answers: Answers; answer: Refused },
-): PreflightStep {
-  const { detail } = answer;
-  if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
-  const isRead = operation === 'head' || operation === 'get';
-  // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
-  if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
-    return open(
-      operation,
-      `${detail}: not to be told from an object that is not there without s3:ListBucket`,
-    );
-  const { bucket, prefix } = target;
-  const arn = `arn:aws:s3:::${bucket}`;
-  const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
-  const iamAction = ACTIONS[operation];
-  return bad(operation, `${detail}: ${iamAction} on ${resource} is missing`, {
-    iamAction,
-    fix:
-      operation === 'put'
-        ? `Allow ${iamAction} on ${resource}, and kms:GenerateDataKey if the bucket is encrypted by KMS.`
-        : `Allow ${iamAction} on ${resource}.`,
-  });
-}
-
-function refusals(answers: Answers): readonly Refused[] {
-  return OPERATIONS.map((name) => answers[name]).filter((answer) => answer.kind === 'refused');
 }

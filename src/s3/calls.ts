@@ -137,8 +137,19 @@ function explain(
 ): Unknown {
   const ended = call.deadline.ended();
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
+  if (ended === 'timeout' && !call.sent)
+    return unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials');
   if (ended === 'timeout') {
     return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
   }
   return explainFailure(error, { now: Date.now(), sent: call.sent });
+}
+
+/** For what has no key that may be missing. */
+export function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
+  return outcome.kind === 'answered' ? outcome.answer : unknownOf(outcome);
+}
+
+export function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
+  return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
 }

@@ -2,7 +2,9 @@ import { Readable } from 'node:stream';
 import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
+  GetBucketLocationCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -11,12 +13,12 @@ import {
 import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { createCalls } from './calls.ts';
+import { answerOf, createCalls, unknownOf } from './calls.ts';
 import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { isBodilessBadRequest, unknown } from './failure.ts';
+import { isBodilessBadRequest } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
@@ -53,6 +55,11 @@ export type GetAnswer =
 /** `archived`: the storage does not give it out before it is restored. */
 export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
+/** Whether the bucket was seen, and by which request. s3fs would make one that neither of the two shows. */
+export type BucketAnswer =
+  | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
+  | { readonly kind: 'unseen'; readonly head: Unknown; readonly location: Unknown };
+
 export interface ObjectAddress {
   readonly bucket: string;
   readonly key: string;
@@ -80,6 +87,11 @@ export interface ObjectStore {
   peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
   /** Also `done` when there was no such object: S3 does not tell. `version`: that one alone, and for good. */
   delete(target: ObjectAddress & { readonly version?: string }, signal: AbortSignal): Promise<DoneAnswer>;
+  /**
+   * Looks for the bucket as s3fs does before each write: by HEAD, and where that fails for whatever reason by asking for
+   * its region. It stops before the third request of s3fs, which makes the bucket.
+   */
+  seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer>;
   /** Closes the kept-alive connections. Abort what is under way first. */
   close(): void;
 }
@@ -255,21 +267,24 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       return outcome.kind === 'missing' ? { kind: 'done', version: null } : answerOf(seen(bucket, outcome));
     },
 
+    seeBucket: async (bucket, signal) => {
+      const head = await calls.run('head', {
+        signal,
+        send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
+      });
+      if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
+      const location = await calls.run('get', {
+        signal,
+        send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
+      });
+      if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
+      return { kind: 'unseen', head: unknownOf(head), location: unknownOf(location) };
+    },
+
     close: () => {
       client.destroy();
     },
   };
-}
-
-function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
-  switch (outcome.kind) {
-    case 'answered':
-      return outcome.answer;
-    case 'unknown':
-      return outcome;
-    case 'missing':
-      return unknown('server_error', 'NoSuchKey (404)', 's3');
-  }
 }
 
 /** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */

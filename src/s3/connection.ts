@@ -4,7 +4,10 @@ import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { readFileSync } from 'node:fs';
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { setTimeout } from 'node:timers/promises';
 import type { Secret } from '../lib/secret.ts';
+import type { ContainerAgent } from './container-agent.ts';
+import { AgentFailure, askAgent } from './container-agent.ts';
 
 /** Where object storage is and who asks. Null: not said, the default of the AWS SDK is meant. */
 export interface S3Connection {
@@ -13,10 +16,23 @@ export interface S3Connection {
   readonly accessKeyId: string | null;
   readonly secretAccessKey: Secret | null;
   readonly sessionToken: Secret | null;
-  readonly roleArn: string | null;
+  /** The profile of AWS's files that is asked for what is not said. */
+  readonly profile: string | null;
+  /** Null: none is assumed. */
+  readonly role: AssumedRole | null;
   readonly forcePathStyle: boolean;
-  /** Whether the server's certificate is checked; a string names the file of the authorities to trust. */
-  readonly verify: boolean | string;
+  /** The file of the certificate authorities to trust; null: Node's own. */
+  readonly authorities: string | null;
+  /** Asked by the default chain behind all else; null: there is none. */
+  readonly agent: ContainerAgent | null;
+}
+
+/** What STS is asked for. */
+export interface AssumedRole {
+  readonly arn: string;
+  /** Null: that of AWS, or what AWS's own variables say. */
+  readonly endpoint: string | null;
+  readonly arguments: { readonly RoleArn: string; readonly RoleSessionName: string };
 }
 
 const connectTimeoutMs = 2_000;
@@ -40,18 +56,17 @@ export function openTransport(
     throwOnRequestTimeout: true,
     socketTimeout: attemptMs,
     httpAgent: new HttpAgent(agent),
-    httpsAgent: new HttpsAgent({ ...agent, ...trust(connection.verify) }),
+    httpsAgent: new HttpsAgent({ ...agent, ...trust(connection.authorities) }),
   });
 }
 
-/** What Node takes for it. @throws {Error} when the file of authorities cannot be read. */
-export function trust(verify: boolean | string): { rejectUnauthorized?: false; ca?: Buffer } {
-  if (verify === true) return {};
-  if (verify === false) return { rejectUnauthorized: false };
+/** As Node takes it. @throws {Error} when the file of authorities cannot be read. */
+export function trust(authorities: string | null): { ca?: Buffer } {
+  if (authorities === null) return {};
   try {
-    return { ca: readFileSync(verify) };
+    return { ca: readFileSync(authorities) };
   } catch (cause) {
-    throw new Error(`Cannot read the certificate authorities in ${verify}: ${String(cause)}`, { cause });
+    throw new Error(`Cannot read the certificate authorities in ${authorities}: ${String(cause)}`, { cause });
   }
 }
 
@@ -60,6 +75,10 @@ export function trust(verify: boolean | string): { rejectUnauthorized?: false; c
  * them. Its default chain takes this of the client's configuration, whose type does not name it.
  */
 export const READ_FILES_ANEW = { ignoreCache: true };
+
+/** The default of the SDK takes longer to give up on an agent than a request may last. Its type does not name these. */
+const ASK_AGENT_TWICE = { maxRetries: 1, timeout: 1_000 };
+const chainMs = 4_000;
 
 /** The keys as the SDK takes them; undefined lets it look through its default chain. */
 export function staticCredentials(
@@ -79,10 +98,11 @@ export function staticCredentials(
  * and it shares one context among concurrent calls, in which the endpoint of one bucket may reach another.
  */
 export function clientConfig(connection: S3Connection): S3ClientConfig {
-  const { endpoint, region, roleArn } = connection;
+  const { endpoint, region, profile, role, agent } = connection;
   const credentials = staticCredentials(connection);
   const common: S3ClientConfig = {
     ...READ_FILES_ANEW,
+    ...(profile === null ? {} : { profile }),
     region: region ?? 'us-east-1',
     followRegionRedirects: endpoint === null,
     // A second attempt for what passes; more would fill the time in which nothing is known.
@@ -95,22 +115,52 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
       : { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
     ...(credentials === undefined ? {} : { credentials }),
   };
-  return roleArn === null ? common : { ...common, credentials: assumeRole(common, roleArn) };
+  const source: S3ClientConfig =
+    credentials === undefined && agent !== null ? { ...common, credentials: askedOf(agent, common) } : common;
+  return role === null ? source : { ...source, credentials: assumeRole(source, { role, connection }) };
+}
+
+/** The SDK's default chain, with what the agent says where the chain would say that nobody has credentials. */
+function askedOf(agent: ContainerAgent, chain: S3ClientConfig): NonNullable<S3ClientConfig['credentials']> {
+  return async () => {
+    const holder = new S3Client({ ...chain, ...ASK_AGENT_TWICE });
+    try {
+      // An agent that takes the request and never answers is waited for by the SDK without an end.
+      const late = setTimeout(chainMs, null, { ref: false });
+      const found = await Promise.race([holder.config.credentials(), late]);
+      if (found !== null) return found;
+      throw (await askAgent(agent)) ?? new AgentFailure(agent, { status: null, code: 'TimeoutError' });
+    } catch (error) {
+      if (!(error instanceof Error) || error.name !== 'CredentialsProviderError') throw error;
+      throw (await askAgent(agent)) ?? error;
+    } finally {
+      holder.destroy();
+    }
+  };
 }
 
 /** Asked again by the SDK when the credentials are about to expire. The role's source is what we would be without it. */
-function assumeRole(source: S3ClientConfig, roleArn: string): NonNullable<S3ClientConfig['credentials']> {
+function assumeRole(
+  source: S3ClientConfig,
+  { role, connection }: { role: AssumedRole; connection: S3Connection },
+): NonNullable<S3ClientConfig['credentials']> {
   return async () => {
     // The SDK has no public way to STS short of one more package; its own providers take this one.
     const { getDefaultRoleAssumer } = await import('@aws-sdk/nested-clients/sts');
-    const requestHandler = { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true };
-    const assume = getDefaultRoleAssumer({ region: source.region ?? 'us-east-1', requestHandler });
+    const requestHandler = {
+      connectionTimeout: 2_000,
+      requestTimeout: 5_000,
+      throwOnRequestTimeout: true,
+      httpsAgent: trust(connection.authorities),
+    };
+    const assume = getDefaultRoleAssumer({
+      region: source.region ?? 'us-east-1',
+      requestHandler,
+      ...(role.endpoint === null ? {} : { endpoint: role.endpoint }),
+    });
     const holder = new S3Client(source);
     try {
-      return await assume(await holder.config.credentials(), {
-        RoleArn: roleArn,
-        RoleSessionName: 'airflow-xcom-exporter',
-      });
+      return await assume(await holder.config.credentials(), role.arguments);
     } finally {
       holder.destroy();
     }

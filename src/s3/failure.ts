@@ -1,4 +1,7 @@
+import { AgentFailure } from './container-agent.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
+import { codeOf, statusOf } from './thrown.ts';
+import type { Thrown } from './thrown.ts';
 
 /** Why a request to object storage has no answer. Each is something else to do for whoever reads it. */
 export type S3Reason =
@@ -18,10 +21,10 @@ export type S3Reason =
 
 /**
  * Who gave the answer. `exporter`: the call was ended or never sent by us. `credentials`: nobody was asked, for there
- * are none. `sts`: the request for credentials was refused. `network`: no answer came, or TLS failed. `proxy`: a
+ * are none. `sts`: the request for credentials was refused. `agent`: the agent of the container's credentials gave none. `network`: no answer came, or TLS failed. `proxy`: a
  * server in between that does not speak S3.
  */
-export type Party = 'exporter' | 'credentials' | 'sts' | 'network' | 'proxy' | 's3';
+export type Party = 'exporter' | 'credentials' | 'sts' | 'agent' | 'network' | 'proxy' | 's3';
 
 /** The kind of a refusal, by which its remedy differs. */
 export type RefusalCause =
@@ -73,17 +76,6 @@ export function unknown(reason: S3Reason, detail: string, by: Party): Unknown {
   };
 }
 
-/** The parts of what the SDK throws that are looked at. */
-interface Thrown {
-  readonly name?: unknown;
-  readonly message?: unknown;
-  readonly code?: unknown;
-  readonly Code?: unknown;
-  readonly $metadata?: { readonly httpStatusCode?: number };
-  readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
-  readonly cause?: unknown;
-}
-
 const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['NoSuchBucket', 'no_such_bucket'],
   ['InvalidBucketName', 'no_such_bucket'],
@@ -129,20 +121,6 @@ const toleratedSkewMs = 15 * 60_000;
 const connectionCode =
   /^(?:E(?:CONN|HOST|NET|PIPE|NOTFOUND|AI_|ADDR|PROTO)|HPE_|ERR_(?:TLS|SSL)|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED)/;
 
-/** What the SDK calls an error that it knows no name for. */
-const fillers: ReadonlySet<string> = new Set([
-  'AggregateError',
-  'BadRequest',
-  'Error',
-  'Forbidden',
-  'NotFound',
-  'S3ServiceException',
-  'SyntaxError',
-  'TypeError',
-  'Unknown',
-  'UnknownError',
-]);
-
 /** Only with the storage's own word for it: a proxy's 404 says nothing about the key. A HEAD has no word. */
 export function isNoSuchKey(error: unknown, operation: string): boolean {
   const thrown = Object(error) as Thrown;
@@ -153,27 +131,38 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
 const NO_CREDENTIALS =
   'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
+/** Node's names for a file that cannot be read. */
+const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
+
+function noTokenFile(code: string): string {
+  return `no credentials: the token file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read (${code})`;
+}
+
 /**
  * Names the reason for what a request threw. A HEAD has no body, hence no code: its status and headers decide.
  * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request was
  * one for credentials.
  */
 export function explainFailure(error: unknown, { now, sent }: { now: number; sent: boolean }): Unknown {
+  if (error instanceof AgentFailure) return explainAgent(error);
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
   if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
     return unknown('denied', NO_CREDENTIALS, 'credentials');
-  const words = status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;
+  // The token of a web identity is a file, and nobody can be asked without it.
+  if (!sent && code !== null && fileCodes.has(code))
+    return unknown('denied', noTokenFile(code), 'credentials');
+  const words = wordsOf({ code, status });
   const cause = status === null ? null : causeOf(thrown, { code, status });
   const said = { code, status, cause, action: cause === null ? null : actionOf(thrown) };
   if (!sent) {
     // STS refuses in words of its own, and none of them is about the bucket.
-    const reason = status === null ? 'unreachable' : status >= 500 ? 'server_error' : 'denied';
+    const answered = status === null ? 'did not answer:' : 'answered';
     return {
       kind: 'unknown',
-      reason,
-      detail: `no credentials: STS answered ${words}`,
+      reason: reasonOfRefusedCredentials(status),
+      detail: `no credentials: STS ${answered} ${words}`,
       said: { ...said, by: 'sts' },
     };
   }
@@ -186,6 +175,25 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
     detail: speaksNoTls(error) ? `${words}: ${PLAIN_HTTP}` : words,
     said: { ...said, by },
   };
+}
+
+function explainAgent({ host, status, code }: AgentFailure): Unknown {
+  const answered = status === null ? 'did not answer:' : 'answered';
+  return {
+    kind: 'unknown',
+    reason: reasonOfRefusedCredentials(status),
+    detail: `no credentials: the agent of credentials at ${host} ${answered} ${wordsOf({ code, status })}`,
+    said: { by: 'agent', code, status, cause: null, action: null },
+  };
+}
+
+function reasonOfRefusedCredentials(status: number | null): S3Reason {
+  if (status === null) return 'unreachable';
+  return status >= 500 ? 'server_error' : 'denied';
+}
+
+function wordsOf({ code, status }: { code: string | null; status: number | null }): string {
+  return status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;
 }
 
 function reasonOf(answer: {
@@ -276,19 +284,4 @@ function reasonByStatus(
 
 function isSkewed(headers: Readonly<Record<string, string>>, now: number): boolean {
   return Math.abs(Date.parse(headers['date'] ?? '') - now) > toleratedSkewMs;
-}
-
-function statusOf(thrown: Thrown): number | null {
-  return thrown.$response?.statusCode ?? thrown.$metadata?.httpStatusCode ?? null;
-}
-
-/** The code in the answer's body, else the connection's, else the SDK's own name for it; else its cause's. */
-function codeOf(thrown: Thrown): string | null {
-  for (const candidate of [thrown.Code, thrown.code, thrown.name]) {
-    // A word and no sentence: what is shown must not carry a key or a URL.
-    if (typeof candidate === 'string' && /^[\w.-]{1,60}$/.test(candidate) && !fillers.has(candidate))
-      return candidate;
-  }
-  const { cause } = thrown;
-  return typeof cause === 'object' && cause !== null ? codeOf(cause) : null;
 }

@@ -43,7 +43,7 @@ export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
  * Never throws.
  */
 export async function greet(
-  connection: Pick<S3Connection, 'endpoint' | 'region' | 'verify'>,
+  connection: Pick<S3Connection, 'endpoint' | 'region' | 'authorities'>,
   bucket: string,
   signal: AbortSignal,
 ): Promise<Greeting> {
@@ -51,7 +51,7 @@ export async function greet(
   const start = performance.now();
   const startedAt = Date.now();
   try {
-    const answer = await head(url, { verify: connection.verify, signal });
+    const answer = await head(url, { authorities: connection.authorities, signal });
     const milliseconds = performance.now() - start;
     const date = Date.parse(answer.headers.date ?? '');
     const region = answer.headers['x-amz-bucket-region'];
@@ -86,13 +86,13 @@ function addressOf({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region
 
 function head(
   url: string,
-  options: { readonly verify: boolean | string; readonly signal: AbortSignal },
+  options: { readonly authorities: string | null; readonly signal: AbortSignal },
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const isTls = /^https:/i.test(url);
     const common = { method: 'HEAD', agent: false as const, signal: options.signal };
     const sent = isTls
-      ? httpsRequest(url, { ...common, ...trust(options.verify) })
+      ? httpsRequest(url, { ...common, ...trust(options.authorities) })
       : httpRequest(url, common);
     const timer = setTimeout(() => {
       sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));

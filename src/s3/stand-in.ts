@@ -1,4 +1,4 @@
-import type { ObjectStore } from './client.ts';
+import type { BucketAnswer, ObjectStore } from './client.ts';
 import type { Unknown } from './failure.ts';
 
 /**
@@ -17,6 +17,16 @@ export function standIn(store: ObjectStore, why: string): ObjectStore {
     get: (...asked) => told(store.get(...asked)),
     list: (...asked) => told(store.list(...asked)),
     delete: (...asked) => told(store.delete(...asked)),
+    seeBucket: async (...asked) => {
+      const answer: BucketAnswer = await store.seeBucket(...asked);
+      if (answer.kind === 'seen') return answer;
+      const { head, location } = answer;
+      return {
+        kind: 'unseen',
+        head: { ...head, ...inPlaceOf(head, why) },
+        location: { ...location, ...inPlaceOf(location, why) },
+      };
+    },
   };
 }
 

@@ -1,4 +1,4 @@
-import type { AirflowConnection } from '../airflow/connection.ts';
+import type { GivenConnection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -51,7 +51,7 @@ export interface Config {
     readonly view: string;
     readonly keys: readonly Secret[];
     /** How to reach S3 with one of them in this environment. Throws RangeError. */
-    readonly toS3: (connection: AirflowConnection) => S3Connection;
+    readonly toS3: (connection: GivenConnection) => S3Connection;
   } | null;
   /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
   readonly logs: LogsInS3 | null;

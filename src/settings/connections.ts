@@ -1,7 +1,9 @@
 import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import { secretsBackend } from '../airflow/config-option.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
-import { connectionVariable, parseConnection, s3Connection } from '../airflow/connection.ts';
+import { connectionVariable, parseConnection } from '../airflow/connection.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
@@ -26,15 +28,17 @@ export interface NamedConnection {
 /** The connections that the paths name, and '' which is there for a reference without one. */
 export function readConnections(
   paths: readonly XComPath[],
-  env: Environment,
+  world: WorkerWorld,
   { attempt }: Attempts,
 ): readonly NamedConnection[] {
   return connectionIds(paths).map((id) => {
-    const variable = holderOf(id, env);
-    const text = id === '' ? '' : (env[variable] ?? '');
+    const variable = holderOf(id, world.env);
+    const text = id === '' ? '' : (world.env[variable] ?? '');
     const given = text === '' ? null : attempt(variable, () => parseUnquoted(text));
-    const from = text === '' ? 'AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL' : variable;
-    return { id, variable, given, isSet: text !== '', s3: attempt(from, () => s3Connection(given, env)) };
+    const from =
+      text === '' ? 'AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file' : variable;
+    const s3 = attempt(from, () => s3Connection({ id, given }, world));
+    return { id, variable, given, isSet: text !== '', s3 };
   });
 }
 
@@ -44,19 +48,21 @@ export function readConnections(
  */
 export function otherConnections(
   named: readonly NamedConnection[],
-  env: Environment,
+  world: WorkerWorld,
 ): ReadonlyMap<string, S3Connection> {
   const taken = new Set(named.map(({ variable }) => variable));
   return new Map(
-    Object.entries(env).flatMap(([variable, text = '']): readonly (readonly [string, S3Connection])[] => {
-      const id = /^AIRFLOW_CONN_([A-Z0-9].*)$/.exec(variable)?.[1];
-      if (id === undefined || taken.has(variable) || !isOfS3(text)) return [];
-      try {
-        return [[id, s3Connection(parseConnection(text), env)]];
-      } catch {
-        return [];
-      }
-    }),
+    Object.entries(world.env).flatMap(
+      ([variable, text = '']): readonly (readonly [string, S3Connection])[] => {
+        const id = /^AIRFLOW_CONN_([A-Z0-9].*)$/.exec(variable)?.[1];
+        if (id === undefined || taken.has(variable) || !isOfS3(text)) return [];
+        try {
+          return [[id, s3Connection({ id, given: parseConnection(text) }, world)]];
+        } catch {
+          return [];
+        }
+      },
+    ),
   );
 }
 
@@ -167,6 +173,7 @@ function slipOf(id: string, env: Environment): string | null {
 
 /** A missing file of authorities would be missed at the first request, hence in each cycle. */
 export function checkConnectionFiles(connections: readonly NamedConnection[], { readText }: Attempts): void {
-  for (const { variable, s3 } of connections)
-    if (typeof s3?.verify === 'string') readText(s3.verify, `${variable}: verify`);
+  for (const { s3 } of connections)
+    if (s3 !== null && s3.authorities !== null)
+      readText(s3.authorities, 'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file');
 }

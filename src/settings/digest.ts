@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readAwsFiles } from './aws-files.ts';
 
 interface Read {
   readonly argv: readonly string[];
@@ -20,25 +21,12 @@ export function createDigest({ argv, env, readFile }: Read): {
   return {
     readFile: readAndSee,
     digest() {
-      for (const path of filesOfTheSdk(env))
-        try {
-          readAndSee(path);
-        } catch {
-          // As good as none: the SDK goes on to the next source of credentials.
-        }
+      // The SDK reads them by itself when a client is opened, as a reload opens one.
+      readAwsFiles(env, readAndSee);
       const seen = [argv, Object.entries(env).sort(byName), [...contents].sort(byName)];
       return createHash('sha256').update(JSON.stringify(seen)).digest('hex');
     },
   };
-}
-
-/** The SDK reads them by itself when a client is opened, as a reload opens one. */
-function filesOfTheSdk(env: Read['env']): string[] {
-  const home = env['HOME'] ?? '';
-  return [
-    env['AWS_SHARED_CREDENTIALS_FILE'] ?? (home === '' ? '' : `${home}/.aws/credentials`),
-    env['AWS_CONFIG_FILE'] ?? (home === '' ? '' : `${home}/.aws/config`),
-  ].filter((path) => path !== '');
 }
 
 function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {

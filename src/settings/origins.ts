@@ -1,4 +1,3 @@
-import { unusedExtras } from '../airflow/connection.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
@@ -11,6 +10,7 @@ import type { DatabaseSource } from './database-source.ts';
 import { sharesConnection } from './logs.ts';
 import type { LogsInS3 } from './logs.ts';
 import type { SourceKind } from './sources.ts';
+import { unusedExtras } from './worker-warnings.ts';
 
 /** The value of a setting and where it comes from, to be shown: no secret is in it. */
 export interface SettingOrigin {
@@ -89,10 +89,11 @@ function connectionOrigin(
       origin: 'airflow',
       from: `view ${view}`,
     };
-  const unused = given === null ? [] : unusedExtras(given);
+  const unused = unusedExtras(given);
   const parts = [
     s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
-    ...(s3?.roleArn == null ? [] : [`role ${s3.roleArn}`]),
+    ...(s3?.secretAccessKey == null && s3?.profile != null ? [`profile ${s3.profile}`] : []),
+    ...(s3?.role == null ? [] : [`role ${s3.role.arn}`]),
     ...(s3?.region == null ? [] : [`region ${s3.region}`]),
     ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
     ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),

@@ -1,8 +1,9 @@
-import { s3Connection } from '../airflow/connection.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
+import { readAwsFiles } from './aws-files.ts';
 import { readAirflowFile } from './airflow-file.ts';
 import { isQuoted, readAirflowSource, unreadOptions } from './airflow-source.ts';
 import type { AirflowRemark } from './airflow-source.ts';
@@ -28,6 +29,7 @@ import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
+import { workerWarnings } from './worker-warnings.ts';
 
 export interface ConfigInput {
   /** The flags alone, without a command. */
@@ -68,7 +70,8 @@ export function readConfig(given: ConfigInput): Config {
 
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
-  const connections = readConnections(values['xcom.path'] ?? [], env, attempts);
+  const world = { env, files: readAwsFiles(env, input.readFile) };
+  const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
   const view = values['airflow.connections'] ?? null;
   const keys = attempts.attempt(chosen.get('airflow.fernet-key')?.from ?? 'airflow.fernet-key', () =>
     // Airflow's key is nobody's concern who asks for no connection.
@@ -101,12 +104,12 @@ export function readConfig(given: ConfigInput): Config {
       requestsPerCycle: values['s3.requests-per-cycle'],
       fallback: storageInForce({ xcom })?.connection ?? '',
       connections: new Map([
-        ...[...otherConnections(connections, env)].map(([id, s3]) => [id, deepFreeze(s3)] as const),
+        ...[...otherConnections(connections, world)].map(([id, s3]) => [id, deepFreeze(s3)] as const),
         ...connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)] as const])),
       ]),
       missing: missingConnections(connections, view),
     },
-    stored: view === null ? null : { view, keys: keys ?? [], toS3: (given) => s3Connection(given, env) },
+    stored: view === null ? null : { view, keys: keys ?? [], toS3: (given) => s3Connection(given, world) },
     logs,
     maxDags: values['labels.max-dags'],
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
@@ -126,6 +129,7 @@ export function readConfig(given: ConfigInput): Config {
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...misplacedEndpoints(connections),
+      ...workerWarnings(connections, { ...world, paths: paths ?? [] }),
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
     origins: settingOrigins({

@@ -85,7 +85,7 @@ function whyNot(s3: Config['s3'], failure: string): readonly (readonly [string, 
 
 function learn(row: StoredConnection, { keys, toS3 }: NonNullable<Config['stored']>): Learned {
   try {
-    return toS3(openStoredConnection(row, keys));
+    return toS3({ id: row.conn_id, given: openStoredConnection(row, keys) });
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     return { why: `the connection ${row.conn_id} in Airflow's database ${error.message}` };

@@ -98,7 +98,7 @@ export const problemSchema = z
     where: z
       .array(z.strictObject({ label: z.string(), value: z.string(), rows: count }))
       .describe('The places that stand out, largest first.'),
-    since: timeSchema.describe('When it was first said.'),
+    since: timeSchema.describe('When the exporter first saw it: the cause may be older.'),
     last_seen: timeSchema.describe('When something was last observed that speaks for it.'),
     remedy: z.string(),
     runbook: z

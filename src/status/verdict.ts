@@ -54,16 +54,8 @@ export function verdictOf(status: Status): Verdict {
   }
 
   const notes = failuresOf(report, status.probe);
-  if (status.stale && isNeverRead(report)) {
-    return {
-      state: 'unknown',
-      title: 'Unknown: the database was never read',
-      notes: [
-        'No cycle has read the database yet; what is below comes from the settings and the probe.',
-        ...notes,
-      ],
-    };
-  }
+  if (status.stale && isNeverRead(report))
+    return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
     return {
       state: 'unknown',
@@ -83,7 +75,7 @@ export function verdictOf(status: Status): Verdict {
   return { state: 'healthy', title: 'Healthy', notes: limits };
 }
 
-/** There are no figures that could be old: the settings and the probe alone speak. */
+/** Figures that never were cannot be stale: the settings and the probe alone speak. */
 export function isNeverRead({
   window,
   databaseFailure,
@@ -145,15 +137,11 @@ function isUndecided(states: Report['states'], code: ProblemCode): boolean {
   return states[code] === 'unknown' && !CANARY_CODES.has(code);
 }
 
-/** The problems of which nothing is known, a canary's aside. */
-export function undecidedCodes(states: Report['states']): readonly ProblemCode[] {
-  return PROBLEM_CODES.filter((code) => isUndecided(states, code));
-}
-
 /** Sentences that name the problems of which nothing is known, and why; none when there is none. */
 export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'undecided'>): string[] {
   const byReason = new Map<string, string[]>();
-  for (const code of undecidedCodes(states)) {
+  for (const code of PROBLEM_CODES) {
+    if (!isUndecided(states, code)) continue;
     const reason = undecided[code] ?? '';
     byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
   }

@@ -134,6 +134,12 @@ def connection_changed(airflow: Deployment) -> Plan:
     return rerun_after_change(airflow, plan)
 
 
+def dashed_keys(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"dashed": 1})
+    return Plan(notes="Keys that hold dashes, dots, spaces and slashes, above the threshold.")
+
+
 def changed(airflow: Deployment, variables: dict[str, str | None], words: str) -> Plan:
     airflow.start(triggerer=False)
     airflow.wait({"pair": 1})
@@ -647,6 +653,7 @@ SCENARIOS = {
     "object-overwritten": Scenario(object_overwritten, shared=True),
     "archived-object-missing": Scenario(archived_missing, shared=True, dags=("retried",), since=(3, 4), why=NO_TRIES),
     "key-twice": Scenario(key_twice, shared=True, dags=("twice",)),
+    "dashed-keys": Scenario(dashed_keys, dags=("dashed",)),
     "worker-killed": Scenario(worker_killed, shared=True, dags=("killed",)),
     # Not on Airflow 2: its worker reads the decision from S3 before it forks, and the forked task then fails with
     # "This class is not fork-safe" (fsspec). A branch at threshold 0 is no silent failure there.

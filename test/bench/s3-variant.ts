@@ -87,9 +87,11 @@ function openOurs(): ObjectStore {
       accessKeyId,
       secretAccessKey: secret(task.secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+    role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+    agent: null,
     },
     {
       observer: {

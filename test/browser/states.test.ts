@@ -140,7 +140,7 @@ describe.each(STATES)('%s', (name, codes, plant) => {
         const banner = page.locator('header');
         for (const code of codes) {
           const line = banner.getByRole('listitem').filter({ hasText: PROBLEMS[code].title });
-          expect(await line.innerText()).toMatch(/since .*(?:now|ago)$/);
+          expect(await line.innerText()).toMatch(/first seen .*(?:now|ago)$/);
           expect((await line.boundingBox())?.y).toBeLessThan(800);
           const article = page.locator(`#${code}`);
           expect(await article.getByRole('term').allInnerTexts()).toEqual(

@@ -197,9 +197,9 @@ describe('config refuses what run refuses', () => {
       'authorities that cannot be read',
       () => ({
         AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
-        AIRFLOW_CONN_AWS: 'aws://k:s@/?verify=%2Fno-such-ca.pem',
+        AWS_CA_BUNDLE: '/no-such-ca.pem',
       }),
-      'AIRFLOW_CONN_AWS: verify: Cannot read /no-such-ca.pem',
+      'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file: Cannot read /no-such-ca.pem',
     ],
   ])('%s', async (name, envOf, message) => {
     const env: Env = {

@@ -109,9 +109,11 @@ export async function startWorld(options: {
         endpoint: `http://127.0.0.1:${storage.port}`,
         secretAccessKey: secret(storage.secretAccessKey),
         sessionToken: null,
-        roleArn: null,
+        profile: null,
+    role: null,
         forcePathStyle: true,
-        verify: true,
+        authorities: null,
+    agent: null,
       },
       { observer: recordRequests(), log: pino({ level: 'silent' }) },
     );

@@ -72,9 +72,11 @@ export async function startWorld(server: S3Server): Promise<World> {
     accessKeyId,
     secretAccessKey: secret(secretAccessKey),
     sessionToken: null,
-    roleArn: null,
+    profile: null,
+    role: null,
     forcePathStyle: true,
-    verify: true,
+    authorities: null,
+    agent: null,
     ...changes,
   });
 

@@ -36,9 +36,11 @@ export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection
     accessKeyId: server.accessKeyId,
     secretAccessKey: secret(server.secretAccessKey),
     sessionToken: null,
-    roleArn: null,
+    profile: null,
+    role: null,
     forcePathStyle: true,
-    verify: true,
+    authorities: null,
+    agent: null,
   };
 }
 

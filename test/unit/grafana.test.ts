@@ -34,7 +34,7 @@ const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };
 
-/** The labels that a query meets: those of the target, and ours. */
+/** Labels by which a query can choose. None of ours is Prometheus's own: it would rename it. */
 const LABELS = new Map<string, readonly string[]>([
   ...BESIDES.map((name): [string, readonly string[]] => [name, OF_PROMETHEUS]),
   ...RECORDINGS.map(({ record }): [string, readonly string[]] => [record, [...OF_PROMETHEUS, 'slo']]),

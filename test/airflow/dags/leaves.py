@@ -178,12 +178,14 @@ LEAVES = {
     "refused": {"report": {}},
     "ended": {"by_trigger": {"large": text(1900), "small": "ok"}},
     "twice": {"report": {"report": text(1600)}},
+    "dashed": {"report": {**{key: text(1600) for key in ("row-count", "a.b", "x--y", "-", "k with space", SLASHED)}, "small-one": "ok"}},
 }
 
 if AIRFLOW[:2] == ("3", "0"):
     # Its execution API refuses both: 422 for a pushed None, 404 for a key with a slash. The task fails.
     del LEAVES["sizes"]["none"]
     del LEAVES["sizes"]["hostile"][SLASHED]
+    del LEAVES["dashed"]["report"][SLASHED]
 
 # A branch that skips something ends by an exception on Airflow 3, so it returns nothing there.
 AIRFLOW_2_ONLY = {("flow", "choose", "return_value")}

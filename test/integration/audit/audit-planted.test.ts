@@ -56,9 +56,11 @@ beforeAll(async () => {
     accessKeyId,
     secretAccessKey: secret(secretAccessKey),
     sessionToken: null,
-    roleArn: null,
+    profile: null,
+    role: null,
     forcePathStyle: true,
-    verify: true,
+    authorities: null,
+    agent: null,
   };
   store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   await plant();

@@ -51,9 +51,11 @@ function openStore(endpoint: string): ObjectStore {
       accessKeyId,
       secretAccessKey: secret(secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+    role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+    agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

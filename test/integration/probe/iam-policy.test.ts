@@ -93,9 +93,11 @@ function openStore(): ObjectStore {
       accessKeyId,
       secretAccessKey: secret(secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+    role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+    agent: null,
     },
     { observer: { request: () => undefined, failure: () => undefined }, log: pino({ level: 'silent' }) },
   );
@@ -119,6 +121,10 @@ function recording(inner: ObjectStore): { readonly asked: Asked[]; readonly stor
     list: (target, signal) => {
       asked.push({ action: 's3:ListBucket', resource: target.bucket, prefix: target.prefix });
       return inner.list(target, signal);
+    },
+    seeBucket: (bucket, signal) => {
+      asked.push({ action: 's3:GetBucketLocation', resource: bucket });
+      return inner.seeBucket(bucket, signal);
     },
     close: () => {
       inner.close();

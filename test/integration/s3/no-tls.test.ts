@@ -16,7 +16,7 @@ const endpoint = (): string => s3().endpoint.replace('http:', 'https:');
 
 test('https in front of a port of plain HTTP is called by its name', async () => {
   const greeting = await greet(
-    { endpoint: endpoint(), region: 'us-east-1', verify: true },
+    { endpoint: endpoint(), region: 'us-east-1', authorities: null },
     'airflow-xcom',
     AbortSignal.timeout(10_000),
   );
@@ -31,9 +31,11 @@ test('a request says what to write', async () => {
       accessKeyId: s3().accessKeyId,
       secretAccessKey: secret(s3().secretAccessKey),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+      role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+      agent: null,
     },
     { log: pino({ level: 'silent' }), observer: { request: () => undefined, failure: () => undefined } },
   );

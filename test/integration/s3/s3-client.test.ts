@@ -51,7 +51,10 @@ function bytes(text: string): Uint8Array {
 }
 
 async function put(key: string, text = 'hello'): Promise<void> {
-  expect(await store.put({ bucket: 'xcom', key, body: bytes(text) }, never)).toEqual({ kind: 'done' });
+  expect(await store.put({ bucket: 'xcom', key, body: bytes(text) }, never)).toEqual({
+    kind: 'done',
+    version: null,
+  });
 }
 
 /** Past the client, which is not what is looked at then. */
@@ -102,8 +105,8 @@ describe('what S3 answers', () => {
     await put('a/b');
     expect(await store.head(target, never)).toEqual({ kind: 'present', bytes: 5, archive: null });
     expect(await store.get(target, never)).toEqual({ kind: 'got', body: bytes('hello') });
-    expect(await store.delete(target, never)).toEqual({ kind: 'done' });
-    expect(await store.delete(target, never)).toEqual({ kind: 'done' });
+    expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
+    expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
     expect(await store.get(target, never)).toEqual({ kind: 'missing' });
     expect(await store.head(target, never)).toEqual({ kind: 'missing' });
     expect(seen.failures).toEqual([]);
@@ -131,7 +134,7 @@ describe('what S3 answers', () => {
     expect(await store.list({ bucket: 'xcom', prefix: key, after: null }, never)).toMatchObject({
       objects: [{ key, bytes: 5 }],
     });
-    expect(await store.delete({ bucket: 'xcom', key }, never)).toEqual({ kind: 'done' });
+    expect(await store.delete({ bucket: 'xcom', key }, never)).toEqual({ kind: 'done', version: null });
   });
 
   test('2,500 keys come in three pages, each once', async () => {
@@ -344,7 +347,7 @@ describe('HEADs one after another', () => {
   test('a missing object is one, and an object that is gone since too', async () => {
     await put('k');
     await ask('head');
-    expect(await store.delete({ bucket: 'xcom', key: 'k' }, never)).toEqual({ kind: 'done' });
+    expect(await store.delete({ bucket: 'xcom', key: 'k' }, never)).toEqual({ kind: 'done', version: null });
     expect(await ask('head')).toEqual({ kind: 'missing' });
     expect(seen.failures).toEqual([]);
   });
@@ -437,10 +440,19 @@ describe('credentials', () => {
     const sts = await startHttpFaultProxy({ upstream: server() });
     sts.setFault({ answer: 'deny' });
     vi.stubEnv('AWS_ENDPOINT_URL_STS', sts.url);
-    await withStore({ roleArn: 'arn:aws:iam::000000000000:role/reader' }, async (roleless) => {
-      const answer = await roleless.head({ bucket: 'xcom', key: 'k' }, never);
-      expect(answer).toMatchObject({ kind: 'unknown', reason: 'denied' });
-    });
+    await withStore(
+      {
+        role: {
+          arn: 'arn:r',
+          endpoint: null,
+          arguments: { RoleArn: 'arn:aws:iam::000000000000:role/reader', RoleSessionName: 'airflow_x' },
+        },
+      },
+      async (roleless) => {
+        const answer = await roleless.head({ bucket: 'xcom', key: 'k' }, never);
+        expect(answer).toMatchObject({ kind: 'unknown', reason: 'denied' });
+      },
+    );
     expect(sts.requests.other).toBe(1);
     expect(proxy.requests.head).toBe(0);
     await sts.stop();

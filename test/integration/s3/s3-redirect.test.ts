@@ -27,9 +27,11 @@ test('a server of its own that once named another region is signed to for the co
       accessKeyId: 'key',
       secretAccessKey: secret('secret'),
       sessionToken: null,
-      roleArn: null,
+      profile: null,
+      role: null,
       forcePathStyle: true,
-      verify: true,
+      authorities: null,
+      agent: null,
     },
     { observer: recordRequests(), log: pino({ level: 'silent' }) },
   );

@@ -78,9 +78,9 @@ const refused = {
 };
 
 const failedToWrite = (reason: string) =>
-  of('airflow_xcom_exporter_job_failures_total', `name="state", reason="${reason}"`);
-const unwritten = (times: number) => ({
-  labels: { job, instance: first, name: 'state', severity: 'warning' },
+  of('airflow_xcom_exporter_job_failures_total', `name="state", reason="${reason}"`, first);
+const unwritten = (times: number, labels: Record<string, string> = { job, name: 'state' }) => ({
+  labels: { ...labels, instance: first, severity: 'warning' },
   description: `http://${first}/ failed to write it ${times} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.`,
 });
 

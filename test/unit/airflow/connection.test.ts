@@ -1,14 +1,12 @@
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import {
-  connectionVariable,
-  parseConnection,
-  s3Connection,
-  unusedExtras,
-} from '../../../src/airflow/connection.ts';
+import { connectionVariable, parseConnection } from '../../../src/airflow/connection.ts';
+import { s3Connection } from '../../../src/airflow/worker-s3.ts';
+
+const NO_FILES = { config: '', credentials: '' };
 
 function read(value: string, env: Readonly<Record<string, string>> = {}) {
-  const connection = s3Connection(parseConnection(value), env);
+  const connection = s3Connection({ id: 'aws', given: parseConnection(value) }, { env, files: NO_FILES });
   return {
     ...connection,
     secretAccessKey: connection.secretAccessKey?.reveal() ?? null,
@@ -22,9 +20,11 @@ const nothing = {
   accessKeyId: null,
   secretAccessKey: null,
   sessionToken: null,
-  roleArn: null,
+  profile: null,
+  role: null,
   forcePathStyle: false,
-  verify: true,
+  authorities: null,
+  agent: null,
 };
 
 test('the variable of a connection', () => {
@@ -48,7 +48,14 @@ describe('a connection', () => {
     ],
     [
       'aws://@/?role_arn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&verify=false',
-      { ...nothing, roleArn: 'arn:aws:iam::1:role/r', verify: false },
+      {
+        ...nothing,
+        role: {
+          arn: 'arn:aws:iam::1:role/r',
+          endpoint: null,
+          arguments: { RoleArn: 'arn:aws:iam::1:role/r', RoleSessionName: 'airflow_aws' },
+        },
+      },
     ],
     ['aws://?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
@@ -61,7 +68,7 @@ describe('a connection', () => {
     ],
     [
       `aws://K:S@/?__extra__=${encodeURIComponent('{"region_name":"us-east-1","verify":"/etc/ca.pem"}')}`,
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1', verify: '/etc/ca.pem' },
+      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1' },
     ],
     ['{"conn_type":"aws"}', nothing],
     ['{"conn_type":"aws","extra":""}', nothing],
@@ -103,7 +110,7 @@ describe('a connection', () => {
       AWS_ENDPOINT_URL_S3: 'http://s3:2',
     };
     expect(read('aws://', env)).toMatchObject({
-      region: 'us-west-1',
+      region: 'us-east-2',
       endpoint: 'http://s3:2',
       forcePathStyle: true,
     });
@@ -112,7 +119,8 @@ describe('a connection', () => {
       endpoint: 'http://own',
     });
     const { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL } = env;
-    expect(s3Connection(null, { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_REGION: '' })).toMatchObject({
+    const world = { env: { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3: '' }, files: NO_FILES };
+    expect(s3Connection({ id: '', given: null }, world)).toMatchObject({
       region: 'us-east-2',
       endpoint: 'http://any:1',
       secretAccessKey: null,
@@ -125,6 +133,10 @@ describe('a connection', () => {
     ['{"password":"p","extra":"geheim"}', /its "extra" is not valid JSON/],
     ['{"password":["geheim"]}', /wrong password: .*expected string/],
     ['{"extra":["geheim"]}', /wrong extra: .*expected object/],
+    [
+      '{"extra":{"assume_role_kwargs":{"ExternalId":1234}}}',
+      /wrong extra\.assume_role_kwargs\.ExternalId: .*expected string/,
+    ],
     ['{"extra":{"region_name":{"geheim":1}}}', /wrong extra\.region_name: .*expected string/],
     ['aws://K:S@/?__extra__=geheim', /its "__extra__" is not valid JSON/],
     ['aws://K:geheim/x@/?region_name=r', /percent-encode/],
@@ -136,25 +148,14 @@ describe('a connection', () => {
     expect(() => read(value)).not.toThrow(/geheim/);
   });
 
-  test('names what it does not follow', () => {
-    const extra = {
-      profile_name: 'p',
-      role_arn: 'r',
-      assume_role_method: 'assume_role_with_saml',
-      assume_role_kwargs: { ExternalId: 'x' },
-      config_kwargs: { signature_version: 'unsigned' },
-    };
-    expect(unusedExtras(parseConnection(JSON.stringify({ extra })))).toEqual([
-      'profile_name',
-      'assume_role_method',
-      'assume_role_kwargs',
-      'config_kwargs.signature_version',
-    ]);
-    expect(unusedExtras(parseConnection('aws://?role_arn=r&region_name=x'))).toEqual([]);
-  });
-
   test('shows no secret', () => {
-    const connection = s3Connection(parseConnection('aws://K:geheim@/?aws_session_token=geheim2'), {});
+    const connection = s3Connection(
+      { id: 'aws', given: parseConnection('aws://K:geheim@/?aws_session_token=geheim2') },
+      {
+        env: { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://a', AWS_CONTAINER_AUTHORIZATION_TOKEN: 'geheim3' },
+        files: NO_FILES,
+      },
+    );
     expect(`${inspect(connection)}${JSON.stringify(connection)}`).not.toContain('geheim');
   });
 });

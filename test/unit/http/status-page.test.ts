@@ -308,15 +308,11 @@ describe('the verdict', () => {
       { stale: true, report: reportOf({ problems: [problemOf('path_leaked')] }) },
     ],
     [
-      'Unknown: the database was never read',
+      'Unknown: the database has not been read yet',
       {
         stale: true,
-        report: reportOf({ databaseFailure: { reason: 'timeout', detail: 'x' }, window: null }),
+        report: reportOf({ window: null, databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }),
       },
-    ],
-    [
-      'Unknown: the figures are stale',
-      { stale: true, report: reportOf({ databaseFailure: { reason: 'timeout', detail: 'x' } }) },
     ],
     [
       'Unknown: the probe tried nothing',
@@ -406,11 +402,11 @@ describe('the verdict', () => {
 describe('the page', () => {
   test('shows a problem with its evidence, places, remedy and rows', () => {
     const text = textOf(render(statusOf({ report: reportOf({ problems: [problemOf('worker_bypass')] }) })));
-    expect(text).toContain(`critical ${PROBLEMS.worker_bypass.title} : queue legacy , since 1 h ago`);
+    expect(text).toContain(`critical ${PROBLEMS.worker_bypass.title} : queue legacy , first seen 1 h ago`);
     expect(text).toContain('12 of 40 values of 1 MiB and more are in the database.');
     expect(text).toContain('Where queue legacy (12)');
     expect(text).toContain(`What to do ${PROBLEMS.worker_bypass.remedy}`);
-    expect(text).toContain('Since 1 h ago (02:04:05 UTC)');
+    expect(text).toContain('First seen by the exporter 1 h ago (02:04:05 UTC)');
     expect(text).not.toContain('Last seen');
     expect(text).toMatch(
       /orders .* extract return_value 2 MiB \(2,097,152 B\) worker-1 legacy 1 min ago 03:03:05 UTC/,
@@ -423,30 +419,10 @@ describe('the page', () => {
     const pageOf = (changes: Partial<Report>) =>
       textOf(render(statusOf({ stale: true, report: reportOf({ problems, databaseFailure, ...changes }) })));
     const never = pageOf({ window: null });
-    expect(never).toContain('No cycle has read the database yet');
     expect(never).toContain('no answer after 5 s.');
-    expect(never).toContain(`critical ${PROBLEMS.bucket_unreachable.title} : queue legacy , since`);
+    expect(never).toContain(`critical ${PROBLEMS.bucket_unreachable.title} : queue legacy`);
     expect(never).not.toMatch(/stale|the past|last good cycle/);
     expect(pageOf({})).toMatch(/the figures are stale.*the past.*Problems at the last good cycle/);
-  });
-
-  test('folds away what is not decided, and nothing else', () => {
-    const states = { ...reportOf().states, objects_missing: 'unknown', worker_bypass: 'unknown' } as const;
-    const s3Failure = { reason: 'denied', detail: 'AccessDenied (403)' } as const;
-    const page = render(statusOf({ probe: WORKED, report: reportOf({ states, s3Failure }) }));
-    const folded = /<details>.*<\/details>/s.exec(page)?.[0] ?? '';
-    expect(textOf(folded).trim()).toMatch(
-      /^2 problems are not decided Not decided: (objects_missing, worker_bypass|worker_bypass, objects_missing)\.$/,
-    );
-    expect(textOf(page.replace(folded, ''))).toContain('Cannot read S3: denied (AccessDenied (403)).');
-    expect(page.replace(folded, '')).not.toContain('Not decided');
-    expect(render(statusOf())).not.toContain('<details>');
-  });
-
-  test('has no verdict in green before the first probe', () => {
-    const before = render(statusOf({ probe: null }));
-    expect(before).not.toMatch(/class="(healthy|ok)"/);
-    expect(render(statusOf({ probe: WORKED }))).toMatch(/<header class="healthy">/);
   });
 
   test('groups the places by what they are', () => {
@@ -454,7 +430,7 @@ describe('the page', () => {
     const where = [{ label: 'queue', value: 'legacy', rows: 1_200 }, ...dags];
     const problems = [problemOf('worker_bypass', { where })];
     expect(textOf(render(statusOf({ report: reportOf({ problems }) })))).toContain(
-      'Where queue legacy (1,200); dag d0 (9), d1 (8), d2 (7), d3 (6), d4 (5), 2 more Since',
+      'Where queue legacy (1,200); dag d0 (9), d1 (8), d2 (7), d3 (6), d4 (5), 2 more First seen by the exporter',
     );
   });
 
@@ -957,4 +933,25 @@ test('figures for people', () => {
     '2026-01-02 03:04:05 UTC',
   ]);
   expect([shorten('abc', 3), shorten('abcd', 3), shorten('😀😀😀', 2)]).toEqual(['abc', 'ab…', '😀…']);
+});
+
+test('what is not decided is folded away', () => {
+  const states = { ...reportOf().states, objects_missing: 'unknown' } as const;
+  const page = render(statusOf({ probe: WORKED, report: reportOf({ states }) }));
+  expect(page).toMatch(
+    /<details>\s*<summary>[^<]*<\/summary>\s*<p>Not decided: objects_missing\.<\/p>\s*<\/details>/,
+  );
+  expect(page.split('Not decided:')).toHaveLength(2);
+});
+
+test.each(['raised', 'clear'] as const)('large values of the past, red while it is wrong: %s', (state) => {
+  const increments = [{ metric: 'value_bytes', storage: 'db', bytes: 1e9 }] as const;
+  const states = { ...reportOf().states, threshold_disabled: 'clear', oversize_in_db: state } as const;
+  const report = reportOf({
+    increments,
+    states: { ...states, backend_inactive: 'clear', worker_bypass: 'clear' },
+  });
+  const page = render(statusOf({ report, history: withCycle(NO_HISTORY, report) }));
+  expect(page).toContain('id="plot-sizes-t"');
+  expect(page.includes('<i class="over">')).toBe(state === 'raised');
 });

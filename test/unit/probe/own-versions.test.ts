@@ -61,6 +61,7 @@ function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version
       );
       return Promise.resolve({ kind: 'done', version: to.version });
     },
+    seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
     close: () => undefined,
   };
   return { store, kept };

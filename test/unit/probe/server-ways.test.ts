@@ -30,6 +30,7 @@ function serverThat(compare: (a: string, b: string) => number, skips = false): [
     head: () => Promise.resolve({ kind: 'missing' }),
     get: () => Promise.resolve({ kind: 'missing' }),
     peek: () => Promise.resolve({ kind: 'missing' }),
+    seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
     close: () => undefined,
   };
   return [store, keys];

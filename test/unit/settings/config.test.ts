@@ -757,7 +757,7 @@ describe('the connections of the paths', () => {
       env: {
         AIRFLOW_CONN_AWS_XCOM:
           'aws://KEY:geheim@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2Fminio%3A9000',
-        AWS_REGION: 'us-east-1',
+        AWS_DEFAULT_REGION: 'us-east-1',
       },
     });
     expect([...config.s3.connections.keys()]).toEqual(['', 'aws_xcom', 'old']);
@@ -957,16 +957,21 @@ describe('the connections of the paths', () => {
   test('what a connection says and the exporter does not follow is shown', () => {
     const config = read({
       argv: ['--xcom.path', path],
-      env: { AIRFLOW_CONN_AWS_XCOM: 'aws://?profile_name=prod' },
+      env: {
+        AIRFLOW_CONN_AWS_XCOM:
+          'aws://?config_kwargs=%7B%22proxies%22%3A%7B%22https%22%3A%22http%3A%2F%2Fp%22%7D%7D',
+      },
     });
     expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
-      'default credential chain of AWS, not followed: profile_name',
+      'default credential chain of AWS, not followed: config_kwargs.proxies',
     );
   });
 
   test('a wrong endpoint in the variables of AWS is named by them', () => {
     expect(problemsOf(() => read({ env: { AWS_ENDPOINT_URL_S3: 'minio:9000' } }))).toEqual([
-      expect.stringMatching(/^AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL: has an endpoint that is no URL/),
+      expect.stringMatching(
+        /^AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file: has an endpoint that is no URL/,
+      ),
     ]);
   });
 });
@@ -999,19 +1004,18 @@ describe('what recorded Airflow deployments have in their environment', () => {
   });
 });
 
-describe('files that a connection names', () => {
-  const conn = 'aws://k:s@/?verify=';
+describe('files of certificate authorities', () => {
   const url = 'postgresql://u:geheim@h/d?sslmode=verify-full&sslrootcert=';
 
   test('that cannot be read are an error, as they would be to every request', () => {
     const env = {
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `${url}/db-ca.pem`,
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws@b',
-      AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem`,
+      AWS_CA_BUNDLE: '/s3-ca.pem',
     };
     expect(problemsOf(() => read({ env }))).toEqual([
       'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: Cannot read /db-ca.pem: no such file',
-      'AIRFLOW_CONN_AWS: verify: Cannot read /s3-ca.pem: no such file',
+      'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file: Cannot read /s3-ca.pem: no such file',
     ]);
     expect(read({ env, files: { '/db-ca.pem': '', '/s3-ca.pem': '' } }).database).not.toBeNull();
   });
@@ -1019,7 +1023,7 @@ describe('files that a connection names', () => {
   test('are not looked for where they are not used', () => {
     const disabled = `${url}/db-ca.pem`.replace('verify-full', 'disable');
     expect(read({ env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: disabled } }).database).not.toBeNull();
-    expect(read({ env: { AIRFLOW_CONN_AWS: `${conn}%2Fs3-ca.pem` } }).database).toBeNull();
+    expect(read({ env: { AIRFLOW_CONN_AWS: 'aws://k:s@/?verify=%2Fs3-ca.pem' } }).database).toBeNull();
   });
 });
 

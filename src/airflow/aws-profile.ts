@@ -1,0 +1,72 @@
+import { entryOf, parseConfigFile } from './config-file.ts';
+import type { ConfigFile } from './config-file.ts';
+
+/** What AWS's own files say of S3 and of one profile, as botocore reads them. Null: it is not said. */
+export interface AwsProfile {
+  readonly region: string | null;
+  readonly endpoint: string | null;
+  readonly addressingStyle: string | null;
+  /** A file of certificate authorities. */
+  readonly authorities: string | null;
+  readonly ignoresEndpoints: boolean;
+  /** Whether one of the files knows the name. */
+  readonly isKnown: boolean;
+}
+
+/** The contents; '' where there is no such file. */
+export interface AwsFiles {
+  readonly config: string;
+  readonly credentials: string;
+}
+
+/** botocore refuses such a file as a whole, and with it every request. */
+export function isBroken(content: string): boolean {
+  return 'fault' in parseConfigFile(content);
+}
+
+/** Null is the profile `default`. A file that is broken says nothing. */
+export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
+  const config = read(files.config);
+  const credentials = read(files.credentials);
+  const own = name ?? 'default';
+  const section = [...config.sections.keys()].find((title) => nameOf(title, 'profile') === own) ?? '';
+  // Both files may hold any option of a profile, and that of the credentials wins.
+  const option = (key: string): string | null =>
+    entryOf(credentials, own, key)?.text ?? entryOf(config, section, key)?.text ?? null;
+  const services = option('services');
+  const servicesSection = [...config.sections.keys()].find(
+    (title) => title.startsWith('services') && nameOf(title, 'services') === services,
+  );
+  const ofS3 = nested(entryOf(config, servicesSection ?? '', 's3')?.text ?? null);
+  return {
+    region: option('region'),
+    endpoint: ofS3.get('endpoint_url') ?? option('endpoint_url'),
+    addressingStyle: nested(option('s3')).get('addressing_style') ?? null,
+    authorities: option('ca_bundle'),
+    ignoresEndpoints: option('ignore_configured_endpoint_urls')?.toLowerCase() === 'true',
+    isKnown: config.sections.has(section) || credentials.sections.has(own),
+  };
+}
+
+function read(content: string): ConfigFile {
+  const parsed = parseConfigFile(content);
+  return 'fault' in parsed ? { sections: new Map(), defaults: new Map() } : parsed;
+}
+
+/** `[profile "a b"]` is the profile `a b`, and `[default]` needs no word before it. */
+function nameOf(title: string, kind: string): string | null {
+  const [, word, rest] = /^(\S+)\s+(.+)$/.exec(title) ?? [];
+  if (word === undefined || rest === undefined) return title === 'default' ? title : null;
+  return word === kind ? rest.trim().replace(/^(["'])(.*)\1$/, '$2') : null;
+}
+
+/** The options that are indented below one that is empty itself. */
+function nested(text: string | null): ReadonlyMap<string, string> {
+  if (text === null || !text.startsWith('\n')) return new Map();
+  return new Map(
+    text.split('\n').flatMap((line) => {
+      const [, key, value] = /^([^=]*)=(.*)$/.exec(line) ?? [];
+      return key === undefined || value === undefined ? [] : [[key.trim(), value.trim()] as const];
+    }),
+  );
+}

@@ -1,0 +1,152 @@
+import { secret } from '../lib/secret.ts';
+import type { AssumedRole, S3Connection } from '../s3/connection.ts';
+import type { ContainerAgent } from '../s3/container-agent.ts';
+import { awsProfile } from './aws-profile.ts';
+import type { AwsFiles, AwsProfile } from './aws-profile.ts';
+import type { AirflowConnection } from './connection.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** All that a worker takes its way to S3 from, but for the connection. */
+export interface WorkerWorld {
+  readonly env: Environment;
+  readonly files: AwsFiles;
+}
+
+/** Null: nobody gives one, and botocore and `get_fs` go on without. */
+export interface GivenConnection {
+  readonly id: string;
+  readonly given: AirflowConnection | null;
+}
+
+interface Keys {
+  readonly id: string;
+  readonly secret: string;
+  readonly token: string | null;
+}
+
+const LINK_LOCAL_AGENT = 'http://169.254.170.2';
+
+/**
+ * How to reach S3 the way Airflow's worker does with this connection: the Amazon provider's `AwsConnectionWrapper` and
+ * `get_fs`, and botocore for all that it does not say. Where botocore and the SDK for JavaScript differ, as in the order
+ * of keys and profiles, botocore is followed; test/unit/airflow/worker-s3.test.ts has the table.
+ *
+ * @throws {RangeError} when the endpoint is no HTTP URL.
+ */
+export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
+  const extra = given?.extra ?? {};
+  const profile = profileOf(given, env);
+  const keys = keysOf(given, env);
+  const ofProfile = awsProfile(files, profile);
+  // The session of an assumed role is a new one, which the profile of the connection does not reach.
+  const ofSession = extra.role_arn ? awsProfile(files, variableProfile(env)) : ofProfile;
+  const endpoint = endpointOf(given, { env, profile: ofSession });
+  if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
+    throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
+  }
+  const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
+  return {
+    region:
+      (extra.config_kwargs?.region_name ??
+        extra.region_name ??
+        firstSet(env, ['AWS_DEFAULT_REGION']) ??
+        ofProfile.region) ||
+      null,
+    endpoint: endpoint || null,
+    accessKeyId: keys?.id ?? null,
+    secretAccessKey: keys === null ? null : secret(keys.secret),
+    sessionToken: keys?.token ? secret(keys.token) : null,
+    profile,
+    role: roleOf({ id, given }),
+    forcePathStyle: pathStyle(addressing, endpoint ?? null),
+    authorities:
+      firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
+    agent: agentOf(env),
+  };
+}
+
+/** The profile of the files from which a worker takes what nothing else says; null: `default`. */
+export function profileOf(given: AirflowConnection | null, env: Environment): string | null {
+  return given?.extra.profile_name || variableProfile(env);
+}
+
+/** The SDK for JavaScript knows the second alone. */
+function variableProfile(env: Environment): string | null {
+  return firstSet(env, ['AWS_DEFAULT_PROFILE', 'AWS_PROFILE']);
+}
+
+/**
+ * Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only ever a whole
+ * pair. Else that of the variables, which goes before every profile but the one that the connection names.
+ */
+function keysOf(given: AirflowConnection | null, env: Environment): Keys | null {
+  const { login = null, password = null, extra = {} } = given ?? {};
+  const pairs = [
+    [login, password],
+    [extra.aws_access_key_id, extra.aws_secret_access_key],
+    [extra.session_kwargs?.aws_access_key_id, extra.session_kwargs?.aws_secret_access_key],
+  ] as const;
+  const token = extra.aws_session_token ?? extra.session_kwargs?.aws_session_token ?? null;
+  for (const [id, key] of pairs) if (id && key) return { id, secret: key, token };
+  if (extra.profile_name) return null;
+  const id = firstSet(env, ['AWS_ACCESS_KEY_ID']);
+  const key = firstSet(env, ['AWS_SECRET_ACCESS_KEY']);
+  if (id === null || key === null) return null;
+  return { id, secret: key, token: firstSet(env, ['AWS_SECURITY_TOKEN', 'AWS_SESSION_TOKEN']) };
+}
+
+function endpointOf(
+  given: AirflowConnection | null,
+  { env, profile }: { env: Environment; profile: AwsProfile },
+): string | null | undefined {
+  const ofService = given?.extra.service_config?.s3?.endpoint_url;
+  const ofConnection = ofService === undefined ? given?.extra.endpoint_url : ofService;
+  if (ofConnection != null) return ofConnection;
+  const isIgnored = env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS']?.toLowerCase() === 'true';
+  if (isIgnored || profile.ignoresEndpoints) return null;
+  return firstSet(env, ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']) ?? profile.endpoint;
+}
+
+/** The connection's own endpoint is never STS's: `get_service_endpoint_url` leaves it out for a role. */
+function roleOf({ id, given }: GivenConnection): AssumedRole | null {
+  const { role_arn: arn, assume_role_kwargs: told, service_config: services } = given?.extra ?? {};
+  if (!arn) return null;
+  return {
+    arn,
+    endpoint: services?.sts?.endpoint_url || null,
+    arguments: { ...told, RoleSessionName: told?.RoleSessionName ?? sessionNameOf(id), RoleArn: arn },
+  };
+}
+
+/** As `slugify` of `_assume_role` makes it. */
+function sessionNameOf(id: string): string {
+  return `airflow_${id.toLowerCase()}`
+    .replace(/[^\w+=,.@-]+/g, '-')
+    .replace(/-{2,}/g, '-')
+    .replace(/-$/, '');
+}
+
+function agentOf(env: Environment): ContainerAgent | null {
+  const relative = firstSet(env, ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']);
+  const url =
+    relative === null
+      ? firstSet(env, ['AWS_CONTAINER_CREDENTIALS_FULL_URI'])
+      : `${LINK_LOCAL_AGENT}${relative}`;
+  const token = firstSet(env, ['AWS_CONTAINER_AUTHORIZATION_TOKEN']);
+  if (url === null) return null;
+  return {
+    url,
+    tokenFile: firstSet(env, ['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE']),
+    token: token === null ? null : secret(token),
+  };
+}
+
+/** botocore's rule: `auto` is the path style as soon as an endpoint is given, for a bucket has no host name there. */
+function pathStyle(addressingStyle: string | null | undefined, endpoint: string | null): boolean {
+  return addressingStyle === 'path' || (addressingStyle !== 'virtual' && !!endpoint);
+}
+
+function firstSet(env: Environment, names: readonly string[]): string | null {
+  return names.map((name) => env[name]).find((value) => value !== undefined && value !== '') ?? null;
+}

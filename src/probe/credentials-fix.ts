@@ -1,0 +1,24 @@
+import type { Said } from '../s3/failure.ts';
+
+/** Nothing was asked of the bucket: nobody gave credentials to ask with. */
+export function isAboutAsking(said: Said | null | undefined): boolean {
+  return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent';
+}
+
+/** The remedy for want of credentials, and for those that are not accepted. */
+export function credentialsFix(said: Said | null): string {
+  switch (said?.by) {
+    case 'credentials':
+      return 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.';
+    case 'sts':
+      return said.status === null
+        ? 'Open the way from the exporter to STS, or correct AWS_ENDPOINT_URL_STS.'
+        : 'Let the trust policy of the role name the exporter, with the ExternalId of assume_role_kwargs or the service account of its pod.';
+    case 'agent':
+      return said.status === null
+        ? 'Open the way from the exporter to the agent of credentials: on EKS port 80 of 169.254.170.23, and the eks-pod-identity-agent has to run on the node.'
+        : 'On EKS, associate a role with the service account of the exporter (aws eks create-pod-identity-association), and let its trust policy name pods.eks.amazonaws.com.';
+    default:
+      return 'Renew or correct the access key, its secret and its token in the connection that the path names.';
+  }
+}

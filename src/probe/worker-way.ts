@@ -1,0 +1,39 @@
+import type { ObjectAddress, ObjectStore } from '../s3/client.ts';
+import type { Unknown } from '../s3/failure.ts';
+
+/** What a push asks for before it writes. */
+export interface WorkerWay {
+  /** Whether the new key is free; null: that was told. Airflow up to 3.3 asks, the backend of 3.4 writes without. */
+  readonly look: Unknown | null;
+  /**
+   * Whether the bucket is there. `unseen`: s3fs sends CreateBucket in place of the PUT. `untried`: s3fs does not get as
+   * far.
+   */
+  readonly bucket:
+    | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
+    | { readonly kind: 'unseen'; readonly failure: Unknown }
+    | { readonly kind: 'untried' };
+}
+
+/**
+ * Goes the way of a worker's push up to its PUT, with the same requests in the same order. CreateBucket is never sent.
+ * Source: s3fs 2026.9.0 below Airflow 3.3.2 and 3.4.0b2, run by test/airflow/world/push.py against door.py.
+ */
+export async function goWorkerWay(
+  store: Pick<ObjectStore, 'head' | 'seeBucket'>,
+  address: ObjectAddress,
+  signal: AbortSignal,
+): Promise<WorkerWay> {
+  const answer = await store.head(address, signal);
+  const look = answer.kind === 'unknown' ? answer : null;
+  // A refusal ends the push of Airflow up to 3.3 alone; a bucket that is not there is made by all of them.
+  if (look !== null && look.reason !== 'denied' && look.reason !== 'no_such_bucket')
+    return { look, bucket: { kind: 'untried' } };
+  const seen = await store.seeBucket(address.bucket, signal);
+  return { look, bucket: seen.kind === 'seen' ? seen : { kind: 'unseen', failure: joined(seen) } };
+}
+
+/** The second answer says why, for a HEAD has no body; the detail is of both. */
+function joined({ head, location }: { readonly head: Unknown; readonly location: Unknown }): Unknown {
+  return { ...location, detail: `HeadBucket ${head.detail}, GetBucketLocation ${location.detail}` };
+}

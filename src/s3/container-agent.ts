@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import type { Secret } from '../lib/secret.ts';
+
+/** Who gives a container its credentials: EKS's Pod Identity agent, ECS's, or one that speaks like them. */
+export interface ContainerAgent {
+  readonly url: string;
+  readonly tokenFile: string | null;
+  readonly token: Secret | null;
+}
+
+/** The agent gave no credentials. */
+export class AgentFailure extends Error {
+  override readonly name = 'AgentFailure';
+  /** Null: it did not answer. */
+  readonly status: number | null;
+  /** Its own word or Node's; null: none. */
+  readonly code: string | null;
+  readonly host: string;
+
+  constructor(agent: ContainerAgent, { status, code }: { status: number | null; code: string | null }) {
+    super('The agent of credentials gave none');
+    this.host = hostOf(agent.url);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+const timeoutMs = 1_000;
+/** As `(AccessDeniedException): Unauthorized …` of the Pod Identity agent, or `"code":"…"` of others. */
+const WORD = /\b([A-Z][A-Za-z]{2,50}Exception)\b|"[Cc]ode"\s*:\s*"([\w.-]{1,60})"/;
+
+/** Asks once more, for the SDK drops what the agent said. Null: it gives credentials by now. */
+export async function askAgent(agent: ContainerAgent): Promise<AgentFailure | null> {
+  try {
+    const token = agent.tokenFile === null ? agent.token?.reveal() : readFileSync(agent.tokenFile, 'utf8');
+    const answer = await fetch(agent.url, {
+      headers: token === undefined ? {} : { authorization: token },
+      redirect: 'manual',
+      signal: AbortSignal.timeout(timeoutMs),
+    });
+    if (answer.ok) return null;
+    const [, exception, code] = WORD.exec((await answer.text()).slice(0, 4_000)) ?? [];
+    return new AgentFailure(agent, { status: answer.status, code: exception ?? code ?? null });
+  } catch (error) {
+    return new AgentFailure(agent, { status: null, code: codeOf(error) });
+  }
+}
+
+/** `fetch` hides Node's word in a cause. */
+function codeOf(error: unknown): string | null {
+  const { code, name, cause } = Object(error) as { code?: unknown; name?: unknown; cause?: unknown };
+  if (typeof code === 'string') return code;
+  if (name === 'TimeoutError') return name;
+  return cause === undefined ? null : codeOf(cause);
+}
+
+function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).host : 'its address';
+}

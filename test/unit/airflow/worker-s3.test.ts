@@ -1,0 +1,231 @@
+import { describe, expect, test } from 'vitest';
+import { parseConnection } from '../../../src/airflow/connection.ts';
+import { s3Connection } from '../../../src/airflow/worker-s3.ts';
+
+/**
+ * Most rows were run with a worker: Airflow 3.4.0b2, amazon 9.39.0, s3fs 2026.9.0, aiobotocore 3.10.0. The order of the three
+ * authorities, the region of the file against AWS_DEFAULT_REGION, and a profile against keys in variables are botocore's source.
+ */
+interface Row {
+  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly keys?: readonly [string, string];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly config?: string;
+  readonly credentials?: string;
+}
+
+const KEYS = { AWS_ACCESS_KEY_ID: 'ENVK', AWS_SECRET_ACCESS_KEY: 's' };
+const ROLE = 'arn:aws:iam::123456789012:role/x';
+const CREDENTIALS =
+  '[default]\naws_access_key_id = D\n[prof]\naws_access_key_id = PROF\naws_secret_access_key = s\n';
+
+function reached({ extra = {}, keys, env = {}, config = '', credentials = '' }: Row) {
+  const given = parseConnection(JSON.stringify({ login: keys?.[0], password: keys?.[1], extra }));
+  const read = s3Connection({ id: 'Conn', given }, { env, files: { config, credentials } });
+  return { ...read, sessionToken: read.sessionToken?.reveal() ?? null };
+}
+
+describe('the region', () => {
+  test.each<[string, Row, string | null]>([
+    ['of none', {}, null],
+    ['of AWS_REGION, which is not read', { env: { AWS_REGION: 'eu-west-1' } }, null],
+    [
+      'of AWS_DEFAULT_REGION',
+      { env: { AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'eu-west-2' } },
+      'eu-west-2',
+    ],
+    ['of the file', { config: '[default]\nregion = eu-central-1\n' }, 'eu-central-1'],
+    [
+      'of the variable before the file',
+      { env: { AWS_DEFAULT_REGION: 'eu-west-2' }, config: '[default]\nregion = eu-central-1\n' },
+      'eu-west-2',
+    ],
+    [
+      'of the connection before both',
+      { extra: { region_name: 'eu-west-3' }, env: { AWS_DEFAULT_REGION: 'eu-west-2' } },
+      'eu-west-3',
+    ],
+    [
+      'of config_kwargs before all',
+      { extra: { region_name: 'eu-west-1', config_kwargs: { region_name: 'eu-west-3' } } },
+      'eu-west-3',
+    ],
+    [
+      'of the profile of the connection',
+      {
+        extra: { profile_name: 'prof' },
+        env: { AWS_PROFILE: 'other' },
+        config: '[profile prof]\nregion = eu-north-1\n[profile other]\nregion = eu-west-1\n',
+      },
+      'eu-north-1',
+    ],
+  ])('%s', (_, row, region) => {
+    expect(reached(row).region).toBe(region);
+  });
+});
+
+describe('who asks', () => {
+  test.each<[string, Row, { key: string | null; profile: string | null; token?: string }]>([
+    ['nobody that is told', {}, { key: null, profile: null }],
+    ['the variables', { env: KEYS }, { key: 'ENVK', profile: null }],
+    [
+      'the variables before a profile of the variables',
+      { env: { ...KEYS, AWS_PROFILE: 'prof' }, credentials: CREDENTIALS },
+      { key: 'ENVK', profile: 'prof' },
+    ],
+    [
+      'AWS_DEFAULT_PROFILE before AWS_PROFILE',
+      { env: { AWS_PROFILE: 'other', AWS_DEFAULT_PROFILE: 'prof' }, credentials: CREDENTIALS },
+      { key: null, profile: 'prof' },
+    ],
+    [
+      'the profile of the connection before the variables',
+      { extra: { profile_name: 'prof' }, env: KEYS, credentials: CREDENTIALS },
+      { key: null, profile: 'prof' },
+    ],
+    [
+      'the keys of the connection before its profile',
+      { extra: { profile_name: 'prof' }, keys: ['AK', 'SK'], credentials: CREDENTIALS },
+      { key: 'AK', profile: 'prof' },
+    ],
+    [
+      'a session token of the variables',
+      { env: { ...KEYS, AWS_SESSION_TOKEN: 'T' } },
+      { key: 'ENVK', profile: null, token: 'T' },
+    ],
+    [
+      'AWS_SECURITY_TOKEN before it',
+      { env: { ...KEYS, AWS_SESSION_TOKEN: 'T', AWS_SECURITY_TOKEN: 'S' } },
+      { key: 'ENVK', profile: null, token: 'S' },
+    ],
+    [
+      'the keys of the connection, without that token',
+      { keys: ['AK', 'SK'], env: { AWS_SESSION_TOKEN: 'T' } },
+      { key: 'AK', profile: null },
+    ],
+  ])('%s', (_, row, { key, profile, token = null }) => {
+    expect(reached(row)).toMatchObject({ accessKeyId: key, profile, sessionToken: token });
+  });
+});
+
+describe('a role', () => {
+  const told = {
+    ExternalId: 'ext',
+    DurationSeconds: 900,
+    Policy: '{}',
+    PolicyArns: [{ arn: 'arn:p' }],
+    Tags: [{ Key: 'a', Value: 'b' }],
+    TransitiveTagKeys: ['a'],
+    SourceIdentity: 'me',
+  };
+  const named = { RoleArn: ROLE, RoleSessionName: 'airflow_conn' };
+
+  test.each<[string, Row, unknown]>([
+    ['none', { extra: { assume_role_kwargs: told } }, null],
+    ['alone', { extra: { role_arn: ROLE } }, { arn: ROLE, endpoint: null, arguments: named }],
+    [
+      'with arguments',
+      { extra: { role_arn: ROLE, assume_role_kwargs: told } },
+      { arn: ROLE, endpoint: null, arguments: { ...told, ...named } },
+    ],
+    [
+      'with a session name, and a RoleArn that does not count',
+      { extra: { role_arn: ROLE, assume_role_kwargs: { RoleSessionName: 'Own', RoleArn: 'arn:other' } } },
+      { arn: ROLE, endpoint: null, arguments: { RoleArn: ROLE, RoleSessionName: 'Own' } },
+    ],
+    [
+      'at the endpoint of STS, not at that of the connection',
+      {
+        extra: {
+          role_arn: ROLE,
+          endpoint_url: 'http://all:1',
+          service_config: { sts: { endpoint_url: 'http://sts:2' } },
+        },
+      },
+      { arn: ROLE, endpoint: 'http://sts:2', arguments: named },
+    ],
+  ])('%s', (_, row, role) => {
+    expect(reached(row).role).toEqual(role);
+  });
+});
+
+describe('the endpoint', () => {
+  const SERVICES =
+    '[default]\nservices = here\nendpoint_url = http://file:1\n[services here]\ns3 =\n  endpoint_url = http://nested:2\n';
+  test.each<[string, Row, string | null]>([
+    ['of the file', { config: '[default]\nendpoint_url = http://file:1\n' }, 'http://file:1'],
+    ['of its services', { config: SERVICES }, 'http://nested:2'],
+    [
+      'of the variable before the file',
+      { env: { AWS_ENDPOINT_URL: 'http://env:3' }, config: SERVICES },
+      'http://env:3',
+    ],
+    [
+      'of none of them, if they are to be ignored',
+      {
+        env: { AWS_ENDPOINT_URL: 'http://env:3', AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' },
+        config: SERVICES,
+      },
+      null,
+    ],
+    [
+      'of the connection, also then',
+      { extra: { endpoint_url: 'http://own:4' }, env: { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' } },
+      'http://own:4',
+    ],
+    [
+      'of the profile of the connection',
+      {
+        extra: { profile_name: 'prof' },
+        config: '[default]\nendpoint_url = http://d:1\n[profile prof]\nendpoint_url = http://p:2\n',
+      },
+      'http://p:2',
+    ],
+    [
+      'of a file that botocore refuses',
+      { config: '[default]\nregion = a\nregion = b\nendpoint_url = http://d:1\n' },
+      null,
+    ],
+  ])('%s', (_, row, endpoint) => {
+    expect(reached(row).endpoint).toBe(endpoint);
+  });
+});
+
+describe('the addressing', () => {
+  const VIRTUAL = '[default]\ns3 =\n    addressing_style = virtual\n';
+  test.each<[string, Row, boolean]>([
+    ['of AWS', {}, false],
+    ['of an own endpoint', { extra: { endpoint_url: 'http://own:1' } }, true],
+    ['of the file', { config: '[default]\ns3 =\n    addressing_style = path\n' }, true],
+    [
+      'of the file, on the endpoint of the connection',
+      { extra: { endpoint_url: 'http://own:1' }, config: VIRTUAL },
+      false,
+    ],
+    [
+      'of the connection before the file',
+      { extra: { config_kwargs: { s3: { addressing_style: 'path' } } }, config: VIRTUAL },
+      true,
+    ],
+  ])('%s', (_, row, style) => {
+    expect(reached(row).forcePathStyle).toBe(style);
+  });
+});
+
+describe('the authorities', () => {
+  const FILE = '[default]\nca_bundle = /file.pem\n';
+  test.each<[string, Row, string | null]>([
+    ['none', {}, null],
+    ['not of the connection', { extra: { verify: '/own.pem' } }, null],
+    ['not of OpenSSL', { env: { SSL_CERT_FILE: '/ssl.pem' } }, null],
+    ['of requests', { env: { REQUESTS_CA_BUNDLE: '/requests.pem' } }, '/requests.pem'],
+    ['of the file before that', { env: { REQUESTS_CA_BUNDLE: '/requests.pem' }, config: FILE }, '/file.pem'],
+    [
+      'of AWS before both',
+      { env: { AWS_CA_BUNDLE: '/aws.pem', REQUESTS_CA_BUNDLE: '/r.pem' }, config: FILE },
+      '/aws.pem',
+    ],
+  ])('%s', (_, row, authorities) => {
+    expect(reached(row).authorities).toBe(authorities);
+  });
+});
