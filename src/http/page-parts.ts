@@ -1,4 +1,4 @@
-import { formatMoment, formatSeconds, shorten } from '../lib/format.ts';
+import { formatBytes, formatCount, formatMoment, formatSeconds, shorten } from '../lib/format.ts';
 import type { Html, Part } from './html.ts';
 import { html } from './html.ts';
 
@@ -25,6 +25,13 @@ export function ago(at: number, now: number): Html {
   const seconds = Math.max(0, Math.round((now - at) / 1_000));
   const iso = new Date(at).toISOString().slice(0, 19);
   return html`<time datetime="${iso}Z">${seconds === 0 ? 'now' : `${formatSeconds(seconds)} ago`}</time>`;
+}
+
+/** A size to read at a glance, and the bytes behind it: those are what settings and queries name. */
+export function size(bytes: number | null): Part {
+  if (bytes === null) return UNKNOWN;
+  if (Math.abs(bytes) < 1_024) return formatBytes(bytes);
+  return [formatBytes(bytes), ' ', html`<small>(${formatCount(bytes)} B)</small>`];
 }
 
 export function section(id: string, title: string, content: Part): Html {

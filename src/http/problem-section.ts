@@ -1,12 +1,12 @@
 import type { Finding } from '../diagnosis/evidence.ts';
 import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
-import { formatBytes, formatCount, formatMoment } from '../lib/format.ts';
+import { formatCount, formatMoment } from '../lib/format.ts';
 import type { Status } from '../status/status.ts';
 import { airflowLink } from './airflow-link.ts';
 import type { Html, Part } from './html.ts';
 import { html, joined } from './html.ts';
-import { ago, facts, name, prose, table, tableRow, UNKNOWN, when } from './page-parts.ts';
+import { ago, facts, name, prose, size, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import { columnsOf } from './style.ts';
 
 /** Rows of one problem beside the others. */
@@ -144,7 +144,7 @@ function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): 
     href === null ? name(taskId) : html`<a href="${href}">${name(taskId)}</a>`,
     mapIndex < 0 ? '' : String(mapIndex),
     name(key),
-    bytes === null ? UNKNOWN : formatBytes(bytes),
+    size(bytes),
     hostname === null ? UNKNOWN : name(hostname),
     queue === null ? UNKNOWN : name(queue),
     [ago(at, now), html` <small>${formatMoment(at, now)}</small>`],

@@ -5,7 +5,7 @@ import { formatCount, formatMoment, formatSeconds } from '../lib/format.ts';
 import type { JobStatus } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Verdict, VerdictState } from '../status/verdict.ts';
-import { undecidedNote, verdictOf } from '../status/verdict.ts';
+import { isNeverRead, undecidedNote, verdictOf } from '../status/verdict.ts';
 import { canarySection } from './canary-section.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
@@ -97,7 +97,7 @@ function banner(status: Status, verdict: Verdict): Html {
   const undecided = report === null ? [] : undecidedNote(report);
   return html`<header class="${verdict.state}">
     <h1>${iconOf(verdict.state, ICON_COLOURS)}${verdict.title}</h1>
-    ${problems.length > 0 && !status.stale && problemList(problems, now)}
+    ${problems.length > 0 && !isPast(status) && problemList(problems, now)}
     ${verdict.state === 'healthy' && report !== null && html`<p>${healthySentence(report)}</p>`}
     ${verdict.notes.filter((note) => !undecided.includes(note)).map((note) => html`<p>${note}</p>`)}
     ${folded(verdict.notes.filter((note) => undecided.includes(note)))}
@@ -148,13 +148,18 @@ function overview(status: Status, view: PageView): Html {
 }
 
 function problemsSection(view: ProblemView): Html | null {
-  const { report, stale } = view.status;
+  const { report } = view.status;
   if (report === null || report.problems.length === 0) return null;
   return section(
     'problems',
-    stale ? 'Problems at the last good cycle' : 'Problems',
+    isPast(view.status) ? 'Problems at the last good cycle' : 'Problems',
     report.problems.map((problem) => problemArticle(problem, view)),
   );
+}
+
+/** What is shown was read once and is old. */
+function isPast({ report, stale }: Status): boolean {
+  return stale && report !== null && !isNeverRead(report);
 }
 
 function detail(code: ProblemCode, status: Status, view: PageView): Html {

@@ -1,9 +1,9 @@
 import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
-import { formatBytes, formatCount, formatSeconds } from '../lib/format.ts';
+import { formatCount, formatSeconds } from '../lib/format.ts';
 import type { Status } from '../status/status.ts';
-import type { Html } from './html.ts';
+import type { Html, Part } from './html.ts';
 import { html } from './html.ts';
-import { section, table, tableRow, UNKNOWN } from './page-parts.ts';
+import { section, size, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { sparkline } from './plots.ts';
 
 /** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
@@ -11,7 +11,7 @@ export function storageSection(status: Status): Html {
   const { report } = status;
   const backend = report?.backend ?? null;
   const threshold = report?.thresholdBytes ?? null;
-  const known = [
+  const known: (readonly [string, Part | undefined])[] = [
     ['Airflow', backend?.airflow],
     ['schema', backend?.schema],
     ['bucket', backend?.bucket ?? untold(status, 'xcom.path')],
@@ -25,18 +25,22 @@ export function storageSection(status: Status): Html {
         ? untold(status, 'xcom.threshold')
         : threshold < 0
           ? `${threshold} (nothing is offloaded)`
-          : formatBytes(threshold),
+          : size(threshold),
     ],
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
     // What is as it should be needs no line.
-    ...(status.listing === null ? [] : [['listings', status.listing]]),
-    ['oversize from', report === null ? undefined : formatBytes(report.oversizeBytes)],
-  ].map(([term = '', value]) => [term, value === undefined ? UNKNOWN : value === '' ? '-' : value]);
+    ...(status.listing === null ? [] : [['listings', status.listing] as const]),
+    ['oversize from', report === null ? undefined : size(report.oversizeBytes)],
+  ];
+  const rows = known.map(([term, value]) => [
+    term,
+    value === undefined ? UNKNOWN : value === '' ? '-' : value,
+  ]);
   return section(
     'storage',
     'Object storage',
     html`<div class="side">
-      ${table('What is watched', ['what', 'value'], { rows: known.map(tableRow) })} ${probeTable(status)}
+      ${table('What is watched', ['what', 'value'], { rows: rows.map(tableRow) })} ${probeTable(status)}
     </div>`,
   );
 }

@@ -8,7 +8,7 @@ import type { Storage } from '../window/flags.ts';
 import { BROKEN_REASONS } from '../window/flags.ts';
 import type { Html, Part } from './html.ts';
 import { html } from './html.ts';
-import { section, table, tableRow, UNKNOWN } from './page-parts.ts';
+import { section, size, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { barPlot, linePlot } from './plots.ts';
 
 const NAMES: Readonly<Record<Storage, string>> = {
@@ -30,15 +30,15 @@ export function windowSection(report: Report, status: Status): Html {
     ...STORAGES.map((storage) => [
       NAMES[storage],
       countOf(window.rows[storage]),
-      bytesOf(window.bytes[storage]),
+      size(window.bytes[storage]),
     ]),
-    ['oversize values in the database', countOf(window.oversizeRows), bytesOf(window.oversizeBytes)],
+    ['oversize values in the database', countOf(window.oversizeRows), size(window.oversizeBytes)],
     ...BROKEN_REASONS.map((reason) => [
       `broken references: ${reason.replace('_', ' ')}`,
       countOf(window.broken[reason]),
       '',
     ]),
-    ['objects without a row', countOf(window.orphanObjects), bytesOf(window.orphanBytes)],
+    ['objects without a row', countOf(window.orphanObjects), size(window.orphanBytes)],
   ];
   const { history } = status;
   return section('window', `The window: the last ${formatSeconds(window.seconds)}`, [
@@ -101,7 +101,7 @@ function distribution(history: History, report: Report, now: number): Html | nul
     return { from, to: SIZE_BOUNDS[i] ?? null, db: counts.db[i] ?? 0, s3: counts.s3[i] ?? 0 };
   });
   const bars = ranges.map(({ from, db, s3 }, i) => ({
-    label: i % 2 === 1 ? formatBytes(from).replace('.0', '') : '',
+    label: i % 2 === 1 ? formatBytes(from) : '',
     stacks: [
       { kind: isWrong && from >= oversizeBytes ? 'over' : 'db', count: db },
       { kind: 's3', count: s3 },
@@ -109,12 +109,10 @@ function distribution(history: History, report: Report, now: number): Html | nul
   }));
   const threshold = thresholdBytes !== null && thresholdBytes >= 0 ? thresholdBytes : null;
   const marks = [
-    ...(threshold === null
-      ? []
-      : [{ at: placeOf(threshold), label: `threshold ${formatBytes(threshold).replace('.0', '')}` }]),
+    ...(threshold === null ? [] : [{ at: placeOf(threshold), label: `threshold ${formatBytes(threshold)}` }]),
     ...(threshold === oversizeBytes
       ? []
-      : [{ at: placeOf(oversizeBytes), label: `oversize ${formatBytes(oversizeBytes).replace('.0', '')}` }]),
+      : [{ at: placeOf(oversizeBytes), label: `oversize ${formatBytes(oversizeBytes)}` }]),
   ];
   const words = ranges
     .filter(({ db, s3 }) => db + s3 > 0)
@@ -143,10 +141,6 @@ function distribution(history: History, report: Report, now: number): Html | nul
 /** The place in bars from the left: bars hold four times the size of the one before. */
 function placeOf(bytes: number): number {
   return bytes < 1 ? 0 : Math.max(0, Math.log(bytes) / Math.log(4) - 3);
-}
-
-function bytesOf(bytes: number | null): string {
-  return bytes === null ? UNKNOWN : formatBytes(bytes);
 }
 
 function countOf(count: number | null): string {

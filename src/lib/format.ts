@@ -1,9 +1,9 @@
-/** 1536 -> `1.5 KiB`: binary units, as the thresholds people set are powers of two. */
+/** 1536 -> `1.5 KiB`, 1024 -> `1 KiB`: binary units, as the thresholds people set are powers of two. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
   const power = Math.min(Math.floor(Math.log2(Math.max(Math.abs(bytes), 1)) / 10), units.length - 1);
   const value = bytes / 1024 ** power;
-  return `${power === 0 ? value : value.toFixed(1)} ${units[power] ?? ''}`;
+  return `${Number(value.toFixed(1))} ${units[power] ?? ''}`;
 }
 
 /** Digits that line up and are read at a glance: 1234567 -> `1,234,567`. */

@@ -54,8 +54,7 @@ export function verdictOf(status: Status): Verdict {
   }
 
   const notes = failuresOf(report, status.probe);
-  // Figures that never were cannot be stale.
-  if (status.stale && report.window === null && report.databaseFailure !== null)
+  if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
     return {
@@ -74,6 +73,14 @@ export function verdictOf(status: Status): Verdict {
   const doubt = doubtOf(report, status);
   if (doubt !== null) return { state: 'unknown', title: `Unknown: ${doubt}`, notes: limits };
   return { state: 'healthy', title: 'Healthy', notes: limits };
+}
+
+/** Figures that never were cannot be stale: the settings and the probe alone speak. */
+export function isNeverRead({
+  window,
+  databaseFailure,
+}: Pick<Report, 'window' | 'databaseFailure'>): boolean {
+  return window === null && databaseFailure !== null;
 }
 
 /** Problems that say that nothing goes to S3, or that every push fails: no setting is needed where references show it. */
@@ -97,6 +104,7 @@ export function doubtOf(
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
+  if (!probe.steps.some(({ ok }) => ok !== null)) return 'the probe tried nothing';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
   const isOffloading = (window?.rows.s3 ?? 0) > 0;

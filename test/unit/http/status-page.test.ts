@@ -314,6 +314,10 @@ describe('the verdict', () => {
         report: reportOf({ window: null, databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }),
       },
     ],
+    [
+      'Unknown: the probe tried nothing',
+      { probe: { steps: [{ operation: 'put', ok: null }], leftoversDeleted: 0 } },
+    ],
     ['1 problem', { report: reportOf({ problems: [problemOf('path_leaked')] }) }],
     [
       '2 problems',
@@ -404,7 +408,21 @@ describe('the page', () => {
     expect(text).toContain(`What to do ${PROBLEMS.worker_bypass.remedy}`);
     expect(text).toContain('First seen by the exporter 1 h ago (02:04:05 UTC)');
     expect(text).not.toContain('Last seen');
-    expect(text).toMatch(/orders .* extract return_value 2\.0 MiB worker-1 legacy 1 min ago 03:03:05 UTC/);
+    expect(text).toMatch(
+      /orders .* extract return_value 2 MiB \(2,097,152 B\) worker-1 legacy 1 min ago 03:03:05 UTC/,
+    );
+  });
+
+  test('of a database that was never read it calls nothing old, and shows what the probe found', () => {
+    const problems = [problemOf('bucket_unreachable')];
+    const databaseFailure = { reason: 'timeout', detail: 'no answer after 5 s' };
+    const pageOf = (changes: Partial<Report>) =>
+      textOf(render(statusOf({ stale: true, report: reportOf({ problems, databaseFailure, ...changes }) })));
+    const never = pageOf({ window: null });
+    expect(never).toContain('no answer after 5 s.');
+    expect(never).toContain(`critical ${PROBLEMS.bucket_unreachable.title} : queue legacy`);
+    expect(never).not.toMatch(/stale|the past|last good cycle/);
+    expect(pageOf({})).toMatch(/the figures are stale.*the past.*Problems at the last good cycle/);
   });
 
   test('groups the places by what they are', () => {
@@ -457,7 +475,7 @@ describe('the page', () => {
     expect(text).toContain('bucket xcom-bucket');
     expect(text).toContain('compression -');
     expect(text).toContain(
-      'threshold 1.0 KiB threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
+      'threshold 1 KiB (1,024 B) threshold seen between 1,000 and 1,024 bytes, by the sizes of 12 objects and 40 values in the database',
     );
     expect(text).toContain('path seen s3://aws_default@xcom-bucket/team/xcom (12 references)');
     expect(text).not.toContain('listings');
@@ -892,12 +910,13 @@ test('values in a template are escaped, lists joined, nothing is nothing', () =>
 });
 
 test('figures for people', () => {
-  expect([0, 1_023, 1_024, 1_048_576, 5 * 2 ** 40].map(formatBytes)).toEqual([
+  expect([0, 1_023, 1_024, 1_536, 1_048_576, 5 * 2 ** 40].map(formatBytes)).toEqual([
     '0 B',
     '1023 B',
-    '1.0 KiB',
-    '1.0 MiB',
-    '5.0 TiB',
+    '1 KiB',
+    '1.5 KiB',
+    '1 MiB',
+    '5 TiB',
   ]);
   expect([0, 0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061].map(formatSeconds)).toEqual([
     '0 s',
