@@ -88,10 +88,10 @@ function openOurs(): ObjectStore {
       secretAccessKey: secret(task.secretAccessKey),
       sessionToken: null,
       profile: null,
-    role: null,
+      role: null,
       forcePathStyle: true,
       authorities: null,
-    agent: null,
+      agent: null,
     },
     {
       observer: {

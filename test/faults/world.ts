@@ -110,10 +110,10 @@ export async function startWorld(options: {
         secretAccessKey: secret(storage.secretAccessKey),
         sessionToken: null,
         profile: null,
-    role: null,
+        role: null,
         forcePathStyle: true,
         authorities: null,
-    agent: null,
+        agent: null,
       },
       { observer: recordRequests(), log: pino({ level: 'silent' }) },
     );

@@ -52,10 +52,10 @@ function openStore(endpoint: string): ObjectStore {
       secretAccessKey: secret(secretAccessKey),
       sessionToken: null,
       profile: null,
-    role: null,
+      role: null,
       forcePathStyle: true,
       authorities: null,
-    agent: null,
+      agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

@@ -94,10 +94,10 @@ function openStore(): ObjectStore {
       secretAccessKey: secret(secretAccessKey),
       sessionToken: null,
       profile: null,
-    role: null,
+      role: null,
       forcePathStyle: true,
       authorities: null,
-    agent: null,
+      agent: null,
     },
     { observer: { request: () => undefined, failure: () => undefined }, log: pino({ level: 'silent' }) },
   );
