@@ -27,7 +27,7 @@ export interface PoolMemory {
 }
 
 export interface CanaryMemory {
-  /** In the order of their names; those of which the DAG was made, as the latest report tells. */
+  /** In the order of their names; as `namesOf` says. */
   readonly pools: readonly PoolMemory[];
   /** 0: not known. */
   readonly intervalMs: number;
@@ -70,8 +70,7 @@ export function noteTasks(
   }
   noted.sort((a, b) => a.at - b.at);
   const latest = noted.at(-1)?.report;
-  const names = latest === undefined ? namesOf(before, tasks) : new Map(Object.entries(latest.pools));
-  const pools = [...names].sort(byName).map(([name, taskName]) => {
+  const pools = [...namesOf(before, tasks, noted)].sort(byName).map(([name, taskName]) => {
     const known = before.pools.find((pool) => pool.name === name && pool.taskName === taskName);
     return withTask(withReports(known ?? newPool(name, taskName, tasks), noted), tasks);
   });
@@ -83,11 +82,37 @@ export function noteTasks(
 const byName = ([one]: readonly [string, string], [other]: readonly [string, string]) =>
   one < other ? -1 : Number(one > other);
 
-/** Pools of which none has ever reported are called by their tasks: where no worker can import its backend, none does. */
-function namesOf(before: CanaryMemory, tasks: readonly CanaryTask[]): Map<string, string> {
-  if (before.pools.length > 0) return new Map(before.pools.map(({ name, taskName }) => [name, taskName]));
-  const found = tasks.flatMap(({ taskId }) => /^look_(.+)$/.exec(taskId)?.[1] ?? []);
-  return new Map([...new Set(found)].slice(0, MOST_POOLS).map((taskName) => [taskName, taskName]));
+/**
+ * Those that the latest report names, and those that have reported and have a task in the latest run: Airflow makes its
+ * tasks, so that no report takes a pool away. Before any report they are called by their tasks: where no worker can import its backend, none comes.
+ */
+function namesOf(
+  before: CanaryMemory,
+  tasks: readonly CanaryTask[],
+  noted: readonly Noted[],
+): ReadonlyMap<string, string> {
+  const told = noted.at(-1)?.report.pools ?? Object.fromEntries(before.pools.map(entryOf));
+  const names = new Map(Object.entries(told));
+  const isUnheard = names.size === 0;
+  const looks = tasks.filter(({ taskId, state }) => taskId.startsWith('look_') && state !== 'removed');
+  const latest = Math.max(...looks.map(({ dagRunId }) => dagRunId));
+  const taken = new Set(names.values());
+  for (const { dagRunId, taskId } of looks) {
+    const taskName = taskId.slice('look_'.length);
+    const name = ownName(taskName, before, noted) ?? (isUnheard ? taskName : null);
+    if (name === null || dagRunId !== latest || taken.has(taskName) || names.size >= MOST_POOLS) continue;
+    taken.add(taskName);
+    names.set(name, taskName);
+  }
+  return names;
+}
+
+const entryOf = ({ name, taskName }: PoolMemory) => [name, taskName] as const;
+
+/** What the pool of these tasks calls itself; undefined: it has never reported. */
+function ownName(taskName: string, before: CanaryMemory, noted: readonly Noted[]): string | undefined {
+  const own = noted.find(({ report }) => report.pools[report.pool] === taskName)?.report.pool;
+  return own ?? before.pools.find((pool) => pool.taskName === taskName)?.name;
 }
 
 /** As long as no report has told it: the longest time between two runs, and not less than the usual one; 0: there are no two. */

@@ -179,6 +179,14 @@ describe('what is remembered of the canary', () => {
     expect(next.pools.map(({ name }) => name)).toEqual(['default']);
   });
 
+  test('no report takes a pool away that has a task in the latest run', () => {
+    const honest = [told('default', 1_000), told('legacy', 1_000)];
+    const forged = taskOf({ ...readOf('default', []), pools: { default: 'default' } }, { at: 1_001 });
+    const { pools } = noteTasks(NO_CANARY, [...honest, forged]).memory;
+    expect(pools.map(({ name }) => name)).toEqual(['default', 'legacy']);
+    expect(pools[1]?.told.look?.report.operations[0]?.ok).toBe(true);
+  });
+
   test('what a run has deleted of the one before is remembered', () => {
     const first = noteTasks(NO_CANARY, [told('default', 1_000)]).memory;
     expect(noteTasks(first, [taskOf(null, { at: 301_000, state: 'running' })]).memory.pools[0]).toMatchObject(
