@@ -223,11 +223,6 @@ export const SETTING_INPUTS: readonly SettingInput[] = SETTING_NAMES.flatMap((se
     : [value];
 });
 
-/** The settings of Airflow's that are not known while nobody tells them. */
-export const TOLD_SETTINGS = SETTING_NAMES.filter(
-  (name): name is ToldSetting => SETTINGS[name].default === null,
-);
-
 export function settingOf(name: SettingName): Setting {
   return SETTINGS[name];
 }
