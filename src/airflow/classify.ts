@@ -70,8 +70,9 @@ export function isForeignTask(operator: string | null): boolean {
 
 /**
  * Whether Airflow's server wrote a row after its task instance had ended or before it began: for the REST API, or for a
- * trigger that ended the task. Both times are the server's own. `idleSince`: when the task instance last changed, if it
- * is not at work; epoch ms. Airflow 2 writes by way of a backend even then.
+ * trigger that ended the task. Both times come from Airflow's servers: where the clocks of two of them differ, a row that
+ * a task wrote near its end can be taken for the server's. `idleSince`: when the task instance last changed, if it is not
+ * at work; epoch ms. Airflow 2 writes by way of a backend even then.
  */
 export function isServerWritten(
   { major, at }: { readonly major: 2 | 3; readonly at: number },
