@@ -161,7 +161,7 @@ function silenceOf(
 ): string {
   if (task === null) return 'no task of it is in the latest runs';
   if (now - task.runAt > overdueMs)
-    return 'no run has begun since: the DAG is paused, or the scheduler does not run';
+    return 'no run has begun for three intervals: the DAG is paused, or the scheduler does not run';
   switch (task.state) {
     case 'queued':
     case 'scheduled':

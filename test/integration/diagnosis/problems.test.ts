@@ -246,7 +246,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await report(scene, 'legacy', {}, 1_000);
     },
     evidence:
-      /^1 pool of workers: on legacy: nothing since 20\S+Z; no run has begun since: the DAG is paused, or the scheduler does not run\.$/,
+      /^1 pool of workers: on legacy: nothing since 20\S+Z; no run has begun for three intervals: the DAG is paused, or the scheduler does not run\.$/,
     where: ['queue legacy (1)'],
     cure: (scene) => report(scene, 'legacy'),
   },

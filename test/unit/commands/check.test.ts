@@ -194,7 +194,7 @@ test('the canary has a line for each pool of workers, and none where there is no
       'Canary:',
       '  default works: path s3://aws_xcom@airflow-xcom/xcom, threshold 1000; push 0.38 s, pull 0.03 s',
       '  denied fails: path s3://aws_xcom@airflow-xcom/xcom, threshold 1000; push failed',
-      '  legacy is silent: no run has begun since: the DAG is paused, or the scheduler does not run\n',
+      '  legacy is silent: no run has begun for three intervals: the DAG is paused, or the scheduler does not run\n',
     ].join('\n'),
   );
   expect(checkText(checked(reportOf([])), (word) => word)).not.toContain('Canary');
