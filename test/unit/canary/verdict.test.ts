@@ -175,7 +175,9 @@ describe('a pool from which nothing comes', () => {
 
   test('since no run has begun is the fault of the scheduler or of who paused the DAG', () => {
     const silence = poolOf(judge([looked('default')], { after: 60 * MINUTE }), 'default')?.silence;
-    expect(silence).toBe('no run has begun for three intervals: the DAG is paused, or the scheduler does not run');
+    expect(silence).toBe(
+      'no run has begun for three intervals: the DAG is paused, or the scheduler does not run',
+    );
   });
 });
 
