@@ -72,11 +72,10 @@ export interface ListTarget {
   readonly after: string | null;
   /** Keys up to this one, it included, are left out; for the first page. */
   readonly startAfter?: string;
-  /** At most 1,000, which is the default. */
   readonly maxKeys?: number;
 }
 
-/** None of the requests throws: whatever goes wrong is an `Unknown` with its reason. */
+/** None of the requests throws: an `Unknown` says what went wrong. */
 export interface ObjectStore {
   head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
   /** One request, one page. */
@@ -157,10 +156,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       // Another caller's abort says nothing to this one.
       if (answer?.reason !== 'aborted' || signal.aborted) return answer;
     }
+    const folder = key.slice(0, key.lastIndexOf('/') + 1);
     const look = {
       covers: Infinity,
-      // With the key as prefix, for a policy that allows nothing else.
-      answer: list({ bucket, prefix: key, after: null, maxKeys: 1 }, signal).then((listed) =>
+      // Within the key's folder, for a policy that allows nothing else; a directory bucket takes whole folders alone.
+      answer: list({ bucket, prefix: folder || key, after: null, maxKeys: 1 }, signal).then((listed) =>
         listed.kind === 'unknown' ? listed : null,
       ),
     };
@@ -197,9 +197,9 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending);
-          const { ContentLength: bytes, ETag, StorageClass, Restore, ArchiveStatus } = answer;
+          const { ContentLength: bytes, ETag, StorageClass: storageClass } = answer;
           if (bytes === undefined || ETag === undefined) return null;
-          const said = { storageClass: StorageClass, restore: Restore, archiveStatus: ArchiveStatus };
+          const said = { storageClass, restore: answer.Restore, archiveStatus: answer.ArchiveStatus };
           return { kind: 'present', bytes, archive: archiveOf(said) };
         },
       });
