@@ -18,7 +18,7 @@ import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { isBodilessBadRequest } from './failure.ts';
+import { isBodilessBadRequest, unknown } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
@@ -278,7 +278,10 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
       });
       if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
-      return { kind: 'unseen', head: unknownOf(head), location: unknownOf(location) };
+      // A HEAD of a bucket names no key that could be missing.
+      const noBucket = unknown('no_such_bucket', 'no code (404)', 's3');
+      const unseen = head.kind === 'missing' ? noBucket : head;
+      return { kind: 'unseen', head: unseen, location: unknownOf(location) };
     },
 
     close: () => {
