@@ -8,6 +8,7 @@ import type { Litter } from './own-versions.ts';
 import { noteVersions } from './own-versions.ts';
 import type { Listing } from './server-ways.ts';
 import { seeListing } from './server-ways.ts';
+import { missingBucket } from './worker-way.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -208,6 +209,11 @@ export interface ProbeInForceOptions {
   readonly stores: Pick<Stores, 'of'>;
   /** Names the object. */
   readonly id: string;
+  /**
+   * Whether the bucket is looked for before anything is written: some servers make one that is not there. It takes one
+   * request, which needs no repetition while all is well.
+   */
+  readonly look: boolean;
   /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
   readonly mayErase: boolean;
   readonly signal: AbortSignal;
@@ -216,22 +222,37 @@ export interface ProbeInForceOptions {
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, id, mayErase, signal }: ProbeInForceOptions,
+  { stores, id, look, mayErase, signal }: ProbeInForceOptions,
 ): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
-  const own = noteVersions(stores.of(path.connection ?? ''));
-  const target = { bucket, prefix, write, now: Date.now(), id };
-  const result = await probe(own.store, target, signal);
-  return { ...result, litter: mayErase ? await own.erase(signal) : 'refused' };
+  const store = stores.of(path.connection ?? '');
+  const own = noteVersions(store);
+  const target = { bucket, prefix, now: Date.now(), id };
+  const start = performance.now();
+  const missing = write && look ? await missingBucket(store, bucket, signal) : null;
+  const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
+  const result = await probe(own.store, { ...target, write: write && missing === null }, signal);
+  const steps = result.steps.map((step) => (step.operation === 'put' ? putStep(step, looked) : step));
+  return { ...result, steps, litter: mayErase ? await own.erase(signal) : 'refused' };
+}
+
+/** A write to a bucket that is not there was not tried, and is known to fail. */
+function putStep(
+  tried: ProbeStep,
+  { bucket, seconds }: { readonly bucket: Unknown | null; readonly seconds: number },
+): ProbeStep {
+  if (bucket === null) return tried;
+  const { reason, detail, said } = bucket;
+  return { operation: 'put', ok: false, seconds, reason, detail, said };
 }
 
 /** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
 export async function seeListingInForce(
   config: Config,
-  { stores, id, mayErase, signal }: ProbeInForceOptions,
+  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'look'>,
 ): Promise<Listing | null> {
   const path = storageInForce(config);
   if (path === null) return null;
