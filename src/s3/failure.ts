@@ -179,7 +179,7 @@ function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): U
     kind: 'unknown',
     reason: 'unreachable',
     detail: sent ? message : `no credentials: ${message}`,
-    said: { by: 'proxy', code, status, cause: null, action: null },
+    said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };
 }
 
