@@ -116,7 +116,7 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
 }
 
 const NO_CREDENTIALS =
-  'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS (a worker without any may ask without a signature, and the exporter does not)';
+  'no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
 /** Node's names for a file that cannot be read. */
 const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);

@@ -224,7 +224,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   not_watching: {
     env: { AIRFLOW_CONN_AWS_XCOM: 'aws://' },
     provoke: () => Promise.resolve(),
-    evidence: /^The exporter cannot ask for the bucket airflow-xcom: no credentials found: /,
+    evidence: /^The exporter cannot ask for the bucket airflow-xcom: no credentials found, and /,
     cure: (scene) => {
       scene.env = {};
       return Promise.resolve();

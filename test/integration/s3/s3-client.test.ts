@@ -401,7 +401,7 @@ describe('credentials', () => {
       expect(answer).toMatchObject({
         kind: 'unknown',
         reason: 'denied',
-        detail: expect.stringMatching(/^no credentials found: give/) as string,
+        detail: expect.stringMatching(/^no credentials found, and the exporter asks nothing/) as string,
       });
     });
     expect(seen.requests.head).toBe(0);
