@@ -53,7 +53,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
     const options: AuditOptions = {
       database,
       storeOf: stores.of,
-      connectionOf: (id) => connectionOf(config, id),
+      connectionOf: stores.connectionOf,
       configured,
       inventory: own.inventory,
       work: join(out, 'work'),
@@ -63,7 +63,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
       requests: createRate(own.requestsPerSecond),
       concurrency: CONCURRENCY,
       settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
-      hasPrices: configured.every(({ connection }) => connectionOf(config, connection).endpoint === null),
+      hasPrices: configured.every(({ connection }) => stores.connectionOf(connection).endpoint === null),
       signal: io.signal,
       report: (next) => {
         words = next;
@@ -124,13 +124,6 @@ function requireStateFile({ stateFile }: Config): string {
       '--state: the exporter keeps no state file: give --state.file as it has it, or leave out --state',
     ]);
   return stateFile;
-}
-
-function connectionOf({ s3 }: Config, id: string) {
-  const connection = s3.connections.get(id) ?? s3.connections.get(s3.fallback);
-  if (connection === undefined)
-    throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-  return connection;
 }
 
 /** Without a terminal, a line for each stage: what is before the colon. */

@@ -34,6 +34,8 @@ export interface Past {
 /** The jobs that run on one set of settings. */
 export interface Engine {
   readonly config: Config;
+  /** Those of the settings, and of connections that were read in the database. */
+  warnings(): readonly string[];
   report(): Report | null;
   probe(): ProbeResult | null;
   /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
@@ -74,8 +76,13 @@ export function startEngine(parts: {
     log,
   });
   const stored = createStoredConnections(config, { database, clock: Date.now });
+  const warned = new Set<string>(config.warnings);
   const learn = async (signal: AbortSignal) => {
     stores.learn(await stored.read(signal));
+    for (const warning of stored.warnings().filter((one) => !warned.has(one))) {
+      warned.add(warning);
+      log.warn(warning);
+    }
   };
   const intervalMs = intervalOf(config.sampleSchedule);
   const freshness = createFreshness({
@@ -153,6 +160,7 @@ export function startEngine(parts: {
 
   return {
     config,
+    warnings: () => [...config.warnings, ...stored.warnings()],
     report: () => samples.report(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),

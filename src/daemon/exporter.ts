@@ -142,7 +142,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       requests: engine?.requests() ?? null,
       history,
       settings: withHeard(engine?.config.origins ?? first.origins, engine?.report()?.heard ?? []),
-      warnings: engine?.config.warnings ?? first.warnings,
+      warnings: engine?.warnings() ?? first.warnings,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,
     };

@@ -52,6 +52,8 @@ export interface Config {
     readonly keys: readonly Secret[];
     /** How to reach S3 with one of them in this environment. Throws RangeError. */
     readonly toS3: (connection: GivenConnection) => S3Connection;
+    /** Where the way of a worker with one of them is another, in sentences that no variable's connection has brought up. */
+    readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly string[];
   } | null;
   /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
   readonly logs: LogsInS3 | null;

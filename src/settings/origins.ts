@@ -86,7 +86,7 @@ function connectionOrigin(
       name: `s3 (${id})`,
       flag: '',
       variable,
-      shown: "kept in Airflow's database",
+      shown: "kept in Airflow's database, looked up when it is read",
       origin: 'airflow',
       from: `view ${view}`,
     };

@@ -145,8 +145,21 @@ export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'un
     const reason = undecided[code] ?? '';
     byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
   }
-  return [...byReason].map(
+  const lines = [...byReason].map(
     ([reason, codes]) => `Not decided: ${codes.join(', ')}${reason === '' ? '' : `: ${reason}`}.`,
+  );
+  return eachHintOnce(lines);
+}
+
+/** How to tell a setting is said where it is first missed. */
+function eachHintOnce(lines: readonly string[]): string[] {
+  const said = new Set<string>();
+  return lines.map((line) =>
+    line.replace(/(\S+ is not known) \(give [^)]*\)/g, (whole, missing: string) => {
+      if (said.has(whole)) return missing;
+      said.add(whole);
+      return whole;
+    }),
   );
 }
 

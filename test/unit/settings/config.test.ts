@@ -850,7 +850,7 @@ describe('the connections of the paths', () => {
       1,
     ]);
     expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
-      shown: "kept in Airflow's database",
+      shown: "kept in Airflow's database, looked up when it is read",
       from: 'view airflow.xcom_exporter_connection',
     });
     expect(originOf(config, 'airflow.fernet-key')).toMatchObject({
