@@ -38,10 +38,7 @@ function encrypt(text: string, key: string): string {
   return Buffer.concat([body, signature]).toString('base64url');
 }
 
-async function keep(
-  id: string,
-  { key = KEY, secretKey = 'embedded-secret', more = {} } = {},
-): Promise<void> {
+async function keep(id: string, { key = KEY, secretKey = 'embedded-secret', more = {} } = {}): Promise<void> {
   const extra = JSON.stringify({ region_name: 'us-east-1', endpoint_url: s3().endpoint, ...more });
   await stage.writer.query(
     `INSERT INTO connection (id, conn_id, conn_type, login, password, is_encrypted, extra, is_extra_encrypted)
