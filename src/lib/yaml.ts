@@ -4,7 +4,7 @@ import type { Document, ParsedNode } from 'yaml';
 const require = createRequire(import.meta.url);
 
 export interface Yaml {
-  readonly document: Document.Parsed<ParsedNode>;
+  readonly document: Document.Parsed;
   /** The line and column of a place, both from 1 on. */
   readonly placeOf: (position: number) => { readonly line: number; readonly col: number };
 }
