@@ -50,7 +50,9 @@ export function problemArticle(problem: Problem, view: ProblemView): Html {
     ${
       findings.length > 0 &&
       html`<p>
-        <a href="/?problem=${code}">all ${formatCount(findings.length)} rows listed</a>
+        <a href="/?problem=${code}">
+          ${findings.length === 1 ? 'its row' : `all ${formatCount(findings.length)} rows listed`}
+        </a>
       </p>`
     }
   </article>`;
@@ -152,11 +154,11 @@ function places(where: Problem['where']): Part {
 
 function latestFindings({ code, findings }: Problem, status: Status): Html | null {
   const room = ROOM_FOR_FINDINGS / (status.report?.problems.length ?? 1);
-  const shown: Html[] = [];
+  const shown: FindingRow[] = [];
   let size = 0;
   for (const finding of findings.slice(0, SHOWN_FINDINGS)) {
     const row = findingRow(finding, status);
-    size += Buffer.byteLength(row.html);
+    size += Buffer.byteLength(tableRow([...row.cells, row.object]).html);
     if (size > room) break;
     shown.push(row);
   }
@@ -170,15 +172,26 @@ function latestFindings({ code, findings }: Problem, status: Status): Html | nul
   );
 }
 
-function findingsTable(caption: string, rows: readonly Html[]): Html {
-  return table(caption, columnsOf('findings'), { rows, kind: 'findings' });
+/** Values in the database have no object: a column for it would be empty. */
+function findingsTable(caption: string, rows: readonly FindingRow[]): Html {
+  const hasObjects = rows.some(({ object }) => object !== null);
+  const columns = columnsOf('findings');
+  return table(caption, hasObjects ? columns : columns.slice(0, -1), {
+    rows: rows.map(({ cells, object }) => tableRow(hasObjects ? [...cells, object ?? ''] : cells)),
+    kind: 'findings',
+  });
 }
 
-function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): Html {
+interface FindingRow {
+  readonly cells: readonly Part[];
+  readonly object: Part | null;
+}
+
+function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): FindingRow {
   const { dagId, runId, taskId, mapIndex, key, bytes, hostname, queue, at } = finding;
   const airflow = report?.backend?.airflow ?? '';
   const href = airflowBaseUrl === null ? null : airflowLink(finding, { baseUrl: airflowBaseUrl, airflow });
-  return tableRow([
+  const cells = [
     name(dagId),
     name(runId),
     href === null ? name(taskId) : html`<a href="${href}">${name(taskId)}</a>`,
@@ -188,12 +201,13 @@ function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): 
     hostname === null ? UNKNOWN : name(hostname),
     queue === null ? UNKNOWN : name(queue),
     [ago(at, now), html` <small>${formatMoment(at, now)}</small>`],
-    objectWords(finding),
-  ]);
+  ];
+  return { cells, object: objectWords(finding) };
 }
 
 /** Whole as far as a key may be long: it is there to be copied. */
-function objectWords({ object = null, pathOf = null }: Finding): Part {
+function objectWords({ object = null, pathOf = null }: Finding): Part | null {
+  if (object === null && pathOf === null) return null;
   const place =
     object !== null && html`<code>s3://${shorten(`${object.bucket}/${object.key}`, SHOWN_KEY)}</code>`;
   if (pathOf === null) return place;
