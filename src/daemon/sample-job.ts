@@ -144,7 +144,7 @@ export function createSampleJob(parts: {
         return 'idle';
       }
       remembers = true;
-      const before = stores.sent();
+      const before = { sent: stores.sent(), raised: Object.keys(problems).join(), cleared };
       const result = settled(await cycle.run(parts.probed().result, signal));
       // The next one may take as long: figures of a cycle longer than its interval must not come and go.
       if (result.databaseFailure === null) freshness.renew(result.durationSeconds * 1000);
@@ -157,9 +157,13 @@ export function createSampleJob(parts: {
         return 'idle';
       }
       // A count is shown once it is in the file: a SIGKILL in between would count it again.
-      await keepState.save(state(), { counted: result.increments.length > 0, publish });
+      const isNews =
+        result.increments.length > 0 ||
+        Object.keys(problems).join() !== before.raised ||
+        cleared !== before.cleared;
+      await keepState.save(state(), { isNews, publish });
       report = result;
-      sent = stores.sent() - before;
+      sent = stores.sent() - before.sent;
       parts.sampled(result);
       metrics.setUp('database', result.databaseFailure === null);
       if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
