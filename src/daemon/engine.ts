@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -13,6 +14,7 @@ import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import { watchAudit } from './audit-watch.ts';
 import { createFreshness } from './freshness.ts';
 import type { Ending } from './job.ts';
 import { startJob } from './job.ts';
@@ -34,6 +36,8 @@ export interface Past {
 export interface Engine {
   readonly config: Config;
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
   /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
   listing(): string | null;
@@ -86,6 +90,7 @@ export function startEngine(parts: {
   const askForRole = createLeadership({ database, log });
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
+  const audits = watchAudit({ stateFile: config.stateFile, metrics, log });
   const probe = createProbeJob({
     config,
     database,
@@ -116,6 +121,7 @@ export function startEngine(parts: {
       const failure = await askToLead(signal);
       if (!leader) return failure;
     }
+    await audits.look();
     await learn(signal);
     return samples.run(signal);
   }
@@ -133,6 +139,7 @@ export function startEngine(parts: {
     if (!leader) {
       samples.hide();
       probe.hide();
+      audits.hide();
     }
     return failure;
   }
@@ -150,6 +157,7 @@ export function startEngine(parts: {
   return {
     config,
     report: () => samples.report(),
+    cleared: () => samples.cleared(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),
     requests() {

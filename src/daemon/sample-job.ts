@@ -1,4 +1,6 @@
 import type { Logger } from 'pino';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
+import { withCleared } from '../diagnosis/cleared-problems.ts';
 import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
 import { observedAtOf, settleReport } from '../diagnosis/problem-memory.ts';
 import type { Report } from '../diagnosis/report.ts';
@@ -23,6 +25,8 @@ const LONGEST_PAUSE_MS = 300_000;
 export interface SampleJob {
   run(signal: AbortSignal): Promise<Ending>;
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   /** The requests that the last cycle sent to S3; null: no cycle yet. */
   sent(): number | null;
   /** The state that the next one goes on with; null: there is none. */
@@ -59,15 +63,19 @@ export function createSampleJob(parts: {
     },
     log,
   });
-  let { cycle, problems } = startFrom(parts.state);
+  let { cycle, problems, cleared } = startFrom(parts.state);
   let remembers = parts.state !== null;
   /** When the database was read last, epoch ms. */
   let readAt = 0;
   let report: Report | null = null;
   let sent: number | null = null;
-  const state = (): State => ({ window: cycle.state(), problems });
+  const state = (): State => ({ window: cycle.state(), problems, cleared });
 
-  function startFrom(restored: State | null): { cycle: Cycle; problems: ProblemMemory } {
+  function startFrom(restored: State | null): {
+    cycle: Cycle;
+    problems: ProblemMemory;
+    cleared: readonly ClearedProblem[];
+  } {
     return {
       cycle: createCycle({
         config,
@@ -78,17 +86,20 @@ export function createSampleJob(parts: {
         clock: Date.now,
       }),
       problems: restored?.problems ?? {},
+      cleared: restored?.cleared ?? [],
     };
   }
 
   /** Raised on evidence, cleared on evidence of health: what is shown must not come and go with each cycle. */
   function settled(found: Report): Report {
     if (found.databaseFailure === null) readAt = found.at;
-    const { report: shown, memory } = settleReport(problems, found, {
+    const options = {
       now: found.at,
       windowMs: config.windowMs,
       observedAt: observedAtOf({ settings: found.at, probe: parts.probed().at, database: readAt }),
-    });
+    };
+    const { report: shown, memory } = settleReport(problems, found, options);
+    cleared = withCleared(cleared, { before: problems, after: memory, found: found.states, options });
     problems = memory;
     return shown;
   }
@@ -106,6 +117,7 @@ export function createSampleJob(parts: {
 
   return {
     report: () => report,
+    cleared: () => cleared,
     sent: () => sent,
     state: () => (remembers ? state() : null),
 
@@ -115,14 +127,14 @@ export function createSampleJob(parts: {
     },
 
     forget() {
-      if (remembers) ({ cycle, problems } = startFrom(null));
+      if (remembers) ({ cycle, problems, cleared } = startFrom(null));
       remembers = false;
     },
 
     async goOn() {
       const found = await keepState.found({ remembered: remembers });
       if (found === undefined) return;
-      ({ cycle, problems } = startFrom(found));
+      ({ cycle, problems, cleared } = startFrom(found));
       remembers = found !== null;
     },
 

@@ -47,14 +47,14 @@ test('a state file that was damaged is refused, never counted from', async () =>
     for (let at = 0; at < 12; at += 1)
       await stage.push({ run, taskId: `task_${at}`, stored: JSON.stringify('x'.repeat(at * 200)) });
     await cycle.pass();
-    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
+    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {}, cleared: [] });
     const whole = readFileSync(path);
     // What a state says is compared by what is written of it.
     const printed = async (state: LedgerState | null) => {
       const again = join(dir, 'again');
       rmSync(again, { force: true });
       if (state === null) return 'none';
-      await openStateFile(again, WHOLE).write({ window: state, problems: {} });
+      await openStateFile(again, WHOLE).write({ window: state, problems: {}, cleared: [] });
       return readFileSync(again).subarray(HEADER_BYTES).toString('base64');
     };
     const sound = await printed((await openStateFile(path, WHOLE).read())?.window ?? null);
