@@ -6,7 +6,7 @@ import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import type { HttpFault } from '../support/http-fault-proxy.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
-import { readSchema, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
+import { readSchema, RECORDED_BUCKETS, replay } from '../support/airflow-fixture.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
 import { createDatabase } from '../support/database.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
@@ -15,7 +15,7 @@ import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chr
 import type { Look } from './chromium.ts';
 
 const postgres = useOwnPostgres();
-const s3 = useS3(RECORDED_BUCKET);
+const s3 = useS3(...RECORDED_BUCKETS);
 const chromium = useChromium();
 
 type Env = Record<string, string>;
