@@ -126,8 +126,8 @@ export interface ReplayedFixture {
 /** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
 const AGE_HOURS = 1;
 
-/** The bucket of every recorded run: the server that is handed to {@link replay} must have it. */
-export const RECORDED_BUCKET = 'airflow-xcom';
+/** The buckets of recorded runs, that of one pool's own last: the server that is handed to {@link replay} must have them. */
+export const RECORDED_BUCKETS = ['airflow-xcom', 'airflow-xcom-pool'];
 
 /** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
 export async function replay(

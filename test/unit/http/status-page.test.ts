@@ -70,6 +70,7 @@ const WINDOW: NonNullable<Report['window']> = {
   broken: { missing: 7, empty: 0, unreadable: 0, path_mismatch: 0, leaked: null },
   orphanObjects: null,
   orphanBytes: null,
+  unseenRuns: 0,
 };
 
 function reportOf(changes: Partial<Report> = {}): Report {
