@@ -20,10 +20,11 @@ const key = (column: string) => `substr(${column}, strpos(${column}, '/') + 1)`;
 const bucket = (column: string) => `split_part(${column}, '/', 1)`;
 const time = (column: string) => `make_timestamp_ms(${column}::BIGINT)`;
 
+/** Orphans are in no order: there may be millions of them, and sorting took longer than finding them. */
 const LISTS = {
   orphaned: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, bytes::BIGINT AS bytes,
     ${time('at_ms')} AS last_modified, class AS storage_class, dag AS dag_id, held = '' AS may_be_deleted, held AS why_not
-    FROM orphans ORDER BY location`,
+    FROM orphans`,
   missing: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     looked.location IS NOT NULL AS asked_for
     FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked) looked USING (location)

@@ -28,7 +28,7 @@ from releases import RELEASES, install
 from scenarios import run_again
 from services import S3, Postgres, Processes, Redis
 
-DAGS = ("pair", "flow")
+DAG = "audited"
 RESULTS = Path(__file__).resolve().parent / "AUDIT.md"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 REFERENCE = re.compile(rf"s3://(?:[^/@]*@)?{BUCKET}/([^\"]+)")
@@ -125,22 +125,22 @@ def live_key(airflow: Deployment, run: str) -> str:
 def play(release: str, servers, options) -> list[tuple[str, dict, dict]]:
     postgres, redis, s3, buckets = servers
     folder = options.folder / release
-    airflow = Deployment(release, install(release), postgres, redis, s3, folder / "airflow", DAGS, {})
+    airflow = Deployment(release, install(release), postgres, redis, s3, folder / "airflow", (DAG,), {})
     airflow.bucket("create")
     cells = []
     try:
-        airflow.start()
-        airflow.wait({"pair": 1, "flow": 1, "child": 1}, 420)
-        run_again(airflow, "pair", "consume", "success", "scheduled%")
+        airflow.start(triggerer=False)
+        airflow.wait({DAG: 1}, 420)
+        run_again(airflow, DAG, "consume", "success", "scheduled%")
         boundary = datetime.now(timezone.utc).isoformat()
         time.sleep(1)
-        airflow.trigger("pair", "manual__stays")
-        airflow.wait({"pair": 2})
+        airflow.trigger(DAG, "manual__stays")
+        airflow.wait({DAG: 2}, 420)
         airflow.stop()
         airflow.change({PATH: f"s3://aws_xcom@{BUCKET}/moved/deeper"})
-        airflow.start()
-        airflow.trigger("pair", "manual__moved")
-        airflow.wait({"pair": 3})
+        airflow.start(triggerer=False)
+        airflow.trigger(DAG, "manual__moved")
+        airflow.wait({DAG: 3}, 420)
         airflow.stop()
         airflow.bucket("delete", live_key(airflow, "manual__stays"))
         airflow.bucket("overwrite", "moved/deeper/notes.csv")

@@ -13,6 +13,8 @@ import { openObjectStore } from '../../../src/s3/client.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
 import { startStorage } from '../../faults/storage.ts';
 import type { Storage } from '../../faults/storage.ts';
+import { startAsStorage } from '../../s3/as-storage.ts';
+import { SERVERS } from '../../s3/servers.ts';
 import type { RunOptions } from '../../support/audit.ts';
 import { aged, DAY_MS, exportReferences, HOUR_MS, runAudit } from '../../support/audit.ts';
 import { runInDuck, statementsOf } from '../../support/audit-sql.ts';
@@ -47,9 +49,14 @@ const unreadable: string[] = [];
 const named: string[] = [];
 const others: string[] = [];
 
+/** `AUDIT_SERVER=weed`: on another of the servers of test/s3. */
 beforeAll(async () => {
   stage = await openStage(postgres(), '3.3.2');
-  storage = await startStorage(folder, 21_000 + (process.pid % 10_000));
+  const server = SERVERS.find(({ name }) => name === process.env['AUDIT_SERVER']);
+  storage =
+    server === undefined
+      ? await startStorage(folder, 21_000 + (process.pid % 10_000))
+      : await startAsStorage(server);
   for (const bucket of [BUCKET, INVENTORIES]) await storage.createBucket(bucket);
   const { accessKeyId, secretAccessKey, region, port } = storage;
   connection = {
