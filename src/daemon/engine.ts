@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -37,6 +38,8 @@ export interface Engine {
   /** Those of the settings, and of connections that were read in the database. */
   warnings(): readonly string[];
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
   /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
   listing(): string | null;
@@ -162,6 +165,7 @@ export function startEngine(parts: {
     config,
     warnings: () => [...config.warnings, ...stored.warnings()],
     report: () => samples.report(),
+    cleared: () => samples.cleared(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),
     requests() {

@@ -23,6 +23,7 @@ import {
 } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { createDigest } from './digest.ts';
+import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
 import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
@@ -123,6 +124,7 @@ export function readConfig(given: ConfigInput): Config {
                 .filter((sentence) => !ofWorkers.includes(sentence)),
           },
     logs,
+    tasksRun: readTaskPlace(airflow, env),
     maxDags: values['labels.max-dags'],
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
     stateFile: values['state.file'],
