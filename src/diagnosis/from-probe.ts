@@ -133,8 +133,15 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
     (one) => !isBlind(one) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
   );
   if (down === undefined) return null;
-  const by = down.said?.by === 'proxy' ? 'a proxy in between answers' : down.reason;
-  return say(`No request to the bucket ${bucket} succeeds: ${by} (${down.detail}).`);
+  return say(`No request to the bucket ${bucket} succeeds: ${answererOf(down)} (${down.detail}).`);
+}
+
+/** Who has to be looked at, where the reason alone leaves that open. */
+function answererOf({ reason, said }: FailedStep): string {
+  if (said?.by === 'proxy') return 'a proxy or a web console answers in place of S3';
+  if (reason !== 'server_error' || said?.by !== 's3') return reason;
+  if (said.status === null) return 'what answers is not S3';
+  return said.status >= 500 ? 'the storage itself fails' : reason;
 }
 
 function failureWords(said: Said | null): string {

@@ -46,7 +46,7 @@ export async function missingBucket(
   const seen = await store.seeBucket(bucket, signal);
   if (seen.kind === 'seen') return null;
   const { head, location } = seen;
-  if (location.reason === 'no_such_bucket') return joined(seen);
+  if (location.reason === 'no_such_bucket') return location;
   const isMissing = head.reason === 'no_such_bucket' && location.said.cause !== 'identity';
   return isMissing ? { ...head, detail: joined(seen).detail } : null;
 }

@@ -14,12 +14,12 @@ import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { answerOf, createCalls, unknownOf } from './calls.ts';
+import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
 import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { isBodilessBadRequest, unknown } from './failure.ts';
+import { isBodilessBadRequest } from './failure.ts';
 
 /** `missing` is said only when the bucket is known to be there. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
@@ -248,10 +248,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
       });
       if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
-      // A HEAD of a bucket names no key that could be missing.
-      const noBucket = unknown('no_such_bucket', 'no code (404)', 's3');
-      const unseen = head.kind === 'missing' ? noBucket : head;
-      return { kind: 'unseen', head: unseen, location: unknownOf(location) };
+      return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
     },
 
     close: () => {

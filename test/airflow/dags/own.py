@@ -9,12 +9,7 @@ def push(task_id, ti=None):
     return leave(ti, HERE[task_id])
 
 
-@task
-def guess(loop=None, ti=None):
-    return leave(ti, HERE["refine.guess"][loop.index])
-
-
-def enough(loop):
+def enough(*, loop):
     """Airflow 3.4 keeps the reason as an XCom of its own."""
     from airflow.sdk import LoopDecision
 
@@ -30,6 +25,10 @@ def own():
         task_id="starts_child", trigger_dag_id="own_child", trigger_run_id=HERE["starts_child"]["trigger_run_id"]
     )
     if AIRFLOW[:2] >= ("3", "4"):
+
+        @task
+        def guess(*, loop=None, ti=None):
+            return leave(ti, HERE["refine.guess"][loop.index])
 
         @task_group
         def refine():

@@ -118,7 +118,7 @@ describe('the place where Airflow is to write', () => {
 
   test('is not written to where there is no such bucket', async () => {
     expect(outline((await go('no-such-bucket', true)) ?? NOTHING)).toEqual({
-      put: 'no_such_bucket: HeadBucket no code (404), GetBucketLocation NoSuchBucket (404)',
+      put: 'no_such_bucket: NoSuchBucket (404)',
       head: refused('no_such_bucket'),
       get: 'skipped',
       list: refused('no_such_bucket'),

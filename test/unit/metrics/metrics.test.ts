@@ -39,6 +39,7 @@ const WINDOW: WindowTotals = {
   broken: { missing: 1, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
   orphanObjects: 3,
   orphanBytes: 333,
+  unseenRuns: 0,
 };
 
 function statesOf(states: Partial<Record<ProblemCode, ProblemState>>): Record<ProblemCode, ProblemState> {
