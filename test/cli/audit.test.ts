@@ -265,4 +265,4 @@ test('its figures are in the metrics of an exporter whose state file it was told
   } finally {
     await daemon.close();
   }
-});
+}, 180_000);

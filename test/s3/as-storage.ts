@@ -4,8 +4,9 @@ import type { S3Server } from './servers.ts';
 import { ACCOUNT } from './servers.ts';
 
 /** One of the servers, for a test that knows versitygw and the embedded one. */
-export async function startAsStorage({ name, start }: S3Server): Promise<Storage> {
-  const { endpoint, stop } = await start();
+export async function startAsStorage(server: S3Server): Promise<Storage> {
+  const running = await server.start();
+  const { endpoint } = running;
   const { accessKeyId, secretAccessKey, region } = ACCOUNT;
   const aws = new S3Client({
     endpoint,
@@ -14,7 +15,7 @@ export async function startAsStorage({ name, start }: S3Server): Promise<Storage
     credentials: { accessKeyId, secretAccessKey },
   });
   return {
-    name,
+    name: server.name,
     port: Number(new URL(endpoint).port),
     ...ACCOUNT,
     createBucket: async (bucket) => {
@@ -22,7 +23,7 @@ export async function startAsStorage({ name, start }: S3Server): Promise<Storage
     },
     stop: async () => {
       aws.destroy();
-      await stop();
+      await running.stop();
     },
   };
 }
