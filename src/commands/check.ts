@@ -57,6 +57,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
     const probed = await probeInForce(config, {
       stores,
       id: randomUUID(),
+      look: true,
       mayErase: true,
       signal: io.signal,
     });

@@ -39,7 +39,7 @@ export function explainFallback(
 
 function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   const { oversize } = survey.rows;
-  if (oversize.rows === 0) return 'clear';
+  if (oversize.rows === survey.past) return 'clear';
   const { inForce } = survey;
   return say(
     `${figuresOf(survey, xcom)}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured.`,
@@ -83,13 +83,14 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   });
 }
 
-function figuresOf({ rows, foreign, largestOversize }: Survey, { oversize }: Config['xcom']): string {
-  const served = rows.oversize.rows - rows.fallback.rows - foreign;
+function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize }: Config['xcom']): string {
+  const served = rows.oversize.rows - rows.fallback.rows - foreign - past;
   const others = [
     ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
     ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
+    ...(past === 0 ? [] : [`${past} from before a lower threshold`]),
   ];
-  const byDesign = others.length === 0 ? '' : ` (${others.join(' and ')})`;
+  const byDesign = others.length === 0 ? '' : ` (${others.join(', ')})`;
   return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;
 }
 

@@ -23,6 +23,7 @@ import {
 } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { createDigest } from './digest.ts';
+import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
 import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
@@ -111,6 +112,7 @@ export function readConfig(given: ConfigInput): Config {
     },
     stored: view === null ? null : { view, keys: keys ?? [], toS3: (given) => s3Connection(given, world) },
     logs,
+    tasksRun: readTaskPlace(airflow, env),
     maxDags: values['labels.max-dags'],
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
     stateFile: values['state.file'],

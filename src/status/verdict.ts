@@ -64,7 +64,7 @@ function verdictOfLook(status: Status): Verdict {
     };
   }
 
-  const notes = failuresOf(report, status.probe);
+  const notes = [...failuresOf(report, status.probe), ...unseenNote(report)];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
@@ -137,6 +137,15 @@ export function unprobedNote(report: Pick<Report, 'heard'>): string {
   return isPathHeard(report)
     ? 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.'
     : 'xcom.path names no place in S3: object storage was not looked at.';
+}
+
+/** Names what no listing leads to: the figure of objects without a row says nothing of it. */
+export function unseenNote({ window }: Pick<Report, 'window'>): string[] {
+  if (window === null || window.unseenRuns === 0) return [];
+  const runs = window.unseenRuns === 1 ? 'one run' : `${window.unseenRuns} runs`;
+  return [
+    `Objects without a row were not looked for under ${runs}: the ids in their keys are shortened, and others may look the same.`,
+  ];
 }
 
 function isPathHeard({ heard }: Pick<Report, 'heard'>): boolean {

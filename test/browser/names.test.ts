@@ -302,6 +302,7 @@ function largeStatus(rows: number): Status {
       broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
       orphanObjects: 12_345_678,
       orphanBytes: 2 ** 40,
+      unseenRuns: 0,
     },
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, 'clear'])) as Report['states'],
     problems: (['worker_bypass', 'objects_missing', 'orphans_growing'] as const).map(problemOf),

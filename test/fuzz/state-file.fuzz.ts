@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile, StateFileError } from '../../src/state/file.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
@@ -10,6 +9,7 @@ import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Chance } from './chance.ts';
 import { rounds } from './chance.ts';
+import { WHOLE } from '../support/whole.ts';
 
 const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');

@@ -1,6 +1,6 @@
-import { WHOLE } from '../../src/settings/shard.ts';
 import { NO_HISTORY } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
+import { WHOLE } from './whole.ts';
 
 /** What an exporter that is small and alone tells its metrics. */
 export const METRICS_OPTIONS = {

@@ -8,7 +8,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Report } from '../../../src/diagnosis/report.ts';
 import type { Database } from '../../../src/postgres/client.ts';
 import { APPLICATION_NAME } from '../../../src/postgres/database-url.ts';
-import { WHOLE } from '../../../src/settings/shard.ts';
 import { openStateFile } from '../../../src/state/file.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { eventually } from '../../support/daemon.ts';
@@ -17,6 +16,7 @@ import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../../support/seed.ts';
+import { WHOLE } from '../../support/whole.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);

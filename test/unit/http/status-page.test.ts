@@ -70,6 +70,7 @@ const WINDOW: NonNullable<Report['window']> = {
   broken: { missing: 7, empty: 0, unreadable: 0, path_mismatch: 0, leaked: null },
   orphanObjects: null,
   orphanBytes: null,
+  unseenRuns: 0,
 };
 
 function reportOf(changes: Partial<Report> = {}): Report {
@@ -147,7 +148,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
           seconds: 0.02,
           reason: 'denied',
           detail: 'AccessDenied (403)',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
         { operation: 'head', ok: true, seconds: 0.004 },
         { operation: 'get', ok: null },
@@ -349,7 +350,7 @@ describe('the verdict', () => {
       seconds: 0,
       reason: 'denied',
       detail: 'no keys',
-      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
     } as const;
     const probe = { steps: [{ operation: 'put', ok: null } as const, head], leftoversDeleted: 0 };
     const { states } = reportOf();
@@ -757,7 +758,7 @@ describe('the page', () => {
             seconds: 1,
             reason: 'denied',
             detail: name,
-            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
           },
         ],
         leftoversDeleted: 0,
