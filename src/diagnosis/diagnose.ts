@@ -170,7 +170,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     ),
     orphans_growing:
       window.orphanObjects === null
-        ? 'unknown'
+        ? because('no run of the window has been listed yet; one is, ten minutes after it ended')
         : sampled.orphansGrew === null
           ? 'clear'
           : say(

@@ -23,11 +23,11 @@ test.each(STATES)('%s', async (...state) => {
   mkdirSync(folder, { recursive: true });
   await inState(state, { postgres: postgres(), s3: s3() }, async (daemon) => {
     for (const [suffix, { width, height }] of SCREENS) {
-      const { page, close } = await openPage(chromium(), `${daemon.url}/?refresh=off`, { width });
+      const opened = await openPage(chromium(), `${daemon.url}/?refresh=off`, { width });
       const path = `${folder}${state[0]}${suffix}.png`;
-      await page.screenshot({ path, clip: { x: 0, y: 0, width, height }, fullPage: true });
+      await opened.page.screenshot({ path, clip: { x: 0, y: 0, width, height }, fullPage: true });
       withFewColours(path);
-      await close();
+      await opened.close();
     }
   });
 });
