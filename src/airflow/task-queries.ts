@@ -38,6 +38,29 @@ function idsOf(ranges: readonly IdRange[]): string[][] {
   return [ranges.map(({ first }) => first), ranges.map(({ last }) => last)];
 }
 
+/** How long a moment is: ten of the twelve digits of the time in an id. */
+export const MOMENT_MS = 256;
+
+/** How many task instances of one run were made in one moment. */
+export interface Moment {
+  /** The first characters of their ids. */
+  readonly moment: string;
+  readonly made: number;
+}
+
+/** When the task instances of some runs were made, earlier tries among them: one look at each. */
+export function momentsStatement(runIds: readonly number[]): Statement {
+  return {
+    name: 'moments',
+    text: /* SQL */ `
+      SELECT ti.moment, ti.made FROM dag_run r CROSS JOIN LATERAL (
+        SELECT left(id::text, 11) AS moment, count(*)::int AS made
+        FROM task_instance WHERE dag_id = r.dag_id AND run_id = r.run_id GROUP BY 1 OFFSET 0) ti
+      WHERE r.id = ANY($1::int[])`,
+    values: [runIds],
+  };
+}
+
 /** Names one row of `xcom_v2`. */
 export interface TaskRowId {
   readonly taskInstanceId: string;
@@ -79,6 +102,24 @@ export function taskRowsStatement(
       FROM unnest($1::uuid[], $2::text[]) AS w(task_instance_id, key)
       JOIN ${source.table} x ON x.task_instance_id = w.task_instance_id AND x.key = w.key ${join}`,
     values: [rows.map(({ taskInstanceId }) => taskInstanceId), rows.map(({ key }) => key)],
+  };
+}
+
+/** All rows of some task instances that are as young as `from`, epoch ms. */
+export function rowsOfTasksStatement(
+  source: XComSource,
+  options: { from: number; ranges: readonly IdRange[]; knowsCompression: boolean },
+): Statement {
+  const { columns, join } = ownColumns(source, { ...options, deep: false });
+  return {
+    name: `rows_of_tasks_${source.table}`,
+    text: /* SQL */ `
+      SELECT x.task_instance_id::text AS "taskInstanceId", ${columns}
+      FROM ${fromRanges('$2', '$3')} CROSS JOIN LATERAL (
+        SELECT x.xmin, x.task_instance_id, x.key, x.value, x.timestamp
+        FROM ${source.table} x WHERE x.task_instance_id >= w.first AND x.task_instance_id <= w.last
+          AND x.timestamp >= to_timestamp($1::float8 / 1000) OFFSET 0) x ${join}`,
+    values: [options.from, ...idsOf(options.ranges)],
   };
 }
 

@@ -33,26 +33,35 @@ const LISTS = {
 } as const;
 
 /**
- * Lists, the input of delete-objects and the documents: all of them under the folder's name at once, or nothing. A run
- * that is killed halfway leaves a folder that says so by its name, and the next run clears it.
+ * All that is written comes under the folder's name at once, or nothing. A run that is killed halfway leaves a folder that
+ * says so by its name, and the next run clears it.
  */
-export async function writeResults({ duck, folder, documents }: ResultsOptions): Promise<void> {
+export async function asAWhole(folder: string, write: (unfinished: string) => Promise<void>): Promise<void> {
   const unfinished = `${folder}${UNFINISHED}`;
   // Only one audit works in a folder at a time, so these are of runs that were killed.
   for (const name of readdirSync(dirname(folder)))
     if (name.endsWith(UNFINISHED)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
+  await write(unfinished);
+  renameSync(unfinished, folder);
+}
+
+/** Lists, the input of delete-objects and the documents. */
+export async function writeResults(options: ResultsOptions): Promise<void> {
+  await asAWhole(options.folder, (unfinished) => writeAll({ ...options, folder: unfinished }));
+}
+
+async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<void> {
   await duck.run('CREATE TABLE IF NOT EXISTS looked (location VARCHAR, verdict VARCHAR)');
   for (const [name, query] of Object.entries(LISTS)) {
-    const to = (ending: string) => text(join(unfinished, `${name}.${ending}`));
+    const to = (ending: string) => text(join(folder, `${name}.${ending}`));
     await duck.run(`COPY (${query}) TO ${to('parquet')} (FORMAT parquet, COMPRESSION zstd)`);
     await duck.run(
       `COPY (SELECT * FROM read_parquet(${to('parquet')})) TO ${to('csv')} (FORMAT csv, HEADER)`,
     );
   }
-  await writeDeletions(duck, join(unfinished, 'delete-objects'));
-  for (const [name, content] of Object.entries(documents)) writeFileSync(join(unfinished, name), content);
-  renameSync(unfinished, folder);
+  await writeDeletions(duck, join(folder, 'delete-objects'));
+  for (const [name, content] of Object.entries(documents)) writeFileSync(join(folder, name), content);
 }
 
 async function writeDeletions(duck: Duck, folder: string): Promise<void> {

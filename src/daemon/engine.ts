@@ -13,6 +13,7 @@ import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import { watchAudit } from './audit-watch.ts';
 import { createFreshness } from './freshness.ts';
 import type { Ending } from './job.ts';
 import { startJob } from './job.ts';
@@ -86,6 +87,7 @@ export function startEngine(parts: {
   const askForRole = createLeadership({ database, log });
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
+  const audits = watchAudit({ stateFile: config.stateFile, metrics, log });
   const probe = createProbeJob({
     config,
     database,
@@ -116,6 +118,7 @@ export function startEngine(parts: {
       const failure = await askToLead(signal);
       if (!leader) return failure;
     }
+    await audits.look();
     await learn(signal);
     return samples.run(signal);
   }
@@ -133,6 +136,7 @@ export function startEngine(parts: {
     if (!leader) {
       samples.hide();
       probe.hide();
+      audits.hide();
     }
     return failure;
   }

@@ -2,8 +2,8 @@ import { readFileSync, statSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { parseYaml } from '../lib/yaml.ts';
 import type { Authorization } from './basic-auth.ts';
 import { createBasicAuth } from './basic-auth.ts';
 import type { TlsSetup } from './tls-setup.ts';
@@ -197,12 +197,10 @@ function load(file: string): Loaded {
 }
 
 function parse(file: string, text: string): z.infer<typeof fileSchema> {
-  const lines = new LineCounter();
-  // Pretty errors quote the line, which may be the one with a password hash.
-  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
+  const { document, placeOf } = parseYaml(text);
   const [fault] = document.errors;
   if (fault !== undefined) {
-    const { line } = lines.linePos(fault.pos[0]);
+    const { line } = placeOf(fault.pos[0]);
     throw new Error(`Cannot read the web configuration ${file}: line ${line} is no YAML (${fault.code})`);
   }
   const parsed = fileSchema.safeParse(document.toJS() ?? {});

@@ -1,6 +1,8 @@
+import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
-import pretty from 'pino-pretty';
+
+const require = createRequire(import.meta.url);
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -43,7 +45,9 @@ export function createLogger(options: LogOptions, destination: LogDestination): 
   );
 }
 
+/** Loaded only where somebody reads along: 3 MB that a log for machines does without. */
 function prettyStream(destination: LogDestination): LogDestination {
+  const pretty = require('pino-pretty') as typeof import('pino-pretty');
   const print = pretty.prettyFactory({
     colorize: false,
     translateTime: 'HH:MM:ss',

@@ -72,7 +72,8 @@ export async function probe(
 ): Promise<ProbeResult> {
   const { bucket, write } = target;
   const base = target.prefix.replace(/\/+$/, '');
-  const probes = `${base === '' ? '' : `${base}/`}${folder}/probe-`;
+  const place = `${base === '' ? '' : `${base}/`}${folder}/`;
+  const probes = `${place}probe-`;
   const address = { bucket, key: `${probes}${target.id}` };
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
   const afterAbort = withGrace(signal, graceMs);
@@ -108,10 +109,11 @@ export async function probe(
 
     let leftovers: string[] = [];
     const list = await timed('list', async () => {
-      const answer = await store.list({ bucket, prefix: probes, after: null }, signal);
+      const answer = await store.list({ bucket, prefix: place, after: null }, signal);
       if (answer.kind === 'unknown') return answer;
       leftovers = answer.objects
-        .filter(({ key, lastModified }) => key !== address.key && lastModified < target.now - leftoverAgeMs)
+        .filter(({ key }) => key !== address.key && key.startsWith(probes))
+        .filter(({ lastModified }) => lastModified < target.now - leftoverAgeMs)
         .map(({ key }) => key);
       const complete = answer.next === null;
       const listed = answer.objects.some(({ key }) => key === address.key);

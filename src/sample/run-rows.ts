@@ -9,6 +9,7 @@ import type { Run } from '../window/run.ts';
 import type { StagedRun } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 import { RUNS_A_STATEMENT } from './reading.ts';
+import { readWholeTasks } from './whole-tasks.ts';
 
 const PLACES_A_STATEMENT = 5_000;
 
@@ -42,14 +43,20 @@ export async function readFresh(reading: Reading, horizon: string): Promise<void
   }
 }
 
-export async function readWhole(reading: Reading, runs: readonly StagedRun[]): Promise<void> {
+export async function readWhole(
+  reading: Reading,
+  /** `from`: the start of the window, epoch ms. */
+  { runs, from }: { readonly runs: readonly StagedRun[]; readonly from: number },
+): Promise<void> {
   // The others are known to hold nothing; what hangs on tasks is in no count.
   const onTasks = reading.shape.sources.some(({ keyedBy }) => keyedBy === 'task_instance');
   const filled = runs.filter(({ whole, count }) => whole || count > 0 || onTasks);
   for (const run of runs) reading.staging.readWhole(run);
-  for (const chunk of chunks(filled, RUNS_A_STATEMENT))
-    for (const source of reading.shape.sources)
-      await readRows(reading, source, { runIds: chunk.map(({ run }) => run.id), horizon: null });
+  for (const source of reading.shape.sources)
+    if (source.keyedBy === 'task_instance') await readWholeTasks(reading, source, { runs: filled, from });
+    else
+      for (const chunk of chunks(filled, RUNS_A_STATEMENT))
+        await readRows(reading, source, { runIds: chunk.map(({ run }) => run.id), horizon: null });
 }
 
 /**
@@ -94,11 +101,10 @@ async function readRows(
 ): Promise<void> {
   if (options.runIds.length === 0) return;
   const { shape, knowsCompression } = reading;
-  // Each look at a row that hangs on its task instance is a search in an index anyway.
   await reading.readEach(
     rowsStatement(shape, source, { ...options, knowsCompression }),
     stageIn(reading, source),
-    { pageByPage: source.keyedBy === 'dag_run' },
+    { pageByPage: true },
   );
 }
 

@@ -91,7 +91,7 @@ export async function sample(
     const whole = [...staging.runs.values()].filter(
       (run) => run.whole || lostRows(run) || (last === null && byTask !== undefined),
     );
-    await readWhole(reading, whole);
+    await readWhole(reading, { runs: whole, from });
     const lost =
       last === null || byTask === undefined || part === null
         ? []

@@ -1,5 +1,5 @@
-import { LineCounter, parseDocument } from 'yaml';
 import { nearest } from '../lib/nearest.ts';
+import { parseYaml } from '../lib/yaml.ts';
 import { SETTING_INPUTS, SETTING_NAMES } from './catalogue.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 
@@ -87,11 +87,9 @@ export function readVariables(env: Environment): Source {
 
 /** The settings in a YAML file. No message quotes the file: a password may stand on the line. */
 export function readSettingsFile(content: string, path: string): Source {
-  const lines = new LineCounter();
-  // Warnings of its own go to standard error and quote the file.
-  const document = parseDocument(content, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
+  const { document, placeOf } = parseYaml(content);
   const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => {
-    const { line, col } = lines.linePos(pos[0]);
+    const { line, col } = placeOf(pos[0]);
     const what = code.toLowerCase().replaceAll('_', ' ');
     return `${path}: line ${line}, column ${col}: ${what}; a text with * or @ at its start must be in quotes`;
   });

@@ -44,7 +44,7 @@ const TABLE: readonly Row[] = [
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     message: NOT_AUTHORISED('s3:PutObject', 'with an explicit deny in a resource-based policy'),
-    says: { write_denied: /a policy denies s3:PutObject explicitly/ },
+    says: { write_denied: /a resource-based policy denies s3:PutObject explicitly/ },
     remedy: /s3:PutObject/,
   },
   {
@@ -55,8 +55,8 @@ const TABLE: readonly Row[] = [
   },
   {
     ...{ status: 400, code: 'KMS.DisabledException', operations: ['put'], by: 's3' },
-    says: { write_denied: /kms:GenerateDataKey/ },
-    remedy: /kms:GenerateDataKey/,
+    says: { write_denied: /the key of KMS that encrypts the bucket cannot be used/ },
+    remedy: /a key of KMS that can be used/,
   },
   {
     ...{ status: 403, code: 'InvalidAccessKeyId', operations: ALL, by: 's3' },

@@ -222,7 +222,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     for (const run of runs) await stage.push(xcom(run, 'meanwhile'));
     await reopen(() => undefined);
     expect(newRows(await pass())).toBe(RUNS.length);
-    expect(namesOf()).not.toContain('open_rows_xcom_v2');
+    expect(namesOf()).not.toContain('open_rows_of_tasks_xcom_v2');
     expect(await round()).toBe(0);
   });
 
@@ -238,7 +238,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
       state.lastReading = null;
     });
     expect(newRows(await pass())).toBe(2 * RUNS.length + 1);
-    expect(namesOf()).toContain('open_rows_xcom_v2');
+    expect(namesOf()).toContain('open_rows_of_tasks_xcom_v2');
     expect(await round()).toBe(0);
   });
 

@@ -118,7 +118,7 @@ describe('the verdict of check', () => {
           seconds: 0,
           reason: 'denied',
           detail: 'no credentials found',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
       ],
       leftoversDeleted: 0,

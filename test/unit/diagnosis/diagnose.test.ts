@@ -568,7 +568,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'a clock that is wrong',
       { probe: { put: answered('RequestTimeTooSkewed', 403) } },
-      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the credentials are not accepted.',
+      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the time of the signature is not accepted.',
     ],
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],

@@ -146,7 +146,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
           seconds: 0.02,
           reason: 'denied',
           detail: 'AccessDenied (403)',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
         { operation: 'head', ok: true, seconds: 0.004 },
         { operation: 'get', ok: null },
@@ -348,7 +348,7 @@ describe('the verdict', () => {
       seconds: 0,
       reason: 'denied',
       detail: 'no keys',
-      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
     } as const;
     const probe = { steps: [{ operation: 'put', ok: null } as const, head], leftoversDeleted: 0 };
     const { states } = reportOf();
@@ -678,7 +678,7 @@ describe('the page', () => {
             seconds: 1,
             reason: 'denied',
             detail: name,
-            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
           },
         ],
         leftoversDeleted: 0,

@@ -427,7 +427,7 @@ describe('the probe', () => {
           seconds: 0.02,
           reason: 'denied',
           detail: 'AccessDenied (403)',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
         { operation: 'get', ok: null },
         { operation: 'list', ok: true, seconds: 0.3 },

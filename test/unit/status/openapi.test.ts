@@ -202,7 +202,7 @@ const PROBE: ProbeResult = {
       seconds: 0.01,
       reason: 'denied',
       detail: 'AccessDenied (403)',
-      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
     },
     { operation: 'get', ok: null },
   ],

@@ -1,0 +1,97 @@
+import type { XComSource } from '../airflow/shape.ts';
+import type { IdRange, Moment, TaskPlace } from '../airflow/task-queries.ts';
+import {
+  idsMade,
+  MOMENT_MS,
+  momentsStatement,
+  rowsOfTasksStatement,
+  taskPlacesStatement,
+} from '../airflow/task-queries.ts';
+import type { TaskRow } from '../airflow/xcom-row.ts';
+import { sampledRow } from '../airflow/xcom-row.ts';
+import { chunks } from '../lib/chunks.ts';
+import type { StagedRun } from '../window/staging.ts';
+import type { Reading } from './reading.ts';
+import { RANGES_A_STATEMENT } from './task-instances.ts';
+
+/** Runs whose task instances one statement counts: there may be a hundred thousand in each, and it has ten seconds. */
+const RUNS_A_STATEMENT = 50;
+/** Task instances that are looked at together. Each holds its place in memory until their rows are read. */
+const TASKS_TOGETHER = 8_000;
+/** What others made in so short a time is worth being read along: it stands on the same pages. */
+const ALONG_MS = 65_536;
+
+/**
+ * Reads all rows that hang on the task instances of some runs. Task by task that would be a search in two indexes for
+ * each of a million. Their ids tell when they were made: those of a time are looked at together with their rows, and
+ * each page of either table once.
+ */
+export async function readWholeTasks(
+  { query, readEach, shape, knowsCompression, staging }: Reading,
+  source: XComSource,
+  /** `from`: rows from before are of no interest, epoch ms. */
+  { runs, from }: { readonly runs: readonly StagedRun[]; readonly from: number },
+): Promise<void> {
+  const made = new Map<number, number>();
+  for (const some of chunks(runs, RUNS_A_STATEMENT))
+    for (const { moment, made: count } of await query<Moment>(
+      momentsStatement(some.map(({ run }) => run.id)),
+    )) {
+      const at = Number.parseInt(moment.replace('-', ''), 16);
+      made.set(at, (made.get(at) ?? 0) + count);
+    }
+  const runOf = new Map(runs.map((staged) => [nameOf(staged.run), staged]));
+  for (const ranges of slices(made)) {
+    const places = new Map<string, { staged: StagedRun; taskId: string; mapIndex: number }>();
+    await readEach<TaskPlace>(
+      taskPlacesStatement(shape, ranges),
+      (found) => {
+        for (const { taskInstanceId, taskId, mapIndex, ...run } of found) {
+          const staged = runOf.get(nameOf(run));
+          if (staged !== undefined) places.set(taskInstanceId, { staged, taskId, mapIndex });
+        }
+      },
+      { pageByPage: true },
+    );
+    await readEach<TaskRow>(
+      rowsOfTasksStatement(source, { from, ranges, knowsCompression }),
+      (found) => {
+        for (const row of found) {
+          const place = places.get(row.taskInstanceId);
+          if (place === undefined) continue;
+          const { staged, taskId, mapIndex } = place;
+          staging.add(
+            staged,
+            sampledRow(source, { ...row, dagRunId: staged.run.id, taskId, mapIndex }, staged.run),
+          );
+        }
+      },
+      { pageByPage: true },
+    );
+  }
+}
+
+function nameOf({ dagId, runId }: { readonly dagId: string; readonly runId: string }): string {
+  return `${dagId}\0${runId}`;
+}
+
+/** The ids of so many task instances, in the order of time: `made` says how many in each moment. */
+function* slices(made: ReadonlyMap<number, number>): Generator<readonly IdRange[]> {
+  let ranges: { from: number; to: number }[] = [];
+  let count = 0;
+  const taken = () => ranges.map(({ from, to }) => idsMade(from, to));
+  for (const [moment, more] of [...made].sort(([a], [b]) => a - b)) {
+    if (count > 0 && (count + more > TASKS_TOGETHER || ranges.length === RANGES_A_STATEMENT)) {
+      yield taken();
+      ranges = [];
+      count = 0;
+    }
+    const from = moment * MOMENT_MS;
+    const to = from + MOMENT_MS - 1;
+    const before = ranges.at(-1);
+    if (before !== undefined && from - before.to <= ALONG_MS) before.to = to;
+    else ranges.push({ from, to });
+    count += more;
+  }
+  if (count > 0) yield taken();
+}
