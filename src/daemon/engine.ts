@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -35,6 +36,8 @@ export interface Past {
 export interface Engine {
   readonly config: Config;
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
   /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
   listing(): string | null;
@@ -154,6 +157,7 @@ export function startEngine(parts: {
   return {
     config,
     report: () => samples.report(),
+    cleared: () => samples.cleared(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),
     requests() {

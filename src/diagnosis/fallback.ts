@@ -73,12 +73,13 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   }
   const named = pools(survey.placed);
   if (named.length === 0) return 'clear';
-  return say(`${figuresOf(survey, xcom)}; they cluster on ${named.map(poolWords).join(' and ')}.`, {
+  return say(`${clusterWords(survey.placed, named)}. ${figuresOf(survey, xcom)}.`, {
     where: [
       ...named.map(({ label, value, bypassed: rows }) => ({ label, value, rows })),
       ...bypassed.where.filter((place) => !named.some((pool) => pool.label === place.label)),
     ],
     findings: bypassed.findings,
+    written: bypassed.written,
   });
 }
 
@@ -97,8 +98,30 @@ function thresholdWords(threshold: number | null): string {
   return threshold === null ? 'no threshold is known' : `the threshold is ${threshold}`;
 }
 
-function poolWords({ label, value, bypassed, offloaded }: Pool): string {
-  return `${label} ${JSON.stringify(value)} (${bypassed} of ${bypassed + offloaded} there)`;
+/** Values that would have gone to object storage, there and on all other workers. */
+function clusterWords(placed: Survey['placed'], named: readonly Pool[]): string {
+  const all = sumOf(placed);
+  const there = sumOf(named);
+  const [first, ...others] = named.map(
+    ({ label, value, bypassed, offloaded }) =>
+      `${bypassed} of ${counted(bypassed + offloaded, 'large value')} on ${label} ${JSON.stringify(value)}`,
+  );
+  const elsewhere = { bypassed: all.bypassed - there.bypassed, values: all.values - there.values };
+  const rest = `${elsewhere.bypassed === 0 ? 'none' : elsewhere.bypassed} of ${elsewhere.values} elsewhere`;
+  return [`${first ?? ''} stayed in the database`, ...others, rest].join(', ');
+}
+
+function sumOf(placed: readonly Pick<Pool, 'bypassed' | 'offloaded'>[]): {
+  bypassed: number;
+  values: number;
+} {
+  let bypassed = 0;
+  let values = 0;
+  for (const one of placed) {
+    bypassed += one.bypassed;
+    values += one.bypassed + one.offloaded;
+  }
+  return { bypassed, values };
 }
 
 /** A path and a threshold are given to be used. */

@@ -1,17 +1,21 @@
 import { setImmediate as nextTick } from 'node:timers/promises';
-import { constants, crc32, deflateRawSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, crc32, deflateRaw, deflateRawSync } from 'node:zlib';
+
+const deflateInBackground = promisify(deflateRaw);
 
 export interface Rendered {
   readonly text: Buffer;
   readonly gzip: GzipHead;
 }
 
-/** Renders once for each change, however many read it: 10,000 series block the loop for some 30 ms. */
+/** Renders once for each change, however many read it: 10,000 series take some 30 ms. */
 export function renderOnChange(write: () => Promise<Buffer>): {
   touch(): void;
   rendered(): Promise<Rendered>;
 } {
   let scheduled = false;
+  let last: Rendered | null = null;
   let current = schedule();
 
   function schedule(): Promise<Rendered> {
@@ -27,7 +31,9 @@ export function renderOnChange(write: () => Promise<Buffer>): {
     await nextTick();
     scheduled = false;
     const text = await write();
-    return { text, gzip: gzipHead(text) };
+    // A cycle that finds nothing new says the same again.
+    if (last?.text.equals(text) !== true) last = { text, gzip: await gzipHead(text) };
+    return last;
   }
 
   return {
@@ -48,9 +54,9 @@ export interface GzipHead {
 // RFC 1952: magic, deflate, no flags, no time, no extra flags, unknown system.
 const HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff]);
 
-export function gzipHead(text: Buffer): GzipHead {
+async function gzipHead(text: Buffer): Promise<GzipHead> {
   // A sync flush ends the part at a byte boundary without the mark of the last block.
-  const body = deflateRawSync(text, { finishFlush: constants.Z_SYNC_FLUSH });
+  const body = await deflateInBackground(text, { finishFlush: constants.Z_SYNC_FLUSH });
   return { bytes: Buffer.concat([HEADER, body]), crc: crc32(text), length: text.length };
 }
 

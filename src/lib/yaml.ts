@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
-import type { Document, ParsedNode } from 'yaml';
+import type { Document } from 'yaml';
 
 const require = createRequire(import.meta.url);
 
 export interface Yaml {
-  readonly document: Document.Parsed<ParsedNode>;
+  readonly document: Document.Parsed;
   /** The line and column of a place, both from 1 on. */
   readonly placeOf: (position: number) => { readonly line: number; readonly col: number };
 }

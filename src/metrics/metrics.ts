@@ -1,8 +1,7 @@
-/** Tells Prometheus. The only file that imports prom-client, so that its successor is one change. */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+/** Tells Prometheus. */
 import type { Report } from '../diagnosis/report.ts';
-import { assertNever } from '../lib/assert-never.ts';
 import { gzipJoin, renderOnChange } from '../lib/render-on-change.ts';
+import type { Rendered } from '../lib/render-on-change.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { DatabaseProbe } from '../probe/database.ts';
 import type { S3Operation } from '../s3/calls.ts';
@@ -11,8 +10,8 @@ import type { Shard } from '../settings/shard.ts';
 import type { AuditResult } from '../state/audit-result.ts';
 import type { JobName } from '../status/jobs.ts';
 import { auditSeries } from './audit-metrics.ts';
-import type { KeyOf, MetricDefinition, MetricKey } from './catalogue.ts';
-import { CATALOGUE, fullName, METRICS, READ_FROM_REPORT } from './catalogue.ts';
+import { READ_FROM_REPORT } from './catalogue.ts';
+import { createFamilies, createRuntime } from './families.ts';
 import type { Recorder } from './series.ts';
 import { createIncrements, createReasons, startAtZero } from './series.ts';
 
@@ -33,8 +32,14 @@ export interface Metrics {
   configReloaded(ok: boolean, at: number): void;
   /** Figures that were read disappear; counts and figures of the exporter itself stay. */
   markStale(): void;
-  /** One scrape in the text format 0.0.4, plain and as one gzip stream. */
-  snapshot(): Promise<{ text: Buffer; gzip: Buffer }>;
+  /** One scrape in the text format 0.0.4. */
+  snapshot(): Promise<Answer>;
+}
+
+/** The same bytes, plain and as one gzip stream. */
+export interface Answer {
+  readonly text: Buffer;
+  readonly gzip: Buffer;
 }
 
 export interface JobOutcome {
@@ -54,20 +59,19 @@ export function createMetrics(options: {
   keepsState: boolean;
   shard: Shard;
 }): Metrics {
+  const families = createFamilies();
+  const runtime = createRuntime();
   // A cycle may leave thousands of series: they are rendered when they change, not when they are read.
-  const cycle = new Registry();
-  const live = new Registry();
-  const runtime = renderRuntime();
-  const recorder = createRecorder({ cycle, live });
-  const page = renderOnChange(() => textOf(cycle));
-  const { add, set, clear, observe } = recorder;
+  const page = renderOnChange(() => families.write('cycle'));
+  const answer = keepAnswer();
+  const { add, set, clear, observe } = families;
 
-  startAtZero(recorder, options);
+  startAtZero(families, options);
   set('window_seconds', {}, options.windowSeconds);
   set('exporter_build_info', { version: options.version }, 1);
   set('exporter_shard_ordinal', {}, options.shard.index);
   set('exporter_shards', {}, options.shard.count);
-  const addIncrement = createIncrements(recorder, options);
+  const addIncrement = createIncrements(families, options);
   const reasonOf = createReasons();
 
   function publishOperation(operation: string, outcome: OperationOutcome): void {
@@ -94,7 +98,7 @@ export function createMetrics(options: {
       for (const [reason, count] of report.canary.refusals)
         add('canary_reports_refused_total', { reason }, count);
       if (stale) markStale();
-      else publishFigures(recorder, report);
+      else publishFigures(families, report);
       page.touch();
     },
     publishProbe(result, database, at) {
@@ -105,7 +109,7 @@ export function createMetrics(options: {
       page.touch();
     },
     publishAudit(result) {
-      for (const [key, series] of auditSeries(result)) recorder.show(key, series, { isOpen: true });
+      for (const [key, series] of auditSeries(result)) families.show(key, series, { isOpen: true });
       page.touch();
     },
     jobFinished(job, outcome) {
@@ -138,18 +142,32 @@ export function createMetrics(options: {
     },
     markStale,
     async snapshot() {
-      const rendered = await page.rendered();
-      const rest = Buffer.concat([await textOf(live), await runtime()]);
-      // Made when asked for: a scrape takes one of them, and either is a copy of all series.
-      return {
-        get text() {
-          return Buffer.concat([rendered.text, rest]);
-        },
-        get gzip() {
-          return gzipJoin(rendered.gzip, rest);
-        },
-      };
+      const parts = await Promise.all([page.rendered(), families.write('live'), runtime()]);
+      return answer(...parts);
     },
+  };
+}
+
+/** Makes what is sent of its parts, and gives the same bytes again as long as these are the same. */
+function keepAnswer(): (head: Rendered, live: Buffer, now: Buffer) => Answer {
+  let made: { readonly of: readonly [Rendered, Buffer, Buffer]; readonly answer: Answer } | null = null;
+  return (head, live, now) => {
+    const isSame = made !== null && made.of[0] === head && made.of[1].equals(live) && made.of[2] === now;
+    if (made !== null && isSame) return made.answer;
+    const rest = Buffer.concat([live, now]);
+    let text: Buffer | null = null;
+    let gzip: Buffer | null = null;
+    const answer = {
+      // A scrape takes one of them, and either is a copy of all series.
+      get text() {
+        return (text ??= Buffer.concat([head.text, rest]));
+      },
+      get gzip() {
+        return (gzip ??= gzipJoin(head.gzip, rest));
+      },
+    };
+    made = { of: [head, live, now], answer };
+    return answer;
   };
 }
 
@@ -163,99 +181,4 @@ interface OperationOutcome {
 function publishFigures({ show }: Recorder, report: Report): void {
   for (const [key, { series, ofRows, isOpen }] of READ_FROM_REPORT)
     if (!ofRows || report.databaseFailure === null) show(key, series(report), { isOpen });
-}
-
-function createRecorder(registries: { cycle: Registry; live: Registry }): Recorder {
-  const counters = new Map<string, Counter>();
-  const gauges = new Map<string, Gauge>();
-  const histograms = new Map<string, Histogram>();
-
-  for (const definition of METRICS) {
-    const { name, help, group } = definition;
-    const registry = group === 'probe' || group === 'exporter' ? registries.live : registries.cycle;
-    const config = { name, help, labelNames: [...definition.labels], registers: [registry] };
-    switch (definition.type) {
-      case 'counter':
-        counters.set(name, new Counter(config));
-        break;
-      case 'gauge': {
-        const gauge = new Gauge(config);
-        // prom-client gives an unlabelled gauge the value 0 at birth; until it is known it must be absent.
-        if (definition.labels.length === 0) gauge.remove();
-        gauges.set(name, gauge);
-        break;
-      }
-      case 'histogram':
-        histograms.set(name, new Histogram({ ...config, buckets: [...bucketsOf(definition)] }));
-        break;
-      default:
-        assertNever(definition.type);
-    }
-  }
-
-  const isGauge = (key: KeyOf<'gauge' | 'counter'>) => CATALOGUE[key].type === 'gauge';
-  const recorder: Recorder = {
-    add: (key, labels, by) => {
-      family(counters, key).inc(labels, by);
-    },
-    set: (key, labels, value) => {
-      if (value === null) family(gauges, key).remove(labels);
-      else family(gauges, key).set(labels, value);
-    },
-    clear: (key) => {
-      const metric = isGauge(key) ? family(gauges, key) : family(counters, key);
-      metric.reset();
-      // reset() brings an unlabelled one back as 0.
-      if (CATALOGUE[key].labels.length === 0) metric.remove();
-    },
-    show: (key, series, { isOpen }) => {
-      if (isOpen) recorder.clear(key);
-      for (const [labels, value] of series)
-        if (isGauge(key)) recorder.set(key as KeyOf<'gauge'>, labels, value);
-        else recorder.add(key as KeyOf<'counter'>, labels, value ?? 0);
-    },
-    observe: (key, labels, value) => {
-      if (value === null) family(histograms, key).zero(labels);
-      else family(histograms, key).observe(labels, value);
-    },
-  };
-  return recorder;
-}
-
-function bucketsOf(definition: MetricDefinition): readonly number[] {
-  if (definition.buckets === undefined) throw new Error(`The histogram ${definition.name} has no buckets`);
-  return definition.buckets;
-}
-
-function family<Family>(families: ReadonlyMap<string, Family>, key: MetricKey): Family {
-  const found = families.get(fullName(key));
-  if (found === undefined) throw new Error(`The metric ${fullName(key)} is not registered`);
-  return found;
-}
-
-/** How long the figures of the process stand: they are read from the system, which many scrapes need not do. */
-const RUNTIME_MS = 1_000;
-
-function renderRuntime(): () => Promise<Buffer> {
-  const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
-  // Gauges named *_total: `promtool check metrics` rejects them, and the same figures are there by type.
-  for (const kind of ['handles', 'requests', 'resources']) {
-    registry.removeSingleMetric(`nodejs_active_${kind}_total`);
-  }
-  let readAt = -Infinity;
-  let current = Promise.resolve(Buffer.alloc(0));
-  return () => {
-    const now = performance.now();
-    if (now - readAt >= RUNTIME_MS) {
-      readAt = now;
-      // The lag of the event loop has no mean when nothing ran since it was read: prom-client prints `Nan` for it.
-      current = registry.metrics().then((text) => Buffer.from(text.replaceAll(/^\S+ Nan\n/gm, '')));
-    }
-    return current;
-  };
-}
-
-async function textOf(registry: Registry): Promise<Buffer> {
-  return Buffer.from(await registry.metrics());
 }

@@ -4,14 +4,8 @@ import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import {
-  findingSchema,
-  findingsOf,
-  reportDocument,
-  reportShape,
-  SCHEMA_VERSION,
-  warningsSchema,
-} from './report-document.ts';
+import { findingSchema, findingsOf } from './problem-document.ts';
+import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
 import { doubtOf, unprobedNote, unansweredOf, undecidedNote, unseenNote, verdictSchema } from './verdict.ts';
 

@@ -18,8 +18,19 @@ export const verdictSchema = z
 export type Verdict = z.output<typeof verdictSchema>;
 export type VerdictState = Verdict['state'];
 
-/** The first words of the page and the API. Healthy is said only of what was looked at and lately. */
+/**
+ * The first words of the page and the API. Healthy is said only of what was looked at and lately. After a reload the
+ * verdict of before stands until there is another one, and says so.
+ */
 export function verdictOf(status: Status): Verdict {
+  const verdict = verdictOfLook(status);
+  const { reloading, reloadedAt, report, now } = status;
+  if (!reloading || reloadedAt === null || report === null) return verdict;
+  const note = `Settings were reloaded at ${formatMoment(reloadedAt, now)}. The first look with them has not ended: this verdict is of those before.`;
+  return { ...verdict, notes: [note, ...verdict.notes] };
+}
+
+function verdictOfLook(status: Status): Verdict {
   const { report } = status;
   const sampling = status.jobs.find(({ job }) => job === 'sample');
   if (!status.leader && sampling?.lastFailure != null) {

@@ -332,6 +332,8 @@ function largeStatus(rows: number): Status {
     version: '1.2.3',
     startedAt: now - 7_200_000,
     reloadedAt: null,
+    reloading: false,
+    cleared: [],
     now,
     leader: true,
     report: report(now - 3_000, 240),

@@ -119,8 +119,8 @@ function runsOf<Point extends { at: number }>(points: readonly Point[]): Point[]
   return runs;
 }
 
-function times({ from, to }: Drawing, { x, y }: { x: (at: number) => number; y: number }): string {
-  return [0, 0.25, 0.5, 0.75, 1]
+function times({ from, to, width }: Drawing, { x, y }: { x: (at: number) => number; y: number }): string {
+  return (width < 420 ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1])
     .map((share) => {
       const at = from + (to - from) * share;
       const text = new Date(at * 1000).toISOString().slice(11, 19);

@@ -60,7 +60,7 @@ async function dashboardHtml(
     }
     const inner = drawPanel({ panel, results, from, to, width: width - 20, height: height - 34 });
     drawn.push(
-      `<section style="left:${x * COLUMN + GAP}px;top:${HEADER + y * ROW}px;width:${width}px;height:${height}px"><h2>${escaped(panel.title)}</h2>${inner}</section>`,
+      `<section style="left:${x * COLUMN + GAP}px;top:${HEADER + y * ROW}px;width:${width}px;height:${height}px"><h2>${escaped(panel.title.replace('$operation', 'every operation'))}</h2>${inner}</section>`,
     );
   }
   const rows = Math.max(...panels.map(({ gridPos }) => gridPos.y + gridPos.h));

@@ -160,13 +160,14 @@ export async function startDaemon(env: Readonly<Record<string, string>>): Promis
 /** Tries until it does not throw; past the time it throws what the last try threw. Gives the seconds it took. */
 export async function eventually(check: () => Promise<void> | void, seconds = 20): Promise<number> {
   const start = performance.now();
-  for (;;) {
+  // Soon at first; who waits for long is not to take the time of those that are waited for.
+  for (let pause = 25; ; pause = Math.min(2 * pause, 250)) {
     try {
       await check();
       return (performance.now() - start) / 1_000;
     } catch (error) {
       if (performance.now() - start > seconds * 1_000) throw error;
-      await delay(100);
+      await delay(pause);
     }
   }
 }

@@ -3,7 +3,7 @@ import { inForceRule } from '../../../src/airflow/xcom-path.ts';
 import { checkText } from '../../../src/commands/check-text.ts';
 import { checkCode, checkDocument, checkSchema } from '../../../src/status/check-document.ts';
 import type { CheckDocument } from '../../../src/status/check-document.ts';
-import { timeSchema } from '../../../src/status/report-document.ts';
+import { timeSchema } from '../../../src/status/json-fields.ts';
 import { brokenReason } from '../../../src/window/flags.ts';
 import { RECORDED_BUCKETS, listFixtures, readExpected, replay } from '../../support/airflow-fixture.ts';
 import { examineAsWorker } from '../../support/call-command.ts';

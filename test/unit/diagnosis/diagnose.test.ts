@@ -207,7 +207,7 @@ function configOf(env: Readonly<Record<string, string | null>>): Observation['co
 }
 
 function evidenceOf(kind: string, rows: number): Evidence {
-  return { rows, where: [{ label: 'task', value: kind, rows }], findings: [] };
+  return { rows, where: [{ label: 'task', value: kind, rows }], findings: [], written: null };
 }
 
 function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'untried'> {
@@ -440,7 +440,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       '3 of 3 there and 0 of 12 elsewhere',
       bypassed(3),
-      'The database holds 3 values of at least 1000 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
     ['nothing large', {}, 'clear'],
@@ -459,7 +459,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         ...bypassed(3),
         env: { [`${XCOM}THRESHOLD`]: null, [`${XCOM}PATH`]: null, AIRFLOW__CORE__XCOM_BACKEND: null },
       },
-      'The database holds 3 values of at least 1048576 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1048576 bytes, the largest of 2000.',
     ],
     [
       'beside objects that a lower threshold left behind',
@@ -467,7 +467,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         rows: { ...bypassed(3).rows, belowThreshold: 3 },
         survey: { ...bypassed(3).survey, objects: { count: 12, smallest: 500 } },
       },
-      'The database holds 3 values of at least 1000 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
     ],
     [
       'neither threshold nor sizes are known',

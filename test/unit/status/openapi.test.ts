@@ -308,6 +308,8 @@ function statusOf(changes: Partial<Status>): Status {
     version: '1.2.3',
     startedAt: NOW - 60_000,
     reloadedAt: null,
+    reloading: false,
+    cleared: [],
     now: NOW,
     leader: true,
     report: reportOf('everything'),
