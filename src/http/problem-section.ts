@@ -47,15 +47,12 @@ export function problemArticle(problem: Problem, view: ProblemView): Html {
   const { code, findings } = problem;
   return html`<article class="${PROBLEMS[code].severity}" id="${code}" aria-labelledby="${code}-title">
     ${explained(problem, view)}
-    ${
-      findings.length > 0 &&
-      html`<p>
-        <a href="/?problem=${code}">
-          ${findings.length === 1 ? 'its row' : `all ${formatCount(findings.length)} rows listed`}
-        </a>
-      </p>`
-    }
+    ${findings.length > 0 && html`<p><a href="/?problem=${code}">${listedWords(findings.length)}</a></p>`}
   </article>`;
+}
+
+function listedWords(rows: number): string {
+  return rows === 1 ? 'its row' : `all ${formatCount(rows)} rows listed`;
 }
 
 /** The latest rows of every problem that has some; null: none has. */

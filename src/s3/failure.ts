@@ -1,3 +1,4 @@
+import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
 import { refusalOf } from './refusal.ts';
@@ -115,7 +116,7 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
 }
 
 const NO_CREDENTIALS =
-  'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
+  'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS (a worker without any may ask without a signature, and the exporter does not)';
 
 /** Node's names for a file that cannot be read. */
 const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
@@ -131,6 +132,7 @@ function noTokenFile(code: string): string {
  */
 export function explainFailure(error: unknown, { now, sent }: { now: number; sent: boolean }): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error);
+  if (error instanceof ProxyFailure) return explainProxy(error, sent);
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
@@ -169,6 +171,15 @@ function explainAgent({ host, status, code }: AgentFailure): Unknown {
     reason: reasonOfRefusedCredentials(status),
     detail: `no credentials: the agent of credentials at ${host} ${answered} ${wordsOf({ code, status })}`,
     said: { by: 'agent', code, status, cause: null, action: null, policy: null },
+  };
+}
+
+function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): Unknown {
+  return {
+    kind: 'unknown',
+    reason: 'unreachable',
+    detail: sent ? message : `no credentials: ${message}`,
+    said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };
 }
 

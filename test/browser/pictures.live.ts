@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { test } from 'vitest';
-import { RECORDED_BUCKET } from '../support/airflow-fixture.ts';
+import { RECORDED_BUCKETS } from '../support/airflow-fixture.ts';
 import { withFewColours } from '../support/few-colours.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
@@ -9,7 +9,7 @@ import { openPage, useChromium } from './chromium.ts';
 import { inState, STATES } from './states.ts';
 
 const postgres = useOwnPostgres();
-const s3 = useS3(RECORDED_BUCKET);
+const s3 = useS3(...RECORDED_BUCKETS);
 const chromium = useChromium();
 
 const folder = fileURLToPath(new URL('../../docs/images/page/', import.meta.url));

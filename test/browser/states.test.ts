@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { PROBLEM_CODES, PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
-import { RECORDED_BUCKET } from '../support/airflow-fixture.ts';
+import { RECORDED_BUCKETS } from '../support/airflow-fixture.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { graveFaults, openPage, overflow, SCREENSHOTS, useChromium } from './chromium.ts';
@@ -10,7 +10,7 @@ import type { Look } from './chromium.ts';
 import { inState, STATES } from './states.ts';
 
 const postgres = useOwnPostgres();
-const s3 = useS3(RECORDED_BUCKET);
+const s3 = useS3(...RECORDED_BUCKETS);
 const chromium = useChromium();
 
 const LOOKS: readonly (readonly [string, Look])[] = [

@@ -1,7 +1,7 @@
 import { openWriter } from '../../src/postgres/writer.ts';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
-import { readSchema, RECORDED_BUCKET, replay } from '../support/airflow-fixture.ts';
+import { readSchema, RECORDED_BUCKETS, replay } from '../support/airflow-fixture.ts';
 import { startArchiveDoor } from '../support/archive-door.ts';
 import { BACKEND, DENIED, lookOf } from '../support/canary.ts';
 import { eventually, startDaemon } from '../support/daemon.ts';
@@ -94,7 +94,7 @@ function canary(): Plant {
       env: {
         AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: stage.url,
         AIRFLOW__CORE__XCOM_BACKEND: BACKEND,
-        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://aws_xcom@${RECORDED_BUCKET}/xcom`,
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://aws_xcom@${RECORDED_BUCKETS}/xcom`,
         AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
         AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
         AIRFLOW_CONN_AWS_XCOM: `aws://${s3.accessKeyId}:${s3.secretAccessKey}@/?endpoint_url=${encodeURIComponent(s3.endpoint)}&region_name=${s3.region}`,

@@ -1,3 +1,4 @@
+import { NO_PROXIES } from '../../src/s3/agents.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import type { S3Observer, S3Operation } from '../../src/s3/calls.ts';
@@ -57,6 +58,9 @@ export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection
     role: null,
     forcePathStyle: true,
     authorities: null,
+    proxies: NO_PROXIES,
+    sendsChecksums: true,
+    variants: {},
     agent: null,
   };
 }

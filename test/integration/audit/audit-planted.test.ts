@@ -1,3 +1,4 @@
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { createHash } from 'node:crypto';
@@ -60,6 +61,9 @@ beforeAll(async () => {
     role: null,
     forcePathStyle: true,
     authorities: null,
+    proxies: NO_PROXIES,
+    sendsChecksums: true,
+    variants: {},
     agent: null,
   };
   store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });

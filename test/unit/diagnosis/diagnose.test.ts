@@ -301,7 +301,10 @@ const FOUND: Evidence['findings'][number] = {
   ...{ dagId: 'orders', runId: 'r', taskId: 't', mapIndex: -1, key: 'k', bytes: 1, at: 0 },
   ...{ queue: null, executor: null, hostname: 'one', operator: null },
 };
-const SEEN_ON_TWO: Evidence = { rows: 2, where: [], findings: [FOUND, { ...FOUND, hostname: 'two' }] };
+const SEEN_ON_TWO: Evidence = {
+  ...{ rows: 2, where: [], written: null },
+  findings: [FOUND, { ...FOUND, hostname: 'two' }],
+};
 
 const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   schema_unsupported: [

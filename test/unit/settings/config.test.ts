@@ -965,7 +965,7 @@ describe('the connections of the paths', () => {
     expect(namesOf(`${path},s3://plain`)).toEqual(expect.arrayContaining(['s3', 's3 (aws_xcom)']));
   });
 
-  test('what a connection says and the exporter does not follow is shown', () => {
+  test('the proxy of a connection is shown, without its password', () => {
     const config = read({
       argv: ['--xcom.path', path],
       env: {
@@ -974,7 +974,7 @@ describe('the connections of the paths', () => {
       },
     });
     expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
-      'default credential chain of AWS, not followed: config_kwargs.proxies',
+      'default credential chain of AWS, through the proxy p',
     );
   });
 
