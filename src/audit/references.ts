@@ -28,7 +28,7 @@ export async function writeReferences({ duck, rowsAsOf, bases, folder }: Referen
       `SELECT split_part(location, '/', 1) AS bucket, substr(location, strpos(location, '/') + 1) AS key, kind,
         source AS in_table, make_timestamp_ms(at_ms::BIGINT) AS written FROM named`,
     );
-    const asOf = rowsAsOf === null ? 'NULL::TIMESTAMP' : `make_timestamp_ms(${rowsAsOf})`;
+    const asOf = rowsAsOf === null ? 'NULL::TIMESTAMP' : `make_timestamp_ms(${Math.floor(rowsAsOf)})`;
     const places = bases.map(({ bucket, prefix }) => `(${text(bucket)}, ${text(prefix)}, ${asOf})`);
     await copy(
       'xcom_places',

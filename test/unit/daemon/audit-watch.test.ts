@@ -199,15 +199,15 @@ describe('the result of the last audit', () => {
 
   test('is the old one or the new one for whoever reads while it is written', async () => {
     await writeAuditResult(path, RESULT);
-    let isWriting = true;
-    const writing = (async () => {
+    const writing = new AbortController();
+    const written = (async () => {
       for (let round = 0; round < 100; round += 1)
         await writeAuditResult(path, { ...RESULT, missing: round });
-      isWriting = false;
+      writing.abort();
     })();
     const kinds = new Set<string>();
-    while (isWriting) kinds.add((await readAuditResult(path)).kind);
-    await writing;
+    while (!writing.signal.aborted) kinds.add((await readAuditResult(path)).kind);
+    await written;
     expect([...kinds]).toEqual(['found']);
   });
 });

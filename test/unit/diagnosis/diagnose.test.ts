@@ -630,7 +630,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'no credentials',
       { probe: { ...allProbed('untried'), put: NO_CREDENTIALS, head: NO_CREDENTIALS, list: NO_CREDENTIALS } },
-      'The exporter cannot ask for the bucket bucket: no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
+      'The exporter cannot ask for the bucket bucket: no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS (a worker without any may ask without a signature, and the exporter does not).',
     ],
     [
       'STS refuses the role',
