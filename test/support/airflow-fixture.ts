@@ -126,8 +126,9 @@ export interface ReplayedFixture {
 /** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
 const AGE_HOURS = 1;
 
-/** The buckets of recorded runs, that of one pool's own last: the server that is handed to {@link replay} must have them. */
-export const RECORDED_BUCKETS = ['airflow-xcom', 'airflow-xcom-pool'];
+/** The bucket of recorded runs, and the one that a pool has for itself in some: {@link replay} needs both in its server. */
+export const RECORDED_BUCKET = 'airflow-xcom';
+export const RECORDED_BUCKETS = [RECORDED_BUCKET, 'airflow-xcom-pool'];
 
 /** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
 export async function replay(

@@ -120,8 +120,8 @@ if numpy:
         "alone": {"loss": numpy.float64(1 / 7), "return_value": numpy.float64(2.5)},
     }
     NUMBERS_BYPASSING = {
-        "below": {kind: make(999) for kind, make in OF_NUMPY.items()},
-        "above": {kind: make(1000) for kind, make in OF_NUMPY.items()},
+        "below": {f"{kind}_{n}": make(n) for kind, make in OF_NUMPY.items() for n in (998, 999)},
+        "above": {f"{kind}_{n}": make(n) for kind, make in OF_NUMPY.items() for n in (1000, 1001)},
     }
 
 DOCUMENT = {"rows": [1, 2, 3], "next": None, "complete": True}
