@@ -32,6 +32,19 @@ export async function installGo(name: string, module: string): Promise<string> {
   return path;
 }
 
+/** A program that Cargo builds from a crate of its name; gives its path. */
+export async function installCargo(name: string, version: string): Promise<string> {
+  const path = join(CACHE, 'bin', name);
+  await once(path, async () => {
+    // Without optimization: half an hour instead of more.
+    const crate = `${name}@${version}`;
+    await run('cargo', ['install', '--quiet', '--debug', '--locked', '--root', CACHE, crate], {
+      maxBuffer: 2 ** 26,
+    });
+  });
+  return path;
+}
+
 /** A file of Maven Central; gives its path. */
 export async function installMaven(path: string): Promise<string> {
   const file = join(CACHE, path.slice(path.lastIndexOf('/') + 1));

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startS3 } from '../support/s3.ts';
-import { installDebian, installGo, installMaven, installPython } from './install.ts';
+import { installCargo, installDebian, installGo, installMaven, installPython } from './install.ts';
 import { freePort, newFolder, startProcess } from './server-process.ts';
 
 export interface RunningServer {
@@ -17,14 +17,19 @@ export interface S3Server {
   start(): Promise<RunningServer>;
 }
 
-/** Every server is started with these. */
-export const ACCOUNT = { accessKeyId: 'key', secretAccessKey: 'secretsecret', region: 'us-east-1' };
+/** Every server is started with these, as long as the strictest of them wants them. */
+export const ACCOUNT = {
+  accessKeyId: 'keykeykey',
+  secretAccessKey: 'secretsecretsecret',
+  region: 'us-east-1',
+};
 
 export const SERVERS: readonly S3Server[] = [
   { name: 'versitygw', title: 'versitygw 1.8.0', start: startVersitygw },
   { name: 'weed', title: 'SeaweedFS 4.48', start: startSeaweed },
   { name: 'minio', title: 'MinIO 2026-02-12', start: startMinio },
   { name: 'ceph', title: 'Ceph RGW 16.2', start: startCeph },
+  { name: 'garage', title: 'Garage 2.5.0', start: startGarage },
   { name: 'moto', title: 'moto 5.2.5', start: startMoto },
   { name: 'localstack', title: 'LocalStack 4.0.3', start: startLocalStack },
   { name: 's3mock', title: 'S3Mock 5.2.0', start: startS3Mock },
@@ -89,6 +94,20 @@ async function startCeph(): Promise<RunningServer> {
     folder,
     endpoint,
     env: { ACCESS_KEY: ACCOUNT.accessKeyId, SECRET_KEY: ACCOUNT.secretAccessKey },
+  });
+}
+
+async function startGarage(): Promise<RunningServer> {
+  const program = await installCargo('garage', '2.5.0');
+  const { folder, port, endpoint } = await place();
+  const script = fileURLToPath(new URL('./garage.sh', import.meta.url));
+  return running(['sh', script, program, folder, String(port), String(await freePort())], {
+    folder,
+    endpoint,
+    env: {
+      GARAGE_DEFAULT_ACCESS_KEY: ACCOUNT.accessKeyId,
+      GARAGE_DEFAULT_SECRET_KEY: ACCOUNT.secretAccessKey,
+    },
   });
 }
 
