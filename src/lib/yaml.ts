@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Document, ParsedNode } from 'yaml';
+import type { Document } from 'yaml';
 
 const require = createRequire(import.meta.url);
 

@@ -50,7 +50,7 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   const { now } = options;
   let orphans = 0;
   let orphanBytes = 0;
-  for (const group of locationsOf(ledger, run, options.base)) {
+  for (const group of await locationsOf(ledger, run, options.base)) {
     const { prefix } = group.location;
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
       if (!isBackendKey(key.slice(prefix.length))) return;
@@ -65,8 +65,12 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
 }
 
 /** Where references of the run lie, and where Airflow would put others now. */
-function locationsOf(ledger: Ledger, run: Run, inForce: ListOptions['base']): readonly LocationRows[] {
-  const { locations } = groupByLocation(ledger.rows(), run, { wanted: () => true, among: null });
+async function locationsOf(
+  ledger: Ledger,
+  run: Run,
+  inForce: ListOptions['base'],
+): Promise<readonly LocationRows[]> {
+  const { locations } = await groupByLocation(ledger.rows(), run, { wanted: () => true, among: null });
   if (inForce === null) return locations;
   const base = locationOf(inForce, run);
   // The connection is no part of the name: two of them may lead to the same bucket.
