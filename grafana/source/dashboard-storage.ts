@@ -1,3 +1,4 @@
+import { AUDIT_ROW } from './audit-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import { heatmap, STORAGE_COLORS, table, timeseries } from './panels.ts';
@@ -311,5 +312,6 @@ export const STORAGE: Page = {
         ],
       ],
     },
+    AUDIT_ROW,
   ],
 };

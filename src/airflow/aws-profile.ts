@@ -9,6 +9,12 @@ export interface AwsProfile {
   /** A file of certificate authorities. */
   readonly authorities: string | null;
   readonly ignoresEndpoints: boolean;
+  /** `when_required` or `when_supported`. */
+  readonly checksums: string | null;
+  readonly accelerates: boolean;
+  readonly isDualstack: boolean;
+  /** Whether its credentials are those of a role that STS is asked for. */
+  readonly takesRole: boolean;
   /** Whether one of the files knows the name. */
   readonly isKnown: boolean;
 }
@@ -38,12 +44,18 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
     (title) => title.startsWith('services') && nameOf(title, 'services') === services,
   );
   const ofS3 = nested(entryOf(config, servicesSection ?? '', 's3')?.text ?? null);
+  const settingsOfS3 = nested(option('s3'));
+  const isTrue = (text: string | null | undefined): boolean => text?.toLowerCase() === 'true';
   return {
     region: option('region'),
     endpoint: ofS3.get('endpoint_url') ?? option('endpoint_url'),
-    addressingStyle: nested(option('s3')).get('addressing_style') ?? null,
+    addressingStyle: settingsOfS3.get('addressing_style') ?? null,
     authorities: option('ca_bundle'),
-    ignoresEndpoints: option('ignore_configured_endpoint_urls')?.toLowerCase() === 'true',
+    ignoresEndpoints: isTrue(option('ignore_configured_endpoint_urls')),
+    checksums: option('request_checksum_calculation'),
+    accelerates: isTrue(settingsOfS3.get('use_accelerate_endpoint')),
+    isDualstack: isTrue(settingsOfS3.get('use_dualstack_endpoint')),
+    takesRole: option('role_arn') !== null,
     isKnown: config.sections.has(section) || credentials.sections.has(own),
   };
 }

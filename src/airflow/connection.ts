@@ -28,6 +28,32 @@ const roleArgumentsSchema = z.looseObject({
 });
 /** `RoleArn` is taken too, and written over. */
 export const ROLE_ARGUMENTS: readonly string[] = [...Object.keys(roleArgumentsSchema.shape), 'RoleArn'];
+/** What botocore 1.43 takes of a client's configuration beside those. */
+const OTHER_CONFIG =
+  'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation retries s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
+/** What of botocore's `Config` changes the way to a bucket. */
+const configSchema = z.looseObject({
+  region_name: text,
+  s3: z
+    .object({
+      addressing_style: text,
+      use_accelerate_endpoint: z.unknown().optional(),
+      use_dualstack_endpoint: z.unknown().optional(),
+    })
+    .nullish(),
+  use_dualstack_endpoint: z.unknown().optional(),
+  use_fips_endpoint: z.unknown().optional(),
+  request_checksum_calculation: text,
+  signature_version: z.unknown().optional(),
+  client_cert: z.unknown().optional(),
+  proxies: z.record(z.string(), z.unknown()).nullish(),
+  proxies_config: z.unknown().optional(),
+});
+/** All that botocore's `Config` takes; it refuses any other name. */
+export const CONFIG_OPTIONS: readonly string[] = [
+  ...Object.keys(configSchema.shape),
+  ...OTHER_CONFIG.split(' '),
+];
 const extraSchema = z.object({
   ...keysSchema,
   session_kwargs: z.object(keysSchema).nullish(),
@@ -38,14 +64,7 @@ const extraSchema = z.object({
   assume_role_kwargs: roleArgumentsSchema.nullish(),
   profile_name: text,
   verify: z.unknown().optional(),
-  config_kwargs: z
-    .object({
-      region_name: text,
-      s3: z.object({ addressing_style: text }).nullish(),
-      signature_version: z.unknown().optional(),
-      proxies: z.unknown().optional(),
-    })
-    .nullish(),
+  config_kwargs: configSchema.nullish(),
   service_config: z
     .object({
       s3: z

@@ -1,3 +1,4 @@
+import { splitBucket } from './bucket.ts';
 import type { TaskIds } from './object-key.ts';
 import {
   isShortenedRun,
@@ -52,9 +53,10 @@ export function splitPath(
 ): { scheme: string; connection: string; bucket: string; key: string } | null {
   const match = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/(.+)$/s.exec(text);
   if (match === null) return null;
-  const [, scheme = '', netloc = '', key = ''] = match;
+  const [, scheme = '', netloc = '', rest = ''] = match;
   const at = netloc.lastIndexOf('@');
-  return { scheme, connection: at < 0 ? '' : netloc.slice(0, at), bucket: netloc.slice(at + 1), key };
+  const { bucket, key } = splitBucket(`${netloc.slice(at + 1)}/${rest}`);
+  return { scheme, connection: at < 0 ? '' : netloc.slice(0, at), bucket, key };
 }
 
 /** Whether a run of that name exists. */

@@ -53,7 +53,12 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
   const has = (table: string, ...names: readonly string[]) =>
     names.every((name) => types.has(`${table}.${name}`));
 
-  if (!has('dag_run', 'id', 'dag_id', 'run_id', 'state')) return { unsupported: 'there is no table dag_run' };
+  if (columns.length === 0)
+    return {
+      unsupported: 'no table of Airflow is there, or the role sees none in the schemas of its search_path',
+    };
+  if (!has('dag_run', 'id', 'dag_id', 'run_id', 'state'))
+    return { unsupported: 'table dag_run lacks a column of every known release' };
   if (!has('task_instance', 'dag_id', 'run_id', 'task_id'))
     return { unsupported: 'there is no table task_instance' };
 

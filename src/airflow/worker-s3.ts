@@ -1,9 +1,11 @@
 import { secret } from '../lib/secret.ts';
-import type { AssumedRole, S3Connection } from '../s3/connection.ts';
+import type { Proxies } from '../s3/agents.ts';
+import type { AssumedRole, EndpointVariants, S3Connection } from '../s3/connection.ts';
 import type { ContainerAgent } from '../s3/container-agent.ts';
 import { awsProfile } from './aws-profile.ts';
 import type { AwsFiles, AwsProfile } from './aws-profile.ts';
 import type { AirflowConnection } from './connection.ts';
+import { workerProxies } from './worker-proxies.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -32,7 +34,7 @@ const LINK_LOCAL_AGENT = 'http://169.254.170.2';
  * `get_fs`, and botocore for all that it does not say. Where botocore and the SDK for JavaScript differ, as in the order
  * of keys and profiles, botocore is followed; test/unit/airflow/worker-s3.test.ts has the table.
  *
- * @throws {RangeError} when the endpoint is no HTTP URL.
+ * @throws {RangeError} when the endpoint or the proxy is no HTTP URL.
  */
 export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
   const extra = given?.extra ?? {};
@@ -45,23 +47,27 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
+  const region =
+    (extra.config_kwargs?.region_name ??
+      extra.region_name ??
+      firstSet(env, ['AWS_DEFAULT_REGION']) ??
+      ofProfile.region) ||
+    null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
-    region:
-      (extra.config_kwargs?.region_name ??
-        extra.region_name ??
-        firstSet(env, ['AWS_DEFAULT_REGION']) ??
-        ofProfile.region) ||
-      null,
+    region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,
     secretAccessKey: keys === null ? null : secret(keys.secret),
     sessionToken: keys?.token ? secret(keys.token) : null,
     profile,
-    role: roleOf({ id, given }),
+    role: roleOf({ id, given }, { region, env }),
     forcePathStyle: pathStyle(addressing, endpoint ?? null),
     authorities:
       firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
+    proxies: proxiesOf(given, { endpoint: endpoint || addressAt('s3', region), env }),
+    sendsChecksums: sendsChecksums(given, { env, profile: ofSession }),
+    variants: endpoint ? {} : variantsOf(given, ofSession),
     agent: agentOf(env),
   };
 }
@@ -109,12 +115,18 @@ function endpointOf(
 }
 
 /** The connection's own endpoint is never STS's: `get_service_endpoint_url` leaves it out for a role. */
-function roleOf({ id, given }: GivenConnection): AssumedRole | null {
+function roleOf(
+  { id, given }: GivenConnection,
+  { region, env }: { region: string | null; env: Environment },
+): AssumedRole | null {
   const { role_arn: arn, assume_role_kwargs: told, service_config: services } = given?.extra ?? {};
   if (!arn) return null;
+  const endpoint = services?.sts?.endpoint_url || null;
+  const asked = endpoint ?? firstSet(env, ['AWS_ENDPOINT_URL_STS']) ?? addressAt('sts', region);
   return {
     arn,
-    endpoint: services?.sts?.endpoint_url || null,
+    endpoint,
+    proxies: workerProxies(asked, { told: given?.extra.config_kwargs?.proxies, env }),
     arguments: { ...told, RoleSessionName: told?.RoleSessionName ?? sessionNameOf(id), RoleArn: arn },
   };
 }
@@ -145,6 +157,44 @@ function agentOf(env: Environment): ContainerAgent | null {
 /** botocore's rule: `auto` is the path style as soon as an endpoint is given, for a bucket has no host name there. */
 function pathStyle(addressingStyle: string | null | undefined, endpoint: string | null): boolean {
   return addressingStyle === 'path' || (addressingStyle !== 'virtual' && !!endpoint);
+}
+
+/** `get_fs` puts `proxy-uri` in place of what the client's configuration says. */
+function proxiesOf(
+  given: AirflowConnection | null,
+  { endpoint, env }: { endpoint: string; env: Environment },
+): Proxies {
+  const uri = given?.extra.service_config?.s3?.['proxy-uri'];
+  const told = uri ? { http: uri, https: uri } : given?.extra.config_kwargs?.proxies;
+  return workerProxies(endpoint, { told, env });
+}
+
+/** What a client of AWS itself is made for: NO_PROXY is asked for it. */
+export function addressAt(service: string, region: string | null): string {
+  const suffix = region?.startsWith('cn-') === true ? 'amazonaws.com.cn' : 'amazonaws.com';
+  return `https://${service}.${region === null ? '' : `${region}.`}${suffix}`;
+}
+
+function sendsChecksums(
+  given: AirflowConnection | null,
+  { env, profile }: { env: Environment; profile: AwsProfile },
+): boolean {
+  const said =
+    given?.extra.config_kwargs?.request_checksum_calculation ??
+    firstSet(env, ['AWS_REQUEST_CHECKSUM_CALCULATION']) ??
+    profile.checksums;
+  return said?.toLowerCase() !== 'when_required';
+}
+
+function variantsOf(given: AirflowConnection | null, profile: AwsProfile): EndpointVariants {
+  const config = given?.extra.config_kwargs;
+  const accelerates = config?.s3?.use_accelerate_endpoint ?? profile.accelerates;
+  const isDual = config?.use_dualstack_endpoint ?? config?.s3?.use_dualstack_endpoint ?? profile.isDualstack;
+  return {
+    ...(Boolean(accelerates) ? { useAccelerateEndpoint: true } : {}),
+    ...(Boolean(isDual) ? { useDualstackEndpoint: true } : {}),
+    ...(Boolean(config?.use_fips_endpoint) ? { useFipsEndpoint: true } : {}),
+  };
 }
 
 function firstSet(env: Environment, names: readonly string[]): string | null {

@@ -1,3 +1,4 @@
+import { splitBucket } from './bucket.ts';
 import type { Reference } from './reference.ts';
 
 /**
@@ -49,10 +50,10 @@ export function parseXComPath(raw: string): XComPath {
     return { raw, scheme, connection: null, bucket: '', prefix: withoutEndSlashes(rest) };
   }
 
-  const [, netloc = '', key = ''] = /^([^/]*)\/?(.*)$/s.exec(rest) ?? [];
+  const [netloc = ''] = rest.split('/', 1);
   const at = netloc.lastIndexOf('@');
   const connection = at > 0 ? netloc.slice(0, at) : null;
-  const bucket = netloc.slice(at + 1);
+  const { bucket, key } = splitBucket(rest.slice(at + 1));
   // Does not repeat the text: what stands there is likely a secret key.
   if (connection?.includes(':') === true) {
     throw new RangeError(

@@ -105,8 +105,47 @@ export async function audit<Result>(
   }
 }
 
+/**
+ * What rows name, alone: for a comparison that this machine cannot hold. `use` is called with the table still there.
+ */
+export async function readReferences(
+  options: Omit<AuditOptions, 'inventory'>,
+  use: (rows: RowsRead, duck: Duck) => Promise<void>,
+): Promise<void> {
+  const { work } = options;
+  requireDuck();
+  mkdirSync(work, { recursive: true });
+  const duck = await openWork(options, null);
+  try {
+    const rows = await rowsOf(duck, options);
+    options.report('writing the references');
+    await use(rows, duck);
+    await duck.close();
+    rmSync(work, { recursive: true, force: true });
+  } finally {
+    await duck.close();
+  }
+}
+
+function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<RowsRead> {
+  return once(duck, 'rows done', () =>
+    readRows({
+      ...options,
+      duck,
+      bases: options.configured,
+      pace: options.pages,
+      report: ({ pages, named, table }) => {
+        options.report(`reading ${table}: ${named} references, ${pages} pages`);
+      },
+    }),
+  );
+}
+
 /** What an earlier run left is gone on with if it was asked the same, and not long ago. */
-async function openWork(options: AuditOptions, inventory: Inventory | null): Promise<Duck> {
+async function openWork(
+  options: Omit<AuditOptions, 'inventory'>,
+  inventory: Inventory | null,
+): Promise<Duck> {
   const { database, work, memoryBytes, configured, signal } = options;
   const file = joinPath(work, 'audit.duckdb');
   const spill = `spill-${randomUUID()}`;
@@ -144,17 +183,7 @@ async function openWork(options: AuditOptions, inventory: Inventory | null): Pro
 
 async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {
   const { database, configured, olderThanMs, report, signal } = options;
-  const rows = await once<RowsRead>(duck, 'rows done', () =>
-    readRows({
-      ...options,
-      duck,
-      bases: configured,
-      pace: options.pages,
-      report: ({ pages, named, table }) => {
-        report(`reading ${table}: ${named} references, ${pages} pages`);
-      },
-    }),
-  );
+  const rows = await rowsOf(duck, options);
   await duck.reopen();
   const seen = rows.bases.filter((base) => !configured.some((one) => isSame(one, base)));
   const { places, unlisted } = await once(duck, 'objects done', () =>

@@ -5,6 +5,10 @@ import { LEAST_MEMORY_BYTES } from './duck.ts';
 /** What the command takes besides the settings. */
 export interface AuditFlags {
   readonly asJson: boolean;
+  /** Only the rows are read, and what they name is written. */
+  readonly isForReferences: boolean;
+  /** Whether the exporter is to show the figures: they are left beside its state file. */
+  readonly leavesState: boolean;
   readonly inventory: string | null;
   readonly out: string;
   readonly olderThanMs: number;
@@ -23,7 +27,8 @@ const DEFAULTS = {
 } as const;
 type Flag = keyof typeof DEFAULTS;
 
-export const AUDIT_FLAGS: readonly string[] = ['--json', ...Object.keys(DEFAULTS)];
+const SWITCHES = ['--json', '--state', '--references'];
+export const AUDIT_FLAGS: readonly string[] = [...SWITCHES, ...Object.keys(DEFAULTS)];
 
 const HOUR_MS = 3_600_000;
 
@@ -35,11 +40,11 @@ export function parseAuditFlags(argv: readonly string[]): {
   const texts: Record<Flag, string> = { ...DEFAULTS };
   const problems: string[] = [];
   const rest: string[] = [];
-  let asJson = false;
+  const switches = new Set<string>();
   for (let at = 0; at < argv.length; at += 1) {
     const word = argv[at] ?? '';
     const [name = '', ...inline] = word.split('=');
-    if (word === '--json') asJson = true;
+    if (SWITCHES.includes(word)) switches.add(word);
     else if (!Object.hasOwn(DEFAULTS, name)) rest.push(word);
     else if (inline.length > 0) texts[name as Flag] = inline.join('=');
     else {
@@ -62,7 +67,9 @@ export function parseAuditFlags(argv: readonly string[]): {
     }
   }
   const own = {
-    asJson,
+    asJson: switches.has('--json'),
+    isForReferences: switches.has('--references'),
+    leavesState: switches.has('--state'),
     inventory: texts['--inventory'] === '' ? null : texts['--inventory'],
     out: texts['--out'],
     olderThanMs: attempt('--older-than', age, 0),
@@ -70,6 +77,8 @@ export function parseAuditFlags(argv: readonly string[]): {
     pagesPerSecond: attempt('--pages-per-second', count, 0),
     requestsPerSecond: attempt('--requests-per-second', count, 0),
   };
+  if (own.isForReferences && (own.leavesState || own.inventory !== null))
+    problems.push('--references: compares nothing, so it goes with neither --inventory nor --state');
   if (problems.length > 0) throw new ConfigError(problems);
   return { own, rest };
 }

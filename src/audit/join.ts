@@ -26,7 +26,8 @@ export async function join({ duck, places, bases, judgedUpTo, rowsUpTo }: JoinOp
     ['named_hash', 'SELECT DISTINCT hash(location) AS h FROM named'],
     [
       'unnamed',
-      `SELECT *, CASE WHEN NOT ${isXComKey('rel')} THEN 'other' WHEN at_ms > ${judgedUpTo} THEN 'young' ELSE 'orphaned' END AS verdict,
+      `SELECT location, bytes, at_ms, class, split_part(rel, '/', 1) AS dag,
+        CASE WHEN NOT ${isXComKey('rel')} THEN 'other' WHEN at_ms > ${judgedUpTo} THEN 'young' ELSE 'orphaned' END AS verdict,
         ${taskInstanceOf('rel')} AS task_instance
        FROM (SELECT *, ${relative(bases)} AS rel FROM objects ANTI JOIN named_hash ON hash(location) = h WHERE ${isHere})`,
     ],

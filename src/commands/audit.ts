@@ -4,17 +4,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
-import { audit } from '../audit/audit.ts';
+import type { AuditOptions } from '../audit/audit.ts';
+import { audit, readReferences } from '../audit/audit.ts';
 import { AUDIT_FLAGS, parseAuditFlags } from '../audit/flags.ts';
 import { monthsPicture } from '../audit/picture.ts';
 import { createRate } from '../audit/rate.ts';
+import { writeReferences } from '../audit/references.ts';
 import { writeResults } from '../audit/results.ts';
 import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
-import { createStoredConnections } from '../settings/stored-connections.ts';
 import { ConfigError, requireDatabase } from '../settings/config.ts';
+import { createStoredConnections } from '../settings/stored-connections.ts';
+import { auditResultPath, writeAuditResult } from '../state/audit-result.ts';
+import { auditResult } from './audit-result.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
 import { plain, startProgress } from './terminal.ts';
@@ -26,16 +30,18 @@ const CONCURRENCY = 16;
 /**
  * The whole bucket against the whole table, once. It reads the database and the bucket, and writes into a folder.
  *
- * @returns 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out.
+ * @returns 0: all that rows name is there, or was written as asked; 1: something is missing or cannot be read; 2: something could not be found out.
  */
 export async function auditCommand(io: CommandIo): Promise<number> {
   const { own, rest } = parseAuditFlags(io.argv);
   const config = loadConfig({ ...io, argv: rest }, AUDIT_FLAGS);
   const where = requireDatabase(config);
   const configured = configuredBases(config);
+  const beside = own.leavesState ? auditResultPath(requireStateFile(config)) : null;
   const out = resolve(own.out);
   mkdirSync(out, { recursive: true });
-  const folder = join(out, `audit-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z`);
+  const begun = `${new Date().toISOString().slice(0, 19).replaceAll(':', '')}Z`;
+  const named = (what: string) => join(out, `${what}-${begun}`);
   const database = openDatabase(where, { lock: null, tables: SHAPE_TABLES });
   const observer = { request: () => undefined, failure: () => undefined };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
@@ -44,45 +50,56 @@ export async function auditCommand(io: CommandIo): Promise<number> {
   const says = sayingStages(io);
   try {
     stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
-    return await audit(
-      {
-        database,
-        storeOf: stores.of,
-        connectionOf: (id) => connectionOf(config, id),
-        configured,
-        inventory: own.inventory,
-        work: join(out, 'work'),
-        olderThanMs: own.olderThanMs,
-        memoryBytes: own.memoryBytes,
-        pages: createRate(own.pagesPerSecond),
-        requests: createRate(own.requestsPerSecond),
-        concurrency: CONCURRENCY,
-        settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
-        hasPrices: configured.every(({ connection }) => connectionOf(config, connection).endpoint === null),
-        signal: io.signal,
-        report: (next) => {
-          words = next;
-          says(next);
+    const options: AuditOptions = {
+      database,
+      storeOf: stores.of,
+      connectionOf: stores.connectionOf,
+      configured,
+      inventory: own.inventory,
+      work: join(out, 'work'),
+      olderThanMs: own.olderThanMs,
+      memoryBytes: own.memoryBytes,
+      pages: createRate(own.pagesPerSecond),
+      requests: createRate(own.requestsPerSecond),
+      concurrency: CONCURRENCY,
+      settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
+      hasPrices: configured.every(({ connection }) => stores.connectionOf(connection).endpoint === null),
+      signal: io.signal,
+      report: (next) => {
+        words = next;
+        says(next);
+      },
+    };
+    if (own.isForReferences) {
+      await readReferences(options, ({ asOf, bases }, duck) =>
+        writeReferences({ duck, rowsAsOf: asOf, bases, folder: named('references') }),
+      );
+      progress.stop();
+      io.stdout(
+        own.asJson ? `${JSON.stringify({ folder: named('references') })}\n` : `${named('references')}\n`,
+      );
+      return 0;
+    }
+    const folder = named('audit');
+    const { code, result } = await audit(options, async (audited, duck) => {
+      const document = auditDocument(audited, { folder, version: io.version });
+      const json = `${JSON.stringify(document, null, 2)}\n`;
+      const text = auditText(audited, { folder, plain });
+      await writeResults({
+        duck,
+        folder,
+        documents: {
+          'summary.json': json,
+          'summary.txt': text,
+          'bytes-by-month.svg': monthsPicture(audited.figures.byMonth),
         },
-      },
-      async (audited, duck) => {
-        const document = auditDocument(audited, { folder, version: io.version });
-        const json = `${JSON.stringify(document, null, 2)}\n`;
-        const text = auditText(audited, { folder, plain });
-        await writeResults({
-          duck,
-          folder,
-          documents: {
-            'summary.json': json,
-            'summary.txt': text,
-            'bytes-by-month.svg': monthsPicture(audited.figures.byMonth),
-          },
-        });
-        progress.stop();
-        io.stdout(own.asJson ? json : text);
-        return auditCode(audited);
-      },
-    );
+      });
+      progress.stop();
+      io.stdout(own.asJson ? json : text);
+      return { code: auditCode(audited), result: auditResult(audited, Date.now()) };
+    });
+    if (beside !== null) await writeAuditResult(beside, result);
+    return code;
   } finally {
     progress.stop();
     stores.close();
@@ -101,11 +118,12 @@ function configuredBases(config: Config): { bucket: string; prefix: string; conn
   return bases;
 }
 
-function connectionOf({ s3 }: Config, id: string) {
-  const connection = s3.connections.get(id) ?? s3.connections.get(s3.fallback);
-  if (connection === undefined)
-    throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-  return connection;
+function requireStateFile({ stateFile }: Config): string {
+  if (stateFile === null)
+    throw new ConfigError([
+      '--state: the exporter keeps no state file: give --state.file as it has it, or leave out --state',
+    ]);
+  return stateFile;
 }
 
 /** Without a terminal, a line for each stage: what is before the colon. */

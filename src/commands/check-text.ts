@@ -1,4 +1,5 @@
 import type { Finding } from '../diagnosis/evidence.ts';
+import type { PathOwner } from '../diagnosis/leaked-paths.ts';
 import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
 import { PROBLEMS, RUNBOOK, runbookOf } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
@@ -59,18 +60,29 @@ function problemLines({ code, evidence, where, findings }: Problem, paint: Paint
   ];
 }
 
-function findingWords({ dagId, runId, taskId, mapIndex, key, bytes, queue, hostname }: Finding): string {
-  const place = [dagId, runId, taskId].map(plain).join(' / ');
-  const mapped = mapIndex < 0 ? '' : ` [${mapIndex}]`;
+function findingWords(finding: Finding): string {
+  const { bytes, queue, hostname, object = null, pathOf = null } = finding;
   const size = bytes === null ? '' : `, ${bytes} bytes`;
   const worker = [
     queue === null ? '' : `queue ${plain(queue)}`,
     hostname === null ? '' : `host ${plain(hostname)}`,
   ];
-  return `${place}${mapped}, key ${plain(key)}${size}${worker
+  const words = [
+    ...worker,
+    object === null ? '' : `object s3://${plain(`${object.bucket}/${object.key}`)}`,
+    pathOf === null ? '' : `the path of ${rowWords(pathOf)}`,
+  ];
+  return `${rowWords(finding)}${size}${words
     .filter((word) => word !== '')
     .map((word) => `, ${word}`)
     .join('')}`;
+}
+
+/** Of a row that is not in the window the key and the map index are not known. */
+function rowWords({ dagId, runId, taskId, mapIndex, key }: Finding | PathOwner): string {
+  const place = [dagId, runId, taskId].map(plain).join(' / ');
+  const mapped = mapIndex === null || mapIndex < 0 ? '' : ` [${mapIndex}]`;
+  return `${place}${mapped}${key === null ? '' : `, key ${plain(key)}`}`;
 }
 
 function windowLines({ window, backend, coverage, thresholdBytes, observed }: Report): string[] {

@@ -53,10 +53,12 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
-    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
+    const stored = createStoredConnections(config, { database, clock: Date.now });
+    stores.learn(await stored.read(io.signal));
     const probed = await probeInForce(config, {
       stores,
       id: randomUUID(),
+      look: true,
       mayErase: true,
       signal: io.signal,
     });
@@ -76,7 +78,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
       stage = `${Math.floor(before * 100)} % of the window decided`;
       report = await cycle.run(probed, io.signal);
     }
-    return { report, probed, warnings: config.warnings, version: io.version };
+    return { report, probed, warnings: [...config.warnings, ...stored.warnings()], version: io.version };
   } finally {
     progress.stop();
     stores.close();

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import type { Logger } from 'pino';
+import { NO_PROXIES } from '../s3/agents.ts';
 import { startExporter } from '../daemon/exporter.ts';
 import { playActs } from '../demo/acts.ts';
 import { AIRFLOW_SCHEMA } from '../demo/airflow-schema.ts';
@@ -265,6 +266,9 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },

@@ -10,7 +10,8 @@ Commands:
                   [--once] plays the acts once; [--act-seconds N] the length of each (default 40)
   audit           compares the whole bucket with the whole table, once: missing, orphaned, unreadable; docs/audit.md
                   [--inventory s3://…/manifest.json] [--out xcom-audit] [--older-than 7d] [--json] [--memory 1GiB]
-                  [--pages-per-second 2000] [--requests-per-second 100]
+                  [--pages-per-second 2000] [--requests-per-second 100] [--state]
+                  [--references] only writes what rows name, for SQL elsewhere
   config          prints every setting, its value and where it came from
   canary          prints a DAG file that lets each pool of workers say what it does with XComs; docs/canary.md
                   [--queue NAME]… [--executor NAME]… [--pool NAME] [--every 5m] [--payload-bytes 1000] [--retries 0]

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
@@ -13,6 +14,7 @@ import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import { watchAudit } from './audit-watch.ts';
 import { createFreshness } from './freshness.ts';
 import type { Ending } from './job.ts';
 import { startJob } from './job.ts';
@@ -33,7 +35,11 @@ export interface Past {
 /** The jobs that run on one set of settings. */
 export interface Engine {
   readonly config: Config;
+  /** Those of the settings, and of connections that were read in the database. */
+  warnings(): readonly string[];
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
   /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
   listing(): string | null;
@@ -73,8 +79,13 @@ export function startEngine(parts: {
     log,
   });
   const stored = createStoredConnections(config, { database, clock: Date.now });
+  const warned = new Set<string>(config.warnings);
   const learn = async (signal: AbortSignal) => {
     stores.learn(await stored.read(signal));
+    for (const warning of stored.warnings().filter((one) => !warned.has(one))) {
+      warned.add(warning);
+      log.warn(warning);
+    }
   };
   const intervalMs = intervalOf(config.sampleSchedule);
   const freshness = createFreshness({
@@ -86,6 +97,7 @@ export function startEngine(parts: {
   const askForRole = createLeadership({ database, log });
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
+  const audits = watchAudit({ stateFile: config.stateFile, metrics, log });
   const probe = createProbeJob({
     config,
     database,
@@ -116,6 +128,7 @@ export function startEngine(parts: {
       const failure = await askToLead(signal);
       if (!leader) return failure;
     }
+    await audits.look();
     await learn(signal);
     return samples.run(signal);
   }
@@ -133,6 +146,7 @@ export function startEngine(parts: {
     if (!leader) {
       samples.hide();
       probe.hide();
+      audits.hide();
     }
     return failure;
   }
@@ -149,7 +163,9 @@ export function startEngine(parts: {
 
   return {
     config,
+    warnings: () => [...config.warnings, ...stored.warnings()],
     report: () => samples.report(),
+    cleared: () => samples.cleared(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),
     requests() {

@@ -10,11 +10,15 @@ import type { StateFile } from '../state/file.ts';
 import { openStateFile } from '../state/file.ts';
 import type { History } from '../status/history.ts';
 import { NO_HISTORY, withCycle, withProbe } from '../status/history.ts';
+import type { JobName } from '../status/jobs.ts';
 import { createJobs } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
 import { createTurns } from './turns.ts';
+
+/** A probe that is due once in an hour must not keep an old verdict for so long. */
+const LONGEST_WAIT_FOR_PROBE_MS = 60_000;
 
 export interface Exporter {
   readonly port: number;
@@ -64,6 +68,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   let stateFile: StateFile | null = null;
   let draining = false;
   let reloadedAt: number | null = null;
+  /** Stands until the settings that were read in its place have been tried. */
+  let before: Look | null = null;
   // Not the engine's: a reload starts another one.
   let history: History = NO_HISTORY;
   const past: Past = {
@@ -111,6 +117,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
         log.info('settings read again: nothing has changed');
         return { ok: true, unchanged: true };
       }
+      before = shownLook();
       const state = (await engine?.stop()) ?? null;
       engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
       reloadedAt = Date.now();
@@ -126,23 +133,33 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     }
   }
 
+  /** Whether the settings in force have not been tried once. One that stands by probes nothing. */
+  function isReloading(): boolean {
+    if (reloadedAt === null || before === null) return false;
+    const since = reloadedAt;
+    const isAwaited = (name: JobName) =>
+      (jobs.status().find(({ job }) => job === name)?.lastRunAt ?? 0) < since;
+    const isProbing = engine?.leader() === true && Date.now() - since < LONGEST_WAIT_FOR_PROBE_MS;
+    return isAwaited('sample') || (isProbing && isAwaited('probe'));
+  }
+
+  function shownLook(): Look {
+    return (isReloading() ? before : null) ?? lookOf(engine, first);
+  }
+
   function status(): Status {
     return {
       version,
       startedAt,
       reloadedAt,
+      reloading: isReloading(),
       now: Date.now(),
-      leader: engine?.leader() ?? false,
-      report: engine?.report() ?? null,
-      stale: engine?.stale() ?? false,
-      probe: engine?.probe() ?? null,
-      listing: engine?.listing() ?? null,
-      hasStorage: storageInForce(engine?.config ?? first) !== null,
+      ...shownLook(),
+      cleared: engine?.cleared() ?? [],
       jobs: jobs.status(),
-      requests: engine?.requests() ?? null,
       history,
       settings: withHeard(engine?.config.origins ?? first.origins, engine?.report()?.heard ?? []),
-      warnings: engine?.config.warnings ?? first.warnings,
+      warnings: engine?.warnings() ?? first.warnings,
       airflowBaseUrl: engine?.config.airflowBaseUrl ?? first.airflowBaseUrl,
       act: options.act?.() ?? null,
     };
@@ -180,6 +197,21 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     await close();
     throw error;
   }
+}
+
+/** What was found with one set of settings. */
+type Look = Pick<Status, 'leader' | 'report' | 'stale' | 'probe' | 'listing' | 'hasStorage' | 'requests'>;
+
+function lookOf(engine: Engine | null, first: Config): Look {
+  return {
+    leader: engine?.leader() ?? false,
+    report: engine?.report() ?? null,
+    stale: engine?.stale() ?? false,
+    probe: engine?.probe() ?? null,
+    listing: engine?.listing() ?? null,
+    hasStorage: storageInForce(engine?.config ?? first) !== null,
+    requests: engine?.requests() ?? null,
+  };
 }
 
 /** Settings that a reload cannot change: what is listened on, and what the series and lines were made from. */

@@ -46,6 +46,8 @@ export function createProbeJob(parts: {
   let latest: Probed = { result: null, at: 0 };
   // What is refused once is not asked for each minute: it would be somebody's alarm.
   let mayErase = true;
+  // Looked for once, and again after whatever went wrong.
+  let look = true;
   let listing: Listing | null = null;
   let isListingOpen = config.probe.write;
 
@@ -61,7 +63,10 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const probed = await probeInForce(config, { stores, id, mayErase, signal });
+      const probed = await probeInForce(config, { stores, id, look, mayErase, signal });
+      look =
+        probed?.steps.some((step) => step.ok === true) !== true ||
+        probed.steps.some((step) => step.ok === false);
       noteLitter(probed?.litter);
       if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {
         isListingOpen = false;

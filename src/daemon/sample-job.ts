@@ -1,4 +1,6 @@
 import type { Logger } from 'pino';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
+import { withCleared } from '../diagnosis/cleared-problems.ts';
 import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
 import { observedAtOf, settleReport } from '../diagnosis/problem-memory.ts';
 import type { Report } from '../diagnosis/report.ts';
@@ -23,6 +25,8 @@ const LONGEST_PAUSE_MS = 300_000;
 export interface SampleJob {
   run(signal: AbortSignal): Promise<Ending>;
   report(): Report | null;
+  /** The problems that were cleared lately, the latest first. */
+  cleared(): readonly ClearedProblem[];
   /** The requests that the last cycle sent to S3; null: no cycle yet. */
   sent(): number | null;
   /** The state that the next one goes on with; null: there is none. */
@@ -59,15 +63,19 @@ export function createSampleJob(parts: {
     },
     log,
   });
-  let { cycle, problems } = startFrom(parts.state);
+  let { cycle, problems, cleared } = startFrom(parts.state);
   let remembers = parts.state !== null;
   /** When the database was read last, epoch ms. */
   let readAt = 0;
   let report: Report | null = null;
   let sent: number | null = null;
-  const state = (): State => ({ window: cycle.state(), problems });
+  const state = (): State => ({ window: cycle.state(), problems, cleared });
 
-  function startFrom(restored: State | null): { cycle: Cycle; problems: ProblemMemory } {
+  function startFrom(restored: State | null): {
+    cycle: Cycle;
+    problems: ProblemMemory;
+    cleared: readonly ClearedProblem[];
+  } {
     return {
       cycle: createCycle({
         config,
@@ -78,17 +86,20 @@ export function createSampleJob(parts: {
         clock: Date.now,
       }),
       problems: restored?.problems ?? {},
+      cleared: restored?.cleared ?? [],
     };
   }
 
   /** Raised on evidence, cleared on evidence of health: what is shown must not come and go with each cycle. */
   function settled(found: Report): Report {
     if (found.databaseFailure === null) readAt = found.at;
-    const { report: shown, memory } = settleReport(problems, found, {
+    const options = {
       now: found.at,
       windowMs: config.windowMs,
       observedAt: observedAtOf({ settings: found.at, probe: parts.probed().at, database: readAt }),
-    });
+    };
+    const { report: shown, memory } = settleReport(problems, found, options);
+    cleared = withCleared(cleared, { before: problems, after: memory, found: found.states, options });
     problems = memory;
     return shown;
   }
@@ -106,6 +117,7 @@ export function createSampleJob(parts: {
 
   return {
     report: () => report,
+    cleared: () => cleared,
     sent: () => sent,
     state: () => (remembers ? state() : null),
 
@@ -115,14 +127,14 @@ export function createSampleJob(parts: {
     },
 
     forget() {
-      if (remembers) ({ cycle, problems } = startFrom(null));
+      if (remembers) ({ cycle, problems, cleared } = startFrom(null));
       remembers = false;
     },
 
     async goOn() {
       const found = await keepState.found({ remembered: remembers });
       if (found === undefined) return;
-      ({ cycle, problems } = startFrom(found));
+      ({ cycle, problems, cleared } = startFrom(found));
       remembers = found !== null;
     },
 
@@ -132,7 +144,7 @@ export function createSampleJob(parts: {
         return 'idle';
       }
       remembers = true;
-      const before = stores.sent();
+      const before = { sent: stores.sent(), raised: Object.keys(problems).join(), cleared };
       const result = settled(await cycle.run(parts.probed().result, signal));
       // The next one may take as long: figures of a cycle longer than its interval must not come and go.
       if (result.databaseFailure === null) freshness.renew(result.durationSeconds * 1000);
@@ -145,9 +157,13 @@ export function createSampleJob(parts: {
         return 'idle';
       }
       // A count is shown once it is in the file: a SIGKILL in between would count it again.
-      await keepState.save(state(), { counted: result.increments.length > 0, publish });
+      const isNews =
+        result.increments.length > 0 ||
+        Object.keys(problems).join() !== before.raised ||
+        cleared !== before.cleared;
+      await keepState.save(state(), { isNews, publish });
       report = result;
-      sent = stores.sent() - before;
+      sent = stores.sent() - before.sent;
       parts.sampled(result);
       metrics.setUp('database', result.databaseFailure === null);
       if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);

@@ -4,12 +4,12 @@ import { reasonFor, StateFileError } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd } from '../status/jobs.ts';
 
-/** A state in which nothing new was counted is as good as the one before, for so long. */
+/** A state without news is as good as the one before, for so long. */
 const QUIET_MS = 300_000;
 
 export interface Keeper {
-  /** Writes the state when something was counted since it was written, and now and then. Throws nothing. */
-  save(state: State, how: { readonly counted: boolean; readonly publish: () => void }): Promise<void>;
+  /** Writes the state when there is news since it was written, and now and then. Throws nothing. */
+  save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<void>;
   /**
    * Reads the file when another exporter has written it since it was read or written here, and when nothing is
    * `remembered` here. Undefined: what is remembered is as good, or there is no file.
@@ -27,7 +27,7 @@ export function createKeeper(parts: {
   let saved: State['window'] | null = null;
   let savedAt = 0;
   return {
-    async save(state, { counted, publish }) {
+    async save(state, { isNews, publish }) {
       let published = false;
       const publishOnce = () => {
         if (!published) publish();
@@ -38,7 +38,7 @@ export function createKeeper(parts: {
         return;
       }
       // After a migration the state is another one, though nothing was counted.
-      if (!counted && state.window === saved && performance.now() - savedAt < QUIET_MS) {
+      if (!isNews && state.window === saved && performance.now() - savedAt < QUIET_MS) {
         publishOnce();
         return;
       }

@@ -67,5 +67,5 @@ function odd({ values, told: given }: Difference): readonly string[] {
 
 function placesOf(names: readonly string[]) {
   const where = [...new Set(names)].slice(0, MOST_TOLD).map((value) => ({ label: 'queue', value, rows: 1 }));
-  return { where, findings: [] };
+  return { where, findings: [], written: null };
 }

@@ -17,7 +17,7 @@ export type Figures = Pick<
 >;
 
 export interface ConcludeOptions {
-  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs'>;
+  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs' | 'tasksRun'>;
   readonly probe: ProbeResult | null;
   /** Epoch ms. */
   readonly at: number;

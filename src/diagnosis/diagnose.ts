@@ -22,7 +22,7 @@ import type { Survey } from './survey.ts';
 
 /** All that the rules look at. */
 export interface Observation {
-  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs'>;
+  readonly config: Pick<Config, 'xcom' | 'shard' | 'logs' | 'tasksRun'>;
   /** Null: the database has not been read. `unsupported`: why its tables are no known shape. */
   readonly sampled: Sampled | UnknownShape | null;
   /** Null: no probe has ended yet. */
@@ -156,11 +156,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       0,
       (n) => `${counted(n, 'row')} in the window hold${n === 1 ? 's' : ''} the path of another row.`,
     ),
-    local_path: some(
-      rows.local,
-      0,
-      (n) => `${counted(n, 'row')} in the window name${n === 1 ? 's' : ''} a file on the disk of a worker.`,
-    ),
+    local_path: localPath(rows.local, config),
     skip_decision_offloaded: some(
       skips,
       0,
@@ -174,7 +170,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     ),
     orphans_growing:
       window.orphanObjects === null
-        ? 'unknown'
+        ? because('no run of the window has been listed yet; one is, ten minutes after it ended')
         : sampled.orphansGrew === null
           ? 'clear'
           : say(
@@ -205,6 +201,22 @@ function pathMismatch(
     0,
     (n) =>
       `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
+  );
+}
+
+/** A path that begins with file:// is meant, and enough for tasks that all run on one machine. */
+function localPath(local: Evidence, { xcom: { inForce }, tasksRun }: Observation['config']): Ruling {
+  const hosts = new Set(local.findings.flatMap(({ hostname }) => hostname ?? []));
+  const isMeant = inForce?.scheme === 'file' && hosts.size <= 1;
+  if (isMeant && tasksRun === 'beside_scheduler') return 'clear';
+  if (isMeant && tasksRun === null && local.rows > 0)
+    return because(
+      'values lie below a path of file://, and whether all tasks run on one machine is not known (give AIRFLOW__CORE__EXECUTOR)',
+    );
+  return some(
+    local,
+    0,
+    (n) => `${counted(n, 'row')} in the window name${n === 1 ? 's' : ''} a file on the disk of a worker.`,
   );
 }
 

@@ -1,10 +1,13 @@
 import { createHistogram } from '../lib/histogram.ts';
 import { createTop } from '../lib/top.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { RowChunk } from '../window/columns.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 import { readRow } from '../window/remembered-row.ts';
 import { nameAt, runAt, timeAt, workerAt } from '../window/row-fields.ts';
+import type { PathOwner } from './leaked-paths.ts';
+import { ownersOf } from './leaked-paths.ts';
 
 /** A place that stands out, e.g. `{label: 'queue', value: 'legacy', rows: 12}`. */
 export interface Place {
@@ -18,6 +21,13 @@ export interface Evidence {
   readonly rows: number;
   readonly where: readonly Place[];
   readonly findings: readonly Finding[];
+  /** When the first and the last of the rows were written, epoch ms; null: there is none. */
+  readonly written: Written | null;
+}
+
+export interface Written {
+  readonly first: number;
+  readonly last: number;
 }
 
 /** Rows that are named of one problem at most: the API gives them all in one answer. */
@@ -25,7 +35,7 @@ export const MAX_FINDINGS = 500;
 /** Places of each kind that are named. */
 const MAX_PLACES = 3;
 
-export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [] };
+export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [], written: null };
 
 /** The names that most rows have, of those that have one. */
 export function topPlaces(
@@ -57,7 +67,10 @@ function inOrder(a: string, b: string): number {
   return a < b ? -1 : Number(a > b);
 }
 
-export function finding({ row, worker, placement, objectBytes }: RememberedRow): Finding {
+export function finding(
+  { row, worker, placement, objectBytes }: RememberedRow,
+  pathOf: PathOwner | null,
+): Finding {
   return {
     dagId: row.dagId,
     runId: row.runId,
@@ -70,7 +83,19 @@ export function finding({ row, worker, placement, objectBytes }: RememberedRow):
     hostname: worker?.hostname ?? null,
     operator: worker?.operator ?? null,
     at: row.at,
+    object: objectOf(placement),
+    pathOf,
   };
+}
+
+/** Without the connection: a row may hold a key and its secret in its place. */
+function objectOf(
+  placement: RememberedRow['placement'],
+): { readonly bucket: string; readonly key: string } | null {
+  if (placement.storage !== 's3') return null;
+  const reference = placement.leaked ? placement.path : placement.reference;
+  if (reference === null) return null;
+  return { bucket: withoutPasswords(reference.bucket), key: withoutPasswords(reference.key) };
 }
 
 /** Gathers rows of one kind in a pass over the columns: numbers first, names only for what is told. */
@@ -86,17 +111,24 @@ export function gather(ledger: Ledger): Gathering {
   const workers = createHistogram();
   const latest = createTop(MAX_FINDINGS);
   let count = 0;
+  let first = Infinity;
+  let last = -Infinity;
   return {
     add(chunk, index) {
       count += 1;
+      const at = timeAt(chunk, index);
+      first = Math.min(first, at);
+      last = Math.max(last, at);
       runs.add(runAt(chunk, index));
       names.add(nameAt(chunk, index));
       workers.add(workerAt(chunk, index));
-      latest.offer(chunk.first + index, timeAt(chunk, index));
+      latest.offer(chunk.first + index, at);
     },
     rows: () => count,
     tell() {
       const rows = ledger.rows();
+      const slots = latest.items();
+      const owners = ownersOf(ledger, slots);
       return {
         rows: count,
         where: [
@@ -113,10 +145,10 @@ export function gather(ledger: Ledger): Gathering {
             mapped(workers.entries(), (worker) => (worker === 0 ? null : rows.workers.at(worker).queue)),
           ),
         ],
-        findings: latest
-          .items()
-          .map((slot) => finding(readRow(rows, ledger.runOf(slot), slot)))
+        findings: slots
+          .map((slot) => finding(readRow(rows, ledger.runOf(slot), slot), owners.get(slot) ?? null))
           .sort(byTime),
+        written: count === 0 ? null : { first, last },
       };
     },
   };
@@ -143,4 +175,8 @@ export interface Finding {
   readonly operator: string | null;
   /** The row's own timestamp, epoch ms. */
   readonly at: number;
+  /** The object that the row points at; null: it points at none. Not in the state files of older versions. */
+  readonly object?: { readonly bucket: string; readonly key: string } | null;
+  /** The row whose path this one holds; null: it holds no other's. */
+  readonly pathOf?: PathOwner | null;
 }

@@ -39,7 +39,7 @@ export function explainFallback(
 
 function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   const { oversize } = survey.rows;
-  if (oversize.rows === 0) return 'clear';
+  if (oversize.rows === survey.past) return 'clear';
   const { inForce } = survey;
   return say(
     `${figuresOf(survey, xcom)}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured.`,
@@ -73,22 +73,24 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   }
   const named = pools(survey.placed);
   if (named.length === 0) return 'clear';
-  return say(`${figuresOf(survey, xcom)}; they cluster on ${named.map(poolWords).join(' and ')}.`, {
+  return say(`${clusterWords(survey.placed, named)}. ${figuresOf(survey, xcom)}.`, {
     where: [
       ...named.map(({ label, value, bypassed: rows }) => ({ label, value, rows })),
       ...bypassed.where.filter((place) => !named.some((pool) => pool.label === place.label)),
     ],
     findings: bypassed.findings,
+    written: bypassed.written,
   });
 }
 
-function figuresOf({ rows, foreign, largestOversize }: Survey, { oversize }: Config['xcom']): string {
-  const served = rows.oversize.rows - rows.fallback.rows - foreign;
+function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize }: Config['xcom']): string {
+  const served = rows.oversize.rows - rows.fallback.rows - foreign - past;
   const others = [
     ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
     ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
+    ...(past === 0 ? [] : [`${past} from before a lower threshold`]),
   ];
-  const byDesign = others.length === 0 ? '' : ` (${others.join(' and ')})`;
+  const byDesign = others.length === 0 ? '' : ` (${others.join(', ')})`;
   return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;
 }
 
@@ -96,8 +98,30 @@ function thresholdWords(threshold: number | null): string {
   return threshold === null ? 'no threshold is known' : `the threshold is ${threshold}`;
 }
 
-function poolWords({ label, value, bypassed, offloaded }: Pool): string {
-  return `${label} ${JSON.stringify(value)} (${bypassed} of ${bypassed + offloaded} there)`;
+/** Values that would have gone to object storage, there and on all other workers. */
+function clusterWords(placed: Survey['placed'], named: readonly Pool[]): string {
+  const all = sumOf(placed);
+  const there = sumOf(named);
+  const [first, ...others] = named.map(
+    ({ label, value, bypassed, offloaded }) =>
+      `${bypassed} of ${counted(bypassed + offloaded, 'large value')} on ${label} ${JSON.stringify(value)}`,
+  );
+  const elsewhere = { bypassed: all.bypassed - there.bypassed, values: all.values - there.values };
+  const rest = `${elsewhere.bypassed === 0 ? 'none' : elsewhere.bypassed} of ${elsewhere.values} elsewhere`;
+  return [`${first ?? ''} stayed in the database`, ...others, rest].join(', ');
+}
+
+function sumOf(placed: readonly Pick<Pool, 'bypassed' | 'offloaded'>[]): {
+  bypassed: number;
+  values: number;
+} {
+  let bypassed = 0;
+  let values = 0;
+  for (const one of placed) {
+    bypassed += one.bypassed;
+    values += one.bypassed + one.offloaded;
+  }
+  return { bypassed, values };
 }
 
 /** A path and a threshold are given to be used. */

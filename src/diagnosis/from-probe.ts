@@ -1,7 +1,8 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
+import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
-import type { RefusalCause, Said } from '../s3/failure.ts';
+import type { Said } from '../s3/failure.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { say } from './problem.ts';
@@ -16,15 +17,6 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
   'wrong_region',
   'server_error',
 ]);
-
-/** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
-const ACTIONS: Readonly<Record<S3Operation, string>> = {
-  put: 's3:PutObject',
-  head: 's3:GetObject',
-  get: 's3:GetObject',
-  list: 's3:ListBucket',
-  delete: 's3:DeleteObject',
-};
 
 /** Says what a probe of `bucket` shows. */
 export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFrom<'probe'>, Ruling> {
@@ -42,8 +34,8 @@ export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFr
     write_denied: ruling(
       put,
       isRefusal,
-      ({ detail, said }) =>
-        `A test write to the bucket ${bucket} was refused: ${detail}; ${denial(said, 'put')}.`,
+      ({ reason, detail, said }) =>
+        `A test write to the bucket ${bucket} was refused: ${detail}; ${reason === 'clock_skew' ? 'the time of the signature is not accepted' : refusalWords(said, 'put')}.`,
     ),
     writes_failing: ruling(failedWrite(steps) ?? put, isFailure, ({ operation, detail, said }) =>
       operation === 'put'
@@ -54,20 +46,21 @@ export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFr
       refusedRead(steps) ?? step('get'),
       isRefusal,
       ({ operation, detail, said }) =>
-        `Reading a test object in the bucket ${bucket} was refused: ${operation}, ${detail}; ${denial(said, operation)}.`,
+        `Reading a test object in the bucket ${bucket} was refused: ${operation}, ${detail}; ${refusalWords(said, operation)}.`,
     ),
     deletes_denied: ruling(
       step('delete'),
       isRefusal,
       ({ detail, said }) =>
-        `Deleting a test object in the bucket ${bucket} was refused: ${detail}; ${denial(said, 'delete')}.`,
+        `Deleting a test object in the bucket ${bucket} was refused: ${detail}; ${refusalWords(said, 'delete')}.`,
     ),
     bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
     permissions_unverifiable: ruling(
       step('list'),
-      // Whoever is not known is refused everything: that is said of the write, and once.
-      (list) => isRefusal(list) && !(isOfIdentity(list) && put?.ok === false && isOfIdentity(put)),
-      ({ detail, said }) => `Listing the bucket ${bucket} is refused: ${detail}; ${denial(said, 'list')}.`,
+      // What refuses everything is said of the write, and once.
+      (list) => isRefusal(list) && !(put?.ok === false && isOfAll(list) && isSameRefusal(list, put)),
+      ({ detail, said }) =>
+        `Listing the bucket ${bucket} is refused: ${detail}; ${refusalWords(said, 'list')}.`,
     ),
   };
 }
@@ -93,12 +86,16 @@ function isRefusal(step: ProbeStep): boolean {
   if (step.ok !== false || step.said?.by !== 's3') return false;
   return step.reason === 'denied' || step.reason === 'clock_skew'
     ? step.said.cause !== 'quota'
-    : step.said.cause === 'kms';
+    : step.said.cause === 'kms' || step.said.cause === 'kms_state';
 }
 
-/** The storage does not know who asks, or takes the signature or the token for wrong. */
-function isOfIdentity({ said }: FailedStep): boolean {
-  return said?.cause === 'identity';
+/** It is about who asks or about the bucket, and not about what is asked for. */
+function isOfAll({ said }: FailedStep): boolean {
+  return said?.cause === 'identity' || isOfTheBucket(said);
+}
+
+function isSameRefusal(one: FailedStep, other: FailedStep): boolean {
+  return one.said?.cause === other.said?.cause && one.said?.policy === other.said?.policy;
 }
 
 /** It failed for another reason than a refusal, and not one that passes by itself. */
@@ -136,28 +133,18 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
     (one) => !isBlind(one) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
   );
   if (down === undefined) return null;
-  const by = down.said?.by === 'proxy' ? 'a proxy in between answers' : down.reason;
-  return say(`No request to the bucket ${bucket} succeeds: ${by} (${down.detail}).`);
+  return say(`No request to the bucket ${bucket} succeeds: ${answererOf(down)} (${down.detail}).`);
 }
 
-/** AccessDenied is an authenticated refusal; any other code is about who asks, not about what is allowed. */
-function denial(said: Said | null, operation: S3Operation): string {
-  const action = said?.action ?? ACTIONS[operation];
-  if (said?.cause === 'kms')
-    return `${said.action ?? (operation === 'put' ? 'kms:GenerateDataKey' : 'kms:Decrypt')} on the key of the bucket is missing`;
-  if (said?.cause === 'explicit_deny') return `a policy denies ${action} explicitly`;
-  if (said?.cause === 'object_lock') return 'Object Lock holds the object';
-  return said?.code === 'AccessDenied' ? `${action} is missing` : 'the credentials are not accepted';
+/** Who has to be looked at, where the reason alone leaves that open. */
+function answererOf({ reason, said }: FailedStep): string {
+  if (said?.by === 'proxy') return 'a proxy or a web console answers in place of S3';
+  if (reason !== 'server_error' || said?.by !== 's3') return reason;
+  if (said.status === null) return 'what answers is not S3';
+  return said.status >= 500 ? 'the storage itself fails' : reason;
 }
-
-const FAILURE_WORDS: Readonly<Partial<Record<RefusalCause, string>>> = {
-  quota: 'there is no room, or a quota is reached',
-  not_supported: 'the storage does not take such a request',
-  object_lock: 'Object Lock asks for a checksum that the request lacks',
-};
 
 function failureWords(said: Said | null): string {
   if (said?.by === 'proxy') return '; a proxy in between answers in place of S3';
-  const words = said?.cause === null || said === null ? undefined : FAILURE_WORDS[said.cause];
-  return words === undefined ? '' : `; ${words}`;
+  return said?.cause == null ? '' : `; ${refusalWords(said, 'put')}`;
 }

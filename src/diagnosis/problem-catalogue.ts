@@ -39,7 +39,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The tables are no known shape of Airflow',
     remedy:
-      'Point database.url at the metadata database and its schema (options=-csearch_path=…). If it already does, Airflow is newer than this exporter: upgrade the exporter.',
+      'Point database.url at the metadata database and its schema (options=-csearch_path=…), and grant the role USAGE on it. A database that is new gets its tables from `airflow db migrate`. Where Airflow already runs on these tables, it is newer than this exporter: upgrade the exporter.',
     restsOn: TABLES,
     clearsAfter: 1,
   },
@@ -86,7 +86,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'If the credentials are not accepted, renew or correct them. If they are, allow them s3:PutObject on the prefix, and kms:GenerateDataKey where KMS encrypts the bucket. Remove a policy that denies it.',
+      'If the credentials are not accepted, renew or correct them. If they are, allow them s3:PutObject on the prefix, and kms:GenerateDataKey where KMS encrypts the bucket. Remove a policy that denies it, and give the bucket a key of KMS that can be used.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 1,
   },
@@ -126,7 +126,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'The bucket cannot be reached',
     remedy:
-      'Check that the bucket exists, its region, the endpoint_url of the connection, TLS and the network path.',
+      'Check that the bucket exists, its region, the endpoint_url of the connection, TLS and the network path. Where a proxy or a web console answers, endpoint_url has to name the port of S3 itself, or the proxy has to let S3 through. A storage that itself fails says why in its own log.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 2,
   },

@@ -1,4 +1,4 @@
-import type { Evidence, Finding, Place } from './evidence.ts';
+import type { Evidence, Finding, Place, Written } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 
@@ -26,8 +26,11 @@ export function momentOf(at: number): string {
   return `${new Date(at).toISOString().slice(0, 16)}Z`;
 }
 
-export function say(evidence: string, { where, findings }: Omit<Evidence, 'rows'> = NO_EVIDENCE): Ruling {
-  return { evidence, where, findings };
+export function say(
+  evidence: string,
+  { where, findings, written }: Omit<Evidence, 'rows'> = NO_EVIDENCE,
+): Ruling {
+  return { evidence, where, findings, written };
 }
 
 export function counted(count: number, word: string): string {
@@ -40,7 +43,9 @@ export interface Problem {
   readonly evidence: string;
   /** The places that stand out, largest first. */
   readonly where: readonly Place[];
-  /** When this run of the exporter first said it, epoch ms. */
+  /** When the rows behind it were written; null: it is told by none. Not in the state files of older versions. */
+  readonly written?: Written | null;
+  /** When the exporter first saw it, epoch ms: the cause may be older. */
   readonly since: number;
   /** When what was observed last spoke for it, epoch ms; absent: in the cycle of the report. */
   readonly lastSeen?: number;

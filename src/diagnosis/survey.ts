@@ -56,6 +56,8 @@ export interface Survey {
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
+  /** Oversize values that a worker kept before its threshold was lowered. */
+  readonly past: number;
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
@@ -106,7 +108,12 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const bases = basesOf(ledger, options.inForce);
   const foreign = new Set<number>();
   for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
-  const offloading = await offloadingOf(store, { bases, threshold: options.threshold, pace });
+  const offloading = await offloadingOf(store, {
+    bases,
+    threshold: options.threshold,
+    oversize,
+    pace,
+  });
   const latestReference = offloading.latest ?? Infinity;
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
@@ -118,6 +125,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     oversizeBytes: 0,
     largest: 0,
     foreign: 0,
+    past: 0,
   };
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
@@ -157,10 +165,15 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
             break;
           }
+          const worker = workerAt(chunk, index);
+          if (worker !== 0 && offloading.lowered.has(worker)) {
+            totals.past += 1;
+            break;
+          }
           kinds.fallback.add(chunk, index);
           if (least < threshold || least < offloading.smallestBy(timeAt(chunk, index))) break;
           kinds.bypassed.add(chunk, index);
-          bypassed.add(workerAt(chunk, index));
+          bypassed.add(worker);
           break;
         }
         case is.S3: {
@@ -238,6 +251,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     oldestUnverified: totals.unverified === 0 ? null : oldest,
     inexact: totals.inexact,
     foreign: totals.foreign,
+    past: totals.past,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),

@@ -11,17 +11,25 @@ export interface WindowTotals {
   readonly broken: Readonly<Record<BrokenReason, number | null>>;
   readonly orphanObjects: number | null;
   readonly orphanBytes: number | null;
+  /** Ended runs whose objects no listing leads to: what lies there without a row is not among the orphans. */
+  readonly unseenRuns: number;
 }
 
-export function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes'> {
+export function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes' | 'unseenRuns'> {
   let known = ledger.runs().size === 0;
   let orphanObjects = 0;
   let orphanBytes = 0;
+  let unseenRuns = 0;
   for (const { listed } of ledger.runs().values()) {
     if (listed === null) continue;
+    if (listed.unseen) {
+      unseenRuns += 1;
+      continue;
+    }
     known = true;
     orphanObjects += listed.orphans;
     orphanBytes += listed.orphanBytes;
   }
-  return known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
+  const figures = known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
+  return { ...figures, unseenRuns };
 }

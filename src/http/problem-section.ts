@@ -1,12 +1,12 @@
-import type { Finding } from '../diagnosis/evidence.ts';
+import type { Finding, Written } from '../diagnosis/evidence.ts';
 import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
-import { formatCount, formatMoment } from '../lib/format.ts';
+import { formatCount, formatMoment, formatSeconds, shorten } from '../lib/format.ts';
 import type { Status } from '../status/status.ts';
 import { airflowLink } from './airflow-link.ts';
 import type { Html, Part } from './html.ts';
 import { html, joined } from './html.ts';
-import { ago, facts, name, prose, size, table, tableRow, UNKNOWN, when } from './page-parts.ts';
+import { ago, facts, name, prose, section, size, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import { columnsOf } from './style.ts';
 
 /** Rows of one problem beside the others. */
@@ -16,6 +16,9 @@ const ROOM_FOR_FINDINGS = 24_000;
 /** Rows on a page of one problem: as many as stay under 100 kB with names of any length in any script. */
 const FINDINGS_PER_PAGE = 20;
 const SHOWN_PLACES = 5;
+/** The longest key that S3 takes, in characters of one byte. */
+const SHOWN_KEY = 1_024;
+const SHOWN_EVIDENCE = 300;
 
 export interface ProblemView {
   readonly status: Status;
@@ -39,12 +42,43 @@ export function problemList(problems: readonly Problem[], now: number): Html {
   </ol>`;
 }
 
-/** A problem with its latest rows. */
+/** A problem without its rows: those of one must not stand between it and the next. */
 export function problemArticle(problem: Problem, view: ProblemView): Html {
   const { code, findings } = problem;
   return html`<article class="${PROBLEMS[code].severity}" id="${code}" aria-labelledby="${code}-title">
-    ${explained(problem, view)} ${findings.length > 0 && latestFindings(problem, view.status)}
+    ${explained(problem, view)}
+    ${findings.length > 0 && html`<p><a href="/?problem=${code}">${listedWords(findings.length)}</a></p>`}
   </article>`;
+}
+
+function listedWords(rows: number): string {
+  return rows === 1 ? 'its row' : `all ${formatCount(rows)} rows listed`;
+}
+
+/** The latest rows of every problem that has some; null: none has. */
+export function rowsSection(problems: readonly Problem[], status: Status): Html | null {
+  const tables = problems.map((problem) => latestFindings(problem, status));
+  if (tables.every((one) => one === null)) return null;
+  return section('rows', 'The rows behind the problems', tables);
+}
+
+/** What was wrong lately, for whoever comes when it is over. */
+export function clearedSection({ cleared, now }: Pick<Status, 'cleared' | 'now'>): Html | null {
+  if (cleared.length === 0) return null;
+  const rows = cleared.map(({ code, where: [first], evidence, since, clearedAt }) =>
+    tableRow([
+      [badge(PROBLEMS[code].severity), ' ', html`<a href="/?problem=${code}">${PROBLEMS[code].title}</a>`],
+      first === undefined ? '' : [first.label, ' ', name(first.value)],
+      formatSeconds(Math.round((clearedAt - since) / 1_000)),
+      when(clearedAt, now),
+      shorten(evidence, SHOWN_EVIDENCE),
+    ]),
+  );
+  return section(
+    'cleared',
+    'Cleared lately',
+    table('Problems that were there and are gone', columnsOf('cleared'), { rows, kind: 'cleared' }),
+  );
 }
 
 /** A problem with one page of its rows; `page` from 1, and the last one where there are not so many. */
@@ -72,10 +106,11 @@ export function problemPage(problem: Problem, view: ProblemView & { readonly pag
 }
 
 function explained(problem: Problem, { status: { now }, runbook }: ProblemView): Html {
-  const { code, evidence, where, since, lastSeen } = problem;
+  const { code, evidence, where, since, lastSeen, written = null } = problem;
   const { severity, title, remedy } = PROBLEMS[code];
   const pairs: (readonly [string, Part])[] = [];
   if (where.length > 0) pairs.push(['Where', places(where)]);
+  if (written !== null) pairs.push(['Rows written', writtenWords(written, now)]);
   pairs.push(['First seen by the exporter', when(since, now)]);
   if (lastSeen !== undefined) pairs.push(['Last seen', when(lastSeen, now)]);
   return html`<h3 id="${code}-title">${badge(severity)} ${title}</h3>
@@ -89,6 +124,11 @@ function explained(problem: Problem, { status: { now }, runbook }: ProblemView):
         </dd>
       </div>
     </dl>`;
+}
+
+/** When it happened, as far as the rows tell: the exporter may have begun to look later. */
+function writtenWords({ first, last }: Written, now: number): Part {
+  return first === last ? when(first, now) : ['first ', when(first, now), ', last ', when(last, now)];
 }
 
 function badge(severity: string): Html {
@@ -109,36 +149,46 @@ function places(where: Problem['where']): Part {
   return joined(shown, '; ');
 }
 
-function latestFindings({ code, findings }: Problem, status: Status): Part {
+function latestFindings({ code, findings }: Problem, status: Status): Html | null {
   const room = ROOM_FOR_FINDINGS / (status.report?.problems.length ?? 1);
-  const shown: Html[] = [];
+  const shown: FindingRow[] = [];
   let size = 0;
   for (const finding of findings.slice(0, SHOWN_FINDINGS)) {
     const row = findingRow(finding, status);
-    size += Buffer.byteLength(row.html);
+    size += Buffer.byteLength(tableRow([...row.cells, row.object]).html);
     if (size > room) break;
     shown.push(row);
   }
-  const all = html`<a href="/?problem=${code}">all ${formatCount(findings.length)} rows listed</a>`;
-  return [
-    shown.length > 0 &&
-      findingsTable(
-        `The latest ${shown.length === 1 ? 'row' : `${shown.length} rows`} behind it, newest first`,
-        shown,
-      ),
-    shown.length < findings.length && html`<p>See ${all}.</p>`,
-  ];
+  if (shown.length === 0) return null;
+  const { title } = PROBLEMS[code];
+  return findingsTable(
+    shown.length === 1
+      ? `${title}: the latest row`
+      : `${title}: the latest ${shown.length} rows, newest first`,
+    shown,
+  );
 }
 
-function findingsTable(caption: string, rows: readonly Html[]): Html {
-  return table(caption, columnsOf('findings'), { rows, kind: 'findings' });
+/** Values in the database have no object: a column for it would be empty. */
+function findingsTable(caption: string, rows: readonly FindingRow[]): Html {
+  const hasObjects = rows.some(({ object }) => object !== null);
+  const columns = columnsOf('findings');
+  return table(caption, hasObjects ? columns : columns.slice(0, -1), {
+    rows: rows.map(({ cells, object }) => tableRow(hasObjects ? [...cells, object ?? ''] : cells)),
+    kind: 'findings',
+  });
 }
 
-function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): Html {
+interface FindingRow {
+  readonly cells: readonly Part[];
+  readonly object: Part | null;
+}
+
+function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): FindingRow {
   const { dagId, runId, taskId, mapIndex, key, bytes, hostname, queue, at } = finding;
   const airflow = report?.backend?.airflow ?? '';
   const href = airflowBaseUrl === null ? null : airflowLink(finding, { baseUrl: airflowBaseUrl, airflow });
-  return tableRow([
+  const cells = [
     name(dagId),
     name(runId),
     href === null ? name(taskId) : html`<a href="${href}">${name(taskId)}</a>`,
@@ -148,7 +198,23 @@ function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): 
     hostname === null ? UNKNOWN : name(hostname),
     queue === null ? UNKNOWN : name(queue),
     [ago(at, now), html` <small>${formatMoment(at, now)}</small>`],
-  ]);
+  ];
+  return { cells, object: objectWords(finding) };
+}
+
+/** Whole as far as a key may be long: it is there to be copied. */
+function objectWords({ object = null, pathOf = null }: Finding): Part | null {
+  if (object === null && pathOf === null) return null;
+  const place =
+    object !== null && html`<code>s3://${shorten(`${object.bucket}/${object.key}`, SHOWN_KEY)}</code>`;
+  if (pathOf === null) return place;
+  const { dagId, runId, taskId, key, mapIndex } = pathOf;
+  const ids = html`dag ${name(dagId)}, run ${name(runId)}, task ${name(taskId)}`;
+  const rest =
+    key === null
+      ? ' (not in the window)'
+      : html`, key ${name(key)}${mapIndex !== null && mapIndex >= 0 && `, map index ${mapIndex}`}`;
+  return [place, html` <small>the path of ${ids}${rest}</small>`];
 }
 
 function pager(

@@ -11,7 +11,7 @@ import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
 import { ago, facts, prose, section, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import type { ProblemView } from './problem-section.ts';
-import { problemArticle, problemList, problemPage } from './problem-section.ts';
+import { clearedSection, problemArticle, problemList, problemPage, rowsSection } from './problem-section.ts';
 import { storageSection } from './storage-section.ts';
 import { columnsOf, STYLE } from './style.ts';
 import { windowSection } from './window-section.ts';
@@ -141,9 +141,9 @@ function overview(status: Status, view: PageView): Html {
   const canary = report?.canary.verdict ?? null;
   return html`<main>
     ${status.act !== null && html`<p class="act" role="note"><b>Demo:</b> ${status.act}</p>`}
-    ${problemsSection({ status, runbook: view.runbook })} ${report !== null && windowSection(report, status)}
-    ${storageSection(status)} ${canary !== null && canarySection(canary, status.now)} ${jobsSection(status)}
-    ${settingsSection(status)}
+    ${problemsSection({ status, runbook: view.runbook })} ${rowsSection(report?.problems ?? [], status)}
+    ${clearedSection(status)} ${report !== null && windowSection(report, status)} ${storageSection(status)}
+    ${canary !== null && canarySection(canary, status.now)} ${jobsSection(status)} ${settingsSection(status)}
   </main>`;
 }
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 
 /** Columns of the tables that become cards on a phone. */
 const CARDS: Readonly<Record<string, readonly string[]>> = {
-  findings: ['dag', 'run', 'task', 'map index', 'key', 'size', 'host', 'queue', 'when'],
+  findings: ['dag', 'run', 'task', 'map index', 'key', 'size', 'host', 'queue', 'when', 'object'],
+  cleared: ['problem', 'place', 'lasted', 'cleared', 'evidence'],
   canary: [
     'queue',
     'state',
@@ -18,7 +19,7 @@ const CARDS: Readonly<Record<string, readonly string[]>> = {
   settings: ['setting', 'value', 'origin', 'from'],
 };
 
-export function columnsOf(kind: 'findings' | 'canary' | 'jobs' | 'settings'): readonly string[] {
+export function columnsOf(kind: 'findings' | 'cleared' | 'canary' | 'jobs' | 'settings'): readonly string[] {
   return CARDS[kind] ?? [];
 }
 
@@ -70,7 +71,7 @@ th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-ali
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}.plain th{overflow-wrap:break-word}thead th{color:var(--soft);white-space:nowrap}
 .findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
-.findings thead th{white-space:normal}
+.findings thead th{white-space:normal}.findings td:nth-child(10){overflow-wrap:anywhere;min-width:11rem}
 .findings :is(time,small,td:nth-child(6)),.plain td:nth-child(3){white-space:nowrap}
 .settings th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}
@@ -90,14 +91,14 @@ rect.db{fill:var(--db)}rect.s3{fill:var(--s3)}rect.over{fill:var(--bad)}
 .prose{max-width:52rem}.prose h2{border-top:1px solid var(--line);padding-top:1rem}
 .prose pre{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.6rem .8rem}
 @media (max-width:44rem){body{padding:.6rem}h1{font-size:1.6rem}dl>div{grid-template-columns:1fr}
-.findings thead,.canary thead,.jobs thead,.settings thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-:is(.findings,.canary,.jobs,.settings) :is(tbody,tr,th,td){display:block;max-width:none;min-width:0}
-:is(.findings,.canary,.jobs,.settings){display:block}:is(.findings,.canary,.jobs,.settings) caption{display:block}
-:is(.findings,.canary,.jobs,.settings) tr{border:1px solid var(--line);border-radius:.3rem;padding:.3rem .6rem;margin:.4rem 0;
+.findings thead,.cleared thead,.canary thead,.jobs thead,.settings thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody,tr,th,td){display:block;max-width:none;min-width:0}
+:is(.findings,.cleared,.canary,.jobs,.settings){display:block}:is(.findings,.cleared,.canary,.jobs,.settings) caption{display:block}
+:is(.findings,.cleared,.canary,.jobs,.settings) tr{border:1px solid var(--line);border-radius:.3rem;padding:.3rem .6rem;margin:.4rem 0;
 background:var(--back)}
-:is(.findings,.canary,.jobs,.settings) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em;overflow-wrap:anywhere}
-:is(.findings,.canary,.jobs,.settings) :is(tbody th,td)::before{position:absolute;left:0;color:var(--soft);font-weight:400}
-:is(.findings,.canary,.jobs,.settings) td:empty{display:none}
+:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em;overflow-wrap:anywhere}
+:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody th,td)::before{position:absolute;left:0;color:var(--soft);font-weight:400}
+:is(.findings,.cleared,.canary,.jobs,.settings) td:empty{display:none}
 ${cardLabels}}
 `;
 

@@ -1,7 +1,17 @@
 import cron from 'node-cron';
 
+/** Whoever reads a configuration asks for the same few: most of the reading would be this. */
+const faults = new Map<string, string | null>();
+
 /** Names the fault of an expression of six fields; null: there is none. A pattern allows the 30th of February, and no year has it. */
 export function scheduleFault(expression: string): string | null {
+  const known = faults.get(expression);
+  const fault = known === undefined ? findFault(expression) : known;
+  faults.set(expression, fault);
+  return fault;
+}
+
+function findFault(expression: string): string | null {
   try {
     const task = cron.createTask(expression, () => undefined, { timezone: 'UTC' });
     const [next] = task.getNextRuns(1);

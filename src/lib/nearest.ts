@@ -8,6 +8,8 @@ export function nearest(
   let limit = within;
   let best: string | null = null;
   for (const candidate of known) {
+    // So many letters have to be added or taken away at least.
+    if (Math.abs(name.length - candidate.length) > limit) continue;
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (edits > limit || (best !== null && edits === limit)) continue;
     limit = edits;

@@ -1,3 +1,4 @@
+import { AUDIT_METRICS } from './audit-metrics.ts';
 import { CANARY_METRICS } from './canary-metrics.ts';
 import { CYCLE_METRICS } from './cycle-metrics.ts';
 import type { Definition, Reading } from './definition.ts';
@@ -16,7 +17,7 @@ export interface MetricDefinition extends Omit<Definition, 'stability'> {
 const PREFIX = 'airflow_xcom_';
 
 /** Every metric by its name without the prefix. The order is the order of a scrape. */
-export const CATALOGUE = { ...CYCLE_METRICS, ...CANARY_METRICS, ...LIVE_METRICS };
+export const CATALOGUE = { ...CYCLE_METRICS, ...CANARY_METRICS, ...AUDIT_METRICS, ...LIVE_METRICS };
 
 export type MetricKey = keyof typeof CATALOGUE;
 

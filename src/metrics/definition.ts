@@ -8,7 +8,7 @@ export interface Definition {
   readonly labels: readonly string[];
   /** Upper bounds, of histograms only. */
   readonly buckets?: readonly number[];
-  readonly group: 'rows' | 'window' | 'verdict' | 'canary' | 'probe' | 'exporter';
+  readonly group: 'rows' | 'window' | 'verdict' | 'canary' | 'audit' | 'probe' | 'exporter';
   readonly stability?: 'experimental';
   /** How it follows from the last report. It goes away when that is stale. Absent: it is set by what happens. */
   readonly read?: Reading;

@@ -7,7 +7,9 @@ import type { DatabaseProbe } from '../probe/database.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/failure.ts';
 import type { Shard } from '../settings/shard.ts';
+import type { AuditResult } from '../state/audit-result.ts';
 import type { JobName } from '../status/jobs.ts';
+import { auditSeries } from './audit-metrics.ts';
 import { READ_FROM_REPORT } from './catalogue.ts';
 import { createFamilies, createRuntime } from './families.ts';
 import type { Recorder } from './series.ts';
@@ -18,6 +20,8 @@ export interface Metrics {
   publishReport(report: Report, stale: boolean): void;
   /** `database`: null when it was not asked. `at`: epoch ms. */
   publishProbe(result: ProbeResult, database: DatabaseProbe | null, at: number): void;
+  /** Null: there is none that can be read. */
+  publishAudit(result: AuditResult | null): void;
   jobFinished(job: JobName, outcome: JobOutcome): void;
   jobSkipped(job: JobName): void;
   s3Request(operation: S3Operation): void;
@@ -102,6 +106,10 @@ export function createMetrics(options: {
       clear('probe_success');
       for (const step of result.steps) publishOperation(step.operation, { ...step, at });
       if (database !== null) publishOperation('database', { ...database, at });
+      page.touch();
+    },
+    publishAudit(result) {
+      for (const [key, series] of auditSeries(result)) families.show(key, series, { isOpen: true });
       page.touch();
     },
     jobFinished(job, outcome) {

@@ -45,12 +45,23 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
 
 type RunOptions = ListOptions & { readonly pages: number };
 
-/** False: S3 does not list, or no request was left. */
+/**
+ * Nothing is listed of a run whose ids were cut to fit into a key: others may have been cut to the same.
+ * False: S3 does not list, or no request was left.
+ */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<boolean> {
   const { now } = options;
   let orphans = 0;
   let orphanBytes = 0;
-  for (const group of await locationsOf(ledger, run, options.base)) {
+  const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
+    wanted: () => true,
+    among: null,
+  });
+  if (scattered.length > 0) {
+    run.listed = { at: now, unseen: true };
+    return true;
+  }
+  for (const group of locationsOf(locations, run, options.base)) {
     const { prefix } = group.location;
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
       if (!isBackendKey(key.slice(prefix.length))) return;
@@ -60,17 +71,16 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     };
     if (!(await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal))) return false;
   }
-  run.listed = { at: now, orphans, orphanBytes };
+  run.listed = { at: now, unseen: false, orphans, orphanBytes };
   return true;
 }
 
 /** Where references of the run lie, and where Airflow would put others now. */
-async function locationsOf(
-  ledger: Ledger,
+function locationsOf(
+  locations: readonly LocationRows[],
   run: Run,
   inForce: ListOptions['base'],
-): Promise<readonly LocationRows[]> {
-  const { locations } = await groupByLocation(ledger.rows(), run, { wanted: () => true, among: null });
+): readonly LocationRows[] {
   if (inForce === null) return locations;
   const base = locationOf(inForce, run);
   // The connection is no part of the name: two of them may lead to the same bucket.

@@ -145,7 +145,10 @@ async function firstKeys(rows: RowStore, run: Run, pace: Pace): Promise<((slot: 
 
 /** Objects that rows no longer tell of: those of rows older than the window, and those that never had one. */
 function othersOf({ expired, references, rows, listed }: Run): number {
-  return Math.round((expired * references) / Math.max(rows, 1)) + (listed?.orphans ?? 0);
+  return (
+    Math.round((expired * references) / Math.max(rows, 1)) +
+    (listed === null || listed.unseen ? 0 : listed.orphans)
+  );
 }
 
 function pick(runs: readonly Run[]): Run[] {

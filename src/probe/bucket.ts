@@ -8,6 +8,7 @@ import type { Litter } from './own-versions.ts';
 import { noteVersions } from './own-versions.ts';
 import type { Listing } from './server-ways.ts';
 import { seeListing } from './server-ways.ts';
+import { missingBucket } from './worker-way.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -71,7 +72,8 @@ export async function probe(
 ): Promise<ProbeResult> {
   const { bucket, write } = target;
   const base = target.prefix.replace(/\/+$/, '');
-  const probes = `${base === '' ? '' : `${base}/`}${folder}/probe-`;
+  const place = `${base === '' ? '' : `${base}/`}${folder}/`;
+  const probes = `${place}probe-`;
   const address = { bucket, key: `${probes}${target.id}` };
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
   const afterAbort = withGrace(signal, graceMs);
@@ -107,10 +109,11 @@ export async function probe(
 
     let leftovers: string[] = [];
     const list = await timed('list', async () => {
-      const answer = await store.list({ bucket, prefix: probes, after: null }, signal);
+      const answer = await store.list({ bucket, prefix: place, after: null }, signal);
       if (answer.kind === 'unknown') return answer;
       leftovers = answer.objects
-        .filter(({ key, lastModified }) => key !== address.key && lastModified < target.now - leftoverAgeMs)
+        .filter(({ key }) => key !== address.key && key.startsWith(probes))
+        .filter(({ lastModified }) => lastModified < target.now - leftoverAgeMs)
         .map(({ key }) => key);
       const complete = answer.next === null;
       const listed = answer.objects.some(({ key }) => key === address.key);
@@ -206,6 +209,11 @@ export interface ProbeInForceOptions {
   readonly stores: Pick<Stores, 'of'>;
   /** Names the object. */
   readonly id: string;
+  /**
+   * Whether the bucket is looked for before anything is written: some servers make one that is not there. It takes one
+   * request, which needs no repetition while all is well.
+   */
+  readonly look: boolean;
   /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
   readonly mayErase: boolean;
   readonly signal: AbortSignal;
@@ -214,22 +222,37 @@ export interface ProbeInForceOptions {
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, id, mayErase, signal }: ProbeInForceOptions,
+  { stores, id, look, mayErase, signal }: ProbeInForceOptions,
 ): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
-  const own = noteVersions(stores.of(path.connection ?? ''));
-  const target = { bucket, prefix, write, now: Date.now(), id };
-  const result = await probe(own.store, target, signal);
-  return { ...result, litter: mayErase ? await own.erase(signal) : 'refused' };
+  const store = stores.of(path.connection ?? '');
+  const own = noteVersions(store);
+  const target = { bucket, prefix, now: Date.now(), id };
+  const start = performance.now();
+  const missing = write && look ? await missingBucket(store, bucket, signal) : null;
+  const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
+  const result = await probe(own.store, { ...target, write: write && missing === null }, signal);
+  const steps = result.steps.map((step) => (step.operation === 'put' ? putStep(step, looked) : step));
+  return { ...result, steps, litter: mayErase ? await own.erase(signal) : 'refused' };
+}
+
+/** A write to a bucket that is not there was not tried, and is known to fail. */
+function putStep(
+  tried: ProbeStep,
+  { bucket, seconds }: { readonly bucket: Unknown | null; readonly seconds: number },
+): ProbeStep {
+  if (bucket === null) return tried;
+  const { reason, detail, said } = bucket;
+  return { operation: 'put', ok: false, seconds, reason, detail, said };
 }
 
 /** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
 export async function seeListingInForce(
   config: Config,
-  { stores, id, mayErase, signal }: ProbeInForceOptions,
+  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'look'>,
 ): Promise<Listing | null> {
   const path = storageInForce(config);
   if (path === null) return null;

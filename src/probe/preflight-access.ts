@@ -3,6 +3,7 @@ import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import { isAboutAsking } from './credentials-fix.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
+import { isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { goWorkerWay } from './worker-way.ts';
 
@@ -39,15 +40,6 @@ export interface Answers extends Readonly<Record<PreflightOperation, Answered>> 
   readonly way: WorkerWay;
 }
 
-/** HEAD is no action of its own. Source: the S3 user guide, "Actions, resources, and condition keys". */
-const ACTIONS: Readonly<Record<PreflightOperation, string>> = {
-  put: 's3:PutObject',
-  head: 's3:GetObject',
-  get: 's3:GetObject',
-  list: 's3:ListBucket',
-  delete: 's3:DeleteObject',
-};
-
 /** Asks what a push asks for, in its order, and then the rest: one that fails hides no other. */
 export async function askAll(
   store: ObjectStore,
@@ -55,8 +47,8 @@ export async function askAll(
   signal: AbortSignal,
 ): Promise<Answers> {
   const { bucket, prefix, write } = target;
-  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-`;
-  const address = { bucket, key: `${folder}${target.id}` };
+  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/`;
+  const address = { bucket, key: `${folder}probe-${target.id}` };
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
   const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
   const missing = (there: boolean): Answered =>
@@ -88,18 +80,26 @@ function allowed(answer: Unknown | { readonly kind: 'done' | 'present' | 'got' |
 }
 
 /** What the answers are about, when it is one thing, and not the single requests; null: each speaks for itself. */
-export type CommonCause = 'credentials' | 'clock' | 'region' | 'bucket';
+export type CommonCause = 'endpoint' | 'credentials' | 'clock' | 'region' | 'bucket';
 
 export function commonCauseOf(answers: Answers): CommonCause | null {
   // A HEAD that is refused has no body, hence no word on why.
   const refused = refusals(answers).filter(({ said }) => said?.by !== 's3' || said.code !== null);
   const isAllowed = OPERATIONS.some((name) => answers[name].kind === 'allowed');
   if (isAllowed || refused.length === 0) return null;
+  if (refused.every(({ said }) => said?.by === 'proxy')) return 'endpoint';
   if (refused.every(isAboutCredentials)) return 'credentials';
   if (refused.every(({ reason }) => reason === 'clock_skew')) return 'clock';
   if (refused.every(({ reason }) => reason === 'wrong_region')) return 'region';
-  return refused.every(({ reason }) => reason === 'no_such_bucket') ? 'bucket' : null;
+  if (refused.every(({ reason }) => reason === 'no_such_bucket')) return 'bucket';
+  return refused.every(({ said }) => isOfTheBucket(said) && said?.cause === refused[0]?.said?.cause)
+    ? 'bucket'
+    : null;
 }
+
+/** A page of HTML, or an answer without a code. */
+export const NOT_S3 =
+  'Check that the endpoint is S3 and no other service, and let a proxy on the way pass the requests on.';
 
 /** Then it says nothing of a push. */
 const OWN = 'not told of a worker, for these are credentials of the exporter';
@@ -135,7 +135,7 @@ function lookStep({ way: { look }, list, head }: Answers, { bucket, asWorker }: 
 function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: AccessTarget): PreflightStep {
   if (seen.kind === 'untried') return open('bucket', 'not tried: the look before it failed');
   if (seen.kind === 'seen') return good('bucket', `allowed: seen by ${seen.by}`);
-  const { reason, detail } = seen.failure;
+  const { reason, detail, said } = seen.failure;
   if (reason === 'no_such_bucket')
     return bad(
       'bucket',
@@ -144,6 +144,10 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
         fix: `Create the bucket ${bucket}, or correct its name in xcom_objectstorage_path, and deny s3:CreateBucket to the workers.`,
       },
     );
+  if (isOfTheBucket(said))
+    return bad('bucket', `${detail}: ${refusalWords(said, 'list')}`, {
+      fix: refusalFix(said, 'list', `arn:aws:s3:::${bucket}`),
+    });
   if (reason !== 'denied') return open('bucket', `${reason}: ${detail}`);
   if (!asWorker) return idle('bucket', `${detail}: ${OWN}`);
   return bad('bucket', `${detail}: s3fs sends CreateBucket next in place of the PUT, and every push fails`, {
@@ -180,9 +184,15 @@ export function operationStep(
     case 'clock_skew':
       return bad(operation, detail, { fix: 'See the clock above.' });
     case 'server_error':
-      // A fault of its own passes; anything else that is no answer of S3 does not.
+      if (said?.by === 's3' && said.cause !== null) return refused(operation, { target, answer });
+      // A fault of its own passes; anything else does not.
       if ((said?.status ?? 0) >= 500) return open(operation, detail);
-      return bad(operation, detail, { fix: 'Check that the endpoint is S3 and no other service.' });
+      return bad(operation, detail, {
+        fix:
+          said?.by === 's3' && said.code !== null
+            ? 'Look the code up in the manual of the storage: it does not take the request, which is that of a worker.'
+            : NOT_S3,
+      });
     case 'throttled':
     case 'timeout':
     case 'unreachable':
@@ -197,6 +207,8 @@ function denied(
 ): PreflightStep {
   const { detail } = answer;
   if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
+  if (answer.said?.by === 'proxy')
+    return bad(operation, `${detail}: a proxy answers in place of S3`, { fix: NOT_S3 });
   const isRead = operation === 'head' || operation === 'get';
   // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
   if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
@@ -204,16 +216,18 @@ function denied(
       operation,
       `${detail}: not to be told from an object that is not there without s3:ListBucket`,
     );
-  const { bucket, prefix } = target;
+  return refused(operation, { target, answer });
+}
+
+function refused(
+  operation: PreflightOperation,
+  { target: { bucket, prefix }, answer: { detail, said } }: { target: AccessTarget; answer: Refused },
+): PreflightStep {
   const arn = `arn:aws:s3:::${bucket}`;
   const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
-  const iamAction = ACTIONS[operation];
-  return bad(operation, `${detail}: ${iamAction} on ${resource} is missing`, {
-    iamAction,
-    fix:
-      operation === 'put'
-        ? `Allow ${iamAction} on ${resource}, and kms:GenerateDataKey if the bucket is encrypted by KMS.`
-        : `Allow ${iamAction} on ${resource}.`,
+  return bad(operation, `${detail}: ${refusalWords(said, operation)}`, {
+    iamAction: missingAction(said, operation),
+    fix: refusalFix(said, operation, resource),
   });
 }
 

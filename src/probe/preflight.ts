@@ -5,7 +5,9 @@ import { credentialsFix } from './credentials-fix.ts';
 import type { AccessTarget, Answered, Answers } from './preflight-access.ts';
 import {
   askAll,
+  commonCauseOf,
   isAboutCredentials,
+  NOT_S3,
   OPERATIONS,
   operationStep,
   refusals,
@@ -34,7 +36,7 @@ export async function preflight(
   const reached = greeting.kind === 'answered';
   const answers = reached ? await askAll(store, target, signal) : null;
   return [
-    endpointStep(greeting, target),
+    endpointStep(greeting, { target, answers }),
     tlsStep(greeting),
     clockStep(greeting, answers),
     regionStep(greeting, { target, answers }),
@@ -44,11 +46,20 @@ export async function preflight(
   ];
 }
 
-function endpointStep(greeting: Greeting, { bucket }: PreflightTarget): PreflightStep {
+function endpointStep(
+  greeting: Greeting,
+  { target: { bucket }, answers }: { target: PreflightTarget; answers: Answers | null },
+): PreflightStep {
   const { url } = greeting;
+  if (answers !== null && commonCauseOf(answers) === 'endpoint')
+    return bad('endpoint', `${url}: a proxy or another service answers in place of S3`, { fix: NOT_S3 });
   if (greeting.kind === 'answered')
     return good('endpoint', `${url} answered in ${Math.round(greeting.seconds * 1_000)} ms`);
   if (greeting.stage === 'tls') return good('endpoint', `${url} takes connections`);
+  if (greeting.stage === 'proxy')
+    return bad('endpoint', `${url}: ${greeting.code}`, {
+      fix: 'Correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY, for the workers as for the exporter, or let the proxy through to the endpoint.',
+    });
   return bad('endpoint', `${url}: ${greeting.code}`, {
     fix: `Correct endpoint_url or region_name of the connection, or open the way to it: nothing answers for ${bucket}.`,
   });

@@ -33,6 +33,24 @@ export async function goWorkerWay(
   return { look, bucket: seen.kind === 'seen' ? seen : { kind: 'unseen', failure: joined(seen) } };
 }
 
+/**
+ * Why there is no such bucket; null: it was seen, or no answer says that it is not there. SeaweedFS makes a bucket for a
+ * PUT to none: whoever writes where Airflow is to write has to know first. A server that does not know who asks may
+ * answer 404 to a HEAD as well.
+ */
+export async function missingBucket(
+  store: Pick<ObjectStore, 'seeBucket'>,
+  bucket: string,
+  signal: AbortSignal,
+): Promise<Unknown | null> {
+  const seen = await store.seeBucket(bucket, signal);
+  if (seen.kind === 'seen') return null;
+  const { head, location } = seen;
+  if (location.reason === 'no_such_bucket') return location;
+  const isMissing = head.reason === 'no_such_bucket' && location.said.cause !== 'identity';
+  return isMissing ? { ...head, detail: joined(seen).detail } : null;
+}
+
 /** The second answer says why, for a HEAD has no body; the detail is of both. */
 function joined({ head, location }: { readonly head: Unknown; readonly location: Unknown }): Unknown {
   return { ...location, detail: `HeadBucket ${head.detail}, GetBucketLocation ${location.detail}` };

@@ -153,3 +153,8 @@ export function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
 export function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
   return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
 }
+
+/** For a HEAD of a bucket, which names no key that could be missing. */
+export function unknownOfBucket(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
+  return outcome.kind === 'unknown' ? outcome : unknown('no_such_bucket', 'no code (404)', 's3');
+}

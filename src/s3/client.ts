@@ -12,8 +12,9 @@ import {
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
+import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { answerOf, createCalls, unknownOf } from './calls.ts';
+import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
 import { correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
@@ -72,11 +73,10 @@ export interface ListTarget {
   readonly after: string | null;
   /** Keys up to this one, it included, are left out; for the first page. */
   readonly startAfter?: string;
-  /** At most 1,000, which is the default. */
   readonly maxKeys?: number;
 }
 
-/** None of the requests throws: whatever goes wrong is an `Unknown` with its reason. */
+/** None of the requests throws: an `Unknown` says what went wrong. */
 export interface ObjectStore {
   head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
   /** One request, one page. */
@@ -105,9 +105,6 @@ export interface ObjectStoreOptions {
   readonly concurrency?: number;
 }
 
-/** How long a failed look counts: a bucket that is not there must not double every HEAD. */
-const bucketUnseenMs = 5_000;
-
 /**
  * Sends nothing yet.
  *
@@ -133,41 +130,14 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return client.send(command, { abortSignal });
   }
 
-  /**
-   * Null: the bucket is there. `covers` is the latest start of a request of which that says something: a
-   * bucket that was there before may be gone by now. Shared by the calls that want to know at the same time.
-   */
-  const looks = new Map<string, { covers: number; readonly answer: Promise<Unknown | null> }>();
+  const looks = createBucketLooks(async (bucket, { prefix, signal }) => {
+    const listed = await list({ bucket, prefix, after: null, maxKeys: 1 }, signal);
+    return listed.kind === 'unknown' ? listed : null;
+  });
 
   function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
-    if (outcome.kind === 'answered') {
-      looks.set(bucket, { covers: performance.now(), answer: Promise.resolve(null) });
-    }
+    if (outcome.kind === 'answered') looks.seen(bucket);
     return outcome;
-  }
-
-  /** HEAD answers 404 for a missing bucket as for a missing key; LIST names what it misses. */
-  async function lookAtBucket(
-    { bucket, key }: ObjectAddress,
-    { sentAt, signal }: { sentAt: number; signal: AbortSignal },
-  ): Promise<Unknown | null> {
-    const known = looks.get(bucket);
-    if (known !== undefined && sentAt <= known.covers) {
-      const answer = await known.answer;
-      // Another caller's abort says nothing to this one.
-      if (answer?.reason !== 'aborted' || signal.aborted) return answer;
-    }
-    const look = {
-      covers: Infinity,
-      // With the key as prefix, for a policy that allows nothing else.
-      answer: list({ bucket, prefix: key, after: null, maxKeys: 1 }, signal).then((listed) =>
-        listed.kind === 'unknown' ? listed : null,
-      ),
-    };
-    looks.set(bucket, look);
-    const answer = await look.answer;
-    look.covers = performance.now() + (answer === null ? 0 : bucketUnseenMs);
-    return answer;
   }
 
   async function list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer> {
@@ -197,16 +167,16 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending);
-          const { ContentLength: bytes, ETag, StorageClass, Restore, ArchiveStatus } = answer;
+          const { ContentLength: bytes, ETag, StorageClass: storageClass } = answer;
           if (bytes === undefined || ETag === undefined) return null;
-          const said = { storageClass: StorageClass, restore: Restore, archiveStatus: ArchiveStatus };
+          const said = { storageClass, restore: answer.Restore, archiveStatus: answer.ArchiveStatus };
           return { kind: 'present', bytes, archive: archiveOf(said) };
         },
       });
-      if (outcome.kind === 'missing') return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
+      if (outcome.kind === 'missing') return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
       // An expired token, for one: its name would be in the body that a HEAD has not.
       if (outcome.kind === 'unknown' && isBodilessBadRequest(outcome)) {
-        return (await lookAtBucket(target, { sentAt, signal })) ?? outcome;
+        return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
       }
       const answer = seen(target.bucket, outcome);
       return answer.kind === 'answered' ? answer.answer : answer;
@@ -278,7 +248,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
       });
       if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
-      return { kind: 'unseen', head: unknownOf(head), location: unknownOf(location) };
+      return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
     },
 
     close: () => {

@@ -1,16 +1,15 @@
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
-import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent } from 'node:http';
-import { Agent as HttpsAgent } from 'node:https';
 import { setTimeout } from 'node:timers/promises';
 import type { Secret } from '../lib/secret.ts';
+import type { Proxies, Way } from './agents.ts';
+import { openAgents } from './agents.ts';
 import type { ContainerAgent } from './container-agent.ts';
 import { AgentFailure, askAgent } from './container-agent.ts';
 
 /** Where object storage is and who asks. Null: not said, the default of the AWS SDK is meant. */
-export interface S3Connection {
+export interface S3Connection extends Way {
   readonly region: string | null;
   readonly endpoint: string | null;
   readonly accessKeyId: string | null;
@@ -21,10 +20,18 @@ export interface S3Connection {
   /** Null: none is assumed. */
   readonly role: AssumedRole | null;
   readonly forcePathStyle: boolean;
-  /** The file of the certificate authorities to trust; null: Node's own. */
-  readonly authorities: string | null;
+  /** Whether a PUT brings a checksum along that the storage did not ask for. */
+  readonly sendsChecksums: boolean;
+  readonly variants: EndpointVariants;
   /** Asked by the default chain behind all else; null: there is none. */
   readonly agent: ContainerAgent | null;
+}
+
+/** Other endpoints of AWS's, by the names of the SDK. What is not said is what AWS's own variables and files say. */
+export interface EndpointVariants {
+  readonly useAccelerateEndpoint?: true;
+  readonly useDualstackEndpoint?: true;
+  readonly useFipsEndpoint?: true;
 }
 
 /** What STS is asked for. */
@@ -32,6 +39,7 @@ export interface AssumedRole {
   readonly arn: string;
   /** Null: that of AWS, or what AWS's own variables say. */
   readonly endpoint: string | null;
+  readonly proxies: Proxies;
   readonly arguments: { readonly RoleArn: string; readonly RoleSessionName: string };
 }
 
@@ -48,26 +56,14 @@ export function openTransport(
   limits: { readonly requestTimeoutMs: number; readonly concurrency: number },
 ): NodeHttpHandler {
   const attemptMs = Math.ceil(limits.requestTimeoutMs / 2);
-  const agent = { keepAlive: true, maxSockets: limits.concurrency };
   return new NodeHttpHandler({
     connectionTimeout: Math.min(connectTimeoutMs, attemptMs),
     requestTimeout: attemptMs,
     // Without it the timeout is a warning and the request goes on.
     throwOnRequestTimeout: true,
     socketTimeout: attemptMs,
-    httpAgent: new HttpAgent(agent),
-    httpsAgent: new HttpsAgent({ ...agent, ...trust(connection.authorities) }),
+    ...openAgents(connection, { keepAlive: true, maxSockets: limits.concurrency }),
   });
-}
-
-/** As Node takes it. @throws {Error} when the file of authorities cannot be read. */
-export function trust(authorities: string | null): { ca?: Buffer } {
-  if (authorities === null) return {};
-  try {
-    return { ca: readFileSync(authorities) };
-  } catch (cause) {
-    throw new Error(`Cannot read the certificate authorities in ${authorities}: ${String(cause)}`, { cause });
-  }
 }
 
 /**
@@ -98,7 +94,7 @@ export function staticCredentials(
  * and it shares one context among concurrent calls, in which the endpoint of one bucket may reach another.
  */
 export function clientConfig(connection: S3Connection): S3ClientConfig {
-  const { endpoint, region, profile, role, agent } = connection;
+  const { endpoint, region, profile, role, agent, variants } = connection;
   const credentials = staticCredentials(connection);
   const common: S3ClientConfig = {
     ...READ_FILES_ANEW,
@@ -109,10 +105,13 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
     maxAttempts: 2,
     ...(endpoint === null ? {} : { endpoint }),
     forcePathStyle: connection.forcePathStyle,
+    // An access point is asked where it is.
+    useArnRegion: true,
+    ...variants,
+    // A PUT has the checksum that s3fs sends, for a server that takes none fails Airflow's pushes.
+    requestChecksumCalculation: connection.sendsChecksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
     // Many servers that speak S3 do not know the checksums which AWS has added since.
-    ...(endpoint === null
-      ? {}
-      : { requestChecksumCalculation: 'WHEN_REQUIRED', responseChecksumValidation: 'WHEN_REQUIRED' }),
+    ...(endpoint === null ? {} : { responseChecksumValidation: 'WHEN_REQUIRED' }),
     ...(credentials === undefined ? {} : { credentials }),
   };
   const source: S3ClientConfig =
@@ -151,7 +150,10 @@ function assumeRole(
       connectionTimeout: 2_000,
       requestTimeout: 5_000,
       throwOnRequestTimeout: true,
-      httpsAgent: trust(connection.authorities),
+      ...openAgents(
+        { authorities: connection.authorities, proxies: role.proxies },
+        { keepAlive: false, maxSockets: 1 },
+      ),
     };
     const assume = getDefaultRoleAssumer({
       region: source.region ?? 'us-east-1',

@@ -1,5 +1,8 @@
+import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
+import { refusalOf } from './refusal.ts';
+import type { PolicyKind, RefusalCause } from './refusal.ts';
 import { codeOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
@@ -26,24 +29,6 @@ export type S3Reason =
  */
 export type Party = 'exporter' | 'credentials' | 'sts' | 'agent' | 'network' | 'proxy' | 's3';
 
-/** The kind of a refusal, by which its remedy differs. */
-export type RefusalCause =
-  /** The key id, signature or token of who asks is not accepted. */
-  | 'identity'
-  /** No policy allows the action. */
-  | 'permission'
-  /** A policy forbids the action by name, whatever else allows it. */
-  | 'explicit_deny'
-  /** The key that encrypts the objects may not be used. */
-  | 'kms'
-  | 'object_lock'
-  /** There is no room, or a quota is reached. */
-  | 'quota'
-  /** The storage does not know the method or the header that the request needs. */
-  | 'not_supported'
-  /** The object is in an archive and has to be restored before it can be read. */
-  | 'archived';
-
 /** Says who refused a request and why, as data: nothing has to be read out of a sentence. */
 export interface Said {
   readonly by: Party;
@@ -55,6 +40,8 @@ export interface Said {
   readonly cause: RefusalCause | null;
   /** The action that the answer names, as `kms:Decrypt`; null: it names none. */
   readonly action: string | null;
+  /** The kind of policy that denies it, or that does not allow it; null: the answer names none. */
+  readonly policy: PolicyKind | null;
 }
 
 /** Not known: neither present nor missing, neither done nor undone. */
@@ -72,7 +59,7 @@ export function unknown(reason: S3Reason, detail: string, by: Party): Unknown {
     kind: 'unknown',
     reason,
     detail,
-    said: { by, code: null, status: null, cause: null, action: null },
+    said: { by, code: null, status: null, cause: null, action: null, policy: null },
   };
 }
 
@@ -129,7 +116,7 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
 }
 
 const NO_CREDENTIALS =
-  'no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
+  'no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
 /** Node's names for a file that cannot be read. */
 const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
@@ -145,6 +132,7 @@ function noTokenFile(code: string): string {
  */
 export function explainFailure(error: unknown, { now, sent }: { now: number; sent: boolean }): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error);
+  if (error instanceof ProxyFailure) return explainProxy(error, sent);
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
@@ -154,8 +142,7 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
   if (!sent && code !== null && fileCodes.has(code))
     return unknown('denied', noTokenFile(code), 'credentials');
   const words = wordsOf({ code, status });
-  const cause = status === null ? null : causeOf(thrown, { code, status });
-  const said = { code, status, cause, action: cause === null ? null : actionOf(thrown) };
+  const said = { code, status, ...refusalOf(thrown, { code, status }) };
   if (!sent) {
     // STS refuses in words of its own, and none of them is about the bucket.
     const answered = status === null ? 'did not answer:' : 'answered';
@@ -183,7 +170,16 @@ function explainAgent({ host, status, code }: AgentFailure): Unknown {
     kind: 'unknown',
     reason: reasonOfRefusedCredentials(status),
     detail: `no credentials: the agent of credentials at ${host} ${answered} ${wordsOf({ code, status })}`,
-    said: { by: 'agent', code, status, cause: null, action: null },
+    said: { by: 'agent', code, status, cause: null, action: null, policy: null },
+  };
+}
+
+function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): Unknown {
+  return {
+    kind: 'unknown',
+    reason: 'unreachable',
+    detail: sent ? message : `no credentials: ${message}`,
+    said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };
 }
 
@@ -212,46 +208,6 @@ function reasonOf(answer: {
 /** S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. */
 function isOfProxy(status: number, headers: Readonly<Record<string, string>>): boolean {
   return status === 407 || /^text\/html\b/.test(headers['content-type'] ?? '');
-}
-
-/** Codes about who asks: AccessDenied is no such code, for it is said to somebody whose signature was read. */
-const identityCodes: ReadonlySet<string> = new Set([
-  'ExpiredToken',
-  'ExpiredTokenException',
-  'InvalidAccessKeyId',
-  'InvalidClientTokenId',
-  'InvalidToken',
-  'SignatureDoesNotMatch',
-  'TokenRefreshRequired',
-  'XAdminUserNotFound',
-]);
-
-/** Codes of refusals for want of room: AWS S3 Express, Ceph, MinIO, SeaweedFS. */
-const quotaCode = /quota|storagefull|insufficient(?:capacity|storage)/i;
-
-/**
- * Sources: the error codes of the S3 API reference; for the words of an AccessDenied the IAM user guide,
- * "Troubleshoot access denied error messages".
- */
-function causeOf(
-  thrown: Thrown,
-  { code, status }: { code: string | null; status: number },
-): RefusalCause | null {
-  const message = typeof thrown.message === 'string' ? thrown.message : '';
-  if (code !== null && identityCodes.has(code)) return 'identity';
-  if (code === 'InvalidObjectState') return 'archived';
-  if (code?.startsWith('KMS.') === true || /\bkms:[A-Za-z]+/.test(message)) return 'kms';
-  if (status === 507 || (code !== null && quotaCode.test(code))) return 'quota';
-  if (/object.?lock|WORM/i.test(message) || code === 'ObjectLocked') return 'object_lock';
-  if (status === 405 || status === 411 || status === 501) return 'not_supported';
-  if (/explicit deny/i.test(message)) return 'explicit_deny';
-  return code === 'AccessDenied' ? 'permission' : null;
-}
-
-/** Nothing else of the message is kept: it may name accounts, roles and keys. */
-function actionOf({ message }: Thrown): string | null {
-  if (typeof message !== 'string') return null;
-  return /perform: ([a-z0-9-]{2,20}:[A-Za-z]{2,60})\b/.exec(message)?.[1] ?? null;
 }
 
 function reasonByStatus(

@@ -2,8 +2,9 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
+import type { Way } from './agents.ts';
+import { openAgents, ProxyFailure } from './agents.ts';
 import type { S3Connection } from './connection.ts';
-import { trust } from './connection.ts';
 import { speaksNoTls } from './no-tls.ts';
 
 /** What an endpoint says of itself and of a bucket to somebody who shows no credentials. */
@@ -23,13 +24,14 @@ export type Greeting =
       readonly kind: 'failed';
       readonly url: string;
       /** `tls`: there is a server, and its certificate is not to be trusted, or there is no TLS. */
-      readonly stage: 'connection' | 'tls' | 'timeout';
-      /** Node's word for it, as `ECONNREFUSED`. */
+      readonly stage: 'connection' | 'tls' | 'timeout' | 'proxy';
+      /** Node's word for it, as `ECONNREFUSED`, or what the proxy did. */
       readonly code: string;
     };
 
 const timeoutMs = 5_000;
 const defaultRegion = 'us-east-1';
+const ACCESS_POINT = /^arn:aws[^:]*:s3:([a-z0-9-]+):(\d{12}):accesspoint[:/](.+)$/;
 
 /** What Node calls a certificate that it does not trust, and a server that speaks something else. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
@@ -43,7 +45,7 @@ export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
  * Never throws.
  */
 export async function greet(
-  connection: Pick<S3Connection, 'endpoint' | 'region' | 'authorities'>,
+  connection: Pick<S3Connection, 'endpoint' | 'region'> & Way,
   bucket: string,
   signal: AbortSignal,
 ): Promise<Greeting> {
@@ -51,7 +53,7 @@ export async function greet(
   const start = performance.now();
   const startedAt = Date.now();
   try {
-    const answer = await head(url, { authorities: connection.authorities, signal });
+    const answer = await head(url, { way: connection, signal });
     const milliseconds = performance.now() - start;
     const date = Date.parse(answer.headers.date ?? '');
     const region = answer.headers['x-amz-bucket-region'];
@@ -60,10 +62,12 @@ export async function greet(
       url,
       seconds: milliseconds / 1_000,
       skewSeconds: Number.isNaN(date) ? null : skewOf(date, { startedAt, milliseconds }),
-      bucketRegion: typeof region === 'string' && region !== '' ? region : null,
+      // Behind an access point it is nobody's concern who asks there.
+      bucketRegion: typeof region === 'string' && region !== '' && !ACCESS_POINT.test(bucket) ? region : null,
       tls: tlsOf(answer),
     };
   } catch (error) {
+    if (error instanceof ProxyFailure) return { kind: 'failed', url, stage: 'proxy', code: error.message };
     const code = speaksNoTls(error) ? NO_TLS : codeOf(error);
     const stage = code === 'ETIMEDOUT' ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
     return { kind: 'failed', url, stage, code };
@@ -78,22 +82,29 @@ function skewOf(date: number, sent: { startedAt: number; milliseconds: number })
 }
 
 function addressOf({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'>, bucket: string): string {
+  const point = ACCESS_POINT.exec(bucket);
+  if (point !== null && endpoint === null) {
+    const [, at = '', account = '', name = ''] = point;
+    return `https://${name}-${account}.s3-accesspoint.${at}.${suffixOf(at)}/`;
+  }
   const place = region ?? defaultRegion;
-  const suffix = place.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
-  const base = endpoint ?? `https://s3.${place}.${suffix}`;
+  const base = endpoint ?? `https://s3.${place}.${suffixOf(place)}`;
   return `${base.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
+}
+
+function suffixOf(region: string): string {
+  return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
 }
 
 function head(
   url: string,
-  options: { readonly authorities: string | null; readonly signal: AbortSignal },
+  { way, signal }: { readonly way: Way; readonly signal: AbortSignal },
 ): Promise<IncomingMessage> {
+  const { httpAgent, httpsAgent } = openAgents(way, { keepAlive: false, maxSockets: 1 });
   return new Promise((resolve, reject) => {
-    const isTls = /^https:/i.test(url);
-    const common = { method: 'HEAD', agent: false as const, signal: options.signal };
-    const sent = isTls
-      ? httpsRequest(url, { ...common, ...trust(options.authorities) })
-      : httpRequest(url, common);
+    const sent = /^https:/i.test(url)
+      ? httpsRequest(url, { method: 'HEAD', agent: httpsAgent, signal })
+      : httpRequest(url, { method: 'HEAD', agent: httpAgent, signal });
     const timer = setTimeout(() => {
       sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));
     }, timeoutMs);

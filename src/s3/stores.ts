@@ -12,6 +12,8 @@ export type Learned = S3Connection | { readonly why: string };
 export interface Stores {
   /** The store that a connection id of Airflow leads to; '' is none. Opened when first asked for. */
   readonly of: (connection: string) => ObjectStore;
+  /** How the same is reached. */
+  readonly connectionOf: (connection: string) => S3Connection;
   /** From now on these ids lead there. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
   /** Requests that all of them have sent so far, retries included. */
@@ -65,21 +67,30 @@ export function openStores(
     connections.set(id, learned);
   }
 
+  function idOf(connection: string): string {
+    // An id that only rows name is there as Airflow's variable has it.
+    const names = connection === '' ? [] : [connection, connection.toUpperCase()];
+    return names.find((name) => connections.has(name)) ?? fallback;
+  }
+
+  function connectionOf(connection: string): S3Connection {
+    const settings = connections.get(idOf(connection));
+    if (settings === undefined)
+      throw new Error(`Cannot open object storage: no connection ${JSON.stringify(idOf(connection))}`);
+    return settings;
+  }
+
   return {
     sent: () => sent,
+    connectionOf,
     learn(learned) {
       for (const [id, one] of learned) learnOne(id, one);
     },
     of(connection) {
-      // An id that only rows name is there as Airflow's variable has it.
-      const names = connection === '' ? [] : [connection, connection.toUpperCase()];
-      const id = names.find((name) => connections.has(name)) ?? fallback;
+      const id = idOf(connection);
       const open = stores.get(id);
       if (open !== undefined) return open;
-      const settings = connections.get(id);
-      if (settings === undefined)
-        throw new Error(`Cannot open object storage: no connection ${JSON.stringify(id)}`);
-      const own = openObjectStore(settings, { observer, log: options.log });
+      const own = openObjectStore(connectionOf(connection), { observer, log: options.log });
       const why = missing.get(id);
       const store = why === undefined ? own : standIn(own, why);
       stores.set(id, store);

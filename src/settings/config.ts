@@ -7,6 +7,7 @@ import type { DatabaseSettings } from '../postgres/database-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import type { SettingValues, ToldSetting } from './catalogue.ts';
 import { namesOf } from './catalogue.ts';
+import type { TaskPlace } from './executor.ts';
 import type { LogsInS3 } from './logs.ts';
 import type { SettingOrigin } from './origins.ts';
 import type { SecretContents } from './secret-files.ts';
@@ -52,9 +53,13 @@ export interface Config {
     readonly keys: readonly Secret[];
     /** How to reach S3 with one of them in this environment. Throws RangeError. */
     readonly toS3: (connection: GivenConnection) => S3Connection;
+    /** Where the way of a worker with one of them is another, in sentences that no variable's connection has brought up. */
+    readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly string[];
   } | null;
   /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
   readonly logs: LogsInS3 | null;
+  /** Null: nobody told which executor Airflow has. */
+  readonly tasksRun: TaskPlace | null;
   readonly maxDags: number;
   /** Host '' is every interface; port 0 is any free one. */
   readonly web: { readonly host: string; readonly port: number; readonly configFile: string | null };

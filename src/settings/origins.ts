@@ -2,6 +2,7 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { describeDatabase } from '../postgres/database-url.ts';
+import { proxyHost } from '../s3/agents.ts';
 import type { SettingName } from './catalogue.ts';
 import { lineFor, namesOf, SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { Chosen } from './chosen-texts.ts';
@@ -85,17 +86,19 @@ function connectionOrigin(
       name: `s3 (${id})`,
       flag: '',
       variable,
-      shown: "kept in Airflow's database",
+      shown: "kept in Airflow's database, looked up when it is read",
       origin: 'airflow',
       from: `view ${view}`,
     };
   const unused = unusedExtras(given);
+  const proxy = s3 === null ? null : proxyHost(s3.endpoint, s3.proxies);
   const parts = [
     s3?.secretAccessKey == null ? 'default credential chain of AWS' : 'access key',
     ...(s3?.secretAccessKey == null && s3?.profile != null ? [`profile ${s3.profile}`] : []),
     ...(s3?.role == null ? [] : [`role ${s3.role.arn}`]),
     ...(s3?.region == null ? [] : [`region ${s3.region}`]),
     ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
+    ...(proxy === null ? [] : [`through the proxy ${proxy}`]),
     ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),
   ];
   const isMissing = id !== '' && !isSet;

@@ -23,6 +23,7 @@ import {
 } from './connections.ts';
 import { checkDatabaseFiles, readDatabase } from './database-source.ts';
 import { createDigest } from './digest.ts';
+import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
 import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
@@ -94,6 +95,7 @@ export function readConfig(given: ConfigInput): Config {
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
   const xcom = { paths, inForce, threshold, oversize, compression, backend };
+  const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(withoutPasswords);
   return deepFreeze({
     database: database?.settings ?? null,
     xcom,
@@ -109,8 +111,20 @@ export function readConfig(given: ConfigInput): Config {
       ]),
       missing: missingConnections(connections, view),
     },
-    stored: view === null ? null : { view, keys: keys ?? [], toS3: (given) => s3Connection(given, world) },
+    stored:
+      view === null
+        ? null
+        : {
+            view,
+            keys: keys ?? [],
+            toS3: (given) => s3Connection(given, world),
+            warningsOf: ({ id, given }, s3) =>
+              workerWarnings([{ id, variable: '', given, isSet: true, s3 }], { ...world, paths: paths ?? [] })
+                .map(withoutPasswords)
+                .filter((sentence) => !ofWorkers.includes(sentence)),
+          },
     logs,
+    tasksRun: readTaskPlace(airflow, env),
     maxDags: values['labels.max-dags'],
     web: { ...values['web.listen-address'], configFile: values['web.config.file'] },
     stateFile: values['state.file'],
@@ -129,7 +143,7 @@ export function readConfig(given: ConfigInput): Config {
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...misplacedEndpoints(connections),
-      ...workerWarnings(connections, { ...world, paths: paths ?? [] }),
+      ...ofWorkers,
       ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
     ].map(withoutPasswords),
     origins: settingOrigins({

@@ -4,9 +4,6 @@ export interface Shard {
   readonly count: number;
 }
 
-/** All dags. */
-export const WHOLE: Shard = { index: 0, count: 1 };
-
 export function nameOf({ index, count }: Shard): string {
   return `${index}/${count}`;
 }

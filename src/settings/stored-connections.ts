@@ -12,6 +12,8 @@ const KEEP_MS = 60_000;
 export interface StoredConnections {
   /** Never throws: what cannot be read is a reason. Empty, and nothing is asked, where no view is given. */
   read(signal: AbortSignal): Promise<ReadonlyMap<string, Learned>>;
+  /** Sentences on those that the paths name, as they were read the last time. */
+  warnings(): readonly string[];
 }
 
 /**
@@ -25,6 +27,7 @@ export function createStoredConnections(
   let latest: { readonly at: number; readonly answer: Promise<ReadonlyMap<string, Learned>> } | null = null;
   /** A database that is away for a while takes no connection with it. */
   let known: ReadonlyMap<string, Learned> = new Map();
+  let warnings: readonly string[] = [];
 
   async function readAnew(
     view: NonNullable<Config['stored']>,
@@ -36,10 +39,12 @@ export function createStoredConnections(
       return new Map([...whyNot(s3, found.failure), ...known]);
     }
     known = found.learned;
+    warnings = found.warnings;
     return known;
   }
 
   return {
+    warnings: () => warnings,
     read(signal) {
       if (stored === null) return Promise.resolve(new Map());
       if (latest === null || clock() - latest.at >= KEEP_MS)
@@ -49,10 +54,15 @@ export function createStoredConnections(
   };
 }
 
+interface ReadAnew {
+  readonly learned: ReadonlyMap<string, Learned>;
+  readonly warnings: readonly string[];
+}
+
 async function readNow(
   { s3, stored }: { readonly s3: Config['s3']; readonly stored: NonNullable<Config['stored']> },
   { database, signal }: { readonly database: Pick<Database, 'read'>; readonly signal: AbortSignal },
-): Promise<{ readonly learned: ReadonlyMap<string, Learned> } | { readonly failure: string }> {
+): Promise<ReadAnew | { readonly failure: string }> {
   const wanted = [...s3.missing.keys()];
   let rows: readonly StoredConnection[];
   try {
@@ -68,7 +78,7 @@ async function readNow(
       ({ conn_id: id }) =>
         s3.missing.has(id) || ![id, id.toUpperCase()].some((one) => s3.connections.has(one)),
     )
-    .map((row): readonly [string, Learned] => [row.conn_id, learn(row, stored)]);
+    .map((row) => ({ id: row.conn_id, ...learn(row, stored) }));
   const shown = new Set(rows.map(({ conn_id: id }) => id));
   const absent = wanted
     .filter((id) => !shown.has(id))
@@ -76,18 +86,30 @@ async function readNow(
       id,
       { why: `the connection ${id} is in no variable and not in the view ${stored.view}` },
     ]);
-  return { learned: new Map([...found, ...absent]) };
+  return {
+    learned: new Map([...found.map(({ id, learned }) => [id, learned] as const), ...absent]),
+    // A connection that no path names is nobody's way yet.
+    warnings: found.flatMap(({ id, warnings }) => (s3.missing.has(id) ? warnings : [])),
+  };
 }
 
 function whyNot(s3: Config['s3'], failure: string): readonly (readonly [string, Learned])[] {
   return [...s3.missing.keys()].map((id) => [id, { why: `the connection ${id} is not known: ${failure}` }]);
 }
 
-function learn(row: StoredConnection, { keys, toS3 }: NonNullable<Config['stored']>): Learned {
+function learn(
+  row: StoredConnection,
+  { keys, toS3, warningsOf }: NonNullable<Config['stored']>,
+): { readonly learned: Learned; readonly warnings: readonly string[] } {
   try {
-    return toS3({ id: row.conn_id, given: openStoredConnection(row, keys) });
+    const connection = { id: row.conn_id, given: openStoredConnection(row, keys) };
+    const learned = toS3(connection);
+    return { learned, warnings: warningsOf(connection, learned) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return { why: `the connection ${row.conn_id} in Airflow's database ${error.message}` };
+    return {
+      learned: { why: `the connection ${row.conn_id} in Airflow's database ${error.message}` },
+      warnings: [],
+    };
   }
 }

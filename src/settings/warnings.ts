@@ -30,6 +30,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
     ...misspelt(settings.env),
     ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
+    ...unprobedPaths(settings.paths ?? []),
     ...backendClass(settings.backend),
     ...backendWithoutPath(settings),
     ...packageNeeded(settings.compression),
@@ -138,6 +139,15 @@ function pathWarnings(path: XComPath | null): string[] {
   }
   return [
     `${what} is not in S3 (scheme ${path.scheme}): the exporter tells what stays in the database and counts references as storage="other"; whether an object is there, empty or without a row, and whether writes are denied, it cannot tell`,
+  ];
+}
+
+/** A path that only other workers write to is no place for test requests: it shows in what their rows refer to. */
+function unprobedPaths(paths: readonly XComPath[]): string[] {
+  const [first, ...others] = paths.filter(isS3Path).map(({ bucket, prefix }) => `s3://${bucket}/${prefix}`);
+  if (first === undefined || others.length === 0) return [];
+  return [
+    `xcom.path names more than one place in S3, and the probe tries ${first} alone: of ${others.join(' and ')} only what rows refer to is looked at, and whether workers may write there is not known`,
   ];
 }
 

@@ -1,12 +1,13 @@
 import { isBroken, awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
-import { ROLE_ARGUMENTS } from '../airflow/connection.ts';
+import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
-import { profileOf } from '../airflow/worker-s3.ts';
+import { workerProxies } from '../airflow/worker-proxies.ts';
+import { addressAt, profileOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
+import { proxyHost } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
-import { proxyOf } from './proxy-of.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 
@@ -29,7 +30,8 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...connections.flatMap(({ id, given, s3 }) => [
       ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
       ...profiles({ id, given, s3 }, world),
-      ...proxies({ id, given, s3 }, world),
+      ...roleWithoutRegion({ id, given, s3 }, world),
+      ...identityBesideProxy({ id, given, s3 }, world),
     ]),
   ].filter((sentence, index, all) => all.indexOf(sentence) === index);
 }
@@ -41,14 +43,20 @@ export function unusedExtras(given: AirflowConnection | null): readonly string[]
   const { config_kwargs: config, service_config: services } = extra;
   return [
     ...(isGiven(extra.role_arn) && !isPlainMethod(extra.assume_role_method) ? ['assume_role_method'] : []),
-    ...(config?.signature_version === 'unsigned' ? ['config_kwargs.signature_version'] : []),
-    ...(isGiven(config?.proxies) ? ['config_kwargs.proxies'] : []),
-    ...(isGiven(services?.s3?.['proxy-uri']) ? ['service_config.s3.proxy-uri'] : []),
+    ...(isGiven(config?.signature_version) && !isVersion4(config?.signature_version)
+      ? ['config_kwargs.signature_version']
+      : []),
+    ...OPTIONS_LEFT_OUT.flatMap((name) => (isGiven(config?.[name]) ? [`config_kwargs.${name}`] : [])),
     ...(isGiven(services?.s3?.signer) ? ['service_config.s3.signer'] : []),
   ];
 }
 
-function ofConnection({ extra }: AirflowConnection, who: string): string[] {
+/** Of `config_kwargs`: what a worker shows or trusts in a way of its own. */
+const OPTIONS_LEFT_OUT = ['client_cert', 'proxies_config'] as const;
+
+function ofConnection(given: AirflowConnection, who: string): string[] {
+  const { extra } = given;
+  const config = extra.config_kwargs;
   const method = extra.assume_role_method;
   const unknown = isGiven(extra.role_arn)
     ? Object.keys(extra.assume_role_kwargs ?? {}).filter((name) => !ROLE_ARGUMENTS.includes(name))
@@ -68,11 +76,17 @@ function ofConnection({ extra }: AirflowConnection, who: string): string[] {
       (name) =>
         `${who} has ${name} in assume_role_kwargs, which botocore does not know: every push of Airflow fails`,
     ),
-    ...(extra.config_kwargs?.signature_version === 'unsigned'
-      ? [
-          `${who} has the signature_version unsigned, which Airflow's object storage does not take: every push fails. Give no credentials for requests without a signature`,
-        ]
-      : []),
+    ...signatures(config?.signature_version, who),
+    ...Object.keys(config ?? {})
+      .filter((name) => !CONFIG_OPTIONS.includes(name))
+      .map(
+        (name) =>
+          `${who} has ${name} in config_kwargs, which botocore does not know: every push of Airflow fails`,
+      ),
+    ...OPTIONS_LEFT_OUT.filter((name) => isGiven(config?.[name])).map(
+      (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,
+    ),
+    ...halfAPair(given, who),
     ...(isGiven(extra.service_config?.s3?.signer)
       ? [
           `${who} has a signer, which the exporter does not follow: it signs with the credentials of the connection`,
@@ -81,19 +95,53 @@ function ofConnection({ extra }: AirflowConnection, who: string): string[] {
   ];
 }
 
-function proxies({ id, given, s3 }: Reach, { env }: World): string[] {
-  const who = id === '' ? 'Without a connection' : `With the connection ${id}`;
-  const isOwn =
-    isGiven(given?.extra.config_kwargs?.proxies) || isGiven(given?.extra.service_config?.s3?.['proxy-uri']);
-  if (isOwn)
+function signatures(version: unknown, who: string): string[] {
+  if (!isGiven(version) || isVersion4(version)) return [];
+  if (version === 'unsigned')
     return [
-      `${who} Airflow's workers reach S3 through the proxy that it names: the exporter goes there directly`,
+      `${who} has the signature_version unsigned, which Airflow's object storage does not take: every push fails. Give no credentials for requests without a signature`,
     ];
-  if (s3 === null) return [];
-  const proxy = proxyOf(s3.endpoint ?? `https://s3.${s3.region ?? 'us-east-1'}.amazonaws.com`, env);
-  if (proxy === null) return [];
   return [
-    `${who} Airflow's workers reach S3 through the proxy ${proxy.host} if they have ${proxy.variable} as well: the exporter does not go through it`,
+    `${who} has a signature_version of its own, which a worker follows and the exporter does not: it signs with version 4`,
+  ];
+}
+
+function isVersion4(version: unknown): boolean {
+  return version === 's3v4' || version === 'v4';
+}
+
+/** A worker signs with what is there, and with nothing for the rest. */
+function halfAPair({ login, password, extra }: AirflowConnection, who: string): string[] {
+  if (login && password) return [];
+  const { aws_access_key_id: id, aws_secret_access_key: key, aws_session_token: token } = extra;
+  if (isGiven(id) === isGiven(key) && (isGiven(id) || !isGiven(token))) return [];
+  return [
+    `${who} has a part of aws_access_key_id, aws_secret_access_key and aws_session_token alone: a worker signs with just that, and every push is refused`,
+  ];
+}
+
+/** STS's client has no region of its own to fall back on, as S3's has. */
+function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
+  if (s3 === null || s3.region !== null) return [];
+  const profile = s3.secretAccessKey === null ? awsProfile(held, profileOf(given, env)) : null;
+  if (s3.role === null && profile?.takesRole !== true) return [];
+  const who = id === '' ? 'Without a connection a role is taken' : `The connection ${id} takes a role`;
+  return [
+    `${who} and no region is given: a worker cannot ask STS, and every push fails. Give region_name or AWS_DEFAULT_REGION`,
+  ];
+}
+
+/** The SDK asks STS for such an identity by the way to S3, and botocore by one of its own. */
+function identityBesideProxy({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
+  if (s3 === null || s3.secretAccessKey !== null) return [];
+  const takesRole = awsProfile(held, profileOf(given, env)).takesRole;
+  if ((env['AWS_WEB_IDENTITY_TOKEN_FILE'] ?? '') === '' && !takesRole) return [];
+  const sts = env['AWS_ENDPOINT_URL_STS'] ?? addressAt('sts', s3.region);
+  const worker = proxyHost(sts, workerProxies(sts, { told: null, env }));
+  if (worker === proxyHost(sts, s3.proxies)) return [];
+  const who = id === '' ? 'Without a connection' : `With the connection ${id}`;
+  return [
+    `${who} a worker asks STS ${worker === null ? 'directly' : `through the proxy ${worker}`}, and the exporter asks it by its way to S3: let NO_PROXY have both or neither`,
   ];
 }
 
@@ -141,9 +189,10 @@ function regionVariable(connections: readonly NamedConnection[], { env }: World)
 function accessPoints(paths: readonly XComPath[]): string[] {
   return paths
     .filter((path) => isS3Path(path) && /^arn:/i.test(path.bucket))
+    .filter(({ bucket }) => !/^arn:aws[^:]*:s3:[a-z0-9-]+:\d{12}:accesspoint[:/][^/]+$/.test(bucket))
     .map(
       () =>
-        "xcom.path: an access point is named by its ARN, which Airflow's workers follow and the exporter does not: give its alias (…-s3alias) in its place",
+        'xcom.path: an ARN that is no access point of one region is followed by workers and not by the exporter: give the alias of the access point in its place',
     );
 }
 

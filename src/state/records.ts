@@ -1,6 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import type { Reference } from '../airflow/reference.ts';
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
 import type { Interner } from '../lib/interner.ts';
 import type { KeptColumn, RowChunk } from '../window/columns.ts';
@@ -16,10 +17,11 @@ const ITEMS_A_RECORD = 500;
 /** Rows behind a problem that are kept. */
 const FINDINGS_KEPT = 50;
 
-/** All that one exporter leaves to the next: the window, and the problems that it shows. */
+/** All that one exporter leaves to the next: the window, the problems that it shows, and those that were cleared. */
 export interface State {
   readonly window: LedgerState;
   readonly problems: ProblemMemory;
+  readonly cleared: readonly ClearedProblem[];
 }
 
 /** The order is that in which they are written: a record that refers to others comes after them. */
@@ -36,13 +38,13 @@ type RecordHead =
   | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
       Pick<State, 'problems'> &
       // Not in the files of older versions.
-      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'>> & {
+      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'> & Pick<State, 'cleared'>> & {
         /** Whether an object that is said to be there was also said to be readable. */
         readonly tellsArchives?: boolean;
       });
 
 /** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
-export async function writeState(file: FileHandle, { window, problems }: State): Promise<void> {
+export async function writeState(file: FileHandle, { window, problems, cleared }: State): Promise<void> {
   const { rows } = window;
   const put = async (bytes: Uint8Array): Promise<void> => {
     const prefix = Buffer.alloc(8);
@@ -87,6 +89,7 @@ export async function writeState(file: FileHandle, { window, problems }: State):
     countsFrom,
     tellsArchives: true,
     problems: withFewFindings(problems),
+    cleared,
   });
 }
 
@@ -160,10 +163,11 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, verbatim, runOf: (slot) => runSlots.at(slot) });
-        const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null, problems } = head;
+        const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null } = head;
         return {
           window: { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom },
-          problems,
+          problems: head.problems,
+          cleared: head.cleared ?? [],
         };
       }
     }

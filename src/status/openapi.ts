@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { canarySchema } from './canary-document.ts';
 import { checkSchema } from './check-document.ts';
 import { preflightSchema } from './preflight-document.ts';
+import { clearedSchema, findingSchema, problemSchema } from './problem-document.ts';
 import {
   backendSchema,
   cycleSchema,
   effectiveSchema,
-  findingSchema,
   probeStepSchema,
-  problemSchema,
   problemStatesSchema,
   SCHEMA_VERSION,
   windowSchema,
@@ -30,6 +29,7 @@ const SCHEMAS = {
   Window: windowSchema,
   ProblemStates: problemStatesSchema,
   Problem: problemSchema,
+  Cleared: clearedSchema,
   Finding: findingSchema,
   ProbeStep: probeStepSchema,
   Canary: canarySchema,

@@ -1,14 +1,13 @@
-import type { Finding } from '../diagnosis/evidence.ts';
-import type { Problem } from '../diagnosis/problem.ts';
-import { BROKEN_REASONS } from '../window/flags.ts';
 /** A report as a value for JSON: names in snake case, times in ISO 8601, sizes in bytes; null is not known. */
 import { z } from 'zod';
-import { MAX_FINDINGS } from '../diagnosis/evidence.ts';
-import { PROBLEM_CODES, PROBLEMS, runbookOf } from '../diagnosis/problem-catalogue.ts';
+import { PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import { BROKEN_REASONS } from '../window/flags.ts';
 import { canaryDocument, canarySchema } from './canary-document.ts';
+import { count, isoOf, seconds, timeSchema } from './json-fields.ts';
+import { problemOf, problemSchema } from './problem-document.ts';
 
 /**
  * The version of every document that the API and `check --json` give. Raised when a field goes or changes its
@@ -16,9 +15,6 @@ import { canaryDocument, canarySchema } from './canary-document.ts';
  */
 export const SCHEMA_VERSION = 1;
 
-export const timeSchema = z.iso.datetime({ precision: 3 });
-const count = z.int().min(0);
-const seconds = z.number().min(0);
 const failureSchema = z
   .strictObject({ reason: z.string(), detail: z.string() })
   .nullable()
@@ -84,50 +80,9 @@ export const windowSchema = z
   })
   .describe('What the window holds now.');
 
-const problemCodeSchema = z.enum(PROBLEM_CODES);
 export const problemStatesSchema = z
-  .record(problemCodeSchema, z.enum(['raised', 'clear', 'unknown']))
+  .record(z.enum(PROBLEM_CODES), z.enum(['raised', 'clear', 'unknown']))
   .describe('Every problem there is, with what is known of it.');
-
-export const problemSchema = z
-  .strictObject({
-    code: problemCodeSchema,
-    severity: z.enum(['critical', 'warning', 'info']),
-    title: z.string(),
-    evidence: z.string().describe('One sentence with figures.'),
-    where: z
-      .array(z.strictObject({ label: z.string(), value: z.string(), rows: count }))
-      .describe('The places that stand out, largest first.'),
-    since: timeSchema.describe('When the exporter first saw it: the cause may be older.'),
-    last_seen: timeSchema.describe('When something was last observed that speaks for it.'),
-    remedy: z.string(),
-    runbook: z
-      .string()
-      .describe(
-        'The section of the runbook: a path in the repository, in the package and on a running exporter.',
-      ),
-    findings: count.describe(
-      `How many of the rows behind it are listed as findings, at most ${MAX_FINDINGS}.`,
-    ),
-  })
-  .describe('One problem that is there.');
-
-export const findingSchema = z
-  .strictObject({
-    problem: problemCodeSchema,
-    dag_id: z.string(),
-    run_id: z.string(),
-    task_id: z.string(),
-    map_index: z.int(),
-    key: z.string(),
-    bytes: z.number().min(0).nullable(),
-    queue: z.string().nullable(),
-    executor: z.string().nullable(),
-    hostname: z.string().nullable(),
-    operator: z.string().nullable(),
-    at: timeSchema.describe("The row's own timestamp."),
-  })
-  .describe('One row behind a problem. Never holds the value.');
 
 const operation = z.enum(['put', 'head', 'get', 'list', 'delete']);
 export const probeStepSchema = z
@@ -152,7 +107,6 @@ export const reportShape = {
 } as const;
 
 export type ReportDocument = z.output<z.ZodObject<typeof reportShape>>;
-export type FindingDocument = z.output<typeof findingSchema>;
 
 export const warningsSchema = z.array(z.string()).describe('What is odd about the settings.');
 
@@ -170,18 +124,6 @@ export function reportDocument(report: Report | null, probed: ProbeResult | null
     probe: probed?.steps.map(stepOf) ?? null,
     canary: canaryDocument(report?.canary.verdict ?? null),
   };
-}
-
-/** The first rows behind the problems, problem by problem, newest first. */
-export function findingsOf(problems: readonly Problem[], limit = Infinity): FindingDocument[] {
-  return problems
-    .flatMap(({ code, findings }) => findings.map((finding) => ({ code, finding })))
-    .slice(0, limit)
-    .map(({ code, finding }) => findingOf(code, finding));
-}
-
-export function isoOf(at: number): string {
-  return new Date(at).toISOString();
 }
 
 function cycleOf(report: Report): ReportDocument['cycle'] {
@@ -231,40 +173,6 @@ function windowOf({ window }: Report): ReportDocument['window'] {
     broken_references: { ...window.broken },
     orphan_objects: window.orphanObjects,
     orphan_bytes: window.orphanBytes,
-  };
-}
-
-function problemOf(problem: Problem, reportedAt: number): ReportDocument['problems'][number] {
-  const { code, evidence, where, since, lastSeen = reportedAt, findings } = problem;
-  const { severity, title, remedy } = PROBLEMS[code];
-  return {
-    code,
-    severity,
-    title,
-    evidence,
-    where: where.map(({ label, value, rows }) => ({ label, value, rows })),
-    since: isoOf(since),
-    last_seen: isoOf(lastSeen),
-    remedy,
-    runbook: runbookOf(code),
-    findings: findings.length,
-  };
-}
-
-function findingOf(problem: Problem['code'], finding: Finding): FindingDocument {
-  return {
-    problem,
-    dag_id: finding.dagId,
-    run_id: finding.runId,
-    task_id: finding.taskId,
-    map_index: finding.mapIndex,
-    key: finding.key,
-    bytes: finding.bytes,
-    queue: finding.queue,
-    executor: finding.executor,
-    hostname: finding.hostname,
-    operator: finding.operator,
-    at: isoOf(finding.at),
   };
 }
 

@@ -3,16 +3,9 @@ import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
 import type { JobStatus } from './jobs.ts';
 import { JOB_NAMES } from './jobs.ts';
-import {
-  findingSchema,
-  findingsOf,
-  isoOf,
-  reportDocument,
-  reportShape,
-  SCHEMA_VERSION,
-  timeSchema,
-  warningsSchema,
-} from './report-document.ts';
+import { isoOf, timeSchema } from './json-fields.ts';
+import { clearedDocument, clearedSchema, findingSchema, findingsOf } from './problem-document.ts';
+import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Status } from './status.ts';
 import { verdictOf, verdictSchema } from './verdict.ts';
 
@@ -60,6 +53,9 @@ export const statusSchema = z
     stale: z.boolean().describe('The last cycle that could read the database is older than three intervals.'),
     demo_act: z.string().nullable().describe('What the demo is playing.'),
     ...reportShape,
+    cleared: z
+      .array(clearedSchema)
+      .describe('Problems that went away in the last seven days, the latest first, at most 20.'),
     jobs: z.array(jobSchema),
     settings: z.array(settingSchema),
     warnings: warningsSchema,
@@ -92,6 +88,7 @@ export function statusDocument(status: Status): z.output<typeof statusSchema> {
     stale: status.stale,
     demo_act: status.act,
     ...reportDocument(status.report, status.probe),
+    cleared: status.cleared.map(clearedDocument),
     jobs: status.jobs.map(jobOf),
     settings: status.settings.map(({ name, flag, variable, shown, origin, from }) => ({
       name,

@@ -1,3 +1,4 @@
+import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { SettingOrigin } from '../settings/origins.ts';
@@ -10,9 +11,13 @@ export interface Status {
   readonly startedAt: number;
   /** When the settings in force were read in place of others, epoch ms; null: they are those of the start. */
   readonly reloadedAt: number | null;
+  /** The first look with them has not ended: report and probe are those of the settings before. */
+  readonly reloading: boolean;
   readonly now: number;
   readonly leader: boolean;
   readonly report: Report | null;
+  /** Lately, the latest first. */
+  readonly cleared: readonly ClearedProblem[];
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
   readonly probe: ProbeResult | null;

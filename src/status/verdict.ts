@@ -18,8 +18,19 @@ export const verdictSchema = z
 export type Verdict = z.output<typeof verdictSchema>;
 export type VerdictState = Verdict['state'];
 
-/** The first words of the page and the API. Healthy is said only of what was looked at and lately. */
+/**
+ * The first words of the page and the API. Healthy is said only of what was looked at and lately. After a reload the
+ * verdict of before stands until there is another one, and says so.
+ */
 export function verdictOf(status: Status): Verdict {
+  const verdict = verdictOfLook(status);
+  const { reloading, reloadedAt, report, now } = status;
+  if (!reloading || reloadedAt === null || report === null) return verdict;
+  const note = `Settings were reloaded at ${formatMoment(reloadedAt, now)}. The first look with them has not ended: this verdict is of those before.`;
+  return { ...verdict, notes: [note, ...verdict.notes] };
+}
+
+function verdictOfLook(status: Status): Verdict {
   const { report } = status;
   const sampling = status.jobs.find(({ job }) => job === 'sample');
   if (!status.leader && sampling?.lastFailure != null) {
@@ -53,7 +64,7 @@ export function verdictOf(status: Status): Verdict {
     };
   }
 
-  const notes = failuresOf(report, status.probe);
+  const notes = [...failuresOf(report, status.probe), ...unseenNote(report)];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
@@ -128,6 +139,15 @@ export function unprobedNote(report: Pick<Report, 'heard'>): string {
     : 'xcom.path names no place in S3: object storage was not looked at.';
 }
 
+/** Names what no listing leads to: the figure of objects without a row says nothing of it. */
+export function unseenNote({ window }: Pick<Report, 'window'>): string[] {
+  if (window === null || window.unseenRuns === 0) return [];
+  const runs = window.unseenRuns === 1 ? 'one run' : `${window.unseenRuns} runs`;
+  return [
+    `Objects without a row were not looked for under ${runs}: the ids in their keys are shortened, and others may look the same.`,
+  ];
+}
+
 function isPathHeard({ heard }: Pick<Report, 'heard'>): boolean {
   return heard.some(({ name, shown }) => name === 'xcom.path' && shown !== '');
 }
@@ -145,8 +165,21 @@ export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'un
     const reason = undecided[code] ?? '';
     byReason.set(reason, [...(byReason.get(reason) ?? []), code]);
   }
-  return [...byReason].map(
+  const lines = [...byReason].map(
     ([reason, codes]) => `Not decided: ${codes.join(', ')}${reason === '' ? '' : `: ${reason}`}.`,
+  );
+  return eachHintOnce(lines);
+}
+
+/** How to tell a setting is said where it is first missed. */
+function eachHintOnce(lines: readonly string[]): string[] {
+  const said = new Set<string>();
+  return lines.map((line) =>
+    line.replace(/(\S+ is not known) \(give [^)]*\)/g, (whole, missing: string) => {
+      if (said.has(whole)) return missing;
+      said.add(whole);
+      return whole;
+    }),
   );
 }
 

@@ -9,6 +9,9 @@ import { hasWords, putWords } from './columns.ts';
 import * as is from './flags.ts';
 import type { SharedValues } from './shared-values.ts';
 
+/** Some megabytes. */
+const MOST_LEAKED_PATHS = 10_000;
+
 /** Writes where the value of a row is into its columns. Gives the flags that say it. */
 export function writePlacement(
   { chunk, index, slot }: { chunk: RowChunk; index: number; slot: number },
@@ -35,8 +38,11 @@ export function writePlacement(
     return is.OTHER | (placement.form === 'local' ? is.LOCAL : 0);
   }
   chunk.size[index] = Number.NaN;
-  // Whose path it is matters to nobody: it is never looked up.
-  if (placement.leaked) return is.S3 | is.LEAKED;
+  // It is never looked up: it is kept to say whose path it is, and of rows without number that is not worth the room.
+  if (placement.leaked) {
+    if (verbatimReferences.size < MOST_LEAKED_PATHS) verbatimReferences.set(slot, placement.reference);
+    return is.S3 | is.LEAKED;
+  }
   const compact = compactReference(placement.reference, row);
   const words = compact === null ? null : uuidWords(compact.uuid);
   const { key, ...common } = placement.reference;

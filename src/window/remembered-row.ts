@@ -38,7 +38,7 @@ export interface RememberedRow {
   };
   readonly placement:
     | Exclude<Placement, { storage: 's3' }>
-    | { readonly storage: 's3'; readonly leaked: true }
+    | { readonly storage: 's3'; readonly leaked: true; readonly path: Reference | null }
     | { readonly storage: 's3'; readonly leaked: false; readonly reference: Reference };
   readonly baseline: boolean;
   readonly worker: Worker | null;
@@ -67,7 +67,10 @@ export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
       version: String(versionAt(chunk, index)),
       at: timeAt(chunk, index),
     },
-    placement: placementOf({ chunk, index }, rows.referenceOf(run, slot)),
+    placement: placementOf(
+      { chunk, index },
+      { reference: rows.referenceOf(run, slot), path: leakedPathOf(rows, slot) },
+    ),
     baseline: (flags & is.BASELINE) !== 0,
     worker: worker === 0 ? null : rows.workers.at(worker),
     object: is.objectOf(flags),
@@ -76,9 +79,15 @@ export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
   };
 }
 
+/** The path of another row that this one holds; null: it holds none, or there are too many. */
+export function leakedPathOf(rows: RowStore, slot: number): Reference | null {
+  const isLeaked = (rows.flagsOf(slot) & is.LEAKED) !== 0;
+  return (isLeaked ? rows.verbatimReferences.get(slot) : null) ?? null;
+}
+
 function placementOf(
   { chunk, index }: { readonly chunk: RowChunk; readonly index: number },
-  reference: Reference | null,
+  { reference, path }: { readonly reference: Reference | null; readonly path: Reference | null },
 ): RememberedRow['placement'] {
   const flags = flagsAt(chunk, index);
   switch (is.storageOf(flags)) {
@@ -98,7 +107,7 @@ function placementOf(
       };
     case 's3':
       return reference === null
-        ? { storage: 's3', leaked: true }
+        ? { storage: 's3', leaked: true, path }
         : { storage: 's3', leaked: false, reference };
   }
 }

@@ -23,7 +23,7 @@ import { createSharedValues } from './shared-values.ts';
  */
 export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'workers'> {
   readonly chunks: readonly RowChunk[];
-  /** References that do not fit into columns, by slot. */
+  /** References that do not fit into columns, and paths of other rows, by slot. */
   readonly verbatimReferences: ReadonlyMap<number, Reference>;
   /** Slots in use or not yet used again: all slots are below. */
   size(): number;

@@ -1,6 +1,11 @@
 import type { IsRun } from '../airflow/reference.ts';
 import type { Link } from './columns.ts';
 
+/** `unseen`: objects of the run lie where no listing of it leads, so what else lies there is not known. */
+export type Listed =
+  | { readonly at: number; readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
+  | { readonly at: number; readonly unseen: true };
+
 /** One dag run of the window. */
 export interface Run {
   /** `dag_run.id`. */
@@ -21,7 +26,7 @@ export interface Run {
   /** When the run was last seen live or written to; orphans count from a grace period after it. */
   activeAt: number;
   /** Objects that a listing found and no row refers to; null when something changed since. */
-  listed: { readonly at: number; readonly orphans: number; readonly orphanBytes: number } | null;
+  listed: Listed | null;
   /** Kept by the row store: how many rows of the window it holds, … */
   rows: number;
   /** … how many of them hang on their task instance, … */

@@ -52,7 +52,7 @@ elif action == "fill":  # from a recording's objects.json
     with open(keys[0]) as file:
         for entry in json.load(file):
             body = base64.b64decode(entry["body_base64"]) if "body_base64" in entry else b"x" * entry["bytes"]
-            s3.put_object(Bucket=bucket, Key=entry["key"], Body=body)
+            s3.put_object(Bucket=entry["bucket"], Key=entry["key"], Body=body)
 elif action == "remove":
     for entry in listed():
         s3.delete_object(Bucket=bucket, Key=entry["key"])

@@ -15,6 +15,7 @@ from services import ACCESS_KEY, SECRET_KEY, S3, Postgres, Processes, Redis, cle
 DAGS = Path(__file__).resolve().parent / "dags"
 LIBRARIES = ("compat", "leaves", "triggers")  # beside the dags, without a dag of their own
 BUCKET = "airflow-xcom"
+POOL_BUCKET = "airflow-xcom-pool"  # of a scenario in which one pool has a bucket of its own
 BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 FINAL = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -80,6 +81,7 @@ class Deployment:
             self.environment |= {"AIRFLOW__WEBSERVER__SECRET_KEY": "not-a-secret"}
         self.environment |= XCOM_ENVIRONMENT
         self.change(xcom)
+        self.more_buckets: tuple[str, ...] = ()
         self.dues: dict[str, list[dict]] = {}
         self.legacy: dict[str, str | None] = {}  # what differs on the workers of queue `legacy`
 
@@ -205,8 +207,12 @@ class Deployment:
         return done.stdout.rstrip("\n").rpartition("\n")[2]
 
     def bucket(self, action: str, *keys: str) -> list[dict]:
-        """list, delete or empty objects, by signed requests."""
-        return json.loads(self.python("bucket.py", action, self.environment["AIRFLOW_CONN_AWS_XCOM"], BUCKET, *keys))
+        """list, delete or empty objects, by signed requests; with no key of every bucket."""
+        connection = self.environment["AIRFLOW_CONN_AWS_XCOM"]
+        buckets = [BUCKET] if keys else [BUCKET, *self.more_buckets]
+        return [
+            entry for bucket in buckets for entry in json.loads(self.python("bucket.py", action, connection, bucket, *keys))
+        ]
 
     def rest(self, method: str, path: str, body: dict | None = None) -> dict:
         """The public REST API of Airflow 3."""

@@ -33,9 +33,9 @@ def build(folder: Path) -> Path:
 
 
 def environment(worker: dict[str, str]) -> dict[str, str]:
-    """Nothing but what a worker has, and where programs are."""
+    """Nothing but what a worker has, what a scenario gives the exporter besides, and where programs are."""
     kept = {k: v for k, v in clean_environment(Path("/usr/bin")).items() if not k.startswith("XCOM_")}
-    return {**kept, **{k: v for k, v in worker.items() if k.startswith("AIRFLOW")}}
+    return {**kept, **{k: v for k, v in worker.items() if k.startswith(("AIRFLOW", "XCOM_EXPORTER_"))}}
 
 
 def check(main: Path, worker: dict[str, str]) -> dict:

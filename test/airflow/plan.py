@@ -33,7 +33,7 @@ def xcoms():
                     yield planned
                     if asked["airflow"] >= [3, 4] and key in FIRST_TRY.get((dag_id, task_id), []):
                         yield {**planned, "archived_try": True}
-            if (dag_id, task_id) == ("flow", "starts_child"):
+            if task_id == "starts_child":
                 yield {**row, "map_index": -1, **CHILD_LINK[asked["airflow"][0]]}
 
 

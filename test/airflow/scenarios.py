@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import verify
-from deployment import BUCKET, XCOM_ENVIRONMENT, Deployment
+from deployment import BUCKET, POOL_BUCKET, XCOM_ENVIRONMENT, Deployment
 from releases import RELEASES, install
 from services import S3, Postgres, Redis, portable
 
@@ -22,6 +22,7 @@ BACKEND_VARIABLE = "AIRFLOW__CORE__XCOM_BACKEND"
 PATH = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH"
 THRESHOLD = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD"
 COMPRESSION = "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION"
+POOL_PATH = f"s3://aws_xcom@{POOL_BUCKET}/pool"
 PROBE = "/.airflow-xcom-exporter/"
 SOON_FOUND_DEAD = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
@@ -56,6 +57,7 @@ class Scenario:
     xcom: dict[str, str | None] = field(default_factory=dict)
     since: tuple[int, int] = (2, 9)
     until: tuple[int, int] = (99, 0)
+    more_buckets: tuple[str, ...] = ()
     own_schema: bool = False  # the schema is not the one a fresh database of this release has
     only: tuple[str, ...] = ()  # these releases and no others
     but: tuple[tuple[int, int], ...] = ()  # not these
@@ -138,6 +140,108 @@ def dashed_keys(airflow: Deployment) -> Plan:
     airflow.start(triggerer=False)
     airflow.wait({"dashed": 1})
     return Plan(notes="Keys that hold dashes, dots, spaces and slashes, above the threshold.")
+
+
+def numpy_values(airflow: Deployment) -> Plan:
+    airflow.legacy = dict.fromkeys(XCOM_ENVIRONMENT)
+    airflow.start(triggerer=False)
+    airflow.wait({"numbers": 1, "numbers_bypassing": 1})
+    return Plan(
+        problems=["worker_bypass"],
+        # `below` leaves as many rows there, each of them as stored larger than the threshold, and none as measured.
+        where={"dags": ["numbers_bypassing"], "tasks": ["above"], "queues": ["legacy"], "hosts": ["airflow-worker-legacy-0"]},
+        bypass=["legacy"],
+        notes="Values of numpy around the threshold; and some of them by a worker without the backend.",
+    )  # fmt: skip
+
+
+def own_keys(airflow: Deployment) -> Plan:
+    airflow.start()
+    airflow.wait({"own": 1, "own_child": 1})
+    airflow.python("past_depends.py", "own", "report")
+    on_3 = airflow.version >= (3, 0)
+    if on_3:
+        run_id = airflow.postgres.query("SELECT run_id FROM dag_run WHERE dag_id = 'own'")[0]
+        entries = f"/dags/own/dagRuns/{quoted(run_id)}/taskInstances/report/xcomEntries"
+        airflow.rest("PATCH", f"{entries}/count", {"value": 8, "map_index": -1})
+        airflow.rest("POST", entries, {"key": "by_hand", "value": 42, "map_index": -1})
+        airflow.rest("POST", entries, {"key": "by_hand_true", "value": True, "map_index": -1})
+
+    def amend(xcoms):
+        rest = {"storage": "db", "by_design": "rest_api"}
+        for x in xcoms:
+            if x["key"].startswith("_airflow_loop_"):
+                x |= {"storage": "db", "by_design": "scheduler"}
+            if on_3 and x["key"] == "count":
+                x |= {**rest, "measured_bytes": 1}
+        report = next(x for x in xcoms if (x["dag_id"], x["key"]) == ("own", "zero"))
+        # Airflow 2 writes even that by way of the backend.
+        by_design = {"storage": "db", "by_design": "scheduler"} if on_3 else {}
+        xcoms = [*xcoms, {**report, "key": "past_depends_met", "measured_bytes": 4, **by_design}]
+        by_hand = [
+            {**report, **rest, "key": "by_hand", "measured_bytes": 2},
+            {**report, **rest, "key": "by_hand_true", "measured_bytes": 4},
+        ]
+        return [*xcoms, *by_hand] if on_3 else xcoms
+
+    return Plan(
+        threshold=0,
+        # The object that the PATCH took the row from, and from 3.3 that of TriggerDagRunOperator's link: see skipmixin.
+        orphans=2 if airflow.version >= (3, 3) else int(on_3),
+        amend=amend,
+        notes="Threshold 0, and what Airflow writes itself: that past runs allow a skip, why a loop went on, a link; "
+        "and numbers and `true` by the REST API.",
+    )
+
+
+def thresholds(airflow: Deployment, before: int, after: int) -> Plan:
+    airflow.change({THRESHOLD: str(before)})
+    airflow.start(triggerer=False)
+    airflow.wait({"steps": 1})
+    airflow.stop()
+    airflow.change({THRESHOLD: str(after)})
+    airflow.start(triggerer=False)
+    airflow.trigger("steps", "manual__after_the_change")
+    airflow.wait({"steps": 2})
+
+    def amend(xcoms):
+        for x in xcoms:
+            held = before if x["run_id"].startswith("scheduled") else after
+            x["storage"] = "s3" if x["measured_bytes"] >= held else "db"
+        return xcoms
+
+    return Plan(
+        threshold=after,
+        amend=amend,
+        notes=f"One run with threshold {before}, then Airflow was restarted with {after} and ran once more: both runs did as they were told.",
+    )
+
+
+def two_thresholds(airflow: Deployment) -> Plan:
+    return thresholds(airflow, 1000, 3000)
+
+
+def threshold_lowered(airflow: Deployment) -> Plan:
+    return thresholds(airflow, 3000, 1000)
+
+
+def pool_own_bucket(airflow: Deployment) -> Plan:
+    airflow.legacy = {PATH: POOL_PATH}
+    airflow.start()
+    airflow.wait({"pair": 1, "legacy": 1})
+    return Plan(notes="The workers of queue `legacy` write to a bucket of their own, and the exporter is told both paths.")
+
+
+def json_text(airflow: Deployment) -> Plan:
+    airflow.start(triggerer=False)
+    airflow.wait({"texts": 1})
+    return Plan(
+        problems=["backend_inactive"],
+        where={"dags": ["texts"], "tasks": ["dumps", "echoes", "number", "truth"], "queues": ["default"]},
+        threshold=0,
+        bypass=["default"],
+        notes="Threshold 0, the variable that names the backend is misspelt, and tasks return text that is JSON.",
+    )
 
 
 def changed(airflow: Deployment, variables: dict[str, str | None], words: str) -> Plan:
@@ -629,6 +733,8 @@ def upgraded(airflow: Deployment) -> Plan:
 
 NO_TRIES = "These releases keep no row of an earlier try."
 ONE_OF_EACH = ("2.11.2", "3.3.2", "3.4.0b2")
+FOUR = ("2.10.5", "2.11.2", "3.3.2", "3.4.0b2")
+FOUR_LINES = "Played on two releases of each line."
 SAME_EVERYWHERE = "Told by settings and paths, which are the same on all releases: played on the newest of each line."
 EARLIER_API = "The REST API of these releases writes no XCom."
 SCENARIOS = {
@@ -654,6 +760,18 @@ SCENARIOS = {
     "archived-object-missing": Scenario(archived_missing, shared=True, dags=("retried",), since=(3, 4), why=NO_TRIES),
     "key-twice": Scenario(key_twice, shared=True, dags=("twice",)),
     "dashed-keys": Scenario(dashed_keys, dags=("dashed",)),
+    "numpy-values": Scenario(numpy_values, dags=("of_numpy",), only=FOUR, why=FOUR_LINES),
+    "own-keys": Scenario(own_keys, dags=("own",), xcom={THRESHOLD: "0"}, only=FOUR, why=FOUR_LINES),
+    "two-thresholds": Scenario(two_thresholds, dags=("steps",), only=FOUR, why=FOUR_LINES, watched=False),
+    "threshold-lowered": Scenario(threshold_lowered, dags=("steps",), only=FOUR, why=FOUR_LINES, watched=False),
+    "pool-own-bucket": Scenario(
+        pool_own_bucket, dags=("pair", "legacy"), xcom={"XCOM_EXPORTER_XCOM_PATH": f"{XCOM_ENVIRONMENT[PATH]},{POOL_PATH}"},
+        more_buckets=(POOL_BUCKET,), only=FOUR, why=FOUR_LINES,
+    ),
+    "json-text": Scenario(
+        json_text, dags=("texts",), only=FOUR, why=FOUR_LINES,
+        xcom={BACKEND_VARIABLE: None, "AIRFLOW__CORE__XCOMBACKEND": XCOM_ENVIRONMENT[BACKEND_VARIABLE], THRESHOLD: "0"},
+    ),
     "worker-killed": Scenario(worker_killed, shared=True, dags=("killed",)),
     # Not on Airflow 2: its worker reads the decision from S3 before it forks, and the forked task then fails with
     # "This class is not fork-safe" (fsspec). A branch at threshold 0 is no silent failure there.
@@ -737,6 +855,7 @@ def record(
         common[release] = deployment
     else:
         deployment = Deployment(release, install(release), *servers, folder, scenario.dags, scenario.xcom)
+        deployment.more_buckets = scenario.more_buckets
     shares = common is not None and common.get(release) is deployment
     deployment.bucket("create")
     try:

@@ -129,12 +129,16 @@ def replay(name: str, release: str, main: Path, servers: tuple, out: Path) -> di
         f"postgresql+psycopg2://airflow:airflow@127.0.0.1:{postgres.port}/fixture"
     )
     connection = next(value for key, value in worker.items() if key.startswith("AIRFLOW_CONN_") and ACCESS_KEY in value)
-    bucket("create", connection)
+    objects = recording / "objects.json"
+    buckets = {BUCKET, *(entry["bucket"] for entry in json.loads(objects.read_text()))}
+    for name_of in buckets:
+        bucket("create", connection, name_of)
     try:
-        bucket("fill", connection, str(recording / "objects.json"))
+        bucket("fill", connection, BUCKET, str(objects))
         said = check(main, worker)
     finally:
-        bucket("remove", connection)
+        for name_of in buckets:
+            bucket("remove", connection, name_of)
     return {
         "how": "replayed",
         "expected": sorted(expected["problems"]),
@@ -143,11 +147,11 @@ def replay(name: str, release: str, main: Path, servers: tuple, out: Path) -> di
     }
 
 
-def bucket(action: str, connection: str, *keys: str) -> None:
+def bucket(action: str, connection: str, *bucket_and_keys: str) -> None:
     """By the boto3 of whichever release is installed."""
     python = install(next(release for release in reversed(RELEASES) if not RELEASES[release].get("scenarios"))) / "python"
     subprocess.run(
-        [python, Path(__file__).parent / "bucket.py", action, connection, BUCKET, *keys],
+        [python, Path(__file__).parent / "bucket.py", action, connection, *bucket_and_keys],
         check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
 

@@ -3,6 +3,7 @@ import { Agent, request } from 'node:http';
 import { HeadObjectCommand, ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { pino } from 'pino';
+import { NO_PROXIES } from '../../src/s3/agents.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import { secret } from '../../src/lib/secret.ts';
@@ -91,6 +92,9 @@ function openOurs(): ObjectStore {
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     {

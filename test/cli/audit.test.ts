@@ -18,7 +18,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { DAY_MS, HOUR_MS, readDeletions, readList } from '../support/audit.ts';
 import type { SmallAirflow } from '../support/daemon.ts';
-import { startAirflow, workerEnv } from '../support/daemon.ts';
+import { eventually, startAirflow, startDaemon, workerEnv } from '../support/daemon.ts';
 import { usePostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 
@@ -235,3 +235,34 @@ test('by LIST: what was put a moment ago is too young to be judged', async () =>
   expect(code).toBe(1);
   expect(readDeletions(join(results(out)[0] ?? '', 'delete-objects'))).toEqual([]);
 });
+
+test('its figures are in the metrics of an exporter whose state file it was told', async () => {
+  const stateFile = join(folder, 'state');
+  const out = join(folder, 'shown');
+  const refused = await call(['--out', out, '--state']);
+  expect([refused.code, refused.stderr]).toEqual([
+    2,
+    expect.stringContaining('--state: the exporter keeps no state file') as string,
+  ]);
+  const daemon = await startDaemon({ ...workerEnv(airflow, s3()), XCOM_EXPORTER_STATE_FILE: stateFile });
+  try {
+    await eventually(async () => {
+      expect(await daemon.value('exporter_job_runs_total', { name: 'sample' })).toBeGreaterThan(0);
+    });
+    expect(await daemon.value('audit_objects', { verdict: 'orphaned' })).toBeUndefined();
+    const manifest = writeInventory();
+    const { stdout } = await call([
+      ...['--out', out, '--inventory', manifest, '--json', '--state', '--state.file', stateFile],
+    ]);
+    const { objects } = JSON.parse(stdout) as { objects: Record<string, { objects: number; bytes: number }> };
+    expect(objects['orphaned']).toMatchObject({ objects: OBJECTS - 3, bytes: (OBJECTS - 3) * 1_000 });
+    await eventually(async () => {
+      expect(await daemon.value('audit_objects', { verdict: 'orphaned' })).toBe(OBJECTS - 3);
+      expect(await daemon.value('audit_bytes', { verdict: 'orphaned' })).toBe((OBJECTS - 3) * 1_000);
+      expect(await daemon.value('audit_objects', { verdict: 'named' })).toBe(3);
+      expect(await daemon.value('audit_missing_references')).toBe(0);
+    });
+  } finally {
+    await daemon.close();
+  }
+}, 180_000);

@@ -22,6 +22,27 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
+test('a file of variables is read by Node, as docs/install.md shows it', () => {
+  const file = join(folder, 'worker.env');
+  writeFileSync(
+    file,
+    [
+      'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH=s3://aws_xcom@bucket/xcom',
+      'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION=',
+      'AIRFLOW_CONN_AWS_XCOM=aws://KEY:geheim@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2F127.0.0.1%3A9',
+      'XCOM_EXPORTER_DATABASE_URL=postgresql://reader:ge%23heim@db/airflow',
+      '',
+    ].join('\n'),
+  );
+  const { stdout, stderr } = spawnSync(process.execPath, [`--env-file=${file}`, main, 'config'], {
+    env: {},
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  expect(stdout).toMatch(/s3 \(aws_xcom\) +access key, region eu-west-1, endpoint http:\/\/127\.0\.0\.1:9 /);
+  expect(stdout).toMatch(/xcom\.compression +- +Airflow's/);
+});
+
 describe('config', () => {
   test('prints every setting, its value and where it came from, with its secrets masked', () => {
     const file = join(folder, 'settings.yaml');

@@ -118,7 +118,7 @@ describe('through pgbouncer in transaction mode', () => {
     };
     const refused = await reasonOf(world.open(options).read(ask('SELECT 1'), live()));
     expect(refused.reason).toBe('unreachable');
-    expect(refused.text).toContain('leave them out of database.url');
+    expect(refused.text).toContain('give database.url without');
     expect(refused.text).toContain('ignore_startup_parameters');
     await using lenient = await setting({ ignore_startup_parameters: 'options' });
     const timeout = ask("SELECT current_setting('statement_timeout') AS s");
@@ -141,13 +141,15 @@ describe('through pgbouncer in transaction mode', () => {
     await using world = await setting();
     const database = world.open();
     const controller = new AbortController();
+    // On the server itself, and begun before the one that is broken off.
+    const asLong = world.airflow.writer.query('SELECT pg_sleep(8)');
     const aborted = reasonOf(database.read(ask('SELECT pg_sleep(8)'), controller.signal));
     await delay(300);
     controller.abort();
     expect((await aborted).reason).toBe('aborted');
-    const before = performance.now();
-    expect(await database.read(ask('SELECT 1 AS one'), live())).toEqual([{ one: 1 }]);
-    expect(performance.now() - before).toBeLessThan(2_000);
+    // The pooler has one session, which is free before a statement would be that takes as long.
+    expect(await Promise.race([database.read(ask('SELECT 1 AS one'), live()), asLong])).toEqual([{ one: 1 }]);
+    await asLong;
   });
 
   test('its restart, and that of the server behind it, lose no count', async () => {

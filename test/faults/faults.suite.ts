@@ -53,7 +53,7 @@ function there(): World {
 /** All is well again: a cycle and a probe that began after `since`, epoch ms, have succeeded. */
 function recovered({ watch }: World, since: number): boolean {
   const success = (job: string) =>
-    (watch.value('exporter_job_last_success_timestamp_seconds', { job }) ?? 0) * 1_000;
+    (watch.value('exporter_job_last_success_timestamp_seconds', { name: job }) ?? 0) * 1_000;
   return (
     success('sample') > since &&
     success('probe') > since &&

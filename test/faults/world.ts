@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
+import { NO_PROXIES } from '../../src/s3/agents.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
 import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
@@ -113,6 +114,9 @@ export async function startWorld(options: {
         role: null,
         forcePathStyle: true,
         authorities: null,
+        proxies: NO_PROXIES,
+        sendsChecksums: true,
+        variants: {},
         agent: null,
       },
       { observer: recordRequests(), log: pino({ level: 'silent' }) },

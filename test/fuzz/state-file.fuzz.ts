@@ -2,7 +2,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { WHOLE } from '../../src/settings/shard.ts';
 import { openStateFile, StateFileError } from '../../src/state/file.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
@@ -10,6 +9,7 @@ import { useS3 } from '../support/s3.ts';
 import { listShapes, openCycle, openStage } from '../support/seed.ts';
 import type { Chance } from './chance.ts';
 import { rounds } from './chance.ts';
+import { WHOLE } from '../support/whole.ts';
 
 const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
@@ -47,14 +47,14 @@ test('a state file that was damaged is refused, never counted from', async () =>
     for (let at = 0; at < 12; at += 1)
       await stage.push({ run, taskId: `task_${at}`, stored: JSON.stringify('x'.repeat(at * 200)) });
     await cycle.pass();
-    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
+    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {}, cleared: [] });
     const whole = readFileSync(path);
     // What a state says is compared by what is written of it.
     const printed = async (state: LedgerState | null) => {
       const again = join(dir, 'again');
       rmSync(again, { force: true });
       if (state === null) return 'none';
-      await openStateFile(again, WHOLE).write({ window: state, problems: {} });
+      await openStateFile(again, WHOLE).write({ window: state, problems: {}, cleared: [] });
       return readFileSync(again).subarray(HEADER_BYTES).toString('base64');
     };
     const sound = await printed((await openStateFile(path, WHOLE).read())?.window ?? null);

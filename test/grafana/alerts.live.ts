@@ -12,7 +12,6 @@ import { DEMO_EXPECTATIONS, playDemo } from './demo-play.ts';
 import { everyExpression, madeFor } from './expressions.ts';
 import { startPrometheus } from './prometheus.ts';
 import type { Prometheus } from './prometheus.ts';
-import { drawOverview } from './picture.ts';
 import { alertsOf, detectionTable, expressionTable, gaveData } from './results.ts';
 import type { Executed, RuleTimes } from './results.ts';
 import { scaledRules } from './scaled.ts';
@@ -52,7 +51,6 @@ test('the demo and worse, under the eyes of Prometheus', async () => {
     const orphansAt = await leaveOrphans(stage);
     const demo = await playDemo({ main, actSeconds: ACT_SECONDS, prometheus });
     expect(demo.length).toBe(DEMO_EXPECTATIONS.length);
-    await drawOverview(prometheus, { from: demo[0]?.from ?? begun, to: momentOf(demo), factor: FACTOR });
     const troubles = await playTroubles(stage, orphansAt);
     const ended = nowSeconds();
 
@@ -154,11 +152,6 @@ The highest load of the machine meanwhile was ${load.toFixed(0)} on ${cpus().len
     rmSync(dirname(dirname(main)), { recursive: true });
   }
 });
-
-/** When the demo has something to show: objects are gone, and two other failures are on record. */
-function momentOf(demo: readonly Played[]): number {
-  return (demo[3]?.cured ?? nowSeconds()) - 3;
-}
 
 function withExpectations(
   played: readonly Played[],

@@ -26,6 +26,8 @@ export function drawPanel(drawing: Drawing): string {
       return timeline(drawing);
     case 'bargauge':
       return bars(drawing);
+    case 'heatmap':
+      return heatmap(drawing);
     case 'table':
       return table(drawing);
     default:
@@ -117,8 +119,8 @@ function runsOf<Point extends { at: number }>(points: readonly Point[]): Point[]
   return runs;
 }
 
-function times({ from, to }: Drawing, { x, y }: { x: (at: number) => number; y: number }): string {
-  return [0, 0.25, 0.5, 0.75, 1]
+function times({ from, to, width }: Drawing, { x, y }: { x: (at: number) => number; y: number }): string {
+  return (width < 420 ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1])
     .map((share) => {
       const at = from + (to - from) * share;
       const text = new Date(at * 1000).toISOString().slice(11, 19);
@@ -144,6 +146,36 @@ function timeline(drawing: Drawing): string {
     return `<text x="${left - 8}" y="${top + rowHeight / 2 + 4}" text-anchor="end">${escaped(name)}</text>${cells.join('')}`;
   });
   return `<svg width="${width}" height="${height}"><g shape-rendering="crispEdges">${drawn.join('')}</g>${times(drawing, { x, y: rows.length * rowHeight + 16 })}</svg>`;
+}
+
+/** Buckets of Prometheus hold those below as well: a cell is what one has more than the one before. */
+function heatmap(drawing: Drawing): string {
+  const { panel, width, height, from, to } = drawing;
+  const bound = ({ metric }: Series) => Number(metric['le'] === '+Inf' ? Infinity : metric['le']);
+  const buckets = [...(drawing.results[0] ?? [])].sort((a, b) => bound(a) - bound(b));
+  if (buckets.length === 0) return empty(drawing);
+  const counts = buckets.map((bucket, i) => {
+    const below = new Map(buckets[i - 1]?.values);
+    return bucket.values.map(([at, value]) => [at, value - (below.get(at) ?? 0)] as const);
+  });
+  const most = Math.max(...counts.flat().map(([, count]) => count), 1e-9);
+  const left = 62;
+  const bottom = height - 24;
+  const rowHeight = bottom / buckets.length;
+  const step = (to - from) / 300;
+  const x = (at: number) => left + ((at - from) / (to - from)) * (width - left - 12);
+  const rows = buckets.map((bucket, i) => {
+    const top = bottom - (i + 1) * rowHeight;
+    const cells = (counts[i] ?? [])
+      .filter(([, count]) => count > 1e-9)
+      .map(
+        ([at, count]) =>
+          `<rect x="${x(at).toFixed(1)}" y="${top.toFixed(1)}" width="${(x(at + step * 1.2) - x(at)).toFixed(1)}" height="${rowHeight.toFixed(1)}" fill="#e8871e" fill-opacity="${(0.2 + 0.8 * Math.sqrt(count / most)).toFixed(2)}"/>`,
+      );
+    const text = Number.isFinite(bound(bucket)) ? shown(bound(bucket), panel) : '';
+    return `${i % 2 === 0 ? `<text x="${left - 6}" y="${top + 4}" text-anchor="end">${escaped(text)}</text>` : ''}${cells.join('')}`;
+  });
+  return `<svg width="${width}" height="${height}"><g shape-rendering="crispEdges">${rows.join('')}</g>${times(drawing, { x, y: bottom + 15 })}</svg>`;
 }
 
 function bars(drawing: Drawing): string {

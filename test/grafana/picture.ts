@@ -2,6 +2,8 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { dashboards } from '../support/grafana.ts';
+import type { Dashboard } from '../support/grafana.ts';
+import { withFewColours } from '../support/few-colours.ts';
 import { readyExpression } from './expressions.ts';
 import { drawPanel } from './picture-panels.ts';
 import { escaped } from './picture-values.ts';
@@ -19,19 +21,25 @@ export interface Moment {
   readonly factor: number;
 }
 
-/** Draws docs/images/overview.png: the panels of the Overview with what Prometheus answers, where Grafana puts them. */
-export async function drawOverview(prometheus: Prometheus, moment: Moment): Promise<void> {
-  const html = await overviewHtml(prometheus, moment);
-  const target = new URL('../../docs/images/overview.png', import.meta.url);
-  await mkdir(new URL('.', target), { recursive: true });
-  const page = new URL('overview.html', target);
-  if (process.env['KEEP_HTML'] !== undefined) await writeFile(page, html);
-  await shoot(html, fileURLToPath(target));
+/** Draws docs/images/dashboard-*.png: the panels of each dashboard with what Prometheus answers, where Grafana puts them. */
+export async function drawDashboards(prometheus: Prometheus, moment: Moment): Promise<void> {
+  const folder = new URL('../../docs/images/', import.meta.url);
+  await mkdir(folder, { recursive: true });
+  for (const [file, dashboard] of Object.entries(dashboards())) {
+    const name = `dashboard-${file.replace('.json', '')}`;
+    const html = await dashboardHtml(dashboard, prometheus, moment);
+    if (process.env['KEEP_HTML'] !== undefined) await writeFile(new URL(`${name}.html`, folder), html);
+    await shoot(html, fileURLToPath(new URL(`${name}.png`, folder)));
+  }
 }
 
-async function overviewHtml(prometheus: Prometheus, { from, to, factor }: Moment): Promise<string> {
-  const dashboard = dashboards()['overview.json'];
-  const panels = (dashboard?.panels ?? []).filter(({ type }) => type !== 'row');
+/** A row that is closed is one line: its panels are not there until somebody opens it. */
+async function dashboardHtml(
+  dashboard: Dashboard,
+  prometheus: Prometheus,
+  { from, to, factor }: Moment,
+): Promise<string> {
+  const { panels } = dashboard;
   const drawn: string[] = [];
   for (const panel of panels) {
     const results: (readonly Series[])[] = [];
@@ -46,15 +54,19 @@ async function overviewHtml(prometheus: Prometheus, { from, to, factor }: Moment
     const { x, y, w, h } = panel.gridPos;
     const width = w * COLUMN - GAP;
     const height = h * ROW - GAP;
+    if (panel.type === 'row') {
+      drawn.push(`<h3 style="top:${HEADER + y * ROW}px">${escaped(panel.title)}</h3>`);
+      continue;
+    }
     const inner = drawPanel({ panel, results, from, to, width: width - 20, height: height - 34 });
     drawn.push(
-      `<section style="left:${x * COLUMN + GAP}px;top:${HEADER + y * ROW}px;width:${width}px;height:${height}px"><h2>${escaped(panel.title)}</h2>${inner}</section>`,
+      `<section style="left:${x * COLUMN + GAP}px;top:${HEADER + y * ROW}px;width:${width}px;height:${height}px"><h2>${escaped(panel.title.replace('$operation', 'every operation'))}</h2>${inner}</section>`,
     );
   }
   const rows = Math.max(...panels.map(({ gridPos }) => gridPos.y + gridPos.h));
   return `<!doctype html><meta charset="utf-8"><style>${STYLE}</style>
 <body style="width:${24 * COLUMN + GAP}px;height:${HEADER + rows * ROW + 4}px">
-<header><b>${escaped(dashboard?.title ?? '')}</b><span>A drawing of this dashboard’s panels with the data of the demo, made without Grafana</span></header>
+<header><b>${escaped(dashboard.title)}</b><span>A drawing of this dashboard’s panels with the data of the demo, made without Grafana</span></header>
 ${drawn.join('\n')}</body>`;
 }
 
@@ -63,6 +75,7 @@ body { margin: 0; position: relative; background: #f4f5f5; font: 12px 'DejaVu Sa
 header { position: absolute; left: 16px; right: 16px; top: 14px; display: flex; justify-content: space-between; font-size: 18px; }
 header span { font-size: 12px; color: #6b7280; align-self: center; }
 section { position: absolute; box-sizing: border-box; background: #fff; border: 1px solid #e1e4e8; border-radius: 3px; padding: 6px 10px; overflow: hidden; }
+h3 { position: absolute; left: 16px; margin: 8px 0; font-size: 14px; }
 h2 { font-size: 13px; font-weight: bold; margin: 0 0 6px; }
 svg text { font-size: 11px; fill: #555; }
 .grid { stroke: #e5e7eb; }
@@ -91,6 +104,7 @@ async function shoot(html: string, path: string): Promise<void> {
     const page = await browser.newPage({ viewport: { width: 1448, height: 900 } });
     await page.setContent(html);
     await page.locator('body').screenshot({ path });
+    withFewColours(path);
   } finally {
     await browser.close();
   }

@@ -15,6 +15,8 @@ import { AIRFLOW_SCHEMA } from '../../src/demo/airflow-schema.ts';
 import { startPostgres } from '../support/postgres.ts';
 import { startS3 } from '../support/s3.ts';
 import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
+import { startArchiveDoor } from '../support/archive-door.ts';
+import type { ArchiveDoor } from '../support/archive-door.ts';
 import { startTcpFaultProxy } from '../support/tcp-fault-proxy.ts';
 import type { HttpFaultProxy } from '../support/http-fault-proxy.ts';
 import type { TcpFaultProxy } from '../support/tcp-fault-proxy.ts';
@@ -44,6 +46,8 @@ export interface Stage {
   /** What the exporters ask of S3 goes through both, so that two faults can meet; the tasks write past them. */
   readonly s3: HttpFaultProxy;
   readonly s3Behind: HttpFaultProxy;
+  /** Objects that are said to be in an archive, by key. */
+  readonly archived: ArchiveDoor['archived'];
   /** Another Airflow in another database, with nothing in it, and the URL for an exporter of its own. */
   readonly quiet: { readonly database: PostgresWriter; readonly url: string };
   /** Between the exporters and the database. */
@@ -67,7 +71,8 @@ export async function startStage({
   const postgres = await startPostgres();
   const server = await startS3();
   await server.createBucket(BASE.bucket);
-  const s3Behind = await startHttpFaultProxy({ upstream: server });
+  const archive = await startArchiveDoor(server);
+  const s3Behind = await startHttpFaultProxy({ upstream: archive });
   const s3 = await startHttpFaultProxy({ upstream: s3Behind });
   const databaseUrl = new URL(postgres.url);
   const wire = await startTcpFaultProxy({
@@ -155,6 +160,7 @@ export async function startStage({
     objects,
     s3,
     s3Behind,
+    archived: archive.archived,
     quiet,
     wire,
     settings,
@@ -169,6 +175,7 @@ export async function startStage({
       await wire.stop();
       await s3.stop();
       await s3Behind.stop();
+      await archive.stop();
       await server.stop();
       await postgres.stop();
       await rm(dir, { recursive: true, force: true });

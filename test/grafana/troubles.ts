@@ -120,6 +120,25 @@ export const TROUBLES: readonly Trouble[] = [
     cure: ({ stage }) => deleteRuns(stage, 'lost_writes'),
   },
   {
+    act: 'A lifecycle rule moves objects into an archive',
+    fires: ['AirflowXComObjectsUnreadable'],
+    mayFire: {
+      ...SLOWLY,
+      AirflowXComBudgetBurnsFast: 'they are broken references as well',
+      AirflowXComWriteFailures: 'thirty minutes of the act before',
+    },
+    seconds: 25,
+    rest: 20,
+    begin: async ({ stage }) => {
+      const keys = await insertReferences(stage, { dagId: 'archived', runs: 10 });
+      for (const key of keys) stage.archived.set(key, { storageClass: 'GLACIER', agoDays: 1 });
+    },
+    cure: async ({ stage }) => {
+      stage.archived.clear();
+      await deleteRuns(stage, 'archived');
+    },
+  },
+  {
     act: 'S3 answers 500 to every PUT and refuses LIST',
     fires: [
       'AirflowXComProbeFailing',
@@ -188,7 +207,7 @@ export const TROUBLES: readonly Trouble[] = [
     rest: 25,
     begin: async (scene) => {
       await reload(scene, { 's3.requests-per-cycle': 2 });
-      await insertReferences(scene.stage);
+      await insertReferences(scene.stage, { dagId: 'flood', runs: 60 });
     },
     cure: async (scene) => {
       await reload(scene, {});
@@ -405,16 +424,23 @@ async function insertRun(
     FROM task, run`);
 }
 
-/** References with objects that are there, each in a run of its own: one LIST answers for all of a run. */
-async function insertReferences(stage: Stage): Promise<void> {
+/** References with objects that are there, each in a run of its own: one LIST answers for all of a run. Gives their keys. */
+async function insertReferences(
+  stage: Stage,
+  { dagId, runs }: { readonly dagId: string; readonly runs: number },
+): Promise<string[]> {
+  const keys: string[] = [];
   const { signal } = new AbortController();
   const body = new Uint8Array(THRESHOLD).fill(0x20);
-  for (let count = 0; count < 60; count += 1) {
-    const place = `flood/run_${count}/push/${randomUUID()}`;
-    await stage.objects.put({ bucket: BASE.bucket, key: `${BASE.prefix}/${place}`, body }, signal);
+  for (let count = 0; count < runs; count += 1) {
+    const place = `${dagId}/run_${count}/push/${randomUUID()}`;
+    const key = `${BASE.prefix}/${place}`;
+    await stage.objects.put({ bucket: BASE.bucket, key, body }, signal);
+    keys.push(key);
     const value = `to_jsonb('${basePath(BASE)}/${place}'::text)`;
-    await insertRun(stage, { dagId: 'flood', runId: `run_${count}`, rows: 1, value });
+    await insertRun(stage, { dagId, runId: `run_${count}`, rows: 1, value });
   }
+  return keys;
 }
 
 async function deleteRuns(stage: Stage, dagId: string): Promise<void> {

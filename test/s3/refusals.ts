@@ -3,8 +3,9 @@ import { PutBucketVersioningCommand, ListObjectVersionsCommand } from '@aws-sdk/
 import { secret } from '../../src/lib/secret.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
-import { probe } from '../../src/probe/bucket.ts';
+import { probe, probeInForce } from '../../src/probe/bucket.ts';
 import { noteVersions } from '../../src/probe/own-versions.ts';
+import { readConfig } from '../../src/settings/read-config.ts';
 import { recordRequests } from '../support/s3.ts';
 import type { Case, Cell } from './case.ts';
 import { tally, wordOf } from './case.ts';
@@ -14,6 +15,7 @@ import { never, pathOf } from './world.ts';
 
 export const REFUSALS: readonly Case[] = [
   { name: 'bucket gone', run: bucketGone },
+  { name: 'bucket gone, probed', run: bucketGoneProbed },
   {
     name: 'key id unknown',
     run: (world) => asSomebody(world, { accessKeyId: 'AKIAUNKNOWN000000000' }, 'denied'),
@@ -48,6 +50,28 @@ async function bucketGone(world: World): Promise<Cell> {
     seen: `HEAD ${seen}${put.kind === 'done' ? '; a PUT makes the bucket' : ''}`,
     said: `${tally(answers.map(wordOf))}; PUT ${wordOf(put)}${put.kind === 'done' ? `, then ${after}` : ''}`,
     right: answers.every(isGone) && (put.kind === 'done' ? after === 'present' : isGone(put)),
+  };
+}
+
+/** The periodic probe writes nothing, and no bucket is there afterwards, also where a PUT would make one. */
+async function bucketGoneProbed(world: World): Promise<Cell> {
+  const bucket = 'mistyped-bucket';
+  const seen = await world.status('HEAD', `/${bucket}`);
+  const store = world.open();
+  const config = readConfig({ argv: [`--xcom.path=s3://${bucket}/xcom`], env: {}, readFile: () => '' });
+  const probed = await probeInForce(config, {
+    stores: { of: () => store },
+    id: 'probe',
+    look: true,
+    mayErase: true,
+    signal: never,
+  });
+  const after = await world.status('HEAD', `/${bucket}`);
+  const [put] = probed?.steps ?? [];
+  return {
+    seen: `HEAD ${seen}, then ${after}`,
+    said: put?.ok === false ? `PUT not sent: ${put.reason} (${put.detail})` : 'a PUT was sent',
+    right: seen === 404 && after === 404 && put?.ok === false && put.reason === 'no_such_bucket',
   };
 }
 

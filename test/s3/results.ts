@@ -58,7 +58,7 @@ keys, keeps no versions, and loses keys between pages, so on these it proves not
 |---${'|---'.repeat(SERVERS.length)}|
 ${overview.join('\n')}
 
-Not run: Garage, RustFS and LocalStack. Nobody has tried yet to start them from a registry. fauxqs from 2 on needs Node 22.
+Not run: RustFS, whose server is not in the wheel, and Garage. fauxqs from 2 on needs Node 22.
 
 ${details.join('\n')}`,
   );

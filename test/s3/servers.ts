@@ -26,6 +26,7 @@ export const SERVERS: readonly S3Server[] = [
   { name: 'minio', title: 'MinIO 2026-02-12', start: startMinio },
   { name: 'ceph', title: 'Ceph RGW 16.2', start: startCeph },
   { name: 'moto', title: 'moto 5.2.5', start: startMoto },
+  { name: 'localstack', title: 'LocalStack 4.0.3', start: startLocalStack },
   { name: 's3mock', title: 'S3Mock 5.2.0', start: startS3Mock },
   { name: 'fauxqs', title: 'fauxqs 1.9.2 (embedded)', start: () => startS3() },
 ];
@@ -98,6 +99,26 @@ async function startMoto(): Promise<RunningServer> {
     folder,
     endpoint,
   });
+}
+
+async function startLocalStack(): Promise<RunningServer> {
+  // Its own list lets in releases that it does not run with.
+  const programs = await installPython('localstack', [
+    'localstack-core[runtime]==4.0.3',
+    'cbor2==5.7.1',
+    'psutil==6.1.1',
+    'pyopenssl==24.3.0',
+    'service-identity==24.2.0',
+  ]);
+  const { folder, port, endpoint } = await place();
+  const env = {
+    GATEWAY_LISTEN: `127.0.0.1:${port}`,
+    SERVICES: 's3',
+    DNS_ADDRESS: '0',
+    DISABLE_EVENTS: '1',
+    SKIP_SSL_CERT_DOWNLOAD: '1',
+  };
+  return running([join(programs, 'python'), '-m', 'localstack.runtime.main'], { folder, endpoint, env });
 }
 
 async function startS3Mock(): Promise<RunningServer> {

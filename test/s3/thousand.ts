@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Verified } from '../../src/objects/verify.ts';
 import { verify } from '../../src/objects/verify.ts';
+import { orphans as orphansOf } from '../../src/diagnosis/window-totals.ts';
 import { emptyState } from '../../src/window/ledger-state.ts';
 import type { Ledger } from '../../src/window/ledger.ts';
 import { createLedger } from '../../src/window/ledger.ts';
@@ -68,7 +69,7 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
     new Set(first.answers.filter(({ object }) => object === kind).map(({ slot }) => keyOf(slot)));
   let later = 0;
   for (let at = 1; at <= CYCLES; at += 1) later += (await cycle(at)).answers.length;
-  const orphans = [...ledger.runs().values()].reduce((sum, run) => sum + (run.listed?.orphans ?? 0), 0);
+  const { orphanObjects: orphans } = orphansOf(ledger);
   const isExact =
     isSame(ofKind('missing'), missing) && isSame(ofKind('empty'), empty) && ofKind('present').size === 980;
   return {

@@ -1,5 +1,6 @@
 import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { pino } from 'pino';
+import { NO_PROXIES } from '../../src/s3/agents.ts';
 import { secret } from '../../src/lib/secret.ts';
 import type { S3Observer } from '../../src/s3/calls.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
@@ -76,6 +77,9 @@ export async function startWorld(server: S3Server): Promise<World> {
     role: null,
     forcePathStyle: true,
     authorities: null,
+    proxies: NO_PROXIES,
+    sendsChecksums: true,
+    variants: {},
     agent: null,
     ...changes,
   });

@@ -16,7 +16,7 @@ import type { Config } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 import { createDatabase } from './database.ts';
 import type { Tables } from './database.ts';
-import { connectionTo, recordRequests, storesOf } from './s3.ts';
+import { connectionTo, plantDirectly, recordRequests, storesOf } from './s3.ts';
 
 const folder = new URL('../fixtures/airflow/', import.meta.url);
 
@@ -126,8 +126,9 @@ export interface ReplayedFixture {
 /** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
 const AGE_HOURS = 1;
 
-/** The bucket of every recorded run: the server that is handed to {@link replay} must have it. */
+/** The bucket of recorded runs, and the one that a pool has for itself in some: {@link replay} needs both in its server. */
 export const RECORDED_BUCKET = 'airflow-xcom';
+export const RECORDED_BUCKETS = [RECORDED_BUCKET, 'airflow-xcom-pool'];
 
 /** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
 export async function replay(
@@ -168,8 +169,7 @@ export async function replay(
       object.body_base64 === undefined
         ? Buffer.alloc(object.bytes, 'x')
         : Buffer.from(object.body_base64, 'base64');
-    const put = await direct.put({ bucket: object.bucket, key: object.key, body }, signal);
-    if (put.kind !== 'done') throw new Error(`Cannot put ${object.key}: ${put.detail}`);
+    await plantDirectly(s3, { ...object, body });
   }
 
   const env = {
@@ -209,7 +209,7 @@ export async function replay(
       // One that has more tables than the release is of use to nobody else.
       if (!rows.includes('CREATE TABLE')) await giveBack(writer);
       await writer.close();
-      for (const { bucket, key } of objects) await direct.delete({ bucket, key }, signal);
+      for (const object of objects) await plantDirectly(s3, { ...object, body: null });
       direct.close();
     },
   };
@@ -230,8 +230,10 @@ async function borrowDatabase(
     url,
     /** The writer heeds no foreign key. */
     giveBack: async (writer) => {
+      // Whatever was filled: to empty all of the fifty tables is dearer than all that a test asks of them.
       const names = await writer.query<{ name: string }>(
-        `SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'`,
+        `SELECT quote_ident(relname) AS name FROM pg_class
+         WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0`,
       );
       await writer.query(names.map(({ name }) => `DELETE FROM ${name}`).join(';'));
       idle.set(known, [...(idle.get(known) ?? []), url]);

@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import type { Audit, AuditOptions } from '../../src/audit/audit.ts';
-import { audit } from '../../src/audit/audit.ts';
+import { audit, readReferences } from '../../src/audit/audit.ts';
 import type { Base } from '../../src/audit/named-object.ts';
+import { writeReferences } from '../../src/audit/references.ts';
 import { writeResults } from '../../src/audit/results.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
 import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
@@ -37,6 +38,41 @@ export const unpaced: AuditOptions['pages'] = (_, signal) => {
   return Promise.resolve();
 };
 
+const DEFAULTS = {
+  olderThanMs: 7 * DAY_MS,
+  memoryBytes: 2 ** 30,
+  pages: unpaced,
+  requests: unpaced,
+  concurrency: 4,
+  settle: () => Promise.resolve(),
+  hasPrices: true,
+  signal: new AbortController().signal,
+  report: () => undefined,
+};
+
+/** What rows name, as the command writes it with --references into a folder. */
+export async function exportReferences(
+  { url, store, connection, configured }: RunOptions,
+  folder: string,
+): Promise<void> {
+  const database = openTestDatabase(url);
+  const options = {
+    ...DEFAULTS,
+    database,
+    storeOf: () => store,
+    connectionOf: () => connection,
+    configured,
+    work: `${folder}-work`,
+  };
+  try {
+    await readReferences(options, ({ asOf, bases }, duck) =>
+      writeReferences({ duck, rowsAsOf: asOf, bases, folder }),
+    );
+  } finally {
+    await database.close();
+  }
+}
+
 /** The audit as the command runs it, and what it wrote. */
 export async function runAudit({
   url,
@@ -50,20 +86,12 @@ export async function runAudit({
   try {
     return await audit(
       {
+        ...DEFAULTS,
         database: through?.(database) ?? database,
         storeOf: () => store,
         connectionOf: () => connection,
         inventory: null,
         work: join(folder, 'work'),
-        olderThanMs: 7 * DAY_MS,
-        memoryBytes: 2 ** 30,
-        pages: unpaced,
-        requests: unpaced,
-        concurrency: 4,
-        settle: () => Promise.resolve(),
-        hasPrices: true,
-        signal: new AbortController().signal,
-        report: () => undefined,
         ...changes,
       },
       async (audited, duck) => {

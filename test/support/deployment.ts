@@ -11,6 +11,8 @@ export interface Deployment {
 }
 
 export interface ExpectedDeployment {
+  /** What its environment and files were compared with; absent: they follow the deployment's own documents. */
+  readonly like?: string;
   /** Each setting's value and where it comes from; of one that is not known the line to give. */
   readonly found: Readonly<Record<string, readonly [value: string, from: string]>>;
   readonly warnings: readonly string[];

@@ -42,11 +42,25 @@ const RUNBOOK = {
     ),
 };
 
+/** As `npm run pictures` makes them. */
+const PICTURES_PAGE = {
+  pictures: () =>
+    table(
+      ['problem', 'on a desk', 'on a phone'],
+      PROBLEM_CODES.filter((code) => PROBLEMS[code].severity === 'critical').map((code) => [
+        `[\`${code}\`](runbook.md#${code}): ${PROBLEMS[code].title}`,
+        `![${code} at 1280 pixels](images/page/${code}.png)`,
+        `![${code} at 375 pixels](images/page/${code}-phone.png)`,
+      ]),
+    ),
+};
+
 /** The tables that follow from the code, by the file that they stand in and the name of their markers. */
 export const TABLES = {
   'docs/settings.md': SETTINGS_PAGE,
   'docs/metrics.md': METRICS_PAGE,
   'docs/runbook.md': RUNBOOK,
+  'docs/pictures.md': PICTURES_PAGE,
 } as const;
 
 /**

@@ -1,6 +1,6 @@
-import { WHOLE } from '../../src/settings/shard.ts';
 import { NO_HISTORY } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
+import { WHOLE } from './whole.ts';
 
 /** What an exporter that is small and alone tells its metrics. */
 export const METRICS_OPTIONS = {
@@ -17,9 +17,11 @@ export const STATUS: Status = {
   version: '1.2.3',
   startedAt: 0,
   reloadedAt: null,
+  reloading: false,
   now: 10_000,
   leader: true,
   report: null,
+  cleared: [],
   stale: false,
   probe: null,
   listing: null,

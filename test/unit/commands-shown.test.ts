@@ -39,6 +39,7 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
     'test/integration/airflow/least-privilege.test.ts',
     'xcom_exporter',
   ],
+  [/^node --env-file=\S+ dist\/main\.js check$/, 'test/cli/cli-config.test.ts', '--env-file='],
   [/^promtool check config /, '.github/workflows/test.yml', 'check config grafana/prometheus.yml'],
 ];
 

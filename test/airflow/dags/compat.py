@@ -8,12 +8,14 @@ from airflow import __version__
 from airflow.utils.json import XComEncoder
 
 try:
+    from airflow.providers.standard.operators.bash import BashOperator
     from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
     from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
     from airflow.sdk import BaseOperator, dag, task, task_group
 except ImportError:
     from airflow.decorators import dag, task, task_group
     from airflow.models.baseoperator import BaseOperator
+    from airflow.operators.bash import BashOperator
     from airflow.operators.trigger_dagrun import TriggerDagRunOperator
     from airflow.triggers.temporal import TimeDeltaTrigger
 
@@ -21,6 +23,7 @@ __all__ = [
     "AIRFLOW",
     "ONCE",
     "BaseOperator",
+    "BashOperator",
     "TimeDeltaTrigger",
     "TriggerDagRunOperator",
     "dag",

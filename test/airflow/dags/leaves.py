@@ -3,6 +3,7 @@
 LEAVES[dag][task] is {key: value}, or a list of those for a mapped task (by map index).
 """
 
+import json
 import math
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -13,6 +14,10 @@ try:
     import pandas
 except ImportError:  # not every release is installed with it
     pandas = None
+try:
+    import numpy
+except ImportError:
+    numpy = None
 
 BUCKET = "airflow-xcom"
 
@@ -32,6 +37,14 @@ def mostly(item, size: int):
     """A list of this item, over and over, that measures exactly `size` bytes."""
     each = measured_bytes([item, item]) - measured_bytes([item])
     return padded(lambda x: [item] * ((size - 40) // each) + [x], size)
+
+
+def is_pushable(make) -> bool:
+    try:
+        make(EDGE[0])
+    except (TypeError, AttributeError):
+        return False
+    return True
 
 
 WHEN = datetime(2026, 11, 1, 12, 30, 45, 123456, tzinfo=timezone.utc)
@@ -85,6 +98,37 @@ if pandas:
     # Parquet in hexadecimal digits: one that measures a thousand bytes does not exist.
     FRAME = pandas.DataFrame({"order": [1, 2, 3], "customer": ["Ж", "б", "c"], "amount": [0.1, 0.2, 0.1 + 0.2]})
     SIZED["frames"] = {"frames_10000": padded(lambda x: [FRAME, x], 10_000)}
+
+NUMBERS, NUMBERS_BYPASSING = {}, {}
+if numpy:
+    # A float64 is a float to `json.dumps`, and an object of serde's in the column: 25 of them are stored in three times their size.
+    METRICS = {f"metric_{i:02}": numpy.float64(i / 7) for i in range(25)}
+    OF_NUMPY = {
+        "float64": lambda n: padded(lambda x: {**METRICS, "note": x}, n),
+        "float64_in_tuples": lambda n: padded(lambda x: [(numpy.float64(1 / 7), numpy.float64(2 / 7))] * 10 + [x], n),
+        "float32": lambda n: padded(lambda x: [numpy.float32(0.5)] * 10 + [x], n),
+        "float16": lambda n: padded(lambda x: {"half": numpy.float16(0.5), "note": x}, n),
+        "int64": lambda n: padded(lambda x: [numpy.int64(7)] * 10 + [x], n),
+        "uint8": lambda n: padded(lambda x: [numpy.uint8(7)] * 10 + [x], n),
+        "bool_": lambda n: padded(lambda x: [numpy.bool_(True)] * 10 + [x], n),
+        "mixed": lambda n: padded(lambda x: [numpy.float64(0.25), numpy.float32(0.25), numpy.int64(7), x], n),
+    }
+    # Airflow 2 knows no float32, and asks numpy for names that numpy 2 has no longer.
+    OF_NUMPY = {kind: make for kind, make in OF_NUMPY.items() if is_pushable(make)}
+    NUMBERS = {
+        **{kind: {f"{kind}_{n}": make(n) for n in EDGE} for kind, make in OF_NUMPY.items()},
+        "alone": {"loss": numpy.float64(1 / 7), "return_value": numpy.float64(2.5)},
+    }
+    NUMBERS_BYPASSING = {
+        "below": {f"{kind}_{n}": make(n) for kind, make in OF_NUMPY.items() for n in (998, 999)},
+        "above": {f"{kind}_{n}": make(n) for kind, make in OF_NUMPY.items() for n in (1000, 1001)},
+    }
+
+DOCUMENT = {"rows": [1, 2, 3], "next": None, "complete": True}
+LOOP = {
+    "refine.guess": [{"return_value": i} for i in range(3)],
+    "refine.enough": [{"_airflow_loop_decision_reason": f"round {i}"} for i in range(3)],
+}
 
 LEAVES = {
     "kinds": SIZED,
@@ -178,6 +222,21 @@ LEAVES = {
     "refused": {"report": {}},
     "ended": {"by_trigger": {"large": text(1900), "small": "ok"}},
     "twice": {"report": {"report": text(1600)}},
+    "numbers": NUMBERS,
+    "numbers_bypassing": NUMBERS_BYPASSING,
+    "own": {
+        "report": {"count": 7, "zero": 0, "ratio": 0.5, "true": True, "return_value": "ok"},
+        "starts_child": {"trigger_run_id": "manual__2026-11-01T07:00:00.250000+00:00"},
+        **(LOOP if AIRFLOW[:2] >= ("3", "4") else {}),
+    },
+    "own_child": {"report": {"return_value": 1}},
+    "steps": {"report": {f"text_{n}": text(n) for n in (500, 1500, 2000, 2500, 5000, 6000, 7000)}},
+    "texts": {
+        "dumps": {"return_value": json.dumps(DOCUMENT)},
+        "number": {"return_value": "123"},
+        "truth": {"return_value": "true"},
+        "echoes": {"return_value": json.dumps(DOCUMENT)},
+    },
     "dashed": {"report": {**{key: text(1600) for key in ("row-count", "a.b", "x--y", "-", "k with space", SLASHED)}, "small-one": "ok"}},
 }
 
@@ -197,6 +256,7 @@ FIRST_TRY = {("flow", "flaky"): ["report"], ("retried", "flaky"): ["report"]}
 QUEUES = {
     **{("legacy", task): "legacy" for task in ("small", "extract", "edges", "rows")},
     **{("kinds_bypassing", task): "legacy" for task in SIZED},
+    **{("numbers_bypassing", task): "legacy" for task in NUMBERS_BYPASSING},
 }
 
 

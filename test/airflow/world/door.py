@@ -1,8 +1,10 @@
 """An S3 in small that enforces an IAM policy and writes down what it is asked: also STS, a proxy and the agent of credentials."""
 
+import contextlib
 import fnmatch
 import json
 import re
+import socket
 import ssl
 import threading
 from datetime import datetime, timedelta, timezone
@@ -36,13 +38,24 @@ def allows(policy, action, resource, context):
     return decision
 
 
-class Door:
-    """`buckets`: names that exist. `keys`: access key ids that are known; None takes every one, also no one."""
+def pump(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
 
-    def __init__(self, *, policy=None, buckets=("xcoms",), keys=None, certificate=None):
+
+class Door:
+    """`buckets`: names that exist. `keys`: access key ids that are known; None takes every one, also no one.
+
+    `tunnel`: the port to which CONNECT leads, whatever host it names."""
+
+    def __init__(self, *, policy=None, buckets=("xcoms",), keys=None, certificate=None, tunnel=None):
         self.policy = policy or ALL
         self.buckets = set(buckets)
         self.keys = keys
+        self.tunnel = tunnel
         self.objects = {}
         self.requests = []
         door = self
@@ -82,10 +95,13 @@ class Door:
         body = self._body(handler)
         target = urlsplit(handler.path)
         host = handler.headers.get("Host", "").split(":")[0]
-        note = {"proxied": bool(target.scheme) or handler.command == "CONNECT", "host": host}
+        note = {
+            "proxied": bool(target.scheme) or handler.command == "CONNECT", "host": host,
+            "proxy_user": handler.headers.get("Proxy-Authorization"),
+        }  # fmt: skip
         if handler.command == "CONNECT":
             self.requests.append({**note, "operation": "CONNECT", "host": handler.path})
-            return self._send(handler, 502)
+            return self._connect(handler) if self.tunnel else self._send(handler, 502)
         if target.path == "/credentials":
             self.requests.append({**note, "operation": "ContainerCredentials"})
             return self._credentials_of_agent(handler)
@@ -107,6 +123,16 @@ class Door:
         }  # fmt: skip
         code, status = self._decide(note, action, query, body, handler)
         self.requests.append({**note, "status": status, "code": code})
+
+    def _connect(self, handler):
+        handler.close_connection = True
+        handler.send_response(200)
+        handler.end_headers()
+        with socket.create_connection(("127.0.0.1", self.tunnel)) as far:
+            back = threading.Thread(target=pump, args=(far, handler.connection), daemon=True)
+            back.start()
+            pump(handler.connection, far)
+            back.join(5)
 
     def _decide(self, note, action, query, body, handler):
         def refuse(status, code):
@@ -144,7 +170,7 @@ class Door:
             "ListObjectsV2": self._listing(bucket, query),
         }
         status = 204 if operation == "DeleteObject" else 200
-        self._send(handler, status, answers.get(operation) or b"", {"ETag": '"0"', "x-amz-bucket-region": "us-east-1"})
+        self._send(handler, status, answers.get(operation) or b"", {"ETag": '"0"'})
         return None, status
 
     def _listing(self, bucket, query):

@@ -32,10 +32,10 @@ import type { Statement } from '../../../src/postgres/client.ts';
 import type { SampleOptions } from '../../../src/sample/sample.ts';
 import { sample } from '../../../src/sample/sample.ts';
 import { createShapeReader } from '../../../src/sample/shape-reader.ts';
-import { WHOLE } from '../../../src/settings/shard.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import { entriesOf } from '../../support/entries.ts';
 import { useOwnPostgres } from '../../support/postgres.ts';
+import { WHOLE } from '../../support/whole.ts';
 
 const fixtures = new URL('../../fixtures/airflow/', import.meta.url);
 const releases = readdirSync(fixtures);

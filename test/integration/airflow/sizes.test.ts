@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { isOversizeRow } from '../../../src/window/flags.ts';
-import { listFixtures, RECORDED_BUCKET, replay } from '../../support/airflow-fixture.ts';
+import { listFixtures, RECORDED_BUCKETS, replay } from '../../support/airflow-fixture.ts';
 import { entriesOf } from '../../support/entries.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 
 const postgres = usePostgres();
-const s3 = useS3(RECORDED_BUCKET);
+const s3 = useS3(...RECORDED_BUCKETS);
 
 /** What every kind of value is tried at: Airflow measured exactly as many bytes. No data frame is as small. */
 const EDGES = [999, 1000, 10_000];

@@ -1,3 +1,4 @@
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { createHash } from 'node:crypto';
@@ -13,8 +14,11 @@ import { openObjectStore } from '../../../src/s3/client.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
 import { startStorage } from '../../faults/storage.ts';
 import type { Storage } from '../../faults/storage.ts';
+import { startAsStorage } from '../../s3/as-storage.ts';
+import { SERVERS } from '../../s3/servers.ts';
 import type { RunOptions } from '../../support/audit.ts';
-import { aged, DAY_MS, HOUR_MS, runAudit } from '../../support/audit.ts';
+import { aged, DAY_MS, exportReferences, HOUR_MS, runAudit } from '../../support/audit.ts';
+import { runInDuck, statementsOf } from '../../support/audit-sql.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -26,6 +30,7 @@ const BUCKET = 'airflow-xcom';
 const INVENTORIES = 'inventories';
 const signal = new AbortController().signal;
 const folder = mkdtempSync(join(tmpdir(), 'audit-planted-'));
+const PARQUET = join(folder, 'objects.parquet');
 
 interface Planted {
   readonly location: string;
@@ -45,9 +50,14 @@ const unreadable: string[] = [];
 const named: string[] = [];
 const others: string[] = [];
 
+/** `AUDIT_SERVER=weed`: on another of the servers of test/s3. */
 beforeAll(async () => {
   stage = await openStage(postgres(), '3.3.2');
-  storage = await startStorage(folder, 21_000 + (process.pid % 10_000));
+  const server = SERVERS.find(({ name }) => name === process.env['AUDIT_SERVER']);
+  storage =
+    server === undefined
+      ? await startStorage(folder, 21_000 + (process.pid % 10_000))
+      : await startAsStorage(server);
   for (const bucket of [BUCKET, INVENTORIES]) await storage.createBucket(bucket);
   const { accessKeyId, secretAccessKey, region, port } = storage;
   connection = {
@@ -60,6 +70,9 @@ beforeAll(async () => {
     role: null,
     forcePathStyle: true,
     authorities: null,
+    proxies: NO_PROXIES,
+    sendsChecksums: true,
+    variants: {},
     agent: null,
   };
   store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
@@ -257,26 +270,7 @@ test('a bucket that may not be listed as a whole hides nothing of the path withi
 
 describe.each(['CSV', 'Parquet'] as const)('by an inventory in %s', (format) => {
   const createdAt = Date.now() - 2 * HOUR_MS;
-  /** Its files in the bucket of the inventories; gives the address of its manifest. */
-  async function inventory(change: (file: Buffer) => Buffer = (file) => file): Promise<string> {
-    const there = [...objects.values()].filter(({ lastModified }) => lastModified < createdAt);
-    const name = format === 'CSV' ? `${uuid4()}.csv.gz` : `${uuid4()}.parquet`;
-    const file = format === 'CSV' ? csv(there) : await parquet(there);
-    const key = `airflow-xcom/weekly/data/${name}`;
-    await store.put({ bucket: INVENTORIES, key, body: change(file) }, signal);
-    const manifest = {
-      sourceBucket: BUCKET,
-      destinationBucket: `arn:aws:s3:::${INVENTORIES}`,
-      version: '2016-11-30',
-      creationTimestamp: String(createdAt),
-      fileFormat: format,
-      fileSchema: 'Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, StorageClass',
-      files: [{ key, size: file.length, MD5checksum: createHash('md5').update(file).digest('hex') }],
-    };
-    const at = `airflow-xcom/weekly/${name}/manifest.json`;
-    await store.put({ bucket: INVENTORIES, key: at, body: Buffer.from(JSON.stringify(manifest)) }, signal);
-    return `s3://${INVENTORIES}/${at}`;
-  }
+  const inventory = (change?: (file: Buffer) => Buffer) => putInventory({ format, createdAt, change });
 
   test('the same is said, and nothing of what is younger', async () => {
     const result = await audited({ inventory: await inventory() });
@@ -289,6 +283,81 @@ describe.each(['CSV', 'Parquet'] as const)('by an inventory in %s', (format) => 
     await expect(audited({ inventory: address })).rejects.toThrow(/its size or MD5 is another/);
   });
 });
+
+test('the SQL for Athena and Trino says the same of the same inventory', async () => {
+  const createdAt = Date.now() - 2 * HOUR_MS;
+  const address = await putInventory({ format: 'Parquet', createdAt });
+  const references = join(folder, 'references');
+  const configured = [{ bucket: BUCKET, prefix: 'base', connection: '' }];
+  await exportReferences({ url: stage.url, store, connection, configured }, references);
+  const inventoryObjects = statementsOf('audit-tables.sql').at(-1) ?? '';
+  const dt = '2026-11-28-01-00';
+  const made = "TIMESTAMP '2026-11-28 01:00:00'";
+  expect([inventoryObjects.includes(dt), inventoryObjects.includes(made)]).toEqual([true, true]);
+  const answers = await runInDuck([
+    ...['xcom_references', 'xcom_places'].map(
+      (table) => `CREATE VIEW ${table} AS FROM '${join(references, table, table)}.parquet'`,
+    ),
+    `CREATE VIEW inventory AS SELECT *, '${dt}' AS dt FROM read_parquet('${PARQUET}', binary_as_string = true)`,
+    inventoryObjects.replace(made, `make_timestamp_ms(${createdAt})`),
+    ...statementsOf('audit-join.sql'),
+  ]);
+  const [objectsBy, referencesBy, dags, orphaned, lost] = answers.slice(-5);
+  const locations = (rows: typeof orphaned = []) => rows.map(([bucket, key]) => `${bucket}/${key}`).sort();
+  expect(locations(orphaned)).toEqual([...orphans.old, ...orphans.young].sort());
+  expect(locations(lost)).toEqual(missing.toSorted());
+  const { figures } = await audited({ inventory: address });
+  const amounts = (['named', 'orphaned', 'other', 'young'] as const).map((verdict) => [
+    verdict,
+    String(figures.objects[verdict].objects),
+    String(figures.objects[verdict].bytes),
+  ]);
+  expect(objectsBy).toEqual(amounts.filter(([, count]) => count !== '0'));
+  const { archived, foreign, live, absent, outside, unreadable: cold } = figures.references;
+  expect(referencesBy).toEqual(
+    [
+      ['archive', archived],
+      ['foreign', foreign],
+      ['live', live],
+      ['missing', absent],
+      ['outside', outside],
+      ['unreadable', cold.reduce((sum, one) => sum + one.references, 0)],
+    ].map(([verdict, count]) => [verdict, String(count)]),
+  );
+  const byDag = figures.byDag.filter((one) => one.orphaned.objects > 0);
+  expect(dags?.map(([dag, count, bytes]) => [dag, count, bytes]).sort()).toEqual(
+    byDag
+      .map(({ dag, orphaned: of }) => [dag, String(of.objects), String(of.bytes)] as const)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1)),
+  );
+});
+
+interface Report {
+  readonly format: 'CSV' | 'Parquet';
+  readonly createdAt: number;
+  readonly change?: ((file: Buffer) => Buffer) | undefined;
+}
+
+/** Its files in the bucket of the inventories; gives the address of its manifest. */
+async function putInventory({ format, createdAt, change = (file) => file }: Report): Promise<string> {
+  const there = [...objects.values()].filter(({ lastModified }) => lastModified < createdAt);
+  const name = format === 'CSV' ? `${uuid4()}.csv.gz` : `${uuid4()}.parquet`;
+  const file = format === 'CSV' ? csv(there) : await parquet(there);
+  const key = `airflow-xcom/weekly/data/${name}`;
+  await store.put({ bucket: INVENTORIES, key, body: change(file) }, signal);
+  const manifest = {
+    sourceBucket: BUCKET,
+    destinationBucket: `arn:aws:s3:::${INVENTORIES}`,
+    version: '2016-11-30',
+    creationTimestamp: String(createdAt),
+    fileFormat: format,
+    fileSchema: 'Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, StorageClass',
+    files: [{ key, size: file.length, MD5checksum: createHash('md5').update(file).digest('hex') }],
+  };
+  const at = `airflow-xcom/weekly/${name}/manifest.json`;
+  await store.put({ bucket: INVENTORIES, key: at, body: Buffer.from(JSON.stringify(manifest)) }, signal);
+  return `s3://${INVENTORIES}/${at}`;
+}
 
 /** As S3 writes it: every field in quotes, keys URL-encoded with a plus for a space; an old version and a delete marker. */
 function csv(there: readonly Planted[]): Buffer {
@@ -321,7 +390,7 @@ function csv(there: readonly Planted[]): Buffer {
 
 async function parquet(there: readonly Planted[]): Promise<Buffer> {
   const json = join(folder, 'objects.json');
-  const file = join(folder, 'objects.parquet');
+  const file = PARQUET;
   writeFileSync(json, there.map((object) => JSON.stringify(object)).join('\n'));
   const instance = await DuckDBInstance.create(':memory:');
   const on = await instance.connect();

@@ -3,16 +3,16 @@ import { inForceRule } from '../../../src/airflow/xcom-path.ts';
 import { checkText } from '../../../src/commands/check-text.ts';
 import { checkCode, checkDocument, checkSchema } from '../../../src/status/check-document.ts';
 import type { CheckDocument } from '../../../src/status/check-document.ts';
-import { timeSchema } from '../../../src/status/report-document.ts';
+import { timeSchema } from '../../../src/status/json-fields.ts';
 import { brokenReason } from '../../../src/window/flags.ts';
-import { RECORDED_BUCKET, listFixtures, readExpected, replay } from '../../support/airflow-fixture.ts';
+import { RECORDED_BUCKETS, listFixtures, readExpected, replay } from '../../support/airflow-fixture.ts';
 import { examineAsWorker } from '../../support/call-command.ts';
 import { entriesOf } from '../../support/entries.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 
 const postgres = usePostgres();
-const s3 = useS3(RECORDED_BUCKET);
+const s3 = useS3(...RECORDED_BUCKETS);
 
 const MOMENT = '2026-01-01T00:00:00.000Z';
 

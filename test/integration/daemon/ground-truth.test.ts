@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
-import { findingsOf } from '../../../src/status/report-document.ts';
+import { findingsOf } from '../../../src/status/problem-document.ts';
 import type { Increment } from '../../../src/window/increments.ts';
 import type { Planted } from '../../support/plant.ts';
 import { BASE, BUCKET, dumps, hostileName, plant } from '../../support/plant.ts';

@@ -246,6 +246,38 @@ describe.concurrent('a reload', () => {
     expect(daemon.status().reloadedAt).not.toBeNull();
   });
 
+  test('lets the verdict of before stand until there is another, and tells what was cleared, also after a restart', async () => {
+    await using world = await setting();
+    const folder = mkdtempSync(join(tmpdir(), 'state-'));
+    const compression = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION';
+    const env: Record<string, string> = {
+      ...world.env,
+      [compression]: 'snappy',
+      XCOM_EXPORTER_STATE_FILE: join(folder, 'state'),
+    };
+    const daemon = await world.startOn(env);
+    const raised = (of: Daemon) => of.status().report?.problems.map(({ code }) => code);
+    await eventually(() => {
+      expect(raised(daemon)).toEqual(['compression_unsupported']);
+    });
+
+    env[compression] = '';
+    expect(await daemon.reload()).toEqual({ ok: true });
+    // Nothing can have been asked yet.
+    expect([daemon.status().reloading, raised(daemon)]).toEqual([true, ['compression_unsupported']]);
+    await eventually(() => {
+      expect([daemon.status().reloading, raised(daemon)]).toEqual([false, []]);
+    });
+    const cleared = [expect.objectContaining({ code: 'compression_unsupported' })];
+    expect(daemon.status().cleared).toEqual(cleared);
+    await daemon.close();
+
+    const next = await world.startOn(env);
+    expect(next.status().cleared).toEqual(cleared);
+    await next.close();
+    rmSync(folder, { recursive: true });
+  });
+
   test('several at once are one after another: one session, one run a tick', async () => {
     await using world = await setting();
     const daemon = await world.start();

@@ -84,7 +84,7 @@ test('a shard does not say that the backend is inactive: the dags of another one
 test('a state file of another shard is refused, and stays as it is', async () => {
   const path = join(tmpdir(), `xcom-state-${randomUUID()}`);
   try {
-    await openStateFile(path, parseShard('0/2')).write({ window: emptyState(), problems: {} });
+    await openStateFile(path, parseShard('0/2')).write({ window: emptyState(), problems: {}, cleared: [] });
     await expect(openStateFile(path, parseShard('1/2')).read()).rejects.toThrow(
       'it is of shard 0/2, and this exporter is 1/2',
     );

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { AIRFLOW_SCHEMA } from '../../../src/demo/airflow-schema.ts';
 import { startWorkload } from '../../../src/demo/workload.ts';
 import type { Workload } from '../../../src/demo/workload.ts';
@@ -55,6 +56,9 @@ function openStore(endpoint: string): ObjectStore {
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },

@@ -151,7 +151,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       for (let i = 0; i < 6; i += 1) await value(`old_${i}`, 1_500 + i, { queue: 'legacy' });
     },
     evidence:
-      /^The database holds 6 values of at least 1000 bytes, the largest of 1505; they cluster on queue "legacy" \(6 of 6 there\)\.$/,
+      '6 of 6 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 6 values of at least 1000 bytes, the largest of 1505.',
     where: ['queue legacy (6)'],
     findings: 6,
     cure: async ({ reference }) => {
@@ -224,7 +224,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   not_watching: {
     env: { AIRFLOW_CONN_AWS_XCOM: 'aws://' },
     provoke: () => Promise.resolve(),
-    evidence: /^The exporter cannot ask for the bucket airflow-xcom: no credentials found: /,
+    evidence: /^The exporter cannot ask for the bucket airflow-xcom: no credentials found, and /,
     cure: (scene) => {
       scene.env = {};
       return Promise.resolve();
@@ -600,7 +600,10 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   return {
     key,
     look: async () =>
-      cycle.run(await probeInForce(config, { stores, id: 'test', mayErase: true, signal }), signal),
+      cycle.run(
+        await probeInForce(config, { stores, id: 'test', look: true, mayErase: true, signal }),
+        signal,
+      ),
     close: async () => {
       stores.close();
       await database.close();

@@ -44,7 +44,7 @@ const TABLE: readonly Row[] = [
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     message: NOT_AUTHORISED('s3:PutObject', 'with an explicit deny in a resource-based policy'),
-    says: { write_denied: /a policy denies s3:PutObject explicitly/ },
+    says: { write_denied: /a resource-based policy denies s3:PutObject explicitly/ },
     remedy: /s3:PutObject/,
   },
   {
@@ -55,8 +55,8 @@ const TABLE: readonly Row[] = [
   },
   {
     ...{ status: 400, code: 'KMS.DisabledException', operations: ['put'], by: 's3' },
-    says: { write_denied: /kms:GenerateDataKey/ },
-    remedy: /kms:GenerateDataKey/,
+    says: { write_denied: /the key of KMS that encrypts the bucket cannot be used/ },
+    remedy: /a key of KMS that can be used/,
   },
   {
     ...{ status: 403, code: 'InvalidAccessKeyId', operations: ALL, by: 's3' },
@@ -136,8 +136,24 @@ const TABLE: readonly Row[] = [
   },
   {
     ...{ status: 407, code: '', html: true, operations: ALL, by: 'proxy' },
-    says: { writes_failing: /a proxy/, bucket_unreachable: /a proxy in between answers/ },
-    remedy: /proxy/,
+    says: {
+      writes_failing: /a proxy/,
+      bucket_unreachable: /a proxy or a web console answers in place of S3/,
+    },
+    remedy: /the proxy has to let S3 through/,
+  },
+  {
+    ...{ status: 404, code: '', html: true, operations: ALL, by: 'proxy' },
+    says: {
+      writes_failing: /a proxy/,
+      bucket_unreachable: /a proxy or a web console answers in place of S3/,
+    },
+    remedy: /endpoint_url has to name the port of S3 itself/,
+  },
+  {
+    ...{ status: 500, code: 'InternalError', operations: ALL, by: 's3' },
+    says: { bucket_unreachable: /the storage itself fails \(InternalError \(500\)\)/ },
+    remedy: /why in its own log/,
   },
   {
     ...{ status: 404, code: 'NoSuchBucket', operations: ALL, by: 's3' },
@@ -199,5 +215,14 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
       const clear = rulings.filter(([, ruling]) => ruling === 'clear').map(([problem]) => problem);
       if (row.operations.includes('put')) expect(clear).not.toContain('write_denied');
     },
+  );
+});
+
+test('a page that comes with 200 to everything is named as no S3', async () => {
+  proxy.setFault({ match: () => true, answer: 'garbage' });
+  const target = { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' };
+  const { bucket_unreachable: ruling } = fromProbe(await probe(store, target, never), 'xcom');
+  expect(isRaised(ruling) ? ruling.evidence : ruling).toBe(
+    'No request to the bucket xcom succeeds: what answers is not S3 (not an answer of S3).',
   );
 });

@@ -8,6 +8,7 @@ import { openObjectStore } from '../../../src/s3/client.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { Ledger } from '../../../src/window/ledger.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
+import { orphans } from '../../../src/diagnosis/window-totals.ts';
 import { newRun } from '../../../src/window/run.ts';
 import { connectionTo, recordRequests, storesOf, useS3 } from '../../support/s3.ts';
 
@@ -42,13 +43,15 @@ interface TestRun {
   readonly hoursAgo: number;
   readonly present: number;
   readonly missing?: number;
+  /** Its dag's id is too long for a key, as Airflow 3.4 cuts it. */
+  readonly cut?: true;
 }
 
 /** A ledger with these runs, and their objects in the bucket. */
 async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> {
   const state = emptyState();
   const keys: string[] = [];
-  for (const [index, { dagId, hoursAgo, present, missing = 0 }] of runs.entries()) {
+  for (const [index, { dagId, hoursAgo, present, missing = 0, cut }] of runs.entries()) {
     const at = NOW - hoursAgo * HOUR;
     const runId = `scheduled__${new Date(at).toISOString().replace('.000Z', '+00:00')}`;
     const run = newRun(state.runSlots.take(), {
@@ -66,7 +69,10 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
     state.runSlots.put(run);
     state.runs.set(run.id, run);
     for (let mapIndex = 0; mapIndex < present + missing; mapIndex += 1) {
-      const key = `${prefix}/${dagId}/${runId}/task/${randomUUID()}`;
+      const key =
+        cut === true
+          ? `${prefix}/${dagId.slice(0, -3)}/${runId}/task/ti-${randomUUID()}/return_value.json`
+          : `${prefix}/${dagId}/${runId}/task/${randomUUID()}`;
       if (mapIndex < present) keys.push(key);
       const row = {
         table: 'xcom' as const,
@@ -168,4 +174,19 @@ test('what the ceiling leaves is unchecked for the budget, and looked up in the 
     keep(ledger, await look(ledger, 20));
   expect([...ledger.runs().values()].reduce((sum, run) => sum + run.unverified, 0)).toBe(0);
   expect(seen.requests.list + seen.requests.head).toBeLessThanOrEqual(20 * cycles);
+});
+
+test('a run whose ids are cut in its keys is not listed, and that is no figure of 0', async () => {
+  const long = 'd'.repeat(250);
+  const cut = await world('cut', [{ dagId: long, hoursAgo: 3, present: 2, cut: true }]);
+  const both = await world('both', [
+    { dagId: long, hoursAgo: 3, present: 2, cut: true },
+    { dagId: 'plain', hoursAgo: 3, present: 2 },
+  ]);
+  for (const ledger of [cut, both]) {
+    for (const run of ledger.runs().values()) run.live = false;
+    expect(said(await look(ledger))).toMatchObject({ missing: 0 });
+  }
+  expect(orphans(cut)).toEqual({ orphanObjects: null, orphanBytes: null, unseenRuns: 1 });
+  expect(orphans(both)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 1 });
 });

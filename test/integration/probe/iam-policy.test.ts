@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import pino from 'pino';
 import { describe, expect, test } from 'vitest';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { secret } from '../../../src/lib/secret.ts';
@@ -97,6 +98,9 @@ function openStore(): ObjectStore {
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     { observer: { request: () => undefined, failure: () => undefined }, log: pino({ level: 'silent' }) },

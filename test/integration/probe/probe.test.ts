@@ -1,11 +1,12 @@
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
-import { probe } from '../../../src/probe/bucket.ts';
+import { probe, probeInForce } from '../../../src/probe/bucket.ts';
 import type { ProbeResult, ProbeTarget } from '../../../src/probe/bucket.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import type { HttpFaultAnswer, HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
@@ -14,6 +15,7 @@ const log = pino({ level: 'silent' });
 const server = useS3('xcom');
 const never = new AbortController().signal;
 const hourMs = 3_600_000;
+const NOTHING: ProbeResult = { steps: [], leftoversDeleted: 0 };
 const refused = (reason: string) => expect.stringMatching(new RegExp(`^${reason}: `)) as unknown;
 
 let proxy: HttpFaultProxy;
@@ -94,6 +96,47 @@ test('without writing it looks only', async () => {
     delete: 'skipped',
   });
   expect(proxy.requests).toMatchObject({ put: 0, get: 0, delete: 0 });
+});
+
+describe('the place where Airflow is to write', () => {
+  const go = (bucket: string, look: boolean) =>
+    probeInForce(readConfig({ argv: [`--xcom.path=s3://${bucket}/base`], env: {}, readFile: () => '' }), {
+      stores: { of: () => store },
+      id: 'p1',
+      look,
+      mayErase: true,
+      signal: never,
+    });
+
+  test('is looked for by one request, and only where that is asked', async () => {
+    const seen = await go('xcom', true);
+    const { head } = proxy.requests;
+    expect(outline(seen ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', delete: 'ok' });
+    await go('xcom', false);
+    expect(proxy.requests).toMatchObject({ put: 2, head: head + head - 1 });
+  });
+
+  test('is not written to where there is no such bucket', async () => {
+    expect(outline((await go('no-such-bucket', true)) ?? NOTHING)).toEqual({
+      put: 'no_such_bucket: NoSuchBucket (404)',
+      head: refused('no_such_bucket'),
+      get: 'skipped',
+      list: refused('no_such_bucket'),
+      delete: 'skipped',
+    });
+    expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
+  });
+
+  test.each(['deny', 'server_error', 'slow_down'] as const)(
+    'is written to where %s says nothing of it',
+    async (answer) => {
+      proxy.setFault({
+        match: ({ path, method }) => method === 'HEAD' && /^\/xcom\/?(\?|$)/.test(path),
+        answer,
+      });
+      expect(outline((await go('xcom', true)) ?? NOTHING)).toMatchObject({ put: 'ok', delete: 'ok' });
+    },
+  );
 });
 
 test('writing denied: reading is still checked', async () => {

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { afterAll, expect, test } from 'vitest';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { secret } from '../../../src/lib/secret.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import { greet } from '../../../src/s3/greeting.ts';
@@ -16,7 +17,7 @@ const endpoint = (): string => s3().endpoint.replace('http:', 'https:');
 
 test('https in front of a port of plain HTTP is called by its name', async () => {
   const greeting = await greet(
-    { endpoint: endpoint(), region: 'us-east-1', authorities: null },
+    { endpoint: endpoint(), region: 'us-east-1', authorities: null, proxies: NO_PROXIES },
     'airflow-xcom',
     AbortSignal.timeout(10_000),
   );
@@ -35,6 +36,9 @@ test('a request says what to write', async () => {
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     { log: pino({ level: 'silent' }), observer: { request: () => undefined, failure: () => undefined } },

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { HeadAnswer, ListAnswer, ObjectStore } from '../../../src/s3/client.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
@@ -400,7 +401,7 @@ describe('credentials', () => {
       expect(answer).toMatchObject({
         kind: 'unknown',
         reason: 'denied',
-        detail: expect.stringMatching(/^no credentials found: give/) as string,
+        detail: expect.stringMatching(/^no credentials found, and the exporter asks nothing/) as string,
       });
     });
     expect(seen.requests.head).toBe(0);
@@ -445,6 +446,7 @@ describe('credentials', () => {
         role: {
           arn: 'arn:r',
           endpoint: null,
+          proxies: NO_PROXIES,
           arguments: { RoleArn: 'arn:aws:iam::000000000000:role/reader', RoleSessionName: 'airflow_x' },
         },
       },

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import { secret } from '../../../src/lib/secret.ts';
 import { recordRequests } from '../../support/s3.ts';
@@ -31,6 +32,9 @@ test('a server of its own that once named another region is signed to for the co
       role: null,
       forcePathStyle: true,
       authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: {},
       agent: null,
     },
     { observer: recordRequests(), log: pino({ level: 'silent' }) },

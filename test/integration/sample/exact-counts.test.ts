@@ -8,7 +8,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Report } from '../../../src/diagnosis/report.ts';
 import type { Database } from '../../../src/postgres/client.ts';
 import { APPLICATION_NAME } from '../../../src/postgres/database-url.ts';
-import { WHOLE } from '../../../src/settings/shard.ts';
 import { openStateFile } from '../../../src/state/file.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { eventually } from '../../support/daemon.ts';
@@ -17,6 +16,7 @@ import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 import { listShapes, openCycle, openStage, sumUp } from '../../support/seed.ts';
 import type { Run, Stage, StageCycle } from '../../support/seed.ts';
+import { WHOLE } from '../../support/whole.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -309,7 +309,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.push(xcom(run, 'before'));
     expect(newRows(await cycle.pass())).toBe(1);
     const path = join(folder, `${uuid4()}.json`);
-    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
+    await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {}, cleared: [] });
     await cycle.close();
     await stage.push(xcom(run, 'while away'));
     const young = await stage.addRun({ dagId: 'etl', runId: 'young' });
@@ -408,7 +408,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       await stage.writer.query(`DROP TABLE ${table}; CREATE TABLE ${table} (LIKE original INCLUDING ALL)`);
       expect((await cycle.pass()).window?.rows.db).toBe(0);
       const path = join(folder, `${uuid4()}.state`);
-      await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {} });
+      await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {}, cleared: [] });
       await stage.writer.query(`INSERT INTO ${table} SELECT * FROM original`);
       await stage.push(xcom(run, 'since'));
       for (const one of [
@@ -649,7 +649,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     });
     let cycle = start({ through });
     await cycle.pass();
-    await file.write({ window: cycle.state(), problems: {} });
+    await file.write({ window: cycle.state(), problems: {}, cleared: [] });
     /** What can be seen, and what the open transaction would add. */
     const visible = new Map<string, Version>();
     let waiting: Map<string, Version> | null = null;
@@ -670,7 +670,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const note = async (report: Report) => {
       counted.rows += newRows(report);
       for (const one of report.increments) if (one.metric === 'bytes_total') counted.bytes += one.by;
-      await file.write({ window: cycle.state(), problems: {} });
+      await file.write({ window: cycle.state(), problems: {}, cleared: [] });
     };
     const look = async () => {
       const report = await cycle.pass();

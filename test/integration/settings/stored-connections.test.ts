@@ -38,8 +38,8 @@ function encrypt(text: string, key: string): string {
   return Buffer.concat([body, signature]).toString('base64url');
 }
 
-async function keep(id: string, { key = KEY, secretKey = 'embedded-secret' } = {}): Promise<void> {
-  const extra = JSON.stringify({ region_name: 'us-east-1', endpoint_url: s3().endpoint });
+async function keep(id: string, { key = KEY, secretKey = 'embedded-secret', more = {} } = {}): Promise<void> {
+  const extra = JSON.stringify({ region_name: 'us-east-1', endpoint_url: s3().endpoint, ...more });
   await stage.writer.query(
     `INSERT INTO connection (id, conn_id, conn_type, login, password, is_encrypted, extra, is_extra_encrypted)
      VALUES ((SELECT coalesce(max(id), 0) + 1 FROM connection), $1, 'aws', 'embedded', $2, true, $3, true)`,
@@ -94,6 +94,14 @@ async function check(env: Record<string, string>): Promise<CheckDocument> {
 }
 
 describe("a connection that is kept in Airflow's database", () => {
+  test('has the warnings of one in a variable, and one that no path names has none', async () => {
+    await keep('minio', { more: { verify: false } });
+    await keep('other', { more: { verify: false } });
+    await makeView('minio,other');
+    const { warnings } = await check(environment());
+    expect(warnings).toEqual([expect.stringMatching(/^The connection minio has verify, which/)]);
+  });
+
   test('is read through the view and decrypted, by whichever key made it', async () => {
     await keep('minio', { key: OLD_KEY });
     await keep('warehouse');

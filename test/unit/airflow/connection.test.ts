@@ -24,6 +24,9 @@ const nothing = {
   role: null,
   forcePathStyle: false,
   authorities: null,
+  proxies: { http: null, https: null },
+  sendsChecksums: true,
+  variants: {},
   agent: null,
 };
 
@@ -53,6 +56,7 @@ describe('a connection', () => {
         role: {
           arn: 'arn:aws:iam::1:role/r',
           endpoint: null,
+          proxies: nothing.proxies,
           arguments: { RoleArn: 'arn:aws:iam::1:role/r', RoleSessionName: 'airflow_aws' },
         },
       },

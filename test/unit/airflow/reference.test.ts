@@ -17,6 +17,7 @@ describe('a string in a row', () => {
     ['compressed', `${own}.gz`, 'own'],
     ['under another base', own.replace('bkt/xcom', 'other'), 'own'],
     ['of 3.4', `s3://aws@bkt/xcom/orders/manual__1/load.part/ti-${instance}/return_value.json.zst`, 'own'],
+    ['behind an access point', own.replace('bkt', 'arn:aws:s3:eu-west-1:123456789012:accesspoint/ap'), 'own'],
     ['of another task', another, 'foreign'],
     ['of another run', another.replace('manual__1', 'manual__2'), 'foreign'],
     [

@@ -118,20 +118,21 @@ describe('a role', () => {
     TransitiveTagKeys: ['a'],
     SourceIdentity: 'me',
   };
+  const direct = { arn: ROLE, proxies: { http: null, https: null } };
   const named = { RoleArn: ROLE, RoleSessionName: 'airflow_conn' };
 
   test.each<[string, Row, unknown]>([
     ['none', { extra: { assume_role_kwargs: told } }, null],
-    ['alone', { extra: { role_arn: ROLE } }, { arn: ROLE, endpoint: null, arguments: named }],
+    ['alone', { extra: { role_arn: ROLE } }, { ...direct, endpoint: null, arguments: named }],
     [
       'with arguments',
       { extra: { role_arn: ROLE, assume_role_kwargs: told } },
-      { arn: ROLE, endpoint: null, arguments: { ...told, ...named } },
+      { ...direct, endpoint: null, arguments: { ...told, ...named } },
     ],
     [
       'with a session name, and a RoleArn that does not count',
       { extra: { role_arn: ROLE, assume_role_kwargs: { RoleSessionName: 'Own', RoleArn: 'arn:other' } } },
-      { arn: ROLE, endpoint: null, arguments: { RoleArn: ROLE, RoleSessionName: 'Own' } },
+      { ...direct, endpoint: null, arguments: { RoleArn: ROLE, RoleSessionName: 'Own' } },
     ],
     [
       'at the endpoint of STS, not at that of the connection',
@@ -142,7 +143,7 @@ describe('a role', () => {
           service_config: { sts: { endpoint_url: 'http://sts:2' } },
         },
       },
-      { arn: ROLE, endpoint: 'http://sts:2', arguments: named },
+      { ...direct, endpoint: 'http://sts:2', arguments: named },
     ],
   ])('%s', (_, row, role) => {
     expect(reached(row).role).toEqual(role);
@@ -228,4 +229,55 @@ describe('the authorities', () => {
   ])('%s', (_, row, authorities) => {
     expect(reached(row).authorities).toBe(authorities);
   });
+});
+
+test('a PUT brings a checksum along unless the connection, a variable or the file says otherwise', () => {
+  const file = '[default]\nrequest_checksum_calculation = when_required\n';
+  const variable = { AWS_REQUEST_CHECKSUM_CALCULATION: 'WHEN_REQUIRED' };
+  const told = (text: string) => ({ extra: { config_kwargs: { request_checksum_calculation: text } } });
+  expect(reached({}).sendsChecksums).toBe(true);
+  expect(reached({ config: file }).sendsChecksums).toBe(false);
+  expect(reached({ env: variable }).sendsChecksums).toBe(false);
+  expect(reached(told('when_required')).sendsChecksums).toBe(false);
+  expect(reached({ ...told('when_supported'), env: variable, config: file }).sendsChecksums).toBe(true);
+});
+
+describe('other endpoints of AWS', () => {
+  test.each<[string, Row, object]>([
+    ['none', {}, {}],
+    [
+      'of the connection',
+      { extra: { config_kwargs: { use_fips_endpoint: true, s3: { use_accelerate_endpoint: true } } } },
+      { useFipsEndpoint: true, useAccelerateEndpoint: true },
+    ],
+    [
+      'of two stacks, by either name',
+      { extra: { config_kwargs: { s3: { use_dualstack_endpoint: true } } } },
+      { useDualstackEndpoint: true },
+    ],
+    [
+      'of the file',
+      { config: '[default]\ns3 =\n  use_accelerate_endpoint = true\n  use_dualstack_endpoint = True\n' },
+      { useAccelerateEndpoint: true, useDualstackEndpoint: true },
+    ],
+    [
+      'where an endpoint is given',
+      { extra: { endpoint_url: 'http://s3:9000', config_kwargs: { use_fips_endpoint: true } } },
+      {},
+    ],
+  ])('%s', (_, row, variants) => {
+    expect(reached(row).variants).toEqual(variants);
+  });
+});
+
+test('a role is asked for through the proxy for STS, and never through that of proxy-uri', () => {
+  const s3 = { 'proxy-uri': 'http://uri:1' };
+  const extra = { role_arn: ROLE, service_config: { s3 } };
+  const env = { HTTPS_PROXY: 'http://proxy:1' };
+  const { proxies, role } = reached({ extra, env });
+  expect([proxies.https?.reveal(), role?.proxies.https?.reveal()]).toEqual([
+    'http://uri:1',
+    'http://proxy:1',
+  ]);
+  expect(reached({ extra, env: { ...env, NO_PROXY: 'sts.amazonaws.com' } }).role?.proxies.https).toBeNull();
 });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { splitPath } from '../../../src/airflow/reference.ts';
 import { inForceRule, isS3Path, parseXComPath, parseXComPaths } from '../../../src/airflow/xcom-path.ts';
 
 describe('parseXComPath', () => {
@@ -83,4 +84,27 @@ describe('a reference is as configured', () => {
   ])('%s', (_, paths, path, is) => {
     expect(inForceRule(parseXComPaths(paths))(reference(path))).toBe(is);
   });
+});
+
+test.each([
+  [
+    'arn:aws:s3:eu-west-1:123456789012:accesspoint/ap/a/b',
+    'arn:aws:s3:eu-west-1:123456789012:accesspoint/ap',
+    'a/b',
+  ],
+  [
+    'arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/ap',
+    'arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/ap',
+    '',
+  ],
+  [
+    'arn:aws:s3:eu-west-1:123456789012:accesspoint:ap/a',
+    'arn:aws:s3:eu-west-1:123456789012:accesspoint:ap',
+    'a',
+  ],
+])('an access point is a bucket with its slash, as s3fs takes it: %s', (place, bucket, prefix) => {
+  expect(parseXComPaths(`s3://conn@${place}`)).toMatchObject([{ connection: 'conn', bucket, prefix }]);
+  expect(parseXComPaths(`s3://${place}`)).toMatchObject([{ connection: null, bucket, prefix }]);
+  const key = prefix === '' ? 'k' : `${prefix}/k`;
+  expect(splitPath(`s3://conn@${bucket}/${key}`)).toEqual({ scheme: 's3', connection: 'conn', bucket, key });
 });

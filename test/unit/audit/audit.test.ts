@@ -167,6 +167,7 @@ describe('flags', () => {
       '--xcom.path',
       's3://b',
       '--json',
+      '--state',
       '--older-than=30d',
       '--memory',
       '2GiB',
@@ -176,6 +177,7 @@ describe('flags', () => {
     expect(rest).toEqual(['--xcom.path', 's3://b']);
     expect(own).toMatchObject({
       asJson: true,
+      leavesState: true,
       olderThanMs: 30 * 86_400_000,
       memoryBytes: 2 ** 31,
       out: 'there',

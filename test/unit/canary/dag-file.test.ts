@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { dagFile, MOST_POOLS, pythonString } from '../../../src/canary/dag-file.ts';
 import { canaryCommand } from '../../../src/commands/canary.ts';
 import { callCommand } from '../../support/call-command.ts';
+import { anyCharacter } from '../../support/characters.ts';
 
 /** Python reads what was printed without running it: what it assigns to the names of the settings, and what it calls. */
 const READER = `
@@ -95,7 +96,7 @@ describe('the DAG file', () => {
   test('is the same program whatever a queue is called, and quotes that name', () => {
     const plain = python(READER, made([{ name: 'default', queue: 'default', executor: null }])) as Read;
     const name = fc.oneof(
-      fc.string({ unit: 'binary', minLength: 1, maxLength: 40 }),
+      fc.string({ unit: anyCharacter, minLength: 1, maxLength: 40 }),
       fc.constantFrom(
         '"""',
         "'''",

@@ -13,6 +13,7 @@ import {
   VERSIONS,
   WITHOUT_BACKEND,
 } from '../../support/canary.ts';
+import { anyCharacter } from '../../support/characters.ts';
 
 const parse = (report: unknown, taskId = 'look_default') => parseReport(JSON.stringify(report), taskId);
 const refusalOf = (report: unknown, taskId?: string) => {
@@ -112,7 +113,11 @@ describe('a report', () => {
   test('of any kind is either refused or harmless', () => {
     const base = JSON.stringify(lookOf('default'));
     const mutated = fc
-      .record({ at: fc.nat(base.length), cut: fc.nat(30), put: fc.string({ unit: 'binary', maxLength: 20 }) })
+      .record({
+        at: fc.nat(base.length),
+        cut: fc.nat(30),
+        put: fc.string({ unit: anyCharacter, maxLength: 20 }),
+      })
       .map(({ at, cut, put }) => base.slice(0, at) + put + base.slice(at + cut));
     const replaced = fc
       .record({

@@ -47,6 +47,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
       broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
       orphanObjects: null,
       orphanBytes: null,
+      unseenRuns: 0,
     },
     states: Object.fromEntries(states) as Report['states'],
     problems: raised.map((code) => ({ code, evidence: 'E.', where: [], since: 0, findings: [] })),
@@ -61,6 +62,16 @@ const checked = (report: Report, probed: ProbeResult | null = PROBE) => ({
   probed,
   warnings: [],
   version: '1.2.3',
+});
+
+test('a run that no listing leads to is named: the orphans of the others are not all', () => {
+  const { window } = reportOf([]);
+  if (window === null) throw new Error('A window is expected');
+  const text = checkText(
+    checked(reportOf([], { window: { ...window, orphanObjects: 0, unseenRuns: 2 } })),
+    (words) => words,
+  );
+  expect(text).toContain('Objects without a row were not looked for under 2 runs: ');
 });
 
 describe('the verdict of check', () => {
@@ -107,7 +118,7 @@ describe('the verdict of check', () => {
           seconds: 0,
           reason: 'denied',
           detail: 'no credentials found',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
       ],
       leftoversDeleted: 0,

@@ -59,6 +59,7 @@ const SURVEY: Survey = {
     broken: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
     orphanObjects: 0,
     orphanBytes: 0,
+    unseenRuns: 0,
   },
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
@@ -68,6 +69,7 @@ const SURVEY: Survey = {
   oldestUnverified: null,
   inexact: 0,
   foreign: 0,
+  past: 0,
   largestOversize: 0,
   placed: [],
   paths: [],
@@ -205,7 +207,7 @@ function configOf(env: Readonly<Record<string, string | null>>): Observation['co
 }
 
 function evidenceOf(kind: string, rows: number): Evidence {
-  return { rows, where: [{ label: 'task', value: kind, rows }], findings: [] };
+  return { rows, where: [{ label: 'task', value: kind, rows }], findings: [], written: null };
 }
 
 function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'untried'> {
@@ -292,6 +294,17 @@ const DIFFERS = {
   ],
   told: null,
 } as const;
+
+const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
+const ON_DISK = { [`${XCOM}PATH`]: 'file:///opt/xcom' };
+const FOUND: Evidence['findings'][number] = {
+  ...{ dagId: 'orders', runId: 'r', taskId: 't', mapIndex: -1, key: 'k', bytes: 1, at: 0 },
+  ...{ queue: null, executor: null, hostname: 'one', operator: null },
+};
+const SEEN_ON_TWO: Evidence = {
+  ...{ rows: 2, where: [], written: null },
+  findings: [FOUND, { ...FOUND, hostname: 'two' }],
+};
 
 const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   schema_unsupported: [
@@ -430,7 +443,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       '3 of 3 there and 0 of 12 elsewhere',
       bypassed(3),
-      'The database holds 3 values of at least 1000 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
     ['nothing large', {}, 'clear'],
@@ -449,7 +462,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         ...bypassed(3),
         env: { [`${XCOM}THRESHOLD`]: null, [`${XCOM}PATH`]: null, AIRFLOW__CORE__XCOM_BACKEND: null },
       },
-      'The database holds 3 values of at least 1048576 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1048576 bytes, the largest of 2000.',
     ],
     [
       'beside objects that a lower threshold left behind',
@@ -457,7 +470,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         rows: { ...bypassed(3).rows, belowThreshold: 3 },
         survey: { ...bypassed(3).survey, objects: { count: 12, smallest: 500 } },
       },
-      'The database holds 3 values of at least 1000 bytes, the largest of 2000; they cluster on queue "legacy" (3 of 3 there).',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
     ],
     [
       'neither threshold nor sizes are known',
@@ -558,7 +571,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'a clock that is wrong',
       { probe: { put: answered('RequestTimeTooSkewed', 403) } },
-      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the credentials are not accepted.',
+      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the time of the signature is not accepted.',
     ],
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -617,7 +630,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'no credentials',
       { probe: { ...allProbed('untried'), put: NO_CREDENTIALS, head: NO_CREDENTIALS, list: NO_CREDENTIALS } },
-      'The exporter cannot ask for the bucket bucket: no credentials found: give the exporter AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
+      'The exporter cannot ask for the bucket bucket: no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
     ],
     [
       'STS refuses the role',
@@ -755,6 +768,30 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   local_path: [
     ['one', { rows: { local: 1 } }, '1 row in the window names a file on the disk of a worker.'],
     ['two', { rows: { local: 2 } }, '2 rows in the window name a file on the disk of a worker.'],
+    [
+      'meant, and one machine',
+      { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' } },
+      'clear',
+    ],
+    [
+      'meant, and several machines',
+      { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor,k8s:my.KubernetesExecutor' } },
+      '2 rows in the window name a file on the disk of a worker.',
+    ],
+    ['meant, and the executor is not known', { rows: { local: 2 }, env: ON_DISK }, 'unknown'],
+    [
+      'meant, on one machine as it is said, but two are seen',
+      {
+        survey: { rows: { ...SURVEY.rows, local: SEEN_ON_TWO } },
+        env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' },
+      },
+      '2 rows in the window name a file on the disk of a worker.',
+    ],
+    [
+      'not meant: the path is empty',
+      { rows: { local: 1 }, env: { [`${XCOM}PATH`]: '', [EXECUTOR]: 'LocalExecutor' } },
+      '1 row in the window names a file on the disk of a worker.',
+    ],
     ['none', {}, 'clear'],
     ['database not read', UNREAD, 'unknown'],
   ],

@@ -94,7 +94,7 @@ async function judge(written: readonly Written[], told: Readonly<Partial<Record<
     expired: 0,
     gone: false,
     activeAt: NOW,
-    listed: { at: NOW, orphans: 0, orphanBytes: 0 },
+    listed: { at: NOW, unseen: false, orphans: 0, orphanBytes: 0 },
   });
   state.runSlots.put(run);
   state.runs.set(run.id, run);
@@ -227,10 +227,34 @@ describe('two settings that follow each other', () => {
       ...many(40, (i) => offloaded(1_000 + i, 60 + i)),
       ...many(10, (i) => offloaded(1_000 + i, 60 + i, { queue: 'science' })),
     ];
-    expect((await raisedOf(written, TOLD)).filter(isCritical)).toEqual([]);
+    expect(await raisedOf(written, TOLD)).toEqual([]);
     // The same while both go on at once.
     const both = written.map((one) => ({ ...one, ago: one.under === null ? one.ago - 110 : one.ago }));
     expect(await raisedOf(both, TOLD)).toContain('worker_bypass');
+  });
+
+  test('a threshold that was lowered: what it left speaks of no worker that has shown nothing since', async () => {
+    const silent = [
+      ...many(30, (i) => kept(5_000 + i, 130 + i, 'science')),
+      ...many(5, (i) => offloaded(MIB + i, 130 + i)),
+      ...many(40, (i) => offloaded(1_000 + i, 60 + i)),
+    ];
+    expect(await raisedOf(silent, TOLD)).toEqual(['oversize_in_db']);
+    // Nor of one that put values as small into S3 before: what it kept since then is no setting of the time before.
+    const again = [
+      ...silent,
+      offloaded(1_000, 200, { queue: 'science' }),
+      offloaded(1_000, 60, { queue: 'science' }),
+    ];
+    expect(await raisedOf(again, TOLD)).toEqual(expect.arrayContaining(['worker_bypass']));
+    // Changed within a minute, as a restart changes it.
+    const soon = [
+      ...many(20, (i) => kept(2_000 + i, 60.5, 'science')),
+      ...many(5, (i) => offloaded(MIB + i, 61, { queue: 'science' })),
+      ...many(20, (i) => offloaded(1_000 + i, 60, { queue: 'science' })),
+      ...many(20, (i) => offloaded(1_000 + i, 60)),
+    ];
+    expect(await raisedOf(soon, TOLD)).toEqual([]);
   });
 
   test('a threshold that was raised: small objects of the time before are no mismatch', async () => {

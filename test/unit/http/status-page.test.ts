@@ -70,6 +70,7 @@ const WINDOW: NonNullable<Report['window']> = {
   broken: { missing: 7, empty: 0, unreadable: 0, path_mismatch: 0, leaked: null },
   orphanObjects: null,
   orphanBytes: null,
+  unseenRuns: 0,
 };
 
 function reportOf(changes: Partial<Report> = {}): Report {
@@ -133,6 +134,8 @@ function statusOf(changes: Partial<Status> = {}): Status {
     version: '1.2.3',
     startedAt: NOW - 7_200_000,
     reloadedAt: null,
+    reloading: false,
+    cleared: [],
     now: NOW,
     leader: true,
     report: reportOf(),
@@ -145,7 +148,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
           seconds: 0.02,
           reason: 'denied',
           detail: 'AccessDenied (403)',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
         { operation: 'head', ok: true, seconds: 0.004 },
         { operation: 'get', ok: null },
@@ -347,7 +350,7 @@ describe('the verdict', () => {
       seconds: 0,
       reason: 'denied',
       detail: 'no keys',
-      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+      said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
     } as const;
     const probe = { steps: [{ operation: 'put', ok: null } as const, head], leftoversDeleted: 0 };
     const { states } = reportOf();
@@ -583,6 +586,84 @@ describe('the page', () => {
     expect(render(statusOf())).not.toContain('<figure>');
   });
 
+  test('has all problems before the rows of any', () => {
+    const problems = [problemOf('backend_inactive'), problemOf('objects_missing')];
+    const page = render(statusOf({ report: reportOf({ problems }) }));
+    const placeOf = (text: string) => page.indexOf(text);
+    expect(placeOf('id="objects_missing"')).toBeLessThan(placeOf('class="findings"'));
+    expect(page.match(/class="findings"/g)).toHaveLength(2);
+    expect(textOf(page)).toContain(`${PROBLEMS.objects_missing.title}: the latest row`);
+  });
+
+  test('tells when the rows were written from when the exporter first saw it', () => {
+    const written = { first: NOW - 7_200_000, last: NOW - 60_000 };
+    const problems = [problemOf('objects_missing', { written })];
+    expect(textOf(render(statusOf({ report: reportOf({ problems }) })))).toContain(
+      'Rows written first 2 h ago (01:04:05 UTC) , last 1 min ago (03:03:05 UTC) First seen by the exporter 1 h ago',
+    );
+  });
+
+  test('gives the object of a row, and the row whose path it holds', () => {
+    const object = { bucket: 'xcoms', key: 'xcom/orders/run/extract/0b0e8c4e-0000-4000-8000-000000000000' };
+    const owner = { dagId: 'daily', runId: 'manual', taskId: 'load', key: 'return_value', mapIndex: 3 };
+    const textWith = (changes: Partial<Finding>) =>
+      textOf(
+        render(
+          statusOf({
+            report: reportOf({ problems: [problemOf('path_leaked', { findings: [findingOf(changes)] })] }),
+          }),
+        ),
+      );
+    expect(textWith({ object })).toContain(`s3://xcoms/${object.key}`);
+    expect(textWith({ object, pathOf: owner })).toContain(
+      'the path of dag daily , run manual , task load , key return_value , map index 3',
+    );
+    expect(textWith({ object, pathOf: { ...owner, key: null, mapIndex: null } })).toContain(
+      'task load (not in the window)',
+    );
+    expect(textWith({ object: { ...object, key: 'k'.repeat(2_000) } })).not.toContain('k'.repeat(1_100));
+  });
+
+  test('tells what was cleared lately, and how long it lasted', () => {
+    const cleared = [
+      {
+        code: 'worker_bypass',
+        evidence: '6 of 8 large values on queue "<b>" stayed in the database, none of 20 elsewhere.',
+        where: [{ label: 'queue', value: '<b>legacy</b>', rows: 6 }],
+        since: NOW - 7_200_000,
+        clearedAt: NOW - 3_600_000,
+      },
+    ] as const;
+    const page = render(statusOf({ cleared }));
+    expect(textOf(page)).toMatch(
+      /Cleared lately .* critical Some workers lack the object storage setting queue <b>legacy<\/b> 1 h 1 h ago \(02:04:05 UTC\) 6 of 8/,
+    );
+    expect(page).not.toContain('<b>legacy');
+    expect(render(statusOf())).not.toContain('Cleared lately');
+    expect(statusDocument(statusOf({ cleared })).cleared).toMatchObject([
+      {
+        code: 'worker_bypass',
+        severity: 'critical',
+        lasted_seconds: 3_600,
+        cleared_at: '2026-01-02T02:04:05.000Z',
+      },
+    ]);
+  });
+
+  test('lets the verdict of before stand after a reload, and says so', () => {
+    const status = statusOf({
+      probe: WORKED,
+      report: reportOf({ problems: [problemOf('objects_missing')] }),
+      reloadedAt: NOW - 1_000,
+    });
+    const { title, notes } = verdictOf({ ...status, reloading: true });
+    expect(title).toBe('1 problem');
+    expect(notes).toEqual([
+      'Settings were reloaded at 03:04:04 UTC. The first look with them has not ended: this verdict is of those before.',
+    ]);
+    expect(verdictOf(status).notes).toEqual([]);
+  });
+
   test('says after a reload that nothing is known yet of these settings', () => {
     const text = textOf(render(statusOf({ report: null, reloadedAt: NOW - 1_000 })));
     expect(text).toContain('Nothing has been measured with these settings yet.');
@@ -677,7 +758,7 @@ describe('the page', () => {
             seconds: 1,
             reason: 'denied',
             detail: name,
-            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+            said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
           },
         ],
         leftoversDeleted: 0,

@@ -39,6 +39,7 @@ const WINDOW: WindowTotals = {
   broken: { missing: 1, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 },
   orphanObjects: 3,
   orphanBytes: 333,
+  unseenRuns: 0,
 };
 
 function statesOf(states: Partial<Record<ProblemCode, ProblemState>>): Record<ProblemCode, ProblemState> {
@@ -426,7 +427,7 @@ describe('the probe', () => {
           seconds: 0.02,
           reason: 'denied',
           detail: 'AccessDenied (403)',
-          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null },
+          said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
         },
         { operation: 'get', ok: null },
         { operation: 'list', ok: true, seconds: 0.3 },

@@ -86,6 +86,7 @@ describe('with nothing given', () => {
       probe: { schedule: '0 * * * * *', write: true },
       stored: null,
       logs: null,
+      tasksRun: null,
       maxDags: 100,
       web: { host: '', port: 10_048, configFile: null },
       stateFile: null,
@@ -633,7 +634,9 @@ describe('warnings', () => {
     expect([...new Set(warned)].sort()).toEqual([
       "backend-inactive: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
       'disk-path: xcom.path: "file:///tmp/airflow-xcom-recording" has the sche',
+      "json-text: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
       'local-path: xcom.backend is the object storage backend, but xcom.path is',
+      'pool-own-bucket: xcom.path names more than one place in S3, and the probe tri',
     ]);
   });
 });
@@ -748,6 +751,14 @@ describe('the database', () => {
   });
 });
 
+test('of several paths in S3 the others are named as not probed', () => {
+  const ofBoth = read({ argv: ['--xcom.path', 's3://bucket/xcom,file:///tmp,s3://team/x'] }).warnings;
+  expect(ofBoth.filter((words) => words.startsWith('xcom.path'))).toEqual([
+    'xcom.path names more than one place in S3, and the probe tries s3://bucket/xcom alone: of s3://team/x only what rows refer to is looked at, and whether workers may write there is not known',
+  ]);
+  expect(read({ argv: ['--xcom.path', 's3://bucket/xcom,file:///tmp'] }).warnings).toEqual([]);
+});
+
 describe('the connections of the paths', () => {
   const path = 's3://aws_xcom@bucket/xcom';
 
@@ -850,7 +861,7 @@ describe('the connections of the paths', () => {
       1,
     ]);
     expect(originOf(config, 's3 (aws_xcom)')).toMatchObject({
-      shown: "kept in Airflow's database",
+      shown: "kept in Airflow's database, looked up when it is read",
       from: 'view airflow.xcom_exporter_connection',
     });
     expect(originOf(config, 'airflow.fernet-key')).toMatchObject({
@@ -954,7 +965,7 @@ describe('the connections of the paths', () => {
     expect(namesOf(`${path},s3://plain`)).toEqual(expect.arrayContaining(['s3', 's3 (aws_xcom)']));
   });
 
-  test('what a connection says and the exporter does not follow is shown', () => {
+  test('the proxy of a connection is shown, without its password', () => {
     const config = read({
       argv: ['--xcom.path', path],
       env: {
@@ -963,7 +974,7 @@ describe('the connections of the paths', () => {
       },
     });
     expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
-      'default credential chain of AWS, not followed: config_kwargs.proxies',
+      'default credential chain of AWS, through the proxy p',
     );
   });
 

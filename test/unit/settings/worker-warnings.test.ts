@@ -13,6 +13,8 @@ interface Row {
   readonly isSet?: boolean;
 }
 
+const ARN = 'arn:aws:s3:us-east-1:123456789012:accesspoint/ap';
+const ROLE = { role_arn: 'r', region_name: 'eu-west-1' };
 const KEYS = { AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 'geheim' };
 
 function warned({
@@ -38,7 +40,7 @@ test.each<[string, Row]>([
   ['verify that is the default', { extra: { verify: true } }],
   [
     'a role with all arguments',
-    { extra: { role_arn: 'r', assume_role_kwargs: { ExternalId: 'ext', RoleArn: 'r' } } },
+    { extra: { ...ROLE, assume_role_kwargs: { ExternalId: 'ext', RoleArn: 'r' } } },
   ],
   ['a method without a role', { extra: { assume_role_method: 'assume_role_with_saml' } }],
   ['a profile that is there', { extra: { profile_name: 'p' }, config: '[profile p]\nregion = x\n' }],
@@ -56,13 +58,24 @@ test.each<[string, Row]>([
     'a region that an own endpoint does not ask for',
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_REGION: 'eu-west-1' } },
   ],
-  ['a proxy of another scheme', { env: { HTTP_PROXY: 'http://proxy:3128' } }],
+  ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
+  ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
   [
-    'a proxy that the bucket is left out of',
-    { env: { HTTPS_PROXY: 'http://proxy:3128', NO_PROXY: 'x, .amazonaws.com' } },
+    'options of botocore',
+    { extra: { config_kwargs: { signature_version: 's3v4', retries: {}, read_timeout: 5 } } },
   ],
-  ['a proxy that nothing goes through', { env: { HTTPS_PROXY: 'http://proxy:3128', no_proxy: '*' } }],
-  ['proxies that botocore does not know', { env: { ALL_PROXY: 'http://proxy:3128', SSL_CERT_FILE: '/x' } }],
+  [
+    'a whole pair of keys',
+    { extra: { aws_access_key_id: 'K', aws_secret_access_key: 's', aws_session_token: 't' } },
+  ],
+  ['a role with a region', { extra: { role_arn: 'r', region_name: 'eu-west-1' } }],
+  ['a role of the file with a region', { config: '[default]\nrole_arn = r\nregion = eu-west-1\n' }],
+  ['a role of the file that keys go before', { env: KEYS, config: '[default]\nrole_arn = r\n' }],
+  [
+    'an identity that is asked for through the same proxy',
+    { env: { HTTPS_PROXY: 'http://proxy:3128', AWS_WEB_IDENTITY_TOKEN_FILE: '/t' } },
+  ],
+  ['an access point by its ARN', { path: `s3://conn@${ARN}/xcom` }],
   ['the region of a connection that is not known', { env: { AWS_REGION: 'eu-west-1' }, isSet: false }],
   ['the alias of an access point', { path: 's3://conn@ap-abc123-s3alias/xcom' }],
 ])('no word about %s', (_, row) => {
@@ -74,12 +87,12 @@ test.each<[string, Row, RegExp]>([
   ['verify that is false', { extra: { verify: false } }, /^The connection conn has verify, which/],
   [
     'a role by SAML',
-    { extra: { role_arn: 'r', assume_role_method: 'assume_role_with_saml' } },
+    { extra: { ...ROLE, assume_role_method: 'assume_role_with_saml' } },
     /takes its role by assume_role_with_saml, which the exporter does not follow/,
   ],
   [
     'an argument that botocore does not know',
-    { extra: { role_arn: 'r', assume_role_kwargs: { External_Id: 'ext' } } },
+    { extra: { ...ROLE, assume_role_kwargs: { External_Id: 'ext' } } },
     /has External_Id in assume_role_kwargs, .* every push of Airflow fails/,
   ],
   [
@@ -89,24 +102,43 @@ test.each<[string, Row, RegExp]>([
   ],
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
-    'a proxy of the connection',
-    { extra: { config_kwargs: { proxies: { https: 'http://u:geheim@p' } } } },
-    /^With the connection conn Airflow's workers reach S3 through the proxy that it names/,
+    'another signature',
+    { extra: { config_kwargs: { signature_version: 's3' } } },
+    /has a signature_version of its own, which a worker follows and the exporter does not/,
   ],
   [
-    'the other proxy of the connection',
-    { extra: { service_config: { s3: { 'proxy-uri': 'http://u:geheim@p' } } } },
-    /^With the connection conn Airflow's workers reach S3 through the proxy that it names/,
+    'an option that botocore does not know',
+    { extra: { config_kwargs: { addressing_style: 'path' } } },
+    /has addressing_style in config_kwargs, .* every push of Airflow fails/,
   ],
   [
-    'a proxy of the environment',
-    { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128', NO_PROXY: 'localhost' } },
-    /through the proxy proxy:3128 if they have HTTPS_PROXY as well: the exporter does not go through it/,
+    'a certificate of its own',
+    { extra: { config_kwargs: { client_cert: '/geheim.pem' } } },
+    /has client_cert in config_kwargs, which a worker follows and the exporter does not/,
+  ],
+  ['half a pair in the connection', { extra: { aws_access_key_id: 'K' } }, /has a part of aws_access_key_id/],
+  ['a token without its keys', { extra: { aws_session_token: 'geheim' } }, /has a part of aws_access_key_id/],
+  [
+    'a role without a region',
+    { extra: { role_arn: 'r' } },
+    /takes a role and no region is given: a worker cannot ask STS, and every push fails/,
   ],
   [
-    'a proxy without a scheme, in front of an own endpoint',
-    { extra: { endpoint_url: 'http://minio:9000' }, env: { http_proxy: 'proxy:3128' } },
-    /through the proxy proxy:3128 if they have http_proxy/,
+    'a role of the file without a region',
+    { extra: { profile_name: 'p' }, config: '[profile p]\nrole_arn = r\n' },
+    /takes a role and no region is given/,
+  ],
+  [
+    'an identity that is asked for beside the proxy',
+    {
+      extra: { region_name: 'eu-west-1', endpoint_url: 'https://minio' },
+      env: {
+        HTTPS_PROXY: 'http://u:geheim@proxy:3128',
+        NO_PROXY: 'minio',
+        AWS_WEB_IDENTITY_TOKEN_FILE: '/t',
+      },
+    },
+    /asks STS through the proxy proxy:3128, and the exporter asks it by its way to S3/,
   ],
   [
     'a profile that is not there',
@@ -131,9 +163,9 @@ test.each<[string, Row, RegExp]>([
     /^AWS_REGION is not read .*: both ask in eu-west-2$/,
   ],
   [
-    'an access point',
-    { path: 's3://conn@arn:aws:s3:us-east-1:123456789012:accesspoint/ap/xcom' },
-    /^xcom.path: an access point is named by its ARN/,
+    'an access point of many regions',
+    { path: 's3://conn@arn:aws:s3::123456789012:accesspoint/ap.mrap/xcom' },
+    /^xcom.path: an ARN that is no access point of one region/,
   ],
 ])('a warning about %s', (_, row, sentence) => {
   const [warning = '', ...more] = warned(row);
@@ -148,14 +180,13 @@ test('what is not followed is shown beside the connection', () => {
     role_arn: 'r',
     assume_role_method: 'assume_role_with_saml',
     assume_role_kwargs: { ExternalId: 'x' },
-    config_kwargs: { signature_version: 'unsigned', proxies: { https: 'http://p' } },
+    config_kwargs: { signature_version: 'unsigned', client_cert: '/c', proxies: { https: 'http://p' } },
     service_config: { s3: { signer: 'x', 'proxy-uri': 'http://p' } },
   };
   expect(unusedExtras(parseConnection(JSON.stringify({ extra })))).toEqual([
     'assume_role_method',
     'config_kwargs.signature_version',
-    'config_kwargs.proxies',
-    'service_config.s3.proxy-uri',
+    'config_kwargs.client_cert',
     'service_config.s3.signer',
   ]);
   expect(unusedExtras(parseConnection('aws://?role_arn=r&region_name=x'))).toEqual([]);

@@ -1,0 +1,81 @@
+import { chosen } from './dashboards.ts';
+import type { Row } from './dashboards.ts';
+import { stat, timeseries } from './panels.ts';
+
+const NONE = 'No audit has left its result here';
+const COLORS = { named: 'green', orphaned: 'orange', young: 'blue', other: 'purple' };
+
+/** The whole bucket, as the last audits found it: a row of Storage. */
+export const AUDIT_ROW: Row = {
+  title: 'The whole bucket, by the last audit',
+  collapsed: true,
+  height: 8,
+  panels: [
+    [
+      8,
+      timeseries({
+        title: 'Objects by the audit',
+        description:
+          'All objects in the places that the audit could list. orphaned: nothing names them; young: too new to be judged; other: no XComs. Steps are audits.',
+        runbook: 'the-last-audit',
+        unit: 'short',
+        min: 0,
+        stacked: true,
+        colors: COLORS,
+        queries: [
+          { expr: `max by (verdict) (${chosen('airflow_xcom_audit_objects')})`, legend: '{{verdict}}' },
+        ],
+        noValue: NONE,
+      }),
+    ],
+    [
+      8,
+      timeseries({
+        title: 'Bytes by the audit',
+        description: 'The size of these objects. What is orphaned is paid for and serves nobody.',
+        runbook: 'the-last-audit',
+        unit: 'bytes',
+        min: 0,
+        stacked: true,
+        colors: COLORS,
+        queries: [
+          { expr: `max by (verdict) (${chosen('airflow_xcom_audit_bytes')})`, legend: '{{verdict}}' },
+        ],
+        noValue: NONE,
+      }),
+    ],
+    [
+      4,
+      stat({
+        title: 'Missing at the audit',
+        description:
+          'References whose objects were gone, and places that could not be listed. 0 is good. No value: it is not known of all of them.',
+        runbook: 'the-last-audit',
+        unit: 'short',
+        decimals: 0,
+        queries: [
+          { expr: `max(${chosen('airflow_xcom_audit_missing_references')})`, legend: 'missing' },
+          { expr: `max(${chosen('airflow_xcom_audit_unlisted_places')})`, legend: 'not listed' },
+        ],
+        noValue: NONE,
+        steps: [
+          [null, 'green'],
+          [1, 'red'],
+        ],
+      }),
+    ],
+    [
+      4,
+      stat({
+        title: 'Since the last audit',
+        description: 'How old these figures are. Nothing is said about what came or went since.',
+        runbook: 'the-last-audit',
+        unit: 's',
+        decimals: 0,
+        queries: [{ expr: `time() - max(${chosen('airflow_xcom_audit_timestamp_seconds')})` }],
+        noValue: NONE,
+        steps: [[null, 'blue']],
+      }),
+    ],
+  ],
+};

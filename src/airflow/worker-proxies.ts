@@ -1,0 +1,47 @@
+import { secret } from '../lib/secret.ts';
+import type { Proxies } from '../s3/agents.ts';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What a client is told of proxies: a map by scheme, in place of the variables. */
+type Told = Readonly<Record<string, unknown>> | null | undefined;
+
+/**
+ * The proxies of a client of botocore's: those of its configuration, else those of the variables. `endpoint` is the one that
+ * the client is made for, and no bucket's host: by it alone NO_PROXY is asked.
+ *
+ * @throws {RangeError} when the one that it would go through is no URL.
+ */
+export function workerProxies(endpoint: string, { told, env }: { told: Told; env: Environment }): Proxies {
+  const texts = told ?? environmentProxies(endpoint, env);
+  const of = (scheme: string) => {
+    const text = texts[scheme];
+    if (typeof text !== 'string' || text === '') return null;
+    const url = withScheme(text);
+    if (!URL.canParse(url))
+      throw new RangeError(`has a proxy for ${scheme} that is no URL: write http://host:port`);
+    return secret(url);
+  };
+  return { http: of('http'), https: of('https') };
+}
+
+/** As `ProxyConfiguration._fix_proxy_url`. */
+function withScheme(text: string): string {
+  if (/^https?:/.test(text)) return text;
+  return text.startsWith('//') ? `http:${text}` : `http://${text}`;
+}
+
+/** Python's `getproxies` and `proxy_bypass`: a name in lower case goes first, and takes away what it leaves empty. */
+function environmentProxies(endpoint: string, env: Environment): Readonly<Record<string, string>> {
+  const named = (scheme: string) => env[`${scheme}_proxy`] ?? env[`${scheme.toUpperCase()}_PROXY`] ?? '';
+  return isLeftOut(new URL(endpoint), named('no')) ? {} : { http: named('http'), https: named('https') };
+}
+
+/** A star counts alone; an entry with a port is for that port, if the URL names it. */
+function isLeftOut({ hostname, host }: URL, list: string): boolean {
+  if (list === '*') return true;
+  return list
+    .split(',')
+    .map((one) => one.trim().toLowerCase().replace(/^\.+/, ''))
+    .some((one) => one !== '' && [hostname, host].some((name) => name === one || name.endsWith(`.${one}`)));
+}

@@ -1,0 +1,38 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Duck } from './duck.ts';
+import type { Base } from './named-object.ts';
+import { asAWhole } from './results.ts';
+import { text } from './sql-text.ts';
+
+export interface ReferencesOptions {
+  readonly duck: Duck;
+  /** Since when rows were read, epoch ms; null: a standby that cannot say. */
+  readonly rowsAsOf: number | null;
+  /** Where Airflow is configured to write, and where rows say that it wrote. */
+  readonly bases: readonly Base[];
+  /** What it is called at the end; until then it has another name. */
+  readonly folder: string;
+}
+
+/** What rows name, for docs/sql/audit-join.sql: a folder for each table, since an external table is all files of one. */
+export async function writeReferences({ duck, rowsAsOf, bases, folder }: ReferencesOptions): Promise<void> {
+  await asAWhole(folder, async (unfinished) => {
+    const copy = async (table: string, query: string) => {
+      mkdirSync(join(unfinished, table), { recursive: true });
+      const file = text(join(unfinished, table, `${table}.parquet`));
+      await duck.run(`COPY (${query}) TO ${file} (FORMAT parquet, COMPRESSION zstd)`);
+    };
+    await copy(
+      'xcom_references',
+      `SELECT split_part(location, '/', 1) AS bucket, substr(location, strpos(location, '/') + 1) AS key, kind,
+        source AS in_table, make_timestamp_ms(at_ms::BIGINT) AS written FROM named`,
+    );
+    const asOf = rowsAsOf === null ? 'NULL::TIMESTAMP' : `make_timestamp_ms(${Math.floor(rowsAsOf)})`;
+    const places = bases.map(({ bucket, prefix }) => `(${text(bucket)}, ${text(prefix)}, ${asOf})`);
+    await copy(
+      'xcom_places',
+      `SELECT * FROM (VALUES ${places.join(', ')}) AS t (bucket, prefix, rows_as_of)`,
+    );
+  });
+}

@@ -1,0 +1,47 @@
+import type { Audit } from '../audit/audit.ts';
+import type { Amount } from '../audit/figures.ts';
+import type { AuditResult } from '../state/audit-result.ts';
+
+/** The figures of an audit that an exporter shows. `at`: when it ended, epoch ms. */
+export function auditResult(
+  {
+    figures,
+    confirmed,
+    unlisted,
+    rowsAsOf,
+  }: {
+    readonly rowsAsOf: Audit['rowsAsOf'];
+    readonly unlisted: readonly unknown[];
+    readonly confirmed: Audit['confirmed'];
+    readonly figures: {
+      readonly objects: Readonly<Record<keyof AuditResult['objects'], Amount>>;
+      readonly references: Pick<Audit['figures']['references'], 'absent'>;
+    };
+  },
+  at: number,
+): AuditResult {
+  const { named, orphaned, young, other } = figures.objects;
+  // Behind a standby that cannot say how far it is, nothing is judged.
+  const judged = (amount: Amount) => (rowsAsOf === null ? null : plain(amount));
+  return {
+    at,
+    objects: {
+      named: plain(named),
+      orphaned: judged(orphaned),
+      young: judged(young),
+      other: plain(other),
+    },
+    missing: missingOf(confirmed, figures.references.absent),
+    unlistedPlaces: unlisted.length,
+  };
+}
+
+function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
+  return { objects, bytes };
+}
+
+/** A sample speaks for all of them only if it found nothing else. */
+function missingOf({ absent, looked, missing, unknown }: Audit['confirmed'], left: number): number | null {
+  if (looked === absent) return unknown === 0 ? missing : null;
+  return missing === looked ? left : null;
+}

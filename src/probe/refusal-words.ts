@@ -1,0 +1,98 @@
+import type { S3Operation } from '../s3/calls.ts';
+import type { Said } from '../s3/failure.ts';
+
+/** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
+export const ACTIONS: Readonly<Record<S3Operation, string>> = {
+  put: 's3:PutObject',
+  head: 's3:GetObject',
+  get: 's3:GetObject',
+  list: 's3:ListBucket',
+  delete: 's3:DeleteObject',
+};
+
+/** What a policy has to allow; null: the refusal is of another kind. */
+export function missingAction(said: Said | null, operation: S3Operation): string | null {
+  switch (said?.cause) {
+    case 'kms':
+      return said.action ?? (operation === 'put' ? 'kms:GenerateDataKey' : 'kms:Decrypt');
+    case 'permission':
+      return said.action ?? ACTIONS[operation];
+    default:
+      return null;
+  }
+}
+
+/** Says why an operation is refused, as far as the answer tells. */
+export function refusalWords(said: Said | null, operation: S3Operation): string {
+  const action = said?.action ?? ACTIONS[operation];
+  switch (said?.cause) {
+    case 'identity':
+      return 'the credentials are not accepted';
+    case 'permission':
+      return said.policy === null || said.policy === 'identity-based policy'
+        ? `${action} is missing`
+        : `no ${said.policy} allows ${action}`;
+    case 'explicit_deny':
+      return `a ${said.policy ?? 'policy'} denies ${action} explicitly`;
+    case 'kms':
+      return `${missingAction(said, operation) ?? ''} on the key of the bucket is missing`;
+    case 'kms_state':
+      return 'the key of KMS that encrypts the bucket cannot be used';
+    case 'object_lock':
+      return operation === 'put'
+        ? 'Object Lock asks for a checksum that the request lacks'
+        : 'Object Lock holds the object';
+    case 'quota':
+      return 'there is no room, or a quota is reached';
+    case 'account':
+      return 'the account or the bucket is closed';
+    case 'not_supported':
+      return 'the storage does not take such a request';
+    case 'archived':
+      return 'the object is in an archive';
+    default:
+      return said?.code === null ? 'an answer to HEAD does not say why' : 'the answer does not say more';
+  }
+}
+
+/** What to do about a refusal. `resource`: the ARN that a statement of a policy has to name. */
+export function refusalFix(said: Said | null, operation: S3Operation, resource: string): string {
+  const action = said?.action ?? ACTIONS[operation];
+  switch (said?.cause) {
+    case 'explicit_deny':
+      return `Find the statement that denies ${action} in ${said.policy === null ? 'the bucket policy, or a policy of the organization or the VPC endpoint' : `the ${said.policy}`}: no Allow outweighs it. Its condition may ask for TLS or for a header of encryption.`;
+    case 'kms':
+      return `Allow ${missingAction(said, operation) ?? ''} on the key of KMS that encrypts the bucket, for the workers and the exporter.`;
+    case 'kms_state':
+      return 'Enable the key of KMS that encrypts the bucket, or give the bucket another one.';
+    case 'object_lock':
+      return operation === 'put'
+        ? 'Take the default retention off the bucket, or use one without Object Lock.'
+        : 'Use a bucket without retention: Airflow deletes the objects of a task before the task runs again, and fails if it may not.';
+    case 'quota':
+      return 'Make room, or raise the quota of the bucket or of its owner.';
+    case 'account':
+      return 'Ask the provider of the storage why the account or the bucket is closed.';
+    case 'not_supported':
+      return 'Let the endpoint take plain PUT requests: Airflow sends the same.';
+    default: {
+      const where =
+        said?.policy == null || said.policy === 'identity-based policy' ? '' : ` in the ${said.policy}`;
+      const key = operation === 'put' ? ', and kms:GenerateDataKey if the bucket is encrypted by KMS' : '';
+      return `Allow ${action} on ${resource}${where}${key}.`;
+    }
+  }
+}
+
+/** Whether a refusal tells of the bucket or of the way to it, and not of one operation. */
+export function isOfTheBucket(said: Said | null): boolean {
+  switch (said?.cause) {
+    case 'explicit_deny':
+    case 'account':
+      return true;
+    case 'permission':
+      return said.policy !== null && said.policy !== 'identity-based policy';
+    default:
+      return false;
+  }
+}

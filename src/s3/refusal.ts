@@ -1,0 +1,106 @@
+import type { Thrown } from './thrown.ts';
+
+/** The kind of a refusal, by which its remedy differs. */
+export type RefusalCause =
+  /** The key id, signature or token of who asks is not accepted. */
+  | 'identity'
+  /** No policy allows the action. */
+  | 'permission'
+  /** A policy forbids the action by name, whatever else allows it. */
+  | 'explicit_deny'
+  /** The key that encrypts the objects may not be used. */
+  | 'kms'
+  /** The key that encrypts the objects is disabled, deleted or in no state to be used by anybody. */
+  | 'kms_state'
+  | 'object_lock'
+  /** There is no room, or a quota is reached. */
+  | 'quota'
+  /** The provider of the storage has closed the account or the bucket. */
+  | 'account'
+  /** The storage does not know the method or the header that the request needs. */
+  | 'not_supported'
+  /** The object is in an archive and has to be restored before it can be read. */
+  | 'archived';
+
+/** The kinds of policy that an AccessDenied of AWS names. */
+export const POLICY_KINDS = [
+  'identity-based policy',
+  'resource-based policy',
+  'permissions boundary',
+  'session policy',
+  'service control policy',
+  'resource control policy',
+  'VPC endpoint policy',
+] as const;
+
+export type PolicyKind = (typeof POLICY_KINDS)[number];
+
+export interface Refusal {
+  readonly cause: RefusalCause | null;
+  readonly action: string | null;
+  readonly policy: PolicyKind | null;
+}
+
+const NO_REFUSAL: Refusal = { cause: null, action: null, policy: null };
+
+/** Codes about who asks: AccessDenied is no such code, for it is said to somebody whose signature was read. */
+const identityCodes: ReadonlySet<string> = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'InvalidAccessKeyId',
+  'InvalidClientTokenId',
+  'InvalidToken',
+  'SignatureDoesNotMatch',
+  'TokenRefreshRequired',
+  'XAdminUserNotFound',
+]);
+
+const accountCodes: ReadonlySet<string> = new Set([
+  'AccountProblem',
+  'AllAccessDisabled',
+  'InvalidPayer',
+  'NotSignedUp',
+]);
+
+/** Codes of refusals for want of room: AWS S3 Express, Ceph, MinIO, SeaweedFS. */
+const quotaCode = /quota|storagefull|insufficient(?:capacity|storage)/i;
+
+const policyKind = new RegExp(`\\b(?:no|an?|the) (${POLICY_KINDS.join('|')})\\b`);
+
+/**
+ * Reads out of an answer why it refuses. Nothing else of its message is kept: it may name accounts, roles and keys.
+ * `status` null: there was no answer.
+ *
+ * Sources: the error codes of the S3 API reference; for the words of an AccessDenied the IAM user guide,
+ * "Troubleshoot access denied error messages".
+ */
+export function refusalOf(
+  thrown: Thrown,
+  { code, status }: { readonly code: string | null; readonly status: number | null },
+): Refusal {
+  if (status === null) return NO_REFUSAL;
+  const message = typeof thrown.message === 'string' ? thrown.message : '';
+  const cause = causeOf(message, { code, status });
+  if (cause === null) return NO_REFUSAL;
+  return {
+    cause,
+    action: /perform: ([a-z0-9-]{2,20}:[A-Za-z]{2,60})\b/.exec(message)?.[1] ?? null,
+    policy: (policyKind.exec(message)?.[1] as PolicyKind | undefined) ?? null,
+  };
+}
+
+function causeOf(
+  message: string,
+  { code, status }: { readonly code: string | null; readonly status: number },
+): RefusalCause | null {
+  if (code !== null && identityCodes.has(code)) return 'identity';
+  if (code !== null && accountCodes.has(code)) return 'account';
+  if (code === 'InvalidObjectState') return 'archived';
+  if (code?.startsWith('KMS.') === true) return 'kms_state';
+  if (/\bkms:[A-Za-z]+/.test(message)) return 'kms';
+  if (status === 507 || (code !== null && quotaCode.test(code))) return 'quota';
+  if (/object.?lock|WORM/i.test(message) || code === 'ObjectLocked') return 'object_lock';
+  if (status === 405 || status === 411 || status === 501) return 'not_supported';
+  if (/explicit deny/i.test(message)) return 'explicit_deny';
+  return code === 'AccessDenied' ? 'permission' : null;
+}

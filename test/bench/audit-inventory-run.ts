@@ -1,0 +1,51 @@
+/**
+ * The audit from the moment at which the rows have been read: `node audit-inventory-run.js FOLDER`. Prints its own peak, so
+ * that it is a process of its own.
+ */
+import { readFileSync } from 'node:fs';
+import { join as joinPath } from 'node:path';
+import { openDuck } from '../../src/audit/duck.ts';
+import { figuresOf } from '../../src/audit/figures.ts';
+import { holdBack } from '../../src/audit/held.ts';
+import { loadInventory, openInventory } from '../../src/audit/inventory.ts';
+import { join } from '../../src/audit/join.ts';
+import { writeResults } from '../../src/audit/results.ts';
+
+const [folder = ''] = process.argv.slice(2);
+const { signal } = new AbortController();
+const refuse = () => {
+  throw new Error('Nobody is to be asked');
+};
+const bases = [{ bucket: 'xcom', prefix: 'base', connection: '' }];
+const duck = await openDuck({
+  file: joinPath(folder, 'work', 'audit.duckdb'),
+  temporary: joinPath(folder, 'work', 'spill'),
+  memoryBytes: 2 ** 30,
+});
+const options = { connectionOf: refuse, folder: joinPath(folder, 'work', 'inventory'), signal };
+const inventory = await openInventory(joinPath(folder, 'inventory', 'manifest.json'), options);
+const report = () => undefined;
+const { places } = await loadInventory(inventory, { ...options, duck, configured: bases, seen: [], report });
+await duck.reopen();
+const judgedUpTo = inventory.createdAt;
+await join({ duck, places, bases, judgedUpTo, rowsUpTo: judgedUpTo });
+await holdBack({
+  duck,
+  database: { read: refuse },
+  bases,
+  deletedUpTo: judgedUpTo,
+  hasTaskInstances: false,
+  pages: refuse,
+  signal,
+});
+const figures = await figuresOf(duck, { places, bases, hasPrices: true });
+await writeResults({ duck, folder: joinPath(folder, 'result'), documents: {} });
+await duck.close();
+const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0);
+console.log(
+  JSON.stringify({
+    peakMb: Math.round(peak / 1024),
+    orphaned: figures.objects.orphaned.objects,
+    missing: figures.references.absent,
+  }),
+);

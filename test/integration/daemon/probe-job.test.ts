@@ -1,0 +1,99 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { createProbeJob } from '../../../src/daemon/probe-job.ts';
+import type { ProbeJob } from '../../../src/daemon/probe-job.ts';
+import { createMetrics } from '../../../src/metrics/metrics.ts';
+import { openDatabase } from '../../../src/postgres/client.ts';
+import type { Database } from '../../../src/postgres/client.ts';
+import { openStores } from '../../../src/s3/stores.ts';
+import type { Stores } from '../../../src/s3/stores.ts';
+import { requireDatabase } from '../../../src/settings/config.ts';
+import { readConfig } from '../../../src/settings/read-config.ts';
+import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { recordRequests, useS3 } from '../../support/s3.ts';
+import { METRICS_OPTIONS } from '../../support/small-exporter.ts';
+
+const server = useS3('xcom');
+const postgres = usePostgres();
+const log = pino({ level: 'silent' });
+const never = new AbortController().signal;
+
+let proxy: HttpFaultProxy;
+let database: Database;
+let stores: Stores;
+let asked: string[] = [];
+
+beforeEach(async () => {
+  proxy = await startHttpFaultProxy({ upstream: server() });
+  asked = [];
+  refuse(() => false);
+});
+
+afterEach(async () => {
+  stores.close();
+  await database.close();
+  await proxy.stop();
+});
+
+/** Notes every request as `HEAD /xcom`, and refuses those that are chosen. */
+function refuse(isRefused: (method: string) => boolean): void {
+  proxy.setFault({
+    match: ({ method, path }) => {
+      asked.push(`${method} ${path.replace(/\/?(\?.*)?$/, '')}`);
+      return isRefused(method);
+    },
+    answer: 'deny',
+  });
+}
+
+function probeOf(bucket: string): ProbeJob {
+  const { accessKeyId, secretAccessKey, region } = server();
+  const endpoint = encodeURIComponent(proxy.url);
+  const config = readConfig({
+    argv: ['--xcom.path', `s3://aws_xcom@${bucket}/base`, '--database.url', postgres().url],
+    env: {
+      AIRFLOW_CONN_AWS_XCOM: `aws://${accessKeyId}:${secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${region}`,
+    },
+    readFile: () => '',
+  });
+  database = openDatabase(requireDatabase(config), { lock: null, tables: [] });
+  stores = openStores(config.s3, { observer: recordRequests(), log });
+  return createProbeJob({
+    ...{ config, database, stores, log },
+    metrics: createMetrics(METRICS_OPTIONS),
+    leads: () => true,
+    probed: () => undefined,
+  });
+}
+
+/** How often the bucket itself was looked for in one run, and how often something was written. */
+async function run(job: ProbeJob, bucket: string): Promise<{ looks: number; puts: number }> {
+  asked = [];
+  await job.run(never);
+  return {
+    looks: asked.filter((one) => one === `HEAD /${bucket}`).length,
+    // The listing is tried with objects of its own, once.
+    puts: asked.filter((one) => one.startsWith('PUT ') && !one.includes('-list/')).length,
+  };
+}
+
+test('the bucket is looked for once, and again after a probe that failed', async () => {
+  const job = probeOf('xcom');
+  expect(await run(job, 'xcom')).toEqual({ looks: 1, puts: 1 });
+  expect(await run(job, 'xcom')).toEqual({ looks: 0, puts: 1 });
+  refuse((method) => method === 'DELETE');
+  expect(await run(job, 'xcom')).toEqual({ looks: 0, puts: 1 });
+  refuse(() => false);
+  expect(await run(job, 'xcom')).toEqual({ looks: 1, puts: 1 });
+  expect(await run(job, 'xcom')).toEqual({ looks: 0, puts: 1 });
+});
+
+test('nothing is written to a bucket that is not there, until it is', async () => {
+  const job = probeOf('late');
+  for (let probes = 0; probes < 2; probes += 1) expect(await run(job, 'late')).toEqual({ looks: 1, puts: 0 });
+  await server().createBucket('late');
+  expect(await run(job, 'late')).toEqual({ looks: 1, puts: 1 });
+  expect(await run(job, 'late')).toEqual({ looks: 0, puts: 1 });
+});

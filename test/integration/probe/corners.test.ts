@@ -1,0 +1,196 @@
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkCommand } from '../../../src/commands/check.ts';
+import type { HttpFaultProxy, ProxiedRequest } from '../../../src/demo/fault-proxy.ts';
+import { sayError, startHttpFaultProxy } from '../../../src/demo/fault-proxy.ts';
+import { fromProbe } from '../../../src/diagnosis/from-probe.ts';
+import { isRaised } from '../../../src/diagnosis/problem.ts';
+import { probe } from '../../../src/probe/bucket.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import { callCommand } from '../../support/call-command.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+
+interface Refusal {
+  readonly status: number;
+  readonly code: string;
+  readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Null: the server's own answer. */
+type Rule = (
+  request: ProxiedRequest & {
+    readonly key: string;
+    readonly prefix: string;
+    /** Whether the object is there. */
+    readonly isThere: boolean;
+  },
+) => Refusal | null;
+
+const accessDenied = (message = 'Access Denied'): Refusal => ({ status: 403, code: 'AccessDenied', message });
+
+/** In the words of the IAM user guide, "Troubleshoot access denied error messages". */
+const notAuthorized = (action: string, why: string): Refusal =>
+  accessDenied(
+    `User: arn:aws:sts::123456789012:assumed-role/airflow/worker is not authorized to perform: ${action} on resource: "arn:aws:s3:::xcom" ${why}`,
+  );
+const inBucketPolicy = 'with an explicit deny in a resource-based policy';
+const ACTIONS: Readonly<Record<string, string>> = {
+  put: 's3:PutObject',
+  head: 's3:GetObject',
+  get: 's3:GetObject',
+  list: 's3:ListBucket',
+  delete: 's3:DeleteObject',
+};
+const actionOf = ({ kind, key }: Pick<ProxiedRequest, 'kind'> & { readonly key: string }): string => {
+  if (key !== '' || kind === 'list') return ACTIONS[kind] ?? '';
+  return kind === 'head' ? 's3:ListBucket' : 's3:GetBucketLocation';
+};
+const everything = (refusal: (action: string) => Refusal): Rule => {
+  return (request) => refusal(actionOf(request));
+};
+const only = (
+  kinds: readonly ProxiedRequest['kind'][],
+  refusal: Refusal | ((action: string) => Refusal),
+): Rule => {
+  return (request) => {
+    if (!kinds.includes(request.kind) || (request.key === '' && request.kind !== 'list')) return null;
+    return typeof refusal === 'function' ? refusal(actionOf(request)) : refusal;
+  };
+};
+
+/**
+ * Answers that AWS documents for what teams set up, in front of a server that works otherwise. Sources: the S3 user
+ * guide (bucket policy examples, Requester Pays, SSE-KMS, Object Lock, VPC endpoints, request routing, Optimizing
+ * performance, Directory buckets) and the S3 API reference, "Error responses".
+ */
+const CORNERS: Readonly<Record<string, Rule>> = {
+  'a policy that allows LIST below the prefix alone': ({ kind, key, prefix, isThere }) => {
+    if (kind === 'list') return prefix.startsWith('xcom/') ? null : accessDenied();
+    // GetBucketLocation is not allowed; the others need s3:ListBucket without a prefix.
+    if (key === '') return accessDenied();
+    return (kind === 'head' || kind === 'get') && !isThere ? accessDenied() : null;
+  },
+  'a policy that allows reads alone': only(['put', 'delete'], (action) =>
+    notAuthorized(action, `because no identity-based policy allows the ${action} action`),
+  ),
+  'a bucket policy that wants TLS': everything((action) => notAuthorized(action, inBucketPolicy)),
+  'a bucket policy that wants a header of encryption': only(
+    ['put'],
+    notAuthorized('s3:PutObject', inBucketPolicy),
+  ),
+  'a VPC endpoint policy that does not name the bucket': everything((action) =>
+    notAuthorized(action, `because no VPC endpoint policy allows the ${action} action`),
+  ),
+  'a service control policy that denies writes': only(['put', 'delete'], (action) =>
+    notAuthorized(action, 'with an explicit deny in a service control policy'),
+  ),
+  'requester pays': everything(() => accessDenied()),
+  'a key of KMS that may not encrypt': only(
+    ['put'],
+    notAuthorized(
+      'kms:GenerateDataKey',
+      'because no identity-based policy allows the kms:GenerateDataKey action',
+    ),
+  ),
+  'a key of KMS that may not decrypt': only(
+    ['get'],
+    notAuthorized('kms:Decrypt', 'because no resource-based policy allows the kms:Decrypt action'),
+  ),
+  'a key of KMS that is disabled': only(['put', 'get'], {
+    status: 400,
+    code: 'KMS.DisabledException',
+    message: 'arn:aws:kms:us-east-1:123456789012:key/1 is disabled.',
+  }),
+  'Object Lock': only(['delete'], accessDenied('Access Denied because object protected by object lock.')),
+  'a quota': only(['put'], { status: 403, code: 'QuotaExceeded', message: 'Quota exceeded' }),
+  'a bucket in another region': ({ kind }) => ({
+    status: kind === 'head' ? 400 : 301,
+    code: 'PermanentRedirect',
+    message: 'The bucket you are attempting to access must be addressed using the specified endpoint.',
+    headers: { 'x-amz-bucket-region': 'eu-south-2' },
+  }),
+  'a bucket that was made a moment ago in another region': ({ path }) => ({
+    status: 307,
+    code: 'TemporaryRedirect',
+    message: 'Please re-send this request to the specified temporary endpoint.',
+    headers: { location: `http://127.0.0.1:9${path}`, 'x-amz-bucket-region': 'eu-south-2' },
+  }),
+  'writes below the prefix that are throttled': only(['put'], {
+    status: 503,
+    code: 'SlowDown',
+    message: 'Please reduce your request rate.',
+  }),
+  'an account that is suspended': everything(() => ({
+    status: 403,
+    code: 'AllAccessDisabled',
+    message: 'All access to this object has been disabled',
+  })),
+  'a session that has ended': everything(() => ({
+    status: 400,
+    code: 'ExpiredToken',
+    message: 'The provided token has expired.',
+  })),
+  'a LIST that takes whole folders alone, as a directory bucket': ({ kind, prefix }) =>
+    kind === 'list' && prefix !== '' && !prefix.endsWith('/')
+      ? { status: 400, code: 'InvalidRequest', message: 'The prefix must end in a delimiter.' }
+      : null,
+};
+
+const server = useS3('xcom');
+const never = new AbortController().signal;
+let door: HttpFaultProxy;
+
+beforeAll(async () => {
+  door = await startHttpFaultProxy({ upstream: server() });
+});
+afterAll(() => door.stop());
+
+/** What `check --probe-only` prints, and what the probe of the daemon raises. A person agreed with each line. */
+test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
+  let refusal: Refusal | null = null;
+  const there = new Set<string>();
+  door.setFault({
+    match: (request) => {
+      const url = new URL(request.path, door.url);
+      const key = url.pathname.split('/').slice(2).join('/');
+      const prefix = url.searchParams.get('prefix') ?? '';
+      refusal = rule({ ...request, key, prefix, isThere: there.has(key) });
+      if (refusal === null && request.kind === 'put') there.add(key);
+      if (refusal === null && request.kind === 'delete') there.delete(key);
+      return refusal !== null;
+    },
+    answer: (exchange) => {
+      if (refusal !== null) sayError(exchange, { headers: {}, ...refusal });
+    },
+  });
+  const { region, accessKeyId, secretAccessKey } = server();
+  const { code, stdout, stderr } = await callCommand(checkCommand, {
+    argv: ['--probe-only'],
+    env: {
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@xcom/xcom',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1000',
+      AIRFLOW_CONN_AWS_XCOM: `aws://${accessKeyId}:${secretAccessKey}@/?endpoint_url=${encodeURIComponent(door.url)}&region_name=${region}`,
+    },
+  });
+  const printed = `${stdout}${stderr}`
+    .replaceAll(door.url, 'http://127.0.0.1:PORT')
+    .replace(/answered in \d+ ms/, 'answered in N ms');
+  await expect(`${printed}\nexit code ${code}\n\n${await raisedByProbe()}\n`).toMatchFileSnapshot(
+    `../../golden/corners/${name.replaceAll(/[^A-Za-z]+/g, '-')}.txt`,
+  );
+  // No account, role or key of the answer reaches the words.
+  expect(printed).not.toMatch(/123456789012|arn:aws:(?!s3:)/);
+});
+
+async function raisedByProbe(): Promise<string> {
+  const options = { observer: recordRequests(), log: pino({ level: 'silent' }), requestTimeoutMs: 5_000 };
+  const store = openObjectStore(connectionTo(door.url, server()), options);
+  const target = { bucket: 'xcom', prefix: 'xcom', write: true, now: Date.now(), id: 'daemon' };
+  const rulings = Object.entries(fromProbe(await probe(store, target, never), 'xcom'));
+  store.close();
+  const raised = rulings.flatMap(([problem, ruling]) =>
+    isRaised(ruling) ? [`${problem}: ${ruling.evidence}`] : [],
+  );
+  return raised.length === 0 ? 'No problem raised.' : raised.join('\n');
+}

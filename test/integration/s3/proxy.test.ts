@@ -1,0 +1,164 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
+import type { Proxies } from '../../../src/s3/agents.ts';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import { greet } from '../../../src/s3/greeting.ts';
+import type { EmbeddedS3 } from '../../../src/demo/embedded-s3.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+
+const never = new AbortController().signal;
+/** Leads nowhere by itself. */
+const FAR = 's3.example';
+const server = useS3('bucket');
+
+let folder = '';
+const open: { server: Server; sockets: Set<Socket> }[] = [];
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'proxy-'));
+  const subject = ['-subj', '/CN=s3.example', '-addext', `subjectAltName=DNS:${FAR}`];
+  const files = ['-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')];
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', ...subject, ...files], {
+    stdio: 'ignore',
+  });
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true });
+});
+afterEach(() => {
+  for (const one of open.splice(0)) {
+    for (const socket of one.sockets) socket.destroy();
+    one.server.close();
+  }
+});
+
+async function listen(one: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  one.on('connection', (socket: Socket) => sockets.add(socket));
+  open.push({ server: one, sockets });
+  await new Promise<void>((resolve) => one.listen(0, '127.0.0.1', resolve));
+  return (one.address() as AddressInfo).port;
+}
+
+/** Answers as an S3 that has the bucket and the one object. */
+function answer({ method }: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(200, { etag: '"0"', 'content-length': method === 'HEAD' ? 3 : 0 }).end();
+}
+
+/** A proxy that leads every tunnel to one port, and notes whom it was asked for. */
+async function startProxy({ tunnel, status }: { tunnel: number; status: number }) {
+  const asked: (string | undefined)[][] = [];
+  const proxy = createServer((request, response) => {
+    asked.push([request.url?.split('?')[0], request.headers['proxy-authorization']]);
+    answer(request, response);
+  });
+  proxy.on('connect', (request: IncomingMessage, near: Socket) => {
+    asked.push([`CONNECT ${request.url ?? ''}`, request.headers['proxy-authorization']]);
+    if (status !== 200) {
+      near.end(`HTTP/1.1 ${status} No\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nno`);
+      return;
+    }
+    const far = connect(tunnel, '127.0.0.1', () => {
+      near.write('HTTP/1.1 200 OK\r\n\r\n');
+      near.pipe(far).pipe(near);
+    });
+    for (const socket of [near, far]) socket.on('error', () => near.destroy());
+  });
+  const port = await listen(proxy);
+  return { asked, port, url: secret(`http://us%40er:geheim@127.0.0.1:${port}`) };
+}
+
+const SIGNED = `Basic ${Buffer.from('us@er:geheim').toString('base64')}`;
+
+function store(s3: EmbeddedS3, endpoint: string, proxies: Proxies) {
+  const connection = { ...connectionTo(endpoint, s3), authorities: join(folder, 'cert.pem'), proxies };
+  return {
+    connection,
+    ...openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) }),
+  };
+}
+
+test('plain HTTP goes through the proxy as a whole, with the password of its URL', async () => {
+  const proxy = await startProxy({ tunnel: 0, status: 200 });
+  const far = store(server(), `http://${FAR}:9000`, { http: proxy.url, https: null });
+  const found = await far.head({ bucket: 'bucket', key: 'a b/k' }, never);
+  far.close();
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(proxy.asked).toEqual([[`http://${FAR}:9000/bucket/a%20b/k`, SIGNED]]);
+});
+
+test('TLS goes through a tunnel, and the authorities are asked for what is behind it', async () => {
+  const tls = createTlsServer(
+    { key: readFileSync(join(folder, 'key.pem')), cert: readFileSync(join(folder, 'cert.pem')) },
+    answer,
+  );
+  const proxy = await startProxy({ tunnel: await listen(tls), status: 200 });
+  const far = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
+  const found = await far.head({ bucket: 'bucket', key: 'k' }, never);
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(await far.put({ bucket: 'bucket', key: 'k', body: new Uint8Array(3) }, never)).toMatchObject({
+    kind: 'done',
+  });
+  expect(proxy.asked).toEqual([[`CONNECT ${FAR}:443`, SIGNED]]);
+  expect(await greet(far.connection, 'bucket', never)).toMatchObject({
+    kind: 'answered',
+    url: `https://${FAR}/bucket`,
+  });
+  far.close();
+  const untrusted = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
+  untrusted.close();
+  expect(await greet({ ...untrusted.connection, authorities: null }, 'bucket', never)).toMatchObject({
+    stage: 'tls',
+    code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+  });
+});
+
+test('a proxy that refuses is named, and so is one that is not there', async () => {
+  const proxy = await startProxy({ tunnel: 0, status: 403 });
+  const refused = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
+  const gone = secret('http://u:geheim@127.0.0.1:1');
+  const down = store(server(), `https://${FAR}`, { http: null, https: gone });
+  const host = `127.0.0.1:${proxy.port}`;
+  expect(await refused.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
+    reason: 'unreachable',
+    detail: `the proxy ${host} answered 403`,
+    said: { by: 'proxy', status: 403 },
+  });
+  expect(await down.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
+    reason: 'unreachable',
+    detail: 'the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
+    said: { by: 'proxy', code: 'ECONNREFUSED' },
+  });
+  expect(await greet(refused.connection, 'bucket', never)).toMatchObject({
+    stage: 'proxy',
+    code: `the proxy ${host} answered 403`,
+  });
+  refused.close();
+  down.close();
+});
+
+test('a PUT has the checksum that s3fs sends, unless the worker is told to send none', async () => {
+  const sent: (string | string[] | undefined)[] = [];
+  const plain = createServer((request, response) => {
+    sent.push(request.headers['x-amz-checksum-crc32']);
+    answer(request, response);
+  });
+  const endpoint = `http://127.0.0.1:${await listen(plain)}`;
+  for (const sendsChecksums of [true, false]) {
+    const connection = { ...connectionTo(endpoint, server()), proxies: NO_PROXIES, sendsChecksums };
+    const one = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+    await one.put({ bucket: 'bucket', key: 'k', body: new TextEncoder().encode('{}') }, never);
+    one.close();
+  }
+  expect(sent).toEqual(['o6a/Qw==', undefined]);
+});
