@@ -135,9 +135,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const latest = { small: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
 
-  // From the end, where most of the latest rows are: those are looked for.
-  for (const chunk of store.chunks.toReversed()) {
-    for (let index = CHUNK_ROWS - 1; index >= 0; index -= 1) {
+  for (const chunk of store.chunks) {
+    for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
       if (flags === 0) continue;
       const size = sizeAt(chunk, index);
