@@ -1,6 +1,7 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
 import type { Reference } from '../airflow/reference.ts';
+import { createPace } from '../lib/pace.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
@@ -35,7 +36,7 @@ export interface LocationRows {
  * The references of a run that are `wanted`, by where they lie. `scattered`: those that lie elsewhere than where the
  * backend puts the objects of the run.
  */
-export function groupByLocation(
+export async function groupByLocation(
   rows: RowStore,
   run: Run,
   {
@@ -46,7 +47,7 @@ export function groupByLocation(
     /** Null: among all of them. */
     readonly among: ((slot: number) => boolean) | null;
   },
-): { readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] } {
+): Promise<{ readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] }> {
   const locations = new Map<string, { location: Location; slots: number[] }>();
   /** What the bases of the run were found to be, so that each is looked at once. */
   const ofBase = new Map<number, { location: Location; slots: number[] }>();
@@ -58,7 +59,11 @@ export function groupByLocation(
     locations.set(name, group);
     return group;
   };
+  const pace = createPace();
+  let looked = 0;
   for (const slot of rows.slotsOf(run)) {
+    looked += 1;
+    if (looked % 1_024 === 0) await pace.rest();
     const chunk = rows.chunkOf(slot);
     const index = indexInChunk(slot);
     const flags = flagsAt(chunk, index);

@@ -53,7 +53,10 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   const { now } = options;
   let orphans = 0;
   let orphanBytes = 0;
-  const { locations, scattered } = groupByLocation(ledger.rows(), run, { wanted: () => true, among: null });
+  const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
+    wanted: () => true,
+    among: null,
+  });
   if (scattered.length > 0) {
     run.listed = { at: now, unseen: true };
     return true;

@@ -1,5 +1,6 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { createPace } from '../lib/pace.ts';
+import type { Pace } from '../lib/pace.ts';
 import { indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
@@ -30,14 +31,15 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   for (const run of picked) {
     planned.add(run);
     await pace.rest();
-    const first = firstKeys(rows, run);
-    const { locations: places, scattered } = groupByLocation(rows, run, {
+    const first = await firstKeys(rows, run, pace);
+    const { locations: places, scattered } = await groupByLocation(rows, run, {
       wanted: is.isUnverified,
       among: first,
     });
     const known =
       run.references <= KEYS_KNOWN
-        ? groupByLocation(rows, run, { wanted: (flags) => !is.isUnverified(flags), among: null }).locations
+        ? (await groupByLocation(rows, run, { wanted: (flags) => !is.isUnverified(flags), among: null }))
+            .locations
         : null;
     for (const { location, slots } of places) {
       const same = known?.find(
@@ -79,6 +81,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   const given = new Set(picked);
   for (const run of ledger.runs().values()) {
     if (given.has(run) || run.references === 0) continue;
+    await pace.rest();
     for (const base of bases.get(run.dagId)?.values() ?? [])
       objects.push({
         location: locationOf(base satisfies Pick<ReferenceBase, 'connection' | 'bucket' | 'prefix'>, run),
@@ -106,7 +109,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
  * cycles, with pages that begin where these end. By the uuid of the leaf, which decides the order within a task;
  * null: all of them.
  */
-function firstKeys(rows: RowStore, run: Run): ((slot: number) => boolean) | null {
+async function firstKeys(rows: RowStore, run: Run, pace: Pace): Promise<((slot: number) => boolean) | null> {
   if (run.unverified <= PLANNED) return null;
   const leafOf = (slot: number) => {
     const [first, second] = leafAt(rows.chunkOf(slot), indexInChunk(slot));
@@ -115,17 +118,26 @@ function firstKeys(rows: RowStore, run: Run): ((slot: number) => boolean) | null
   };
   let least = Infinity;
   let most = 0;
-  for (const slot of rows.slotsOf(run)) {
-    if (!is.isUnverified(rows.flagsOf(slot))) continue;
+  // In pieces: a run of a mapped task may have a hundred thousand.
+  async function eachUnverified(visit: (slot: number) => void): Promise<void> {
+    let looked = 0;
+    for (const slot of rows.slotsOf(run)) {
+      looked += 1;
+      if (looked % 1_024 === 0) await pace.rest();
+      if (is.isUnverified(rows.flagsOf(slot))) visit(slot);
+    }
+  }
+  await eachUnverified((slot) => {
     const leaf = leafOf(slot);
     least = Math.min(least, leaf);
     most = Math.max(most, leaf);
-  }
+  });
   const width = (most - least) / PARTS + 1;
   const partOf = (slot: number) => Math.floor((leafOf(slot) - least) / width);
   const counts = new Uint32Array(PARTS + 1);
-  for (const slot of rows.slotsOf(run))
-    if (is.isUnverified(rows.flagsOf(slot))) counts[partOf(slot)] = (counts[partOf(slot)] ?? 0) + 1;
+  await eachUnverified((slot) => {
+    counts[partOf(slot)] = (counts[partOf(slot)] ?? 0) + 1;
+  });
   let last = 0;
   for (let sum = counts[0] ?? 0; sum < PLANNED && last < PARTS; sum += counts[last] ?? 0) last += 1;
   return (slot) => partOf(slot) <= last;

@@ -33,8 +33,9 @@ export async function worthAttributing(
   const wrong = createTop(OTHERS_A_CYCLE);
   const beside = createTop(OTHERS_A_CYCLE);
   let anyOversize = false;
-  for (const chunk of ledger.rows().chunks) {
-    for (let index = 0; index < CHUNK_ROWS; index += 1) {
+  // From the end: most of the latest rows are there, and beside them the others are soon put aside.
+  for (const chunk of ledger.rows().chunks.toReversed()) {
+    for (let index = CHUNK_ROWS - 1; index >= 0; index -= 1) {
       const flags = flagsAt(chunk, index);
       if (flags === 0) continue;
       const isLarge = is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize);
