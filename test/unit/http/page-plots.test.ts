@@ -69,7 +69,14 @@ describe('the past', () => {
         seconds: 3,
         reason: 'denied',
         detail: '',
-        said: { by: 's3', code: 'AccessDenied', status: 403, cause: 'permission', action: null, policy: null },
+        said: {
+          by: 's3',
+          code: 'AccessDenied',
+          status: 403,
+          cause: 'permission',
+          action: null,
+          policy: null,
+        },
       },
       { operation: 'get', ok: null },
     ] as const;
