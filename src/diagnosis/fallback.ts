@@ -88,7 +88,7 @@ function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize 
   const others = [
     ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
     ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
-    ...(past === 0 ? [] : [`${past} from before a lower threshold`]),
+    ...(past === 0 ? [] : [`${past} older than a smaller object of the same worker`]),
   ];
   const byDesign = others.length === 0 ? '' : ` (${others.join(', ')})`;
   return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;

@@ -3,7 +3,7 @@ import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import { isAboutAsking } from './credentials-fix.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
-import { isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
+import { ACTIONS, isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { goWorkerWay } from './worker-way.ts';
 
@@ -225,10 +225,12 @@ function refused(
 ): PreflightStep {
   const arn = `arn:aws:s3:::${bucket}`;
   const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
-  return bad(operation, `${detail}: ${refusalWords(said, operation)}`, {
-    iamAction: missingAction(said, operation),
-    fix: refusalFix(said, operation, resource),
-  });
+  // A HEAD has no body that says more: to S3 its 403 is a permission that is missing.
+  const isBare = said?.cause == null && said?.code === null;
+  const iamAction = isBare ? ACTIONS[operation] : missingAction(said, operation);
+  const isPlain = isBare || (said?.cause === 'permission' && !isOfTheBucket(said));
+  const words = isPlain ? `${iamAction ?? ''} on ${resource} is missing` : refusalWords(said, operation);
+  return bad(operation, `${detail}: ${words}`, { iamAction, fix: refusalFix(said, operation, resource) });
 }
 
 export function refusals(answers: Answers): readonly Refused[] {
