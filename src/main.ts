@@ -29,6 +29,9 @@ const closingMs = 5_000;
 // release runs is settled by the lock file.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
+// Libraries that read it print URLs and headers as they send them, passwords included.
+delete process.env['DEBUG'];
+
 /** Why standard output could not be written, which is told once. */
 let outputFailure: string | null = null;
 

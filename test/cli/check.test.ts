@@ -120,6 +120,23 @@ describe('check', () => {
     }
   });
 
+  test('libraries that print on DEBUG print nothing: what they send holds passwords', async () => {
+    // Any server that answers will do for the proxy: whoever prints, does so before.
+    const proxy = s3().endpoint.replace('http://', 'http://proxy-user:proxy-password@');
+    const { stdout, stderr } = await call(['check', '--probe-only'], {
+      env: {
+        DEBUG: '*',
+        HTTP_PROXY: proxy,
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/xcom',
+        AIRFLOW_CONN_AWS_XCOM:
+          'aws://key:secret@/?endpoint_url=http%3A%2F%2Fs3.example&region_name=us-east-1',
+      },
+    });
+    expect(stdout).toContain('s3.example');
+    expect(stderr).toBe('');
+    expect(stdout).not.toContain('proxy-password');
+  });
+
   test('colours for a terminal that wants them, and nothing else', async () => {
     const env = workerEnv(airflow, s3());
     const escape = '\u001b[';
