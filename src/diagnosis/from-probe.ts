@@ -2,7 +2,6 @@ import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
 import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
-import type { Said } from '../s3/failure.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { say } from './problem.ts';
@@ -34,33 +33,33 @@ export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFr
     write_denied: ruling(
       put,
       isRefusal,
-      ({ reason, detail, said }) =>
-        `A test write to the bucket ${bucket} was refused: ${detail}; ${reason === 'clock_skew' ? 'the time of the signature is not accepted' : refusalWords(said, 'put')}.`,
+      (step) =>
+        `A test write to the bucket ${bucket} was refused: ${step.detail}; ${refusalWords(step, 'put', null)}.`,
     ),
-    writes_failing: ruling(failedWrite(steps) ?? put, isFailure, ({ operation, detail, said }) =>
-      operation === 'put'
-        ? `A test write to the bucket ${bucket} failed: ${detail}${failureWords(said)}.`
-        : `The bucket ${bucket} took a test write and gave back something else: ${operation}, ${detail}.`,
+    writes_failing: ruling(failedWrite(steps) ?? put, isFailure, (step) =>
+      step.operation === 'put'
+        ? `A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`
+        : `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
     ),
     reads_denied: ruling(
       refusedRead(steps) ?? step('get'),
       isRefusal,
-      ({ operation, detail, said }) =>
-        `Reading a test object in the bucket ${bucket} was refused: ${operation}, ${detail}; ${refusalWords(said, operation)}.`,
+      (step) =>
+        `Reading a test object in the bucket ${bucket} was refused: ${step.operation}, ${step.detail}; ${refusalWords(step, step.operation, null)}.`,
     ),
     deletes_denied: ruling(
       step('delete'),
       isRefusal,
-      ({ detail, said }) =>
-        `Deleting a test object in the bucket ${bucket} was refused: ${detail}; ${refusalWords(said, 'delete')}.`,
+      (step) =>
+        `Deleting a test object in the bucket ${bucket} was refused: ${step.detail}; ${refusalWords(step, 'delete', null)}.`,
     ),
     bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
     permissions_unverifiable: ruling(
       step('list'),
       // What refuses everything is said of the write, and once.
       (list) => isRefusal(list) && !(put?.ok === false && isOfAll(list) && isSameRefusal(list, put)),
-      ({ detail, said }) =>
-        `Listing the bucket ${bucket} is refused: ${detail}; ${refusalWords(said, 'list')}.`,
+      (step) =>
+        `Listing the bucket ${bucket} is refused: ${step.detail}; ${refusalWords(step, 'list', null)}.`,
     ),
   };
 }
@@ -144,7 +143,7 @@ function answererOf({ reason, said }: FailedStep): string {
   return said.status >= 500 ? 'the storage itself fails' : reason;
 }
 
-function failureWords(said: Said | null): string {
-  if (said?.by === 'proxy') return '; a proxy in between answers in place of S3';
-  return said?.cause == null ? '' : `; ${refusalWords(said, 'put')}`;
+function failureWords(step: FailedStep): string {
+  if (step.said?.by === 'proxy') return '; a proxy in between answers in place of S3';
+  return step.said?.cause == null ? '' : `; ${refusalWords(step, 'put', null)}`;
 }

@@ -3,7 +3,7 @@ import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import { isAboutAsking } from './credentials-fix.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
-import { ACTIONS, isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
+import { isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { goWorkerWay } from './worker-way.ts';
 
@@ -144,9 +144,10 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
         fix: `Create the bucket ${bucket}, or correct its name in xcom_objectstorage_path, and deny s3:CreateBucket to the workers.`,
       },
     );
+  const arn = `arn:aws:s3:::${bucket}`;
   if (isOfTheBucket(said))
-    return bad('bucket', `${detail}: ${refusalWords(said, 'list')}`, {
-      fix: refusalFix(said, 'list', `arn:aws:s3:::${bucket}`),
+    return bad('bucket', `${detail}: ${refusalWords({ reason, said }, 'list', arn)}`, {
+      fix: refusalFix(said, 'list', arn),
     });
   if (reason !== 'denied') return open('bucket', `${reason}: ${detail}`);
   if (!asWorker) return idle('bucket', `${detail}: ${OWN}`);
@@ -221,16 +222,14 @@ function denied(
 
 function refused(
   operation: PreflightOperation,
-  { target: { bucket, prefix }, answer: { detail, said } }: { target: AccessTarget; answer: Refused },
+  { target: { bucket, prefix }, answer }: { target: AccessTarget; answer: Refused },
 ): PreflightStep {
   const arn = `arn:aws:s3:::${bucket}`;
   const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
-  // A HEAD has no body that says more: to S3 its 403 is a permission that is missing.
-  const isBare = said?.cause == null && said?.code === null;
-  const iamAction = isBare ? ACTIONS[operation] : missingAction(said, operation);
-  const isPlain = isBare || (said?.cause === 'permission' && !isOfTheBucket(said));
-  const words = isPlain ? `${iamAction ?? ''} on ${resource} is missing` : refusalWords(said, operation);
-  return bad(operation, `${detail}: ${words}`, { iamAction, fix: refusalFix(said, operation, resource) });
+  return bad(operation, `${answer.detail}: ${refusalWords(answer, operation, resource)}`, {
+    iamAction: missingAction(answer.said, operation),
+    fix: refusalFix(answer.said, operation, resource),
+  });
 }
 
 export function refusals(answers: Answers): readonly Refused[] {

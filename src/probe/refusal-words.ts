@@ -1,8 +1,8 @@
 import type { S3Operation } from '../s3/calls.ts';
-import type { Said } from '../s3/failure.ts';
+import type { S3Reason, Said } from '../s3/failure.ts';
 
 /** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
-export const ACTIONS: Readonly<Record<S3Operation, string>> = {
+const ACTIONS: Readonly<Record<S3Operation, string>> = {
   put: 's3:PutObject',
   head: 's3:GetObject',
   get: 's3:GetObject',
@@ -22,15 +22,23 @@ export function missingAction(said: Said | null, operation: S3Operation): string
   }
 }
 
-/** Says why an operation is refused, as far as the answer tells. */
-export function refusalWords(said: Said | null, operation: S3Operation): string {
+/**
+ * Says why an operation is refused, as far as the answer tells. `resource`: the ARN that a statement of a policy has to
+ * name, where it is to be read with the action; else null.
+ */
+export function refusalWords(
+  { reason, said }: { readonly reason: S3Reason | 'content_mismatch'; readonly said: Said | null },
+  operation: S3Operation,
+  resource: string | null,
+): string {
+  if (reason === 'clock_skew') return 'the time of the signature is not accepted';
   const action = said?.action ?? ACTIONS[operation];
   switch (said?.cause) {
     case 'identity':
       return 'the credentials are not accepted';
     case 'permission':
       return said.policy === null || said.policy === 'identity-based policy'
-        ? `${action} is missing`
+        ? `${action}${resource === null ? '' : ` on ${resource}`} is missing`
         : `no ${said.policy} allows ${action}`;
     case 'explicit_deny':
       return `a ${said.policy ?? 'policy'} denies ${action} explicitly`;

@@ -90,9 +90,18 @@ test('all is allowed: ready, and nothing stays behind', async () => {
   expect(await left.text()).not.toContain('<Key>');
 });
 
+test('head alone is denied: a HEAD has no body, so no action is named as missing', async () => {
+  refuse(['head'], 'deny');
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect(code).toBe(1);
+  expect(found.head).toBe('wrong: no code (403): an answer to HEAD does not say why');
+  expect(found.get).toBe('ok: allowed');
+  expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
+  expect(document.verdict).toEqual({ state: 'problems', title: '1 thing is wrong', notes: [] });
+});
+
 test.each([
   ['put', 's3:PutObject', `${ARN}/base/*`],
-  ['head', 's3:GetObject', `${ARN}/base/*`],
   ['get', 's3:GetObject', `${ARN}/base/*`],
   ['list', 's3:ListBucket', ARN],
   ['delete', 's3:DeleteObject', `${ARN}/base/*`],
@@ -102,8 +111,7 @@ test.each([
     refuse([operation], 'deny');
     const { code, found, document } = await probeOnly(envFor(proxy.url));
     expect(code).toBe(1);
-    const detail = operation === 'head' ? 'no code (403)' : 'AccessDenied (403)';
-    expect(found[operation]).toBe(`wrong ${action}: ${detail}: ${action} on ${resource} is missing`);
+    expect(found[operation]).toBe(`wrong ${action}: AccessDenied (403): ${action} on ${resource} is missing`);
     expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
     expect(document.verdict).toEqual({
       state: 'problems',
