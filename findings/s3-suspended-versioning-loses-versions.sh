@@ -12,7 +12,8 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$wo
 cd "$work"
 python3 -m venv venv
 venv/bin/pip -q install 'boto3==1.43.117' 'moto[server]==5.2.5'
-curl -sfLO https://repo1.maven.org/maven2/com/adobe/testing/s3mock/5.2.0/s3mock-5.2.0-exec.jar
+mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+  -Dartifact=com.adobe.testing:s3mock:5.2.0:jar:exec -DoutputDirectory=. > /dev/null
 free() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 s3mock=$(free) moto=$(free)
 java -jar s3mock-5.2.0-exec.jar --http.port="$s3mock" --server.port="$(free)" > s3mock.log 2>&1 &

