@@ -58,6 +58,9 @@ const LIMITS = `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
  * moment and not with its statement, so that the next one is no second one; before Postgres 14 and where the system
  * cannot tell, it stays until its limits.
  *
+ * Nothing is remembered of what a lateral join made of a value (from Postgres 14): its key would be the value, fetched and
+ * unpacked as a whole to be hashed.
+ *
  * Rows that a policy hides are an error and not left out: they would be counted as none. How strings are read and
  * floats written is a role's to set as well, and sizes would be other ones.
  */
@@ -73,8 +76,9 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   SET LOCAL jit = off;
   SET LOCAL cursor_tuple_fraction = 1;
   SET LOCAL max_parallel_workers_per_gather = 0;
-  SELECT set_config('client_connection_check_interval', '250ms', true)
-  WHERE current_setting('client_connection_check_interval', true) IS NOT NULL AND version() LIKE '%linux%'`;
+  SELECT set_config(name, value, true)
+  FROM (VALUES ('enable_memoize', 'off', ''), ('client_connection_check_interval', '250ms', 'linux')) AS wanted (name, value, place)
+  WHERE current_setting(name, true) IS NOT NULL AND version() LIKE '%' || place || '%'`;
 
 export interface DatabaseOptions {
   /** The number of the lock that `lead` takes; null: it is never asked for. */

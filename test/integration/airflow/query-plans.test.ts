@@ -125,6 +125,8 @@ interface PlanNode {
   readonly 'Actual Loops': number;
   /** Of one loop. */
   readonly 'Rows Removed by Filter'?: number;
+  /** Of a Memoize. */
+  readonly 'Cache Key'?: string;
   readonly 'Shared Hit Blocks': number;
   readonly 'Shared Read Blocks': number;
   readonly Plans?: readonly PlanNode[];
@@ -180,6 +182,11 @@ function expectIndexed(recorded: readonly Explained[], release: string): void {
       .map((node) => `${release}: ${statement.name} scans ${node['Relation Name'] ?? ''}`),
   );
   expect(scans).toEqual([]);
+  // To remember what it did with a value it would hash it, and fetch and unpack all of it for that.
+  const remembered = recorded.filter(({ plan }) =>
+    nodesOf(plan).some((node) => node['Cache Key']?.includes('value') === true),
+  );
+  expect(namesOf(remembered)).toEqual([]);
 }
 
 function pagesOf(recorded: readonly Explained[]): number {
