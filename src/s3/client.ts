@@ -52,7 +52,9 @@ export type ListAnswer =
 /** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
 export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
 export type GetAnswer =
-  { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+  | { readonly kind: 'got'; readonly body: Uint8Array }
+  | { readonly kind: 'missing' }
+  | Unknown;
 /** `archived`: the storage does not give it out before it is restored. */
 export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
