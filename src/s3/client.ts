@@ -117,6 +117,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
   correctClockOnce(client, log);
+  // It copies what is asked and answered for a log of the SDK's own that nobody keeps.
+  client.middlewareStack.remove('loggerMiddleware');
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
