@@ -136,6 +136,7 @@ async function judge(written: readonly Written[], told: Readonly<Partial<Record<
       survey: seen,
       orphansGrew: null,
       canary: null,
+      standby: { lagSeconds: 0, doubt: null },
       ...decidedOf(seen, { now: NOW, unmeasured: 0 }),
     },
     { config, probe: config.xcom.inForce === null ? null : PROBE, at: NOW },
