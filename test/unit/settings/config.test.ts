@@ -553,10 +553,7 @@ describe('warnings', () => {
     ['company.S3XComBackend', [/is no class of Airflow's object storage: .* the exporter cannot tell/]],
     [
       'airflow.providers.amazon.aws.xcom_backends.s3.S3XComBackend',
-      [
-        /is no class of Airflow's object storage/,
-        /Airflow has no class of this name/,
-      ],
+      [/is no class of Airflow's object storage/, /Airflow has no class of this name/],
     ],
     [
       'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend',
