@@ -73,6 +73,7 @@ describe('with nothing given', () => {
     expect(digest).toBe(read({}).digest);
     expect(config).toEqual({
       database: null,
+      databaseFaults: [],
       xcom: {
         paths: null,
         inForce: null,
