@@ -1,21 +1,22 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SHAPE_TABLES } from '../../../src/airflow/shape.ts';
-import { openDatabase } from '../../../src/postgres/client.ts';
-import { databaseSettings, parseDatabaseUrl } from '../../../src/postgres/database-url.ts';
+import type { Audit } from '../../../src/audit/audit.ts';
 import type { Age } from '../../../src/postgres/standby.ts';
 import { ageOf, doubtOfAge } from '../../../src/postgres/standby.ts';
 import type { PostgresWriter } from '../../../src/postgres/writer.ts';
 import { openWriter } from '../../../src/postgres/writer.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
 import { checkCode, checkVerdict } from '../../../src/status/check-document.ts';
 import type { Cluster, Node } from '../../faults/cluster.ts';
 import { freePort, startCluster } from '../../faults/cluster.ts';
+import { openTestDatabase, runAudit } from '../../support/audit.ts';
 import { examineAsWorker } from '../../support/call-command.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../../support/daemon.ts';
 import type { SmallAirflow } from '../../support/daemon.ts';
-import { useS3 } from '../../support/s3.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 
 const s3 = useS3('airflow-xcom');
 const LARGE = 'x'.repeat(500);
@@ -48,24 +49,22 @@ afterAll(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
-const env = (node: Node) => {
-  const worker = workerEnv(airflow, s3(), { database: { host: '127.0.0.1', port: node.port } });
-  const url = new URL(worker['AIRFLOW__DATABASE__SQL_ALCHEMY_CONN'] ?? '');
-  url.username = ROLE;
-  url.password = 'reader';
-  return { ...worker, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.href };
-};
+function urlOf(node: Node): string {
+  const url = new URL(airflow.url);
+  Object.assign(url, { port: String(node.port), username: ROLE, password: 'reader' });
+  return url.href;
+}
+
+const env = (node: Node) => ({
+  ...workerEnv(airflow, s3()),
+  AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: urlOf(node),
+});
 
 const check = (node: Node) => examineAsWorker(env(node));
 
 /** As the reader sees it. `patienceMs`: for ever, unless a test says otherwise. */
 async function age(node: Node, patienceMs = Infinity): Promise<Age> {
-  const url = new URL(airflow.url);
-  Object.assign(url, { port: String(node.port), username: ROLE, password: 'reader' });
-  const database = openDatabase(databaseSettings(parseDatabaseUrl(url.href)), {
-    lock: null,
-    tables: SHAPE_TABLES,
-  });
+  const database = openTestDatabase(urlOf(node));
   try {
     return await ageOf(database, { patienceMs, signal: new AbortController().signal });
   } finally {
@@ -106,6 +105,18 @@ async function pushPast(count: number): Promise<void> {
 async function clear(key: string, row: string): Promise<void> {
   await airflow.deleteObject(key);
   await airflow.writer.query(`DELETE FROM xcom WHERE task_id = '${row}'`);
+}
+
+/** What an audit makes of the references whose objects are not there. */
+async function audited(node: Node): Promise<Audit['confirmed']> {
+  const connection = connectionTo(s3().endpoint, s3());
+  const store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const configured = [{ connection: 'aws_xcom', bucket: 'airflow-xcom', prefix: 'xcom' }];
+  try {
+    return (await runAudit({ url: urlOf(node), store, connection, configured })).confirmed;
+  } finally {
+    store.close();
+  }
 }
 
 const critical = (problem: string) => ({ problem, severity: 'critical' });
@@ -161,6 +172,8 @@ describe('a standby', () => {
     expect(checkVerdict(checked).notes.join(' ')).toContain(
       'Problems of rows are neither reported nor cleared: the standby is',
     );
+    expect(await audited(cluster.primary())).toMatchObject({ missing: 0, unknown: 0 });
+    expect(await audited(standby)).toMatchObject({ missing: 0, unknown: 1 });
     await eventually(async () => {
       const { verdict } = JSON.parse((await daemon.get('/api/v1/status')).text) as {
         verdict: { title: string };
