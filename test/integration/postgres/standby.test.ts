@@ -40,6 +40,10 @@ beforeAll(async () => {
     `CREATE ROLE ${ROLE} LOGIN PASSWORD 'reader'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${ROLE}`,
   );
   admin = await openWriter({ url: standby.url('postgres'), connections: 1 });
+  // Neither the database nor the role is there before they are replayed.
+  await eventually(async () => {
+    await age(standby);
+  });
 });
 
 afterAll(async () => {
