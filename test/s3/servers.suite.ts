@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ANSWERS } from './answers.ts';
 import type { Case } from './case.ts';
 import { PRESENCE } from './presence.ts';
 import { REFUSALS } from './refusals.ts';
@@ -9,8 +10,9 @@ import { THOUSAND } from './thousand.ts';
 import { transcriptOf } from './transcript.ts';
 import type { World } from './world.ts';
 import { startWorld } from './world.ts';
+import { WRITES } from './writes.ts';
 
-const CASES: readonly Case[] = [...PRESENCE, ...REFUSALS, ...THOUSAND];
+const CASES: readonly Case[] = [...PRESENCE, ...REFUSALS, ...ANSWERS, ...WRITES, ...THOUSAND];
 
 const wanted = (process.env['S3_SERVERS'] ?? '').split(' ').filter((name) => name !== '');
 const unknownNames = wanted.filter((name) => !SERVERS.some((server) => server.name === name));
