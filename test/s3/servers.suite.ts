@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ANSWERS } from './answers.ts';
+import { findS5cmd } from '../bench/s3-server.ts';
 import type { Case } from './case.ts';
 import { PRESENCE } from './presence.ts';
 import { REFUSALS } from './refusals.ts';
 import type { Row } from './results.ts';
 import { keepResults, writeResults } from './results.ts';
+import { requestsOn } from './requests.ts';
+import { BAR, keepRequests, ratioOf, writeRequests } from './requests-results.ts';
 import { SERVERS } from './servers.ts';
 import { THOUSAND } from './thousand.ts';
 import { transcriptOf } from './transcript.ts';
@@ -43,6 +46,14 @@ describe.each(SERVERS.filter(({ name }) => wanted.length === 0 || wanted.include
       rows.push({ name, ...cell });
       expect(cell).toMatchObject({ right: true });
     });
+
+    test('requests for each reference', async () => {
+      const requests = await requestsOn(world, (await findS5cmd())?.path ?? null);
+      keepRequests(server.name, requests);
+      writeRequests();
+      expect(ratioOf(requests)).toBeLessThanOrEqual(BAR);
+      // Ten thousand objects and as many listings of them as there are ways: S3Mock reads a file for each.
+    }, 1_500_000);
 
     test('check --probe-only', async () => {
       await expect(await transcriptOf(world)).toMatchFileSnapshot(`./transcripts/${server.name}.txt`);
