@@ -41,7 +41,7 @@ export function writeRequests(): void {
     new URL('./REQUESTS.md', import.meta.url),
     `# Requests for each reference on real S3 servers
 
-Written by \`npm run test:s3\`: ${first.references} references, ${first.missing} of them without an object, in a bucket with dags of five sorts.
+Written by \`npm run test:s3\`: ${first.references} references, ${first.missing} of them without an object, in a bucket with dags of six sorts.
 Each way goes through a door that counts, and has told all of them right on that server. The columns: LIST + HEAD, requests for each reference,
 and their price in HEADs, for S3 Standard takes ${PAGE_IN_HEADS} times as much for a LIST.
 
