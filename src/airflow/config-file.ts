@@ -17,7 +17,10 @@ export interface ConfigFile {
 /** A file that Python refuses as a whole, with its name for the reason. */
 export interface ConfigFileFault {
   readonly fault:
-    'MissingSectionHeaderError' | 'ParsingError' | 'DuplicateSectionError' | 'DuplicateOptionError';
+    | 'MissingSectionHeaderError'
+    | 'ParsingError'
+    | 'DuplicateSectionError'
+    | 'DuplicateOptionError';
   readonly line: number;
 }
 

@@ -21,7 +21,8 @@ export interface AirflowOption extends OptionName {
 
 /** The place of a value: a variable of the environment, or an option of the file. */
 export type OptionPlace =
-  { readonly variable: string } | { readonly section: string; readonly key: string; readonly line: number };
+  | { readonly variable: string }
+  | { readonly section: string; readonly key: string; readonly line: number };
 
 /** The answer of Airflow's configuration, or the reason why only Airflow itself can know it. */
 export type OptionAnswer =

@@ -5,7 +5,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The errors that Python raises when the one option is read. */
 export type InterpolationFault =
-  'InterpolationSyntaxError' | 'InterpolationMissingOptionError' | 'InterpolationDepthError';
+  | 'InterpolationSyntaxError'
+  | 'InterpolationMissingOptionError'
+  | 'InterpolationDepthError';
 
 export type Interpolated = { readonly value: string } | { readonly fault: InterpolationFault };
 

@@ -22,6 +22,9 @@ export interface Reference {
   readonly suffix: string;
 }
 
+/** A path taken apart, whatever its key means. */
+type Path = Pick<Reference, 'scheme' | 'connection' | 'bucket' | 'key'>;
+
 /** What a short string in a row is. */
 export type Spelling =
   | { readonly kind: 'own'; readonly reference: Reference }
@@ -33,7 +36,7 @@ export type Spelling =
   | { readonly kind: 'third_party' }
   | { readonly kind: 'value' };
 
-const THIRD_PARTY = '^(?:s3_xcom_|xcom_s3://)';
+const THIRD_PARTY = /^(?:s3_xcom_|xcom_s3:\/\/)/;
 
 /** Pages, not objects: fsspec reads them and never writes them, so a backend cannot have made such a path. */
 const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
@@ -48,9 +51,7 @@ export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, '^[\\\\"]*(s3_xcom_|xcom_s3:
  * Splits a path as Airflow stores it. No URL parser: `?` and `#` may stand in a run_id and the key is
  * verbatim, without percent-encoding (airflow `task-sdk/src/airflow/sdk/io/path.py`).
  */
-export function splitPath(
-  text: string,
-): { scheme: string; connection: string; bucket: string; key: string } | null {
+export function splitPath(text: string): Path | null {
   const match = /^([a-z][a-z0-9+.-]*):\/\/([^/]*)\/(.+)$/s.exec(text);
   if (match === null) return null;
   const [, scheme = '', netloc = '', rest = ''] = match;
@@ -72,7 +73,7 @@ export function spell(
   { taskInstanceId, isRun }: { readonly taskInstanceId: string | null; readonly isRun: IsRun },
 ): Spelling {
   const unwrapped = unwrap(text);
-  if (new RegExp(THIRD_PARTY).test(unwrapped)) return { kind: 'third_party' };
+  if (THIRD_PARTY.test(unwrapped)) return { kind: 'third_party' };
   const path = splitPath(unwrapped);
   if (path === null) {
     const key = parseObjectKey(unwrapped.replace(/^\//, ''));
@@ -94,7 +95,7 @@ export function spell(
     if (isDisk) return { kind: 'local' };
     // Encoded once more (REST PATCH before 3.2), Airflow hands the path on for a value whoever's it is.
     const kind = unwrapped === text ? 'own' : 'foreign';
-    return { kind, reference: { ...path, prefix, suffix: key.suffix } };
+    return { kind, reference: referenceOf(path, { prefix, suffix: key.suffix }) };
   }
   if (isDisk) return { kind: 'value' };
   const isOther = (dagId: string, runId: string) =>
@@ -106,7 +107,15 @@ export function spell(
       : null);
   return other === null
     ? { kind: 'value' }
-    : { kind: 'foreign', reference: { ...path, prefix: other, suffix: key.suffix } };
+    : { kind: 'foreign', reference: referenceOf(path, { prefix: other, suffix: key.suffix }) };
+}
+
+/** Written out, as there may be a million. */
+function referenceOf(
+  { scheme, connection, bucket, key }: Path,
+  { prefix, suffix }: Pick<Reference, 'prefix' | 'suffix'>,
+): Reference {
+  return { scheme, connection, bucket, key, prefix, suffix };
 }
 
 function prefixBeforeThree(folder: string): string {

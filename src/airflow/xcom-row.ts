@@ -34,18 +34,43 @@ export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text'> & {
 /** As it stands in a table whose rows hang on their task instance: what that belongs to has to be asked for. */
 export type TaskRow = Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'> & TaskRowId;
 
+/** What a row hangs on. */
+export type Place = Pick<SampledRow, 'dagRunId' | 'dagId' | 'runId' | 'taskId' | 'mapIndex'>;
+
 export function sampledRow(
   source: XComSource,
-  { raw, ...row }: RawRow,
-  { dagId, runId }: { readonly dagId: string; readonly runId: string },
+  row: RawRow,
+  { dagId, runId }: Pick<Place, 'dagId' | 'runId'>,
 ): SampledRow {
+  const { dagRunId, taskId, mapIndex } = row;
+  return sampledTaskRow(source, row, { dagId, runId, dagRunId, taskId, mapIndex });
+}
+
+/** Written out: there may be a million, and V8 makes a spread of so many fields a dictionary of several kilobytes. */
+export function sampledTaskRow(
+  { table }: XComSource,
+  row: Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'>,
+  { dagId, runId, dagRunId, taskId, mapIndex }: Place,
+): SampledRow {
+  const { taskInstanceId, key, version, isNull, stored, bytes, leastBytes, raw } = row;
+  const at = Math.min(row.at, LATEST_MS);
+  const text = raw === null ? row.text : readShortBytes(raw);
   return {
-    ...row,
-    at: Math.min(row.at, LATEST_MS),
+    table,
     dagId,
     runId,
-    table: source.table,
-    text: raw === null ? row.text : readShortBytes(raw),
+    dagRunId,
+    taskInstanceId,
+    taskId,
+    mapIndex,
+    key,
+    version,
+    at,
+    isNull,
+    stored,
+    bytes,
+    leastBytes,
+    text,
   };
 }
 

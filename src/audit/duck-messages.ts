@@ -16,5 +16,6 @@ export interface Batch {
 export type DuckSettings = Readonly<Record<string, string>> & { readonly temp_directory: string };
 
 export type Answer = { readonly id: number } & (
-  { readonly rows: readonly Readonly<Record<string, unknown>>[] } | { readonly error: string }
+  | { readonly rows: readonly Readonly<Record<string, unknown>>[] }
+  | { readonly error: string }
 );

@@ -86,15 +86,18 @@ async function handle(request) {
   }
 }
 
+/** @param {Answer} message */
+function answer(message) {
+  parentPort?.postMessage(message);
+}
+
 parentPort?.on('message', (/** @type {{ id: number, request: Request }} */ { id, request }) => {
   handle(request).then(
     (rows) => {
-      parentPort?.postMessage(/** @type {Answer} */ ({ id, rows }));
+      answer({ id, rows });
     },
     (/** @type {unknown} */ error) => {
-      parentPort?.postMessage(
-        /** @type {Answer} */ ({ id, error: error instanceof Error ? error.message : String(error) }),
-      );
+      answer({ id, error: error instanceof Error ? error.message : String(error) });
     },
   );
 });

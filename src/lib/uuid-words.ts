@@ -3,9 +3,8 @@ const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]
 /** The four 32-bit words of a uuid in lower case, or null: another spelling could not be given back. */
 export function uuidWords(text: string): [number, number, number, number] | null {
   if (!UUID.test(text)) return null;
-  const word = (...parts: readonly (readonly [number, number])[]) =>
-    Number.parseInt(parts.map(([from, to]) => text.slice(from, to)).join(''), 16);
-  return [word([0, 8]), word([9, 13], [14, 18]), word([19, 23], [24, 28]), word([28, 36])];
+  const hex = (from: number, to: number) => Number.parseInt(text.slice(from, to), 16);
+  return [hex(0, 8), hex(9, 13) * 0x10000 + hex(14, 18), hex(19, 23) * 0x10000 + hex(24, 28), hex(28, 36)];
 }
 
 export function uuidText(words: readonly [number, number, number, number]): string {

@@ -5,7 +5,7 @@ import type { Query, Statement } from './client.ts';
 const ROWS_A_FETCH = 1_000;
 
 /** Hands over the rows of a statement by and by, without ever holding all of them. */
-// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- as of a query: the statement decides.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as of a query: the statement decides.
 export type ReadEach = <Row>(
   statement: Statement,
   /** May ask for something else meanwhile. */

@@ -16,7 +16,9 @@ export interface S3Observer {
 
 /** `missing`: the storage answered that there is no such key. For a HEAD that may also be a missing bucket. */
 export type Outcome<Answer> =
-  { readonly kind: 'answered'; readonly answer: Answer } | { readonly kind: 'missing' } | Unknown;
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  | { readonly kind: 'missing' }
+  | Unknown;
 
 /** The parts of a call that sending it takes. */
 export interface Sending {

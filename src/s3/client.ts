@@ -52,7 +52,9 @@ export type ListAnswer =
 /** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
 export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
 export type GetAnswer =
-  { readonly kind: 'got'; readonly body: Uint8Array } | { readonly kind: 'missing' } | Unknown;
+  | { readonly kind: 'got'; readonly body: Uint8Array }
+  | { readonly kind: 'missing' }
+  | Unknown;
 /** `archived`: the storage does not give it out before it is restored. */
 export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
@@ -115,6 +117,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
   correctClockOnce(client, log);
+  // It copies what is asked and answered for a log of the SDK's own that nobody keeps.
+  client.middlewareStack.remove('loggerMiddleware');
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
   /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */

@@ -2,7 +2,7 @@ import type { XComSource } from '../airflow/shape.ts';
 import type { TaskPlace, TaskRowId } from '../airflow/task-queries.ts';
 import { newRowsStatement, taskRowsStatement } from '../airflow/task-queries.ts';
 import type { TaskRow } from '../airflow/xcom-row.ts';
-import { sampledRow } from '../airflow/xcom-row.ts';
+import { sampledTaskRow } from '../airflow/xcom-row.ts';
 import type { LastReading } from '../window/ledger-state.ts';
 import type { Run } from '../window/run.ts';
 import type { StagedRun, Staging } from '../window/staging.ts';
@@ -32,14 +32,14 @@ export async function readTaskRows(
   const lost: number[] = [];
 
   function stage(found: readonly TaskRow[], places: ReadonlyMap<string, TaskPlace>): void {
-    for (const { taskInstanceId, ...own } of found) {
-      const place = places.get(taskInstanceId);
+    for (const raw of found) {
+      const place = places.get(raw.taskInstanceId);
       const staged = stagedAt(place);
       // A run that is read whole has been read already.
       if (place === undefined || staged === null || staged.whole) continue;
+      const { dagId, runId, id: dagRunId } = staged.run;
       const { taskId, mapIndex } = place;
-      const raw = { ...own, taskInstanceId, dagRunId: staged.run.id, taskId, mapIndex };
-      const row = sampledRow(source, raw, staged.run);
+      const row = sampledTaskRow(source, raw, { dagId, runId, dagRunId, taskId, mapIndex });
       if (row.at >= from) staging.add(staged, row);
       else {
         const before = rows.find(staged.run, row);

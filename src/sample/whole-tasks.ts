@@ -7,8 +7,8 @@ import {
   rowsOfTasksStatement,
   taskPlacesStatement,
 } from '../airflow/task-queries.ts';
-import type { TaskRow } from '../airflow/xcom-row.ts';
-import { sampledRow } from '../airflow/xcom-row.ts';
+import type { Place, TaskRow } from '../airflow/xcom-row.ts';
+import { sampledTaskRow } from '../airflow/xcom-row.ts';
 import { chunks } from '../lib/chunks.ts';
 import type { StagedRun } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
@@ -42,13 +42,23 @@ export async function readWholeTasks(
     }
   const runOf = new Map(runs.map((staged) => [nameOf(staged.run), staged]));
   for (const ranges of slices(made)) {
-    const places = new Map<string, { staged: StagedRun; taskId: string; mapIndex: number }>();
+    const places = new Map<string, Place & { readonly staged: StagedRun }>();
     await readEach<TaskPlace>(
       taskPlacesStatement(shape, ranges),
       (found) => {
-        for (const { taskInstanceId, taskId, mapIndex, ...run } of found) {
-          const staged = runOf.get(nameOf(run));
-          if (staged !== undefined) places.set(taskInstanceId, { staged, taskId, mapIndex });
+        for (const { taskInstanceId, taskId, mapIndex, dagId, runId } of found) {
+          const staged = runOf.get(nameOf({ dagId, runId }));
+          if (staged === undefined) continue;
+          // The run's own names: those of the answer would be kept for each of its task instances.
+          const { run } = staged;
+          places.set(taskInstanceId, {
+            staged,
+            dagId: run.dagId,
+            runId: run.runId,
+            dagRunId: run.id,
+            taskId,
+            mapIndex,
+          });
         }
       },
       { pageByPage: true },
@@ -59,11 +69,7 @@ export async function readWholeTasks(
         for (const row of found) {
           const place = places.get(row.taskInstanceId);
           if (place === undefined) continue;
-          const { staged, taskId, mapIndex } = place;
-          staging.add(
-            staged,
-            sampledRow(source, { ...row, dagRunId: staged.run.id, taskId, mapIndex }, staged.run),
-          );
+          staging.add(place.staged, sampledTaskRow(source, row, place));
         }
       },
       { pageByPage: true },

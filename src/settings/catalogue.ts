@@ -195,7 +195,8 @@ const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS;
 export type SettingValues = {
   readonly [N in SettingName]:
-    z.output<(typeof SETTINGS)[N]['schema']> | ((typeof SETTINGS)[N]['default'] extends null ? null : never);
+    | z.output<(typeof SETTINGS)[N]['schema']>
+    | ((typeof SETTINGS)[N]['default'] extends null ? null : never);
 };
 
 /** The settings of Airflow's that are not known while nobody tells them. */

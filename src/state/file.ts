@@ -59,8 +59,12 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     const there = await openIfThere(path);
     // Somebody moved it away by hand: then it is to be written anew.
     if (there === null) return false;
-    const header = await readHeader(there).finally(() => there.close());
-    return header === null || header.owner !== last?.owner || header.written !== last.written;
+    try {
+      const header = await readHeader(there);
+      return header === null || header.owner !== last?.owner || header.written !== last.written;
+    } finally {
+      await there.close();
+    }
   }
 
   return {

@@ -45,15 +45,17 @@ export function writePlacement(
   }
   const compact = compactReference(placement.reference, row);
   const words = compact === null ? null : uuidWords(compact.uuid);
-  const { key, ...common } = placement.reference;
-  const base: ReferenceBase = compact?.base ?? { ...common, leaf: '' };
-  chunk.base[index] = shared.holdBase(base);
+  chunk.base[index] = shared.holdBase(compact?.base ?? sharedOf(placement.reference));
   if (words === null) {
     verbatimReferences.set(slot, placement.reference);
     return is.S3 | is.VERBATIM;
   }
   putWords(chunk, 'leaf', { index, words: hasWords(chunk.taskInstance, index, words) ? null : words });
   return is.S3;
+}
+
+function sharedOf({ scheme, connection, bucket, prefix, suffix }: Reference): ReferenceBase {
+  return { scheme, connection, bucket, prefix, suffix, leaf: '' };
 }
 
 /** Writes the size of a value in the database, and by how much it may be too large. */

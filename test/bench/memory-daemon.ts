@@ -35,7 +35,7 @@ setInterval(() => {
   const { user, system } = process.cpuUsage(before);
   before = process.cpuUsage();
   most = Math.max(most, user + system);
-}, 2);
+}, 2).unref();
 process.on('SIGUSR2', () => {
   process.stdout.write(JSON.stringify({ msg: 'stall', ms: delay.max / 1e6, cpuMs: most / 1e3 }) + '\\n');
   delay.reset();

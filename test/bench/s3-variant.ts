@@ -13,7 +13,14 @@ import { buildWorld, toldBy, wantedOf, windowOf } from './s3-world.ts';
 import type { WorldGroup } from './s3-world.ts';
 
 export type Variant =
-  'sdk-head' | 'ours-head' | 'hand-head' | 'sdk-list' | 'ours-list' | 'ours-dag' | 'ours-range' | 'ours-plan';
+  | 'sdk-head'
+  | 'ours-head'
+  | 'hand-head'
+  | 'sdk-list'
+  | 'ours-list'
+  | 'ours-dag'
+  | 'ours-range'
+  | 'ours-plan';
 
 export interface Task {
   readonly variant: Variant;

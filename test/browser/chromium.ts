@@ -106,7 +106,5 @@ export async function graveFaults(page: Page): Promise<string[]> {
 
 /** How much wider the page is than the window: what makes a phone scroll sideways. */
 export async function overflow(page: Page): Promise<number> {
-  return await page.evaluate<number>(
-    'document.documentElement.scrollWidth - document.documentElement.clientWidth',
-  );
+  return page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 }

@@ -4,7 +4,7 @@ import { cpus, loadavg } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { format } from 'prettier';
+import { format } from 'oxfmt';
 import { rulesOf } from '../support/grafana.ts';
 import type { Expectation, Played } from './act.ts';
 import { nowSeconds } from './act.ts';
@@ -141,7 +141,7 @@ The highest load of the machine meanwhile was ${load.toFixed(0)} on ${cpus().len
     mkdirSync(new URL('test/grafana/', root), { recursive: true });
     writeFileSync(
       new URL('test/grafana/RESULTS.md', root),
-      await format(text, { parser: 'markdown', printWidth: 150 }),
+      (await format('RESULTS.md', text, { printWidth: 150 })).code,
     );
     console.log(text);
     expect(wrong).toEqual([]);

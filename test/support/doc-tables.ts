@@ -74,7 +74,7 @@ export function renderTables(text: string, file: keyof typeof TABLES): string {
     const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
     const [from, to] = [rendered.indexOf(begin), rendered.indexOf(end)];
     if (from < 0 || to < from) throw new Error(`Cannot write the table of ${name}: no ${begin} … ${end}`);
-    // Aligned by prettier, a column of long sentences would make every line as long as the longest.
+    // Aligned by the formatter, a column of long sentences would make every line as long as the longest.
     const body = `<!-- prettier-ignore -->\n${render()}\n`;
     rendered = `${rendered.slice(0, from)}${begin}\n${body}\n${rendered.slice(to)}`;
   }

@@ -168,10 +168,13 @@ describe('the view', () => {
     await keep('minio');
     await keep('warehouse');
     await makeView('minio,other');
-    const asRole = (text: string) =>
-      stage.writer
-        .query<{ conn_id: string }>(`SET ROLE xcom_exporter; ${text}`)
-        .finally(() => stage.writer.query('RESET ROLE'));
+    const asRole = async (text: string) => {
+      try {
+        return await stage.writer.query<{ conn_id: string }>(`SET ROLE xcom_exporter; ${text}`);
+      } finally {
+        await stage.writer.query('RESET ROLE');
+      }
+    };
     await expect(asRole('SELECT conn_id FROM connection')).rejects.toThrow('permission denied');
     await stage.writer.query('GRANT SELECT ON xcom_exporter_connection TO xcom_exporter');
     const shown = await stage.writer.query<{ conn_id: string }>(

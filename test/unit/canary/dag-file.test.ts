@@ -147,7 +147,7 @@ describe('flags that are wrong are all named', () => {
     [['--queue', 'a', '--executor', 'a'], /a name is there twice/],
     [Array.from({ length: 51 }, (_, i) => ['--queue', `q${i}`]).flat(), /51 of them, 50 at most/],
     [['--every', '10s'], /"10s" is not between 1m and 1d/],
-    [['--every', '*\/5 * * * *'], /is not a duration/],
+    [['--every', '*/5 * * * *'], /is not a duration/],
     [['--payload-bytes', '10'], /not a whole number from 200/],
     [['--retries', '-1'], /.*/],
     [['--dag-id', 'a b'], /--dag-id: Airflow takes/],

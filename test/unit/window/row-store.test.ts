@@ -234,7 +234,7 @@ describe('the columns say what a map of objects says', () => {
         await play(world, { do: 'link' });
         expectSame(world);
       }),
-      { seed: 20_260_101, numRuns: Number(process.env['HISTORIES'] ?? '60') },
+      { seed: 20_260_101, numRuns: Number(process.env['HISTORIES'] ?? '40') },
     );
   });
 
