@@ -45,8 +45,9 @@ Written by \`npm run test:s3\`: ${first.references} references, ${first.missing}
 Each way goes through a door that counts, and has told all of them right on that server. The columns: LIST + HEAD, requests for each reference,
 and their price in HEADs, for S3 Standard takes ${PAGE_IN_HEADS} times as much for a LIST.
 
-The best mix is that of the bare SDK: for each sort the cheapest of a HEAD each and of three ways to list, in whole pages, with a HEAD for
-each key that they lack. s5cmd has its best mix of \`head\` and \`ls\`. The bar: the exporter pays ${BAR.toFixed(2)} times the best mix at most.
+The best mix is that of the bare SDK: for each sort the cheapest of a HEAD each and of three ways to list, in whole pages. A HEAD follows for
+each key that they lack, and one look at the bucket at the end: a HEAD answers 404 for a bucket that is gone as well. s5cmd has its best mix
+of \`head\` and \`ls\`. The bar: the exporter pays ${BAR.toFixed(2)} times the best mix at most.
 
 | server | exporter | a reference | price | best mix, bare SDK | a reference | price | s5cmd | a reference | price | exporter / best mix |
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|

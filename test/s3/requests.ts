@@ -4,7 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { S3Client } from '@aws-sdk/client-s3';
-import { HeadObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+} from '@aws-sdk/client-s3';
 import { HEAD_COST, PAGE_COST } from '../../src/objects/planner.ts';
 import { lookUp } from '../../src/objects/look-up.ts';
 import type { WorldGroup } from '../bench/s3-world.ts';
@@ -107,8 +112,21 @@ export async function requestsOn(world: World, s5cmd: string | null): Promise<Re
       references: wanted.length,
       missing: missing.size,
       ours: await counted(door, () => lookAsPlanned(world, groups, asked)),
-      sdk: await bestOf(groups, sdkWays(aws, asked), asked),
-      s5cmd: s5cmd === null ? null : await bestOf(groups, s5cmdWays(s5cmd, asked), asked),
+      sdk: [
+        ...(await bestOf(groups, sdkWays(aws, asked), asked)),
+        await bucketSeen(door, 'HeadBucket', async () => {
+          await aws.send(new HeadBucketCommand({ Bucket: bucket }));
+        }),
+      ],
+      s5cmd:
+        s5cmd === null
+          ? null
+          : [
+              ...(await bestOf(groups, s5cmdWays(s5cmd, asked), asked)),
+              await bucketSeen(door, 'head', async () => {
+                await obey(s5cmd, door, [`head "s3://${bucket}"`]);
+              }),
+            ],
     };
   } finally {
     aws.destroy();
@@ -126,6 +144,11 @@ async function counted(door: HttpFaultProxy, work: () => Promise<void>): Promise
   const before = { ...door.requests };
   await work();
   return { list: door.requests.list - before.list, head: door.requests.head - before.head };
+}
+
+/** A HEAD answers 404 for a bucket that is gone as well: without one look after the last of them no mix is safe. */
+async function bucketSeen(door: HttpFaultProxy, way: string, look: () => Promise<void>): Promise<WayOfGroup> {
+  return { group: 'the bucket', way, ...(await counted(door, look)) };
 }
 
 /** All of it in one call, as a cycle does. */
@@ -273,37 +296,45 @@ async function completed(
 
 const run = promisify(execFile);
 
+/** What s5cmd prints; for a key that is not there it fails and goes on. */
+async function obey(program: string, door: HttpFaultProxy, commands: readonly string[]): Promise<string> {
+  if (commands.length === 0) return '';
+  const folder = await mkdtemp(join(tmpdir(), 'xcom-s5cmd-'));
+  try {
+    const file = join(folder, 'commands');
+    await writeFile(file, commands.join('\n'));
+    const { accessKeyId, secretAccessKey, region } = ACCOUNT;
+    const env = {
+      ...process.env,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      AWS_REGION: region,
+    };
+    const options = ['--endpoint-url', door.url, '--numworkers', String(TOGETHER), 'run', file];
+    const { stdout } = await run(program, options, { env, maxBuffer: 2 ** 26 }).catch(
+      (error: unknown) => error as { stdout: string },
+    );
+    return stdout;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
 function s5cmdWays(program: string, { door, bucket }: Asked): readonly Way[] {
-  /** What it prints; for a key that is not there it fails and goes on. */
-  const obey = async (commands: readonly string[]): Promise<string> => {
-    if (commands.length === 0) return '';
-    const folder = await mkdtemp(join(tmpdir(), 'xcom-s5cmd-'));
-    try {
-      const file = join(folder, 'commands');
-      await writeFile(file, commands.join('\n'));
-      const { accessKeyId, secretAccessKey, region } = ACCOUNT;
-      const env = {
-        ...process.env,
-        AWS_ACCESS_KEY_ID: accessKeyId,
-        AWS_SECRET_ACCESS_KEY: secretAccessKey,
-        AWS_REGION: region,
-      };
-      const options = ['--endpoint-url', door.url, '--numworkers', String(TOGETHER), 'run', file];
-      const { stdout } = await run(program, options, { env, maxBuffer: 2 ** 26 }).catch(
-        (error: unknown) => error as { stdout: string },
-      );
-      return stdout;
-    } finally {
-      await rm(folder, { recursive: true });
-    }
-  };
   const among = (group: WorldGroup, text: string) =>
     wantedOf(group).filter((key) => text.includes(`s3://${bucket}/${key}`));
   const heads = async (group: WorldGroup, keys: readonly string[]) =>
-    among(group, await obey(keys.map((key) => `head "s3://${bucket}/${key}"`)));
+    among(
+      group,
+      await obey(
+        program,
+        door,
+        keys.map((key) => `head "s3://${bucket}/${key}"`),
+      ),
+    );
   const listing = async (group: WorldGroup, prefixes: readonly string[]) => {
     const commands = prefixes.map((prefix) => `ls --show-fullpath "s3://${bucket}/${prefix}*"`);
-    const listed = among(group, await obey(commands));
+    const listed = among(group, await obey(program, door, commands));
     return completed(group, listed, (keys) => heads(group, keys));
   };
   return [
