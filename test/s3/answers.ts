@@ -68,7 +68,10 @@ async function lookThrough(
   );
   const { list, head } = observer.requests;
   const words = tally([
-    ...looked.found.map(({ finding }) => finding.kind),
+    ...looked.found
+      .map(({ finding }) => finding.kind)
+      .sort()
+      .reverse(),
     ...looked.unanswered.map(({ unknown }) => wordOf(unknown)),
     ...looked.left.map(() => 'left'),
   ]);
