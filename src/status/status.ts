@@ -1,6 +1,6 @@
 import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { SettingOrigin } from '../settings/origins.ts';
 import type { History } from './history.ts';
 import type { JobStatus } from './jobs.ts';
@@ -20,7 +20,7 @@ export interface Status {
   readonly cleared: readonly ClearedProblem[];
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
-  readonly probe: ProbeResult | null;
+  readonly probe: Tried | null;
   /** What the listings of the bucket lack; null: nothing, or that is not known. */
   readonly listing: string | null;
   /** Whether a path in S3 is configured: without one object storage is not looked at. */

@@ -2,7 +2,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
 import { probe, probeInForce } from '../../../src/probe/bucket.ts';
-import type { ProbeResult, ProbeTarget } from '../../../src/probe/bucket.ts';
+import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
+import type { Tried, ProbeTarget } from '../../../src/probe/bucket.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
@@ -15,7 +16,7 @@ const log = pino({ level: 'silent' });
 const server = useS3('xcom');
 const never = new AbortController().signal;
 const hourMs = 3_600_000;
-const NOTHING: ProbeResult = { steps: [], leftoversDeleted: 0 };
+const NOTHING: Tried = { steps: [], leftoversDeleted: 0 };
 const refused = (reason: string) => expect.stringMatching(new RegExp(`^${reason}: `)) as unknown;
 
 let proxy: HttpFaultProxy;
@@ -48,7 +49,7 @@ function target(changes: Partial<ProbeTarget> = {}): ProbeTarget {
 }
 
 /** One word an operation: `ok`, `skipped`, or the reason and the detail. */
-function outline({ steps }: ProbeResult): Record<string, string> {
+function outline({ steps }: Tried): Record<string, string> {
   return Object.fromEntries(
     steps.map((step) => {
       if (step.ok === null) return [step.operation, 'skipped'];
@@ -101,7 +102,8 @@ test('without writing it looks only', async () => {
 describe('the place where Airflow is to write', () => {
   const go = (bucket: string, look: boolean) =>
     probeInForce(readConfig({ argv: [`--xcom.path=s3://${bucket}/base`], env: {}, readFile: () => '' }), {
-      stores: { of: () => store },
+      stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+      refusals: createWriteRefusals(),
       id: 'p1',
       look,
       mayErase: true,

@@ -9,7 +9,7 @@ import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogu
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
-import type { ProbeStep } from '../../../src/probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -82,6 +82,7 @@ const SURVEY: Survey = {
     firstKept: null,
     latestSmall: null,
     firstInForce: AT - 3_600_000,
+    latestPresent: null,
     latestMismatched: null,
   },
 };
@@ -165,10 +166,15 @@ interface World {
   readonly rows?: Partial<Record<Kind, number>>;
   /** Operations that did not work; null: no probe has ended. */
   readonly probe?: Partial<Record<Operation, Failure | 'untried'>> | null;
+  /** Whose credentials the probe has: the workers', unless said. */
+  readonly asker?: ProbeResult['asker'];
+  readonly othersWriteFrom?: number;
 }
 
 /** A healthy deployment but for what is said. */
-function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {} }: World): Observation {
+function observed(world: World): Observation {
+  const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
+  const { asker = 'workers', othersWriteFrom = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -195,6 +201,8 @@ function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {
               return outcome === 'untried' ? untried(operation) : failed(operation, outcome);
             }),
             leftoversDeleted: 0,
+            asker,
+            othersWriteFrom,
           },
   };
 }
