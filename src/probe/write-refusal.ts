@@ -1,11 +1,9 @@
-import type { ProbeStep } from './bucket.ts';
-
 export interface WriteRefusals {
   /**
    * Takes up the outcome of a test write. Gives the moment from which on a reference that was written says that others
    * write all the same, epoch ms; null: the test write did not fail.
    */
-  note(put: ProbeStep | undefined, at: number): number | null;
+  note(put: { readonly ok: boolean | null } | undefined, at: number): number | null;
 }
 
 /** As long a reference may be written before the first test write of a process, if nobody knows when it began to fail. */
