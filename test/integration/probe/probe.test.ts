@@ -129,6 +129,50 @@ describe('the place where Airflow is to write', () => {
     expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
   });
 
+  test('is not said to be missing by a proxy that answers 404 in place of S3', async () => {
+    const error = { status: 404, code: '', message: 'nginx', html: true };
+    proxy.setFault({ match: () => true, answer: { error } });
+    const { steps = [] } = (await go('xcom', true)) ?? {};
+    const [put] = steps;
+    expect(put?.ok === false ? [put.reason, put.said?.by] : put).toEqual(['server_error', 'proxy']);
+  });
+
+  test.each([
+    ['s3://xcom/base', 'exporter'],
+    ['s3://aws@xcom/base', 'workers'],
+  ] as const)('of %s is asked with the credentials of %s', async (path, asker) => {
+    const config = readConfig({ argv: [`--xcom.path=${path}`], env: {}, readFile: () => '' });
+    const probed = await probeInForce(config, {
+      // Keys of AWS's variables serve a path without a connection.
+      stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+      refusals: createWriteRefusals(),
+      id: 'p1',
+      look: true,
+      mayErase: true,
+      signal: never,
+    });
+    expect(probed?.asker).toBe(asker);
+  });
+
+  test('tells from when on the test write is refused', async () => {
+    const refusals = createWriteRefusals();
+    const path = ['--xcom.path=s3://aws@xcom/base'];
+    const again = () =>
+      probeInForce(readConfig({ argv: path, env: {}, readFile: () => '' }), {
+        stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+        refusals,
+        ...{ id: 'p1', look: true, mayErase: true, signal: never },
+      });
+    expect((await again())?.othersWriteFrom).toBeNull();
+    proxy.setFault({ match: ({ kind }) => kind === 'put', answer: 'deny' });
+    const begun = Date.now();
+    const from = (await again())?.othersWriteFrom ?? 0;
+    expect(from).toBeGreaterThanOrEqual(begun);
+    expect((await again())?.othersWriteFrom).toBe(from);
+    proxy.setFault(null);
+    expect((await again())?.othersWriteFrom).toBeNull();
+  });
+
   test.each(['deny', 'server_error', 'slow_down'] as const)(
     'is written to where %s says nothing of it',
     async (answer) => {
