@@ -54,6 +54,7 @@ export function diagnose(observation: Observation): {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
+    ...misseen(observation.probe),
   };
   const known = knownOf(observation);
   const states = {} as Record<ProblemCode, ProblemState>;
@@ -105,10 +106,14 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'sett
   };
 }
 
-function probed({ probe, config }: Observation): Rulings<'probe'> {
+function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const path = storageInForce(config);
   if (probe === null || path === null) return unknown('probe');
-  const rulings = fromProbe(probe, path.bucket);
+  const isRead = sampled !== null && !('unsupported' in sampled);
+  // Of several paths only one is probed, and what is written below another says nothing of it.
+  const isOne = config.xcom.paths?.length === 1;
+  const latestPresent = isRead && isOne ? sampled.survey.times.latestPresent : null;
+  const rulings = fromProbe(probe, { bucket: path.bucket, latestPresent });
   // Whoever took the logs' connection for that of XComs is refused here.
   const words = logsWords(config.logs, path);
   for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {
@@ -179,6 +184,14 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     exporter_behind: behind(sampled),
     ...explainCanary(canary),
   };
+}
+
+/** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
+function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
+  const head = probe?.steps.find(({ operation }) => operation === 'head');
+  if (head?.ok !== false || head.reason !== 'content_mismatch') return {};
+  const ruling = because(`a HEAD of the test object tells what is not so: ${head.detail}`);
+  return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
 }
 
 /**

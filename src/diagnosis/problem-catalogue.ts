@@ -94,7 +94,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket fail',
     remedy:
-      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
+      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way if they go the same way.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 2,
   },
@@ -107,10 +107,10 @@ export const PROBLEMS = {
     clearsAfter: 1,
   },
   not_watching: {
-    severity: 'critical',
-    title: 'The exporter has no credentials for object storage',
+    severity: 'warning',
+    title: 'The exporter cannot look into object storage',
     remedy:
-      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not.',
+      'Where the clock of this machine is wrong, set it by NTP. Renew credentials that are not accepted. Where there are none, give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },

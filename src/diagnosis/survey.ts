@@ -81,8 +81,9 @@ export interface SurveyTimes {
   readonly firstKept: number | null;
   /** The latest object that is smaller than the threshold. */
   readonly latestSmall: number | null;
-  /** The first reference that is as configured, and the latest that is not. */
+  /** The first reference that is as configured, the latest of those whose object is there, and the latest that is not. */
   readonly firstInForce: number | null;
+  readonly latestPresent: number | null;
   readonly latestMismatched: number | null;
 }
 
@@ -114,7 +115,6 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     oversize,
     pace,
   });
-  const latestReference = offloading.latest ?? Infinity;
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
   const totals = {
@@ -132,7 +132,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const mismatched = new Set<number>();
   let oldest = Infinity;
   const first = { kept: Infinity, inForce: Infinity };
-  const latest = { small: -Infinity, mismatched: -Infinity };
+  const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
 
   for (const chunk of store.chunks) {
@@ -153,7 +153,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
               kinds.aboveThreshold.add(chunk, index);
             if (least >= offloading.smallest) {
               first.kept = Math.min(first.kept, timeAt(chunk, index));
-              if (timeAt(chunk, index) > latestReference) keptSince += 1;
+              if (timeAt(chunk, index) > (offloading.latest ?? Infinity)) keptSince += 1;
             }
           }
           if (!is.isOversizeRow(flags, least, oversize)) break;
@@ -195,6 +195,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             totals.inForce += 1;
             offloaded.add(workerAt(chunk, index));
             first.inForce = Math.min(first.inForce, timeAt(chunk, index));
+            if (is.hasObject(flags)) latest.present = Math.max(latest.present, timeAt(chunk, index));
           } else if (reason === 'path_mismatch') {
             mismatched.add(base);
             latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
@@ -263,6 +264,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       firstKept: finite(first.kept),
       latestSmall: finite(latest.small),
       firstInForce: finite(first.inForce),
+      latestPresent: finite(latest.present),
       latestMismatched: finite(latest.mismatched),
     },
   };

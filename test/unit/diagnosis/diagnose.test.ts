@@ -7,9 +7,10 @@ import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
 import type { Evidence } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import { momentOf } from '../../../src/diagnosis/problem.ts';
 import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
-import type { ProbeStep } from '../../../src/probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -82,6 +83,7 @@ const SURVEY: Survey = {
     firstKept: null,
     latestSmall: null,
     firstInForce: AT - 3_600_000,
+    latestPresent: null,
     latestMismatched: null,
   },
 };
@@ -126,6 +128,14 @@ const STS_REFUSED: Failure = explainFailure(
 );
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
+/** Credentials of the process in place of a connection that is not known, and S3 refuses them. */
+const STANDS_IN: Failure = {
+  ...REFUSED,
+  detail:
+    'the connection aws is not known here, and with the credentials found in its place: AccessDenied (403)',
+  said: REFUSED.said === null ? null : { ...REFUSED.said, by: 'credentials' },
+};
+
 function worked(operation: Operation): ProbeStep {
   return { operation, ok: true, seconds: 0 };
 }
@@ -165,10 +175,15 @@ interface World {
   readonly rows?: Partial<Record<Kind, number>>;
   /** Operations that did not work; null: no probe has ended. */
   readonly probe?: Partial<Record<Operation, Failure | 'untried'>> | null;
+  /** Whose credentials the probe has: the workers', unless said. */
+  readonly asker?: ProbeResult['asker'];
+  readonly othersWriteFrom?: number;
 }
 
 /** A healthy deployment but for what is said. */
-function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {} }: World): Observation {
+function observed(world: World): Observation {
+  const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
+  const { asker = 'workers', othersWriteFrom = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -195,6 +210,8 @@ function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {
               return outcome === 'untried' ? untried(operation) : failed(operation, outcome);
             }),
             leftoversDeleted: 0,
+            asker,
+            othersWriteFrom,
           },
   };
 }
@@ -255,6 +272,13 @@ function sizes(world: {
       objects: world.objects ?? { count: 3, smallest: 500 },
     },
   };
+}
+
+const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
+
+/** The latest reference whose object is there. */
+function presentAt(at: number): Partial<Survey> {
+  return { times: { ...SURVEY.times, latestPresent: at } };
 }
 
 function withTimes(world: World, times: Partial<Survey['times']>): World {
@@ -568,10 +592,25 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { put: answered('InvalidAccessKeyId', 403) } },
       'A test write to the bucket bucket was refused: InvalidAccessKeyId (403); the credentials are not accepted.',
     ],
+    ['a clock that is wrong', { probe: { put: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
+    ["the exporter's own credentials", { probe: { put: REFUSED }, asker: 'exporter' }, 'unknown'],
+    ['others have written since', { ...REFUSED_SINCE, survey: presentAt(AT) }, 'unknown'],
     [
-      'a clock that is wrong',
-      { probe: { put: answered('RequestTimeTooSkewed', 403) } },
-      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the time of the signature is not accepted.',
+      'others wrote before',
+      { ...REFUSED_SINCE, survey: presentAt(AT - 1) },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ],
+    [
+      'others have written since, to another path',
+      {
+        ...REFUSED_SINCE,
+        survey: presentAt(AT),
+        env: {
+          [`${XCOM}PATH`]: 's3://aws@bucket/xcom',
+          XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
+        },
+      },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
     ],
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -593,6 +632,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The bucket bucket took a test write and gave back something else: get, other content than was put.',
     ],
     ['it was written', {}, 'clear'],
+    [
+      'there is no room, and others have written since',
+      { probe: { put: answered('XMinioStorageFull', 507) }, othersWriteFrom: AT, survey: presentAt(AT) },
+      'unknown',
+    ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
@@ -638,6 +682,22 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
     ],
     ['one refusal of S3 is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
+    [
+      'its own credentials are not accepted',
+      { probe: allProbed(answered('InvalidAccessKeyId', 403)), asker: 'exporter' },
+      'The exporter cannot look into the bucket bucket: its credentials are not accepted (InvalidAccessKeyId (403)).',
+    ],
+    [
+      'the credentials of the workers are not accepted',
+      { probe: allProbed(answered('InvalidAccessKeyId', 403)) },
+      'clear',
+    ],
+    [
+      'a clock that is wrong',
+      { probe: allProbed(answered('RequestTimeTooSkewed', 403)) },
+      'The exporter cannot look into the bucket bucket: the clock of this machine is wrong (RequestTimeTooSkewed (403)).',
+    ],
+    ['what stands in for a connection may read alone', { probe: { put: STANDS_IN } }, 'clear'],
     ['everything works', {}, 'clear'],
     ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
     ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
@@ -690,6 +750,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { rows: { missing: 1 }, window: { broken: { ...SURVEY.window.broken, missing: null } } },
       '1 of 10 references in the window points at an object that is not there.',
     ],
+    ['HEAD did not find what was put', { rows: { missing: 1 }, probe: { head: MISMATCH } }, 'unknown'],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -697,6 +758,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   objects_empty: [
     ['one', { rows: { empty: 1 } }, '1 of 10 references in the window points at an object of 0 bytes.'],
     ['two', { rows: { empty: 2 } }, '2 of 10 references in the window point at objects of 0 bytes.'],
+    ['HEAD tells another size than was put', { rows: { empty: 2 }, probe: { head: MISMATCH } }, 'unknown'],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -915,6 +977,8 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { list: REFUSED } },
       'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
     ],
+    ['a clock that is wrong', { probe: { list: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
+    ['who asks is not known', { probe: { list: answered('', 401) } }, 'unknown'],
     ['it was listed', { probe: { put: REFUSED } }, 'clear'],
     ['no listing was tried', { probe: { list: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { list: DOWN } }, 'unknown'],
@@ -978,6 +1042,36 @@ test('problems come in the order of the catalogue, each with its places', () => 
     ['objects_missing', [{ label: 'task', value: 'missing', rows: 2 }]],
     ['third_party_backend', [{ label: 'task', value: 'third_party', rows: 1 }]],
   ]);
+});
+
+test.each<[string, World, ProblemCode, string]>([
+  [
+    "the exporter's own credentials",
+    { probe: { put: REFUSED }, asker: 'exporter' },
+    'write_denied',
+    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers",
+  ],
+  [
+    'credentials in place of a connection',
+    { probe: { put: STANDS_IN }, asker: 'exporter' },
+    'write_denied',
+    'the connection aws is not known here, and with the credentials found in its place: AccessDenied (403)',
+  ],
+  [
+    'others who write',
+    { ...REFUSED_SINCE, survey: presentAt(AT) },
+    'write_denied',
+    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the object of a reference of ${momentOf(AT)} is there`,
+  ],
+  [
+    'a HEAD that tells what is not so',
+    { rows: { empty: 6 }, probe: { head: { ...MISMATCH, detail: '0 bytes, 65 were put' } } },
+    'objects_empty',
+    'a HEAD of the test object tells what is not so: 0 bytes, 65 were put',
+  ],
+])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
+  const { states, undecided } = diagnose(observed(world));
+  expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
 });
 
 test("where XComs are refused the logs' connection is named, if it is another", () => {

@@ -51,6 +51,8 @@ const PROBE: ProbeResult = {
     seconds: 0,
   })),
   leftoversDeleted: 0,
+  asker: 'workers',
+  othersWriteFrom: null,
 };
 
 function kept(bytes: number, ago: number, queue = 'default'): Written {
