@@ -6,7 +6,7 @@ import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
 import type { Evidence } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
-import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { Grounds, ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeStep } from '../../../src/probe/bucket.ts';
@@ -147,6 +147,7 @@ const ENV: Readonly<Record<string, string>> = {
   AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
 };
 
+const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const VARIABLES: Readonly<Record<ToldSetting, string>> = {
   'xcom.backend': 'AIRFLOW__CORE__XCOM_BACKEND',
   'xcom.path': `${XCOM}PATH`,
@@ -295,7 +296,6 @@ const DIFFERS = {
   told: null,
 } as const;
 
-const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const ON_DISK = { [`${XCOM}PATH`]: 'file:///opt/xcom' };
 const FOUND: Evidence['findings'][number] = {
   ...{ dagId: 'orders', runId: 'r', taskId: 't', mapIndex: -1, key: 'k', bytes: 1, at: 0 },
@@ -766,16 +766,40 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   local_path: [
-    ['one', { rows: { local: 1 } }, '1 row in the window names a file on the disk of a worker.'],
-    ['two', { rows: { local: 2 } }, '2 rows in the window name a file on the disk of a worker.'],
+    [
+      'one, and nothing in S3',
+      { rows: { local: 1 }, survey: WITHOUT_REFERENCES },
+      '1 row in the window names a file on the disk of a worker.',
+    ],
+    [
+      'two, and nothing in S3',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES },
+      '2 rows in the window name a file on the disk of a worker.',
+    ],
+    ['one beside references: a task may have returned it', { rows: { local: 1 } }, 'unknown'],
+    [
+      'the path is not known, and there are references',
+      { rows: { local: 1 }, env: { [`${XCOM}PATH`]: null } },
+      'unknown',
+    ],
     [
       'meant, and one machine',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' } },
       'clear',
     ],
     [
-      'meant, and several machines',
+      'meant, and several machines, which may share it',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor,k8s:my.KubernetesExecutor' } },
+      'unknown',
+    ],
+    [
+      'meant without a scheme, and several machines',
+      { rows: { local: 2 }, env: { [`${XCOM}PATH`]: '/mnt/efs/xcom', [EXECUTOR]: 'CeleryExecutor' } },
+      'unknown',
+    ],
+    [
+      'a folder that depends on where the worker was started',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES, env: { [`${XCOM}PATH`]: 'xcom' } },
       '2 rows in the window name a file on the disk of a worker.',
     ],
     ['meant, and the executor is not known', { rows: { local: 2 }, env: ON_DISK }, 'unknown'],
@@ -785,7 +809,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         survey: { rows: { ...SURVEY.rows, local: SEEN_ON_TWO } },
         env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' },
       },
-      '2 rows in the window name a file on the disk of a worker.',
+      'unknown',
     ],
     [
       'not meant: the path is empty',
@@ -1034,5 +1058,24 @@ describe('what the catalogue says that a problem rests on', () => {
     const others = OPERATIONS.filter((one) => !rests.includes(one));
     expect(stateOf(code, only(others))).toBe(rests.length === 0 ? 'clear' : 'unknown');
     for (const operation of rests) expect(stateOf(code, only([operation])), operation).toBe('clear');
+  });
+
+  /** A verdict of a world that is altered by what nobody is asked for. */
+  const altered = PROBLEM_CODES.flatMap((code) =>
+    [...Object.values(VARIABLES), EXECUTOR]
+      .filter((variable) => {
+        const isKnown = (told: World) => stateOf(code, told) !== 'unknown';
+        return CASES[code].some(([, world]) => {
+          const without = { ...world, env: { ...world.env, [variable]: null } };
+          return isKnown(world) && stateOf(code, without) !== stateOf(code, world);
+        });
+      })
+      .map((variable) => [code, variable] as const),
+  );
+
+  test.each(altered)('%s: %s, which alters it in a world of this file', (code, variable) => {
+    const { settings, heeds }: Grounds = PROBLEMS[code].restsOn;
+    const name = Object.entries(VARIABLES).find(([, one]) => one === variable)?.[0] ?? variable;
+    expect([...settings, ...heeds]).toContain(name);
   });
 });
