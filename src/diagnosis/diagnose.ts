@@ -12,7 +12,7 @@ import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
-import { localPath, pathMismatch } from './misplaced.ts';
+import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
 import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { sourceOf } from './problem-sources.ts';
@@ -82,7 +82,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
 }
 
 function hasAnswers({ window, rows }: Survey): boolean {
-  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
+  return window.broken.empty !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
 }
 
 type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
@@ -133,12 +133,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
     ...explainFallback(survey, config),
-    objects_missing: some(
-      rows.missing,
-      window.broken.missing,
-      (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
-    ),
+    objects_missing: objectsMissing(survey),
     objects_empty: some(
       rows.empty,
       window.broken.empty,

@@ -30,9 +30,11 @@ const SHAPE: Shape = {
 
 const KINDS: readonly Kind[] = [
   'missing',
+  'unseen',
   'empty',
   'unreadable',
   'path_mismatch',
+  'doubtful',
   'leaked',
   'local',
   'third_party',
@@ -74,6 +76,7 @@ const SURVEY: Survey = {
   placed: [],
   paths: [],
   mismatchedPrefixes: [],
+  doubtfulPrefixes: [],
   objects: { count: 10, smallest: 1_000 },
   values: { count: 20, largest: 999 },
   times: {
@@ -909,7 +912,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['nobody told the threshold', { ...sizes({ small: 3 }), env: { [`${XCOM}THRESHOLD`]: null } }, 'unknown'],
     [
       'no object was looked up',
-      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null } } },
+      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null, empty: null } } },
       'unknown',
     ],
     ['two small objects are too few', sizes({ small: 2 }), 'clear'],
