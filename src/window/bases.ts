@@ -27,6 +27,7 @@ type Base = Omit<Reference, 'key'>;
 /** Where references lie, whatever their suffix is. */
 interface Place {
   readonly standing: Standing;
+  readonly hasConnection: boolean;
   /** The first task that was found to have written there; '': none was. */
   writer: string;
   /** Another one has as well. */
@@ -55,6 +56,7 @@ export async function basesOf(
   for (const [id, , base] of rows.bases.entries()) {
     placeOf[id] = held(places, placeName(base), () => ({
       standing: standing(base),
+      hasConnection: base.connection !== '',
       writer: '',
       hasSeveral: false,
     }));
@@ -98,7 +100,12 @@ export async function basesOf(
     }
   }
 
-  const isDoubtful = (id: number) => placeOf[id]?.standing === 'open' && !placeOf[id].hasSeveral;
+  const isAnySure = [...places.values()].some(({ hasSeveral }) => hasSeveral);
+  const isDoubtful = (id: number) => {
+    const place = placeOf[id];
+    if (place === undefined || place.hasSeveral) return false;
+    return place.standing === 'open' || (place.standing === 'untold' && isAnySure && !place.hasConnection);
+  };
   const isInForce = (id: number) => isGood(placeOf[id]?.standing);
 
   /** Of a path that a row holds and that is not its own: workers are known to write there. */
