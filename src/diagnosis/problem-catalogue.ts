@@ -143,7 +143,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Rows point at objects that are gone: tasks are handed a path instead of a value',
     remedy:
-      'Find what deletes objects under the prefix (lifecycle rule, clean-up job). Then clear the writing tasks so that they write again.',
+      'If all are missing at once, compare endpoint_url, account and bucket of the connection with those of the workers: the exporter may look in another place. Otherwise find what deletes objects under the prefix (lifecycle rule, clean-up job). Then clear the writing tasks so that they write again.',
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
