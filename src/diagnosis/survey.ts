@@ -184,18 +184,24 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           break;
         }
         case is.S3: {
-          rows.s3 += 1;
           const own = is.isReference(flags);
           const base = baseAt(chunk, index);
-          if (own && bases.isDoubtful(base)) {
-            // The backend would have kept a value that is as small.
-            if (is.hasObject(flags) && bases.isUncompressed(base) && size < threshold) break;
+          const isOpen = own && bases.isDoubtful(base);
+          // The backend would have kept a value that is as small.
+          const isSmall = is.hasObject(flags) && bases.isUncompressed(base) && size < threshold;
+          // It is a value after all, of a size that is not kept.
+          if (own ? isOpen && isSmall : bases.brokenReason(chunk.first + index) === null) {
+            rows.db += 1;
+            break;
+          }
+          rows.s3 += 1;
+          if (isOpen) {
             kinds.doubtful.add(chunk, index);
             doubtful.add(base);
             break;
           }
           const asConfigured = own && bases.isInForce(base);
-          const reason = bases.brokenReason(chunk.first + index);
+          const reason = is.brokenReason(flags, asConfigured);
           if (reason !== null) {
             const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
             if (kind !== 'path_mismatch') kinds[kind].add(chunk, index);

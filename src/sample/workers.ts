@@ -47,7 +47,7 @@ export async function worthAttributing(
       const isWrong =
         isLarge ||
         (flags & is.STORAGE_MASK) === is.OTHER ||
-        bases.brokenReason(slot) !== null ||
+        ((flags & is.STORAGE_MASK) === is.S3 && bases.brokenReason(slot) !== null) ||
         (isOwn && (flags & is.SKIP_DECISION) !== 0);
       if (isWrong) wrong.offer(slot, time);
       else if (isOwn) beside.offer(slot, time);

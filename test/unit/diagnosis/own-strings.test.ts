@@ -169,6 +169,9 @@ describe('of a task that returns a path of its own nothing critical is said', ()
       expect(figures.states.path_leaked).toBe('clear');
       expect(figures.window?.broken).toMatchObject({ path_mismatch: 0, leaked: 0, missing: 0 });
       expect(figures.coverage).toBe(1);
+      const isValue = mismatch === 'clear';
+      expect(figures.window?.rows.s3).toBe(others.length + (isValue ? 0 : own.length));
+      expect(figures.window?.rows.db).toBe(isValue ? own.length : 0);
     }
     expect(criticalOf(await judge([...sound(60), ...own], null))).toEqual([]);
   });
