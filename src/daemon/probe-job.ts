@@ -5,7 +5,7 @@ import type { ProbeResult } from '../probe/bucket.ts';
 import { probeInForce, seeListingInForce } from '../probe/bucket.ts';
 import type { Litter } from '../probe/own-versions.ts';
 import { probeId } from '../probe/probe-id.ts';
-import type { Listing } from '../probe/server-ways.ts';
+import type { Listing, SeenListing } from '../probe/server-ways.ts';
 import { listingWords } from '../probe/server-ways.ts';
 import { probeDatabase } from '../probe/database.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -23,8 +23,8 @@ export interface Probed {
 export interface ProbeJob {
   run(signal: AbortSignal): Promise<Ending>;
   latest(): Probed;
-  /** What the listings of the bucket lack, looked at once, in words; null: nothing, or that is not known. */
-  listing(): string | null;
+  /** How the bucket is listed, looked at once; null: that is not known. */
+  listing(): SeenListing | null;
   /** An exporter that stands by has nothing to show. */
   hide(): void;
 }
@@ -53,7 +53,7 @@ export function createProbeJob(parts: {
 
   return {
     latest: () => latest,
-    listing: () => (listing === null || listing === 'whole' ? null : listingWords(listing)),
+    listing: () => (listing === null ? null : { kind: listing, words: listingWords(listing) }),
 
     hide() {
       latest = { ...latest, result: null };
