@@ -30,7 +30,7 @@ const SLACK_MINUTES = 2;
 export async function offloadingOf(
   { chunks }: Pick<RowStore, 'chunks'>,
   options: {
-    readonly bases: Pick<Bases, 'isUncompressed'>;
+    readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
     /** Null: not known. A reference whose size is not known is taken to be as large as that. */
     readonly threshold: number | null;
     /** A value of a task that has so many bytes and is in the database was kept. */
@@ -58,7 +58,7 @@ export async function offloadingOf(
           latest: Math.max(before.latest, moment),
         });
       }
-      if (!is.isReference(flags)) continue;
+      if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
       latest = Math.max(latest, moment);
       const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
       const size = isMeasured ? sizeAt(chunk, index) : unmeasured;

@@ -1,27 +1,32 @@
 import { isForeignTask } from '../airflow/classify.ts';
-import type { Reference } from '../airflow/reference.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
-import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
-import type { BrokenReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { pathsOf, prefixesOf } from './base-paths.ts';
 import type { Evidence, Gathering } from './evidence.ts';
-import { gather, topPlaces } from './evidence.ts';
+import { gather } from './evidence.ts';
 import { offloadingOf } from './offloading.ts';
 import type { WindowTotals } from './window-totals.ts';
-import { orphans } from './window-totals.ts';
+import { missingRows, orphans } from './window-totals.ts';
+import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
 const KINDS = [
   'missing',
+  /** Missing as well, but of a bucket in which no object of a reference has ever been seen. */
+  'unseen',
   'empty',
   'unreadable',
+  /** References that are not as configured, whatever became of their objects. */
   'path_mismatch',
+  /** What a task may have returned as its own, and no object tells that it has. */
+  'doubtful',
   'leaked',
   'local',
   'third_party',
@@ -64,8 +69,9 @@ export interface Survey {
   readonly placed: readonly Placed[];
   /** The base paths under which most references of their own rows lie. */
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
-  /** The prefixes of references that are not as configured. */
+  /** The prefixes of references that are not as configured, and of those that are doubtful. */
   readonly mismatchedPrefixes: readonly string[];
+  readonly doubtfulPrefixes: readonly string[];
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
@@ -92,7 +98,7 @@ export interface SurveyOptions {
   readonly oversize: number;
   /** Null: it is not known. */
   readonly threshold: number | null;
-  readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
+  readonly standing: StandingRule;
 }
 
 export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
@@ -106,7 +112,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const bypassed = createHistogram();
   const offloaded = createHistogram();
   const based = createHistogram();
-  const bases = basesOf(ledger, options.inForce);
+  const bases = await basesOf(ledger, options);
   const foreign = new Set<number>();
   for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const offloading = await offloadingOf(store, {
@@ -130,6 +136,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
+  const doubtful = new Set<number>();
+  const broken = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
   let oldest = Infinity;
   const first = { kept: Infinity, inForce: Infinity };
   const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
@@ -176,12 +184,29 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           break;
         }
         case is.S3: {
-          rows.s3 += 1;
           const own = is.isReference(flags);
           const base = baseAt(chunk, index);
+          const isOpen = own && bases.isDoubtful(base);
+          // The backend would have kept a value that is as small.
+          const isSmall = is.hasObject(flags) && bases.isUncompressed(base) && size < threshold;
+          // It is a value after all, of a size that is not kept.
+          if (own ? isOpen && isSmall : bases.brokenReason(chunk.first + index) === null) {
+            rows.db += 1;
+            break;
+          }
+          rows.s3 += 1;
+          if (isOpen) {
+            kinds.doubtful.add(chunk, index);
+            doubtful.add(base);
+            break;
+          }
           const asConfigured = own && bases.isInForce(base);
           const reason = is.brokenReason(flags, asConfigured);
-          if (reason !== null) kinds[reason].add(chunk, index);
+          if (reason !== null) {
+            const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
+            if (kind !== 'path_mismatch') kinds[kind].add(chunk, index);
+            broken[reason] += 1;
+          }
           if (!own) break;
           totals.references += 1;
           based.add(base);
@@ -196,7 +221,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             offloaded.add(workerAt(chunk, index));
             first.inForce = Math.min(first.inForce, timeAt(chunk, index));
             if (is.hasObject(flags)) latest.present = Math.max(latest.present, timeAt(chunk, index));
-          } else if (reason === 'path_mismatch') {
+          } else if (reason !== null) {
+            kinds.path_mismatch.add(chunk, index);
             mismatched.add(base);
             latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
           }
@@ -225,7 +251,6 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     await pace.rest();
   }
   const lookedAt = totals.references === 0 || totals.unverified < totals.references;
-  const broken = (reason: BrokenReason) => kinds[reason].rows();
   return {
     window: {
       seconds: options.windowMs / 1000,
@@ -235,11 +260,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       oversizeRows: kinds.oversize.rows(),
       oversizeBytes: totals.oversizeBytes,
       broken: {
-        missing: lookedAt ? broken('missing') : null,
-        empty: lookedAt ? broken('empty') : null,
-        unreadable: lookedAt ? broken('unreadable') : null,
-        path_mismatch: broken('path_mismatch'),
-        leaked: broken('leaked'),
+        ...broken,
+        missing: lookedAt ? missingRows(told) : null,
+        empty: lookedAt ? broken.empty : null,
+        unreadable: lookedAt ? broken.unreadable : null,
       },
       ...orphans(ledger),
     },
@@ -255,7 +279,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),
-    mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
+    mismatchedPrefixes: prefixesOf(store, mismatched),
+    doubtfulPrefixes: prefixesOf(store, doubtful),
     objects,
     values,
     times: {
@@ -272,29 +297,4 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
 
 function finite(moment: number): number | null {
   return Number.isFinite(moment) ? moment : null;
-}
-
-function placedOf(
-  ledger: Ledger,
-  histogram: ReturnType<typeof createHistogram>,
-  how: 'bypassed' | 'offloaded',
-): Placed[] {
-  const placed: Placed[] = [];
-  for (const [worker, rows] of histogram.entries())
-    if (worker !== 0)
-      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
-  return placed;
-}
-
-/** One base has as many numbers as suffixes. */
-function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Survey['paths'] {
-  const { bases } = ledger.rows();
-  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
-  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
-}
-
-/** The row may hold a key and its secret where the id of a connection belongs. */
-function prefixOf(base: Omit<Reference, 'key'>): string {
-  const connection = base.connection === '' ? '' : `${base.connection}@`;
-  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
 }

@@ -1,4 +1,6 @@
 import type { Worker } from '../airflow/worker-queries.ts';
+import type { createHistogram } from '../lib/histogram.ts';
+import type { Ledger } from '../window/ledger.ts';
 
 /** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
 export interface Placed {
@@ -91,4 +93,16 @@ for (let n = 2; n <= EXACT_UP_TO; n += 1) LOG_FACTORIALS[n] = (LOG_FACTORIALS[n 
 function logFactorial(n: number): number {
   if (n <= EXACT_UP_TO) return LOG_FACTORIALS[n] ?? Number.NaN;
   return (n + 0.5) * Math.log(n) - n + 0.5 * Math.log(2 * Math.PI) + 1 / (12 * n) - 1 / (360 * n ** 3);
+}
+
+export function placedOf(
+  ledger: Ledger,
+  histogram: ReturnType<typeof createHistogram>,
+  how: 'bypassed' | 'offloaded',
+): Placed[] {
+  const placed: Placed[] = [];
+  for (const [worker, rows] of histogram.entries())
+    if (worker !== 0)
+      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
+  return placed;
 }

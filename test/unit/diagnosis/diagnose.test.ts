@@ -6,7 +6,7 @@ import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
 import type { Evidence } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
-import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import type { Grounds, ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { momentOf } from '../../../src/diagnosis/problem.ts';
 import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
@@ -31,9 +31,11 @@ const SHAPE: Shape = {
 
 const KINDS: readonly Kind[] = [
   'missing',
+  'unseen',
   'empty',
   'unreadable',
   'path_mismatch',
+  'doubtful',
   'leaked',
   'local',
   'third_party',
@@ -75,6 +77,7 @@ const SURVEY: Survey = {
   placed: [],
   paths: [],
   mismatchedPrefixes: [],
+  doubtfulPrefixes: [],
   objects: { count: 10, smallest: 1_000 },
   values: { count: 20, largest: 999 },
   times: {
@@ -157,6 +160,7 @@ const ENV: Readonly<Record<string, string>> = {
   AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
 };
 
+const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const VARIABLES: Readonly<Record<ToldSetting, string>> = {
   'xcom.backend': 'AIRFLOW__CORE__XCOM_BACKEND',
   'xcom.path': `${XCOM}PATH`,
@@ -319,7 +323,6 @@ const DIFFERS = {
   told: null,
 } as const;
 
-const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const ON_DISK = { [`${XCOM}PATH`]: 'file:///opt/xcom' };
 const FOUND: Evidence['findings'][number] = {
   ...{ dagId: 'orders', runId: 'r', taskId: 't', mapIndex: -1, key: 'k', bytes: 1, at: 0 },
@@ -751,6 +754,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       '1 of 10 references in the window points at an object that is not there.',
     ],
     ['HEAD did not find what was put', { rows: { missing: 1 }, probe: { head: MISMATCH } }, 'unknown'],
+    [
+      'some, and others of a bucket in which nothing was ever seen',
+      { rows: { missing: 1, unseen: 12 } },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
+    ['all of a bucket in which nothing was ever seen', { rows: { unseen: 3 } }, 'unknown'],
+    [
+      'too few to tell that',
+      { rows: { unseen: 2 } },
+      '2 of 10 references in the window point at objects that are not there.',
+    ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -818,6 +832,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       },
       '1 of 10 references in the window lies outside s3://aws@bucket/xcom and s3://team/xcom; seen is s3://old/xcom.',
     ],
+    [
+      'what may be of one task alone',
+      { rows: { doubtful: 1 }, survey: { doubtfulPrefixes: ['s3://lake/raw'] } },
+      'unknown',
+    ],
     ['nobody told the path', { env: { [`${XCOM}PATH`]: null }, rows: { path_mismatch: 1 } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
@@ -828,16 +847,40 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   local_path: [
-    ['one', { rows: { local: 1 } }, '1 row in the window names a file on the disk of a worker.'],
-    ['two', { rows: { local: 2 } }, '2 rows in the window name a file on the disk of a worker.'],
+    [
+      'one, and nothing in S3',
+      { rows: { local: 1 }, survey: WITHOUT_REFERENCES },
+      '1 row in the window names a file on the disk of a worker.',
+    ],
+    [
+      'two, and nothing in S3',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES },
+      '2 rows in the window name a file on the disk of a worker.',
+    ],
+    ['one beside references: a task may have returned it', { rows: { local: 1 } }, 'unknown'],
+    [
+      'the path is not known, and there are references',
+      { rows: { local: 1 }, env: { [`${XCOM}PATH`]: null } },
+      'unknown',
+    ],
     [
       'meant, and one machine',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' } },
       'clear',
     ],
     [
-      'meant, and several machines',
+      'meant, and several machines, which may share it',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor,k8s:my.KubernetesExecutor' } },
+      'unknown',
+    ],
+    [
+      'meant without a scheme, and several machines',
+      { rows: { local: 2 }, env: { [`${XCOM}PATH`]: '/mnt/efs/xcom', [EXECUTOR]: 'CeleryExecutor' } },
+      'unknown',
+    ],
+    [
+      'a folder that depends on where the worker was started',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES, env: { [`${XCOM}PATH`]: 'xcom' } },
       '2 rows in the window name a file on the disk of a worker.',
     ],
     ['meant, and the executor is not known', { rows: { local: 2 }, env: ON_DISK }, 'unknown'],
@@ -847,7 +890,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         survey: { rows: { ...SURVEY.rows, local: SEEN_ON_TWO } },
         env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' },
       },
-      '2 rows in the window name a file on the disk of a worker.',
+      'unknown',
     ],
     [
       'not meant: the path is empty',
@@ -947,7 +990,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['nobody told the threshold', { ...sizes({ small: 3 }), env: { [`${XCOM}THRESHOLD`]: null } }, 'unknown'],
     [
       'no object was looked up',
-      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null } } },
+      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null, empty: null } } },
       'unknown',
     ],
     ['two small objects are too few', sizes({ small: 2 }), 'clear'],
@@ -1128,5 +1171,24 @@ describe('what the catalogue says that a problem rests on', () => {
     const others = OPERATIONS.filter((one) => !rests.includes(one));
     expect(stateOf(code, only(others))).toBe(rests.length === 0 ? 'clear' : 'unknown');
     for (const operation of rests) expect(stateOf(code, only([operation])), operation).toBe('clear');
+  });
+
+  /** A verdict of a world that is altered by what nobody is asked for. */
+  const altered = PROBLEM_CODES.flatMap((code) =>
+    [...Object.values(VARIABLES), EXECUTOR]
+      .filter((variable) => {
+        const isKnown = (told: World) => stateOf(code, told) !== 'unknown';
+        return CASES[code].some(([, world]) => {
+          const without = { ...world, env: { ...world.env, [variable]: null } };
+          return isKnown(world) && stateOf(code, without) !== stateOf(code, world);
+        });
+      })
+      .map((variable) => [code, variable] as const),
+  );
+
+  test.each(altered)('%s: %s, which alters it in a world of this file', (code, variable) => {
+    const { settings, heeds }: Grounds = PROBLEMS[code].restsOn;
+    const name = Object.entries(VARIABLES).find(([, one]) => one === variable)?.[0] ?? variable;
+    expect([...settings, ...heeds]).toContain(name);
   });
 });

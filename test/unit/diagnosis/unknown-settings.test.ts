@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Placement } from '../../../src/airflow/classify.ts';
 import type { Shape } from '../../../src/airflow/shape.ts';
-import { inForceRule } from '../../../src/airflow/xcom-path.ts';
+import { standingRule } from '../../../src/airflow/xcom-path.ts';
 import { conclude, decidedOf } from '../../../src/diagnosis/conclude.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
@@ -130,7 +130,7 @@ async function judge(written: readonly Written[], told: Readonly<Partial<Record<
     windowMs: DAY,
     oversize,
     threshold,
-    inForce: inForceRule(paths),
+    standing: standingRule(paths),
   });
   return conclude(
     {

@@ -528,9 +528,9 @@ describe('warnings', () => {
     ],
     [
       'file:///opt/xcom',
-      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to the disk of each worker/,
+      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to a disk\. No other host can read that unless the folder is shared/,
     ],
-    ['foo', /"foo" has no scheme: Airflow writes to the disk of each worker/],
+    ['foo', /"foo" has no scheme: Airflow writes to a disk\. No other host/],
   ])('the path %s is said to be out of sight', (path, message) => {
     expect(read({ env: { [`${prefix}PATH`]: path } }).warnings).toEqual([expect.stringMatching(message)]);
   });
