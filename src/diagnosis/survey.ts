@@ -2,7 +2,6 @@ import { isForeignTask } from '../airflow/classify.ts';
 import type { Reference } from '../airflow/reference.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
-import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
 import type { BrokenReason } from '../window/flags.ts';
@@ -10,10 +9,14 @@ import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { Evidence, Gathering } from './evidence.ts';
-import { gather, topPlaces } from './evidence.ts';
+import { gather } from './evidence.ts';
+import type { Doubtful } from './judged-workers.ts';
+import { judgeWorkers } from './judged-workers.ts';
+import { pathsOf, placedOf, prefixOf } from './offloaded-places.ts';
 import { offloadingOf } from './offloading.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { orphans } from './window-totals.ts';
+import { SLACK_MS } from './worker-histories.ts';
 import type { Placed } from './worker-pools.ts';
 
 /** Kinds of rows that a problem is said about. */
@@ -31,7 +34,9 @@ const KINDS = [
   'oversize',
   /** … those of them that a worker with the backend in force would have put into object storage, … */
   'fallback',
-  /** … of which these are as large as what other workers had put there by then, … */
+  /** … of which these are of workers with a threshold of their own, … */
+  'otherThreshold',
+  /** … these are as large as what other workers had put there by then and of workers that may lack the backend, … */
   'bypassed',
   /** … and those that are at least the threshold. */
   'aboveThreshold',
@@ -56,8 +61,12 @@ export interface Survey {
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
-  /** Oversize values that a worker kept before its threshold was lowered. */
+  /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
+  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  readonly bypassedSince: { readonly rows: number; readonly before: number };
+  /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
+  readonly doubtful: readonly Doubtful[];
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
@@ -134,6 +143,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const first = { kept: Infinity, inForce: Infinity };
   const latest = { small: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
+  const workers = judgeWorkers(offloading.histories);
+  const bypassedSince = { rows: 0, before: 0 };
 
   for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
@@ -143,13 +154,15 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       switch (flags & is.STORAGE_MASK) {
         case is.DB: {
           const least = leastBytesAt(chunk, index);
+          const worker = workerAt(chunk, index);
+          const standing = least < threshold ? 'bypassing' : workers.standingOf(worker);
           rows.db += 1;
           bytes.db += size;
           if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
           else if ((flags & is.BY_DESIGN_MASK) === 0) {
             values.count += 1;
             values.largest = Math.max(values.largest, least);
-            if (least >= threshold && is.isOversizeRow(flags, least, threshold))
+            if (least >= threshold && standing !== 'over' && is.isOversizeRow(flags, least, threshold))
               kinds.aboveThreshold.add(chunk, index);
             if (least >= offloading.smallest) {
               first.kept = Math.min(first.kept, timeAt(chunk, index));
@@ -161,18 +174,21 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
           if ((flags & is.BY_DESIGN_MASK) !== 0) {
-            if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
+            if (foreign.has(worker)) totals.foreign += 1;
             break;
           }
-          const worker = workerAt(chunk, index);
-          if (worker !== 0 && offloading.lowered.has(worker)) {
+          if (standing === 'over') {
             totals.past += 1;
             break;
           }
           kinds.fallback.add(chunk, index);
-          if (least < threshold || least < offloading.smallestBy(timeAt(chunk, index))) break;
+          if (standing === 'threshold') kinds.otherThreshold.add(chunk, index);
+          const at = timeAt(chunk, index);
+          if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) break;
           kinds.bypassed.add(chunk, index);
           bypassed.add(worker);
+          if (at <= latestReference) bypassedSince.before += 1;
+          else if (at > latestReference + SLACK_MS && workers.mayHavePut(worker)) bypassedSince.rows += 1;
           break;
         }
         case is.S3: {
@@ -251,6 +267,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inexact: totals.inexact,
     foreign: totals.foreign,
     past: totals.past,
+    bypassedSince,
+    doubtful: workers.doubtful,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),
@@ -270,29 +288,4 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
 
 function finite(moment: number): number | null {
   return Number.isFinite(moment) ? moment : null;
-}
-
-function placedOf(
-  ledger: Ledger,
-  histogram: ReturnType<typeof createHistogram>,
-  how: 'bypassed' | 'offloaded',
-): Placed[] {
-  const placed: Placed[] = [];
-  for (const [worker, rows] of histogram.entries())
-    if (worker !== 0)
-      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
-  return placed;
-}
-
-/** One base has as many numbers as suffixes. */
-function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Survey['paths'] {
-  const { bases } = ledger.rows();
-  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
-  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
-}
-
-/** The row may hold a key and its secret where the id of a connection belongs. */
-function prefixOf(base: Omit<Reference, 'key'>): string {
-  const connection = base.connection === '' ? '' : `${base.connection}@`;
-  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
 }
