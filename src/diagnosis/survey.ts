@@ -10,40 +10,16 @@ import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../wind
 import { pathsOf, prefixesOf } from './base-paths.ts';
 import type { Evidence, Gathering } from './evidence.ts';
 import { gather } from './evidence.ts';
+import { KINDS } from './evidence-kinds.ts';
+import type { Kind } from './evidence-kinds.ts';
+import type { Doubtful } from './judged-workers.ts';
+import { judgeWorkers } from './judged-workers.ts';
 import { offloadingOf } from './offloading.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { missingRows, orphans } from './window-totals.ts';
+import { SLACK_MS } from './worker-histories.ts';
 import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
-
-/** Kinds of rows that a problem is said about. */
-const KINDS = [
-  'missing',
-  /** Missing as well, but of a bucket in which no object of a reference has ever been seen. */
-  'unseen',
-  'empty',
-  'unreadable',
-  /** References that are not as configured, whatever became of their objects. */
-  'path_mismatch',
-  /** What a task may have returned as its own, and no object tells that it has. */
-  'doubtful',
-  'leaked',
-  'local',
-  'third_party',
-  /** References under the key of a skip decision. */
-  'skips',
-  /** Values in the database that are at least `oversize` bytes, … */
-  'oversize',
-  /** … those of them that a worker with the backend in force would have put into object storage, … */
-  'fallback',
-  /** … of which these are as large as what other workers had put there by then, … */
-  'bypassed',
-  /** … and those that are at least the threshold. */
-  'aboveThreshold',
-  /** Objects that are smaller than the threshold. */
-  'belowThreshold',
-] as const;
-export type Kind = (typeof KINDS)[number];
 
 /** The outcome of one pass over the window. */
 export interface Survey {
@@ -61,8 +37,12 @@ export interface Survey {
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
-  /** Oversize values that a worker kept before its threshold was lowered. */
+  /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
+  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  readonly bypassedSince: { readonly rows: number; readonly before: number };
+  /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
+  readonly doubtful: readonly Doubtful[];
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
@@ -121,6 +101,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     oversize,
     pace,
   });
+  const latestReference = offloading.latest ?? Infinity;
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
   const totals = {
@@ -142,6 +123,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const first = { kept: Infinity, inForce: Infinity };
   const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
+  const workers = judgeWorkers(offloading.histories);
+  const bypassedSince = { rows: 0, before: 0 };
 
   for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
@@ -151,17 +134,19 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       switch (flags & is.STORAGE_MASK) {
         case is.DB: {
           const least = leastBytesAt(chunk, index);
+          const worker = workerAt(chunk, index);
+          const standing = least < threshold ? 'bypassing' : workers.standingOf(worker);
           rows.db += 1;
           bytes.db += size;
           if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
           else if ((flags & is.BY_DESIGN_MASK) === 0) {
             values.count += 1;
             values.largest = Math.max(values.largest, least);
-            if (least >= threshold && is.isOversizeRow(flags, least, threshold))
+            if (least >= threshold && standing !== 'over' && is.isOversizeRow(flags, least, threshold))
               kinds.aboveThreshold.add(chunk, index);
             if (least >= offloading.smallest) {
               first.kept = Math.min(first.kept, timeAt(chunk, index));
-              if (timeAt(chunk, index) > (offloading.latest ?? Infinity)) keptSince += 1;
+              if (timeAt(chunk, index) > latestReference) keptSince += 1;
             }
           }
           if (!is.isOversizeRow(flags, least, oversize)) break;
@@ -169,18 +154,21 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
           if ((flags & is.BY_DESIGN_MASK) !== 0) {
-            if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
+            if (foreign.has(worker)) totals.foreign += 1;
             break;
           }
-          const worker = workerAt(chunk, index);
-          if (worker !== 0 && offloading.lowered.has(worker)) {
+          if (standing === 'over') {
             totals.past += 1;
             break;
           }
           kinds.fallback.add(chunk, index);
-          if (least < threshold || least < offloading.smallestBy(timeAt(chunk, index))) break;
+          if (standing === 'threshold') kinds.otherThreshold.add(chunk, index);
+          const at = timeAt(chunk, index);
+          if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) break;
           kinds.bypassed.add(chunk, index);
           bypassed.add(worker);
+          if (at <= latestReference) bypassedSince.before += 1;
+          else if (at > latestReference + SLACK_MS && workers.mayHavePut(worker)) bypassedSince.rows += 1;
           break;
         }
         case is.S3: {
@@ -276,6 +264,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inexact: totals.inexact,
     foreign: totals.foreign,
     past: totals.past,
+    bypassedSince,
+    doubtful: workers.doubtful,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),

@@ -52,8 +52,11 @@ test("the README's file of variables without its database goes with the file of 
     cwd: folder,
   });
   const ofPod = readFileSync(join(folder, 'airflow-worker.env'), 'utf8').trimEnd().split('\n');
+  const pairs = ofPod.map(
+    (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
+  );
   const { status, stdout, stderr } = call(['config'], {
-    ...Object.fromEntries(ofPod.map((line) => line.split(/=(.*)/s).slice(0, 2))),
+    ...Object.fromEntries(pairs),
     XCOM_EXPORTER_DATABASE_URL_FILE: join(folder, 'database-url'),
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });

@@ -8,7 +8,8 @@ import type { Evidence } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Grounds, ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { momentOf } from '../../../src/diagnosis/problem.ts';
-import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
+import type { Kind } from '../../../src/diagnosis/evidence-kinds.ts';
+import type { Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
@@ -42,6 +43,7 @@ const KINDS: readonly Kind[] = [
   'skips',
   'oversize',
   'fallback',
+  'otherThreshold',
   'bypassed',
   'aboveThreshold',
   'belowThreshold',
@@ -73,6 +75,8 @@ const SURVEY: Survey = {
   inexact: 0,
   foreign: 0,
   past: 0,
+  bypassedSince: { rows: 0, before: 0 },
+  doubtful: [],
   largestOversize: 0,
   placed: [],
   paths: [],
@@ -929,7 +933,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'only the server wrote large values',
       { ...NOWHERE, rows: { oversize: 2 } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); the threshold is 1000, and 0 references in the window are as configured.',
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
     ],
     ['none', {}, 'clear'],
     ['a pool of workers explains it', bypassed(3), 'clear'],
