@@ -30,6 +30,14 @@ export interface Observation {
   readonly probe: ProbeResult | null;
 }
 
+/** How far the rows are behind those of the primary: a primary's are not. */
+export interface Standby {
+  /** Null: it does not say. */
+  readonly lagSeconds: number | null;
+  /** Why nothing can be said of its rows; null: they are recent enough. */
+  readonly doubt: string | null;
+}
+
 /** The outcome of a reading of the database and of the look at its references. */
 export interface Sampled {
   readonly shape: Shape;
@@ -41,6 +49,7 @@ export interface Sampled {
   /** Age of the oldest row that is not decided. */
   readonly lagSeconds: number;
   readonly unmeasured: number;
+  readonly standby: Standby;
   /** Null: no canary has been seen. */
   readonly canary: CanaryVerdict | null;
 }
@@ -78,6 +87,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
     settings: toldSettings(config),
     tried: triedBy(probe),
     database: isRead ? 'rows' : sampled === null ? 'nothing' : 'tables',
+    standby: isRead ? sampled.standby.doubt : null,
     objects: isRead && hasAnswers(sampled.survey),
   };
 }

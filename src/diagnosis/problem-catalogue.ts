@@ -128,7 +128,7 @@ export const PROBLEMS = {
     title: 'A pool of workers cannot use its XComs',
     remedy:
       'Open the task of the canary on the queue named here in Airflow: its log has the whole exception. Give those workers the permission, the connection or the path that it asks for.',
-    restsOn: TABLES,
+    restsOn: ROWS,
     clearsAfter: 1,
   },
   bucket_unreachable: {
@@ -208,7 +208,7 @@ export const PROBLEMS = {
     title: 'Pools of workers have different XCom settings',
     remedy:
       'Give the workers named here the [core] xcom_backend and the [common.io] xcom_objectstorage_path and xcom_objectstorage_threshold of the others, and restart them. Tell the exporter the same.',
-    restsOn: TABLES,
+    restsOn: ROWS,
     clearsAfter: 1,
   },
   canary_silent: {
@@ -216,7 +216,7 @@ export const PROBLEMS = {
     title: 'A pool of workers sends no reports',
     remedy:
       'Open the DAG of the canary in Airflow. A task that waits has no worker. A task that failed without a report may have an XCom backend that cannot be imported there. A DAG that is paused sends nothing. If the queue no longer exists, print the DAG again without it.',
-    restsOn: TABLES,
+    restsOn: ROWS,
     clearsAfter: 1,
   },
   threshold_mismatch: {

@@ -7,7 +7,15 @@ import type { Tried } from '../probe/bucket.ts';
 import { findingSchema, findingsOf } from './problem-document.ts';
 import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
-import { doubtOf, unprobedNote, unansweredOf, undecidedNote, unseenNote, verdictSchema } from './verdict.ts';
+import {
+  doubtOf,
+  standbyNote,
+  unansweredOf,
+  undecidedNote,
+  unprobedNote,
+  unseenNote,
+  verdictSchema,
+} from './verdict.ts';
 
 /** The findings of `check`. */
 export interface Checked {
@@ -107,7 +115,7 @@ function notesOf({ report, probed }: Checked): string[] {
     const more = s3Failure === null ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
-  notes.push(...unseenNote(report));
+  notes.push(...standbyNote(report), ...unseenNote(report));
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
 }

@@ -27,7 +27,12 @@ export const cycleSchema = z
     database_failure: failureSchema,
     s3_failure: failureSchema,
     s3_answered: z.boolean(),
-    lag_seconds: z.number().nullable().describe('Age of the oldest row that was seen and is not decided.'),
+    lag_seconds: z
+      .number()
+      .nullable()
+      .describe(
+        'Age of the oldest row that was seen and is not decided, and no less than a standby is behind.',
+      ),
     coverage: z
       .number()
       .min(0)

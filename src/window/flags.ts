@@ -24,7 +24,10 @@ const EMPTY = 3 << 2;
 const UNREADABLE = PRESENT | IN_ARCHIVE;
 const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
-/** `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either. */
+/**
+ * `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either, or the row could
+ * not be read again from a database that is not behind.
+ */
 export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
 
 export const UNCHECKED_REASONS: readonly UncheckedReason[] = [

@@ -149,6 +149,7 @@ export async function judge(
       survey: seen,
       orphansGrew: null,
       canary: null,
+      standby: { lagSeconds: 0, doubt: null },
       ...decidedOf(seen, { now: NOW, unmeasured: 0 }),
     },
     { config, probe: config.xcom.inForce === null ? null : PROBE, at: NOW },

@@ -112,6 +112,7 @@ const SAMPLED: Sampled = {
   orphansGrew: null,
   coverage: 1,
   lagSeconds: 0,
+  standby: { lagSeconds: 0, doubt: null },
   unmeasured: 0,
   canary: { pools: [WORKS], differences: [], agreed: AGREED },
 };
@@ -1145,6 +1146,15 @@ describe('what the catalogue says that a problem rests on', () => {
     const unread = stateOf(code, UNREAD);
     if (database === 'nothing') expect(unread).toBe('clear');
     else expect(unread).toBe('unknown');
+  });
+
+  test.each(resting)('%s: a database that is not behind', (code, { database }) => {
+    const doubt = 'the standby is 412 s behind';
+    const world = { sampled: { standby: { lagSeconds: 412, doubt } } };
+    const { states, undecided } = diagnose(observed(world));
+    expect([states[code], undecided[code]]).toEqual(
+      database === 'rows' ? ['unknown', doubt] : ['clear', undefined],
+    );
   });
 
   test.each(resting)('%s: settings, each taken away in turn', (code, { settings }) => {

@@ -124,7 +124,13 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
     threshold,
     standing: standingRule(told),
   });
-  const sampled = { shape: SHAPE, survey: seen, orphansGrew: null, canary: null };
+  const sampled = {
+    shape: SHAPE,
+    survey: seen,
+    orphansGrew: null,
+    standby: { lagSeconds: 0, doubt: null },
+    canary: null,
+  };
   return conclude(
     { ...sampled, ...decidedOf(seen, { now: NOW, unmeasured: 0 }) },
     { config, probe: PROBE, at: NOW },

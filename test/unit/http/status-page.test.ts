@@ -114,6 +114,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       PROBLEM_CODES.map((code) => [code, raised.includes(code) ? 'raised' : 'clear']),
     ) as Record<ProblemCode, ProblemState>,
     problems: [],
+    standbyDoubt: null,
     lagSeconds: 0,
     coverage: 0.999,
     ...changes,
@@ -323,6 +324,10 @@ describe('the verdict', () => {
         stale: true,
         report: reportOf({ window: null, databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }),
       },
+    ],
+    [
+      'Unknown: the standby is 412 s behind',
+      { probe: WORKED, report: reportOf({ standbyDoubt: 'the standby is 412 s behind' }) },
     ],
     [
       'Unknown: the probe tried nothing',

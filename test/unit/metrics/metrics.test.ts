@@ -81,6 +81,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     window: WINDOW,
     states: statesOf({}),
     problems: [],
+    standbyDoubt: null,
     lagSeconds: 0,
     coverage: 1,
     ...changes,
