@@ -181,7 +181,10 @@ test.each<[string, Row, RegExp]>([
   ]),
   [
     'a region of the connection that botocore refuses',
-    { extra: { region_name: 'eu west' }, env: { AWS_DEFAULT_REGION: 'eu-west-1', HTTPS_PROXY: 'http://p:1' } },
+    {
+      extra: { region_name: 'eu west' },
+      env: { AWS_DEFAULT_REGION: 'eu-west-1', HTTPS_PROXY: 'http://p:1' },
+    },
     /^The connection conn, in region_name, has a region that botocore refuses/,
   ],
   [
