@@ -41,19 +41,13 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   const profile = profileOf(given, env);
   const own = ownKeysOf(given);
   const keys = own ?? keysOfVariables(given, env);
-  const ofProfile = awsProfile(files, profile);
   // The session of an assumed role is a new one, which the profile of the connection does not reach.
-  const ofSession = extra.role_arn ? awsProfile(files, variableProfile(env)) : ofProfile;
+  const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
   const endpoint = endpointOf(given, { env, profile: ofSession });
   if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
-  const region =
-    (extra.config_kwargs?.region_name ??
-      extra.region_name ??
-      firstSet(env, ['AWS_DEFAULT_REGION']) ??
-      ofProfile.region) ||
-    null;
+  const region = regionOf(given, { env, files })?.text ?? null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
     asker: own !== null || extra.role_arn ? 'workers' : 'exporter',
@@ -72,6 +66,26 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
     variants: endpoint ? {} : variantsOf(given, ofSession),
     agent: agentOf(env),
   };
+}
+
+/** Null: none is said. `place` is the key of `extra`, the variable, or null for the profile of the files. */
+export function regionOf(
+  given: AirflowConnection | null,
+  { env, files }: WorkerWorld,
+): { readonly text: string; readonly place: string | null } | null {
+  const extra = given?.extra ?? {};
+  const said = [
+    { text: extra.config_kwargs?.region_name, place: 'config_kwargs.region_name' },
+    { text: extra.region_name, place: 'region_name' },
+    { text: firstSet(env, ['AWS_DEFAULT_REGION']), place: 'AWS_DEFAULT_REGION' },
+    { text: awsProfile(files, profileOf(given, env)).region, place: null },
+  ].find(({ text }) => text != null);
+  return said?.text ? { text: said.text, place: said.place } : null;
+}
+
+/** botocore's `validate_region_name`. */
+export function isRegionName(text: string): boolean {
+  return /^(?!\d+$)(?!-)[a-z\d-]{1,63}(?<!-)$/i.test(text);
 }
 
 /** The profile of the files from which a worker takes what nothing else says; null: `default`. */
@@ -173,10 +187,10 @@ function proxiesOf(
   return workerProxies(endpoint, { told, env });
 }
 
-/** What a client of AWS itself is made for: NO_PROXY is asked for it. */
+/** What a client of AWS itself is made for: NO_PROXY is asked for it. No client is made for a region that is no name. */
 export function addressAt(service: string, region: string | null): string {
   const suffix = region?.startsWith('cn-') === true ? 'amazonaws.com.cn' : 'amazonaws.com';
-  return `https://${service}.${region === null ? '' : `${region}.`}${suffix}`;
+  return `https://${service}.${region === null || !isRegionName(region) ? '' : `${region}.`}${suffix}`;
 }
 
 function sendsChecksums(
