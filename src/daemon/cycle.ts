@@ -1,6 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
-import { inForceRule } from '../airflow/xcom-path.ts';
+import { standingRule } from '../airflow/xcom-path.ts';
 import type { KnownSettings } from '../canary/known-settings.ts';
 import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
@@ -69,9 +69,9 @@ export function createCycle(options: CycleOptions): Cycle {
   /** Reads the rows, then asks S3 about the references among them. */
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
-      const before = inForceRule(known().xcom.paths);
+      const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, inForce: before, readShape, canary, count }),
+        (query) => readRows(query, ledger, { config, standing: before, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
@@ -84,7 +84,7 @@ export function createCycle(options: CycleOptions): Cycle {
           ...options,
           config: { ...config, xcom },
           shape,
-          inForce: inForceRule(xcom.paths),
+          standing: standingRule(xcom.paths),
           now,
           sawProbe: probe !== null && sawObject(probe),
         },
@@ -102,8 +102,8 @@ export function createCycle(options: CycleOptions): Cycle {
   /** One pass over the window, as it is after the look. */
   async function sampledOf({ shape, now, unmeasured }: RowsRead): Promise<Sampled> {
     const { oversize, threshold, paths } = known().xcom;
-    const inForce = inForceRule(paths);
-    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
+    const standing = standingRule(paths);
+    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, standing });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
     const decided = decidedOf(seen, { now, unmeasured });
     return { shape, survey: seen, orphansGrew: growth.grew, canary: canary.verdict(), ...decided };

@@ -30,7 +30,7 @@ const SLACK_MINUTES = SLACK_MS / MINUTE;
 export async function offloadingOf(
   store: Pick<RowStore, 'chunks' | 'names' | 'workers'>,
   options: {
-    readonly bases: Pick<Bases, 'isUncompressed'>;
+    readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
     /** Null: not known. A reference whose size is not known is taken to be as large as that. */
     readonly threshold: number | null;
     readonly oversize: number;
@@ -50,7 +50,7 @@ export async function offloadingOf(
       const moment = timeAt(chunk, index);
       const least = leastBytesAt(chunk, index);
       if ((flags & is.BY_DESIGN_MASK) === 0 && is.isOversizeRow(flags, least, large)) kept.add(chunk, index);
-      if (!is.isReference(flags)) continue;
+      if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
       latest = Math.max(latest, moment);
       const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
       const size = isMeasured ? sizeAt(chunk, index) : unmeasured;

@@ -1,49 +1,25 @@
 import { isForeignTask } from '../airflow/classify.ts';
-import type { Reference } from '../airflow/reference.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
-import type { BrokenReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { pathsOf, prefixesOf } from './base-paths.ts';
 import type { Evidence, Gathering } from './evidence.ts';
 import { gather } from './evidence.ts';
+import { KINDS } from './evidence-kinds.ts';
+import type { Kind } from './evidence-kinds.ts';
 import type { Doubtful } from './judged-workers.ts';
 import { judgeWorkers } from './judged-workers.ts';
-import { pathsOf, placedOf, prefixOf } from './offloaded-places.ts';
 import { offloadingOf } from './offloading.ts';
 import type { WindowTotals } from './window-totals.ts';
-import { orphans } from './window-totals.ts';
+import { missingRows, orphans } from './window-totals.ts';
 import { SLACK_MS } from './worker-histories.ts';
+import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
-
-/** Kinds of rows that a problem is said about. */
-const KINDS = [
-  'missing',
-  'empty',
-  'unreadable',
-  'path_mismatch',
-  'leaked',
-  'local',
-  'third_party',
-  /** References under the key of a skip decision. */
-  'skips',
-  /** Values in the database that are at least `oversize` bytes, … */
-  'oversize',
-  /** … those of them that a worker with the backend in force would have put into object storage, … */
-  'fallback',
-  /** … of which these are of workers with a threshold of their own, … */
-  'otherThreshold',
-  /** … these are as large as what other workers had put there by then and of workers that may lack the backend, … */
-  'bypassed',
-  /** … and those that are at least the threshold. */
-  'aboveThreshold',
-  /** Objects that are smaller than the threshold. */
-  'belowThreshold',
-] as const;
-export type Kind = (typeof KINDS)[number];
 
 /** The outcome of one pass over the window. */
 export interface Survey {
@@ -73,8 +49,9 @@ export interface Survey {
   readonly placed: readonly Placed[];
   /** The base paths under which most references of their own rows lie. */
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
-  /** The prefixes of references that are not as configured. */
+  /** The prefixes of references that are not as configured, and of those that are doubtful. */
   readonly mismatchedPrefixes: readonly string[];
+  readonly doubtfulPrefixes: readonly string[];
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
@@ -90,8 +67,9 @@ export interface SurveyTimes {
   readonly firstKept: number | null;
   /** The latest object that is smaller than the threshold. */
   readonly latestSmall: number | null;
-  /** The first reference that is as configured, and the latest that is not. */
+  /** The first reference that is as configured, the latest of those whose object is there, and the latest that is not. */
   readonly firstInForce: number | null;
+  readonly latestPresent: number | null;
   readonly latestMismatched: number | null;
 }
 
@@ -100,7 +78,7 @@ export interface SurveyOptions {
   readonly oversize: number;
   /** Null: it is not known. */
   readonly threshold: number | null;
-  readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
+  readonly standing: StandingRule;
 }
 
 export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
@@ -114,7 +92,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const bypassed = createHistogram();
   const offloaded = createHistogram();
   const based = createHistogram();
-  const bases = basesOf(ledger, options.inForce);
+  const bases = await basesOf(ledger, options);
   const foreign = new Set<number>();
   for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const offloading = await offloadingOf(store, {
@@ -139,9 +117,11 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
+  const doubtful = new Set<number>();
+  const broken = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
   let oldest = Infinity;
   const first = { kept: Infinity, inForce: Infinity };
-  const latest = { small: -Infinity, mismatched: -Infinity };
+  const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
   const workers = judgeWorkers(offloading.histories);
   const bypassedSince = { rows: 0, before: 0 };
@@ -192,12 +172,29 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           break;
         }
         case is.S3: {
-          rows.s3 += 1;
           const own = is.isReference(flags);
           const base = baseAt(chunk, index);
+          const isOpen = own && bases.isDoubtful(base);
+          // The backend would have kept a value that is as small.
+          const isSmall = is.hasObject(flags) && bases.isUncompressed(base) && size < threshold;
+          // It is a value after all, of a size that is not kept.
+          if (own ? isOpen && isSmall : bases.brokenReason(chunk.first + index) === null) {
+            rows.db += 1;
+            break;
+          }
+          rows.s3 += 1;
+          if (isOpen) {
+            kinds.doubtful.add(chunk, index);
+            doubtful.add(base);
+            break;
+          }
           const asConfigured = own && bases.isInForce(base);
           const reason = is.brokenReason(flags, asConfigured);
-          if (reason !== null) kinds[reason].add(chunk, index);
+          if (reason !== null) {
+            const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
+            if (kind !== 'path_mismatch') kinds[kind].add(chunk, index);
+            broken[reason] += 1;
+          }
           if (!own) break;
           totals.references += 1;
           based.add(base);
@@ -211,7 +208,9 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             totals.inForce += 1;
             offloaded.add(workerAt(chunk, index));
             first.inForce = Math.min(first.inForce, timeAt(chunk, index));
-          } else if (reason === 'path_mismatch') {
+            if (is.hasObject(flags)) latest.present = Math.max(latest.present, timeAt(chunk, index));
+          } else if (reason !== null) {
+            kinds.path_mismatch.add(chunk, index);
             mismatched.add(base);
             latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
           }
@@ -240,7 +239,6 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     await pace.rest();
   }
   const lookedAt = totals.references === 0 || totals.unverified < totals.references;
-  const broken = (reason: BrokenReason) => kinds[reason].rows();
   return {
     window: {
       seconds: options.windowMs / 1000,
@@ -250,11 +248,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       oversizeRows: kinds.oversize.rows(),
       oversizeBytes: totals.oversizeBytes,
       broken: {
-        missing: lookedAt ? broken('missing') : null,
-        empty: lookedAt ? broken('empty') : null,
-        unreadable: lookedAt ? broken('unreadable') : null,
-        path_mismatch: broken('path_mismatch'),
-        leaked: broken('leaked'),
+        ...broken,
+        missing: lookedAt ? missingRows(told) : null,
+        empty: lookedAt ? broken.empty : null,
+        unreadable: lookedAt ? broken.unreadable : null,
       },
       ...orphans(ledger),
     },
@@ -272,7 +269,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),
-    mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
+    mismatchedPrefixes: prefixesOf(store, mismatched),
+    doubtfulPrefixes: prefixesOf(store, doubtful),
     objects,
     values,
     times: {
@@ -281,6 +279,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       firstKept: finite(first.kept),
       latestSmall: finite(latest.small),
       firstInForce: finite(first.inForce),
+      latestPresent: finite(latest.present),
       latestMismatched: finite(latest.mismatched),
     },
   };

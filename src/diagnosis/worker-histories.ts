@@ -101,7 +101,7 @@ export const SLACK_MS = 120_000;
 export async function historiesOf(
   store: Pick<RowStore, 'chunks' | 'workers' | 'names'>,
   keptByWorker: ReadonlyMap<number, KeptByWorker>,
-  { bases, pace }: { readonly bases: Pick<Bases, 'isUncompressed'>; readonly pace: Pace },
+  { bases, pace }: { readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>; readonly pace: Pace },
 ): Promise<Histories> {
   const byWorker = new Map<number, Mutable<WorkerHistory>>();
   if (keptByWorker.size === 0) return { byWorker, areSomeUnknown: false };
@@ -126,7 +126,7 @@ export async function historiesOf(
   for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
-      if (!is.isReference(flags)) continue;
+      if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
       const number = workerAt(chunk, index);
       if (number === 0) areSomeUnknown = true;
       const pool = poolByWorker[number];

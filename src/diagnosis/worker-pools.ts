@@ -1,4 +1,6 @@
 import type { Worker } from '../airflow/worker-queries.ts';
+import type { createHistogram } from '../lib/histogram.ts';
+import type { Ledger } from '../window/ledger.ts';
 import { atLeast, SIGNIFICANCE } from './chance.ts';
 
 /** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
@@ -61,4 +63,16 @@ function count(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>
     byValue.set(value, sums);
   }
   return [...byValue].map(([value, sums]) => ({ label, value, ...sums }));
+}
+
+export function placedOf(
+  ledger: Ledger,
+  histogram: ReturnType<typeof createHistogram>,
+  how: 'bypassed' | 'offloaded',
+): Placed[] {
+  const placed: Placed[] = [];
+  for (const [worker, rows] of histogram.entries())
+    if (worker !== 0)
+      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
+  return placed;
 }

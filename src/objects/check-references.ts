@@ -1,5 +1,5 @@
 import type { Shape } from '../airflow/shape.ts';
-import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -25,7 +25,7 @@ export interface CheckOptions {
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly shape: Shape;
-  readonly inForce: InForceRule;
+  readonly standing: StandingRule;
   /** Whether the probe saw its own object in the bucket in force a moment ago. */
   readonly sawProbe: boolean;
   readonly now: number;
@@ -35,7 +35,7 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, inForce, sawProbe, ...options }: CheckOptions,
+  { config, database, shape, standing, sawProbe, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[] }> {
   const path = storageInForce(config);
@@ -79,7 +79,8 @@ export async function checkReferences(
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
-  const increments = objectIncrements(ledger, learnt, basesOf(ledger, inForce));
+  const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold });
+  const increments = objectIncrements(ledger, learnt, bases);
   ledger.forget(gone);
   return { verified, increments: [...increments, ...(await noteUnchecked(ledger, verified))] };
 }

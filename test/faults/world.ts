@@ -116,6 +116,7 @@ export async function startWorld(options: {
         authorities: null,
         proxies: NO_PROXIES,
         sendsChecksums: true,
+        asker: 'workers',
         variants: {},
         agent: null,
       },

@@ -1,6 +1,6 @@
 import type { Placement } from '../../src/airflow/classify.ts';
 import type { Shape } from '../../src/airflow/shape.ts';
-import { inForceRule } from '../../src/airflow/xcom-path.ts';
+import { standingRule } from '../../src/airflow/xcom-path.ts';
 import type { Figures } from '../../src/diagnosis/conclude.ts';
 import { conclude, decidedOf } from '../../src/diagnosis/conclude.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
@@ -55,6 +55,8 @@ const PROBE: ProbeResult = {
     seconds: 0,
   })),
   leftoversDeleted: 0,
+  asker: 'workers',
+  othersWriteFrom: null,
 };
 
 const SOMEWHERE = { queue: 'default', hostname: null, operator: null, byServer: false, suffix: '' };
@@ -139,7 +141,7 @@ export async function judge(
     windowMs: DAY,
     oversize,
     threshold,
-    inForce: inForceRule(paths),
+    standing: standingRule(paths),
   });
   return conclude(
     {
