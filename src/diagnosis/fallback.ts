@@ -54,7 +54,7 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   const { latestReference } = times;
   const since =
     latestReference === null || bypassedSince.rows < FEW ? '' : `, none since ${momentOf(latestReference)}`;
-  const [doubt] = doubtful;
+  const doubt = doubtful.find(({ history }) => history.kept.rows >= FEW);
   return say(
     `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
     oversize,

@@ -18,6 +18,8 @@ export interface Offloading {
    * and is in the database went past the backend, and one that was written before may be older than the setting.
    */
   readonly smallestBy: (at: number) => number;
+  /** A value of a task that has so many bytes and is in the database was kept there. */
+  readonly large: number;
   /** What the order of values says of the workers that kept some that belong into object storage. */
   readonly histories: Histories;
 }
@@ -31,7 +33,6 @@ export async function offloadingOf(
     readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
     /** Null: not known. A reference whose size is not known is taken to be as large as that. */
     readonly threshold: number | null;
-    /** A value of a task that has so many bytes, and as many as the threshold, was kept where it is in the database. */
     readonly oversize: number;
     readonly pace: Pace;
   },
@@ -63,6 +64,7 @@ export async function offloadingOf(
     latest: latest === -Infinity ? null : latest,
     smallest,
     smallestBy: smallestByMinute(byMinute),
+    large,
     histories: await historiesOf(store, kept.tell(), { bases, pace }),
   };
 }

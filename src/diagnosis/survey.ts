@@ -135,7 +135,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
         case is.DB: {
           const least = leastBytesAt(chunk, index);
           const worker = workerAt(chunk, index);
-          const standing = least < threshold ? 'bypassing' : workers.standingOf(worker);
+          const standing = least < offloading.large ? 'bypassing' : workers.standingOf(worker);
           rows.db += 1;
           bytes.db += size;
           if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
