@@ -108,17 +108,27 @@ describe('a connection', () => {
     ],
     [
       'AWS://K:S@/?endpoint_url=http://m:9',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', endpoint: 'http://m:9', forcePathStyle: true },
+      {
+        ...nothing,
+        asker: 'workers',
+        accessKeyId: 'K',
+        secretAccessKey: 'S',
+        endpoint: 'http://m:9',
+        forcePathStyle: true,
+      },
     ],
     ['aws://http://minio:9000/?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
       '{"uri":"aws://K:S@/?region_name=eu-west-1"}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
     ],
-    ['{"uri":null,"login":"K","password":"S"}', { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' }],
+    [
+      '{"uri":null,"login":"K","password":"S"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
+    ],
     [
       '{"conn_type":"aws","description":"d","host":null,"login":"K","password":"S","schema":"","port":"9000"}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
     ],
     [
       '{"extra":{"endpoint_url":"https://all","config_kwargs":{"s3":{"addressing_style":"virtual"}}}}',
