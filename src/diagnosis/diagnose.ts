@@ -147,7 +147,10 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
-    ...explainFallback(survey, config),
+    ...explainFallback(survey, {
+      ...config,
+      canaryWorks: canary?.pools.some(({ state }) => state === 'works') === true,
+    }),
     objects_missing: objectsMissing(survey),
     objects_empty: some(
       rows.empty,

@@ -14,13 +14,16 @@ import type { Pool } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
+interface Settings extends Pick<Config, 'xcom' | 'shard'> {
+  /** A canary of some pool was stored in S3 and read back lately. */
+  readonly canaryWorks: boolean;
+}
+
 /** Why large values are in the database: of the explanations of one cause the most telling, and each other cause. */
-export function explainFallback(
-  survey: Survey,
-  { xcom, shard }: Pick<Config, 'xcom' | 'shard'>,
-): Record<FallbackCode, Ruling> {
+export function explainFallback(survey: Survey, settings: Settings): Record<FallbackCode, Ruling> {
+  const { xcom } = settings;
   const mismatch = thresholdMismatch(survey, xcom.threshold);
-  const inactive = backendInactive(survey, { xcom, shard });
+  const inactive = backendInactive(survey, settings);
   const isDisabled = isRaised(thresholdDisabled(xcom, survey));
   const bypass = isDisabled || isRaised(inactive) ? 'clear' : workerBypass(survey, xcom);
   const isExplained =
@@ -62,7 +65,7 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
 }
 
 /** One shard of several does not know whether the dags of the others have references. */
-function backendInactive(survey: Survey, { xcom, shard }: Pick<Config, 'xcom' | 'shard'>): Ruling {
+function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings): Ruling {
   const { fallback: large } = survey.rows;
   const hasStopped = isStopped(survey);
   if ((survey.references > 0 && !hasStopped) || !isMeant(xcom)) return 'clear';
@@ -72,7 +75,10 @@ function backendInactive(survey: Survey, { xcom, shard }: Pick<Config, 'xcom' | 
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
     );
-  if (large.rows === 0) return 'clear';
+  if (large.rows === 0)
+    return survey.count === 0 || canaryWorks
+      ? 'clear'
+      : undecided('no value of the window was large enough to show whether it would go to object storage');
   if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
   const { bypassedSince, times } = survey;
   return say(

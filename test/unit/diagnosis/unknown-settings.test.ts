@@ -187,3 +187,14 @@ describe('several paths', () => {
     expect(await raisedOf(ofBoth, rest)).toEqual([]);
   });
 });
+
+test('no value is large enough to show whether the backend is there: that is not known', async () => {
+  const { states, undecided } = await judge(
+    many(30, (index) => kept(509, index)),
+    TOLD,
+  );
+  expect(states.backend_inactive).toBe('unknown');
+  expect(undecided.backend_inactive).toMatch(/no value of the window was large enough/);
+  const one = await judge([...many(30, (index) => kept(509, index)), offloaded(2_009, 1)], TOLD);
+  expect(one.states.backend_inactive).toBe('clear');
+});
