@@ -604,7 +604,7 @@ describe('warnings', () => {
       place === 'its host'
         ? 'Airflow does not take its host'
         : 'only an older Amazon provider, .* takes host in extra';
-    const sentence = (who: string) =>
+    const sentence = (who: string): unknown[] =>
       place === null
         ? []
         : [
