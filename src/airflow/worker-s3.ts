@@ -39,7 +39,8 @@ const LINK_LOCAL_AGENT = 'http://169.254.170.2';
 export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
   const extra = given?.extra ?? {};
   const profile = profileOf(given, env);
-  const keys = keysOf(given, env);
+  const own = ownKeysOf(given);
+  const keys = own ?? keysOfVariables(given, env);
   // The session of an assumed role is a new one, which the profile of the connection does not reach.
   const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
   const endpoint = endpointOf(given, { env, profile: ofSession });
@@ -49,6 +50,7 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   const region = regionOf(given, { env, files })?.text ?? null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
+    asker: own !== null || extra.role_arn ? 'workers' : 'exporter',
     region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,
@@ -96,11 +98,8 @@ function variableProfile(env: Environment): string | null {
   return firstSet(env, ['AWS_DEFAULT_PROFILE', 'AWS_PROFILE']);
 }
 
-/**
- * Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only ever a whole
- * pair. Else that of the variables, which goes before every profile but the one that the connection names.
- */
-function keysOf(given: AirflowConnection | null, env: Environment): Keys | null {
+/** Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only a whole pair. */
+function ownKeysOf(given: AirflowConnection | null): Keys | null {
   const { login = null, password = null, extra = {} } = given ?? {};
   const pairs = [
     [login, password],
@@ -109,7 +108,12 @@ function keysOf(given: AirflowConnection | null, env: Environment): Keys | null 
   ] as const;
   const token = extra.aws_session_token ?? extra.session_kwargs?.aws_session_token ?? null;
   for (const [id, key] of pairs) if (id && key) return { id, secret: key, token };
-  if (extra.profile_name) return null;
+  return null;
+}
+
+/** They go before every profile but the one that the connection names. */
+function keysOfVariables(given: AirflowConnection | null, env: Environment): Keys | null {
+  if (given?.extra.profile_name) return null;
   const id = firstSet(env, ['AWS_ACCESS_KEY_ID']);
   const key = firstSet(env, ['AWS_SECRET_ACCESS_KEY']);
   if (id === null || key === null) return null;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import type { Database } from '../postgres/client.ts';
+import { ageOf } from '../postgres/standby.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import type { Confirmed } from './confirm.ts';
@@ -22,7 +23,7 @@ import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { auditInstantStatement } from './row-statements.ts';
+import { auditOriginStatement } from './row-statements.ts';
 import { createTables, progressOf, setProgress } from './store.ts';
 
 export interface AuditOptions {
@@ -150,16 +151,9 @@ async function openWork(
   const file = joinPath(work, 'audit.duckdb');
   const spill = `spill-${randomUUID()}`;
   const open = () => openDuck({ file, temporary: joinPath(work, spill), memoryBytes });
-  const [instant] = await database.read(
-    (query) => query<{ origin: string; asOf: number | null }>(auditInstantStatement()),
-    signal,
-  );
-  const question = JSON.stringify([
-    instant?.origin,
-    configured,
-    inventory?.createdAt,
-    inventory?.sourceBucket,
-  ]);
+  const [named] = await database.read((query) => query<{ origin: string }>(auditOriginStatement()), signal);
+  const { asOf } = await ageOf(database, { patienceMs: 0, signal });
+  const question = JSON.stringify([named?.origin, configured, inventory?.createdAt, inventory?.sourceBucket]);
   const duck = await open();
   // Only now is it known that no other process works here.
   for (const name of readdirSync(work))
@@ -168,7 +162,7 @@ async function openWork(
   await createTables(duck);
   const earlier = await progressOf<string>(duck, 'question');
   const begun = await progressOf<{ asOf: number | null }>(duck, 'rows');
-  const isStale = (instant?.asOf ?? 0) - (begun?.asOf ?? Infinity) > STALE_MS;
+  const isStale = (asOf ?? 0) - (begun?.asOf ?? Infinity) > STALE_MS;
   if (earlier === null || (earlier === question && !isStale)) {
     await setProgress(duck, 'question', question);
     return duck;

@@ -1,5 +1,6 @@
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
+import { ageOf, MOST_LAG_SECONDS } from '../postgres/standby.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Duck } from './duck.ts';
 import { namedObject } from './named-object.ts';
@@ -21,7 +22,7 @@ export interface Confirmed {
   readonly present: number;
   /** The row is gone meanwhile, names something else, or is of an earlier try that nothing reads. */
   readonly vanished: number;
-  /** Storage did not say. */
+  /** Storage did not say, or a standby is behind and still shows what may be gone. */
   readonly unknown: number;
 }
 
@@ -64,10 +65,12 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
   const gone = candidates.filter((_, index) => heads[index] === 'missing');
+  const isBehind = gone.length > 0 && (await staysBehind(options));
   const still = await stillNamed(gone, options);
   const verdicts = candidates.map((candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked'> => {
     const head = heads[index] ?? 'unknown';
     if (head !== 'missing') return head;
+    if (isBehind) return 'unknown';
     return still.has(candidate.location) ? 'missing' : 'vanished';
   });
   await duck.run('CREATE OR REPLACE TABLE looked (location VARCHAR, verdict VARCHAR)');
@@ -92,6 +95,12 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     vanished: count('vanished'),
     unknown: count('unknown'),
   };
+}
+
+/** A standby that does not come to the moment at which objects were not there still shows rows that are gone. */
+async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolean> {
+  const { lagSeconds } = await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
+  return lagSeconds !== 0;
 }
 
 async function headAll(

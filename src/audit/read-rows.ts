@@ -1,5 +1,6 @@
 import type { Database, Query } from '../postgres/client.ts';
 import { readEachWith } from '../postgres/cursor.ts';
+import { ageOf } from '../postgres/standby.ts';
 import type { Duck } from './duck.ts';
 import type { Base, NamedObject } from './named-object.ts';
 import { namedObject } from './named-object.ts';
@@ -7,13 +8,7 @@ import type { Rate } from './rate.ts';
 import type { RowSource, SourceColumn } from './row-sources.ts';
 import { rowSources, sourcesStatement } from './row-sources.ts';
 import type { Bounds, NamingRow } from './row-statements.ts';
-import {
-  auditInstantStatement,
-  boundStatement,
-  namingStatement,
-  nextRunsStatement,
-  pagesStatement,
-} from './row-statements.ts';
+import { boundStatement, namingStatement, nextRunsStatement, pagesStatement } from './row-statements.ts';
 import { progressOf, setProgress } from './store.ts';
 
 /** When the reading began, and where objects were written according to the rows. */
@@ -44,6 +39,8 @@ interface SourceState {
   readonly file: string;
 }
 
+/** What a standby is given to catch up: what was put since then is too young to be judged. */
+const PATIENCE_MS = 5_000;
 /** The end of the year 9999: Postgres knows later moments, and some that never come. */
 const LATEST_MS = 253_402_300_799_999;
 /**
@@ -96,8 +93,8 @@ export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
 }
 
 async function start({ database, duck, signal }: ReadRowsOptions): Promise<Started> {
-  const [instant] = await database.read((query) => query<Started>(auditInstantStatement()), signal);
-  const started = { asOf: instant?.asOf ?? null };
+  const { asOf } = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
+  const started = { asOf };
   await setProgress(duck, 'rows', started);
   return started;
 }

@@ -143,18 +143,13 @@ function quoted(table: string): string {
   return `"${table.replaceAll('"', '""')}"`;
 }
 
-/**
- * Since when what is read is what is so: on a standby that is the last transaction that it has replayed; null when it
- * cannot say.
- */
-export function auditInstantStatement(): Statement {
+/** Which database it is. */
+export function auditOriginStatement(): Statement {
   return {
-    name: 'audit_instant',
+    name: 'audit_origin',
     text: /* SQL */ `
-      SELECT (extract(epoch FROM CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp()
-        ELSE clock_timestamp() END) * 1000)::float8 AS "asOf",
-        concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), current_database(),
-          to_regclass('dag_run')::oid) AS "origin"`,
+      SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), current_database(),
+        to_regclass('dag_run')::oid) AS "origin"`,
     values: [],
   };
 }

@@ -84,7 +84,11 @@ export function auditText(
     ...unlisted.map(
       ({ bucket, prefix, reason }) => `Not listed: s3://${plain(bucket)}/${plain(prefix)} (${reason}).`,
     ),
-    ...(confirmed.unknown > 0 ? [`${confirmed.unknown} objects could not be asked for.`] : []),
+    ...(confirmed.unknown > 0
+      ? [
+          `${confirmed.unknown} objects could not be confirmed: storage gave no answer, or a standby is behind.`,
+        ]
+      : []),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']
       : []),

@@ -1,6 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
-import { inForceRule } from '../airflow/xcom-path.ts';
+import { standingRule } from '../airflow/xcom-path.ts';
 import type { KnownSettings } from '../canary/known-settings.ts';
 import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
@@ -11,6 +11,8 @@ import { checkReferences } from '../objects/check-references.ts';
 import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
+import type { Age } from '../postgres/standby.ts';
+import { ageOf, doubtOfAge } from '../postgres/standby.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -43,9 +45,13 @@ export interface CycleOptions {
   readonly clock: () => number;
 }
 
+/** What a standby is given to catch up before its rows are read: all that is on its way. */
+const PATIENCE_MS = 1_000;
+
 /** The answers of the database and S3; `verified` is null where no reference was looked at. */
 type Look =
-  | { readonly rows: RowsRead | UnknownShape; readonly verified: Verified | null }
+  | { readonly rows: UnknownShape; readonly verified: null }
+  | { readonly rows: RowsRead; readonly verified: Verified; readonly age: Age }
   | { readonly failure: NonNullable<Report['databaseFailure']> };
 
 export function createCycle(options: CycleOptions): Cycle {
@@ -69,29 +75,31 @@ export function createCycle(options: CycleOptions): Cycle {
   /** Reads the rows, then asks S3 about the references among them. */
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
-      const before = inForceRule(known().xcom.paths);
+      const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
+      const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, inForce: before, readShape, canary, count }),
+        (query) => readRows(query, ledger, { config, standing: before, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
       if ('unsupported' in rows) return { rows, verified: null };
       const { shape, now } = rows;
       const { xcom } = known();
-      const { verified, increments } = await checkReferences(
+      const { verified, increments, age } = await checkReferences(
         ledger,
         {
           ...options,
           config: { ...config, xcom },
           shape,
-          inForce: inForceRule(xcom.paths),
+          standing: standingRule(xcom.paths),
           now,
+          age: read,
           sawProbe: probe !== null && sawObject(probe),
         },
         signal,
       );
       count(increments);
-      return { rows, verified };
+      return { rows, verified, age };
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
       readShape = createShapeReader();
@@ -100,13 +108,14 @@ export function createCycle(options: CycleOptions): Cycle {
   }
 
   /** One pass over the window, as it is after the look. */
-  async function sampledOf({ shape, now, unmeasured }: RowsRead): Promise<Sampled> {
+  async function sampledOf({ shape, now, unmeasured }: RowsRead, age: Age): Promise<Sampled> {
     const { oversize, threshold, paths } = known().xcom;
-    const inForce = inForceRule(paths);
-    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
+    const standing = standingRule(paths);
+    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, standing });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
     const decided = decidedOf(seen, { now, unmeasured });
-    return { shape, survey: seen, orphansGrew: growth.grew, canary: canary.verdict(), ...decided };
+    const standby = { lagSeconds: age.lagSeconds, doubt: doubtOfAge(age) };
+    return { shape, survey: seen, orphansGrew: growth.grew, canary: canary.verdict(), standby, ...decided };
   }
 
   return {
@@ -127,7 +136,7 @@ export function createCycle(options: CycleOptions): Cycle {
           ? last === null
             ? conclude(null, judged)
             : concludeAgain(last, judged)
-          : conclude('unsupported' in looked.rows ? looked.rows : await sampledOf(looked.rows), judged);
+          : conclude('age' in looked ? await sampledOf(looked.rows, looked.age) : looked.rows, judged);
       last = {
         at: clock(),
         durationSeconds: (performance.now() - started) / 1000,

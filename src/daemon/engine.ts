@@ -6,6 +6,7 @@ import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { openDatabase } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
+import type { SeenListing } from '../probe/server-ways.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { requireDatabase } from '../settings/config.ts';
@@ -41,8 +42,8 @@ export interface Engine {
   /** The problems that were cleared lately, the latest first. */
   cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
-  /** What the listings of the bucket lack, in words; null: nothing, or that is not known. */
-  listing(): string | null;
+  /** How the bucket is listed; null: that is not known. */
+  listing(): SeenListing | null;
   /** The requests that the last cycle sent to S3, and how many it might send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;

@@ -13,7 +13,16 @@ import type { Survey } from './survey.ts';
 /** The part of a report that speaks of the deployment, as against its own cycle. */
 export type Figures = Pick<
   Report,
-  'told' | 'backend' | 'observed' | 'window' | 'states' | 'undecided' | 'problems' | 'lagSeconds' | 'coverage'
+  | 'told'
+  | 'backend'
+  | 'observed'
+  | 'window'
+  | 'states'
+  | 'undecided'
+  | 'problems'
+  | 'standbyDoubt'
+  | 'lagSeconds'
+  | 'coverage'
 >;
 
 export interface ConcludeOptions {
@@ -39,7 +48,8 @@ export function conclude(
     undecided,
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
-    lagSeconds: known === null ? null : known.lagSeconds,
+    standbyDoubt: known === null ? null : known.standby.doubt,
+    lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
 }
@@ -51,12 +61,13 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown') states[code] = state;
   // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
-  const { told, backend, observed, window, lagSeconds, coverage } = before;
+  const { told, backend, observed, window, standbyDoubt, lagSeconds, coverage } = before;
   return {
     told,
     backend,
     observed,
     window,
+    standbyDoubt,
     lagSeconds,
     coverage,
     states,
@@ -76,6 +87,10 @@ export function decidedOf(
     lagSeconds: Math.max(0, now - (oldestUnverified ?? now)) / 1000,
     unmeasured: unsized,
   };
+}
+
+function lagOf({ lagSeconds, standby }: Sampled): number | null {
+  return standby.lagSeconds === null ? null : Math.max(lagSeconds, standby.lagSeconds);
 }
 
 /** A path that nobody told is not known; an empty one has no bucket. */

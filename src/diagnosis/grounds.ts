@@ -1,4 +1,4 @@
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import { lineFor } from '../settings/catalogue.ts';
 import type { ToldSettings } from '../settings/config.ts';
@@ -10,11 +10,13 @@ export interface Known {
   /** The operations of the probe that were tried; null: no probe has ended. */
   readonly tried: ReadonlySet<S3Operation> | null;
   readonly database: Grounds['database'];
+  /** Why the rows may not be those of now, in words; null: they are. */
+  readonly standby: string | null;
   /** S3 has answered for a reference of the window, or there is none to ask about. */
   readonly objects: boolean;
 }
 
-export function triedBy(probe: ProbeResult | null): Known['tried'] {
+export function triedBy(probe: Tried | null): Known['tried'] {
   if (probe === null) return null;
   return new Set(probe.steps.filter(({ ok }) => ok !== null).map(({ operation }) => operation));
 }
@@ -32,7 +34,8 @@ export function missingOf({ settings, probe, database, objects }: Grounds, known
     ...(isUntried && untold.length === 0 ? [untried] : []),
     ...(database !== 'nothing' && known.database === 'nothing' ? ['the database has not been read'] : []),
     ...(database === 'rows' && known.database === 'tables' ? ['no row has been read'] : []),
-    ...(objects && known.database === 'rows' && !known.objects
+    ...(database === 'rows' && known.standby !== null ? [known.standby] : []),
+    ...(objects && known.database === 'rows' && known.standby === null && !known.objects
       ? ['S3 has answered for no reference of the window']
       : []),
   ];

@@ -57,7 +57,12 @@ export interface Report {
   /** Why nothing can be said of what is not known. */
   readonly undecided: Reasons;
   readonly problems: readonly Problem[];
-  /** Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. */
+  /** Why the rows may not be those of now; null: they are, or none were read. */
+  readonly standbyDoubt: string | null;
+  /**
+   * Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. It is no less than a
+   * standby is behind, and null where that is not known.
+   */
   readonly lagSeconds: number | null;
   /** Decided share of what the window holds: rows measured and references looked up, 0..1. */
   readonly coverage: number | null;

@@ -196,7 +196,10 @@ function jobsSection({ jobs, report, requests, now }: Status): Html {
   return section('jobs', 'Jobs', [
     table('Jobs of the exporter', columnsOf('jobs'), { rows: rows.map(tableRow), kind: 'jobs' }),
     facts([
-      ['Lag', `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided)`],
+      [
+        'Lag',
+        `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided; no less than a standby is behind)`,
+      ],
       [
         'Coverage',
         coverage === null ? UNKNOWN : `${percentOf(coverage)} of the window measured and looked up`,

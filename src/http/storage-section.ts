@@ -8,7 +8,7 @@ import { sparkline } from './plots.ts';
 
 /** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
 export function storageSection(status: Status): Html {
-  const { report } = status;
+  const { report, listing } = status;
   const backend = report?.backend ?? null;
   const threshold = report?.thresholdBytes ?? null;
   const known: (readonly [string, Part | undefined])[] = [
@@ -29,7 +29,7 @@ export function storageSection(status: Status): Html {
     ],
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
     // What is as it should be needs no line.
-    ...(status.listing === null ? [] : [['listings', status.listing] as const]),
+    ...(listing === null || listing.kind === 'whole' ? [] : [['listings', listing.words] as const]),
     ['oversize from', report === null ? undefined : size(report.oversizeBytes)],
   ];
   const rows = known.map(([term, value]) => [

@@ -75,7 +75,7 @@ export const LIVE_METRICS = {
   },
   exporter_sample_lag_seconds: {
     type: 'gauge',
-    help: 'Age of the oldest row that was seen and not yet decided, in seconds, as of the last cycle.',
+    help: 'Age of the oldest row that was seen and not yet decided, in seconds, as of the last cycle. No less than a standby is behind, and absent where that is not known.',
     labels: [],
     group: 'exporter',
     read: eachReading(({ lagSeconds }) => lagSeconds),

@@ -1,7 +1,9 @@
 import type { Shape } from '../airflow/shape.ts';
-import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
+import type { Age } from '../postgres/standby.ts';
+import { ageOf, doubtOfAge, MOST_LAG_SECONDS } from '../postgres/standby.ts';
 import type { Stores } from '../s3/stores.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
@@ -25,31 +27,45 @@ export interface CheckOptions {
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly shape: Shape;
-  readonly inForce: InForceRule;
+  readonly standing: StandingRule;
   /** Whether the probe saw its own object in the bucket in force a moment ago. */
   readonly sawProbe: boolean;
   readonly now: number;
+  /** How old the rows were when they were read. */
+  readonly age: Age;
   readonly random: () => number;
 }
 
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, inForce, sawProbe, ...options }: CheckOptions,
+  { config, database, shape, standing, sawProbe, age: read, ...options }: CheckOptions,
   signal: AbortSignal,
-): Promise<{ verified: Verified; increments: Increment[] }> {
+): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
   const base =
     path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
   const verified = await verify(
     ledger,
-    { ...options, base, control: sawProbe ? base : null, requests: config.s3.requestsPerCycle },
+    {
+      ...options,
+      base,
+      control: sawProbe ? base : null,
+      isCurrent: doubtOfAge(read) === null,
+      requests: config.s3.requestsPerCycle,
+    },
     signal,
   );
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
+  // A standby gets to the moment of the bad news first: a row that it still shows may be gone by then.
+  const age =
+    suspects.length === 0 || doubtOfAge(read) !== null
+      ? read
+      : await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
+  const isBehind = suspects.length > 0 && age.lagSeconds !== 0;
   const rows = ledger.rows();
   const confirmed =
-    suspects.length === 0
+    suspects.length === 0 || isBehind
       ? new Map<number, Confirmed>()
       : await database.read(async (query) => {
           const there = await confirm(query, shape, {
@@ -63,12 +79,17 @@ export async function checkReferences(
           return there;
         }, signal);
 
+  const unchecked = new Map(verified.unchecked);
   const learnt: Learnt[] = [];
   // Purged or written again meanwhile: the next cycle reads what took its place.
   const gone: number[] = [];
   const pace = createPace();
   for (const [at, { slot, object, bytes }] of verified.answers.entries()) {
     if (at % 1_024 === 0) await pace.rest();
+    if (object !== 'present' && isBehind) {
+      unchecked.set(slot, 'unconfirmed');
+      continue;
+    }
     if (object !== 'present' && !confirmed.has(slot)) {
       gone.push(slot);
       continue;
@@ -79,13 +100,21 @@ export async function checkReferences(
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
-  const increments = objectIncrements(ledger, learnt, basesOf(ledger, inForce));
+  const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold });
+  const increments = objectIncrements(ledger, learnt, bases);
   ledger.forget(gone);
-  return { verified, increments: [...increments, ...(await noteUnchecked(ledger, verified))] };
+  return {
+    verified,
+    increments: [...increments, ...(await noteUnchecked(ledger, { ...verified, unchecked }))],
+    age,
+  };
 }
 
 /** Notes why S3 said nothing of a reference that nobody has looked up yet; counts it when that is another reason. */
-async function noteUnchecked(ledger: Ledger, { unchecked, rest }: Verified): Promise<Increment[]> {
+async function noteUnchecked(
+  ledger: Ledger,
+  { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
+): Promise<Increment[]> {
   if (rest === null && unchecked.size === 0) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();

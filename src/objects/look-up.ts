@@ -46,7 +46,7 @@ export async function lookUp<Item>(
   const open = new Set(keys.keys());
   const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
   /** What a page leaves open: what it lacks where it should be, and what may be in an archive. */
-  const undecided: { location: Location; items: readonly Item[]; isListed: boolean }[] = [];
+  const undecided: { location: Location; item: Item; isListed: boolean }[] = [];
 
   while (open.size > 0 && allowance.beginnable() > 0) {
     const waiting = runs.map((run) => ({
@@ -67,7 +67,9 @@ export async function lookUp<Item>(
       );
       const [unknown] = unknowns;
       if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
-      await settleUndecided();
+      // Asked for together they share one look at their bucket, which is dearer than ten of them.
+      const isTight = allowance.beginnable() < 2 * TOGETHER;
+      if (undecided.length >= TOGETHER || at >= steps.length || isTight) await settleUndecided();
     }
   }
 
@@ -77,18 +79,19 @@ export async function lookUp<Item>(
    * for each. The rest waits where no request is left.
    */
   async function settleUndecided(): Promise<void> {
-    for (const { location, items, isListed } of undecided.splice(0)) {
-      for (let at = 0; at < items.length;) {
-        const batch = items.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
-        if (batch.length === 0) return;
-        at += batch.length;
-        const answers = await Promise.all(batch.map((item) => sighting(location, item)));
-        if (!isListed && answers.some((answer) => answer.kind === 'present'))
-          lessons.unlistable.add(`${location.connection}/${location.bucket}`);
-        const unknowns = answers.filter((answer) => answer.kind === 'unknown');
-        const [unknown] = unknowns;
-        if (unknown !== undefined && unknowns.length === answers.length) allowance.giveUp(unknown);
-      }
+    const all = undecided.splice(0);
+    for (let at = 0; at < all.length;) {
+      const batch = all.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
+      if (batch.length === 0) return;
+      at += batch.length;
+      const answers = await Promise.all(batch.map(({ location, item }) => sighting(location, item)));
+      batch.forEach(({ location: { connection, bucket }, isListed }, index) => {
+        if (!isListed && answers[index]?.kind === 'present')
+          lessons.unlistable.add(`${connection}/${bucket}`);
+      });
+      const unknowns = answers.filter((answer) => answer.kind === 'unknown');
+      const [unknown] = unknowns;
+      if (unknown !== undefined && unknowns.length === answers.length) allowance.giveUp(unknown);
     }
   }
 
@@ -141,8 +144,8 @@ export async function lookUp<Item>(
     const [first] = beyond;
     const inOrder = isInOrder(answer.objects);
     const { location } = step;
-    if (lacks.length > 0 && inOrder) undecided.push({ location, items: lacks, isListed: false });
-    if (unread.length > 0) undecided.push({ location, items: unread, isListed: true });
+    if (inOrder) undecided.push(...lacks.map((item) => ({ location, item, isListed: false })));
+    undecided.push(...unread.map((item) => ({ location, item, isListed: true })));
     // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
     if (beyond.length === items.length || !inOrder) lessons.unlistable.add(`${connection}/${bucket}`);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');

@@ -33,6 +33,8 @@ export interface VerifyOptions {
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
   /** The bucket in which the probe saw its own object a moment ago; null: it saw none. */
   readonly control: Pick<Reference, 'connection' | 'bucket'> | null;
+  /** Whether the rows are recent: objects without a row are not looked for among older ones. */
+  readonly isCurrent: boolean;
   /** Requests that this cycle may send. */
   readonly requests: number;
   readonly now: number;
@@ -51,13 +53,13 @@ const ORPHANS_SHARE = 0.25;
 
 /** Looks up what has not been looked up, then some of the rest again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
-  const { stores, requests, base, control, now, random } = options;
+  const { stores, requests, base, control, isCurrent, now, random } = options;
   const findings = createFindings(ledger.rows(), stores);
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
   const allowance = createAllowance(stores, { requests, until, signal });
   const count = Math.floor(requests * RECHECK_SHARE);
-  const forOrphans = Math.floor(requests * ORPHANS_SHARE);
+  const forOrphans = isCurrent ? Math.floor(requests * ORPHANS_SHARE) : 0;
   const round = { stores, allowance, findings };
   const tries = createArchiveTries(ledger, round);
   await lookUpPending(ledger, { ...round, until, now, keep: count + Math.ceil(count / 2) }, signal);

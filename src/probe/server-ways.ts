@@ -4,7 +4,15 @@ import type { PreflightStep } from './preflight-step.ts';
 import { good, idle, open } from './preflight-step.ts';
 
 /** How the pages of a listing relate to what is there. */
-export type Listing = 'whole' | 'unordered' | 'lacking';
+export const LISTINGS = ['whole', 'unordered', 'lacking'] as const;
+
+export type Listing = (typeof LISTINGS)[number];
+
+export interface SeenListing {
+  readonly kind: Listing;
+  /** What can be relied on, and what follows. */
+  readonly words: string;
+}
 
 /** What a server makes of a key id that nobody has, asked for an object that is there. */
 export type Strangers = 'refused' | 'not_found' | 'taken';

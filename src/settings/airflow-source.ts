@@ -169,11 +169,11 @@ function formerVariable(option: AirflowOption): string {
 }
 
 /** Options of the file that are meant for Airflow's backend, and that Airflow does not find. */
-export function unreadOptions({ file, path }: AirflowFile): string[] {
+export function unreadOptions({ file, path }: AirflowFile, settings: readonly SettingName[]): string[] {
   if (file === null) return [];
   return SETTING_INPUTS.flatMap(({ setting, holds }) => {
     const option = settingOf(setting).airflow;
-    if (option === undefined || holds === 'path') return [];
+    if (option === undefined || holds === 'path' || !settings.includes(setting)) return [];
     return [...file.sections].flatMap(([section, options]) =>
       [...options].flatMap(([key, { line }]) => {
         if (!isMeant(option, section, key) || entryOf(file, option.section, option.key)?.line === line)

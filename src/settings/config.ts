@@ -15,6 +15,8 @@ import type { SecretContents } from './secret-files.ts';
 export interface Config {
   /** Null when nothing names a database: see `requireDatabase`. */
   readonly database: DatabaseSettings | null;
+  /** Why what Airflow has names no database that can be taken: its file cannot be read, or this option in it. */
+  readonly databaseFaults: readonly string[];
   readonly xcom: {
     /** Every path that is configured; none when Airflow has none; null when nobody told. */
     readonly paths: readonly XComPath[] | null;
@@ -114,9 +116,10 @@ export function storageInForce({ xcom: { inForce } }: Pick<Config, 'xcom'>): XCo
 export function requireDatabase(config: Config): DatabaseSettings {
   if (config.database !== null) return config.database;
   const { flag, variable } = namesOf('database.url');
-  throw new ConfigError([
+  const reasons = [
     `database.url: not set: give ${flag}, ${variable} or ${variable}_FILE, or Airflow's AIRFLOW__DATABASE__SQL_ALCHEMY_CONN; where nobody reaches the database, as with MWAA or Astro, check --probe-only tries the bucket without it`,
-    // These say why what Airflow has did not help.
+    ...config.databaseFaults,
     ...config.warnings.filter((warning) => warning.startsWith('database.url: ')),
-  ]);
+  ];
+  throw new ConfigError([...new Set(reasons)]);
 }

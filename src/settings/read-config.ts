@@ -10,7 +10,7 @@ import type { AirflowRemark } from './airflow-source.ts';
 import { createAttempts } from './attempts.ts';
 import type { Attempts } from './attempts.ts';
 import { SETTING_NAMES, parseSettings } from './catalogue.ts';
-import type { SettingValues } from './catalogue.ts';
+import type { SettingName, SettingValues } from './catalogue.ts';
 import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
 import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
@@ -60,13 +60,12 @@ export function readConfig(given: ConfigInput): Config {
   const chosen = chooseTexts([...own, ofAirflow]);
   const { texts, secretFiles } = readTexts(chosen, attempts);
   const { values, faults } = parseSettings(texts);
+  const remarksOn = (name: SettingName) =>
+    ofAirflow.remarks.flatMap(({ setting, sentence }) => (setting === name ? [sentence] : []));
   for (const [name, fault] of faults) {
     problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
     // A value of Airflow's that is wrong is wrong for a reason that Airflow has.
-    if (chosen.get(name)?.origin === 'airflow')
-      problems.push(
-        ...ofAirflow.remarks.flatMap(({ setting, sentence }) => (setting === name ? [sentence] : [])),
-      );
+    if (chosen.get(name)?.origin === 'airflow') problems.push(...remarksOn(name));
   }
 
   const url = values['database.url'] ?? null;
@@ -98,6 +97,11 @@ export function readConfig(given: ConfigInput): Config {
   const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(withoutPasswords);
   return deepFreeze({
     database: database?.settings ?? null,
+    databaseFaults: [
+      ...airflow.warnings,
+      ...remarksOn('database.url'),
+      ...unreadOptions(airflow, ['database.url']),
+    ].map(withoutPasswords),
     xcom,
     windowMs: values.window,
     sampleSchedule: values['sample.schedule'],
@@ -144,7 +148,7 @@ export function readConfig(given: ConfigInput): Config {
       ...connectionWarnings(connections, { from: { file: airflow.file, env }, view }),
       ...airflow.warnings,
       ...quotedTexts(own),
-      ...unreadOptions(airflow),
+      ...unreadOptions(airflow, SETTING_NAMES),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
       ...misplacedEndpoints(connections),

@@ -1,4 +1,4 @@
-import { OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
+import { isNoClass, OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
 import { packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
@@ -134,7 +134,7 @@ function pathWarnings(path: XComPath | null): string[] {
   if (path.bucket === '') {
     const why = path.scheme === '' ? 'has no scheme' : `has the scheme ${path.scheme}`;
     return [
-      `${what} ${why}: Airflow writes to the disk of each worker, and no other host can read it. The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
+      `${what} ${why}: Airflow writes to a disk. No other host can read that unless the folder is shared (NFS, EFS, a ReadWriteMany volume). The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
     ];
   }
   return [
@@ -183,9 +183,9 @@ function backendClass(backend: string | null): string[] {
     case 'other':
       return [
         `xcom.backend is no class of Airflow's object storage: where it puts values, and whether they are there, the exporter cannot tell (Airflow's own is ${OBJECT_STORAGE_BACKEND})`,
-        ...(backend?.startsWith('airflow.providers.') === true
+        ...(isNoClass(backend ?? '')
           ? [
-              'xcom.backend: none of the providers that come with Airflow has such a class: make sure that Airflow can import it',
+              'xcom.backend: Airflow has no class of this name, and a worker that cannot import it fails every task: look for a slip in it',
             ]
           : []),
       ];

@@ -3,17 +3,25 @@ import { MAX_FINDINGS } from '../diagnosis/evidence.ts';
 import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import { findingSchema, findingsOf } from './problem-document.ts';
 import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
-import { doubtOf, unprobedNote, unansweredOf, undecidedNote, unseenNote, verdictSchema } from './verdict.ts';
+import {
+  doubtOf,
+  standbyNote,
+  unansweredOf,
+  undecidedNote,
+  unprobedNote,
+  unseenNote,
+  verdictSchema,
+} from './verdict.ts';
 
 /** The findings of `check`. */
 export interface Checked {
   readonly report: Report;
   /** Null: no path in S3 is configured. */
-  readonly probed: ProbeResult | null;
+  readonly probed: Tried | null;
   /** Sentences about odd settings. */
   readonly warnings: readonly string[];
   readonly version: string;
@@ -107,7 +115,7 @@ function notesOf({ report, probed }: Checked): string[] {
     const more = s3Failure === null ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
-  notes.push(...unseenNote(report));
+  notes.push(...standbyNote(report), ...unseenNote(report));
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
+import { LISTINGS } from '../probe/server-ways.ts';
 import type { JobStatus } from './jobs.ts';
 import { JOB_NAMES } from './jobs.ts';
 import { isoOf, timeSchema } from './json-fields.ts';
@@ -53,6 +54,12 @@ export const statusSchema = z
     stale: z.boolean().describe('The last cycle that could read the database is older than three intervals.'),
     demo_act: z.string().nullable().describe('What the demo is playing.'),
     ...reportShape,
+    listing: z
+      .enum(LISTINGS)
+      .nullable()
+      .describe(
+        'How the server lists names made to differ, as the first probe that worked has seen: unordered and lacking cost HEADs, and no truth. Null: not known.',
+      ),
     cleared: z
       .array(clearedSchema)
       .describe('Problems that went away in the last seven days, the latest first, at most 20.'),
@@ -88,6 +95,7 @@ export function statusDocument(status: Status): z.output<typeof statusSchema> {
     stale: status.stale,
     demo_act: status.act,
     ...reportDocument(status.report, status.probe),
+    listing: status.listing?.kind ?? null,
     cleared: status.cleared.map(clearedDocument),
     jobs: status.jobs.map(jobOf),
     settings: status.settings.map(({ name, flag, variable, shown, origin, from }) => ({

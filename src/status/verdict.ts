@@ -4,7 +4,7 @@ import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
 
 export const verdictSchema = z
@@ -64,7 +64,7 @@ function verdictOfLook(status: Status): Verdict {
     };
   }
 
-  const notes = [...failuresOf(report, status.probe), ...unseenNote(report)];
+  const notes = [...failuresOf(report, status.probe), ...standbyNote(report), ...unseenNote(report)];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
@@ -106,10 +106,11 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'heard'>,
+  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'heard' | 'standbyDoubt'>,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
-  const { states, window, s3Failure } = report;
+  const { states, window, s3Failure, standbyDoubt } = report;
+  if (standbyDoubt !== null) return standbyDoubt;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
   if (!hasStorage) return isPathHeard(report) ? 'object storage is not probed' : 'no path in S3 is known';
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
@@ -137,6 +138,14 @@ export function unprobedNote(report: Pick<Report, 'heard'>): string {
   return isPathHeard(report)
     ? 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.'
     : 'xcom.path names no place in S3: object storage was not looked at.';
+}
+
+/** While a standby is behind, problems of its rows are neither said anew nor cleared. */
+export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): string[] {
+  if (standbyDoubt === null) return [];
+  return [
+    `Problems of rows are neither reported nor cleared: ${standbyDoubt}. Let it catch up, or read the primary.`,
+  ];
 }
 
 /** Names what no listing leads to: the figure of objects without a row says nothing of it. */
@@ -186,14 +195,14 @@ function eachHintOnce(lines: readonly string[]): string[] {
 /** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */
 export function unansweredOf(
   { states }: Pick<Report, 'states'>,
-  probe: ProbeResult | null,
+  probe: Tried | null,
 ): { readonly reason: string; readonly detail: string } | null {
   const steps = probe?.steps ?? [];
   if (states.bucket_unreachable !== 'unknown' || steps.some(({ ok }) => ok === true)) return null;
   return steps.find((step) => step.ok === false) ?? null;
 }
 
-function failuresOf(report: Report, probe: ProbeResult | null): string[] {
+function failuresOf(report: Report, probe: Tried | null): string[] {
   const { databaseFailure } = report;
   const s3Failure = report.s3Failure ?? unansweredOf(report, probe);
   const notes: string[] = [];

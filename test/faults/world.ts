@@ -1,6 +1,4 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -13,7 +11,7 @@ import { startHttpFaultProxy } from '../support/http-fault-proxy.ts';
 import type { HttpFaultProxy } from '../support/http-fault-proxy.ts';
 import { secret } from '../../src/lib/secret.ts';
 import { recordRequests } from '../support/s3.ts';
-import { startCluster } from './cluster.ts';
+import { freePort, startCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { startDaemonProcess } from './daemon-process.ts';
 import type { DaemonProcess } from './daemon-process.ts';
@@ -116,6 +114,7 @@ export async function startWorld(options: {
         authorities: null,
         proxies: NO_PROXIES,
         sendsChecksums: true,
+        asker: 'workers',
         variants: {},
         agent: null,
       },
@@ -224,23 +223,5 @@ export async function startWorld(options: {
   } catch (error) {
     await close();
     throw error;
-  }
-}
-
-/** Below the range from which the system takes client ports. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const probe = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => {
-        resolve(false);
-      });
-      probe.listen(port, '127.0.0.1', () => {
-        resolve((probe.address() as AddressInfo).port === port);
-      });
-    });
-    await new Promise((resolve) => probe.close(resolve));
-    if (isFree) return port;
   }
 }

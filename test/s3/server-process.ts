@@ -33,6 +33,8 @@ export async function startProcess(
     detached: true,
   });
   const output = createWriteStream(log);
+  // Last words that come when the log is closed are nobody's.
+  output.on('error', () => undefined);
   child.stdout.pipe(output, { end: false });
   child.stderr.pipe(output, { end: false });
   const ended = new Promise<void>((resolve) => {

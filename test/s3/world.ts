@@ -18,6 +18,8 @@ export interface World {
   readonly endpoint: string;
   /** Prepares what the product never does: buckets, versioning. */
   readonly aws: S3Client;
+  /** The same, through a door; the caller destroys it. */
+  readonly through: (url: string) => S3Client;
   readonly writers: readonly Writer[];
   /** The writer of the latest release. */
   readonly writer: Writer;
@@ -26,7 +28,11 @@ export interface World {
   putEmpty(bucket: string, keys: Iterable<string>): Promise<void>;
   connection(changes?: Partial<S3Connection>): S3Connection;
   /** The exporter's own client. */
-  readonly open: (changes?: Partial<S3Connection>, observer?: S3Observer) => ObjectStore;
+  readonly open: (
+    changes?: Partial<S3Connection>,
+    observer?: S3Observer,
+    requestTimeoutMs?: number,
+  ) => ObjectStore;
   /** What the server itself answers, with nothing of the SDK: the status of one request. */
   status(method: 'HEAD' | 'GET', path: string, as?: Partial<Signer>): Promise<number>;
   headers(path: string): Promise<Headers>;
@@ -56,13 +62,15 @@ export async function startWorld(server: S3Server): Promise<World> {
   const running: RunningServer = await server.start();
   const { endpoint } = running;
   const { accessKeyId, secretAccessKey, region } = ACCOUNT;
-  const aws = new S3Client({
-    endpoint,
-    region,
-    forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-  });
+  const through = (url: string) =>
+    new S3Client({
+      endpoint: url,
+      region,
+      forcePathStyle: true,
+      credentials: { accessKeyId, secretAccessKey },
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+    });
+  const aws = through(endpoint);
   const writers = await Promise.all(RELEASES.map((release) => startWriter(endpoint, release)));
   const stores: ObjectStore[] = [];
   let buckets = 0;
@@ -79,6 +87,7 @@ export async function startWorld(server: S3Server): Promise<World> {
     authorities: null,
     proxies: NO_PROXIES,
     sendsChecksums: true,
+    asker: 'workers',
     variants: {},
     agent: null,
     ...changes,
@@ -97,6 +106,7 @@ export async function startWorld(server: S3Server): Promise<World> {
     server,
     endpoint,
     aws,
+    through,
     writers,
     writer: writers.at(-1) ?? fail(),
     connection,
@@ -118,9 +128,9 @@ export async function startWorld(server: S3Server): Promise<World> {
       for (const key of keys)
         await aws.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: new Uint8Array() }));
     },
-    open(changes, observer = noObserver) {
+    open(changes, observer = noObserver, requestTimeoutMs = 20_000) {
       const log = pino({ level: 'silent' });
-      const store = openObjectStore(connection(changes), { observer, log, requestTimeoutMs: 20_000 });
+      const store = openObjectStore(connection(changes), { observer, log, requestTimeoutMs });
       stores.push(store);
       return store;
     },

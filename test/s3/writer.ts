@@ -20,6 +20,8 @@ interface Place {
 export interface Writer {
   readonly release: string;
   write(place: Place, body: string, extra?: Readonly<Record<string, string>>): Promise<readonly Attempt[]>;
+  /** On the condition that there is no such object. */
+  create(place: Place, body: string): Promise<readonly Attempt[]>;
   /** Thousands at once. */
   fill(place: Place, body: string): Promise<readonly Attempt[]>;
   read(place: Place): Promise<readonly Attempt[]>;
@@ -55,6 +57,7 @@ export async function startWriter(
   return {
     release,
     write: (place, body, extra = {}) => tell({ ...place, do: 'write', body, extra }),
+    create: (place, body) => tell({ ...place, do: 'create', body }),
     fill: (place, body) => tell({ ...place, do: 'fill', body }),
     read: (place) => tell({ ...place, do: 'read' }),
     stop: async () => {

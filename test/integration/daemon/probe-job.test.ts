@@ -90,6 +90,16 @@ test('the bucket is looked for once, and again after a probe that failed', async
   expect(await run(job, 'xcom')).toEqual({ looks: 0, puts: 1 });
 });
 
+test('how the bucket is listed is known from the first probe that works on', async () => {
+  const job = probeOf('xcom');
+  refuse((method) => method === 'DELETE');
+  await job.run(never);
+  expect(job.listing()).toBeNull();
+  refuse(() => false);
+  await job.run(never);
+  expect(job.listing()?.kind).toBe('lacking');
+});
+
 test('nothing is written to a bucket that is not there, until it is', async () => {
   const job = probeOf('late');
   for (let probes = 0; probes < 2; probes += 1) expect(await run(job, 'late')).toEqual({ looks: 1, puts: 0 });

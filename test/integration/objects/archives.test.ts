@@ -71,7 +71,15 @@ async function world(objects: readonly (Archived | null)[], { live = true } = {}
 async function look(ledger: Ledger, requests = 500): Promise<Verified> {
   const stores = storesOf(store, seen);
   const control = { connection: '', bucket: 'xcom' };
-  const options = { stores, base: null, control, requests, now: Date.now(), random: () => 0.5 };
+  const options = {
+    stores,
+    base: null,
+    control,
+    isCurrent: true,
+    requests,
+    now: Date.now(),
+    random: () => 0.5,
+  };
   const verified = await verify(ledger, options, never);
   for (const { slot, object, bytes } of verified.answers)
     ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });

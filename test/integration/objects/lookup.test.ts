@@ -127,8 +127,18 @@ describe('what the plan makes of a bucket', () => {
     const answer = await ask(runs);
     expect(answer.found).toHaveLength(1_100);
     expectTruth(answer);
-    // A HEAD for each that a page lacks, and then whether the bucket is there.
-    expect(seen.requests).toMatchObject({ list: 2 + 2, head: 10 });
+    // A HEAD for each that a page lacks, all at once, and then whether the bucket is there.
+    expect(seen.requests).toMatchObject({ list: 2 + 1, head: 10 });
+  });
+
+  test('what the pages of forty dags lack shares one look at the bucket', async () => {
+    const dags = Array.from({ length: 40 }, (_, at) =>
+      run(`dag${at + 10}`, 'manual__2026-01-01', { present: 20, missing: at % 2 }),
+    );
+    const answer = await ask(await plant(dags));
+    expect(answer.found).toHaveLength(820);
+    expectTruth(answer);
+    expect(seen.requests).toMatchObject({ list: 40 + 1, head: 20 });
   });
 
   test('forty runs of an hour each share one page, whatever lies before and after them', async () => {

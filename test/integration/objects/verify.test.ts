@@ -109,7 +109,15 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
 
 function look(ledger: Ledger, requests = 500): Promise<Verified> {
   const stores = storesOf(store, seen);
-  const options = { stores, base: null, control: null, requests, now: NOW, random: () => 0.5 };
+  const options = {
+    stores,
+    base: null,
+    control: null,
+    isCurrent: true,
+    requests,
+    now: NOW,
+    random: () => 0.5,
+  };
   return verify(ledger, options, new AbortController().signal);
 }
 

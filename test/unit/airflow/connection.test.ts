@@ -15,6 +15,7 @@ function read(value: string, env: Readonly<Record<string, string>> = {}) {
 }
 
 const nothing = {
+  asker: 'exporter',
   region: null,
   endpoint: null,
   accessKeyId: null,
@@ -42,6 +43,7 @@ describe('a connection', () => {
       'aws://KEY:SEC%2FRET%2B@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2F127.0.0.1%3A9000',
       {
         ...nothing,
+        asker: 'workers',
         accessKeyId: 'KEY',
         secretAccessKey: 'SEC/RET+',
         region: 'eu-west-1',
@@ -53,6 +55,7 @@ describe('a connection', () => {
       'aws://@/?role_arn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&verify=false',
       {
         ...nothing,
+        asker: 'workers',
         role: {
           arn: 'arn:aws:iam::1:role/r',
           endpoint: null,
@@ -64,7 +67,7 @@ describe('a connection', () => {
     ['aws://?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
       'aws://K:S@/?aws_session_token=T',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
     ],
     [
       'aws://@/?config_kwargs=%7B%22s3%22%3A+%7B%22addressing_style%22%3A+%22path%22%7D%7D',
@@ -72,27 +75,27 @@ describe('a connection', () => {
     ],
     [
       `aws://K:S@/?__extra__=${encodeURIComponent('{"region_name":"us-east-1","verify":"/etc/ca.pem"}')}`,
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1' },
     ],
     ['{"conn_type":"aws"}', nothing],
     ['{"conn_type":"aws","extra":""}', nothing],
     ['{"conn_type":"aws","extra":null}', nothing],
     [
       ' {"conn_type":"aws","login":"K","password":"S","extra":{"region_name":"eu-west-1"}}\n',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
     ],
     ['{"extra":"{\\"region_name\\":\\"eu-west-1\\"}"}', { ...nothing, region: 'eu-west-1' }],
     [
       '{"login":"K","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
-      { ...nothing, accessKeyId: 'K2', secretAccessKey: 'S2' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K2', secretAccessKey: 'S2' },
     ],
     [
       '{"login":"K","password":"S","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
     ],
     [
       '{"extra":{"session_kwargs":{"aws_access_key_id":"K","aws_secret_access_key":"S","aws_session_token":"T"}}}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
     ],
     [
       '{"extra":{"endpoint_url":"http://all:1","service_config":{"s3":{"endpoint_url":"http://s3:2"}}}}',
@@ -105,17 +108,27 @@ describe('a connection', () => {
     ],
     [
       'AWS://K:S@/?endpoint_url=http://m:9',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', endpoint: 'http://m:9', forcePathStyle: true },
+      {
+        ...nothing,
+        asker: 'workers',
+        accessKeyId: 'K',
+        secretAccessKey: 'S',
+        endpoint: 'http://m:9',
+        forcePathStyle: true,
+      },
     ],
     ['aws://http://minio:9000/?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
       '{"uri":"aws://K:S@/?region_name=eu-west-1"}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
     ],
-    ['{"uri":null,"login":"K","password":"S"}', { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' }],
+    [
+      '{"uri":null,"login":"K","password":"S"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
+    ],
     [
       '{"conn_type":"aws","description":"d","host":null,"login":"K","password":"S","schema":"","port":"9000"}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
     ],
     [
       '{"extra":{"endpoint_url":"https://all","config_kwargs":{"s3":{"addressing_style":"virtual"}}}}',

@@ -114,6 +114,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       PROBLEM_CODES.map((code) => [code, raised.includes(code) ? 'raised' : 'clear']),
     ) as Record<ProblemCode, ProblemState>,
     problems: [],
+    standbyDoubt: null,
     lagSeconds: 0,
     coverage: 0.999,
     ...changes,
@@ -325,6 +326,10 @@ describe('the verdict', () => {
       },
     ],
     [
+      'Unknown: the standby is 412 s behind',
+      { probe: WORKED, report: reportOf({ standbyDoubt: 'the standby is 412 s behind' }) },
+    ],
+    [
       'Unknown: the probe tried nothing',
       { probe: { steps: [{ operation: 'put', ok: null }], leftoversDeleted: 0 } },
     ],
@@ -489,8 +494,11 @@ describe('the page', () => {
     );
     expect(text).toContain('path seen s3://aws_default@xcom-bucket/team/xcom (12 references)');
     expect(text).not.toContain('listings');
-    const listing = 'LIST lacks keys that are there: a HEAD decides what a page lacks';
-    expect(textOf(render(statusOf({ listing })))).toContain(`listings ${listing}`);
+    const words = 'LIST lacks keys that are there: a HEAD decides what a page lacks';
+    expect(textOf(render(statusOf({ listing: { kind: 'lacking', words } })))).toContain(`listings ${words}`);
+    // What is as it should be needs no line.
+    const whole = { kind: 'whole', words: 'whole, and in the order of keys' } as const;
+    expect(textOf(render(statusOf({ listing: whole })))).not.toContain('listings');
     expect(text).toContain('put failed : denied (AccessDenied (403)) 20 ms');
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');

@@ -54,6 +54,23 @@ function originOf(config: Config, name: string) {
 }
 
 describe("Airflow's own file", () => {
+  test.each([
+    ['a section that is there twice', '[core]\nx = 1\n[core]\n', 'line 3: the section was there before'],
+    ['a %', '[database]\nsql_alchemy_conn = postgresql://a:b%40c@h/db\n', 'a % is written %%'],
+    [
+      'another section',
+      '[Database]\nsql_alchemy_conn = postgresql://a:b@h/db\n',
+      'write [database] sql_alchemy_conn',
+    ],
+    ['no file', null, `Cannot read ${FILE}`],
+  ])('that names no database because of %s says so where the database is needed', (_, content, reason) => {
+    const config = read(content, { env: { AIRFLOW_CONFIG: FILE } });
+    expect(problemsOf(() => requireDatabase(config))).toEqual([
+      expect.stringMatching(/^database\.url: not set/),
+      expect.stringContaining(reason),
+    ]);
+  });
+
   test('gives what no variable gives, with its line', () => {
     const config = read(CHART, { env: { DB_HOST: 'db', AIRFLOW_CONN_AWS_DEFAULT: 'aws://' } });
     expect(config.xcom).toMatchObject({

@@ -7,7 +7,7 @@ import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Problem, ProblemState } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { parseFindingsQuery } from '../../../src/http/queries.ts';
-import type { ProbeResult } from '../../../src/probe/bucket.ts';
+import type { Tried } from '../../../src/probe/bucket.ts';
 import { PREFLIGHT_CHECKS } from '../../../src/probe/preflight-step.ts';
 import { checkDocument } from '../../../src/status/check-document.ts';
 import { NO_HISTORY } from '../../../src/status/history.ts';
@@ -60,6 +60,7 @@ describe('a document of every shape is as described', () => {
     'with every problem': statusOf({ report: reportOf('everything', PROBLEM_CODES.map(problemOf)) }),
     'on standby': statusOf({ leader: false, report: null, act: 'Act 1 of 5' }),
     'with odd settings': statusOf({ warnings: ['a warning'] }),
+    'with a listing that lacks keys': statusOf({ listing: { kind: 'lacking', words: 'it lacks keys' } }),
   };
 
   test.each(Object.entries(statuses))('Status %s', (_name, status) => {
@@ -105,6 +106,12 @@ describe('a document of every shape is as described', () => {
       { target: null, steps: [], version: '1' },
     ])
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
+  });
+
+  test('the listing is named by its kind', () => {
+    const listing = { kind: 'unordered', words: 'not in the order of keys' } as const;
+    expect(statusDocument(statusOf({ listing })).listing).toBe('unordered');
+    expect(statusDocument(statusOf({})).listing).toBeNull();
   });
 
   test('and what is not as described is said', () => {
@@ -189,7 +196,7 @@ const CANARY: CanaryVerdict = {
   agreed: { backend: null, path: null, threshold: null, compression: null },
 };
 
-const PROBE: ProbeResult = {
+const PROBE: Tried = {
   steps: [
     { operation: 'put', ok: true, seconds: 0.01 },
     {
@@ -292,6 +299,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
     },
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, stateOf(code)])) as Report['states'],
     problems,
+    standbyDoubt: null,
     lagSeconds: figure(-0.5),
     coverage: figure(1),
   };

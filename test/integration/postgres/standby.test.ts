@@ -1,0 +1,226 @@
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Audit } from '../../../src/audit/audit.ts';
+import type { Age } from '../../../src/postgres/standby.ts';
+import { ageOf, doubtOfAge } from '../../../src/postgres/standby.ts';
+import type { PostgresWriter } from '../../../src/postgres/writer.ts';
+import { openWriter } from '../../../src/postgres/writer.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import { checkCode, checkVerdict } from '../../../src/status/check-document.ts';
+import type { Cluster, Node } from '../../faults/cluster.ts';
+import { freePort, startCluster } from '../../faults/cluster.ts';
+import { openTestDatabase, runAudit } from '../../support/audit.ts';
+import { examineAsWorker } from '../../support/call-command.ts';
+import { eventually, startAirflow, startDaemon, workerEnv } from '../../support/daemon.ts';
+import type { SmallAirflow } from '../../support/daemon.ts';
+import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
+
+const s3 = useS3('airflow-xcom');
+const LARGE = 'x'.repeat(500);
+/** May read, and has no right to monitor. */
+const ROLE = 'reader';
+
+let dir: string;
+let cluster: Cluster;
+let standby: Node;
+let admin: PostgresWriter;
+let airflow: SmallAirflow;
+
+beforeAll(async () => {
+  dir = mkdtempSync(join(tmpdir(), 'xcom-exporter-standby-'));
+  // The account of Postgres has to get through.
+  chmodSync(dir, 0o711);
+  cluster = await startCluster(join(dir, 'postgres'), [await freePort(), await freePort()]);
+  standby = await cluster.addStandby();
+  airflow = await startAirflow({ url: cluster.primary().url('postgres') }, s3());
+  await airflow.writer.query(
+    `CREATE ROLE ${ROLE} LOGIN PASSWORD 'reader'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${ROLE}`,
+  );
+  admin = await openWriter({ url: standby.url('postgres'), connections: 1 });
+  // Neither the database nor the role is there before they are replayed.
+  await eventually(async () => {
+    await age(standby);
+  });
+});
+
+afterAll(async () => {
+  await admin.close();
+  await airflow.close();
+  await cluster.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function urlOf(node: Node): string {
+  const url = new URL(airflow.url);
+  Object.assign(url, { port: String(node.port), username: ROLE, password: 'reader' });
+  return url.href;
+}
+
+const env = (node: Node) => ({
+  ...workerEnv(airflow, s3()),
+  AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: urlOf(node),
+});
+
+const check = (node: Node) => examineAsWorker(env(node));
+
+/** As the reader sees it. `patienceMs`: for ever, unless a test says otherwise. */
+async function age(node: Node, patienceMs = Infinity): Promise<Age> {
+  const database = openTestDatabase(urlOf(node));
+  try {
+    return await ageOf(database, { patienceMs, signal: new AbortController().signal });
+  } finally {
+    await database.close();
+  }
+}
+
+async function lastReplayed(): Promise<number> {
+  const [last] = await admin.query<{ at: number }>(
+    'SELECT (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000)::float8 AS at',
+  );
+  return last?.at ?? Infinity;
+}
+
+async function setting(name: string, value: string | null): Promise<void> {
+  await admin.query(value === null ? `ALTER SYSTEM RESET ${name}` : `ALTER SYSTEM SET ${name} = '${value}'`);
+  await admin.query('SELECT pg_reload_conf()');
+}
+
+/** Large values stay in the database, as where workers of a queue lack the setting. */
+async function pushPast(count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const task = `legacy_${i}`;
+    await airflow.writer.query(
+      /* SQL */ `INSERT INTO task_instance (id, task_id, dag_id, run_id, try_number, pool, pool_slots, queue, state)
+        VALUES (gen_random_uuid(), $1, 'orders', 'manual__1', 1, 'default_pool', 1, 'legacy', 'success')`,
+      [task],
+    );
+    await airflow.writer.query(
+      /* SQL */ `INSERT INTO xcom (dag_run_id, dag_id, run_id, task_id, map_index, key, value, timestamp)
+        SELECT id, dag_id, run_id, $1, -1, 'return_value', to_jsonb($2::text), clock_timestamp() FROM dag_run`,
+      [task, LARGE],
+    );
+  }
+}
+
+/** As Airflow clears a task: its object goes first. */
+async function clear(key: string, row: string): Promise<void> {
+  await airflow.deleteObject(key);
+  await airflow.writer.query(`DELETE FROM xcom WHERE task_id = '${row}'`);
+}
+
+/** What an audit makes of the references whose objects are not there. */
+async function audited(node: Node): Promise<Audit['confirmed']> {
+  const connection = connectionTo(s3().endpoint, s3());
+  const store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const configured = [{ connection: 'aws_xcom', bucket: 'airflow-xcom', prefix: 'xcom' }];
+  try {
+    return (await runAudit({ url: urlOf(node), store, connection, configured })).confirmed;
+  } finally {
+    store.close();
+  }
+}
+
+const critical = (problem: string) => ({ problem, severity: 'critical' });
+
+const doubts = (checked: Awaited<ReturnType<typeof check>>) => ({
+  code: checkCode(checked),
+  doubt: checked.report.standbyDoubt,
+  missing: checked.report.states.objects_missing,
+});
+
+describe('a standby', () => {
+  const objects: (string | null)[] = [];
+
+  test('that has all is as good as its primary, also while that one is idle', async () => {
+    for (let i = 0; i < 4; i += 1) objects.push(await airflow.push(LARGE));
+    for (let i = 0; i < 4; i += 1) await airflow.push('small');
+    expect(await age(cluster.primary())).toMatchObject({ lagSeconds: 0, isPaused: false });
+    const known = await age(standby);
+    expect(known).toMatchObject({ lagSeconds: 0, isPaused: false });
+    expect(known.asOf).toBeGreaterThan(await lastReplayed());
+    const { report, ...checked } = await check(standby);
+    expect(doubts({ report, ...checked })).toEqual({ code: 0, doubt: null, missing: 'clear' });
+    expect(report.window?.rows).toEqual({ db: 4, s3: 4, other: 0 });
+    expect(report.lagSeconds).toBe(0);
+  });
+
+  test('that is late is waited for before a row that it still shows says that an object is missing', async () => {
+    await setting('recovery_min_apply_delay', '3s');
+    await clear(objects[0] ?? '', 'task_1');
+    const checked = await check(standby);
+    expect(doubts(checked)).toEqual({ code: 0, doubt: null, missing: 'clear' });
+    await setting('recovery_min_apply_delay', null);
+  });
+
+  test('whose replay is paused says nothing of its rows, neither good nor bad', async () => {
+    const daemon = await startDaemon(env(standby));
+    await eventually(async () => {
+      expect(await daemon.value('problem', critical('worker_bypass'))).toBe(0);
+    });
+    await admin.query('SELECT pg_wal_replay_pause()');
+    await pushPast(40);
+    await clear(objects[1] ?? '', 'task_2');
+
+    const primary = await check(cluster.primary());
+    expect(primary.report.states).toMatchObject({ worker_bypass: 'raised', objects_missing: 'clear' });
+    const checked = await check(standby);
+    expect(doubts(checked)).toEqual({
+      code: 2,
+      doubt: expect.stringMatching(/^the standby is \d+ s behind, its replay is paused$/) as string,
+      missing: 'unknown',
+    });
+    expect(checked.report.problems).toEqual([]);
+    expect(checkVerdict(checked).notes.join(' ')).toContain(
+      'Problems of rows are neither reported nor cleared: the standby is',
+    );
+    expect(await audited(cluster.primary())).toMatchObject({ missing: 0, unknown: 0 });
+    expect(await audited(standby)).toMatchObject({ missing: 0, unknown: 1 });
+    await eventually(async () => {
+      const { verdict } = JSON.parse((await daemon.get('/api/v1/status')).text) as {
+        verdict: { title: string };
+      };
+      expect(verdict.title).toMatch(/^Unknown: the standby is \d+ s behind/);
+      for (const problem of ['worker_bypass', 'objects_missing'])
+        expect(await daemon.value('problem', critical(problem))).toBeUndefined();
+      expect(await daemon.value('exporter_sample_lag_seconds')).toBeGreaterThan(0);
+    });
+
+    await admin.query('SELECT pg_wal_replay_resume()');
+    await eventually(async () => {
+      expect(await daemon.value('problem', critical('worker_bypass'))).toBe(1);
+      expect(await daemon.value('problem', critical('objects_missing'))).toBe(0);
+    });
+    await daemon.close();
+  });
+
+  test('that does not say where its log is has no lag, and no verdict', async () => {
+    const call = 'EXECUTE ON FUNCTION pg_last_wal_receive_lsn()';
+    await airflow.writer.query(`REVOKE ${call} FROM PUBLIC`);
+    await eventually(async () => {
+      expect(await age(standby)).toEqual({ asOf: null, lagSeconds: null, isPaused: false });
+    });
+    const checked = await check(standby);
+    expect(doubts(checked)).toEqual({
+      code: 2,
+      doubt: 'the standby does not say how far it is behind',
+      missing: 'unknown',
+    });
+    expect(checked.report.lagSeconds).toBeNull();
+    await airflow.writer.query(`GRANT ${call} TO PUBLIC`);
+    await eventually(async () => {
+      expect((await age(standby)).lagSeconds).toBe(0);
+    });
+  });
+
+  test('that has lost its primary is behind, though it has replayed all that came in', async () => {
+    await airflow.close();
+    await cluster.primary().stop('immediate');
+    const lost = await age(standby, 0);
+    expect(lost.lagSeconds).not.toBe(0);
+    expect(lost.asOf).toBe(await lastReplayed());
+    expect(doubtOfAge({ ...lost, lagSeconds: 61 })).toBe('the standby is 61 s behind');
+  });
+});

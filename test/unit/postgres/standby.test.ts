@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import type { Look } from '../../../src/postgres/standby.ts';
+import { doubtOfAge, knownUpTo } from '../../../src/postgres/standby.ts';
+
+const HOUR = 3_600_000;
+const NOW = 1_800_000_000_000;
+
+/** The primary is idle for an hour, and the standby has all. */
+const IDLE: Look = {
+  now: NOW,
+  isThrough: true,
+  position: '0/3000060',
+  replayedTo: NOW - HOUR,
+  isPaused: false,
+};
+const later = (changes: Partial<Look> = {}): Look => ({ ...IDLE, now: NOW + 250, ...changes });
+
+describe('up to when a standby has all', () => {
+  test.each<[string, Look, Look, number | null]>([
+    ['of an idle primary: until just now', IDLE, later(), NOW],
+    ['paused before anything came in: until just now', IDLE, later({ isPaused: true }), NOW],
+    [
+      'of a busy primary: its last transaction',
+      IDLE,
+      later({ position: '0/3000090', replayedTo: NOW + 200 }),
+      NOW + 200,
+    ],
+    [
+      'catching up as fast as the network lets it: its last transaction',
+      IDLE,
+      later({ position: '0/3900000', replayedTo: NOW - HOUR + 9_000 }),
+      NOW - HOUR + 9_000,
+    ],
+    ['with more to replay: its last transaction', IDLE, later({ isThrough: false }), NOW - HOUR],
+    ['whose receiver came back just now', later({ now: NOW, isThrough: false }), later(), NOW - HOUR],
+    [
+      'without a receiver that has replayed no transaction since it started',
+      { ...IDLE, isThrough: false, replayedTo: null },
+      later({ isThrough: false, replayedTo: null }),
+      null,
+    ],
+  ])('%s', (_, before, after, expected) => {
+    expect(knownUpTo(before, after)).toBe(expected);
+  });
+});
+
+test.each<[number | null, boolean, string | null]>([
+  [0, false, null],
+  [60, false, null],
+  [60.2, false, 'the standby is 61 s behind'],
+  [0.2, true, 'the standby is 1 s behind, its replay is paused'],
+  [null, false, 'the standby does not say how far it is behind'],
+])('%s s behind, paused: %s', (lagSeconds, isPaused, doubt) => {
+  expect(doubtOfAge({ lagSeconds, isPaused })).toBe(doubt);
+});
