@@ -151,7 +151,7 @@ function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string
   const profile = profileOf(given, env);
   if (profile === null || s3?.secretAccessKey != null) return [];
   if (awsProfile(held, profile).isKnown) return [];
-  const who = id === '' ? 'Without a connection' : `The connection ${id}`;
+  const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
   return [
     `${who} takes the profile ${profile}, which the exporter's AWS files do not have: a worker without it fails, and the exporter asks with other credentials or none. Give it the same files`,
   ];

@@ -232,3 +232,12 @@ test('what is not followed is shown beside the connection', () => {
   expect(unusedExtras(parseConnection('aws://?role_arn=r&region_name=x'))).toEqual([]);
   expect(unusedExtras(null)).toEqual([]);
 });
+
+test('a profile that is not there is named without a connection as well', () => {
+  const world = { env: { AWS_PROFILE: 'nope' }, files: { config: '', credentials: '' } };
+  const s3 = s3Connection({ id: '', given: null }, world);
+  const bare = { id: '', variable: 'AIRFLOW_CONN_', given: null, isSet: false, s3 };
+  expect(workerWarnings([bare], { ...world, paths: parseXComPaths('s3://b') })).toEqual([
+    expect.stringMatching(/^Without a connection a worker takes the profile nope, which/),
+  ]);
+});
