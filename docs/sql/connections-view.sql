@@ -10,7 +10,7 @@
 
 -- A barrier: no condition of the reader's is evaluated on a row that the view does not show.
 CREATE OR REPLACE VIEW xcom_exporter_connection WITH (security_barrier) AS
-  SELECT conn_id, login, password, is_encrypted, extra, is_extra_encrypted
+  SELECT conn_id, login, password, is_encrypted, extra, is_extra_encrypted, host
   FROM connection
   WHERE conn_id = ANY (string_to_array(:'ids', ','));
 

@@ -59,7 +59,7 @@ BEGIN
       ('xcom_v1', ARRAY['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
       ('xcom_v2', ARRAY['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp']),
       -- Only where connections-view.sql has made it.
-      ('xcom_exporter_connection', ARRAY['conn_id', 'login', 'password', 'is_encrypted', 'extra', 'is_extra_encrypted'])
+      ('xcom_exporter_connection', ARRAY['conn_id', 'login', 'password', 'is_encrypted', 'extra', 'is_extra_encrypted', 'host'])
     ) AS wanted(in_table, columns)
     JOIN pg_attribute a ON a.attrelid = to_regclass(format('%I.%I', home, wanted.in_table))
       AND a.attname = ANY(wanted.columns) AND NOT a.attisdropped

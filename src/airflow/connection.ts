@@ -76,7 +76,25 @@ const extraSchema = z.object({
   /** Of no use since Amazon provider 8: the endpoint is `endpoint_url`. */
   host: z.unknown().optional(),
 });
-const jsonSchema = z.object({ login: text, password: text, host: text, extra: z.unknown().optional() });
+const jsonSchema = z.object({
+  uri: text,
+  conn_type: text,
+  description: text,
+  host: text,
+  schema: text,
+  login: text,
+  password: text,
+  port: z.union([z.string(), z.number(), z.boolean()]).nullish(),
+  extra: z.unknown().optional(),
+});
+type JsonKey = keyof typeof jsonSchema.shape;
+/** What people write for a key that Airflow knows by another name. */
+const MEANT: ReadonlyMap<string, JsonKey> = new Map([
+  ['user', 'login'],
+  ['username', 'login'],
+  ['type', 'conn_type'],
+  ['extra_dejson', 'extra'],
+]);
 
 /** The variable in which Airflow looks for a connection. Source: EnvironmentVariablesBackend. */
 export function connectionVariable(connectionId: string): string {
@@ -85,17 +103,39 @@ export function connectionVariable(connectionId: string): string {
 
 /**
  * A connection as Airflow writes it into a variable: a URI, or JSON. Source: `Connection.from_json` and
- * `_parse_from_uri`. No message repeats what was given, and none has a cause: a JSON error quotes its input.
+ * `_parse_from_uri`. No message repeats what was given but the names of keys and an endpoint; none has a cause, for a
+ * JSON error quotes its input.
  *
- * @throws {RangeError} when it is neither.
+ * @throws {RangeError} when it is neither, or when Airflow refuses it, so that a worker has nothing of it.
  */
 export function parseConnection(value: string): AirflowConnection {
   const trimmed = value.trim();
+  if (isShown(trimmed))
+    throw new RangeError(
+      'is what "airflow connections get --output json" prints, which Airflow itself does not read: give the value of get_uri in it',
+    );
   return trimmed.startsWith('{') ? fromJson(trimmed) : fromUri(trimmed);
 }
 
+/** Whether it is the output of `airflow connections get`, whole or without its brackets. */
+function isShown(value: string): boolean {
+  const parsed = /^[[{]/.test(value) ? jsonOrText(value) : null;
+  const one: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
+  return typeof one === 'object' && one !== null && 'get_uri' in one;
+}
+
 function fromJson(value: string): AirflowConnection {
-  const { login, password, host, extra } = checked(jsonSchema, parseJson(value, 'the connection'));
+  const given = parseJson(value, 'the connection');
+  const { uri, login, password, host, port, extra } = checked(jsonSchema, given);
+  const keys = Object.keys(given as object);
+  refuseUnknown(keys.filter((key) => !Object.hasOwn(jsonSchema.shape, key)));
+  if (uri) {
+    if (keys.length > 1)
+      throw new RangeError('has "uri" beside other keys, which Airflow refuses: give the URI alone');
+    return fromUri(uri);
+  }
+  // As Python's `int` takes it.
+  if (typeof port === 'string' && !/^(?:\s*[+-]?\d+\s*)?$/.test(port)) throw new RangeError(WRONG_PORT);
   const extraValue = typeof extra === 'string' && extra !== '' ? parseJson(extra, 'its "extra"') : extra;
   return {
     login: login ?? null,
@@ -105,19 +145,47 @@ function fromJson(value: string): AirflowConnection {
   };
 }
 
+/** Airflow hands each key to the class of the connection, which takes no other than its own. */
+function refuseUnknown(keys: readonly string[]): void {
+  if (keys.length === 0) return;
+  // A name that is none of a setting may be a secret in the wrong place.
+  const names = (some: readonly string[]) =>
+    listed(some.map((key) => (/^[a-z][a-z0-9_]*$/.test(key) ? key : 'a key that is not shown')));
+  const renamed = keys.filter((key) => MEANT.has(key));
+  const ofExtra = keys.filter((key) => Object.hasOwn(extraSchema.shape, key));
+  const others = keys.filter((key) => !renamed.includes(key) && !ofExtra.includes(key));
+  const advice = [
+    ...renamed.map((key) => `write "${MEANT.get(key) ?? ''}" for ${key}`),
+    ...(ofExtra.length === 0 ? [] : [`write ${names(ofExtra)} inside "extra"`]),
+    ...(others.length === 0 ? [] : [`leave out ${names(others)}`]),
+  ];
+  throw new RangeError(
+    `has ${names(keys)} at the top of its JSON, which Airflow refuses: a worker takes nothing of it: ${advice.join(', ')}`,
+  );
+}
+
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1) ?? ''}`;
+}
+
+const WRONG_PORT = 'has a wrong port, over which Airflow refuses it';
+
 function fromUri(value: string): AirflowConnection {
-  // As Python's urlsplit: the authority ends at the first slash, question mark or number sign.
-  const [, authority, path = '', query] =
-    /^[a-z][\w+.-]*:\/\/([^/?#]*)([^?#]*)(?:\?([^#]*))?/i.exec(value) ?? [];
-  if (authority === undefined) {
+  const type = /^([a-z][a-z\d+.-]*):\/\//i.exec(value)?.[1];
+  if (type === undefined) {
     throw new RangeError('is neither JSON nor a URI such as aws://KEY:SECRET@/?region_name=eu-west-1');
   }
+  const rest = withoutType(value, type.toLowerCase());
+  // As Python's urlsplit: the authority ends at the first slash, question mark or number sign.
+  const [, authority = '', path = '', query = '', fragment = ''] =
+    /^(?:[a-z][a-z\d+.-]*:)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(.*)$/is.exec(rest) ?? [];
   const at = authority.lastIndexOf('@');
-  if (at < 0 && `${path}${query ?? ''}`.includes('@')) {
+  if (at < 0 && `${path}${query}${fragment}`.includes('@')) {
     throw new RangeError(
       'has a key or secret with a slash, question mark or number sign: percent-encode it (%2F)',
     );
   }
+  refuseAuthority(authority.slice(0, Math.max(at, 0)), authority.slice(at + 1));
   const [login = '', ...password] = authority.slice(0, Math.max(at, 0)).split(':');
   const parameters = new URLSearchParams(query);
   const whole = parameters.get('__extra__');
@@ -131,6 +199,34 @@ function fromUri(value: string): AirflowConnection {
     host: percentDecode(authority.slice(at + 1)) || null,
     extra: checked(extraSchema, extra, 'extra'),
   };
+}
+
+/**
+ * The URI as Airflow splits it. With a second "://" it takes what is before it for the type of the connection, and
+ * refuses what has an @ or a colon there; so does an endpoint that nobody encoded.
+ */
+function withoutType(uri: string, type: string): string {
+  const schemes = uri.split('://').length - 1;
+  if (schemes === 1) return uri.replaceAll(`${type}://`, '//');
+  const rest = uri.replaceAll(`${type}://`, '');
+  const isTaken = schemes === 2 && !/[@:]/.test(rest.split('://')[0] ?? '');
+  if (isTaken) return rest;
+  const [, endpoint = 'http://host:port'] =
+    /[?&]endpoint_url=(https?:\/\/[^&#@;\s]+)(?=[&#]|$)/.exec(uri) ?? [];
+  throw new RangeError(
+    `has a second "://", which Airflow refuses, so that no worker has this connection: write endpoint_url=${encodeURIComponent(endpoint)}`,
+  );
+}
+
+/** Python's urlsplit takes neither, and Airflow goes on without the connection. */
+function refuseAuthority(user: string, host: string): void {
+  if (/[[\]]/.test(user))
+    throw new RangeError(
+      'has a bracket in its key or secret, which Airflow refuses: percent-encode it (%5B)',
+    );
+  const port = /:([^:\]]*)$/.exec(host)?.[1] ?? '';
+  if (!/^\d*$/.test(port) || Number(port) > 65_535)
+    throw new RangeError(`${WRONG_PORT}; a key and its secret end with an @`);
 }
 
 /** Where a connection names a server and the Amazon provider does not look; none: nowhere. */

@@ -56,7 +56,9 @@ export function splitPath(text: string): Path | null {
   if (match === null) return null;
   const [, scheme = '', netloc = '', rest = ''] = match;
   const at = netloc.lastIndexOf('@');
-  const { bucket, key } = splitBucket(`${netloc.slice(at + 1)}/${rest}`);
+  const host = netloc.slice(at + 1);
+  // Before universal-pathlib 0.3 (Airflow 3.2) no host belongs to s3n: it is written `s3n://conn_id@/bucket/key`.
+  const { bucket, key } = splitBucket(host === '' && scheme === 's3n' ? rest : `${host}/${rest}`);
   return { scheme, connection: at < 0 ? '' : netloc.slice(0, at), bucket, key };
 }
 

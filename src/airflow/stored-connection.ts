@@ -12,21 +12,22 @@ export interface StoredConnection {
   readonly is_encrypted: boolean | null;
   readonly extra: string | null;
   readonly is_extra_encrypted: boolean | null;
+  readonly host: string | null;
 }
 
 /** A view is made for a few ids; a table in its place would have everybody's. */
 const MOST = 50;
 
-/** The rows of the view that docs/sql/connections-view.sql makes. `view`: a plain name, with its schema or without. */
+/** The rows of the view that docs/sql/connections-view.sql makes; an older view has no `host`. `view`: a plain name, with its schema or without. */
 export function storedConnectionsStatement(view: string): Statement {
   return {
     name: 'stored-connections',
     text: /* SQL */ `
-    SELECT conn_id, login, password, is_encrypted, extra, is_extra_encrypted
+    SELECT conn_id, login, password, is_encrypted, extra, is_extra_encrypted, to_jsonb(shown) ->> 'host' AS host
     FROM ${view
       .split('.')
       .map((part) => `"${part}"`)
-      .join('.')} ORDER BY conn_id LIMIT $1::int`,
+      .join('.')} AS shown ORDER BY conn_id LIMIT $1::int`,
     values: [MOST],
   };
 }
@@ -50,6 +51,7 @@ export function openStoredConnection(row: StoredConnection, keys: readonly Secre
   return parseConnection(
     JSON.stringify({
       login: row.login,
+      host: row.host,
       password: clear(row.password, row.is_encrypted),
       extra: clear(row.extra, row.is_extra_encrypted) ?? '',
     }),

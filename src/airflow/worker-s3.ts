@@ -39,22 +39,18 @@ const LINK_LOCAL_AGENT = 'http://169.254.170.2';
 export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
   const extra = given?.extra ?? {};
   const profile = profileOf(given, env);
-  const keys = keysOf(given, env);
-  const ofProfile = awsProfile(files, profile);
+  const own = ownKeysOf(given);
+  const keys = own ?? keysOfVariables(given, env);
   // The session of an assumed role is a new one, which the profile of the connection does not reach.
-  const ofSession = extra.role_arn ? awsProfile(files, variableProfile(env)) : ofProfile;
+  const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
   const endpoint = endpointOf(given, { env, profile: ofSession });
   if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
-  const region =
-    (extra.config_kwargs?.region_name ??
-      extra.region_name ??
-      firstSet(env, ['AWS_DEFAULT_REGION']) ??
-      ofProfile.region) ||
-    null;
+  const region = regionOf(given, { env, files })?.text ?? null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
+    asker: own !== null || extra.role_arn ? 'workers' : 'exporter',
     region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,
@@ -72,6 +68,26 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   };
 }
 
+/** Null: none is said. `place` is the key of `extra`, the variable, or null for the profile of the files. */
+export function regionOf(
+  given: AirflowConnection | null,
+  { env, files }: WorkerWorld,
+): { readonly text: string; readonly place: string | null } | null {
+  const extra = given?.extra ?? {};
+  const said = [
+    { text: extra.config_kwargs?.region_name, place: 'config_kwargs.region_name' },
+    { text: extra.region_name, place: 'region_name' },
+    { text: firstSet(env, ['AWS_DEFAULT_REGION']), place: 'AWS_DEFAULT_REGION' },
+    { text: awsProfile(files, profileOf(given, env)).region, place: null },
+  ].find(({ text }) => text != null);
+  return said?.text ? { text: said.text, place: said.place } : null;
+}
+
+/** botocore's `validate_region_name`. */
+export function isRegionName(text: string): boolean {
+  return /^(?!\d+$)(?!-)[a-z\d-]{1,63}(?<!-)$/i.test(text);
+}
+
 /** The profile of the files from which a worker takes what nothing else says; null: `default`. */
 export function profileOf(given: AirflowConnection | null, env: Environment): string | null {
   return given?.extra.profile_name || variableProfile(env);
@@ -82,11 +98,8 @@ function variableProfile(env: Environment): string | null {
   return firstSet(env, ['AWS_DEFAULT_PROFILE', 'AWS_PROFILE']);
 }
 
-/**
- * Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only ever a whole
- * pair. Else that of the variables, which goes before every profile but the one that the connection names.
- */
-function keysOf(given: AirflowConnection | null, env: Environment): Keys | null {
+/** Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only a whole pair. */
+function ownKeysOf(given: AirflowConnection | null): Keys | null {
   const { login = null, password = null, extra = {} } = given ?? {};
   const pairs = [
     [login, password],
@@ -95,7 +108,12 @@ function keysOf(given: AirflowConnection | null, env: Environment): Keys | null 
   ] as const;
   const token = extra.aws_session_token ?? extra.session_kwargs?.aws_session_token ?? null;
   for (const [id, key] of pairs) if (id && key) return { id, secret: key, token };
-  if (extra.profile_name) return null;
+  return null;
+}
+
+/** They go before every profile but the one that the connection names. */
+function keysOfVariables(given: AirflowConnection | null, env: Environment): Keys | null {
+  if (given?.extra.profile_name) return null;
   const id = firstSet(env, ['AWS_ACCESS_KEY_ID']);
   const key = firstSet(env, ['AWS_SECRET_ACCESS_KEY']);
   if (id === null || key === null) return null;
@@ -169,10 +187,10 @@ function proxiesOf(
   return workerProxies(endpoint, { told, env });
 }
 
-/** What a client of AWS itself is made for: NO_PROXY is asked for it. */
+/** What a client of AWS itself is made for: NO_PROXY is asked for it. No client is made for a region that is no name. */
 export function addressAt(service: string, region: string | null): string {
   const suffix = region?.startsWith('cn-') === true ? 'amazonaws.com.cn' : 'amazonaws.com';
-  return `https://${service}.${region === null ? '' : `${region}.`}${suffix}`;
+  return `https://${service}.${region === null || !isRegionName(region) ? '' : `${region}.`}${suffix}`;
 }
 
 function sendsChecksums(

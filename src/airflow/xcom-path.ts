@@ -86,6 +86,39 @@ function isBelow(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Re
     scheme === path.scheme &&
     connection === (path.connection ?? '') &&
     bucket === path.bucket &&
-    (path.prefix === '' || `${prefix}/`.startsWith(`${path.prefix}/`))
+    writtenPrefixes(path).some((one) => one === '' || `${prefix}/`.startsWith(`${one}/`))
   );
+}
+
+/** Before universal-pathlib 0.3 (Airflow 3.2) a path loses its segments of one dot; since then it keeps them. */
+function writtenPrefixes({ prefix }: XComPath): readonly string[] {
+  const segments = prefix.split('/');
+  return segments.includes('.') ? [prefix, segments.filter((one) => one !== '.').join('/')] : [prefix];
+}
+
+/**
+ * What the place of a reference is to Airflow as configured. `elsewhere`: workers have written there, and it cannot be
+ * read back. `open`: it may as well be a place of a task's own. `untold`: no path is known, so nothing is held against it.
+ */
+export type Standing = 'in_force' | 'elsewhere' | 'open' | 'untold';
+
+export type StandingRule = (base: Omit<Reference, 'key'>) => Standing;
+
+/** A task may lay out files of its own as the backend does; the connection of a path it has no cause to name. */
+export function standingRule(paths: readonly XComPath[] | null): StandingRule {
+  if (paths === null || paths.length === 0) return () => 'untold';
+  const isInForce = inForceRule(paths);
+  return (base) => {
+    if (isInForce(base)) return 'in_force';
+    return paths.some((path) => hasConnectionOf(path, base) || isAt(path, base)) ? 'elsewhere' : 'open';
+  };
+}
+
+function hasConnectionOf(path: XComPath, { connection }: Pick<Reference, 'connection'>): boolean {
+  return connection !== '' && connection === path.connection;
+}
+
+/** But for the connection: one that was changed, or that Airflow 2.9.1 left out. */
+function isAt(path: XComPath, { scheme, bucket, prefix }: Omit<Reference, 'key'>): boolean {
+  return scheme === path.scheme && bucket === path.bucket && writtenPrefixes(path).includes(prefix);
 }

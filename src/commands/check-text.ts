@@ -4,7 +4,7 @@ import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
 import { PROBLEMS, RUNBOOK, runbookOf } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkVerdict } from '../status/check-document.ts';
 import { canaryLines } from './canary-lines.ts';
@@ -113,7 +113,7 @@ function placeWords({ connection, bucket, prefix }: NonNullable<Report['backend'
   return words.length === 0 ? 'none' : words.map(([name, value]) => `${name} ${value ?? ''}`).join(', ');
 }
 
-function probeLines(probed: ProbeResult | null): string[] {
+function probeLines(probed: Tried | null): string[] {
   if (probed === null) return ['Probe: none.'];
   const words = probed.steps.map((step) => {
     if (step.ok === null) return `${step.operation} not tried`;

@@ -5,6 +5,7 @@ import { createCycle } from '../daemon/cycle.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { probeInForce } from '../probe/bucket.ts';
+import { createWriteRefusals } from '../probe/write-refusal.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { requireDatabase } from '../settings/config.ts';
@@ -57,6 +58,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
     stores.learn(await stored.read(io.signal));
     const probed = await probeInForce(config, {
       stores,
+      refusals: createWriteRefusals(),
       id: randomUUID(),
       look: true,
       mayErase: true,

@@ -268,6 +268,7 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

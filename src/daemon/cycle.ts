@@ -1,6 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
-import { inForceRule } from '../airflow/xcom-path.ts';
+import { standingRule } from '../airflow/xcom-path.ts';
 import type { KnownSettings } from '../canary/known-settings.ts';
 import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
@@ -76,9 +76,9 @@ export function createCycle(options: CycleOptions): Cycle {
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
       const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
-      const before = inForceRule(known().xcom.paths);
+      const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, inForce: before, readShape, canary, count }),
+        (query) => readRows(query, ledger, { config, standing: before, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
@@ -91,7 +91,7 @@ export function createCycle(options: CycleOptions): Cycle {
           ...options,
           config: { ...config, xcom },
           shape,
-          inForce: inForceRule(xcom.paths),
+          standing: standingRule(xcom.paths),
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),
@@ -110,8 +110,8 @@ export function createCycle(options: CycleOptions): Cycle {
   /** One pass over the window, as it is after the look. */
   async function sampledOf({ shape, now, unmeasured }: RowsRead, age: Age): Promise<Sampled> {
     const { oversize, threshold, paths } = known().xcom;
-    const inForce = inForceRule(paths);
-    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, inForce });
+    const standing = standingRule(paths);
+    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, standing });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
     const decided = decidedOf(seen, { now, unmeasured });
     const standby = { lagSeconds: age.lagSeconds, doubt: doubtOfAge(age) };

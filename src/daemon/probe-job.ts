@@ -7,6 +7,7 @@ import type { Litter } from '../probe/own-versions.ts';
 import { probeId } from '../probe/probe-id.ts';
 import type { Listing, SeenListing } from '../probe/server-ways.ts';
 import { listingWords } from '../probe/server-ways.ts';
+import { createWriteRefusals } from '../probe/write-refusal.ts';
 import { probeDatabase } from '../probe/database.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -29,7 +30,12 @@ export interface ProbeJob {
   hide(): void;
 }
 
-const NOTHING_PROBED: ProbeResult = { steps: [], leftoversDeleted: 0 };
+const NOTHING_PROBED: ProbeResult = {
+  steps: [],
+  leftoversDeleted: 0,
+  asker: 'exporter',
+  othersWriteFrom: null,
+};
 
 export function createProbeJob(parts: {
   readonly config: Config;
@@ -43,6 +49,7 @@ export function createProbeJob(parts: {
 }): ProbeJob {
   const { config, database, stores, metrics, log } = parts;
   const id = probeId(config.web);
+  const refusals = createWriteRefusals();
   let latest: Probed = { result: null, at: 0 };
   // What is refused once is not asked for each minute: it would be somebody's alarm.
   let mayErase = true;
@@ -63,7 +70,7 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const probed = await probeInForce(config, { stores, id, look, mayErase, signal });
+      const probed = await probeInForce(config, { stores, refusals, id, look, mayErase, signal });
       look =
         probed?.steps.some((step) => step.ok === true) !== true ||
         probed.steps.some((step) => step.ok === false);

@@ -1,7 +1,7 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
-import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import type { Query } from '../postgres/client.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
@@ -25,7 +25,7 @@ export interface RowsRead {
 
 export interface ReadRowsOptions {
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
-  readonly inForce: InForceRule;
+  readonly standing: StandingRule;
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
@@ -36,7 +36,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, inForce, readShape, canary, count }: ReadRowsOptions,
+  { config, standing, readShape, canary, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -51,8 +51,9 @@ export async function readRows(
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
-  count(rowIncrements(ledger, fresh, oversize));
-  const slots = await worthAttributing(ledger, { oversize, bases: basesOf(ledger, inForce) });
+  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold });
+  count(rowIncrements(ledger, fresh, { oversize, bases }));
+  const slots = await worthAttributing(ledger, { oversize, bases });
   await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {

@@ -12,6 +12,7 @@ import { explainFallback, thresholdDisabled } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
+import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
 import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { sourceOf } from './problem-sources.ts';
@@ -63,6 +64,7 @@ export function diagnose(observation: Observation): {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
+    ...misseen(observation.probe),
   };
   const known = knownOf(observation);
   const states = {} as Record<ProblemCode, ProblemState>;
@@ -91,7 +93,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
 }
 
 function hasAnswers({ window, rows }: Survey): boolean {
-  return window.broken.missing !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
+  return window.broken.empty !== null || rows.missing.rows + rows.empty.rows + rows.unreadable.rows > 0;
 }
 
 type Rulings<From extends Source> = Record<CodeFrom<From>, Ruling>;
@@ -115,10 +117,14 @@ function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'sett
   };
 }
 
-function probed({ probe, config }: Observation): Rulings<'probe'> {
+function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const path = storageInForce(config);
   if (probe === null || path === null) return unknown('probe');
-  const rulings = fromProbe(probe, path.bucket);
+  const isRead = sampled !== null && !('unsupported' in sampled);
+  // Of several paths only one is probed, and what is written below another says nothing of it.
+  const isOne = config.xcom.paths?.length === 1;
+  const latestPresent = isRead && isOne ? sampled.survey.times.latestPresent : null;
+  const rulings = fromProbe(probe, { bucket: path.bucket, latestPresent });
   // Whoever took the logs' connection for that of XComs is refused here.
   const words = logsWords(config.logs, path);
   for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {
@@ -141,13 +147,11 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
       : 'clear',
-    ...explainFallback(survey, config),
-    objects_missing: some(
-      rows.missing,
-      window.broken.missing,
-      (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
-    ),
+    ...explainFallback(survey, {
+      ...config,
+      canaryWorks: canary?.pools.some(({ state }) => state === 'works') === true,
+    }),
+    objects_missing: objectsMissing(survey),
     objects_empty: some(
       rows.empty,
       window.broken.empty,
@@ -166,7 +170,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       0,
       (n) => `${counted(n, 'row')} in the window hold${n === 1 ? 's' : ''} the path of another row.`,
     ),
-    local_path: localPath(rows.local, config),
+    local_path: localPath(survey, config),
     skip_decision_offloaded: some(
       skips,
       0,
@@ -191,43 +195,12 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   };
 }
 
-/**
- * References outside of the path are those of another time, or another path is in force beside it: Airflow can read
- * back what that one's workers wrote, and what the others wrote it cannot.
- */
-function pathMismatch(
-  { rows, window, times, mismatchedPrefixes }: Survey,
-  { xcom }: Observation['config'],
-): Ruling {
-  const { latestMismatched, firstInForce } = times;
-  const seen = prefixes(mismatchedPrefixes);
-  const configured = (xcom.paths ?? []).map(({ raw }) => raw).join(' and ');
-  if (latestMismatched !== null && firstInForce !== null && latestMismatched > firstInForce)
-    return because(
-      `references are written to ${seen} beside ${configured} (if that is meant, give all of them as xcom.path, separated by commas)`,
-    );
-  return some(
-    rows.path_mismatch,
-    0,
-    (n) =>
-      `${n} of ${counted(window.rows.s3, 'reference')} in the window lie${n === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
-  );
-}
-
-/** A path that begins with file:// is meant, and enough for tasks that all run on one machine. */
-function localPath(local: Evidence, { xcom: { inForce }, tasksRun }: Observation['config']): Ruling {
-  const hosts = new Set(local.findings.flatMap(({ hostname }) => hostname ?? []));
-  const isMeant = inForce?.scheme === 'file' && hosts.size <= 1;
-  if (isMeant && tasksRun === 'beside_scheduler') return 'clear';
-  if (isMeant && tasksRun === null && local.rows > 0)
-    return because(
-      'values lie below a path of file://, and whether all tasks run on one machine is not known (give AIRFLOW__CORE__EXECUTOR)',
-    );
-  return some(
-    local,
-    0,
-    (n) => `${counted(n, 'row')} in the window name${n === 1 ? 's' : ''} a file on the disk of a worker.`,
-  );
+/** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
+function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
+  const head = probe?.steps.find(({ operation }) => operation === 'head');
+  if (head?.ok !== false || head.reason !== 'content_mismatch') return {};
+  const ruling = because(`a HEAD of the test object tells what is not so: ${head.detail}`);
+  return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
 }
 
 function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Ruling {
@@ -243,11 +216,6 @@ function behind({ coverage, lagSeconds, unmeasured }: Sampled): Ruling {
       `${Math.round(coverage * 100)} % of the window is decided; the oldest reference waits since ${Math.round(lagSeconds)} s.`,
     );
   return 'clear';
-}
-
-function prefixes(all: readonly string[]): string {
-  const [first = '', second] = all;
-  return second === undefined ? first : `${first} and ${all.length - 1} more`;
 }
 
 function sentence(text: string): string {

@@ -2,33 +2,36 @@ import { kindOfBackend } from '../airflow/backend-class.ts';
 import type { BackendKind } from '../airflow/backend-class.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import type { Config } from '../settings/config.ts';
+import { isTurned } from './chance.ts';
 import type { Evidence } from './evidence.ts';
+import type { Doubtful } from './judged-workers.ts';
 import { counted, isRaised, momentOf, say, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
+import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
-import { pools } from './worker-pools.ts';
+import { DIMENSIONS, pools } from './worker-pools.ts';
 import type { Pool } from './worker-pools.ts';
-
-/** The fewest rows on both sides from whose sizes the threshold in force is inferred. */
-const MISMATCH_ROWS = 3;
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
+interface Settings extends Pick<Config, 'xcom' | 'shard'> {
+  /** A canary of some pool was stored in S3 and read back lately. */
+  readonly canaryWorks: boolean;
+}
+
 /** Why large values are in the database: of the explanations of one cause the most telling, and each other cause. */
-export function explainFallback(
-  survey: Survey,
-  { xcom, shard }: Pick<Config, 'xcom' | 'shard'>,
-): Record<FallbackCode, Ruling> {
+export function explainFallback(survey: Survey, settings: Settings): Record<FallbackCode, Ruling> {
+  const { xcom } = settings;
   const mismatch = thresholdMismatch(survey, xcom.threshold);
-  const inactive = backendInactive(survey, { xcom, shard });
+  const inactive = backendInactive(survey, settings);
   const isDisabled = isRaised(thresholdDisabled(xcom, survey));
   const bypass = isDisabled || isRaised(inactive) ? 'clear' : workerBypass(survey, xcom);
   const isExplained =
     isRaised(inactive) ||
     isRaised(bypass) ||
     (isDisabled && xcom.backend !== null) ||
-    // The threshold that the sizes tell is above all of them.
-    (isRaised(mismatch) && isSeparable(survey));
+    // The thresholds that the sizes tell are above all of them.
+    (isRaised(mismatch) && (isSeparable(survey) || isOfOtherThresholds(survey)));
   return {
     backend_inactive: inactive,
     worker_bypass: bypass,
@@ -37,29 +40,67 @@ export function explainFallback(
   };
 }
 
+function isOfOtherThresholds({ rows }: Survey): boolean {
+  return rows.otherThreshold.rows === rows.fallback.rows;
+}
+
 function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
-  const { oversize } = survey.rows;
+  const { oversize, fallback } = survey.rows;
   if (oversize.rows === survey.past) return 'clear';
-  const { inForce } = survey;
+  const figures = figuresOf(survey, xcom);
+  if (fallback.rows === 0)
+    return say(
+      `${figures}; what the REST API, the server and other languages write never goes to object storage.`,
+      oversize,
+    );
+  const { inForce, bypassedSince, doubtful, times } = survey;
+  const { latestReference } = times;
+  const since =
+    latestReference === null || bypassedSince.rows < FEW ? '' : `, none since ${momentOf(latestReference)}`;
+  const doubt = doubtful.find(({ history }) => history.kept.rows >= FEW);
   return say(
-    `${figuresOf(survey, xcom)}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured.`,
+    `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
     oversize,
   );
 }
 
 /** One shard of several does not know whether the dags of the others have references. */
-function backendInactive(survey: Survey, { xcom, shard }: Pick<Config, 'xcom' | 'shard'>): Ruling {
+function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings): Ruling {
   const { fallback: large } = survey.rows;
-  if (survey.references > 0 || !isMeant(xcom)) return 'clear';
+  const hasStopped = isStopped(survey);
+  if ((survey.references > 0 && !hasStopped) || !isMeant(xcom)) return 'clear';
   const kind = kindOf(xcom);
   if (kind === 'database') return say(keptByDefault(survey, xcom), large);
-  if (isOther(kind))
+  if (isOther(kind) && !hasStopped)
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
     );
-  if (large.rows === 0) return 'clear';
+  if (large.rows === 0)
+    return survey.count === 0 || canaryWorks
+      ? 'clear'
+      : undecided('no value of the window was large enough to show whether it would go to object storage');
   if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
-  return say(`${figuresOf(survey, xcom)}, and not one reference is in the window.`, large);
+  const { bypassedSince, times } = survey;
+  return say(
+    hasStopped
+      ? `${figuresOf(survey, xcom)}; ${bypassedSince.rows} of them stayed there since ${momentOf(times.latestReference ?? 0)}, and no reference has been written since then.`
+      : `${figuresOf(survey, xcom)}, and not one reference is in the window.`,
+    large,
+  );
+}
+
+/**
+ * There were references until a moment, and it is no chance that every value since then stayed in the database, the first
+ * of which shows nothing yet. Where all of them are of a pool that stands out, the others may only be idle. Hosts stand
+ * out when they are replaced.
+ */
+function isStopped({ references, bypassedSince, placed }: Survey): boolean {
+  const { rows, before } = bypassedSince;
+  if (!isTurned({ turned: references, others: before, since: rows - 1 })) return false;
+  const named = pools(placed);
+  return (
+    named.length === 0 || named[0]?.label === 'hostname' || sumOf(placed).bypassed > sumOf(named).bypassed
+  );
 }
 
 /** References show that the backend is there: it takes no setting to know it. */
@@ -88,7 +129,7 @@ function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize 
   const others = [
     ...(served === 0 ? [] : [`${served} written by the REST API or the server`]),
     ...(foreign === 0 ? [] : [`${foreign} by tasks that are not in Python`]),
-    ...(past === 0 ? [] : [`${past} older than a smaller object of the same worker`]),
+    ...(past === 0 ? [] : [`${past} by workers that have put such values into object storage since`]),
   ];
   const byDesign = others.length === 0 ? '' : ` (${others.join(', ')})`;
   return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;
@@ -96,6 +137,28 @@ function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize 
 
 function thresholdWords(threshold: number | null): string {
   return threshold === null ? 'no threshold is known' : `the threshold is ${threshold}`;
+}
+
+/** What the rows tell of workers of which it is not plain that they lack the backend. */
+function doubtWords({ standing, worker, history }: Doubtful): string {
+  const { kept, earlier, between, since } = history;
+  const where = placeOf(worker);
+  if (standing === 'threshold') return `${thresholdThere(where, history)}.`;
+  const beside = allOf(earlier) + allOf(between);
+  const others = beside === 0 ? 'no reference' : counted(beside, 'reference');
+  const stayed = `On ${where} ${kept.rows} stayed until ${momentOf(kept.last)}`;
+  return allOf(since) === 0
+    ? `${stayed} beside ${others}: another threshold is in force there, or only some of these workers have the setting.`
+    : `${stayed} beside ${others}, and ${counted(allOf(since), 'reference')} came since: the setting was changed there, or only some of these workers have it.`;
+}
+
+function thresholdThere(where: string, { kept, smallest }: Doubtful['history']): string {
+  return `On ${where} the largest value in the database has ${kept.largest} bytes and the smallest object ${smallest}: the workers there use a threshold between the two`;
+}
+
+function placeOf(worker: Doubtful['worker']): string {
+  const label = DIMENSIONS.find((one) => worker[one] !== null && worker[one] !== '');
+  return label === undefined ? 'some workers' : `${label} ${JSON.stringify(worker[label])}`;
 }
 
 /** Values that would have gone to object storage, there and on all other workers. */
@@ -192,7 +255,13 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
       `The threshold is ${threshold}, but the largest value in the database has ${largest} bytes and the smallest object ${smallest}: the workers use a threshold between the two.`,
       small.rows > 0 ? small : large,
     );
-  if (small.rows < MISMATCH_ROWS || isPast(survey.times)) return 'clear';
+  const there = survey.doubtful.find(({ standing }) => standing === 'threshold');
+  if (there !== undefined)
+    return say(
+      `The threshold is ${threshold}. ${thresholdThere(placeOf(there.worker), there.history)}.`,
+      survey.rows.otherThreshold,
+    );
+  if (small.rows < FEW || isPast(survey.times)) return 'clear';
   return say(
     `${small.rows} objects are smaller than the threshold of ${threshold} bytes, the smallest has ${smallest}: some workers use a lower one.`,
     small,
@@ -200,11 +269,11 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
 }
 
 function isSeparable({ objects, values }: Survey): boolean {
-  return values.largest < objects.smallest && objects.count >= MISMATCH_ROWS && values.count >= MISMATCH_ROWS;
+  return values.largest < objects.smallest && objects.count >= FEW && values.count >= FEW;
 }
 
 function isMany(small: Evidence, large: Evidence): boolean {
-  return small.rows >= MISMATCH_ROWS || large.rows >= MISMATCH_ROWS;
+  return small.rows >= FEW || large.rows >= FEW;
 }
 
 /** No small object was written after a value as large had stayed in the database: the threshold was raised in between. */

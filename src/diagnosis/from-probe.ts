@@ -1,12 +1,19 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
-import { isAboutAsking } from '../probe/credentials-fix.ts';
+import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
 import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
+import type { Asker } from '../s3/connection.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
-import { say } from './problem.ts';
+import { isRaised, momentOf, say, undecided } from './problem.ts';
 
 type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
+
+export interface ProbedPlace {
+  readonly bucket: string;
+  /** When the latest reference below the path was written whose object is there, epoch ms; null: none is known. */
+  readonly latestPresent: number | null;
+}
 
 /** Reasons for which a bucket is out of reach when no operation works. */
 const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
@@ -17,49 +24,41 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
   'server_error',
 ]);
 
-/** Says what a probe of `bucket` shows. */
-export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFrom<'probe'>, Ruling> {
+/** Says what a probe of a bucket shows. */
+export function fromProbe(
+  { steps, asker, othersWriteFrom }: ProbeResult,
+  { bucket, latestPresent }: ProbedPlace,
+): Record<CodeFrom<'probe'>, Ruling> {
   const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
   const put = step('put');
-  const blind = steps.find((one): one is FailedStep => isBlind(one));
   const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
+  const isOneDone = steps.some((one) => one.ok === true);
+  const writtenAt =
+    othersWriteFrom !== null && latestPresent !== null && latestPresent >= othersWriteFrom
+      ? latestPresent
+      : null;
+  const refused = (one: ProbeStep | undefined, words: string): Ruling =>
+    isOneDone && one?.ok === false && isAboutAsking(one.said)
+      ? undecided(one.detail)
+      : ruling(one, isRefusal, (it) => ofWorkers(it, { asker, words, bucket }));
   return {
-    not_watching:
-      blind !== undefined
-        ? say(`The exporter cannot ask for the bucket ${bucket}: ${blind.detail}.`)
-        : isOneAnswered
-          ? 'clear'
-          : 'unknown',
-    write_denied: ruling(
-      put,
-      isRefusal,
-      (step) =>
-        `A test write to the bucket ${bucket} was refused: ${step.detail}; ${refusalWords(step, 'put', null)}.`,
-    ),
-    writes_failing: ruling(failedWrite(steps) ?? put, isFailure, (step) =>
-      step.operation === 'put'
-        ? `A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`
-        : `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
-    ),
-    reads_denied: ruling(
-      refusedRead(steps) ?? step('get'),
-      isRefusal,
-      (step) =>
-        `Reading a test object in the bucket ${bucket} was refused: ${step.operation}, ${step.detail}; ${refusalWords(step, step.operation, null)}.`,
-    ),
-    deletes_denied: ruling(
-      step('delete'),
-      isRefusal,
-      (step) =>
-        `Deleting a test object in the bucket ${bucket} was refused: ${step.detail}; ${refusalWords(step, 'delete', null)}.`,
-    ),
+    not_watching: isOneDone
+      ? 'clear'
+      : (blindness(steps, { asker, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
+    write_denied: unlessWritten(refused(put, 'A test write to'), writtenAt),
+    writes_failing: unlessWritten(failing(steps, { asker, bucket }), writtenAt),
+    reads_denied: refused(refusedRead(steps) ?? step('get'), 'Reading a test object in'),
+    deletes_denied: refused(step('delete'), 'Deleting a test object in'),
     bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
     permissions_unverifiable: ruling(
       step('list'),
       // What refuses everything is said of the write, and once.
-      (list) => isRefusal(list) && !(put?.ok === false && isOfAll(list) && isSameRefusal(list, put)),
-      (step) =>
-        `Listing the bucket ${bucket} is refused: ${step.detail}; ${refusalWords(step, 'list', null)}.`,
+      (list) =>
+        isRefusal(list) &&
+        !isOfAsking(list) &&
+        !(put?.ok === false && isOfAll(list) && isSameRefusal(list, put)),
+      (list) =>
+        say(`Listing the bucket ${bucket} is refused: ${list.detail}; ${refusalWords(list, 'list', null)}.`),
     ),
   };
 }
@@ -68,16 +67,61 @@ export function fromProbe({ steps }: ProbeResult, bucket: string): Record<CodeFr
 function ruling(
   step: ProbeStep | undefined,
   isIts: (step: FailedStep) => boolean,
-  words: (step: FailedStep) => string,
+  rule: (step: FailedStep) => Ruling,
 ): Ruling {
   if (step === undefined || step.ok === null) return 'unknown';
   if (step.ok) return 'clear';
-  return isIts(step) ? say(words(step)) : 'unknown';
+  return isIts(step) ? rule(step) : 'unknown';
 }
 
-/** Nothing was asked of the bucket: there are no credentials, or STS or an agent gave none. */
-function isBlind(step: ProbeStep): boolean {
-  return step.ok === false && isAboutAsking(step.said);
+/** A refusal is the workers' as well if the same credentials were refused, or if nobody's would do. */
+function ofWorkers(
+  step: FailedStep,
+  { asker, words, bucket }: { readonly asker: Asker; readonly words: string; readonly bucket: string },
+): Ruling {
+  const { operation } = step;
+  const why = `${step.detail}; ${refusalWords(step, operation, null)}`;
+  if (step.reason === 'clock_skew')
+    return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
+  // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
+  if (isUnauthorised(step))
+    return undecided(`a test ${operation} was answered ${why}, which says nothing of the workers`);
+  if (asker === 'exporter' && step.said?.cause !== 'kms_state')
+    return undecided(
+      `the exporter's own credentials were refused a test ${operation} (${why}), which says nothing of the workers`,
+    );
+  const named = operation === 'head' || operation === 'get' ? `${operation}, ` : '';
+  return say(`${words} the bucket ${bucket} was refused: ${named}${why}.`);
+}
+
+/** What others have written since speaks against a write that everybody is denied. */
+function unlessWritten(ruling: Ruling, writtenAt: number | null): Ruling {
+  if (writtenAt === null || !isRaised(ruling)) return ruling;
+  const said = ruling.evidence.replace(/\.$/, '');
+  return undecided(
+    `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet the object of a reference of ${momentOf(writtenAt)} is there`,
+  );
+}
+
+/** Why the exporter sees nothing although the way to the bucket is open; null: that is not so, or not known. */
+function blindness(
+  steps: ProbeResult['steps'],
+  { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
+): Ruling | null {
+  const failed = steps.filter((one) => one.ok === false);
+  const unasked = failed.find(({ said }) => isAboutAsking(said));
+  if (unasked !== undefined)
+    return say(`The exporter cannot ask for the bucket ${bucket}: ${unasked.detail}.`);
+  const late = failed.find(({ reason }) => reason === 'clock_skew');
+  if (late !== undefined)
+    return say(
+      `The exporter cannot look into the bucket ${bucket}: the clock of this machine is wrong (${late.detail}).`,
+    );
+  const rejected = failed.find(({ said }) => isRejected(said));
+  if (rejected === undefined || (asker === 'workers' && !isUnauthorised(rejected))) return null;
+  return say(
+    `The exporter cannot look into the bucket ${bucket}: its credentials are not accepted (${rejected.detail}).`,
+  );
 }
 
 /** The storage read who asks, and said no. */
@@ -88,9 +132,19 @@ function isRefusal(step: ProbeStep): boolean {
     : step.said.cause === 'kms' || step.said.cause === 'kms_state';
 }
 
+/** It is about who asks or when, and says nothing of a permission. */
+function isOfAsking({ reason, said }: FailedStep): boolean {
+  return reason === 'clock_skew' || isRejected(said);
+}
+
 /** It is about who asks or about the bucket, and not about what is asked for. */
 function isOfAll({ said }: FailedStep): boolean {
   return said?.cause === 'identity' || isOfTheBucket(said);
+}
+
+/** Asked for a password, by whoever answers, and not by a word of S3. */
+function isUnauthorised({ said }: FailedStep): boolean {
+  return said?.code == null && (said?.status === 401 || said?.status === 407);
 }
 
 function isSameRefusal(one: FailedStep, other: FailedStep): boolean {
@@ -99,12 +153,34 @@ function isSameRefusal(one: FailedStep, other: FailedStep): boolean {
 
 /** It failed for another reason than a refusal, and not one that passes by itself. */
 function isFailure(step: FailedStep): boolean {
-  if (isRefusal(step) || isBlind(step)) return false;
+  if (isRefusal(step) || isAboutAsking(step.said)) return false;
   if (step.reason === 'content_mismatch') return true;
   if (step.said === null || step.said.by === 'exporter' || step.said.by === 'network') return false;
   const { cause, status, by } = step.said;
   if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
   return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
+}
+
+/** Whether writes fail for another reason than a refusal. */
+function failing(
+  steps: ProbeResult['steps'],
+  { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
+): Ruling {
+  return ruling(failedWrite(steps), isFailure, (step) => {
+    if (step.operation !== 'put')
+      return say(
+        `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
+      );
+    if (step.said?.by !== 'proxy')
+      return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
+    // What a proxy makes of everything is said of the bucket, and once.
+    if (!steps.some((one) => one.ok === true)) return 'unknown';
+    if (asker === 'exporter' || isUnauthorised(step))
+      return undecided(
+        `a proxy answered a test put of the exporter in place of S3 (${step.detail}), which says nothing of the workers`,
+      );
+    return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
+  });
 }
 
 /** The put if it failed, or what read it back and found something else; a listing that lags is no failed write. */
@@ -129,10 +205,13 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
   if (steps.some((one) => one.ok === true)) return null;
   const failed = steps.filter((one) => one.ok === false);
   const down = failed.find(
-    (one) => !isBlind(one) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
+    (one) => !isAboutAsking(one.said) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
   );
   if (down === undefined) return null;
-  return say(`No request to the bucket ${bucket} succeeds: ${answererOf(down)} (${down.detail}).`);
+  const elsewhere = down.said?.by === 'proxy' ? ' What answers the workers is not known.' : '';
+  return say(
+    `No request to the bucket ${bucket} succeeds: ${answererOf(down)} (${down.detail}).${elsewhere}`,
+  );
 }
 
 /** Who has to be looked at, where the reason alone leaves that open. */

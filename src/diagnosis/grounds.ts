@@ -1,4 +1,4 @@
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import { lineFor } from '../settings/catalogue.ts';
 import type { ToldSettings } from '../settings/config.ts';
@@ -16,7 +16,7 @@ export interface Known {
   readonly objects: boolean;
 }
 
-export function triedBy(probe: ProbeResult | null): Known['tried'] {
+export function triedBy(probe: Tried | null): Known['tried'] {
   if (probe === null) return null;
   return new Set(probe.steps.filter(({ ok }) => ok !== null).map(({ operation }) => operation));
 }

@@ -2,8 +2,10 @@ import type { Pace } from '../lib/pace.ts';
 import type { Bases } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
-import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
+import type { Histories } from './worker-histories.ts';
+import { gatherKept, historiesOf, SLACK_MS } from './worker-histories.ts';
 
 /** What the references of the window tell of the threshold that workers use, and from when on. */
 export interface Offloading {
@@ -16,24 +18,21 @@ export interface Offloading {
    * and is in the database went past the backend, and one that was written before may be older than the setting.
    */
   readonly smallestBy: (at: number) => number;
-  /**
-   * Numbers of workers whose threshold was lowered: each has put a smaller value into object storage than the largest it
-   * kept, for the first time after the last that it kept. What such a worker kept is no fault of today.
-   */
-  readonly lowered: ReadonlySet<number>;
+  /** A value of a task that has so many bytes and is in the database was kept there. */
+  readonly large: number;
+  /** What the order of values says of the workers that kept some that belong into object storage. */
+  readonly histories: Histories;
 }
 
 const MINUTE = 60_000;
-/** Writers have clocks of their own, and tasks of one moment end in any order. */
-const SLACK_MINUTES = 2;
+const SLACK_MINUTES = SLACK_MS / MINUTE;
 
 export async function offloadingOf(
-  { chunks }: Pick<RowStore, 'chunks'>,
+  store: Pick<RowStore, 'chunks' | 'names' | 'workers'>,
   options: {
-    readonly bases: Pick<Bases, 'isUncompressed'>;
+    readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
     /** Null: not known. A reference whose size is not known is taken to be as large as that. */
     readonly threshold: number | null;
-    /** A value of a task that has so many bytes and is in the database was kept. */
     readonly oversize: number;
     readonly pace: Pace;
   },
@@ -41,33 +40,21 @@ export async function offloadingOf(
   const { bases, threshold, oversize, pace } = options;
   const unmeasured = threshold === null || threshold < 0 ? Infinity : threshold;
   const byMinute = new Map<number, number>();
-  const kept = new Map<number, { largest: number; latest: number }>();
-  const put = new Map<number, { smallest: number; first: number }>();
+  const kept = gatherKept(store);
+  const large = Math.max(oversize, threshold ?? 0);
   let smallest = Infinity;
   let latest = -Infinity;
-  for (const chunk of chunks) {
+  for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
       const moment = timeAt(chunk, index);
-      const worker = workerAt(chunk, index);
       const least = leastBytesAt(chunk, index);
-      if ((flags & is.BY_DESIGN_MASK) === 0 && is.isOversizeRow(flags, least, oversize)) {
-        const before = kept.get(worker) ?? { largest: 0, latest: -Infinity };
-        kept.set(worker, {
-          largest: Math.max(before.largest, least),
-          latest: Math.max(before.latest, moment),
-        });
-      }
-      if (!is.isReference(flags)) continue;
+      if ((flags & is.BY_DESIGN_MASK) === 0 && is.isOversizeRow(flags, least, large)) kept.add(chunk, index);
+      if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
       latest = Math.max(latest, moment);
       const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
       const size = isMeasured ? sizeAt(chunk, index) : unmeasured;
-      if (isMeasured) {
-        smallest = Math.min(smallest, size);
-        const before = put.get(worker) ?? { smallest: Infinity, first: Infinity };
-        if (size < before.smallest) put.set(worker, { smallest: size, first: moment });
-        else if (size === before.smallest) before.first = Math.min(before.first, moment);
-      }
+      if (isMeasured) smallest = Math.min(smallest, size);
       const minute = Math.floor(moment / MINUTE);
       byMinute.set(minute, Math.min(byMinute.get(minute) ?? Infinity, size));
     }
@@ -77,17 +64,9 @@ export async function offloadingOf(
     latest: latest === -Infinity ? null : latest,
     smallest,
     smallestBy: smallestByMinute(byMinute),
-    lowered: new Set(
-      [...kept].filter(([worker, was]) => isLowered(was, put.get(worker))).map(([worker]) => worker),
-    ),
+    large,
+    histories: await historiesOf(store, kept.tell(), { bases, pace }),
   };
-}
-
-function isLowered(
-  kept: { readonly largest: number; readonly latest: number },
-  put: { readonly smallest: number; readonly first: number } | undefined,
-): boolean {
-  return put !== undefined && put.smallest <= kept.largest && put.first > kept.latest;
 }
 
 function smallestByMinute(byMinute: ReadonlyMap<number, number>): Offloading['smallestBy'] {

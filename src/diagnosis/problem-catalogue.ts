@@ -8,6 +8,8 @@ export type Severity = 'critical' | 'warning' | 'info';
 export interface Grounds {
   /** Settings of Airflow's, each of which somebody has to have told. */
   readonly settings: readonly ToldSetting[];
+  /** What else alters the verdict where it is told, and is not asked for. */
+  readonly heeds: readonly (ToldSetting | typeof EXECUTOR)[];
   /** Operations of the probe; it takes that one of them was tried. */
   readonly probe: readonly S3Operation[];
   /** The tables alone, or the rows of the window as well. */
@@ -28,7 +30,14 @@ interface ProblemKind {
   readonly clearsAfter: 1 | 2;
 }
 
-const NOTHING = { settings: [], probe: [], database: 'nothing', objects: false } as const satisfies Grounds;
+const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
+const NOTHING = {
+  settings: [],
+  heeds: [],
+  probe: [],
+  database: 'nothing',
+  objects: false,
+} as const satisfies Grounds;
 const TABLES = { ...NOTHING, database: 'tables' } as const satisfies Grounds;
 const ROWS = { ...NOTHING, database: 'rows' } as const satisfies Grounds;
 const OBJECTS = { ...ROWS, objects: true } as const satisfies Grounds;
@@ -63,7 +72,7 @@ export const PROBLEMS = {
     title: 'Nothing reaches object storage',
     remedy:
       'On a worker, run `airflow config get-value core xcom_backend` and `airflow config get-value common.io xcom_objectstorage_threshold`. Correct the misspelt or missing variable and restart the workers.',
-    restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'] },
+    restsOn: { ...ROWS, settings: ['xcom.path', 'xcom.threshold'], heeds: ['xcom.backend'] },
     clearsAfter: 2,
   },
   worker_bypass: {
@@ -71,7 +80,7 @@ export const PROBLEMS = {
     title: 'Some workers lack the object storage setting',
     remedy:
       'Give the workers named here [core] xcom_backend and the [common.io] xcom_objectstorage_* options that the others have, then restart them.',
-    restsOn: ROWS,
+    restsOn: { ...ROWS, heeds: ['xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },
   compression_unsupported: {
@@ -94,7 +103,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket fail',
     remedy:
-      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way.',
+      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way if they go the same way.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 2,
   },
@@ -107,10 +116,10 @@ export const PROBLEMS = {
     clearsAfter: 1,
   },
   not_watching: {
-    severity: 'critical',
-    title: 'The exporter has no credentials for object storage',
+    severity: 'warning',
+    title: 'The exporter cannot look into object storage',
     remedy:
-      'Give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not.',
+      'Where the clock of this machine is wrong, set it by NTP. Renew credentials that are not accepted. Where there are none, give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },
@@ -134,7 +143,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Rows point at objects that are gone: tasks are handed a path instead of a value',
     remedy:
-      'Find what deletes objects under the prefix (lifecycle rule, clean-up job). Then clear the writing tasks so that they write again.',
+      'If all are missing at once, compare endpoint_url, account and bucket of the connection with those of the workers: the exporter may look in another place. Otherwise find what deletes objects under the prefix (lifecycle rule, clean-up job). Then clear the writing tasks so that they write again.',
     restsOn: OBJECTS,
     clearsAfter: 2,
   },
@@ -175,7 +184,7 @@ export const PROBLEMS = {
     title: 'Values are written to the disk of the worker',
     remedy:
       'Set [common.io] xcom_objectstorage_path (AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH) on the workers. There it is empty or names a local path.',
-    restsOn: ROWS,
+    restsOn: { ...ROWS, heeds: ['xcom.path', EXECUTOR] },
     clearsAfter: 2,
   },
   skip_decision_offloaded: {
@@ -190,8 +199,8 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Large values are in the database',
     remedy:
-      'Look at the tasks listed. Compare the xcom_backend and the threshold of their workers with the others.',
-    restsOn: ROWS,
+      'Look at the tasks listed. If the REST API, the server or a language other than Python wrote a value, have it write less: no setting of a worker moves it. For values of workers, compare their xcom_backend and threshold with the others.',
+    restsOn: { ...ROWS, heeds: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },
   worker_settings_differ: {

@@ -1,44 +1,25 @@
 import { isForeignTask } from '../airflow/classify.ts';
-import type { Reference } from '../airflow/reference.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
-import { withoutPasswords } from '../lib/without-passwords.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
-import type { BrokenReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { pathsOf, prefixesOf } from './base-paths.ts';
 import type { Evidence, Gathering } from './evidence.ts';
-import { gather, topPlaces } from './evidence.ts';
+import { gather } from './evidence.ts';
+import { KINDS } from './evidence-kinds.ts';
+import type { Kind } from './evidence-kinds.ts';
+import type { Doubtful } from './judged-workers.ts';
+import { judgeWorkers } from './judged-workers.ts';
 import { offloadingOf } from './offloading.ts';
 import type { WindowTotals } from './window-totals.ts';
-import { orphans } from './window-totals.ts';
+import { missingRows, orphans } from './window-totals.ts';
+import { SLACK_MS } from './worker-histories.ts';
+import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
-
-/** Kinds of rows that a problem is said about. */
-const KINDS = [
-  'missing',
-  'empty',
-  'unreadable',
-  'path_mismatch',
-  'leaked',
-  'local',
-  'third_party',
-  /** References under the key of a skip decision. */
-  'skips',
-  /** Values in the database that are at least `oversize` bytes, … */
-  'oversize',
-  /** … those of them that a worker with the backend in force would have put into object storage, … */
-  'fallback',
-  /** … of which these are as large as what other workers had put there by then, … */
-  'bypassed',
-  /** … and those that are at least the threshold. */
-  'aboveThreshold',
-  /** Objects that are smaller than the threshold. */
-  'belowThreshold',
-] as const;
-export type Kind = (typeof KINDS)[number];
 
 /** The outcome of one pass over the window. */
 export interface Survey {
@@ -56,16 +37,21 @@ export interface Survey {
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
-  /** Oversize values that a worker kept before its threshold was lowered. */
+  /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
+  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  readonly bypassedSince: { readonly rows: number; readonly before: number };
+  /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
+  readonly doubtful: readonly Doubtful[];
   /** The largest of the values that are oversize; 0: there is none. */
   readonly largestOversize: number;
   /** Values that went past object storage, and references that are as configured, worker by worker. */
   readonly placed: readonly Placed[];
   /** The base paths under which most references of their own rows lie. */
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
-  /** The prefixes of references that are not as configured. */
+  /** The prefixes of references that are not as configured, and of those that are doubtful. */
   readonly mismatchedPrefixes: readonly string[];
+  readonly doubtfulPrefixes: readonly string[];
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
@@ -81,8 +67,9 @@ export interface SurveyTimes {
   readonly firstKept: number | null;
   /** The latest object that is smaller than the threshold. */
   readonly latestSmall: number | null;
-  /** The first reference that is as configured, and the latest that is not. */
+  /** The first reference that is as configured, the latest of those whose object is there, and the latest that is not. */
   readonly firstInForce: number | null;
+  readonly latestPresent: number | null;
   readonly latestMismatched: number | null;
 }
 
@@ -91,7 +78,7 @@ export interface SurveyOptions {
   readonly oversize: number;
   /** Null: it is not known. */
   readonly threshold: number | null;
-  readonly inForce: (reference: Omit<Reference, 'key'>) => boolean;
+  readonly standing: StandingRule;
 }
 
 export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
@@ -105,7 +92,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const bypassed = createHistogram();
   const offloaded = createHistogram();
   const based = createHistogram();
-  const bases = basesOf(ledger, options.inForce);
+  const bases = await basesOf(ledger, options);
   const foreign = new Set<number>();
   for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
   const offloading = await offloadingOf(store, {
@@ -130,10 +117,14 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const objects = { count: 0, smallest: Infinity };
   const values = { count: 0, largest: 0 };
   const mismatched = new Set<number>();
+  const doubtful = new Set<number>();
+  const broken = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
   let oldest = Infinity;
   const first = { kept: Infinity, inForce: Infinity };
-  const latest = { small: -Infinity, mismatched: -Infinity };
+  const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
+  const workers = judgeWorkers(offloading.histories);
+  const bypassedSince = { rows: 0, before: 0 };
 
   for (const chunk of store.chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
@@ -143,13 +134,15 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       switch (flags & is.STORAGE_MASK) {
         case is.DB: {
           const least = leastBytesAt(chunk, index);
+          const worker = workerAt(chunk, index);
+          const standing = least < offloading.large ? 'bypassing' : workers.standingOf(worker);
           rows.db += 1;
           bytes.db += size;
           if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
           else if ((flags & is.BY_DESIGN_MASK) === 0) {
             values.count += 1;
             values.largest = Math.max(values.largest, least);
-            if (least >= threshold && is.isOversizeRow(flags, least, threshold))
+            if (least >= threshold && standing !== 'over' && is.isOversizeRow(flags, least, threshold))
               kinds.aboveThreshold.add(chunk, index);
             if (least >= offloading.smallest) {
               first.kept = Math.min(first.kept, timeAt(chunk, index));
@@ -161,27 +154,47 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           totals.oversizeBytes += size;
           totals.largest = Math.max(totals.largest, size);
           if ((flags & is.BY_DESIGN_MASK) !== 0) {
-            if (foreign.has(workerAt(chunk, index))) totals.foreign += 1;
+            if (foreign.has(worker)) totals.foreign += 1;
             break;
           }
-          const worker = workerAt(chunk, index);
-          if (worker !== 0 && offloading.lowered.has(worker)) {
+          if (standing === 'over') {
             totals.past += 1;
             break;
           }
           kinds.fallback.add(chunk, index);
-          if (least < threshold || least < offloading.smallestBy(timeAt(chunk, index))) break;
+          if (standing === 'threshold') kinds.otherThreshold.add(chunk, index);
+          const at = timeAt(chunk, index);
+          if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) break;
           kinds.bypassed.add(chunk, index);
           bypassed.add(worker);
+          if (at <= latestReference) bypassedSince.before += 1;
+          else if (at > latestReference + SLACK_MS && workers.mayHavePut(worker)) bypassedSince.rows += 1;
           break;
         }
         case is.S3: {
-          rows.s3 += 1;
           const own = is.isReference(flags);
           const base = baseAt(chunk, index);
+          const isOpen = own && bases.isDoubtful(base);
+          // The backend would have kept a value that is as small.
+          const isSmall = is.hasObject(flags) && bases.isUncompressed(base) && size < threshold;
+          // It is a value after all, of a size that is not kept.
+          if (own ? isOpen && isSmall : bases.brokenReason(chunk.first + index) === null) {
+            rows.db += 1;
+            break;
+          }
+          rows.s3 += 1;
+          if (isOpen) {
+            kinds.doubtful.add(chunk, index);
+            doubtful.add(base);
+            break;
+          }
           const asConfigured = own && bases.isInForce(base);
           const reason = is.brokenReason(flags, asConfigured);
-          if (reason !== null) kinds[reason].add(chunk, index);
+          if (reason !== null) {
+            const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
+            if (kind !== 'path_mismatch') kinds[kind].add(chunk, index);
+            broken[reason] += 1;
+          }
           if (!own) break;
           totals.references += 1;
           based.add(base);
@@ -195,7 +208,9 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             totals.inForce += 1;
             offloaded.add(workerAt(chunk, index));
             first.inForce = Math.min(first.inForce, timeAt(chunk, index));
-          } else if (reason === 'path_mismatch') {
+            if (is.hasObject(flags)) latest.present = Math.max(latest.present, timeAt(chunk, index));
+          } else if (reason !== null) {
+            kinds.path_mismatch.add(chunk, index);
             mismatched.add(base);
             latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
           }
@@ -224,7 +239,6 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     await pace.rest();
   }
   const lookedAt = totals.references === 0 || totals.unverified < totals.references;
-  const broken = (reason: BrokenReason) => kinds[reason].rows();
   return {
     window: {
       seconds: options.windowMs / 1000,
@@ -234,11 +248,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       oversizeRows: kinds.oversize.rows(),
       oversizeBytes: totals.oversizeBytes,
       broken: {
-        missing: lookedAt ? broken('missing') : null,
-        empty: lookedAt ? broken('empty') : null,
-        unreadable: lookedAt ? broken('unreadable') : null,
-        path_mismatch: broken('path_mismatch'),
-        leaked: broken('leaked'),
+        ...broken,
+        missing: lookedAt ? missingRows(told) : null,
+        empty: lookedAt ? broken.empty : null,
+        unreadable: lookedAt ? broken.unreadable : null,
       },
       ...orphans(ledger),
     },
@@ -251,10 +264,13 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inexact: totals.inexact,
     foreign: totals.foreign,
     past: totals.past,
+    bypassedSince,
+    doubtful: workers.doubtful,
     largestOversize: totals.largest,
     placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
     paths: pathsOf(ledger, based),
-    mismatchedPrefixes: [...new Set([...mismatched].map((base) => prefixOf(store.bases.at(base))))],
+    mismatchedPrefixes: prefixesOf(store, mismatched),
+    doubtfulPrefixes: prefixesOf(store, doubtful),
     objects,
     values,
     times: {
@@ -263,6 +279,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
       firstKept: finite(first.kept),
       latestSmall: finite(latest.small),
       firstInForce: finite(first.inForce),
+      latestPresent: finite(latest.present),
       latestMismatched: finite(latest.mismatched),
     },
   };
@@ -270,29 +287,4 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
 
 function finite(moment: number): number | null {
   return Number.isFinite(moment) ? moment : null;
-}
-
-function placedOf(
-  ledger: Ledger,
-  histogram: ReturnType<typeof createHistogram>,
-  how: 'bypassed' | 'offloaded',
-): Placed[] {
-  const placed: Placed[] = [];
-  for (const [worker, rows] of histogram.entries())
-    if (worker !== 0)
-      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
-  return placed;
-}
-
-/** One base has as many numbers as suffixes. */
-function pathsOf(ledger: Ledger, based: ReturnType<typeof createHistogram>): Survey['paths'] {
-  const { bases } = ledger.rows();
-  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
-  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
-}
-
-/** The row may hold a key and its secret where the id of a connection belongs. */
-function prefixOf(base: Omit<Reference, 'key'>): string {
-  const connection = base.connection === '' ? '' : `${base.connection}@`;
-  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
 }

@@ -2,7 +2,7 @@
 import type { Report } from '../diagnosis/report.ts';
 import { gzipJoin, renderOnChange } from '../lib/render-on-change.ts';
 import type { Rendered } from '../lib/render-on-change.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { DatabaseProbe } from '../probe/database.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/failure.ts';
@@ -19,7 +19,7 @@ export interface Metrics {
   /** Counters grow by the increments; what was read follows the report, and is absent when `stale`. */
   publishReport(report: Report, stale: boolean): void;
   /** `database`: null when it was not asked. `at`: epoch ms. */
-  publishProbe(result: ProbeResult, database: DatabaseProbe | null, at: number): void;
+  publishProbe(result: Tried, database: DatabaseProbe | null, at: number): void;
   /** Null: there is none that can be read. */
   publishAudit(result: AuditResult | null): void;
   jobFinished(job: JobName, outcome: JobOutcome): void;

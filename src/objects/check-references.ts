@@ -1,5 +1,5 @@
 import type { Shape } from '../airflow/shape.ts';
-import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Age } from '../postgres/standby.ts';
@@ -27,7 +27,7 @@ export interface CheckOptions {
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly shape: Shape;
-  readonly inForce: InForceRule;
+  readonly standing: StandingRule;
   /** Whether the probe saw its own object in the bucket in force a moment ago. */
   readonly sawProbe: boolean;
   readonly now: number;
@@ -39,7 +39,7 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, inForce, sawProbe, age: read, ...options }: CheckOptions,
+  { config, database, shape, standing, sawProbe, age: read, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
@@ -100,7 +100,8 @@ export async function checkReferences(
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
-  const increments = objectIncrements(ledger, learnt, basesOf(ledger, inForce));
+  const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold });
+  const increments = objectIncrements(ledger, learnt, bases);
   ledger.forget(gone);
   return {
     verified,

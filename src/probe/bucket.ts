@@ -1,5 +1,6 @@
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
+import type { Asker } from '../s3/connection.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -9,6 +10,7 @@ import { noteVersions } from './own-versions.ts';
 import type { Listing } from './server-ways.ts';
 import { seeListing } from './server-ways.ts';
 import { missingBucket } from './worker-way.ts';
+import type { WriteRefusals } from './write-refusal.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -37,15 +39,25 @@ export type ProbeStep =
   /** Not attempted, or cut off by the caller: nothing is known. */
   | { readonly operation: S3Operation; readonly ok: null };
 
-export interface ProbeResult {
+/** The outcome of the operations alone. */
+export interface Tried {
   /** Each operation once, in the order put, head, get, list, delete. */
   readonly steps: readonly ProbeStep[];
   /** Objects of probes that died before they could delete them, deleted now. */
   readonly leftoversDeleted: number;
 }
 
+export interface ProbeResult extends Tried {
+  readonly asker: Asker;
+  /**
+   * A reference that was written from here on, and whose object is there, says that others write although the test write
+   * fails: epoch ms. Null: it did not fail.
+   */
+  readonly othersWriteFrom: number | null;
+}
+
 /** Whether the object that was written was found there. */
-export function sawObject({ steps }: ProbeResult): boolean {
+export function sawObject({ steps }: Tried): boolean {
   const worked = (operation: S3Operation) =>
     steps.some((step) => step.operation === operation && step.ok === true);
   return worked('put') && worked('head');
@@ -65,11 +77,7 @@ const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wr
  * fails stops only those that make no sense without it; when neither put nor head is answered in time, the rest
  * is not asked: each would take as long again, and whoever waits for the verdict with it. Never throws.
  */
-export async function probe(
-  store: ObjectStore,
-  target: ProbeTarget,
-  signal: AbortSignal,
-): Promise<ProbeResult> {
+export async function probe(store: ObjectStore, target: ProbeTarget, signal: AbortSignal): Promise<Tried> {
   const { bucket, write } = target;
   const base = target.prefix.replace(/\/+$/, '');
   const place = `${base === '' ? '' : `${base}/`}${folder}/`;
@@ -206,7 +214,9 @@ function withGrace(signal: AbortSignal, ms: number): { readonly signal: AbortSig
 }
 
 export interface ProbeInForceOptions {
-  readonly stores: Pick<Stores, 'of'>;
+  readonly stores: Pick<Stores, 'of' | 'connectionOf'>;
+  /** What is known of the test writes before. */
+  readonly refusals: WriteRefusals;
   /** Names the object. */
   readonly id: string;
   /**
@@ -222,21 +232,32 @@ export interface ProbeInForceOptions {
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, id, look, mayErase, signal }: ProbeInForceOptions,
+  { stores, refusals, id, look, mayErase, signal }: ProbeInForceOptions,
 ): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
   const { write } = config.probe;
-  const store = stores.of(path.connection ?? '');
+  const connection = path.connection ?? '';
+  const store = stores.of(connection);
   const own = noteVersions(store);
-  const target = { bucket, prefix, now: Date.now(), id };
+  const now = Date.now();
+  const target = { bucket, prefix, now, id };
   const start = performance.now();
   const missing = write && look ? await missingBucket(store, bucket, signal) : null;
   const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
   const result = await probe(own.store, { ...target, write: write && missing === null }, signal);
   const steps = result.steps.map((step) => (step.operation === 'put' ? putStep(step, looked) : step));
-  return { ...result, steps, litter: mayErase ? await own.erase(signal) : 'refused' };
+  return {
+    ...result,
+    steps,
+    asker: connection === '' ? 'exporter' : stores.connectionOf(connection).asker,
+    othersWriteFrom: refusals.note(
+      steps.find(({ operation }) => operation === 'put'),
+      now,
+    ),
+    litter: mayErase ? await own.erase(signal) : 'refused',
+  };
 }
 
 /** A write to a bucket that is not there was not tried, and is known to fail. */
@@ -252,7 +273,7 @@ function putStep(
 /** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
 export async function seeListingInForce(
   config: Config,
-  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'look'>,
+  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'look' | 'refusals'>,
 ): Promise<Listing | null> {
   const path = storageInForce(config);
   if (path === null) return null;

@@ -5,6 +5,11 @@ export function isAboutAsking(said: Said | null | undefined): boolean {
   return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent';
 }
 
+/** The storage does not know who asks, or does not believe it. */
+export function isRejected(said: Said | null | undefined): boolean {
+  return said?.by === 's3' && (said.cause === 'identity' || said.status === 401);
+}
+
 /** The remedy for want of credentials, and for those that are not accepted. */
 export function credentialsFix(said: Said | null): string {
   switch (said?.by) {

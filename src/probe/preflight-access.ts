@@ -1,6 +1,6 @@
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
-import { isAboutAsking } from './credentials-fix.ts';
+import { isAboutAsking, isRejected } from './credentials-fix.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
 import { isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
@@ -159,7 +159,7 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
 
 /** Whether the refusal is about who asks, and not about what is asked for. */
 export function isAboutCredentials({ said }: Refused): boolean {
-  return isAboutAsking(said) || said?.cause === 'identity';
+  return isAboutAsking(said) || isRejected(said);
 }
 
 export function operationStep(

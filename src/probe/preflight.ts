@@ -1,3 +1,4 @@
+import { isRegionName } from '../airflow/worker-s3.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS } from '../s3/greeting.ts';
@@ -106,6 +107,14 @@ function regionStep(
   if (greeting.kind === 'failed') return open('region', 'not tried: no connection');
   const found = greeting.bucketRegion;
   const given = target.region;
+  if (given !== null && !isRegionName(given))
+    return bad(
+      'region',
+      `${given} is no name of a region, and botocore refuses it: every push of Airflow fails`,
+      {
+        fix: `Set region_name of the connection, or AWS_DEFAULT_REGION, to ${found ?? 'the region of the bucket'}: no quote, space or comment may stand beside it.`,
+      },
+    );
   if (found !== null && given !== null && found !== given)
     return bad('region', `the bucket is in ${found}, the connection says ${given}`, {
       fix: `Set region_name of the connection to ${found}.`,

@@ -1,5 +1,6 @@
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason, Said } from '../s3/failure.ts';
+import { isRejected } from './credentials-fix.ts';
 
 /** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
 const ACTIONS: Readonly<Record<S3Operation, string>> = {
@@ -32,6 +33,7 @@ export function refusalWords(
   resource: string | null,
 ): string {
   if (reason === 'clock_skew') return 'the time of the signature is not accepted';
+  if (isRejected(said)) return 'the credentials are not accepted';
   const action = said?.action ?? ACTIONS[operation];
   switch (said?.cause) {
     case 'identity':

@@ -36,7 +36,7 @@ export async function goWorkerWay(
 /**
  * Why there is no such bucket; null: it was seen, or no answer says that it is not there. SeaweedFS makes a bucket for a
  * PUT to none: whoever writes where Airflow is to write has to know first. A server that does not know who asks may
- * answer 404 to a HEAD as well.
+ * answer 404 to a HEAD as well, and so may a proxy that answers in place of S3.
  */
 export async function missingBucket(
   store: Pick<ObjectStore, 'seeBucket'>,
@@ -47,7 +47,8 @@ export async function missingBucket(
   if (seen.kind === 'seen') return null;
   const { head, location } = seen;
   if (location.reason === 'no_such_bucket') return location;
-  const isMissing = head.reason === 'no_such_bucket' && location.said.cause !== 'identity';
+  const isOfS3 = location.said.by === 's3' && location.said.cause !== 'identity';
+  const isMissing = head.reason === 'no_such_bucket' && isOfS3;
   return isMissing ? { ...head, detail: joined(seen).detail } : null;
 }
 

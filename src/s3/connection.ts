@@ -8,8 +8,15 @@ import { openAgents } from './agents.ts';
 import type { ContainerAgent } from './container-agent.ts';
 import { AgentFailure, askAgent } from './container-agent.ts';
 
+/**
+ * Whose the credentials are. `workers`: Airflow's connection gives keys or a role, and the workers have the same.
+ * `exporter`: this process has its own from elsewhere, and what is refused to them says nothing of the workers.
+ */
+export type Asker = 'workers' | 'exporter';
+
 /** Where object storage is and who asks. Null: not said, the default of the AWS SDK is meant. */
 export interface S3Connection extends Way {
+  readonly asker: Asker;
   readonly region: string | null;
   readonly endpoint: string | null;
   readonly accessKeyId: string | null;

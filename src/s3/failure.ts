@@ -138,6 +138,8 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
   const status = statusOf(thrown);
   if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
     return unknown('denied', NO_CREDENTIALS, 'credentials');
+  if (isRegionRefused(thrown))
+    return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
   // The token of a web identity is a file, and nobody can be asked without it.
   if (!sent && code !== null && fileCodes.has(code))
     return unknown('denied', noTokenFile(code), 'credentials');
@@ -162,6 +164,11 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
     detail: speaksNoTls(error) ? `${words}: ${PLAIN_HTTP}` : words,
     said: { ...said, by },
   };
+}
+
+/** The SDK has no name for it. See test/unit/s3/refused-region.test.ts. */
+function isRegionRefused({ message }: Thrown): boolean {
+  return typeof message === 'string' && message.startsWith('Region not accepted:');
 }
 
 function explainAgent({ host, status, code }: AgentFailure): Unknown {

@@ -11,7 +11,7 @@ import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
-import { baseAt, flagsAt, leastBytesAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { flagsAt, leastBytesAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
@@ -47,7 +47,7 @@ export async function worthAttributing(
       const isWrong =
         isLarge ||
         (flags & is.STORAGE_MASK) === is.OTHER ||
-        is.brokenReason(flags, isOwn && bases.isInForce(baseAt(chunk, index))) !== null ||
+        ((flags & is.STORAGE_MASK) === is.S3 && bases.brokenReason(slot) !== null) ||
         (isOwn && (flags & is.SKIP_DECISION) !== 0);
       if (isWrong) wrong.offer(slot, time);
       else if (isOwn) beside.offer(slot, time);

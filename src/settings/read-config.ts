@@ -122,10 +122,15 @@ export function readConfig(given: ConfigInput): Config {
             view,
             keys: keys ?? [],
             toS3: (given) => s3Connection(given, world),
-            warningsOf: ({ id, given }, s3) =>
-              workerWarnings([{ id, variable: '', given, isSet: true, s3 }], { ...world, paths: paths ?? [] })
+            warningsOf: ({ id, given }, s3) => {
+              const stored = [{ id, variable: '', given, isSet: true, s3 }];
+              return [
+                ...misplacedEndpoints(stored),
+                ...workerWarnings(stored, { ...world, paths: paths ?? [] }),
+              ]
                 .map(withoutPasswords)
-                .filter((sentence) => !ofWorkers.includes(sentence)),
+                .filter((sentence) => !ofWorkers.includes(sentence));
+            },
           },
     logs,
     tasksRun: readTaskPlace(airflow, env),

@@ -134,7 +134,7 @@ function pathWarnings(path: XComPath | null): string[] {
   if (path.bucket === '') {
     const why = path.scheme === '' ? 'has no scheme' : `has the scheme ${path.scheme}`;
     return [
-      `${what} ${why}: Airflow writes to the disk of each worker, and no other host can read it. The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
+      `${what} ${why}: Airflow writes to a disk. No other host can read that unless the folder is shared (NFS, EFS, a ReadWriteMany volume). The exporter counts such rows as storage="other" and looks nothing up; write s3://[conn_id@]bucket[/prefix] for S3`,
     ];
   }
   return [

@@ -8,6 +8,7 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
+import { refusedRegion } from './refused-region.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 
@@ -29,6 +30,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...regionVariable(connections, world),
     ...connections.flatMap(({ id, given, s3 }) => [
       ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
+      ...refusedRegion({ id, given }, world),
       ...profiles({ id, given, s3 }, world),
       ...roleWithoutRegion({ id, given, s3 }, world),
       ...identityBesideProxy({ id, given, s3 }, world),
@@ -149,7 +151,7 @@ function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string
   const profile = profileOf(given, env);
   if (profile === null || s3?.secretAccessKey != null) return [];
   if (awsProfile(held, profile).isKnown) return [];
-  const who = id === '' ? 'Without a connection' : `The connection ${id}`;
+  const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
   return [
     `${who} takes the profile ${profile}, which the exporter's AWS files do not have: a worker without it fails, and the exporter asks with other credentials or none. Give it the same files`,
   ];

@@ -3,7 +3,7 @@ import { MAX_FINDINGS } from '../diagnosis/evidence.ts';
 import { PROBLEMS } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import { findingSchema, findingsOf } from './problem-document.ts';
 import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
@@ -21,7 +21,7 @@ import {
 export interface Checked {
   readonly report: Report;
   /** Null: no path in S3 is configured. */
-  readonly probed: ProbeResult | null;
+  readonly probed: Tried | null;
   /** Sentences about odd settings. */
   readonly warnings: readonly string[];
   readonly version: string;

@@ -1,6 +1,6 @@
 import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { Storage } from '../window/flags.ts';
 
@@ -59,7 +59,7 @@ export function withCycle(history: History, report: Report): History {
 }
 
 /** `at`: epoch ms. */
-export function withProbe(history: History, probe: ProbeResult, at: number): History {
+export function withProbe(history: History, probe: Tried, at: number): History {
   const seconds = Object.fromEntries(
     probe.steps
       .filter((step) => step.ok !== null)

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
-import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import type { Tried, ProbeStep } from '../probe/bucket.ts';
 import { BROKEN_REASONS } from '../window/flags.ts';
 import { canaryDocument, canarySchema } from './canary-document.ts';
 import { count, isoOf, seconds, timeSchema } from './json-fields.ts';
@@ -116,7 +116,7 @@ export type ReportDocument = z.output<z.ZodObject<typeof reportShape>>;
 export const warningsSchema = z.array(z.string()).describe('What is odd about the settings.');
 
 /** The part that the API and `check --json` have in common. */
-export function reportDocument(report: Report | null, probed: ProbeResult | null): ReportDocument {
+export function reportDocument(report: Report | null, probed: Tried | null): ReportDocument {
   return {
     cycle: report === null ? null : cycleOf(report),
     backend: report === null ? null : backendOf(report),

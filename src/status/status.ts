@@ -1,6 +1,6 @@
 import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { SeenListing } from '../probe/server-ways.ts';
 import type { SettingOrigin } from '../settings/origins.ts';
 import type { History } from './history.ts';
@@ -21,7 +21,7 @@ export interface Status {
   readonly cleared: readonly ClearedProblem[];
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
-  readonly probe: ProbeResult | null;
+  readonly probe: Tried | null;
   /** How the bucket is listed; null: that is not known. */
   readonly listing: SeenListing | null;
   /** Whether a path in S3 is configured: without one object storage is not looked at. */

@@ -4,7 +4,7 @@ import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { formatMoment } from '../lib/format.ts';
-import type { ProbeResult } from '../probe/bucket.ts';
+import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
 
 export const verdictSchema = z
@@ -195,14 +195,14 @@ function eachHintOnce(lines: readonly string[]): string[] {
 /** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */
 export function unansweredOf(
   { states }: Pick<Report, 'states'>,
-  probe: ProbeResult | null,
+  probe: Tried | null,
 ): { readonly reason: string; readonly detail: string } | null {
   const steps = probe?.steps ?? [];
   if (states.bucket_unreachable !== 'unknown' || steps.some(({ ok }) => ok === true)) return null;
   return steps.find((step) => step.ok === false) ?? null;
 }
 
-function failuresOf(report: Report, probe: ProbeResult | null): string[] {
+function failuresOf(report: Report, probe: Tried | null): string[] {
   const { databaseFailure } = report;
   const s3Failure = report.s3Failure ?? unansweredOf(report, probe);
   const notes: string[] = [];

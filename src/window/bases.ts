@@ -1,5 +1,12 @@
-import type { InForceRule } from '../airflow/xcom-path.ts';
+import type { Reference } from '../airflow/reference.ts';
+import type { Standing, StandingRule } from '../airflow/xcom-path.ts';
+import { createPace } from '../lib/pace.ts';
+import { CHUNK_ROWS, indexInChunk } from './columns.ts';
+import type { BrokenReason } from './flags.ts';
+import * as is from './flags.ts';
 import type { Ledger } from './ledger.ts';
+import { leakedPathOf } from './remembered-row.ts';
+import { baseAt, flagsAt, nameAt, runAt, sizeAt } from './row-fields.ts';
 
 /** Answers about the bases that there are now, by their numbers in the columns. */
 export interface Bases {
@@ -7,18 +14,146 @@ export interface Bases {
   readonly isInForce: (base: number) => boolean;
   /** Its objects have the size that Airflow measured. */
   readonly isUncompressed: (base: number) => boolean;
+  /** Whether the backend has written there, or one task a file of its own, cannot be told. */
+  readonly isDoubtful: (base: number) => boolean;
+  /** An object of some reference has been seen in its bucket, with its connection. */
+  readonly wasSeen: (base: number) => boolean;
+  /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
+  readonly brokenReason: (slot: number) => BrokenReason | null;
 }
 
-export function basesOf(ledger: Ledger, inForce: InForceRule): Bases {
-  const { bases } = ledger.rows();
-  const inForceById = new Uint8Array(bases.limit());
-  const uncompressedById = new Uint8Array(bases.limit());
-  for (const [id, , base] of bases.entries()) {
-    inForceById[id] = inForce(base) ? 1 : 0;
-    uncompressedById[id] = base.suffix === '' ? 1 : 0;
+type Base = Omit<Reference, 'key'>;
+
+/** Where references lie, whatever their suffix is. */
+interface Place {
+  readonly standing: Standing;
+  readonly hasConnection: boolean;
+  /** The first task that was found to have written there; '': none was. */
+  writer: string;
+  /** Another one has as well. */
+  hasSeveral: boolean;
+}
+
+interface Bucket {
+  wasSeen: boolean;
+}
+
+export async function basesOf(
+  ledger: Ledger,
+  options: {
+    readonly standing: StandingRule;
+    /** Null: not known. An object that is smaller was written by a task, or under another threshold. */
+    readonly threshold: number | null;
+  },
+): Promise<Bases> {
+  const { standing, threshold } = options;
+  const rows = ledger.rows();
+  const places = new Map<string, Place>();
+  const buckets = new Map<string, Bucket>();
+  const placeOf: Place[] = [];
+  const bucketOf: Bucket[] = [];
+  const uncompressed = new Uint8Array(rows.bases.limit());
+  for (const [id, , base] of rows.bases.entries()) {
+    placeOf[id] = held(places, placeName(base), () => ({
+      standing: standing(base),
+      hasConnection: base.connection !== '',
+      writer: '',
+      hasSeveral: false,
+    }));
+    bucketOf[id] = held(buckets, JSON.stringify([base.connection, base.bucket]), () => ({ wasSeen: false }));
+    uncompressed[id] = base.suffix === '' ? 1 : 0;
   }
-  return {
-    isInForce: (base) => inForceById[base] === 1,
-    isUncompressed: (base) => uncompressedById[base] === 1,
+  await lookThrough();
+
+  /** Until each bucket was seen, and of each place it is known whether several tasks have written there. */
+  async function lookThrough(): Promise<void> {
+    const pace = createPace();
+    const unsettled = [...places.values()].filter(needsWriters).length + buckets.size;
+    for (let left = unsettled, at = 0; left > 0 && at < rows.chunks.length; at += 1) {
+      const chunk = rows.chunks[at];
+      for (let index = 0; chunk !== undefined && index < CHUNK_ROWS; index += 1) {
+        const flags = flagsAt(chunk, index);
+        if (!is.isReference(flags)) continue;
+        const id = baseAt(chunk, index);
+        const bucket = bucketOf[id];
+        if (bucket?.wasSeen === false && is.wasObjectSeen(flags)) {
+          bucket.wasSeen = true;
+          left -= 1;
+        }
+        const place = placeOf[id];
+        if (place === undefined || place.hasSeveral || !needsWriters(place)) continue;
+        const isSmall =
+          threshold !== null &&
+          is.hasObject(flags) &&
+          uncompressed[id] === 1 &&
+          sizeAt(chunk, index) < threshold;
+        if (isSmall) continue;
+        const { taskId } = rows.names.at(nameAt(chunk, index));
+        const writer = `${ledger.runAt(runAt(chunk, index)).dagId}/${taskId}`;
+        if (place.writer === '') place.writer = writer;
+        else if (place.writer !== writer) {
+          place.hasSeveral = true;
+          left -= 1;
+        }
+      }
+      await pace.rest();
+    }
+  }
+
+  const isAnySure = [...places.values()].some(({ hasSeveral }) => hasSeveral);
+  const isDoubtful = (id: number) => {
+    const place = placeOf[id];
+    if (place === undefined || place.hasSeveral) return false;
+    return place.standing === 'open' || (place.standing === 'untold' && isAnySure && !place.hasConnection);
   };
+  const isInForce = (id: number) => isGood(placeOf[id]?.standing);
+
+  /** Of a path that a row holds and that is not its own: workers are known to write there. */
+  function isBackends(path: Base): boolean {
+    const own = places.get(placeName(path));
+    if (own?.hasSeveral === true) return true;
+    switch (standing(path)) {
+      case 'untold':
+        return path.connection !== '';
+      case 'open':
+        return false;
+      default:
+        return true;
+    }
+  }
+
+  return {
+    isInForce,
+    isUncompressed: (id) => uncompressed[id] === 1,
+    isDoubtful,
+    wasSeen: (id) => bucketOf[id]?.wasSeen === true,
+    brokenReason(slot) {
+      const flags = rows.flagsOf(slot);
+      if ((flags & is.LEAKED) !== 0) {
+        const path = leakedPathOf(rows, slot);
+        return path !== null && isBackends(path) ? 'leaked' : null;
+      }
+      if (!is.isReference(flags)) return null;
+      const id = baseAt(rows.chunkOf(slot), indexInChunk(slot));
+      return isDoubtful(id) ? null : is.brokenReason(flags, isInForce(id));
+    },
+  };
+}
+
+function needsWriters({ standing }: Place): boolean {
+  return standing === 'open' || standing === 'untold';
+}
+
+function isGood(standing: Standing | undefined): boolean {
+  return standing === 'in_force' || standing === 'untold';
+}
+
+function placeName({ scheme, connection, bucket, prefix }: Base): string {
+  return JSON.stringify([scheme, connection, bucket, prefix]);
+}
+
+function held<Value>(values: Map<string, Value>, name: string, make: () => Value): Value {
+  const value = values.get(name) ?? make();
+  values.set(name, value);
+  return value;
 }

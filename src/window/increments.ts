@@ -3,13 +3,17 @@ import { indexInChunk } from './columns.ts';
 import type { BrokenReason, Storage, UncheckedReason } from './flags.ts';
 import * as is from './flags.ts';
 import type { Ledger } from './ledger.ts';
-import { baseAt, flagsAt, leastBytesAt, sizeAt, workerAt } from './row-fields.ts';
+import { flagsAt, leastBytesAt, sizeAt, workerAt } from './row-fields.ts';
 
 /**
  * Gives what new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
  * add their bytes when S3 has told them: {@link objectIncrements}.
  */
-export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize: number): Increment[] {
+export function rowIncrements(
+  ledger: Ledger,
+  slots: readonly number[],
+  { oversize, bases }: { readonly oversize: number; readonly bases: Pick<Bases, 'brokenReason'> },
+): Increment[] {
   const rows = ledger.rows();
   const increments: Increment[] = [];
   const sums = createSums();
@@ -22,7 +26,7 @@ export function rowIncrements(ledger: Ledger, slots: readonly number[], oversize
     const storage = is.storageOf(flags);
     sums.rows(dagId, storage);
     if (storage === 's3') {
-      if ((flags & is.LEAKED) !== 0) sums.broken(dagId, 'leaked');
+      if (bases.brokenReason(slot) === 'leaked') sums.broken(dagId, 'leaked');
       continue;
     }
     const bytes = sizeAt(chunk, index);
@@ -60,7 +64,7 @@ export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], base
       sums.bytes('s3', bytes);
       increments.push({ metric: 'value_bytes', storage: 's3', bytes });
     }
-    const reason = is.brokenReason(flags, bases.isInForce(baseAt(chunk, index)));
+    const reason = bases.brokenReason(slot);
     if (reason === null || is.hasSaid(flags, reason)) continue;
     chunk.flags[index] = flags | is.saidBit(reason);
     sums.broken(dagId, reason);

@@ -101,6 +101,7 @@ function openOurs(): ObjectStore {
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

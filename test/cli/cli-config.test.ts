@@ -1,5 +1,5 @@
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -41,6 +41,27 @@ test('a file of variables is read by Node, as docs/install.md shows it', () => {
   expect(stderr).toBe('');
   expect(stdout).toMatch(/s3 \(aws_xcom\) +access key, region eu-west-1, endpoint http:\/\/127\.0\.0\.1:9 /);
   expect(stdout).toMatch(/xcom\.compression +- +Airflow's/);
+});
+
+test("the README's file of variables without its database goes with the file of the chart, as docs/install.md makes it", () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, written = ''] = /```ini\n(.*?)```/s.exec(readme) ?? [];
+  writeFileSync(join(folder, 'worker.env'), written);
+  writeFileSync(join(folder, 'database-url'), 'postgresql://reader:geheim@db/airflow');
+  execFileSync('sh', ['-c', "grep -v '^XCOM_EXPORTER_DATABASE_URL=' worker.env > airflow-worker.env"], {
+    cwd: folder,
+  });
+  const ofPod = readFileSync(join(folder, 'airflow-worker.env'), 'utf8').trimEnd().split('\n');
+  const pairs = ofPod.map(
+    (line) => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)] as const,
+  );
+  const { status, stdout, stderr } = call(['config'], {
+    ...Object.fromEntries(pairs),
+    XCOM_EXPORTER_DATABASE_URL_FILE: join(folder, 'database-url'),
+  });
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  expect(stdout).toMatch(/database\.url +\S*reader:\*+@db/);
+  expect(stdout).toMatch(/xcom\.path +s3:\/\/aws_xcom@airflow-xcom\/xcom/);
 });
 
 describe('config', () => {

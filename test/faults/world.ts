@@ -114,6 +114,7 @@ export async function startWorld(options: {
         authorities: null,
         proxies: NO_PROXIES,
         sendsChecksums: true,
+        asker: 'workers',
         variants: {},
         agent: null,
       },

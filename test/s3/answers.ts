@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { lookUp } from '../../src/objects/look-up.ts';
 import type { LookedUp } from '../../src/objects/look-up.ts';
 import { probe } from '../../src/probe/bucket.ts';
-import type { ProbeResult } from '../../src/probe/bucket.ts';
+import type { Tried } from '../../src/probe/bucket.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import { recordRequests, storesOf } from '../support/s3.ts';
 import type { AnswerDoor } from './answer-door.ts';
@@ -85,12 +85,12 @@ function openThrough(world: World, door: AnswerDoor, observer = recordRequests()
   return world.open({ endpoint: door.url }, observer, TIMEOUT_MS);
 }
 
-async function probeThrough(world: World, door: AnswerDoor, bucket: string): Promise<ProbeResult> {
+async function probeThrough(world: World, door: AnswerDoor, bucket: string): Promise<Tried> {
   const target = { bucket, prefix: 'xcom', write: true, now: Date.now(), id: 'probe' };
   return probe(openThrough(world, door), target, never);
 }
 
-function stepsOf({ steps }: ProbeResult): string {
+function stepsOf({ steps }: Tried): string {
   return steps
     .map((step) => {
       if (step.ok === null) return `${step.operation} not tried`;

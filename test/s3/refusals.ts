@@ -5,6 +5,7 @@ import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import { probe, probeInForce } from '../../src/probe/bucket.ts';
 import { noteVersions } from '../../src/probe/own-versions.ts';
+import { createWriteRefusals } from '../../src/probe/write-refusal.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 import { recordRequests } from '../support/s3.ts';
 import type { Case, Cell } from './case.ts';
@@ -60,7 +61,8 @@ async function bucketGoneProbed(world: World): Promise<Cell> {
   const store = world.open();
   const config = readConfig({ argv: [`--xcom.path=s3://${bucket}/xcom`], env: {}, readFile: () => '' });
   const probed = await probeInForce(config, {
-    stores: { of: () => store },
+    stores: { of: () => store, connectionOf: () => world.connection() },
+    refusals: createWriteRefusals(),
     id: 'probe',
     look: true,
     mayErase: true,

@@ -87,6 +87,7 @@ export async function startWorld(server: S3Server): Promise<World> {
     authorities: null,
     proxies: NO_PROXIES,
     sendsChecksums: true,
+    asker: 'workers',
     variants: {},
     agent: null,
     ...changes,

@@ -196,13 +196,11 @@ export async function replay(
       random: Math.random,
       clock: Date.now,
     }),
-    probe: () => {
+    probe: async () => {
       const path = config.xcom.inForce;
-      return probe(
-        direct,
-        { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true, now: Date.now(), id: 'test' },
-        signal,
-      );
+      const target = { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true };
+      const tried = await probe(direct, { ...target, now: Date.now(), id: 'test' }, signal);
+      return { ...tried, asker: 'workers', othersWriteFrom: null };
     },
     close: async () => {
       await database.close();

@@ -28,12 +28,13 @@ const RUNBOOK = {
     ),
   grounds: () =>
     table(
-      ['problem', 'settings', 'probe', 'database', 'object storage'],
+      ['problem', 'settings', 'also, where told', 'probe', 'database', 'object storage'],
       PROBLEM_CODES.map((code) => {
-        const { settings, probe, database, objects }: Grounds = PROBLEMS[code].restsOn;
+        const { settings, heeds, probe, database, objects }: Grounds = PROBLEMS[code].restsOn;
         return [
           `[\`${code}\`](#${code})`,
           settings.map((name) => `\`${name}\``).join(', '),
+          heeds.map((name) => `\`${name}\``).join(', '),
           probe.length > 1 ? `one of ${probe.join(', ')}` : probe.join(', '),
           database === 'nothing' ? '' : database,
           objects ? 'answers about references' : '',

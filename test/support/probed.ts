@@ -8,4 +8,6 @@ export const PROBED: ProbeResult = {
     seconds: 0.01,
   })),
   leftoversDeleted: 0,
+  asker: 'workers',
+  othersWriteFrom: null,
 };

@@ -60,6 +60,7 @@ export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection
     authorities: null,
     proxies: NO_PROXIES,
     sendsChecksums: true,
+    asker: 'workers',
     variants: {},
     agent: null,
   };

@@ -40,12 +40,13 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
     'xcom_exporter',
   ],
   [/^node --env-file=\S+ dist\/main\.js check$/, 'test/cli/cli-config.test.ts', '--env-file='],
+  [/^grep -v '\^XCOM_EXPORTER_DATABASE_URL=' /, 'test/cli/cli-config.test.ts', 'grep -v'],
   [/^promtool check config /, '.github/workflows/test.yml', 'check config grafana/prometheus.yml'],
 ];
 
 /** Other people's programs: `npm run test:by-hand` runs them, and a person the rest, for it needs root or a team's tools. */
 const BY_HAND =
-  /^(aws|airflow|python|echo test \| aws|cd|cp docs\/systemd|systemctl enable|amtool|for |done$|dashboard-linter)/;
+  /^(aws|airflow|python|echo test \| aws|cd|cp docs\/systemd|systemctl enable|amtool|for |done$|dashboard-linter|kubectl create secret)/;
 
 test.each(documents)('%s shows commands that are run somewhere', (path) => {
   const commands = commandsOf(read(path));

@@ -262,9 +262,9 @@ async function openWorld(options: {
               (query) =>
                 read(async (statement) => {
                   const rows = await query(inSmallPieces(statement));
-                  if (statement.name !== 'audit_instant') return rows as never;
+                  if (statement.name !== 'role') return rows as never;
                   startedAt = Math.min(startedAt, now);
-                  return rows.map((row) => ({ ...(row as object), asOf: now })) as never;
+                  return rows.map((row) => ({ ...(row as object), now })) as never;
                 }),
               aborted,
             ),

@@ -72,6 +72,7 @@ beforeAll(async () => {
     authorities: null,
     proxies: NO_PROXIES,
     sendsChecksums: true,
+    asker: 'workers',
     variants: {},
     agent: null,
   };

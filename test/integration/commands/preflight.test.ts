@@ -237,6 +237,22 @@ describe('what the storage says of itself', () => {
     }
   }
 
+  test.each(['us-east-1+', 'us_east_1', '-us-east-1'])(
+    'the region %s: botocore refuses it',
+    async (region) => {
+      await withHeaders({ 'x-amz-bucket-region': 'us-east-1' }, async (url) => {
+        const { code, found, document } = await probeOnly(envFor(url, { region }));
+        expect(code).toBe(1);
+        expect(found['region']).toMatch(/^wrong: .* is no name of a region, and botocore refuses it/);
+        expect(document.checks.find(({ check }) => check === 'region')?.fix).toMatch(
+          /AWS_DEFAULT_REGION, to us-east-1:/,
+        );
+        // No STS was asked.
+        expect(JSON.stringify(document)).not.toContain('STS');
+      });
+    },
+  );
+
   test('another region: named with the right one', async () => {
     await withHeaders({ 'x-amz-bucket-region': 'eu-west-1' }, async (url) => {
       const { code, found, document } = await probeOnly(envFor(url));

@@ -58,6 +58,7 @@ function openStore(endpoint: string): ObjectStore {
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

@@ -12,6 +12,7 @@ import type { Report } from '../../../src/diagnosis/report.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Query } from '../../../src/postgres/client.ts';
 import { probeInForce } from '../../../src/probe/bucket.ts';
+import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openStores } from '../../../src/s3/stores.ts';
@@ -579,6 +580,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   });
   const database = openDatabase(requireDatabase(config), { lock: null, tables: SHAPE_TABLES });
   const stores = openStores(config.s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  const refusals = createWriteRefusals();
   const opened = new Map<ObjectStore, ObjectStore>();
   /** One for each store: the cycle tells them apart. */
   const agedStores = (id: string): ObjectStore => {
@@ -601,7 +603,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     key,
     look: async () =>
       cycle.run(
-        await probeInForce(config, { stores, id: 'test', look: true, mayErase: true, signal }),
+        await probeInForce(config, { stores, refusals, id: 'test', look: true, mayErase: true, signal }),
         signal,
       ),
     close: async () => {

@@ -7,6 +7,7 @@ import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { probe } from '../../../src/probe/bucket.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
+import type { Asker } from '../../../src/s3/connection.ts';
 import type { Party } from '../../../src/s3/failure.ts';
 import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
@@ -21,7 +22,11 @@ interface Row {
   readonly html?: boolean;
   readonly operations: readonly Kind[];
   readonly by: Party;
+  /** Whose credentials were refused: the workers', unless said. */
+  readonly asker?: Asker;
   readonly says: Readonly<Partial<Record<ProblemCode, RegExp>>>;
+  /** Why a problem is not said, where the answer tells that. */
+  readonly leavesOpen?: Readonly<Partial<Record<ProblemCode, RegExp>>>;
   /** A word of the remedy that helps. */
   readonly remedy: RegExp;
 }
@@ -136,18 +141,12 @@ const TABLE: readonly Row[] = [
   },
   {
     ...{ status: 407, code: '', html: true, operations: ALL, by: 'proxy' },
-    says: {
-      writes_failing: /a proxy/,
-      bucket_unreachable: /a proxy or a web console answers in place of S3/,
-    },
+    says: { bucket_unreachable: /a proxy or a web console answers in place of S3.*the workers is not known/ },
     remedy: /the proxy has to let S3 through/,
   },
   {
     ...{ status: 404, code: '', html: true, operations: ALL, by: 'proxy' },
-    says: {
-      writes_failing: /a proxy/,
-      bucket_unreachable: /a proxy or a web console answers in place of S3/,
-    },
+    says: { bucket_unreachable: /a proxy or a web console answers in place of S3/ },
     remedy: /endpoint_url has to name the port of S3 itself/,
   },
   {
@@ -159,6 +158,93 @@ const TABLE: readonly Row[] = [
     ...{ status: 404, code: 'NoSuchBucket', operations: ALL, by: 's3' },
     says: { bucket_unreachable: /NoSuchBucket \(404\)/ },
     remedy: /Check that the bucket exists/,
+  },
+  // What only the exporter was refused says nothing of the workers.
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3', asker: 'exporter' },
+    says: {},
+    leavesOpen: {
+      write_denied:
+        /^the exporter's own credentials were refused a test put \(AccessDenied \(403\); s3:PutObject is missing\), which says nothing of the workers$/,
+    },
+    remedy: /./,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3', asker: 'exporter' },
+    message: NOT_AUTHORISED('s3:PutObject', 'with an explicit deny in a resource-based policy'),
+    says: {},
+    leavesOpen: { write_denied: /denies s3:PutObject explicitly\), which says nothing of the workers/ },
+    remedy: /./,
+  },
+  {
+    ...{ status: 400, code: 'KMS.DisabledException', operations: ['put'], by: 's3', asker: 'exporter' },
+    says: { write_denied: /the key of KMS that encrypts the bucket cannot be used/ },
+    remedy: /a key of KMS that can be used/,
+  },
+  {
+    ...{ status: 403, code: 'QuotaExceeded', operations: ['put'], by: 's3', asker: 'exporter' },
+    says: { writes_failing: /there is no room, or a quota is reached/ },
+    remedy: /raise the quota/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['get'], by: 's3', asker: 'exporter' },
+    says: {},
+    leavesOpen: { reads_denied: /refused a test get \(AccessDenied \(403\); s3:GetObject is missing\)/ },
+    remedy: /./,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['delete'], by: 's3', asker: 'exporter' },
+    says: {},
+    leavesOpen: { deletes_denied: /refused a test delete/ },
+    remedy: /./,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['list'], by: 's3', asker: 'exporter' },
+    says: { permissions_unverifiable: /s3:ListBucket is missing/ },
+    remedy: /s3:ListBucket/,
+  },
+  {
+    ...{ status: 400, code: 'ExpiredToken', operations: ALL, by: 's3', asker: 'exporter' },
+    says: { not_watching: /its credentials are not accepted \(ExpiredToken \(400\)\)/ },
+    leavesOpen: { write_denied: /which says nothing of the workers/ },
+    remedy: /Renew credentials that are not accepted/,
+  },
+  {
+    ...{ status: 403, code: 'InvalidAccessKeyId', operations: ALL, by: 's3', asker: 'exporter' },
+    says: { not_watching: /its credentials are not accepted \(InvalidAccessKeyId \(403\)\)/ },
+    leavesOpen: { write_denied: /which says nothing of the workers/ },
+    remedy: /Renew credentials that are not accepted/,
+  },
+  ...(['workers', 'exporter'] as const).map((asker): Row => ({
+    ...{ status: 403, code: 'RequestTimeTooSkewed', operations: ALL, by: 's3', asker },
+    says: { not_watching: /the clock of this machine is wrong/ },
+    leavesOpen: {
+      write_denied: /^the clock of this machine is wrong .*, which says nothing of the workers$/,
+    },
+    remedy: /set it by NTP/,
+  })),
+  ...(['workers', 'exporter'] as const).map((asker): Row => ({
+    ...{ status: 401, code: '', operations: ALL, by: 's3', asker },
+    says: { not_watching: /its credentials are not accepted \(no code \(401\)\)/ },
+    leavesOpen: { write_denied: /which says nothing of the workers/ },
+    remedy: /Renew credentials that are not accepted/,
+  })),
+  ...([401, 403] as const).map((status): Row => ({
+    ...{ status, code: '', html: true, operations: ALL, by: 'proxy', asker: 'exporter' },
+    says: { bucket_unreachable: /a proxy or a web console answers in place of S3/ },
+    remedy: /the proxy has to let S3 through/,
+  })),
+  {
+    ...{ status: 403, code: '', html: true, operations: ['put'], by: 'proxy', asker: 'exporter' },
+    says: {},
+    leavesOpen: { writes_failing: /a proxy answered a test put of the exporter .*nothing of the workers/ },
+    remedy: /./,
+  },
+  {
+    ...{ status: 407, code: '', html: true, operations: ['put'], by: 'proxy' },
+    says: {},
+    leavesOpen: { writes_failing: /a proxy answered a test put of the exporter .*nothing of the workers/ },
+    remedy: /./,
   },
   // A fault that may pass is no problem yet; the verdict is not healthy either.
   { ...{ status: 500, code: 'InternalError', operations: ['put'], by: 's3' }, says: {}, remedy: /./ },
@@ -182,46 +268,60 @@ afterEach(async () => {
 });
 
 describe('an answer of S3 becomes the problem of the party that gave it', () => {
-  test.each(TABLE.map((row) => [`${row.status} ${row.code} to ${row.operations.join()}`, row] as const))(
-    '%s',
-    async (_, row) => {
-      const { status, code, message = 'Message', html = false } = row;
-      proxy.setFault({
-        match: ({ kind }) => row.operations.some((operation) => operation === kind),
-        answer: { error: { status, code, message, html } },
-      });
-      const result = await probe(
-        store,
-        { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' },
-        never,
-      );
-      const failed = result.steps.filter((step) => step.ok === false);
-      expect(failed.map(({ said }) => said?.by)).toEqual(failed.map(() => row.by));
-      expect(failed).not.toEqual([]);
-      const rulings = Object.entries(fromProbe(result, 'xcom'));
-      const raised = rulings.flatMap(([problem, ruling]) =>
-        isRaised(ruling) ? [[problem, ruling.evidence] as const] : [],
-      );
-      expect(Object.fromEntries(raised)).toEqual(
-        Object.fromEntries(
-          Object.entries(row.says).map(([problem, words]) => [problem, expect.stringMatching(words)]),
-        ),
-      );
-      // No account, role or key of the answer reaches the words.
-      expect(JSON.stringify(raised)).not.toMatch(/123456789012|arn:/);
-      const remedies = (Object.keys(row.says) as ProblemCode[]).map((problem) => PROBLEMS[problem].remedy);
-      if (remedies.length > 0) expect(remedies.join(' ')).toMatch(row.remedy);
-      // What the operation rests on is not said to be clear.
-      const clear = rulings.filter(([, ruling]) => ruling === 'clear').map(([problem]) => problem);
-      if (row.operations.includes('put')) expect(clear).not.toContain('write_denied');
-    },
-  );
+  test.each(
+    TABLE.map(
+      (row) =>
+        [`${row.status} ${row.code} to ${row.operations.join()} of ${row.asker ?? 'workers'}`, row] as const,
+    ),
+  )('%s', async (_, row) => {
+    const { status, code, message = 'Message', html = false } = row;
+    proxy.setFault({
+      match: ({ kind }) => row.operations.some((operation) => operation === kind),
+      answer: { error: { status, code, message, html } },
+    });
+    const result = await probe(
+      store,
+      { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' },
+      never,
+    );
+    const failed = result.steps.filter((step) => step.ok === false);
+    expect(failed.map(({ said }) => said?.by)).toEqual(failed.map(() => row.by));
+    expect(failed).not.toEqual([]);
+    const { asker = 'workers', leavesOpen = {} } = row;
+    const rulings = Object.entries(
+      fromProbe({ ...result, asker, othersWriteFrom: null }, { bucket: 'xcom', latestPresent: null }),
+    );
+    const raised = rulings.flatMap(([problem, ruling]) =>
+      isRaised(ruling) ? [[problem, ruling.evidence] as const] : [],
+    );
+    expect(Object.fromEntries(raised)).toEqual(matching(row.says));
+    const open = rulings.flatMap(([problem, ruling]) =>
+      typeof ruling !== 'string' && 'undecided' in ruling ? [[problem, ruling.undecided] as const] : [],
+    );
+    expect(Object.fromEntries(open)).toEqual(matching(leavesOpen));
+    // No account, role or key of the answer reaches the words.
+    expect(JSON.stringify([raised, open])).not.toMatch(/123456789012|arn:/);
+    const remedies = (Object.keys(row.says) as ProblemCode[]).map((problem) => PROBLEMS[problem].remedy);
+    if (remedies.length > 0) expect(remedies.join(' ')).toMatch(row.remedy);
+    // What the operation rests on is not said to be clear.
+    const clear = rulings.filter(([, ruling]) => ruling === 'clear').map(([problem]) => problem);
+    if (row.operations.includes('put')) expect(clear).not.toContain('write_denied');
+  });
 });
+
+function matching(words: Readonly<Partial<Record<ProblemCode, RegExp>>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(words).map(([problem, pattern]) => [problem, expect.stringMatching(pattern)]),
+  );
+}
 
 test('a page that comes with 200 to everything is named as no S3', async () => {
   proxy.setFault({ match: () => true, answer: 'garbage' });
   const target = { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' };
-  const { bucket_unreachable: ruling } = fromProbe(await probe(store, target, never), 'xcom');
+  const { bucket_unreachable: ruling } = fromProbe(
+    { ...(await probe(store, target, never)), asker: 'workers', othersWriteFrom: null },
+    { bucket: 'xcom', latestPresent: null },
+  );
   expect(isRaised(ruling) ? ruling.evidence : ruling).toBe(
     'No request to the bucket xcom succeeds: what answers is not S3 (not an answer of S3).',
   );

@@ -187,7 +187,10 @@ async function raisedByProbe(): Promise<string> {
   const options = { observer: recordRequests(), log: pino({ level: 'silent' }), requestTimeoutMs: 5_000 };
   const store = openObjectStore(connectionTo(door.url, server()), options);
   const target = { bucket: 'xcom', prefix: 'xcom', write: true, now: Date.now(), id: 'daemon' };
-  const rulings = Object.entries(fromProbe(await probe(store, target, never), 'xcom'));
+  const tried = await probe(store, target, never);
+  const rulings = Object.entries(
+    fromProbe({ ...tried, asker: 'workers', othersWriteFrom: null }, { bucket: 'xcom', latestPresent: null }),
+  );
   store.close();
   const raised = rulings.flatMap(([problem, ruling]) =>
     isRaised(ruling) ? [`${problem}: ${ruling.evidence}`] : [],

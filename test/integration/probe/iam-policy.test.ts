@@ -100,6 +100,7 @@ function openStore(): ObjectStore {
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

@@ -2,7 +2,8 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
 import { probe, probeInForce } from '../../../src/probe/bucket.ts';
-import type { ProbeResult, ProbeTarget } from '../../../src/probe/bucket.ts';
+import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
+import type { Tried, ProbeTarget } from '../../../src/probe/bucket.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
@@ -15,7 +16,7 @@ const log = pino({ level: 'silent' });
 const server = useS3('xcom');
 const never = new AbortController().signal;
 const hourMs = 3_600_000;
-const NOTHING: ProbeResult = { steps: [], leftoversDeleted: 0 };
+const NOTHING: Tried = { steps: [], leftoversDeleted: 0 };
 const refused = (reason: string) => expect.stringMatching(new RegExp(`^${reason}: `)) as unknown;
 
 let proxy: HttpFaultProxy;
@@ -48,7 +49,7 @@ function target(changes: Partial<ProbeTarget> = {}): ProbeTarget {
 }
 
 /** One word an operation: `ok`, `skipped`, or the reason and the detail. */
-function outline({ steps }: ProbeResult): Record<string, string> {
+function outline({ steps }: Tried): Record<string, string> {
   return Object.fromEntries(
     steps.map((step) => {
       if (step.ok === null) return [step.operation, 'skipped'];
@@ -101,7 +102,8 @@ test('without writing it looks only', async () => {
 describe('the place where Airflow is to write', () => {
   const go = (bucket: string, look: boolean) =>
     probeInForce(readConfig({ argv: [`--xcom.path=s3://${bucket}/base`], env: {}, readFile: () => '' }), {
-      stores: { of: () => store },
+      stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+      refusals: createWriteRefusals(),
       id: 'p1',
       look,
       mayErase: true,
@@ -125,6 +127,50 @@ describe('the place where Airflow is to write', () => {
       delete: 'skipped',
     });
     expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
+  });
+
+  test('is not said to be missing by a proxy that answers 404 in place of S3', async () => {
+    const error = { status: 404, code: '', message: 'nginx', html: true };
+    proxy.setFault({ match: () => true, answer: { error } });
+    const { steps = [] } = (await go('xcom', true)) ?? {};
+    const [put] = steps;
+    expect(put?.ok === false ? [put.reason, put.said?.by] : put).toEqual(['server_error', 'proxy']);
+  });
+
+  test.each([
+    ['s3://xcom/base', 'exporter'],
+    ['s3://aws@xcom/base', 'workers'],
+  ] as const)('of %s is asked with the credentials of %s', async (path, asker) => {
+    const config = readConfig({ argv: [`--xcom.path=${path}`], env: {}, readFile: () => '' });
+    const probed = await probeInForce(config, {
+      // Keys of AWS's variables serve a path without a connection.
+      stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+      refusals: createWriteRefusals(),
+      id: 'p1',
+      look: true,
+      mayErase: true,
+      signal: never,
+    });
+    expect(probed?.asker).toBe(asker);
+  });
+
+  test('tells from when on the test write is refused', async () => {
+    const refusals = createWriteRefusals();
+    const path = ['--xcom.path=s3://aws@xcom/base'];
+    const again = () =>
+      probeInForce(readConfig({ argv: path, env: {}, readFile: () => '' }), {
+        stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+        refusals,
+        ...{ id: 'p1', look: true, mayErase: true, signal: never },
+      });
+    expect((await again())?.othersWriteFrom).toBeNull();
+    proxy.setFault({ match: ({ kind }) => kind === 'put', answer: 'deny' });
+    const begun = Date.now();
+    const from = (await again())?.othersWriteFrom ?? 0;
+    expect(from).toBeGreaterThanOrEqual(begun);
+    expect((await again())?.othersWriteFrom).toBe(from);
+    proxy.setFault(null);
+    expect((await again())?.othersWriteFrom).toBeNull();
   });
 
   test.each(['deny', 'server_error', 'slow_down'] as const)(

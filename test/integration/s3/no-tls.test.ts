@@ -38,6 +38,7 @@ test('a request says what to write', async () => {
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

@@ -34,6 +34,7 @@ test('a server of its own that once named another region is signed to for the co
       authorities: null,
       proxies: NO_PROXIES,
       sendsChecksums: true,
+      asker: 'workers',
       variants: {},
       agent: null,
     },

@@ -94,6 +94,17 @@ async function check(env: Record<string, string>): Promise<CheckDocument> {
 }
 
 describe("a connection that is kept in Airflow's database", () => {
+  test('has the warning on its host, and a view of before goes on without', async () => {
+    await keep('minio', { more: { endpoint_url: null } });
+    await stage.writer.query("UPDATE connection SET host = 'http://minio:9000'");
+    await makeView('minio');
+    const said = /^The connection minio: Airflow does not take its host for the endpoint/;
+    expect((await check(environment())).warnings).toEqual([expect.stringMatching(said)]);
+    await stage.writer.query('DROP VIEW xcom_exporter_connection');
+    await stage.writer.query(sql('connections-view.sql').replace(":'ids'", "'minio'").replace(', host', ''));
+    expect((await check(environment())).warnings).toEqual([]);
+  });
+
   test('has the warnings of one in a variable, and one that no path names has none', async () => {
     await keep('minio', { more: { verify: false } });
     await keep('other', { more: { verify: false } });

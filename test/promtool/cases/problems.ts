@@ -197,7 +197,6 @@ export const STORIES: readonly Story[] = [
     'canary_failing',
     'writes_failing',
     'reads_denied',
-    'not_watching',
   ].map(other),
   ...[
     'threshold_mismatch',
@@ -205,6 +204,7 @@ export const STORIES: readonly Story[] = [
     'worker_settings_differ',
     'canary_silent',
     'deletes_denied',
+    'not_watching',
   ].map(warning),
 ];
 

@@ -15,6 +15,7 @@ function read(value: string, env: Readonly<Record<string, string>> = {}) {
 }
 
 const nothing = {
+  asker: 'exporter',
   region: null,
   endpoint: null,
   accessKeyId: null,
@@ -42,6 +43,7 @@ describe('a connection', () => {
       'aws://KEY:SEC%2FRET%2B@/?region_name=eu-west-1&endpoint_url=http%3A%2F%2F127.0.0.1%3A9000',
       {
         ...nothing,
+        asker: 'workers',
         accessKeyId: 'KEY',
         secretAccessKey: 'SEC/RET+',
         region: 'eu-west-1',
@@ -53,6 +55,7 @@ describe('a connection', () => {
       'aws://@/?role_arn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&verify=false',
       {
         ...nothing,
+        asker: 'workers',
         role: {
           arn: 'arn:aws:iam::1:role/r',
           endpoint: null,
@@ -64,7 +67,7 @@ describe('a connection', () => {
     ['aws://?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
       'aws://K:S@/?aws_session_token=T',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
     ],
     [
       'aws://@/?config_kwargs=%7B%22s3%22%3A+%7B%22addressing_style%22%3A+%22path%22%7D%7D',
@@ -72,31 +75,60 @@ describe('a connection', () => {
     ],
     [
       `aws://K:S@/?__extra__=${encodeURIComponent('{"region_name":"us-east-1","verify":"/etc/ca.pem"}')}`,
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'us-east-1' },
     ],
     ['{"conn_type":"aws"}', nothing],
     ['{"conn_type":"aws","extra":""}', nothing],
     ['{"conn_type":"aws","extra":null}', nothing],
     [
       ' {"conn_type":"aws","login":"K","password":"S","extra":{"region_name":"eu-west-1"}}\n',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
     ],
     ['{"extra":"{\\"region_name\\":\\"eu-west-1\\"}"}', { ...nothing, region: 'eu-west-1' }],
     [
       '{"login":"K","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
-      { ...nothing, accessKeyId: 'K2', secretAccessKey: 'S2' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K2', secretAccessKey: 'S2' },
     ],
     [
       '{"login":"K","password":"S","extra":{"aws_access_key_id":"K2","aws_secret_access_key":"S2"}}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
     ],
     [
       '{"extra":{"session_kwargs":{"aws_access_key_id":"K","aws_secret_access_key":"S","aws_session_token":"T"}}}',
-      { ...nothing, accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', sessionToken: 'T' },
     ],
     [
       '{"extra":{"endpoint_url":"http://all:1","service_config":{"s3":{"endpoint_url":"http://s3:2"}}}}',
       { ...nothing, endpoint: 'http://s3:2', forcePathStyle: true },
+    ],
+    // As Airflow 2.9.3, 2.11.2, 3.1.8 and 3.4.0b2 read them: a second :// is taken where no @ and no colon is before it.
+    [
+      'aws:///?endpoint_url=http://m:9&region_name=eu-west-1',
+      { ...nothing, endpoint: 'http://m:9', region: 'eu-west-1', forcePathStyle: true },
+    ],
+    [
+      'AWS://K:S@/?endpoint_url=http://m:9',
+      {
+        ...nothing,
+        asker: 'workers',
+        accessKeyId: 'K',
+        secretAccessKey: 'S',
+        endpoint: 'http://m:9',
+        forcePathStyle: true,
+      },
+    ],
+    ['aws://http://minio:9000/?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
+    [
+      '{"uri":"aws://K:S@/?region_name=eu-west-1"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S', region: 'eu-west-1' },
+    ],
+    [
+      '{"uri":null,"login":"K","password":"S"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
+    ],
+    [
+      '{"conn_type":"aws","description":"d","host":null,"login":"K","password":"S","schema":"","port":"9000"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'K', secretAccessKey: 'S' },
     ],
     [
       '{"extra":{"endpoint_url":"https://all","config_kwargs":{"s3":{"addressing_style":"virtual"}}}}',
@@ -144,6 +176,52 @@ describe('a connection', () => {
     ['{"extra":{"region_name":{"geheim":1}}}', /wrong extra\.region_name: .*expected string/],
     ['aws://K:S@/?__extra__=geheim', /its "__extra__" is not valid JSON/],
     ['aws://K:geheim/x@/?region_name=r', /percent-encode/],
+    ['aws://K:geheim#x@/?region_name=r', /percent-encode/],
+    [
+      'aws://K:geheim@/?endpoint_url=http://127.0.0.1:24777&region_name=us-east-1',
+      /second ":\/\/", which Airflow refuses, .*: write endpoint_url=http%3A%2F%2F127\.0\.0\.1%3A24777$/,
+    ],
+    ['aws://K:S@/?endpoint_url=http://u:geheim@h', /: write endpoint_url=http%3A%2F%2Fhost%3Aport$/],
+    ['aws://?role_arn=arn:aws:x&endpoint_url=http://m:9', /: write endpoint_url=http%3A%2F%2Fm%3A9$/],
+    ['aws://K:geheim@http://minio:9000', /: write endpoint_url=http%3A%2F%2Fhost%3Aport$/],
+    ['aws:///?endpoint_url=http://m:9&proxy=http://p', /second ":\/\/"/],
+    ['aws://K:geheim', /wrong port, .*Airflow refuses/],
+    ['aws://K:S@host:99999/', /wrong port/],
+    ['aws://K:gehe[im@/', /a bracket in its key or secret, .*%5B/],
+    ['aws_s3://K:geheim@/?region_name=eu-west-1', /neither JSON nor a URI/],
+    [
+      '{"conn_type":"aws","login":"K","password":"geheim","region_name":"r","endpoint_url":"http://m"}',
+      /^has region_name and endpoint_url at the top .* Airflow refuses.* nothing of it: write region_name and endpoint_url inside "extra"$/,
+    ],
+    [
+      '{"aws_access_key_id":"K","aws_secret_access_key":"geheim"}',
+      /: write aws_access_key_id and aws_secret_access_key inside "extra"$/,
+    ],
+    [
+      '{"conn_type":"aws","user":"K","password":"geheim"}',
+      /^has user at the top .*: write "login" for user$/,
+    ],
+    ['{"conn_id":"c","login":"K","password":"geheim"}', /^has conn_id at the top .*: leave out conn_id$/],
+    [
+      '{"login":"K","extra_dejson":{"region_name":"geheim"}}',
+      /^has extra_dejson at the top .*: write "extra" for extra_dejson$/,
+    ],
+    [
+      '{"verify":1,"team_name":"geheim","Geheim x":1}',
+      /^has verify, team_name and a key .* at the top .*: write verify inside "extra", leave out team_name and a key/,
+    ],
+    ['{"uri":"aws://K:geheim@/","login":"K"}', /"uri" beside other keys, which Airflow refuses/],
+    ['{"uri":"aws://K:geheim@/?endpoint_url=http://m:9"}', /second ":\/\/"/],
+    ['{"login":"K","password":"geheim","port":"abc"}', /wrong port, .*Airflow refuses/],
+    [
+      '[{"id":"1","conn_id":"c","login":"K","password":"geheim","extra_dejson":{},"get_uri":"aws://K:geheim@/"}]',
+      /^is what "airflow connections get --output json" prints, .*: give the value of get_uri in it$/,
+    ],
+    [
+      '{"id":"1","conn_id":"c","login":"K","password":"geheim","extra_dejson":{},"get_uri":"aws://K:geheim@/"}',
+      /^is what "airflow connections get --output json" prints, .*: give the value of get_uri in it$/,
+    ],
+    ['["geheim"]', /neither JSON nor a URI/],
     ['aws://K:S@/?endpoint_url=geheim', /endpoint that is no URL/],
     ['aws://K:S@/?endpoint_url=http%3A%2F%2Fu%3Ageheim%40h', /endpoint that is no URL/],
   ])('refuses %s without repeating it', (value, message) => {

@@ -79,6 +79,7 @@ describe('a stored connection', () => {
     is_encrypted: true,
     extra,
     is_extra_encrypted: true,
+    host: null,
   };
   const keys = parseFernetKeys(made.keys.join(','));
 

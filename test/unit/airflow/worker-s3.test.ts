@@ -25,6 +25,21 @@ function reached({ extra = {}, keys, env = {}, config = '', credentials = '' }: 
   return { ...read, sessionToken: read.sessionToken?.reveal() ?? null };
 }
 
+describe('whose the credentials are', () => {
+  test.each<[string, Row, 'workers' | 'exporter']>([
+    ['nobody gave any', {}, 'exporter'],
+    ['keys of the connection', { keys: ['K', 'S'] }, 'workers'],
+    ['keys in its extra', { extra: { aws_access_key_id: 'K', aws_secret_access_key: 'S' } }, 'workers'],
+    ['half a pair', { extra: { aws_access_key_id: 'K' } }, 'exporter'],
+    ['a role of the connection', { extra: { role_arn: 'arn:aws:iam::1:role/r' } }, 'workers'],
+    ['a profile of the exporter’s files', { extra: { profile_name: 'prof' } }, 'exporter'],
+    ['keys of variables', { env: { AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 'S' } }, 'exporter'],
+    ['a region alone', { extra: { region_name: 'eu-west-1' } }, 'exporter'],
+  ])('%s', (_, row, asker) => {
+    expect(reached(row).asker).toBe(asker);
+  });
+});
+
 describe('the region', () => {
   test.each<[string, Row, string | null]>([
     ['of none', {}, null],

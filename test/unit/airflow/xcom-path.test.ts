@@ -1,6 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { splitPath } from '../../../src/airflow/reference.ts';
-import { inForceRule, isS3Path, parseXComPath, parseXComPaths } from '../../../src/airflow/xcom-path.ts';
+import {
+  inForceRule,
+  isS3Path,
+  parseXComPath,
+  parseXComPaths,
+  standingRule,
+} from '../../../src/airflow/xcom-path.ts';
 
 describe('parseXComPath', () => {
   test.each([
@@ -73,6 +79,12 @@ describe('a reference is as configured', () => {
     ['at the second path', 's3://c@b/xcom, s3://d@pool/xcom', 's3://d@pool/xcom', true],
     ['below the second path', 's3://c@b/xcom, s3://d@pool', 's3://d@pool/xcom', true],
     ['anywhere, where nothing is configured', '', 's3://c@b/xcom', true],
+    // As 2.10.5 to 3.1.8 write it, and as 3.3.2 and 3.4 do.
+    ['without the dots of the path', 's3://c@b/a/./b', 's3://c@b/a/b', true],
+    ['with the dots of the path', 's3://c@b/a/./b', 's3://c@b/a/./b/v2', true],
+    ['with dots that the path has not', 's3://c@b/a/b', 's3://c@b/a/./b', false],
+    ['with two dots, which stay', 's3://c@b/a/../b', 's3://c@b/b', false],
+    ['by another name of S3', 's3a://c@b/xcom', 's3a://c@b/xcom', true],
     ['beside it', 's3://c@b/xcom', 's3://c@b/xcom-old', false],
     ['above it', 's3://c@b/xcom/v2', 's3://c@b/xcom', false],
     ['in another bucket', 's3://c@b/xcom', 's3://c@b2/xcom', false],
@@ -107,4 +119,29 @@ test.each([
   expect(parseXComPaths(`s3://${place}`)).toMatchObject([{ connection: null, bucket, prefix }]);
   const key = prefix === '' ? 'k' : `${prefix}/k`;
   expect(splitPath(`s3://conn@${bucket}/${key}`)).toEqual({ scheme: 's3', connection: 'conn', bucket, key });
+});
+
+test.each([
+  ['at the path', 's3://c@b/xcom', 'in_force'],
+  ['under another prefix', 's3://c@b/old', 'elsewhere'],
+  ['in another bucket', 's3://c@old/xcom', 'elsewhere'],
+  ['with another connection', 's3://d@b/xcom', 'elsewhere'],
+  ['without the connection', 's3://b/xcom', 'elsewhere'],
+  ['without it, and elsewhere', 's3://b/exports', 'open'],
+  ['without it, and below', 's3://b/xcom/exports', 'open'],
+  ['with another one, and elsewhere', 's3://d@lake/raw', 'open'],
+])('%s a place stands as it has to do with the path', (_, path, standing) => {
+  const { scheme, connection, bucket, prefix } = parseXComPath(path);
+  const base = { scheme, connection: connection ?? '', bucket, prefix, suffix: '' };
+  expect(standingRule(parseXComPaths('s3://c@b/xcom'))(base)).toBe(standing);
+  expect(standingRule(null)(base)).toBe('untold');
+  // Without a connection that workers use, a bucket says nothing.
+  expect(standingRule(parseXComPaths('s3://other/xcom'))({ ...base, connection: '' })).toBe('open');
+});
+
+test('s3n has no host up to Airflow 3.1, and its bucket is the first part of the path', () => {
+  const parts = { scheme: 's3n', connection: 'conn', bucket: 'bkt', key: 'a/k' };
+  expect(splitPath('s3n://conn@/bkt/a/k')).toEqual(parts);
+  expect(splitPath('s3n://conn@bkt/a/k')).toEqual(parts);
+  expect(splitPath('s3n:///bkt/a/k')).toEqual({ ...parts, connection: '' });
 });

@@ -6,11 +6,11 @@ import { checkCode, checkDocument, checkVerdict } from '../../../src/status/chec
 import { checkText } from '../../../src/commands/check-text.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
-import type { ProbeResult } from '../../../src/probe/bucket.ts';
+import type { Tried } from '../../../src/probe/bucket.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { faultOf } from '../../support/open-api.ts';
 
-const PROBE: ProbeResult = {
+const PROBE: Tried = {
   steps: [{ operation: 'put', ok: true, seconds: 0.01 }],
   leftoversDeleted: 0,
 };
@@ -58,7 +58,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
   };
 }
 
-const checked = (report: Report, probed: ProbeResult | null = PROBE) => ({
+const checked = (report: Report, probed: Tried | null = PROBE) => ({
   report,
   probed,
   warnings: [],
@@ -111,7 +111,7 @@ describe('the verdict of check', () => {
   test('without credentials it says so first', () => {
     const report = reportOf([]);
     const states = { ...report.states, bucket_unreachable: 'unknown' as const };
-    const probe: ProbeResult = {
+    const probe: Tried = {
       steps: [
         {
           operation: 'head',

@@ -6,10 +6,12 @@ import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
 import type { Evidence } from '../../../src/diagnosis/evidence.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
-import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
-import type { Kind, Survey } from '../../../src/diagnosis/survey.ts';
+import type { Grounds, ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
+import { momentOf } from '../../../src/diagnosis/problem.ts';
+import type { Kind } from '../../../src/diagnosis/evidence-kinds.ts';
+import type { Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
-import type { ProbeStep } from '../../../src/probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -30,15 +32,18 @@ const SHAPE: Shape = {
 
 const KINDS: readonly Kind[] = [
   'missing',
+  'unseen',
   'empty',
   'unreadable',
   'path_mismatch',
+  'doubtful',
   'leaked',
   'local',
   'third_party',
   'skips',
   'oversize',
   'fallback',
+  'otherThreshold',
   'bypassed',
   'aboveThreshold',
   'belowThreshold',
@@ -70,10 +75,13 @@ const SURVEY: Survey = {
   inexact: 0,
   foreign: 0,
   past: 0,
+  bypassedSince: { rows: 0, before: 0 },
+  doubtful: [],
   largestOversize: 0,
   placed: [],
   paths: [],
   mismatchedPrefixes: [],
+  doubtfulPrefixes: [],
   objects: { count: 10, smallest: 1_000 },
   values: { count: 20, largest: 999 },
   times: {
@@ -82,6 +90,7 @@ const SURVEY: Survey = {
     firstKept: null,
     latestSmall: null,
     firstInForce: AT - 3_600_000,
+    latestPresent: null,
     latestMismatched: null,
   },
 };
@@ -127,6 +136,14 @@ const STS_REFUSED: Failure = explainFailure(
 );
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
+/** Credentials of the process in place of a connection that is not known, and S3 refuses them. */
+const STANDS_IN: Failure = {
+  ...REFUSED,
+  detail:
+    'the connection aws is not known here, and with the credentials found in its place: AccessDenied (403)',
+  said: REFUSED.said === null ? null : { ...REFUSED.said, by: 'credentials' },
+};
+
 function worked(operation: Operation): ProbeStep {
   return { operation, ok: true, seconds: 0 };
 }
@@ -148,6 +165,7 @@ const ENV: Readonly<Record<string, string>> = {
   AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
 };
 
+const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const VARIABLES: Readonly<Record<ToldSetting, string>> = {
   'xcom.backend': 'AIRFLOW__CORE__XCOM_BACKEND',
   'xcom.path': `${XCOM}PATH`,
@@ -166,10 +184,15 @@ interface World {
   readonly rows?: Partial<Record<Kind, number>>;
   /** Operations that did not work; null: no probe has ended. */
   readonly probe?: Partial<Record<Operation, Failure | 'untried'>> | null;
+  /** Whose credentials the probe has: the workers', unless said. */
+  readonly asker?: ProbeResult['asker'];
+  readonly othersWriteFrom?: number;
 }
 
 /** A healthy deployment but for what is said. */
-function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {} }: World): Observation {
+function observed(world: World): Observation {
+  const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
+  const { asker = 'workers', othersWriteFrom = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -196,6 +219,8 @@ function observed({ env = {}, sampled = {}, survey, window, rows = {}, probe = {
               return outcome === 'untried' ? untried(operation) : failed(operation, outcome);
             }),
             leftoversDeleted: 0,
+            asker,
+            othersWriteFrom,
           },
   };
 }
@@ -258,6 +283,13 @@ function sizes(world: {
   };
 }
 
+const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
+
+/** The latest reference whose object is there. */
+function presentAt(at: number): Partial<Survey> {
+  return { times: { ...SURVEY.times, latestPresent: at } };
+}
+
 function withTimes(world: World, times: Partial<Survey['times']>): World {
   return { ...world, survey: { ...world.survey, times: { ...SURVEY.times, ...times } } };
 }
@@ -296,7 +328,6 @@ const DIFFERS = {
   told: null,
 } as const;
 
-const EXECUTOR = 'AIRFLOW__CORE__EXECUTOR';
 const ON_DISK = { [`${XCOM}PATH`]: 'file:///opt/xcom' };
 const FOUND: Evidence['findings'][number] = {
   ...{ dagId: 'orders', runId: 'r', taskId: 't', mapIndex: -1, key: 'k', bytes: 1, at: 0 },
@@ -569,10 +600,25 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { put: answered('InvalidAccessKeyId', 403) } },
       'A test write to the bucket bucket was refused: InvalidAccessKeyId (403); the credentials are not accepted.',
     ],
+    ['a clock that is wrong', { probe: { put: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
+    ["the exporter's own credentials", { probe: { put: REFUSED }, asker: 'exporter' }, 'unknown'],
+    ['others have written since', { ...REFUSED_SINCE, survey: presentAt(AT) }, 'unknown'],
     [
-      'a clock that is wrong',
-      { probe: { put: answered('RequestTimeTooSkewed', 403) } },
-      'A test write to the bucket bucket was refused: RequestTimeTooSkewed (403); the time of the signature is not accepted.',
+      'others wrote before',
+      { ...REFUSED_SINCE, survey: presentAt(AT - 1) },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ],
+    [
+      'others have written since, to another path',
+      {
+        ...REFUSED_SINCE,
+        survey: presentAt(AT),
+        env: {
+          [`${XCOM}PATH`]: 's3://aws@bucket/xcom',
+          XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
+        },
+      },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
     ],
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -594,6 +640,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The bucket bucket took a test write and gave back something else: get, other content than was put.',
     ],
     ['it was written', {}, 'clear'],
+    [
+      'there is no room, and others have written since',
+      { probe: { put: answered('XMinioStorageFull', 507) }, othersWriteFrom: AT, survey: presentAt(AT) },
+      'unknown',
+    ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
@@ -639,6 +690,22 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
     ],
     ['one refusal of S3 is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
+    [
+      'its own credentials are not accepted',
+      { probe: allProbed(answered('InvalidAccessKeyId', 403)), asker: 'exporter' },
+      'The exporter cannot look into the bucket bucket: its credentials are not accepted (InvalidAccessKeyId (403)).',
+    ],
+    [
+      'the credentials of the workers are not accepted',
+      { probe: allProbed(answered('InvalidAccessKeyId', 403)) },
+      'clear',
+    ],
+    [
+      'a clock that is wrong',
+      { probe: allProbed(answered('RequestTimeTooSkewed', 403)) },
+      'The exporter cannot look into the bucket bucket: the clock of this machine is wrong (RequestTimeTooSkewed (403)).',
+    ],
+    ['what stands in for a connection may read alone', { probe: { put: STANDS_IN } }, 'clear'],
     ['everything works', {}, 'clear'],
     ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
     ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
@@ -691,6 +758,18 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { rows: { missing: 1 }, window: { broken: { ...SURVEY.window.broken, missing: null } } },
       '1 of 10 references in the window points at an object that is not there.',
     ],
+    ['HEAD did not find what was put', { rows: { missing: 1 }, probe: { head: MISMATCH } }, 'unknown'],
+    [
+      'some, and others of a bucket in which nothing was ever seen',
+      { rows: { missing: 1, unseen: 12 } },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
+    ['all of a bucket in which nothing was ever seen', { rows: { unseen: 3 } }, 'unknown'],
+    [
+      'too few to tell that',
+      { rows: { unseen: 2 } },
+      '2 of 10 references in the window point at objects that are not there.',
+    ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -698,6 +777,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   objects_empty: [
     ['one', { rows: { empty: 1 } }, '1 of 10 references in the window points at an object of 0 bytes.'],
     ['two', { rows: { empty: 2 } }, '2 of 10 references in the window point at objects of 0 bytes.'],
+    ['HEAD tells another size than was put', { rows: { empty: 2 }, probe: { head: MISMATCH } }, 'unknown'],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -757,6 +837,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       },
       '1 of 10 references in the window lies outside s3://aws@bucket/xcom and s3://team/xcom; seen is s3://old/xcom.',
     ],
+    [
+      'what may be of one task alone',
+      { rows: { doubtful: 1 }, survey: { doubtfulPrefixes: ['s3://lake/raw'] } },
+      'unknown',
+    ],
     ['nobody told the path', { env: { [`${XCOM}PATH`]: null }, rows: { path_mismatch: 1 } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],
@@ -767,16 +852,40 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   local_path: [
-    ['one', { rows: { local: 1 } }, '1 row in the window names a file on the disk of a worker.'],
-    ['two', { rows: { local: 2 } }, '2 rows in the window name a file on the disk of a worker.'],
+    [
+      'one, and nothing in S3',
+      { rows: { local: 1 }, survey: WITHOUT_REFERENCES },
+      '1 row in the window names a file on the disk of a worker.',
+    ],
+    [
+      'two, and nothing in S3',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES },
+      '2 rows in the window name a file on the disk of a worker.',
+    ],
+    ['one beside references: a task may have returned it', { rows: { local: 1 } }, 'unknown'],
+    [
+      'the path is not known, and there are references',
+      { rows: { local: 1 }, env: { [`${XCOM}PATH`]: null } },
+      'unknown',
+    ],
     [
       'meant, and one machine',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' } },
       'clear',
     ],
     [
-      'meant, and several machines',
+      'meant, and several machines, which may share it',
       { rows: { local: 2 }, env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor,k8s:my.KubernetesExecutor' } },
+      'unknown',
+    ],
+    [
+      'meant without a scheme, and several machines',
+      { rows: { local: 2 }, env: { [`${XCOM}PATH`]: '/mnt/efs/xcom', [EXECUTOR]: 'CeleryExecutor' } },
+      'unknown',
+    ],
+    [
+      'a folder that depends on where the worker was started',
+      { rows: { local: 2 }, survey: WITHOUT_REFERENCES, env: { [`${XCOM}PATH`]: 'xcom' } },
       '2 rows in the window name a file on the disk of a worker.',
     ],
     ['meant, and the executor is not known', { rows: { local: 2 }, env: ON_DISK }, 'unknown'],
@@ -786,7 +895,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         survey: { rows: { ...SURVEY.rows, local: SEEN_ON_TWO } },
         env: { ...ON_DISK, [EXECUTOR]: 'LocalExecutor' },
       },
-      '2 rows in the window name a file on the disk of a worker.',
+      'unknown',
     ],
     [
       'not meant: the path is empty',
@@ -825,7 +934,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'only the server wrote large values',
       { ...NOWHERE, rows: { oversize: 2 } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); the threshold is 1000, and 0 references in the window are as configured.',
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
     ],
     ['none', {}, 'clear'],
     ['a pool of workers explains it', bypassed(3), 'clear'],
@@ -886,7 +995,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['nobody told the threshold', { ...sizes({ small: 3 }), env: { [`${XCOM}THRESHOLD`]: null } }, 'unknown'],
     [
       'no object was looked up',
-      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null } } },
+      { ...sizes({ small: 3 }), window: { broken: { ...SURVEY.window.broken, missing: null, empty: null } } },
       'unknown',
     ],
     ['two small objects are too few', sizes({ small: 2 }), 'clear'],
@@ -916,6 +1025,8 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { list: REFUSED } },
       'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
     ],
+    ['a clock that is wrong', { probe: { list: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
+    ['who asks is not known', { probe: { list: answered('', 401) } }, 'unknown'],
     ['it was listed', { probe: { put: REFUSED } }, 'clear'],
     ['no listing was tried', { probe: { list: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { list: DOWN } }, 'unknown'],
@@ -981,6 +1092,36 @@ test('problems come in the order of the catalogue, each with its places', () => 
   ]);
 });
 
+test.each<[string, World, ProblemCode, string]>([
+  [
+    "the exporter's own credentials",
+    { probe: { put: REFUSED }, asker: 'exporter' },
+    'write_denied',
+    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers",
+  ],
+  [
+    'credentials in place of a connection',
+    { probe: { put: STANDS_IN }, asker: 'exporter' },
+    'write_denied',
+    'the connection aws is not known here, and with the credentials found in its place: AccessDenied (403)',
+  ],
+  [
+    'others who write',
+    { ...REFUSED_SINCE, survey: presentAt(AT) },
+    'write_denied',
+    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the object of a reference of ${momentOf(AT)} is there`,
+  ],
+  [
+    'a HEAD that tells what is not so',
+    { rows: { empty: 6 }, probe: { head: { ...MISMATCH, detail: '0 bytes, 65 were put' } } },
+    'objects_empty',
+    'a HEAD of the test object tells what is not so: 0 bytes, 65 were put',
+  ],
+])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
+  const { states, undecided } = diagnose(observed(world));
+  expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
 test("where XComs are refused the logs' connection is named, if it is another", () => {
   const evidenceWith = (connection: string) => {
     const logging = {
@@ -1044,5 +1185,24 @@ describe('what the catalogue says that a problem rests on', () => {
     const others = OPERATIONS.filter((one) => !rests.includes(one));
     expect(stateOf(code, only(others))).toBe(rests.length === 0 ? 'clear' : 'unknown');
     for (const operation of rests) expect(stateOf(code, only([operation])), operation).toBe('clear');
+  });
+
+  /** A verdict of a world that is altered by what nobody is asked for. */
+  const altered = PROBLEM_CODES.flatMap((code) =>
+    [...Object.values(VARIABLES), EXECUTOR]
+      .filter((variable) => {
+        const isKnown = (told: World) => stateOf(code, told) !== 'unknown';
+        return CASES[code].some(([, world]) => {
+          const without = { ...world, env: { ...world.env, [variable]: null } };
+          return isKnown(world) && stateOf(code, without) !== stateOf(code, world);
+        });
+      })
+      .map((variable) => [code, variable] as const),
+  );
+
+  test.each(altered)('%s: %s, which alters it in a world of this file', (code, variable) => {
+    const { settings, heeds }: Grounds = PROBLEMS[code].restsOn;
+    const name = Object.entries(VARIABLES).find(([, one]) => one === variable)?.[0] ?? variable;
+    expect([...settings, ...heeds]).toContain(name);
   });
 });

@@ -6,7 +6,9 @@ import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { ProblemMemory, Verdicts } from '../../../src/diagnosis/problem-memory.ts';
 import { observedAtOf, settle } from '../../../src/diagnosis/problem-memory.ts';
 import type { ProblemState } from '../../../src/diagnosis/problem.ts';
+import type { ProbeResult } from '../../../src/probe/bucket.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
+import { PROBED } from '../../support/probed.ts';
 
 const CODE: ProblemCode = 'worker_bypass';
 const CERTAIN: ProblemCode = 'threshold_disabled';
@@ -221,12 +223,7 @@ test('what a verdict rests on is what diagnose needs to know for it', () => {
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
   };
   const config = readConfig({ argv: [], env, readFile: () => '' });
-  const steps = (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
-    operation,
-    ok: true as const,
-    seconds: 0,
-  }));
-  const known = (probe: { steps: typeof steps; leftoversDeleted: number } | null) => {
+  const known = (probe: ProbeResult | null) => {
     const { states } = diagnose({ config, sampled: null, probe });
     return PROBLEM_CODES.filter((code) => states[code] !== 'unknown');
   };
@@ -234,6 +231,6 @@ test('what a verdict rests on is what diagnose needs to know for it', () => {
   const from = (time: number) => PROBLEM_CODES.filter((code) => observedAtOf(times)(code) === time);
   const settings = known(null);
   expect(from(1)).toEqual(settings);
-  expect(from(2)).toEqual(known({ steps, leftoversDeleted: 0 }).filter((code) => !settings.includes(code)));
+  expect(from(2)).toEqual(known(PROBED).filter((code) => !settings.includes(code)));
   expect(from(3).length).toBeGreaterThan(10);
 });

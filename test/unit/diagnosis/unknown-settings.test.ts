@@ -1,166 +1,21 @@
 import { describe, expect, test } from 'vitest';
-import type { Placement } from '../../../src/airflow/classify.ts';
-import type { Shape } from '../../../src/airflow/shape.ts';
-import { inForceRule } from '../../../src/airflow/xcom-path.ts';
-import { conclude, decidedOf } from '../../../src/diagnosis/conclude.ts';
-import type { ProblemCode } from '../../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEM_CODES, PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
-import { survey } from '../../../src/diagnosis/survey.ts';
-import type { ProbeResult } from '../../../src/probe/bucket.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
-import type { Config } from '../../../src/settings/config.ts';
-import { readConfig } from '../../../src/settings/read-config.ts';
-import { emptyState } from '../../../src/window/ledger-state.ts';
-import { createLedger } from '../../../src/window/ledger.ts';
-import { newRun } from '../../../src/window/run.ts';
 import { undecidedNote } from '../../../src/status/verdict.ts';
-import { uuid4 } from '../../support/plant.ts';
+import type { Written } from '../../support/judged-rows.ts';
+import {
+  BASE,
+  isCritical,
+  judge,
+  kept,
+  many,
+  MIB,
+  offloaded,
+  raisedOf,
+  TOLD,
+} from '../../support/judged-rows.ts';
 
 /** Rows of the window as they are, and settings as somebody told them: what may be said of both together. */
-
-const NOW = Date.UTC(2026, 0, 1, 18);
-const DAY = 86_400_000;
-const MIB = 1_048_576;
-
-/** What Airflow measured of a value, where it is, and when it was written: minutes before now. */
-interface Written {
-  readonly bytes: number;
-  readonly ago: number;
-  readonly queue: string;
-  /** The path under which it is; null: it is in the database. */
-  readonly under: string | null;
-}
-
-const BASE = 's3://aws@bucket/xcom';
-const SHAPE: Shape = {
-  airflow: '3.0-3.2',
-  major: 3,
-  tooOld: false,
-  name: 'xcom-jsonb',
-  sources: [{ table: 'xcom', value: 'jsonb', keyedBy: 'dag_run' }],
-  mapIndexColumn: 'map_index',
-  hasExecutor: true,
-  keepsTries: false,
-  hasRunAfter: true,
-};
-
-const PROBE: ProbeResult = {
-  steps: (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
-    operation,
-    ok: true,
-    seconds: 0,
-  })),
-  leftoversDeleted: 0,
-};
-
-function kept(bytes: number, ago: number, queue = 'default'): Written {
-  return { bytes, ago, queue, under: null };
-}
-
-function offloaded(bytes: number, ago: number, { queue = 'default', under = BASE } = {}): Written {
-  return { bytes, ago, queue, under };
-}
-
-function many(count: number, written: (index: number) => Written): Written[] {
-  return Array.from({ length: count }, (_, index) => written(index));
-}
-
-const TOLD: Readonly<Record<ToldSetting, string>> = {
-  'xcom.backend': 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
-  'xcom.path': BASE,
-  'xcom.threshold': '1000',
-  'xcom.compression': '',
-};
-
-function configOf(told: Readonly<Partial<Record<ToldSetting, string>>>): Config {
-  return readConfig({
-    argv: Object.entries(told).map(([name, text]) => `--${name}=${text}`),
-    env: {},
-    readFile: () => '',
-  });
-}
-
-/** What is said of these rows with these settings: every object was looked up and found. */
-async function judge(written: readonly Written[], told: Readonly<Partial<Record<ToldSetting, string>>>) {
-  const config = configOf(told);
-  const state = emptyState();
-  const run = newRun(state.runSlots.take(), {
-    id: 1,
-    dagId: 'orders',
-    runId: 'r1',
-    live: true,
-    readAt: NOW,
-    horizon: '7',
-    expired: 0,
-    gone: false,
-    activeAt: NOW,
-    listed: { at: NOW, unseen: false, orphans: 0, orphanBytes: 0 },
-  });
-  state.runSlots.put(run);
-  state.runs.set(run.id, run);
-  for (const [index, one] of written.entries()) {
-    const taskId = `task_${index}`;
-    const row = {
-      table: 'xcom' as const,
-      dagRunId: 1,
-      taskInstanceId: null,
-      taskId,
-      mapIndex: -1,
-      key: 'return_value',
-      dagId: run.dagId,
-      runId: run.runId,
-      version: String(index),
-      at: NOW - one.ago * 60_000,
-      isNull: false,
-      stored: one.bytes,
-      bytes: one.bytes,
-      leastBytes: one.bytes,
-      text: null,
-    };
-    const placement = placementOf(one, taskId);
-    const slot = state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
-    if (placement.storage === 's3')
-      state.rows.setObject(run, slot, { archived: false, object: 'present', bytes: one.bytes });
-    state.rows.setWorker(slot, { queue: one.queue, executor: null, hostname: null, operator: null });
-  }
-  const { oversize, threshold, paths } = config.xcom;
-  const seen = await survey(createLedger(state), {
-    windowMs: DAY,
-    oversize,
-    threshold,
-    inForce: inForceRule(paths),
-  });
-  return conclude(
-    {
-      shape: SHAPE,
-      survey: seen,
-      orphansGrew: null,
-      canary: null,
-      standby: { lagSeconds: 0, doubt: null },
-      ...decidedOf(seen, { now: NOW, unmeasured: 0 }),
-    },
-    { config, probe: config.xcom.inForce === null ? null : PROBE, at: NOW },
-  );
-}
-
-function placementOf({ bytes, under }: Written, taskId: string): Placement {
-  if (under === null) return { storage: 'db', bytes, leastBytes: bytes, exact: true, byDesign: null };
-  const [, connection = '', bucket = '', prefix = ''] = /^s3:\/\/(?:(.*)@)?([^/]+)\/(.*)$/.exec(under) ?? [];
-  const key = `${prefix}/orders/r1/${taskId}/${uuid4()}`;
-  return {
-    storage: 's3',
-    reference: { scheme: 's3', connection, bucket, key, prefix, suffix: '' },
-    leaked: false,
-  };
-}
-
-async function raisedOf(...args: Parameters<typeof judge>): Promise<ProblemCode[]> {
-  return (await judge(...args)).problems.map(({ code }) => code);
-}
-
-function isCritical(code: ProblemCode): boolean {
-  return PROBLEMS[code].severity === 'critical';
-}
 
 const NAMES = Object.keys(TOLD) as ToldSetting[];
 /** Every subset of the settings: those that are told. */
@@ -331,4 +186,15 @@ describe('several paths', () => {
     const { 'xcom.path': _, ...rest } = TOLD;
     expect(await raisedOf(ofBoth, rest)).toEqual([]);
   });
+});
+
+test('no value is large enough to show whether the backend is there: that is not known', async () => {
+  const { states, undecided } = await judge(
+    many(30, (index) => kept(509, index)),
+    TOLD,
+  );
+  expect(states.backend_inactive).toBe('unknown');
+  expect(undecided.backend_inactive).toMatch(/no value of the window was large enough/);
+  const one = await judge([...many(30, (index) => kept(509, index)), offloaded(2_009, 1)], TOLD);
+  expect(one.states.backend_inactive).toBe('clear');
 });

@@ -11,7 +11,7 @@ import type { WindowTotals } from '../../../src/diagnosis/window-totals.ts';
 import { METRICS } from '../../../src/metrics/catalogue.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
-import type { ProbeResult } from '../../../src/probe/bucket.ts';
+import type { Tried } from '../../../src/probe/bucket.ts';
 import type { Increment } from '../../../src/window/increments.ts';
 import { BACKEND, DENIED, lookOf, taskOf } from '../../support/canary.ts';
 import {
@@ -408,7 +408,7 @@ describe('ceilings', () => {
 });
 
 describe('the probe', () => {
-  const good: ProbeResult = {
+  const good: Tried = {
     steps: (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({
       operation,
       ok: true,
@@ -420,7 +420,7 @@ describe('the probe', () => {
   test('that succeeds, then is denied, then does not write', async () => {
     const metrics = createMetrics(OPTIONS);
     metrics.publishProbe(good, { ok: true, seconds: 0.001 }, 60_000);
-    const denied: ProbeResult = {
+    const denied: Tried = {
       steps: [
         {
           operation: 'put',

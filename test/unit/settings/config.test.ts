@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
+import { parseConnection } from '../../../src/airflow/connection.ts';
 import { isS3Path } from '../../../src/airflow/xcom-path.ts';
 import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
 import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../../../src/settings/config.ts';
@@ -528,9 +529,9 @@ describe('warnings', () => {
     ],
     [
       'file:///opt/xcom',
-      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to the disk of each worker/,
+      /"file:\/\/\/opt\/xcom" has the scheme file: Airflow writes to a disk\. No other host can read that unless the folder is shared/,
     ],
-    ['foo', /"foo" has no scheme: Airflow writes to the disk of each worker/],
+    ['foo', /"foo" has no scheme: Airflow writes to a disk\. No other host/],
   ])('the path %s is said to be out of sight', (path, message) => {
     expect(read({ env: { [`${prefix}PATH`]: path } }).warnings).toEqual([expect.stringMatching(message)]);
   });
@@ -597,8 +598,25 @@ describe('warnings', () => {
     ['aws://K:S@/?region_name=eu-west-1', null],
   ])('the connection %j has its endpoint in %j', (connection, place) => {
     const env = { [`${prefix}PATH`]: 's3://aws@b', AIRFLOW_CONN_AWS: connection };
-    const expected = `AIRFLOW_CONN_AWS: Airflow does not take ${place ?? ''} for the endpoint, and its requests go to AWS: write endpoint_url in extra`;
-    expect(read({ env }).warnings).toEqual(place === null ? [] : [expected]);
+    const said =
+      place === 'its host'
+        ? 'Airflow does not take its host'
+        : 'only an older Amazon provider, .* takes host in extra';
+    const sentence = (who: string): unknown[] =>
+      place === null
+        ? []
+        : [
+            expect.stringMatching(
+              `^${who}: ${said} for the endpoint.* go to AWS.*: write endpoint_url in extra$`,
+            ),
+          ];
+    expect(read({ env }).warnings).toEqual(sentence('AIRFLOW_CONN_AWS'));
+    // The same one in Airflow's database.
+    const { stored } = read({
+      env: { ...env, AIRFLOW_CONN_AWS: '', XCOM_EXPORTER_AIRFLOW_CONNECTIONS: 'a_view' },
+    });
+    const kept = { id: 'aws', given: parseConnection(connection) };
+    expect(stored?.warningsOf(kept, stored.toS3(kept))).toEqual(sentence('The connection aws'));
     // Here the endpoint comes from elsewhere.
     expect(read({ env: { ...env, AWS_ENDPOINT_URL: 'http://minio:9000' } }).warnings).toEqual([]);
   });

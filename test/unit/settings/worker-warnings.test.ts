@@ -68,6 +68,10 @@ test.each<[string, Row]>([
     'a whole pair of keys',
     { extra: { aws_access_key_id: 'K', aws_secret_access_key: 's', aws_session_token: 't' } },
   ],
+  [
+    'a region that another goes before',
+    { extra: { region_name: 'eu-west-1' }, env: { AWS_DEFAULT_REGION: 'eu-west-1 ' } },
+  ],
   ['a role with a region', { extra: { role_arn: 'r', region_name: 'eu-west-1' } }],
   ['a role of the file with a region', { config: '[default]\nrole_arn = r\nregion = eu-west-1\n' }],
   ['a role of the file that keys go before', { env: KEYS, config: '[default]\nrole_arn = r\n' }],
@@ -162,6 +166,42 @@ test.each<[string, Row, RegExp]>([
     { env: { AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'eu-west-2' } },
     /^AWS_REGION is not read .*: both ask in eu-west-2$/,
   ],
+  ...(
+    [
+      ['eu-west-1 ', 'a space'],
+      ['eu+west', 'a plus'],
+      ['"eu-west-1"', 'quotes'],
+      ['eu-west-1 # c', 'a comment'],
+      ['123', 'digits alone'],
+    ] as const
+  ).map(([AWS_DEFAULT_REGION, what]): [string, Row, RegExp] => [
+    `a region with ${what}`,
+    { env: { AWS_DEFAULT_REGION } },
+    /^AWS_DEFAULT_REGION has a region that botocore refuses: every push of Airflow fails\./,
+  ]),
+  [
+    'a region of the connection that botocore refuses',
+    {
+      extra: { region_name: 'eu west' },
+      env: { AWS_DEFAULT_REGION: 'eu-west-1', HTTPS_PROXY: 'http://p:1' },
+    },
+    /^The connection conn, in region_name, has a region that botocore refuses/,
+  ],
+  [
+    'a region of config_kwargs that botocore refuses',
+    { extra: { region_name: 'eu-west-1', config_kwargs: { region_name: 'eu west' } } },
+    /^The connection conn, in config_kwargs\.region_name, has a region that botocore refuses/,
+  ],
+  [
+    'a region of the file with a comment behind it',
+    { config: '[default]\nregion = eu-west-1 # c\n' },
+    /^The AWS config file, in region, has a region that botocore refuses/,
+  ],
+  [
+    'a region of the other file with quotes around it',
+    { env: { AWS_PROFILE: 'p' }, credentials: '[p]\nregion = "eu-west-1"\naws_access_key_id = k\n' },
+    /^The AWS credentials file, in region, has a region that botocore refuses/,
+  ],
   [
     'an access point of many regions',
     { path: 's3://conn@arn:aws:s3::123456789012:accesspoint/ap.mrap/xcom' },
@@ -191,4 +231,13 @@ test('what is not followed is shown beside the connection', () => {
   ]);
   expect(unusedExtras(parseConnection('aws://?role_arn=r&region_name=x'))).toEqual([]);
   expect(unusedExtras(null)).toEqual([]);
+});
+
+test('a profile that is not there is named without a connection as well', () => {
+  const world = { env: { AWS_PROFILE: 'nope' }, files: { config: '', credentials: '' } };
+  const s3 = s3Connection({ id: '', given: null }, world);
+  const bare = { id: '', variable: 'AIRFLOW_CONN_', given: null, isSet: false, s3 };
+  expect(workerWarnings([bare], { ...world, paths: parseXComPaths('s3://b') })).toEqual([
+    expect.stringMatching(/^Without a connection a worker takes the profile nope, which/),
+  ]);
 });

@@ -7,7 +7,7 @@ import { PROBLEM_CODES } from '../../../src/diagnosis/problem-catalogue.ts';
 import type { Problem, ProblemState } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { parseFindingsQuery } from '../../../src/http/queries.ts';
-import type { ProbeResult } from '../../../src/probe/bucket.ts';
+import type { Tried } from '../../../src/probe/bucket.ts';
 import { PREFLIGHT_CHECKS } from '../../../src/probe/preflight-step.ts';
 import { checkDocument } from '../../../src/status/check-document.ts';
 import { NO_HISTORY } from '../../../src/status/history.ts';
@@ -196,7 +196,7 @@ const CANARY: CanaryVerdict = {
   agreed: { backend: null, path: null, threshold: null, compression: null },
 };
 
-const PROBE: ProbeResult = {
+const PROBE: Tried = {
   steps: [
     { operation: 'put', ok: true, seconds: 0.01 },
     {

@@ -1,0 +1,26 @@
+import type { Reference } from '../airflow/reference.ts';
+import type { createHistogram } from '../lib/histogram.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { RowStore } from '../window/row-store.ts';
+import { topPlaces } from './evidence.ts';
+
+/** One base has as many numbers as suffixes. */
+export function pathsOf(
+  ledger: Ledger,
+  based: ReturnType<typeof createHistogram>,
+): readonly { readonly path: string; readonly rows: number }[] {
+  const { bases } = ledger.rows();
+  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
+  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
+}
+
+export function prefixesOf({ bases }: Pick<RowStore, 'bases'>, numbers: Iterable<number>): readonly string[] {
+  return [...new Set(Array.from(numbers, (base) => prefixOf(bases.at(base))))];
+}
+
+/** The row may hold a key and its secret where the id of a connection belongs. */
+function prefixOf(base: Omit<Reference, 'key'>): string {
+  const connection = base.connection === '' ? '' : `${base.connection}@`;
+  return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);
+}

@@ -1,0 +1,94 @@
+import type { Config } from '../settings/config.ts';
+import { byTime, MAX_FINDINGS } from './evidence.ts';
+import type { Finding } from './evidence.ts';
+import { counted, say, undecided } from './problem.ts';
+import type { Ruling } from './problem.ts';
+import type { Survey } from './survey.ts';
+import { missingRows } from './window-totals.ts';
+
+/**
+ * References outside of the path are those of another time, or another path is in force beside it: Airflow can read
+ * back what that one's workers wrote, and what the others wrote it cannot.
+ */
+export function pathMismatch(
+  { rows, window, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,
+  { xcom }: Pick<Config, 'xcom'>,
+): Ruling {
+  const { latestMismatched, firstInForce } = times;
+  const seen = prefixes(mismatchedPrefixes);
+  const configured = (xcom.paths ?? []).map(({ raw }) => raw).join(' and ');
+  if (latestMismatched !== null && firstInForce !== null && latestMismatched > firstInForce)
+    return undecided(
+      `references are written to ${seen} beside ${configured} (if that is meant, give all of them as xcom.path, separated by commas)`,
+    );
+  const { path_mismatch: outside, doubtful } = rows;
+  if (outside.rows === 0)
+    return doubtful.rows === 0
+      ? 'clear'
+      : undecided(
+          `${counted(doubtful.rows, 'row')} point${doubtful.rows === 1 ? 's' : ''} below ${prefixes(doubtfulPrefixes)}: a file of one task’s own, laid out as the backend does, or a path of workers (then add it to xcom.path)`,
+        );
+  return say(
+    `${outside.rows} of ${counted(window.rows.s3, 'reference')} in the window lie${outside.rows === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
+    outside,
+  );
+}
+
+/**
+ * A bucket in which none of several objects was ever seen is emptied, or not the one that workers write to: the object
+ * of the probe is there in either.
+ */
+export function objectsMissing({ rows, window }: Survey): Ruling {
+  const { missing, unseen } = rows;
+  const count = missingRows(rows);
+  if (count === null)
+    return undecided(
+      `S3 has none of the objects of ${unseen.rows} references, and the exporter has seen none there before: it looks in another place than the workers write to (compare endpoint_url, the account and the bucket), or all were deleted`,
+    );
+  if (count === 0) return window.broken.missing === null ? 'unknown' : 'clear';
+  const gone = missing.rows > 0 ? missing : unseen;
+  return say(
+    `${count} of ${counted(window.rows.s3, 'reference')} in the window point${count === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
+    { ...gone, findings: gone === missing && count > missing.rows ? together(rows) : gone.findings },
+  );
+}
+
+function together({ missing, unseen }: Survey['rows']): readonly Finding[] {
+  return [...missing.findings, ...unseen.findings].sort(byTime).slice(0, MAX_FINDINGS);
+}
+
+function prefixes(all: readonly string[]): string {
+  const [first = '', second] = all;
+  return second === undefined ? first : `${first} and ${all.length - 1} more`;
+}
+
+/**
+ * An absolute path on a disk is meant: it is enough for tasks that all run on one machine, and for all others where the disk is
+ * shared. A path in S3 under which others lie is in force: a file beside them may be what a task has returned.
+ */
+export function localPath(
+  { rows: { local }, inForce: offloaded }: Survey,
+  { xcom, tasksRun }: Pick<Config, 'xcom' | 'tasksRun'>,
+): Ruling {
+  if (local.rows === 0) return 'clear';
+  const { inForce } = xcom;
+  if (inForce?.bucket === '' && inForce.prefix.startsWith('/')) {
+    const hosts = new Set(local.findings.flatMap(({ hostname }) => hostname ?? []));
+    if (tasksRun === 'beside_scheduler' && hosts.size <= 1) return 'clear';
+    const unknown = 'that is a fault unless the folder is shared (NFS, EFS, a ReadWriteMany volume)';
+    return undecided(
+      tasksRun === null
+        ? `values lie below ${inForce.raw}, and whether all tasks run on one machine is not known (give AIRFLOW__CORE__EXECUTOR); if they do not, ${unknown}`
+        : `values lie below ${inForce.raw}, and tasks run on several machines: ${unknown}, which is not known`,
+    );
+  }
+  const isToldEmpty = xcom.paths?.length === 0;
+  if (offloaded > 0 && !isToldEmpty)
+    return undecided(
+      `${counted(local.rows, 'row')} name${local.rows === 1 ? 's' : ''} a file beside ${counted(offloaded, 'reference')} as configured: a task may have returned its path, or some workers lack xcom_objectstorage_path`,
+    );
+  return say(
+    `${counted(local.rows, 'row')} in the window name${local.rows === 1 ? 's' : ''} a file on the disk of a worker.`,
+    local,
+  );
+}

@@ -1,0 +1,26 @@
+import { awsProfile } from '../airflow/aws-profile.ts';
+import type { AirflowConnection } from '../airflow/connection.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { isRegionName, profileOf, regionOf } from '../airflow/worker-s3.ts';
+
+/** A region that botocore makes no client for, by the place where it stands. The exporter's SDK takes it as little. */
+export function refusedRegion(
+  { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
+  world: WorkerWorld,
+): readonly string[] {
+  const region = regionOf(given, world);
+  if (region === null || isRegionName(region.text)) return [];
+  return [
+    `${placeOf({ id, given, place: region.place }, world)} has a region that botocore refuses: every push of Airflow fails. It takes letters, digits and hyphens; a quote, a space or a comment behind it is part of it`,
+  ];
+}
+
+function placeOf(
+  { id, given, place }: { id: string; given: AirflowConnection | null; place: string | null },
+  { env, files }: WorkerWorld,
+): string {
+  if (place === 'AWS_DEFAULT_REGION') return place;
+  if (place !== null) return `The connection ${id}, in ${place},`;
+  const ofCredentials = awsProfile({ config: '', credentials: files.credentials }, profileOf(given, env));
+  return `The AWS ${ofCredentials.region === null ? 'config' : 'credentials'} file, in region,`;
+}
