@@ -2,6 +2,7 @@ import type { ConfigFile } from '../airflow/config-file.ts';
 import { parseConfigFile } from '../airflow/config-file.ts';
 import { expandVariables } from '../airflow/config-value.ts';
 import { secret } from '../lib/secret.ts';
+import { unreadable } from './attempts.ts';
 import type { SecretContents } from './secret-files.ts';
 import type { Given } from './sources.ts';
 
@@ -44,7 +45,7 @@ export function readAirflowFile(
     const contents = new Map([[path, null]]);
     // Airflow makes the file in its home, and does without it until then.
     if (from === 'AIRFLOW_HOME' && isMissing(cause)) return { ...none, contents };
-    const message = `${from}: Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const message = `${from}: ${unreadable(path, cause)}`;
     if (setting !== undefined) return { ...none, problems: [message] };
     const remedy = 'what Airflow reads there is not known: mount the file, or name it with airflow.config';
     return { ...none, contents, warnings: [`${message}; ${remedy}`] };

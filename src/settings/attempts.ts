@@ -24,11 +24,19 @@ export function createAttempts(readFile: (path: string) => string): Attempts {
       try {
         return readFile(path);
       } catch (cause) {
-        problems.push(
-          `${from}: Cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        );
+        problems.push(`${from}: ${unreadable(path, cause)}`);
         return '';
       }
     },
   };
+}
+
+/** The name of a file says nothing but where it lies. Anything else may be the secret itself, given in place of its file. */
+const PLAIN_PATH = /^\.{0,2}\/[\w./-]+$/;
+
+export function unreadable(path: string, cause: unknown): string {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (PLAIN_PATH.test(path)) return `Cannot read ${path}: ${message}`;
+  const [reason = ''] = message.replaceAll(path, '').split(', open', 1);
+  return `Cannot read the file that it names: ${reason}. What is given there is not shown, for it does not look like a path: give the path of a file that holds the value`;
 }

@@ -34,12 +34,11 @@ export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSourc
   const found = keywordsOf(named);
   if (found === null) return null;
   const { origin, from } = found;
-  const { keywords, warnings } =
-    origin === 'airflow' ? withSchema(found.keywords, named) : { ...found, warnings: [] };
+  const { keywords, warnings } = withSchema(found.keywords, named);
   return { settings: attempt(from, () => databaseSettings(keywords)), origin, from, warnings };
 }
 
-/** Sends the schema along as the search path of the session, unless the URL has one of its own. */
+/** Sends the schema along as the search path of the session, whoever gave the URL, unless that has one of its own. */
 function withSchema(
   keywords: LibpqKeywords,
   { env, airflow }: Named,

@@ -305,8 +305,11 @@ describe("Airflow's own file", () => {
     };
     expect(read(null, { env }).database?.options).toBe(options);
     expect(read(null, { env }).warnings).toHaveLength(warnings);
+    // Whoever gave the URL, Airflow's tables are in that schema.
     const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' };
-    expect(read(null, { env: own }).database?.options).toBeNull();
+    expect(read(null, { env: own }).database?.options).toBe(
+      schema === 'airflow' ? '-csearch_path=airflow' : null,
+    );
   });
 
   test.each(['"s3://b/x"', "'s3://b/x'", '"0"', '""'])(

@@ -65,7 +65,7 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
     }),
   );
   expect(said.join('\n')).not.toMatch(/planted|pass@word/);
-  expect(said.join('\n')).toContain('Cannot read postgresql://airflow:***@db:5432/airflow');
+  expect(said.join('\n')).toContain('What is given there is not shown, for it does not look like a path');
 });
 
 describe('with nothing given', () => {
@@ -725,6 +725,29 @@ describe('the database', () => {
     expect(problemsOf(() => read({ env: { XCOM_EXPORTER_DATABASE_URL_FILE: '/run/url' } }))).toEqual([
       'XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read /run/url: no such file',
     ]);
+  });
+
+  test.each([
+    'postgresql://h/db?user=u&password=geheim',
+    'host=h user=u password=geheim',
+    'jdbc:postgresql://h/db?user=u&password=geheim',
+    'postgresql://us/er:ge heim@h/db',
+    'geheim',
+  ])('what stands in place of the path of a file is not said: %s', (text) => {
+    const [problem = '', ...others] = problemsOf(() =>
+      readConfig({
+        argv: [],
+        env: { XCOM_EXPORTER_DATABASE_URL_FILE: text },
+        readFile: (path) => {
+          throw new Error(`ENOENT: no such file or directory, open '${path}'`);
+        },
+      }),
+    );
+    expect(others).toEqual([]);
+    expect(problem).toMatch(
+      /^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: ENOENT: no such file or directory\. What is given there is not shown/,
+    );
+    expect(problem).not.toMatch(/heim/);
   });
 
   test('an empty file is named; an empty variable lets the next source speak', () => {
