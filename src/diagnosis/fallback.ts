@@ -78,7 +78,9 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
   if (large.rows === 0)
     return survey.count === 0 || canaryWorks
       ? 'clear'
-      : undecided('no value of the window was large enough to show whether it would go to object storage');
+      : undecided(
+          'no worker wrote a value that is large enough to show whether it would go to object storage',
+        );
   if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
   const { bypassedSince, times } = survey;
   return say(

@@ -69,9 +69,13 @@ async function expectRecovery(world: World): Promise<void> {
     expect(await up(world)).toEqual([1, 1]);
     const rows = (await world.daemon.value('window_rows', { storage: 'db' })) ?? 0;
     // Everything is looked at and nothing is wrong, also where the window is empty.
-    expect(await verdict(world.daemon)).toBe(
-      rows > 0 ? 'Healthy' : 'Unknown: nothing to judge yet, no XCom row is in the window',
-    );
+    const references = (await world.daemon.value('window_rows', { storage: 's3' })) ?? 0;
+    // Small values alone do not tell whether the backend is there.
+    const small =
+      rows > 0
+        ? 'Unknown: not everything critical could be decided'
+        : 'Unknown: nothing to judge yet, no XCom row is in the window';
+    expect(await verdict(world.daemon)).toBe(references > 0 ? 'Healthy' : small);
   }, 15);
 }
 

@@ -194,7 +194,7 @@ test('no value is large enough to show whether the backend is there: that is not
     TOLD,
   );
   expect(states.backend_inactive).toBe('unknown');
-  expect(undecided.backend_inactive).toMatch(/no value of the window was large enough/);
+  expect(undecided.backend_inactive).toMatch(/no worker wrote a value that is large enough/);
   const one = await judge([...many(30, (index) => kept(509, index)), offloaded(2_009, 1)], TOLD);
   expect(one.states.backend_inactive).toBe('clear');
 });
