@@ -33,11 +33,9 @@ export function isS3Path(path: XComPath): boolean {
  * @throws {RangeError} when one of them names no bucket, or names keys where a connection id belongs.
  */
 export function parseXComPaths(text: string): readonly XComPath[] {
-  return text
-    .split(/,(?=\s*(?:[a-z][a-z0-9+.-]*:\/\/|$))/i)
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-    .map(parseXComPath);
+  const parts = text.split(/,(?=\s*(?:[a-z][a-z0-9+.-]*:\/\/|$))/i).filter((part) => part.trim() !== '');
+  // Airflow takes one path alone, and a space at its end is part of it.
+  return parts.map((part) => parseXComPath(parts.length === 1 ? part.trimStart() : part.trim()));
 }
 
 /** @throws {RangeError} as `parseXComPaths`. */

@@ -13,6 +13,7 @@ import {
   parseWholeNumber,
   parsed,
   wholeNumber,
+  integer,
 } from './schemas.ts';
 import { parseShard } from './shard.ts';
 
@@ -63,7 +64,7 @@ const SETTINGS = {
     airflow: plainOption('common.io', 'xcom_objectstorage_path'),
   },
   'xcom.threshold': {
-    schema: wholeNumber(Number.MIN_SAFE_INTEGER),
+    schema: integer(),
     default: null,
     placeholder: '<bytes>',
     description: 'the size in bytes from which Airflow puts a value into S3; 0: always; negative: never',

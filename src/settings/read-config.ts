@@ -59,15 +59,22 @@ export function readConfig(given: ConfigInput): Config {
   problems.push(...own.flatMap((source) => source.problems), ...airflow.problems);
   const chosen = chooseTexts([...own, ofAirflow]);
   const { texts, secretFiles } = readTexts(chosen, attempts);
-  const { values, faults } = parseSettings(texts);
+  const { values: parsed, faults } = parseSettings(texts);
   const remarksOn = (name: SettingName) =>
     ofAirflow.remarks.flatMap(({ setting, sentence }) => (setting === name ? [sentence] : []));
+  const unlinked: string[] = [];
   for (const [name, fault] of faults) {
+    // Airflow takes addresses that are no URL of their own; here they serve links alone.
+    if (name === 'airflow.base-url' && chosen.get(name)?.origin === 'airflow') {
+      unlinked.push(`${chosen.get(name)?.from ?? name}: ${fault}: the status page has no links to Airflow`);
+      continue;
+    }
     problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
     // A value of Airflow's that is wrong is wrong for a reason that Airflow has.
     if (chosen.get(name)?.origin === 'airflow') problems.push(...remarksOn(name));
   }
 
+  const values = unlinked.length > 0 ? { ...parsed, 'airflow.base-url': null } : parsed;
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
   const world = { env, files: readAwsFiles(env, input.readFile) };
@@ -147,6 +154,7 @@ export function readConfig(given: ConfigInput): Config {
     warnings: [
       ...connectionWarnings(connections, { from: { file: airflow.file, env }, view }),
       ...airflow.warnings,
+      ...unlinked,
       ...quotedTexts(own),
       ...unreadOptions(airflow, SETTING_NAMES),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),

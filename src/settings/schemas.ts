@@ -22,6 +22,15 @@ export function wholeNumber(least: number) {
   return parsed((text) => parseWholeNumber(text, least));
 }
 
+/** Airflow's own numbers have no end: beyond 2^53 the nearest one that a double holds is as good to compare sizes with. */
+export function integer() {
+  return parsed((text) => {
+    const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+    if (!Number.isInteger(number)) throw new RangeError(`${JSON.stringify(text)} is not a whole number`);
+    return number;
+  });
+}
+
 export function parseWholeNumber(text: string, least = 0): number {
   const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
   if (!Number.isSafeInteger(number) || number < least) {

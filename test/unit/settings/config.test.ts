@@ -68,6 +68,32 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
   expect(said.join('\n')).toContain('What is given there is not shown, for it does not look like a path');
 });
 
+test('a space at the end of a path is part of it, as Airflow takes it', () => {
+  const path = 's3://aws_xcom@airflow-xcom/xcom ';
+  const { xcom } = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: path } });
+  expect(xcom.inForce).toMatchObject({ bucket: 'airflow-xcom', prefix: 'xcom ' });
+});
+
+test.each(['9223372036854775807', '1000000000000000000'])(
+  'the threshold %s, which nothing reaches, is a number',
+  (text) => {
+    const { xcom } = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: text } });
+    expect(xcom.threshold).toBe(Number(text));
+  },
+);
+
+test.each(['/airflow', 'airflow.example.com', 'localhost:8080/airflow'])(
+  "Airflow's address %s gives no links, and stops nothing",
+  (text) => {
+    const { airflowBaseUrl, warnings } = read({ env: { AIRFLOW__API__BASE_URL: text } });
+    expect(airflowBaseUrl).toBeNull();
+    expect(warnings).toContainEqual(
+      expect.stringMatching(/^AIRFLOW__API__BASE_URL: .*: the status page has no links to Airflow$/),
+    );
+    expect(problemsOf(() => read({ env: { XCOM_EXPORTER_AIRFLOW_BASE_URL: text } }))).toHaveLength(1);
+  },
+);
+
 describe('with nothing given', () => {
   test('every setting has its default', () => {
     const { origins, s3, digest, ...config } = read({});
