@@ -380,8 +380,14 @@ describe('the verdict', () => {
   test('where no path in S3 is configured, that is said', () => {
     expect(verdictOf(statusOf({ probe: null, hasStorage: false }))).toEqual({
       state: 'unknown',
-      title: 'Unknown: no path in S3 is known',
+      title: 'Unknown: xcom.path names no place in S3',
       notes: ['xcom.path names no place in S3: object storage was not looked at.'],
+    });
+    const told = { ...reportOf().told, 'xcom.path': false };
+    expect(verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ told }) }))).toEqual({
+      state: 'unknown',
+      title: 'Unknown: xcom.path is not known',
+      notes: ['xcom.path is not known: object storage is probed when the exporter is told it.'],
     });
   });
 
@@ -397,7 +403,7 @@ describe('the verdict', () => {
     const none = [{ ...heard[0], shown: '' }];
     expect(
       verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ heard: none }) })).title,
-    ).toBe('Unknown: no path in S3 is known');
+    ).toBe('Unknown: xcom.path names no place in S3');
   });
 
   test('names what was not decided, and why S3 gave no answer', () => {
