@@ -4,6 +4,7 @@ import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
+import { falseHead } from './from-probe.ts';
 import { observedOf } from './observed.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import type { ProblemState } from './problem.ts';
@@ -43,7 +44,8 @@ export function conclude(
     told: toldSettings(config),
     backend: known === null ? null : backendInfo(config, known.shape),
     observed: known === null ? null : observedOf(known.survey),
-    window: known === null ? null : known.survey.window,
+    window:
+      known === null ? null : falseHead(probe) === null ? known.survey.window : unseen(known.survey.window),
     states,
     undecided,
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
@@ -52,6 +54,12 @@ export function conclude(
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
+}
+
+/** While HEAD tells what is not so, sizes of objects and what is missing or empty are not known. */
+function unseen(window: Survey['window']): Survey['window'] {
+  const { bytes, broken } = window;
+  return { ...window, bytes: { ...bytes, s3: null }, broken: { ...broken, missing: null, empty: null } };
 }
 
 /** The figures of the last reading stand while the database is away; what settings and probe say is new. */

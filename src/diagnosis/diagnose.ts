@@ -9,7 +9,7 @@ import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import { fromProbe } from './from-probe.ts';
+import { falseHead, fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
 import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
@@ -197,9 +197,9 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
 
 /** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
 function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
-  const head = probe?.steps.find(({ operation }) => operation === 'head');
-  if (head?.ok !== false || head.reason !== 'content_mismatch') return {};
-  const ruling = because(`a HEAD of the test object tells what is not so: ${head.detail}`);
+  const detail = falseHead(probe);
+  if (detail === null) return {};
+  const ruling = because(`a HEAD of the test object tells what is not so: ${detail}`);
   return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
 }
 

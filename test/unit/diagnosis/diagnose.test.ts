@@ -1,6 +1,7 @@
 import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../../src/airflow/shape.ts';
+import { conclude } from '../../../src/diagnosis/conclude.ts';
 import { diagnose } from '../../../src/diagnosis/diagnose.ts';
 import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
@@ -639,6 +640,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { get: MISMATCH } },
       'The bucket bucket took a test write and gave back something else: get, other content than was put.',
     ],
+    [
+      'HEAD sees something else, and nothing was read',
+      { probe: { head: MISMATCH, get: DOWN } },
+      'The bucket bucket took a test write and gave back something else: head, other content than was put.',
+    ],
+    ['HEAD alone sees something else', { probe: { head: MISMATCH } }, 'unknown'],
     ['it was written', {}, 'clear'],
     [
       'there is no room, and others have written since',
@@ -1097,7 +1104,7 @@ test.each<[string, World, ProblemCode, string]>([
     "the exporter's own credentials",
     { probe: { put: REFUSED }, asker: 'exporter' },
     'write_denied',
-    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers",
+    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers (if they are to read alone, set probe.write to false)",
   ],
   [
     'credentials in place of a connection',
@@ -1120,6 +1127,19 @@ test.each<[string, World, ProblemCode, string]>([
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
+test('while HEAD tells what is not so, no figure rests on it', () => {
+  const figures = (head?: Failure) => {
+    const { config, probe } = observed({ probe: head === undefined ? {} : { head } });
+    return conclude(SAMPLED, { config, probe, at: AT }).window;
+  };
+  expect(figures()).toEqual(SURVEY.window);
+  expect(figures(MISMATCH)).toEqual({
+    ...SURVEY.window,
+    bytes: { ...SURVEY.window.bytes, s3: null },
+    broken: { ...SURVEY.window.broken, missing: null, empty: null },
+  });
 });
 
 test("where XComs are refused the logs' connection is named, if it is another", () => {
