@@ -443,6 +443,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: FORMER } },
       'unknown',
     ],
+    [
+      'nothing large is in the database, for it is on a disk',
+      { ...NOTHING_LARGE, rows: { local: 2 }, env: ON_DISK },
+      'clear',
+    ],
     ['another backend with references', { env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } }, 'clear'],
     [
       "Airflow's own backend, and nothing large yet",
