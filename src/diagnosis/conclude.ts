@@ -86,13 +86,16 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
 
 /** How much of the window is decided, and how long the rest has waited. `now`: epoch ms, by the database's clock. */
 export function decidedOf(
-  { count, unverified, oldestUnverified, inexact }: Survey,
+  { count, unlooked, inexact }: Survey,
   { now, unmeasured }: { readonly now: number; readonly unmeasured: number },
-): Pick<Sampled, 'coverage' | 'lagSeconds' | 'unmeasured'> {
+): Pick<Sampled, 'now' | 'coverage' | 'lagSeconds' | 'unmeasured'> {
+  const { waiting, inVain } = unlooked;
   const unsized = Math.max(inexact, unmeasured);
+  const oldest = Math.min(waiting.oldest ?? now, inVain.oldest ?? now);
   return {
-    coverage: count === 0 ? 1 : Math.max(0, 1 - (unverified + unsized) / count),
-    lagSeconds: Math.max(0, now - (oldestUnverified ?? now)) / 1000,
+    now,
+    coverage: count === 0 ? 1 : Math.max(0, 1 - (waiting.rows + inVain.rows + unsized) / count),
+    lagSeconds: (now - oldest) / 1000,
     unmeasured: unsized,
   };
 }

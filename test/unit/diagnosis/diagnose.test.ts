@@ -70,9 +70,8 @@ const SURVEY: Survey = {
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
   references: 10,
-  unverified: 0,
+  unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
   inForce: 10,
-  oldestUnverified: null,
   inexact: 0,
   foreign: 0,
   past: 0,
@@ -110,6 +109,7 @@ const WORKS: PoolVerdict = {
 const SAMPLED: Sampled = {
   shape: SHAPE,
   survey: SURVEY,
+  now: AT,
   orphansGrew: null,
   coverage: 1,
   lagSeconds: 0,
@@ -285,6 +285,23 @@ function sizes(world: {
 }
 
 const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
+
+/** References that nobody has looked up, by what they wait for. */
+function unlooked({
+  waitingSince = null,
+  askedSince = null,
+}: {
+  readonly waitingSince?: number | null;
+  readonly askedSince?: number | null;
+}): Partial<Survey> {
+  const rowsSince = (since: number | null) => (since === null ? 0 : 2);
+  return {
+    unlooked: {
+      waiting: { rows: rowsSince(waitingSince), oldest: waitingSince },
+      inVain: { rows: rowsSince(askedSince), oldest: askedSince, reasons: ['timeout', 'unconfirmed'] },
+    },
+  };
+}
 
 /** The latest reference whose object is there. */
 function presentAt(at: number): Partial<Survey> {
@@ -784,6 +801,14 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
+    ['some are not known for 2 minutes', { survey: unlooked({ askedSince: AT - 120_000 }) }, 'clear'],
+    ['some are not known for longer', { survey: unlooked({ askedSince: AT - 121_000 }) }, 'unknown'],
+    ['some wait for a request', { survey: unlooked({ waitingSince: AT - 3_600_000 }) }, 'clear'],
+    [
+      'one, and others are not known',
+      { rows: { missing: 1 }, survey: unlooked({ askedSince: AT - 121_000 }) },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
     ['database not read', UNREAD, 'unknown'],
   ],
   objects_empty: [
@@ -1054,10 +1079,19 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     [
       'a reference waits for more than 2 minutes',
-      { sampled: { coverage: 0.995, lagSeconds: 121 } },
-      '100 % of the window is decided; the oldest reference waits since 121 s.',
+      { sampled: { coverage: 0.995 }, survey: unlooked({ waitingSince: AT - 121_000 }) },
+      '99 % of the window is decided; the oldest reference waits since 121 s.',
     ],
-    ['a reference waits for 2 minutes', { sampled: { coverage: 0.5, lagSeconds: 120 } }, 'clear'],
+    [
+      'a reference waits for 2 minutes',
+      { sampled: { coverage: 0.5 }, survey: unlooked({ waitingSince: AT - 120_000 }) },
+      'clear',
+    ],
+    [
+      'it was asked about in vain: more requests would not help',
+      { sampled: { coverage: 0.5 }, survey: unlooked({ askedSince: AT - 3_600_000 }) },
+      'clear',
+    ],
     ['all is decided', { sampled: { coverage: 1, lagSeconds: 1_000 } }, 'clear'],
     ['database not read', UNREAD, 'unknown'],
   ],
@@ -1122,6 +1156,12 @@ test.each<[string, World, ProblemCode, string]>([
     { ...REFUSED_SINCE, survey: presentAt(AT) },
     'write_denied',
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the object of a reference of ${momentOf(AT)} is there`,
+  ],
+  [
+    'references that were asked about in vain',
+    { survey: unlooked({ askedSince: AT - 3_600_000 }) },
+    'objects_missing',
+    'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
   ],
   [
     'a HEAD that tells what is not so',
