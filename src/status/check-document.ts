@@ -112,7 +112,8 @@ function notesOf({ report, probed }: Checked): string[] {
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));
     // More requests do not help against a storage that answers none, nor against a standby that is behind.
-    const mayHelp = s3Failure === null && report.standbyDoubt === null;
+    const mayHelp =
+      s3Failure === null && report.standbyDoubt === null && report.states.exporter_behind === 'raised';
     const more = mayHelp ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }

@@ -101,6 +101,8 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
   'backend_inactive',
 ]);
 
+const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
+
 /**
  * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
@@ -119,6 +121,8 @@ export function doubtOf(
   if (!probe.steps.some(({ ok }) => ok !== null)) return 'the probe tried nothing';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
+  // It ended after the look that the report is of: the next one judges it.
+  if (FROM_PROBE.every((code) => states[code] === 'unknown')) return 'no probe has been judged yet';
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
   const isOpen = PROBLEM_CODES.some(
     (code) =>

@@ -149,10 +149,14 @@ describe('the verdict of check', () => {
   });
 
   test('of a sample it says how large it is', () => {
-    const found = checked(reportOf([], { coverage: 0.954_321 }));
-    expect(checkVerdict(found).notes).toEqual([
-      'A sample: 954321 of 1000000 rows are decided (95 %). More with a higher s3.requests-per-cycle, or a shorter window.',
+    const sample = 'A sample: 954321 of 1000000 rows are decided (95 %).';
+    const found = (raised: readonly ProblemCode[]) =>
+      checkVerdict(checked(reportOf(raised, { coverage: 0.954_321 }))).notes;
+    expect(found(['exporter_behind'])).toEqual([
+      `${sample} More with a higher s3.requests-per-cycle, or a shorter window.`,
     ]);
+    // The others were asked about in vain: more requests would not help.
+    expect(found([])).toEqual([sample]);
     const unanswered = reportOf([], {
       coverage: 0.5,
       s3Failure: {

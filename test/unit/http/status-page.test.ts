@@ -130,6 +130,17 @@ const WORKED = {
   leftoversDeleted: 0,
 } as const;
 
+/** As a look says of them that began before a probe had ended. */
+const UNPROBED = {
+  write_denied: 'unknown',
+  writes_failing: 'unknown',
+  reads_denied: 'unknown',
+  not_watching: 'unknown',
+  bucket_unreachable: 'unknown',
+  deletes_denied: 'unknown',
+  permissions_unverifiable: 'unknown',
+} as const;
+
 function statusOf(changes: Partial<Status> = {}): Status {
   return {
     version: '1.2.3',
@@ -284,6 +295,10 @@ describe('the verdict', () => {
     ['Healthy', { probe: WORKED }],
     ['Unknown: the test put of the probe failed', {}],
     ['Unknown: no probe has ended yet', { probe: null }],
+    [
+      'Unknown: no probe has been judged yet',
+      { probe: WORKED, report: reportOf({ states: { ...reportOf().states, ...UNPROBED } }) },
+    ],
     [
       'Unknown: nothing to judge yet, no XCom row is in the window',
       { probe: WORKED, report: reportOf({ window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } } }) },
