@@ -87,8 +87,8 @@ function alertRule(alert: Alert): object {
 }
 
 /** A page that a description names need not be looked for. */
-function hasPage({ description, hasNoPage = false }: Alert): boolean {
-  return !hasNoPage && !description.includes('http://');
+function hasPage({ description, hasNoPage }: Alert): boolean {
+  return hasNoPage === undefined && !description.includes('http://');
 }
 
 function groupsYaml(groups: readonly Group<YamlRule>[]): string {
