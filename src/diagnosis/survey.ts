@@ -15,6 +15,8 @@ import type { Kind } from './evidence-kinds.ts';
 import type { Doubtful } from './judged-workers.ts';
 import { judgeWorkers } from './judged-workers.ts';
 import { offloadingOf } from './offloading.ts';
+import type { Unlooked } from './unlooked.ts';
+import { gatherUnlooked } from './unlooked.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { missingRows, orphans } from './window-totals.ts';
 import { SLACK_MS } from './worker-histories.ts';
@@ -29,10 +31,8 @@ export interface Survey {
   readonly count: number;
   /** References of their own rows, those that nobody has looked up yet, and those that Airflow can read back. */
   readonly references: number;
-  readonly unverified: number;
+  readonly unlooked: Unlooked;
   readonly inForce: number;
-  /** When the oldest of those was written that nobody has looked up; null: there is none. Epoch ms. */
-  readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
@@ -105,7 +105,6 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const rows = { db: 0, s3: 0, other: 0 };
   const bytes = { db: 0, s3: 0, other: 0 };
   const totals = {
-    unverified: 0,
     references: 0,
     inForce: 0,
     inexact: 0,
@@ -119,7 +118,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
   const mismatched = new Set<number>();
   const doubtful = new Set<number>();
   const broken = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
-  let oldest = Infinity;
+  const unlooked = gatherUnlooked();
   const first = { kept: Infinity, inForce: Infinity };
   const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
   let keptSince = 0;
@@ -198,10 +197,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
           if (!own) break;
           totals.references += 1;
           based.add(base);
-          if (is.isUnverified(flags)) {
-            totals.unverified += 1;
-            oldest = Math.min(oldest, timeAt(chunk, index));
-          }
+          if (is.isUnverified(flags)) unlooked.add(flags, timeAt(chunk, index));
           if (!Number.isNaN(size)) bytes.s3 += size;
           if ((flags & is.SKIP_DECISION) !== 0) kinds.skips.add(chunk, index);
           if (asConfigured) {
@@ -238,7 +234,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     told[kind] = kinds[kind].tell();
     await pace.rest();
   }
-  const lookedAt = totals.references === 0 || totals.unverified < totals.references;
+  const { waiting, inVain } = unlooked.tell();
+  const lookedAt = totals.references === 0 || waiting.rows + inVain.rows < totals.references;
   return {
     window: {
       seconds: options.windowMs / 1000,
@@ -258,9 +255,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     rows: told,
     count: rows.db + rows.s3 + rows.other,
     references: totals.references,
-    unverified: totals.unverified,
+    unlooked: { waiting, inVain },
     inForce: totals.inForce,
-    oldestUnverified: totals.unverified === 0 ? null : oldest,
     inexact: totals.inexact,
     foreign: totals.foreign,
     past: totals.past,

@@ -102,8 +102,8 @@ describe('a document of every shape is as described', () => {
     } as const;
     const target = { path: 's3://c@b/p', bucket: 'b', prefix: 'p', connection: 'c', shown: '', greeting };
     for (const tried of [
-      { target, steps, version: '1' },
-      { target: null, steps: [], version: '1' },
+      { target, isPathTold: true, steps, version: '1' },
+      { target: null, isPathTold: false, steps: [], version: '1' },
     ])
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
   });
