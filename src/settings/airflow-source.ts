@@ -95,7 +95,7 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
             ]
           : []),
         ...oddText(answer.text, place, 'variable' in answer.at ? input.setting : null),
-        ...unexpanded(answer.text, place),
+        ...(input.setting === 'xcom.path' ? unsetInPath(answer.text, place) : unexpanded(answer.text, place)),
         ...formerName(option, answer.at, place),
         ...hidden(option, answer, { airflow, env }),
       ];
@@ -140,6 +140,15 @@ function unexpanded(text: string, place: string): string[] {
   return /\$\{\w+\}/.test(text)
     ? [`${place} names a variable in \${…} that is not set here: give it as well, as Airflow has it`]
     : [];
+}
+
+/** The name may be said where the path has no place for a secret: no colon behind its scheme, and no query. */
+function unsetInPath(text: string, place: string): string[] {
+  if (!/^(?:\w+:\/\/)?[^:?]*$/.test(text)) return unexpanded(text, place);
+  const name = /\$(?:[A-Za-z_]\w*|\{\w+\})/.exec(text)?.[0];
+  return name === undefined
+    ? []
+    : [`${place} holds ${name}, which is not set here: give it as well, as Airflow has it`];
 }
 
 function formerName(option: AirflowOption, at: OptionPlace, place: string): string[] {

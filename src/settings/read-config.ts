@@ -161,7 +161,15 @@ export function readConfig(given: ConfigInput): Config {
       ...(database?.warnings ?? []),
       ...misplacedEndpoints(connections),
       ...ofWorkers,
-      ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
+      ...settingWarnings({
+        env,
+        paths,
+        inForce,
+        pathText: texts['xcom.path'],
+        threshold,
+        backend,
+        compression,
+      }),
     ].map(withoutPasswords),
     origins: settingOrigins({
       chosen,
