@@ -1,6 +1,8 @@
 import { entryOf } from '../airflow/config-file.ts';
+import type { ConfigFile } from '../airflow/config-file.ts';
 import type { AirflowOption, OptionAnswer, OptionPlace } from '../airflow/config-option.ts';
 import { lookUpOption, optionVariable, wholeNumberOf } from '../airflow/config-option.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, settingOf } from './catalogue.ts';
@@ -118,7 +120,7 @@ const FAULTS = {
 
 /** A text with the same quotes at both ends. */
 export function isQuoted(text: string): boolean {
-  return /^(["']).*\1$/s.test(text);
+  return /^\s*(["']).*\1\s*$/s.test(text);
 }
 
 /** `setting`: the one that a variable holds; null for an option of the file. */
@@ -185,15 +187,34 @@ export function unreadOptions({ file, path }: AirflowFile, settings: readonly Se
     if (option === undefined || holds === 'path' || !settings.includes(setting)) return [];
     return [...file.sections].flatMap(([section, options]) =>
       [...options].flatMap(([key, { line }]) => {
-        if (!isMeant(option, section, key) || entryOf(file, option.section, option.key)?.line === line)
-          return [];
-        return [
-          `${path}: [${section}] ${key}, line ${line}: Airflow ignores it without a word: write [${option.section}] ${option.key}`,
-        ];
+        const why = unreadBecause(option, { section, key, line }, file);
+        return why === null
+          ? []
+          : [
+              `${path}: [${section}] ${key}, line ${line}: Airflow ignores it without a word${why}: write [${option.section}] ${option.key}`,
+            ];
       }),
     );
   });
 }
+
+/** Null: Airflow reads it, or it is another option. */
+function unreadBecause(
+  option: AirflowOption,
+  { section, key, line }: { readonly section: string; readonly key: string; readonly line: number },
+  file: ConfigFile,
+): string | null {
+  const read = entryOf(file, option.section, option.key);
+  if (isMeant(option, section, key)) return read?.line === line ? null : '';
+  if (read !== null || !option.key.startsWith('xcom_')) return null;
+  const [, bare = key, elsewhere] = /^(.*?)(_cmd|_secret)?$/.exec(key.toLowerCase()) ?? [];
+  if (elsewhere !== undefined && bare === option.key)
+    return `, since it takes ${option.key} from no command and no secrets backend`;
+  return bare !== option.key && nearest(bare, [option.key], { within: SLIPS }) !== null ? '' : null;
+}
+
+/** The former names of common-io 1.3.0 are as near. */
+const SLIPS = 2;
 
 /** The names of the backend's options are nobody else's; the others count in their own section alone. */
 function isMeant({ section, key }: AirflowOption, givenSection: string, givenKey: string): boolean {

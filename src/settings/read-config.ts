@@ -21,7 +21,7 @@ import {
   otherConnections,
   readConnections,
 } from './connections.ts';
-import { checkDatabaseFiles, readDatabase } from './database-source.ts';
+import { checkDatabaseFiles, readDatabase, unfollowedKeywords } from './database-source.ts';
 import { createDigest } from './digest.ts';
 import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
@@ -159,6 +159,7 @@ export function readConfig(given: ConfigInput): Config {
       ...unreadOptions(airflow, SETTING_NAMES),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
+      ...unfollowedKeywords({ url, env }),
       ...misplacedEndpoints(connections),
       ...ofWorkers,
       ...settingWarnings({

@@ -118,7 +118,8 @@ function misspelt(env: Environment): string[] {
 /** Airflow's variable that a name was to be, or null for one that is right or something else. */
 function meantBy(name: string): string | null {
   if (VARIABLES.includes(name) || OTHERWISE_MEANT.test(name)) return null;
-  const upper = name.toUpperCase();
+  // No option of XComs comes from a command or a secrets backend.
+  const upper = name.toUpperCase().replace(/_(?:CMD|SECRET)$/, '');
   // `export xcom_objectstorage_threshold=0` sets the name of an option, which is no variable of Airflow's.
   if (!upper.startsWith('AIRFLOW')) return OPTIONS.get(upper) ?? null;
   const option = nearest(optionOf(upper), OPTIONS.keys(), { within: SLIPS_IN_OPTION });

@@ -94,6 +94,38 @@ test.each(['9223372036854775807', '1000000000000000000'])(
   },
 );
 
+test.each<[string, Readonly<Record<string, string>>, string | null]>([
+  ['postgresql://u@h/d?service=airflow', {}, 'service in the URL'],
+  ['postgresql://u@h/d?passfile=/x', {}, 'passfile in the URL'],
+  ['postgresql://u:p@h/d?passfile=/x', {}, null],
+  ['postgresql://u:p@h/d?hostaddr=10.0.0.1', {}, 'hostaddr in the URL'],
+  ['postgresql://u@h/d', { PGSERVICE: 'airflow' }, 'PGSERVICE'],
+  ['postgresql://u@h/d', { PGPASSFILE: '/x' }, 'PGPASSFILE'],
+  ['postgresql://u@h/d', { PGPASSFILE: '/x', PGPASSWORD: 'p' }, null],
+  ['postgresql://u:p@h/d', { PGHOSTADDR: '10.0.0.1' }, 'PGHOSTADDR'],
+])('what libpq follows and the exporter does not is named: %s %o', (url, variables, place) => {
+  const { warnings } = read({ env: { XCOM_EXPORTER_DATABASE_URL: url, ...variables } });
+  expect(warnings).toEqual(
+    place === null
+      ? []
+      : [expect.stringMatching(`^database\\.url: ${place} is not followed by the exporter: write `)],
+  );
+});
+
+test('a service that stands for the database is named where no database is', () => {
+  expect(problemsOf(() => requireDatabase(read({ env: { PGSERVICE: 'airflow' } })))).toEqual([
+    expect.stringMatching(/^database\.url: not set/),
+    expect.stringMatching(/^database\.url: PGSERVICE is not followed/),
+  ]);
+});
+
+test.each(['PATH_CMD', 'PATH_SECRET', 'THRESHOLD_SECRET'])('no option of XComs has a variable %s', (name) => {
+  const variable = `AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_${name}`;
+  expect(read({ env: { [variable]: 'cat /x' } }).warnings).toEqual([
+    `${variable} is no variable of Airflow's, which ignores it without a word: did you mean ${variable.replace(/_(?:CMD|SECRET)$/, '')}?`,
+  ]);
+});
+
 test.each([
   ['9'.repeat(309), Number.MAX_VALUE],
   [`-${'9'.repeat(4_300)}`, -Number.MAX_VALUE],
@@ -1101,6 +1133,12 @@ describe('the connections of the paths', () => {
     expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
       'default credential chain of AWS, through the proxy p',
     );
+  });
+
+  test.each(['HTTPS_PROXY', 'https_proxy'])('a broken %s is named, and no endpoint in its place', (name) => {
+    expect(problemsOf(() => read({ env: { [name]: 'http://u:geheim/x@proxy:3128' } }))).toEqual([
+      `S3 without a connection: is asked through the proxy of ${name}, which is no URL: write http://host:port`,
+    ]);
   });
 
   test('a wrong endpoint in the variables of AWS is named by them', () => {
