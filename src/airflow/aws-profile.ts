@@ -34,6 +34,15 @@ export function isBroken(content: string): boolean {
   );
 }
 
+/** A worker reads such a name in lower case, and the SDK, which reads keys and roles from the files by itself, does not. */
+export function hasCapitals(content: string): boolean {
+  const parsed = parseConfigFile(content);
+  if ('fault' in parsed) return false;
+  return [...parsed.sections.values()].some((options) =>
+    [...options.keys()].some((name) => name !== name.toLowerCase()),
+  );
+}
+
 /** Null is the profile `default`. A file that is broken says nothing. */
 export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
   const config = read(files.config);

@@ -1,4 +1,4 @@
-import { isBroken, awsProfile } from '../airflow/aws-profile.ts';
+import { awsProfile, hasCapitals, isBroken } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -191,13 +191,18 @@ function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string
 }
 
 function files({ files: { config, credentials } }: World): string[] {
-  return Object.entries({ config, credentials }).flatMap(([name, content]) =>
-    isBroken(content)
+  return Object.entries({ config, credentials }).flatMap(([name, content]) => [
+    ...(isBroken(content)
       ? [
           `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
         ]
-      : [],
-  );
+      : []),
+    ...(hasCapitals(content)
+      ? [
+          `The AWS ${name} file has capital letters in the name of an option: a worker takes keys and roles of such a name, and the exporter does not. Write it in lower case`,
+        ]
+      : []),
+  ]);
 }
 
 function keyHalves({ env }: World): string[] {

@@ -119,6 +119,11 @@ test.each<[string, Row, RegExp]>([
     { extra: { region_name: 'eu-west-1', aws_account_id: '123456789012', aws_iam_role: 'r' } },
     /has aws_iam_role, .* Write role_arn in extra$/,
   ],
+  [
+    'keys of the credentials file in capitals',
+    { credentials: '[default]\nAWS_Access_Key_Id = K\nAWS_Secret_Access_Key = geheim\n' },
+    /^The AWS credentials file has capital letters in the name of an option: .* Write it in lower case$/,
+  ],
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
     'another signature',
