@@ -9,6 +9,7 @@ import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './r
 import type { Verdict } from './verdict.ts';
 import {
   doubtOf,
+  outOfReachNote,
   standbyNote,
   unansweredOf,
   undecidedNote,
@@ -117,7 +118,7 @@ function notesOf({ report, probed }: Checked): string[] {
     const more = mayHelp ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
-  notes.push(...standbyNote(report), ...unseenNote(report));
+  notes.push(...standbyNote(report), ...outOfReachNote(report), ...unseenNote(report));
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
 }

@@ -3,7 +3,7 @@ import { CANARY_CODES, PROBLEMS, PROBLEM_CODES } from '../diagnosis/problem-cata
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { formatMoment } from '../lib/format.ts';
+import { formatCount, formatMoment } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
 
@@ -64,7 +64,12 @@ function verdictOfLook(status: Status): Verdict {
     };
   }
 
-  const notes = [...failuresOf(report, status.probe), ...standbyNote(report), ...unseenNote(report)];
+  const notes = [
+    ...failuresOf(report, status.probe),
+    ...standbyNote(report),
+    ...outOfReachNote(report),
+    ...unseenNote(report),
+  ];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
@@ -156,6 +161,24 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
   if (standbyDoubt === null) return [];
   return [
     `Problems of rows are neither reported nor cleared: ${standbyDoubt}. Let it catch up, or read the primary.`,
+  ];
+}
+
+/** From so many bytes on a value in the database is large, whatever the threshold is. */
+const LARGE_BYTES = 1_048_576;
+
+/** Names a threshold that no value reaches although some are large: a slip in its digits, or in its unit. */
+export function outOfReachNote({
+  window,
+  thresholdBytes,
+  observed,
+}: Pick<Report, 'window' | 'thresholdBytes' | 'observed'>): string[] {
+  const largest = observed?.threshold.above ?? null;
+  if (thresholdBytes === null || largest === null || window === null) return [];
+  if (window.rows.s3 + window.rows.other > 0) return [];
+  if (largest < LARGE_BYTES || largest >= thresholdBytes) return [];
+  return [
+    `The threshold of ${formatCount(thresholdBytes)} bytes is above every value seen, the largest of ${formatCount(largest)}: no value goes to object storage.`,
   ];
 }
 

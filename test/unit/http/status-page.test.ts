@@ -175,6 +175,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
       leftoversDeleted: 0,
     },
     listing: null,
+    clockSkewSeconds: null,
     hasStorage: true,
     jobs: [
       {
@@ -520,6 +521,12 @@ describe('the page', () => {
     // What is as it should be needs no line.
     const whole = { kind: 'whole', words: 'whole, and in the order of keys' } as const;
     expect(textOf(render(statusOf({ listing: whole })))).not.toContain('listings');
+    for (const clockSkewSeconds of [null, 0])
+      expect(textOf(render(statusOf({ clockSkewSeconds })))).not.toContain('by whose clock');
+    expect(textOf(render(statusOf({ clockSkewSeconds: 300 })))).toContain(
+      'clock this machine is 5 min behind the storage, by whose clock requests are signed',
+    );
+    expect(textOf(render(statusOf({ clockSkewSeconds: -61 })))).toContain('ahead of the storage');
     expect(text).toContain('put failed : denied (AccessDenied (403)) 20 ms');
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');

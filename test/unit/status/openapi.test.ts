@@ -108,6 +108,11 @@ describe('a document of every shape is as described', () => {
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
   });
 
+  test('a clock that is not known is not right', () => {
+    for (const clockSkewSeconds of [null, 0, -300])
+      expect(statusDocument(statusOf({ clockSkewSeconds })).clock_skew_seconds).toBe(clockSkewSeconds);
+  });
+
   test('the listing is named by its kind', () => {
     const listing = { kind: 'unordered', words: 'not in the order of keys' } as const;
     expect(statusDocument(statusOf({ listing })).listing).toBe('unordered');
@@ -320,6 +325,7 @@ function statusOf(changes: Partial<Status>): Status {
     stale: false,
     probe: PROBE,
     listing: null,
+    clockSkewSeconds: null,
     hasStorage: true,
     jobs: [
       { job: 'sample', ...job, lastDurationSeconds: 0.2, lastFailure: null },
