@@ -34,12 +34,14 @@ export function isBroken(content: string): boolean {
   );
 }
 
+const OF_CREDENTIALS = /^(?:aws_|role_|source_profile$|credential_|web_identity)/i;
+
 /** A worker reads such a name in lower case, and the SDK, which reads keys and roles from the files by itself, does not. */
 export function hasCapitals(content: string): boolean {
   const parsed = parseConfigFile(content);
   if ('fault' in parsed) return false;
   return [...parsed.sections.values()].some((options) =>
-    [...options.keys()].some((name) => name !== name.toLowerCase()),
+    [...options.keys()].some((name) => name !== name.toLowerCase() && OF_CREDENTIALS.test(name)),
   );
 }
 

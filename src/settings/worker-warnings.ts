@@ -199,7 +199,7 @@ function files({ files: { config, credentials } }: World): string[] {
       : []),
     ...(hasCapitals(content)
       ? [
-          `The AWS ${name} file has capital letters in the name of an option: a worker takes keys and roles of such a name, and the exporter does not. Write it in lower case`,
+          `The AWS ${name} file has capital letters in the name of a key or role, which a worker takes and the exporter does not. Write it in lower case`,
         ]
       : []),
   ]);

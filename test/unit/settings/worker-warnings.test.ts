@@ -58,6 +58,7 @@ test.each<[string, Row]>([
     'a region that an own endpoint does not ask for',
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_REGION: 'eu-west-1' } },
   ],
+  ['a region in capitals', { config: '[default]\nRegion = eu-west-1\n' }],
   ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
   ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
   [
@@ -122,7 +123,7 @@ test.each<[string, Row, RegExp]>([
   [
     'keys of the credentials file in capitals',
     { credentials: '[default]\nAWS_Access_Key_Id = K\nAWS_Secret_Access_Key = geheim\n' },
-    /^The AWS credentials file has capital letters in the name of an option: .* Write it in lower case$/,
+    /^The AWS credentials file has capital letters in the name of a key or role, .* Write it in lower case$/,
   ],
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
