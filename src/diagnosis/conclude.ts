@@ -1,4 +1,5 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
@@ -108,7 +109,7 @@ function lagOf({ lagSeconds, standby }: Sampled): number | null {
 function placeOf({ paths, inForce }: Config['xcom']): Pick<BackendInfo, 'bucket' | 'prefix' | 'connection'> {
   if (paths === null) return { bucket: null, prefix: null, connection: null };
   const { bucket = '', prefix = '', connection = null } = inForce ?? {};
-  return { bucket, prefix, connection: connection ?? '' };
+  return { bucket: withoutPasswords(bucket), prefix: withoutPasswords(prefix), connection: connection ?? '' };
 }
 
 function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo {

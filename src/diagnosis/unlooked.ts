@@ -49,7 +49,7 @@ const WORDS: Readonly<Record<AskedInVain, string>> = {
   unconfirmed: 'S3 has no object, and that it is gone for good is not certain',
 };
 
-/** Why the objects of so many references are not known; null: that is no wonder yet. `now`: epoch ms. */
+/** Why the objects of so many references are not known; null: none is older than a look takes. `now`: epoch ms. */
 export function inVainWords({ inVain }: Unlooked, now: number): string | null {
   const { rows, oldest, reasons } = inVain;
   if (oldest === null || now - oldest <= LATE_SECONDS * 1_000) return null;

@@ -113,13 +113,13 @@ const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'heard' | 'standbyDoubt'>,
+  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt'>,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
   const { states, window, s3Failure, standbyDoubt } = report;
   if (standbyDoubt !== null) return standbyDoubt;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
-  if (!hasStorage) return isPathHeard(report) ? 'object storage is not probed' : 'no path in S3 is known';
+  if (!hasStorage) return unprobedDoubt(report);
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
@@ -142,11 +142,18 @@ export function doubtOf(
   return null;
 }
 
+function unprobedDoubt(report: Pick<Report, 'told' | 'heard'>): string {
+  if (isPathHeard(report)) return 'object storage is not probed';
+  return report.told['xcom.path'] ? 'xcom.path names no place in S3' : 'xcom.path is not known';
+}
+
 /** A note for a configuration without a path in S3. The probe writes: no canary tells it where. */
-export function unprobedNote(report: Pick<Report, 'heard'>): string {
-  return isPathHeard(report)
-    ? 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.'
-    : 'xcom.path names no place in S3: object storage was not looked at.';
+export function unprobedNote(report: Pick<Report, 'told' | 'heard'>): string {
+  if (isPathHeard(report))
+    return 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.';
+  return report.told['xcom.path']
+    ? 'xcom.path names no place in S3: object storage was not looked at.'
+    : 'xcom.path is not known: object storage is probed when the exporter is told it.';
 }
 
 /** While a standby is behind, problems of its rows are neither said anew nor cleared. */
