@@ -55,13 +55,14 @@ export async function readRows(
   const fresh = await ledger.takeIn(sampled, { windowMs });
   const bases = await basesOf(ledger, { standing, threshold: xcom.threshold });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
-  const slots = await worthAttributing(ledger, { oversize, bases, most: workersACycle });
-  await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
     });
+  // Among them are those that turned out to be large just now.
+  const slots = await worthAttributing(ledger, { oversize, bases, most: workersACycle });
+  await attribute(query, shape, { ledger, slots });
   await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };
 }
