@@ -41,6 +41,8 @@ export interface CycleOptions {
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly restored: LedgerState | null;
+  /** Rows of which one cycle asks who wrote them, besides new oversize ones. */
+  readonly workersACycle: number;
   readonly random: () => number;
   readonly clock: () => number;
 }
@@ -55,7 +57,7 @@ type Look =
   | { readonly failure: NonNullable<Report['databaseFailure']> };
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { config, database, clock } = options;
+  const { config, database, clock, workersACycle } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
   let readShape = createShapeReader();
@@ -78,7 +80,8 @@ export function createCycle(options: CycleOptions): Cycle {
       const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
       const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, standing: before, readShape, canary, count }),
+        (query) =>
+          readRows(query, ledger, { config, standing: before, readShape, canary, count, workersACycle }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;

@@ -28,6 +28,8 @@ export interface ReadRowsOptions {
   readonly standing: StandingRule;
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
+  /** Rows of which it asks who wrote them, besides new oversize ones. */
+  readonly workersACycle: number;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
   readonly count: (increments: readonly Increment[]) => void;
 }
@@ -36,7 +38,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, readShape, canary, count }: ReadRowsOptions,
+  { config, standing, readShape, canary, count, workersACycle }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -53,13 +55,14 @@ export async function readRows(
   const fresh = await ledger.takeIn(sampled, { windowMs });
   const bases = await basesOf(ledger, { standing, threshold: xcom.threshold });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
-  const slots = await worthAttributing(ledger, { oversize, bases });
-  await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
     });
+  // Among them are those that turned out to be large just now.
+  const slots = await worthAttributing(ledger, { oversize, bases, most: workersACycle });
+  await attribute(query, shape, { ledger, slots });
   await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };
 }

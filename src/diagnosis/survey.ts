@@ -35,11 +35,13 @@ export interface Survey {
   readonly inForce: number;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
+  /** Oversize values of which nobody has asked yet who wrote them: a worker, the server, or a task that is not in Python. */
+  readonly unattributed: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
-  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  /** The bypassed values since the latest reference, of known workers that put others there before; and all those of before. */
   readonly bypassedSince: { readonly rows: number; readonly before: number };
   /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
   readonly doubtful: readonly Doubtful[];
@@ -110,6 +112,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     inexact: 0,
     oversizeBytes: 0,
     largest: 0,
+    unattributed: 0,
     foreign: 0,
     past: 0,
   };
@@ -161,13 +164,15 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
             break;
           }
           kinds.fallback.add(chunk, index);
+          if (worker === 0) totals.unattributed += 1;
           if (standing === 'threshold') kinds.otherThreshold.add(chunk, index);
           const at = timeAt(chunk, index);
           if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) break;
           kinds.bypassed.add(chunk, index);
           bypassed.add(worker);
           if (at <= latestReference) bypassedSince.before += 1;
-          else if (at > latestReference + SLACK_MS && workers.mayHavePut(worker)) bypassedSince.rows += 1;
+          else if (worker !== 0 && at > latestReference + SLACK_MS && workers.mayHavePut(worker))
+            bypassedSince.rows += 1;
           break;
         }
         case is.S3: {
@@ -258,6 +263,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     unlooked: { waiting, inVain },
     inForce: totals.inForce,
     inexact: totals.inexact,
+    unattributed: totals.unattributed,
     foreign: totals.foreign,
     past: totals.past,
     bypassedSince,

@@ -16,22 +16,20 @@ import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
 
-/** Task instances that one cycle looks up besides those of new oversize rows. */
-const OTHERS_A_CYCLE = 1_000;
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
 /**
  * Rows whose worker matters: what is wrong, and what went right beside it, to compare. They can wait, the latest go
- * first: what is counted by queue has its worker already.
+ * first: what is counted by queue has its worker already. `most`: how many, of which either kind gets half if there are more.
  */
 export async function worthAttributing(
   ledger: Ledger,
-  { oversize, bases }: { oversize: number; bases: Bases },
+  { oversize, bases, most }: { oversize: number; bases: Bases; most: number },
 ): Promise<number[]> {
   const pace = createPace();
-  const wrong = createTop(OTHERS_A_CYCLE);
-  const beside = createTop(OTHERS_A_CYCLE);
+  const wrong = createTop(most);
+  const beside = createTop(most);
   let anyOversize = false;
   // From the end: most of the latest rows are there, and beside them the others are soon put aside.
   for (const chunk of ledger.rows().chunks.toReversed()) {
@@ -54,8 +52,10 @@ export async function worthAttributing(
     }
     await pace.rest();
   }
-  const others = [...wrong.items(), ...(anyOversize ? beside.items() : [])];
-  return others.slice(0, OTHERS_A_CYCLE);
+  const [amiss, right] = [wrong.items(), anyOversize ? beside.items() : []];
+  const half = Math.floor(most / 2);
+  const forRight = Math.max(half, most - amiss.length);
+  return [...amiss.slice(0, most - Math.min(right.length, forRight)), ...right.slice(0, forRight)];
 }
 
 /**
