@@ -4,6 +4,7 @@ import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
 import { PROBLEMS, RUNBOOK, runbookOf } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
+import { sizeWords } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkVerdict } from '../status/check-document.ts';
@@ -65,7 +66,7 @@ function problemLines({ code, evidence, where, findings }: Problem, paint: Paint
 
 function findingWords(finding: Finding): string {
   const { bytes, queue, hostname, object = null, pathOf = null } = finding;
-  const size = bytes === null ? '' : `, ${bytes} bytes`;
+  const size = bytes === null ? '' : `, ${sizeWords(bytes)}`;
   const worker = [
     queue === null ? '' : `queue ${plain(queue)}`,
     hostname === null ? '' : `host ${plain(hostname)}`,
@@ -95,7 +96,7 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed }: Re
   return [
     `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), rows of the last ${duration(window.seconds)} in runs that were active then:`,
     `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
-    `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
+    `  oversize in the database ${window.oversizeRows}, ${sizeWords(window.oversizeBytes)} together`,
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, unreadable ${known(broken.unreadable)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
     `  objects without a row ${known(window.orphanObjects)}`,
     `  decided ${decidedWords(rows, coverage)}`,

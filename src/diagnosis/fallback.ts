@@ -1,6 +1,8 @@
 import { kindOfBackend } from '../airflow/backend-class.ts';
 import type { BackendKind } from '../airflow/backend-class.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
+import { sizeWords } from '../lib/format.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Config } from '../settings/config.ts';
 import { isTurned } from './chance.ts';
 import type { Evidence } from './evidence.ts';
@@ -143,11 +145,11 @@ function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize 
     ...(past === 0 ? [] : [`${past} by workers that have put such values into object storage since`]),
   ];
   const byDesign = others.length === 0 ? '' : ` (${others.join(', ')})`;
-  return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, the largest of ${largestOversize}${byDesign}`;
+  return `The database holds ${counted(rows.oversize.rows, 'value')} of at least ${sizeWords(oversize)}, the largest of ${sizeWords(largestOversize)}${byDesign}`;
 }
 
 function thresholdWords(threshold: number | null): string {
-  return threshold === null ? 'no threshold is known' : `the threshold is ${threshold}`;
+  return threshold === null ? 'no threshold is known' : `the threshold is ${sizeWords(threshold)}`;
 }
 
 /** What the rows tell of workers of which it is not plain that they lack the backend. */
@@ -164,7 +166,7 @@ function doubtWords({ standing, worker, history }: Doubtful): string {
 }
 
 function thresholdThere(where: string, { kept, smallest }: Doubtful['history']): string {
-  return `On ${where} the largest value in the database has ${kept.largest} bytes and the smallest object ${smallest}: the workers there use a threshold between the two`;
+  return `On ${where} the largest value in the database has ${sizeWords(kept.largest)} and the smallest object ${sizeWords(smallest)}: the workers there use a threshold between the two`;
 }
 
 function placeOf(worker: Doubtful['worker']): string {
@@ -243,13 +245,13 @@ export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): 
 }
 
 function rawOf(path: XComPath | null): string {
-  return path?.raw ?? '';
+  return withoutPasswords(path?.raw ?? '');
 }
 
 function kept({ window, rows }: Survey, oversize: number): string {
   return rows.oversize.rows === 0
-    ? `no value in the database has ${oversize} bytes or more`
-    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${oversize} bytes, ${window.oversizeBytes} bytes together`;
+    ? `no value in the database has ${sizeWords(oversize)} or more`
+    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${sizeWords(oversize)}, ${sizeWords(window.oversizeBytes)} together`;
 }
 
 /**
@@ -265,18 +267,18 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
     return undecided(unattributedWords(survey));
   if (isSeparable(survey) && isMany(small, large))
     return say(
-      `The threshold is ${threshold}, but the largest value in the database has ${largest} bytes and the smallest object ${smallest}: the workers use a threshold between the two.`,
+      `The threshold is ${sizeWords(threshold)}, but the largest value in the database has ${sizeWords(largest)} and the smallest object ${sizeWords(smallest)}: the workers use a threshold between the two.`,
       small.rows > 0 ? small : large,
     );
   const there = survey.doubtful.find(({ standing }) => standing === 'threshold');
   if (there !== undefined)
     return say(
-      `The threshold is ${threshold}. ${thresholdThere(placeOf(there.worker), there.history)}.`,
+      `The threshold is ${sizeWords(threshold)}. ${thresholdThere(placeOf(there.worker), there.history)}.`,
       survey.rows.otherThreshold,
     );
   if (small.rows < FEW || isPast(survey.times)) return 'clear';
   return say(
-    `${small.rows} objects are smaller than the threshold of ${threshold} bytes, the smallest has ${smallest}: some workers use a lower one.`,
+    `${small.rows} objects are smaller than the threshold of ${sizeWords(threshold)}, the smallest has ${sizeWords(smallest)}: some workers use a lower one.`,
     small,
   );
 }

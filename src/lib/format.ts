@@ -6,6 +6,13 @@ export function formatBytes(bytes: number): string {
   return `${Number(value.toFixed(1))} ${units[power] ?? ''}`;
 }
 
+/** Both at once: 1000 -> `1000 B`, 2600 -> `2.5 KiB (2,600 B)`. A threshold below 0 is no size: -1 -> `-1`. */
+export function sizeWords(bytes: number): string {
+  if (bytes < 0) return String(bytes);
+  if (bytes > Number.MAX_SAFE_INTEGER) return 'more than 8 PiB';
+  return bytes < 1_024 ? formatBytes(bytes) : `${formatBytes(bytes)} (${formatCount(bytes)} B)`;
+}
+
 /** Digits that line up and are read at a glance: 1234567 -> `1,234,567`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');

@@ -3,7 +3,7 @@ import { CANARY_CODES, PROBLEMS, PROBLEM_CODES } from '../diagnosis/problem-cata
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { formatCount, formatMoment } from '../lib/format.ts';
+import { formatMoment, sizeWords } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
 
@@ -178,7 +178,7 @@ export function outOfReachNote({
   if (window.rows.s3 + window.rows.other > 0) return [];
   if (largest < LARGE_BYTES || largest >= thresholdBytes) return [];
   return [
-    `The threshold of ${formatCount(thresholdBytes)} bytes is above every value seen, the largest of ${formatCount(largest)}: no value goes to object storage.`,
+    `The threshold of ${sizeWords(thresholdBytes)} is above every value seen, the largest of ${sizeWords(largest)}: no value goes to object storage.`,
   ];
 }
 

@@ -246,7 +246,7 @@ function largeStatus(rows: number): Status {
   }));
   const problemOf = (code: ProblemCode): Problem => ({
     code,
-    evidence: `The database holds ${rows} values of at least 1048576 bytes, the largest of 17592186044416.`,
+    evidence: `The database holds ${rows} values of at least 1 MiB (1,048,576 B), the largest of 16 TiB (17,592,186,044,416 B).`,
     where: Array.from({ length: 1_000 }, (_, i) => ({
       label: 'dag',
       value: `team_${i}_daily_load`,

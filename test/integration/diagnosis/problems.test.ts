@@ -123,7 +123,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await scene.value('load', 1_048_576);
       await scene.value('small', 1_048_575);
     },
-    evidence: `The threshold is -1 although ${BASE} is configured; the database holds 2 values of at least 1048576 bytes, 3048576 bytes together.`,
+    evidence: `The threshold is -1 although ${BASE} is configured; the database holds 2 values of at least 1 MiB (1,048,576 B), 2.9 MiB (3,048,576 B) together.`,
     where: ['dag orders (2)', 'task extract (1)', 'task load (1)', 'queue default (2)'],
     findings: 2,
     cure: (scene) => {
@@ -138,7 +138,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await value('small', 999);
     },
     evidence:
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B), and not one reference is in the window.',
     where: ['dag orders (2)', 'task extract (1)', 'task load (1)', 'queue default (2)'],
     findings: 2,
     cure: async ({ reference }) => {
@@ -152,7 +152,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       for (let i = 0; i < 6; i += 1) await value(`old_${i}`, 1_500 + i, { queue: 'legacy' });
     },
     evidence:
-      '6 of 6 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 6 values of at least 1000 bytes, the largest of 1505.',
+      '6 of 6 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 6 values of at least 1000 B, the largest of 1.5 KiB (1,505 B).',
     where: ['queue legacy (6)'],
     findings: 6,
     cure: async ({ reference }) => {
@@ -363,7 +363,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await value('extract', 2_000);
     },
     evidence:
-      'The database holds 1 value of at least 1000 bytes, the largest of 2000; the threshold is 1000, and 1 reference in the window is as configured.',
+      'The database holds 1 value of at least 1000 B, the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 1 reference in the window is as configured.',
     where: ['dag orders (1)', 'task extract (1)', 'queue default (1)'],
     findings: 1,
     cure: ({ reference }) => reference('extract', 2_000),
@@ -375,7 +375,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       for (const [index, bytes] of [50, 100, 250].entries()) await value(`small_${index}`, bytes);
     },
     evidence:
-      'The threshold is 1000, but the largest value in the database has 250 bytes and the smallest object 300: the workers use a threshold between the two.',
+      'The threshold is 1000 B, but the largest value in the database has 250 B and the smallest object 300 B: the workers use a threshold between the two.',
     seen: 'between 251 and 300 bytes, by the sizes of 4 objects and 3 values in the database',
     findings: 3,
     cure: async ({ reference, value }) => {

@@ -91,7 +91,7 @@ test.each<[string, number | null, number, number, boolean]>([
   expect(checkVerdict(checked(report)).notes).toEqual(
     isNamed
       ? [
-          'The threshold of 10,737,418,240 bytes is above every value seen, the largest of 5,242,880: no value goes to object storage.',
+          'The threshold of 10 GiB (10,737,418,240 B) is above every value seen, the largest of 5 MiB (5,242,880 B): no value goes to object storage.',
         ]
       : [],
   );

@@ -377,7 +377,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'nothing large yet',
       { env: { [`${XCOM}THRESHOLD`]: '-1' }, survey: WITHOUT_REFERENCES },
-      'The threshold is -1 although s3://aws@bucket/xcom is configured; no value in the database has 1048576 bytes or more.',
+      'The threshold is -1 although s3://aws@bucket/xcom is configured; no value in the database has 1 MiB (1,048,576 B) or more.',
     ],
     [
       'large values',
@@ -387,7 +387,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         rows: { oversize: 2, fallback: 2 },
         window: { oversizeRows: 2, oversizeBytes: 3_000_000 },
       },
-      'The threshold is -1 although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1048576 bytes, 3000000 bytes together.',
+      'The threshold is -1 although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1 MiB (1,048,576 B), 2.9 MiB (3,000,000 B) together.',
     ],
     [
       'database not read',
@@ -405,7 +405,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         env: { [`${XCOM}THRESHOLD`]: '-1' },
         survey: { times: { ...SURVEY.times, keptSince: 1 } },
       },
-      `The threshold is -1 although s3://aws@bucket/xcom is configured; no value in the database has 1048576 bytes or more; values went to S3 until ${MOMENT}.`,
+      `The threshold is -1 although s3://aws@bucket/xcom is configured; no value in the database has 1 MiB (1,048,576 B) or more; values went to S3 until ${MOMENT}.`,
     ],
     ['references contradict it', { env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'unknown'],
     ['nobody told the threshold', { env: { [`${XCOM}THRESHOLD`]: null } }, 'unknown'],
@@ -431,12 +431,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'no reference',
       NOWHERE,
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B), and not one reference is in the window.',
     ],
     [
       'one value more that the server wrote',
       { ...NOWHERE, rows: { oversize: 2, fallback: 1 } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (1 written by the REST API or the server), and not one reference is in the window.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B) (1 written by the REST API or the server), and not one reference is in the window.',
     ],
     ['one reference', { ...NOWHERE, survey: { ...NOWHERE.survey, references: 1 } }, 'clear'],
     [
@@ -447,14 +447,14 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'one is of a worker',
       { ...NOWHERE, survey: { ...NOWHERE.survey, unattributed: 1 } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B), and not one reference is in the window.',
     ],
     ['only the server wrote large values', { ...NOWHERE, rows: { oversize: 2 } }, 'clear'],
     ['the threshold says so', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
     [
       'nobody told the backend: the path and the threshold are there for one',
       { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: null } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B), and not one reference is in the window.',
     ],
     [
       'another backend, which may do as it likes',
@@ -480,12 +480,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       "Airflow's own backend, and nothing large yet",
       { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
-      "The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 bytes or more.",
+      "The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 B or more.",
     ],
     [
       "Airflow's own backend by an empty option",
       { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: '' } },
-      "The backend is empty, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1000 bytes, 0 bytes together.",
+      "The backend is empty, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; the database holds 2 values of at least 1000 B, 0 B together.",
     ],
     [
       "Airflow's own backend, and references that contradict it",
@@ -509,13 +509,13 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       '3 of 3 there and 0 of 12 elsewhere',
       bypassed(3),
-      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
     [
       'who wrote others is not known yet',
       { ...bypassed(3), survey: { ...bypassed(3).survey, unattributed: 2 } },
-      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere; who wrote 2 more large values is not known yet. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere; who wrote 2 more large values is not known yet. The database holds 3 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     [
       'nothing stands out among those whose worker is known',
@@ -538,7 +538,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         ...bypassed(3),
         env: { [`${XCOM}THRESHOLD`]: null, [`${XCOM}PATH`]: null, AIRFLOW__CORE__XCOM_BACKEND: null },
       },
-      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1048576 bytes, the largest of 2000.',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1 MiB (1,048,576 B), the largest of 2 KiB (2,000 B).',
     ],
     [
       'beside objects that a lower threshold left behind',
@@ -546,7 +546,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         rows: { ...bypassed(3).rows, belowThreshold: 3 },
         survey: { ...bypassed(3).survey, objects: { count: 12, smallest: 500 } },
       },
-      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     [
       'neither threshold nor sizes are known',
@@ -978,7 +978,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'one, on no pool of workers',
       { rows: { oversize: 1, fallback: 1 }, survey: { largestOversize: 1_000 } },
-      'The database holds 1 value of at least 1000 bytes, the largest of 1000; the threshold is 1000, and 10 references in the window are as configured.',
+      'The database holds 1 value of at least 1000 B, the largest of 1000 B; the threshold is 1000 B, and 10 references in the window are as configured.',
     ],
     [
       'no threshold is known',
@@ -987,12 +987,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         survey: { largestOversize: 2_000_000, inForce: 1 },
         env: { [`${XCOM}THRESHOLD`]: null, [`${XCOM}PATH`]: null },
       },
-      'The database holds 1 value of at least 1048576 bytes, the largest of 2000000; no threshold is known, and 1 reference in the window is as configured.',
+      'The database holds 1 value of at least 1 MiB (1,048,576 B), the largest of 1.9 MiB (2,000,000 B); no threshold is known, and 1 reference in the window is as configured.',
     ],
     [
       'only the server wrote large values',
       { ...NOWHERE, rows: { oversize: 2 } },
-      'The database holds 2 values of at least 1000 bytes, the largest of 2000 (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
+      'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B) (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
     ],
     ['none', {}, 'clear'],
     ['a pool of workers explains it', bypassed(3), 'clear'],
@@ -1001,7 +1001,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'the threshold would, with a backend that nobody told',
       { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1', AIRFLOW__CORE__XCOM_BACKEND: null } },
-      'The database holds 2 values of at least 1048576 bytes, the largest of 2000; the threshold is -1, and 0 references in the window are as configured.',
+      'The database holds 2 values of at least 1 MiB (1,048,576 B), the largest of 2 KiB (2,000 B); the threshold is -1, and 0 references in the window are as configured.',
     ],
     [
       'a higher threshold everywhere explains it',
@@ -1017,12 +1017,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'a lower one everywhere',
       sizes({ small: 3 }),
-      'The threshold is 1000, but the largest value in the database has 499 bytes and the smallest object 500: the workers use a threshold between the two.',
+      'The threshold is 1000 B, but the largest value in the database has 499 B and the smallest object 500 B: the workers use a threshold between the two.',
     ],
     [
       'a higher one everywhere',
       sizes({ large: 3, values: { count: 3, largest: 4_999 }, objects: { count: 3, smallest: 5_000 } }),
-      'The threshold is 1000, but the largest value in the database has 4999 bytes and the smallest object 5000: the workers use a threshold between the two.',
+      'The threshold is 1000 B, but the largest value in the database has 4.9 KiB (4,999 B) and the smallest object 4.9 KiB (5,000 B): the workers use a threshold between the two.',
     ],
     [
       'a higher one everywhere, or the server wrote the values',
@@ -1039,12 +1039,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'small objects beside values of the same size',
       sizes({ small: 3, values: { count: 3, largest: 500 } }),
-      '3 objects are smaller than the threshold of 1000 bytes, the smallest has 500: some workers use a lower one.',
+      '3 objects are smaller than the threshold of 1000 B, the smallest has 500 B: some workers use a lower one.',
     ],
     [
       'too few values to tell the other side',
       sizes({ small: 3, values: { count: 2, largest: 499 } }),
-      '3 objects are smaller than the threshold of 1000 bytes, the smallest has 500: some workers use a lower one.',
+      '3 objects are smaller than the threshold of 1000 B, the smallest has 500 B: some workers use a lower one.',
     ],
     [
       'a value as large stayed in the database before the last small object',
@@ -1052,7 +1052,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         firstKept: AT,
         latestSmall: AT + 1,
       }),
-      '3 objects are smaller than the threshold of 1000 bytes, the smallest has 500: some workers use a lower one.',
+      '3 objects are smaller than the threshold of 1000 B, the smallest has 500 B: some workers use a lower one.',
     ],
     [
       'values as large stay in the database since the last small object',

@@ -54,7 +54,7 @@ describe('a repair', () => {
   test('is no more than likely while few values came since: a warning tells of both', async () => {
     const few = many(2, (i) => offloaded(2_009, 5 - i, { queue: 'legacy' }));
     expect(await evidenceOf([...broken, ...few])).toBe(
-      'oversize_in_db: The database holds 40 values of at least 1000 bytes, the largest of 2009; the threshold is 1000, and 22 references in the window are as configured. On queue "legacy" 40 stayed until 2026-01-01T16:00Z beside no reference, and 2 references came since: the setting was changed there, or only some of these workers have it.',
+      'oversize_in_db: The database holds 40 values of at least 1000 B, the largest of 2 KiB (2,009 B); the threshold is 1000 B, and 22 references in the window are as configured. On queue "legacy" 40 stayed until 2026-01-01T16:00Z beside no reference, and 2 references came since: the setting was changed there, or only some of these workers have it.',
     );
   });
 
@@ -142,7 +142,7 @@ describe('a pool with a threshold of its own', () => {
 
   test('is no pool without the backend', async () => {
     expect(await evidenceOf(pool)).toBe(
-      'threshold_mismatch: The threshold is 1000. On queue "legacy" the largest value in the database has 2009 bytes and the smallest object 9009: the workers there use a threshold between the two.',
+      'threshold_mismatch: The threshold is 1000 B. On queue "legacy" the largest value in the database has 2 KiB (2,009 B) and the smallest object 8.8 KiB (9,009 B): the workers there use a threshold between the two.',
     );
     expect((await judge(pool, TOLD)).problems[0]?.where).toContainEqual({
       label: 'queue',
@@ -169,7 +169,7 @@ describe('a pool with a threshold of its own', () => {
       {
         code: 'oversize_in_db',
         evidence: expect.stringMatching(
-          /no threshold is known.*On queue "legacy" the largest value in the database has 1205400 bytes and the smallest object 5405400/,
+          /no threshold is known.*On queue "legacy" the largest value in the database has 1\.1 MiB \(1,205,400 B\) and the smallest object 5\.2 MiB \(5,405,400 B\)/,
         ) as string,
       },
     ]);
@@ -183,7 +183,7 @@ describe('a total failure since a moment', () => {
 
   test('is told by its values, however long the window', async () => {
     expect(await evidenceOf([...before, ...since])).toBe(
-      'backend_inactive: The database holds 8 values of at least 1000 bytes, the largest of 2009; 8 of them stayed there since 2026-01-01T16:07Z, and no reference has been written since then.',
+      'backend_inactive: The database holds 8 values of at least 1000 B, the largest of 2 KiB (2,009 B); 8 of them stayed there since 2026-01-01T16:07Z, and no reference has been written since then.',
     );
     const pods = [...before, ...since].map(inPods);
     expect(await raisedOf(pods, TOLD)).toEqual(['backend_inactive']);
@@ -224,6 +224,6 @@ describe('a total failure since a moment', () => {
 test('what the REST API wrote is told with its own cause, and no setting of a worker is doubted', async () => {
   const written = [...many(10, (i) => offloaded(2_009, 10 + i)), { ...kept(3_009, 1), byServer: true }];
   expect(await evidenceOf(written)).toBe(
-    'oversize_in_db: The database holds 1 value of at least 1000 bytes, the largest of 3009 (1 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
+    'oversize_in_db: The database holds 1 value of at least 1000 B, the largest of 2.9 KiB (3,009 B) (1 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
   );
 });
