@@ -110,7 +110,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     severity: 'critical',
     summary: 'The XCom bucket refuses a test write.',
     description:
-      '{{ $value | printf "%.0f" }} test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
+      '{{ $value | printf "%.0f" }} test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     runbookUrl: runbook('write_denied'),
   },
   {

@@ -81,7 +81,7 @@ export async function demoCommand(io: CommandIo): Promise<number> {
 /** Shown at the end: who has seen the demo wants to look at an Airflow of their own. */
 const NEXT = [
   'that was the demo, and everything that it started has ended',
-  'next: write what a worker knows into worker.env (README.md, "Run it beside your Airflow"), and run `airflow-xcom-exporter check` with it',
+  'next: write what a worker knows into worker.env (README.md, "Run it beside your Airflow"), and let `check` read it: docs/install.md, "Check it"',
   'next: docs/runbook.md says what each problem means, grafana/README.md has the dashboards and alerts',
 ];
 

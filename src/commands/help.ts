@@ -7,7 +7,7 @@ Commands:
   check [--json]  takes one look at the database and probes S3 once; exit code 0: healthy, 1: problems, 2: undecided
                   [--probe-only] tries S3 alone, before you switch Airflow over: each permission, region, TLS, clock
   demo            shows everything on this machine, with a database, an S3 server and a workload of its own
-                  [--once] plays the acts once; [--act-seconds N] the length of each (default 40)
+                  [--once] plays the acts once; [--act-seconds N] the length of each (at least 8, default 40)
   audit           compares the whole bucket with the whole table, once: missing, orphaned, unreadable; docs/audit.md
                   [--inventory s3://…/manifest.json] [--out xcom-audit] [--older-than 7d] [--json] [--memory 1GiB]
                   [--pages-per-second 2000] [--requests-per-second 100] [--state]

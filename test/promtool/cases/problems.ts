@@ -164,8 +164,8 @@ export const STORIES: readonly Story[] = [
       series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
       values: '0+1x200',
     },
-    says: '15 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
-    both: '30 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well.',
+    says: '15 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
+    both: '30 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -320,7 +320,7 @@ export const RESET_CASES: readonly Case[] = [
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
             // Fifteen minutes, one of which the reset hides.
-            '14 test writes failed within 15 minutes. The last one lacked a permission. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+            '14 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],
     },
