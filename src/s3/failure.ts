@@ -157,11 +157,14 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
   }
   const headers = thrown.$response?.headers ?? {};
   const by = status === null ? 'network' : isOfProxy(status, headers) ? 'proxy' : 's3';
+  const reason = reasonOf({ code, status, headers, now });
+  const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
+  // Without a status the code alone is the words.
+  const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
   return {
     kind: 'unknown',
-    reason: reasonOf({ code, status, headers, now }),
-    // Without a status the code alone is the words.
-    detail: speaksNoTls(error) ? `${words}: ${PLAIN_HTTP}` : words,
+    reason,
+    detail: more === null ? words : `${words}: ${more}`,
     said: { ...said, by },
   };
 }
@@ -169,6 +172,12 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
 /** The SDK has no name for it. See test/unit/s3/refused-region.test.ts. */
 function isRegionRefused({ message }: Thrown): boolean {
   return typeof message === 'string' && message.startsWith('Region not accepted:');
+}
+
+/** The region that S3 names in place of the one that was asked in; null: it names none. */
+function regionOf({ Region: region }: Thrown, headers: Readonly<Record<string, string>>): string | null {
+  const named = region ?? headers['x-amz-bucket-region'];
+  return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
 }
 
 function explainAgent({ host, status, code }: AgentFailure): Unknown {

@@ -4,6 +4,8 @@ export interface Thrown {
   readonly message?: unknown;
   readonly code?: unknown;
   readonly Code?: unknown;
+  /** Where S3 says that it is another one. */
+  readonly Region?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
   readonly cause?: unknown;
