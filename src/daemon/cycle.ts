@@ -6,7 +6,8 @@ import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
 import type { Sampled } from '../diagnosis/diagnose.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { survey } from '../diagnosis/survey.ts';
+import type { Comparison } from '../diagnosis/surveyor.ts';
+import { createSurveyor } from '../diagnosis/surveyor.ts';
 import { checkReferences } from '../objects/check-references.ts';
 import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
@@ -18,10 +19,12 @@ import { sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
+import type { BaseLooks } from '../window/bases.ts';
 import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { createLooks } from '../window/looks.ts';
 import { createCanaryWatch } from './canary-watch.ts';
 import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
@@ -43,6 +46,8 @@ export interface CycleOptions {
   readonly restored: LedgerState | null;
   readonly random: () => number;
   readonly clock: () => number;
+  /** Of figures that are kept from cycle to cycle with such as are made anew. */
+  readonly comparison: Comparison;
 }
 
 /** What a standby is given to catch up before its rows are read: all that is on its way. */
@@ -58,6 +63,8 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
+  const looks: BaseLooks = createLooks();
+  const survey = createSurveyor({ ...options, bases: looks });
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
@@ -78,7 +85,7 @@ export function createCycle(options: CycleOptions): Cycle {
       const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
       const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, standing: before, readShape, canary, count }),
+        (query) => readRows(query, ledger, { config, standing: before, looks, readShape, canary, count }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
@@ -92,6 +99,7 @@ export function createCycle(options: CycleOptions): Cycle {
           config: { ...config, xcom },
           shape,
           standing: standingRule(xcom.paths),
+          looks,
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),

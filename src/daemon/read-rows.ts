@@ -8,6 +8,7 @@ import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
+import type { BaseLooks } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
 import { rowIncrements } from '../window/increments.ts';
 import type { Increment } from '../window/increments.ts';
@@ -26,6 +27,7 @@ export interface RowsRead {
 export interface ReadRowsOptions {
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly standing: StandingRule;
+  readonly looks: BaseLooks;
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
@@ -36,7 +38,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, readShape, canary, count }: ReadRowsOptions,
+  { config, standing, looks, readShape, canary, count }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -51,7 +53,7 @@ export async function readRows(
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
-  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold });
+  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
   const slots = await worthAttributing(ledger, { oversize, bases });
   await attribute(query, shape, { ledger, slots });
