@@ -19,7 +19,6 @@ import { sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
-import type { BaseLooks } from '../window/bases.ts';
 import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
@@ -28,7 +27,7 @@ import { createLooks } from '../window/looks.ts';
 import { createCanaryWatch } from './canary-watch.ts';
 import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
-import type { RowsRead } from './read-rows.ts';
+import type { ReadRowsOptions, RowsRead } from './read-rows.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -63,8 +62,8 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
-  const looks: BaseLooks = createLooks();
-  const survey = createSurveyor({ ...options, bases: looks });
+  const looks: ReadRowsOptions['looks'] = { bases: createLooks(), workers: createLooks() };
+  const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
@@ -99,7 +98,7 @@ export function createCycle(options: CycleOptions): Cycle {
           config: { ...config, xcom },
           shape,
           standing: standingRule(xcom.paths),
-          looks,
+          looks: looks.bases,
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),

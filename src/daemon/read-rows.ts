@@ -6,6 +6,7 @@ import type { Query } from '../postgres/client.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
+import type { WorkerLooks } from '../sample/workers.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
 import type { BaseLooks } from '../window/bases.ts';
@@ -27,7 +28,7 @@ export interface RowsRead {
 export interface ReadRowsOptions {
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly standing: StandingRule;
-  readonly looks: BaseLooks;
+  readonly looks: { readonly bases: BaseLooks; readonly workers: WorkerLooks };
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
@@ -53,9 +54,9 @@ export async function readRows(
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
-  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks });
+  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks: looks.bases });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
-  const slots = await worthAttributing(ledger, { oversize, bases });
+  const slots = await worthAttributing(ledger, { oversize, bases, looks: looks.workers });
   await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {

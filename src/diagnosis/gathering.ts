@@ -1,11 +1,10 @@
 import type { Counts } from '../lib/histogram.ts';
 import { createHistogram } from '../lib/histogram.ts';
-import { createTop } from '../lib/top.ts';
+import { bestOf, createTop } from '../lib/top.ts';
 import type { RowChunk } from '../window/columns.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
 import { nameAt, runAt, timeAt, workerAt } from '../window/row-fields.ts';
-import type { RowStore } from '../window/row-store.ts';
 import type { Kind } from './evidence-kinds.ts';
 import type { Evidence } from './evidence.ts';
 import { byTime, finding, MAX_FINDINGS, NO_EVIDENCE, topPlaces } from './evidence.ts';
@@ -57,23 +56,31 @@ function createGatheringOfKind() {
   const runs = createHistogram();
   const names = createHistogram();
   const workers = createHistogram();
-  let latest = createTop(MAX_FINDINGS);
-  let rows = 0;
-  let first = Infinity;
-  let last = -Infinity;
+  let slots: number[] = [];
+  let times: number[] = [];
   return {
     add(chunk: RowChunk, index: number): void {
-      rows += 1;
-      const at = timeAt(chunk, index);
-      first = Math.min(first, at);
-      last = Math.max(last, at);
       runs.add(runAt(chunk, index));
       names.add(nameAt(chunk, index));
       workers.add(workerAt(chunk, index));
-      latest.offer(chunk.first + index, at);
+      slots.push(chunk.first + index);
+      times.push(timeAt(chunk, index));
     },
     take(): Gathered {
-      const taken = {
+      const latest = createTop(MAX_FINDINGS);
+      let first = Infinity;
+      let last = -Infinity;
+      // From the end: most of the latest rows are there, and beside them the others are soon put aside.
+      for (let at = slots.length - 1; at >= 0; at -= 1) {
+        const time = times[at] ?? 0;
+        first = Math.min(first, time);
+        last = Math.max(last, time);
+        latest.offer(slots[at] ?? 0, time);
+      }
+      const rows = slots.length;
+      slots = [];
+      times = [];
+      return {
         rows,
         first,
         last,
@@ -82,11 +89,6 @@ function createGatheringOfKind() {
         workers: workers.take(),
         latest: latest.items(),
       };
-      latest = createTop(MAX_FINDINGS);
-      rows = 0;
-      first = Infinity;
-      last = -Infinity;
-      return taken;
     },
   };
 }
@@ -103,7 +105,11 @@ export function tell(ledger: Ledger, parts: readonly Gathered[]): Evidence {
     names.join(part.names);
     workers.join(part.workers);
   }
-  const slots = latestOf(store, parts);
+  const slots = bestOf(
+    MAX_FINDINGS,
+    parts.map(({ latest }) => latest),
+    (slot) => store.timeOf(slot),
+  );
   const owners = ownersOf(ledger, slots);
   return {
     rows: parts.reduce((sum, { rows }) => sum + rows, 0),
@@ -129,19 +135,6 @@ export function tell(ledger: Ledger, parts: readonly Gathered[]): Evidence {
       last: Math.max(...parts.map(({ last }) => last)),
     },
   };
-}
-
-function latestOf(store: Pick<RowStore, 'timeOf'>, parts: readonly Gathered[]): readonly number[] {
-  const latest = createTop(MAX_FINDINGS);
-  // Beside the latest of the part that has them, those of most others are soon put aside.
-  for (const part of parts.toSorted((a, b) => b.last - a.last)) {
-    for (const slot of part.latest) {
-      const at = store.timeOf(slot);
-      if (at <= (latest.floor() ?? -Infinity)) break;
-      latest.offer(slot, at);
-    }
-  }
-  return latest.items();
 }
 
 function* mapped<Name>(

@@ -92,8 +92,7 @@ export function groundsOf(
   { bases: ids }: Tally,
   { oversize, threshold, bases }: Measures,
 ): string {
-  const said = Array.from(ids, (id) => [id, bases.isInForce(id), bases.isDoubtful(id), bases.wasSeen(id)]);
-  return `${written} ${oversize} ${threshold} ${said.join()}`;
+  return `${written} ${oversize} ${threshold} ${bases.wordsOn(ids)}`;
 }
 
 export function tallyOf(

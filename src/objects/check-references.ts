@@ -118,6 +118,7 @@ async function noteUnchecked(
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
 ): Promise<Increment[]> {
   if (rest === null && unchecked.size === 0) return [];
+  if (![...ledger.runs().values()].some((run) => run.unverified > 0)) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();
   const rows = ledger.rows();

@@ -22,6 +22,8 @@ export interface Bases {
   readonly wasSeen: (base: number) => boolean;
   /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
   readonly brokenReason: (slot: number) => BrokenReason | null;
+  /** All that is said of these bases, but what they say themselves: the same words, the same answers. */
+  readonly wordsOn: (bases: Iterable<number>) => string;
 }
 
 type Base = Omit<Reference, 'key'>;
@@ -97,6 +99,7 @@ export async function basesOf(
     return place.standing === 'open' || (place.standing === 'untold' && isAnySure && !place.hasConnection);
   };
   const isInForce = (id: number) => isGood(placeOf[id]?.standing);
+  const wasSeen = (id: number) => bucketOf[id]?.wasSeen === true;
 
   /** Of a path that a row holds and that is not its own: workers are known to write there. */
   function isBackends(path: Base): boolean {
@@ -116,7 +119,8 @@ export async function basesOf(
     isInForce,
     isUncompressed: (id) => uncompressed[id] === 1,
     isDoubtful,
-    wasSeen: (id) => bucketOf[id]?.wasSeen === true,
+    wasSeen,
+    wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id), wasSeen(id)]).join(),
     brokenReason(slot) {
       const flags = rows.flagsOf(slot);
       if ((flags & is.LEAKED) !== 0) {

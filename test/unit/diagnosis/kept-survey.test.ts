@@ -3,9 +3,11 @@ import { describe, expect, test } from 'vitest';
 import type { ByDesign, Placement } from '../../../src/airflow/classify.ts';
 import type { SampledRow } from '../../../src/airflow/xcom-row.ts';
 import { parseXComPaths, standingRule } from '../../../src/airflow/xcom-path.ts';
-import { newLooks } from '../../../src/diagnosis/surveyor.ts';
-import { survey } from '../../../src/diagnosis/survey.ts';
+import { createSurveyor } from '../../../src/diagnosis/surveyor.ts';
 import type { SurveyOptions } from '../../../src/diagnosis/survey.ts';
+import { worthAttributing } from '../../../src/sample/workers.ts';
+import type { WorkerLooks } from '../../../src/sample/workers.ts';
+import { basesOf } from '../../../src/window/bases.ts';
 import { CHUNK_ROWS } from '../../../src/window/columns.ts';
 import type { ObjectState } from '../../../src/window/flags.ts';
 import * as is from '../../../src/window/flags.ts';
@@ -15,8 +17,9 @@ import { createLedger } from '../../../src/window/ledger.ts';
 import { createLooks } from '../../../src/window/looks.ts';
 import { newRun } from '../../../src/window/run.ts';
 import type { Run } from '../../../src/window/run.ts';
+import { ALWAYS_COMPARED } from '../../support/compared.ts';
 
-const CHUNKS = 3;
+const CHUNKS = 2;
 const RUNS = 4;
 const HOUR = 3_600_000;
 const START = Date.UTC(2026, 0, 1, 6);
@@ -142,43 +145,72 @@ const written = fc.record({
 });
 type Written = typeof written extends fc.Arbitrary<infer Value> ? Value : never;
 
-const beginning = fc.array(written, { minLength: 3, maxLength: 40 });
+/** What they keep and what they put into object storage, in any order and of any size. */
+const ofFewWorkers: typeof written = written.map((one) => ({
+  ...one,
+  where: one.where === 'value' ? one.where : 'reference',
+  exact: true,
+  byDesign: null,
+  place: 0,
+  suffix: '',
+  worker: (one.worker ?? 0) % 2,
+  object: 'present',
+}));
+
+const VALUE: Written = {
+  run: 0,
+  task: 'extract',
+  mapIndex: 0,
+  at: START,
+  size: 5,
+  where: 'value',
+  exact: true,
+  byDesign: null,
+  place: 0,
+  suffix: '',
+  worker: null,
+  object: 'unverified',
+};
+
 const which = fc.nat({ max: 1_000 });
-const stepArbitrary = fc.oneof(
-  {
-    weight: 8,
-    arbitrary: fc.record({ do: fc.constant('write' as const), rows: fc.array(written, { maxLength: 2 }) }),
-  },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constant('answer' as const),
-      which,
-      object: fc.constantFrom<ObjectState>('present', 'missing', 'empty', 'unreadable'),
-      size,
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('worker' as const), which, worker: which }) },
-  {
-    weight: 2,
-    arbitrary: fc.record({
-      do: fc.constant('remove' as const),
-      run: fc.nat({ max: RUNS - 1 }),
-      before: moment,
-    }),
-  },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('discard' as const), row: written }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      do: fc.constantFrom('server' as const, 'measured' as const, 'unchecked' as const),
-      which,
-      size,
-    }),
-  },
-  { weight: 4, arbitrary: fc.record({ do: fc.constant('settings' as const), which }) },
-);
-type Step = typeof stepArbitrary extends fc.Arbitrary<infer Value> ? Value : never;
+
+function stepOf(row: typeof written) {
+  return fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({ do: fc.constant('write' as const), rows: fc.array(row, { maxLength: 2 }) }),
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constant('answer' as const),
+        which,
+        object: fc.constantFrom<ObjectState>('present', 'missing', 'empty', 'unreadable'),
+        size,
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('worker' as const), which, worker: which }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('remove' as const),
+        run: fc.nat({ max: RUNS - 1 }),
+        before: moment,
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ do: fc.constant('discard' as const), row }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        do: fc.constantFrom('server' as const, 'measured' as const, 'unchecked' as const),
+        which,
+        size,
+      }),
+    },
+    { weight: 4, arbitrary: fc.record({ do: fc.constant('settings' as const), which }) },
+  );
+}
+type Step = ReturnType<typeof stepOf> extends fc.Arbitrary<infer Value> ? Value : never;
 
 function placementOf(one: Written, run: Run): Placement {
   switch (one.where) {
@@ -258,24 +290,50 @@ function answerOf({ object, size: bytes }: { readonly object: ObjectState; reado
 }
 
 describe('a survey that looks only at what was written since', () => {
-  test('gives what one gives that looks at everything', async () => {
+  test.each([
+    ['of all kinds', written],
+    ['of few workers', ofFewWorkers],
+  ])('gives what one gives that looks at everything, with rows %s', async (_, row) => {
+    const beginning = fc.array(row, { minLength: 3, maxLength: 40 });
+    const history = fc.array(stepOf(row), { minLength: 20, maxLength: 40 });
     await fc.assert(
-      fc.asyncProperty(
-        beginning,
-        fc.array(stepArbitrary, { minLength: 20, maxLength: 40 }),
-        async (rows, steps) => {
-          const world = newWorld();
-          play(world, { do: 'write', rows });
-          const ledger = createLedger(world.state);
-          const kept = newLooks(createLooks());
-          for (const step of steps) {
-            play(world, step);
-            const anew = await survey(ledger, world.options, newLooks(createLooks()));
-            expect(await survey(ledger, world.options, kept)).toEqual(anew);
-          }
-        },
-      ),
-      { seed: 20_260_102, numRuns: Number(process.env['HISTORIES'] ?? '15') },
+      fc.asyncProperty(beginning, history, async (rows, steps) => {
+        const world = newWorld();
+        const ledger = createLedger(world.state);
+        const survey = createSurveyor({ bases: createLooks(), comparison: ALWAYS_COMPARED });
+        const workers: WorkerLooks = createLooks();
+        for (const step of [{ do: 'write' as const, rows }, ...steps]) {
+          play(world, step);
+          await survey(ledger, world.options);
+          const bases = await basesOf(ledger, { ...world.options, looks: createLooks() });
+          const worth = (looks: WorkerLooks) => worthAttributing(ledger, { ...world.options, bases, looks });
+          expect(await worth(workers)).toEqual(await worth(createLooks()));
+        }
+      }),
+      { seed: 20_260_102, numRuns: Number(process.env['HISTORIES'] ?? '4') },
     );
+  });
+
+  test('is compared now and then, and gives way to one that looks at everything', async () => {
+    const world = newWorld();
+    const ledger = createLedger(world.state);
+    const told: string[] = [];
+    const survey = createSurveyor({
+      bases: createLooks(),
+      comparison: { every: 3, differs: (message) => told.push(message) },
+    });
+    const values = async () => (await survey(ledger, world.options)).values.count;
+    play(world, { do: 'write', rows: [VALUE] });
+    expect(await values()).toBe(1);
+    const { chunks } = world.state.rows;
+    const noted = chunks.map((chunk) => chunk.written);
+    play(world, { do: 'write', rows: [{ ...VALUE, mapIndex: 1 }] });
+    // As if nobody had noted that it was written.
+    for (const [at, chunk] of chunks.entries()) chunk.written = noted[at] ?? 0;
+    expect(await values()).toBe(1);
+    expect(told).toEqual([]);
+    expect(await values()).toBe(2);
+    expect(told).toEqual(['what was kept of the window was not what it holds: all of it was looked at anew']);
+    expect(await values()).toBe(2);
   });
 });
