@@ -90,7 +90,7 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed }: Re
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
   return [
-    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), the last ${duration(window.seconds)}:`,
+    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), rows of the last ${duration(window.seconds)} in runs that were active then:`,
     `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
     `  oversize in the database ${window.oversizeRows} (${window.oversizeBytes} bytes)`,
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, unreadable ${known(broken.unreadable)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { secret } from '../lib/secret.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import { noteVersions } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { bad, open } from '../probe/preflight-step.ts';
@@ -12,7 +13,7 @@ import type { S3Connection } from '../s3/connection.ts';
 import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
-import { storageInForce } from '../settings/config.ts';
+import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Preflight } from '../status/preflight-document.ts';
 import { preflightCode, preflightDocument, preflightVerdict } from '../status/preflight-document.ts';
 import type { CommandIo } from './command.ts';
@@ -41,7 +42,9 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const path = storageInForce(config);
   const id = path?.connection ?? '';
   const connection = config.s3.connections.get(id);
-  if (path === null || connection === undefined) return { target: null, steps: [], version: io.version };
+  const isPathTold = toldSettings(config)['xcom.path'];
+  if (path === null || connection === undefined)
+    return { target: null, isPathTold, steps: [], version: io.version };
   const { bucket, prefix } = path;
   const greeting = await greet(connection, bucket, io.signal);
   const observer = { request: () => undefined, failure: () => undefined };
@@ -67,7 +70,15 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {
-      target: { path: path.raw, bucket, prefix, connection: id, shown, greeting },
+      target: {
+        path: withoutPasswords(path.raw),
+        bucket: withoutPasswords(bucket),
+        prefix: withoutPasswords(prefix),
+        connection: id,
+        shown,
+        greeting: { ...greeting, url: withoutPasswords(greeting.url) },
+      },
+      isPathTold,
       steps:
         missing === undefined
           ? [...steps, ...ways]

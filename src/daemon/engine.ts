@@ -44,6 +44,8 @@ export interface Engine {
   probe(): ProbeResult | null;
   /** How the bucket is listed; null: that is not known. */
   listing(): SeenListing | null;
+  /** By how much the storage's clock is ahead; 0: by less than a minute. Null: that is not known. */
+  clockSkewSeconds(): number | null;
   /** The requests that the last cycle sent to S3, and how many it might send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;
@@ -169,6 +171,7 @@ export function startEngine(parts: {
     cleared: () => samples.cleared(),
     probe: () => probe.latest().result,
     listing: () => probe.listing(),
+    clockSkewSeconds: () => probe.clockSkewSeconds(),
     requests() {
       const sent = samples.sent();
       return sent === null ? null : { sent, ceiling: config.s3.requestsPerCycle };

@@ -200,7 +200,10 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 }
 
 /** What was found with one set of settings. */
-type Look = Pick<Status, 'leader' | 'report' | 'stale' | 'probe' | 'listing' | 'hasStorage' | 'requests'>;
+type Look = Pick<
+  Status,
+  'leader' | 'report' | 'stale' | 'probe' | 'listing' | 'clockSkewSeconds' | 'hasStorage' | 'requests'
+>;
 
 function lookOf(engine: Engine | null, first: Config): Look {
   return {
@@ -209,6 +212,7 @@ function lookOf(engine: Engine | null, first: Config): Look {
     stale: engine?.stale() ?? false,
     probe: engine?.probe() ?? null,
     listing: engine?.listing() ?? null,
+    clockSkewSeconds: engine?.clockSkewSeconds() ?? null,
     hasStorage: storageInForce(engine?.config ?? first) !== null,
     requests: engine?.requests() ?? null,
   };

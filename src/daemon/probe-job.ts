@@ -26,6 +26,8 @@ export interface ProbeJob {
   latest(): Probed;
   /** How the bucket is listed, looked at once; null: that is not known. */
   listing(): SeenListing | null;
+  /** By how much the storage's clock was ahead at the last probe; 0: by less than a minute. Null: that is not known. */
+  clockSkewSeconds(): number | null;
   /** An exporter that stands by has nothing to show. */
   hide(): void;
 }
@@ -56,11 +58,13 @@ export function createProbeJob(parts: {
   // Looked for once, and again after whatever went wrong.
   let look = true;
   let listing: Listing | null = null;
+  let clockSkewSeconds: number | null = null;
   let isListingOpen = config.probe.write;
 
   return {
     latest: () => latest,
     listing: () => (listing === null ? null : { kind: listing, words: listingWords(listing) }),
+    clockSkewSeconds: () => clockSkewSeconds,
 
     hide() {
       latest = { ...latest, result: null };
@@ -75,6 +79,7 @@ export function createProbeJob(parts: {
         probed?.steps.some((step) => step.ok === true) !== true ||
         probed.steps.some((step) => step.ok === false);
       noteLitter(probed?.litter);
+      clockSkewSeconds = probed?.clockSkewSeconds ?? null;
       if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {
         isListingOpen = false;
         listing = await seeListingInForce(config, { stores, id, mayErase, signal });

@@ -3,6 +3,8 @@ import type { Logger } from 'pino';
 
 /** Less is the ordinary slewing of a clock. */
 const CLOCK_TOLERANCE_MS = 2_000;
+/** Ticks that are missed in less than that are few. */
+const LEAP_MS = 60_000;
 
 export interface Schedule {
   /** Ends the ticks, aborts the run in flight and waits for it. */
@@ -48,14 +50,16 @@ export function startSchedule(
   void task.start();
   tick();
 
-  // node-cron waits for a moment by the wall clock: when that is set back it would wait as long as it was set back.
+  // node-cron waits for a moment by the wall clock: when that is set back it would wait as long as it was set back. When
+  // that leaps ahead, or the machine wakes after days, it goes through each tick that was missed, and nothing else runs.
   let seen = Date.now();
   const clock = setInterval(() => {
     const now = Date.now();
-    if (now < seen - CLOCK_TOLERANCE_MS) {
+    const isSetBack = now < seen - CLOCK_TOLERANCE_MS;
+    if (isSetBack || now > seen + LEAP_MS) {
       options.log.warn(
-        { job: job.name, seconds: (seen - now) / 1000 },
-        'the clock was set back: ticks go on from now',
+        { job: job.name, seconds: Math.abs(seen - now) / 1000 },
+        `the clock ${isSetBack ? 'was set back' : 'leapt ahead'}: ticks go on from now`,
       );
       void task.stop();
       void task.start();

@@ -1,9 +1,11 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
+import { falseHead } from './from-probe.ts';
 import { observedOf } from './observed.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import type { ProblemState } from './problem.ts';
@@ -43,7 +45,8 @@ export function conclude(
     told: toldSettings(config),
     backend: known === null ? null : backendInfo(config, known.shape),
     observed: known === null ? null : observedOf(known.survey),
-    window: known === null ? null : known.survey.window,
+    window:
+      known === null ? null : falseHead(probe) === null ? known.survey.window : unseen(known.survey.window),
     states,
     undecided,
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
@@ -52,6 +55,12 @@ export function conclude(
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
+}
+
+/** While HEAD tells what is not so, sizes of objects and what is missing or empty are not known. */
+function unseen(window: Survey['window']): Survey['window'] {
+  const { bytes, broken } = window;
+  return { ...window, bytes: { ...bytes, s3: null }, broken: { ...broken, missing: null, empty: null } };
 }
 
 /** The figures of the last reading stand while the database is away; what settings and probe say is new. */
@@ -78,13 +87,16 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
 
 /** How much of the window is decided, and how long the rest has waited. `now`: epoch ms, by the database's clock. */
 export function decidedOf(
-  { count, unverified, oldestUnverified, inexact }: Survey,
+  { count, unlooked, inexact }: Survey,
   { now, unmeasured }: { readonly now: number; readonly unmeasured: number },
-): Pick<Sampled, 'coverage' | 'lagSeconds' | 'unmeasured'> {
+): Pick<Sampled, 'now' | 'coverage' | 'lagSeconds' | 'unmeasured'> {
+  const { waiting, inVain } = unlooked;
   const unsized = Math.max(inexact, unmeasured);
+  const oldest = Math.min(waiting.oldest ?? now, inVain.oldest ?? now);
   return {
-    coverage: count === 0 ? 1 : Math.max(0, 1 - (unverified + unsized) / count),
-    lagSeconds: Math.max(0, now - (oldestUnverified ?? now)) / 1000,
+    now,
+    coverage: count === 0 ? 1 : Math.max(0, 1 - (waiting.rows + inVain.rows + unsized) / count),
+    lagSeconds: (now - oldest) / 1000,
     unmeasured: unsized,
   };
 }
@@ -97,7 +109,7 @@ function lagOf({ lagSeconds, standby }: Sampled): number | null {
 function placeOf({ paths, inForce }: Config['xcom']): Pick<BackendInfo, 'bucket' | 'prefix' | 'connection'> {
   if (paths === null) return { bucket: null, prefix: null, connection: null };
   const { bucket = '', prefix = '', connection = null } = inForce ?? {};
-  return { bucket, prefix, connection: connection ?? '' };
+  return { bucket: withoutPasswords(bucket), prefix: withoutPasswords(prefix), connection: connection ?? '' };
 }
 
 function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo {

@@ -9,7 +9,7 @@ import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import { fromProbe } from './from-probe.ts';
+import { falseHead, fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
 import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
@@ -20,6 +20,7 @@ import type { CodeFrom, Source } from './problem-sources.ts';
 import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
+import { LATE_SECONDS } from './unlooked.ts';
 
 /** All that the rules look at. */
 export interface Observation {
@@ -42,6 +43,8 @@ export interface Standby {
 export interface Sampled {
   readonly shape: Shape;
   readonly survey: Survey;
+  /** The clock of the database, epoch ms. */
+  readonly now: number;
   /** Objects without a row grew within the last while. */
   readonly orphansGrew: { readonly from: number; readonly to: number } | null;
   /** Share of the window that is measured and looked up, 0..1. */
@@ -139,7 +142,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   if (sampled === null) return unknown('database');
   if ('unsupported' in sampled)
     return { ...unknown('database'), schema_unsupported: say(`${sentence(sampled.unsupported)}.`) };
-  const { shape, survey, canary } = sampled;
+  const { shape, survey, canary, now } = sampled;
   const { window, rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
@@ -151,7 +154,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       ...config,
       canaryWorks: canary?.pools.some(({ state }) => state === 'works') === true,
     }),
-    objects_missing: objectsMissing(survey),
+    objects_missing: objectsMissing(survey, now),
     objects_empty: some(
       rows.empty,
       window.broken.empty,
@@ -197,9 +200,9 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
 
 /** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
 function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
-  const head = probe?.steps.find(({ operation }) => operation === 'head');
-  if (head?.ok !== false || head.reason !== 'content_mismatch') return {};
-  const ruling = because(`a HEAD of the test object tells what is not so: ${head.detail}`);
+  const detail = falseHead(probe);
+  if (detail === null) return {};
+  const ruling = because(`a HEAD of the test object tells what is not so: ${detail}`);
   return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
 }
 
@@ -208,12 +211,15 @@ function some(seen: Evidence, known: number | null, evidence: (rows: number) => 
   return known === null ? 'unknown' : 'clear';
 }
 
-function behind({ coverage, lagSeconds, unmeasured }: Sampled): Ruling {
+/** More requests help those alone that wait for one. */
+function behind({ coverage, unmeasured, survey, now }: Sampled): Ruling {
   if (unmeasured > 0)
     return say(`${unmeasured} new values were too many or too large to be measured exactly in this cycle.`);
-  if (coverage < 1 && lagSeconds > 120)
+  const { oldest } = survey.unlooked.waiting;
+  const seconds = oldest === null ? 0 : (now - oldest) / 1_000;
+  if (seconds > LATE_SECONDS)
     return say(
-      `${Math.round(coverage * 100)} % of the window is decided; the oldest reference waits since ${Math.round(lagSeconds)} s.`,
+      `${Math.min(99, Math.round(coverage * 100))} % of the window is decided; the oldest reference waits since ${Math.round(seconds)} s.`,
     );
   return 'clear';
 }

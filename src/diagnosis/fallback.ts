@@ -75,8 +75,9 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
     );
+  // The backend put them where it was told to: whether that is any good, local_path says.
   if (large.rows === 0)
-    return survey.count === 0 || canaryWorks
+    return survey.count === 0 || canaryWorks || survey.rows.local.rows > 0
       ? 'clear'
       : undecided(
           'no worker wrote a value that is large enough to show whether it would go to object storage',

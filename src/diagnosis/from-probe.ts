@@ -1,8 +1,9 @@
-import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import type { ProbeResult, ProbeStep, Tried } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
 import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
+import type { RefusalCause } from '../s3/refusal.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { isRaised, momentOf, say, undecided } from './problem.ts';
@@ -23,6 +24,11 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
   'wrong_region',
   'server_error',
 ]);
+
+/** Refusals that no other credentials would spare anybody. */
+const NOBODY_MAY: ReadonlySet<RefusalCause | null | undefined> = new Set(['kms_state', 'object_lock']);
+
+const READS_ALONE = ' (if they are to read alone, set probe.write to false)';
 
 /** Says what a probe of a bucket shows. */
 export function fromProbe(
@@ -86,9 +92,9 @@ function ofWorkers(
   // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
   if (isUnauthorised(step))
     return undecided(`a test ${operation} was answered ${why}, which says nothing of the workers`);
-  if (asker === 'exporter' && step.said?.cause !== 'kms_state')
+  if (asker === 'exporter' && !NOBODY_MAY.has(step.said?.cause))
     return undecided(
-      `the exporter's own credentials were refused a test ${operation} (${why}), which says nothing of the workers`,
+      `the exporter's own credentials were refused a test ${operation} (${why}), which says nothing of the workers${operation === 'put' ? READS_ALONE : ''}`,
     );
   const named = operation === 'head' || operation === 'get' ? `${operation}, ` : '';
   return say(`${words} the bucket ${bucket} was refused: ${named}${why}.`);
@@ -101,6 +107,12 @@ function unlessWritten(ruling: Ruling, writtenAt: number | null): Ruling {
   return undecided(
     `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet the object of a reference of ${momentOf(writtenAt)} is there`,
   );
+}
+
+/** What a HEAD said of the probe's object that is not so; null: nothing. */
+export function falseHead(probe: Tried | null): string | null {
+  const head = probe?.steps.find(({ operation }) => operation === 'head');
+  return head?.ok === false && head.reason === 'content_mismatch' ? head.detail : null;
 }
 
 /** Why the exporter sees nothing although the way to the bucket is open; null: that is not so, or not known. */
@@ -188,6 +200,9 @@ function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
   const mismatch = steps.find(
     (one) => one.ok === false && one.reason === 'content_mismatch' && one.operation !== 'list',
   );
+  // Whoever reads it is given what was put: it is HEAD that errs.
+  const isWhole = steps.some(({ operation, ok }) => operation === 'get' && ok === true);
+  if (mismatch?.operation === 'head' && isWhole) return undefined;
   return mismatch ?? steps.find((one) => one.operation === 'put');
 }
 

@@ -4,6 +4,7 @@ import type { Finding } from './evidence.ts';
 import { counted, say, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
+import { inVainWords } from './unlooked.ts';
 import { missingRows } from './window-totals.ts';
 
 /**
@@ -36,16 +37,20 @@ export function pathMismatch(
 
 /**
  * A bucket in which none of several objects was ever seen is emptied, or not the one that workers write to: the object
- * of the probe is there in either.
+ * of the probe is there in either. `now`: epoch ms.
  */
-export function objectsMissing({ rows, window }: Survey): Ruling {
+export function objectsMissing({ rows, window, unlooked }: Survey, now: number): Ruling {
   const { missing, unseen } = rows;
   const count = missingRows(rows);
   if (count === null)
     return undecided(
       `S3 has none of the objects of ${unseen.rows} references, and the exporter has seen none there before: it looks in another place than the workers write to (compare endpoint_url, the account and the bucket), or all were deleted`,
     );
-  if (count === 0) return window.broken.missing === null ? 'unknown' : 'clear';
+  if (count === 0) {
+    const inVain = inVainWords(unlooked, now);
+    if (window.broken.missing === null) return 'unknown';
+    return inVain === null ? 'clear' : undecided(inVain);
+  }
   const gone = missing.rows > 0 ? missing : unseen;
   return say(
     `${count} of ${counted(window.rows.s3, 'reference')} in the window point${count === 1 ? 's at an object that is' : ' at objects that are'} not there.`,

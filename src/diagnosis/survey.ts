@@ -22,6 +22,8 @@ import { measuresOf } from './measures.ts';
 import { offloadingOf } from './offloading.ts';
 import type { Tally } from './tally.ts';
 import { groundsOf, sumOf, tallyOf } from './tally.ts';
+import type { Unlooked } from './unlooked.ts';
+import { unlookedTogether } from './unlooked.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { missingRows, orphans } from './window-totals.ts';
 import { historiesOf } from './worker-histories.ts';
@@ -37,10 +39,8 @@ export interface Survey {
   readonly count: number;
   /** References of their own rows, those that nobody has looked up yet, and those that Airflow can read back. */
   readonly references: number;
-  readonly unverified: number;
+  readonly unlooked: Unlooked;
   readonly inForce: number;
-  /** When the oldest of those was written that nobody has looked up; null: there is none. Epoch ms. */
-  readonly oldestUnverified: number | null;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
   /** Oversize values of tasks that are not in Python. */
@@ -143,7 +143,9 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   rows.db += leaks.own;
   rows.s3 += leaks.leaked;
   const sum = (figure: (of: JudgedValues) => number) => values.reduce((all, one) => all + figure(one), 0);
-  const lookedAt = counts.references === 0 || counts.unverified < counts.references;
+  const unlooked = unlookedTogether(tallies.map((tally) => tally.unlooked));
+  const { waiting, inVain } = unlooked;
+  const lookedAt = counts.references === 0 || waiting.rows + inVain.rows < counts.references;
   return {
     window: {
       seconds: options.windowMs / 1000,
@@ -164,9 +166,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     rows: told,
     count: rows.db + rows.s3 + rows.other,
     references: counts.references,
-    unverified: counts.unverified,
+    unlooked,
     inForce: counts.inForce,
-    oldestUnverified: finite(least.unverifiedAt),
     inexact: counts.inexact,
     foreign: counts.foreign,
     past: sum(({ past }) => past),

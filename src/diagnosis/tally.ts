@@ -11,6 +11,8 @@ import type { GatheredByKind, Gathering } from './gathering.ts';
 import type { KeptByWorker } from './kept-by-worker.ts';
 import { gatherKept } from './kept-by-worker.ts';
 import type { Measures } from './measures.ts';
+import type { Unlooked } from './unlooked.ts';
+import { gatherUnlooked } from './unlooked.ts';
 
 /**
  * What the rows of one chunk come to by themselves: sums of these are those of the window. What depends on the rest of the
@@ -39,22 +41,14 @@ export interface Tally {
   readonly kept: ReadonlyMap<number, KeptByWorker>;
   /** The smallest that went to object storage by then. */
   readonly offloads: readonly Step[];
+  readonly unlooked: Unlooked;
   /** Rows that hold the path of another one: whether that is one of the backend's, the whole window says. */
   readonly leaked: readonly number[];
 }
 
 const STORAGES = ['db', 's3', 'other'] as const;
-const COUNTS = [
-  'references',
-  'unverified',
-  'inForce',
-  'inexact',
-  'foreign',
-  'oversizeBytes',
-  'objects',
-  'values',
-] as const;
-const LEAST = ['object', 'unverifiedAt', 'inForceAt', 'at'] as const;
+const COUNTS = ['references', 'inForce', 'inexact', 'foreign', 'oversizeBytes', 'objects', 'values'] as const;
+const LEAST = ['object', 'inForceAt', 'at'] as const;
 /** `kept`: of the values that tasks keep in the database, whether they are measured or not. */
 const MOST = [
   'value',
@@ -114,6 +108,7 @@ export function tallyOf(
   const writers = new Set<number>();
   const kept = gatherKept(store);
   const offloads = new Map<number, number>();
+  const unlooked = gatherUnlooked();
   const leaked: number[] = [];
   /** A reference whose size is not known is taken to be as large as that. */
   const unmeasured = Number.isNaN(threshold) ? Infinity : threshold;
@@ -176,10 +171,7 @@ export function tallyOf(
     based.add(base);
     writers.add(workerAt(chunk, index));
     most.referenceAt = Math.max(most.referenceAt, at);
-    if (is.isUnverified(flags)) {
-      counts.unverified += 1;
-      least.unverifiedAt = Math.min(least.unverifiedAt, at);
-    }
+    if (is.isUnverified(flags)) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
     if ((flags & is.SKIP_DECISION) !== 0) gathering.add('skips', chunk, index);
     if (asConfigured) {
@@ -233,6 +225,7 @@ export function tallyOf(
     writers,
     kept: kept.tell(),
     offloads: stepsOf(offloads),
+    unlooked: unlooked.tell(),
     leaked,
   };
 }

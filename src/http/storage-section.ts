@@ -8,7 +8,7 @@ import { sparkline } from './plots.ts';
 
 /** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
 export function storageSection(status: Status): Html {
-  const { report, listing } = status;
+  const { report, listing, clockSkewSeconds } = status;
   const backend = report?.backend ?? null;
   const threshold = report?.thresholdBytes ?? null;
   const known: (readonly [string, Part | undefined])[] = [
@@ -30,6 +30,9 @@ export function storageSection(status: Status): Html {
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
     // What is as it should be needs no line.
     ...(listing === null || listing.kind === 'whole' ? [] : [['listings', listing.words] as const]),
+    ...(clockSkewSeconds === null || clockSkewSeconds === 0
+      ? []
+      : [['clock', clockWords(clockSkewSeconds)] as const]),
     ['oversize from', report === null ? undefined : size(report.oversizeBytes)],
   ];
   const rows = known.map(([term, value]) => [
@@ -43,6 +46,11 @@ export function storageSection(status: Status): Html {
       ${table('What is watched', ['what', 'value'], { rows: rows.map(tableRow) })} ${probeTable(status)}
     </div>`,
   );
+}
+
+function clockWords(skewSeconds: number): string {
+  const side = skewSeconds > 0 ? 'behind' : 'ahead of';
+  return `this machine is ${formatSeconds(Math.abs(skewSeconds))} ${side} the storage, by whose clock requests are signed`;
 }
 
 /** How to tell a setting that nobody told. */

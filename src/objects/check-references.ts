@@ -98,7 +98,10 @@ export async function checkReferences(
     }
     const { archived, purging } = confirmed.get(slot) ?? { archived: false, purging: false };
     // Neither said nor taken for sound: it is asked about again, until the row or the try has come to its end.
-    if (purging) continue;
+    if (purging) {
+      unchecked.set(slot, 'unconfirmed');
+      continue;
+    }
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }

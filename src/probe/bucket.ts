@@ -229,11 +229,17 @@ export interface ProbeInForceOptions {
   readonly signal: AbortSignal;
 }
 
+/** What comes to light beside the operations. */
+interface Aside {
+  readonly litter: Litter;
+  readonly clockSkewSeconds: number | null;
+}
+
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
   { stores, refusals, id, look, mayErase, signal }: ProbeInForceOptions,
-): Promise<(ProbeResult & { readonly litter: Litter }) | null> {
+): Promise<(ProbeResult & Aside) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
   const { bucket, prefix } = path;
@@ -257,6 +263,7 @@ export async function probeInForce(
       now,
     ),
     litter: mayErase ? await own.erase(signal) : 'refused',
+    clockSkewSeconds: store.clockSkewSeconds(),
   };
 }
 

@@ -15,7 +15,7 @@ import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
-import { correctClockOnce } from './clock.ts';
+import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
@@ -94,6 +94,8 @@ export interface ObjectStore {
    * its region. It stops before the third request of s3fs, which makes the bucket.
    */
   seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer>;
+  /** Sends nothing. By how much the storage's clock is ahead; 0: by less than a minute. Null: no answer has said it. */
+  clockSkewSeconds(): number | null;
   /** Closes the kept-alive connections. Abort what is under way first. */
   close(): void;
 }
@@ -254,6 +256,8 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
       return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
     },
+
+    clockSkewSeconds: () => clockSkewSeconds(client),
 
     close: () => {
       client.destroy();

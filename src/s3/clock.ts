@@ -4,6 +4,16 @@ import type { Logger } from 'pino';
 /** The least by which a time has to be off for a server to refuse it; AWS refuses from a quarter of an hour on. */
 const refusableMs = 60_000;
 
+/**
+ * By how much the clock of the storage is ahead of this machine's, as its last answer has it; 0: by less than a minute,
+ * for a date is cut to seconds and an answer takes its time. Null: no answer has said it.
+ */
+export function clockSkewSeconds({ config: { systemClockOffset } }: S3Client): number | null {
+  // What the SDK begins with; a measured one has milliseconds.
+  if (systemClockOffset === 0) return null;
+  return Math.abs(systemClockOffset) < refusableMs ? 0 : Math.round(systemClockOffset / 1_000);
+}
+
 /** Statuses with which a server refuses the time of a signature. A 404 is an answer. */
 const refusals: ReadonlySet<unknown> = new Set([400, 401, 403]);
 

@@ -45,6 +45,8 @@ export function readAirflowFile(
     const contents = new Map([[path, null]]);
     // Airflow makes the file in its home, and does without it until then.
     if (from === 'AIRFLOW_HOME' && isMissing(cause)) return { ...none, contents };
+    // The home of this process need not be that of Airflow's, and may be closed to it.
+    if (from === DEFAULT_HOME) return { ...none, path: '', contents };
     const message = `${from}: ${unreadable(path, cause)}`;
     if (setting !== undefined) return { ...none, problems: [message] };
     const remedy = 'what Airflow reads there is not known: mount the file, or name it with airflow.config';
@@ -63,9 +65,14 @@ function isMissing(cause: unknown): boolean {
   return cause instanceof Error && 'code' in cause && (cause.code === 'ENOENT' || cause.code === 'ENOTDIR');
 }
 
+/** Stands for a file that no variable names. */
+const DEFAULT_HOME = 'no AIRFLOW_HOME';
+
 function ofEnvironment(env: Environment): { readonly path: string; readonly from: string } {
-  const { AIRFLOW_CONFIG: config, AIRFLOW_HOME: home = '' } = env;
+  const { AIRFLOW_CONFIG: config, AIRFLOW_HOME: home, HOME: user = '' } = env;
   if (config !== undefined) return { path: expandVariables(config, env) ?? '', from: 'AIRFLOW_CONFIG' };
-  const folder = expandVariables(home, env) ?? '';
-  return { path: folder === '' ? '' : `${folder.replace(/\/+$/, '')}/airflow.cfg`, from: 'AIRFLOW_HOME' };
+  if (home === undefined && user === '') return { path: '', from: DEFAULT_HOME };
+  const folder = expandVariables(home ?? '~/airflow', env) ?? '';
+  const path = folder === '' ? '' : `${folder.replace(/\/+$/, '')}/airflow.cfg`;
+  return { path, from: home === undefined ? DEFAULT_HOME : 'AIRFLOW_HOME' };
 }

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { dirname, isAbsolute } from 'node:path';
+
 /** Collects what is wrong with the settings, so that all of it is told at once. */
 export interface Attempts {
   readonly problems: string[];
@@ -5,10 +8,20 @@ export interface Attempts {
   readonly attempt: <T>(from: string, read: () => T) => T | null;
   /** The content of a file, or '' when it cannot be read. */
   readonly readText: (path: string, from: string) => string;
+  /** The same of a file that is named in place of a value, which may be the value itself. */
+  readonly readValue: (path: string, from: string) => string;
 }
 
 export function createAttempts(readFile: (path: string) => string): Attempts {
   const problems: string[] = [];
+  const reader = (explain: (path: string, cause: unknown) => string) => (path: string, from: string) => {
+    try {
+      return readFile(path);
+    } catch (cause) {
+      problems.push(`${from}: ${explain(path, cause)}`);
+      return '';
+    }
+  };
   return {
     problems,
     attempt: (from, read) => {
@@ -20,23 +33,37 @@ export function createAttempts(readFile: (path: string) => string): Attempts {
         return null;
       }
     },
-    readText: (path, from) => {
-      try {
-        return readFile(path);
-      } catch (cause) {
-        problems.push(`${from}: ${unreadable(path, cause)}`);
-        return '';
-      }
-    },
+    readText: reader(unreadable),
+    readValue: reader(unreadableValue),
   };
 }
 
-/** The name of a file says nothing but where it lies. Anything else may be the secret itself, given in place of its file. */
+/** The name of a file says nothing but where it lies. Anything else may be a secret. */
 const PLAIN_PATH = /^\.{0,2}\/[\w./-]+$/;
 
 export function unreadable(path: string, cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  if (PLAIN_PATH.test(path)) return `Cannot read ${path}: ${message}`;
-  const [reason = ''] = message.replaceAll(path, '').split(', open', 1);
-  return `Cannot read the file that it names: ${reason}. What is given there is not shown, for it does not look like a path: give the path of a file that holds the value`;
+  return PLAIN_PATH.test(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
+}
+
+/** A secret may look like a path, so a path is named as far as it exists. */
+function unreadableValue(path: string, cause: unknown): string {
+  return existsSync(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
+}
+
+function withoutPath(path: string, cause: unknown): string {
+  const [reason = ''] = messageOf(cause).replaceAll(path, '').split(', open', 1);
+  const folder = nearestFolder(path);
+  const where = folder === null ? '' : `, in ${folder}`;
+  return `Cannot read the file that it names: ${reason}${where}. What is given there may be a secret, so it is not shown: give the path of a file that holds the value`;
+}
+
+/** The last folder of an absolute path that is there; null where that is the root alone. */
+function nearestFolder(path: string): string | null {
+  const folder = dirname(path);
+  if (!isAbsolute(path) || folder === dirname(folder)) return null;
+  return existsSync(folder) ? folder : nearestFolder(folder);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

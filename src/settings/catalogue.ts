@@ -160,7 +160,7 @@ const SETTINGS = {
   'airflow.config': {
     schema: optional(String),
     default: '',
-    defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`',
+    defaultNote: '`AIRFLOW_CONFIG`, else `$AIRFLOW_HOME/airflow.cfg`, else `~/airflow/airflow.cfg`',
     description: "Airflow's own configuration file; its variables come before it",
   },
   'airflow.connections': {

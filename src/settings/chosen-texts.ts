@@ -21,7 +21,7 @@ export function chooseTexts(sources: readonly Source[]): Chosen {
 /** The text of every setting: as it was given, from the file that a secret is in, or the default; null: nobody told it. */
 export function readTexts(
   chosen: Chosen,
-  { problems, readText }: Attempts,
+  { problems, readValue }: Attempts,
 ): { readonly texts: Readonly<Record<SettingName, string | null>>; readonly secretFiles: SecretContents } {
   const secretFiles: [string, ReturnType<typeof secret>][] = [];
   const texts = Object.fromEntries(
@@ -30,7 +30,7 @@ export function readTexts(
       if (given === undefined) return [name, settingOf(name).default];
       if (given.input.holds === 'value') return [name, given.text];
       const faultsBefore = problems.length;
-      const content = readText(given.text, given.from);
+      const content = readValue(given.text, given.from);
       secretFiles.push([given.text, secret(content)]);
       if (content.trim() === '' && problems.length === faultsBefore)
         problems.push(`${given.from}: the file ${given.text} is empty`);

@@ -97,7 +97,7 @@ function connectionOrigin(
     ...(s3?.secretAccessKey == null && s3?.profile != null ? [`profile ${s3.profile}`] : []),
     ...(s3?.role == null ? [] : [`role ${s3.role.arn}`]),
     ...(s3?.region == null ? [] : [`region ${s3.region}`]),
-    ...(s3?.endpoint == null ? [] : [`endpoint ${s3.endpoint}`]),
+    ...(s3?.endpoint == null ? [] : [`endpoint ${withoutPasswords(s3.endpoint)}`]),
     ...(proxy === null ? [] : [`through the proxy ${proxy}`]),
     ...(unused.length > 0 ? [`not followed: ${unused.join(', ')}`] : []),
   ];
@@ -122,7 +122,7 @@ function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
     name: 'logs',
     flag: '',
     variable: '',
-    shown: `${folder}, ${by}${use}`,
+    shown: `${withoutPasswords(folder)}, ${by}${use}`,
     origin: 'airflow',
     from,
   };

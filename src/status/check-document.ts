@@ -9,6 +9,7 @@ import { reportDocument, reportShape, SCHEMA_VERSION, warningsSchema } from './r
 import type { Verdict } from './verdict.ts';
 import {
   doubtOf,
+  outOfReachNote,
   standbyNote,
   unansweredOf,
   undecidedNote,
@@ -112,11 +113,12 @@ function notesOf({ report, probed }: Checked): string[] {
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));
     // More requests do not help against a storage that answers none, nor against a standby that is behind.
-    const mayHelp = s3Failure === null && report.standbyDoubt === null;
+    const mayHelp =
+      s3Failure === null && report.standbyDoubt === null && report.states.exporter_behind === 'raised';
     const more = mayHelp ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
-  notes.push(...standbyNote(report), ...unseenNote(report));
+  notes.push(...standbyNote(report), ...outOfReachNote(report), ...unseenNote(report));
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
 }

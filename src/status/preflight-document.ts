@@ -39,7 +39,7 @@ export const preflightSchema = z
     version: z.string().describe('The release of the exporter.'),
     exit_code: z.union([z.literal(0), z.literal(1), z.literal(2)]),
     verdict: verdictSchema,
-    target: targetSchema.nullable().describe('Null when xcom.path names no place in S3.'),
+    target: targetSchema.nullable().describe('Null when xcom.path is not known or names no place in S3.'),
     checks: z.array(stepSchema),
   })
   .describe('What `check --probe-only --json` prints.');
@@ -47,7 +47,7 @@ export const preflightSchema = z
 export type PreflightDocument = z.output<typeof preflightSchema>;
 
 export interface Preflight {
-  /** Null when no path in S3 is configured: nothing was tried. */
+  /** Null when no path in S3 is known: nothing was tried. */
   readonly target: {
     readonly path: string;
     readonly bucket: string;
@@ -56,6 +56,7 @@ export interface Preflight {
     readonly shown: string;
     readonly greeting: Greeting;
   } | null;
+  readonly isPathTold: boolean;
   readonly steps: readonly PreflightStep[];
   readonly version: string;
 }
@@ -67,12 +68,14 @@ export function preflightCode({ target, steps }: Preflight): 0 | 1 | 2 {
 }
 
 export function preflightVerdict(preflight: Preflight): Verdict {
-  const { target, steps } = preflight;
+  const { target, isPathTold, steps } = preflight;
   const wrong = steps.filter(({ ok }) => ok === false);
   const missing = [...new Set(wrong.flatMap(({ iamAction }) => iamAction ?? []))];
   const open = steps.filter(({ isOpen }) => isOpen).map(({ check }) => check);
   const notes = [
-    ...(target === null ? ['xcom.path names no place in S3: nothing was tried.'] : []),
+    ...(target === null
+      ? [`xcom.path ${isPathTold ? 'names no place in S3' : 'is not known'}: nothing was tried.`]
+      : []),
     ...(missing.length > 0 ? [`Missing in the policy: ${missing.join(', ')}.`] : []),
     ...(open.length > 0 ? [`Not found out: ${open.join(', ')}.`] : []),
   ];

@@ -83,7 +83,7 @@ export const windowSchema = z
     orphan_objects: count.nullable(),
     orphan_bytes: z.number().min(0).nullable(),
   })
-  .describe('What the window holds now.');
+  .describe('What the window holds now: rows of that time in runs that were active in it.');
 
 export const problemStatesSchema = z
   .record(z.enum(PROBLEM_CODES), z.enum(['raised', 'clear', 'unknown']))

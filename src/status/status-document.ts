@@ -60,6 +60,12 @@ export const statusSchema = z
       .describe(
         'How the server lists names made to differ, as the first probe that worked has seen: unordered and lacking cost HEADs, and no truth. Null: not known.',
       ),
+    clock_skew_seconds: z
+      .number()
+      .nullable()
+      .describe(
+        "By how much the storage's clock was ahead of this machine's at the last probe; 0: by less than a minute. Requests are signed by the storage's clock. Null: not known.",
+      ),
     cleared: z
       .array(clearedSchema)
       .describe('Problems that went away in the last seven days, the latest first, at most 20.'),
@@ -96,6 +102,7 @@ export function statusDocument(status: Status): z.output<typeof statusSchema> {
     demo_act: status.act,
     ...reportDocument(status.report, status.probe),
     listing: status.listing?.kind ?? null,
+    clock_skew_seconds: status.clockSkewSeconds,
     cleared: status.cleared.map(clearedDocument),
     jobs: status.jobs.map(jobOf),
     settings: status.settings.map(({ name, flag, variable, shown, origin, from }) => ({

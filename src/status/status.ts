@@ -24,6 +24,8 @@ export interface Status {
   readonly probe: Tried | null;
   /** How the bucket is listed; null: that is not known. */
   readonly listing: SeenListing | null;
+  /** By how much the storage's clock is ahead of this machine's; 0: by less than a minute. Null: that is not known. */
+  readonly clockSkewSeconds: number | null;
   /** Whether a path in S3 is configured: without one object storage is not looked at. */
   readonly hasStorage: boolean;
   readonly jobs: readonly JobStatus[];

@@ -3,7 +3,7 @@ import { CANARY_CODES, PROBLEMS, PROBLEM_CODES } from '../diagnosis/problem-cata
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { formatMoment } from '../lib/format.ts';
+import { formatCount, formatMoment } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
 
@@ -64,7 +64,12 @@ function verdictOfLook(status: Status): Verdict {
     };
   }
 
-  const notes = [...failuresOf(report, status.probe), ...standbyNote(report), ...unseenNote(report)];
+  const notes = [
+    ...failuresOf(report, status.probe),
+    ...standbyNote(report),
+    ...outOfReachNote(report),
+    ...unseenNote(report),
+  ];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
@@ -101,24 +106,28 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
   'backend_inactive',
 ]);
 
+const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
+
 /**
  * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'heard' | 'standbyDoubt'>,
+  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt'>,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
   const { states, window, s3Failure, standbyDoubt } = report;
   if (standbyDoubt !== null) return standbyDoubt;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
-  if (!hasStorage) return isPathHeard(report) ? 'object storage is not probed' : 'no path in S3 is known';
+  if (!hasStorage) return unprobedDoubt(report);
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
     return 'object storage could not be looked at';
   if (probe === null) return 'no probe has ended yet';
   if (!probe.steps.some(({ ok }) => ok !== null)) return 'the probe tried nothing';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
+  // It ended after the look that the report is of: the next one judges it.
+  if (FROM_PROBE.every((code) => states[code] === 'unknown')) return 'no probe has been judged yet';
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
   const isOpen = PROBLEM_CODES.some(
     (code) =>
@@ -133,11 +142,18 @@ export function doubtOf(
   return null;
 }
 
+function unprobedDoubt(report: Pick<Report, 'told' | 'heard'>): string {
+  if (isPathHeard(report)) return 'object storage is not probed';
+  return report.told['xcom.path'] ? 'xcom.path names no place in S3' : 'xcom.path is not known';
+}
+
 /** A note for a configuration without a path in S3. The probe writes: no canary tells it where. */
-export function unprobedNote(report: Pick<Report, 'heard'>): string {
-  return isPathHeard(report)
-    ? 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.'
-    : 'xcom.path names no place in S3: object storage was not looked at.';
+export function unprobedNote(report: Pick<Report, 'told' | 'heard'>): string {
+  if (isPathHeard(report))
+    return 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.';
+  return report.told['xcom.path']
+    ? 'xcom.path names no place in S3: object storage was not looked at.'
+    : 'xcom.path is not known: object storage is probed when the exporter is told it.';
 }
 
 /** While a standby is behind, problems of its rows are neither said anew nor cleared. */
@@ -145,6 +161,24 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
   if (standbyDoubt === null) return [];
   return [
     `Problems of rows are neither reported nor cleared: ${standbyDoubt}. Let it catch up, or read the primary.`,
+  ];
+}
+
+/** From so many bytes on a value in the database is large, whatever the threshold is. */
+const LARGE_BYTES = 1_048_576;
+
+/** Names a threshold that no value reaches although some are large: a slip in its digits, or in its unit. */
+export function outOfReachNote({
+  window,
+  thresholdBytes,
+  observed,
+}: Pick<Report, 'window' | 'thresholdBytes' | 'observed'>): string[] {
+  const largest = observed?.threshold.above ?? null;
+  if (thresholdBytes === null || largest === null || window === null) return [];
+  if (window.rows.s3 + window.rows.other > 0) return [];
+  if (largest < LARGE_BYTES || largest >= thresholdBytes) return [];
+  return [
+    `The threshold of ${formatCount(thresholdBytes)} bytes is above every value seen, the largest of ${formatCount(largest)}: no value goes to object storage.`,
   ];
 }
 

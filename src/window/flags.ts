@@ -26,7 +26,7 @@ const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empt
 
 /**
  * `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either, or the row could
- * not be read again from a database that is not behind.
+ * not be read again from a database that is not behind, or its task may be about to delete it.
  */
 export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
 

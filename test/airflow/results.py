@@ -139,11 +139,11 @@ def scenarios(kept: dict, full: list[str]) -> list[str]:
 def words(cell: dict | None) -> str:
     if cell is None:
         return "**not run**"
-    expected = ", ".join(f"`{code}`" for code in cell["expected"]) or "healthy"
+    expected = ", ".join(f"`{code}`" for code in cell["expected"]) or ("unknown" if cell.get("undecided") else "healthy")
     how = f"{'replayed' if cell['how'] == 'replayed' else 'live'} {cell['at'][:10]}"
     if not cell["wrong"]:
         return f"{expected}<br>✓ {how}{', at once' if cell.get('at_once') else ''}"
-    seen = "nothing" if cell["seen"] is None else ", ".join(f"`{code}`" for code in cell["seen"]) or "healthy"
+    seen = "nothing" if cell["seen"] is None else ", ".join(f"`{code}`" for code in cell["seen"]) or "no problem"
     return f"expected {expected}, seen {seen}<br>**✗** {how}"
 
 

@@ -48,6 +48,7 @@ class Plan:
     bypass: list[str] = field(default_factory=list)
     amend: Callable[[list[dict]], list[dict]] = lambda xcoms: xcoms
     notes: str = ""
+    undecided: bool = False  # neither a problem nor health can be said
 
 
 @dataclass(frozen=True)
@@ -544,6 +545,7 @@ def disk_path(airflow: Deployment) -> Plan:
 
     return Plan(
         amend=amend,
+        undecided=True,
         notes="The path is file://: values are files in a folder, of which nobody can see whether it is shared.",
     )
 
@@ -906,6 +908,7 @@ def planned(deployment: Deployment, plan: Plan) -> dict:
         "objects": {"live": live, "orphans": plan.orphans, **({"states": plan.states} if plan.states else {})},
         "problems": plan.problems,
         "where": plan.where,
+        **({"undecided": True} if plan.undecided else {}),
     }
 
 

@@ -341,6 +341,7 @@ function largeStatus(rows: number): Status {
     stale: false,
     probe: { steps: steps(1), leftoversDeleted: 0 },
     listing: null,
+    clockSkewSeconds: null,
     hasStorage: true,
     jobs: [],
     requests: { sent: 420, ceiling: 500 },

@@ -100,7 +100,7 @@ describe('check', () => {
       const env = { ...rest, AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PAHT: path };
       const { code, stdout } = await call(['check'], { env });
       expect(code).toBe(2);
-      expect(stdout).toContain('Could not decide.\nxcom.path names no place in S3');
+      expect(stdout).toContain('Could not decide.\nxcom.path is not known');
       expect(stdout).toContain(
         "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PAHT is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH?",
       );

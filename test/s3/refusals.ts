@@ -26,7 +26,7 @@ export const REFUSALS: readonly Case[] = [
     run: (world) => asSomebody(world, { secretAccessKey: secret('wrong-secret') }, 'denied'),
   },
   { name: 'region wrong', run: (world) => asSomebody(world, { region: 'eu-south-2' }, 'wrong_region') },
-  ...[1, 5, 20, -5, -20].map((minutes) => ({
+  ...[1, 5, 20, -1, -5, -20].map((minutes) => ({
     name: `clock ${Math.abs(minutes)} min ${minutes > 0 ? 'ahead' : 'behind'}`,
     run: (world: World) => clockOff(world, minutes),
   })),

@@ -53,8 +53,6 @@ of \`head\` and \`ls\`. The bar: the exporter pays ${BAR.toFixed(2)} times the b
 |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ${rows.join('\n')}
 
-Not run: S3Mock, which was not through with so many objects after twenty minutes.
-
 ## The best mix by hand
 
 | server | ${groups.join(' | ')} |

@@ -38,6 +38,8 @@ export interface Expected {
   readonly objects: { readonly live: number; readonly orphans: number };
   readonly problems: readonly string[];
   readonly where: Readonly<Record<string, readonly string[]>>;
+  /** There is no problem, and no health can be said either. */
+  readonly undecided?: true;
 }
 
 export interface RecordedObject {

@@ -25,6 +25,7 @@ export const STATUS: Status = {
   stale: false,
   probe: null,
   listing: null,
+  clockSkewSeconds: null,
   hasStorage: true,
   jobs: [],
   requests: null,

@@ -214,6 +214,15 @@ test('no path in S3: nothing is tried, and that is said', async () => {
   ]);
 });
 
+test('no path that is known: nothing is tried, and that is said', async () => {
+  const { code, document } = await probeOnly({});
+  expect([code, document.target, document.verdict.notes]).toEqual([
+    2,
+    null,
+    ['xcom.path is not known: nothing was tried.'],
+  ]);
+});
+
 describe('what the storage says of itself', () => {
   /** In front of the real one, with headers of its own. */
   async function withHeaders(headers: Record<string, string>, use: (url: string) => Promise<void>) {

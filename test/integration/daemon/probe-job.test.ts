@@ -100,6 +100,13 @@ test('how the bucket is listed is known from the first probe that works on', asy
   expect(job.listing()?.kind).toBe('lacking');
 });
 
+test('how the clocks differ is known from the first answer on', async () => {
+  const job = probeOf('xcom');
+  expect(job.clockSkewSeconds()).toBeNull();
+  await job.run(never);
+  expect(job.clockSkewSeconds()).toBe(0);
+});
+
 test('nothing is written to a bucket that is not there, until it is', async () => {
   const job = probeOf('late');
   for (let probes = 0; probes < 2; probes += 1) expect(await run(job, 'late')).toEqual({ looks: 1, puts: 0 });

@@ -165,7 +165,7 @@ const TABLE: readonly Row[] = [
     says: {},
     leavesOpen: {
       write_denied:
-        /^the exporter's own credentials were refused a test put \(AccessDenied \(403\); s3:PutObject is missing\), which says nothing of the workers$/,
+        /^the exporter's own credentials were refused a test put \(AccessDenied \(403\); s3:PutObject is missing\), which says nothing of the workers \(if they are to read alone, set probe.write to false\)$/,
     },
     remedy: /./,
   },
@@ -197,6 +197,12 @@ const TABLE: readonly Row[] = [
     says: {},
     leavesOpen: { deletes_denied: /refused a test delete/ },
     remedy: /./,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['delete'], by: 's3', asker: 'exporter' },
+    message: 'Access Denied because object protected by object lock.',
+    says: { deletes_denied: /Object Lock holds the object/ },
+    remedy: /s3:DeleteObject/,
   },
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['list'], by: 's3', asker: 'exporter' },

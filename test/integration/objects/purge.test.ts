@@ -54,4 +54,33 @@ describe.each(listShapes())('$shape', ({ release }) => {
       await stage.close();
     }
   });
+
+  test('whoever looks first at that moment has not fallen behind: it is not known, and that is said', async () => {
+    const stage = await openStage(postgres(), release);
+    const cycle = openCycle(stage, { endpoint: s3().endpoint });
+    try {
+      const run = await stage.addRun({ dagId: 'etl', runId: `cleared__${release}`, agoSeconds: 400 });
+      for (const taskId of ['load', 'report']) {
+        const key = `${run.dagId}/${run.runId}/${taskId}/${uuid4()}`;
+        if (taskId === 'report')
+          await fetch(`${s3().endpoint}/${BUCKET}/base/${key}`, { method: 'PUT', body: 'x'.repeat(2_000) });
+        const text = dumps(`${BASE}/${key}`);
+        const stored = stage.source.value === 'bytea' ? Buffer.from(text) : text;
+        await stage.push({ run, taskId, stored, agoSeconds: 300 });
+      }
+      await stage.writer.query(
+        `UPDATE task_instance SET state = 'running', start_date = now() WHERE task_id = 'load'`,
+      );
+      const { states, undecided, coverage, increments } = await cycle.pass();
+      expect(coverage).toBe(0.5);
+      expect([states.exporter_behind, states.objects_missing]).toEqual(['clear', 'unknown']);
+      expect(undecided.objects_missing).toMatch(
+        /^the object of one reference is not known: S3 has no object/,
+      );
+      expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 1 });
+    } finally {
+      await cycle.close();
+      await stage.close();
+    }
+  });
 });

@@ -131,6 +131,7 @@ function recording(inner: ObjectStore): { readonly asked: Asked[]; readonly stor
       asked.push({ action: 's3:GetBucketLocation', resource: bucket });
       return inner.seeBucket(bucket, signal);
     },
+    clockSkewSeconds: () => inner.clockSkewSeconds(),
     close: () => {
       inner.close();
     },

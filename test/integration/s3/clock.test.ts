@@ -66,6 +66,8 @@ test.each([5, 20, -5, -20])('%i minutes off: what is not there is asked for once
   expect(warnings).toEqual([
     expect.stringMatching(new RegExp(`^the clock of this machine is (?:${seconds}) s ${side} that of`)),
   ]);
+  const skew = store.clockSkewSeconds() ?? 0;
+  expect(Math.abs(skew + minutes * 60)).toBeLessThanOrEqual(1);
   // The clock was set by the date of the answer to the put, before it went wrong: the first one is signed anew if refused.
   expect(seen.requests.head).toBe(4 + (Math.abs(minutes) > 15 ? 1 : 0));
   expect(seen.failures).toEqual(Math.abs(minutes) > 15 ? ['head clock_skew'] : []);

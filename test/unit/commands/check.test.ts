@@ -75,6 +75,28 @@ test('a run that no listing leads to is named: the orphans of the others are not
   expect(text).toContain('Objects without a row were not looked for under 2 runs: ');
 });
 
+test.each<[string, number | null, number, number, boolean]>([
+  ['10 GiB, and values of 5 MiB', 10_737_418_240, 5_242_880, 0, true],
+  ['10 GiB, and small values', 10_737_418_240, 1_048_575, 0, false],
+  ['10 GiB, and references', 10_737_418_240, 5_242_880, 1, false],
+  ['one that a value reaches', 5_242_880, 5_242_880, 0, false],
+  ['none is known', null, 5_242_880, 0, false],
+  ['every value stays, which is a problem of its own', -1, 5_242_880, 0, false],
+])('a threshold that no large value reaches is named: %s', (_name, thresholdBytes, above, s3, isNamed) => {
+  const { window } = reportOf([]);
+  if (window === null) throw new Error('A window is expected');
+  const observed = { threshold: { above, atMost: null }, values: 9, objects: 0, paths: [], elsewhere: 0 };
+  const rows = { ...window.rows, s3 };
+  const report = reportOf([], { thresholdBytes, observed, window: { ...window, rows } });
+  expect(checkVerdict(checked(report)).notes).toEqual(
+    isNamed
+      ? [
+          'The threshold of 10,737,418,240 bytes is above every value seen, the largest of 5,242,880: no value goes to object storage.',
+        ]
+      : [],
+  );
+});
+
 describe('the verdict of check', () => {
   test.each<[string, 0 | 1 | 2, string, readonly ProblemCode[], Partial<Report>]>([
     ['all is decided and well', 0, 'Healthy', [], {}],
@@ -149,10 +171,14 @@ describe('the verdict of check', () => {
   });
 
   test('of a sample it says how large it is', () => {
-    const found = checked(reportOf([], { coverage: 0.954_321 }));
-    expect(checkVerdict(found).notes).toEqual([
-      'A sample: 954321 of 1000000 rows are decided (95 %). More with a higher s3.requests-per-cycle, or a shorter window.',
+    const sample = 'A sample: 954321 of 1000000 rows are decided (95 %).';
+    const found = (raised: readonly ProblemCode[]) =>
+      checkVerdict(checked(reportOf(raised, { coverage: 0.954_321 }))).notes;
+    expect(found(['exporter_behind'])).toEqual([
+      `${sample} More with a higher s3.requests-per-cycle, or a shorter window.`,
     ]);
+    // The others were asked about in vain: more requests would not help.
+    expect(found([])).toEqual([sample]);
     const unanswered = reportOf([], {
       coverage: 0.5,
       s3Failure: {

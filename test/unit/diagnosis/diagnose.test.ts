@@ -1,6 +1,7 @@
 import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../../src/airflow/shape.ts';
+import { conclude } from '../../../src/diagnosis/conclude.ts';
 import { diagnose } from '../../../src/diagnosis/diagnose.ts';
 import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
@@ -69,9 +70,8 @@ const SURVEY: Survey = {
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
   references: 10,
-  unverified: 0,
+  unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
   inForce: 10,
-  oldestUnverified: null,
   inexact: 0,
   foreign: 0,
   past: 0,
@@ -109,6 +109,7 @@ const WORKS: PoolVerdict = {
 const SAMPLED: Sampled = {
   shape: SHAPE,
   survey: SURVEY,
+  now: AT,
   orphansGrew: null,
   coverage: 1,
   lagSeconds: 0,
@@ -285,6 +286,23 @@ function sizes(world: {
 
 const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
 
+/** References that nobody has looked up, by what they wait for. */
+function unlooked({
+  waitingSince = null,
+  askedSince = null,
+}: {
+  readonly waitingSince?: number | null;
+  readonly askedSince?: number | null;
+}): Partial<Survey> {
+  const rowsSince = (since: number | null) => (since === null ? 0 : 2);
+  return {
+    unlooked: {
+      waiting: { rows: rowsSince(waitingSince), oldest: waitingSince },
+      inVain: { rows: rowsSince(askedSince), oldest: askedSince, reasons: ['timeout', 'unconfirmed'] },
+    },
+  };
+}
+
 /** The latest reference whose object is there. */
 function presentAt(at: number): Partial<Survey> {
   return { times: { ...SURVEY.times, latestPresent: at } };
@@ -441,6 +459,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'the class of common-io 1.3.0, and nothing large yet',
       { ...NOTHING_LARGE, env: { AIRFLOW__CORE__XCOM_BACKEND: FORMER } },
       'unknown',
+    ],
+    [
+      'nothing large is in the database, for it is on a disk',
+      { ...NOTHING_LARGE, rows: { local: 2 }, env: ON_DISK },
+      'clear',
     ],
     ['another backend with references', { env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } }, 'clear'],
     [
@@ -639,6 +662,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { get: MISMATCH } },
       'The bucket bucket took a test write and gave back something else: get, other content than was put.',
     ],
+    [
+      'HEAD sees something else, and nothing was read',
+      { probe: { head: MISMATCH, get: DOWN } },
+      'The bucket bucket took a test write and gave back something else: head, other content than was put.',
+    ],
+    ['HEAD alone sees something else', { probe: { head: MISMATCH } }, 'unknown'],
     ['it was written', {}, 'clear'],
     [
       'there is no room, and others have written since',
@@ -772,6 +801,14 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
+    ['some are not known for 2 minutes', { survey: unlooked({ askedSince: AT - 120_000 }) }, 'clear'],
+    ['some are not known for longer', { survey: unlooked({ askedSince: AT - 121_000 }) }, 'unknown'],
+    ['some wait for a request', { survey: unlooked({ waitingSince: AT - 3_600_000 }) }, 'clear'],
+    [
+      'one, and others are not known',
+      { rows: { missing: 1 }, survey: unlooked({ askedSince: AT - 121_000 }) },
+      '1 of 10 references in the window points at an object that is not there.',
+    ],
     ['database not read', UNREAD, 'unknown'],
   ],
   objects_empty: [
@@ -1042,10 +1079,19 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     [
       'a reference waits for more than 2 minutes',
-      { sampled: { coverage: 0.995, lagSeconds: 121 } },
-      '100 % of the window is decided; the oldest reference waits since 121 s.',
+      { sampled: { coverage: 0.995 }, survey: unlooked({ waitingSince: AT - 121_000 }) },
+      '99 % of the window is decided; the oldest reference waits since 121 s.',
     ],
-    ['a reference waits for 2 minutes', { sampled: { coverage: 0.5, lagSeconds: 120 } }, 'clear'],
+    [
+      'a reference waits for 2 minutes',
+      { sampled: { coverage: 0.5 }, survey: unlooked({ waitingSince: AT - 120_000 }) },
+      'clear',
+    ],
+    [
+      'it was asked about in vain: more requests would not help',
+      { sampled: { coverage: 0.5 }, survey: unlooked({ askedSince: AT - 3_600_000 }) },
+      'clear',
+    ],
     ['all is decided', { sampled: { coverage: 1, lagSeconds: 1_000 } }, 'clear'],
     ['database not read', UNREAD, 'unknown'],
   ],
@@ -1097,7 +1143,7 @@ test.each<[string, World, ProblemCode, string]>([
     "the exporter's own credentials",
     { probe: { put: REFUSED }, asker: 'exporter' },
     'write_denied',
-    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers",
+    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers (if they are to read alone, set probe.write to false)",
   ],
   [
     'credentials in place of a connection',
@@ -1112,6 +1158,12 @@ test.each<[string, World, ProblemCode, string]>([
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the object of a reference of ${momentOf(AT)} is there`,
   ],
   [
+    'references that were asked about in vain',
+    { survey: unlooked({ askedSince: AT - 3_600_000 }) },
+    'objects_missing',
+    'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
+  ],
+  [
     'a HEAD that tells what is not so',
     { rows: { empty: 6 }, probe: { head: { ...MISMATCH, detail: '0 bytes, 65 were put' } } },
     'objects_empty',
@@ -1120,6 +1172,19 @@ test.each<[string, World, ProblemCode, string]>([
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
+test('while HEAD tells what is not so, no figure rests on it', () => {
+  const figures = (head?: Failure) => {
+    const { config, probe } = observed({ probe: head === undefined ? {} : { head } });
+    return conclude(SAMPLED, { config, probe, at: AT }).window;
+  };
+  expect(figures()).toEqual(SURVEY.window);
+  expect(figures(MISMATCH)).toEqual({
+    ...SURVEY.window,
+    bytes: { ...SURVEY.window.bytes, s3: null },
+    broken: { ...SURVEY.window.broken, missing: null, empty: null },
+  });
 });
 
 test("where XComs are refused the logs' connection is named, if it is another", () => {

@@ -130,6 +130,17 @@ const WORKED = {
   leftoversDeleted: 0,
 } as const;
 
+/** As a look says of them that began before a probe had ended. */
+const UNPROBED = {
+  write_denied: 'unknown',
+  writes_failing: 'unknown',
+  reads_denied: 'unknown',
+  not_watching: 'unknown',
+  bucket_unreachable: 'unknown',
+  deletes_denied: 'unknown',
+  permissions_unverifiable: 'unknown',
+} as const;
+
 function statusOf(changes: Partial<Status> = {}): Status {
   return {
     version: '1.2.3',
@@ -164,6 +175,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
       leftoversDeleted: 0,
     },
     listing: null,
+    clockSkewSeconds: null,
     hasStorage: true,
     jobs: [
       {
@@ -285,6 +297,10 @@ describe('the verdict', () => {
     ['Unknown: the test put of the probe failed', {}],
     ['Unknown: no probe has ended yet', { probe: null }],
     [
+      'Unknown: no probe has been judged yet',
+      { probe: WORKED, report: reportOf({ states: { ...reportOf().states, ...UNPROBED } }) },
+    ],
+    [
       'Unknown: nothing to judge yet, no XCom row is in the window',
       { probe: WORKED, report: reportOf({ window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } } }) },
     ],
@@ -380,8 +396,14 @@ describe('the verdict', () => {
   test('where no path in S3 is configured, that is said', () => {
     expect(verdictOf(statusOf({ probe: null, hasStorage: false }))).toEqual({
       state: 'unknown',
-      title: 'Unknown: no path in S3 is known',
+      title: 'Unknown: xcom.path names no place in S3',
       notes: ['xcom.path names no place in S3: object storage was not looked at.'],
+    });
+    const told = { ...reportOf().told, 'xcom.path': false };
+    expect(verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ told }) }))).toEqual({
+      state: 'unknown',
+      title: 'Unknown: xcom.path is not known',
+      notes: ['xcom.path is not known: object storage is probed when the exporter is told it.'],
     });
   });
 
@@ -397,7 +419,7 @@ describe('the verdict', () => {
     const none = [{ ...heard[0], shown: '' }];
     expect(
       verdictOf(statusOf({ probe: null, hasStorage: false, report: reportOf({ heard: none }) })).title,
-    ).toBe('Unknown: no path in S3 is known');
+    ).toBe('Unknown: xcom.path names no place in S3');
   });
 
   test('names what was not decided, and why S3 gave no answer', () => {
@@ -499,6 +521,12 @@ describe('the page', () => {
     // What is as it should be needs no line.
     const whole = { kind: 'whole', words: 'whole, and in the order of keys' } as const;
     expect(textOf(render(statusOf({ listing: whole })))).not.toContain('listings');
+    for (const clockSkewSeconds of [null, 0])
+      expect(textOf(render(statusOf({ clockSkewSeconds })))).not.toContain('by whose clock');
+    expect(textOf(render(statusOf({ clockSkewSeconds: 300 })))).toContain(
+      'clock this machine is 5 min behind the storage, by whose clock requests are signed',
+    );
+    expect(textOf(render(statusOf({ clockSkewSeconds: -61 })))).toContain('ahead of the storage');
     expect(text).toContain('put failed : denied (AccessDenied (403)) 20 ms');
     expect(text).toContain('head ok 4 ms');
     expect(text).toContain('get not tried');

@@ -6,6 +6,13 @@ test.each([
   ['seen is s3://AKIA:secret@bucket/xcom.', 'seen is s3://AKIA:***@bucket/xcom.'],
   ['redis://:secret@cache', 'redis://:***@cache'],
   ['s3://aws_xcom@bucket/a,s3://other@bucket/b', 's3://aws_xcom@bucket/a,s3://other@bucket/b'],
+  ['s3://aws@bucket/xcom?secret_key=planted, seen', 's3://aws@bucket/xcom?***, seen'],
+  ['"https://minio:9000/?X-Amz-Signature=planted" of it', '"https://minio:9000/?***" of it'],
+  [
+    'postgresql://db/airflow?sslmode=require&password=planted&x=1',
+    'postgresql://db/airflow?sslmode=require&password=***&x=1',
+  ],
+  ['xcom?aws_secret_access_key=planted', 'xcom?aws_secret_access_key=***'],
   ['http://localhost:10048/ and me@example.org', 'http://localhost:10048/ and me@example.org'],
 ])('%s', (text, shown) => {
   expect(withoutPasswords(text)).toBe(shown);

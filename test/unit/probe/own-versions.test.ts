@@ -62,6 +62,7 @@ function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version
       return Promise.resolve({ kind: 'done', version: to.version });
     },
     seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
+    clockSkewSeconds: () => null,
     close: () => undefined,
   };
   return { store, kept };

@@ -31,6 +31,7 @@ function serverThat(compare: (a: string, b: string) => number, skips = false): [
     get: () => Promise.resolve({ kind: 'missing' }),
     peek: () => Promise.resolve({ kind: 'missing' }),
     seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
+    clockSkewSeconds: () => null,
     close: () => undefined,
   };
   return [store, keys];

@@ -35,6 +35,18 @@ function read(
   });
 }
 
+/** One file, and no variable but these. */
+function readOne(path: string, content: string, env: Readonly<Record<string, string>>): Config {
+  return readConfig({
+    argv: [],
+    env,
+    readFile: (asked) => {
+      if (asked !== path) throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      return content;
+    },
+  });
+}
+
 function section(lines: string, env: Readonly<Record<string, string>> = {}): Config {
   return read(`[common.io]\n${lines}\n`, { env });
 }
@@ -69,6 +81,44 @@ describe("Airflow's own file", () => {
       expect.stringMatching(/^database\.url: not set/),
       expect.stringContaining(reason),
     ]);
+  });
+
+  test.each([
+    ['~', '/home/airflow/airflow/airflow.cfg', { HOME: '/home/airflow' }],
+    ['~ of root', '/airflow/airflow.cfg', { HOME: '/' }],
+  ])('is the one in %s where no variable names another', (_, path, env) => {
+    const config = readOne(path, '[common.io]\nxcom_objectstorage_threshold = 5\n', env);
+    expect(config.xcom.threshold).toBe(5);
+    expect(originOf(config, 'airflow.config')).toMatchObject({ shown: path, from: 'no AIRFLOW_HOME' });
+    expect(originOf(config, 'xcom.threshold')?.from).toBe(
+      `${path}: [common.io] xcom_objectstorage_threshold, line 2`,
+    );
+    expect([...config.secretFiles.keys()]).toContain(path);
+  });
+
+  test.each(['ENOENT', 'EACCES'])(
+    'that is not there says nothing where nobody named it (%s), and is watched for',
+    (code) => {
+      const config = readConfig({
+        argv: [],
+        env: { HOME: '/home/nonroot' },
+        readFile: () => {
+          throw Object.assign(new Error('no such file'), { code });
+        },
+      });
+      expect(config.warnings).toEqual([]);
+      expect(originOf(config, 'airflow.config')?.shown).toBe('');
+      expect([...config.secretFiles]).toContainEqual(['/home/nonroot/airflow/airflow.cfg', null]);
+    },
+  );
+
+  test.each([
+    { HOME: '/home/airflow', AIRFLOW_CONFIG: '' },
+    { HOME: '/home/airflow', AIRFLOW_HOME: '/opt/airflow' },
+  ])('in the home is not read beside a variable of Airflow: %o', (env) => {
+    const path = '/home/airflow/airflow/airflow.cfg';
+    const config = readOne(path, '[common.io]\nxcom_objectstorage_threshold = 5\n', env);
+    expect(config.xcom.threshold).toBeNull();
   });
 
   test('gives what no variable gives, with its line', () => {

@@ -65,7 +65,19 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
     }),
   );
   expect(said.join('\n')).not.toMatch(/planted|pass@word/);
-  expect(said.join('\n')).toContain('What is given there is not shown, for it does not look like a path');
+  expect(said.join('\n')).toContain('What is given there may be a secret, so it is not shown');
+});
+
+test.each([
+  { XCOM_EXPORTER_XCOM_PATH: 's3://airflow-xcom/xcom?secret_key=planted' },
+  { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://airflow-xcom?X-Amz-Credential=planted' },
+  { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://a/b?token=planted,s3://c/d?sig=planted' },
+  { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'gs://a/b?sig=planted' },
+  { AIRFLOW__LOGGING__REMOTE_LOGGING: 'true', AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://l?a=planted' },
+  { AWS_ENDPOINT_URL: 'https://minio:9000/?signature=planted' },
+])('a secret in the query of a place or an endpoint is not said back: %j', (env) => {
+  const { origins, warnings } = read({ env });
+  expect(JSON.stringify([origins, warnings])).not.toContain('planted');
 });
 
 test('a space at the end of a path is part of it, as Airflow takes it', () => {
@@ -749,7 +761,7 @@ describe('the database', () => {
 
   test('a file that cannot be read is named; its path is not taken for a URL', () => {
     expect(problemsOf(() => read({ env: { XCOM_EXPORTER_DATABASE_URL_FILE: '/run/url' } }))).toEqual([
-      'XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read /run/url: no such file',
+      'XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: no such file, in /run. What is given there may be a secret, so it is not shown: give the path of a file that holds the value',
     ]);
   });
 
@@ -759,6 +771,7 @@ describe('the database', () => {
     'jdbc:postgresql://h/db?user=u&password=geheim',
     'postgresql://us/er:ge heim@h/db',
     'geheim',
+    '/geheim/with/slashes',
   ])('what stands in place of the path of a file is not said: %s', (text) => {
     const [problem = '', ...others] = problemsOf(() =>
       readConfig({
@@ -771,7 +784,7 @@ describe('the database', () => {
     );
     expect(others).toEqual([]);
     expect(problem).toMatch(
-      /^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: ENOENT: no such file or directory\. What is given there is not shown/,
+      /^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: ENOENT: no such file or directory\. What is given there may be a secret, so it is not shown/,
     );
     expect(problem).not.toMatch(/heim/);
   });

@@ -102,10 +102,15 @@ describe('a document of every shape is as described', () => {
     } as const;
     const target = { path: 's3://c@b/p', bucket: 'b', prefix: 'p', connection: 'c', shown: '', greeting };
     for (const tried of [
-      { target, steps, version: '1' },
-      { target: null, steps: [], version: '1' },
+      { target, isPathTold: true, steps, version: '1' },
+      { target: null, isPathTold: false, steps: [], version: '1' },
     ])
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
+  });
+
+  test('a clock that is not known is not right', () => {
+    for (const clockSkewSeconds of [null, 0, -300])
+      expect(statusDocument(statusOf({ clockSkewSeconds })).clock_skew_seconds).toBe(clockSkewSeconds);
   });
 
   test('the listing is named by its kind', () => {
@@ -320,6 +325,7 @@ function statusOf(changes: Partial<Status>): Status {
     stale: false,
     probe: PROBE,
     listing: null,
+    clockSkewSeconds: null,
     hasStorage: true,
     jobs: [
       { job: 'sample', ...job, lastDurationSeconds: 0.2, lastFailure: null },

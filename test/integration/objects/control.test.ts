@@ -1,0 +1,49 @@
+import { describe, expect, test } from 'vitest';
+import { BASE, BUCKET, dumps, uuid4 } from '../../support/plant.ts';
+import { PROBED } from '../../support/probed.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+import type { StageCycle } from '../../support/seed.ts';
+import { openCycle, openStage, sumUp } from '../../support/seed.ts';
+
+const postgres = usePostgres();
+const s3 = useS3(BUCKET);
+
+/**
+ * A storage may answer 404 to whoever it does not know: a reference, even a single one, is missing only while the same
+ * credentials are shown another object of its bucket.
+ */
+describe('the only reference, whose object is not there, as', () => {
+  test.each<[string, Parameters<StageCycle['run']>[0], boolean, string]>([
+    ['nobody was shown any object: not known', null, false, 'unknown'],
+    ['the probe was shown its own: missing', PROBED, false, 'raised'],
+    ['another reference was shown its object: missing', null, true, 'raised'],
+  ])('%s', async (_name, probe, hasOther, expected) => {
+    const stage = await openStage(postgres(), '3.3.2');
+    const cycle = openCycle(stage, { endpoint: s3().endpoint });
+    try {
+      const run = await stage.addRun({ dagId: 'etl', runId: `r_${uuid4()}`, agoSeconds: 400 });
+      const push = async (taskId: string): Promise<string> => {
+        const key = `${run.dagId}/${run.runId}/${taskId}/${uuid4()}`;
+        await stage.push({ run, taskId, stored: dumps(`${BASE}/${key}`), agoSeconds: 300 });
+        return key;
+      };
+      await push('lost');
+      if (hasOther) {
+        const object = `${s3().endpoint}/${BUCKET}/base/${await push('kept')}`;
+        await fetch(object, { method: 'PUT', body: 'x'.repeat(2_000) });
+      }
+      const report = await cycle.run(probe, new AbortController().signal);
+      const { states, window, increments } = report;
+      expect(report.databaseFailure).toBeNull();
+      expect(states.objects_missing).toBe(expected);
+      expect(states.exporter_behind).not.toBe('raised');
+      expect(window?.broken.missing).toBe(expected === 'raised' ? 1 : null);
+      const { counters } = sumUp(increments);
+      expect(counters['references_unchecked_total unconfirmed']).toBe(expected === 'raised' ? undefined : 1);
+    } finally {
+      await cycle.close();
+      await stage.close();
+    }
+  });
+});
