@@ -40,7 +40,7 @@ export function createSurveyor({
     kept.bases.forget();
     // The rest is kept by these.
     kept.tallies.forget();
-    comparison.differs('what was kept of the window was not what it holds: all of it was looked at anew');
+    comparison.differs('what was kept of the window was not what it holds: all of it was looked at again');
     return anew;
   };
 }
