@@ -15,6 +15,8 @@ export interface Alert {
   readonly summary: string;
   /** A template of Prometheus; `$value` and `$labels` mean the same in Grafana. */
   readonly description: string;
+  /** No page has evidence while nobody leads or answers. */
+  readonly hasNoPage?: true;
   /** A link, without the address of the repository. May be a template. */
   readonly runbookUrl: string;
   /** Why it is as it is, for who reads the rules. */

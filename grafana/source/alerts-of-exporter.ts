@@ -37,6 +37,7 @@ and max without (${REPLICA}) (airflow_xcom_exporter_leader) == 0`,
     summary: 'Every XCom exporter stands by and none samples.',
     description:
       '{{ $value }} exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.',
+    hasNoPage: true,
     runbookUrl: ITSELF,
   },
   {
@@ -52,6 +53,7 @@ or
     summary: 'The XCom exporter cannot be scraped.',
     description:
       'None of {{ $value }} targets answers, or there is no target at all. Nothing watches the XComs.',
+    hasNoPage: true,
     runbookUrl: ITSELF,
   },
   {
@@ -62,7 +64,8 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
     severity: 'warning',
     summary: 'One of several XCom exporters cannot be scraped.',
     description:
-      '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}). Others of its job answer. There is no standby, or nobody watches a shard.',
+      '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}). Others of its job answer. Either the standby is gone, or nobody watches a shard.',
+    hasNoPage: true,
     runbookUrl: ITSELF,
   },
   {
@@ -91,7 +94,7 @@ max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
     summary: 'For an hour the XCom exporter has not known if some problems are there.',
     description:
       'The exporter knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
-    runbookUrl: runbook('permissions_unverifiable'),
+    runbookUrl: runbook('problems-that-are-not-known'),
     comment:
       'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires.',
   },

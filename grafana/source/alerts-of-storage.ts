@@ -26,7 +26,7 @@ export const STORAGE_ALERTS: readonly Alert[] = [
     summary: 'A test operation on the XCom bucket or the metadata database keeps failing.',
     description:
       'The operation {{ $labels.operation }} of the probe failed {{ $value | printf "%.0f" }} times within 15 minutes, and it failed in the last probe.',
-    runbookUrl: runbook('bucket_unreachable'),
+    runbookUrl: runbook('the-probe'),
     comment: 'An operation that is not tried has no series, so it neither fails nor passes.',
   },
   {
@@ -37,7 +37,7 @@ export const STORAGE_ALERTS: readonly Alert[] = [
     summary: 'Test operations on the XCom bucket or the metadata database are slow.',
     description:
       'One in ten of the operations {{ $labels.operation }} took {{ $value | humanizeDuration }} or longer within 15 minutes.',
-    runbookUrl: runbook('bucket_unreachable'),
+    runbookUrl: runbook('the-probe'),
     comment: 'Without a single operation the quantile is NaN, which is not greater than 1.',
   },
 ];

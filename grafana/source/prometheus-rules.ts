@@ -6,9 +6,9 @@ import type { Recording } from './recording-rules.ts';
 
 const GENERATED = 'Written by `npm run grafana` from grafana/source; tested by `npm run test:rules`.';
 
-/** Appended to a description where the template may ask Prometheus: the pages with the evidence. */
+/** Appended to a description where the template may ask Prometheus: the pages of this Airflow's exporters. */
 const EVIDENCE =
-  ' Evidence: {{ range query "airflow_xcom_exporter_leader == 1" }}http://{{ .Labels.instance }}/ {{ end }}';
+  ' Evidence: {{ range query (printf "airflow_xcom_exporter_leader{job=%q, namespace=%q} == 1" $labels.job $labels.namespace) }}http://{{ .Labels.instance }}/ {{ end }}';
 
 /** The file to be named under `rule_files`: an installation sets its objectives in it. */
 export function objectivesFile(): string {
@@ -80,10 +80,15 @@ function alertRule(alert: Alert): object {
     labels: { severity: alert.severity },
     annotations: {
       summary: alert.summary,
-      description: alert.description.includes('http://') ? alert.description : alert.description + EVIDENCE,
+      description: alert.description + (hasPage(alert) ? EVIDENCE : ''),
       runbook_url: alert.runbookUrl,
     },
   };
+}
+
+/** A page that a description names need not be looked for. */
+function hasPage({ description, hasNoPage }: Alert): boolean {
+  return hasNoPage === undefined && !description.includes('http://');
 }
 
 function groupsYaml(groups: readonly Group<YamlRule>[]): string {

@@ -4,7 +4,7 @@ export const SITE = {
   job: '.*airflow-xcom-exporter.*',
   /** Put the address in front at which your team reads this repository. */
   documentation: 'docs/runbook.md',
-  serviceLevels: 'grafana/README.md#service-levels',
+  serviceLevels: 'grafana/README.md#when-a-budget-burns',
   /** The data source of Grafana-managed alerts, as provisioning/datasources/prometheus.yml names it. */
   datasourceUid: 'prometheus',
   folder: 'Airflow XCom',

@@ -1,5 +1,5 @@
 import { entryOf, parseConfigFile } from './config-file.ts';
-import type { ConfigFile } from './config-file.ts';
+import type { ConfigEntry, ConfigFile } from './config-file.ts';
 
 /** What AWS's own files say of S3 and of one profile, as botocore reads them. Null: it is not said. */
 export interface AwsProfile {
@@ -27,7 +27,22 @@ export interface AwsFiles {
 
 /** botocore refuses such a file as a whole, and with it every request. */
 export function isBroken(content: string): boolean {
-  return 'fault' in parseConfigFile(content);
+  const parsed = parseConfigFile(content);
+  return (
+    'fault' in parsed ||
+    [parsed.defaults, ...parsed.sections.values()].some((options) => inLowerCase(options).size < options.size)
+  );
+}
+
+const OF_CREDENTIALS = /^(?:aws_|role_|source_profile$|credential_|web_identity)/i;
+
+/** A worker reads such a name in lower case, and the SDK, which reads keys and roles from the files by itself, does not. */
+export function hasCapitals(content: string): boolean {
+  const parsed = parseConfigFile(content);
+  if ('fault' in parsed) return false;
+  return [...parsed.sections.values()].some((options) =>
+    [...options.keys()].some((name) => name !== name.toLowerCase() && OF_CREDENTIALS.test(name)),
+  );
 }
 
 /** Null is the profile `default`. A file that is broken says nothing. */
@@ -62,7 +77,18 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
 
 function read(content: string): ConfigFile {
   const parsed = parseConfigFile(content);
-  return 'fault' in parsed ? { sections: new Map(), defaults: new Map() } : parsed;
+  if ('fault' in parsed || isBroken(content)) return { sections: new Map(), defaults: new Map() };
+  return {
+    sections: new Map([...parsed.sections].map(([title, options]) => [title, inLowerCase(options)])),
+    defaults: inLowerCase(parsed.defaults),
+  };
+}
+
+type Options = ReadonlyMap<string, ConfigEntry>;
+
+/** botocore reads the names of options in lower case, but for those that are indented below another. */
+function inLowerCase(options: Options): Options {
+  return new Map([...options].map(([name, entry]) => [name.toLowerCase(), entry]));
 }
 
 /** `[profile "a b"]` is the profile `a b`, and `[default]` needs no word before it. */

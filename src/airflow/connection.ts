@@ -8,6 +8,8 @@ export interface AirflowConnection {
   /** Of no use to Airflow's Amazon provider; null: there is none. */
   readonly host: string | null;
   readonly extra: z.output<typeof extraSchema>;
+  /** Keys of `extra` that are JSON in the query of a URI: Airflow has their text, and its hook raises over it. */
+  readonly texts: readonly string[];
 }
 
 const text = z.string().nullish();
@@ -56,7 +58,11 @@ export const CONFIG_OPTIONS: readonly string[] = [
 ];
 const extraSchema = z.object({
   ...keysSchema,
-  session_kwargs: z.object(keysSchema).nullish(),
+  /** The Amazon provider 8.26 takes all of it, later ones the keys alone. */
+  session_kwargs: z.object({ ...keysSchema, region_name: text, profile_name: text }).nullish(),
+  /** Of which the Amazon provider 8.26 makes a `role_arn`. */
+  aws_account_id: z.unknown().optional(),
+  aws_iam_role: z.unknown().optional(),
   region_name: text,
   endpoint_url: text,
   role_arn: text,
@@ -76,6 +82,8 @@ const extraSchema = z.object({
   /** Of no use since Amazon provider 8: the endpoint is `endpoint_url`. */
   host: z.unknown().optional(),
 });
+/** What of it is no text. */
+const NESTED = ['config_kwargs', 'service_config', 'assume_role_kwargs', 'session_kwargs'];
 const jsonSchema = z.object({
   uri: text,
   conn_type: text,
@@ -142,6 +150,7 @@ function fromJson(value: string): AirflowConnection {
     password: password ?? null,
     host: host || null,
     extra: checked(extraSchema, extraValue || {}, 'extra'),
+    texts: [],
   };
 }
 
@@ -198,6 +207,7 @@ function fromUri(value: string): AirflowConnection {
     password: percentDecode(password.join(':')) || null,
     host: percentDecode(authority.slice(at + 1)) || null,
     extra: checked(extraSchema, extra, 'extra'),
+    texts: whole === null ? NESTED.filter((name) => parameters.has(name)) : [],
   };
 }
 

@@ -18,11 +18,28 @@ export function workerProxies(endpoint: string, { told, env }: { told: Told; env
     const text = texts[scheme];
     if (typeof text !== 'string' || text === '') return null;
     const url = withScheme(text);
-    if (!URL.canParse(url))
-      throw new RangeError(`has a proxy for ${scheme} that is no URL: write http://host:port`);
-    return secret(url);
+    if (URL.canParse(url)) return secret(url);
+    const what =
+      told == null
+        ? `is asked through the proxy of ${proxyVariable(scheme, env)}, which is`
+        : `has a proxy for ${scheme} that is`;
+    throw new RangeError(`${what} no URL: write http://host:port`);
   };
   return { http: of('http'), https: of('https') };
+}
+
+/** The variable whose proxy is no URL; null: each one is, or is not set. */
+export function brokenProxy(env: Environment): string | null {
+  const broken = ['http', 'https'].find((scheme) => {
+    const text = env[proxyVariable(scheme, env)] ?? '';
+    return text !== '' && !URL.canParse(withScheme(text));
+  });
+  return broken === undefined ? null : proxyVariable(broken, env);
+}
+
+function proxyVariable(scheme: string, env: Environment): string {
+  const lower = `${scheme}_proxy`;
+  return env[lower] === undefined ? lower.toUpperCase() : lower;
 }
 
 /** As `ProxyConfiguration._fix_proxy_url`. */
@@ -33,7 +50,7 @@ function withScheme(text: string): string {
 
 /** Python's `getproxies` and `proxy_bypass`: a name in lower case goes first, and takes away what it leaves empty. */
 function environmentProxies(endpoint: string, env: Environment): Readonly<Record<string, string>> {
-  const named = (scheme: string) => env[`${scheme}_proxy`] ?? env[`${scheme.toUpperCase()}_PROXY`] ?? '';
+  const named = (scheme: string) => env[proxyVariable(scheme, env)] ?? '';
   return isLeftOut(new URL(endpoint), named('no')) ? {} : { http: named('http'), https: named('https') };
 }
 

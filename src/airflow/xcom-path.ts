@@ -6,6 +6,7 @@ import type { Reference } from './reference.ts';
  * connection id is all that stands before the last `@` of the host part.
  */
 export interface XComPath {
+  /** Without the line breaks and tabs that Airflow leaves out. */
   readonly raw: string;
   /** In lower case; '' when the path has none, which is a folder on the worker's own disk. */
   readonly scheme: string;
@@ -35,11 +36,17 @@ export function isS3Path(path: XComPath): boolean {
 export function parseXComPaths(text: string): readonly XComPath[] {
   const parts = text.split(/,(?=\s*(?:[a-z][a-z0-9+.-]*:\/\/|$))/i).filter((part) => part.trim() !== '');
   // Airflow takes one path alone, and a space at its end is part of it.
-  return parts.map((part) => parseXComPath(parts.length === 1 ? part.trimStart() : part.trim()));
+  return parts.map((part) => parseXComPath(parts.length === 1 ? part : part.trim()));
+}
+
+/** As Python's `urlsplit`, which Airflow's path goes through, leaves out what it does not take for a part of a URL. */
+function asAirflowReads(text: string): string {
+  return text.replace(/^[\x00-\x20]+/, '').replace(/[\t\r\n]/g, '');
 }
 
 /** @throws {RangeError} as `parseXComPaths`. */
-export function parseXComPath(raw: string): XComPath {
+export function parseXComPath(text: string): XComPath {
+  const raw = asAirflowReads(text);
   const [, givenScheme, rest = raw] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(raw) ?? [];
   const scheme = givenScheme?.toLowerCase() ?? '';
   if (diskSchemes.includes(scheme)) {

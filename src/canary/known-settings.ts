@@ -87,8 +87,7 @@ function pathsOf(path: string | null): Said<readonly XComPath[]> | null {
 
 function thresholdOf(threshold: string | null): Said<number> | null {
   if (threshold === null || !/^-?\d+$/.test(threshold)) return null;
-  const value = Number(threshold);
-  return Number.isSafeInteger(value) ? { value, shown: threshold } : null;
+  return { value: Number(threshold), shown: threshold };
 }
 
 function textOf(text: string | null): Said<string> | null {

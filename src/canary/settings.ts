@@ -40,7 +40,7 @@ export function differences(heard: readonly HeardPool[], told: ToldSettings): Di
     difference('xcom_objectstorage_threshold', offloading, {
       valueOf: thresholdOf,
       told: told.threshold === null ? null : [String(told.threshold)],
-      isSame: isEqual,
+      isSame: isSameNumber,
     }),
   ].flatMap((one) => one ?? []);
 }
@@ -97,6 +97,8 @@ function difference(
 }
 
 const isEqual = (one: string, other: string): boolean => one === other;
+/** The exporter holds the nearest double of a large number. */
+const isSameNumber = (one: string, other: string): boolean => Number(one) === Number(other);
 
 /** The option may name a class by a module that only imports it: the class itself has the module that it is written in. */
 function isSameClass(one: string, other: string): boolean {
@@ -109,7 +111,7 @@ const pathOf = ({ path }: CanarySettings): string => withoutEndSlash(path);
 /** As Airflow means it: unset is -1, and what is no number is shown as it is. */
 function thresholdOf({ threshold }: CanarySettings): string {
   const plain = (threshold ?? '-1').replace(/^\+/, '');
-  return /^-?\d+$/.test(plain) ? String(Number(plain)) : plain;
+  return /^-?\d+$/.test(plain) ? String(BigInt(plain)) : plain;
 }
 
 function withoutEndSlash(path: string): string {

@@ -29,8 +29,11 @@ export function checkText(checked: Checked, paint: Paint): string {
     case 2:
       lines.push(paint(`${title}.`, 'yellow'));
   }
-  lines.push(...notes.map(plain));
+  // What is wrong comes before what is not known.
+  const isWrong = checkCode(checked) === 1;
+  if (!isWrong) lines.push(...notes.map(plain));
   for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
+  if (isWrong && notes.length > 0) lines.push('', ...notes.map(plain));
   // From a container the path alone leads nowhere, and nobody but the reader knows her addresses.
   if (report.problems.length > 0)
     lines.push(

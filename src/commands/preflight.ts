@@ -1,3 +1,4 @@
+import { connectionVariable } from '../airflow/connection.ts';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { secret } from '../lib/secret.ts';
@@ -82,7 +83,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       steps:
         missing === undefined
           ? [...steps, ...ways]
-          : [...steps, ...ways].map((step) => inPlaceOf(step, missing)),
+          : [...steps, ...ways].map((step) => inPlaceOf(step, { id, missing })),
       version: io.version,
     };
   } finally {
@@ -124,9 +125,14 @@ function nobodyAt(connection: S3Connection): S3Connection {
 }
 
 /** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */
-function inPlaceOf(step: PreflightStep, missing: string): PreflightStep {
+function inPlaceOf(
+  step: PreflightStep,
+  { id, missing }: { readonly id: string; readonly missing: string },
+): PreflightStep {
   if (step.check === 'credentials' && step.ok !== true)
-    return bad('credentials', missing, { fix: 'Give the connection first: the rest was tried without it.' });
+    return bad('credentials', missing, {
+      fix: `Give the connection as ${connectionVariable(id)} first: no database is asked for it here, and the rest was tried without it.`,
+    });
   return step.ok === false ? open(step.check, step.detail) : step;
 }
 

@@ -52,7 +52,7 @@ export function problemArticle(problem: Problem, view: ProblemView): Html {
 }
 
 function listedWords(rows: number): string {
-  return rows === 1 ? 'its row' : `all ${formatCount(rows)} rows listed`;
+  return rows === 1 ? 'Show its row' : `Show all ${formatCount(rows)} rows`;
 }
 
 /** The latest rows of every problem that has some; null: none has. */

@@ -132,8 +132,15 @@ function lastCycle({ report, reloadedAt, now }: Status): Part {
   return [
     'Looked at ',
     when(report.at, now),
-    ` in ${formatSeconds(report.durationSeconds)}. Share decided: ${percentOf(report.coverage)}. Lag: ${secondsOf(report.lagSeconds)}.`,
+    ` in ${formatSeconds(report.durationSeconds)}. ${decided(report)}. Lag: ${secondsOf(report.lagSeconds)}.`,
   ];
+}
+
+/** A share of nothing is none. */
+function decided({ coverage, window }: Pick<Report, 'coverage' | 'window'>): string {
+  if (coverage === null) return `Share of the window that is decided: ${UNKNOWN}`;
+  const isEmpty = window !== null && Object.values(window.rows).every((rows) => rows === 0);
+  return isEmpty ? 'There is no row to decide' : `${percentOf(coverage)} of the window is decided`;
 }
 
 function overview(status: Status, view: PageView): Html {
@@ -181,7 +188,6 @@ function detail(code: ProblemCode, status: Status, view: PageView): Html {
 }
 
 function jobsSection({ jobs, report, requests, now }: Status): Html {
-  const coverage = report?.coverage ?? null;
   const whenOf = (at: number | null): Part => (at === null ? 'never' : ago(at, now));
   const rows = jobs.map((job: JobStatus) => [
     job.job,
@@ -198,12 +204,9 @@ function jobsSection({ jobs, report, requests, now }: Status): Html {
     facts([
       [
         'Lag',
-        `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided; no less than a standby is behind)`,
+        `${secondsOf(report?.lagSeconds ?? null)} (age of the oldest row that is not decided; at least the delay of a standby)`,
       ],
-      [
-        'Coverage',
-        coverage === null ? UNKNOWN : `${percentOf(coverage)} of the window measured and looked up`,
-      ],
+      ['Coverage', report === null ? UNKNOWN : decided(report)],
       [
         'Requests to S3',
         requests === null

@@ -14,15 +14,19 @@ export function storageSection(status: Status): Html {
   const known: (readonly [string, Part | undefined])[] = [
     ['Airflow', backend?.airflow],
     ['schema', backend?.schema],
-    ['bucket', backend?.bucket ?? untold(status, 'xcom.path')],
-    ['prefix', backend?.prefix ?? untold(status, 'xcom.path')],
-    ['connection', backend?.connection ?? untold(status, 'xcom.path')],
+    ...(backend === null
+      ? [['path', told(status, 'xcom.path')] as const]
+      : ([
+          ['bucket', backend.bucket ?? told(status, 'xcom.path')],
+          ['prefix', backend.prefix ?? told(status, 'xcom.path')],
+          ['connection', backend.connection ?? told(status, 'xcom.path')],
+        ] as const)),
     ['path seen', report === null ? undefined : pathWords(report.observed)],
-    ['compression', backend?.compression ?? untold(status, 'xcom.compression')],
+    ['compression', backend?.compression ?? told(status, 'xcom.compression')],
     [
       'threshold',
       threshold === null
-        ? untold(status, 'xcom.threshold')
+        ? told(status, 'xcom.threshold')
         : threshold < 0
           ? `${threshold} (nothing is offloaded)`
           : size(threshold),
@@ -53,10 +57,10 @@ function clockWords(skewSeconds: number): string {
   return `this machine is ${formatSeconds(Math.abs(skewSeconds))} ${side} the storage, by whose clock requests are signed`;
 }
 
-/** How to tell a setting that nobody told. */
-function untold({ settings }: Status, setting: string): string | undefined {
+/** A setting as it was told, while the database has not been read; how to tell it where nobody did. */
+function told({ settings }: Status, setting: string): string | undefined {
   const found = settings.find(({ name }) => name === setting);
-  return found?.origin === 'unknown' ? `${UNKNOWN}: ${found.from}` : undefined;
+  return found?.origin === 'unknown' ? `${UNKNOWN}: ${found.from}` : found?.shown;
 }
 
 function probeTable({ probe, jobs, history, now }: Status): Html {

@@ -46,7 +46,13 @@ export interface DatabaseSettings extends DatabaseServer {
 }
 
 /** The keywords of a connection, as libpq calls them, each as the text that was given. */
-export type LibpqKeywords = Readonly<Partial<Record<(typeof KEYWORDS)[number] | 'application_name', string>>>;
+export type LibpqKeywords = Readonly<
+  Partial<Record<(typeof KEYWORDS)[number] | 'application_name' | UnfollowedKeyword, string>>
+>;
+
+/** By libpq's variable: they point at a file or an address, and a worker's driver follows them. */
+export const UNFOLLOWED_KEYWORDS = { service: 'PGSERVICE', passfile: 'PGPASSFILE', hostaddr: 'PGHOSTADDR' };
+export type UnfollowedKeyword = keyof typeof UNFOLLOWED_KEYWORDS;
 
 const KEYWORDS = [
   'host',
@@ -123,7 +129,8 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
       `names ${named}: only Postgres is supported (postgresql://user:password@host:5432/airflow)`,
     );
   }
-  const fromQuery = [...KEYWORDS, 'application_name' as const].map((name) => [name, given.get(name)]);
+  const names = [...KEYWORDS, 'application_name', ...Object.keys(UNFOLLOWED_KEYWORDS)];
+  const fromQuery = names.map((name) => [name, given.get(name)]);
   const fromUrl = Object.entries({ user, password, ...listedHosts(hosts.split(',')), dbname }).map(
     ([name, value]) => [name, value === undefined ? null : percentDecode(value)],
   );

@@ -1,6 +1,8 @@
 import { entryOf } from '../airflow/config-file.ts';
+import type { ConfigFile } from '../airflow/config-file.ts';
 import type { AirflowOption, OptionAnswer, OptionPlace } from '../airflow/config-option.ts';
 import { lookUpOption, optionVariable, wholeNumberOf } from '../airflow/config-option.ts';
+import { nearest } from '../lib/nearest.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, settingOf } from './catalogue.ts';
@@ -95,7 +97,7 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
             ]
           : []),
         ...oddText(answer.text, place, 'variable' in answer.at ? input.setting : null),
-        ...unexpanded(answer.text, place),
+        ...(input.setting === 'xcom.path' ? unsetInPath(answer.text, place) : unexpanded(answer.text, place)),
         ...formerName(option, answer.at, place),
         ...hidden(option, answer, { airflow, env }),
       ];
@@ -118,7 +120,7 @@ const FAULTS = {
 
 /** A text with the same quotes at both ends. */
 export function isQuoted(text: string): boolean {
-  return /^(["']).*\1$/s.test(text);
+  return /^\s*(["']).*\1\s*$/s.test(text);
 }
 
 /** `setting`: the one that a variable holds; null for an option of the file. */
@@ -140,6 +142,15 @@ function unexpanded(text: string, place: string): string[] {
   return /\$\{\w+\}/.test(text)
     ? [`${place} names a variable in \${…} that is not set here: give it as well, as Airflow has it`]
     : [];
+}
+
+/** The name may be said where the path has no place for a secret: no colon behind its scheme, and no query. */
+function unsetInPath(text: string, place: string): string[] {
+  if (!/^(?:\w+:\/\/)?[^:?]*$/.test(text)) return unexpanded(text, place);
+  const name = /\$(?:[A-Za-z_]\w*|\{\w+\})/.exec(text)?.[0];
+  return name === undefined
+    ? []
+    : [`${place} holds ${name}, which is not set here: give it as well, as Airflow has it`];
 }
 
 function formerName(option: AirflowOption, at: OptionPlace, place: string): string[] {
@@ -176,15 +187,34 @@ export function unreadOptions({ file, path }: AirflowFile, settings: readonly Se
     if (option === undefined || holds === 'path' || !settings.includes(setting)) return [];
     return [...file.sections].flatMap(([section, options]) =>
       [...options].flatMap(([key, { line }]) => {
-        if (!isMeant(option, section, key) || entryOf(file, option.section, option.key)?.line === line)
-          return [];
-        return [
-          `${path}: [${section}] ${key}, line ${line}: Airflow ignores it without a word: write [${option.section}] ${option.key}`,
-        ];
+        const why = unreadBecause(option, { section, key, line }, file);
+        return why === null
+          ? []
+          : [
+              `${path}: [${section}] ${key}, line ${line}: Airflow ignores it without a word${why}: write [${option.section}] ${option.key}`,
+            ];
       }),
     );
   });
 }
+
+/** Null: Airflow reads it, or it is another option. */
+function unreadBecause(
+  option: AirflowOption,
+  { section, key, line }: { readonly section: string; readonly key: string; readonly line: number },
+  file: ConfigFile,
+): string | null {
+  const read = entryOf(file, option.section, option.key);
+  if (isMeant(option, section, key)) return read?.line === line ? null : '';
+  if (read !== null || !option.key.startsWith('xcom_')) return null;
+  const [, bare = key, elsewhere] = /^(.*?)(_cmd|_secret)?$/.exec(key.toLowerCase()) ?? [];
+  if (elsewhere !== undefined && bare === option.key)
+    return `, since it takes ${option.key} from no command and no secrets backend`;
+  return bare !== option.key && nearest(bare, [option.key], { within: SLIPS }) !== null ? '' : null;
+}
+
+/** The former names of common-io 1.3.0 are as near. */
+const SLIPS = 2;
 
 /** The names of the backend's options are nobody else's; the others count in their own section alone. */
 function isMeant({ section, key }: AirflowOption, givenSection: string, givenKey: string): boolean {

@@ -2,6 +2,7 @@ import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import { secretsBackend } from '../airflow/config-option.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { connectionVariable, parseConnection } from '../airflow/connection.ts';
+import { brokenProxy } from '../airflow/worker-proxies.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
@@ -35,8 +36,11 @@ export function readConnections(
     const variable = holderOf(id, world.env);
     const text = id === '' ? '' : (world.env[variable] ?? '');
     const given = text === '' ? null : attempt(variable, () => parseUnquoted(text));
-    const from =
-      text === '' ? 'AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file' : variable;
+    const bare =
+      brokenProxy(world.env) === null
+        ? 'AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL or endpoint_url of the AWS config file'
+        : 'S3 without a connection';
+    const from = text === '' ? bare : variable;
     const s3 = attempt(from, () => s3Connection({ id, given }, world));
     return { id, variable, given, isSet: text !== '', s3 };
   });

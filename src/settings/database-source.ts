@@ -1,7 +1,12 @@
 import type { ConfigFile } from '../airflow/config-file.ts';
 import { lookUpOption } from '../airflow/config-option.ts';
-import type { DatabaseSettings, LibpqKeywords } from '../postgres/database-url.ts';
-import { APPLICATION_NAME, databaseSettings, libpqVariables } from '../postgres/database-url.ts';
+import type { DatabaseSettings, LibpqKeywords, UnfollowedKeyword } from '../postgres/database-url.ts';
+import {
+  APPLICATION_NAME,
+  UNFOLLOWED_KEYWORDS,
+  databaseSettings,
+  libpqVariables,
+} from '../postgres/database-url.ts';
 import type { Attempts } from './attempts.ts';
 import type { Given, SourceKind } from './sources.ts';
 
@@ -37,6 +42,26 @@ export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSourc
   const { keywords, warnings } = withSchema(found.keywords, named);
   return { settings: attempt(from, () => databaseSettings(keywords)), origin, from, warnings };
 }
+
+/** Where a worker's driver looks and the exporter does not. */
+export function unfollowedKeywords({ url, env }: Pick<Named, 'url' | 'env'>): readonly string[] {
+  const hasPassword = (url?.password ?? env['PGPASSWORD'] ?? '') !== '';
+  return (Object.entries(UNFOLLOWED_KEYWORDS) as [UnfollowedKeyword, string][]).flatMap(
+    ([keyword, variable]) => {
+      const place = url?.[keyword] !== undefined ? `${keyword} in the URL` : variable;
+      if (place === variable && (env[variable] ?? '') === '') return [];
+      // A password that is given goes before the file.
+      if (keyword === 'passfile' && hasPassword) return [];
+      return [`database.url: ${place} is not followed by the exporter: write ${INSTEAD[keyword]}`];
+    },
+  );
+}
+
+const INSTEAD: Readonly<Record<UnfollowedKeyword, string>> = {
+  service: 'what the service stands for into the URL',
+  passfile: 'the password into the URL, or into the file of XCOM_EXPORTER_DATABASE_URL_FILE',
+  hostaddr: 'the address as the host of the URL',
+};
 
 /** Sends the schema along as the search path of the session, whoever gave the URL, unless that has one of its own. */
 function withSchema(

@@ -21,7 +21,7 @@ import {
   otherConnections,
   readConnections,
 } from './connections.ts';
-import { checkDatabaseFiles, readDatabase } from './database-source.ts';
+import { checkDatabaseFiles, readDatabase, unfollowedKeywords } from './database-source.ts';
 import { createDigest } from './digest.ts';
 import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
@@ -159,9 +159,18 @@ export function readConfig(given: ConfigInput): Config {
       ...unreadOptions(airflow, SETTING_NAMES),
       ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
       ...(database?.warnings ?? []),
+      ...unfollowedKeywords({ url, env }),
       ...misplacedEndpoints(connections),
       ...ofWorkers,
-      ...settingWarnings({ env, paths, inForce, threshold, backend, compression }),
+      ...settingWarnings({
+        env,
+        paths,
+        inForce,
+        pathText: texts['xcom.path'],
+        threshold,
+        backend,
+        compression,
+      }),
     ].map(withoutPasswords),
     origins: settingOrigins({
       chosen,

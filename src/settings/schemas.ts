@@ -25,8 +25,9 @@ export function wholeNumber(least: number) {
 /** Airflow's own numbers have no end: beyond 2^53 the nearest one that a double holds is as good to compare sizes with. */
 export function integer() {
   return parsed((text) => {
-    const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
-    if (!Number.isInteger(number)) throw new RangeError(`${JSON.stringify(text)} is not a whole number`);
+    const given = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+    const number = Math.min(Math.max(given, -Number.MAX_VALUE), Number.MAX_VALUE);
+    if (Number.isNaN(number)) throw new RangeError(`${JSON.stringify(text)} is not a whole number`);
     return number;
   });
 }

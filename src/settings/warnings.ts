@@ -15,6 +15,8 @@ export interface WarnedSettings {
   /** Null, like the others: nobody told. */
   readonly paths: readonly XComPath[] | null;
   readonly inForce: XComPath | null;
+  /** The paths as they were given. */
+  readonly pathText: string | null;
   readonly threshold: number | null;
   readonly backend: string | null;
   readonly compression: string | null;
@@ -30,6 +32,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
     ...misspelt(settings.env),
     ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
+    ...whiteSpace(settings),
     ...unprobedPaths(settings.paths ?? []),
     ...backendClass(settings.backend),
     ...backendWithoutPath(settings),
@@ -115,7 +118,8 @@ function misspelt(env: Environment): string[] {
 /** Airflow's variable that a name was to be, or null for one that is right or something else. */
 function meantBy(name: string): string | null {
   if (VARIABLES.includes(name) || OTHERWISE_MEANT.test(name)) return null;
-  const upper = name.toUpperCase();
+  // No option of XComs comes from a command or a secrets backend.
+  const upper = name.toUpperCase().replace(/_(?:CMD|SECRET)$/, '');
   // `export xcom_objectstorage_threshold=0` sets the name of an option, which is no variable of Airflow's.
   if (!upper.startsWith('AIRFLOW')) return OPTIONS.get(upper) ?? null;
   const option = nearest(optionOf(upper), OPTIONS.keys(), { within: SLIPS_IN_OPTION });
@@ -148,6 +152,20 @@ function unprobedPaths(paths: readonly XComPath[]): string[] {
   if (first === undefined || others.length === 0) return [];
   return [
     `xcom.path names more than one place in S3, and the probe tries ${first} alone: of ${others.join(' and ')} only what rows refer to is looked at, and whether workers may write there is not known`,
+  ];
+}
+
+/** Run with 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2, which all do the same. A line break at the end changes nothing. */
+function whiteSpace({ paths, pathText }: WarnedSettings): string[] {
+  return [
+    ...(paths?.length === 1 && /[\t\r\n]/.test(pathText?.trim() ?? '')
+      ? [
+          'xcom.path holds a line break or a tab, which Airflow leaves out: what stands behind it is joined to what stands before. An indented line of airflow.cfg goes on with the option above it',
+        ]
+      : []),
+    ...(paths?.some(({ raw }) => /\s/.test(raw)) === true
+      ? ['xcom.path holds white space, which Airflow takes as part of it: objects lie below a name with it']
+      : []),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { isBroken, awsProfile } from '../airflow/aws-profile.ts';
+import { awsProfile, hasCapitals, isBroken } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -50,11 +50,34 @@ export function unusedExtras(given: AirflowConnection | null): readonly string[]
       : []),
     ...OPTIONS_LEFT_OUT.flatMap((name) => (isGiven(config?.[name]) ? [`config_kwargs.${name}`] : [])),
     ...(isGiven(services?.s3?.signer) ? ['service_config.s3.signer'] : []),
+    ...ofOldProvider(extra),
   ];
 }
 
 /** Of `config_kwargs`: what a worker shows or trusts in a way of its own. */
 const OPTIONS_LEFT_OUT = ['client_cert', 'proxies_config'] as const;
+
+/** What the Amazon provider of Airflow 2.9 alone follows. */
+function ofOldProvider({
+  region_name,
+  profile_name,
+  role_arn,
+  aws_account_id,
+  aws_iam_role,
+  session_kwargs: session,
+}: AirflowConnection['extra']): string[] {
+  return [
+    ...(isGiven(session?.region_name) && !isGiven(region_name) ? ['session_kwargs.region_name'] : []),
+    ...(isGiven(session?.profile_name) && !isGiven(profile_name) ? ['session_kwargs.profile_name'] : []),
+    ...(isGiven(aws_account_id) && isGiven(aws_iam_role) && !isGiven(role_arn) ? ['aws_iam_role'] : []),
+  ];
+}
+
+const IN_PLACE_OF_OLD: Readonly<Record<string, string>> = {
+  'session_kwargs.region_name': 'region_name',
+  'session_kwargs.profile_name': 'profile_name',
+  aws_iam_role: 'role_arn',
+};
 
 function ofConnection(given: AirflowConnection, who: string): string[] {
   const { extra } = given;
@@ -89,6 +112,16 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
       (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,
     ),
     ...halfAPair(given, who),
+    ...given.texts
+      .filter((name) => name !== 'assume_role_kwargs' || isGiven(extra.role_arn))
+      .map(
+        (name) =>
+          `${who} has ${name} in the query of its URI, where Airflow takes it for a text: every push fails. Write the connection as JSON, or all of extra as __extra__`,
+      ),
+    ...ofOldProvider(extra).map(
+      (name) =>
+        `${who} has ${name}, which only an older Amazon provider follows, as of Airflow 2.9: later ones and the exporter do not. Write ${IN_PLACE_OF_OLD[name] ?? ''} in extra`,
+    ),
     ...(isGiven(extra.service_config?.s3?.signer)
       ? [
           `${who} has a signer, which the exporter does not follow: it signs with the credentials of the connection`,
@@ -158,13 +191,18 @@ function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string
 }
 
 function files({ files: { config, credentials } }: World): string[] {
-  return Object.entries({ config, credentials }).flatMap(([name, content]) =>
-    isBroken(content)
+  return Object.entries({ config, credentials }).flatMap(([name, content]) => [
+    ...(isBroken(content)
       ? [
           `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
         ]
-      : [],
-  );
+      : []),
+    ...(hasCapitals(content)
+      ? [
+          `The AWS ${name} file has capital letters in the name of a key or role, which a worker takes and the exporter does not. Write it in lower case`,
+        ]
+      : []),
+  ]);
 }
 
 function keyHalves({ env }: World): string[] {

@@ -78,6 +78,7 @@ const MADE_FOR: readonly (readonly [where: RegExp, act: RegExp])[] = [
   [/Lost writes of tasks/, /never written/],
   [/Failures by reason|Failed writes|Failed requests/, /denies writes/],
   [/exporter\.json: Failed runs/, /denies writes/],
+  [/the (?:last )?audit/, /^The folder of the state file/],
   [/Objects without a row|Bytes without a row/, /grow in number/],
 ];
 

@@ -1,12 +1,14 @@
 /** An Airflow in small with exporters as processes of their own, and every wire between them in hand. */
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { stringify } from 'yaml';
+import { auditResultPath } from '../../src/state/audit-result.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import type { PostgresWriter } from '../../src/postgres/writer.ts';
 import { openObjectStore } from '../../src/s3/client.ts';
@@ -55,6 +57,8 @@ export interface Stage {
   /** The file of settings that every exporter reads; a text is written as it is. */
   settings(settings: Readonly<Record<string, unknown>> | string): Promise<void>;
   startExporter(...argv: readonly string[]): Promise<Exporter>;
+  /** Compares the whole bucket with the whole table, and leaves the figures beside the state file. */
+  audit(stateFile: string): Promise<void>;
   scrape(exporters: readonly Exporter[]): Promise<void>;
   stop(): Promise<void>;
 }
@@ -165,6 +169,14 @@ export async function startStage({
     wire,
     settings,
     startExporter,
+    audit: async (stateFile) => {
+      const out = join(dir, 'audit');
+      const argv = [main, 'audit', '--state', '--state.file', stateFile, '--out', out];
+      // What it finds sets its code: that the figures are there is what counts.
+      await promisify(execFile)(process.execPath, argv, { env }).catch(() => undefined);
+      await access(auditResultPath(stateFile));
+      await rm(out, { recursive: true });
+    },
     scrape: (exporters) => prometheus.target(exporters.map(({ address }) => address)),
     stop: async () => {
       for (const child of children) child.kill('SIGKILL');

@@ -58,6 +58,7 @@ export const TROUBLES: readonly Trouble[] = [
       AirflowXComSilentFallback:
         'as long as references are left in the window, nothing explains the large values',
       AirflowXComWorkerBypass: 'as long as references are left in the window, they may cluster',
+      AirflowXComProblemUnknown: 'the demo had a canary, and the exporter after it has none',
     },
     seconds: 40,
     rest: 20,
@@ -192,7 +193,9 @@ export const TROUBLES: readonly Trouble[] = [
     rest: 20,
     begin: async (scene) => {
       const folder = mkdtempSync(join(tmpdir(), 'state-'));
-      await exchange(scene, [['--state.file', join(folder, 'state')]]);
+      const stateFile = join(folder, 'state');
+      await exchange(scene, [['--state.file', stateFile]]);
+      await scene.stage.audit(stateFile);
       await delay(5_000);
       rmSync(folder, { recursive: true });
     },

@@ -58,7 +58,8 @@ keys, keeps no versions, and loses keys between pages, so on these it proves not
 |---${'|---'.repeat(SERVERS.length)}|
 ${overview.join('\n')}
 
-Not run: RustFS, which crates.io alone has: nobody has built it yet. fauxqs from 2 on needs Node 22.
+Not run: RustFS, which crates.io alone has: nobody has built it yet. fauxqs from 2 on needs Node 22. A directory bucket of AWS, for no server
+that can be installed has one: its documented answers are tried in test/golden/corners.
 
 ${details.join('\n')}`,
   );

@@ -24,6 +24,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* Labels of the user's beside the chart's. The selector has to find them, whatever else is asked for. */ -}}
+{{- define "xcom.labelsWith" -}}
+{{- $labels := include "xcom.labels" (index . 0) | fromYaml -}}
+{{- $selector := include "xcom.selector" (index . 0) | fromYaml -}}
+{{- toYaml (mergeOverwrite $labels (deepCopy (default dict (index . 1))) $selector) -}}
+{{- end }}
+
 {{- define "xcom.serviceAccount" -}}
 {{ if .Values.serviceAccount.create }}{{ default (include "xcom.fullname" .) .Values.serviceAccount.name }}{{ else }}{{ default "default" .Values.serviceAccount.name }}{{ end }}
 {{- end }}

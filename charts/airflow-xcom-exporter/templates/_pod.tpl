@@ -2,8 +2,7 @@
 {{- define "xcom.pod" -}}
 metadata:
   labels:
-    {{- include "xcom.labels" . | nindent 4 }}
-    {{- with .Values.podLabels }}{{ toYaml . | nindent 4 }}{{ end }}
+    {{- include "xcom.labelsWith" (list . .Values.podLabels) | nindent 4 }}
   annotations:
     checksum/settings: {{ include "xcom.settings" . | sha256sum }}
     {{- with .Values.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}

@@ -23,7 +23,7 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
   },
   AirflowXComProblemUnknown: {
     summary: 'For an hour the XCom exporter has not known if some problems are there.',
-    runbook: 'docs/runbook.md#permissions_unverifiable',
+    runbook: 'docs/runbook.md#problems-that-are-not-known',
   },
   AirflowXComExporterReloadFailed: {
     summary: 'The XCom exporter could not read its configuration again.',
@@ -54,7 +54,7 @@ const stale = (words: string, instance = first, labels: Record<string, string> =
 });
 const down = (count: number, labels: Record<string, string> = { job }) => ({
   labels: { ...labels, severity: 'critical' },
-  description: `None of ${count} targets answers, or there is no target at all. Nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+  description: `None of ${count} targets answers, or there is no target at all. Nothing watches the XComs.`,
 });
 
 const problem = (code: string, instance?: string) =>
@@ -161,7 +161,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       '20m': [
         {
           labels: { job, severity: 'critical' },
-          description: `2 exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+          description: `2 exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.`,
         },
       ],
       '45m': [],
@@ -246,7 +246,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       '27m': [
         {
           labels: { job, instance: second, severity: 'warning' },
-          description: `${second} has given no answer for 15 minutes (up is 0). Others of its job answer. There is no standby, or nobody watches a shard.${EVIDENCE.replace('http://exporter:10048/ ', '')}`,
+          description: `${second} has given no answer for 15 minutes (up is 0). Others of its job answer. Either the standby is gone, or nobody watches a shard.`,
         },
       ],
       '45m': [],

@@ -1,7 +1,7 @@
 import { EVIDENCE, LEADER, TARGET, of } from './case.ts';
 import type { Case, Words } from './case.ts';
 
-const SERVICE_LEVELS = 'grafana/README.md#service-levels';
+const SERVICE_LEVELS = 'grafana/README.md#when-a-budget-burns';
 
 export const SERVICE_LEVEL_WORDS: Readonly<Record<string, Words>> = {
   AirflowXComBudgetBurnsFast: {

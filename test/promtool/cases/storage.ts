@@ -8,11 +8,11 @@ export const STORAGE_WORDS: Readonly<Record<string, Words>> = {
   },
   AirflowXComProbeFailing: {
     summary: 'A test operation on the XCom bucket or the metadata database keeps failing.',
-    runbook: 'docs/runbook.md#bucket_unreachable',
+    runbook: 'docs/runbook.md#the-probe',
   },
   AirflowXComProbeSlow: {
     summary: 'Test operations on the XCom bucket or the metadata database are slow.',
-    runbook: 'docs/runbook.md#bucket_unreachable',
+    runbook: 'docs/runbook.md#the-probe',
   },
 };
 

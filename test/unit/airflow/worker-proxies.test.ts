@@ -37,7 +37,11 @@ test('the map of a connection stands in place of the variables, also where it is
 });
 
 test('a proxy that is no URL is refused without a word of it', () => {
-  expect(() =>
-    workerProxies('http://s3.example', { told: null, env: { HTTP_PROXY: 'http://u:geheim@[' } }),
-  ).toThrow(/^has a proxy for http that is no URL: write http:\/\/host:port$/);
+  const broken = 'http://u:geheim@[';
+  expect(() => workerProxies('http://s3.example', { told: { http: broken }, env: {} })).toThrow(
+    /^has a proxy for http that is no URL: write http:\/\/host:port$/,
+  );
+  expect(() => workerProxies('http://s3.example', { told: null, env: { HTTP_PROXY: broken } })).toThrow(
+    /^is asked through the proxy of HTTP_PROXY, which is no URL: write http:\/\/host:port$/,
+  );
 });

@@ -170,6 +170,12 @@ describe('the endpoint', () => {
     '[default]\nservices = here\nendpoint_url = http://file:1\n[services here]\ns3 =\n  endpoint_url = http://nested:2\n';
   test.each<[string, Row, string | null]>([
     ['of the file', { config: '[default]\nendpoint_url = http://file:1\n' }, 'http://file:1'],
+    ['of the file, in capitals', { config: '[default]\nEndpoint_URL = http://file:1\n' }, 'http://file:1'],
+    [
+      'of the file, twice with other capitals',
+      { config: '[default]\nendpoint_url = http://file:1\nEndpoint_URL = http://file:2\n' },
+      null,
+    ],
     ['of its services', { config: SERVICES }, 'http://nested:2'],
     [
       'of the variable before the file',

@@ -50,6 +50,27 @@ describe('parseXComPath', () => {
   });
 });
 
+/** Run with Airflow 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2, which all write below the second. */
+test.each([
+  ['s3://c@b/x\n', 's3://c@b/x'],
+  ['s3://c@b/x\r\n', 's3://c@b/x'],
+  [' s3://c@b/x ', 's3://c@b/x '],
+  ['\ns3://c@b/x', 's3://c@b/x'],
+  ['s3://c@b/x\ty', 's3://c@b/xy'],
+  ['s3://c@b\n/x', 's3://c@b/x'],
+  ['s3:\n//c@b/x', 's3://c@b/x'],
+  ['s3://c@b/x\n/y', 's3://c@b/x/y'],
+  ['s3://c@b/x\nxcom_objectstorage_threshold = 5', 's3://c@b/xxcom_objectstorage_threshold = 5'],
+  ['s3://c@b/x\u00a0', 's3://c@b/x\u00a0'],
+  ['/data/x\n', '/data/x'],
+])('%j is the path %j to Airflow', (text, path) => {
+  expect(parseXComPaths(text)).toEqual([parseXComPath(path)]);
+});
+
+test('a hard space before the scheme is no scheme to Airflow', () => {
+  expect(parseXComPaths('\u00a0s3://c@b/x')).toMatchObject([{ scheme: '', bucket: '' }]);
+});
+
 describe('parseXComPaths', () => {
   test('keeps the order, drops what is empty', () => {
     expect(parseXComPaths('s3://new/x, s3://old/x,').map((path) => path.raw)).toEqual([

@@ -74,11 +74,6 @@ test.each<[string, Record<string, object>, string[]]>([
   ['queues differ', { default: {}, legacy: settingsWith({ threshold: '5' }) }, ['xcom.threshold']],
   ['a threshold is no number', { default: settingsWith({ threshold: '1k' }) }, ['xcom.threshold']],
   ['a threshold is masked', { default: settingsWith({ threshold: '***' }) }, ['xcom.threshold']],
-  [
-    'a threshold is too large to be true',
-    { default: settingsWith({ threshold: '9'.repeat(19) }) },
-    ['xcom.threshold'],
-  ],
   ['a path names no bucket', { default: settingsWith({ path: 's3://aws@/xcom' }) }, ['xcom.path']],
   ['a path held keys', { default: settingsWith({ path: 's3://***@bucket/xcom' }) }, ['xcom.path']],
   ['a path was cut', { default: settingsWith({ path: `s3://b/${'x'.repeat(493)}` }) }, ['xcom.path']],
@@ -87,6 +82,13 @@ test.each<[string, Record<string, object>, string[]]>([
   const names = ['xcom.backend', 'xcom.path', 'xcom.threshold', 'xcom.compression'] as const;
   expect(names.filter((name) => !toldSettings({ xcom })[name])).toEqual(missing);
   expect(heard).toHaveLength(4 - missing.length);
+});
+
+test('a threshold that nothing reaches is known, and shown as workers have it', () => {
+  const threshold = '9223372036854775807';
+  const { xcom, heard } = known({ default: settingsWith({ threshold }) });
+  expect(xcom.threshold).toBe(Number(threshold));
+  expect(heard.find(({ name }) => name === 'xcom.threshold')?.shown).toBe(threshold);
 });
 
 test('while a queue is not heard, nothing is known', () => {

@@ -219,6 +219,12 @@ describe('settings', () => {
     ]);
   });
 
+  test('are none where all have the threshold that the exporter was told, however large it is', () => {
+    const threshold = '9223372036854775807';
+    const all = heard({ default: { threshold }, denied: { threshold }, legacy: { threshold } });
+    expect(judge(all, { told: { ...told, threshold: Number(threshold) } }).differences).toEqual([]);
+  });
+
   test('name the same class, whichever module the exporter was told to import it from', () => {
     const backend = 'airflow.providers.common.io.xcom.XComObjectStorageBackend';
     expect(judge(heard(), { told: { ...told, backend } }).differences).toEqual([]);

@@ -504,7 +504,7 @@ describe('the page', () => {
     expect(text).toContain('references to S3 56 not known');
     expect(text).toContain('broken references: leaked not known');
     expect(text).toContain('objects without a row not known not known');
-    expect(text).toContain('Share decided: 99 %');
+    expect(text).toContain('99 % of the window is decided');
   });
 
   test('shows storage, probe, jobs and settings', () => {

@@ -391,6 +391,38 @@ describe("Airflow's own file", () => {
     );
   });
 
+  test.each([
+    ['xcom_objectstore_path = s3://b', 'xcom_objectstore_path', 'xcom_objectstorage_path'],
+    ['xcom_objectstorge_threshold = 5', 'xcom_objectstorge_threshold', 'xcom_objectstorage_threshold'],
+    [
+      'xcom_objectstorage_compresion = gzip',
+      'xcom_objectstorage_compresion',
+      'xcom_objectstorage_compression',
+    ],
+  ])('a misspelt option is named by the one that is meant: %s', (line, key, meant) => {
+    expect(section(line).warnings).toEqual([
+      `${FILE}: [common.io] ${key}, line 2: Airflow ignores it without a word: write [common.io] ${meant}`,
+    ]);
+  });
+
+  test.each(['xcom_objectstorage_path_cmd', 'xcom_objectstorage_threshold_secret'])(
+    'Airflow runs no command and asks no secrets backend for %s',
+    (key) => {
+      const meant = key.replace(/_(?:cmd|secret)$/, '');
+      expect(section(`${key} = cat /x`).warnings).toEqual([
+        `${FILE}: [common.io] ${key}, line 2: Airflow ignores it without a word, since it takes ${meant} from no command and no secrets backend: write [common.io] ${meant}`,
+      ]);
+    },
+  );
+
+  test('options of other sections that are near those of XComs are nobody’s concern', () => {
+    expect(
+      read('[mine]\nxcom_path = x\n[core]\nxcom_backends = x\ndefault_pool_task_slot_count = 1\n').warnings,
+    ).toEqual([
+      `${FILE}: [core] xcom_backends, line 4: Airflow ignores it without a word: write [core] xcom_backend`,
+    ]);
+  });
+
   test('an option of one team in the file is read by nobody', () => {
     expect(read('[team_a=common.io]\nxcom_objectstorage_path = s3://b\n').warnings).toEqual([
       `${FILE}: [team_a=common.io] xcom_objectstorage_path, line 2: Airflow ignores it without a word: write [common.io] xcom_objectstorage_path`,

@@ -94,6 +94,85 @@ test.each(['9223372036854775807', '1000000000000000000'])(
   },
 );
 
+test.each<[string, Readonly<Record<string, string>>, string | null]>([
+  ['postgresql://u@h/d?service=airflow', {}, 'service in the URL'],
+  ['postgresql://u@h/d?passfile=/x', {}, 'passfile in the URL'],
+  ['postgresql://u:p@h/d?passfile=/x', {}, null],
+  ['postgresql://u:p@h/d?hostaddr=10.0.0.1', {}, 'hostaddr in the URL'],
+  ['postgresql://u@h/d', { PGSERVICE: 'airflow' }, 'PGSERVICE'],
+  ['postgresql://u@h/d', { PGPASSFILE: '/x' }, 'PGPASSFILE'],
+  ['postgresql://u@h/d', { PGPASSFILE: '/x', PGPASSWORD: 'p' }, null],
+  ['postgresql://u:p@h/d', { PGHOSTADDR: '10.0.0.1' }, 'PGHOSTADDR'],
+])('what libpq follows and the exporter does not is named: %s %o', (url, variables, place) => {
+  const { warnings } = read({ env: { XCOM_EXPORTER_DATABASE_URL: url, ...variables } });
+  expect(warnings).toEqual(
+    place === null
+      ? []
+      : [expect.stringMatching(`^database\\.url: ${place} is not followed by the exporter: write `)],
+  );
+});
+
+test('a service that stands for the database is named where no database is', () => {
+  expect(problemsOf(() => requireDatabase(read({ env: { PGSERVICE: 'airflow' } })))).toEqual([
+    expect.stringMatching(/^database\.url: not set/),
+    expect.stringMatching(/^database\.url: PGSERVICE is not followed/),
+  ]);
+});
+
+test.each(['PATH_CMD', 'PATH_SECRET', 'THRESHOLD_SECRET'])('no option of XComs has a variable %s', (name) => {
+  const variable = `AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_${name}`;
+  expect(read({ env: { [variable]: 'cat /x' } }).warnings).toEqual([
+    `${variable} is no variable of Airflow's, which ignores it without a word: did you mean ${variable.replace(/_(?:CMD|SECRET)$/, '')}?`,
+  ]);
+});
+
+test.each([
+  ['9'.repeat(309), Number.MAX_VALUE],
+  [`-${'9'.repeat(4_300)}`, -Number.MAX_VALUE],
+])('a threshold of more digits than a double holds is the last number that it holds', (text, most) => {
+  const { xcom } = read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: text } });
+  expect(xcom.threshold).toBe(most);
+});
+
+test.each([
+  ['s3://c@b/x\nxcom_objectstorage_threshold = 5', [/^xcom\.path holds a line break/, /holds white space/]],
+  ['s3://c@b/x\ty', [/^xcom\.path holds a line break or a tab, which Airflow leaves out/]],
+  ['s3://c@b/x ', [/^xcom\.path holds white space, which Airflow takes as part of it/]],
+  ['s3://c@b/my xcoms', [/^xcom\.path holds white space/]],
+  ['s3://c@b/x\u00a0', [/^xcom\.path holds white space/]],
+  [' s3://c@b/x\n', []],
+  ['s3://c@b/x, s3://c@b/y', [/^xcom\.path names more than one place/]],
+])('the path %j is warned of where Airflow reads more or less than is seen', (path, expected) => {
+  const env = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: path, AIRFLOW_CONN_C: 'aws://' };
+  expect(read({ env }).warnings).toEqual(expected.map((one) => expect.stringMatching(one) as string));
+});
+
+test.each(['s3://AKIA:a$planted@b/x', 's3://b/x?key=a$planted'])(
+  'what may be a part of a secret in a path is not taken for the name of a variable',
+  (path) => {
+    const said = (() => {
+      try {
+        return read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: path } }).warnings;
+      } catch (error) {
+        return (error as ConfigError).problems;
+      }
+    })();
+    expect(JSON.stringify(said)).not.toContain('planted');
+  },
+);
+
+test.each([
+  ['s3://c@$BUCKET/x', '$BUCKET'],
+  ['s3://c@b/${STAGE}', '${STAGE}'],
+])('a path with a variable that is not set says so: %s', (path, name) => {
+  const variable = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH';
+  const env = { [variable]: path, AIRFLOW_CONN_C: 'aws://' };
+  expect(read({ env }).warnings).toEqual([
+    `${variable} holds ${name}, which is not set here: give it as well, as Airflow has it`,
+  ]);
+  expect(read({ env: { ...env, BUCKET: 'b', STAGE: 'x' } }).warnings).toEqual([]);
+});
+
 test.each(['/airflow', 'airflow.example.com', 'localhost:8080/airflow'])(
   "Airflow's address %s gives no links, and stops nothing",
   (text) => {
@@ -1054,6 +1133,12 @@ describe('the connections of the paths', () => {
     expect(originOf(config, 's3 (aws_xcom)').shown).toBe(
       'default credential chain of AWS, through the proxy p',
     );
+  });
+
+  test.each(['HTTPS_PROXY', 'https_proxy'])('a broken %s is named, and no endpoint in its place', (name) => {
+    expect(problemsOf(() => read({ env: { [name]: 'http://u:geheim/x@proxy:3128' } }))).toEqual([
+      `S3 without a connection: is asked through the proxy of ${name}, which is no URL: write http://host:port`,
+    ]);
   });
 
   test('a wrong endpoint in the variables of AWS is named by them', () => {

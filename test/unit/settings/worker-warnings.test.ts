@@ -58,6 +58,7 @@ test.each<[string, Row]>([
     'a region that an own endpoint does not ask for',
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_REGION: 'eu-west-1' } },
   ],
+  ['a region in capitals', { config: '[default]\nRegion = eu-west-1\n' }],
   ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
   ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
   [
@@ -103,6 +104,26 @@ test.each<[string, Row, RegExp]>([
     'no signature',
     { extra: { config_kwargs: { signature_version: 'unsigned' } } },
     /has the signature_version unsigned, .* every push fails/,
+  ],
+  [
+    'a region in session_kwargs',
+    { extra: { session_kwargs: { region_name: 'eu-west-1' } } },
+    /has session_kwargs\.region_name, .* as of Airflow 2\.9.* Write region_name in extra$/,
+  ],
+  [
+    'a profile in session_kwargs',
+    { extra: { session_kwargs: { profile_name: 'p' } } },
+    /has session_kwargs\.profile_name, .* Write profile_name in extra$/,
+  ],
+  [
+    'the parts of a role',
+    { extra: { region_name: 'eu-west-1', aws_account_id: '123456789012', aws_iam_role: 'r' } },
+    /has aws_iam_role, .* Write role_arn in extra$/,
+  ],
+  [
+    'keys of the credentials file in capitals',
+    { credentials: '[default]\nAWS_Access_Key_Id = K\nAWS_Secret_Access_Key = geheim\n' },
+    /^The AWS credentials file has capital letters in the name of a key or role, .* Write it in lower case$/,
   ],
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
@@ -213,6 +234,26 @@ test.each<[string, Row, RegExp]>([
   expect(more).toEqual([]);
   expect(warning).not.toMatch(/geheim/);
 });
+
+/** Run with Airflow 2.9.3, 2.10.5 and 3.4.0b2: each raises. */
+test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
+  '%s as JSON in the query of a URI is a text to Airflow',
+  (name) => {
+    const of = (uri: string) => {
+      const given = parseConnection(uri);
+      const world = { env: {}, files: { config: '', credentials: '' } };
+      const s3 = s3Connection({ id: 'conn', given }, world);
+      return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet: true, s3 }], {
+        ...world,
+        paths: parseXComPaths('s3://conn@b'),
+      });
+    };
+    expect(of(`aws://K:S@/?${name}=%7B%7D`)).toEqual([
+      expect.stringMatching(`^The connection conn has ${name} in the query of its URI, .* every push fails`),
+    ]);
+    expect(of(`aws://K:S@/?__extra__=%7B%22${name}%22%3A%7B%7D%7D`)).toEqual([]);
+  },
+);
 
 test('what is not followed is shown beside the connection', () => {
   const extra = {
