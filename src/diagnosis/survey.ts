@@ -1,7 +1,7 @@
+import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import type { Counts, Histogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
-import type { StandingRule } from '../airflow/xcom-path.ts';
 import type { BaseLooks, Bases } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
 import type { RowChunk } from '../window/columns.ts';
