@@ -21,6 +21,8 @@ import { painter, startProgress } from './terminal.ts';
 
 /** Rounds of verifying, so that a window larger than one cycle's ceiling is still decided. */
 const MAX_ROUNDS = 20;
+/** Rows of which is asked who wrote them: there is no next cycle for the others. */
+const WORKERS_AT_ONCE = 20_000;
 
 /**
  * One pass over the window and one probe. 0: healthy; 1: problems found; 2: could not decide, because the
@@ -70,6 +72,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
       database,
       stores,
       restored: null,
+      workersACycle: WORKERS_AT_ONCE,
       random: Math.random,
       clock: Date.now,
       comparison: {

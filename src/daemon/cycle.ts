@@ -43,6 +43,8 @@ export interface CycleOptions {
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly restored: LedgerState | null;
+  /** Rows of which one cycle asks who wrote them, besides new oversize ones. */
+  readonly workersACycle: number;
   readonly random: () => number;
   readonly clock: () => number;
   /** Of figures that are kept from cycle to cycle with such as are made anew. */
@@ -59,7 +61,7 @@ type Look =
   | { readonly failure: NonNullable<Report['databaseFailure']> };
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { config, database, clock } = options;
+  const { config, database, clock, workersACycle } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
   const looks: ReadRowsOptions['looks'] = { bases: createLooks(), workers: createLooks() };
@@ -84,7 +86,16 @@ export function createCycle(options: CycleOptions): Cycle {
       const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
       const before = standingRule(known().xcom.paths);
       const rows = await database.read(
-        (query) => readRows(query, ledger, { config, standing: before, looks, readShape, canary, count }),
+        (query) =>
+          readRows(query, ledger, {
+            config,
+            standing: before,
+            looks,
+            readShape,
+            canary,
+            count,
+            workersACycle,
+          }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;

@@ -31,6 +31,8 @@ export interface ReadRowsOptions {
   readonly looks: { readonly bases: BaseLooks; readonly workers: WorkerLooks };
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
+  /** Rows of which it asks who wrote them, besides new oversize ones. */
+  readonly workersACycle: number;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
   readonly count: (increments: readonly Increment[]) => void;
 }
@@ -39,7 +41,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, looks, readShape, canary, count }: ReadRowsOptions,
+  { config, standing, looks, readShape, canary, count, workersACycle }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -56,13 +58,19 @@ export async function readRows(
   const fresh = await ledger.takeIn(sampled, { windowMs });
   const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks: looks.bases });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
-  const slots = await worthAttributing(ledger, { oversize, bases, looks: looks.workers });
-  await attribute(query, shape, { ledger, slots });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
     });
+  // Among them are those that turned out to be large just now.
+  const slots = await worthAttributing(ledger, {
+    oversize,
+    bases,
+    most: workersACycle,
+    looks: looks.workers,
+  });
+  await attribute(query, shape, { ledger, slots });
   await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };
 }

@@ -20,6 +20,8 @@ import type { Ending } from './job.ts';
 import type { Probed } from './probe-job.ts';
 import { createKeeper } from './state-keeper.ts';
 
+/** Whose rows are asked about in one cycle: a statement or two. The others follow in the next ones. */
+const WORKERS_A_CYCLE = 1_000;
 /** No longer than this are ticks left out after statements that took too long: ten of the default schedule. */
 const LONGEST_PAUSE_MS = 300_000;
 
@@ -83,6 +85,7 @@ export function createSampleJob(parts: {
         database,
         stores,
         restored: restored?.window ?? null,
+        workersACycle: WORKERS_A_CYCLE,
         random: Math.random,
         clock: Date.now,
         comparison: {

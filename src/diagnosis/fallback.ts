@@ -83,7 +83,8 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
           'no worker wrote a value that is large enough to show whether it would go to object storage',
         );
   if (shard.count > 1) return undecided('this is one shard of several: those of the others are not known');
-  const { bypassedSince, times } = survey;
+  const { bypassedSince, times, unattributed } = survey;
+  if (unattributed === large.rows) return undecided(unattributedWords(survey));
   return say(
     hasStopped
       ? `${figuresOf(survey, xcom)}; ${bypassedSince.rows} of them stayed there since ${momentOf(times.latestReference ?? 0)}, and no reference has been written since then.`
@@ -116,8 +117,10 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
       : 'clear';
   }
   const named = pools(survey.placed);
-  if (named.length === 0) return 'clear';
-  return say(`${clusterWords(survey.placed, named)}. ${figuresOf(survey, xcom)}.`, {
+  const { unattributed } = survey;
+  if (named.length === 0) return unattributed > 0 ? undecided(unattributedWords(survey)) : 'clear';
+  const others = unattributed === 0 ? '' : `; ${unattributedWords(survey)}`;
+  return say(`${clusterWords(survey.placed, named)}${others}. ${figuresOf(survey, xcom)}.`, {
     where: [
       ...named.map(({ label, value, bypassed: rows }) => ({ label, value, rows })),
       ...bypassed.where.filter((place) => !named.some((pool) => pool.label === place.label)),
@@ -125,6 +128,11 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
     findings: bypassed.findings,
     written: bypassed.written,
   });
+}
+
+/** There are more of them than one look asks about. */
+function unattributedWords({ unattributed }: Survey): string {
+  return `who wrote ${counted(unattributed, 'more large value')} is not known yet`;
 }
 
 function figuresOf({ rows, foreign, past, largestOversize }: Survey, { oversize }: Config['xcom']): string {
@@ -253,6 +261,8 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
   const { belowThreshold: small, aboveThreshold: large } = survey.rows;
   const { smallest } = survey.objects;
   const { largest } = survey.values;
+  if (isSeparable(survey) && small.rows < FEW && large.rows >= FEW && survey.unattributed > 0)
+    return undecided(unattributedWords(survey));
   if (isSeparable(survey) && isMany(small, large))
     return say(
       `The threshold is ${threshold}, but the largest value in the database has ${largest} bytes and the smallest object ${smallest}: the workers use a threshold between the two.`,

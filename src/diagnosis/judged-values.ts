@@ -14,9 +14,11 @@ import { reach, SLACK_MS } from './worker-histories.ts';
 export interface JudgedValues {
   readonly kinds: GatheredByKind;
   readonly bypassed: Counts;
+  /** Oversize values of which nobody has asked yet who wrote them. */
+  readonly unattributed: number;
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
-  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  /** The bypassed values since the latest reference, of known workers that put others there before; and all those of before. */
   readonly bypassedSince: number;
   readonly bypassedBefore: number;
   /** Values that are as large as the smallest object: the first, epoch ms, and those after the latest reference. */
@@ -63,6 +65,7 @@ export function judgeValues(
   const { oversize, threshold, large } = measures;
   const latestReference = offloading.latest ?? Infinity;
   const bypassed = createHistogram();
+  let unattributed = 0;
   let past = 0;
   let bypassedSince = 0;
   let bypassedBefore = 0;
@@ -88,16 +91,19 @@ export function judgeValues(
       continue;
     }
     gathering.add('fallback', chunk, index);
+    if (worker === 0) unattributed += 1;
     if (standing === 'threshold') gathering.add('otherThreshold', chunk, index);
     if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) continue;
     gathering.add('bypassed', chunk, index);
     bypassed.add(worker);
     if (at <= latestReference) bypassedBefore += 1;
-    else if (at > latestReference + SLACK_MS && workers.mayHavePut(worker)) bypassedSince += 1;
+    else if (worker !== 0 && at > latestReference + SLACK_MS && workers.mayHavePut(worker))
+      bypassedSince += 1;
   }
   return {
     kinds: gathering.take(),
     bypassed: bypassed.take(),
+    unattributed,
     past,
     bypassedSince,
     bypassedBefore,

@@ -43,11 +43,13 @@ export interface Survey {
   readonly inForce: number;
   /** Values of which only the stored size is known. */
   readonly inexact: number;
+  /** Oversize values of which nobody has asked yet who wrote them: a worker, the server, or a task that is not in Python. */
+  readonly unattributed: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
-  /** The bypassed values since the latest reference, of workers that put others there before; and all those of before. */
+  /** The bypassed values since the latest reference, of known workers that put others there before; and all those of before. */
   readonly bypassedSince: { readonly rows: number; readonly before: number };
   /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
   readonly doubtful: readonly Doubtful[];
@@ -169,6 +171,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     unlooked,
     inForce: counts.inForce,
     inexact: counts.inexact,
+    unattributed: sum(({ unattributed }) => unattributed),
     foreign: counts.foreign,
     past: sum(({ past }) => past),
     bypassedSince: {

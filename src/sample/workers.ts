@@ -18,8 +18,6 @@ import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
 
-/** Task instances that one cycle looks up besides those of new oversize rows. */
-const OTHERS_A_CYCLE = 1_000;
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
@@ -35,14 +33,21 @@ interface Unattributed {
   readonly bases: ReadonlySet<number>;
 }
 
+interface LookedBy {
+  readonly oversize: number;
+  readonly bases: Bases;
+  readonly most: number;
+}
+
 export type WorkerLooks = Looks<RowChunk, Unattributed>;
 
 /**
- * Rows whose worker matters. They can wait, the latest go first: what is counted by queue has its worker already.
+ * Rows whose worker matters. They can wait, the latest go first: what is counted by queue has its worker already. `most`:
+ * how many, of which either kind gets half if there are more.
  */
 export async function worthAttributing(
   ledger: Ledger,
-  { oversize, bases, looks }: { oversize: number; bases: Bases; looks: WorkerLooks },
+  { oversize, bases, most, looks }: LookedBy & { readonly looks: WorkerLooks },
 ): Promise<number[]> {
   const rows = ledger.rows();
   const pace = createPace();
@@ -50,26 +55,27 @@ export async function worthAttributing(
   for (const chunk of rows.chunks) {
     const ofChunk = looks.at(
       chunk,
-      () => lookAt(chunk, { oversize, bases }),
-      (last) => `${chunk.written} ${oversize} ${bases.wordsOn(last.bases)}`,
+      () => lookAt(chunk, { oversize, bases, most }),
+      (last) => `${chunk.written} ${oversize} ${most} ${bases.wordsOn(last.bases)}`,
     );
     found.push(ofChunk);
     await pace.rest();
   }
-  const latest = (lists: readonly (readonly number[])[]) =>
-    bestOf(OTHERS_A_CYCLE, lists, (slot) => rows.timeOf(slot));
-  const leaked = createTop(OTHERS_A_CYCLE);
+  const latest = (lists: readonly (readonly number[])[]) => bestOf(most, lists, (slot) => rows.timeOf(slot));
+  const leaked = createTop(most);
   for (const slot of found.flatMap((one) => one.leaked))
     if (bases.brokenReason(slot) !== null) leaked.offer(slot, rows.timeOf(slot));
-  const wrong = latest([...found.map((one) => one.wrong), leaked.items()]);
+  const amiss = latest([...found.map(({ wrong }) => wrong), leaked.items()]);
   const anyOversize = found.some((one) => one.anyOversize);
-  const others = [...wrong, ...(anyOversize ? latest(found.map(({ beside }) => beside)) : [])];
-  return others.slice(0, OTHERS_A_CYCLE);
+  const right = anyOversize ? latest(found.map(({ beside }) => beside)) : [];
+  const half = Math.floor(most / 2);
+  const forRight = Math.max(half, most - amiss.length);
+  return [...amiss.slice(0, most - Math.min(right.length, forRight)), ...right.slice(0, forRight)];
 }
 
-function lookAt(chunk: RowChunk, { oversize, bases }: { oversize: number; bases: Bases }): Unattributed {
-  const wrong = createTop(OTHERS_A_CYCLE);
-  const beside = createTop(OTHERS_A_CYCLE);
+function lookAt(chunk: RowChunk, { oversize, bases, most }: LookedBy): Unattributed {
+  const wrong = createTop(most);
+  const beside = createTop(most);
   const leaked: number[] = [];
   const ids = new Set<number>();
   let anyOversize = false;

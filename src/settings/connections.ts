@@ -157,7 +157,8 @@ function missingConnection(
   const backend = secretsBackend(from);
   if (backend !== null)
     return [
-      `Airflow asks ${backend} for the connection ${id}, and the exporter does not: give it as ${variable}`,
+      // Any other text may be its options, with a secret in them.
+      `Airflow asks ${/^[\w.]+$/.test(backend) ? backend : 'a secrets backend'} for the connection ${id}, and the exporter does not: give it as ${variable}`,
     ];
   // Whether the view has it is told when the view is read.
   if (view !== null) return [];

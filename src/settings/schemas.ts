@@ -27,7 +27,7 @@ export function integer() {
   return parsed((text) => {
     const given = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
     const number = Math.min(Math.max(given, -Number.MAX_VALUE), Number.MAX_VALUE);
-    if (Number.isNaN(number)) throw new RangeError(`${JSON.stringify(text)} is not a whole number`);
+    if (Number.isNaN(number)) throw new RangeError(`${numberGiven(text)} is not a whole number`);
     return number;
   });
 }
@@ -36,9 +36,14 @@ export function parseWholeNumber(text: string, least = 0): number {
   const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
   if (!Number.isSafeInteger(number) || number < least) {
     const limit = least === Number.MIN_SAFE_INTEGER ? '' : ` of at least ${least}`;
-    throw new RangeError(`${JSON.stringify(text)} is not a whole number${limit}`);
+    throw new RangeError(`${numberGiven(text)} is not a whole number${limit}`);
   }
   return number;
+}
+
+/** What looks nothing like a number may be a secret that was given in its place. */
+function numberGiven(text: string): string {
+  return /^[\s\d.,_+ekmgibytsEKMGIBYTS-]{0,40}$/.test(text) ? JSON.stringify(text) : 'what is given';
 }
 
 /** One space between the fields: that is how it is compared and shown. */

@@ -196,6 +196,7 @@ export async function replay(
       database,
       stores: storesOf(store, observer),
       restored: null,
+      workersACycle: 1_000,
       random: Math.random,
       clock: Date.now,
       comparison: ALWAYS_COMPARED,

@@ -311,6 +311,7 @@ export function openCycle(
     readonly endpoint: string;
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly restored?: LedgerState | null;
+    readonly workersACycle?: number;
     readonly through?: (database: Database) => Pick<Database, 'read'>;
   },
 ): StageCycle {
@@ -323,6 +324,7 @@ export function openCycle(
     database: options.through?.(database) ?? database,
     stores,
     restored: options.restored ?? null,
+    workersACycle: options.workersACycle ?? 1_000,
     random: Math.random,
     clock: Date.now,
     comparison: ALWAYS_COMPARED,

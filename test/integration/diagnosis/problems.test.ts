@@ -597,6 +597,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     },
     stores: { sent: stores.sent, of: agedStores },
     restored,
+    workersACycle: 1_000,
     random: Math.random,
     clock: Date.now,
     comparison: ALWAYS_COMPARED,

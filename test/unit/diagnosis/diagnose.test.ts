@@ -73,6 +73,7 @@ const SURVEY: Survey = {
   unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
   inForce: 10,
   inexact: 0,
+  unattributed: 0,
   foreign: 0,
   past: 0,
   bypassedSince: { rows: 0, before: 0 },
@@ -438,6 +439,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The database holds 2 values of at least 1000 bytes, the largest of 2000 (1 written by the REST API or the server), and not one reference is in the window.',
     ],
     ['one reference', { ...NOWHERE, survey: { ...NOWHERE.survey, references: 1 } }, 'clear'],
+    [
+      'the server may have written all of them',
+      { ...NOWHERE, survey: { ...NOWHERE.survey, unattributed: 2 } },
+      'unknown',
+    ],
+    [
+      'one is of a worker',
+      { ...NOWHERE, survey: { ...NOWHERE.survey, unattributed: 1 } },
+      'The database holds 2 values of at least 1000 bytes, the largest of 2000, and not one reference is in the window.',
+    ],
     ['only the server wrote large values', { ...NOWHERE, rows: { oversize: 2 } }, 'clear'],
     ['the threshold says so', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
     [
@@ -501,6 +512,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
+    [
+      'who wrote others is not known yet',
+      { ...bypassed(3), survey: { ...bypassed(3).survey, unattributed: 2 } },
+      '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere; who wrote 2 more large values is not known yet. The database holds 3 values of at least 1000 bytes, the largest of 2000.',
+    ],
+    [
+      'nothing stands out among those whose worker is known',
+      { ...bypassed(2), survey: { ...bypassed(2).survey, unattributed: 2 } },
+      'unknown',
+    ],
     ['nothing large', {}, 'clear'],
     [
       'the threshold says so',
@@ -1002,6 +1023,18 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'a higher one everywhere',
       sizes({ large: 3, values: { count: 3, largest: 4_999 }, objects: { count: 3, smallest: 5_000 } }),
       'The threshold is 1000, but the largest value in the database has 4999 bytes and the smallest object 5000: the workers use a threshold between the two.',
+    ],
+    [
+      'a higher one everywhere, or the server wrote the values',
+      {
+        rows: { aboveThreshold: 3 },
+        survey: {
+          values: { count: 3, largest: 4_999 },
+          objects: { count: 3, smallest: 5_000 },
+          unattributed: 1,
+        },
+      },
+      'unknown',
     ],
     [
       'small objects beside values of the same size',

@@ -306,7 +306,8 @@ describe('a survey that looks only at what was written since', () => {
           play(world, step);
           await survey(ledger, world.options);
           const bases = await basesOf(ledger, { ...world.options, looks: createLooks() });
-          const worth = (looks: WorkerLooks) => worthAttributing(ledger, { ...world.options, bases, looks });
+          const worth = (looks: WorkerLooks) =>
+            worthAttributing(ledger, { ...world.options, bases, most: 3, looks });
           expect(await worth(workers)).toEqual(await worth(createLooks()));
         }
       }),

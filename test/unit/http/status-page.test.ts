@@ -730,7 +730,7 @@ describe('the page', () => {
     );
     expect(page).toContain('key-9<');
     expect(page).not.toContain('key-10<');
-    expect(page).toContain('<a href="/?problem=worker_bypass">all 50 rows listed</a>');
+    expect(page).toContain('<a href="/?problem=worker_bypass">Show all 50 rows</a>');
   });
 
   test.each([

@@ -289,7 +289,7 @@ describe("Airflow's own file", () => {
   test('a threshold of ours that is no number is an error all the same', () => {
     const given = { env: { XCOM_EXPORTER_XCOM_THRESHOLD: 'ten' } };
     expect(problemsOf(() => read(null, given))).toEqual([
-      'XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not a whole number',
+      'XCOM_EXPORTER_XCOM_THRESHOLD: what is given is not a whole number',
     ]);
   });
 

@@ -75,6 +75,10 @@ test.each([
   { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'gs://a/b?sig=planted' },
   { AIRFLOW__LOGGING__REMOTE_LOGGING: 'true', AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://l?a=planted' },
   { AWS_ENDPOINT_URL: 'https://minio:9000/?signature=planted' },
+  {
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://a@b/c',
+    AIRFLOW__SECRETS__BACKEND: '{"connections_prefix": "planted"}',
+  },
 ])('a secret in the query of a place or an endpoint is not said back: %j', (env) => {
   const { origins, warnings } = read({ env });
   expect(JSON.stringify([origins, warnings])).not.toContain('planted');
@@ -791,7 +795,7 @@ test('all problems at once, each named by where it was given', () => {
     expect.stringMatching(/^unknown flag --windw/),
     expect.stringMatching(/^unknown variable XCOM_EXPORTER_HAA/),
     expect.stringMatching(/^c\.yaml: unknown setting log\.colour/),
-    expect.stringMatching(/^XCOM_EXPORTER_XCOM_THRESHOLD: "ten" is not/),
+    expect.stringMatching(/^XCOM_EXPORTER_XCOM_THRESHOLD: what is given is not/),
     expect.stringMatching(/^--window: "x" is not/),
     expect.stringMatching(/^XCOM_EXPORTER_HA: must be/),
     expect.stringMatching(/^c\.yaml: log\.level: must be/),
