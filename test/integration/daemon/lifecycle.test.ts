@@ -127,7 +127,7 @@ describe.concurrent('a reload', () => {
     Object.assign(env, { XCOM_EXPORTER_XCOM_OVERSIZE: 'many', XCOM_EXPORTER_WINDO: '1h' });
     const wrong = await reload();
     expect(wrong.status).toBe(400);
-    expect(wrong.text).toContain('XCOM_EXPORTER_XCOM_OVERSIZE: "many" is not a whole number');
+    expect(wrong.text).toContain('XCOM_EXPORTER_XCOM_OVERSIZE: what is given is not a whole number');
     expect(wrong.text).toContain('unknown variable XCOM_EXPORTER_WINDO: did you mean XCOM_EXPORTER_WINDOW?');
     expect(await daemon.value('exporter_config_last_reload_successful')).toBe(0);
     expect(await daemon.value('oversize_bytes')).toBe(4242);
