@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import { createCycle } from '../daemon/cycle.ts';
 import type { Report } from '../diagnosis/report.ts';
+import { COMPARED_EVERY } from '../diagnosis/surveyor.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { probeInForce } from '../probe/bucket.ts';
 import { createWriteRefusals } from '../probe/write-refusal.ts';
@@ -74,6 +75,12 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
       workersACycle: WORKERS_AT_ONCE,
       random: Math.random,
       clock: Date.now,
+      comparison: {
+        every: COMPARED_EVERY,
+        differs: (message) => {
+          io.stderr(`airflow-xcom-exporter: ${message}\n`);
+        },
+      },
     });
     stage = 'reading the window';
     let report = await cycle.run(probed, io.signal);

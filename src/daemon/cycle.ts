@@ -6,7 +6,8 @@ import { knownSettings } from '../canary/known-settings.ts';
 import { conclude, concludeAgain, decidedOf } from '../diagnosis/conclude.ts';
 import type { Sampled } from '../diagnosis/diagnose.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { survey } from '../diagnosis/survey.ts';
+import type { Comparison } from '../diagnosis/surveyor.ts';
+import { createSurveyor } from '../diagnosis/surveyor.ts';
 import { checkReferences } from '../objects/check-references.ts';
 import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
@@ -22,10 +23,11 @@ import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
 import type { Ledger } from '../window/ledger.ts';
+import { createLooks } from '../window/looks.ts';
 import { createCanaryWatch } from './canary-watch.ts';
 import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
-import type { RowsRead } from './read-rows.ts';
+import type { ReadRowsOptions, RowsRead } from './read-rows.ts';
 
 export interface Cycle {
   /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
@@ -45,6 +47,8 @@ export interface CycleOptions {
   readonly workersACycle: number;
   readonly random: () => number;
   readonly clock: () => number;
+  /** Of figures that are kept from cycle to cycle with such as are made anew. */
+  readonly comparison: Comparison;
 }
 
 /** What a standby is given to catch up before its rows are read: all that is on its way. */
@@ -60,6 +64,8 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock, workersACycle } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
+  const looks: ReadRowsOptions['looks'] = { bases: createLooks(), workers: createLooks() };
+  const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */
   let pending: Increment[] = [];
@@ -81,7 +87,15 @@ export function createCycle(options: CycleOptions): Cycle {
       const before = standingRule(known().xcom.paths);
       const rows = await database.read(
         (query) =>
-          readRows(query, ledger, { config, standing: before, readShape, canary, count, workersACycle }),
+          readRows(query, ledger, {
+            config,
+            standing: before,
+            looks,
+            readShape,
+            canary,
+            count,
+            workersACycle,
+          }),
         signal,
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
@@ -95,6 +109,7 @@ export function createCycle(options: CycleOptions): Cycle {
           config: { ...config, xcom },
           shape,
           standing: standingRule(xcom.paths),
+          looks: looks.bases,
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),

@@ -6,8 +6,10 @@ import type { Query } from '../postgres/client.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
+import type { WorkerLooks } from '../sample/workers.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
+import type { BaseLooks } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
 import { rowIncrements } from '../window/increments.ts';
 import type { Increment } from '../window/increments.ts';
@@ -26,6 +28,7 @@ export interface RowsRead {
 export interface ReadRowsOptions {
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly standing: StandingRule;
+  readonly looks: { readonly bases: BaseLooks; readonly workers: WorkerLooks };
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Rows of which it asks who wrote them, besides new oversize ones. */
@@ -38,7 +41,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, readShape, canary, count, workersACycle }: ReadRowsOptions,
+  { config, standing, looks, readShape, canary, count, workersACycle }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -53,7 +56,7 @@ export async function readRows(
   if ('unsupported' in sampled) return sampled;
   const { shape, now, unmeasured, writes } = sampled;
   const fresh = await ledger.takeIn(sampled, { windowMs });
-  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold });
+  const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks: looks.bases });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
@@ -61,7 +64,12 @@ export async function readRows(
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
     });
   // Among them are those that turned out to be large just now.
-  const slots = await worthAttributing(ledger, { oversize, bases, most: workersACycle });
+  const slots = await worthAttributing(ledger, {
+    oversize,
+    bases,
+    most: workersACycle,
+    looks: looks.workers,
+  });
   await attribute(query, shape, { ledger, slots });
   await canary.look(query, { shape, runs: sampled.canaryRuns, now });
   return { shape, now, unmeasured, writes };

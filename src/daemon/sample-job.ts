@@ -4,6 +4,7 @@ import { withCleared } from '../diagnosis/cleared-problems.ts';
 import type { ProblemMemory } from '../diagnosis/problem-memory.ts';
 import { observedAtOf, settleReport } from '../diagnosis/problem-memory.ts';
 import type { Report } from '../diagnosis/report.ts';
+import { COMPARED_EVERY } from '../diagnosis/surveyor.ts';
 import { createBreaker } from '../lib/breaker.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
@@ -87,6 +88,12 @@ export function createSampleJob(parts: {
         workersACycle: WORKERS_A_CYCLE,
         random: Math.random,
         clock: Date.now,
+        comparison: {
+          every: COMPARED_EVERY,
+          differs: (message) => {
+            log.error(message);
+          },
+        },
       }),
       problems: restored?.problems ?? {},
       cleared: restored?.cleared ?? [],

@@ -1,5 +1,5 @@
 import type { Reference } from '../airflow/reference.ts';
-import type { createHistogram } from '../lib/histogram.ts';
+import type { Histogram } from '../lib/histogram.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { RowStore } from '../window/row-store.ts';
@@ -8,7 +8,7 @@ import { topPlaces } from './evidence.ts';
 /** One base has as many numbers as suffixes. */
 export function pathsOf(
   ledger: Ledger,
-  based: ReturnType<typeof createHistogram>,
+  based: Pick<Histogram, 'entries'>,
 ): readonly { readonly path: string; readonly rows: number }[] {
   const { bases } = ledger.rows();
   const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);

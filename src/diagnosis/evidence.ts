@@ -1,13 +1,6 @@
-import { createHistogram } from '../lib/histogram.ts';
-import { createTop } from '../lib/top.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
-import type { RowChunk } from '../window/columns.ts';
-import type { Ledger } from '../window/ledger.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
-import { readRow } from '../window/remembered-row.ts';
-import { nameAt, runAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { PathOwner } from './leaked-paths.ts';
-import { ownersOf } from './leaked-paths.ts';
 
 /** A place that stands out, e.g. `{label: 'queue', value: 'legacy', rows: 12}`. */
 export interface Place {
@@ -96,69 +89,6 @@ function objectOf(
   const reference = placement.leaked ? placement.path : placement.reference;
   if (reference === null) return null;
   return { bucket: withoutPasswords(reference.bucket), key: withoutPasswords(reference.key) };
-}
-
-/** Gathers rows of one kind in a pass over the columns: numbers first, names only for what is told. */
-export interface Gathering {
-  add(chunk: RowChunk, index: number): void;
-  rows(): number;
-  tell(): Evidence;
-}
-
-export function gather(ledger: Ledger): Gathering {
-  const runs = createHistogram();
-  const names = createHistogram();
-  const workers = createHistogram();
-  const latest = createTop(MAX_FINDINGS);
-  let count = 0;
-  let first = Infinity;
-  let last = -Infinity;
-  return {
-    add(chunk, index) {
-      count += 1;
-      const at = timeAt(chunk, index);
-      first = Math.min(first, at);
-      last = Math.max(last, at);
-      runs.add(runAt(chunk, index));
-      names.add(nameAt(chunk, index));
-      workers.add(workerAt(chunk, index));
-      latest.offer(chunk.first + index, at);
-    },
-    rows: () => count,
-    tell() {
-      const rows = ledger.rows();
-      const slots = latest.items();
-      const owners = ownersOf(ledger, slots);
-      return {
-        rows: count,
-        where: [
-          ...topPlaces(
-            'dag',
-            mapped(runs.entries(), (run) => ledger.runAt(run).dagId),
-          ),
-          ...topPlaces(
-            'task',
-            mapped(names.entries(), (name) => rows.names.at(name).taskId),
-          ),
-          ...topPlaces(
-            'queue',
-            mapped(workers.entries(), (worker) => (worker === 0 ? null : rows.workers.at(worker).queue)),
-          ),
-        ],
-        findings: slots
-          .map((slot) => finding(readRow(rows, ledger.runOf(slot), slot), owners.get(slot) ?? null))
-          .sort(byTime),
-        written: count === 0 ? null : { first, last },
-      };
-    },
-  };
-}
-
-function* mapped<Name>(
-  counts: Iterable<readonly [number: number, times: number]>,
-  name: (number: number) => Name,
-): Generator<readonly [Name, number]> {
-  for (const [number, times] of counts) yield [name(number), times];
 }
 
 /** One row behind a problem. Never holds the value. */

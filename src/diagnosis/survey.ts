@@ -1,29 +1,37 @@
-import { isForeignTask } from '../airflow/classify.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
+import type { Counts, Histogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
+import type { BaseLooks, Bases } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
-import { CHUNK_ROWS } from '../window/columns.ts';
-import * as is from '../window/flags.ts';
+import type { RowChunk } from '../window/columns.ts';
+import { indexInChunk } from '../window/columns.ts';
 import type { Ledger } from '../window/ledger.ts';
-import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import type { Looks } from '../window/looks.ts';
 import { pathsOf, prefixesOf } from './base-paths.ts';
-import type { Evidence, Gathering } from './evidence.ts';
-import { gather } from './evidence.ts';
+import type { Evidence } from './evidence.ts';
 import { KINDS } from './evidence-kinds.ts';
 import type { Kind } from './evidence-kinds.ts';
+import { createGathering, tell } from './gathering.ts';
+import type { GatheredByKind, Gathering } from './gathering.ts';
 import type { Doubtful } from './judged-workers.ts';
 import { judgeWorkers } from './judged-workers.ts';
+import * as judged from './judged-values.ts';
+import type { JudgedValues } from './judged-values.ts';
+import { measuresOf } from './measures.ts';
 import { offloadingOf } from './offloading.ts';
+import type { Tally } from './tally.ts';
+import { groundsOf, sumOf, tallyOf } from './tally.ts';
 import type { Unlooked } from './unlooked.ts';
-import { gatherUnlooked } from './unlooked.ts';
+import { unlookedTogether } from './unlooked.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { missingRows, orphans } from './window-totals.ts';
-import { SLACK_MS } from './worker-histories.ts';
+import { historiesOf } from './worker-histories.ts';
+import type { HistoryLooks } from './worker-histories.ts';
 import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
 
-/** The outcome of one pass over the window. */
+/** What the window holds. */
 export interface Survey {
   readonly window: WindowTotals;
   readonly rows: Readonly<Record<Kind, Evidence>>;
@@ -83,174 +91,74 @@ export interface SurveyOptions {
   readonly standing: StandingRule;
 }
 
-export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Survey> {
-  const { oversize } = options;
-  /** No size is above or below what is no threshold. */
-  const threshold = options.threshold === null || options.threshold < 0 ? Number.NaN : options.threshold;
+/** What earlier surveys found in each chunk. Whoever gives new ones has all of it looked at. */
+export interface SurveyLooks {
+  readonly bases: BaseLooks;
+  readonly tallies: Looks<RowChunk, Tally>;
+  readonly histories: HistoryLooks;
+  readonly values: Looks<Tally, JudgedValues>;
+}
+
+export async function survey(ledger: Ledger, options: SurveyOptions, looks: SurveyLooks): Promise<Survey> {
   const store = ledger.rows();
   const pace = createPace();
-  const kinds = {} as Record<Kind, Gathering>;
-  for (const kind of KINDS) kinds[kind] = gather(ledger);
-  const bypassed = createHistogram();
-  const offloaded = createHistogram();
-  const based = createHistogram();
-  const bases = await basesOf(ledger, options);
-  const foreign = new Set<number>();
-  for (const [id, , { operator }] of store.workers.entries()) if (isForeignTask(operator)) foreign.add(id);
-  const offloading = await offloadingOf(store, {
-    bases,
-    threshold: options.threshold,
-    oversize,
-    pace,
-  });
-  const latestReference = offloading.latest ?? Infinity;
-  const rows = { db: 0, s3: 0, other: 0 };
-  const bytes = { db: 0, s3: 0, other: 0 };
-  const totals = {
-    references: 0,
-    inForce: 0,
-    inexact: 0,
-    oversizeBytes: 0,
-    largest: 0,
-    unattributed: 0,
-    foreign: 0,
-    past: 0,
-  };
-  const objects = { count: 0, smallest: Infinity };
-  const values = { count: 0, largest: 0 };
-  const mismatched = new Set<number>();
-  const doubtful = new Set<number>();
-  const broken = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
-  const unlooked = gatherUnlooked();
-  const first = { kept: Infinity, inForce: Infinity };
-  const latest = { small: -Infinity, present: -Infinity, mismatched: -Infinity };
-  let keptSince = 0;
-  const workers = judgeWorkers(offloading.histories);
-  const bypassedSince = { rows: 0, before: 0 };
-
+  const gathering = createGathering();
+  const bases = await basesOf(ledger, { ...options, looks: looks.bases });
+  const measures = measuresOf({ ...options, bases });
+  const tallies: Tally[] = [];
   for (const chunk of store.chunks) {
-    for (let index = 0; index < CHUNK_ROWS; index += 1) {
-      const flags = flagsAt(chunk, index);
-      if (flags === 0) continue;
-      const size = sizeAt(chunk, index);
-      switch (flags & is.STORAGE_MASK) {
-        case is.DB: {
-          const least = leastBytesAt(chunk, index);
-          const worker = workerAt(chunk, index);
-          const standing = least < offloading.large ? 'bypassing' : workers.standingOf(worker);
-          rows.db += 1;
-          bytes.db += size;
-          if ((flags & is.INEXACT) !== 0) totals.inexact += 1;
-          else if ((flags & is.BY_DESIGN_MASK) === 0) {
-            values.count += 1;
-            values.largest = Math.max(values.largest, least);
-            if (least >= threshold && standing !== 'over' && is.isOversizeRow(flags, least, threshold))
-              kinds.aboveThreshold.add(chunk, index);
-            if (least >= offloading.smallest) {
-              first.kept = Math.min(first.kept, timeAt(chunk, index));
-              if (timeAt(chunk, index) > latestReference) keptSince += 1;
-            }
-          }
-          if (!is.isOversizeRow(flags, least, oversize)) break;
-          kinds.oversize.add(chunk, index);
-          totals.oversizeBytes += size;
-          totals.largest = Math.max(totals.largest, size);
-          if ((flags & is.BY_DESIGN_MASK) !== 0) {
-            if (foreign.has(worker)) totals.foreign += 1;
-            break;
-          }
-          if (standing === 'over') {
-            totals.past += 1;
-            break;
-          }
-          kinds.fallback.add(chunk, index);
-          if (worker === 0) totals.unattributed += 1;
-          if (standing === 'threshold') kinds.otherThreshold.add(chunk, index);
-          const at = timeAt(chunk, index);
-          if (standing !== 'bypassing' || least < threshold || least < offloading.smallestBy(at)) break;
-          kinds.bypassed.add(chunk, index);
-          bypassed.add(worker);
-          if (at <= latestReference) bypassedSince.before += 1;
-          else if (worker !== 0 && at > latestReference + SLACK_MS && workers.mayHavePut(worker))
-            bypassedSince.rows += 1;
-          break;
-        }
-        case is.S3: {
-          const own = is.isReference(flags);
-          const base = baseAt(chunk, index);
-          const isOpen = own && bases.isDoubtful(base);
-          // The backend would have kept a value that is as small.
-          const isSmall = is.hasObject(flags) && bases.isUncompressed(base) && size < threshold;
-          // It is a value after all, of a size that is not kept.
-          if (own ? isOpen && isSmall : bases.brokenReason(chunk.first + index) === null) {
-            rows.db += 1;
-            break;
-          }
-          rows.s3 += 1;
-          if (isOpen) {
-            kinds.doubtful.add(chunk, index);
-            doubtful.add(base);
-            break;
-          }
-          const asConfigured = own && bases.isInForce(base);
-          const reason = is.brokenReason(flags, asConfigured);
-          if (reason !== null) {
-            const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
-            if (kind !== 'path_mismatch') kinds[kind].add(chunk, index);
-            broken[reason] += 1;
-          }
-          if (!own) break;
-          totals.references += 1;
-          based.add(base);
-          if (is.isUnverified(flags)) unlooked.add(flags, timeAt(chunk, index));
-          if (!Number.isNaN(size)) bytes.s3 += size;
-          if ((flags & is.SKIP_DECISION) !== 0) kinds.skips.add(chunk, index);
-          if (asConfigured) {
-            totals.inForce += 1;
-            offloaded.add(workerAt(chunk, index));
-            first.inForce = Math.min(first.inForce, timeAt(chunk, index));
-            if (is.hasObject(flags)) latest.present = Math.max(latest.present, timeAt(chunk, index));
-          } else if (reason !== null) {
-            kinds.path_mismatch.add(chunk, index);
-            mismatched.add(base);
-            latest.mismatched = Math.max(latest.mismatched, timeAt(chunk, index));
-          }
-          if (is.hasObject(flags) && bases.isUncompressed(base)) {
-            objects.count += 1;
-            objects.smallest = Math.min(objects.smallest, size);
-            if (size < threshold) {
-              kinds.belowThreshold.add(chunk, index);
-              latest.small = Math.max(latest.small, timeAt(chunk, index));
-            }
-          }
-          break;
-        }
-        default:
-          rows.other += 1;
-          bytes.other += size;
-          kinds[(flags & is.LOCAL) === 0 ? 'third_party' : 'local'].add(chunk, index);
-      }
-    }
+    const tally = looks.tallies.at(
+      chunk,
+      () => tallyOf(chunk, measures, { store, gathering }),
+      (last) => groundsOf(chunk, last, measures),
+    );
+    tallies.push(tally);
     await pace.rest();
   }
+  const offloading = offloadingOf(tallies);
+  const histories = await historiesOf(store, tallies, { bases, looks: looks.histories, pace });
+  const workers = judgeWorkers(histories);
+  const judging = { measures, offloading, workers };
+  const values: JudgedValues[] = [];
+  for (const tally of tallies) {
+    if (judged.needsNoJudging(tally, judging)) continue;
+    const ofChunk = looks.values.at(
+      tally,
+      () => judged.judgeValues(tally, judging, gathering),
+      () => judged.groundsOf(tally, judging),
+    );
+    values.push(ofChunk);
+    await pace.rest();
+  }
+  const leaks = leaksOf(tallies, { bases, gathering });
 
+  const parts = [...tallies.map(({ kinds }) => kinds), ...values.map(({ kinds }) => kinds), leaks.kinds];
   const told = {} as Record<Kind, Evidence>;
   for (const kind of KINDS) {
-    told[kind] = kinds[kind].tell();
+    told[kind] = tell(
+      ledger,
+      parts.flatMap((kinds) => kinds.get(kind) ?? []),
+    );
     await pace.rest();
   }
-  const { waiting, inVain } = unlooked.tell();
-  const lookedAt = totals.references === 0 || waiting.rows + inVain.rows < totals.references;
+  const { rows, bytes, broken, counts, least, most } = sumOf(tallies);
+  rows.db += leaks.own;
+  rows.s3 += leaks.leaked;
+  const sum = (figure: (of: JudgedValues) => number) => values.reduce((all, one) => all + figure(one), 0);
+  const unlooked = unlookedTogether(tallies.map((tally) => tally.unlooked));
+  const { waiting, inVain } = unlooked;
+  const lookedAt = counts.references === 0 || waiting.rows + inVain.rows < counts.references;
   return {
     window: {
       seconds: options.windowMs / 1000,
       rows,
       // Bytes in S3 are unknown as long as no reference has been looked up.
       bytes: { ...bytes, s3: lookedAt ? bytes.s3 : null },
-      oversizeRows: kinds.oversize.rows(),
-      oversizeBytes: totals.oversizeBytes,
+      oversizeRows: told.oversize.rows,
+      oversizeBytes: counts.oversizeBytes,
       broken: {
         ...broken,
+        leaked: leaks.leaked,
         missing: lookedAt ? missingRows(told) : null,
         empty: lookedAt ? broken.empty : null,
         unreadable: lookedAt ? broken.unreadable : null,
@@ -259,32 +167,68 @@ export async function survey(ledger: Ledger, options: SurveyOptions): Promise<Su
     },
     rows: told,
     count: rows.db + rows.s3 + rows.other,
-    references: totals.references,
-    unlooked: { waiting, inVain },
-    inForce: totals.inForce,
-    inexact: totals.inexact,
-    unattributed: totals.unattributed,
-    foreign: totals.foreign,
-    past: totals.past,
-    bypassedSince,
+    references: counts.references,
+    unlooked,
+    inForce: counts.inForce,
+    inexact: counts.inexact,
+    unattributed: sum(({ unattributed }) => unattributed),
+    foreign: counts.foreign,
+    past: sum(({ past }) => past),
+    bypassedSince: {
+      rows: sum(({ bypassedSince }) => bypassedSince),
+      before: sum(({ bypassedBefore }) => bypassedBefore),
+    },
     doubtful: workers.doubtful,
-    largestOversize: totals.largest,
-    placed: [...placedOf(ledger, bypassed, 'bypassed'), ...placedOf(ledger, offloaded, 'offloaded')],
-    paths: pathsOf(ledger, based),
-    mismatchedPrefixes: prefixesOf(store, mismatched),
-    doubtfulPrefixes: prefixesOf(store, doubtful),
-    objects,
-    values,
+    largestOversize: Math.max(0, most.oversize),
+    placed: [
+      ...placedOf(ledger, joined(values.map(({ bypassed }) => bypassed)), 'bypassed'),
+      ...placedOf(ledger, joined(tallies.map(({ offloaded }) => offloaded)), 'offloaded'),
+    ],
+    paths: pathsOf(ledger, joined(tallies.map(({ based }) => based))),
+    mismatchedPrefixes: prefixesOf(
+      store,
+      tallies.flatMap(({ mismatched }) => [...mismatched]),
+    ),
+    doubtfulPrefixes: prefixesOf(
+      store,
+      tallies.flatMap(({ doubtful }) => [...doubtful]),
+    ),
+    objects: { count: counts.objects, smallest: least.object },
+    values: { count: counts.values, largest: Math.max(0, most.value) },
     times: {
       latestReference: offloading.latest,
-      keptSince,
-      firstKept: finite(first.kept),
-      latestSmall: finite(latest.small),
-      firstInForce: finite(first.inForce),
-      latestPresent: finite(latest.present),
-      latestMismatched: finite(latest.mismatched),
+      keptSince: sum(({ keptSince }) => keptSince),
+      firstKept: finite(Math.min(...values.map(({ firstKept }) => firstKept))),
+      latestSmall: finite(most.smallAt),
+      firstInForce: finite(least.inForceAt),
+      latestPresent: finite(most.presentAt),
+      latestMismatched: finite(most.mismatchedAt),
     },
   };
+}
+
+/** Rows that hold the path of another one, and those whose path is a value of their own. */
+function leaksOf(
+  tallies: readonly Tally[],
+  { bases, gathering }: { readonly bases: Bases; readonly gathering: Gathering },
+): { readonly kinds: GatheredByKind; readonly leaked: number; readonly own: number } {
+  let leaked = 0;
+  let own = 0;
+  for (const { chunk, leaked: slots } of tallies)
+    for (const slot of slots) {
+      if (bases.brokenReason(slot) === null) own += 1;
+      else {
+        leaked += 1;
+        gathering.add('leaked', chunk, indexInChunk(slot));
+      }
+    }
+  return { kinds: gathering.take(), leaked, own };
+}
+
+function joined(parts: readonly Counts[]): Histogram {
+  const histogram = createHistogram();
+  for (const counts of parts) histogram.join(counts);
+  return histogram;
 }
 
 function finite(moment: number): number | null {

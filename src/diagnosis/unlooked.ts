@@ -37,6 +37,19 @@ export function gatherUnlooked(): { add(flags: number, at: number): void; tell()
   };
 }
 
+/** What is unlooked in all parts of the window. */
+export function unlookedTogether(parts: readonly Unlooked[]): Unlooked {
+  const together = (sums: readonly Unlooked['waiting'][]) => ({
+    rows: sums.reduce((all, { rows }) => all + rows, 0),
+    oldest: finite(Math.min(...sums.map(({ oldest }) => oldest ?? Infinity))),
+  });
+  const reasons = new Set(parts.flatMap(({ inVain }) => inVain.reasons));
+  return {
+    waiting: together(parts.map(({ waiting }) => waiting)),
+    inVain: { ...together(parts.map(({ inVain }) => inVain)), reasons: [...reasons].sort() },
+  };
+}
+
 function finite(moment: number): number | null {
   return Number.isFinite(moment) ? moment : null;
 }

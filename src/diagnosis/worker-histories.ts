@@ -1,29 +1,14 @@
 import type { Worker } from '../airflow/worker-queries.ts';
 import type { Pace } from '../lib/pace.ts';
 import type { Bases } from '../window/bases.ts';
-import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
-import {
-  baseAt,
-  flagsAt,
-  leastBytesAt,
-  mapIndexAt,
-  nameAt,
-  runAt,
-  sizeAt,
-  timeAt,
-  workerAt,
-} from '../window/row-fields.ts';
+import type { Looks } from '../window/looks.ts';
+import { baseAt, flagsAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
-
-/** The large values that some workers kept in the database. Times are epoch ms, sizes bytes. */
-export interface Kept {
-  readonly rows: number;
-  readonly first: number;
-  readonly last: number;
-  readonly largest: number;
-}
+import { areSeveralTasks, keptTogether, widen } from './kept-by-worker.ts';
+import type { Kept, KeptByWorker, Mutable, Tasks } from './kept-by-worker.ts';
+import type { Tally } from './tally.ts';
 
 /** References by their sizes: no larger than the largest value that the same workers kept, not known, or larger. */
 export interface Sizes {
@@ -33,8 +18,12 @@ export interface Sizes {
 }
 
 /** What some workers kept and what they put into object storage, in the order of time. */
-export interface History {
+export interface History extends Beside {
   readonly kept: Kept;
+}
+
+/** References in order beside what was kept. */
+interface Beside {
   /** References before the first value that was kept, before the last one, and since. */
   readonly earlier: Sizes;
   readonly between: Sizes;
@@ -61,115 +50,165 @@ export interface WorkerHistory {
   readonly isHostLasting: boolean;
 }
 
-/** Gathers in a pass over the rows what each worker kept. */
-export interface KeptGathering {
-  add(chunk: RowChunk, index: number): void;
-  tell(): ReadonlyMap<number, KeptByWorker>;
-}
-
-interface KeptByWorker extends Kept {
-  /** The row that was met first: another task than its own shows that the host is no pod of one task. */
-  readonly met: { readonly chunk: RowChunk; readonly index: number };
-  readonly isHostLasting: boolean;
-}
-
-export function gatherKept(rows: Pick<RowStore, 'names'>): KeptGathering {
-  const byWorker = new Map<number, Mutable<KeptByWorker>>();
-  return {
-    add(chunk, index) {
-      const worker = workerAt(chunk, index);
-      if (worker === 0) return;
-      const at = timeAt(chunk, index);
-      const bytes = leastBytesAt(chunk, index);
-      const kept = byWorker.get(worker);
-      if (kept === undefined) {
-        const met = { chunk, index };
-        byWorker.set(worker, { rows: 1, first: at, last: at, largest: bytes, met, isHostLasting: false });
-        return;
-      }
-      widen(kept, { rows: 1, first: at, last: at, largest: bytes });
-      kept.isHostLasting ||= !isSameTask(rows, kept.met, { chunk, index });
-    },
-    tell: () => byWorker,
-  };
-}
-
 /** Writers have clocks of their own, and tasks of one moment end in any order. */
 export const SLACK_MS = 120_000;
 
-/** Sets the references in order beside what was kept. It takes no pass where no worker kept a large value. */
+/** The references of one worker in a part of the window, beside what was kept in all of it. */
+interface WorkerBeside extends Tasks {
+  readonly pool: Beside;
+  /** Null: the worker itself kept nothing. */
+  readonly own: Beside | null;
+}
+
+export type HistoryLooks = Looks<Tally, ReadonlyMap<number, WorkerBeside>>;
+
+/** Sets the references in order beside what was kept. It takes no look where no worker of a pool kept a large value. */
 export async function historiesOf(
-  store: Pick<RowStore, 'chunks' | 'workers' | 'names'>,
-  keptByWorker: ReadonlyMap<number, KeptByWorker>,
-  { bases, pace }: { readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>; readonly pace: Pace },
+  store: Pick<RowStore, 'workers' | 'names'>,
+  tallies: readonly Tally[],
+  {
+    bases,
+    looks,
+    pace,
+  }: {
+    readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
+    readonly looks: HistoryLooks;
+    readonly pace: Pace;
+  },
 ): Promise<Histories> {
+  const keptByWorker = keptTogether(
+    store,
+    tallies.map(({ kept }) => kept),
+  );
   const byWorker = new Map<number, Mutable<WorkerHistory>>();
   if (keptByWorker.size === 0) return { byWorker, areSomeUnknown: false };
+  const poolOf = poolsOf(store, keptByWorker, byWorker);
+  for (const tally of tallies) {
+    if (![...tally.writers].some((number) => poolOf(number) !== undefined)) continue;
+    const beside = looks.at(
+      tally,
+      () => lookBeside(tally, { store, bases, poolOf, byWorker }),
+      () => groundsOf(tally, { poolOf, byWorker }),
+    );
+    for (const [number, { pool, own, ...tasks }] of beside) {
+      addBeside(poolOf(number), pool);
+      const history = byWorker.get(number);
+      const kept = keptByWorker.get(number);
+      if (history === undefined || kept === undefined || own === null) continue;
+      addBeside(history.own, own);
+      history.isHostLasting ||= areSeveralTasks(store, kept, tasks);
+    }
+    await pace.rest();
+  }
+  return { byWorker, areSomeUnknown: tallies.some(({ writers }) => writers.has(0)) };
+}
+
+type PoolOf = (worker: number) => Mutable<History> | undefined;
+
+/** Fills in what each worker kept, and gives what each pool did. */
+function poolsOf(
+  store: Pick<RowStore, 'workers'>,
+  keptByWorker: ReadonlyMap<number, KeptByWorker>,
+  byWorker: Map<number, Mutable<WorkerHistory>>,
+): PoolOf {
   const pools = new Map<string, Mutable<History>>();
-  for (const [number, { isHostLasting, ...kept }] of keptByWorker) {
+  for (const [number, { areSeveral, met, ...kept }] of keptByWorker) {
     const worker = store.workers.at(number);
-    const own = historyOf(kept);
-    const pool = pools.get(poolOf(worker));
-    if (pool === undefined) pools.set(poolOf(worker), historyOf(kept));
+    const pool = pools.get(poolName(worker));
+    if (pool === undefined) pools.set(poolName(worker), historyOf(kept));
     else widen(pool.kept, kept);
-    byWorker.set(number, { worker, own, pool: own, isHostLasting });
+    const own = historyOf(kept);
+    byWorker.set(number, { worker, own, pool: own, isHostLasting: areSeveral });
   }
   const poolByWorker: (Mutable<History> | undefined)[] = [];
   for (const [number, , worker] of store.workers.entries()) {
-    const pool = pools.get(poolOf(worker));
+    const pool = pools.get(poolName(worker));
     poolByWorker[number] = pool;
     const history = byWorker.get(number);
     if (history !== undefined && pool !== undefined) history.pool = pool;
   }
-
-  let areSomeUnknown = false;
-  for (const chunk of store.chunks) {
-    for (let index = 0; index < CHUNK_ROWS; index += 1) {
-      const flags = flagsAt(chunk, index);
-      if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
-      const number = workerAt(chunk, index);
-      if (number === 0) areSomeUnknown = true;
-      const pool = poolByWorker[number];
-      if (pool === undefined) continue;
-      const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
-      const size = isMeasured ? sizeAt(chunk, index) : null;
-      const at = timeAt(chunk, index);
-      addReference(pool, { at, size, hosts: 'several' });
-      const history = byWorker.get(number);
-      if (history === undefined) continue;
-      addReference(history.own, { at, size, hosts: 'one' });
-      const met = keptByWorker.get(number)?.met;
-      if (met !== undefined) history.isHostLasting ||= !isSameTask(store, met, { chunk, index });
-    }
-    await pace.rest();
-  }
-  return { byWorker, areSomeUnknown };
+  return (number) => poolByWorker[number];
 }
 
-type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
+interface Besides {
+  readonly poolOf: PoolOf;
+  readonly byWorker: ReadonlyMap<number, WorkerHistory>;
+}
+
+/** In words all that the look rests on besides the tally. */
+function groundsOf(tally: Tally, { poolOf, byWorker }: Besides): string {
+  const within = ({ first, last, largest }: Kept) => [reach(tally, first), reach(tally, last), largest];
+  const beside = Array.from(tally.writers, (number) => {
+    const [pool, own] = [poolOf(number), byWorker.get(number)?.own];
+    return [number, pool === undefined ? [] : within(pool.kept), own === undefined ? [] : within(own.kept)];
+  });
+  return JSON.stringify(beside);
+}
+
+/** A moment, or the nearest of those that are beyond all rows of a part and their slack, where each is as good. */
+export function reach({ least, most }: Pick<Tally, 'least' | 'most'>, moment: number): number {
+  return Math.min(Math.max(moment, least.at - SLACK_MS - 1), most.at + SLACK_MS + 1);
+}
+
+function lookBeside(
+  { chunk }: Tally,
+  {
+    store,
+    bases,
+    poolOf,
+    byWorker,
+  }: Besides & {
+    readonly store: Pick<RowStore, 'names'>;
+    readonly bases: Pick<Bases, 'isUncompressed' | 'isDoubtful'>;
+  },
+): ReadonlyMap<number, WorkerBeside> {
+  const found = new Map<number, Mutable<WorkerBeside>>();
+  for (let index = 0; index < CHUNK_ROWS; index += 1) {
+    const flags = flagsAt(chunk, index);
+    if (!is.isReference(flags) || bases.isDoubtful(baseAt(chunk, index))) continue;
+    const number = workerAt(chunk, index);
+    const pool = poolOf(number);
+    if (pool === undefined) continue;
+    const own = byWorker.get(number)?.own;
+    const tasks = { met: { chunk, index }, areSeveral: false };
+    let beside = found.get(number);
+    if (beside === undefined) {
+      beside = { pool: besideNone(), own: own === undefined ? null : besideNone(), ...tasks };
+      found.set(number, beside);
+    }
+    const isMeasured = is.hasObject(flags) && bases.isUncompressed(baseAt(chunk, index));
+    const size = isMeasured ? sizeAt(chunk, index) : null;
+    const at = timeAt(chunk, index);
+    addReference(beside.pool, { kept: pool.kept, at, size, hosts: 'several' });
+    if (own === undefined || beside.own === null) continue;
+    addReference(beside.own, { kept: own.kept, at, size, hosts: 'one' });
+    beside.areSeveral ||= areSeveralTasks(store, beside, tasks);
+  }
+  return found;
+}
 
 /** Without the host: pods have a name each, and hosts are replaced. */
-function poolOf({ queue, executor, operator }: Worker): string {
+function poolName({ queue, executor, operator }: Worker): string {
   return JSON.stringify([queue, executor, operator]);
 }
 
 function historyOf({ rows, first, last, largest }: Kept): Mutable<History> {
-  const none = () => ({ small: 0, unsized: 0, larger: 0 });
-  return {
-    kept: { rows, first, last, largest },
-    earlier: none(),
-    between: none(),
-    since: none(),
-    wellBefore: 0,
-    smallest: Infinity,
-  };
+  return { kept: { rows, first, last, largest }, ...besideNone() };
 }
 
-function widen(kept: Mutable<Kept>, more: Kept): void {
-  kept.rows += more.rows;
-  kept.first = Math.min(kept.first, more.first);
-  kept.last = Math.max(kept.last, more.last);
-  kept.largest = Math.max(kept.largest, more.largest);
+function besideNone(): Mutable<Beside> {
+  const none = () => ({ small: 0, unsized: 0, larger: 0 });
+  return { earlier: none(), between: none(), since: none(), wellBefore: 0, smallest: Infinity };
+}
+
+function addBeside(sum: Mutable<Beside> | undefined, more: Beside): void {
+  if (sum === undefined) return;
+  for (const when of ['earlier', 'between', 'since'] as const) {
+    const sizes: Mutable<Sizes> = sum[when];
+    for (const how of ['small', 'unsized', 'larger'] as const) sizes[how] += more[when][how];
+  }
+  sum.wellBefore += more.wellBefore;
+  sum.smallest = Math.min(sum.smallest, more.smallest);
 }
 
 /**
@@ -177,31 +216,24 @@ function widen(kept: Mutable<Kept>, more: Kept): void {
  * a value beside a larger one of the same host: together they tell a threshold.
  */
 function addReference(
-  history: Mutable<History>,
+  beside: Mutable<Beside>,
   {
+    kept,
     at,
     size,
     hosts,
-  }: { readonly at: number; readonly size: number | null; readonly hosts: 'one' | 'several' },
+  }: {
+    readonly kept: Kept;
+    readonly at: number;
+    readonly size: number | null;
+    readonly hosts: 'one' | 'several';
+  },
 ): void {
-  const { kept } = history;
   const how = size === null ? 'unsized' : size > kept.largest ? 'larger' : 'small';
   const slack = hosts === 'several' || how === 'larger' ? SLACK_MS : 0;
   const when = at > kept.last + slack ? 'since' : at < kept.first - slack ? 'earlier' : 'between';
-  const sizes: Mutable<Sizes> = history[when];
+  const sizes: Mutable<Sizes> = beside[when];
   sizes[how] += 1;
-  if (at < kept.last - SLACK_MS) history.wellBefore += 1;
-  if (size !== null) history.smallest = Math.min(history.smallest, size);
-}
-
-interface Place {
-  readonly chunk: RowChunk;
-  readonly index: number;
-}
-
-function isSameTask({ names }: Pick<RowStore, 'names'>, a: Place, b: Place): boolean {
-  if (runAt(a.chunk, a.index) !== runAt(b.chunk, b.index)) return false;
-  if (mapIndexAt(a.chunk, a.index) !== mapIndexAt(b.chunk, b.index)) return false;
-  const [one, other] = [nameAt(a.chunk, a.index), nameAt(b.chunk, b.index)];
-  return one === other || names.at(one).taskId === names.at(other).taskId;
+  if (at < kept.last - SLACK_MS) beside.wellBefore += 1;
+  if (size !== null) beside.smallest = Math.min(beside.smallest, size);
 }

@@ -1,5 +1,5 @@
 import type { Worker } from '../airflow/worker-queries.ts';
-import type { createHistogram } from '../lib/histogram.ts';
+import type { Histogram } from '../lib/histogram.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { atLeast, SIGNIFICANCE } from './chance.ts';
 
@@ -67,7 +67,7 @@ function count(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>
 
 export function placedOf(
   ledger: Ledger,
-  histogram: ReturnType<typeof createHistogram>,
+  histogram: Pick<Histogram, 'entries'>,
   how: 'bypassed' | 'offloaded',
 ): Placed[] {
   const placed: Placed[] = [];

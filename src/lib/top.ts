@@ -56,3 +56,22 @@ export function createTop(size: number): Top {
     floor: () => (items.length < size ? null : score(0)),
   };
 }
+
+/** The best few of several lists that have their best first. */
+export function bestOf(
+  size: number,
+  lists: readonly (readonly number[])[],
+  scoreOf: (item: number) => number,
+): number[] {
+  const best = createTop(size);
+  const first = ([item = 0]: readonly number[]) => scoreOf(item);
+  // Beside the best of all, those of most other lists are soon put aside.
+  for (const list of lists.filter(({ length }) => length > 0).toSorted((a, b) => first(b) - first(a))) {
+    for (const item of list) {
+      const score = scoreOf(item);
+      if (score <= (best.floor() ?? -Infinity)) break;
+      best.offer(item, score);
+    }
+  }
+  return best.items();
+}

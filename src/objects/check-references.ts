@@ -8,6 +8,7 @@ import type { Stores } from '../s3/stores.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
+import type { BaseLooks } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import type { UncheckedReason } from '../window/flags.ts';
@@ -28,6 +29,7 @@ export interface CheckOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly shape: Shape;
   readonly standing: StandingRule;
+  readonly looks: BaseLooks;
   /** Whether the probe saw its own object in the bucket in force a moment ago. */
   readonly sawProbe: boolean;
   readonly now: number;
@@ -39,7 +41,7 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, standing, sawProbe, age: read, ...options }: CheckOptions,
+  { config, database, shape, standing, looks, sawProbe, age: read, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
@@ -103,7 +105,7 @@ export async function checkReferences(
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
     rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
   }
-  const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold });
+  const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold, looks });
   const increments = objectIncrements(ledger, learnt, bases);
   ledger.forget(gone);
   return {
@@ -119,6 +121,7 @@ async function noteUnchecked(
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
 ): Promise<Increment[]> {
   if (rest === null && unchecked.size === 0) return [];
+  if (![...ledger.runs().values()].some((run) => run.unverified > 0)) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();
   const rows = ledger.rows();

@@ -4,14 +4,16 @@ import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.t
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
-import { createTop } from '../lib/top.ts';
+import { bestOf, createTop } from '../lib/top.ts';
 import type { Query } from '../postgres/client.ts';
 import type { Bases } from '../window/bases.ts';
+import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
+import type { Looks } from '../window/looks.ts';
 import { readRow } from '../window/remembered-row.ts';
-import { flagsAt, leastBytesAt, timeAt, workerAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, leastBytesAt, timeAt, workerAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
@@ -19,43 +21,84 @@ import type { Reading } from './reading.ts';
 /** Rows that one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
+/** Rows of one chunk whose worker is not known, by their slots, the latest first. */
+interface Unattributed {
+  /** What is wrong, and what went right beside it, to compare. */
+  readonly wrong: readonly number[];
+  readonly beside: readonly number[];
+  /** They hold the path of another row: the whole window says whether that is wrong. */
+  readonly leaked: readonly number[];
+  readonly anyOversize: boolean;
+  /** The bases of all of them. */
+  readonly bases: ReadonlySet<number>;
+}
+
+interface LookedBy {
+  readonly oversize: number;
+  readonly bases: Bases;
+  readonly most: number;
+}
+
+export type WorkerLooks = Looks<RowChunk, Unattributed>;
+
 /**
- * Rows whose worker matters: what is wrong, and what went right beside it, to compare. They can wait, the latest go
- * first: what is counted by queue has its worker already. `most`: how many, of which either kind gets half if there are more.
+ * Rows whose worker matters. They can wait, the latest go first: what is counted by queue has its worker already. `most`:
+ * how many, of which either kind gets half if there are more.
  */
 export async function worthAttributing(
   ledger: Ledger,
-  { oversize, bases, most }: { oversize: number; bases: Bases; most: number },
+  { oversize, bases, most, looks }: LookedBy & { readonly looks: WorkerLooks },
 ): Promise<number[]> {
+  const rows = ledger.rows();
   const pace = createPace();
-  const wrong = createTop(most);
-  const beside = createTop(most);
-  let anyOversize = false;
-  // From the end: most of the latest rows are there, and beside them the others are soon put aside.
-  for (const chunk of ledger.rows().chunks.toReversed()) {
-    for (let index = CHUNK_ROWS - 1; index >= 0; index -= 1) {
-      const flags = flagsAt(chunk, index);
-      if (flags === 0) continue;
-      const isLarge = is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize);
-      if (isLarge) anyOversize = true;
-      if (workerAt(chunk, index) !== 0) continue;
-      const slot = chunk.first + index;
-      const time = timeAt(chunk, index);
-      const isOwn = is.isReference(flags);
-      const isWrong =
-        isLarge ||
-        (flags & is.STORAGE_MASK) === is.OTHER ||
-        ((flags & is.STORAGE_MASK) === is.S3 && bases.brokenReason(slot) !== null) ||
-        (isOwn && (flags & is.SKIP_DECISION) !== 0);
-      if (isWrong) wrong.offer(slot, time);
-      else if (isOwn) beside.offer(slot, time);
-    }
+  const found: Unattributed[] = [];
+  for (const chunk of rows.chunks) {
+    const ofChunk = looks.at(
+      chunk,
+      () => lookAt(chunk, { oversize, bases, most }),
+      (last) => `${chunk.written} ${oversize} ${most} ${bases.wordsOn(last.bases)}`,
+    );
+    found.push(ofChunk);
     await pace.rest();
   }
-  const [amiss, right] = [wrong.items(), anyOversize ? beside.items() : []];
+  const latest = (lists: readonly (readonly number[])[]) => bestOf(most, lists, (slot) => rows.timeOf(slot));
+  const leaked = createTop(most);
+  for (const slot of found.flatMap((one) => one.leaked))
+    if (bases.brokenReason(slot) !== null) leaked.offer(slot, rows.timeOf(slot));
+  const amiss = latest([...found.map(({ wrong }) => wrong), leaked.items()]);
+  const anyOversize = found.some((one) => one.anyOversize);
+  const right = anyOversize ? latest(found.map(({ beside }) => beside)) : [];
   const half = Math.floor(most / 2);
   const forRight = Math.max(half, most - amiss.length);
   return [...amiss.slice(0, most - Math.min(right.length, forRight)), ...right.slice(0, forRight)];
+}
+
+function lookAt(chunk: RowChunk, { oversize, bases, most }: LookedBy): Unattributed {
+  const wrong = createTop(most);
+  const beside = createTop(most);
+  const leaked: number[] = [];
+  const ids = new Set<number>();
+  let anyOversize = false;
+  // From the end: most of the latest rows are there, and beside them the others are soon put aside.
+  for (let index = CHUNK_ROWS - 1; index >= 0; index -= 1) {
+    const flags = flagsAt(chunk, index);
+    if (flags === 0) continue;
+    const isLarge = is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize);
+    if (isLarge) anyOversize = true;
+    if (workerAt(chunk, index) !== 0) continue;
+    const slot = chunk.first + index;
+    const time = timeAt(chunk, index);
+    const storage = flags & is.STORAGE_MASK;
+    if (!is.isReference(flags)) {
+      if (storage === is.S3) leaked.push(slot);
+      else if (isLarge || storage === is.OTHER) wrong.offer(slot, time);
+      continue;
+    }
+    ids.add(baseAt(chunk, index));
+    const isWrong = bases.brokenReason(slot) !== null || (flags & is.SKIP_DECISION) !== 0;
+    (isWrong ? wrong : beside).offer(slot, time);
+  }
+  return { wrong: wrong.items(), beside: beside.items(), leaked, anyOversize, bases: ids };
 }
 
 /**

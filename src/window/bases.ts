@@ -1,10 +1,12 @@
 import type { Reference } from '../airflow/reference.ts';
 import type { Standing, StandingRule } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
+import type { RowChunk } from './columns.ts';
 import { CHUNK_ROWS, indexInChunk } from './columns.ts';
 import type { BrokenReason } from './flags.ts';
 import * as is from './flags.ts';
 import type { Ledger } from './ledger.ts';
+import type { Looks } from './looks.ts';
 import { leakedPathOf } from './remembered-row.ts';
 import { baseAt, flagsAt, nameAt, runAt, sizeAt } from './row-fields.ts';
 
@@ -20,14 +22,19 @@ export interface Bases {
   readonly wasSeen: (base: number) => boolean;
   /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
   readonly brokenReason: (slot: number) => BrokenReason | null;
+  /** All that is said of these bases, but what they say themselves: the same words, the same answers. */
+  readonly wordsOn: (bases: Iterable<number>) => string;
 }
 
 type Base = Omit<Reference, 'key'>;
 
 /** Where references lie, whatever their suffix is. */
-interface Place {
+interface Place extends Writers {
   readonly standing: Standing;
   readonly hasConnection: boolean;
+}
+
+interface Writers {
   /** The first task that was found to have written there; '': none was. */
   writer: string;
   /** Another one has as well. */
@@ -38,15 +45,20 @@ interface Bucket {
   wasSeen: boolean;
 }
 
+/** What the references of one chunk tell of each base there. */
+type ChunkBases = ReadonlyMap<number, Readonly<Writers & Bucket>>;
+export type BaseLooks = Looks<RowChunk, ChunkBases>;
+
 export async function basesOf(
   ledger: Ledger,
   options: {
     readonly standing: StandingRule;
     /** Null: not known. An object that is smaller was written by a task, or under another threshold. */
     readonly threshold: number | null;
+    readonly looks: BaseLooks;
   },
 ): Promise<Bases> {
-  const { standing, threshold } = options;
+  const { standing, threshold, looks } = options;
   const rows = ledger.rows();
   const places = new Map<string, Place>();
   const buckets = new Map<string, Bucket>();
@@ -63,41 +75,21 @@ export async function basesOf(
     bucketOf[id] = held(buckets, JSON.stringify([base.connection, base.bucket]), () => ({ wasSeen: false }));
     uncompressed[id] = base.suffix === '' ? 1 : 0;
   }
-  await lookThrough();
-
-  /** Until each bucket was seen, and of each place it is known whether several tasks have written there. */
-  async function lookThrough(): Promise<void> {
-    const pace = createPace();
-    const unsettled = [...places.values()].filter(needsWriters).length + buckets.size;
-    for (let left = unsettled, at = 0; left > 0 && at < rows.chunks.length; at += 1) {
-      const chunk = rows.chunks[at];
-      for (let index = 0; chunk !== undefined && index < CHUNK_ROWS; index += 1) {
-        const flags = flagsAt(chunk, index);
-        if (!is.isReference(flags)) continue;
-        const id = baseAt(chunk, index);
-        const bucket = bucketOf[id];
-        if (bucket?.wasSeen === false && is.wasObjectSeen(flags)) {
-          bucket.wasSeen = true;
-          left -= 1;
-        }
-        const place = placeOf[id];
-        if (place === undefined || place.hasSeveral || !needsWriters(place)) continue;
-        const isSmall =
-          threshold !== null &&
-          is.hasObject(flags) &&
-          uncompressed[id] === 1 &&
-          sizeAt(chunk, index) < threshold;
-        if (isSmall) continue;
-        const { taskId } = rows.names.at(nameAt(chunk, index));
-        const writer = `${ledger.runAt(runAt(chunk, index)).dagId}/${taskId}`;
-        if (place.writer === '') place.writer = writer;
-        else if (place.writer !== writer) {
-          place.hasSeveral = true;
-          left -= 1;
-        }
-      }
-      await pace.rest();
+  const pace = createPace();
+  for (const chunk of rows.chunks) {
+    const found = looks.at(
+      chunk,
+      () => lookAt(chunk, { ledger, threshold, uncompressed }),
+      () => `${chunk.written} ${threshold}`,
+    );
+    for (const [id, { wasSeen, writer, hasSeveral }] of found) {
+      const [place, bucket] = [placeOf[id], bucketOf[id]];
+      if (bucket !== undefined) bucket.wasSeen ||= wasSeen;
+      if (place === undefined) continue;
+      place.hasSeveral ||= hasSeveral || isAnother(place, writer);
+      if (place.writer === '') place.writer = writer;
     }
+    await pace.rest();
   }
 
   const isAnySure = [...places.values()].some(({ hasSeveral }) => hasSeveral);
@@ -107,6 +99,7 @@ export async function basesOf(
     return place.standing === 'open' || (place.standing === 'untold' && isAnySure && !place.hasConnection);
   };
   const isInForce = (id: number) => isGood(placeOf[id]?.standing);
+  const wasSeen = (id: number) => bucketOf[id]?.wasSeen === true;
 
   /** Of a path that a row holds and that is not its own: workers are known to write there. */
   function isBackends(path: Base): boolean {
@@ -126,7 +119,8 @@ export async function basesOf(
     isInForce,
     isUncompressed: (id) => uncompressed[id] === 1,
     isDoubtful,
-    wasSeen: (id) => bucketOf[id]?.wasSeen === true,
+    wasSeen,
+    wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id), wasSeen(id)]).join(),
     brokenReason(slot) {
       const flags = rows.flagsOf(slot);
       if ((flags & is.LEAKED) !== 0) {
@@ -140,8 +134,41 @@ export async function basesOf(
   };
 }
 
-function needsWriters({ standing }: Place): boolean {
-  return standing === 'open' || standing === 'untold';
+function lookAt(
+  chunk: RowChunk,
+  {
+    ledger,
+    threshold,
+    uncompressed,
+  }: {
+    readonly ledger: Ledger;
+    readonly threshold: number | null;
+    readonly uncompressed: Readonly<Uint8Array>;
+  },
+): ChunkBases {
+  const { names } = ledger.rows();
+  const found = new Map<number, Writers & Bucket>();
+  for (let index = 0; index < CHUNK_ROWS; index += 1) {
+    const flags = flagsAt(chunk, index);
+    if (!is.isReference(flags)) continue;
+    const id = baseAt(chunk, index);
+    let base = found.get(id);
+    if (base === undefined) found.set(id, (base = { wasSeen: false, writer: '', hasSeveral: false }));
+    base.wasSeen ||= is.wasObjectSeen(flags);
+    if (base.hasSeveral) continue;
+    const isSmall =
+      threshold !== null && is.hasObject(flags) && uncompressed[id] === 1 && sizeAt(chunk, index) < threshold;
+    if (isSmall) continue;
+    const { taskId } = names.at(nameAt(chunk, index));
+    const writer = `${ledger.runAt(runAt(chunk, index)).dagId}/${taskId}`;
+    if (base.writer === '') base.writer = writer;
+    else base.hasSeveral = isAnother(base, writer);
+  }
+  return found;
+}
+
+function isAnother(known: Writers, writer: string): boolean {
+  return known.writer !== '' && writer !== '' && known.writer !== writer;
 }
 
 function isGood(standing: Standing | undefined): boolean {

@@ -11,6 +11,8 @@ export type Link = number;
  */
 export interface RowChunk {
   readonly first: number;
+  /** Grows with all that is written here but links, versions and the marks of a reading: {@link file://./looks.ts}. */
+  written: number;
   /** {@link file://./flags.ts}; 0: nothing is here. */
   readonly flags: Uint32Array<ArrayBuffer>;
   /** The slot of its run. */
@@ -57,6 +59,7 @@ export function newChunk(first: number, columns: readonly KeptColumn[]): RowChun
   const uuids = (column: KeptColumn) => (columns.includes(column) ? newUuids() : null);
   return {
     first,
+    written: 0,
     flags: words(),
     run: words(),
     name: words(),
@@ -125,6 +128,7 @@ export function copyRow(
   from: { chunk: RowChunk; index: number },
   to: { chunk: RowChunk; index: number },
 ): void {
+  to.chunk.written += 1;
   for (const column of KEPT_COLUMNS)
     if (column === 'taskInstance' || column === 'leaf')
       putWords(to.chunk, column, { index: to.index, words: wordsAt(from.chunk[column], from.index) });
@@ -173,6 +177,7 @@ export function createSlots(): Slots {
     giveBack(slot) {
       const chunk = chunkOf(slot);
       const at = indexInChunk(slot);
+      chunk.written += 1;
       chunk.flags[at] = 0;
       chunk.next[at] = free;
       free = slot + 1;

@@ -66,6 +66,7 @@ export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], base
     }
     const reason = bases.brokenReason(slot);
     if (reason === null || is.hasSaid(flags, reason)) continue;
+    chunk.written += 1;
     chunk.flags[index] = flags | is.saidBit(reason);
     sums.broken(dagId, reason);
     // An object that was whole at first was written well: what happened later is no failed write.

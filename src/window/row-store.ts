@@ -82,6 +82,13 @@ export function createRowStore(): RowStore {
   const verbatimReferences = new Map<number, Reference>();
   const rowIndex = createRowIndex(chunkOf);
 
+  /** A row that is about to be written. */
+  function opened(slot: number): { readonly chunk: RowChunk; readonly index: number } {
+    const chunk = chunkOf(slot);
+    chunk.written += 1;
+    return { chunk, index: indexInChunk(slot) };
+  }
+
   /** Lets go of what a row shares with others. */
   function release(slot: number): void {
     const chunk = chunkOf(slot);
@@ -96,8 +103,7 @@ export function createRowStore(): RowStore {
     slot: number,
     { run, row, placement, baseline }: { run: Run; row: SampledRow; placement: Placement; baseline: boolean },
   ): void {
-    const chunk = chunkOf(slot);
-    const index = indexInChunk(slot);
+    const { chunk, index } = opened(slot);
     chunk.run[index] = run.slot;
     chunk.name[index] = shared.holdName(row);
     chunk.mapIndex[index] = row.mapIndex;
@@ -218,8 +224,7 @@ export function createRowStore(): RowStore {
     },
 
     setObject(run, slot, { object, bytes, archived }) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       const flags = flagsAt(chunk, index);
       count(run, flags, -1);
       const known = archived ? flags | is.ARCHIVED : flags & ~is.ARCHIVED;
@@ -229,33 +234,28 @@ export function createRowStore(): RowStore {
     },
 
     setUnchecked(slot, reason) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       chunk.flags[index] = is.withUnchecked(flagsAt(chunk, index), reason);
     },
 
     setMeasured(slot, measured) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       writeValueSize(chunk, index, measured);
       chunk.flags[index] = flagsAt(chunk, index) & ~is.INEXACT;
     },
 
     setNotUnpacked(slot) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       chunk.flags[index] = flagsAt(chunk, index) | is.NOT_UNPACKED;
     },
 
     setServerWritten(slot) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       chunk.flags[index] = is.asServerWritten(flagsAt(chunk, index));
     },
 
     setWorker(slot, worker) {
-      const chunk = chunkOf(slot);
-      const index = indexInChunk(slot);
+      const { chunk, index } = opened(slot);
       workers.release(workerAt(chunk, index));
       chunk.worker[index] = shared.holdWorker(worker);
     },

@@ -10,6 +10,8 @@ export interface WatchedDaemon {
   nextCycle(): Promise<CycleLine>;
   /** Resident now, and the most since the last look; bytes. */
   memory(): { readonly rss: number; readonly peak: number };
+  /** CPU of the process since that moment, epoch ms; no earlier than the last look at the memory. */
+  cpuMs(since: number): number;
   /** The longest the event loop stood still since the last look, ms by the clock and of CPU. */
   stall(): Promise<{ readonly ms: number; readonly cpuMs: number }>;
   stop(): Promise<void>;
@@ -85,9 +87,19 @@ export async function startWatched(
         readFileSync(`/proc/${child.pid ?? 0}/status`, 'utf8'),
       )?.[1],
     );
+  /** The kernel counts in hundredths of a second. */
+  function cpuMs(): number {
+    const text = readFileSync(`/proc/${child.pid ?? 0}/stat`, 'utf8');
+    // The name of the program stands in brackets before, and may hold spaces.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  }
   let peak = 0;
+  let used: { readonly at: number; readonly ms: number }[] = [];
   const timer = setInterval(() => {
-    if (child.exitCode === null) peak = Math.max(peak, status('VmRSS'));
+    if (child.exitCode !== null) return;
+    peak = Math.max(peak, status('VmRSS'));
+    used.push({ at: Date.now(), ms: cpuMs() });
   }, 20);
   return {
     port,
@@ -95,8 +107,10 @@ export async function startWatched(
     memory() {
       const found = { rss: status('VmRSS'), peak };
       peak = 0;
+      used = [];
       return found;
     },
+    cpuMs: (since) => cpuMs() - (used.findLast(({ at }) => at <= since)?.ms ?? 0),
     stall() {
       const answer = next<{ ms: number; cpuMs: number }>('stall');
       child.kill('SIGUSR2');

@@ -31,6 +31,9 @@ const lines: string[] = [];
 /** Resident at any moment. What a scrape waits is shown; `npm run bench:scrape` has the bar. */
 const RSS_MB = 200;
 
+/** At the end, with nothing new in the database. */
+const IDLE_CYCLES = 3;
+
 let main = '';
 beforeAll(() => {
   if (inject('built') !== '') {
@@ -45,8 +48,8 @@ beforeAll(() => {
 afterAll(() => {
   rmSync(folder, { recursive: true });
   const text = [
-    '| Airflow | values | cycle | seconds | RSS after, MB | highest, MB | stall, ms | of CPU, ms | /metrics p99, ms | pages | rows read | state, MB |',
-    '|---|---|---|---|---|---|---|---|---|---|---|---|',
+    '| Airflow | values | cycle | seconds | CPU, ms | RSS after, MB | highest, MB | stall, ms | of CPU, ms | /metrics p99, ms | pages | rows read | state, MB |',
+    '|---|---|---|---|---|---|---|---|---|---|---|---|---|',
     ...lines,
     '',
   ].join('\n');
@@ -66,12 +69,15 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
   try {
     await daemon.stall();
     daemon.memory();
-    for (let cycle = 1; cycle <= inject('cycles'); cycle += 1) {
+    const cycles = inject('cycles');
+    for (let cycle = 1; cycle <= cycles + IDLE_CYCLES; cycle += 1) {
       const before = await work(stage);
       const line = await daemon.nextCycle();
+      const began = Date.now() - 1_000 * line.seconds;
       // The state file is written after the line.
       await delay(1_500);
       const after = await work(stage);
+      const cpuMs = daemon.cpuMs(began);
       const { rss, peak } = daemon.memory();
       const stall = await daemon.stall();
       const p99 = scraping.p99();
@@ -79,12 +85,12 @@ test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
       const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
       const stateBytes = statSync(statePath, { throwIfNoEntry: false })?.size ?? 0;
       lines.push(
-        `| ${[release, mix, cycle, line.seconds.toFixed(1), mb(rss), mb(peak), stall.ms.toFixed(0), stall.cpuMs.toFixed(0), p99.toFixed(0), after.pages - before.pages, after.rows - before.rows, mb(stateBytes)].join(' | ')} |`,
+        `| ${[release, mix, cycle > cycles ? `${cycle}, idle` : cycle, line.seconds.toFixed(1), cpuMs, mb(rss), mb(peak), stall.ms.toFixed(0), stall.cpuMs.toFixed(0), p99.toFixed(0), after.pages - before.pages, after.rows - before.rows, mb(stateBytes)].join(' | ')} |`,
       );
       console.log(lines.at(-1));
       const rows = Object.values(line.rows ?? {}).reduce((sum, count) => sum + count, 0);
       expect(rows).toBeGreaterThanOrEqual(ROWS);
-      await writeMore(stage, { mix, name: `more_${cycle}` });
+      if (cycle < cycles) await writeMore(stage, { mix, name: `more_${cycle}` });
     }
   } finally {
     await scraping.stop();

@@ -14,6 +14,7 @@ import type { ObjectStore } from '../../src/s3/client.ts';
 import { requireDatabase } from '../../src/settings/config.ts';
 import type { Config } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
+import { ALWAYS_COMPARED } from './compared.ts';
 import { createDatabase } from './database.ts';
 import type { Tables } from './database.ts';
 import { connectionTo, plantDirectly, recordRequests, storesOf } from './s3.ts';
@@ -198,6 +199,7 @@ export async function replay(
       workersACycle: 1_000,
       random: Math.random,
       clock: Date.now,
+      comparison: ALWAYS_COMPARED,
     }),
     probe: async () => {
       const path = config.xcom.inForce;

@@ -6,12 +6,14 @@ import { conclude, decidedOf } from '../../src/diagnosis/conclude.ts';
 import type { ProblemCode } from '../../src/diagnosis/problem-catalogue.ts';
 import { PROBLEMS } from '../../src/diagnosis/problem-catalogue.ts';
 import { survey } from '../../src/diagnosis/survey.ts';
+import { newLooks } from '../../src/diagnosis/surveyor.ts';
 import type { ProbeResult } from '../../src/probe/bucket.ts';
 import type { ToldSetting } from '../../src/settings/catalogue.ts';
 import type { Config } from '../../src/settings/config.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 import { emptyState } from '../../src/window/ledger-state.ts';
 import { createLedger } from '../../src/window/ledger.ts';
+import { createLooks } from '../../src/window/looks.ts';
 import { newRun } from '../../src/window/run.ts';
 import { uuid4 } from './plant.ts';
 
@@ -137,12 +139,16 @@ export async function judge(
     if (one.byServer) state.rows.setServerWritten(slot);
   }
   const { oversize, threshold, paths } = config.xcom;
-  const seen = await survey(createLedger(state), {
-    windowMs: DAY,
-    oversize,
-    threshold,
-    standing: standingRule(paths),
-  });
+  const seen = await survey(
+    createLedger(state),
+    {
+      windowMs: DAY,
+      oversize,
+      threshold,
+      standing: standingRule(paths),
+    },
+    newLooks(createLooks()),
+  );
   return conclude(
     {
       shape: SHAPE,

@@ -17,6 +17,7 @@ import { readConfig } from '../../src/settings/read-config.ts';
 import type { Increment } from '../../src/window/increments.ts';
 import type { LedgerState } from '../../src/window/ledger-state.ts';
 import { listReleases, readSchema, tablesOf } from './airflow-fixture.ts';
+import { ALWAYS_COMPARED } from './compared.ts';
 import { createDatabase } from './database.ts';
 import { recordRequests } from './s3.ts';
 import { uuid7 } from './uuid7.ts';
@@ -326,6 +327,7 @@ export function openCycle(
     workersACycle: options.workersACycle ?? 1_000,
     random: Math.random,
     clock: Date.now,
+    comparison: ALWAYS_COMPARED,
   });
   return {
     ...cycle,

@@ -20,6 +20,7 @@ import { requireDatabase } from '../../../src/settings/config.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { startArchiveDoor } from '../../support/archive-door.ts';
 import type { ArchiveDoor } from '../../support/archive-door.ts';
+import { ALWAYS_COMPARED } from '../../support/compared.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import type { HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { BASE, BUCKET, dumps, stringOf, uuid4 } from '../../support/plant.ts';
@@ -599,6 +600,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     workersACycle: 1_000,
     random: Math.random,
     clock: Date.now,
+    comparison: ALWAYS_COMPARED,
   });
   return {
     key,

@@ -6,11 +6,13 @@ import { conclude, decidedOf } from '../../../src/diagnosis/conclude.ts';
 import type { Figures } from '../../../src/diagnosis/conclude.ts';
 import { PROBLEMS } from '../../../src/diagnosis/problem-catalogue.ts';
 import { survey } from '../../../src/diagnosis/survey.ts';
+import { newLooks } from '../../../src/diagnosis/surveyor.ts';
 import type { ProbeResult } from '../../../src/probe/bucket.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 import type { ObjectState } from '../../../src/window/flags.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
+import { createLooks } from '../../../src/window/looks.ts';
 import { newRun } from '../../../src/window/run.ts';
 import { uuid4 } from '../../support/plant.ts';
 
@@ -118,12 +120,16 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
       });
   }
   const { oversize, threshold, paths: told } = config.xcom;
-  const seen = await survey(createLedger(state), {
-    windowMs: 86_400_000,
-    oversize,
-    threshold,
-    standing: standingRule(told),
-  });
+  const seen = await survey(
+    createLedger(state),
+    {
+      windowMs: 86_400_000,
+      oversize,
+      threshold,
+      standing: standingRule(told),
+    },
+    newLooks(createLooks()),
+  );
   const sampled = {
     shape: SHAPE,
     survey: seen,

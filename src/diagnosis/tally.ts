@@ -1,0 +1,262 @@
+import { isForeignTask } from '../airflow/classify.ts';
+import type { Counts } from '../lib/histogram.ts';
+import { createHistogram } from '../lib/histogram.ts';
+import type { RowChunk } from '../window/columns.ts';
+import { CHUNK_ROWS } from '../window/columns.ts';
+import type { BrokenReason, Storage } from '../window/flags.ts';
+import * as is from '../window/flags.ts';
+import { baseAt, flagsAt, leastBytesAt, sizeAt, timeAt, workerAt } from '../window/row-fields.ts';
+import type { RowStore } from '../window/row-store.ts';
+import type { GatheredByKind, Gathering } from './gathering.ts';
+import type { KeptByWorker } from './kept-by-worker.ts';
+import { gatherKept } from './kept-by-worker.ts';
+import type { Measures } from './measures.ts';
+import type { Unlooked } from './unlooked.ts';
+import { gatherUnlooked } from './unlooked.ts';
+
+/**
+ * What the rows of one chunk come to by themselves: sums of these are those of the window. What depends on the rest of the
+ * window as well is in judged-values.ts and worker-histories.ts.
+ */
+export interface Tally {
+  readonly chunk: RowChunk;
+  readonly rows: Readonly<Record<Storage, number>>;
+  readonly bytes: Readonly<Record<Storage, number>>;
+  readonly broken: Readonly<Record<BrokenReason, number>>;
+  readonly counts: Readonly<Record<(typeof COUNTS)[number], number>>;
+  /** Smallest and earliest; Infinity: there is none. */
+  readonly least: Readonly<Record<(typeof LEAST)[number], number>>;
+  /** Largest and latest; -Infinity: there is none. */
+  readonly most: Readonly<Record<(typeof MOST)[number], number>>;
+  readonly kinds: GatheredByKind;
+  /** All bases here: it rests on what is said of them. */
+  readonly bases: ReadonlySet<number>;
+  /** References of their own rows by base, and those that are as configured by worker. */
+  readonly based: Counts;
+  readonly offloaded: Counts;
+  readonly mismatched: ReadonlySet<number>;
+  readonly doubtful: ReadonlySet<number>;
+  /** The workers of references, and what workers kept that is large. */
+  readonly writers: ReadonlySet<number>;
+  readonly kept: ReadonlyMap<number, KeptByWorker>;
+  /** The smallest that went to object storage by then. */
+  readonly offloads: readonly Step[];
+  readonly unlooked: Unlooked;
+  /** Rows that hold the path of another one: whether that is one of the backend's, the whole window says. */
+  readonly leaked: readonly number[];
+}
+
+const STORAGES = ['db', 's3', 'other'] as const;
+const COUNTS = ['references', 'inForce', 'inexact', 'foreign', 'oversizeBytes', 'objects', 'values'] as const;
+const LEAST = ['object', 'inForceAt', 'at'] as const;
+/** `kept`: of the values that tasks keep in the database, whether they are measured or not. */
+const MOST = [
+  'value',
+  'kept',
+  'oversize',
+  'smallAt',
+  'presentAt',
+  'mismatchedAt',
+  'referenceAt',
+  'at',
+] as const;
+
+type Sums = Pick<Tally, 'rows' | 'bytes' | 'broken' | 'counts' | 'least' | 'most'>;
+type MutableSums = { [Part in keyof Sums]: { -readonly [Name in keyof Sums[Part]]: number } };
+
+/** Minutes since the epoch, and the smallest of their sizes that is smaller than all before. */
+export type Step = readonly [minute: number, smallest: number];
+
+export const MINUTE = 60_000;
+
+export function stepsOf(sizes: Iterable<Step>): Step[] {
+  let smallest = Infinity;
+  return [...sizes]
+    .sort(([a, one], [b, other]) => a - b || one - other)
+    .filter(([, size]) => {
+      if (size >= smallest) return false;
+      smallest = size;
+      return true;
+    });
+}
+
+/** In words all that the tally of a chunk rests on: what is written there, and what is said of its bases. */
+export function groundsOf(
+  { written }: RowChunk,
+  { bases: ids }: Tally,
+  { oversize, threshold, bases }: Measures,
+): string {
+  return `${written} ${oversize} ${threshold} ${bases.wordsOn(ids)}`;
+}
+
+export function tallyOf(
+  chunk: RowChunk,
+  measures: Measures,
+  {
+    store,
+    gathering,
+  }: { readonly store: Pick<RowStore, 'names' | 'workers'>; readonly gathering: Gathering },
+): Tally {
+  const { oversize, threshold, large, bases } = measures;
+  const sums = noSums();
+  const { rows, bytes, broken, counts, least, most } = sums;
+  const ids = new Set<number>();
+  const based = createHistogram();
+  const offloaded = createHistogram();
+  const mismatched = new Set<number>();
+  const doubtful = new Set<number>();
+  const writers = new Set<number>();
+  const kept = gatherKept(store);
+  const offloads = new Map<number, number>();
+  const unlooked = gatherUnlooked();
+  const leaked: number[] = [];
+  /** A reference whose size is not known is taken to be as large as that. */
+  const unmeasured = Number.isNaN(threshold) ? Infinity : threshold;
+
+  function addValue(index: number, flags: number): void {
+    const size = sizeAt(chunk, index);
+    const leastBytes = leastBytesAt(chunk, index);
+    const isByDesign = (flags & is.BY_DESIGN_MASK) !== 0;
+    rows.db += 1;
+    bytes.db += size;
+    if ((flags & is.INEXACT) !== 0) counts.inexact += 1;
+    else if (!isByDesign) {
+      counts.values += 1;
+      most.value = Math.max(most.value, leastBytes);
+    }
+    if (!isByDesign) {
+      most.kept = Math.max(most.kept, leastBytes);
+      if (is.isOversizeRow(flags, leastBytes, large)) kept.add(chunk, index);
+    }
+    if (!is.isOversizeRow(flags, leastBytes, oversize)) return;
+    gathering.add('oversize', chunk, index);
+    counts.oversizeBytes += size;
+    most.oversize = Math.max(most.oversize, size);
+    const worker = workerAt(chunk, index);
+    if (isByDesign && worker !== 0 && isForeignTask(store.workers.at(worker).operator)) counts.foreign += 1;
+  }
+
+  function addReference(index: number, flags: number): void {
+    if (!is.isReference(flags)) {
+      leaked.push(chunk.first + index);
+      return;
+    }
+    const size = sizeAt(chunk, index);
+    const at = timeAt(chunk, index);
+    const base = baseAt(chunk, index);
+    ids.add(base);
+    const isMeasured = is.hasObject(flags) && bases.isUncompressed(base);
+    // The backend would have kept a value that is as small.
+    const isSmall = isMeasured && size < threshold;
+    if (bases.isDoubtful(base)) {
+      // A small one is a value after all, of a size that is not kept.
+      if (isSmall) {
+        rows.db += 1;
+        return;
+      }
+      rows.s3 += 1;
+      gathering.add('doubtful', chunk, index);
+      doubtful.add(base);
+      return;
+    }
+    rows.s3 += 1;
+    const asConfigured = bases.isInForce(base);
+    const reason = is.brokenReason(flags, asConfigured);
+    if (reason !== null) {
+      const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
+      if (kind !== 'path_mismatch') gathering.add(kind, chunk, index);
+      broken[reason] += 1;
+    }
+    counts.references += 1;
+    based.add(base);
+    writers.add(workerAt(chunk, index));
+    most.referenceAt = Math.max(most.referenceAt, at);
+    if (is.isUnverified(flags)) unlooked.add(flags, at);
+    if (!Number.isNaN(size)) bytes.s3 += size;
+    if ((flags & is.SKIP_DECISION) !== 0) gathering.add('skips', chunk, index);
+    if (asConfigured) {
+      counts.inForce += 1;
+      offloaded.add(workerAt(chunk, index));
+      least.inForceAt = Math.min(least.inForceAt, at);
+      if (is.hasObject(flags)) most.presentAt = Math.max(most.presentAt, at);
+    } else if (reason !== null) {
+      gathering.add('path_mismatch', chunk, index);
+      mismatched.add(base);
+      most.mismatchedAt = Math.max(most.mismatchedAt, at);
+    }
+    const minute = Math.floor(at / MINUTE);
+    offloads.set(minute, Math.min(offloads.get(minute) ?? Infinity, isMeasured ? size : unmeasured));
+    if (!isMeasured) return;
+    counts.objects += 1;
+    least.object = Math.min(least.object, size);
+    if (isSmall) {
+      gathering.add('belowThreshold', chunk, index);
+      most.smallAt = Math.max(most.smallAt, at);
+    }
+  }
+
+  for (let index = 0; index < CHUNK_ROWS; index += 1) {
+    const flags = flagsAt(chunk, index);
+    if (flags === 0) continue;
+    least.at = Math.min(least.at, timeAt(chunk, index));
+    most.at = Math.max(most.at, timeAt(chunk, index));
+    switch (flags & is.STORAGE_MASK) {
+      case is.DB:
+        addValue(index, flags);
+        break;
+      case is.S3:
+        addReference(index, flags);
+        break;
+      default:
+        rows.other += 1;
+        bytes.other += sizeAt(chunk, index);
+        gathering.add((flags & is.LOCAL) === 0 ? 'third_party' : 'local', chunk, index);
+    }
+  }
+  return {
+    chunk,
+    ...sums,
+    kinds: gathering.take(),
+    bases: ids,
+    based: based.take(),
+    offloaded: offloaded.take(),
+    mismatched,
+    doubtful,
+    writers,
+    kept: kept.tell(),
+    offloads: stepsOf(offloads),
+    unlooked: unlooked.tell(),
+    leaked,
+  };
+}
+
+/** Anew each time: nobody could take away again what was added up. */
+export function sumOf(tallies: readonly Tally[]): MutableSums {
+  const sum = noSums();
+  for (const { rows, bytes, broken, counts, least, most } of tallies) {
+    for (const storage of STORAGES) {
+      sum.rows[storage] += rows[storage];
+      sum.bytes[storage] += bytes[storage];
+    }
+    for (const reason of is.BROKEN_REASONS) sum.broken[reason] += broken[reason];
+    for (const name of COUNTS) sum.counts[name] += counts[name];
+    for (const name of LEAST) sum.least[name] = Math.min(sum.least[name], least[name]);
+    for (const name of MOST) sum.most[name] = Math.max(sum.most[name], most[name]);
+  }
+  return sum;
+}
+
+function noSums(): MutableSums {
+  return {
+    rows: all(STORAGES, 0),
+    bytes: all(STORAGES, 0),
+    broken: all(is.BROKEN_REASONS, 0),
+    counts: all(COUNTS, 0),
+    least: all(LEAST, Infinity),
+    most: all(MOST, -Infinity),
+  };
+}
+
+function all<Name extends string>(names: readonly Name[], value: number): Record<Name, number> {
+  return Object.fromEntries(names.map((name) => [name, value])) as Record<Name, number>;
+}
