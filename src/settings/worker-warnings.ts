@@ -8,6 +8,7 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
+import { refusedEndpoint } from './refused-endpoint.ts';
 import { refusedRegion } from './refused-region.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
@@ -31,6 +32,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...connections.flatMap(({ id, given, s3 }) => [
       ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
       ...refusedRegion({ id, given }, world),
+      ...refusedEndpoint({ id, s3 }),
       ...profiles({ id, given, s3 }, world),
       ...roleWithoutRegion({ id, given, s3 }, world),
       ...identityBesideProxy({ id, given, s3 }, world),

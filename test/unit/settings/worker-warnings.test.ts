@@ -58,6 +58,9 @@ test.each<[string, Row]>([
     'a region that an own endpoint does not ask for',
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_REGION: 'eu-west-1' } },
   ],
+  ...['http://minio:9000', 'https://a-b.c1./x', 'http://[::1]:9000', `http://${'a'.repeat(63)}.b`].map(
+    (endpoint_url): [string, Row] => [`the endpoint ${endpoint_url}`, { extra: { endpoint_url } }],
+  ),
   ['a region in capitals', { config: '[default]\nRegion = eu-west-1\n' }],
   ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
   ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
@@ -222,6 +225,26 @@ test.each<[string, Row, RegExp]>([
     'a region of the other file with quotes around it',
     { env: { AWS_PROFILE: 'p' }, credentials: '[p]\nregion = "eu-west-1"\naws_access_key_id = k\n' },
     /^The AWS credentials file, in region, has a region that botocore refuses/,
+  ],
+  ...(
+    [
+      ['http://minio_s3:9000', 'an underscore'],
+      ['http://-minio:9000', 'a dash before it'],
+      ['http://minio-.local', 'a dash behind a label'],
+      ['https://bücher.example', 'other letters'],
+      [`http://${'a'.repeat(64)}`, 'a label that is too long'],
+      [`http://${'a.'.repeat(128)}a`, 'a name that is too long'],
+      ['http://a..b', 'an empty label'],
+    ] as const
+  ).map(([endpoint_url, what]): [string, Row, RegExp] => [
+    `an endpoint with ${what}`,
+    { extra: { endpoint_url } },
+    /^The connection conn has an endpoint whose host botocore refuses: every push of Airflow fails\./,
+  ]),
+  [
+    'an endpoint of a variable that botocore refuses',
+    { env: { AWS_ENDPOINT_URL_S3: 'http://minio_s3:9000' } },
+    /^The connection conn has an endpoint whose host botocore refuses/,
   ],
   [
     'an access point of many regions',
