@@ -1,4 +1,4 @@
-import { awsProfile, hasCapitals, isBroken } from '../airflow/aws-profile.ts';
+import { awsProfile, hasCapitals, hasCommentBehind, isBroken } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -202,6 +202,11 @@ function files({ files: { config, credentials } }: World): string[] {
     ...(hasCapitals(content)
       ? [
           `The AWS ${name} file has capital letters in the name of a key or role, which a worker takes and the exporter does not. Write it in lower case`,
+        ]
+      : []),
+    ...(hasCommentBehind(content)
+      ? [
+          `The AWS ${name} file has a comment behind a key or role, which botocore takes as part of it: every push of Airflow that uses it fails. Write it on a line of its own`,
         ]
       : []),
   ]);

@@ -61,6 +61,10 @@ test.each<[string, Row]>([
   ...['http://minio:9000', 'https://a-b.c1./x', 'http://[::1]:9000', `http://${'a'.repeat(63)}.b`].map(
     (endpoint_url): [string, Row] => [`the endpoint ${endpoint_url}`, { extra: { endpoint_url } }],
   ),
+  [
+    'a key with a number sign in it, and a comment behind what is no key',
+    { credentials: '[default]\naws_secret_access_key = ge#heim;x\noutput = json # c\n# c\n' },
+  ],
   ['a region in capitals', { config: '[default]\nRegion = eu-west-1\n' }],
   ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
   ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
@@ -245,6 +249,23 @@ test.each<[string, Row, RegExp]>([
     'an endpoint of a variable that botocore refuses',
     { env: { AWS_ENDPOINT_URL_S3: 'http://minio_s3:9000' } },
     /^The connection conn has an endpoint whose host botocore refuses/,
+  ],
+  ...(
+    [
+      ['aws_secret_access_key = geheim # prod', 'a key'],
+      ['aws_secret_access_key = geheim\t; prod', 'a key, by a semicolon'],
+      ['aws_session_token = # geheim', 'an empty key'],
+      ['role_arn = r # prod\nregion = x', 'a role'],
+    ] as const
+  ).map(([line, what]): [string, Row, RegExp] => [
+    `a comment behind ${what}`,
+    { credentials: `[default]\n${line}\n` },
+    /^The AWS credentials file has a comment behind a key or role, which botocore takes as part of it/,
+  ]),
+  [
+    'a comment behind a key of the other file',
+    { config: '[default]\naws_access_key_id = K # prod\n' },
+    /^The AWS config file has a comment behind a key or role/,
   ],
   [
     'an access point of many regions',
