@@ -84,6 +84,8 @@ const extraSchema = z.object({
 });
 /** What of it is no text. */
 const NESTED = ['config_kwargs', 'service_config', 'assume_role_kwargs', 'session_kwargs'];
+/** A truth value that a worker has as a text; it goes by neither. */
+const NO_TEXTS = [...NESTED, 'verify'];
 const jsonSchema = z.object({
   uri: text,
   conn_type: text,
@@ -200,7 +202,12 @@ function fromUri(value: string): AirflowConnection {
   const whole = parameters.get('__extra__');
   const extra =
     whole === null
-      ? Object.fromEntries([...parameters].map(([name, parameter]) => [name, jsonOrText(parameter)]))
+      ? Object.fromEntries(
+          [...parameters].map(([name, parameter]) => [
+            name,
+            NO_TEXTS.includes(name) ? jsonOrText(parameter) : parameter,
+          ]),
+        )
       : parseJson(whole, 'its "__extra__"');
   return {
     login: percentDecode(login) || null,
