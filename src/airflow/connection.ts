@@ -181,7 +181,9 @@ function listed(names: readonly string[]): string {
 
 const WRONG_PORT = 'has a wrong port, over which Airflow refuses it';
 
-function fromUri(value: string): AirflowConnection {
+function fromUri(given: string): AirflowConnection {
+  // As Python's urlsplit does.
+  const value = given.replaceAll(/[\t\r\n]/g, '');
   const type = /^([a-z][a-z\d+.-]*):\/\//i.exec(value)?.[1];
   if (type === undefined) {
     throw new RangeError('is neither JSON nor a URI such as aws://KEY:SECRET@/?region_name=eu-west-1');
