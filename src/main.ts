@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import type { CommandIo } from './commands/command.ts';
 import { keepHeapSmall } from './lib/small-heap.ts';
+import { givenAwsPaths } from './settings/aws-files.ts';
 
 type Command = (io: CommandIo) => Promise<number>;
 
@@ -28,6 +29,9 @@ const closingMs = 5_000;
 // The SDK warns on standard error, amid the lines of the log, that releases of 2027 will need Node 22: which
 // release runs is settled by the lock file.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
+
+// The SDK reads these files by itself, and botocore expands their paths.
+Object.assign(process.env, givenAwsPaths(process.env));
 
 // Libraries that read it print URLs and headers as they send them, passwords included.
 delete process.env['DEBUG'];

@@ -38,10 +38,19 @@ const OF_CREDENTIALS = /^(?:aws_|role_|source_profile$|credential_|web_identity)
 
 /** A worker reads such a name in lower case, and the SDK, which reads keys and roles from the files by itself, does not. */
 export function hasCapitals(content: string): boolean {
+  return hasCredential(content, (name) => name !== name.toLowerCase());
+}
+
+/** A worker takes it as part of the key, and the SDK cuts it off. */
+export function hasCommentBehind(content: string): boolean {
+  return hasCredential(content, (_, text) => /(?:^|\s)[#;]/.test(text));
+}
+
+function hasCredential(content: string, isOne: (name: string, text: string) => boolean): boolean {
   const parsed = parseConfigFile(content);
   if ('fault' in parsed) return false;
   return [...parsed.sections.values()].some((options) =>
-    [...options.keys()].some((name) => name !== name.toLowerCase() && OF_CREDENTIALS.test(name)),
+    [...options].some(([name, { text }]) => OF_CREDENTIALS.test(name) && isOne(name, text)),
   );
 }
 

@@ -84,6 +84,8 @@ const extraSchema = z.object({
 });
 /** What of it is no text. */
 const NESTED = ['config_kwargs', 'service_config', 'assume_role_kwargs', 'session_kwargs'];
+/** A truth value that a worker has as a text; it goes by neither. */
+const NO_TEXTS = [...NESTED, 'verify'];
 const jsonSchema = z.object({
   uri: text,
   conn_type: text,
@@ -179,7 +181,9 @@ function listed(names: readonly string[]): string {
 
 const WRONG_PORT = 'has a wrong port, over which Airflow refuses it';
 
-function fromUri(value: string): AirflowConnection {
+function fromUri(given: string): AirflowConnection {
+  // As Python's urlsplit does.
+  const value = given.replaceAll(/[\t\r\n]/g, '');
   const type = /^([a-z][a-z\d+.-]*):\/\//i.exec(value)?.[1];
   if (type === undefined) {
     throw new RangeError('is neither JSON nor a URI such as aws://KEY:SECRET@/?region_name=eu-west-1');
@@ -200,7 +204,12 @@ function fromUri(value: string): AirflowConnection {
   const whole = parameters.get('__extra__');
   const extra =
     whole === null
-      ? Object.fromEntries([...parameters].map(([name, parameter]) => [name, jsonOrText(parameter)]))
+      ? Object.fromEntries(
+          [...parameters].map(([name, parameter]) => [
+            name,
+            NO_TEXTS.includes(name) ? jsonOrText(parameter) : parameter,
+          ]),
+        )
       : parseJson(whole, 'its "__extra__"');
   return {
     login: percentDecode(login) || null,

@@ -16,9 +16,10 @@ export function parseFernetKeys(text: string): readonly Secret[] {
   if (text.trim() === '') return [];
   return text.split(',').map((one) => {
     const key = one.trim();
-    if (decoded(key)?.length !== 32)
+    // Python refuses base64 without its padding.
+    if (!key.endsWith('=') || decoded(key)?.length !== 32)
       throw new RangeError(
-        'is no Fernet key: it is 32 bytes as URL-safe base64, several separated by commas',
+        'is no Fernet key: it is 32 bytes as URL-safe base64 with its = at the end, several separated by commas',
       );
     return secret(key);
   });
@@ -52,7 +53,7 @@ function opened(signed: Buffer, key: Buffer): string | null {
   }
 }
 
-/** Null for what has another character: Node would pass over it. */
+/** In either alphabet, as Python reads it. Null for what has another character: Node would pass over it. */
 function decoded(text: string): Buffer | null {
-  return /^[\w-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64url') : null;
+  return /^[\w+/-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64url') : null;
 }

@@ -1,14 +1,26 @@
 import type { AwsFiles } from '../airflow/aws-profile.ts';
+import { expandVariables } from '../airflow/config-value.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The variables that name them, with each path as botocore expands it. The SDK takes a path as it stands. */
+export function givenAwsPaths(env: Environment): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    ['AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE'].flatMap((name) => {
+      const path = env[name];
+      return path === undefined ? [] : [[name, expandVariables(path, env) ?? path]];
+    }),
+  );
+}
 
 /** Where AWS's own files are; '' where there is no home to look in. */
 export function awsFilePaths(env: Environment): AwsFiles {
   const home = env['HOME'] ?? '';
   const below = (name: string): string => (home === '' ? '' : `${home}/.aws/${name}`);
+  const given = givenAwsPaths(env);
   return {
-    credentials: env['AWS_SHARED_CREDENTIALS_FILE'] ?? below('credentials'),
-    config: env['AWS_CONFIG_FILE'] ?? below('config'),
+    credentials: given['AWS_SHARED_CREDENTIALS_FILE'] ?? below('credentials'),
+    config: given['AWS_CONFIG_FILE'] ?? below('config'),
   };
 }
 

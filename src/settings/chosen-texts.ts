@@ -1,5 +1,6 @@
 import { secret } from '../lib/secret.ts';
 import type { Attempts } from './attempts.ts';
+import { givenAwsPaths } from './aws-files.ts';
 import type { SettingName } from './catalogue.ts';
 import { SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { SecretContents } from './secret-files.ts';
@@ -46,6 +47,6 @@ export function awsCredentialsFile(
   env: Readonly<Record<string, string | undefined>>,
   readFile: (path: string) => string,
 ): SecretContents {
-  const path = env['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
+  const path = givenAwsPaths(env)['AWS_SHARED_CREDENTIALS_FILE'] ?? '';
   return new Map(path === '' ? [] : [[path, readSecretFile(path, readFile)]]);
 }

@@ -1,4 +1,4 @@
-import { awsProfile, hasCapitals, isBroken } from '../airflow/aws-profile.ts';
+import { awsProfile, hasCapitals, hasCommentBehind, isBroken } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -8,6 +8,7 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
+import { refusedEndpoint } from './refused-endpoint.ts';
 import { refusedRegion } from './refused-region.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
@@ -31,6 +32,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...connections.flatMap(({ id, given, s3 }) => [
       ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
       ...refusedRegion({ id, given }, world),
+      ...refusedEndpoint({ id, s3 }),
       ...profiles({ id, given, s3 }, world),
       ...roleWithoutRegion({ id, given, s3 }, world),
       ...identityBesideProxy({ id, given, s3 }, world),
@@ -200,6 +202,11 @@ function files({ files: { config, credentials } }: World): string[] {
     ...(hasCapitals(content)
       ? [
           `The AWS ${name} file has capital letters in the name of a key or role, which a worker takes and the exporter does not. Write it in lower case`,
+        ]
+      : []),
+    ...(hasCommentBehind(content)
+      ? [
+          `The AWS ${name} file has a comment behind a key or role, which botocore takes as part of it: every push of Airflow that uses it fails. Write it on a line of its own`,
         ]
       : []),
   ]);

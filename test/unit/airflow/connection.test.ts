@@ -117,6 +117,31 @@ describe('a connection', () => {
         forcePathStyle: true,
       },
     ],
+    // Each parameter is a text to Airflow, whatever it looks like.
+    [
+      'aws://?aws_access_key_id=12345678&aws_secret_access_key=87654321&aws_session_token=true&region_name=null',
+      {
+        ...nothing,
+        asker: 'workers',
+        accessKeyId: '12345678',
+        secretAccessKey: '87654321',
+        sessionToken: 'true',
+        region: 'null',
+      },
+    ],
+    [
+      'aws://?aws_access_key_id=1e400&aws_secret_access_key=12345678901234567890',
+      { ...nothing, asker: 'workers', accessKeyId: '1e400', secretAccessKey: '12345678901234567890' },
+    ],
+    // Python's urlsplit drops them.
+    [
+      'aws://KEY:SE\nCRET@/?region_name=eu-\r\n\twest-1',
+      { ...nothing, asker: 'workers', accessKeyId: 'KEY', secretAccessKey: 'SECRET', region: 'eu-west-1' },
+    ],
+    [
+      '{"uri":"aws://KEY:SE\\nCRET@/"}',
+      { ...nothing, asker: 'workers', accessKeyId: 'KEY', secretAccessKey: 'SECRET' },
+    ],
     ['aws://http://minio:9000/?region_name=eu-west-1', { ...nothing, region: 'eu-west-1' }],
     [
       '{"uri":"aws://K:S@/?region_name=eu-west-1"}',

@@ -56,6 +56,20 @@ describe('a token of Fernet', () => {
   });
 });
 
+test('a key in the other alphabet of base64 is taken, as by cryptography', () => {
+  const key = 'cw/0x689RpI+jtRR7oE8h/eQsKImvJapLeSbXpwF4e4=';
+  const token =
+    'gAAAAAAdwJ6wAAECAwQFBgcICQoLDA0ODy021cpGVWKZ_eEwCGM4BLLF_5CV9dOPmrhuVUPgJobwOz7JcbmrR64jVmpU4IwqDA==';
+  expect(decryptFernet(token, parseFernetKeys(key))).toBe('hello');
+  const mixed = 'cw/0x689RpI-jtRR7oE8h/eQsKImvJapLeSbXpwF4e4=';
+  expect(decryptFernet(token, parseFernetKeys(mixed))).toBe('hello');
+});
+
+test('a key without its padding is refused, as by Airflow, and one with more is not', () => {
+  expect(() => parseFernetKeys(first.replace(/=+$/, ''))).toThrow(/is no Fernet key/);
+  expect(parseFernetKeys(`${first}=`)).toHaveLength(1);
+});
+
 test.each(['geheim', 'Z2VoZWlt', `${first},geheim`, `${first},`, first.slice(4)])(
   'keys that are none are refused and not repeated: %s',
   (text) => {

@@ -265,6 +265,13 @@ describe('with nothing given', () => {
     expect(secretFiles.get('gone')).toBeNull();
   });
 
+  test('a file of keys is watched where botocore looks for it', () => {
+    const env = { HOME: '/home/me', AWS_SHARED_CREDENTIALS_FILE: '~/keys' };
+    const { secretFiles } = read({ env, files: { '/home/me/keys': 'geheim' } });
+    expect(secretFiles.get('/home/me/keys')?.reveal()).toBe('geheim');
+    expect(secretFiles.has('~/keys')).toBe(false);
+  });
+
   test('a database that is needed is an error that names it', () => {
     expect(problemsOf(() => requireDatabase(read({})))).toEqual([
       expect.stringMatching(/^database\.url: not set/),

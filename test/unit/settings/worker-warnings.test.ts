@@ -58,6 +58,13 @@ test.each<[string, Row]>([
     'a region that an own endpoint does not ask for',
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_REGION: 'eu-west-1' } },
   ],
+  ...['http://minio:9000', 'https://a-b.c1./x', 'http://[::1]:9000', `http://${'a'.repeat(63)}.b`].map(
+    (endpoint_url): [string, Row] => [`the endpoint ${endpoint_url}`, { extra: { endpoint_url } }],
+  ),
+  [
+    'a key with a number sign in it, and a comment behind what is no key',
+    { credentials: '[default]\naws_secret_access_key = ge#heim;x\noutput = json # c\n# c\n' },
+  ],
   ['a region in capitals', { config: '[default]\nRegion = eu-west-1\n' }],
   ['a proxy', { env: { HTTPS_PROXY: 'http://u:geheim@proxy:3128' } }],
   ['a proxy of the connection', { extra: { config_kwargs: { proxies: { https: 'http://p' } } } }],
@@ -222,6 +229,43 @@ test.each<[string, Row, RegExp]>([
     'a region of the other file with quotes around it',
     { env: { AWS_PROFILE: 'p' }, credentials: '[p]\nregion = "eu-west-1"\naws_access_key_id = k\n' },
     /^The AWS credentials file, in region, has a region that botocore refuses/,
+  ],
+  ...(
+    [
+      ['http://minio_s3:9000', 'an underscore'],
+      ['http://-minio:9000', 'a dash before it'],
+      ['http://minio-.local', 'a dash behind a label'],
+      ['https://bücher.example', 'other letters'],
+      [`http://${'a'.repeat(64)}`, 'a label that is too long'],
+      [`http://${'a.'.repeat(128)}a`, 'a name that is too long'],
+      ['http://a..b', 'an empty label'],
+    ] as const
+  ).map(([endpoint_url, what]): [string, Row, RegExp] => [
+    `an endpoint with ${what}`,
+    { extra: { endpoint_url } },
+    /^The connection conn has an endpoint whose host botocore refuses: every push of Airflow fails\./,
+  ]),
+  [
+    'an endpoint of a variable that botocore refuses',
+    { env: { AWS_ENDPOINT_URL_S3: 'http://minio_s3:9000' } },
+    /^The connection conn has an endpoint whose host botocore refuses/,
+  ],
+  ...(
+    [
+      ['aws_secret_access_key = geheim # prod', 'a key'],
+      ['aws_secret_access_key = geheim\t; prod', 'a key, by a semicolon'],
+      ['aws_session_token = # geheim', 'an empty key'],
+      ['role_arn = r # prod\nregion = x', 'a role'],
+    ] as const
+  ).map(([line, what]): [string, Row, RegExp] => [
+    `a comment behind ${what}`,
+    { credentials: `[default]\n${line}\n` },
+    /^The AWS credentials file has a comment behind a key or role, which botocore takes as part of it/,
+  ]),
+  [
+    'a comment behind a key of the other file',
+    { config: '[default]\naws_access_key_id = K # prod\n' },
+    /^The AWS config file has a comment behind a key or role/,
   ],
   [
     'an access point of many regions',
