@@ -14,8 +14,8 @@ import type { Stage } from '../../support/seed.ts';
 import { openStage } from '../../support/seed.ts';
 
 const BASE = 's3://minio@airflow-xcom/xcom';
-const KEY = Buffer.alloc(32, 7).toString('base64url');
-const OLD_KEY = Buffer.alloc(32, 9).toString('base64url');
+const KEY = Buffer.alloc(32, 7).toString('base64');
+const OLD_KEY = Buffer.alloc(32, 9).toString('base64');
 const PASSWORD = 'reader-of-the-database';
 const SECRETS = ['embedded-secret', KEY, OLD_KEY, PASSWORD];
 const sql = (name: string) => readFileSync(new URL(`../../../docs/sql/${name}`, import.meta.url), 'utf8');

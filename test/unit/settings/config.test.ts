@@ -1018,7 +1018,7 @@ describe('the connections of the paths', () => {
   });
 
   test('with a view one that no variable holds is kept in the database, and the key is read', () => {
-    const key = Buffer.alloc(32, 1).toString('base64url');
+    const key = Buffer.alloc(32, 1).toString('base64');
     const asked = {
       argv: ['--xcom.path', path, '--airflow.connections', 'airflow.xcom_exporter_connection'],
     };
