@@ -362,6 +362,27 @@ describe("Airflow's own file", () => {
     );
   });
 
+  const CONNECT_ARGS = /^database\.url: sql_alchemy_connect_args is not followed by the exporter: /;
+  test.each([
+    ['a variable', null, { AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS: 'local.connect_args' }],
+    ['the file', '[database]\nsql_alchemy_connect_args = local.connect_args\n', {}],
+    ['the file as it was', '[core]\nsql_alchemy_connect_args = local.connect_args\n[database]\n', {}],
+  ])("warns of what Airflow's driver is given beside the URL, in %s", (_, content, given) => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d', ...given };
+    expect(read(content, { env }).warnings).toEqual([expect.stringMatching(CONNECT_ARGS)]);
+    // A URL of the exporter's own has all that it needs.
+    const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d?sslmode=require' };
+    expect(read(content, { env: own }).warnings).toEqual([]);
+  });
+
+  test('of the driver an empty option says nothing', () => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d',
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS: '',
+    };
+    expect(read('[database]\nsql_alchemy_connect_args =\n', { env }).warnings).toEqual([]);
+  });
+
   test.each(['"s3://b/x"', "'s3://b/x'", '"0"', '""'])(
     'a variable that holds %s is taken for not told',
     (text) => {
