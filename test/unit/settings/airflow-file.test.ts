@@ -193,6 +193,18 @@ describe("Airflow's own file", () => {
     expect(problemsOf(() => read(content, { argv: ['--airflow.config', FILE] }))).toEqual([message]);
   });
 
+  test('that holds bytes which are not UTF-8 is refused as a whole, as by Airflow', () => {
+    const content = '[core]\nx = 1\n[database]\n# caf\uFFFD\nsql_alchemy_conn = postgresql://u@h/d\n';
+    const config = read(content);
+    expect(config.database).toBeNull();
+    expect(config.warnings).toEqual([
+      `${FILE}: line 4: it holds bytes that are not UTF-8: Airflow refuses the whole file, and the exporter takes nothing from it`,
+    ]);
+    expect(problemsOf(() => read(content, { argv: ['--airflow.config', FILE] }))).toEqual([
+      `${FILE}: line 4: it holds bytes that are not UTF-8: Airflow refuses the whole file`,
+    ]);
+  });
+
   test('a variable hides it, an empty one too, and that is said', () => {
     const lines = 'xcom_objectstorage_path = s3://of-file';
     const hidden = `hides ${FILE}: [common.io] xcom_objectstorage_path, line 2`;
