@@ -60,7 +60,7 @@ export function parseXComPath(text: string): XComPath {
   const connection = at > 0 ? netloc.slice(0, at) : null;
   const { bucket, key } = splitBucket(rest.slice(at + 1));
   // Does not repeat the text: what stands there is likely a secret key.
-  if (connection?.includes(':') === true) {
+  if (connection !== null && /:|%3a/i.test(connection)) {
     throw new RangeError(
       'what stands before the @ must be the id of an Airflow connection, not a key and its secret',
     );

@@ -86,8 +86,8 @@ function pathsOf(path: string | null): Said<readonly XComPath[]> | null {
 }
 
 function thresholdOf(threshold: string | null): Said<number> | null {
-  if (threshold === null || !/^-?\d+$/.test(threshold)) return null;
-  return { value: Number(threshold), shown: threshold };
+  if (threshold === null || !/^[+-]?\d+(?:_\d+)*$/.test(threshold)) return null;
+  return { value: Number(threshold.replaceAll('_', '')), shown: threshold };
 }
 
 function textOf(text: string | null): Said<string> | null {

@@ -92,8 +92,14 @@ const schema = z
     );
   })
   .refine(
-    (report) => report.step !== 'look' || (report.settings !== undefined && report.payload !== undefined),
-  );
+    ({ step, settings: told, payload, operations }) =>
+      step !== 'look' ||
+      (told !== undefined &&
+        payload !== undefined &&
+        operations.some(({ operation }) => operation === 'push')),
+  )
+  // What was handed over was the value, or it did not work.
+  .refine(({ operations }) => operations.every(({ ok, got }) => !ok || got === undefined || got === 'equal'));
 
 export type CanaryReport = Readonly<z.output<typeof schema>>;
 export type CanarySettings = z.output<typeof settings>;

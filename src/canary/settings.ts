@@ -110,7 +110,8 @@ const pathOf = ({ path }: CanarySettings): string => withoutEndSlash(path);
 
 /** As Airflow means it: unset is -1, and what is no number is shown as it is. */
 function thresholdOf({ threshold }: CanarySettings): string {
-  const plain = (threshold ?? '-1').replace(/^\+/, '');
+  // Python reads 1_000 as a number.
+  const plain = (threshold ?? '-1').replace(/^\+/, '').replaceAll(/(?<=\d)_(?=\d)/g, '');
   return /^-?\d+$/.test(plain) ? String(BigInt(plain)) : plain;
 }
 

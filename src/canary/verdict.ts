@@ -111,7 +111,7 @@ function operationsOf(told: readonly Told[]): OperationVerdict[] {
 /** A push that raises nothing may have put the value where it does not belong. */
 function faultsOfForm({ settings, payload }: Told['report']): string[] {
   if (settings?.object_storage !== true || payload === undefined) return [];
-  const threshold = Number(settings.threshold ?? '-1');
+  const threshold = Number((settings.threshold ?? '-1').replaceAll('_', ''));
   if (payload.form === 'value' && threshold >= 0 && payload.bytes >= threshold)
     return [`${payload.bytes} bytes stayed in the database although the threshold there is ${threshold}`];
   if (payload.form === 'reference' && isOnDisk(settings.path))

@@ -126,8 +126,8 @@ function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const isRead = sampled !== null && !('unsupported' in sampled);
   // Of several paths only one is probed, and what is written below another says nothing of it.
   const isOne = config.xcom.paths?.length === 1;
-  const latestPresent = isRead && isOne ? sampled.survey.times.latestPresent : null;
-  const rulings = fromProbe(probe, { bucket: path.bucket, latestPresent });
+  const latestWritten = isRead && isOne ? sampled.survey.times.latestWritten : null;
+  const rulings = fromProbe(probe, { bucket: path.bucket, latestWritten });
   // Whoever took the logs' connection for that of XComs is refused here.
   const words = logsWords(config.logs, path);
   for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {

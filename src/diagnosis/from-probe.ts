@@ -12,8 +12,8 @@ type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
 export interface ProbedPlace {
   readonly bucket: string;
-  /** When the latest reference below the path was written whose object is there, epoch ms; null: none is known. */
-  readonly latestPresent: number | null;
+  /** When the latest reference below the path was written whose object is not known to be gone, epoch ms; null: none is known. */
+  readonly latestWritten: number | null;
 }
 
 /** Reasons for which a bucket is out of reach when no operation works. */
@@ -33,15 +33,15 @@ const READS_ALONE = ' (if they are to read alone, set probe.write to false)';
 /** Says what a probe of a bucket shows. */
 export function fromProbe(
   { steps, asker, othersWriteFrom }: ProbeResult,
-  { bucket, latestPresent }: ProbedPlace,
+  { bucket, latestWritten }: ProbedPlace,
 ): Record<CodeFrom<'probe'>, Ruling> {
   const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
   const put = step('put');
   const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
   const isOneDone = steps.some((one) => one.ok === true);
   const writtenAt =
-    othersWriteFrom !== null && latestPresent !== null && latestPresent >= othersWriteFrom
-      ? latestPresent
+    othersWriteFrom !== null && latestWritten !== null && latestWritten >= othersWriteFrom
+      ? latestWritten
       : null;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
@@ -100,12 +100,12 @@ function ofWorkers(
   return say(`${words} the bucket ${bucket} was refused: ${named}${why}.`);
 }
 
-/** What others have written since speaks against a write that everybody is denied. */
+/** Airflow writes a reference after its object: one that came since speaks against a write that everybody is denied. */
 function unlessWritten(ruling: Ruling, writtenAt: number | null): Ruling {
   if (writtenAt === null || !isRaised(ruling)) return ruling;
   const said = ruling.evidence.replace(/\.$/, '');
   return undecided(
-    `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet the object of a reference of ${momentOf(writtenAt)} is there`,
+    `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet a reference was written at ${momentOf(writtenAt)}, which Airflow does after its object`,
   );
 }
 
@@ -129,11 +129,21 @@ function blindness(
     return say(
       `The exporter cannot look into the bucket ${bucket}: the clock of this machine is wrong (${late.detail}).`,
     );
+  const elsewhere = failed.find(isOfAnotherRegion);
+  if (elsewhere !== undefined)
+    return say(
+      `The exporter cannot look into the bucket ${bucket}: it asks in the wrong region (${elsewhere.detail}). Set region_name of the connection.`,
+    );
   const rejected = failed.find(({ said }) => isRejected(said));
   if (rejected === undefined || (asker === 'workers' && !isUnauthorised(rejected))) return null;
   return say(
     `The exporter cannot look into the bucket ${bucket}: its credentials are not accepted (${rejected.detail}).`,
   );
+}
+
+/** S3 points to another region. Run: botocore signs again for it, so pushes of Airflow go on, and the exporter does not. */
+function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
+  return reason === 'wrong_region' && said?.by === 's3';
 }
 
 /** The storage read who asks, and said no. */
@@ -223,6 +233,10 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
     (one) => !isAboutAsking(one.said) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
   );
   if (down === undefined) return null;
+  if (isOfAnotherRegion(down))
+    return undecided(
+      `the exporter asks in the wrong region (${down.detail}), and the workers are sent on to the right one`,
+    );
   const elsewhere = down.said?.by === 'proxy' ? ' What answers the workers is not known.' : '';
   return say(
     `No request to the bucket ${bucket} succeeds: ${answererOf(down)} (${down.detail}).${elsewhere}`,

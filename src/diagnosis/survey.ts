@@ -77,9 +77,9 @@ export interface SurveyTimes {
   readonly firstKept: number | null;
   /** The latest object that is smaller than the threshold. */
   readonly latestSmall: number | null;
-  /** The first reference that is as configured, the latest of those whose object is there, and the latest that is not. */
+  /** The first reference that is as configured, the latest of those whose object is not known to be gone, and the latest that is not. */
   readonly firstInForce: number | null;
-  readonly latestPresent: number | null;
+  readonly latestWritten: number | null;
   readonly latestMismatched: number | null;
 }
 
@@ -201,7 +201,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
       firstKept: finite(Math.min(...values.map(({ firstKept }) => firstKept))),
       latestSmall: finite(most.smallAt),
       firstInForce: finite(least.inForceAt),
-      latestPresent: finite(most.presentAt),
+      latestWritten: finite(most.writtenAt),
       latestMismatched: finite(most.mismatchedAt),
     },
   };

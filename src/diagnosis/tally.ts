@@ -55,7 +55,7 @@ const MOST = [
   'kept',
   'oversize',
   'smallAt',
-  'presentAt',
+  'writtenAt',
   'mismatchedAt',
   'referenceAt',
   'at',
@@ -178,7 +178,7 @@ export function tallyOf(
       counts.inForce += 1;
       offloaded.add(workerAt(chunk, index));
       least.inForceAt = Math.min(least.inForceAt, at);
-      if (is.hasObject(flags)) most.presentAt = Math.max(most.presentAt, at);
+      if (is.hasObject(flags) || is.isUnverified(flags)) most.writtenAt = Math.max(most.writtenAt, at);
     } else if (reason !== null) {
       gathering.add('path_mismatch', chunk, index);
       mismatched.add(base);

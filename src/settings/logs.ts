@@ -26,9 +26,14 @@ export function readLogs(airflow: AirflowFile, env: ConfigurationTexts['env']): 
   if (folder.kind !== 'value' || !/^s3[an]?:\/\/[^@\s]*$/i.test(folder.text)) return null;
   return {
     folder: folder.text,
-    connection: textOf('remote_log_conn_id').trim(),
+    connection: idOf(textOf('remote_log_conn_id').trim()),
     from: placeName(folder.at, airflow),
   };
+}
+
+/** What is no id may be the connection itself, with its secret. */
+function idOf(text: string): string {
+  return /^[\w.@-]*$/.test(text) ? text : '***';
 }
 
 function option(key: string): AirflowOption {

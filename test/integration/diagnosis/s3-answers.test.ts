@@ -295,7 +295,7 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
     expect(failed).not.toEqual([]);
     const { asker = 'workers', leavesOpen = {} } = row;
     const rulings = Object.entries(
-      fromProbe({ ...result, asker, othersWriteFrom: null }, { bucket: 'xcom', latestPresent: null }),
+      fromProbe({ ...result, asker, othersWriteFrom: null }, { bucket: 'xcom', latestWritten: null }),
     );
     const raised = rulings.flatMap(([problem, ruling]) =>
       isRaised(ruling) ? [[problem, ruling.evidence] as const] : [],
@@ -326,7 +326,7 @@ test('a page that comes with 200 to everything is named as no S3', async () => {
   const target = { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' };
   const { bucket_unreachable: ruling } = fromProbe(
     { ...(await probe(store, target, never)), asker: 'workers', othersWriteFrom: null },
-    { bucket: 'xcom', latestPresent: null },
+    { bucket: 'xcom', latestWritten: null },
   );
   expect(isRaised(ruling) ? ruling.evidence : ruling).toBe(
     'No request to the bucket xcom succeeds: what answers is not S3 (not an answer of S3).',

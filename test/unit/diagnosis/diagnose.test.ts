@@ -91,7 +91,7 @@ const SURVEY: Survey = {
     firstKept: null,
     latestSmall: null,
     firstInForce: AT - 3_600_000,
-    latestPresent: null,
+    latestWritten: null,
     latestMismatched: null,
   },
 };
@@ -304,9 +304,9 @@ function unlooked({
   };
 }
 
-/** The latest reference whose object is there. */
-function presentAt(at: number): Partial<Survey> {
-  return { times: { ...SURVEY.times, latestPresent: at } };
+/** The latest reference whose object is not known to be gone. */
+function writtenAt(at: number): Partial<Survey> {
+  return { times: { ...SURVEY.times, latestWritten: at } };
 }
 
 function withTimes(world: World, times: Partial<Survey['times']>): World {
@@ -646,17 +646,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['a clock that is wrong', { probe: { put: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
     ["the exporter's own credentials", { probe: { put: REFUSED }, asker: 'exporter' }, 'unknown'],
-    ['others have written since', { ...REFUSED_SINCE, survey: presentAt(AT) }, 'unknown'],
+    ['others have written since', { ...REFUSED_SINCE, survey: writtenAt(AT) }, 'unknown'],
     [
       'others wrote before',
-      { ...REFUSED_SINCE, survey: presentAt(AT - 1) },
+      { ...REFUSED_SINCE, survey: writtenAt(AT - 1) },
       'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
     ],
     [
       'others have written since, to another path',
       {
         ...REFUSED_SINCE,
-        survey: presentAt(AT),
+        survey: writtenAt(AT),
         env: {
           [`${XCOM}PATH`]: 's3://aws@bucket/xcom',
           XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
@@ -692,7 +692,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['it was written', {}, 'clear'],
     [
       'there is no room, and others have written since',
-      { probe: { put: answered('XMinioStorageFull', 507) }, othersWriteFrom: AT, survey: presentAt(AT) },
+      { probe: { put: answered('XMinioStorageFull', 507) }, othersWriteFrom: AT, survey: writtenAt(AT) },
       'unknown',
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
@@ -1186,9 +1186,9 @@ test.each<[string, World, ProblemCode, string]>([
   ],
   [
     'others who write',
-    { ...REFUSED_SINCE, survey: presentAt(AT) },
+    { ...REFUSED_SINCE, survey: writtenAt(AT) },
     'write_denied',
-    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the object of a reference of ${momentOf(AT)} is there`,
+    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
   ],
   [
     'references that were asked about in vain',

@@ -76,6 +76,16 @@ test.each([
   { AIRFLOW__LOGGING__REMOTE_LOGGING: 'true', AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://l?a=planted' },
   { AWS_ENDPOINT_URL: 'https://minio:9000/?signature=planted' },
   {
+    AIRFLOW__LOGGING__REMOTE_LOGGING: 'true',
+    AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://logs/x',
+    AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'aws://K:planted@',
+  },
+  {
+    AIRFLOW__LOGGING__REMOTE_LOGGING: 'true',
+    AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER: 's3://logs/x',
+    AIRFLOW__LOGGING__REMOTE_LOG_CONN_ID: 'K:planted',
+  },
+  {
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://a@b/c',
     AIRFLOW__SECRETS__BACKEND: '{"connections_prefix": "planted"}',
   },
