@@ -30,7 +30,7 @@ const closingMs = 5_000;
 // release runs is settled by the lock file.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-// The SDK reads these files by itself, and botocore expands their paths.
+// The SDK reads these files by itself, and leaves variables in their paths, which botocore expands.
 Object.assign(process.env, givenAwsPaths(process.env));
 
 // Libraries that read it print URLs and headers as they send them, passwords included.

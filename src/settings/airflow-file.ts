@@ -23,6 +23,7 @@ export interface AirflowFile {
 }
 
 const FAULTS = {
+  UnicodeDecodeError: 'it holds bytes that are not UTF-8',
   MissingSectionHeaderError: 'it does not begin with a [section], or it has a byte order mark',
   ParsingError: 'it is no option, which is written name = value',
   DuplicateSectionError: 'the section was there before',
@@ -53,12 +54,19 @@ export function readAirflowFile(
     return { ...none, contents, warnings: [`${message}; ${remedy}`] };
   }
   const contents = new Map([[path, secret(content)]]);
-  const file = parseConfigFile(content);
+  const file = undecoded(content) ?? parseConfigFile(content);
   if (!('fault' in file)) return { ...none, contents, file };
   const message = `${path}: line ${file.line}: ${FAULTS[file.fault]}: Airflow refuses the whole file`;
   return setting === undefined
     ? { ...none, contents, warnings: [`${message}, and the exporter takes nothing from it`] }
     : { ...none, contents, problems: [message] };
+}
+
+/** In a text that was read, the sign that stands for what is no UTF-8. Python decodes a file before it parses it. */
+function undecoded(content: string): { readonly fault: 'UnicodeDecodeError'; readonly line: number } | null {
+  const at = content.indexOf('\uFFFD');
+  if (at < 0) return null;
+  return { fault: 'UnicodeDecodeError', line: content.slice(0, at).split(/\r\n|\r|\n/).length };
 }
 
 function isMissing(cause: unknown): boolean {

@@ -3,7 +3,7 @@ import { expandVariables } from '../airflow/config-value.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The variables that name them, with each path as botocore expands it. The SDK takes a path as it stands. */
+/** The variables that name them, with each path as botocore expands it. The SDK expands `~/` alone. */
 export function givenAwsPaths(env: Environment): Readonly<Record<string, string>> {
   return Object.fromEntries(
     ['AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE'].flatMap((name) => {

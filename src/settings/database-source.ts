@@ -34,13 +34,34 @@ const SCHEMA_OPTION = {
   sensitive: false,
 };
 
+const CONNECT_ARGUMENTS_OPTION = {
+  section: 'database',
+  key: 'sql_alchemy_connect_args',
+  former: { section: 'core', key: 'sql_alchemy_connect_args' },
+  sensitive: false,
+};
+
 /** The database that is named; null when none is. */
 export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSource | null {
   const found = keywordsOf(named);
   if (found === null) return null;
   const { origin, from } = found;
   const { keywords, warnings } = withSchema(found.keywords, named);
-  return { settings: attempt(from, () => databaseSettings(keywords)), origin, from, warnings };
+  return {
+    settings: attempt(from, () => databaseSettings(keywords)),
+    origin,
+    from,
+    warnings: [...warnings, ...(origin === 'airflow' ? connectArguments(named) : [])],
+  };
+}
+
+/** Python code names them, which Airflow's driver is given beside the URL. */
+function connectArguments({ env, airflow }: Named): readonly string[] {
+  const given = lookUpOption(CONNECT_ARGUMENTS_OPTION, { file: airflow.file, env });
+  if (given.kind === 'absent' || (given.kind === 'value' && given.text === '')) return [];
+  return [
+    'database.url: sql_alchemy_connect_args is not followed by the exporter: give database.url with the same as parameters, such as ?sslmode=require&sslrootcert=/path',
+  ];
 }
 
 /** Where a worker's driver looks and the exporter does not. */

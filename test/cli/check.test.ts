@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { openSync, closeSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -135,6 +138,29 @@ describe('check', () => {
     expect(stdout).toContain('s3.example');
     expect(stderr).toBe('');
     expect(stdout).not.toContain('proxy-password');
+  });
+
+  test('a file of keys is read where botocore looks for it', async () => {
+    writeFileSync(join(folder, 'keys'), '[default]\naws_access_key_id = KEY\naws_secret_access_key = x\n');
+    const asked = new Set<string | undefined>();
+    const server = createServer((request, response) => {
+      request.resume();
+      asked.add(request.headers.authorization?.split(/[=/]/)[1]);
+      response.writeHead(403).end();
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    await call(['check', '--probe-only'], {
+      env: {
+        KEYS_FOLDER: folder,
+        AWS_SHARED_CREDENTIALS_FILE: '$KEYS_FOLDER/keys',
+        AWS_EC2_METADATA_DISABLED: 'true',
+        AWS_ENDPOINT_URL: `http://127.0.0.1:${port}`,
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b/xcom',
+      },
+    });
+    server.close();
+    expect(asked).toContain('KEY');
   });
 
   test('colours for a terminal that wants them, and nothing else', async () => {

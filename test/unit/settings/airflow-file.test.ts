@@ -193,6 +193,18 @@ describe("Airflow's own file", () => {
     expect(problemsOf(() => read(content, { argv: ['--airflow.config', FILE] }))).toEqual([message]);
   });
 
+  test('that holds bytes which are not UTF-8 is refused as a whole, as by Airflow', () => {
+    const content = '[core]\nx = 1\n[database]\n# caf\uFFFD\nsql_alchemy_conn = postgresql://u@h/d\n';
+    const config = read(content);
+    expect(config.database).toBeNull();
+    expect(config.warnings).toEqual([
+      `${FILE}: line 4: it holds bytes that are not UTF-8: Airflow refuses the whole file, and the exporter takes nothing from it`,
+    ]);
+    expect(problemsOf(() => read(content, { argv: ['--airflow.config', FILE] }))).toEqual([
+      `${FILE}: line 4: it holds bytes that are not UTF-8: Airflow refuses the whole file`,
+    ]);
+  });
+
   test('a variable hides it, an empty one too, and that is said', () => {
     const lines = 'xcom_objectstorage_path = s3://of-file';
     const hidden = `hides ${FILE}: [common.io] xcom_objectstorage_path, line 2`;
@@ -360,6 +372,27 @@ describe("Airflow's own file", () => {
     expect(read(null, { env: own }).database?.options).toBe(
       schema === 'airflow' ? '-csearch_path=airflow' : null,
     );
+  });
+
+  const CONNECT_ARGS = /^database\.url: sql_alchemy_connect_args is not followed by the exporter: /;
+  test.each([
+    ['a variable', null, { AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS: 'local.connect_args' }],
+    ['the file', '[database]\nsql_alchemy_connect_args = local.connect_args\n', {}],
+    ['the file as it was', '[core]\nsql_alchemy_connect_args = local.connect_args\n[database]\n', {}],
+  ])("warns of what Airflow's driver is given beside the URL, in %s", (_, content, given) => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d', ...given };
+    expect(read(content, { env }).warnings).toEqual([expect.stringMatching(CONNECT_ARGS)]);
+    // A URL of the exporter's own has all that it needs.
+    const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d?sslmode=require' };
+    expect(read(content, { env: own }).warnings).toEqual([]);
+  });
+
+  test('of the driver an empty option says nothing', () => {
+    const env = {
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d',
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS: '',
+    };
+    expect(read('[database]\nsql_alchemy_connect_args =\n', { env }).warnings).toEqual([]);
   });
 
   test.each(['"s3://b/x"', "'s3://b/x'", '"0"', '""'])(
