@@ -1,6 +1,6 @@
-import { connectionVariable } from '../airflow/connection.ts';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { connectionVariable } from '../airflow/connection.ts';
 import { secret } from '../lib/secret.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { noteVersions } from '../probe/own-versions.ts';
@@ -77,7 +77,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         prefix: withoutPasswords(prefix),
         connection: id,
         shown,
-        greeting: { ...greeting, url: withoutPasswords(greeting.url) },
+        greeting,
       },
       isPathTold,
       steps:

@@ -1,6 +1,5 @@
 import { isRegionName } from '../airflow/worker-s3.ts';
 import type { ObjectStore } from '../s3/client.ts';
-import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS } from '../s3/greeting.ts';
 import { credentialsFix } from './credentials-fix.ts';
@@ -52,7 +51,7 @@ function endpointStep(
   greeting: Greeting,
   { target: { bucket }, answers }: { target: PreflightTarget; answers: Answers | null },
 ): PreflightStep {
-  const url = withoutPasswords(greeting.url);
+  const { url } = greeting;
   if (answers !== null && commonCauseOf(answers) === 'endpoint')
     return bad('endpoint', `${url}: a proxy or another service answers in place of S3`, { fix: NOT_S3 });
   if (greeting.kind === 'answered')

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { TLSSocket } from 'node:tls';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Way } from './agents.ts';
 import { openAgents, ProxyFailure } from './agents.ts';
 import type { S3Connection } from './connection.ts';
@@ -11,6 +12,7 @@ import { speaksNoTls } from './no-tls.ts';
 export type Greeting =
   | {
       readonly kind: 'answered';
+      /** No secret is in it. */
       readonly url: string;
       readonly seconds: number;
       /** By how much the storage's clock is ahead of this machine's, in whole seconds; null: it names no date. */
@@ -49,11 +51,12 @@ export async function greet(
   bucket: string,
   signal: AbortSignal,
 ): Promise<Greeting> {
-  const url = addressOf(connection, bucket);
+  const address = addressOf(connection, bucket);
+  const url = withoutPasswords(address);
   const start = performance.now();
   const startedAt = Date.now();
   try {
-    const answer = await head(url, { way: connection, signal });
+    const answer = await head(address, { way: connection, signal });
     const milliseconds = performance.now() - start;
     const date = Date.parse(answer.headers.date ?? '');
     const region = answer.headers['x-amz-bucket-region'];

@@ -118,7 +118,7 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
       .filter((name) => name !== 'assume_role_kwargs' || isGiven(extra.role_arn))
       .map(
         (name) =>
-          `${who} has ${name} in the query of its URI, where Airflow takes it for a text: every push fails. Write the connection as JSON, or all of extra as __extra__`,
+          `${who} has ${name} in the query of its URI, where Airflow takes it for a text, but for 3.1: every push fails. Write the connection as JSON, or all of extra as __extra__`,
       ),
     ...ofOldProvider(extra).map(
       (name) =>

@@ -131,10 +131,9 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    // A cycle asks 25 statements and more, one after the other.
-    name: 'Postgres: slow (200 ms a piece, each way)',
+    name: 'Postgres: slow (300 ms a piece, each way)',
     begin: (world) => {
-      world.database.setMode({ kind: 'slow', delayMs: 200 });
+      world.database.setMode({ kind: 'slow', delayMs: 300 });
     },
     seen: (now) => {
       const seconds = valueOf(now, 'exporter_job_duration_seconds', { name: 'sample' }) ?? 0;
