@@ -6,6 +6,7 @@ import type { SettingOrigin } from '../settings/origins.ts';
 import { openStateFile } from '../state/file.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
+import { plain } from './terminal.ts';
 
 /**
  * Prints every setting with its value and where it came from.
@@ -46,7 +47,7 @@ async function refusals(config: Config): Promise<readonly string[]> {
 }
 
 function shownOf({ shown, origin }: SettingOrigin): string {
-  return origin === 'unknown' ? 'not known' : shown || '-';
+  return origin === 'unknown' ? 'not known' : plain(shown) || '-';
 }
 
 function whence({ origin, from }: SettingOrigin): string {

@@ -117,6 +117,6 @@ function backendInfo({ xcom }: Pick<Config, 'xcom'>, shape: Shape): BackendInfo 
     airflow: shape.airflow,
     schema: shape.name,
     ...placeOf(xcom),
-    compression: xcom.compression,
+    compression: xcom.compression === null ? null : withoutPasswords(xcom.compression),
   };
 }

@@ -2,7 +2,6 @@ import { kindOfBackend } from '../airflow/backend-class.ts';
 import type { BackendKind } from '../airflow/backend-class.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { sizeWords } from '../lib/format.ts';
-import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Config } from '../settings/config.ts';
 import { isTurned } from './chance.ts';
 import type { Evidence } from './evidence.ts';
@@ -245,7 +244,7 @@ export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): 
 }
 
 function rawOf(path: XComPath | null): string {
-  return withoutPasswords(path?.raw ?? '');
+  return path?.raw ?? '';
 }
 
 function kept({ window, rows }: Survey, oversize: number): string {

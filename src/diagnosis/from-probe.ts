@@ -132,7 +132,7 @@ function blindness(
   const elsewhere = failed.find(isOfAnotherRegion);
   if (elsewhere !== undefined)
     return say(
-      `The exporter cannot look into the bucket ${bucket}: it asks in the wrong region (${elsewhere.detail}). Set region_name of the connection.`,
+      `The exporter cannot look into the bucket ${bucket}: it asks in the wrong region (${elsewhere.detail}).`,
     );
   const rejected = failed.find(({ said }) => isRejected(said));
   if (rejected === undefined || (asker === 'workers' && !isUnauthorised(rejected))) return null;

@@ -1,3 +1,4 @@
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Evidence, Finding, Place, Written } from './evidence.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
@@ -18,7 +19,7 @@ export function isRaised(ruling: Ruling): ruling is Omit<Problem, 'code' | 'sinc
 }
 
 export function undecided(why: string): Undecided {
-  return { undecided: why };
+  return { undecided: withoutPasswords(why) };
 }
 
 /** To the minute, the same wherever it is read. */
@@ -30,7 +31,7 @@ export function say(
   evidence: string,
   { where, findings, written }: Omit<Evidence, 'rows'> = NO_EVIDENCE,
 ): Ruling {
-  return { evidence, where, findings, written };
+  return { evidence: withoutPasswords(evidence), where, findings, written };
 }
 
 export function counted(count: number, word: string): string {

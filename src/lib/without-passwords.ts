@@ -7,8 +7,12 @@ const SECRET_OPTION = /([?&][^\s=&]*(?:secret|token|passw|key|credential|signatu
  * one, as into `…_URL_FILE`, is no secret to whoever quotes it.
  */
 export function withoutPasswords(text: string): string {
-  return text
-    .replaceAll(/(:\/\/[^\s:/@]*):\S*@/g, '$1:***@')
-    .replaceAll(QUERY, '$1***')
-    .replaceAll(SECRET_OPTION, '$1***');
+  return (
+    text
+      .replaceAll(/(:\/\/[^\s:/@]*):\S*@/g, '$1:***@')
+      // The user of an address of the web may be a token. Before the @ of a place in S3 stands a connection's id.
+      .replaceAll(/(https?:\/\/)[^\s/@:]+@/gi, '$1***@')
+      .replaceAll(QUERY, '$1***')
+      .replaceAll(SECRET_OPTION, '$1***')
+  );
 }

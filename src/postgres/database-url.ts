@@ -240,7 +240,9 @@ export function describeDatabase(settings: DatabaseSettings): string {
   const credentials = password === null ? user : `${user}:${String(password)}`;
   const places = [settings, ...others].map(placeOf).join(',');
   const attributes = sessionAttributes === 'any' ? '' : `&target_session_attrs=${sessionAttributes}`;
-  return `postgresql://${credentials}@${places}/${database}?sslmode=${ssl}${attributes}`;
+  // What stands behind a break was another option, and may be a secret.
+  const name = database.replace(/[\s;].*$/s, '***');
+  return `postgresql://${credentials}@${places}/${name}?sslmode=${ssl}${attributes}`;
 }
 
 function placeOf({ host, port }: DatabaseServer): string {

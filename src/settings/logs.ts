@@ -8,8 +8,8 @@ import { placeName } from './airflow-source.ts';
 /** Where Airflow puts the logs of its tasks, when that is S3: many take that connection for the one of XComs. */
 export interface LogsInS3 {
   readonly folder: string;
-  /** '' when it is the default chain of AWS. */
-  readonly connection: string;
+  /** '' when it is the default chain of AWS; null when what is given is no id, and may be a secret. */
+  readonly connection: string | null;
   /** The place of the folder's option, for a message. */
   readonly from: string;
 }
@@ -31,9 +31,8 @@ export function readLogs(airflow: AirflowFile, env: ConfigurationTexts['env']): 
   };
 }
 
-/** What is no id may be the connection itself, with its secret. */
-function idOf(text: string): string {
-  return /^[\w.@-]*$/.test(text) ? text : '***';
+function idOf(text: string): string | null {
+  return /^[\w.@-]*$/.test(text) ? text : null;
 }
 
 function option(key: string): AirflowOption {
@@ -45,12 +44,13 @@ export function sharesConnection(
   { connection }: Pick<LogsInS3, 'connection'>,
   path: Pick<XComPath, 'connection'>,
 ): boolean {
-  return connectionVariable(connection) === connectionVariable(path.connection ?? '');
+  return connection !== null && connectionVariable(connection) === connectionVariable(path.connection ?? '');
 }
 
 /** What to know where XComs are refused and logs are not; '' when both use the same connection, or logs use none. */
 export function logsWords(logs: LogsInS3 | null, path: XComPath): string {
-  if (logs === null || logs.connection === '' || sharesConnection(logs, path)) return '';
+  if (logs === null || logs.connection === null || logs.connection === '' || sharesConnection(logs, path))
+    return '';
   const place = `${path.bucket}${path.prefix === '' ? '' : `/${path.prefix}`}`;
   return ` Logs go to S3 with the connection ${logs.connection}, which XComs do not use: if they are to, write s3://${logs.connection}@${place} as [common.io] xcom_objectstorage_path.`;
 }

@@ -115,7 +115,7 @@ function connectionOrigin(
 /** Beside the XComs' own, with which it is often mistaken. */
 function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
   const { folder, connection, from } = logs;
-  const by = connection === '' ? 'without a connection' : `with the connection ${connection}`;
+  const by = connectionWords(connection);
   const isShared = paths.some((path) => sharesConnection(logs, path));
   const use = isShared ? ', as the XComs' : paths.length === 0 ? '' : '; no XCom uses it';
   return {
@@ -126,6 +126,11 @@ function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
     origin: 'airflow',
     from,
   };
+}
+
+function connectionWords(connection: LogsInS3['connection']): string {
+  if (connection === null) return 'with a connection that is no id';
+  return connection === '' ? 'without a connection' : `with the connection ${connection}`;
 }
 
 function isAllNamed(paths: readonly XComPath[]): boolean {

@@ -12,6 +12,7 @@ test.each([
     'postgresql://db/airflow?sslmode=require&password=planted&x=1',
     'postgresql://db/airflow?sslmode=require&password=***&x=1',
   ],
+  ['at http://planted@airflow.example/home', 'at http://***@airflow.example/home'],
   ['xcom?aws_secret_access_key=planted', 'xcom?aws_secret_access_key=***'],
   ['http://localhost:10048/ and me@example.org', 'http://localhost:10048/ and me@example.org'],
 ])('%s', (text, shown) => {
