@@ -84,6 +84,10 @@ test.each<[string, Record<string, object>, string[]]>([
   expect(heard).toHaveLength(4 - missing.length);
 });
 
+test.each(['1_000', '+1000'])('a threshold of %s is what Python reads in it', (threshold) => {
+  expect(known({ default: settingsWith({ threshold }) }).xcom.threshold).toBe(1_000);
+});
+
 test('a threshold that nothing reaches is known, and shown as workers have it', () => {
   const threshold = '9223372036854775807';
   const { xcom, heard } = known({ default: settingsWith({ threshold }) });

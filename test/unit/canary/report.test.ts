@@ -57,6 +57,17 @@ describe('a report', () => {
       'malformed',
     ],
     ['two pools with one task', lookOf('default', { pools: { default: 'x', legacy: 'x' } }), 'malformed'],
+    ['a look that pushed nothing', lookOf('default', { operations: [] }), 'malformed'],
+    [
+      'a pull that worked and gave a path',
+      lookOf('default', {
+        operations: [
+          { operation: 'push', ok: true, seconds: 1 },
+          { operation: 'pull', ok: true, seconds: 1, got: 'path' },
+        ],
+      }),
+      'malformed',
+    ],
     ['time that runs backwards', lookOf('default', { interval: -1 }), 'malformed'],
     ['a path with a line feed', lookOf('default', settingsWith({ path: 's3://a\nb' })), 'malformed'],
     [

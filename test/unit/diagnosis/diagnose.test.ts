@@ -755,6 +755,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: allProbed(answered('RequestTimeTooSkewed', 403)) },
       'The exporter cannot look into the bucket bucket: the clock of this machine is wrong (RequestTimeTooSkewed (403)).',
     ],
+    [
+      'S3 points to another region',
+      { probe: allProbed(answered('PermanentRedirect', 301)) },
+      'The exporter cannot look into the bucket bucket: it asks in the wrong region (PermanentRedirect (301)).',
+    ],
     ['what stands in for a connection may read alone', { probe: { put: STANDS_IN } }, 'clear'],
     ['everything works', {}, 'clear'],
     ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
@@ -762,6 +767,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['no probe', { probe: null }, 'unknown'],
   ],
   bucket_unreachable: [
+    ['S3 points to another region', { probe: allProbed(answered('PermanentRedirect', 301)) }, 'unknown'],
+    [
+      'a region that is no name of one',
+      {
+        probe: allProbed(
+          explainFailure(new Error('Region not accepted: region="eu west"'), { now: 0, sent: true }),
+        ),
+      },
+      'No request to the bucket bucket succeeds: wrong_region (not sent: the region is no name of a region).',
+    ],
     [
       'nothing answers',
       { probe: { ...allProbed('untried'), put: DOWN, head: DOWN } },

@@ -319,6 +319,20 @@ describe('a survey that looks only at what was written since', () => {
     300_000,
   );
 
+  test('takes a reference for written until its object is known to be gone', async () => {
+    const world = newWorld();
+    const ledger = createLedger(world.state);
+    const survey = createSurveyor({ bases: createLooks(), comparison: ALWAYS_COMPARED });
+    const latest = async () => (await survey(ledger, world.options)).times.latestWritten;
+    const reference: Written = { ...VALUE, where: 'reference', size: 5_000 };
+    play(world, { do: 'write', rows: [reference] });
+    expect(await latest()).toBe(START);
+    play(world, { do: 'answer', which: 0, object: 'missing', size: 5_000 });
+    expect(await latest()).toBeNull();
+    play(world, { do: 'answer', which: 0, object: 'present', size: 5_000 });
+    expect(await latest()).toBe(START);
+  });
+
   test('is compared now and then, and gives way to one that looks at everything', async () => {
     const world = newWorld();
     const ledger = createLedger(world.state);

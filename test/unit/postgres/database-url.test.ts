@@ -228,6 +228,14 @@ describe('a database URL', () => {
     expect(describeDatabase(settings)).toBe('postgresql://u:***@[::1]:5432/db?sslmode=prefer');
     expect(`${inspect(settings)}${JSON.stringify(settings)}`).not.toContain('geheim');
   });
+
+  test.each(['db\nfernet_key=geheim', 'db;password=geheim', 'db geheim'])(
+    'shows of the database %j nothing behind a break',
+    (name) => {
+      const settings = databaseSettings(parseDatabaseUrl(`postgresql://u@h/${encodeURIComponent(name)}`));
+      expect(describeDatabase(settings)).toBe('postgresql://u@h:5432/db***?sslmode=prefer');
+    },
+  );
 });
 
 test("libpq's variables are keywords, an empty one is none", () => {
