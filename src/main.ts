@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { isatty } from 'node:tty';
 import type { CommandIo } from './commands/command.ts';
+import { messageOf } from './lib/message-of.ts';
 import { keepHeapSmall } from './lib/small-heap.ts';
 import { givenAwsPaths } from './settings/aws-files.ts';
 
@@ -159,7 +160,7 @@ async function report(
     for (const problem of error.problems) write(process.stderr, `airflow-xcom-exporter: ${problem}\n`);
     return 2;
   }
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   write(process.stderr, `airflow-xcom-exporter: ${message.replaceAll(/\s*\n\s*/g, ' ')}\n`);
   if (wantsDebug(call.argv) && error instanceof Error) write(process.stderr, `${error.stack ?? ''}\n`);
   return failureCode(call.name);

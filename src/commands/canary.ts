@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { WorkerPool } from '../canary/dag-file.ts';
 import { dagFile, MOST_POOLS } from '../canary/dag-file.ts';
 import { parseDuration } from '../lib/duration.ts';
+import { messageOf } from '../lib/message-of.ts';
 import { nearest } from '../lib/nearest.ts';
 import { ConfigError } from '../settings/config.ts';
 import type { CommandIo } from './command.ts';
@@ -58,7 +59,7 @@ function readFlags(argv: readonly string[]) {
       .join(', ')} are known`;
     const unknown = argv.find((word) => word.startsWith('--') && !Object.hasOwn(FLAGS, flagName(word)));
     const near = unknown === undefined ? null : nearest(flagName(unknown), Object.keys(FLAGS));
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new ConfigError([
       near === null
         ? `canary: ${message}: ${known}`

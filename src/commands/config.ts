@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { openWebConfig } from '../http/web-config.ts';
+import { messageOf } from '../lib/message-of.ts';
 import type { Config } from '../settings/config.ts';
 import { ConfigError, requireDatabase } from '../settings/config.ts';
 import type { SettingOrigin } from '../settings/origins.ts';
@@ -41,7 +42,7 @@ async function refusals(config: Config): Promise<readonly string[]> {
       await ask();
     } catch (error) {
       if (error instanceof ConfigError) problems.push(...error.problems);
-      else problems.push(error instanceof Error ? error.message : String(error));
+      else problems.push(messageOf(error));
     }
   return problems;
 }

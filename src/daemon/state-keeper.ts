@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { messageOf } from '../lib/message-of.ts';
 import type { StateFile } from '../state/file.ts';
 import { reasonFor, StateFileError } from '../state/file.ts';
 import type { State } from '../state/records.ts';
@@ -58,7 +59,7 @@ export function createKeeper(parts: {
           { err: error },
           'cannot write the state file: a restart will count from the last one written',
         );
-        end({ reason: reasonFor(error), detail: error instanceof Error ? error.message : String(error) });
+        end({ reason: reasonFor(error), detail: messageOf(error) });
       }
       publishOnce();
     },

@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
+import { messageOf } from '../lib/message-of.ts';
 import { ConfigError } from '../settings/config.ts';
 import type { HttpServerOptions } from './routes.ts';
 import { createApp } from './routes.ts';
@@ -50,7 +51,7 @@ function openOwnWebConfig({ webConfigFile, log, webConfigRead }: HttpServerOptio
   try {
     return openWebConfig(webConfigFile, { log, changed: webConfigRead });
   } catch (error) {
-    throw new ConfigError([error instanceof Error ? error.message : String(error)]);
+    throw new ConfigError([messageOf(error)]);
   }
 }
 

@@ -3,6 +3,7 @@ import type { ServerOptions } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
+import { messageOf } from '../lib/message-of.ts';
 
 /** `tls_server_config` of a web configuration as Node takes it. What is weak or out of date is refused, not served. */
 export interface TlsSetup {
@@ -187,8 +188,4 @@ function canonicalName(name: string): string {
 
 function keysOf<T extends Readonly<Record<string, unknown>>>(record: T): (keyof T & string)[] {
   return Object.keys(record);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,6 +3,7 @@ import { validateHeaderValue } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { messageOf } from '../lib/message-of.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import type { Authorization } from './basic-auth.ts';
 import { createBasicAuth } from './basic-auth.ts';
@@ -266,8 +267,4 @@ function isHeaderValue(value: string): boolean {
   } catch {
     return false;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 import cron from 'node-cron';
+import { messageOf } from './message-of.ts';
 
 /** Whoever reads a configuration asks for the same few: most of the reading would be this. */
 const faults = new Map<string, string | null>();
@@ -18,7 +19,7 @@ function findFault(expression: string): string | null {
     void task.destroy();
     return next === undefined ? 'it never fires' : null;
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     return /impossible/.test(message) ? `it never fires (${message})` : message;
   }
 }

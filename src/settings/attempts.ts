@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
+import { messageOf } from '../lib/message-of.ts';
 
 /** Collects what is wrong with the settings, so that all of it is told at once. */
 export interface Attempts {
@@ -62,8 +63,4 @@ function nearestFolder(path: string): string | null {
   const folder = dirname(path);
   if (!isAbsolute(path) || folder === dirname(folder)) return null;
   return existsSync(folder) ? folder : nearestFolder(folder);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
