@@ -15,9 +15,9 @@ import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import { createLooks } from '../../../src/window/looks.ts';
-import { newRun } from '../../../src/window/run.ts';
 import type { Run } from '../../../src/window/run.ts';
 import { ALWAYS_COMPARED } from '../../support/compared.ts';
+import { openLiveRun } from '../../support/live-run.ts';
 
 const CHUNKS = 2;
 const RUNS = 4;
@@ -48,20 +48,7 @@ const SETTINGS: readonly SurveyOptions[] = [
 function newWorld(): World {
   const state = emptyState();
   const runs = Array.from({ length: RUNS }, (_, id) => {
-    const run = newRun(state.runSlots.take(), {
-      id: 100 + id,
-      dagId: `dag_${id % 2}`,
-      runId: `run_${id}`,
-      live: true,
-      readAt: 0,
-      horizon: '7',
-      expired: 0,
-      gone: false,
-      activeAt: 0,
-      listed: null,
-    });
-    state.runSlots.put(run);
-    state.runs.set(run.id, run);
+    const run = openLiveRun(state, { id: 100 + id, dagId: `dag_${id % 2}`, runId: `run_${id}` });
     return run;
   });
   const world = { state, runs, options: SETTINGS[0] as SurveyOptions };

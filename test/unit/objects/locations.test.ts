@@ -5,25 +5,14 @@ import { folderOf, formatObjectKey, nameOfKey } from '../../../src/airflow/objec
 import { spell } from '../../../src/airflow/reference.ts';
 import { createMatcher } from '../../../src/objects/locations.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
-import { newRun } from '../../../src/window/run.ts';
 import { anyCharacter } from '../../support/characters.ts';
+import { openLiveRun } from '../../support/live-run.ts';
 
 const ids = { dagId: 'orders', runId: 'manual__1', taskId: 'extract' };
 
 function rowsOf(references: readonly { readonly key: string; readonly path: string }[]) {
   const state = emptyState();
-  const run = newRun(state.runSlots.take(), {
-    id: 1,
-    dagId: ids.dagId,
-    runId: ids.runId,
-    live: true,
-    readAt: 0,
-    horizon: '7',
-    expired: 0,
-    gone: false,
-    activeAt: 0,
-    listed: null,
-  });
+  const run = openLiveRun(state, { id: 1, dagId: ids.dagId, runId: ids.runId });
   const slots = references.map(({ key, path }, at) => {
     const spelling = spell(path, ids, { taskInstanceId: null, isRun: () => false });
     if (spelling.kind !== 'own') throw new Error(`${path} is called ${spelling.kind}`);

@@ -14,10 +14,10 @@ import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { readRow } from '../../../src/window/remembered-row.ts';
 import { timeAt } from '../../../src/window/row-fields.ts';
-import { newRun } from '../../../src/window/run.ts';
 import type { Run } from '../../../src/window/run.ts';
 import { MAX_HOSTS } from '../../../src/window/shared-values.ts';
 import { WHOLE } from '../../support/whole.ts';
+import { openLiveRun } from '../../support/live-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'row-store-'));
 afterAll(() => {
@@ -47,20 +47,7 @@ const RUNS = 3;
 function newWorld(): World {
   const state = emptyState();
   const runs = Array.from({ length: RUNS }, (_, id) => {
-    const run = newRun(state.runSlots.take(), {
-      id: 100 + id,
-      dagId: `dag ${id % 2}`,
-      runId: `run/${id}`,
-      live: true,
-      readAt: 0,
-      horizon: '7',
-      expired: 0,
-      gone: false,
-      activeAt: 0,
-      listed: null,
-    });
-    state.runSlots.put(run);
-    state.runs.set(run.id, run);
+    const run = openLiveRun(state, { id: 100 + id, dagId: `dag ${id % 2}`, runId: `run/${id}` });
     return run;
   });
   return { state, runs, model: new Map(), waiting: [] };
