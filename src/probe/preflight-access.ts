@@ -57,6 +57,11 @@ export async function askAll(
       : { kind: 'allowed', detail: 'allowed: the object is not there' };
 
   const way = await goWorkerWay(store, address, signal);
+  // Some servers make a bucket for a PUT to none.
+  if (way.bucket.kind === 'unseen' && way.bucket.failure.reason === 'no_such_bucket') {
+    const none = allowed(way.bucket.failure);
+    return { way, put: none, head: none, get: none, list: none, delete: none };
+  }
   const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
   const there = put.kind === 'allowed';
   const head = await store.head(address, signal);

@@ -203,6 +203,28 @@ test('what passes leaves it open', async () => {
   expect([code, found['list']]).toEqual([2, '?: InternalError (500)']);
 });
 
+test('a bucket that is not there is told once, and nothing is written to it', async () => {
+  const sent: string[] = [];
+  proxy.setFault({
+    match: ({ kind }) => {
+      sent.push(kind);
+      return false;
+    },
+    answer: { error: { status: 500, code: 'InternalError', message: 'never sent' } },
+  });
+  const env = {
+    ...envFor(proxy.url),
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@no-such-bucket/base',
+  };
+  const { code, found } = await probeOnly(env);
+  expect(code).toBe(1);
+  expect(found['bucket']).toMatch(/^wrong: .*NoSuchBucket/);
+  for (const operation of ['put', 'head', 'get', 'list', 'delete'])
+    expect(found[operation]).toBe('?: not told: see the bucket');
+  expect(sent).not.toContain('put');
+  expect(sent).not.toContain('delete');
+});
+
 test('no path in S3: nothing is tried, and that is said', async () => {
   const { code, document } = await probeOnly({
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom',
