@@ -63,7 +63,6 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
       stores,
       refusals: createWriteRefusals(),
       id: randomUUID(),
-      look: true,
       mayErase: true,
       signal: io.signal,
     });

@@ -55,8 +55,6 @@ export function createProbeJob(parts: {
   let latest: Probed = { result: null, at: 0 };
   // What is refused once is not asked for each minute: it would be somebody's alarm.
   let mayErase = true;
-  // Looked for once, and again after whatever went wrong.
-  let look = true;
   let listing: Listing | null = null;
   let clockSkewSeconds: number | null = null;
   let isListingOpen = config.probe.write;
@@ -74,10 +72,7 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const probed = await probeInForce(config, { stores, refusals, id, look, mayErase, signal });
-      look =
-        probed?.steps.some((step) => step.ok === true) !== true ||
-        probed.steps.some((step) => step.ok === false);
+      const probed = await probeInForce(config, { stores, refusals, id, mayErase, signal });
       noteLitter(probed?.litter);
       clockSkewSeconds = probed?.clockSkewSeconds ?? null;
       if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {

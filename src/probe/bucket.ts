@@ -219,11 +219,6 @@ export interface ProbeInForceOptions {
   readonly refusals: WriteRefusals;
   /** Names the object. */
   readonly id: string;
-  /**
-   * Whether the bucket is looked for before anything is written: some servers make one that is not there. It takes one
-   * request, which needs no repetition while all is well.
-   */
-  readonly look: boolean;
   /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
   readonly mayErase: boolean;
   readonly signal: AbortSignal;
@@ -238,7 +233,7 @@ interface Aside {
 /** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
-  { stores, refusals, id, look, mayErase, signal }: ProbeInForceOptions,
+  { stores, refusals, id, mayErase, signal }: ProbeInForceOptions,
 ): Promise<(ProbeResult & Aside) | null> {
   const path = storageInForce(config);
   if (path === null) return null;
@@ -250,7 +245,8 @@ export async function probeInForce(
   const now = Date.now();
   const target = { bucket, prefix, now, id };
   const start = performance.now();
-  const missing = write && look ? await missingBucket(store, bucket, signal) : null;
+  // Each time, for some servers make a bucket that somebody has deleted.
+  const missing = write ? await missingBucket(store, bucket, signal) : null;
   const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
   const result = await probe(own.store, { ...target, write: write && missing === null }, signal);
   const steps = result.steps.map((step) => (step.operation === 'put' ? putStep(step, looked) : step));
@@ -280,7 +276,7 @@ function putStep(
 /** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
 export async function seeListingInForce(
   config: Config,
-  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'look' | 'refusals'>,
+  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'refusals'>,
 ): Promise<Listing | null> {
   const path = storageInForce(config);
   if (path === null) return null;

@@ -64,7 +64,6 @@ async function bucketGoneProbed(world: World): Promise<Cell> {
     stores: { of: () => store, connectionOf: () => world.connection() },
     refusals: createWriteRefusals(),
     id: 'probe',
-    look: true,
     mayErase: true,
     signal: never,
   });

@@ -210,7 +210,7 @@ test('a bucket that is not there is told once, and nothing is written to it', as
       sent.push(kind);
       return false;
     },
-    answer: { error: { status: 500, code: 'InternalError', message: 'never sent' } },
+    answer: { error: { status: 500, code: 'InternalError', message: 'never sent', html: false } },
   });
   const env = {
     ...envFor(proxy.url),

@@ -605,10 +605,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   return {
     key,
     look: async () =>
-      cycle.run(
-        await probeInForce(config, { stores, refusals, id: 'test', look: true, mayErase: true, signal }),
-        signal,
-      ),
+      cycle.run(await probeInForce(config, { stores, refusals, id: 'test', mayErase: true, signal }), signal),
     close: async () => {
       stores.close();
       await database.close();
