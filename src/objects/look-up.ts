@@ -154,7 +154,7 @@ export async function lookUp<Item>(
 
   /**
    * A page is in the order of keys: what is not there before its last key is lacking. What is after is beyond it. What is
-   * there and may be in an archive is open.
+   * there and may be in an archive, or is empty, is open.
    */
   function judge(
     items: readonly Item[],
@@ -169,7 +169,8 @@ export async function lookUp<Item>(
     for (const item of items) {
       const key = keys.get(item) ?? '';
       const object = listed.get(key);
-      if (object !== undefined && mayBeArchived(object, now)) unread.push(item);
+      // A value that is lost is a critical: no listing alone says it of one that is there either.
+      if (object !== undefined && (object.bytes === 0 || mayBeArchived(object, now))) unread.push(item);
       else if (object !== undefined) note(item, { kind: 'present', bytes: object.bytes, archive: null });
       else if (compareKeys(key, page.startAfter) > 0 && (page.complete || compareKeys(key, last) < 0))
         lacks.push(item);

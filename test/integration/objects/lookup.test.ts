@@ -256,3 +256,26 @@ test('for any bucket and ceiling: the truth, each once, and no more requests tha
     { seed: 4, numRuns: 15 },
   );
 }, 300_000);
+
+test('an object that a listing calls empty is as large as a HEAD says', async () => {
+  const runs = await plant([run('dag', 'r', { present: 30 })]);
+  if (store === null) throw new Error('No store');
+  const { list, ...others } = store;
+  const lying: ObjectStore = {
+    ...others,
+    list: async (target, signal) => {
+      const answer = await list(target, signal);
+      if (answer.kind === 'unknown') return answer;
+      return { ...answer, objects: answer.objects.map((object) => ({ ...object, bytes: 0 })) };
+    },
+  };
+  const until = performance.now() + 120_000;
+  const { found } = await lookUp(
+    runs,
+    { stores: storesOf(lying, seen), ceiling: 500, until, now: Date.now() },
+    never,
+  );
+  expect(seen.requests.list).toBeGreaterThan(0);
+  expect(found).toHaveLength(30);
+  expect(found.every(({ finding }) => finding.kind === 'present' && finding.bytes === 1)).toBe(true);
+});
