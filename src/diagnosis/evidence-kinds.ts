@@ -1,8 +1,6 @@
 /** Kinds of rows that a problem is said about. */
 export const KINDS = [
   'missing',
-  /** Missing as well, but of a bucket in which no object of a reference has ever been seen. */
-  'unseen',
   'empty',
   'unreadable',
   /** References that are not as configured, whatever became of their objects. */

@@ -1,11 +1,8 @@
 import type { Config } from '../settings/config.ts';
-import { byTime, MAX_FINDINGS } from './evidence.ts';
-import type { Finding } from './evidence.ts';
 import { counted, say, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 import { inVainWords } from './unlooked.ts';
-import { missingRows } from './window-totals.ts';
 
 /**
  * References outside of the path are those of another time, or another path is in force beside it: Airflow can read
@@ -35,31 +32,18 @@ export function pathMismatch(
   );
 }
 
-/**
- * A bucket in which none of several objects was ever seen is emptied, or not the one that workers write to: the object
- * of the probe is there in either. `now`: epoch ms.
- */
-export function objectsMissing({ rows, window, unlooked }: Survey, now: number): Ruling {
-  const { missing, unseen } = rows;
-  const count = missingRows(rows);
-  if (count === null)
-    return undecided(
-      `S3 has none of the objects of ${unseen.rows} references, and the exporter has seen none there before: it looks in another place than the workers write to (compare endpoint_url, the account and the bucket), or all were deleted`,
-    );
+/** The answers that are known at all were believed: objects/findings.ts takes back a 404 of whoever sees nothing there. `now`: epoch ms. */
+export function objectsMissing({ rows: { missing }, window, unlooked }: Survey, now: number): Ruling {
+  const { rows: count } = missing;
   if (count === 0) {
     const inVain = inVainWords(unlooked, now);
     if (window.broken.missing === null) return 'unknown';
     return inVain === null ? 'clear' : undecided(inVain);
   }
-  const gone = missing.rows > 0 ? missing : unseen;
   return say(
     `${count} of ${counted(window.rows.s3, 'reference')} in the window point${count === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
-    { ...gone, findings: gone === missing && count > missing.rows ? together(rows) : gone.findings },
+    missing,
   );
-}
-
-function together({ missing, unseen }: Survey['rows']): readonly Finding[] {
-  return [...missing.findings, ...unseen.findings].sort(byTime).slice(0, MAX_FINDINGS);
 }
 
 function prefixes(all: readonly string[]): string {

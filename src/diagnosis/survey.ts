@@ -25,7 +25,7 @@ import { groundsOf, sumOf, tallyOf } from './tally.ts';
 import type { Unlooked } from './unlooked.ts';
 import { unlookedTogether } from './unlooked.ts';
 import type { WindowTotals } from './window-totals.ts';
-import { missingRows, orphans } from './window-totals.ts';
+import { orphans } from './window-totals.ts';
 import { historiesOf } from './worker-histories.ts';
 import type { HistoryLooks } from './worker-histories.ts';
 import { placedOf } from './worker-pools.ts';
@@ -159,7 +159,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
       broken: {
         ...broken,
         leaked: leaks.leaked,
-        missing: lookedAt ? missingRows(told) : null,
+        missing: lookedAt ? broken.missing : null,
         empty: lookedAt ? broken.empty : null,
         unreadable: lookedAt ? broken.unreadable : null,
       },

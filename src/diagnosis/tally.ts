@@ -163,8 +163,7 @@ export function tallyOf(
     const asConfigured = bases.isInForce(base);
     const reason = is.brokenReason(flags, asConfigured);
     if (reason !== null) {
-      const kind = reason === 'missing' && !bases.wasSeen(base) ? 'unseen' : reason;
-      if (kind !== 'path_mismatch') gathering.add(kind, chunk, index);
+      if (reason !== 'path_mismatch') gathering.add(reason, chunk, index);
       broken[reason] += 1;
     }
     counts.references += 1;

@@ -15,18 +15,6 @@ export interface WindowTotals {
   readonly unseenRuns: number;
 }
 
-/** So few references say nothing of where the exporter looks. */
-const FEW = 3;
-
-/** Null: whether they are missing, or looked for in a bucket to which no worker writes, is not known. */
-export function missingRows({
-  missing,
-  unseen,
-}: Readonly<Record<'missing' | 'unseen', { readonly rows: number }>>): number | null {
-  if (unseen.rows < FEW) return missing.rows + unseen.rows;
-  return missing.rows === 0 ? null : missing.rows;
-}
-
 export function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes' | 'unseenRuns'> {
   let known = ledger.runs().size === 0;
   let orphanObjects = 0;

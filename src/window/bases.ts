@@ -18,8 +18,6 @@ export interface Bases {
   readonly isUncompressed: (base: number) => boolean;
   /** Whether the backend has written there, or one task a file of its own, cannot be told. */
   readonly isDoubtful: (base: number) => boolean;
-  /** An object of some reference has been seen in its bucket, with its connection. */
-  readonly wasSeen: (base: number) => boolean;
   /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
   readonly brokenReason: (slot: number) => BrokenReason | null;
   /** All that is said of these bases, but what they say themselves: the same words, the same answers. */
@@ -41,12 +39,8 @@ interface Writers {
   hasSeveral: boolean;
 }
 
-interface Bucket {
-  wasSeen: boolean;
-}
-
 /** What the references of one chunk tell of each base there. */
-type ChunkBases = ReadonlyMap<number, Readonly<Writers & Bucket>>;
+type ChunkBases = ReadonlyMap<number, Readonly<Writers>>;
 export type BaseLooks = Looks<RowChunk, ChunkBases>;
 
 export async function basesOf(
@@ -61,9 +55,7 @@ export async function basesOf(
   const { standing, threshold, looks } = options;
   const rows = ledger.rows();
   const places = new Map<string, Place>();
-  const buckets = new Map<string, Bucket>();
   const placeOf: Place[] = [];
-  const bucketOf: Bucket[] = [];
   const uncompressed = new Uint8Array(rows.bases.limit());
   for (const [id, , base] of rows.bases.entries()) {
     placeOf[id] = held(places, placeName(base), () => ({
@@ -72,7 +64,6 @@ export async function basesOf(
       writer: '',
       hasSeveral: false,
     }));
-    bucketOf[id] = held(buckets, JSON.stringify([base.connection, base.bucket]), () => ({ wasSeen: false }));
     uncompressed[id] = base.suffix === '' ? 1 : 0;
   }
   const pace = createPace();
@@ -82,9 +73,8 @@ export async function basesOf(
       () => lookAt(chunk, { ledger, threshold, uncompressed }),
       () => `${chunk.written} ${threshold}`,
     );
-    for (const [id, { wasSeen, writer, hasSeveral }] of found) {
-      const [place, bucket] = [placeOf[id], bucketOf[id]];
-      if (bucket !== undefined) bucket.wasSeen ||= wasSeen;
+    for (const [id, { writer, hasSeveral }] of found) {
+      const place = placeOf[id];
       if (place === undefined) continue;
       place.hasSeveral ||= hasSeveral || isAnother(place, writer);
       if (place.writer === '') place.writer = writer;
@@ -99,7 +89,6 @@ export async function basesOf(
     return place.standing === 'open' || (place.standing === 'untold' && isAnySure && !place.hasConnection);
   };
   const isInForce = (id: number) => isGood(placeOf[id]?.standing);
-  const wasSeen = (id: number) => bucketOf[id]?.wasSeen === true;
 
   /** Of a path that a row holds and that is not its own: workers are known to write there. */
   function isBackends(path: Base): boolean {
@@ -119,8 +108,7 @@ export async function basesOf(
     isInForce,
     isUncompressed: (id) => uncompressed[id] === 1,
     isDoubtful,
-    wasSeen,
-    wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id), wasSeen(id)]).join(),
+    wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id)]).join(),
     brokenReason(slot) {
       const flags = rows.flagsOf(slot);
       if ((flags & is.LEAKED) !== 0) {
@@ -147,14 +135,13 @@ function lookAt(
   },
 ): ChunkBases {
   const { names } = ledger.rows();
-  const found = new Map<number, Writers & Bucket>();
+  const found = new Map<number, Writers>();
   for (let index = 0; index < CHUNK_ROWS; index += 1) {
     const flags = flagsAt(chunk, index);
     if (!is.isReference(flags)) continue;
     const id = baseAt(chunk, index);
     let base = found.get(id);
-    if (base === undefined) found.set(id, (base = { wasSeen: false, writer: '', hasSeveral: false }));
-    base.wasSeen ||= is.wasObjectSeen(flags);
+    if (base === undefined) found.set(id, (base = { writer: '', hasSeveral: false }));
     if (base.hasSeveral) continue;
     const isSmall =
       threshold !== null && is.hasObject(flags) && uncompressed[id] === 1 && sizeAt(chunk, index) < threshold;

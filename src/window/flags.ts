@@ -85,9 +85,6 @@ export const ARCHIVED = 1 << 22;
 /** The server could not unpack the value when it was asked to. */
 export const NOT_UNPACKED = 1 << 23;
 
-/** An object was behind the reference once, whatever became of it. */
-const WAS_THERE = 1 << 26;
-
 export function storageOf(flags: number): Storage {
   return STORAGES[flags & STORAGE_MASK] ?? 'db';
 }
@@ -98,13 +95,7 @@ export function objectOf(flags: number): ObjectState {
 
 export function withObject(flags: number, object: ObjectState): number {
   const bits = object === 'unreadable' ? UNREADABLE : FOUND.indexOf(object) << 2;
-  const isThere = bits !== UNVERIFIED && bits !== MISSING;
-  return (flags & ~OBJECT_MASK) | bits | (isThere ? WAS_THERE : 0);
-}
-
-/** With state of an older version, only if it is there now. */
-export function wasObjectSeen(flags: number): boolean {
-  return (flags & WAS_THERE) !== 0 || (flags & PRESENT) !== 0;
+  return (flags & ~OBJECT_MASK) | bits;
 }
 
 /** An object of a size that counts is there, whether it can be read or not. */

@@ -10,10 +10,10 @@ const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 
 /**
- * A storage may answer 404 to whoever it does not know: a reference, even a single one, is missing only while the same
- * credentials are shown another object of its bucket.
+ * A storage may answer 404 to whoever it does not know: references, one or many, are missing only while the same
+ * credentials are shown another object of their bucket.
  */
-describe('the only reference, whose object is not there, as', () => {
+describe.each([1, 2, 3, 12])('%d references, whose objects are not there, as', (count) => {
   test.each<[string, Parameters<StageCycle['run']>[0], boolean, string]>([
     ['nobody was shown any object: not known', null, false, 'unknown'],
     ['the probe was shown its own: missing', PROBED, false, 'raised'],
@@ -28,7 +28,7 @@ describe('the only reference, whose object is not there, as', () => {
         await stage.push({ run, taskId, stored: dumps(`${BASE}/${key}`), agoSeconds: 300 });
         return key;
       };
-      await push('lost');
+      for (let index = 0; index < count; index += 1) await push(`lost_${index}`);
       if (hasOther) {
         const object = `${s3().endpoint}/${BUCKET}/base/${await push('kept')}`;
         await fetch(object, { method: 'PUT', body: 'x'.repeat(2_000) });
@@ -38,9 +38,11 @@ describe('the only reference, whose object is not there, as', () => {
       expect(report.databaseFailure).toBeNull();
       expect(states.objects_missing).toBe(expected);
       expect(states.exporter_behind).not.toBe('raised');
-      expect(window?.broken.missing).toBe(expected === 'raised' ? 1 : null);
+      expect(window?.broken.missing).toBe(expected === 'raised' ? count : null);
       const { counters } = sumUp(increments);
-      expect(counters['references_unchecked_total unconfirmed']).toBe(expected === 'raised' ? undefined : 1);
+      expect(counters['references_unchecked_total unconfirmed']).toBe(
+        expected === 'raised' ? undefined : count,
+      );
     } finally {
       await cycle.close();
       await stage.close();

@@ -33,7 +33,6 @@ const SHAPE: Shape = {
 
 const KINDS: readonly Kind[] = [
   'missing',
-  'unseen',
   'empty',
   'unreadable',
   'path_mismatch',
@@ -825,15 +824,9 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['HEAD did not find what was put', { rows: { missing: 1 }, probe: { head: MISMATCH } }, 'unknown'],
     [
-      'some, and others of a bucket in which nothing was ever seen',
-      { rows: { missing: 1, unseen: 12 } },
-      '1 of 10 references in the window points at an object that is not there.',
-    ],
-    ['all of a bucket in which nothing was ever seen', { rows: { unseen: 3 } }, 'unknown'],
-    [
-      'too few to tell that',
-      { rows: { unseen: 2 } },
-      '2 of 10 references in the window point at objects that are not there.',
+      'all',
+      { rows: { missing: 10 } },
+      '10 of 10 references in the window point at objects that are not there.',
     ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, missing: null } } }, 'unknown'],
