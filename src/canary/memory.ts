@@ -1,5 +1,6 @@
 import type { CanaryTask } from '../airflow/canary-queries.ts';
 import { MOST_POOLS } from './dag-file.ts';
+import { payloadOf } from './payload.ts';
 import type { CanaryReport, Outcome, Refusal } from './report.ts';
 import { parseReport } from './report.ts';
 
@@ -144,10 +145,20 @@ function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
     told[step] = { at, report };
     for (const { operation, ok } of report.operations)
       // All of several reads have to succeed.
-      if (ok && report.operations.every((one) => one.operation !== operation || one.ok))
+      if (
+        ok &&
+        report.operations.every((one) => one.operation !== operation || one.ok) &&
+        !(operation === 'push' && isElsewhere(report))
+      )
         succeededAt[operation] = at;
   }
   return { ...pool, told, succeededAt, expectedSince: told.look?.at ?? pool.expectedSince };
+}
+
+/** Whether it is not known that the value of the push is where it belongs. */
+function isElsewhere(report: CanaryReport): boolean {
+  const kind = payloadOf(report)?.kind;
+  return kind === 'misplaced' || kind === 'untold';
 }
 
 function withTask(pool: PoolMemory, tasks: readonly CanaryTask[]): PoolMemory {

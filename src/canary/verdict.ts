@@ -1,5 +1,5 @@
-import { parseXComPath } from '../airflow/xcom-path.ts';
 import type { CanaryMemory, PoolMemory, Told } from './memory.ts';
+import { payloadOf } from './payload.ts';
 import type { CanarySettings, Outcome } from './report.ts';
 import type { AgreedSettings, Difference, ToldSettings } from './settings.ts';
 import { agreed, differences } from './settings.ts';
@@ -22,10 +22,15 @@ export interface OperationVerdict {
 /** What is to be said of one pool of workers. */
 export interface PoolVerdict {
   readonly name: string;
-  /** `waits`: nothing has come yet, and it is not overdue. */
-  readonly state: 'works' | 'fails' | 'silent' | 'waits';
+  /**
+   * `untold`: nothing failed, and where its value went it did not see. `waits`: nothing has come yet, and it is not
+   * overdue.
+   */
+  readonly state: 'works' | 'fails' | 'untold' | 'silent' | 'waits';
   /** When it was last heard, epoch ms; null: never. */
   readonly heardAt: number | null;
+  /** When it last put a value where its settings say, in object storage, epoch ms; null: that is not known. */
+  readonly storedAt: number | null;
   /** Known as long as it is heard. */
   readonly settings: CanarySettings | null;
   readonly operations: readonly OperationVerdict[];
@@ -67,6 +72,7 @@ function judgePool(
   const plain = {
     name,
     heardAt: look?.at ?? null,
+    storedAt: null,
     settings: null,
     operations: [],
     succeededAt,
@@ -79,9 +85,12 @@ function judgePool(
   // What another task of an earlier run said is no word on this one, unless it is all there is yet.
   const current = [look, told.read, told.clean].filter(isCurrent);
   const operations = operationsOf(current);
+  const payload = payloadOf(look.report)?.kind ?? null;
+  const soFar = payload === 'untold' ? 'untold' : 'works';
   return {
     ...plain,
-    state: operations.every(({ ok }) => ok) ? 'works' : 'fails',
+    state: operations.every(({ ok }) => ok) ? soFar : 'fails',
+    storedAt: payload === 'stored' ? look.at : null,
     settings: look.report.settings ?? null,
     operations,
   };
@@ -89,13 +98,15 @@ function judgePool(
 
 function operationsOf(told: readonly Told[]): OperationVerdict[] {
   const found = new Map<Operation, OperationVerdict>();
-  for (const { report } of told)
+  for (const { report } of told) {
+    const payload = payloadOf(report);
     for (const outcome of report.operations) {
       const { operation, seconds } = outcome;
-      const faults = [
-        ...faultOf(outcome),
-        ...(operation === 'push' && outcome.ok ? faultsOfForm(report) : []),
-      ];
+      // Whether it did what it is for is not known.
+      if (operation === 'push' && payload?.kind === 'untold') continue;
+      // A push that raises nothing may have put the value where it does not belong.
+      const misplaced = operation === 'push' && payload?.kind === 'misplaced' ? [payload.fault] : [];
+      const faults = [...faultOf(outcome), ...misplaced];
       const before = found.get(operation);
       const all = [...(before?.faults ?? []), ...faults];
       found.set(operation, {
@@ -105,29 +116,8 @@ function operationsOf(told: readonly Told[]): OperationVerdict[] {
         faults: all,
       });
     }
-  return [...found.values()];
-}
-
-/** A push that raises nothing may have put the value where it does not belong. */
-function faultsOfForm({ settings, payload }: Told['report']): string[] {
-  if (settings?.object_storage !== true || payload === undefined) return [];
-  const threshold = Number((settings.threshold ?? '-1').replaceAll('_', ''));
-  if (payload.form === 'value' && threshold >= 0 && payload.bytes >= threshold)
-    return [`${payload.bytes} bytes stayed in the database although the threshold there is ${threshold}`];
-  if (payload.form === 'reference' && isOnDisk(settings.path))
-    return [
-      `the value went to the disk of the worker: the path there is ${settings.path === '' ? 'empty' : settings.path}`,
-    ];
-  return [];
-}
-
-function isOnDisk(path: string): boolean {
-  try {
-    return parseXComPath(path).bucket === '';
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return false;
   }
+  return [...found.values()];
 }
 
 function faultOf({ ok, error, got, from }: Outcome): string[] {

@@ -2,7 +2,7 @@ import type { Difference } from '../canary/settings.ts';
 import type { CanaryVerdict, PoolVerdict } from '../canary/verdict.ts';
 import type { CanaryCode } from './problem-catalogue.ts';
 import type { Ruling } from './problem.ts';
-import { counted, say } from './problem.ts';
+import { counted, say, undecided } from './problem.ts';
 
 /** Pools that are named with all that they said; of more, their number. */
 const MOST_TOLD = 3;
@@ -12,13 +12,19 @@ export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, 
   if (canary === null)
     return { canary_failing: 'unknown', canary_silent: 'unknown', worker_settings_differ: 'unknown' };
   const { pools, differences } = canary;
-  const heard = pools.filter(({ state }) => state === 'works' || state === 'fails');
+  const heard = pools.filter(({ state }) => state !== 'silent' && state !== 'waits');
+  const untold = pools.filter(({ state }) => state === 'untold');
   const failing = pools.filter(({ state }) => state === 'fails');
   const silent = pools.filter(({ state }) => state === 'silent');
   // As long as one is not heard, nobody knows whether it works.
   const otherwise = heard.length === pools.length ? 'clear' : 'unknown';
   return {
-    canary_failing: failing.length === 0 ? otherwise : told(failing, faultsOf),
+    canary_failing:
+      failing.length > 0
+        ? told(failing, faultsOf)
+        : untold.length > 0
+          ? undecided(`${namesOf(untold)} pushed a value and did not see where it went`)
+          : otherwise,
     canary_silent:
       silent.length === 0
         ? otherwise
@@ -44,6 +50,13 @@ function told(pools: readonly PoolVerdict[], words: (pool: PoolVerdict) => strin
     `${counted(pools.length, 'pool')} of workers: ${some.join('; ')}${rest}.`,
     placesOf(pools.map(({ name }) => name)),
   );
+}
+
+function namesOf(pools: readonly PoolVerdict[]): string {
+  return pools
+    .slice(0, MOST_TOLD)
+    .map(({ name }) => name)
+    .join(', ');
 }
 
 function faultsOf({ operations }: PoolVerdict): string {

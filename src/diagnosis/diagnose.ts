@@ -21,6 +21,7 @@ import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 import { LATE_SECONDS } from './unlooked.ts';
+import { latestWritten } from './written-since.ts';
 
 /** All that the rules look at. */
 export interface Observation {
@@ -126,8 +127,10 @@ function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const isRead = sampled !== null && !('unsupported' in sampled);
   // Of several paths only one is probed, and what is written below another says nothing of it.
   const isOne = config.xcom.paths?.length === 1;
-  const latestWritten = isRead && isOne ? sampled.survey.times.latestWritten : null;
-  const rulings = fromProbe(probe, { bucket: path.bucket, latestWritten });
+  const rulings = fromProbe(probe, {
+    bucket: path.bucket,
+    latestWritten: isRead ? latestWritten(sampled, { path, isOne }) : null,
+  });
   // Whoever took the logs' connection for that of XComs is refused here.
   const words = logsWords(config.logs, path);
   for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {

@@ -6,14 +6,14 @@ import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
-import { isRaised, momentOf, say, undecided } from './problem.ts';
+import { isRaised, say, undecided } from './problem.ts';
 
 type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
 export interface ProbedPlace {
   readonly bucket: string;
-  /** When the latest reference below the path was written whose object is not known to be gone, epoch ms; null: none is known. */
-  readonly latestWritten: number | null;
+  /** What was last written below the path, so that its object is not known to be gone; null: nothing is known of any. */
+  readonly latestWritten: { readonly at: number; readonly words: string } | null;
 }
 
 /** Reasons for which a bucket is out of reach when no operation works. */
@@ -39,32 +39,44 @@ export function fromProbe(
   const put = step('put');
   const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
   const isOneDone = steps.some((one) => one.ok === true);
-  const writtenAt =
-    othersWriteFrom !== null && latestWritten !== null && latestWritten >= othersWriteFrom
+  const written =
+    othersWriteFrom !== null && latestWritten !== null && latestWritten.at >= othersWriteFrom
       ? latestWritten
       : null;
+  const list = step('list');
+  /** One refusal of everything is said of the write, and once. */
+  const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
       ? undecided(one.detail)
-      : ruling(one, isRefusal, (it) => ofWorkers(it, { asker, words, bucket }));
+      : ruling(one, isRefusal, (it) =>
+          ofWorkers(it, { asker, words, bucket, also: isAllRefused && !isOfAll(it) ? list : undefined }),
+        );
+  const writeDenied = unlessWritten(refused(put, 'A test write to'), written);
+  const outOfReach = unreachable(steps, bucket);
+  /** A refusal is the exporter's alone while others write. */
+  const refusedOne = written === null ? asker : 'exporter';
   return {
     not_watching: isOneDone
       ? 'clear'
-      : (blindness(steps, { asker, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
-    write_denied: unlessWritten(refused(put, 'A test write to'), writtenAt),
-    writes_failing: unlessWritten(failing(steps, { asker, bucket }), writtenAt),
+      : (blindness(steps, { asker: refusedOne, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
+    write_denied: writeDenied,
+    // What happens to every request is said of the bucket, and once.
+    writes_failing:
+      outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
+        ? 'unknown'
+        : unlessWritten(failing(steps, { asker, bucket }), written),
     reads_denied: refused(refusedRead(steps) ?? step('get'), 'Reading a test object in'),
     deletes_denied: refused(step('delete'), 'Deleting a test object in'),
-    bucket_unreachable: unreachable(steps, bucket) ?? (isOneAnswered ? 'clear' : 'unknown'),
+    bucket_unreachable: outOfReach ?? (isOneAnswered ? 'clear' : 'unknown'),
     permissions_unverifiable: ruling(
-      step('list'),
-      // What refuses everything is said of the write, and once.
-      (list) =>
-        isRefusal(list) &&
-        !isOfAsking(list) &&
-        !(put?.ok === false && isOfAll(list) && isSameRefusal(list, put)),
-      (list) =>
-        say(`Listing the bucket ${bucket} is refused: ${list.detail}; ${refusalWords(list, 'list', null)}.`),
+      list,
+      (it) =>
+        isRefusal(it) &&
+        !isOfAsking(it) &&
+        !(isRaised(writeDenied) && (isAllRefused || (isOfAll(it) && isSameRefusal(it, put)))),
+      (it) =>
+        say(`Listing the bucket ${bucket} is refused: ${it.detail}; ${refusalWords(it, 'list', null)}.`),
     ),
   };
 }
@@ -83,10 +95,21 @@ function ruling(
 /** A refusal is the workers' as well if the same credentials were refused, or if nobody's would do. */
 function ofWorkers(
   step: FailedStep,
-  { asker, words, bucket }: { readonly asker: Asker; readonly words: string; readonly bucket: string },
+  {
+    asker,
+    words,
+    bucket,
+    also,
+  }: {
+    readonly asker: Asker;
+    readonly words: string;
+    readonly bucket: string;
+    /** The listing that was refused for the same reason. */
+    readonly also: ProbeStep | undefined;
+  },
 ): Ruling {
   const { operation } = step;
-  const why = `${step.detail}; ${refusalWords(step, operation, null)}`;
+  const why = `${step.detail}; ${allRefusalWords([step, also])}`;
   if (step.reason === 'clock_skew')
     return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
   // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
@@ -100,13 +123,11 @@ function ofWorkers(
   return say(`${words} the bucket ${bucket} was refused: ${named}${why}.`);
 }
 
-/** Airflow writes a reference after its object: one that came since speaks against a write that everybody is denied. */
-function unlessWritten(ruling: Ruling, writtenAt: number | null): Ruling {
-  if (writtenAt === null || !isRaised(ruling)) return ruling;
+/** What others have written since speaks against a write that everybody is denied. */
+function unlessWritten(ruling: Ruling, written: ProbedPlace['latestWritten']): Ruling {
+  if (written === null || !isRaised(ruling)) return ruling;
   const said = ruling.evidence.replace(/\.$/, '');
-  return undecided(
-    `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet a reference was written at ${momentOf(writtenAt)}, which Airflow does after its object`,
-  );
+  return undecided(`${said.charAt(0).toLowerCase()}${said.slice(1)}, yet ${written.words}`);
 }
 
 /** What a HEAD said of the probe's object that is not so; null: nothing. */
@@ -147,8 +168,8 @@ function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
 }
 
 /** The storage read who asks, and said no. */
-function isRefusal(step: ProbeStep): boolean {
-  if (step.ok !== false || step.said?.by !== 's3') return false;
+function isRefusal(step: ProbeStep | undefined): boolean {
+  if (step?.ok !== false || step.said?.by !== 's3') return false;
   return step.reason === 'denied' || step.reason === 'clock_skew'
     ? step.said.cause !== 'quota'
     : step.said.cause === 'kms' || step.said.cause === 'kms_state';
@@ -169,8 +190,15 @@ function isUnauthorised({ said }: FailedStep): boolean {
   return said?.code == null && (said?.status === 401 || said?.status === 407);
 }
 
-function isSameRefusal(one: FailedStep, other: FailedStep): boolean {
+function isSameRefusal(one: ProbeStep | undefined, other: ProbeStep | undefined): boolean {
+  if (one?.ok !== false || other?.ok !== false) return false;
   return one.said?.cause === other.said?.cause && one.said?.policy === other.said?.policy;
+}
+
+/** What each of them lacks, what they share once. */
+function allRefusalWords(steps: readonly (ProbeStep | undefined)[]): string {
+  const words = steps.flatMap((one) => (one?.ok === false ? refusalWords(one, one.operation, null) : []));
+  return [...new Set(words)].join(', and ');
 }
 
 /** It failed for another reason than a refusal, and not one that passes by itself. */

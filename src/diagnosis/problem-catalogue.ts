@@ -95,7 +95,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket are denied',
     remedy:
-      'If the credentials are not accepted, renew or correct them. If they are, allow them s3:PutObject on the prefix, and kms:GenerateDataKey where KMS encrypts the bucket. Remove a policy that denies it, and give the bucket a key of KMS that can be used.',
+      'If the credentials are not accepted, renew or correct them. If they are, allow them s3:PutObject on the prefix, and kms:GenerateDataKey where KMS encrypts the bucket. Allow what else the evidence names. Remove a policy that denies it, and give the bucket a key of KMS that can be used.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 1,
   },

@@ -41,6 +41,8 @@ function stateOf({ state, silence }: PoolVerdict): Part {
       return html`<b class="ok">works</b>`;
     case 'fails':
       return html`<b class="no">fails</b>`;
+    case 'untold':
+      return 'where its value went, it did not see';
     case 'silent':
       return html`<b class="no">silent</b>: ${silence}`;
     case 'waits':

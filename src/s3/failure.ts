@@ -156,8 +156,8 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
     };
   }
   const headers = thrown.$response?.headers ?? {};
-  const by = status === null ? 'network' : isOfProxy(status, headers) ? 'proxy' : 's3';
-  const reason = reasonOf({ code, status, headers, now });
+  const by = status === null ? 'network' : isOfProxy({ code, status, headers }) ? 'proxy' : 's3';
+  const reason = reasonOf({ code, status, headers, now, by });
   const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
   // Without a status the code alone is the words.
   const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
@@ -213,6 +213,7 @@ function reasonOf(answer: {
   status: number | null;
   headers: Readonly<Record<string, string>>;
   now: number;
+  by: Party;
 }): S3Reason {
   const { code, status } = answer;
   const known = code === null ? undefined : reasonsByCode.get(code);
@@ -221,16 +222,29 @@ function reasonOf(answer: {
   return status === null ? 'server_error' : reasonByStatus(status, answer);
 }
 
-/** S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. */
-function isOfProxy(status: number, headers: Readonly<Record<string, string>>): boolean {
-  return status === 407 || /^text\/html\b/.test(headers['content-type'] ?? '');
+/**
+ * S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. So is a redirect without a
+ * word of S3, as to a page where people log in: to a HEAD, S3 sends headers of its own.
+ */
+function isOfProxy({
+  code,
+  status,
+  headers,
+}: {
+  readonly code: string | null;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+}): boolean {
+  if (status === 407 || /^text\/html\b/.test(headers['content-type'] ?? '')) return true;
+  const isRedirect = status >= 300 && status < 400;
+  return isRedirect && code === null && !Object.keys(headers).some((name) => name.startsWith('x-amz-'));
 }
 
 function reasonByStatus(
   status: number,
-  answer: { code: string | null; headers: Readonly<Record<string, string>>; now: number },
+  answer: { code: string | null; headers: Readonly<Record<string, string>>; now: number; by: Party },
 ): S3Reason {
-  const { code, headers, now } = answer;
+  const { code, headers, now, by } = answer;
   switch (status) {
     case 401:
     case 403:
@@ -238,7 +252,7 @@ function reasonByStatus(
     case 301:
     case 307:
     case 308:
-      return 'wrong_region';
+      return by === 'proxy' ? 'server_error' : 'wrong_region';
     case 400:
       return code === null && headers['x-amz-bucket-region'] !== undefined ? 'wrong_region' : 'server_error';
     case 408:

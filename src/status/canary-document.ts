@@ -9,7 +9,11 @@ const version = z.string().nullable();
 const poolSchema = z
   .strictObject({
     queue: z.string(),
-    state: z.enum(['works', 'fails', 'silent', 'waits']).describe('waits: not heard yet, and not overdue.'),
+    state: z
+      .enum(['works', 'fails', 'untold', 'silent', 'waits'])
+      .describe(
+        'untold: nothing failed, and where its value went it did not see. waits: not heard yet, and not overdue.',
+      ),
     heard_at: timeSchema.nullable().describe('When its last report was written; null: never.'),
     silence: z.string().nullable().describe('Why nothing comes, as far as its task tells.'),
     settings: z

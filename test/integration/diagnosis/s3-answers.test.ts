@@ -70,6 +70,40 @@ const TABLE: readonly Row[] = [
     },
     remedy: /renew or correct them/,
   },
+  // One refusal of everything is one problem, whatever it is called.
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3' },
+    says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing, and s3:ListBucket is missing\.$/ },
+    remedy: /what else the evidence names/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3' },
+    message: NOT_AUTHORISED('s3:PutObject', 'with an explicit deny in a resource-based policy'),
+    says: { write_denied: /a resource-based policy denies s3:PutObject explicitly\.$/ },
+    remedy: /Remove a policy that denies it/,
+  },
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3', asker: 'exporter' },
+    says: { permissions_unverifiable: /s3:ListBucket is missing/ },
+    leavesOpen: { write_denied: /which says nothing of the workers/ },
+    remedy: /s3:ListBucket/,
+  },
+  ...([405, 501] as const).map((status): Row => ({
+    ...{ status, code: 'NotImplemented', operations: ALL, by: 's3' },
+    says: { bucket_unreachable: /NotImplemented/ },
+    remedy: /endpoint_url/,
+  })),
+  // A page to log in at: S3 redirects with a word, or with headers, of its own.
+  ...([302, 303, 307] as const).map((status): Row => ({
+    ...{ status, code: '', operations: ALL, by: 'proxy' },
+    says: { bucket_unreachable: /a proxy or a web console answers in place of S3.*the workers is not known/ },
+    remedy: /the proxy has to let S3 through/,
+  })),
+  {
+    ...{ status: 302, code: '', operations: ['put'], by: 'proxy' },
+    says: { writes_failing: /a proxy in between answers in place of S3/ },
+    remedy: /open the proxy/,
+  },
   {
     ...{ status: 403, code: 'QuotaExceeded', operations: ['put'], by: 's3' },
     says: { writes_failing: /there is no room, or a quota is reached/ },

@@ -225,6 +225,14 @@ describe('what is remembered of the canary', () => {
     expect(next.pools[0]?.succeededAt).toEqual({ push: 301_000, pull: 301_000, read: 1_001 });
   });
 
+  test.each([
+    ['that stayed in the database', { payload: { form: 'value', bytes: 1066 } }],
+    ['that nobody saw', { payload: { form: null, bytes: 1066 } }],
+  ])('a push of a value %s is no success', (_, changes) => {
+    const { memory } = noteTasks(NO_CANARY, [taskOf(lookOf('default', changes), { at: 1_000 })]);
+    expect(memory.pools[0]?.succeededAt).toEqual({ pull: 1_000 });
+  });
+
   test('a report of a clock that is ahead is not the last one for ever', () => {
     const ahead = taskOf(lookOf('default', DENIED), { at: 5e12 });
     const first = noteTasks(NO_CANARY, [ahead]).memory;

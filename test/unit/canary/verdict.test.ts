@@ -113,10 +113,36 @@ describe('a push that raised nothing', () => {
       settingsWith({ path: 'file:///opt/xcom' }),
       ['push: the value went to the disk of the worker: the path there is file:///opt/xcom'],
     ],
-    ['of which the row was not seen', { payload: { form: null, bytes: 1066 } }, []],
     ['written to another storage', settingsWith({ path: 'gs://bucket/xcom' }), []],
   ])('%s', (_, changes, faults) => {
     expect(faultsOf(judge([looked('default', changes)]), 'default')).toEqual(faults);
+  });
+});
+
+describe('where the value of a push went', () => {
+  const poolAfter = (changes: object) => poolOf(judge([looked('default', changes)]), 'default');
+
+  test('into object storage: that is when it was stored', () => {
+    expect(poolAfter({})).toMatchObject({ state: 'works', storedAt: START });
+  });
+
+  test('was not seen: nothing is said of the push', () => {
+    const pool = poolAfter({ payload: { form: null, bytes: 1066 } });
+    expect(pool).toMatchObject({ state: 'untold', storedAt: null });
+    expect(pool?.operations.map(({ operation }) => operation)).toEqual(['pull']);
+  });
+
+  test.each([
+    [
+      'is as the settings say, without the backend',
+      { ...WITHOUT_BACKEND, payload: { form: null, bytes: 1 } },
+      'works',
+    ],
+    ['is the database', { payload: { form: 'value', bytes: 1066 } }, 'fails'],
+    ['is the disk', settingsWith({ path: '' }), 'fails'],
+    ['was not seen, and the pull failed', { ...DENIED, payload: { form: null, bytes: 1 } }, 'fails'],
+  ])('%s', (_, changes, state) => {
+    expect(poolAfter(changes)).toMatchObject({ state, storedAt: null });
   });
 });
 

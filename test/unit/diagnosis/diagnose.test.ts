@@ -1,3 +1,4 @@
+import type { CanarySettings } from '../../../src/canary/report.ts';
 import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../../src/airflow/shape.ts';
@@ -16,6 +17,7 @@ import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
+import { lookOf } from '../../support/canary.ts';
 
 /** Tries every rule of the verdict on plain values: what it says, when it says nothing, when nothing is known, and the borders. */
 
@@ -100,6 +102,7 @@ const WORKS: PoolVerdict = {
   name: 'default',
   state: 'works',
   heardAt: Date.UTC(2026, 10, 28),
+  storedAt: null,
   settings: null,
   operations: [],
   succeededAt: {},
@@ -282,6 +285,12 @@ function sizes(world: {
       objects: world.objects ?? { count: 3, smallest: 500 },
     },
   };
+}
+
+/** A pool of workers that has put a value into object storage, below the path of its own. */
+function stored(at: number, path = 's3://aws@bucket/xcom'): World {
+  const { settings } = lookOf('default');
+  return canary([{ storedAt: at, settings: { ...(settings as CanarySettings), path } }]);
 }
 
 const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
@@ -595,6 +604,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       '5 pools of workers: on q0: pull failed, nothing was handed over; on q1: pull failed, nothing was handed over; on q2: pull failed, nothing was handed over; and 2 more.',
     ],
     ['all work', canary([{}]), 'clear'],
+    ['one did not see where its value went', canary([{}, { state: 'untold' }]), 'unknown'],
+    [
+      'one fails, and one did not see where its value went',
+      canary([{ state: 'untold' }, FAILS]),
+      '1 pool of workers: on legacy: pull failed, nothing was handed over.',
+    ],
     ['one is not heard', canary([{}, SILENT]), 'unknown'],
     ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
     ['no canary', { sampled: { canary: null } }, 'unknown'],
@@ -611,7 +626,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       canary([{ ...SILENT, heardAt: null }]),
       '1 pool of workers: on gpu: it was never heard; its task waits (queued): no worker takes it.',
     ],
-    ['all are heard', canary([{}, FAILS]), 'clear'],
+    ['all are heard', canary([{}, FAILS, { state: 'untold' }]), 'clear'],
     ['one has not been heard yet', canary([{}, { state: 'waits' }]), 'unknown'],
     ['no canary', { sampled: { canary: null } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
@@ -661,6 +676,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
           XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
         },
       },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ],
+    ['a canary has written since', { ...REFUSED_SINCE, ...stored(AT) }, 'unknown'],
+    [
+      'a canary wrote before',
+      { ...REFUSED_SINCE, ...stored(AT - 1) },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ],
+    [
+      'a canary has written since, to another path',
+      { ...REFUSED_SINCE, ...stored(AT, 's3://aws@other/xcom') },
       'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
     ],
     ['it was written', {}, 'clear'],
@@ -749,6 +775,14 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: allProbed(answered('InvalidAccessKeyId', 403)) },
       'clear',
     ],
+    ...[
+      { survey: writtenAt(AT), name: 'a reference' },
+      { ...stored(AT), name: 'a canary' },
+    ].map(({ name, ...since }): Case => [
+      `the credentials are not accepted, and ${name} was written since`,
+      { ...since, probe: allProbed(answered('InvalidAccessKeyId', 403)), othersWriteFrom: AT },
+      'The exporter cannot look into the bucket bucket: its credentials are not accepted (InvalidAccessKeyId (403)).',
+    ]),
     [
       'a clock that is wrong',
       { probe: allProbed(answered('RequestTimeTooSkewed', 403)) },
@@ -1103,6 +1137,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { list: REFUSED } },
       'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
     ],
+    ['everything is refused, which is said of the write', { probe: allProbed(REFUSED) }, 'unknown'],
+    [
+      'everything is refused, and others have written since',
+      { probe: allProbed(REFUSED), othersWriteFrom: AT, survey: writtenAt(AT) },
+      'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
+    ],
+    [
+      'everything is refused to the credentials of the exporter alone',
+      { probe: allProbed(REFUSED), asker: 'exporter' },
+      'Listing the bucket bucket is refused: AccessDenied (403); s3:ListBucket is missing.',
+    ],
     ['a clock that is wrong', { probe: { list: answered('RequestTimeTooSkewed', 403) } }, 'unknown'],
     ['who asks is not known', { probe: { list: answered('', 401) } }, 'unknown'],
     ['it was listed', { probe: { put: REFUSED } }, 'clear'],
@@ -1197,6 +1242,18 @@ test.each<[string, World, ProblemCode, string]>([
     { ...REFUSED_SINCE, survey: writtenAt(AT) },
     'write_denied',
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
+  ],
+  [
+    'a canary that writes',
+    { ...REFUSED_SINCE, ...stored(AT) },
+    'write_denied',
+    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
+  ],
+  [
+    'canaries that did not see where their values went',
+    canary([{ state: 'untold' }, { state: 'untold', name: 'gpu' }]),
+    'canary_failing',
+    'default, gpu pushed a value and did not see where it went',
   ],
   [
     'references that were asked about in vain',

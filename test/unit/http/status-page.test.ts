@@ -263,7 +263,14 @@ const WENT: PoolVerdict['operations'] = [
 ];
 
 function poolOf(name: string, changes: Partial<PoolVerdict> = {}): PoolVerdict {
-  const nothing = { heardAt: null, settings: null, operations: [], succeededAt: {}, silence: null };
+  const nothing = {
+    heardAt: null,
+    storedAt: null,
+    settings: null,
+    operations: [],
+    succeededAt: {},
+    silence: null,
+  };
   return { name, state: 'waits', ...nothing, ...changes };
 }
 

@@ -166,7 +166,14 @@ test('check and the status share every name that they have in common', () => {
   expect(check['findings']).toEqual(findFindings(statusOf({ report }), all).findings);
 });
 
-const POOL = { heardAt: null, settings: null, operations: [], succeededAt: {}, silence: null } as const;
+const POOL = {
+  heardAt: null,
+  storedAt: null,
+  settings: null,
+  operations: [],
+  succeededAt: {},
+  silence: null,
+} as const;
 const CANARY: CanaryVerdict = {
   pools: [
     {

@@ -1,0 +1,52 @@
+import { parseXComPath } from '../airflow/xcom-path.ts';
+import type { CanaryReport } from './report.ts';
+
+/**
+ * Where a push that raised nothing put its value, as the worker saw the row of it. `untold`: it has the object storage
+ * backend and did not see the row. `misplaced`: it is where it does not belong.
+ */
+export type Payload = { readonly kind: 'stored' | 'kept' | 'untold' } | Misplaced;
+
+interface Misplaced {
+  readonly kind: 'misplaced';
+  readonly fault: string;
+}
+
+type Look = Pick<CanaryReport, 'settings' | 'payload' | 'operations'>;
+
+/** Null: the report tells of no push that raised nothing. */
+export function payloadOf({ settings, payload, operations }: Look): Payload | null {
+  const push = operations.find(({ operation }) => operation === 'push');
+  if (push?.ok !== true || settings === undefined || payload === undefined) return null;
+  if (!settings.object_storage) return { kind: 'kept' };
+  const threshold = Number((settings.threshold ?? '-1').replaceAll('_', ''));
+  switch (payload.form) {
+    case null:
+      return { kind: 'untold' };
+    case 'value':
+      return threshold >= 0 && payload.bytes >= threshold
+        ? misplaced(
+            `${payload.bytes} bytes stayed in the database although the threshold there is ${threshold}`,
+          )
+        : { kind: 'kept' };
+    case 'reference':
+      return isOnDisk(settings.path)
+        ? misplaced(
+            `the value went to the disk of the worker: the path there is ${settings.path === '' ? 'empty' : settings.path}`,
+          )
+        : { kind: 'stored' };
+  }
+}
+
+function misplaced(fault: string): Misplaced {
+  return { kind: 'misplaced', fault };
+}
+
+function isOnDisk(path: string): boolean {
+  try {
+    return parseXComPath(path).bucket === '';
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return false;
+  }
+}
