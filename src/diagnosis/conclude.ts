@@ -21,6 +21,7 @@ export type Figures = Pick<
   | 'window'
   | 'states'
   | 'undecided'
+  | 'takenBack'
   | 'problems'
   | 'standbyDoubt'
   | 'lagSeconds'
@@ -39,7 +40,7 @@ export function conclude(
   sampled: Sampled | UnknownShape | null,
   { config, probe, at }: ConcludeOptions,
 ): Figures {
-  const { states, problems, undecided } = diagnose({ config, sampled, probe });
+  const { states, problems, undecided, takenBack } = diagnose({ config, sampled, probe });
   const known = sampled === null || 'unsupported' in sampled ? null : sampled;
   return {
     told: toldSettings(config),
@@ -49,6 +50,7 @@ export function conclude(
       known === null ? null : falseHead(probe) === null ? known.survey.window : unseen(known.survey.window),
     states,
     undecided,
+    takenBack,
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
@@ -81,6 +83,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
     coverage,
     states,
     undecided: { ...fresh.undecided, ...before.undecided },
+    takenBack: fresh.takenBack,
     problems: [...fresh.problems, ...before.problems.filter(({ code }) => fresh.states[code] === 'unknown')],
   };
 }

@@ -13,6 +13,7 @@ import { falseHead, fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
 import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
+import { ofOneCause } from './one-cause.ts';
 import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { sourceOf } from './problem-sources.ts';
@@ -63,26 +64,33 @@ export function diagnose(observation: Observation): {
   readonly states: Record<ProblemCode, ProblemState>;
   readonly problems: Omit<Problem, 'since'>[];
   readonly undecided: Reasons;
+  /** Those of them that speak against what was said before. */
+  readonly takenBack: readonly ProblemCode[];
 } {
-  const verdicts: Record<ProblemCode, Ruling> = {
+  const each: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
     ...misseen(observation.probe),
   };
+  const verdicts = { ...each, ...ofOneCause(each, { ...observation, elsewhere: elsewhereOf(observation) }) };
   const known = knownOf(observation);
   const states = {} as Record<ProblemCode, ProblemState>;
   const problems: Omit<Problem, 'since'>[] = [];
   const undecided: Partial<Record<ProblemCode, string>> = {};
+  const takenBack: ProblemCode[] = [];
   for (const code of PROBLEM_CODES) {
     const missing = missingOf(PROBLEMS[code].restsOn, known);
     const verdict = missing.length > 0 ? because(missing.join(', ')) : verdicts[code];
     states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
     if (typeof verdict === 'string') continue;
     if (isRaised(verdict)) problems.push({ code, ...verdict });
-    else undecided[code] = verdict.undecided;
+    else {
+      undecided[code] = verdict.undecided;
+      if (verdict.takesBack) takenBack.push(code);
+    }
   }
-  return { states, problems, undecided };
+  return { states, problems, undecided, takenBack };
 }
 
 function knownOf({ config, sampled, probe }: Observation): Known {
@@ -94,6 +102,12 @@ function knownOf({ config, sampled, probe }: Observation): Known {
     standby: isRead ? sampled.standby.doubt : null,
     objects: isRead && hasAnswers(sampled.survey),
   };
+}
+
+/** The places of references that are not below the path, as far as they are named. */
+function elsewhereOf({ sampled }: Observation): readonly { bucket: string; connection: string }[] {
+  if (sampled === null || 'unsupported' in sampled) return [];
+  return sampled.survey.mismatchedBases;
 }
 
 function hasAnswers({ window, rows }: Survey): boolean {

@@ -6,7 +6,7 @@ import type { Config } from '../settings/config.ts';
 import { isTurned } from './chance.ts';
 import type { Evidence } from './evidence.ts';
 import type { Doubtful } from './judged-workers.ts';
-import { counted, isRaised, momentOf, say, undecided } from './problem.ts';
+import { counted, isRaised, momentOf, say, takenBack, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
@@ -232,7 +232,7 @@ export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): 
   if (!isToldOff(xcom)) return 'clear';
   const { latestReference = null, keptSince = 0 } = survey?.times ?? {};
   if (latestReference !== null && keptSince === 0)
-    return undecided(
+    return takenBack(
       `the threshold is said to be ${xcom.threshold ?? ''}, and there are references, the latest of ${momentOf(latestReference)}`,
     );
   const until = latestReference === null ? '' : `; values went to S3 until ${momentOf(latestReference)}`;

@@ -6,7 +6,7 @@ import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
-import { isRaised, say, undecided } from './problem.ts';
+import { isRaised, say, takenBack, undecided } from './problem.ts';
 
 type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
@@ -127,7 +127,7 @@ function ofWorkers(
 function unlessWritten(ruling: Ruling, written: ProbedPlace['latestWritten']): Ruling {
   if (written === null || !isRaised(ruling)) return ruling;
   const said = ruling.evidence.replace(/\.$/, '');
-  return undecided(`${said.charAt(0).toLowerCase()}${said.slice(1)}, yet ${written.words}`);
+  return takenBack(`${said.charAt(0).toLowerCase()}${said.slice(1)}, yet ${written.words}`);
 }
 
 /** What a HEAD said of the probe's object that is not so; null: nothing. */

@@ -1,5 +1,5 @@
 import type { Config } from '../settings/config.ts';
-import { counted, say, undecided } from './problem.ts';
+import { counted, say, takenBack, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 import { inVainWords } from './unlooked.ts';
@@ -16,7 +16,7 @@ export function pathMismatch(
   const seen = prefixes(mismatchedPrefixes);
   const configured = (xcom.paths ?? []).map(({ raw }) => raw).join(' and ');
   if (latestMismatched !== null && firstInForce !== null && latestMismatched > firstInForce)
-    return undecided(
+    return takenBack(
       `references are written to ${seen} beside ${configured} (if that is meant, give all of them as xcom.path, separated by commas)`,
     );
   const { path_mismatch: outside, doubtful } = rows;
@@ -73,7 +73,7 @@ export function localPath(
   }
   const isToldEmpty = xcom.paths?.length === 0;
   if (offloaded > 0 && !isToldEmpty)
-    return undecided(
+    return takenBack(
       `${counted(local.rows, 'row')} name${local.rows === 1 ? 's' : ''} a file beside ${counted(offloaded, 'reference')} as configured: a task may have returned its path, or some workers lack xcom_objectstorage_path`,
     );
   return say(

@@ -47,12 +47,12 @@ export function observedAtOf(times: Readonly<Record<Source, number>>): SettleOpt
 
 /**
  * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
- * a row that find health, or forgotten when it was not seen for a window. Not known speaks neither for it nor
- * against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
+ * a row that find health or something that speaks against it, or forgotten when it was not seen for a window. Not known
+ * speaks neither for it nor against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
  */
 export function settle(
   memory: ProblemMemory,
-  verdicts: Verdicts,
+  verdicts: Verdicts & { readonly takenBack: readonly ProblemCode[] },
   options: SettleOptions,
 ): Verdicts & { readonly memory: ProblemMemory } {
   const found = new Map(verdicts.problems.map((problem) => [problem.code, problem]));
@@ -63,6 +63,7 @@ export function settle(
     const remembered = settleOne(memory[code], {
       state: verdicts.states[code],
       problem: found.get(code),
+      isTakenBack: verdicts.takenBack.includes(code),
       options,
     });
     states[code] = remembered === null ? verdicts.states[code] : 'raised';
@@ -87,12 +88,12 @@ export function settleReport(
 /** Null: it is not shown, and nothing is remembered of it. */
 function settleOne(
   before: RememberedProblem | undefined,
-  now: { state: ProblemState; problem: Problem | undefined; options: SettleOptions },
+  now: { state: ProblemState; problem: Problem | undefined; isTakenBack: boolean; options: SettleOptions },
 ): RememberedProblem | null {
-  const { state, problem, options } = now;
+  const { state, problem, isTakenBack, options } = now;
   if (state === 'raised' && problem !== undefined) return raised(before, problem, options);
   if (before === undefined || options.now - before.lastSeen > options.windowMs) return null;
-  if (state !== 'clear') return before;
+  if (state !== 'clear' && !isTakenBack) return before;
   const observedAt = options.observedAt(before.problem.code);
   if (observedAt === before.observedAt) return before;
   const clears = before.clears + 1;

@@ -9,6 +9,8 @@ export type Ruling = Omit<Problem, 'code' | 'since'> | 'clear' | 'unknown' | Und
 export interface Undecided {
   /** Why nothing can be said: a part of a sentence. */
   readonly undecided: string;
+  /** It speaks against what was said before, which is no longer shown. */
+  readonly takesBack: boolean;
 }
 
 /** Why nothing can be said of a problem, where it is known why. */
@@ -19,7 +21,12 @@ export function isRaised(ruling: Ruling): ruling is Omit<Problem, 'code' | 'sinc
 }
 
 export function undecided(why: string): Undecided {
-  return { undecided: withoutPasswords(why) };
+  return { undecided: withoutPasswords(why), takesBack: false };
+}
+
+/** What came to light speaks against the problem, and does not tell either that there is none. */
+export function takenBack(why: string): Undecided {
+  return { ...undecided(why), takesBack: true };
 }
 
 /** To the minute, the same wherever it is read. */

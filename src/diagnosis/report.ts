@@ -56,6 +56,8 @@ export interface Report {
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;
   /** Why nothing can be said of what is not known. */
   readonly undecided: Reasons;
+  /** Those of them that were said before and are no longer shown. */
+  readonly takenBack: readonly ProblemCode[];
   readonly problems: readonly Problem[];
   /** Why the rows may not be those of now; null: they are, or none were read. */
   readonly standbyDoubt: string | null;

@@ -1,3 +1,4 @@
+import type { Reference } from '../airflow/reference.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import type { Counts, Histogram } from '../lib/histogram.ts';
@@ -61,6 +62,7 @@ export interface Survey {
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
   /** The prefixes of references that are not as configured, and of those that are doubtful. */
   readonly mismatchedPrefixes: readonly string[];
+  readonly mismatchedBases: readonly Pick<Reference, 'bucket' | 'connection'>[];
   readonly doubtfulPrefixes: readonly string[];
   /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
@@ -189,6 +191,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
       store,
       tallies.flatMap(({ mismatched }) => [...mismatched]),
     ),
+    mismatchedBases: tallies.flatMap(({ mismatched }) => [...mismatched].map((base) => store.bases.at(base))),
     doubtfulPrefixes: prefixesOf(
       store,
       tallies.flatMap(({ doubtful }) => [...doubtful]),

@@ -269,6 +269,7 @@ function largeStatus(rows: number): Status {
       'xcom.compression': true,
     },
     undecided: {},
+    takenBack: [],
     backend: {
       airflow: '3.3',
       schema: 'xcom-jsonb',

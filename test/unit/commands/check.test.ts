@@ -31,6 +31,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
       'xcom.compression': true,
     },
     undecided: {},
+    takenBack: [],
     backend: null,
     thresholdBytes: 1_000,
     observed: null,

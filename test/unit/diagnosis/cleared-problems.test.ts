@@ -21,7 +21,7 @@ function play(
     const now = from + i * stepMs;
     const options = { now, windowMs, observedAt: () => now };
     const verdicts = verdictsOf(state);
-    const settled = settle(memory, verdicts, options);
+    const settled = settle(memory, { ...verdicts, takenBack: [] }, options);
     cleared = withCleared(cleared, {
       before: memory,
       after: settled.memory,

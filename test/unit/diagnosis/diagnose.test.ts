@@ -83,6 +83,7 @@ const SURVEY: Survey = {
   placed: [],
   paths: [],
   mismatchedPrefixes: [],
+  mismatchedBases: [],
   doubtfulPrefixes: [],
   objects: { count: 10, smallest: 1_000 },
   values: { count: 20, largest: 999 },
@@ -315,6 +316,18 @@ function unlooked({
 /** The latest reference whose object is not known to be gone. */
 function writtenAt(at: number): Partial<Survey> {
   return { times: { ...SURVEY.times, latestWritten: at } };
+}
+
+/** Every reference lies in another place than the one that was told, where every request fails. */
+function mistyped(place: { bucket: string; connection: string }, failure: Failure): World {
+  return {
+    probe: allProbed(failure),
+    rows: { path_mismatch: 10 },
+    survey: {
+      mismatchedPrefixes: [`s3://${place.connection}@${place.bucket}/xcom`],
+      mismatchedBases: [place],
+    },
+  };
 }
 
 function withTimes(world: World, times: Partial<Survey['times']>): World {
@@ -793,6 +806,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: allProbed(answered('PermanentRedirect', 301)) },
       'The exporter cannot look into the bucket bucket: it asks in the wrong region (PermanentRedirect (301)).',
     ],
+    [
+      'no credentials for a connection that no reference names',
+      mistyped({ bucket: 'bucket', connection: 'aws_xcom' }, NO_CREDENTIALS),
+      'unknown',
+    ],
+    [
+      'no credentials for the connection that references name',
+      mistyped({ bucket: 'old', connection: 'aws' }, NO_CREDENTIALS),
+      'The exporter cannot ask for the bucket bucket: no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
+    ],
     ['what stands in for a connection may read alone', { probe: { put: STANDS_IN } }, 'clear'],
     ['everything works', {}, 'clear'],
     ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
@@ -819,6 +842,21 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'it is not there',
       { probe: allProbed(answered('NoSuchBucket', 404)) },
       'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
+    ],
+    [
+      'it is not there, and every reference lies in another',
+      mistyped({ bucket: 'old', connection: 'aws' }, answered('NoSuchBucket', 404)),
+      'unknown',
+    ],
+    [
+      'it is not there, and references name it with another connection',
+      mistyped({ bucket: 'bucket', connection: 'old' }, answered('NoSuchBucket', 404)),
+      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
+    ],
+    [
+      'nothing answers, and every reference lies in another',
+      mistyped({ bucket: 'old', connection: 'aws' }, DOWN),
+      'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
     ],
     [
       'one refused, another unanswered',
@@ -907,6 +945,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'two under three paths',
       { rows: { path_mismatch: 2 }, survey: { mismatchedPrefixes: ['s3://a/', 's3://b/', 's3://c/'] } },
       '2 of 10 references in the window lie outside s3://aws@bucket/xcom; seen is s3://a/ and 2 more.',
+    ],
+    [
+      'all, and the bucket that was told is not there',
+      mistyped({ bucket: 'old', connection: 'aws' }, answered('NoSuchBucket', 404)),
+      '10 of 10 references in the window lie outside s3://aws@bucket/xcom; seen is s3://aws@old/xcom. There is no bucket bucket (NoSuchBucket (404)).',
+    ],
+    [
+      'all, and nobody knows the connection that was told',
+      mistyped({ bucket: 'bucket', connection: 'aws_xcom' }, NO_CREDENTIALS),
+      '10 of 10 references in the window lie outside s3://aws@bucket/xcom; seen is s3://aws_xcom@bucket/xcom. The exporter has no credentials for the connection aws either.',
     ],
     ['none', {}, 'clear'],
     [

@@ -19,6 +19,8 @@ interface Step {
   readonly state: ProblemState;
   readonly afterMs: number;
   readonly looked: boolean;
+  /** What is not known now speaks against what was said before. */
+  readonly takenBack?: boolean;
 }
 
 interface Shown {
@@ -43,15 +45,15 @@ function play(
   let memory: ProblemMemory = {};
   let now = 1_000_000;
   let observedAt = now;
-  return steps.map(({ state, afterMs, looked }) => {
+  return steps.map(({ state, afterMs, looked, takenBack = false }) => {
     now += afterMs;
     if (looked) observedAt = now;
     const at = observedAt;
-    const shown = settle(handOver(memory), verdictsOf(state, { code, now }), {
-      now,
-      windowMs: WINDOW,
-      observedAt: () => at,
-    });
+    const shown = settle(
+      handOver(memory),
+      { ...verdictsOf(state, { code, now }), takenBack: takenBack ? [code] : [] },
+      { now, windowMs: WINDOW, observedAt: () => at },
+    );
     memory = shown.memory;
     const problem = shown.problems.find((one) => one.code === code);
     return {
@@ -65,7 +67,7 @@ function play(
   });
 }
 
-const words = { r: 'raised', c: 'clear', u: 'unknown' } as const;
+const words = { r: 'raised', c: 'clear', u: 'unknown', t: 'unknown' } as const;
 
 /** One letter a cycle, a second apart; a small letter looks, a capital one repeats. */
 function statesOf(letters: string, code: ProblemCode = CODE): string {
@@ -73,6 +75,7 @@ function statesOf(letters: string, code: ProblemCode = CODE): string {
     state: words[letter.toLowerCase() as keyof typeof words],
     afterMs: 1_000,
     looked: letter === letter.toLowerCase(),
+    takenBack: letter.toLowerCase() === 't',
   }));
   return play(steps, { code })
     .map(({ state }) => state.charAt(0))
@@ -90,6 +93,9 @@ describe('the states that are shown', () => {
     ['rcCCCC', 'rrrrrr', 'one look that is repeated is one look'],
     ['cucu', 'cucu', 'what was never raised is shown as it is found'],
     ['rccrcc', 'rrcrrc', 'and again'],
+    ['rttt', 'rruu', 'what speaks against it takes it back, as two clear cycles do, and it is not known'],
+    ['rtcc', 'rrcc', 'together with a clear one as well'],
+    ['tutu', 'uuuu', 'what was never raised is not known'],
   ])('%s is shown as %s: %s', (found, shown) => {
     expect(statesOf(found)).toBe(shown);
   });
@@ -97,6 +103,7 @@ describe('the states that are shown', () => {
   test('what the settings or the catalogue say is clear at once', () => {
     expect(statesOf('rcc', CERTAIN)).toBe('rcc');
     expect(statesOf('rCc', CERTAIN)).toBe('rrc');
+    expect(statesOf('rtu', CERTAIN)).toBe('ruu');
   });
 
   test('a clock that is set back keeps no problem from being cleared, and dates none in the future', () => {
@@ -115,9 +122,9 @@ describe('the states that are shown', () => {
     const at = { now: 5, windowMs: WINDOW, observedAt: () => 5 };
     const raised = PROBLEM_CODES.map((code) => verdictsOf('raised', { code }).problems).flat();
     const states = Object.fromEntries(PROBLEM_CODES.map((code) => [code, 'raised'])) as Verdicts['states'];
-    const { problems } = settle({}, { states, problems: raised.toReversed() }, at);
+    const { problems } = settle({}, { states, problems: raised.toReversed(), takenBack: [] }, at);
     expect(problems.map(({ code }) => code)).toEqual(PROBLEM_CODES);
-    const next = settle({}, verdictsOf('raised'), at);
+    const next = settle({}, { ...verdictsOf('raised'), takenBack: [] }, at);
     expect(next.problems.map(({ code }) => code)).toEqual([CODE]);
   });
 

@@ -64,6 +64,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
       'xcom.compression': true,
     },
     undecided: {},
+    takenBack: [],
     backend: {
       airflow: '3.0',
       schema: 'public',

@@ -275,6 +275,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
       'xcom.compression': all,
     },
     undecided: all ? {} : { threshold_disabled: 'xcom.threshold is not known' },
+    takenBack: [],
     backend: all
       ? { airflow: '3.3', schema: 'xcom-jsonb', bucket: 'b', prefix: 'p', connection: 'c', compression: '' }
       : null,
