@@ -10,7 +10,7 @@ import { counted, isRaised, momentOf, say, takenBack, undecided } from './proble
 import type { Ruling } from './problem.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
-import { DIMENSIONS, pools } from './worker-pools.ts';
+import { areOnSharedHosts, clusterWords, DIMENSIONS, pools, sumOf } from './worker-pools.ts';
 import type { Pool } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
@@ -54,13 +54,15 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
       `${figures}; what the REST API, the server and other languages write never goes to object storage.`,
       oversize,
     );
-  const { inForce, bypassedSince, doubtful, times } = survey;
+  const { inForce, bypassedSince, doubtful, times, placed } = survey;
   const { latestReference } = times;
   const since =
     latestReference === null || bypassedSince.rows < FEW ? '' : `, none since ${momentOf(latestReference)}`;
   const doubt = doubtful.find(({ history }) => history.kept.rows >= FEW);
+  const named = pools(placed);
+  const operators = isOfOperators(placed, named) ? ` ${clusterWords(placed, named)}.` : '';
   return say(
-    `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
+    `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${operators}${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
     oversize,
   );
 }
@@ -120,6 +122,10 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   const named = pools(survey.placed);
   const { unattributed } = survey;
   if (named.length === 0) return unattributed > 0 ? undecided(unattributedWords(survey)) : 'clear';
+  if (isOfOperators(survey.placed, named))
+    return takenBack(
+      `${clusterWords(survey.placed, named)}; the same hosts put values of other operators into object storage, so that they have the setting`,
+    );
   const others = unattributed === 0 ? '' : `; ${unattributedWords(survey)}`;
   return say(`${clusterWords(survey.placed, named)}${others}. ${figuresOf(survey, xcom)}.`, {
     where: [
@@ -129,6 +135,11 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
     findings: bypassed.findings,
     written: bypassed.written,
   });
+}
+
+/** It follows how a task writes, and no worker. */
+function isOfOperators(placed: Survey['placed'], named: readonly Pool[]): boolean {
+  return named[0]?.label === 'operator' && areOnSharedHosts(placed, named);
 }
 
 /** There are more of them than one look asks about. */
@@ -171,32 +182,6 @@ function thresholdThere(where: string, { kept, smallest }: Doubtful['history']):
 function placeOf(worker: Doubtful['worker']): string {
   const label = DIMENSIONS.find((one) => worker[one] !== null && worker[one] !== '');
   return label === undefined ? 'some workers' : `${label} ${JSON.stringify(worker[label])}`;
-}
-
-/** Values that would have gone to object storage, there and on all other workers. */
-function clusterWords(placed: Survey['placed'], named: readonly Pool[]): string {
-  const all = sumOf(placed);
-  const there = sumOf(named);
-  const [first, ...others] = named.map(
-    ({ label, value, bypassed, offloaded }) =>
-      `${bypassed} of ${counted(bypassed + offloaded, 'large value')} on ${label} ${JSON.stringify(value)}`,
-  );
-  const elsewhere = { bypassed: all.bypassed - there.bypassed, values: all.values - there.values };
-  const rest = `${elsewhere.bypassed === 0 ? 'none' : elsewhere.bypassed} of ${elsewhere.values} elsewhere`;
-  return [`${first ?? ''} stayed in the database`, ...others, rest].join(', ');
-}
-
-function sumOf(placed: readonly Pick<Pool, 'bypassed' | 'offloaded'>[]): {
-  bypassed: number;
-  values: number;
-} {
-  let bypassed = 0;
-  let values = 0;
-  for (const one of placed) {
-    bypassed += one.bypassed;
-    values += one.bypassed + one.offloaded;
-  }
-  return { bypassed, values };
 }
 
 /** A path and a threshold are given to be used. */

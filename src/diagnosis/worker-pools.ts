@@ -2,6 +2,7 @@ import type { Worker } from '../airflow/worker-queries.ts';
 import type { Histogram } from '../lib/histogram.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { atLeast, SIGNIFICANCE } from './chance.ts';
+import { counted } from './problem.ts';
 
 /** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
 export interface Placed {
@@ -35,8 +36,8 @@ export function pools(placed: readonly Placed[]): Pool[] {
     total += one.bypassed + one.offloaded;
   }
   if (bypassed === 0 || bypassed === total) return [];
-  const counted = DIMENSIONS.flatMap((label) => count(placed, label));
-  const found = counted
+  const candidates = DIMENSIONS.flatMap((label) => countBy(placed, label));
+  const found = candidates
     .map((pool) => {
       const size = pool.bypassed + pool.offloaded;
       const share = pool.bypassed / size;
@@ -44,7 +45,7 @@ export function pools(placed: readonly Placed[]): Pool[] {
       const p =
         total === size || share <= elsewhere
           ? 1
-          : Math.min(1, atLeast(pool.bypassed, { drawn: size, marked: bypassed, total }) * counted.length);
+          : Math.min(1, atLeast(pool.bypassed, { drawn: size, marked: bypassed, total }) * candidates.length);
       return { ...pool, p };
     })
     .filter(({ p }) => p < SIGNIFICANCE);
@@ -52,7 +53,20 @@ export function pools(placed: readonly Placed[]): Pool[] {
   return found.filter(({ label }) => label === first).sort((a, b) => b.bypassed - a.bypassed);
 }
 
-function count(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>[] {
+/**
+ * Whether each host on which operators kept values put values of others into object storage: its workers have the
+ * setting then. Where each task has a host of its own, none is shared, and an image may lack it.
+ */
+export function areOnSharedHosts(placed: readonly Placed[], operators: readonly Pool[]): boolean {
+  const hostOf = ({ worker: { queue, executor, hostname } }: Placed) =>
+    hostname === null || hostname === '' ? null : JSON.stringify([queue, executor, hostname]);
+  const isNamed = ({ worker }: Placed) => operators.some(({ value }) => value === worker.operator);
+  const putting = new Set(placed.filter((one) => one.offloaded > 0 && !isNamed(one)).map(hostOf));
+  const keeping = placed.filter((one) => one.bypassed > 0 && isNamed(one)).map(hostOf);
+  return keeping.every((host) => host !== null && putting.has(host));
+}
+
+function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>[] {
   const byValue = new Map<string, { bypassed: number; offloaded: number }>();
   for (const { worker, bypassed, offloaded } of placed) {
     const value = worker[label];
@@ -75,4 +89,30 @@ export function placedOf(
     if (worker !== 0)
       placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
   return placed;
+}
+
+/** Values that would have gone to object storage, there and on all other workers. */
+export function clusterWords(placed: readonly Placed[], named: readonly Pool[]): string {
+  const all = sumOf(placed);
+  const there = sumOf(named);
+  const [first, ...others] = named.map(
+    ({ label, value, bypassed, offloaded }) =>
+      `${bypassed} of ${counted(bypassed + offloaded, 'large value')} on ${label} ${JSON.stringify(value)}`,
+  );
+  const elsewhere = { bypassed: all.bypassed - there.bypassed, values: all.values - there.values };
+  const rest = `${elsewhere.bypassed === 0 ? 'none' : elsewhere.bypassed} of ${elsewhere.values} elsewhere`;
+  return [`${first ?? ''} stayed in the database`, ...others, rest].join(', ');
+}
+
+export function sumOf(placed: readonly Pick<Pool, 'bypassed' | 'offloaded'>[]): {
+  bypassed: number;
+  values: number;
+} {
+  let bypassed = 0;
+  let values = 0;
+  for (const one of placed) {
+    bypassed += one.bypassed;
+    values += one.bypassed + one.offloaded;
+  }
+  return { bypassed, values };
 }

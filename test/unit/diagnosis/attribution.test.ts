@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { pools } from '../../../src/diagnosis/worker-pools.ts';
+import { areOnSharedHosts, pools } from '../../../src/diagnosis/worker-pools.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 
 /** mulberry32: the same draws on every machine. */
@@ -136,6 +136,32 @@ test('a million rows are no more than their workers', () => {
       { worker: worker('b'), bypassed: 250_000, offloaded: 250_000 },
     ]),
   ).toEqual([]);
+});
+
+test.each([
+  ['the one host puts those of others', [['a', 0, 12]], true],
+  ['a host of its own', [['b', 0, 12]], false],
+  [
+    'one of two hosts is its own',
+    [
+      ['a', 0, 12],
+      ['b', 6, 0],
+    ],
+    false,
+  ],
+] as const)('an operator that keeps its values: %s', (_, others, expected) => {
+  const at = (hostname: string, operator: string) => ({ queue: 'q', executor: null, hostname, operator });
+  const placed = [
+    { worker: at('a', 'Own'), bypassed: 20, offloaded: 0 },
+    ...others.map(([hostname, bypassed, offloaded]) => ({
+      worker: at(hostname, bypassed > 0 ? 'Own' : 'Python'),
+      bypassed,
+      offloaded: offloaded * 5,
+    })),
+  ];
+  const named = pools(placed.map((one) => ({ ...one, worker: { ...one.worker, hostname: null } })));
+  expect(named.map(({ value }) => value)).toEqual(['Own']);
+  expect(areOnSharedHosts(placed, named)).toBe(expected);
 });
 
 describe('what a pool is called', () => {

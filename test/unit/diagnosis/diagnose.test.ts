@@ -258,6 +258,25 @@ function bypassed(rows: number): World {
   };
 }
 
+/** The values of one operator that went past S3, and those of another on the same queue that did not, by host. */
+function byOperator(
+  rows: number,
+  hosts: { readonly wrong: string | null; readonly right: string | null },
+): World {
+  const at = (operator: string, hostname: string | null) => ({
+    queue: 'default',
+    executor: null,
+    hostname,
+    operator,
+  });
+  const placed: Placed[] = [
+    { worker: at('OwnOperator', hosts.wrong), bypassed: rows, offloaded: 0 },
+    { worker: at('PythonOperator', hosts.right), bypassed: 0, offloaded: 12 },
+  ];
+  const world = bypassed(rows);
+  return { ...world, survey: { ...world.survey, placed } };
+}
+
 /** Large values in the database and not one reference. */
 const WITHOUT_REFERENCES: Partial<Survey> = {
   references: 0,
@@ -533,6 +552,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
+    [
+      'an operator, on a host that puts those of others',
+      byOperator(6, { wrong: 'a', right: 'a' }),
+      'unknown',
+    ],
+    [
+      'an operator, on hosts that are not known',
+      byOperator(6, { wrong: null, right: null }),
+      '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere. The database holds 6 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
+    ],
     [
       'who wrote others is not known yet',
       { ...bypassed(3), survey: { ...bypassed(3).survey, unattributed: 2 } },
@@ -1065,6 +1094,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   oversize_in_db: [
+    [
+      'an operator keeps them on a host that puts those of others',
+      byOperator(6, { wrong: 'a', right: 'a' }),
+      'The database holds 6 values of at least 1000 B, the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 10 references in the window are as configured. 6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere.',
+    ],
     [
       'one, on no pool of workers',
       { rows: { oversize: 1, fallback: 1 }, survey: { largestOversize: 1_000 } },
