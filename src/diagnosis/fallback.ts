@@ -262,7 +262,7 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
     );
   if (small.rows < FEW || isPast(survey.times)) return 'clear';
   return say(
-    `${small.rows} objects are smaller than the threshold of ${sizeWords(threshold)}, the smallest has ${sizeWords(smallest)}: some workers use a lower one.`,
+    `${small.rows} objects are smaller than the threshold of ${sizeWords(threshold)}, the smallest has ${sizeWords(smallest)}: some workers use a lower one${untilWords(survey.times)}.`,
     small,
   );
 }
@@ -273,6 +273,11 @@ function isSeparable({ objects, values }: Survey): boolean {
 
 function isMany(small: Evidence, large: Evidence): boolean {
   return small.rows >= FEW || large.rows >= FEW;
+}
+
+/** It may have been raised since, and this be over. */
+function untilWords({ latestSmall }: Survey['times']): string {
+  return latestSmall === null ? '' : `, or did until ${momentOf(latestSmall)}`;
 }
 
 /** No small object was written after a value as large had stayed in the database: the threshold was raised in between. */

@@ -1176,7 +1176,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
         firstKept: AT,
         latestSmall: AT + 1,
       }),
-      '3 objects are smaller than the threshold of 1000 B, the smallest has 500 B: some workers use a lower one.',
+      `3 objects are smaller than the threshold of 1000 B, the smallest has 500 B: some workers use a lower one, or did until ${momentOf(AT + 1)}.`,
     ],
     [
       'values as large stay in the database since the last small object',
