@@ -32,7 +32,7 @@ const roleArgumentsSchema = z.looseObject({
 export const ROLE_ARGUMENTS: readonly string[] = [...Object.keys(roleArgumentsSchema.shape), 'RoleArn'];
 /** What botocore 1.43 takes of a client's configuration beside those. */
 const OTHER_CONFIG =
-  'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation retries s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
+  'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
 /** What of botocore's `Config` changes the way to a bucket. */
 const configSchema = z.looseObject({
   region_name: text,
@@ -50,6 +50,13 @@ const configSchema = z.looseObject({
   client_cert: z.unknown().optional(),
   proxies: z.record(z.string(), z.unknown()).nullish(),
   proxies_config: z.unknown().optional(),
+  retries: z
+    .looseObject({
+      max_attempts: z.number().optional(),
+      total_max_attempts: z.number().optional(),
+      mode: z.string().optional(),
+    })
+    .nullish(),
 });
 /** All that botocore's `Config` takes; it refuses any other name. */
 export const CONFIG_OPTIONS: readonly string[] = [
@@ -63,6 +70,8 @@ const extraSchema = z.object({
   /** Of which the Amazon provider 8.26 makes a `role_arn`. */
   aws_account_id: z.unknown().optional(),
   aws_iam_role: z.unknown().optional(),
+  /** Which the Amazon provider 8.26 takes for the ExternalId of a role. */
+  external_id: z.unknown().optional(),
   region_name: text,
   endpoint_url: text,
   role_arn: text,
