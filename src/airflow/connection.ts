@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { percentDecode } from '../lib/percent-decode.ts';
+import { strayExtras } from './stray-extra.ts';
+import type { StrayExtra } from './stray-extra.ts';
 
 /** What of an Airflow connection concerns S3. */
 export interface AirflowConnection {
@@ -10,6 +12,7 @@ export interface AirflowConnection {
   readonly extra: z.output<typeof extraSchema>;
   /** Keys of `extra` that are JSON in the query of a URI: Airflow has their text, and its hook raises over it. */
   readonly texts: readonly string[];
+  readonly strays: readonly StrayExtra[];
 }
 
 const text = z.string().nullish();
@@ -162,6 +165,7 @@ function fromJson(value: string): AirflowConnection {
     host: host || null,
     extra: checked(extraSchema, extraValue || {}, 'extra'),
     texts: [],
+    strays: strayExtras(extraValue, Object.keys(extraSchema.shape)),
   };
 }
 
@@ -226,6 +230,7 @@ function fromUri(given: string): AirflowConnection {
     host: percentDecode(authority.slice(at + 1)) || null,
     extra: checked(extraSchema, extra, 'extra'),
     texts: whole === null ? NESTED.filter((name) => parameters.has(name)) : [],
+    strays: strayExtras(extra, Object.keys(extraSchema.shape)),
   };
 }
 

@@ -135,6 +135,10 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
         (name) =>
           `${who} has ${name} in the query of its URI, where Airflow takes it for a text, but for 3.1: every push fails. Write the connection as JSON, or all of extra as __extra__`,
       ),
+    ...given.strays.map(
+      ({ name, meant }) =>
+        `${who} has ${name} in extra, of which Airflow takes no notice: did you mean ${meant}?`,
+    ),
     ...ofOldProvider(extra).map(
       (name) =>
         `${who} has ${name}, which only an older Amazon provider follows, as of Airflow 2.9: later ones and the exporter do not. Write ${IN_PLACE_OF_OLD[name] ?? ''} in extra`,

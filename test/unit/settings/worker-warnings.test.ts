@@ -95,6 +95,10 @@ test.each<[string, Row]>([
     { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_DEFAULT_REGION: '' } },
   ],
   ['an endpoint with a space before it and slashes', { extra: { endpoint_url: ' http://minio:9000//' } }],
+  [
+    'a key beside the one that counts',
+    { extra: { region: 'x', region_name: 'eu-west-1', geheim1: 'x', bucket_name: 'b' } },
+  ],
   ['STS where no role is asked for', { env: { AWS_ENDPOINT_URL_STS: 'http://my_sts' } }],
   [
     'the id of a role with its own name',
@@ -318,6 +322,23 @@ test.each<[string, Row, RegExp]>([
     { extra: { ...ROLE, external_id: 'geheim' } },
     /has external_id, .* Write ExternalId into assume_role_kwargs in extra$/,
   ],
+  ...(
+    [
+      ['endpoint', 'endpoint_url'],
+      ['extra__aws__endpoint_url', 'endpoint_url'],
+      ['aws_endpoint_url', 'endpoint_url'],
+      ['region', 'region_name'],
+      ['AWS_DEFAULT_REGION', 'region_name'],
+      ['aws_profile', 'profile_name'],
+      ['access_key', 'aws_access_key_id'],
+      ['secret_key', 'aws_secret_access_key'],
+      ['role', 'role_arn'],
+    ] as const
+  ).map(([name, meant]): [string, Row, RegExp] => [
+    `${name} in extra`,
+    { extra: { [name]: 'geheim' } },
+    new RegExp(`^The connection conn has ${name} in extra, .* did you mean ${meant}\\?$`),
+  ]),
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
     'another signature',
