@@ -36,7 +36,7 @@ export function profileWarnings(
     ];
   if (name !== null && !profile.isKnown)
     return [
-      `${who} takes the profile ${name}, which the exporter's AWS files do not have: a worker without it fails, and the exporter asks with other credentials or none. Give it the same files`,
+      `${who} takes the profile ${name}, which the exporter's AWS files do not have: a worker without it fails${isAsked ? ', and the exporter asks with other credentials or none' : ''}. Give it the same files`,
     ];
   return [
     ...(isAsked && profile.hasHalfOfKeys

@@ -199,7 +199,7 @@ test.each<[string, Row, RegExp]>([
   [
     'a profile that is not there although keys are given',
     { env: { ...KEYS, AWS_PROFILE: 'p' } },
-    /takes the profile p, which the exporter's AWS files do not have/,
+    /takes the profile p, which the exporter's AWS files do not have: a worker without it fails\. Give it the same files$/,
   ],
   [
     'a profile without a name',
