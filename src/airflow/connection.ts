@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { percentDecode } from '../lib/percent-decode.ts';
+import { strayExtras } from './stray-extra.ts';
+import type { StrayExtra } from './stray-extra.ts';
 
 /** What of an Airflow connection concerns S3. */
 export interface AirflowConnection {
@@ -10,6 +12,7 @@ export interface AirflowConnection {
   readonly extra: z.output<typeof extraSchema>;
   /** Keys of `extra` that are JSON in the query of a URI: Airflow has their text, and its hook raises over it. */
   readonly texts: readonly string[];
+  readonly strays: readonly StrayExtra[];
 }
 
 const text = z.string().nullish();
@@ -32,7 +35,7 @@ const roleArgumentsSchema = z.looseObject({
 export const ROLE_ARGUMENTS: readonly string[] = [...Object.keys(roleArgumentsSchema.shape), 'RoleArn'];
 /** What botocore 1.43 takes of a client's configuration beside those. */
 const OTHER_CONFIG =
-  'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation retries s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
+  'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
 /** What of botocore's `Config` changes the way to a bucket. */
 const configSchema = z.looseObject({
   region_name: text,
@@ -50,6 +53,13 @@ const configSchema = z.looseObject({
   client_cert: z.unknown().optional(),
   proxies: z.record(z.string(), z.unknown()).nullish(),
   proxies_config: z.unknown().optional(),
+  retries: z
+    .looseObject({
+      max_attempts: z.number().optional(),
+      total_max_attempts: z.number().optional(),
+      mode: z.string().optional(),
+    })
+    .nullish(),
 });
 /** All that botocore's `Config` takes; it refuses any other name. */
 export const CONFIG_OPTIONS: readonly string[] = [
@@ -63,6 +73,8 @@ const extraSchema = z.object({
   /** Of which the Amazon provider 8.26 makes a `role_arn`. */
   aws_account_id: z.unknown().optional(),
   aws_iam_role: z.unknown().optional(),
+  /** Which the Amazon provider 8.26 takes for the ExternalId of a role. */
+  external_id: z.unknown().optional(),
   region_name: text,
   endpoint_url: text,
   role_arn: text,
@@ -153,6 +165,7 @@ function fromJson(value: string): AirflowConnection {
     host: host || null,
     extra: checked(extraSchema, extraValue || {}, 'extra'),
     texts: [],
+    strays: strayExtras(extraValue, Object.keys(extraSchema.shape)),
   };
 }
 
@@ -217,6 +230,7 @@ function fromUri(given: string): AirflowConnection {
     host: percentDecode(authority.slice(at + 1)) || null,
     extra: checked(extraSchema, extra, 'extra'),
     texts: whole === null ? NESTED.filter((name) => parameters.has(name)) : [],
+    strays: strayExtras(extra, Object.keys(extraSchema.shape)),
   };
 }
 

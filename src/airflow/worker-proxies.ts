@@ -51,7 +51,8 @@ function withScheme(text: string): string {
 /** Python's `getproxies` and `proxy_bypass`: a name in lower case goes first, and takes away what it leaves empty. */
 function environmentProxies(endpoint: string, env: Environment): Readonly<Record<string, string>> {
   const named = (scheme: string) => env[proxyVariable(scheme, env)] ?? '';
-  return isLeftOut(new URL(endpoint), named('no')) ? {} : { http: named('http'), https: named('https') };
+  const isOut = URL.canParse(endpoint) && isLeftOut(new URL(endpoint), named('no'));
+  return isOut ? {} : { http: named('http'), https: named('https') };
 }
 
 /** A star counts alone; an entry with a port is for that port, if the URL names it. */

@@ -43,11 +43,11 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   const keys = own ?? keysOfVariables(given, env);
   // The session of an assumed role is a new one, which the profile of the connection does not reach.
   const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
-  const endpoint = endpointOf(given, { env, profile: ofSession });
-  if (endpoint && !/^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint)) {
+  const endpoint = asAsked(endpointOf(given, { env, profile: ofSession }) ?? '');
+  if (endpoint !== '' && !(URL.canParse(endpoint) && /^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint))) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
-  const region = regionOf(given, { env, files })?.text ?? null;
+  const region = regionOf(given, { env, files })?.text || null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
     asker: own !== null || extra.role_arn ? 'workers' : 'exporter',
@@ -57,8 +57,9 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
     secretAccessKey: keys === null ? null : secret(keys.secret),
     sessionToken: keys?.token ? secret(keys.token) : null,
     profile,
+    profileKeys: keysOfProfile(given, { env, files }),
     role: roleOf({ id, given }, { region, env }),
-    forcePathStyle: pathStyle(addressing, endpoint ?? null),
+    forcePathStyle: pathStyle(addressing, endpoint),
     authorities:
       firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
     proxies: proxiesOf(given, { endpoint: endpoint || addressAt('s3', region), env }),
@@ -68,7 +69,7 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   };
 }
 
-/** Null: none is said. `place` is the key of `extra`, the variable, or null for the profile of the files. */
+/** Null: none is said; an empty one is said. `place` is the key of `extra`, the variable, or null for the profile of the files. */
 export function regionOf(
   given: AirflowConnection | null,
   { env, files }: WorkerWorld,
@@ -77,10 +78,10 @@ export function regionOf(
   const said = [
     { text: extra.config_kwargs?.region_name, place: 'config_kwargs.region_name' },
     { text: extra.region_name, place: 'region_name' },
-    { text: firstSet(env, ['AWS_DEFAULT_REGION']), place: 'AWS_DEFAULT_REGION' },
+    { text: env['AWS_DEFAULT_REGION'], place: 'AWS_DEFAULT_REGION' },
     { text: awsProfile(files, profileOf(given, env)).region, place: null },
   ].find(({ text }) => text != null);
-  return said?.text ? { text: said.text, place: said.place } : null;
+  return said?.text == null ? null : { text: said.text, place: said.place };
 }
 
 /** botocore's `validate_region_name`. */
@@ -118,6 +119,29 @@ function keysOfVariables(given: AirflowConnection | null, env: Environment): Key
   const key = firstSet(env, ['AWS_SECRET_ACCESS_KEY']);
   if (id === null || key === null) return null;
   return { id, secret: key, token: firstSet(env, ['AWS_SECURITY_TOKEN', 'AWS_SESSION_TOKEN']) };
+}
+
+/** The SDK would take them out of the files by itself, in a way of its own. An identity of the variables goes before them. */
+function keysOfProfile(
+  given: AirflowConnection | null,
+  { env, files }: WorkerWorld,
+): S3Connection['profileKeys'] {
+  const hasIdentity = !given?.extra.profile_name && firstSet(env, ['AWS_WEB_IDENTITY_TOKEN_FILE']) !== null;
+  const { keys } = awsProfile(files, profileOf(given, env));
+  if (keys === null || hasIdentity) return null;
+  return {
+    accessKeyId: keys.id,
+    secretAccessKey: secret(keys.key),
+    sessionToken: keys.token ? secret(keys.token) : null,
+  };
+}
+
+/** As botocore reads an endpoint: without spaces before it, slashes behind another, and what is behind a number sign. */
+function asAsked(endpoint: string): string {
+  const [, authority, path] = /^ *(https?:\/\/[^/]*)([^#]*)/i.exec(endpoint) ?? [];
+  return authority === undefined || path === undefined
+    ? endpoint
+    : `${authority}${path.replaceAll(/\/{2,}/g, '/')}`;
 }
 
 function endpointOf(
@@ -173,8 +197,8 @@ function agentOf(env: Environment): ContainerAgent | null {
 }
 
 /** botocore's rule: `auto` is the path style as soon as an endpoint is given, for a bucket has no host name there. */
-function pathStyle(addressingStyle: string | null | undefined, endpoint: string | null): boolean {
-  return addressingStyle === 'path' || (addressingStyle !== 'virtual' && !!endpoint);
+function pathStyle(addressingStyle: string | null | undefined, endpoint: string): boolean {
+  return addressingStyle === 'path' || (addressingStyle !== 'virtual' && endpoint !== '');
 }
 
 /** `get_fs` puts `proxy-uri` in place of what the client's configuration says. */

@@ -271,6 +271,7 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

@@ -190,6 +190,10 @@ export function libpqVariables(env: Readonly<Record<string, string | undefined>>
 /** @throws {RangeError} when a keyword has a value that cannot be, or the user is missing. */
 export function databaseSettings(keywords: LibpqKeywords): DatabaseSettings {
   const { user, password, sslmode, sslrootcert } = keywords;
+  if (user === undefined && keywords.service !== undefined)
+    throw new RangeError(
+      'names a service, which the exporter does not follow: write what it stands for, as postgresql://user:password@host:5432/airflow',
+    );
   if (user === undefined)
     throw new RangeError('names no user: write postgresql://user:password@host:5432/airflow');
   const [first, ...others] = servers(keywords);

@@ -14,7 +14,9 @@ export function isRejected(said: Said | null | undefined): boolean {
 export function credentialsFix(said: Said | null): string {
   switch (said?.by) {
     case 'credentials':
-      return 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.';
+      return said.code === 'ERR_INVALID_CHAR'
+        ? 'Take the line break out of the access key or its token, where it was given.'
+        : 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.';
     case 'sts':
       return said.status === null
         ? 'Open the way from the exporter to STS, or correct AWS_ENDPOINT_URL_STS.'

@@ -24,6 +24,8 @@ export interface S3Connection extends Way {
   readonly sessionToken: Secret | null;
   /** The profile of AWS's files that is asked for what is not said. */
   readonly profile: string | null;
+  /** Those that it holds; null: none, or others go before them. */
+  readonly profileKeys: ProfileKeys | null;
   /** Null: none is assumed. */
   readonly role: AssumedRole | null;
   readonly forcePathStyle: boolean;
@@ -32,6 +34,12 @@ export interface S3Connection extends Way {
   readonly variants: EndpointVariants;
   /** Asked by the default chain behind all else; null: there is none. */
   readonly agent: ContainerAgent | null;
+}
+
+export interface ProfileKeys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: Secret;
+  readonly sessionToken: Secret | null;
 }
 
 /** Other endpoints of AWS's, by the names of the SDK. What is not said is what AWS's own variables and files say. */
@@ -87,11 +95,16 @@ const chainMs = 4_000;
 export function staticCredentials(
   connection: S3Connection,
 ): { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined {
-  const { accessKeyId, secretAccessKey, sessionToken } = connection;
-  if (accessKeyId === null || secretAccessKey === null) return undefined;
+  const { accessKeyId, secretAccessKey } = connection;
+  const isOwn = accessKeyId !== null && secretAccessKey !== null;
+  const keys = isOwn
+    ? { accessKeyId, secretAccessKey, sessionToken: connection.sessionToken }
+    : connection.profileKeys;
+  if (keys === null) return undefined;
+  const { sessionToken } = keys;
   return {
-    accessKeyId,
-    secretAccessKey: secretAccessKey.reveal(),
+    accessKeyId: keys.accessKeyId,
+    secretAccessKey: keys.secretAccessKey.reveal(),
     ...(sessionToken === null ? {} : { sessionToken: sessionToken.reveal() }),
   };
 }

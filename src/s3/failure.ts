@@ -115,6 +115,8 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
   return statusOf(thrown) === 404 && (operation === 'head' ? code === null : code === 'NoSuchKey');
 }
 
+const NO_HEADER = 'not sent: the access key or the token has a line break in it, which no header takes';
+
 const NO_CREDENTIALS =
   'no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
@@ -138,6 +140,11 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
   const status = statusOf(thrown);
   if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
     return unknown('denied', NO_CREDENTIALS, 'credentials');
+  // Node makes no header of it.
+  if (code === 'ERR_INVALID_CHAR') {
+    const { said, ...answer } = unknown('denied', NO_HEADER, 'credentials');
+    return { ...answer, said: { ...said, code } };
+  }
   if (isRegionRefused(thrown))
     return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
   // The token of a web identity is a file, and nobody can be asked without it.

@@ -3,12 +3,17 @@ import { expandVariables } from '../airflow/config-value.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The variables that name them, with each path as botocore expands it. The SDK expands `~/` alone. */
+/**
+ * The variables that name them, with each path as botocore expands it. The SDK expands `~/` alone, and an empty path is to it the
+ * file below the home.
+ */
 export function givenAwsPaths(env: Environment): Readonly<Record<string, string>> {
   return Object.fromEntries(
     ['AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE'].flatMap((name) => {
       const path = env[name];
-      return path === undefined ? [] : [[name, expandVariables(path, env) ?? path]];
+      return path === undefined
+        ? []
+        : [[name, path === '' ? '/dev/null' : (expandVariables(path, env) ?? path)]];
     }),
   );
 }

@@ -51,8 +51,24 @@ export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSourc
     settings: attempt(from, () => databaseSettings(keywords)),
     origin,
     from,
-    warnings: [...warnings, ...(origin === 'airflow' ? connectArguments(named) : [])],
+    warnings: [
+      ...warnings,
+      ...(origin === 'airflow' ? [...connectArguments(named), ...refusedByAirflow(named, from)] : []),
+    ],
   };
+}
+
+/** Run with SQLAlchemy 1.4 and 2.1: a space at the end is of the last part, and one before it is no URL to it. */
+function refusedByAirflow({ given }: Named, from: string): readonly string[] {
+  const text = given?.input.holds === 'value' ? given.text : '';
+  return [
+    ...(text === text.trim()
+      ? []
+      : [`${from} has white space around its URL, which Airflow takes as part of it: it cannot connect`]),
+    ...(/@[^/?]*:(?:[/?]|$)/.test(text.trim())
+      ? [`${from} has a colon without a port behind it, over which Airflow fails: leave out the colon`]
+      : []),
+  ];
 }
 
 /** Python code names them, which Airflow's driver is given beside the URL. */

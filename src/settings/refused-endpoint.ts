@@ -1,17 +1,38 @@
+import { awsProfile } from '../airflow/aws-profile.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 
-/** A host that botocore calls an invalid endpoint. The exporter's SDK takes it. */
-export function refusedEndpoint({ id, s3 }: Pick<NamedConnection, 'id' | 's3'>): readonly string[] {
-  if (s3 === null || s3.endpoint === null || isTaken(s3.endpoint)) return [];
+/** What botocore calls an invalid endpoint, of S3 or of STS. The exporter's SDK takes it. */
+export function refusedEndpoints(
+  { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
+  { env, files }: WorkerWorld,
+): readonly string[] {
+  if (s3 === null) return [];
   const who = id === '' ? 'The way without a connection' : `The connection ${id}`;
+  const isIdentity =
+    s3.secretAccessKey === null &&
+    ((env['AWS_WEB_IDENTITY_TOKEN_FILE'] ?? '') !== '' || awsProfile(files, profileOf(given, env)).takesRole);
+  const asksSts = s3.role !== null || isIdentity;
+  const sts = s3.role?.endpoint || env['AWS_ENDPOINT_URL_STS'] || null;
   return [
-    `${who} has an endpoint whose host botocore refuses: every push of Airflow fails. Between its dots stand letters, digits and inner hyphens, at most 63, and no underscore`,
+    ...(s3.endpoint === null ? [] : refused(s3.endpoint, `${who} has an endpoint`)),
+    ...(asksSts && sts !== null ? refused(sts, `${who} asks STS at an endpoint`) : []),
+  ];
+}
+
+function refused(endpoint: string, what: string): string[] {
+  if (endpoint.includes('?'))
+    return [`${what} with a question mark, which botocore refuses: every push of Airflow fails`];
+  if (isTaken(endpoint)) return [];
+  return [
+    `${what} whose host botocore refuses: every push of Airflow fails. Between its dots stand letters, digits and inner hyphens, at most 63, and no underscore`,
   ];
 }
 
 /** botocore's `is_valid_endpoint_url`. An address in brackets has a rule of its own. */
 function isTaken(endpoint: string): boolean {
-  const host = /^https?:\/\/(\[|[^/:?#]*)/i.exec(endpoint)?.[1] ?? '';
+  const host = /^ *https?:\/\/(\[|[^/:?#]*)/i.exec(endpoint)?.[1] ?? '';
   return (
     host === '[' ||
     (host.length <= 255 && /^(?:(?!-)[a-z\d-]{1,63}(?<!-)\.)*(?!-)[a-z\d-]{1,63}(?<!-)\.?$/i.test(host))

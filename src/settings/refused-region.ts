@@ -2,16 +2,25 @@ import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { isRegionName, profileOf, regionOf } from '../airflow/worker-s3.ts';
+import type { NamedConnection } from './connections.ts';
 
 /** A region that botocore makes no client for, by the place where it stands. The exporter's SDK takes it as little. */
 export function refusedRegion(
-  { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
+  { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   world: WorkerWorld,
 ): readonly string[] {
   const region = regionOf(given, world);
   if (region === null || isRegionName(region.text)) return [];
+  const place = placeOf({ id, given, place: region.place }, world);
+  if (region.text === '')
+    // A server of somebody's own takes it, mostly.
+    return s3 === null || s3.endpoint !== null
+      ? []
+      : [
+          `${place} has an empty region, which a worker takes in place of any other: it finds no address of AWS, and every push fails`,
+        ];
   return [
-    `${placeOf({ id, given, place: region.place }, world)} has a region that botocore refuses: every push of Airflow fails. It takes letters, digits and hyphens; a quote, a space or a comment behind it is part of it`,
+    `${place} has a region that botocore refuses: every push of Airflow fails. It takes letters, digits and hyphens; a quote, a space, a line break or a comment behind it is part of it`,
   ];
 }
 

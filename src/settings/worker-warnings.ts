@@ -1,4 +1,4 @@
-import { awsProfile, hasCapitals, hasCommentBehind, isBroken } from '../airflow/aws-profile.ts';
+import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -7,9 +7,12 @@ import { addressAt, profileOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
+import { fileWarnings, profileWarnings } from './aws-file-warnings.ts';
 import type { NamedConnection } from './connections.ts';
-import { refusedEndpoint } from './refused-endpoint.ts';
+import { refusedEndpoints } from './refused-endpoint.ts';
+import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
+import { reachWarnings, variableWarnings } from './worker-keys.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 
@@ -26,14 +29,16 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
   const connections = named.filter(({ id, isSet }) => (id === '' ? isUsedBare : isSet));
   return [
     ...accessPoints(world.paths),
-    ...files(world),
-    ...keyHalves(world),
+    ...fileWarnings(world.files),
+    ...variableWarnings(world),
     ...regionVariable(connections, world),
     ...connections.flatMap(({ id, given, s3 }) => [
       ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
-      ...refusedRegion({ id, given }, world),
-      ...refusedEndpoint({ id, s3 }),
-      ...profiles({ id, given, s3 }, world),
+      ...refusedRegion({ id, given, s3 }, world),
+      ...refusedEndpoints({ id, given, s3 }, world),
+      ...refusedOptions({ id, given }, world),
+      ...profileWarnings({ id, given, s3 }, world),
+      ...reachWarnings({ id, s3 }, world),
       ...roleWithoutRegion({ id, given, s3 }, world),
       ...identityBesideProxy({ id, given, s3 }, world),
     ]),
@@ -66,12 +71,15 @@ function ofOldProvider({
   role_arn,
   aws_account_id,
   aws_iam_role,
+  external_id,
+  assume_role_kwargs,
   session_kwargs: session,
 }: AirflowConnection['extra']): string[] {
   return [
     ...(isGiven(session?.region_name) && !isGiven(region_name) ? ['session_kwargs.region_name'] : []),
     ...(isGiven(session?.profile_name) && !isGiven(profile_name) ? ['session_kwargs.profile_name'] : []),
     ...(isGiven(aws_account_id) && isGiven(aws_iam_role) && !isGiven(role_arn) ? ['aws_iam_role'] : []),
+    ...(isGiven(external_id) && !isGiven(assume_role_kwargs?.ExternalId) ? ['external_id'] : []),
   ];
 }
 
@@ -79,6 +87,7 @@ const IN_PLACE_OF_OLD: Readonly<Record<string, string>> = {
   'session_kwargs.region_name': 'region_name',
   'session_kwargs.profile_name': 'profile_name',
   aws_iam_role: 'role_arn',
+  external_id: 'ExternalId into assume_role_kwargs',
 };
 
 function ofConnection(given: AirflowConnection, who: string): string[] {
@@ -110,6 +119,12 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
         (name) =>
           `${who} has ${name} in config_kwargs, which botocore does not know: every push of Airflow fails`,
       ),
+    ...Object.keys(config?.retries ?? {})
+      .filter((name) => !['max_attempts', 'total_max_attempts', 'mode'].includes(name))
+      .map(
+        (name) =>
+          `${who} has ${name} in config_kwargs.retries, which botocore does not know: every push of Airflow fails`,
+      ),
     ...OPTIONS_LEFT_OUT.filter((name) => isGiven(config?.[name])).map(
       (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,
     ),
@@ -120,6 +135,10 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
         (name) =>
           `${who} has ${name} in the query of its URI, where Airflow takes it for a text, but for 3.1: every push fails. Write the connection as JSON, or all of extra as __extra__`,
       ),
+    ...given.strays.map(
+      ({ name, meant }) =>
+        `${who} has ${name} in extra, of which Airflow takes no notice: did you mean ${meant}?`,
+    ),
     ...ofOldProvider(extra).map(
       (name) =>
         `${who} has ${name}, which only an older Amazon provider follows, as of Airflow 2.9: later ones and the exporter do not. Write ${IN_PLACE_OF_OLD[name] ?? ''} in extra`,
@@ -180,45 +199,6 @@ function identityBesideProxy({ id, given, s3 }: Reach, { env, files: held }: Wor
   return [
     `${who} a worker asks STS ${worker === null ? 'directly' : `through the proxy ${worker}`}, and the exporter asks it by its way to S3: let NO_PROXY have both or neither`,
   ];
-}
-
-function profiles({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
-  const profile = profileOf(given, env);
-  if (profile === null || s3?.secretAccessKey != null) return [];
-  if (awsProfile(held, profile).isKnown) return [];
-  const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
-  return [
-    `${who} takes the profile ${profile}, which the exporter's AWS files do not have: a worker without it fails, and the exporter asks with other credentials or none. Give it the same files`,
-  ];
-}
-
-function files({ files: { config, credentials } }: World): string[] {
-  return Object.entries({ config, credentials }).flatMap(([name, content]) => [
-    ...(isBroken(content)
-      ? [
-          `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
-        ]
-      : []),
-    ...(hasCapitals(content)
-      ? [
-          `The AWS ${name} file has capital letters in the name of a key or role, which a worker takes and the exporter does not. Write it in lower case`,
-        ]
-      : []),
-    ...(hasCommentBehind(content)
-      ? [
-          `The AWS ${name} file has a comment behind a key or role, which botocore takes as part of it: every push of Airflow that uses it fails. Write it on a line of its own`,
-        ]
-      : []),
-  ]);
-}
-
-function keyHalves({ env }: World): string[] {
-  const has = (name: string): boolean => (env[name] ?? '') !== '';
-  return has('AWS_ACCESS_KEY_ID') && !has('AWS_SECRET_ACCESS_KEY')
-    ? [
-        'AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: an Airflow worker with these variables fails, and the exporter takes other credentials or none',
-      ]
-    : [];
 }
 
 function regionVariable(connections: readonly NamedConnection[], { env }: World): string[] {

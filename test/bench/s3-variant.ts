@@ -104,6 +104,7 @@ function openOurs(): ObjectStore {
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     {
       observer: {

@@ -117,6 +117,7 @@ export async function startWorld(options: {
         asker: 'workers',
         variants: {},
         agent: null,
+        profileKeys: null,
       },
       { observer: recordRequests(), log: pino({ level: 'silent' }) },
     );

@@ -90,6 +90,7 @@ export async function startWorld(server: S3Server): Promise<World> {
     asker: 'workers',
     variants: {},
     agent: null,
+    profileKeys: null,
     ...changes,
   });
 

@@ -63,6 +63,7 @@ export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection
     asker: 'workers',
     variants: {},
     agent: null,
+    profileKeys: null,
   };
 }
 

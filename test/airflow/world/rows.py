@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 ARN = "arn:aws:s3:us-east-1:123456789012:accesspoint/ap"
 ROLE = "arn:aws:iam::123456789012:role/xcom"
@@ -21,16 +22,20 @@ class Case:
     bucket: str = "xcoms"
     # False: the path names no connection.
     named: bool = True
+    # Whether it is a URI and no JSON, with what is extra in its query.
+    uri: bool = False
     # The subject of a warning that says where the exporter goes another way; '' : it goes the same way, without a word.
     warning: str = ""
 
     def connection(self) -> str:
+        if self.uri:
+            return f"aws://{self.login}:secret@/?{urlencode(self.extra)}"
         own = {} if self.login is None else {"login": self.login, "password": "secret"}
         return json.dumps({"conn_type": "aws", **own, "extra": self.extra})
 
 
 def cases(at) -> list[Case]:
-    """`at`: addresses of `plain` (an S3), `tls` (an S3 by TLS), `proxy`, `guarded` (a proxy), the file `ca`, and `token`, a file."""
+    """`at`: addresses of `plain` (an S3), `tls` (an S3 by TLS), `proxy`, `guarded` (a proxy), the file `ca`, `token`, a file, and `home`, a folder."""
     own = {"endpoint_url": at.plain}
     tls = {"endpoint_url": at.tls}
     # AWS's own names lead nowhere here but through a proxy.
@@ -54,6 +59,7 @@ def cases(at) -> list[Case]:
         Case("keys in variables", "no connection in the path", {}, {**KEYS, "AWS_ENDPOINT_URL": at.plain}, named=False),
         Case("keys in variables", "before AWS_PROFILE", own, {**KEYS, "AWS_PROFILE": "one"}, None, credentials=keys("one")),
         Case("keys in variables", "half a pair", own, {"AWS_ACCESS_KEY_ID": "ENV"}, None, credentials=keys("default"), warning="AWS_ACCESS_KEY_ID is set without"),
+        Case("keys in variables", "a line break behind one", own, {**KEYS, "AWS_ACCESS_KEY_ID": "ENV\n"}, None, warning="white space at an end of a key"),
         Case("session token", "AWS_SECURITY_TOKEN and AWS_SESSION_TOKEN", own, {**KEYS, "AWS_SECURITY_TOKEN": "first", "AWS_SESSION_TOKEN": "second"}, None),
         Case("session token", "AWS_SESSION_TOKEN", own, {**KEYS, "AWS_SESSION_TOKEN": "second"}, None),
         Case("profile", "profile_name, before variables", {**own, "profile_name": "one"}, KEYS, None, credentials=keys("one")),
@@ -66,17 +72,43 @@ def cases(at) -> list[Case]:
         Case("profile", "AWS_PROFILE", own, {"AWS_PROFILE": "two"}, None, credentials=keys("one") + keys("two")),
         Case("profile", "default of the file", own, {}, None, credentials=keys("default")),
         Case("profile", "a file that is broken", own, {}, None, "[default]\nregion = a\nregion = b\n", keys("default"), warning="AWS config file cannot be read"),
+        Case("profile", "AWS_PROFILE that is empty", own, {"AWS_PROFILE": ""}, None, credentials=keys("default"), warning="AWS_PROFILE is set and empty"),
+        Case("profile", "AWS_PROFILE that no file has, beside keys", own, {**KEYS, "AWS_PROFILE": "none"}, None, warning="the profile none"),
+        Case("profile", "a name with a space", own, {"AWS_PROFILE": "my prof"}, None, credentials=keys("my prof").replace("MY PROF", "MY")),
+        Case("profile", "a name with a space, in quotes", own, {"AWS_PROFILE": "my prof"}, None, keys('profile "my prof"').replace('PROFILE "MY PROF"', "MY")),
+        Case("profile", "[profile default] behind [default]", own, {}, None, "[default]\nregion = eu-west-2\n[profile default]\nregion = eu-west-1\n", keys("default")),
+        Case("AWS files", "names in capital letters", {}, {}, None, f"[default]\nREGION = eu-west-1\nEndpoint_URL = {at.plain}\n", "[default]\nAWS_Access_Key_Id = CAP\nAWS_SECRET_ACCESS_KEY = s\n"),
+        Case("AWS files", "a colon behind names", {}, {}, None, f"[default]\nregion : eu-west-1\nendpoint_url: {at.plain}\n", "[default]\naws_access_key_id : COLON\naws_secret_access_key: s\n"),
+        Case("AWS files", "a role in capital letters", own, {"AWS_ENDPOINT_URL_STS": at.plain}, None, f"[default]\nregion = us-east-1\nROLE_ARN = {ROLE}\nsource_profile = base\n", keys("base"), warning="takes a role from AWS's files"),
+        Case("AWS files", "a comment behind a key, S3 knows the key", own, {}, None, credentials="[default]\naws_access_key_id = KEY # prod\naws_secret_access_key = s\n", warning="has a comment behind a key or role"),
+        Case("AWS files", "half of a pair", own, {}, None, credentials="[default]\naws_access_key_id = HALF\n", warning="half of a pair"),
+        Case("AWS files", "a line without =, below an empty option", own, {}, None, credentials=keys("default") + "other =\n  text\n", warning="AWS credentials file cannot be read"),
+        Case("AWS files", "bytes that are no UTF-8", own, {}, None, credentials="# f\udcfcr Airflow\n" + keys("default"), warning="AWS credentials file cannot be read"),
+        Case("AWS files", "a text for s3", own, {}, config="[default]\ns3 = addressing_style = path\n", warning="a value for s3"),
+        Case("AWS files", "services that are not there", {"region_name": "us-east-1"}, aws, config="[default]\nservices = none\n", warning="services name a section that is not there"),
+        Case("AWS files", "paths with ~ and a variable", {}, {"AWS_CONFIG_FILE": "~/.aws/config", "AWS_SHARED_CREDENTIALS_FILE": "$WHERE/credentials", "WHERE": f"{at.home}/.aws"}, None, f"[default]\nendpoint_url = {at.plain}\n", keys("default")),
+        Case("AWS files", "empty paths", own, {"AWS_CONFIG_FILE": "", "AWS_SHARED_CREDENTIALS_FILE": ""}, None, credentials=keys("default"), warning="without a signature"),
         Case("no credentials", "nowhere", own, {}, None, warning="without a signature"),
         Case("no credentials", "no connection in the path", {}, {"AWS_ENDPOINT_URL": at.plain}, named=False, warning="without a signature"),
         Case("config_kwargs", "signature_version unsigned", {**own, "config_kwargs": {"signature_version": "unsigned"}}, warning="signature_version unsigned"),
         Case("config_kwargs", "signature_version s3v4", {**own, "config_kwargs": {"signature_version": "s3v4"}}),
         Case("config_kwargs", "signature_version s3", {**own, "config_kwargs": {"signature_version": "s3"}}, warning="signature_version"),
         Case("config_kwargs", "an unknown key", {**own, "config_kwargs": {"addressing_style": "path"}}, warning="addressing_style in config_kwargs"),
+        Case("config_kwargs", "addressing_style in capital letters", {**own, "config_kwargs": {"s3": {"addressing_style": "PATH"}}}, warning="config_kwargs.s3.addressing_style"),
+        Case("config_kwargs", "a mode of retries in capital letters", {**own, "config_kwargs": {"retries": {"mode": "Standard"}}}, warning="config_kwargs.retries.mode"),
+        Case("config_kwargs", "an unknown key of retries", {**own, "config_kwargs": {"retries": {"attempts": 3}}}, warning="attempts in config_kwargs.retries"),
+        Case("config_kwargs", "as a text in the query of a URI", {"config_kwargs": json.dumps({"s3": {"addressing_style": "path"}}), "endpoint_url": at.plain}, uri=True, warning="has config_kwargs in the query of its URI"),
+        Case("config_kwargs", "service_config as a text in the query of a URI", {"service_config": json.dumps({"s3": {"endpoint_url": at.plain}})}, uri=True, warning="has service_config in the query of its URI"),
+        Case("config_kwargs", "in __extra__ of a URI", {"__extra__": json.dumps({"endpoint_url": at.plain, "config_kwargs": {"s3": {"addressing_style": "path"}}})}, uri=True),
         Case("config_kwargs", "retries, read_timeout", {**own, "config_kwargs": {"retries": {"max_attempts": 2}, "read_timeout": 10}}),
         Case("config_kwargs", "client_cert", {**tls, "config_kwargs": {"client_cert": at.certificate}}, {"AWS_CA_BUNDLE": at.ca}, warning="client_cert"),
         Case("checksum", "of a PUT", own),
         Case("checksum", "request_checksum_calculation when_required", {**own, "config_kwargs": {"request_checksum_calculation": "when_required"}}),
         Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}),
+        Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION of another value", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": "required"}, warning="AWS_REQUEST_CHECKSUM_CALCULATION has a value that botocore refuses"),
+        Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION that is empty", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": ""}, warning="AWS_REQUEST_CHECKSUM_CALCULATION has a value that botocore refuses"),
+        Case("retries", "AWS_MAX_ATTEMPTS that is empty", own, {"AWS_MAX_ATTEMPTS": ""}, warning="AWS_MAX_ATTEMPTS has a value that botocore refuses"),
+        Case("retries", "AWS_RETRY_MODE", own, {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "2"}),
         Case("checksum", "request_checksum_calculation of the config file", own, config="[default]\nrequest_checksum_calculation = when_required\n"),
         Case("role", "role_arn", {**own, **here, **sts, "role_arn": ROLE}),
         Case("role", "role_arn without a region", {**own, **sts, "role_arn": ROLE}, warning="no region is given"),
@@ -86,6 +118,8 @@ def cases(at) -> list[Case]:
             "Tags": [{"Key": "team", "Value": "etl"}], "TransitiveTagKeys": ["team"], "SourceIdentity": "airflow"}}),
         Case("role", "assume_role_kwargs, an unknown one", {**own, **here, **sts, "role_arn": ROLE, "assume_role_kwargs": {"External_Id": "ext"}}, warning="External_Id"),
         Case("role", "by the keys of variables", {**own, **here, **sts, "role_arn": ROLE}, KEYS, None),
+        Case("role", "an endpoint of STS that is none", {**own, **here, "role_arn": ROLE}, {"AWS_ENDPOINT_URL_STS": "http://my_sts:1"}, warning="asks STS at an endpoint whose host botocore refuses"),
+        Case("role", "external_id, which is old", {**own, **here, **sts, "role_arn": ROLE, "external_id": "ext"}, warning="has external_id"),
         Case("role", "by SAML", {**own, **here, **sts, "role_arn": ROLE, "assume_role_method": "assume_role_with_saml"}, warning="assume_role_with_saml"),
         Case("role", "by web identity of the connection", {**own, **here, "role_arn": ROLE, "assume_role_method": "assume_role_with_web_identity",
             "assume_role_with_web_identity_federation": "file", "assume_role_with_web_identity_token_file": at.token}, {"AWS_ENDPOINT_URL_STS": at.plain}, None, warning="assume_role_with_web_identity"),
@@ -97,12 +131,16 @@ def cases(at) -> list[Case]:
         Case("identity of the pod", "web identity (IRSA)", own, {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_ENDPOINT_URL_STS": at.plain}, None),
         Case("identity of the pod", "web identity, S3 and STS through the proxy", here, {**aws, "AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_DEFAULT_REGION": "us-east-1"}, None),
         Case("identity of the pod", "web identity, STS alone through the proxy", own, {**aws, "NO_PROXY": "localhost", "AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_DEFAULT_REGION": "us-east-1"}, None, warning="asks STS through the proxy"),
+        Case("identity of the pod", "web identity beside keys of the AWS files", own, {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_ENDPOINT_URL_STS": at.plain, "AWS_DEFAULT_REGION": "us-east-1"}, None, credentials=keys("default"), warning="takes the identity of AWS_WEB_IDENTITY_TOKEN_FILE"),
         Case("identity of the pod", "AWS_CONTAINER_CREDENTIALS_FULL_URI", own, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{at.plain}/credentials"}, None),
         Case("region", "none", {}, aws),
         Case("region", "config_kwargs before region_name", {"region_name": "eu-west-1", "config_kwargs": {"region_name": "eu-west-2"}}, aws),
         Case("region", "region_name before AWS_DEFAULT_REGION", {"region_name": "eu-west-1"}, {**aws, "AWS_DEFAULT_REGION": "eu-west-2"}),
         Case("region", "AWS_DEFAULT_REGION before the file", {}, {**aws, "AWS_DEFAULT_REGION": "eu-west-2"}, config="[default]\nregion = eu-west-1\n"),
         Case("region", "the file", {}, aws, config="[default]\nregion = eu-west-1\n"),
+        Case("region", "AWS_DEFAULT_REGION that is empty, at AWS", {}, {**aws, "AWS_DEFAULT_REGION": ""}, config="[default]\nregion = eu-west-1\n", warning="AWS_DEFAULT_REGION has an empty region"),
+        Case("region", "a comment behind it", own, config="[default]\nregion = eu-west-1 # prod\n", warning="has a region that botocore refuses"),
+        Case("region", "a line break at its end", {**own, "region_name": "eu-west-1\n"}, warning="has a region that botocore refuses"),
         Case("region", "AWS_REGION alone", {}, {**aws, "AWS_REGION": "eu-west-1"}, warning="AWS_REGION is not read"),
         Case("region", "with an endpoint", {**own, "region_name": "eu-west-1"}),
         Case("endpoint", "service_config.s3 before endpoint_url", {"endpoint_url": "http://s3.example", "service_config": {"s3": {"endpoint_url": at.plain}}}),
@@ -111,7 +149,12 @@ def cases(at) -> list[Case]:
         Case("endpoint", "AWS_ENDPOINT_URL before the file", {}, {"AWS_ENDPOINT_URL": at.plain}, config="[default]\nendpoint_url = http://s3.example\n"),
         Case("endpoint", "the file, with its services", {}, {}, config=f"[default]\nendpoint_url = http://s3.example\nservices = own\n[services own]\ns3 =\n  endpoint_url = {at.plain}\n"),
         Case("endpoint", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", {}, {**aws, "AWS_ENDPOINT_URL": at.plain, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}),
-        Case("endpoint", "host of the connection", {"host": at.plain}, aws, warning="does not take host in extra"),
+        Case("endpoint", "an underscore in its host", {"endpoint_url": "http://minio_s3:9000"}, warning="whose host botocore refuses"),
+        Case("endpoint", "a question mark in it", {"endpoint_url": f"{at.plain}/?x=1"}, warning="with a question mark, which botocore refuses"),
+        Case("endpoint", "a space before it, slashes at its end", {"endpoint_url": f" {at.plain}//"}),
+        Case("endpoint", "a space behind it", {"endpoint_url": f"{at.plain} "}, warning="has an endpoint that is no URL"),
+        Case("endpoint", "a port that is none", {"endpoint_url": "http://minio:api"}, warning="has an endpoint that is no URL"),
+        Case("endpoint", "host of the connection", {"host": at.plain}, aws, warning="takes host in extra for the endpoint"),
         Case("addressing", "auto with an endpoint", far, {"HTTP_PROXY": at.proxy}),
         Case("addressing", "virtual of the connection", {**far, "config_kwargs": {"s3": {"addressing_style": "virtual"}}}, {"HTTP_PROXY": at.proxy}),
         Case("addressing", "virtual of the config file", far, {"HTTP_PROXY": at.proxy}, config="[default]\ns3 =\n  addressing_style = virtual\n"),
@@ -121,6 +164,7 @@ def cases(at) -> list[Case]:
         Case("authorities", "AWS_CA_BUNDLE", tls, {"AWS_CA_BUNDLE": at.ca}),
         Case("authorities", "ca_bundle of the config file", tls, config=f"[default]\nca_bundle = {at.ca}\n"),
         Case("authorities", "REQUESTS_CA_BUNDLE", tls, {"REQUESTS_CA_BUNDLE": at.ca}),
+        Case("authorities", "AWS_CA_BUNDLE that is empty", tls, {"AWS_CA_BUNDLE": "", "REQUESTS_CA_BUNDLE": at.ca}, warning="AWS_CA_BUNDLE is set and empty"),
         Case("authorities", "SSL_CERT_FILE", tls, {"SSL_CERT_FILE": at.ca}),
         Case("authorities", "verify that names the file", {**tls, "verify": at.ca}, warning="has verify"),
         Case("authorities", "verify that is false", {**tls, "verify": False}, warning="has verify"),
@@ -135,6 +179,7 @@ def cases(at) -> list[Case]:
         Case("proxy", "HTTPS_PROXY that refuses", {}, {**aws, "HTTPS_PROXY": at.plain}),
         Case("proxy", "HTTPS_PROXY where nobody is", {}, {**aws, "HTTPS_PROXY": "http://127.0.0.1:1"}),
         Case("proxy", "HTTPS_PROXY, an endpoint in plain HTTP", own, {"HTTPS_PROXY": "http://nowhere.example:1"}),
+        Case("proxy", "HTTPS_PROXY by SOCKS", {}, {**aws, "HTTPS_PROXY": "socks5://127.0.0.1:1"}, warning="as a SOCKS proxy"),
         Case("proxy", "ALL_PROXY", far, {"ALL_PROXY": at.proxy}),
         Case("proxy", "NO_PROXY, the host", own, {"HTTP_PROXY": at.proxy, "NO_PROXY": "other, localhost"}),
         Case("proxy", "NO_PROXY, the host with its port", own, {"HTTP_PROXY": at.proxy, "NO_PROXY": at.plain.removeprefix("http://")}),

@@ -45,7 +45,7 @@ class World:
         self.guarded = Door(buckets=BUCKETS, tunnel=self.tls.port, certificate=str(certificate))
         self.at = SimpleNamespace(
             plain=self.plain.url, tls=self.tls.url, proxy=self.proxy.url, guarded=self.guarded.url,
-            ca=str(ca), certificate=str(certificate), token=str(folder / "token"),
+            ca=str(ca), certificate=str(certificate), token=str(folder / "token"), home=str(self.home),
         )  # fmt: skip
         self.python = install(RELEASE) / "python"
         self.worker = subprocess.Popen(
@@ -62,7 +62,7 @@ class World:
 
     def lay(self, case: Case) -> dict:
         for name in ("config", "credentials"):
-            (self.home / ".aws" / name).write_text(getattr(case, name))
+            (self.home / ".aws" / name).write_bytes(getattr(case, name).encode(errors="surrogateescape"))
         place = f"conn@{case.bucket}" if case.named else case.bucket
         named = {"AIRFLOW_CONN_CONN": case.connection()} if case.named else {}
         path = {"AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": f"s3://{place}/xcom"}

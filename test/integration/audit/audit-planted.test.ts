@@ -75,6 +75,7 @@ beforeAll(async () => {
     asker: 'workers',
     variants: {},
     agent: null,
+    profileKeys: null,
   };
   store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   await plant();

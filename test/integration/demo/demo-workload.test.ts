@@ -61,6 +61,7 @@ function openStore(endpoint: string): ObjectStore {
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     { log, observer: { request: () => undefined, failure: () => undefined } },
   );

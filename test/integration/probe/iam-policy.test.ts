@@ -103,6 +103,7 @@ function openStore(): ObjectStore {
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     { observer: { request: () => undefined, failure: () => undefined }, log: pino({ level: 'silent' }) },
   );

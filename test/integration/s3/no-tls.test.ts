@@ -41,6 +41,7 @@ test('a request says what to write', async () => {
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     { log: pino({ level: 'silent' }), observer: { request: () => undefined, failure: () => undefined } },
   );

@@ -37,6 +37,7 @@ test('a server of its own that once named another region is signed to for the co
       asker: 'workers',
       variants: {},
       agent: null,
+      profileKeys: null,
     },
     { observer: recordRequests(), log: pino({ level: 'silent' }) },
   );

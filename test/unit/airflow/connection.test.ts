@@ -29,6 +29,7 @@ const nothing = {
   sendsChecksums: true,
   variants: {},
   agent: null,
+  profileKeys: null,
 };
 
 test('the variable of a connection', () => {

@@ -51,6 +51,11 @@ describe('the region', () => {
     ],
     ['of the file', { config: '[default]\nregion = eu-central-1\n' }, 'eu-central-1'],
     [
+      'of none for an empty variable, which goes before the file',
+      { env: { AWS_DEFAULT_REGION: '' }, config: '[default]\nregion = eu-central-1\n' },
+      null,
+    ],
+    [
       'of the variable before the file',
       { env: { AWS_DEFAULT_REGION: 'eu-west-2' }, config: '[default]\nregion = eu-central-1\n' },
       'eu-west-2',
@@ -203,6 +208,18 @@ describe('the endpoint', () => {
       },
       'http://p:2',
     ],
+    ...(
+      [
+        [' http://own:4', 'http://own:4'],
+        ['http://own:4//', 'http://own:4/'],
+        ['http://own:4//a//b/', 'http://own:4/a/b/'],
+        ['HTTP://own:4/#x', 'HTTP://own:4/'],
+      ] as const
+    ).map(([endpoint_url, asked]): [string, Row, string] => [
+      `as botocore reads it: ${endpoint_url}`,
+      { extra: { endpoint_url } },
+      asked,
+    ]),
     [
       'of a file that botocore refuses',
       { config: '[default]\nregion = a\nregion = b\nendpoint_url = http://d:1\n' },
@@ -211,6 +228,18 @@ describe('the endpoint', () => {
   ])('%s', (_, row, endpoint) => {
     expect(reached(row).endpoint).toBe(endpoint);
   });
+});
+
+test.each([
+  'minio:9000',
+  'http://minio:abc',
+  'http://minio:99999',
+  'http://[::1',
+  'http://u:p@minio',
+  'http://minio ',
+  ' ',
+])('an endpoint that is no URL: %j', (endpoint_url) => {
+  expect(() => reached({ extra: { endpoint_url } })).toThrow(/^has an endpoint that is no URL/);
 });
 
 describe('the addressing', () => {

@@ -387,6 +387,26 @@ describe("Airflow's own file", () => {
     expect(read(content, { env: own }).warnings).toEqual([]);
   });
 
+  /** Run with SQLAlchemy 1.4.53 and 2.1.8: the first raises, the second asks for a database with that name, the third raises. */
+  test.each([
+    [' postgresql://u:geheim@h/d', /white space around its URL/],
+    ['postgresql://u:geheim@h/d\n', /white space around its URL/],
+    ['postgresql://u:geheim@h:/d', /a colon without a port behind it, over which Airflow fails/],
+    ['postgresql://u:geheim@[::1]:?sslmode=require', /a colon without a port/],
+  ])('warns of a URL that the exporter takes and Airflow does not: %j', (url, warning) => {
+    const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url };
+    expect(read(null, { env }).warnings).toEqual([expect.stringMatching(warning)]);
+    expect(read(null, { env: { XCOM_EXPORTER_DATABASE_URL: url } }).warnings).toEqual([]);
+  });
+
+  test.each([
+    'postgresql://u:geheim@h:5432/d',
+    'postgresql://u:geheim@[::1]:5432',
+    'postgresql://u:geheim:@h/d?x=a:',
+  ])('has no word about the URL %s', (url) => {
+    expect(read(null, { env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url } }).warnings).toEqual([]);
+  });
+
   test('of the driver an empty option says nothing', () => {
     const env = {
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d',

@@ -9,6 +9,7 @@ describe("AWS's own files", () => {
     ['$NOWHERE/keys', '$NOWHERE/keys'],
     ['~other/keys', '~other/keys'],
     ['/etc/~/keys', '/etc/~/keys'],
+    ['', '/dev/null'],
   ])('are looked for as botocore expands their paths: %s', (given, path) => {
     const env = {
       HOME: '/home/me',

@@ -494,6 +494,7 @@ describe('values', () => {
     ['log.format', 'text', /json or pretty/],
     ['database.url', 'mysql://u:geheim@h/d', /only Postgres/],
     ['database.url', 'postgresql://h/d', /names no user/],
+    ['database.url', 'postgresql:///?service=geheim', /names a service, which the exporter does not follow/],
   ])('%s %j', (name, text, message) => {
     const problems = problemsOf(() => read({ argv: [`--${name}=${text}`] }));
     expect(problems).toEqual([expect.stringMatching(message)]);

@@ -50,9 +50,60 @@ test.each<[string, Row]>([
   ],
   [
     'a profile of the file of credentials',
-    { env: { AWS_PROFILE: 'p' }, credentials: '[p]\naws_access_key_id = k\n' },
+    { env: { AWS_PROFILE: 'p' }, credentials: '[p]\naws_access_key_id = k\naws_secret_access_key = s\n' },
   ],
-  ['a profile that keys go before', { env: { ...KEYS, AWS_PROFILE: 'p' } }],
+  [
+    'keys of the credentials file in capitals, or with a colon',
+    { credentials: '[default]\nAWS_Access_Key_Id = K\naws_secret_access_key : geheim\n' },
+  ],
+  [
+    'a profile that keys go before',
+    { env: { ...KEYS, AWS_PROFILE: 'p' }, config: '[profile p]\noutput = json\n' },
+  ],
+  ['half a pair that keys go before', { env: KEYS, credentials: '[default]\naws_access_key_id = K\n' }],
+  [
+    'a variable for what the connection says itself',
+    {
+      extra: {
+        config_kwargs: {
+          request_checksum_calculation: 'when_required',
+          retries: { mode: 'adaptive', max_attempts: 0 },
+        },
+        profile_name: 'p',
+      },
+      env: {
+        AWS_REQUEST_CHECKSUM_CALCULATION: 'x',
+        AWS_RETRY_MODE: '',
+        AWS_MAX_ATTEMPTS: 'x',
+        AWS_PROFILE: '',
+      },
+      config: '[profile p]\nrequest_checksum_calculation = x\n',
+    },
+  ],
+  [
+    'values as botocore takes them',
+    {
+      env: {
+        AWS_RESPONSE_CHECKSUM_VALIDATION: 'WHEN_REQUIRED',
+        AWS_MAX_ATTEMPTS: ' 3 ',
+        AWS_DEFAULTS_MODE: 'Standard',
+      },
+    },
+  ],
+  [
+    'an empty region where the endpoint is told',
+    { extra: { endpoint_url: 'http://minio:9000' }, env: { AWS_DEFAULT_REGION: '' } },
+  ],
+  ['an endpoint with a space before it and slashes', { extra: { endpoint_url: ' http://minio:9000//' } }],
+  [
+    'a key beside the one that counts',
+    { extra: { region: 'x', region_name: 'eu-west-1', geheim1: 'x', bucket_name: 'b' } },
+  ],
+  ['STS where no role is asked for', { env: { AWS_ENDPOINT_URL_STS: 'http://my_sts' } }],
+  [
+    'the id of a role with its own name',
+    { extra: { ...ROLE, external_id: 'x', assume_role_kwargs: { ExternalId: 'x' } } },
+  ],
   ['a region that both read', { env: { AWS_REGION: 'eu-west-1', AWS_DEFAULT_REGION: 'eu-west-1' } }],
   [
     'a region that an own endpoint does not ask for',
@@ -128,10 +179,166 @@ test.each<[string, Row, RegExp]>([
     /has aws_iam_role, .* Write role_arn in extra$/,
   ],
   [
-    'keys of the credentials file in capitals',
-    { credentials: '[default]\nAWS_Access_Key_Id = K\nAWS_Secret_Access_Key = geheim\n' },
-    /^The AWS credentials file has capital letters in the name of a key or role, .* Write it in lower case$/,
+    'a role of a file in capitals',
+    { config: '[default]\nROLE_ARN = r\nsource_profile = x\nregion = eu-west-1\n' },
+    /^The connection conn takes a role from AWS's files, of which the exporter reads no name in capital letters/,
   ],
+  [
+    'the keys of a role with a colon',
+    {
+      config: '[default]\nrole_arn = r\nsource_profile = x\nregion = eu-west-1\n',
+      credentials: '[x]\naws_access_key_id : K\naws_secret_access_key = geheim\n',
+    },
+    /^The connection conn takes a role from AWS's files, of which .* none with a colon/,
+  ],
+  [
+    'half a pair in the file',
+    { credentials: '[default]\naws_access_key_id = K\n' },
+    /have half of a pair: a worker fails/,
+  ],
+  [
+    'a profile that is not there although keys are given',
+    { env: { ...KEYS, AWS_PROFILE: 'p' } },
+    /takes the profile p, which the exporter's AWS files do not have: a worker without it fails\. Give it the same files$/,
+  ],
+  [
+    'a profile without a name',
+    { env: { AWS_PROFILE: '' } },
+    /^AWS_PROFILE is set and empty, .* Leave it out$/,
+  ],
+  [
+    'the keys of a file beside an identity',
+    {
+      env: { AWS_WEB_IDENTITY_TOKEN_FILE: '/t', AWS_ROLE_ARN: 'r' },
+      credentials: '[default]\naws_access_key_id = K\naws_secret_access_key = geheim\n',
+    },
+    /takes the identity of AWS_WEB_IDENTITY_TOKEN_FILE, and the exporter the keys of its AWS files/,
+  ],
+  [
+    'services that are not there',
+    { config: '[default]\nservices = x\n' },
+    /takes its endpoint from AWS's files, whose services name a section that is not there/,
+  ],
+  ['a text in place of options', { config: '[default]\ns3 = x\n' }, /^The AWS files have a value for s3, /],
+  ...(
+    [
+      [
+        { s3: { addressing_style: 'PATH' } },
+        's3.addressing_style',
+        'auto, path or virtual, in small letters',
+      ],
+      [
+        { request_checksum_calculation: 'required' },
+        'request_checksum_calculation',
+        'when_supported or when_required',
+      ],
+      [
+        { response_checksum_validation: 'x' },
+        'response_checksum_validation',
+        'when_supported or when_required',
+      ],
+      [{ retries: { mode: 'Standard' } }, 'retries.mode', 'legacy, standard or adaptive'],
+      [{ retries: { max_attempts: -1 } }, 'retries.total_max_attempts', 'a whole number from 1'],
+      [{ retries: { total_max_attempts: 0 } }, 'retries.total_max_attempts', 'a whole number from 1'],
+      [{ defaults_mode: 'fast' }, 'defaults_mode', 'legacy, auto, standard'],
+    ] as const
+  ).map(([config_kwargs, place, words]): [string, Row, RegExp] => [
+    `a value that botocore refuses: ${JSON.stringify(config_kwargs)}`,
+    { extra: { config_kwargs } },
+    new RegExp(
+      `^The connection conn, in config_kwargs\\.${place}, has a value that botocore refuses: .* It takes ${words}`,
+    ),
+  ]),
+  ...(
+    [
+      ['AWS_REQUEST_CHECKSUM_CALCULATION', ''],
+      ['AWS_RETRY_MODE', 'STANDARD'],
+      ['AWS_MAX_ATTEMPTS', 'ten'],
+      ['AWS_DEFAULTS_MODE', ''],
+    ] as const
+  ).map(([name, value]): [string, Row, RegExp] => [
+    `a variable that botocore refuses: ${name}=${value}`,
+    { env: { [name]: value } },
+    new RegExp(`^${name} has a value that botocore refuses: every push of Airflow fails`),
+  ]),
+  [
+    'a value of the file that botocore refuses',
+    { config: '[default]\ns3 =\n  addressing_style = Path\n' },
+    /^The AWS files, in addressing_style, has a value that botocore refuses/,
+  ],
+  [
+    'retries with a name that botocore does not know',
+    { extra: { config_kwargs: { retries: { attempts: 3 } } } },
+    /has attempts in config_kwargs\.retries, which botocore does not know: every push of Airflow fails/,
+  ],
+  [
+    'an empty bundle',
+    { env: { REQUESTS_CA_BUNDLE: '' } },
+    /^REQUESTS_CA_BUNDLE is set and empty: .* Leave it out$/,
+  ],
+  ['an empty region', { env: { AWS_DEFAULT_REGION: '' } }, /^AWS_DEFAULT_REGION has an empty region, /],
+  [
+    'a region with a line break at its end',
+    { env: { AWS_DEFAULT_REGION: 'eu-west-1\n' } },
+    /^AWS_DEFAULT_REGION has a region that botocore refuses/,
+  ],
+  [
+    'a key with a line break',
+    { env: { ...KEYS, AWS_ACCESS_KEY_ID: 'K\n' } },
+    /^AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or the token beside them has white space at an end of a key/,
+  ],
+  [
+    'a key of the connection with a space',
+    { extra: { aws_access_key_id: 'K', aws_secret_access_key: 'geheim ' } },
+    /^The connection conn has white space at an end of a key/,
+  ],
+  [
+    'a key with the next line in it',
+    { credentials: '[default]\naws_access_key_id = K\naws_secret_access_key = geheim\n  region = x\n' },
+    /^The profile of the AWS files has white space at an end of a key, .* An indented line goes on/,
+  ],
+  [
+    'a SOCKS proxy',
+    { env: { HTTPS_PROXY: 'socks5://u:geheim@proxy:1080' } },
+    /^The connection conn goes through a proxy that is neither http nor https, as a SOCKS proxy/,
+  ],
+  [
+    'an endpoint with a query',
+    { extra: { endpoint_url: 'http://minio:9000/?geheim=1' } },
+    /^The connection conn has an endpoint with a question mark, which botocore refuses/,
+  ],
+  [
+    'an endpoint of STS that botocore refuses',
+    { extra: { ...ROLE, service_config: { sts: { endpoint_url: 'http://my_sts:1' } } } },
+    /^The connection conn asks STS at an endpoint whose host botocore refuses/,
+  ],
+  [
+    'an endpoint of STS by a variable that is no URL',
+    { extra: ROLE, env: { AWS_ENDPOINT_URL_STS: 'sts.example' } },
+    /^The connection conn asks STS at an endpoint whose host botocore refuses/,
+  ],
+  [
+    'the id of a role by its old name',
+    { extra: { ...ROLE, external_id: 'geheim' } },
+    /has external_id, .* Write ExternalId into assume_role_kwargs in extra$/,
+  ],
+  ...(
+    [
+      ['endpoint', 'endpoint_url'],
+      ['extra__aws__endpoint_url', 'endpoint_url'],
+      ['aws_endpoint_url', 'endpoint_url'],
+      ['region', 'region_name'],
+      ['AWS_DEFAULT_REGION', 'region_name'],
+      ['aws_profile', 'profile_name'],
+      ['access_key', 'aws_access_key_id'],
+      ['secret_key', 'aws_secret_access_key'],
+      ['role', 'role_arn'],
+    ] as const
+  ).map(([name, meant]): [string, Row, RegExp] => [
+    `${name} in extra`,
+    { extra: { [name]: 'geheim' } },
+    new RegExp(`^The connection conn has ${name} in extra, .* did you mean ${meant}\\?$`),
+  ]),
   ['a signer', { extra: { service_config: { s3: { signer: 'S3V4RestSigner' } } } }, /has a signer/],
   [
     'another signature',
@@ -227,7 +434,7 @@ test.each<[string, Row, RegExp]>([
   ],
   [
     'a region of the other file with quotes around it',
-    { env: { AWS_PROFILE: 'p' }, credentials: '[p]\nregion = "eu-west-1"\naws_access_key_id = k\n' },
+    { env: { AWS_PROFILE: 'p' }, credentials: '[p]\nregion = "eu-west-1"\n' },
     /^The AWS credentials file, in region, has a region that botocore refuses/,
   ],
   ...(
@@ -264,7 +471,7 @@ test.each<[string, Row, RegExp]>([
   ]),
   [
     'a comment behind a key of the other file',
-    { config: '[default]\naws_access_key_id = K # prod\n' },
+    { config: '[default]\naws_access_key_id = K # prod\naws_secret_access_key = geheim\n' },
     /^The AWS config file has a comment behind a key or role/,
   ],
   [

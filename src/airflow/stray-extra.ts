@@ -1,0 +1,31 @@
+/** A key of `extra` of which the Amazon provider takes no notice, and the one that was meant. */
+export interface StrayExtra {
+  readonly name: string;
+  readonly meant: string;
+}
+
+/** What people write for a key, in small letters and without what joins its words. Run with amazon 8.26 and 9.39. */
+const SLIPS: readonly (readonly [string, RegExp])[] = [
+  ['endpoint_url', /^(?:aws|s3)*(?:endpoint(?:url|uri)?|hosturl)$/],
+  ['region_name', /^(?:aws|s3)*(?:default)?region(?:name)?$/],
+  ['profile_name', /^(?:aws)?profile(?:name)?$/],
+  ['aws_access_key_id', /^(?:aws|s3)?accesskey(?:id)?$/],
+  ['aws_secret_access_key', /^(?:aws|s3)?secret(?:access)?key$/],
+  ['aws_session_token', /^(?:aws)?(?:session|security)token$/],
+  ['role_arn', /^(?:aws)?(?:iam)?role(?:arn)?$/],
+];
+
+/** `known`: the names that are no slip. Of a name that is given as well as the right one nobody needs to know. */
+export function strayExtras(extra: unknown, known: readonly string[]): readonly StrayExtra[] {
+  const names = typeof extra === 'object' && extra !== null ? Object.keys(extra) : [];
+  return names
+    .filter((name) => !known.includes(name))
+    .flatMap((name) => {
+      const bare = name
+        .toLowerCase()
+        .replace(/^extra__aws__/, '')
+        .replaceAll(/[_.-]/g, '');
+      const meant = SLIPS.find(([, slip]) => slip.test(bare))?.[0];
+      return meant === undefined || names.includes(meant) ? [] : [{ name, meant }];
+    });
+}

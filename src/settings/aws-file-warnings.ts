@@ -1,0 +1,69 @@
+import { awsProfile, hasCommentBehind, isBroken, isUnreadBySdk } from '../airflow/aws-profile.ts';
+import type { AwsFiles } from '../airflow/aws-profile.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { profileOf } from '../airflow/worker-s3.ts';
+import type { NamedConnection } from './connections.ts';
+
+/** What is wrong with AWS's own files, whoever takes his way from them. */
+export function fileWarnings({ config, credentials }: AwsFiles): readonly string[] {
+  return Object.entries({ config, credentials }).flatMap(([name, content]) => [
+    ...(isBroken(content)
+      ? [
+          `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
+        ]
+      : []),
+    ...(hasCommentBehind(content)
+      ? [
+          `The AWS ${name} file has a comment behind a key or role, which botocore takes as part of it: every push of Airflow that uses it fails. Write it on a line of its own`,
+        ]
+      : []),
+  ]);
+}
+
+/** What is wrong with the profile from which a worker takes what nothing else says. */
+export function profileWarnings(
+  { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
+  { env, files }: WorkerWorld,
+): readonly string[] {
+  const name = profileOf(given, env);
+  const profile = awsProfile(files, name);
+  const isAsked = s3?.secretAccessKey === null;
+  const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
+  const empty = given?.extra.profile_name ? undefined : emptyProfile(env);
+  if (empty !== undefined)
+    return [
+      `${empty} is set and empty, which a worker takes for the name of a profile: every push fails. Leave it out`,
+    ];
+  if (name !== null && !profile.isKnown)
+    return [
+      `${who} takes the profile ${name}, which the exporter's AWS files do not have: a worker without it fails${isAsked ? ', and the exporter asks with other credentials or none' : ''}. Give it the same files`,
+    ];
+  return [
+    ...(isAsked && profile.hasHalfOfKeys
+      ? [
+          `${who} takes its keys from AWS's files, which have half of a pair: a worker fails over it, and the exporter takes other credentials or none`,
+        ]
+      : []),
+    ...(isAsked && profile.keys !== null && s3.profileKeys === null
+      ? [
+          `${who} takes the identity of AWS_WEB_IDENTITY_TOKEN_FILE, and the exporter the keys of its AWS files, which it asks first: take them away`,
+        ]
+      : []),
+    ...(s3 !== null && !profile.hasServices && s3.endpoint === (profile.endpoint || null)
+      ? [
+          `${who} takes its endpoint from AWS's files, whose services name a section that is not there: every push of Airflow fails`,
+        ]
+      : []),
+    ...(isAsked && profile.takesRole && Object.values(files).some(isUnreadBySdk)
+      ? [
+          `${who} takes a role from AWS's files, of which the exporter reads no name in capital letters and none with a colon behind it: write them in small letters, with =`,
+        ]
+      : []),
+  ];
+}
+
+/** The first variable that is set counts. */
+function emptyProfile(env: WorkerWorld['env']): string | undefined {
+  const first = ['AWS_DEFAULT_PROFILE', 'AWS_PROFILE'].find((name) => env[name] !== undefined);
+  return first !== undefined && env[first] === '' ? first : undefined;
+}

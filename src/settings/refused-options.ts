@@ -1,0 +1,110 @@
+import type { AwsProfile } from '../airflow/aws-profile.ts';
+import { awsProfile } from '../airflow/aws-profile.ts';
+import type { AirflowConnection } from '../airflow/connection.ts';
+import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { profileOf } from '../airflow/worker-s3.ts';
+
+type Config = NonNullable<AirflowConnection['extra']['config_kwargs']>;
+
+/** An option of botocore's by its places, of which the first that has it counts: an empty variable has it. */
+interface Option {
+  readonly takes: RegExp;
+  readonly words: string;
+  readonly kwarg: string;
+  readonly ofConnection: (config: Config) => unknown;
+  readonly variable: string | null;
+  readonly key: string;
+  readonly ofProfile: (profile: AwsProfile) => string | null;
+}
+
+const WHEN = { takes: /^when_(?:supported|required)$/i, words: 'when_supported or when_required' };
+
+/** Run with botocore 1.36 to 1.43. */
+const OPTIONS: readonly Option[] = [
+  {
+    ...WHEN,
+    ...plain('request_checksum_calculation'),
+    variable: 'AWS_REQUEST_CHECKSUM_CALCULATION',
+  },
+  {
+    ...WHEN,
+    ...plain('response_checksum_validation'),
+    variable: 'AWS_RESPONSE_CHECKSUM_VALIDATION',
+  },
+  {
+    takes: /^(?:legacy|auto|standard|in-region|cross-region|mobile)$/i,
+    words: 'legacy, auto, standard, in-region, cross-region or mobile',
+    ...plain('defaults_mode'),
+    variable: 'AWS_DEFAULTS_MODE',
+  },
+  {
+    takes: /^(?:legacy|standard|adaptive)$/,
+    words: 'legacy, standard or adaptive, in small letters',
+    ...plain('retry_mode'),
+    kwarg: 'retries.mode',
+    ofConnection: ({ retries }) => retries?.mode,
+    variable: 'AWS_RETRY_MODE',
+  },
+  {
+    takes: /^\s*\+?0*[1-9][\d_]*\s*$/,
+    words: 'a whole number from 1',
+    ...plain('max_attempts'),
+    kwarg: 'retries.total_max_attempts',
+    ofConnection: ({ retries }) => retries?.total_max_attempts ?? plusOne(retries?.max_attempts),
+    variable: 'AWS_MAX_ATTEMPTS',
+  },
+  {
+    takes: /^(?:auto|path|virtual)$/,
+    words: 'auto, path or virtual, in small letters',
+    kwarg: 's3.addressing_style',
+    ofConnection: ({ s3 }) => s3?.addressing_style,
+    variable: null,
+    key: 'addressing_style',
+    ofProfile: ({ addressingStyle }) => addressingStyle,
+  },
+];
+
+function plain(name: string): Pick<Option, 'kwarg' | 'ofConnection' | 'key' | 'ofProfile'> {
+  return {
+    kwarg: name,
+    ofConnection: (config) => config[name],
+    key: name,
+    ofProfile: ({ option }) => option(name),
+  };
+}
+
+/** `max_attempts` of a connection counts the first one not. */
+function plusOne(attempts: number | undefined): number | undefined {
+  return attempts === undefined ? undefined : attempts + 1;
+}
+
+/** Values over which botocore makes no client. No sentence repeats one. */
+export function refusedOptions(
+  { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
+  { env, files }: WorkerWorld,
+): readonly string[] {
+  const profile = awsProfile(files, profileOf(given, env));
+  const config = given?.extra.config_kwargs ?? {};
+  const options = OPTIONS.flatMap(({ takes, words, variable, ...option }) => {
+    const said = [
+      {
+        value: option.ofConnection(config),
+        place: `The connection ${id}, in config_kwargs.${option.kwarg},`,
+      },
+      { value: variable === null ? null : env[variable], place: variable ?? '' },
+      { value: option.ofProfile(profile), place: `The AWS files, in ${option.key},` },
+    ].find(({ value }) => value != null);
+    return said === undefined || takes.test(String(said.value))
+      ? []
+      : [`${said.place} has a value that botocore refuses: every push of Airflow fails. It takes ${words}`];
+  });
+  const isText = profile.option('s3')?.startsWith('\n') === false;
+  return [
+    ...options,
+    ...(isText
+      ? [
+          'The AWS files have a value for s3, and botocore takes lines below it alone: every push of Airflow fails. Indent its options below an empty s3 =',
+        ]
+      : []),
+  ];
+}
