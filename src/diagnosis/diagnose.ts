@@ -2,6 +2,7 @@ import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
+import { falseHead } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
 import { logsWords } from '../settings/logs.ts';
@@ -9,7 +10,7 @@ import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import { falseHead, fromProbe } from './from-probe.ts';
+import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
 import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
@@ -202,7 +203,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
 function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
   const detail = falseHead(probe);
   if (detail === null) return {};
-  const ruling = because(`a HEAD of the test object tells what is not so: ${detail}`);
+  const ruling = because(`a HEAD tells what is not so: ${detail}`);
   return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
 }
 

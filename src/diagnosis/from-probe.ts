@@ -1,7 +1,8 @@
-import type { ProbeResult, ProbeStep, Tried } from '../probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
-import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
+import { HEAD_ALONE, isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
 import type { CodeFrom } from './problem-sources.ts';
@@ -43,10 +44,11 @@ export function fromProbe(
     othersWriteFrom !== null && latestWritten !== null && latestWritten >= othersWriteFrom
       ? latestWritten
       : null;
+  const isGot = step('get')?.ok === true;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
       ? undecided(one.detail)
-      : ruling(one, isRefusal, (it) => ofWorkers(it, { asker, words, bucket }));
+      : ruling(one, isRefusal, (it) => ofWorkers(it, { asker, words, bucket, isGot }));
   return {
     not_watching: isOneDone
       ? 'clear'
@@ -83,10 +85,22 @@ function ruling(
 /** A refusal is the workers' as well if the same credentials were refused, or if nobody's would do. */
 function ofWorkers(
   step: FailedStep,
-  { asker, words, bucket }: { readonly asker: Asker; readonly words: string; readonly bucket: string },
+  {
+    asker,
+    words,
+    bucket,
+    isGot,
+  }: {
+    readonly asker: Asker;
+    readonly words: string;
+    readonly bucket: string;
+    /** Whether a GET of the object worked. */
+    readonly isGot: boolean;
+  },
 ): Ruling {
   const { operation } = step;
-  const why = `${step.detail}; ${refusalWords(step, operation, null)}`;
+  const isHeadAlone = operation === 'head' && isGot;
+  const why = `${step.detail}; ${isHeadAlone ? HEAD_ALONE : refusalWords(step, operation, null)}`;
   if (step.reason === 'clock_skew')
     return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
   // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
@@ -107,12 +121,6 @@ function unlessWritten(ruling: Ruling, writtenAt: number | null): Ruling {
   return undecided(
     `${said.charAt(0).toLowerCase()}${said.slice(1)}, yet a reference was written at ${momentOf(writtenAt)}, which Airflow does after its object`,
   );
-}
-
-/** What a HEAD said of the probe's object that is not so; null: nothing. */
-export function falseHead(probe: Tried | null): string | null {
-  const head = probe?.steps.find(({ operation }) => operation === 'head');
-  return head?.ok === false && head.reason === 'content_mismatch' ? head.detail : null;
 }
 
 /** Why the exporter sees nothing although the way to the bucket is open; null: that is not so, or not known. */
@@ -183,12 +191,21 @@ function isFailure(step: FailedStep): boolean {
   return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
 }
 
+/** A success without what S3 says of one. */
+function isForeign(step: ProbeStep): boolean {
+  return step.ok === false && step.detail === NO_ANSWER_OF_S3;
+}
+
 /** Whether writes fail for another reason than a refusal. */
 function failing(
   steps: ProbeResult['steps'],
   { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
 ): Ruling {
   return ruling(failedWrite(steps), isFailure, (step) => {
+    if (step.operation !== 'put' && steps.some(isForeign))
+      return say(
+        `What answers for the bucket ${bucket} is not S3: it took a test write and gave back something else (${step.operation}, ${step.detail}).`,
+      );
     if (step.operation !== 'put')
       return say(
         `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,

@@ -111,7 +111,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Objects in the bucket may not be read',
     remedy:
-      'Allow the credentials of the connection s3:GetObject on the prefix. A bucket that is encrypted by KMS also needs kms:Decrypt on the key. Remove a policy that denies it.',
+      'Allow the credentials of the connection s3:GetObject on the prefix. A bucket that is encrypted by KMS also needs kms:Decrypt on the key. Remove a policy that denies it. Where GET alone is allowed, let a proxy or a firewall pass HEAD as well.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['get'] },
     clearsAfter: 1,
   },

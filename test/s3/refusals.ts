@@ -3,7 +3,8 @@ import { PutBucketVersioningCommand, ListObjectVersionsCommand } from '@aws-sdk/
 import { secret } from '../../src/lib/secret.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
-import { probe, probeInForce } from '../../src/probe/bucket.ts';
+import { probe } from '../../src/probe/bucket.ts';
+import { probeInForce } from '../../src/probe/in-force.ts';
 import { noteVersions } from '../../src/probe/own-versions.ts';
 import { createWriteRefusals } from '../../src/probe/write-refusal.ts';
 import { readConfig } from '../../src/settings/read-config.ts';

@@ -81,6 +81,7 @@ test('all is allowed: ready, and nothing stays behind', async () => {
     get: 'ok: allowed',
     list: 'ok: allowed',
     delete: 'ok: allowed',
+    versions: 'ok: no answer names any',
     // Of the embedded server both are true: tested on others by npm run test:s3.
     listing: 'ok: LIST lacks keys that are there: a HEAD decides what a page lacks',
     strangers: '?: the server takes any key id: that the credentials are accepted says nothing',
@@ -90,11 +91,14 @@ test('all is allowed: ready, and nothing stays behind', async () => {
   expect(await left.text()).not.toContain('<Key>');
 });
 
-test('head alone is denied: a HEAD has no body, so no action is named as missing', async () => {
+test('head alone is denied: a GET shows that no action is missing', async () => {
   refuse(['head'], 'deny');
   const { code, found, document } = await probeOnly(envFor(proxy.url));
   expect(code).toBe(1);
-  expect(found.head).toBe('wrong: no code (403): an answer to HEAD does not say why');
+  expect(found.head).toBe(
+    'wrong: no code (403): a GET of the same object is allowed, so no permission is missing',
+  );
+  expect(document.checks.find(({ check }) => check === 'head')?.fix).toMatch(/^Let HEAD through/);
   expect(found.get).toBe('ok: allowed');
   expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
   expect(document.verdict).toEqual({ state: 'problems', title: '1 thing is wrong', notes: [] });
@@ -127,7 +131,8 @@ test('everything is denied: what can be told is told, and not more', async () =>
   const { code, found, document } = await probeOnly(envFor(proxy.url));
   expect(code).toBe(1);
   expect(found).toMatchObject({
-    credentials: 'ok: accepted, and all that was asked is refused',
+    credentials:
+      'ok: accepted, and all that was asked is refused: by policies, or since the requester has to pay',
     put: expect.stringMatching(/^wrong s3:PutObject: /) as string,
     look: '?: not told: see list',
     bucket: expect.stringMatching(/^wrong s3:ListBucket: HeadBucket .* every push fails$/) as string,
@@ -394,6 +399,7 @@ s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     get          allowed: the object is not there
   ok     list         allowed
   ok     delete       allowed
+  -      versions     not told: nothing was written
   -      listing      not tried: it takes put, head, get, list and delete
   -      strangers    not tried: it takes put, head, get, list and delete
 `,

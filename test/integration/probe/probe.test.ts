@@ -1,7 +1,8 @@
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
-import { probe, probeInForce } from '../../../src/probe/bucket.ts';
+import { probe } from '../../../src/probe/bucket.ts';
+import { probeInForce } from '../../../src/probe/in-force.ts';
 import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
 import type { Tried, ProbeTarget } from '../../../src/probe/bucket.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
@@ -74,7 +75,7 @@ test('all is well: five operations in order, timed, and nothing stays behind', a
   expect(outline(result)).toEqual({ put: 'ok', head: 'ok', get: 'ok', list: 'ok', delete: 'ok' });
   for (const step of result.steps) expect(step.ok === true && step.seconds).toBeGreaterThan(0);
   expect(await keysLeft()).toEqual([]);
-  expect(proxy.requests).toEqual({ put: 1, head: 1, get: 1, list: 1, delete: 1, other: 0 });
+  expect(proxy.requests).toEqual({ put: 1, head: 2, get: 1, list: 2, delete: 1, other: 0 });
 });
 
 test.each([
@@ -113,8 +114,8 @@ describe('the place where Airflow is to write', () => {
     expect(outline((await go('xcom')) ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', delete: 'ok' });
     const { head } = proxy.requests;
     await go('xcom');
-    // Of the bucket and of the object.
-    expect([head, proxy.requests]).toMatchObject([2, { put: 2, head: 4 }]);
+    // Of the bucket, of the object, and of one that is not there.
+    expect([head, proxy.requests]).toMatchObject([3, { put: 2, head: 6 }]);
   });
 
   test('is not written to where there is no such bucket', async () => {
