@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkCommand } from '../../../src/commands/check.ts';
-import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
+import type { ProxiedRequest, RequestKind } from '../../../src/demo/fault-proxy.ts';
 import type { PreflightDocument } from '../../../src/status/preflight-document.ts';
 import { callCommand } from '../../support/call-command.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
@@ -54,6 +54,12 @@ async function probeOnly(
     ]),
   );
   return { code, document, found };
+}
+
+/** Other tests leave some, where deleting is refused. */
+async function keysLeft(): Promise<string[]> {
+  const listed = await fetch(`${s3().endpoint}/xcom?list-type=2`);
+  return [...(await listed.text()).matchAll(/<Key>([^<]+)/g)].map(([, key = '']) => key);
 }
 
 function refuse(kinds: readonly RequestKind[], answer: HttpFaultAnswer): void {
@@ -230,6 +236,75 @@ test('a bucket that is not there is told once, and nothing is written to it', as
   expect(sent).not.toContain('delete');
 });
 
+test.each([
+  ['while the object is read', ({ kind }: ProxiedRequest) => kind === 'get'],
+  [
+    'while objects are listed by twos',
+    ({ kind, path }: ProxiedRequest) => kind === 'list' && path.includes('max-keys=2'),
+  ],
+])('ended by a signal %s, it takes away what it wrote', async (_, match) => {
+  const before = await keysLeft();
+  const controller = new AbortController();
+  let isHeld = false;
+  proxy.setFault({
+    match: (request) => {
+      const isIt = match(request) && !/^\/xcom\/?\?location/.test(request.path);
+      isHeld ||= isIt;
+      return isIt;
+    },
+    answer: 'stall',
+  });
+  const called = callCommand(checkCommand, {
+    argv: ['--probe-only'],
+    env: envFor(proxy.url),
+    signal: controller.signal,
+  });
+  await expect.poll(() => isHeld, { interval: 10 }).toBe(true);
+  controller.abort();
+  await called;
+  expect(await keysLeft()).toEqual(before);
+});
+
+test('the bucket in the endpoint, which asks for it twice', async () => {
+  const { code, found, document } = await probeOnly(envFor(`${proxy.url}/xcom`));
+  expect([code, found['endpoint']]).toEqual([
+    1,
+    expect.stringMatching(/^wrong: .*\/xcom\/xcom names the bucket twice$/),
+  ]);
+  expect(document.checks[0]?.fix).toBe('Take /xcom off the end of endpoint_url of the connection.');
+});
+
+test('a name that no bucket can have', async () => {
+  const error = { status: 400, code: 'InvalidBucketName', message: 'No such name', html: false };
+  proxy.setFault({ answer: { error } });
+  const env = {
+    ...envFor(proxy.url),
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@My_Bucket/base',
+  };
+  const { found, document } = await probeOnly(env);
+  expect(found['bucket']).toMatch(/^wrong: .*InvalidBucketName \(400\): no new bucket can have this name$/);
+  expect(document.checks.find(({ check }) => check === 'bucket')?.fix).toMatch(/^Correct the bucket/);
+});
+
+test('the console of MinIO, which answers in the form of S3', async () => {
+  // Run on MinIO 2026-02-12.
+  const message = 'S3 API Requests must be made to API port.';
+  proxy.setFault({ answer: { error: { status: 400, code: 'InvalidArgument', message, html: false } } });
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect([code, found['endpoint']]).toEqual([1, expect.stringMatching(/^wrong: .*: no S3 answers there \(/)]);
+  expect(document.verdict.title).toBe('1 thing is wrong');
+  expect(document.checks[0]?.fix).toContain('9000');
+});
+
+test('a bucket that is part of the host is looked for there', async () => {
+  const config = encodeURIComponent(JSON.stringify({ s3: { addressing_style: 'virtual' } }));
+  const { found, document } = await probeOnly(
+    envFor('http://s3.invalid', { extra: `&config_kwargs=${config}` }),
+  );
+  expect(found['endpoint']).toMatch(/^wrong: http:\/\/xcom\.s3\.invalid\/: E[A-Z_]+$/);
+  expect(document.checks[0]?.fix).toContain('addressing_style');
+});
+
 test('no path in S3: nothing is tried, and that is said', async () => {
   const { code, document } = await probeOnly({
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom',
@@ -327,7 +402,7 @@ describe('TLS', () => {
     execFileSync(
       'openssl',
       [
-        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=localhost'],
+        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=somebody'],
         ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(folder, 'key.pem')],
         ...['-out', join(folder, 'cert.pem')],
       ],
@@ -358,6 +433,12 @@ describe('TLS', () => {
       const wrong = await probeOnly(envFor(url));
       expect([wrong.code, wrong.found['tls']]).toEqual([1, 'wrong: DEPTH_ZERO_SELF_SIGNED_CERT']);
       const authority = join(folder, 'cert.pem');
+      const named = await probeOnly({
+        ...envFor(url.replace('127.0.0.1', 'localhost')),
+        AWS_CA_BUNDLE: authority,
+      });
+      expect(named.found['tls']).toBe('wrong: ERR_TLS_CERT_ALTNAME_INVALID: it names IP Address:127.0.0.1');
+      expect(named.document.checks.find(({ check }) => check === 'tls')?.fix).toMatch(/^Write a name/);
       const right = await probeOnly({ ...envFor(url), AWS_CA_BUNDLE: authority });
       expect([right.code, right.found['tls']]).toEqual([
         0,
