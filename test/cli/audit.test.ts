@@ -35,7 +35,7 @@ let env: Record<string, string>;
 const folder = mkdtempSync(join(tmpdir(), 'audit-cli-'));
 
 beforeAll(async () => {
-  airflow = await startAirflow(postgres(), s3());
+  airflow = await startAirflow(postgres(), s3(), 'xcom');
   env = Object.fromEntries(
     Object.entries(workerEnv(airflow, s3())).filter(([name]) => name.startsWith('AIRFLOW')),
   );

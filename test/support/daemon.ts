@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { Exporter } from '../../src/daemon/exporter.ts';
@@ -20,6 +21,8 @@ export interface SmallAirflow {
   /** Of the server itself, past any proxy. */
   readonly url: string;
   readonly writer: PostgresWriter;
+  /** The path below which it keeps its objects. */
+  readonly path: string;
   /** Pushes one value from a task of its own; gives the key of its object, or null. */
   push(value: unknown): Promise<string | null>;
   deleteObject(key: string): Promise<void>;
@@ -28,12 +31,17 @@ export interface SmallAirflow {
 
 /** Bytes from which a pushed value becomes an object. */
 export const THRESHOLD = 100;
-const base = { connection: 'aws_xcom', bucket: 'airflow-xcom', prefix: 'xcom' };
+const bucket = 'airflow-xcom';
+const connection = 'aws_xcom';
 
-/** The bucket `airflow-xcom` must be there. */
+/**
+ * The bucket `airflow-xcom` must be there. Daemons that listen on port 0 write their test objects under the same name:
+ * each Airflow has a prefix of its own, so that none deletes another's.
+ */
 export async function startAirflow(
   postgres: { readonly url: string },
   s3: EmbeddedS3,
+  prefix = `xcom/${randomUUID()}`,
 ): Promise<SmallAirflow> {
   const url = await createDatabase(postgres, { name: 'demo', sql: AIRFLOW_SCHEMA });
   const writer = await openWriter({ url, connections: 2 });
@@ -45,11 +53,13 @@ export async function startAirflow(
     log: pino({ level: 'silent' }),
   });
   const { signal } = new AbortController();
+  const base = { connection, bucket, prefix };
   const backend = createXComBackend({ database: writer, objects, base, signal });
   let tasks = 0;
   return {
     url,
     writer,
+    path: `s3://${connection}@${bucket}/${prefix}`,
     push: async (value) => {
       tasks += 1;
       const taskId = `task_${tasks}`;
@@ -64,7 +74,7 @@ export async function startAirflow(
       return objectKey;
     },
     deleteObject: async (key) => {
-      await objects.delete({ bucket: base.bucket, key }, signal);
+      await objects.delete({ bucket, key }, signal);
     },
     close: async () => {
       objects.close();
@@ -87,7 +97,7 @@ export function workerEnv(
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.href.replace('postgresql:', 'postgresql+psycopg2:'),
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
-    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://${base.connection}@${base.bucket}/${base.prefix}`,
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: airflow.path,
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(THRESHOLD),
     AIRFLOW_CONN_AWS_XCOM: `aws://${s3.accessKeyId}:${s3.secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${s3.region}`,
     XCOM_EXPORTER_SAMPLE_SCHEDULE: '* * * * * *',
