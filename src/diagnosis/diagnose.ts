@@ -64,11 +64,12 @@ export function diagnose(observation: Observation): {
   readonly problems: Omit<Problem, 'since'>[];
   readonly undecided: Reasons;
 } {
+  const unseen = misseen(observation.probe);
   const verdicts: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
-    ...misseen(observation.probe),
+    ...unseen,
   };
   const known = knownOf(observation);
   const states = {} as Record<ProblemCode, ProblemState>;
@@ -76,7 +77,9 @@ export function diagnose(observation: Observation): {
   const undecided: Partial<Record<ProblemCode, string>> = {};
   for (const code of PROBLEM_CODES) {
     const missing = missingOf(PROBLEMS[code].restsOn, known);
-    const verdict = missing.length > 0 ? because(missing.join(', ')) : verdicts[code];
+    // That is why nothing was looked up.
+    const isUnseen = known.database === 'rows' && !known.objects && unseen[code] !== undefined;
+    const verdict = missing.length > 0 && !isUnseen ? because(missing.join(', ')) : verdicts[code];
     states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
     if (typeof verdict === 'string') continue;
     if (isRaised(verdict)) problems.push({ code, ...verdict });
@@ -200,11 +203,16 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
 }
 
 /** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
-function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
+function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>> {
   const detail = falseHead(probe);
   if (detail === null) return {};
   const ruling = because(`a HEAD tells what is not so: ${detail}`);
-  return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
+  return {
+    objects_missing: ruling,
+    objects_empty: ruling,
+    objects_unreadable: ruling,
+    threshold_mismatch: ruling,
+  };
 }
 
 function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Ruling {

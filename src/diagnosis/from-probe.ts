@@ -191,9 +191,9 @@ function isFailure(step: FailedStep): boolean {
   return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
 }
 
-/** A success without what S3 says of one. */
+/** A page, or a success without what S3 says of one. */
 function isForeign(step: ProbeStep): boolean {
-  return step.ok === false && step.detail === NO_ANSWER_OF_S3;
+  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
 }
 
 /** Whether writes fail for another reason than a refusal. */

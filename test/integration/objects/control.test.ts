@@ -40,6 +40,7 @@ test('while a HEAD tells what is not so, none is believed: nothing is looked up,
     const before = await cycle.run(credulous, new AbortController().signal);
     expect(sumUp(before.increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 1 });
     expect([before.coverage, before.window?.broken.missing]).toEqual([0, null]);
+    expect(before.undecided.objects_missing).toBe(`a HEAD tells what is not so: ${detail}`);
     const after = await cycle.run(PROBED, new AbortController().signal);
     expect([after.coverage, after.window?.broken.missing]).toEqual([1, 0]);
   } finally {
