@@ -67,9 +67,10 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       { greeting, signal: io.signal },
     );
     const ways = await seeWays(own.store, { connection, config, steps, bucket, prefix }, io);
-    const isWritten = steps.some(({ check, ok }) => check === 'put' && ok === true);
+    const isDone = (name: string) => steps.some(({ check, ok }) => check === name && ok === true);
+    const isTried = isDone('put') && isDone('delete');
     const litter = await withinGrace(io.signal, own.erase);
-    const all = [...steps, versionsStep(isWritten ? litter : null, { bucket, prefix }), ...ways];
+    const all = [...steps, versionsStep(isTried ? litter : null, { bucket, prefix }), ...ways];
     const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';

@@ -66,12 +66,12 @@ function nameOf({ bucket, key }: ObjectAddress): string {
   return `${bucket}/${key}`;
 }
 
-/** Null: nothing was written. */
+/** Null: no object was both written and deleted. */
 export function versionsStep(
   litter: Litter | null,
   { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
 ): PreflightStep {
-  if (litter === null) return idle('versions', 'not told: nothing was written');
+  if (litter === null) return idle('versions', 'not tried: it takes put and delete');
   switch (litter.kind) {
     case 'none':
       return good('versions', 'no answer names any');

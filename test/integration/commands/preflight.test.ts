@@ -480,7 +480,7 @@ s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     get          allowed: the object is not there
   ok     list         allowed
   ok     delete       allowed
-  -      versions     not told: nothing was written
+  -      versions     not tried: it takes put and delete
   -      listing      not tried: it takes put, head, get, list and delete
   -      strangers    not tried: it takes put, head, get, list and delete
 `,
