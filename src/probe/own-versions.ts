@@ -76,7 +76,7 @@ export function versionsStep(
     case 'none':
       return good('versions', 'no answer names any');
     case 'erased':
-      return good('versions', 'the bucket keeps them: those of the test objects were deleted for good');
+      return good('versions', 'answers name them: those of the test objects were deleted for good');
     case 'suspended':
       return good(
         'versions',
