@@ -5,7 +5,7 @@ import { createCycle } from '../daemon/cycle.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { COMPARED_EVERY } from '../diagnosis/surveyor.ts';
 import { openDatabase } from '../postgres/client.ts';
-import { probeInForce } from '../probe/bucket.ts';
+import { probeInForce } from '../probe/in-force.ts';
 import { createWriteRefusals } from '../probe/write-refusal.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';

@@ -1,9 +1,10 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { connectionVariable } from '../airflow/connection.ts';
+import { withinGrace } from '../lib/grace.ts';
 import { secret } from '../lib/secret.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
-import { noteVersions } from '../probe/own-versions.ts';
+import { noteVersions, versionsStep } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { bad, open } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
@@ -65,7 +66,10 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
       { greeting, signal: io.signal },
     );
     const ways = await seeWays(own.store, { connection, config, steps, bucket, prefix }, io);
-    await own.erase(io.signal);
+    const isDone = (name: string) => steps.some(({ check, ok }) => check === name && ok === true);
+    const isTried = isDone('put') && isDone('delete');
+    const litter = await withinGrace(io.signal, own.erase);
+    const all = [...steps, versionsStep(isTried ? litter : null, { bucket, prefix }), ...ways];
     const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
@@ -79,10 +83,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         greeting,
       },
       isPathTold,
-      steps:
-        missing === undefined
-          ? [...steps, ...ways]
-          : [...steps, ...ways].map((step) => inPlaceOf(step, { id, missing })),
+      steps: missing === undefined ? all : all.map((step) => inPlaceOf(step, { id, missing })),
       version: io.version,
     };
   } finally {

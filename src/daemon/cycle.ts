@@ -15,7 +15,7 @@ import { DatabaseError } from '../postgres/failure.ts';
 import type { Age } from '../postgres/standby.ts';
 import { ageOf, doubtOfAge } from '../postgres/standby.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import { sawObject } from '../probe/bucket.ts';
+import { falseHead, sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
@@ -113,6 +113,7 @@ export function createCycle(options: CycleOptions): Cycle {
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),
+          isHeadFalse: falseHead(probe) !== null,
         },
         signal,
       );

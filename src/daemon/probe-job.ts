@@ -2,8 +2,9 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
-import { probeInForce, seeListingInForce } from '../probe/bucket.ts';
+import { freshId, probeInForce, seeListingInForce } from '../probe/in-force.ts';
 import type { Litter } from '../probe/own-versions.ts';
+import { litterWords } from '../probe/own-versions.ts';
 import { probeId } from '../probe/probe-id.ts';
 import type { Listing, SeenListing } from '../probe/server-ways.ts';
 import { listingWords } from '../probe/server-ways.ts';
@@ -39,6 +40,9 @@ const NOTHING_PROBED: ProbeResult = {
   othersWriteFrom: null,
 };
 
+/** How long a refusal to delete versions is believed. */
+const ERASE_AGAIN_MS = 3_600_000;
+
 export function createProbeJob(parts: {
   readonly config: Config;
   readonly database: Database;
@@ -53,8 +57,9 @@ export function createProbeJob(parts: {
   const id = probeId(config.web);
   const refusals = createWriteRefusals();
   let latest: Probed = { result: null, at: 0 };
-  // What is refused once is not asked for each minute: it would be somebody's alarm.
-  let mayErase = true;
+  // What is refused is not asked for each minute: it would be somebody's alarm.
+  let refusedAt: number | null = null;
+  let isKeySpent = false;
   let listing: Listing | null = null;
   let clockSkewSeconds: number | null = null;
   let isListingOpen = config.probe.write;
@@ -72,12 +77,15 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const probed = await probeInForce(config, { stores, refusals, id, mayErase, signal });
-      noteLitter(probed?.litter);
+      const mayErase = refusedAt === null || Date.now() - refusedAt >= ERASE_AGAIN_MS;
+      const place = { stores, id: isKeySpent ? freshId(id) : id, mayErase, signal };
+      const probed = await probeInForce(config, { ...place, refusals });
+      noteLitter(probed?.litter ?? null);
+      noteKey(probed?.isKeySpent === true);
       clockSkewSeconds = probed?.clockSkewSeconds ?? null;
       if (isListingOpen && probed?.steps.every((step) => step.ok === true) === true) {
         isListingOpen = false;
-        listing = await seeListingInForce(config, { stores, id, mayErase, signal });
+        listing = await seeListingInForce(config, place);
       }
       const result: ProbeResult | null = probed;
       // It may stand by by now.
@@ -96,10 +104,25 @@ export function createProbeJob(parts: {
     },
   };
 
-  function noteLitter(litter: Litter | undefined): void {
-    if (litter !== 'refused' || !mayErase) return;
-    mayErase = false;
-    log.warn('the bucket keeps two versions of each probe: s3:DeleteObjectVersion is not allowed');
+  function noteLitter(litter: Litter | null): void {
+    if (litter?.kind === 'refused') {
+      if (refusedAt === null)
+        log.warn(
+          `the bucket keeps versions of each probe, and they may not be deleted: ${litterWords(litter.failure)}`,
+        );
+      refusedAt = Date.now();
+    } else if (litter !== null && litter.kind !== 'left') {
+      if (refusedAt !== null) log.info('versions of the probe may be deleted again');
+      refusedAt = null;
+    }
+  }
+
+  function noteKey(isSpent: boolean): void {
+    if (!isSpent || isKeySpent) return;
+    isKeySpent = true;
+    log.warn(
+      'an object is not found that was written under the key of a deleted one: the probe writes a new key each time',
+    );
   }
 
   function ending(steps: ProbeResult['steps']): Ending {

@@ -1,11 +1,11 @@
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
+import { falseHead } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
-import { falseHead } from './from-probe.ts';
 import { observedOf } from './observed.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import type { ProblemState } from './problem.ts';

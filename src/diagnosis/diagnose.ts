@@ -2,6 +2,7 @@ import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
+import { falseHead } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
 import { logsWords } from '../settings/logs.ts';
@@ -9,7 +10,7 @@ import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
 import { explainFallback, thresholdDisabled } from './fallback.ts';
-import { falseHead, fromProbe } from './from-probe.ts';
+import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
 import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
@@ -67,11 +68,12 @@ export function diagnose(observation: Observation): {
   /** Those of them that speak against what was said before. */
   readonly takenBack: readonly ProblemCode[];
 } {
+  const unseen = misseen(observation.probe);
   const each: Record<ProblemCode, Ruling> = {
     ...fromSettings(observation),
     ...probed(observation),
     ...fromDatabase(observation),
-    ...misseen(observation.probe),
+    ...unseen,
   };
   const verdicts = { ...each, ...ofOneCause(each, { ...observation, elsewhere: elsewhereOf(observation) }) };
   const known = knownOf(observation);
@@ -81,7 +83,9 @@ export function diagnose(observation: Observation): {
   const takenBack: ProblemCode[] = [];
   for (const code of PROBLEM_CODES) {
     const missing = missingOf(PROBLEMS[code].restsOn, known);
-    const verdict = missing.length > 0 ? because(missing.join(', ')) : verdicts[code];
+    // That is why nothing was looked up.
+    const isUnseen = known.database === 'rows' && !known.objects && unseen[code] !== undefined;
+    const verdict = missing.length > 0 && !isUnseen ? because(missing.join(', ')) : verdicts[code];
     states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
     if (typeof verdict === 'string') continue;
     if (isRaised(verdict)) problems.push({ code, ...verdict });
@@ -216,11 +220,16 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
 }
 
 /** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
-function misseen(probe: ProbeResult | null): Partial<Rulings<'database'>> {
+function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>> {
   const detail = falseHead(probe);
   if (detail === null) return {};
-  const ruling = because(`a HEAD of the test object tells what is not so: ${detail}`);
-  return { objects_missing: ruling, objects_empty: ruling, threshold_mismatch: ruling };
+  const ruling = because(`a HEAD tells what is not so: ${detail}`);
+  return {
+    objects_missing: ruling,
+    objects_empty: ruling,
+    objects_unreadable: ruling,
+    threshold_mismatch: ruling,
+  };
 }
 
 function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Ruling {

@@ -1,7 +1,8 @@
-import type { ProbeResult, ProbeStep, Tried } from '../probe/bucket.ts';
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
-import { isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
+import { HEAD_ALONE, isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
 import type { CodeFrom } from './problem-sources.ts';
@@ -46,11 +47,18 @@ export function fromProbe(
   const list = step('list');
   /** One refusal of everything is said of the write, and once. */
   const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
+  const isGot = step('get')?.ok === true;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
       ? undecided(one.detail)
       : ruling(one, isRefusal, (it) =>
-          ofWorkers(it, { asker, words, bucket, also: isAllRefused && !isOfAll(it) ? list : undefined }),
+          ofWorkers(it, {
+            asker,
+            words,
+            bucket,
+            isGot,
+            also: isAllRefused && !isOfAll(it) ? list : undefined,
+          }),
         );
   const writeDenied = unlessWritten(refused(put, 'A test write to'), written);
   const outOfReach = unreachable(steps, bucket);
@@ -100,16 +108,20 @@ function ofWorkers(
     words,
     bucket,
     also,
+    isGot,
   }: {
     readonly asker: Asker;
     readonly words: string;
     readonly bucket: string;
     /** The listing that was refused for the same reason. */
     readonly also: ProbeStep | undefined;
+    /** Whether a GET of the object worked. */
+    readonly isGot: boolean;
   },
 ): Ruling {
   const { operation } = step;
-  const why = `${step.detail}; ${allRefusalWords([step, also])}`;
+  const isHeadAlone = operation === 'head' && isGot;
+  const why = `${step.detail}; ${isHeadAlone ? HEAD_ALONE : allRefusalWords([step, also])}`;
   if (step.reason === 'clock_skew')
     return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
   // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
@@ -128,12 +140,6 @@ function unlessWritten(ruling: Ruling, written: ProbedPlace['latestWritten']): R
   if (written === null || !isRaised(ruling)) return ruling;
   const said = ruling.evidence.replace(/\.$/, '');
   return takenBack(`${said.charAt(0).toLowerCase()}${said.slice(1)}, yet ${written.words}`);
-}
-
-/** What a HEAD said of the probe's object that is not so; null: nothing. */
-export function falseHead(probe: Tried | null): string | null {
-  const head = probe?.steps.find(({ operation }) => operation === 'head');
-  return head?.ok === false && head.reason === 'content_mismatch' ? head.detail : null;
 }
 
 /** Why the exporter sees nothing although the way to the bucket is open; null: that is not so, or not known. */
@@ -211,12 +217,21 @@ function isFailure(step: FailedStep): boolean {
   return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
 }
 
+/** A page, or a success without what S3 says of one. */
+function isForeign(step: ProbeStep): boolean {
+  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
+}
+
 /** Whether writes fail for another reason than a refusal. */
 function failing(
   steps: ProbeResult['steps'],
   { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
 ): Ruling {
   return ruling(failedWrite(steps), isFailure, (step) => {
+    if (step.operation !== 'put' && steps.some(isForeign))
+      return say(
+        `What answers for the bucket ${bucket} is not S3: it took a test write and gave back something else (${step.operation}, ${step.detail}).`,
+      );
     if (step.operation !== 'put')
       return say(
         `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,

@@ -79,7 +79,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Some workers lack the object storage setting',
     remedy:
-      'Give the workers named here [core] xcom_backend and the [common.io] xcom_objectstorage_* options that the others have, then restart them. If the evidence names an operator alone, look at the images of its pods.',
+      'Give the workers named here [core] xcom_backend and the [common.io] xcom_objectstorage_* options that the others have, then restart them. If the evidence names an operator alone, look at the image of its pods.',
     restsOn: { ...ROWS, heeds: ['xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },
@@ -111,7 +111,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Objects in the bucket may not be read',
     remedy:
-      'Allow the credentials of the connection s3:GetObject on the prefix. A bucket that is encrypted by KMS also needs kms:Decrypt on the key. Remove a policy that denies it.',
+      'Allow the credentials of the connection s3:GetObject on the prefix. A bucket that is encrypted by KMS also needs kms:Decrypt on the key. Remove a policy that denies it. Where GET alone is allowed, let a proxy or a firewall pass HEAD as well.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['get'] },
     clearsAfter: 1,
   },
@@ -199,7 +199,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Large values are in the database',
     remedy:
-      'Look at the tasks listed. If the REST API, the server or a language other than Python wrote a value, have it write less: no setting of a worker moves it. For values of workers, compare their xcom_backend and threshold with the others. Where the evidence names an operator, look at how it writes its values.',
+      'Look at the tasks listed. If the REST API, the server or a language other than Python wrote a value, have it write less: no setting of a worker moves it. For values of workers, compare their xcom_backend and threshold with the others. If the evidence names an operator, look at how it writes.',
     restsOn: { ...ROWS, heeds: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },

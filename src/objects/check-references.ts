@@ -21,7 +21,7 @@ import { flagsAt, workerAt } from '../window/row-fields.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { Verified } from './verify.ts';
-import { verify } from './verify.ts';
+import { NOTHING_ASKED, verify } from './verify.ts';
 
 export interface CheckOptions {
   readonly config: Config;
@@ -32,6 +32,8 @@ export interface CheckOptions {
   readonly looks: BaseLooks;
   /** Whether the probe saw its own object in the bucket in force a moment ago. */
   readonly sawProbe: boolean;
+  /** Whether a HEAD of the probe told what is not so a moment ago: then none is believed. */
+  readonly isHeadFalse: boolean;
   readonly now: number;
   /** How old the rows were when they were read. */
   readonly age: Age;
@@ -41,23 +43,25 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, standing, looks, sawProbe, age: read, ...options }: CheckOptions,
+  { config, database, shape, standing, looks, sawProbe, isHeadFalse, age: read, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
   const base =
     path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
-  const verified = await verify(
-    ledger,
-    {
-      ...options,
-      base,
-      control: sawProbe ? base : null,
-      isCurrent: doubtOfAge(read) === null,
-      requests: config.s3.requestsPerCycle,
-    },
-    signal,
-  );
+  const verified = isHeadFalse
+    ? NOTHING_ASKED
+    : await verify(
+        ledger,
+        {
+          ...options,
+          base,
+          control: sawProbe ? base : null,
+          isCurrent: doubtOfAge(read) === null,
+          requests: config.s3.requestsPerCycle,
+        },
+        signal,
+      );
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
   // A standby gets to the moment of the bad news first: a row that it still shows may be gone by then.
   const age =

@@ -1,4 +1,5 @@
 import { mayBeArchived } from '../s3/archive.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
 import type { ListedObject } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
@@ -180,9 +181,13 @@ export async function lookUp<Item>(
   }
 }
 
-/** Whether the storage refuses to list, and asking again would not help: a permission, or a request that it does not know. */
-function isRefusedForGood({ reason, said }: Unknown): boolean {
+/**
+ * Whether the storage does not list, and asking again would not help: a permission, a request that it does not know, or a
+ * page that lacks what one has to say.
+ */
+function isRefusedForGood({ reason, said, detail }: Unknown): boolean {
   const { status } = said;
+  if (detail === NO_ANSWER_OF_S3) return true;
   return (
     reason === 'denied' || (reason === 'server_error' && status !== null && (status < 500 || status === 501))
   );

@@ -27,6 +27,15 @@ export interface Verified {
   readonly answered: boolean;
 }
 
+/** While no HEAD can be believed, nothing is asked. */
+export const NOTHING_ASKED: Verified = {
+  answers: [],
+  unchecked: new Map(),
+  rest: 'unconfirmed',
+  failure: null,
+  answered: false,
+};
+
 export interface VerifyOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   /** Where Airflow writes now; null when no path in S3 is configured. */

@@ -1,16 +1,10 @@
+import { randomUUID } from 'node:crypto';
+import { withGrace } from '../lib/grace.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
-import type { Stores } from '../s3/stores.ts';
-import type { Config } from '../settings/config.ts';
-import { storageInForce } from '../settings/config.ts';
-import type { Litter } from './own-versions.ts';
-import { noteVersions } from './own-versions.ts';
-import type { Listing } from './server-ways.ts';
-import { seeListing } from './server-ways.ts';
-import { missingBucket } from './worker-way.ts';
-import type { WriteRefusals } from './write-refusal.ts';
+import { FALSELY_THERE } from './worker-way.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -56,6 +50,12 @@ export interface ProbeResult extends Tried {
   readonly othersWriteFrom: number | null;
 }
 
+/** What a HEAD of the probe said that is not so; null: nothing. Its word on other objects is none then either. */
+export function falseHead(probe: Tried | null): string | null {
+  const head = probe?.steps.find(({ operation }) => operation === 'head');
+  return head?.ok === false && head.reason === 'content_mismatch' ? head.detail : null;
+}
+
 /** Whether the object that was written was found there. */
 export function sawObject({ steps }: Tried): boolean {
   const worked = (operation: S3Operation) =>
@@ -63,12 +63,10 @@ export function sawObject({ steps }: Tried): boolean {
   return worked('put') && worked('head');
 }
 
+export const LOST = 'missing right after it was put';
 const folder = '.airflow-xcom-exporter';
 const leftoverAgeMs = 3_600_000;
 const leftoversAtOnce = 10;
-/** What is left to delete the object when the caller aborts. */
-const graceMs = 2_000;
-
 /** After these the object is certainly not there; after any other failure of the put it may be. */
 const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region', 'clock_skew']);
 
@@ -84,7 +82,7 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
   const probes = `${place}probe-`;
   const address = { bucket, key: `${probes}${target.id}` };
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
-  const afterAbort = withGrace(signal, graceMs);
+  const afterAbort = withGrace(signal);
 
   try {
     const put = write
@@ -92,14 +90,19 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
       : skipped('put');
     const written = put.ok === true;
 
-    const head = await timed('head', async () => {
+    const seen = await timed('head', async () => {
       const answer = await store.head(address, signal);
       if (answer.kind === 'unknown') return answer;
       // What could not be written is rightly missing, and there after all if only the answer was lost.
       if (!written) return null;
-      if (answer.kind === 'missing') return mismatch('missing right after it was put');
+      if (answer.kind === 'missing') return mismatch(LOST);
       return answer.bytes === body.length ? null : mismatch(`${answer.bytes} bytes, ${body.length} were put`);
     });
+
+    // Another name each time, for which no cache has an answer.
+    const absent = { bucket, key: `${place}absent-${randomUUID()}` };
+    const isBelievable = seen.ok !== true || (await store.head(absent, signal)).kind !== 'present';
+    const head: ProbeStep = isBelievable ? seen : { ...seen, ok: false, ...mismatch(FALSELY_THERE) };
 
     // The object, if there is one after all, is a leftover to a later probe.
     if (timedOut(put) && timedOut(head)) {
@@ -110,7 +113,7 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
       ? await timed('get', async () => {
           const answer = await store.get(address, signal);
           if (answer.kind === 'unknown') return answer;
-          if (answer.kind === 'missing') return mismatch('missing right after it was put');
+          if (answer.kind === 'missing') return mismatch(LOST);
           return Buffer.compare(answer.body, body) === 0 ? null : mismatch('other content than was put');
         })
       : skipped('get');
@@ -135,10 +138,25 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
     if (write && !written && mayBeThere(put)) await store.delete(address, afterAbort.signal);
 
     const leftoversDeleted = write ? await deleteAll(store, { bucket, keys: leftovers, signal }) : 0;
-    return { steps: [put, head, get, list, remove], leftoversDeleted };
+    return { steps: ofOneSpeaker([put, head, get, list, remove]), leftoversDeleted };
   } finally {
     afterAbort.end();
   }
+}
+
+/** A HEAD that is refused has no body: where all else is refused by what is no S3, so is it. */
+function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
+  const failed = steps.filter((step) => step.ok === false);
+  const stranger = failed.find(({ said }) => said?.by === 'proxy');
+  if (stranger === undefined || steps.some(({ ok }) => ok === true)) return steps;
+  return steps.map((step) =>
+    step.operation === 'head' &&
+    step.ok === false &&
+    step.said?.code === null &&
+    step.said.status === stranger.said?.status
+      ? { ...step, said: { ...step.said, by: 'proxy' } }
+      : step,
+  );
 }
 
 interface Mismatch {
@@ -191,98 +209,4 @@ async function deleteAll(
     if (answer.kind === 'done') deleted += 1;
   }
   return deleted;
-}
-
-/** A signal that aborts some time after the given one. */
-function withGrace(signal: AbortSignal, ms: number): { readonly signal: AbortSignal; end(): void } {
-  const controller = new AbortController();
-  let timer: NodeJS.Timeout | null = null;
-  function abort(): void {
-    timer = setTimeout(() => {
-      controller.abort();
-    }, ms);
-  }
-  signal.addEventListener('abort', abort, { once: true });
-  if (signal.aborted) abort();
-  return {
-    signal: controller.signal,
-    end: () => {
-      signal.removeEventListener('abort', abort);
-      if (timer !== null) clearTimeout(timer);
-    },
-  };
-}
-
-export interface ProbeInForceOptions {
-  readonly stores: Pick<Stores, 'of' | 'connectionOf'>;
-  /** What is known of the test writes before. */
-  readonly refusals: WriteRefusals;
-  /** Names the object. */
-  readonly id: string;
-  /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused. */
-  readonly mayErase: boolean;
-  readonly signal: AbortSignal;
-}
-
-/** What comes to light beside the operations. */
-interface Aside {
-  readonly litter: Litter;
-  readonly clockSkewSeconds: number | null;
-}
-
-/** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
-export async function probeInForce(
-  config: Config,
-  { stores, refusals, id, mayErase, signal }: ProbeInForceOptions,
-): Promise<(ProbeResult & Aside) | null> {
-  const path = storageInForce(config);
-  if (path === null) return null;
-  const { bucket, prefix } = path;
-  const { write } = config.probe;
-  const connection = path.connection ?? '';
-  const store = stores.of(connection);
-  const own = noteVersions(store);
-  const now = Date.now();
-  const target = { bucket, prefix, now, id };
-  const start = performance.now();
-  // Each time, for some servers make a bucket that somebody has deleted.
-  const missing = write ? await missingBucket(store, bucket, signal) : null;
-  const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
-  const result = await probe(own.store, { ...target, write: write && missing === null }, signal);
-  const steps = result.steps.map((step) => (step.operation === 'put' ? putStep(step, looked) : step));
-  return {
-    ...result,
-    steps,
-    asker: connection === '' ? 'exporter' : stores.connectionOf(connection).asker,
-    othersWriteFrom: refusals.note(
-      steps.find(({ operation }) => operation === 'put'),
-      now,
-    ),
-    litter: mayErase ? await own.erase(signal) : 'refused',
-    clockSkewSeconds: store.clockSkewSeconds(),
-  };
-}
-
-/** A write to a bucket that is not there was not tried, and is known to fail. */
-function putStep(
-  tried: ProbeStep,
-  { bucket, seconds }: { readonly bucket: Unknown | null; readonly seconds: number },
-): ProbeStep {
-  if (bucket === null) return tried;
-  const { reason, detail, said } = bucket;
-  return { operation: 'put', ok: false, seconds, reason, detail, said };
-}
-
-/** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
-export async function seeListingInForce(
-  config: Config,
-  { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'refusals'>,
-): Promise<Listing | null> {
-  const path = storageInForce(config);
-  if (path === null) return null;
-  const { bucket, prefix } = path;
-  const own = noteVersions(stores.of(path.connection ?? ''));
-  const listing = await seeListing(own.store, { bucket, prefix, id }, signal);
-  if (mayErase) await own.erase(signal);
-  return listing;
 }

@@ -1,28 +1,41 @@
 import type { ObjectAddress, ObjectStore } from '../s3/client.ts';
+import type { Unknown } from '../s3/failure.ts';
+import type { PreflightStep } from './preflight-step.ts';
+import { good, idle, open } from './preflight-step.ts';
+import { refusalWords } from './refusal-words.ts';
 
-/** What became of the versions. `none`: the bucket keeps none. `left`: no answer said that they are gone. */
-export type Litter = 'none' | 'erased' | 'refused' | 'left';
+/**
+ * What became of the versions. `none`: no answer named one. `left`: no answer said that they are gone. `suspended`: the
+ * bucket keeps the marker of a deletion alone.
+ */
+export type Litter =
+  | { readonly kind: 'none' | 'erased' | 'suspended' }
+  | { readonly kind: 'refused' | 'left'; readonly failure: Unknown };
 
 export interface OwnVersions {
   /** The store, which notes the versions that come of its own writing and deleting. */
   readonly store: ObjectStore;
   /** Deletes them for good; the first refusal ends it. */
-  erase(signal: AbortSignal): Promise<Litter>;
+  readonly erase: (signal: AbortSignal) => Promise<Litter>;
 }
+
+/** How S3 names the one version of an object in a bucket whose versioning is suspended. */
+const NULL_VERSION = 'null';
 
 /**
  * In a bucket that keeps versions each test object leaves its version and a marker of its deletion, which nobody sees and
- * somebody pays for. Only the two of an object that was written and deleted here are touched.
+ * somebody pays for; where versioning is suspended, the marker. Only those of an object that was written and deleted here
+ * are touched.
  */
 export function noteVersions(store: ObjectStore): OwnVersions {
-  const written = new Map<string, string>();
+  const written = new Map<string, string | null>();
   const own: (ObjectAddress & { readonly version: string })[] = [];
   return {
     store: {
       ...store,
       put: async (target, signal) => {
         const answer = await store.put(target, signal);
-        if (answer.kind === 'done' && answer.version !== null) written.set(nameOf(target), answer.version);
+        if (answer.kind === 'done') written.set(nameOf(target), answer.version);
         return answer;
       },
       delete: async (target, signal) => {
@@ -30,24 +43,77 @@ export function noteVersions(store: ObjectStore): OwnVersions {
         const version = written.get(nameOf(target));
         if (answer.kind !== 'done' || version === undefined) return answer;
         const { bucket, key } = target;
-        own.push({ bucket, key, version });
         // After the version: without the marker it would be there again.
-        if (answer.version !== null && answer.version !== version)
-          own.push({ bucket, key, version: answer.version });
+        const named = new Set([version, answer.version].filter((each) => each !== null));
+        own.push(...[...named].map((each) => ({ bucket, key, version: each })));
         return answer;
       },
     },
     async erase(signal) {
-      if (written.size === 0) return 'none';
+      if (own.length === 0) return { kind: 'none' };
       for (const version of own) {
         const answer = await store.delete(version, signal);
-        if (answer.kind === 'unknown') return answer.reason === 'denied' ? 'refused' : 'left';
+        if (answer.kind === 'done') continue;
+        const isRefused = answer.reason === 'denied' || answer.said.cause === 'object_lock';
+        return { kind: isRefused ? 'refused' : 'left', failure: answer };
       }
-      return 'erased';
+      return { kind: own.every(({ version }) => version === NULL_VERSION) ? 'suspended' : 'erased' };
     },
   };
 }
 
 function nameOf({ bucket, key }: ObjectAddress): string {
   return `${bucket}/${key}`;
+}
+
+/** Null: no object was both written and deleted. */
+export function versionsStep(
+  litter: Litter | null,
+  { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
+): PreflightStep {
+  if (litter === null) return idle('versions', 'not tried: it takes put and delete');
+  switch (litter.kind) {
+    case 'none':
+      return good('versions', 'no answer names any');
+    case 'erased':
+      return good('versions', 'answers name them: those of the test objects were deleted for good');
+    case 'suspended':
+      return good(
+        'versions',
+        'suspended: the markers of deleted test objects were deleted, if the storage lets go of them',
+      );
+    case 'left':
+      return open('versions', `not known to be deleted: ${litter.failure.detail}`);
+    case 'refused': {
+      const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/`;
+      const { fix, action } = fixOf(litter.failure, `arn:aws:s3:::${bucket}/${folder}*`);
+      return {
+        ...idle('versions', `${litterWords(litter.failure)}: each probe leaves versions`),
+        iamAction: action,
+        fix,
+      };
+    }
+  }
+}
+
+/** Why versions may not be deleted. */
+export function litterWords({ detail, reason, said }: Unknown): string {
+  if (said.cause === 'object_lock') return `${detail}: Object Lock holds the version`;
+  // SeaweedFS and moto say no more of a version that is locked.
+  const orLocked =
+    said.cause === 'permission' && said.action === null ? ', or Object Lock holds the version' : '';
+  const why = refusalWords({ reason, said: { ...said, action: said.action ?? ACTION } }, 'delete', null);
+  return `${detail}: ${why}${orLocked}`;
+}
+
+const ACTION = 's3:DeleteObjectVersion';
+
+function fixOf(
+  { said: { cause, action } }: Unknown,
+  resource: string,
+): { fix: string; action: string | null } {
+  const otherwise = `et a lifecycle rule expire noncurrent versions of ${resource}, or set probe.write to false.`;
+  return cause === 'permission' || cause === null
+    ? { action: action ?? ACTION, fix: `Allow ${action ?? ACTION} there, or l${otherwise}` }
+    : { action: null, fix: `L${otherwise}` };
 }

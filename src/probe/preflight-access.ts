@@ -1,110 +1,12 @@
-import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
-import { isAboutAsking, isRejected } from './credentials-fix.ts';
+import { commonCauseOf, isAboutCredentials, NOT_S3 } from './common-cause.ts';
+import type { AccessTarget, Answers, PreflightOperation, Refused } from './preflight-answers.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
-import { isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
-import type { WorkerWay } from './worker-way.ts';
-import { goWorkerWay } from './worker-way.ts';
+import { HEAD_ALONE, isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
+import { FALSELY_THERE } from './worker-way.ts';
 
-export type PreflightOperation = 'put' | 'head' | 'get' | 'list' | 'delete';
-
-export const OPERATIONS: readonly PreflightOperation[] = ['put', 'head', 'get', 'list', 'delete'];
-
-export interface AccessTarget {
-  readonly bucket: string;
-  /** Where Airflow is to write, without a slash at the end; empty for the whole bucket. */
-  readonly prefix: string;
-  /** False: nothing is put or deleted. */
-  readonly write: boolean;
-  /** Different for every call: it names the object. */
-  readonly id: string;
-  /** Whether the worker asks with the same credentials: those of the connection. Else they are the exporter's own. */
-  readonly asWorker: boolean;
-}
-
-export type Answered =
-  | { readonly kind: 'allowed'; readonly detail: string }
-  | {
-      readonly kind: 'refused';
-      readonly reason: S3Reason;
-      readonly detail: string;
-      /** Null: the storage refused nothing. */
-      readonly said: Said | null;
-    }
-  | { readonly kind: 'skipped'; readonly detail: string };
-
-export type Refused = Extract<Answered, { kind: 'refused' }>;
-
-export interface Answers extends Readonly<Record<PreflightOperation, Answered>> {
-  readonly way: WorkerWay;
-}
-
-/** Asks what a push asks for, in its order, and then the rest: one that fails hides no other. */
-export async function askAll(
-  store: ObjectStore,
-  target: AccessTarget,
-  signal: AbortSignal,
-): Promise<Answers> {
-  const { bucket, prefix, write } = target;
-  const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/`;
-  const address = { bucket, key: `${folder}probe-${target.id}` };
-  const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${target.id}\n`);
-  const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
-  const missing = (there: boolean): Answered =>
-    there
-      ? { kind: 'refused', reason: 'server_error', detail: 'missing right after it was put', said: null }
-      : { kind: 'allowed', detail: 'allowed: the object is not there' };
-
-  const way = await goWorkerWay(store, address, signal);
-  // Some servers make a bucket for a PUT to none.
-  if (way.bucket.kind === 'unseen' && way.bucket.failure.reason === 'no_such_bucket') {
-    const none = allowed(way.bucket.failure);
-    return { way, put: none, head: none, get: none, list: none, delete: none };
-  }
-  const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
-  const there = put.kind === 'allowed';
-  const head = await store.head(address, signal);
-  const got = await store.get(address, signal);
-  const listed = await store.list({ bucket, prefix: folder, after: null, maxKeys: 1 }, signal);
-  const removed = write ? await store.delete(address, signal) : null;
-  return {
-    way,
-    put,
-    head: head.kind === 'missing' ? missing(there) : allowed(head),
-    get: got.kind === 'missing' ? missing(there) : allowed(got),
-    list: allowed(listed),
-    delete: removed === null ? unwritten : allowed(removed),
-  };
-}
-
-function allowed(answer: Unknown | { readonly kind: 'done' | 'present' | 'got' | 'listed' }): Answered {
-  if (answer.kind !== 'unknown') return { kind: 'allowed', detail: 'allowed' };
-  const { reason, detail, said } = answer;
-  return { kind: 'refused', reason, detail, said };
-}
-
-/** What the answers are about, when it is one thing, and not the single requests; null: each speaks for itself. */
-export type CommonCause = 'endpoint' | 'credentials' | 'clock' | 'region' | 'bucket';
-
-export function commonCauseOf(answers: Answers): CommonCause | null {
-  // A HEAD that is refused has no body, hence no word on why.
-  const refused = refusals(answers).filter(({ said }) => said?.by !== 's3' || said.code !== null);
-  const isAllowed = OPERATIONS.some((name) => answers[name].kind === 'allowed');
-  if (isAllowed || refused.length === 0) return null;
-  if (refused.every(({ said }) => said?.by === 'proxy')) return 'endpoint';
-  if (refused.every(isAboutCredentials)) return 'credentials';
-  if (refused.every(({ reason }) => reason === 'clock_skew')) return 'clock';
-  if (refused.every(({ reason }) => reason === 'wrong_region')) return 'region';
-  if (refused.every(({ reason }) => reason === 'no_such_bucket')) return 'bucket';
-  return refused.every(({ said }) => isOfTheBucket(said) && said?.cause === refused[0]?.said?.cause)
-    ? 'bucket'
-    : null;
-}
-
-/** A page of HTML, or an answer without a code. */
-export const NOT_S3 =
-  'Check that the endpoint is S3 and no other service, and let a proxy on the way pass the requests on.';
+/** The S3 user guide, "Bucket naming rules". */
+const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
 /** Then it says nothing of a push. */
 const OWN = 'not told of a worker, for these are credentials of the exporter';
@@ -122,6 +24,10 @@ export function workerSteps(answers: Answers | null, target: AccessTarget): read
 
 function lookStep({ way: { look }, list, head }: Answers, { bucket, asWorker }: AccessTarget): PreflightStep {
   if (look === null) return good('look', 'allowed: a new key is seen to be free');
+  if (look.detail === FALSELY_THERE)
+    return bad('look', `${FALSELY_THERE}: Airflow up to 3.3 looks for a free key and finds none`, {
+      fix: NOT_S3,
+    });
   if (look.reason !== 'denied') return open('look', `${look.reason}: ${look.detail}`);
   if (!asWorker) return idle('look', `${look.detail}: ${OWN}`);
   // One cause is said once.
@@ -141,6 +47,10 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
   if (seen.kind === 'untried') return open('bucket', 'not tried: the look before it failed');
   if (seen.kind === 'seen') return good('bucket', `allowed: seen by ${seen.by}`);
   const { reason, detail, said } = seen.failure;
+  if (reason === 'no_such_bucket' && !BUCKET_NAME.test(bucket) && !bucket.startsWith('arn:'))
+    return bad('bucket', `${detail}: no new bucket can have this name`, {
+      fix: 'Correct the bucket in xcom_objectstorage_path: 3 to 63 small letters, digits, dots and hyphens.',
+    });
   if (reason === 'no_such_bucket')
     return bad(
       'bucket',
@@ -162,21 +72,18 @@ function bucketStep({ way: { bucket: seen } }: Answers, { bucket, asWorker }: Ac
   });
 }
 
-/** Whether the refusal is about who asks, and not about what is asked for. */
-export function isAboutCredentials({ said }: Refused): boolean {
-  return isAboutAsking(said) || isRejected(said);
-}
-
 export function operationStep(
   operation: PreflightOperation,
   { target, answers }: { target: AccessTarget; answers: Answers | null },
 ): PreflightStep {
   const answer = answers?.[operation];
   if (answers === null || answer === undefined) return open(operation, 'not tried: no connection');
-  if (answer.kind === 'allowed') return good(operation, answer.detail);
   if (answer.kind === 'skipped') return idle(operation, answer.detail);
   const cause = commonCauseOf(answers);
   if (cause !== null) return idle(operation, `not told: see the ${cause}`);
+  if (operation === 'head' && answers.way.look?.detail === FALSELY_THERE)
+    return idle(operation, 'not told: see look');
+  if (answer.kind === 'allowed') return good(operation, answer.detail);
   const { reason, detail, said } = answer;
   switch (reason) {
     case 'denied':
@@ -215,6 +122,10 @@ function denied(
   if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
   if (answer.said?.by === 'proxy')
     return bad(operation, `${detail}: a proxy answers in place of S3`, { fix: NOT_S3 });
+  if (operation === 'head' && answers.get.kind === 'allowed' && answers.put.kind === 'allowed')
+    return bad(operation, `${detail}: ${HEAD_ALONE}`, {
+      fix: 'Let HEAD through: a proxy or a firewall on the way may pass GET alone. Airflow sends a HEAD before each read.',
+    });
   const isRead = operation === 'head' || operation === 'get';
   // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
   if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
@@ -235,8 +146,4 @@ function refused(
     iamAction: missingAction(answer.said, operation),
     fix: refusalFix(answer.said, operation, resource),
   });
-}
-
-export function refusals(answers: Answers): readonly Refused[] {
-  return OPERATIONS.map((name) => answers[name]).filter((answer) => answer.kind === 'refused');
 }

@@ -11,6 +11,7 @@ export const PREFLIGHT_CHECKS = [
   'get',
   'list',
   'delete',
+  'versions',
   'listing',
   'strangers',
 ] as const;

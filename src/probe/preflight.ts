@@ -1,19 +1,12 @@
 import { isRegionName } from '../airflow/worker-s3.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Greeting } from '../s3/greeting.ts';
-import { NO_TLS } from '../s3/greeting.ts';
+import { NO_TLS, OTHER_NAME } from '../s3/greeting.ts';
 import { credentialsFix } from './credentials-fix.ts';
-import type { AccessTarget, Answered, Answers } from './preflight-access.ts';
-import {
-  askAll,
-  commonCauseOf,
-  isAboutCredentials,
-  NOT_S3,
-  OPERATIONS,
-  operationStep,
-  refusals,
-  workerSteps,
-} from './preflight-access.ts';
+import { commonCauseOf, foreignWords, isAboutCredentials, NOT_S3 } from './common-cause.ts';
+import { operationStep, workerSteps } from './preflight-access.ts';
+import type { AccessTarget, Answered, Answers } from './preflight-answers.ts';
+import { askAll, OPERATIONS, refusals } from './preflight-answers.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
 
@@ -53,13 +46,22 @@ function endpointStep(
 ): PreflightStep {
   const { url } = greeting;
   if (answers !== null && commonCauseOf(answers) === 'endpoint')
-    return bad('endpoint', `${url}: a proxy or another service answers in place of S3`, { fix: NOT_S3 });
+    return bad('endpoint', `${url}: no S3 answers there (${foreignWords(answers)})`, { fix: NOT_S3 });
+  // The bucket is appended by whoever asks.
+  if (answers?.list.kind === 'refused' && new URL(url).pathname.endsWith(`/${bucket}/${bucket}`))
+    return bad('endpoint', `${url} names the bucket twice`, {
+      fix: `Take /${bucket} off the end of endpoint_url of the connection.`,
+    });
   if (greeting.kind === 'answered')
     return good('endpoint', `${url} answered in ${Math.round(greeting.seconds * 1_000)} ms`);
   if (greeting.stage === 'tls') return good('endpoint', `${url} takes connections`);
   if (greeting.stage === 'proxy')
     return bad('endpoint', `${url}: ${greeting.code}`, {
       fix: 'Correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY, for the workers as for the exporter, or let the proxy through to the endpoint.',
+    });
+  if (new URL(url).hostname.startsWith(`${bucket}.`))
+    return bad('endpoint', `${url}: ${greeting.code}`, {
+      fix: 'The name of the bucket is part of the host: take addressing_style out of config_kwargs of the connection, or give the DNS such names.',
     });
   return bad('endpoint', `${url}: ${greeting.code}`, {
     fix: `Correct endpoint_url or region_name of the connection, or open the way to it: nothing answers for ${bucket}.`,
@@ -70,15 +72,19 @@ function tlsStep(greeting: Greeting): PreflightStep {
   if (/^http:/i.test(greeting.url)) return idle('tls', 'not used: the endpoint is http');
   if (greeting.kind === 'failed') {
     if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
-    return bad('tls', greeting.code, {
-      fix:
-        greeting.code === NO_TLS
-          ? 'The server answers in plain HTTP: write http:// in endpoint_url of the connection, or give the port that speaks TLS.'
-          : 'Name the certificate authority in AWS_CA_BUNDLE (the path of a PEM file), for the workers as for the exporter, or renew the certificate.',
-    });
+    return bad('tls', greeting.code, { fix: tlsFix(greeting.code) });
   }
-  const { protocol = 'TLS', validTo = 'unknown' } = greeting.tls ?? {};
-  return good('tls', `${protocol}, the certificate is trusted and valid until ${validTo}`);
+  const { protocol = 'TLS', validTo = null } = greeting.tls ?? {};
+  const until = validTo === null ? '' : ` and valid until ${validTo}`;
+  return good('tls', `${protocol}, the certificate is trusted${until}`);
+}
+
+function tlsFix(code: string): string {
+  if (code === NO_TLS)
+    return 'The server answers in plain HTTP: write http:// in endpoint_url of the connection, or give the port that speaks TLS.';
+  if (code.startsWith(OTHER_NAME))
+    return 'Write a name of the certificate in endpoint_url of the connection, or renew the certificate with the name that is asked.';
+  return 'Name the certificate authority in AWS_CA_BUNDLE (the path of a PEM file), for the workers as for the exporter, or renew the certificate.';
 }
 
 function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
@@ -105,6 +111,8 @@ function regionStep(
   { target, answers }: { target: PreflightTarget; answers: Answers | null },
 ): PreflightStep {
   if (greeting.kind === 'failed') return open('region', 'not tried: no connection');
+  if (answers !== null && commonCauseOf(answers) === 'endpoint')
+    return idle('region', 'not told: see the endpoint');
   const found = greeting.bucketRegion;
   const given = target.region;
   if (given !== null && !isRegionName(given))
@@ -134,6 +142,7 @@ function regionStep(
 
 function credentialsStep(answers: Answers | null): PreflightStep {
   if (answers === null) return open('credentials', 'not tried: no connection');
+  if (commonCauseOf(answers) === 'endpoint') return idle('credentials', 'not told: see the endpoint');
   const names = OPERATIONS.map((name) => answers[name]);
   if (names.some(({ kind }) => kind === 'allowed')) return good('credentials', 'accepted');
   const refused = refusals(answers);
@@ -142,7 +151,11 @@ function credentialsStep(answers: Answers | null): PreflightStep {
     return bad('credentials', wrong.detail, {
       fix: credentialsFix(wrong.said),
     });
-  if (refused.some(isKnown)) return good('credentials', 'accepted, and all that was asked is refused');
+  if (refused.some(isKnown))
+    return good(
+      'credentials',
+      'accepted, and all that was asked is refused: by policies, or since the requester has to pay',
+    );
   return open('credentials', 'no answer tells');
 }
 

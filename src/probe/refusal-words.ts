@@ -11,6 +11,9 @@ const ACTIONS: Readonly<Record<S3Operation, string>> = {
   delete: 's3:DeleteObject',
 };
 
+/** S3 asks the same permission for both. */
+export const HEAD_ALONE = 'a GET of the same object is allowed, so no permission is missing';
+
 /** What a policy has to allow; null: the refusal is of another kind. */
 export function missingAction(said: Said | null, operation: S3Operation): string | null {
   switch (said?.cause) {

@@ -1,3 +1,4 @@
+import { withinGrace } from '../lib/grace.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { PreflightStep } from './preflight-step.ts';
@@ -79,7 +80,9 @@ async function withObjects<T>(
     }
     return await use({ bucket, folder, keys });
   } finally {
-    for (const key of written) await store.delete({ bucket, key }, signal);
+    await withinGrace(signal, async (grace) => {
+      for (const key of written) await store.delete({ bucket, key }, grace);
+    });
   }
 }
 
@@ -97,9 +100,24 @@ async function listingOf(
     after = answer.next;
     if (after === null) break;
   }
-  if (listed.length !== keys.length || !keys.every((key) => listed.includes(key))) return 'lacking';
+  const lacks = keys.filter((key) => !listed.includes(key));
+  // Some servers lose what is written under the key of a deleted object, and LIST is not to blame.
+  if (lacks.length > 0) return (await isOneThere(store, { bucket, keys: lacks }, signal)) ? 'lacking' : null;
+  if (listed.length !== keys.length) return 'lacking';
   const inOrder = listed.every((key, at) => at === 0 || compareKeys(listed[at - 1] ?? '', key) < 0);
   return inOrder ? 'whole' : 'unordered';
+}
+
+async function isOneThere(
+  store: ObjectStore,
+  { bucket, keys }: { readonly bucket: string; readonly keys: readonly string[] },
+  signal: AbortSignal,
+): Promise<boolean> {
+  for (const key of keys) {
+    const answer = await store.head({ bucket, key }, signal);
+    if (answer.kind === 'present') return true;
+  }
+  return false;
 }
 
 function strangersOf(answer: Awaited<ReturnType<ObjectStore['head']>>): Strangers | null {

@@ -1,5 +1,9 @@
-import type { ObjectAddress, ObjectStore } from '../s3/client.ts';
+import type { HeadAnswer, ObjectAddress, ObjectStore } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
+import { unknown } from '../s3/failure.ts';
+
+/** What a HEAD says that knows of no key. */
+export const FALSELY_THERE = 'a key that was never written is said to be there';
 
 /** What a push asks for before it writes. */
 export interface WorkerWay {
@@ -25,12 +29,22 @@ export async function goWorkerWay(
   signal: AbortSignal,
 ): Promise<WorkerWay> {
   const answer = await store.head(address, signal);
-  const look = answer.kind === 'unknown' ? answer : null;
+  const look = lookOf(answer);
   // A refusal ends the push of Airflow up to 3.3 alone; a bucket that is not there is made by all of them.
-  if (look !== null && look.reason !== 'denied' && look.reason !== 'no_such_bucket')
+  if (
+    look !== null &&
+    look.reason !== 'denied' &&
+    look.reason !== 'no_such_bucket' &&
+    look.detail !== FALSELY_THERE
+  )
     return { look, bucket: { kind: 'untried' } };
   const seen = await store.seeBucket(address.bucket, signal);
   return { look, bucket: seen.kind === 'seen' ? seen : { kind: 'unseen', failure: joined(seen) } };
+}
+
+function lookOf(answer: HeadAnswer): Unknown | null {
+  if (answer.kind === 'missing') return null;
+  return answer.kind === 'present' ? unknown('server_error', FALSELY_THERE, 's3') : answer;
 }
 
 /**

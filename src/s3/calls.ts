@@ -48,7 +48,9 @@ interface Call {
   failed: Unknown | null;
 }
 
-const unreadable = unknown('server_error', 'not an answer of S3', 's3');
+/** A success without what S3 says of one. */
+export const NO_ANSWER_OF_S3 = 'not an answer of S3';
+const unreadable = unknown('server_error', NO_ANSWER_OF_S3, 's3');
 
 /** Queue, deadline, counting and naming of failures for calls to one storage. */
 export function createCalls(options: {
@@ -84,7 +86,7 @@ export function createCalls(options: {
       return result;
     } catch (error) {
       if (isNoSuchKey(error, call.operation)) limiter.accepted();
-      else report(call, explain(error, { deadline: call.deadline, requestTimeoutMs, sent: true }));
+      else report(call, explain(error, { ...call, requestTimeoutMs, sent: true }));
       throw error;
     }
   }
@@ -119,7 +121,7 @@ export function createCalls(options: {
         if (isNoSuchKey(error, operation) && started.call.deadline.ended() === null)
           return { kind: 'missing' };
         const ending = explain(error, {
-          deadline: started.call.deadline,
+          ...started.call,
           requestTimeoutMs,
           sent: started.call.attempts > 0,
         });
@@ -135,7 +137,7 @@ export function createCalls(options: {
 /** Asks the deadline first: an error that a request threw when it was cut off is an effect of the cut. */
 function explain(
   error: unknown,
-  call: { deadline: Deadline; requestTimeoutMs: number; sent: boolean },
+  call: { deadline: Deadline; requestTimeoutMs: number; sent: boolean; operation: S3Operation },
 ): Unknown {
   const ended = call.deadline.ended();
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
@@ -144,7 +146,7 @@ function explain(
   if (ended === 'timeout') {
     return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
   }
-  return explainFailure(error, { now: Date.now(), sent: call.sent });
+  return explainFailure(error, { now: Date.now(), sent: call.sent, hasBody: call.operation !== 'head' });
 }
 
 /** For what has no key that may be missing. */

@@ -14,7 +14,7 @@ import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
+import { answerOf, createCalls, NO_ANSWER_OF_S3, unknownOf, unknownOfBucket } from './calls.ts';
 import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
@@ -138,8 +138,25 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
 
   const looks = createBucketLooks(async (bucket, { prefix, signal }) => {
     const listed = await list({ bucket, prefix, after: null, maxKeys: 1 }, signal);
-    return listed.kind === 'unknown' ? listed : null;
+    if (listed.kind === 'listed') return null;
+    // Of a page that lacks what one has to say nothing is known but that there is one.
+    const isSeen = listed.detail === NO_ANSWER_OF_S3 && (await seeBucket(bucket, signal)).kind === 'seen';
+    return isSeen ? null : listed;
   });
+
+  async function seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer> {
+    const head = await calls.run('head', {
+      signal,
+      send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
+    });
+    if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
+    const location = await calls.run('get', {
+      signal,
+      send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
+    });
+    if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
+    return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
+  }
 
   function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
     if (outcome.kind === 'answered') looks.seen(bucket);
@@ -243,19 +260,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       return outcome.kind === 'missing' ? { kind: 'done', version: null } : answerOf(seen(bucket, outcome));
     },
 
-    seeBucket: async (bucket, signal) => {
-      const head = await calls.run('head', {
-        signal,
-        send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
-      });
-      if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
-      const location = await calls.run('get', {
-        signal,
-        send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
-      });
-      if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
-      return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
-    },
+    seeBucket,
 
     clockSkewSeconds: () => clockSkewSeconds(client),
 

@@ -48,7 +48,7 @@ export async function downloadObject(
     signal.throwIfAborted();
     return isNoSuchKey(error, 'get')
       ? { kind: 'missing' }
-      : explainFailure(error, { now: Date.now(), sent: true });
+      : explainFailure(error, { now: Date.now(), sent: true, hasBody: true });
   } finally {
     client.destroy();
   }

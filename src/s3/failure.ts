@@ -130,9 +130,12 @@ function noTokenFile(code: string): string {
 /**
  * Names the reason for what a request threw. A HEAD has no body, hence no code: its status and headers decide.
  * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request was
- * one for credentials.
+ * one for credentials. `hasBody`: S3 says why it refuses, as it does not to a HEAD.
  */
-export function explainFailure(error: unknown, { now, sent }: { now: number; sent: boolean }): Unknown {
+export function explainFailure(
+  error: unknown,
+  { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
+): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error);
   if (error instanceof ProxyFailure) return explainProxy(error, sent);
   const thrown = Object(error) as Thrown;
@@ -163,15 +166,18 @@ export function explainFailure(error: unknown, { now, sent }: { now: number; sen
     };
   }
   const headers = thrown.$response?.headers ?? {};
-  const by = status === null ? 'network' : isOfProxy({ code, status, headers }) ? 'proxy' : 's3';
+  const by =
+    status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
   const reason = reasonOf({ code, status, headers, now, by });
   const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
   // Without a status the code alone is the words.
   const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
+  const server = by === 'proxy' ? nameOf(headers) : null;
+  const who = server === null ? words : `${words} from ${server}`;
   return {
     kind: 'unknown',
     reason,
-    detail: more === null ? words : `${words}: ${more}`,
+    detail: more === null ? who : `${who}: ${more}`,
     said: { ...said, by },
   };
 }
@@ -229,22 +235,36 @@ function reasonOf(answer: {
   return status === null ? 'server_error' : reasonByStatus(status, answer);
 }
 
+/** S3 says these in XML alone, with a code, or without a body. */
+const coded: ReadonlySet<number> = new Set([401, 403]);
+
 /**
  * S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. So is a redirect without a
  * word of S3, as to a page where people log in: to a HEAD, S3 sends headers of its own.
  */
-function isOfProxy({
-  code,
-  status,
-  headers,
-}: {
-  readonly code: string | null;
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-}): boolean {
-  if (status === 407 || /^text\/html\b/.test(headers['content-type'] ?? '')) return true;
+function isOfProxy(
+  status: number,
+  answer: {
+    readonly code: string | null;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly hasBody: boolean;
+    readonly message?: unknown;
+  },
+): boolean {
+  const { code, headers, hasBody, message } = answer;
+  // The console of MinIO, in the form of S3.
+  if (typeof message === 'string' && message.includes('must be made to API port')) return true;
+  const type = headers['content-type'] ?? '';
+  if (status === 407 || /^text\/html\b/.test(type)) return true;
+  if (code !== null) return false;
+  if (hasBody && coded.has(status) && !/\bxml\b/.test(type)) return true;
   const isRedirect = status >= 300 && status < 400;
-  return isRedirect && code === null && !Object.keys(headers).some((name) => name.startsWith('x-amz-'));
+  return isRedirect && !Object.keys(headers).some((name) => name.startsWith('x-amz-'));
+}
+
+/** What a server calls itself; null: nothing that can be shown. */
+function nameOf({ server }: Readonly<Record<string, string>>): string | null {
+  return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? server : null;
 }
 
 function reasonByStatus(

@@ -1,7 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import type { PeerCertificate } from 'node:tls';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Way } from './agents.ts';
 import { openAgents, ProxyFailure } from './agents.ts';
@@ -20,7 +22,10 @@ export type Greeting =
       /** Where the bucket is; null where the storage does not say. */
       readonly bucketRegion: string | null;
       /** Null over plain HTTP. */
-      readonly tls: { readonly protocol: string; readonly validTo: string } | null;
+      readonly tls: {
+        readonly protocol: string;
+        /** Null: the certificate was not sent again. */ readonly validTo: string | null;
+      } | null;
     }
   | {
       readonly kind: 'failed';
@@ -33,10 +38,15 @@ export type Greeting =
 
 const timeoutMs = 5_000;
 const defaultRegion = 'us-east-1';
+/** A name with dots would match no certificate. */
+const HOST_LABEL = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 const ACCESS_POINT = /^arn:aws[^:]*:s3:([a-z0-9-]+):(\d{12}):accesspoint[:/](.+)$/;
 
 /** What Node calls a certificate that it does not trust, and a server that speaks something else. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
+
+/** Node's word for a certificate of another name. */
+export const OTHER_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
 
 /** What the newest Node calls a server that answers `https` in plain HTTP. */
 export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
@@ -47,7 +57,7 @@ export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
  * Never throws.
  */
 export async function greet(
-  connection: Pick<S3Connection, 'endpoint' | 'region'> & Way,
+  connection: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'> & Way,
   bucket: string,
   signal: AbortSignal,
 ): Promise<Greeting> {
@@ -56,7 +66,7 @@ export async function greet(
   const start = performance.now();
   const startedAt = Date.now();
   try {
-    const answer = await head(address, { way: connection, signal });
+    const { answer, tls } = await head(address, { way: connection, signal });
     const milliseconds = performance.now() - start;
     const date = Date.parse(answer.headers.date ?? '');
     const region = answer.headers['x-amz-bucket-region'];
@@ -67,13 +77,14 @@ export async function greet(
       skewSeconds: Number.isNaN(date) ? null : skewOf(date, { startedAt, milliseconds }),
       // Behind an access point it is nobody's concern who asks there.
       bucketRegion: typeof region === 'string' && region !== '' && !ACCESS_POINT.test(bucket) ? region : null,
-      tls: tlsOf(answer),
+      tls,
     };
   } catch (error) {
     if (error instanceof ProxyFailure) return { kind: 'failed', url, stage: 'proxy', code: error.message };
     const code = speaksNoTls(error) ? NO_TLS : codeOf(error);
+    const names = namesOf(error);
     const stage = code === 'ETIMEDOUT' ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
-    return { kind: 'failed', url, stage, code };
+    return { kind: 'failed', url, stage, code: names === null ? code : `${code}: it names ${names}` };
   }
 }
 
@@ -84,7 +95,11 @@ function skewOf(date: number, sent: { startedAt: number; milliseconds: number })
   return date > arrived ? Math.round((date - arrived) / 1_000) : 0;
 }
 
-function addressOf({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'>, bucket: string): string {
+/** Where the SDK will ask: it names the bucket in the host, if it may and can. */
+function addressOf(
+  { endpoint, region, forcePathStyle }: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'>,
+  bucket: string,
+): string {
   const point = ACCESS_POINT.exec(bucket);
   if (point !== null && endpoint === null) {
     const [, at = '', account = '', name = ''] = point;
@@ -92,6 +107,9 @@ function addressOf({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region
   }
   const place = region ?? defaultRegion;
   const base = endpoint ?? `https://s3.${place}.${suffixOf(place)}`;
+  const [, scheme = '', host = '', path = ''] = /^(https?:\/\/)([^/]+)(.*)$/i.exec(base) ?? [];
+  if (!forcePathStyle && HOST_LABEL.test(bucket) && isIP(host.replace(/:\d+$/, '')) === 0)
+    return `${scheme}${bucket}.${host}${path.replace(/\/+$/, '')}/`;
   return `${base.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
 }
 
@@ -102,7 +120,7 @@ function suffixOf(region: string): string {
 function head(
   url: string,
   { way, signal }: { readonly way: Way; readonly signal: AbortSignal },
-): Promise<IncomingMessage> {
+): Promise<{ answer: IncomingMessage; tls: ReturnType<typeof tlsOf> }> {
   const { httpAgent, httpsAgent } = openAgents(way, { keepAlive: false, maxSockets: 1 });
   return new Promise((resolve, reject) => {
     const sent = /^https:/i.test(url)
@@ -113,8 +131,9 @@ function head(
     }, timeoutMs);
     sent.once('response', (answer) => {
       // Read while the socket is still there.
+      const tls = tlsOf(answer);
       answer.resume();
-      resolve(answer);
+      resolve({ answer, tls });
     });
     sent.once('error', reject);
     sent.once('close', () => {
@@ -124,9 +143,18 @@ function head(
   });
 }
 
-function tlsOf({ socket }: IncomingMessage): { protocol: string; validTo: string } | null {
+function tlsOf({ socket }: IncomingMessage): { protocol: string; validTo: string | null } | null {
   if (!(socket instanceof TLSSocket)) return null;
-  return { protocol: socket.getProtocol() ?? 'unknown', validTo: socket.getPeerCertificate().valid_to };
+  // Its type does not know that a certificate may be none.
+  const certificate: Partial<PeerCertificate> = socket.getPeerCertificate();
+  return { protocol: socket.getProtocol() ?? 'TLS', validTo: certificate.valid_to ?? null };
+}
+
+/** The names of a certificate that is somebody else's; null: that is not so. */
+function namesOf(error: unknown): string | null {
+  const { code, cert } = Object(error) as { code?: unknown; cert?: { subjectaltname?: unknown } };
+  const names = cert?.subjectaltname;
+  return code === OTHER_NAME && typeof names === 'string' ? names.slice(0, 200) : null;
 }
 
 /** Node tries every address of a name and packs the failures together. */

@@ -176,9 +176,18 @@ function slipOf(id: string, env: Environment): string | null {
   return names.find((name) => bare(name) === found) ?? null;
 }
 
-/** A missing file of authorities would be missed at the first request, hence in each cycle. */
-export function checkConnectionFiles(connections: readonly NamedConnection[], { readText }: Attempts): void {
-  for (const { s3 } of connections)
-    if (s3 !== null && s3.authorities !== null)
-      readText(s3.authorities, 'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file');
+const AUTHORITIES = 'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file';
+
+/** A file of authorities that is missing or empty would be missed at the first request, hence in each cycle. */
+export function checkConnectionFiles(
+  connections: readonly NamedConnection[],
+  { problems, readText }: Attempts,
+): void {
+  for (const { s3 } of connections) {
+    if (s3 === null || s3.authorities === null) continue;
+    const before = problems.length;
+    const text = readText(s3.authorities, AUTHORITIES);
+    if (problems.length === before && !/-BEGIN (?:TRUSTED |X509 )?CERTIFICATE-/.test(text))
+      problems.push(`${AUTHORITIES}: the file holds no certificate: give one in PEM`);
+  }
 }

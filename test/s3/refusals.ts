@@ -3,7 +3,8 @@ import { PutBucketVersioningCommand, ListObjectVersionsCommand } from '@aws-sdk/
 import { secret } from '../../src/lib/secret.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
-import { probe, probeInForce } from '../../src/probe/bucket.ts';
+import { probe } from '../../src/probe/bucket.ts';
+import { freshId, probeInForce } from '../../src/probe/in-force.ts';
 import { noteVersions } from '../../src/probe/own-versions.ts';
 import { createWriteRefusals } from '../../src/probe/write-refusal.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
@@ -31,6 +32,7 @@ export const REFUSALS: readonly Case[] = [
     run: (world: World) => clockOff(world, minutes),
   })),
   { name: 'versioned bucket', run: versioned },
+  { name: 'versioning on, suspended and on, probed', run: versioningSwitched },
   { name: 'storage class named in a PUT', run: storageClass },
 ];
 
@@ -178,6 +180,43 @@ async function versioned(world: World): Promise<Cell> {
     seen: `three probes leave ${litter.length} versions and markers${unnamed === 0 ? '' : `, ${unnamed} of which no answer named`}`,
     said: `${before}, deleted: ${after}`,
     right: before === 'present' && after === 'missing' && litter.length === unnamed,
+  };
+}
+
+/** The probe of the exporter, which writes one key again and again, and another where that is lost. */
+async function versioningSwitched(world: World): Promise<Cell> {
+  const bucket = await world.newBucket();
+  const store = world.open();
+  const config = readConfig({ argv: [`--xcom.path=s3://${bucket}/xcom`], env: {}, readFile: () => '' });
+  const left: string[] = [];
+  const said: string[] = [];
+  let id = 'probe';
+  for (const status of ['Enabled', 'Suspended', 'Enabled'] as const) {
+    try {
+      const VersioningConfiguration = { Status: status };
+      await world.aws.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration }));
+    } catch (error) {
+      return { seen: `no versioning: ${(error as Error).name}`, said: 'not asked', right: true };
+    }
+    for (let probes = 0; probes < 3; probes += 1) {
+      const probed = await probeInForce(config, {
+        stores: { of: () => store, connectionOf: () => world.connection() },
+        refusals: createWriteRefusals(),
+        id,
+        mayErase: true,
+        signal: never,
+      });
+      if (probed?.isKeySpent === true) id = freshId('probe');
+      const works = probed?.steps.filter(({ ok }) => ok === true).length ?? 0;
+      said.push(`${works} of 5${probed?.isKeySpent === true ? ' by a new key' : ''}`);
+    }
+    const listed = await world.aws.send(new ListObjectVersionsCommand({ Bucket: bucket }));
+    left.push(`${(listed.Versions ?? []).length + (listed.DeleteMarkers ?? []).length}`);
+  }
+  return {
+    seen: `versions and markers left: ${left.join(', then ')}`,
+    said: tally(said),
+    right: said.every((word) => word.startsWith('5 of 5')),
   };
 }
 

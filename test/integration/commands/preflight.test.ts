@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { checkCommand } from '../../../src/commands/check.ts';
-import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
+import type { ProxiedRequest, RequestKind } from '../../../src/demo/fault-proxy.ts';
 import type { PreflightDocument } from '../../../src/status/preflight-document.ts';
 import { callCommand } from '../../support/call-command.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
@@ -57,6 +57,12 @@ async function probeOnly(
   return { code, document, found };
 }
 
+/** Other tests leave some, where deleting is refused. */
+async function keysLeft(): Promise<string[]> {
+  const listed = await fetch(`${s3().endpoint}/xcom?list-type=2`);
+  return [...(await listed.text()).matchAll(/<Key>([^<]+)/g)].map(([, key = '']) => key);
+}
+
 function refuse(kinds: readonly RequestKind[], answer: HttpFaultAnswer): void {
   proxy.setFault({
     // The greeting shows no credentials: it is no request of the probe's.
@@ -82,6 +88,7 @@ test('all is allowed: ready, and nothing stays behind', async () => {
     get: 'ok: allowed',
     list: 'ok: allowed',
     delete: 'ok: allowed',
+    versions: 'ok: no answer names any',
     // Of the embedded server both are true: tested on others by npm run test:s3.
     listing: 'ok: LIST lacks keys that are there: a HEAD decides what a page lacks',
     strangers: '?: the server takes any key id: that the credentials are accepted says nothing',
@@ -91,11 +98,14 @@ test('all is allowed: ready, and nothing stays behind', async () => {
   expect(await left.text()).not.toContain('<Key>');
 });
 
-test('head alone is denied: a HEAD has no body, so no action is named as missing', async () => {
+test('head alone is denied: a GET shows that no action is missing', async () => {
   refuse(['head'], 'deny');
   const { code, found, document } = await probeOnly(envFor(proxy.url));
   expect(code).toBe(1);
-  expect(found.head).toBe('wrong: no code (403): an answer to HEAD does not say why');
+  expect(found.head).toBe(
+    'wrong: no code (403): a GET of the same object is allowed, so no permission is missing',
+  );
+  expect(document.checks.find(({ check }) => check === 'head')?.fix).toMatch(/^Let HEAD through/);
   expect(found.get).toBe('ok: allowed');
   expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
   expect(document.verdict).toEqual({ state: 'problems', title: '1 thing is wrong', notes: [] });
@@ -128,7 +138,8 @@ test('everything is denied: what can be told is told, and not more', async () =>
   const { code, found, document } = await probeOnly(envFor(proxy.url));
   expect(code).toBe(1);
   expect(found).toMatchObject({
-    credentials: 'ok: accepted, and all that was asked is refused',
+    credentials:
+      'ok: accepted, and all that was asked is refused: by policies, or since the requester has to pay',
     put: expect.stringMatching(/^wrong s3:PutObject: /) as string,
     look: '?: not told: see list',
     bucket: expect.stringMatching(/^wrong s3:ListBucket: HeadBucket .* every push fails$/) as string,
@@ -234,6 +245,80 @@ test('what every push of a worker fails over is said, whatever the exporter may 
   expect([code, document.verdict.title]).toEqual([0, 'Ready']);
 });
 
+test.each([
+  ['while the object is read', ({ kind }: ProxiedRequest) => kind === 'get'],
+  [
+    'while objects are listed by twos',
+    ({ kind, path }: ProxiedRequest) => kind === 'list' && path.includes('max-keys=2'),
+  ],
+])('ended by a signal %s, it takes away what it wrote', async (_, match) => {
+  const before = await keysLeft();
+  const controller = new AbortController();
+  let isHeld = false;
+  proxy.setFault({
+    match: (request) => {
+      const isIt = match(request) && !/^\/xcom\/?\?location/.test(request.path);
+      isHeld ||= isIt;
+      return isIt;
+    },
+    answer: 'stall',
+  });
+  const called = callCommand(checkCommand, {
+    argv: ['--probe-only'],
+    env: envFor(proxy.url),
+    signal: controller.signal,
+  });
+  await expect.poll(() => isHeld, { interval: 10 }).toBe(true);
+  controller.abort();
+  await called;
+  expect(await keysLeft()).toEqual(before);
+});
+
+test('the bucket in the endpoint, which asks for it twice', async () => {
+  const { code, found, document } = await probeOnly(envFor(`${proxy.url}/xcom`));
+  expect([code, found['endpoint']]).toEqual([
+    1,
+    expect.stringMatching(/^wrong: .*\/xcom\/xcom names the bucket twice$/),
+  ]);
+  expect(document.checks[0]?.fix).toBe('Take /xcom off the end of endpoint_url of the connection.');
+});
+
+test('a name that no bucket can have', async () => {
+  const error = { status: 400, code: 'InvalidBucketName', message: 'No such name', html: false };
+  proxy.setFault({ answer: { error } });
+  const env = {
+    ...envFor(proxy.url),
+    AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@My_Bucket/base',
+  };
+  const { found, document } = await probeOnly(env);
+  expect(found['bucket']).toMatch(/^wrong: .*InvalidBucketName \(400\): no new bucket can have this name$/);
+  expect(document.checks.find(({ check }) => check === 'bucket')?.fix).toMatch(/^Correct the bucket/);
+});
+
+test('the console of MinIO, which answers in the form of S3', async () => {
+  // Run on MinIO 2026-02-12.
+  const message = 'S3 API Requests must be made to API port.';
+  proxy.setFault({ answer: { error: { status: 400, code: 'InvalidArgument', message, html: false } } });
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect([code, found['endpoint']]).toEqual([1, expect.stringMatching(/^wrong: .*: no S3 answers there \(/)]);
+  expect(document.verdict.title).toBe('1 thing is wrong');
+  expect(document.checks[0]?.fix).toContain('9000');
+});
+
+test('a bucket that is part of the host is looked for there', async () => {
+  const { found, document } = await probeOnly({
+    ...envFor('http://s3.invalid'),
+    AIRFLOW_CONN_AWS_XCOM: JSON.stringify({
+      conn_type: 'aws',
+      login: s3().accessKeyId,
+      password: s3().secretAccessKey,
+      extra: { endpoint_url: 'http://s3.invalid', config_kwargs: { s3: { addressing_style: 'virtual' } } },
+    }),
+  });
+  expect(found['endpoint']).toMatch(/^wrong: http:\/\/xcom\.s3\.invalid\/: E[A-Z_]+$/);
+  expect(document.checks[0]?.fix).toContain('addressing_style');
+});
+
 test('no path in S3: nothing is tried, and that is said', async () => {
   const { code, document } = await probeOnly(
     { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' },
@@ -334,7 +419,7 @@ describe('TLS', () => {
     execFileSync(
       'openssl',
       [
-        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=localhost'],
+        ...['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '30', '-subj', '/CN=somebody'],
         ...['-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', join(folder, 'key.pem')],
         ...['-out', join(folder, 'cert.pem')],
       ],
@@ -365,6 +450,12 @@ describe('TLS', () => {
       const wrong = await probeOnly(envFor(url));
       expect([wrong.code, wrong.found['tls']]).toEqual([1, 'wrong: DEPTH_ZERO_SELF_SIGNED_CERT']);
       const authority = join(folder, 'cert.pem');
+      const named = await probeOnly({
+        ...envFor(url.replace('127.0.0.1', 'localhost')),
+        AWS_CA_BUNDLE: authority,
+      });
+      expect(named.found['tls']).toBe('wrong: ERR_TLS_CERT_ALTNAME_INVALID: it names IP Address:127.0.0.1');
+      expect(named.document.checks.find(({ check }) => check === 'tls')?.fix).toMatch(/^Write a name/);
       const right = await probeOnly({ ...envFor(url), AWS_CA_BUNDLE: authority });
       expect([right.code, right.found['tls']]).toEqual([
         0,
@@ -410,6 +501,7 @@ s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     get          allowed: the object is not there
   ok     list         allowed
   ok     delete       allowed
+  -      versions     not tried: it takes put and delete
   -      listing      not tried: it takes put, head, get, list and delete
   -      strangers    not tried: it takes put, head, get, list and delete
 `,

@@ -1,10 +1,12 @@
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createProbeJob } from '../../../src/daemon/probe-job.ts';
 import type { ProbeJob } from '../../../src/daemon/probe-job.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Database } from '../../../src/postgres/client.ts';
+import type { DoneAnswer, ObjectStore } from '../../../src/s3/client.ts';
+import { unknown } from '../../../src/s3/failure.ts';
 import { openStores } from '../../../src/s3/stores.ts';
 import type { Stores } from '../../../src/s3/stores.ts';
 import { requireDatabase } from '../../../src/settings/config.ts';
@@ -48,7 +50,7 @@ function refuse(isRefused: (method: string) => boolean): void {
   });
 }
 
-function probeOf(bucket: string): ProbeJob {
+function probeOf(bucket: string, change = (store: ObjectStore): ObjectStore => store): ProbeJob {
   const { accessKeyId, secretAccessKey, region } = server();
   const endpoint = encodeURIComponent(proxy.url);
   const config = readConfig({
@@ -61,7 +63,8 @@ function probeOf(bucket: string): ProbeJob {
   database = openDatabase(requireDatabase(config), { lock: null, tables: [] });
   stores = openStores(config.s3, { observer: recordRequests(), log });
   return createProbeJob({
-    ...{ config, database, stores, log },
+    ...{ config, database, log },
+    stores: { ...stores, of: (id) => change(stores.of(id)) },
     metrics: createMetrics(METRICS_OPTIONS),
     leads: () => true,
     probed: () => undefined,
@@ -94,6 +97,39 @@ test('how the bucket is listed is known from the first probe that works on', asy
   refuse(() => false);
   await job.run(never);
   expect(job.listing()?.kind).toBe('lacking');
+});
+
+test('a refusal to delete versions is tried again after an hour', async () => {
+  const clock = vi.spyOn(Date, 'now');
+  const began = Date.now();
+  const erased: boolean[] = [];
+  let mayErase = false;
+  const versioned = (store: ObjectStore): ObjectStore => ({
+    ...store,
+    put: async (object, signal) => ({ ...(await store.put(object, signal)), version: 'v1' }) as DoneAnswer,
+    delete: async (object, signal) => {
+      if (object.version !== undefined) erased.push(mayErase);
+      if (object.version !== undefined && !mayErase) return unknown('denied', 'AccessDenied (403)', 's3');
+      return store.delete({ bucket: object.bucket, key: object.key }, signal);
+    },
+  });
+  const job = probeOf('xcom', versioned);
+  const runAt = async (minute: number): Promise<number> => {
+    clock.mockReturnValue(began + minute * 60_000);
+    erased.length = 0;
+    await job.run(never);
+    return erased.length;
+  };
+  try {
+    // Those of the listing are tried once with the first.
+    expect(await runAt(0)).toBe(2);
+    expect([await runAt(1), await runAt(59)]).toEqual([0, 0]);
+    expect([await runAt(60), await runAt(61)]).toEqual([1, 0]);
+    mayErase = true;
+    expect([await runAt(121), await runAt(122)]).toEqual([1, 1]);
+  } finally {
+    clock.mockRestore();
+  }
 });
 
 test('how the clocks differ is known from the first answer on', async () => {

@@ -11,7 +11,7 @@ import type { Problem } from '../../../src/diagnosis/problem.ts';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Query } from '../../../src/postgres/client.ts';
-import { probeInForce } from '../../../src/probe/bucket.ts';
+import { probeInForce } from '../../../src/probe/in-force.ts';
 import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';

@@ -9,6 +9,42 @@ import { openCycle, openStage, sumUp } from '../../support/seed.ts';
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 
+test('while a HEAD tells what is not so, none is believed: nothing is looked up, and nothing is present', async () => {
+  const stage = await openStage(postgres(), '3.3.2');
+  const cycle = openCycle(stage, { endpoint: s3().endpoint });
+  const detail = 'a key that was never written is said to be there';
+  const credulous = {
+    ...PROBED,
+    steps: PROBED.steps.map((step) =>
+      step.operation === 'head'
+        ? ({
+            operation: 'head',
+            ok: false,
+            seconds: 0.01,
+            reason: 'content_mismatch',
+            detail,
+            said: null,
+          } as const)
+        : step,
+    ),
+  };
+  try {
+    const run = await stage.addRun({ dagId: 'etl', runId: `r_${uuid4()}`, agoSeconds: 400 });
+    const key = `${run.dagId}/${run.runId}/kept/${uuid4()}`;
+    await stage.push({ run, taskId: 'kept', stored: dumps(`${BASE}/${key}`), agoSeconds: 300 });
+    await fetch(`${s3().endpoint}/${BUCKET}/base/${key}`, { method: 'PUT', body: 'x'.repeat(2_000) });
+    const before = await cycle.run(credulous, new AbortController().signal);
+    expect(sumUp(before.increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 1 });
+    expect([before.coverage, before.window?.broken.missing]).toEqual([0, null]);
+    expect(before.undecided.objects_missing).toBe(`a HEAD tells what is not so: ${detail}`);
+    const after = await cycle.run(PROBED, new AbortController().signal);
+    expect([after.coverage, after.window?.broken.missing]).toEqual([1, 0]);
+  } finally {
+    await cycle.close();
+    await stage.close();
+  }
+});
+
 /**
  * A storage may answer 404 to whoever it does not know: references, one or many, are missing only while the same
  * credentials are shown another object of their bucket.

@@ -1,3 +1,6 @@
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -195,6 +198,36 @@ describe('what S3 does not do', () => {
     expectTruth(answer);
     expect(answer.found.length).toBeGreaterThanOrEqual(30);
     expect(answer.failure).toBeNull();
+  });
+
+  test.each([
+    ['whether it is the last', /<IsTruncated>[^<]*<\/IsTruncated>/g],
+    ['sizes', /<Size>[^<]*<\/Size>/g],
+  ])('its pages do not say %s: HEADs tell what is there', async (_, lacking) => {
+    const runs = await plant([run('partial', 'manual__2026-01-01', { present: 30, missing: 2 })]);
+    const { host, port } = server();
+    const front = createServer((incoming, outgoing) => {
+      const { method, url: path, headers } = incoming;
+      const onward = request({ host, port, method, path, headers, setHost: false }, (answer) => {
+        void text(answer).then((body) => {
+          const isList = path?.includes('list-type=2') === true;
+          const sent = { ...answer.headers };
+          if (isList) delete sent['content-length'];
+          outgoing.writeHead(answer.statusCode ?? 502, sent);
+          outgoing.end(isList ? body.replaceAll(lacking, '') : body);
+        });
+      });
+      incoming.pipe(onward);
+    });
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    store?.close();
+    const url = `http://127.0.0.1:${(front.address() as AddressInfo).port}`;
+    store = openObjectStore(connectionTo(url, server()), { observer: seen, log });
+    const answer = await ask(runs);
+    expectTruth(answer);
+    expect([answer.found.length, answer.failure]).toEqual([32, null]);
+    front.closeAllConnections();
+    front.close();
   });
 
   // The embedded server sorts as people do: both cases of a letter together, and an underscore before a slash.

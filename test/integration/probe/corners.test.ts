@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkCommand } from '../../../src/commands/check.ts';
-import type { HttpFaultProxy, ProxiedRequest } from '../../../src/demo/fault-proxy.ts';
+import type { Exchange, HttpFaultProxy, ProxiedRequest } from '../../../src/demo/fault-proxy.ts';
 import { sayError, startHttpFaultProxy } from '../../../src/demo/fault-proxy.ts';
 import { fromProbe } from '../../../src/diagnosis/from-probe.ts';
 import { isRaised } from '../../../src/diagnosis/problem.ts';
@@ -17,6 +17,18 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What something else than S3 answers, or S3 in place of the server. */
+interface Plain {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** The server's own answer, with these headers. */
+interface With {
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Null: the server's own answer. */
 type Rule = (
   request: ProxiedRequest & {
@@ -25,7 +37,7 @@ type Rule = (
     /** Whether the object is there. */
     readonly isThere: boolean;
   },
-) => Refusal | null;
+) => Refusal | Plain | With | null;
 
 const accessDenied = (message = 'Access Denied'): Refusal => ({ status: 403, code: 'AccessDenied', message });
 
@@ -58,6 +70,25 @@ const only = (
     return typeof refusal === 'function' ? refusal(actionOf(request)) : refusal;
   };
 };
+
+/** In front of a server that keeps none. `erased`: the answer to whoever deletes a version; null: it is done. */
+function versioned(erased: Refusal | null): Rule {
+  return ({ kind, key, path }) => {
+    if (key === '') return null;
+    if (kind === 'put') return { headers: { 'x-amz-version-id': 'v1' } };
+    if (kind !== 'delete') return null;
+    if (path.includes('versionId')) return erased;
+    return { headers: { 'x-amz-version-id': 'v2', 'x-amz-delete-marker': 'true' } };
+  };
+}
+
+function page(headers: Readonly<Record<string, string>>): Rule {
+  return ({ kind }) => ({
+    status: 200,
+    headers: { 'content-type': 'text/html', server: 'nginx/1.25', ...headers },
+    body: kind === 'head' ? '' : '<html><body>Please log in</body></html>',
+  });
+}
 
 /**
  * Answers that AWS documents for what teams set up, in front of a server that works otherwise. Sources: the S3 user
@@ -102,7 +133,31 @@ const CORNERS: Readonly<Record<string, Rule>> = {
     code: 'KMS.DisabledException',
     message: 'arn:aws:kms:us-east-1:123456789012:key/1 is disabled.',
   }),
-  'Object Lock': only(['delete'], accessDenied('Access Denied because object protected by object lock.')),
+  // A deletion leaves a marker, and the version stays: the S3 user guide, "Object Lock considerations".
+  'Object Lock': versioned(accessDenied('Access Denied because object protected by object lock.')),
+  'a bucket that keeps versions': versioned(null),
+  'versions that may not be deleted': versioned(accessDenied()),
+  'a bucket whose versioning is suspended': ({ kind, key, path }) =>
+    kind === 'delete' && key !== '' && !path.includes('versionId')
+      ? { headers: { 'x-amz-version-id': 'null', 'x-amz-delete-marker': 'true' } }
+      : null,
+  'a page in answer to everything': page({}),
+  'a page with an ETag in answer to everything': page({ etag: '"0"' }),
+  'an empty success in answer to everything': () => ({ status: 204, headers: {}, body: '' }),
+  'a refusal without a body': () => ({ status: 403, headers: { server: 'awselb/2.0' }, body: '' }),
+  'a question for a password without a body': () => ({
+    status: 401,
+    headers: { server: 'nginx/1.25' },
+    body: '',
+  }),
+  'a way to a page of login': () => ({ status: 302, headers: { location: '/login' }, body: '' }),
+  'a refusal of PUT without a body': ({ kind }) =>
+    kind === 'put' ? { status: 403, headers: {}, body: '' } : null,
+  'a HEAD that finds whatever it is asked for': ({ kind, key }) =>
+    kind === 'head' && key !== ''
+      ? { status: 200, headers: { etag: '"0"', 'content-length': '65' }, body: '' }
+      : null,
+  'a HEAD that is refused where GET is not': only(['head'], accessDenied()),
   'a quota': only(['put'], { status: 403, code: 'QuotaExceeded', message: 'Quota exceeded' }),
   'a bucket in another region': ({ kind }) => ({
     status: kind === 'head' ? 400 : 301,
@@ -148,7 +203,7 @@ afterAll(() => door.stop());
 
 /** What `check --probe-only` prints, and what the probe of the daemon raises. A person agreed with each line. */
 test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
-  let refusal: Refusal | null = null;
+  let refusal: ReturnType<Rule> = null;
   const there = new Set<string>();
   door.setFault({
     match: (request) => {
@@ -156,12 +211,13 @@ test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
       const key = url.pathname.split('/').slice(2).join('/');
       const prefix = url.searchParams.get('prefix') ?? '';
       refusal = rule({ ...request, key, prefix, isThere: there.has(key) });
-      if (refusal === null && request.kind === 'put') there.add(key);
-      if (refusal === null && request.kind === 'delete') there.delete(key);
+      const isPassed = refusal === null || !('status' in refusal);
+      if (isPassed && request.kind === 'put') there.add(key);
+      if (isPassed && request.kind === 'delete') there.delete(key);
       return refusal !== null;
     },
     answer: (exchange) => {
-      if (refusal !== null) sayError(exchange, { headers: {}, ...refusal });
+      if (refusal !== null) give(exchange, refusal);
     },
   });
   const { region, accessKeyId, secretAccessKey } = server();
@@ -182,6 +238,20 @@ test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
   // No account, role or key of the answer reaches the words.
   expect(printed).not.toMatch(/123456789012|arn:aws:(?!s3:)/);
 });
+
+function give(exchange: Exchange, answer: Refusal | Plain | With): void {
+  const { request, response, forward } = exchange;
+  if ('code' in answer) {
+    sayError(exchange, { headers: {}, ...answer });
+  } else if ('status' in answer) {
+    request.resume().once('end', () => {
+      response.writeHead(answer.status, answer.headers).end(answer.body);
+    });
+  } else {
+    for (const [name, value] of Object.entries(answer.headers)) response.setHeader(name, value);
+    forward();
+  }
+}
 
 async function raisedByProbe(): Promise<string> {
   const options = { observer: recordRequests(), log: pino({ level: 'silent' }), requestTimeoutMs: 5_000 };

@@ -1,7 +1,10 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RequestKind } from '../../../src/demo/fault-proxy.ts';
-import { probe, probeInForce } from '../../../src/probe/bucket.ts';
+import { falseHead, probe, sawObject } from '../../../src/probe/bucket.ts';
+import { probeInForce } from '../../../src/probe/in-force.ts';
 import { createWriteRefusals } from '../../../src/probe/write-refusal.ts';
 import type { Tried, ProbeTarget } from '../../../src/probe/bucket.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
@@ -74,7 +77,7 @@ test('all is well: five operations in order, timed, and nothing stays behind', a
   expect(outline(result)).toEqual({ put: 'ok', head: 'ok', get: 'ok', list: 'ok', delete: 'ok' });
   for (const step of result.steps) expect(step.ok === true && step.seconds).toBeGreaterThan(0);
   expect(await keysLeft()).toEqual([]);
-  expect(proxy.requests).toEqual({ put: 1, head: 1, get: 1, list: 1, delete: 1, other: 0 });
+  expect(proxy.requests).toEqual({ put: 1, head: 2, get: 1, list: 2, delete: 1, other: 0 });
 });
 
 test.each([
@@ -113,8 +116,8 @@ describe('the place where Airflow is to write', () => {
     expect(outline((await go('xcom')) ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', delete: 'ok' });
     const { head } = proxy.requests;
     await go('xcom');
-    // Of the bucket and of the object.
-    expect([head, proxy.requests]).toMatchObject([2, { put: 2, head: 4 }]);
+    // Of the bucket, of the object, and of one that is not there.
+    expect([head, proxy.requests]).toMatchObject([3, { put: 2, head: 6 }]);
   });
 
   test('is not written to where there is no such bucket', async () => {
@@ -126,6 +129,49 @@ describe('the place where Airflow is to write', () => {
       delete: 'skipped',
     });
     expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
+  });
+
+  /** As versitygw with a sidecar: what is written under the key of a deleted object is not found. Run on 1.8.0. */
+  function forgetful(): ObjectStore {
+    const spent = new Set<string>();
+    const hides = (key: string) => spent.has(key);
+    return {
+      ...store,
+      delete: async (address, signal) => {
+        const answer = await store.delete(address, signal);
+        spent.add(address.key);
+        return answer;
+      },
+      head: (address, signal) =>
+        hides(address.key) ? Promise.resolve({ kind: 'missing' }) : store.head(address, signal),
+      get: (address, signal) =>
+        hides(address.key) ? Promise.resolve({ kind: 'missing' }) : store.get(address, signal),
+    };
+  }
+
+  test('is written under a new key where the old one is lost', async () => {
+    const forgets = forgetful();
+    const config = readConfig({ argv: ['--xcom.path=s3://xcom/base'], env: {}, readFile: () => '' });
+    const again = (of: ObjectStore) =>
+      probeInForce(config, {
+        stores: { of: () => of, connectionOf: () => connectionTo(proxy.url, server()) },
+        refusals: createWriteRefusals(),
+        ...{ id: 'p1', mayErase: true, signal: never },
+      });
+    expect(await again(forgets)).toMatchObject({ isKeySpent: false });
+    const second = await again(forgets);
+    expect(second?.isKeySpent).toBe(true);
+    expect(outline(second ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', get: 'ok', delete: 'ok' });
+    // A storage that loses a new key as well does fail.
+    const losing: ObjectStore = {
+      ...store,
+      head: () => Promise.resolve({ kind: 'missing' }),
+      get: () => Promise.resolve({ kind: 'missing' }),
+    };
+    const lost = await again(losing);
+    expect(lost?.isKeySpent).toBe(false);
+    expect(outline(lost ?? NOTHING)).toMatchObject({ head: refused('content_mismatch') });
+    expect(await keysLeft()).toEqual([]);
   });
 
   test('is not said to be missing by a proxy that answers 404 in place of S3', async () => {
@@ -285,6 +331,56 @@ test('an object that vanishes', async () => {
     list: 'content_mismatch: not listed right after it was put',
     delete: 'ok',
   });
+});
+
+test('a HEAD that finds what was never written is not believed', async () => {
+  const credulous: ObjectStore = {
+    ...store,
+    head: async (address, signal) => {
+      const answer = await store.head(address, signal);
+      return answer.kind === 'missing' ? { kind: 'present', bytes: 65, archive: null } : answer;
+    },
+  };
+  const probed = await probe(credulous, target(), never);
+  expect(outline(probed)).toMatchObject({
+    put: 'ok',
+    head: 'content_mismatch: a key that was never written is said to be there',
+    get: 'ok',
+  });
+  expect([sawObject(probed), falseHead(probed)]).toEqual([
+    false,
+    'a key that was never written is said to be there',
+  ]);
+  // Without writing as well.
+  expect(falseHead(await probe(credulous, target({ write: false }), never))).not.toBeNull();
+  expect(falseHead(await probe(store, target({ write: false }), never))).toBeNull();
+});
+
+test.each([
+  ['without a body', { 'content-type': 'text/plain' }, 'proxy'],
+  ['in XML', { 'content-type': 'application/xml' }, 's3'],
+] as const)('a HEAD is refused by whoever refuses the rest: 403 %s', async (_, headers, by) => {
+  const front = createServer((incoming, outgoing) => {
+    incoming.resume().once('end', () => outgoing.writeHead(403, headers).end());
+  });
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  const { port } = front.address() as AddressInfo;
+  const far = openObjectStore(connectionTo(`http://127.0.0.1:${port}`, server()), {
+    observer: recordRequests(),
+    log,
+  });
+  try {
+    const { steps } = await probe(far, target(), never);
+    const failed = steps.filter((step) => step.ok === false);
+    expect(failed.map(({ operation, said }) => [operation, said?.by])).toEqual([
+      ['put', by],
+      ['head', by],
+      ['list', by],
+    ]);
+  } finally {
+    far.close();
+    front.close();
+  }
 });
 
 test('aborted in the middle it waits for nothing and still deletes what it put', async () => {

@@ -17,7 +17,13 @@ const endpoint = (): string => s3().endpoint.replace('http:', 'https:');
 
 test('https in front of a port of plain HTTP is called by its name', async () => {
   const greeting = await greet(
-    { endpoint: endpoint(), region: 'us-east-1', authorities: null, proxies: NO_PROXIES },
+    {
+      endpoint: endpoint(),
+      region: 'us-east-1',
+      forcePathStyle: true,
+      authorities: null,
+      proxies: NO_PROXIES,
+    },
     'airflow-xcom',
     AbortSignal.timeout(10_000),
   );

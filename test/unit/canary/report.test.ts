@@ -133,7 +133,8 @@ describe('a report', () => {
     const replaced = fc
       .record({
         path: fc.constantFrom('pool', 'pools', 'interval', 'operations', 'settings', 'payload'),
-        value: fc.jsonValue(),
+        // A number alone is what an interval may be.
+        value: fc.oneof(fc.jsonValue(), fc.nat()),
       })
       .map(({ path, value }) => JSON.stringify({ ...lookOf('default'), [path]: value }));
     let believed = 0;

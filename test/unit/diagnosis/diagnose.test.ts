@@ -128,16 +128,22 @@ type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'sa
 
 /** As the exporter reads such an answer of S3. */
 function answered(code: string, status: number): Failure {
-  return explainFailure({ name: code, $metadata: { httpStatusCode: status } }, { now: 0, sent: true });
+  return explainFailure(
+    { name: code, $metadata: { httpStatusCode: status } },
+    { now: 0, sent: true, hasBody: true },
+  );
 }
 
 const REFUSED = answered('AccessDenied', 403);
-const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true });
-const NO_CREDENTIALS: Failure = explainFailure({ name: 'CredentialsProviderError' }, { now: 0, sent: false });
+const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
+const NO_CREDENTIALS: Failure = explainFailure(
+  { name: 'CredentialsProviderError' },
+  { now: 0, sent: false, hasBody: true },
+);
 
 const STS_REFUSED: Failure = explainFailure(
   { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } },
-  { now: 0, sent: false },
+  { now: 0, sent: false, hasBody: true },
 );
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
@@ -857,7 +863,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'a region that is no name of one',
       {
         probe: allProbed(
-          explainFailure(new Error('Region not accepted: region="eu west"'), { now: 0, sent: true }),
+          explainFailure(new Error('Region not accepted: region="eu west"'), {
+            now: 0,
+            sent: true,
+            hasBody: true,
+          }),
         ),
       },
       'No request to the bucket bucket succeeds: wrong_region (not sent: the region is no name of a region).',
@@ -1347,7 +1357,7 @@ test.each<[string, World, ProblemCode, string]>([
     'a HEAD that tells what is not so',
     { rows: { empty: 6 }, probe: { head: { ...MISMATCH, detail: '0 bytes, 65 were put' } } },
     'objects_empty',
-    'a HEAD of the test object tells what is not so: 0 bytes, 65 were put',
+    'a HEAD tells what is not so: 0 bytes, 65 were put',
   ],
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));

@@ -27,7 +27,8 @@ function serverThat(compare: (a: string, b: string) => number, skips = false): [
       keys.delete(key);
       return Promise.resolve({ kind: 'done', version: null });
     },
-    head: () => Promise.resolve({ kind: 'missing' }),
+    head: ({ key }) =>
+      Promise.resolve(keys.has(key) ? { kind: 'present', bytes: 1, archive: null } : { kind: 'missing' }),
     get: () => Promise.resolve({ kind: 'missing' }),
     peek: () => Promise.resolve({ kind: 'missing' }),
     seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
@@ -48,4 +49,10 @@ test.each([
   const [store, keys] = serverThat(compare, skips);
   expect(await seeListing(store, place, never)).toBe(listing);
   expect([...keys]).toEqual([]);
+});
+
+test('a server that loses what was written says nothing of its listings', async () => {
+  const [store] = serverThat(compareKeys);
+  const losing: ObjectStore = { ...store, put: () => Promise.resolve({ kind: 'done', version: null }) };
+  expect(await seeListing(losing, place, never)).toBeNull();
 });

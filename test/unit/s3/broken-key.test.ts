@@ -9,7 +9,7 @@ test.each([
 ])('%s with a line break makes no request, and no endpoint is blamed for it', async (_, credentials) => {
   const client = new S3Client({ region: 'eu-west-1', endpoint: 'http://127.0.0.1:1', credentials });
   const error: unknown = await client.send(new HeadBucketCommand({ Bucket: 'b' })).catch((e: unknown) => e);
-  const failure = explainFailure(error, { now: 0, sent: true });
+  const failure = explainFailure(error, { now: 0, sent: true, hasBody: false });
   expect(failure).toMatchObject({
     reason: 'denied',
     detail: expect.stringMatching(/^not sent: .* has a line break in it/) as unknown,

@@ -8,7 +8,7 @@ test.each(['eu-west-1 ', '"eu-west-1"', 'eu+west', 'eu-west-1 # c'])(
     const credentials = { accessKeyId: 'K', secretAccessKey: 's' };
     const client = new S3Client({ region, endpoint: 'http://127.0.0.1:1', credentials });
     const error: unknown = await client.send(new HeadBucketCommand({ Bucket: 'b' })).catch((e: unknown) => e);
-    expect(explainFailure(error, { now: 0, sent: false })).toMatchObject({
+    expect(explainFailure(error, { now: 0, sent: false, hasBody: true })).toMatchObject({
       reason: 'wrong_region',
       detail: 'not sent: the region is no name of a region',
       said: { by: 'exporter', status: null },

@@ -1213,7 +1213,12 @@ describe('files of certificate authorities', () => {
       'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: Cannot read /db-ca.pem: no such file',
       'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file: Cannot read /s3-ca.pem: no such file',
     ]);
-    expect(read({ env, files: { '/db-ca.pem': '', '/s3-ca.pem': '' } }).database).not.toBeNull();
+    const files = { '/db-ca.pem': '', '/s3-ca.pem': '-----BEGIN CERTIFICATE-----' };
+    expect(read({ env, files }).database).not.toBeNull();
+    // Python takes no such file, and every push fails.
+    expect(problemsOf(() => read({ env, files: { ...files, '/s3-ca.pem': '' } }))).toEqual([
+      'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file: the file holds no certificate: give one in PEM',
+    ]);
   });
 
   test('are not looked for where they are not used', () => {
