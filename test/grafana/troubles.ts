@@ -204,7 +204,11 @@ export const TROUBLES: readonly Trouble[] = [
   {
     act: 'More references than the exporter may ask S3 about',
     fires: ['AirflowXComExporterBehind'],
-    mayFire: { ...SLOWLY, AirflowXComBudgetBurnsFast: 'six hours of the acts before' },
+    mayFire: {
+      ...SLOWLY,
+      AirflowXComBudgetBurnsFast: 'six hours of the acts before',
+      AirflowXComProblemUnknown: 'whether the objects that wait for a request are there is not known',
+    },
     // Said when the oldest reference has waited for two minutes, which no factor shortens.
     seconds: 165,
     rest: 25,
