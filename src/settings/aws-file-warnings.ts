@@ -4,7 +4,7 @@ import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 
-/** What is wrong with AWS's own files, whoever takes his way from them. */
+/** What is wrong with AWS's own files, whichever connection uses them. */
 export function fileWarnings({ config, credentials }: AwsFiles): readonly string[] {
   return Object.entries({ config, credentials }).flatMap(([name, content]) => [
     ...(isBroken(content)

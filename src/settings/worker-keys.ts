@@ -12,10 +12,10 @@ export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly st
           'AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: an Airflow worker with these variables fails, and the exporter takes other credentials or none',
         ]
       : []),
-    // Run: 1.34 fails as well, and 1.42 pushes to whoever answers.
+    // Run: 1.34 and 1.43 fail, 1.42 does not.
     ...(bundle !== undefined && env[bundle]?.trim() === ''
       ? [
-          `${bundle} is set and empty: botocore 1.43 fails over it at every push, and 1.42 trusts any certificate. Leave it out`,
+          `${bundle} is set and empty: botocore 1.43 fails over it at every push, and older ones do not all do so. Leave it out`,
         ]
       : []),
   ];
