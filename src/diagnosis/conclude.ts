@@ -68,9 +68,11 @@ function unseen(window: Survey['window']): Survey['window'] {
 /** The figures of the last reading stand while the database is away; what settings and probe say is new. */
 export function concludeAgain(before: Figures, options: ConcludeOptions): Figures {
   const fresh = conclude(null, options);
+  // What the rows of the last reading spoke against is not true for want of a newer one.
+  const held = before.takenBack.filter((code) => fresh.states[code] === 'raised');
   const states = { ...before.states };
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
-    if (state !== 'unknown') states[code] = state;
+    if (state !== 'unknown' && !held.includes(code)) states[code] = state;
   // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
   const { told, backend, observed, window, standbyDoubt, lagSeconds, coverage } = before;
   return {
@@ -83,8 +85,11 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
     coverage,
     states,
     undecided: { ...fresh.undecided, ...before.undecided },
-    takenBack: fresh.takenBack,
-    problems: [...fresh.problems, ...before.problems.filter(({ code }) => fresh.states[code] === 'unknown')],
+    takenBack: [...fresh.takenBack, ...held],
+    problems: [
+      ...fresh.problems.filter(({ code }) => !held.includes(code)),
+      ...before.problems.filter(({ code }) => fresh.states[code] === 'unknown'),
+    ],
   };
 }
 

@@ -10,7 +10,7 @@ import { counted, isRaised, momentOf, say, takenBack, undecided } from './proble
 import type { Ruling } from './problem.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
-import { areOnSharedHosts, clusterWords, DIMENSIONS, pools, sumOf } from './worker-pools.ts';
+import { besideSharedHosts, clusterWords, DIMENSIONS, pools, sumOf } from './worker-pools.ts';
 import type { Pool } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
@@ -122,10 +122,12 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   const named = pools(survey.placed);
   const { unattributed } = survey;
   if (named.length === 0) return unattributed > 0 ? undecided(unattributedWords(survey)) : 'clear';
-  if (isOfOperators(survey.placed, named))
-    return takenBack(
-      `${clusterWords(survey.placed, named)}; the same hosts put values of other operators into object storage, so that they have the setting`,
-    );
+  if (isOfOperators(survey.placed, named)) {
+    const words = `${clusterWords(survey.placed, named)}; the same hosts put values of other operators into object storage`;
+    return isPutSince(survey)
+      ? takenBack(`${words}, so that they have the setting`)
+      : undecided(`${words} before, and none since: whether they still have the setting is not known`);
+  }
   const others = unattributed === 0 ? '' : `; ${unattributedWords(survey)}`;
   return say(`${clusterWords(survey.placed, named)}${others}. ${figuresOf(survey, xcom)}.`, {
     where: [
@@ -137,9 +139,15 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   });
 }
 
-/** It follows how a task writes, and no worker. */
+/** It follows how a task writes, and no worker: on hosts that are not shared too few were kept to name anybody. */
 function isOfOperators(placed: Survey['placed'], named: readonly Pool[]): boolean {
-  return named[0]?.label === 'operator' && areOnSharedHosts(placed, named);
+  return named[0]?.label === 'operator' && pools(besideSharedHosts(placed, named)).length === 0;
+}
+
+/** A setting that was lost leaves the same rows, but no reference after the first value that was kept. */
+function isPutSince({ rows, times: { latestReference } }: Survey): boolean {
+  const first = rows.bypassed.written?.first;
+  return first === undefined || (latestReference !== null && latestReference > first);
 }
 
 /** There are more of them than one look asks about. */

@@ -54,16 +54,16 @@ export function pools(placed: readonly Placed[]): Pool[] {
 }
 
 /**
- * Whether each host on which operators kept values put values of others into object storage: its workers have the
- * setting then. Where each task has a host of its own, none is shared, and an image may lack it.
+ * All but what operators kept on hosts that put values of others into object storage: their workers have the setting
+ * then. Where each task has a host of its own, none is shared, and an image may lack it.
  */
-export function areOnSharedHosts(placed: readonly Placed[], operators: readonly Pool[]): boolean {
+export function besideSharedHosts(placed: readonly Placed[], operators: readonly Pool[]): readonly Placed[] {
   const hostOf = ({ worker: { queue, executor, hostname } }: Placed) =>
     hostname === null || hostname === '' ? null : JSON.stringify([queue, executor, hostname]);
   const isNamed = ({ worker }: Placed) => operators.some(({ value }) => value === worker.operator);
   const putting = new Set(placed.filter((one) => one.offloaded > 0 && !isNamed(one)).map(hostOf));
-  const keeping = placed.filter((one) => one.bypassed > 0 && isNamed(one)).map(hostOf);
-  return keeping.every((host) => host !== null && putting.has(host));
+  const isOnShared = (host: string | null) => host !== null && putting.has(host);
+  return placed.filter((one) => !(one.bypassed > 0 && isNamed(one) && isOnShared(hostOf(one))));
 }
 
 function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>[] {

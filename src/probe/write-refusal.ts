@@ -9,6 +9,12 @@ export interface WriteRefusals {
 /** As long a reference may be written before the first test write of a process, if nobody knows when it began to fail. */
 const LATELY_MS = 120_000;
 
+/** Of this first time nobody knows whether what was written came before: whoever writes has a clock of his own. */
+const SLACK_MS = 120_000;
+
+/** For so long what was written in the slack is believed. If nothing has followed by then, it is no evidence any more. */
+const BELIEVED_MS = 600_000;
+
 /** What is remembered of test writes: since when they fail. */
 export function createWriteRefusals(): WriteRefusals {
   let hasWorked = false;
@@ -21,6 +27,7 @@ export function createWriteRefusals(): WriteRefusals {
       }
       if (put?.ok !== false) return null;
       since ??= at;
+      if (at - since > BELIEVED_MS) return since + SLACK_MS;
       return hasWorked ? since : Math.min(since, at - LATELY_MS);
     },
   };

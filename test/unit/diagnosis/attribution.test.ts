@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { areOnSharedHosts, pools } from '../../../src/diagnosis/worker-pools.ts';
+import { besideSharedHosts, pools } from '../../../src/diagnosis/worker-pools.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 
 /** mulberry32: the same draws on every machine. */
@@ -139,17 +139,25 @@ test('a million rows are no more than their workers', () => {
 });
 
 test.each([
-  ['the one host puts those of others', [['a', 0, 12]], true],
-  ['a host of its own', [['b', 0, 12]], false],
+  ['the one host puts those of others', [['a', 0, 12]], []],
+  ['a host of its own', [['b', 0, 12]], ['Own']],
   [
     'one of two hosts is its own',
     [
       ['a', 0, 12],
       ['b', 6, 0],
     ],
-    false,
+    ['Own'],
   ],
-] as const)('an operator that keeps its values: %s', (_, others, expected) => {
+  [
+    'a host of its own kept too few to tell',
+    [
+      ['a', 0, 12],
+      ['b', 1, 0],
+    ],
+    [],
+  ],
+] as const)('an operator that keeps its values: %s', (_, others, rest) => {
   const at = (hostname: string, operator: string) => ({ queue: 'q', executor: null, hostname, operator });
   const placed = [
     { worker: at('a', 'Own'), bypassed: 20, offloaded: 0 },
@@ -159,9 +167,11 @@ test.each([
       offloaded: offloaded * 5,
     })),
   ];
-  const named = pools(placed.map((one) => ({ ...one, worker: { ...one.worker, hostname: null } })));
+  const withoutHosts = (all: readonly Placed[]) =>
+    pools(all.map((one) => ({ ...one, worker: { ...one.worker, hostname: null } })));
+  const named = withoutHosts(placed);
   expect(named.map(({ value }) => value)).toEqual(['Own']);
-  expect(areOnSharedHosts(placed, named)).toBe(expected);
+  expect(withoutHosts(besideSharedHosts(placed, named)).map(({ value }) => value)).toEqual(rest);
 });
 
 describe('what a pool is called', () => {

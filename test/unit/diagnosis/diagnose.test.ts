@@ -2,7 +2,7 @@ import type { CanarySettings } from '../../../src/canary/report.ts';
 import type { CanaryVerdict, PoolVerdict } from '../../../src/canary/verdict.ts';
 import { describe, expect, test } from 'vitest';
 import type { Shape } from '../../../src/airflow/shape.ts';
-import { conclude } from '../../../src/diagnosis/conclude.ts';
+import { conclude, concludeAgain } from '../../../src/diagnosis/conclude.ts';
 import { diagnose } from '../../../src/diagnosis/diagnose.ts';
 import type { Observation, Sampled } from '../../../src/diagnosis/diagnose.ts';
 import { NO_EVIDENCE } from '../../../src/diagnosis/evidence.ts';
@@ -283,6 +283,16 @@ function byOperator(
   return { ...world, survey: { ...world.survey, placed } };
 }
 
+/** All that stayed in the database was written after the latest reference. */
+function keptSince(world: World): World {
+  const { latestReference } = SURVEY.times;
+  const first = (latestReference ?? 0) + 1;
+  const rows = { ...SURVEY.rows };
+  for (const [kind, count] of Object.entries(world.rows ?? {}) as [Kind, number][])
+    rows[kind] = { ...evidenceOf(kind, count), written: { first, last: first } };
+  return { ...world, survey: { ...world.survey, rows } };
+}
+
 /** Large values in the database and not one reference. */
 const WITHOUT_REFERENCES: Partial<Survey> = {
   references: 0,
@@ -561,6 +571,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'an operator, on a host that puts those of others',
       byOperator(6, { wrong: 'a', right: 'a' }),
+      'unknown',
+    ],
+    [
+      'an operator, on a host that put those of others before, and none since',
+      keptSince(byOperator(6, { wrong: 'a', right: 'a' })),
       'unknown',
     ],
     [
@@ -1354,6 +1369,18 @@ test.each<[string, World, ProblemCode, string]>([
     'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
   ],
   [
+    'an operator that keeps its values on hosts that put those of others',
+    byOperator(6, { wrong: 'a', right: 'a' }),
+    'worker_bypass',
+    '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere; the same hosts put values of other operators into object storage, so that they have the setting',
+  ],
+  [
+    'an operator that keeps its values since hosts put those of others',
+    keptSince(byOperator(6, { wrong: 'a', right: 'a' })),
+    'worker_bypass',
+    '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere; the same hosts put values of other operators into object storage before, and none since: whether they still have the setting is not known',
+  ],
+  [
     'a HEAD that tells what is not so',
     { rows: { empty: 6 }, probe: { head: { ...MISMATCH, detail: '0 bytes, 65 were put' } } },
     'objects_empty',
@@ -1362,6 +1389,31 @@ test.each<[string, World, ProblemCode, string]>([
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
+describe('while the database is away', () => {
+  const figuresOf = (world: World) => {
+    const { config, probe, sampled } = observed(world);
+    return { options: { config, probe, at: AT }, sampled };
+  };
+  const afterwards = (before: World, since: World) => {
+    const { sampled, options } = figuresOf(before);
+    const again = concludeAgain(conclude(sampled, options), figuresOf(since).options);
+    return concludeAgain(again, figuresOf(since).options);
+  };
+  const written: World = { ...REFUSED_SINCE, survey: writtenAt(AT) };
+
+  test('what its rows spoke against is not said', () => {
+    const { states, problems, takenBack, undecided } = afterwards(written, REFUSED_SINCE);
+    expect([states.write_denied, problems, takenBack]).toEqual(['unknown', [], ['write_denied']]);
+    expect(undecided.write_denied).toContain('yet a reference was written');
+  });
+
+  test('what the probe finds now is', () => {
+    expect(afterwards(written, {}).states.write_denied).toBe('clear');
+    const { problems } = afterwards({}, REFUSED_SINCE);
+    expect(problems.map(({ code }) => code)).toEqual(['write_denied']);
+  });
 });
 
 test('while HEAD tells what is not so, no figure rests on it', () => {

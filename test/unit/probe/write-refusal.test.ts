@@ -58,6 +58,23 @@ test.each<
     ],
     1_000,
   ],
+  [
+    'later still: what was written in its first two minutes may be older',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_601],
+    ],
+    1_120,
+  ],
+  [
+    'the same where its beginning was seen',
+    [
+      [WORKED, 940],
+      [FAILED, 1_000],
+      [FAILED, 1_601],
+    ],
+    1_120,
+  ],
 ])('from when on others are heard: %s', (_, looks, from) => {
   const refusals = createWriteRefusals();
   const said = looks.map(([put, at]) => refusals.note(put, at * SECOND)).at(-1);
