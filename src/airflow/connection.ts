@@ -44,6 +44,7 @@ const configSchema = z.looseObject({
       addressing_style: text,
       use_accelerate_endpoint: z.unknown().optional(),
       use_dualstack_endpoint: z.unknown().optional(),
+      us_east_1_regional_endpoint: text,
     })
     .nullish(),
   use_dualstack_endpoint: z.unknown().optional(),

@@ -64,7 +64,7 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
       firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
     proxies: proxiesOf(given, { endpoint: endpoint || addressAt('s3', region), env }),
     sendsChecksums: sendsChecksums(given, { env, profile: ofSession }),
-    variants: endpoint ? {} : variantsOf(given, ofSession),
+    variants: endpoint ? {} : variantsOf(given, { env, profile: ofSession }),
     agent: agentOf(env),
   };
 }
@@ -228,14 +228,29 @@ function sendsChecksums(
   return said?.toLowerCase() !== 'when_required';
 }
 
-function variantsOf(given: AirflowConnection | null, profile: AwsProfile): EndpointVariants {
+/** By botocore's order: the connection, the variable, the files. */
+function variantsOf(
+  given: AirflowConnection | null,
+  { env, profile }: { env: Environment; profile: AwsProfile },
+): EndpointVariants {
   const config = given?.extra.config_kwargs;
+  const isTrue = (text: string | null | undefined): boolean | undefined =>
+    text == null ? undefined : text.toLowerCase() === 'true';
   const accelerates = config?.s3?.use_accelerate_endpoint ?? profile.accelerates;
-  const isDual = config?.use_dualstack_endpoint ?? config?.s3?.use_dualstack_endpoint ?? profile.isDualstack;
+  const isDual =
+    config?.use_dualstack_endpoint ??
+    config?.s3?.use_dualstack_endpoint ??
+    isTrue(env['AWS_USE_DUALSTACK_ENDPOINT']) ??
+    isTrue(profile.option('use_dualstack_endpoint')) ??
+    profile.isDualstack;
+  const isFips =
+    config?.use_fips_endpoint ??
+    isTrue(env['AWS_USE_FIPS_ENDPOINT']) ??
+    isTrue(profile.option('use_fips_endpoint'));
   return {
     ...(Boolean(accelerates) ? { useAccelerateEndpoint: true } : {}),
     ...(Boolean(isDual) ? { useDualstackEndpoint: true } : {}),
-    ...(Boolean(config?.use_fips_endpoint) ? { useFipsEndpoint: true } : {}),
+    ...(Boolean(isFips) ? { useFipsEndpoint: true } : {}),
   };
 }
 

@@ -227,6 +227,9 @@ function servers({
   port = '',
 }: LibpqKeywords): readonly [DatabaseServer, ...DatabaseServer[]] {
   const hosts = host.split(',');
+  // It would be shown, and may be the rest of a password.
+  if (hosts.some((one) => /[\s;&#='"]/.test(one.trim())))
+    throw new RangeError('has a host with a character that no host has: write host:5432, or [::1]:5432');
   const ports = port.split(',');
   if (ports.length > 1 && ports.length !== hosts.length)
     throw new RangeError('names several ports, and not as many as hosts');
@@ -245,7 +248,7 @@ export function describeDatabase(settings: DatabaseSettings): string {
   const places = [settings, ...others].map(placeOf).join(',');
   const attributes = sessionAttributes === 'any' ? '' : `&target_session_attrs=${sessionAttributes}`;
   // What stands behind a break was another option, and may be a secret.
-  const name = database.replace(/[\s;].*$/s, '***');
+  const name = database.replace(/[\s;,&#='"].*$/s, '***');
   return `postgresql://${credentials}@${places}/${name}?sslmode=${ssl}${attributes}`;
 }
 

@@ -42,7 +42,7 @@ export interface ProfileKeys {
   readonly sessionToken: Secret | null;
 }
 
-/** Other endpoints of AWS's, by the names of the SDK. What is not said is what AWS's own variables and files say. */
+/** Other endpoints of AWS's, by the names of the SDK. What is not said is not asked. */
 export interface EndpointVariants {
   readonly useAccelerateEndpoint?: true;
   readonly useDualstackEndpoint?: true;
@@ -127,6 +127,9 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
     forcePathStyle: connection.forcePathStyle,
     // An access point is asked where it is.
     useArnRegion: true,
+    // Else the SDK reads AWS's variables, takes no True for true, and refuses both beside an endpoint.
+    useDualstackEndpoint: false,
+    useFipsEndpoint: false,
     ...variants,
     // A PUT has the checksum that s3fs sends, for a server that takes none fails Airflow's pushes.
     requestChecksumCalculation: connection.sendsChecksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',

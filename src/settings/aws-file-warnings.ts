@@ -1,5 +1,5 @@
 import { awsProfile, hasCommentBehind, isBroken, isUnreadBySdk } from '../airflow/aws-profile.ts';
-import type { AwsFiles } from '../airflow/aws-profile.ts';
+import type { AwsFiles, AwsProfile } from '../airflow/aws-profile.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
@@ -29,7 +29,11 @@ export function profileWarnings(
   const profile = awsProfile(files, name);
   const isAsked = s3?.secretAccessKey === null;
   const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
-  const empty = given?.extra.profile_name ? undefined : emptyProfile(env);
+  if (given?.extra.profile_name === '')
+    return [
+      `${who} has an empty profile_name, which a worker takes for the name of a profile: every push fails. Leave it out`,
+    ];
+  const empty = given?.extra.profile_name == null ? emptyProfile(env) : undefined;
   if (empty !== undefined)
     return [
       `${empty} is set and empty, which a worker takes for the name of a profile: every push fails. Leave it out`,
@@ -49,6 +53,11 @@ export function profileWarnings(
           `${who} takes the identity of AWS_WEB_IDENTITY_TOKEN_FILE, and the exporter the keys of its AWS files, which it asks first: take them away`,
         ]
       : []),
+    ...(isAsked && !profile.takesRole && profile.option('aws_access_key_id') !== null && signsOn(profile)
+      ? [
+          `${who} takes the single sign-on of its profile in AWS's files, and the exporter the keys beside it, which it asks first: take one of the two away`,
+        ]
+      : []),
     ...(s3 !== null && !profile.hasServices && s3.endpoint === (profile.endpoint || null)
       ? [
           `${who} takes its endpoint from AWS's files, whose services name a section that is not there: every push of Airflow fails`,
@@ -60,6 +69,11 @@ export function profileWarnings(
         ]
       : []),
   ];
+}
+
+/** One of the two is enough for botocore to ask for no keys. */
+function signsOn({ option }: AwsProfile): boolean {
+  return ['sso_role_name', 'sso_account_id'].some((name) => option(name) !== null);
 }
 
 /** The first variable that is set counts. */

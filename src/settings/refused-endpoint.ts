@@ -1,4 +1,6 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
+import type { AwsProfile } from '../airflow/aws-profile.ts';
+import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
@@ -16,9 +18,29 @@ export function refusedEndpoints(
   const asksSts = s3.role !== null || isIdentity;
   const sts = s3.role?.endpoint || env['AWS_ENDPOINT_URL_STS'] || null;
   return [
+    ...(isSaidEmpty(given)
+      ? [
+          `${who} has an empty endpoint_url, which botocore refuses: every push of Airflow fails. Leave it out`,
+        ]
+      : []),
+    ...(s3.endpoint !== null && isAccelerated(given, awsProfile(files, profileOf(given, env)))
+      ? [
+          `${who} has an endpoint beside use_accelerate_endpoint, which botocore refuses: every push of Airflow fails. Give one of the two`,
+        ]
+      : []),
     ...(s3.endpoint === null ? [] : refused(s3.endpoint, `${who} has an endpoint`)),
     ...(asksSts && sts !== null ? refused(sts, `${who} asks STS at an endpoint`) : []),
   ];
+}
+
+/** That of the service counts before the other. */
+function isSaidEmpty(given: AirflowConnection | null): boolean {
+  const ofService = given?.extra.service_config?.s3?.endpoint_url;
+  return (ofService === undefined ? given?.extra.endpoint_url : ofService) === '';
+}
+
+function isAccelerated(given: AirflowConnection | null, { accelerates }: AwsProfile): boolean {
+  return Boolean(given?.extra.config_kwargs?.s3?.use_accelerate_endpoint ?? accelerates);
 }
 
 function refused(endpoint: string, what: string): string[] {

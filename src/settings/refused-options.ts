@@ -17,6 +17,7 @@ interface Option {
   readonly ofProfile: (profile: AwsProfile) => string | null;
 }
 
+const REGIONAL = { takes: /^(?:legacy|regional)$/, words: 'legacy or regional, in small letters' };
 const WHEN = { takes: /^when_(?:supported|required)$/i, words: 'when_supported or when_required' };
 
 /** Run with botocore 1.36 to 1.43. */
@@ -35,6 +36,8 @@ const OPTIONS: readonly Option[] = [
     takes: /^(?:legacy|auto|standard|in-region|cross-region|mobile)$/i,
     words: 'legacy, auto, standard, in-region, cross-region or mobile',
     ...plain('defaults_mode'),
+    // An empty one of a connection is none.
+    ofConnection: ({ defaults_mode: mode }) => mode || null,
     variable: 'AWS_DEFAULTS_MODE',
   },
   {
@@ -62,6 +65,20 @@ const OPTIONS: readonly Option[] = [
     key: 'addressing_style',
     ofProfile: ({ addressingStyle }) => addressingStyle,
   },
+  {
+    ...REGIONAL,
+    ...plain('sts_regional_endpoints'),
+    takes: /^(?:legacy|regional)?$/,
+    ofConnection: () => null,
+    variable: 'AWS_STS_REGIONAL_ENDPOINTS',
+  },
+  {
+    ...REGIONAL,
+    ...plain('us_east_1_regional_endpoint'),
+    kwarg: 's3.us_east_1_regional_endpoint',
+    ofConnection: ({ s3 }) => s3?.us_east_1_regional_endpoint,
+    variable: 'AWS_S3_US_EAST_1_REGIONAL_ENDPOINT',
+  },
 ];
 
 function plain(name: string): Pick<Option, 'kwarg' | 'ofConnection' | 'key' | 'ofProfile'> {
@@ -72,6 +89,9 @@ function plain(name: string): Pick<Option, 'kwarg' | 'ofConnection' | 'key' | 'o
     ofProfile: ({ option }) => option(name),
   };
 }
+
+/** botocore counts with them as they are. */
+const NUMBERS = ['connect_timeout', 'read_timeout', 'max_pool_connections'];
 
 /** `max_attempts` of a connection counts the first one not. */
 function plusOne(attempts: number | undefined): number | undefined {
@@ -98,9 +118,14 @@ export function refusedOptions(
       ? []
       : [`${said.place} has a value that botocore refuses: every push of Airflow fails. It takes ${words}`];
   });
+  const numbers = NUMBERS.filter((name) => typeof config[name] === 'string');
   const isText = profile.option('s3')?.startsWith('\n') === false;
   return [
     ...options,
+    ...numbers.map(
+      (name) =>
+        `The connection ${id}, in config_kwargs.${name}, has a text for a number: every push of Airflow fails. Write it without quotes`,
+    ),
     ...(isText
       ? [
           'The AWS files have a value for s3, and botocore takes lines below it alone: every push of Airflow fails. Indent its options below an empty s3 =',

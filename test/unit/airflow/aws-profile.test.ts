@@ -82,7 +82,8 @@ describe("AWS's own files, as botocore read them", () => {
   });
 
   test('are warned of for no other reason than a refusal, of botocore or later of AWS', () => {
-    const later = /comment behind a key or role|takes a role|role is taken|An indented line/;
+    const later =
+      /comment behind a key or role|takes a role|role is taken|An indented line|the single sign-on/;
     const heard = cases.flatMap((one) =>
       'refused' in one.answer
         ? []

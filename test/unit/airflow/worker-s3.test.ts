@@ -311,6 +311,35 @@ describe('other endpoints of AWS', () => {
       { useAccelerateEndpoint: true, useDualstackEndpoint: true },
     ],
     [
+      'of the variables, in any letters',
+      { env: { AWS_USE_FIPS_ENDPOINT: 'True', AWS_USE_DUALSTACK_ENDPOINT: 'true' } },
+      { useFipsEndpoint: true, useDualstackEndpoint: true },
+    ],
+    [
+      'of a variable before the file, an empty one too',
+      {
+        env: { AWS_USE_FIPS_ENDPOINT: '', AWS_USE_DUALSTACK_ENDPOINT: 'false' },
+        config: '[default]\nuse_fips_endpoint = true\ns3 =\n  use_dualstack_endpoint = true\n',
+      },
+      {},
+    ],
+    [
+      'of the profile itself before what is indented',
+      {
+        config:
+          '[default]\nuse_fips_endpoint = True\nuse_dualstack_endpoint = true\ns3 =\n  use_dualstack_endpoint = false\n',
+      },
+      { useFipsEndpoint: true, useDualstackEndpoint: true },
+    ],
+    [
+      'of the connection before a variable',
+      {
+        env: { AWS_USE_FIPS_ENDPOINT: 'true' },
+        extra: { config_kwargs: { use_fips_endpoint: false } },
+      },
+      {},
+    ],
+    [
       'where an endpoint is given',
       { extra: { endpoint_url: 'http://s3:9000', config_kwargs: { use_fips_endpoint: true } } },
       {},

@@ -203,6 +203,9 @@ describe('a database URL', () => {
     ['postgresql://u:geheim@h/db?target_session_attrs=geheim', /unknown target_session_attrs/],
     ['postgresql://u:geheim@a:1,b:2,c/db?port=5,6', /several ports, and not as many as hosts/],
     ['postgresql://u:geheim@[::1/db', /a host or port that is none/],
+    ['postgresql://u:p@h password=geheim/db', /a host with a character that no host has/],
+    ['postgresql://u:p@h;password=geheim/db', /a host with a character that no host has/],
+    ['postgresql://u:p@/db?host=h%20password%3Dgeheim', /a host with a character that no host has/],
     ['postgresql://u:geheim@h/db?sslrootcert=system&sslmode=require', /sslmode can only be verify-full/],
     ['geheim://u:geheim@h/db', /names another kind of database/],
     ['"postgresql://u:geheim@h/db"', /has quotes around it/],
@@ -229,13 +232,18 @@ describe('a database URL', () => {
     expect(`${inspect(settings)}${JSON.stringify(settings)}`).not.toContain('geheim');
   });
 
-  test.each(['db\nfernet_key=geheim', 'db;password=geheim', 'db geheim'])(
-    'shows of the database %j nothing behind a break',
-    (name) => {
-      const settings = databaseSettings(parseDatabaseUrl(`postgresql://u@h/${encodeURIComponent(name)}`));
-      expect(describeDatabase(settings)).toBe('postgresql://u@h:5432/db***?sslmode=prefer');
-    },
-  );
+  test.each([
+    'db\nfernet_key=geheim',
+    'db;password=geheim',
+    'db geheim',
+    'db&sslpassword=geheim',
+    'db,password=geheim',
+    'db#geheim',
+    "db'geheim",
+  ])('shows of the database %j nothing behind a break', (name) => {
+    const settings = databaseSettings(parseDatabaseUrl(`postgresql://u@h/${encodeURIComponent(name)}`));
+    expect(describeDatabase(settings)).toBe('postgresql://u@h:5432/db***?sslmode=prefer');
+  });
 });
 
 test("libpq's variables are keywords, an empty one is none", () => {

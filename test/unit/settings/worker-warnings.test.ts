@@ -36,6 +36,29 @@ function warned({
 
 test.each<[string, Row]>([
   ['nothing', {}],
+  ['a mode of a connection that is none', { extra: { config_kwargs: { defaults_mode: '' } } }],
+  [
+    'variables of AWS as a compose file hands them on',
+    { env: { AWS_STS_REGIONAL_ENDPOINTS: '', AWS_USE_FIPS_ENDPOINT: '', AWS_ENDPOINT_URL: '' } },
+  ],
+  [
+    'numbers of a connection',
+    { extra: { config_kwargs: { connect_timeout: 10, read_timeout: 60.5, max_pool_connections: 50 } } },
+  ],
+  ['no profile', { extra: { profile_name: null } }],
+  [
+    'an endpoint without acceleration',
+    {
+      extra: {
+        endpoint_url: 'http://minio:9000',
+        config_kwargs: { s3: { use_accelerate_endpoint: false } },
+      },
+    },
+  ],
+  [
+    'a single sign-on without keys',
+    { config: '[default]\nsso_session = s\nsso_role_name = r\nsso_account_id = 1\n' },
+  ],
   ['keys', { env: { ...KEYS, AWS_SESSION_TOKEN: 'geheim' } }],
   ['verify that is the default', { extra: { verify: true } }],
   [
@@ -241,6 +264,11 @@ test.each<[string, Row, RegExp]>([
       [{ retries: { max_attempts: -1 } }, 'retries.total_max_attempts', 'a whole number from 1'],
       [{ retries: { total_max_attempts: 0 } }, 'retries.total_max_attempts', 'a whole number from 1'],
       [{ defaults_mode: 'fast' }, 'defaults_mode', 'legacy, auto, standard'],
+      [
+        { s3: { us_east_1_regional_endpoint: 'x' } },
+        's3.us_east_1_regional_endpoint',
+        'legacy or regional, in small letters',
+      ],
     ] as const
   ).map(([config_kwargs, place, words]): [string, Row, RegExp] => [
     `a value that botocore refuses: ${JSON.stringify(config_kwargs)}`,
@@ -255,12 +283,50 @@ test.each<[string, Row, RegExp]>([
       ['AWS_RETRY_MODE', 'STANDARD'],
       ['AWS_MAX_ATTEMPTS', 'ten'],
       ['AWS_DEFAULTS_MODE', ''],
+      ['AWS_STS_REGIONAL_ENDPOINTS', 'Regional'],
+      ['AWS_S3_US_EAST_1_REGIONAL_ENDPOINT', ''],
     ] as const
   ).map(([name, value]): [string, Row, RegExp] => [
     `a variable that botocore refuses: ${name}=${value}`,
     { env: { [name]: value } },
     new RegExp(`^${name} has a value that botocore refuses: every push of Airflow fails`),
   ]),
+  ...['connect_timeout', 'read_timeout', 'max_pool_connections'].map((name): [string, Row, RegExp] => [
+    `a text for a number: ${name}`,
+    { extra: { config_kwargs: { [name]: '10' } } },
+    new RegExp(`^The connection conn, in config_kwargs\\.${name}, has a text for a number: every push`),
+  ]),
+  [
+    'an empty endpoint',
+    { extra: { endpoint_url: '' } },
+    /^The connection conn has an empty endpoint_url, which botocore refuses: every push of Airflow fails/,
+  ],
+  [
+    'an empty endpoint of S3 before another',
+    { extra: { endpoint_url: 'http://minio:9000', service_config: { s3: { endpoint_url: '' } } } },
+    /^The connection conn has an empty endpoint_url/,
+  ],
+  [
+    'an endpoint beside acceleration',
+    {
+      extra: { endpoint_url: 'http://minio:9000' },
+      config: '[default]\ns3 =\n  use_accelerate_endpoint = true\n',
+    },
+    /^The connection conn has an endpoint beside use_accelerate_endpoint, which botocore refuses/,
+  ],
+  [
+    'an empty profile of the connection, whatever the variables name',
+    { extra: { profile_name: '' }, env: { AWS_PROFILE: 'p' }, config: '[profile p]\nregion = eu-west-1\n' },
+    /^The connection conn has an empty profile_name, .*: every push fails\. Leave it out$/,
+  ],
+  [
+    'keys beside a single sign-on',
+    {
+      config: '[default]\nsso_start_url = https://x\nsso_role_name = r\nsso_account_id = 1\n',
+      credentials: '[default]\naws_access_key_id = K\naws_secret_access_key = geheim\n',
+    },
+    /^The connection conn takes the single sign-on of its profile in AWS's files, and the exporter the keys/,
+  ],
   [
     'a value of the file that botocore refuses',
     { config: '[default]\ns3 =\n  addressing_style = Path\n' },
