@@ -4,7 +4,7 @@ import { pathWords, thresholdWords } from '../diagnosis/observed.ts';
 import { PROBLEMS, RUNBOOK, runbookOf } from '../diagnosis/problem-catalogue.ts';
 import type { Problem } from '../diagnosis/problem.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { sizeWords } from '../lib/format.ts';
+import { formatSeconds, sizeWords } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Checked } from '../status/check-document.ts';
 import { checkCode, checkVerdict } from '../status/check-document.ts';
@@ -94,7 +94,7 @@ function windowLines({ window, backend, coverage, thresholdBytes, observed }: Re
   const { rows, broken } = window;
   const known = (figure: number | null) => (figure === null ? 'unknown' : String(figure));
   return [
-    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), rows of the last ${duration(window.seconds)} in runs that were active then:`,
+    `Airflow ${backend?.airflow ?? 'unknown'} (${backend?.schema ?? 'unknown'}), rows of the last ${formatSeconds(window.seconds)} in runs that were active then:`,
     `  in the database ${rows.db}, in S3 ${rows.s3}, elsewhere ${rows.other}`,
     `  oversize in the database ${window.oversizeRows}, ${sizeWords(window.oversizeBytes)} together`,
     `  broken references: missing ${known(broken.missing)}, empty ${known(broken.empty)}, unreadable ${known(broken.unreadable)}, path mismatch ${known(broken.path_mismatch)}, leaked ${known(broken.leaked)}`,
@@ -124,8 +124,4 @@ function probeLines(probed: Tried | null): string[] {
     return step.ok ? `${step.operation} ok` : `${step.operation} ${step.reason} (${plain(step.detail)})`;
   });
   return [`Probe: ${words.join(', ')}`];
-}
-
-function duration(seconds: number): string {
-  return seconds % 3600 === 0 ? `${seconds / 3600} h` : `${Math.round(seconds / 60)} min`;
 }

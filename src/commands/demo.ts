@@ -167,6 +167,7 @@ async function perform(
         const answer = await exporter.reload();
         if (!answer.ok) throw new Error(`Cannot reload the exporter: ${answer.problems.join('; ')}`);
       },
+      withoutCanary: (change) => canary.silentWhile(change),
       threshold,
       holdSeconds: pace.sampleSeconds + 1,
     },

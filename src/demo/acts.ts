@@ -15,6 +15,8 @@ export interface Stage {
   readonly denyWrites: (denied: boolean) => void;
   /** Gives the exporter another `xcom.threshold`. Rejects when it refuses. */
   readonly setExporterThreshold: (bytes: number) => Promise<void>;
+  /** What workers and the exporter are told meanwhile is one change: no canary reports half of it. */
+  readonly withoutCanary: (change: () => Promise<void>) => Promise<void>;
   /** The threshold of a healthy worker, in bytes. */
   readonly threshold: number;
   /** How long a cleared run stays running: longer than the exporter's sampling interval. */
@@ -49,16 +51,19 @@ const ACTS: readonly Act[] = [
   {
     title: 'The threshold is lost: every value stays in the database',
     problem: 'threshold_disabled',
-    play: async ({ workload, setExporterThreshold, threshold }) => {
-      for (const queue of QUEUES) workload.setThreshold(queue, never);
-      await setExporterThreshold(never);
+    play: async ({ workload, setExporterThreshold, withoutCanary, threshold }) => {
+      await withoutCanary(async () => {
+        for (const queue of QUEUES) workload.setThreshold(queue, never);
+        await setExporterThreshold(never);
+      });
       return holdsOversize(threshold);
     },
-    cure: async (stage, harmed) => {
-      for (const queue of QUEUES) stage.workload.setThreshold(queue, stage.threshold);
-      await clear(stage, harmed);
-      await stage.setExporterThreshold(stage.threshold);
-    },
+    cure: (stage, harmed) =>
+      stage.withoutCanary(async () => {
+        for (const queue of QUEUES) stage.workload.setThreshold(queue, stage.threshold);
+        await clear(stage, harmed);
+        await stage.setExporterThreshold(stage.threshold);
+      }),
   },
   {
     title: 'The workers of queue legacy lack the backend: their large values stay in the database',

@@ -41,19 +41,38 @@ interface World extends CanaryOptions {
   readonly signal: AbortSignal;
 }
 
+export interface DemoCanary {
+  /** No run reports before the change is over, and what was reported is gone by then: nobody hears of half a change. */
+  readonly silentWhile: (change: () => Promise<void>) => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
 /** Runs it again and again until it is stopped; the run before is deleted. */
-export function startCanary(options: CanaryOptions): { stop: () => Promise<void> } {
+export function startCanary(options: CanaryOptions): DemoCanary {
   const { database, log, secondsBetweenRuns } = options;
   const stopping = new AbortController();
   const { signal } = stopping;
   const world = { ...options, signal, backend: createXComBackend({ ...options, signal }) };
   const isStopping = (): boolean => signal.aborted;
 
+  /** What runs or changes at this moment: the next one waits for it. */
+  let turn = Promise.resolve();
+
+  async function inTurn(act: () => Promise<void>): Promise<void> {
+    const mine = turn.then(act);
+    turn = mine.catch(() => undefined);
+    await mine;
+  }
+
+  async function runAnew(): Promise<void> {
+    const run = await runCanary(world);
+    await database.query(/* SQL */ 'DELETE FROM dag_run WHERE dag_id = $1 AND id < $2', [DAG_ID, run]);
+  }
+
   async function keepOn(): Promise<void> {
     while (!isStopping()) {
       try {
-        const run = await runCanary(world);
-        await database.query(/* SQL */ 'DELETE FROM dag_run WHERE dag_id = $1 AND id < $2', [DAG_ID, run]);
+        await inTurn(runAnew);
       } catch (error) {
         if (!isStopping()) log.warn({ err: error }, 'the canary of the demo could not run');
       }
@@ -63,6 +82,11 @@ export function startCanary(options: CanaryOptions): { stop: () => Promise<void>
 
   const running = keepOn();
   return {
+    silentWhile: (change) =>
+      inTurn(async () => {
+        await database.query(/* SQL */ 'DELETE FROM dag_run WHERE dag_id = $1', [DAG_ID]);
+        await change();
+      }),
     stop: async () => {
       stopping.abort();
       await running;

@@ -18,7 +18,7 @@ export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
 }
 
-/** 0.0042 -> `4 ms`, 90 -> `1 min 30 s`, 86400 -> `1 d`: at most two units. */
+/** 0.0042 -> `4 ms`, 90 -> `1 min 30 s`, 86400 -> `24 h`, 172800 -> `2 d`: at most two units. Days begin at two, as people set windows. */
 export function formatSeconds(seconds: number): string {
   if (seconds > 0 && seconds < 1) return `${Math.round(seconds * 1_000)} ms`;
   if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
@@ -30,7 +30,7 @@ export function formatSeconds(seconds: number): string {
     ['min', 60],
     ['s', 1],
   ] as const) {
-    const count = Math.floor(rest / size);
+    const count = unit === 'd' && rest < 2 * size ? 0 : Math.floor(rest / size);
     rest -= count * size;
     if (count > 0) parts.push(`${count} ${unit}`);
   }

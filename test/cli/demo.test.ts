@@ -177,6 +177,12 @@ describe('demo', () => {
             true,
           ]);
       }
+      // The threshold of all workers and of the exporter is one change: the canary knows no two of them.
+      expect(
+        moments.filter(
+          ({ act, problems }) => act.startsWith('Act 2') && problems.includes('worker_settings_differ'),
+        ),
+      ).toEqual([]);
       const known: readonly string[] = [...expected.filter((problem) => problem !== null), ...companions];
       const said = new Set(moments.flatMap(({ problems }) => problems));
       expect([...said].filter((problem) => !known.includes(problem))).toEqual([]);

@@ -497,17 +497,17 @@ describe('the page', () => {
   test('says of what is well how much was looked at', () => {
     const window = { ...WINDOW, oversizeRows: 0, broken: NONE_BROKEN };
     expect(textOf(render(statusOf({ probe: WORKED, report: reportOf({ window }) })))).toContain(
-      'In the last 1 d: 1,234 values in the database, none of them oversize; 56 in S3, no reference is known to be broken.',
+      'In the last 24 h: 1,234 values in the database, none of them oversize; 56 in S3, no reference is known to be broken.',
     );
     const partly = { ...window, oversizeRows: 1, broken: { ...NONE_BROKEN, leaked: null } };
     expect(textOf(render(statusOf({ probe: WORKED, report: reportOf({ window: partly }) })))).toContain(
-      'In the last 1 d: 1,234 values in the database; 56 in S3.',
+      'In the last 24 h: 1,234 values in the database; 56 in S3.',
     );
   });
 
   test('shows the window, and says what is not known of it', () => {
     const text = textOf(render(statusOf()));
-    expect(text).toContain('The window: the last 1 d');
+    expect(text).toContain('The window: the last 24 h');
     expect(text).toContain('values in the database 1,234 10 B');
     expect(text).toContain('references to S3 56 not known');
     expect(text).toContain('broken references: leaked not known');
@@ -611,9 +611,28 @@ describe('the page', () => {
   test('says what is odd about the settings, beside them', () => {
     const page = render(statusOf({ warnings: ['AIRFLOW__A is no variable: did you mean AIRFLOW__B?'] }));
     expect(textOf(/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '')).toContain(
-      'Configuration AIRFLOW__A is no variable: did you mean AIRFLOW__B? Settings in force',
+      'Configuration AIRFLOW__A is no variable: did you mean AIRFLOW__B? Settings at their default: 1',
     );
     expect(render(statusOf())).not.toContain('class="odd"');
+  });
+
+  test('folds the settings that nobody gave', () => {
+    const { settings } = statusOf();
+    const given = settings.map((one) => ({
+      ...one,
+      name: 'xcom.path' as const,
+      shown: 's3://b/x',
+      origin: 'variable' as const,
+    }));
+    const page = render(statusOf({ settings: [...settings, ...given] }));
+    const [shown = '', folded = ''] = (/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '').split(
+      '<details>',
+    );
+    expect(textOf(shown)).toContain('xcom.path s3://b/x variable');
+    expect(textOf(shown)).not.toContain('24h');
+    expect(textOf(folded)).toContain('Settings at their default: 1');
+    expect(textOf(folded)).toContain('window 24h default');
+    expect(textOf(folded)).not.toContain('xcom.path');
   });
 
   test('says of a probe that never ran whether one will', () => {
@@ -1057,15 +1076,17 @@ test('figures for people', () => {
     '1 MiB',
     '5 TiB',
   ]);
-  expect([0, 0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061].map(formatSeconds)).toEqual([
+  expect([0, 0.0042, 1.25, 59, 90, 3_600, 86_400, 90_061, 172_800, 176_461].map(formatSeconds)).toEqual([
     '0 s',
     '4 ms',
     '1.3 s',
     '59 s',
     '1 min 30 s',
     '1 h',
-    '1 d',
-    '1 d 1 h',
+    '24 h',
+    '25 h 1 min',
+    '2 d',
+    '2 d 1 h',
   ]);
   expect([formatMoment(NOW, NOW + 1_000), formatMoment(NOW, NOW + 86_400_000)]).toEqual([
     '03:04:05 UTC',
