@@ -218,6 +218,27 @@ function jobsSection({ jobs, report, requests, now }: Status): Html {
 }
 
 function settingsSection({ settings, warnings, reloadedAt, now }: Status): Html {
+  const untouched = settings.filter(({ origin }) => origin === 'default');
+  return section('settings', 'Configuration', [
+    reloadedAt !== null && html`<p>Reloaded ${when(reloadedAt, now)}.</p>`,
+    warnings.length > 0 &&
+      html`<ul class="odd" aria-label="What is odd about the settings">
+        ${warnings.map((warning) => html`<li>${warning}</li>`)}
+      </ul>`,
+    untouched.length < settings.length &&
+      settingsTable(
+        'Settings in force',
+        settings.filter(({ origin }) => origin !== 'default'),
+      ),
+    untouched.length > 0 &&
+      html`<details>
+        <summary>Settings at their default: ${untouched.length}</summary>
+        ${settingsTable('Settings at their default', untouched)}
+      </details>`,
+  ]);
+}
+
+function settingsTable(caption: string, settings: Status['settings']): Html {
   const rows = settings.map(
     ({ name, shown, origin, from }) =>
       html`<tr class="${origin === 'default' ? 'default' : 'set'}">
@@ -227,14 +248,7 @@ function settingsSection({ settings, warnings, reloadedAt, now }: Status): Html 
         <td>${from}</td>
       </tr>`,
   );
-  return section('settings', 'Configuration', [
-    reloadedAt !== null && html`<p>Reloaded ${when(reloadedAt, now)}.</p>`,
-    warnings.length > 0 &&
-      html`<ul class="odd" aria-label="What is odd about the settings">
-        ${warnings.map((warning) => html`<li>${warning}</li>`)}
-      </ul>`,
-    table('Settings in force', columnsOf('settings'), { rows, kind: 'settings' }),
-  ]);
+  return table(caption, columnsOf('settings'), { rows, kind: 'settings' });
 }
 
 function footer({ version, startedAt, now }: Status, { refresh, problem, page }: PageView): Html {

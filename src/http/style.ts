@@ -71,9 +71,9 @@ th,td{padding:.25rem .8rem .25rem 0;border-bottom:1px solid var(--line);text-ali
 max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}.plain th{overflow-wrap:break-word}thead th{color:var(--soft);white-space:nowrap}
 .findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
-.findings thead th{white-space:normal}.findings td:nth-child(10){overflow-wrap:anywhere;min-width:11rem}
+.findings thead th{white-space:normal}.findings td:nth-child(10){overflow-wrap:anywhere;min-width:21rem;max-width:34rem}
 .findings :is(time,small,td:nth-child(6)),.plain td:nth-child(3){white-space:nowrap}
-.settings th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
+.settings tbody th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:.75rem;margin:.5rem 0 1rem}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.6rem .8rem}
@@ -91,14 +91,14 @@ rect.db{fill:var(--db)}rect.s3{fill:var(--s3)}rect.over{fill:var(--bad)}
 .prose{max-width:52rem}.prose h2{border-top:1px solid var(--line);padding-top:1rem}
 .prose pre{overflow-x:auto;background:var(--card);border:1px solid var(--line);border-radius:.4rem;padding:.6rem .8rem}
 @media (max-width:44rem){body{padding:.6rem}h1{font-size:1.6rem}dl>div{grid-template-columns:1fr}
-.findings thead,.cleared thead,.canary thead,.jobs thead,.settings thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody,tr,th,td){display:block;max-width:none;min-width:0}
-:is(.findings,.cleared,.canary,.jobs,.settings){display:block}:is(.findings,.cleared,.canary,.jobs,.settings) caption{display:block}
-:is(.findings,.cleared,.canary,.jobs,.settings) tr{border:1px solid var(--line);border-radius:.3rem;padding:.3rem .6rem;margin:.4rem 0;
+table[class]:not(.plain) thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+table[class]:not(.plain) :is(tbody,tr,th,td){display:block;max-width:none;min-width:0}
+table[class]:not(.plain){display:block}table[class]:not(.plain) caption{display:block}
+table[class]:not(.plain) tr{border:1px solid var(--line);border-radius:.3rem;padding:.3rem .6rem;margin:.4rem 0;
 background:var(--back)}
-:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em;overflow-wrap:anywhere}
-:is(.findings,.cleared,.canary,.jobs,.settings) :is(tbody th,td)::before{position:absolute;left:0;color:var(--soft);font-weight:400}
-:is(.findings,.cleared,.canary,.jobs,.settings) td:empty{display:none}
+table[class]:not(.plain) :is(tbody th,td){position:relative;padding:.1rem 0 .1rem 6.5rem;border:0;min-height:1.7em;overflow-wrap:anywhere}
+table[class]:not(.plain) :is(tbody th,td)::before{position:absolute;left:0;color:var(--soft);font-weight:400}
+table[class]:not(.plain) td:empty{display:none}
 ${cardLabels}}
 `;
 

@@ -611,9 +611,28 @@ describe('the page', () => {
   test('says what is odd about the settings, beside them', () => {
     const page = render(statusOf({ warnings: ['AIRFLOW__A is no variable: did you mean AIRFLOW__B?'] }));
     expect(textOf(/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '')).toContain(
-      'Configuration AIRFLOW__A is no variable: did you mean AIRFLOW__B? Settings in force',
+      'Configuration AIRFLOW__A is no variable: did you mean AIRFLOW__B? Settings at their default: 1',
     );
     expect(render(statusOf())).not.toContain('class="odd"');
+  });
+
+  test('folds the settings that nobody gave', () => {
+    const { settings } = statusOf();
+    const given = settings.map((one) => ({
+      ...one,
+      name: 'xcom.path' as const,
+      shown: 's3://b/x',
+      origin: 'variable' as const,
+    }));
+    const page = render(statusOf({ settings: [...settings, ...given] }));
+    const [shown = '', folded = ''] = (/<section id="settings".*<\/section>/s.exec(page)?.[0] ?? '').split(
+      '<details>',
+    );
+    expect(textOf(shown)).toContain('xcom.path s3://b/x variable');
+    expect(textOf(shown)).not.toContain('24h');
+    expect(textOf(folded)).toContain('Settings at their default: 1');
+    expect(textOf(folded)).toContain('window 24h default');
+    expect(textOf(folded)).not.toContain('xcom.path');
   });
 
   test('says of a probe that never ran whether one will', () => {
