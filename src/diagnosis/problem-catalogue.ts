@@ -199,7 +199,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'Large values are in the database',
     remedy:
-      'Look at the tasks listed. If the REST API, the server or a language other than Python wrote a value, have it write less: no setting of a worker moves it. For values of workers, compare their xcom_backend and threshold with the others. If the evidence names an operator, look at how it writes.',
+      'Look at the tasks listed. If the REST API, the server or a language other than Python wrote a value, have it write less: no setting of a worker moves it. For values of workers, compare their xcom_backend and threshold with the others, or with those from before references stopped. If the evidence names an operator, look at how it writes.',
     restsOn: { ...ROWS, heeds: ['xcom.backend', 'xcom.path', 'xcom.threshold'] },
     clearsAfter: 2,
   },

@@ -72,7 +72,7 @@ max-width:26rem;overflow-wrap:anywhere;unicode-bidi:isolate}
 tbody th{font-weight:500}.plain th{overflow-wrap:break-word}thead th{color:var(--soft);white-space:nowrap}
 .findings td,.findings th{max-width:16rem;overflow-wrap:break-word;padding-right:.6rem}.findings small{display:block}
 .findings thead th{white-space:normal}.findings td:nth-child(10){overflow-wrap:anywhere;min-width:21rem;max-width:34rem}
-.findings :is(time,small,td:nth-child(6)),.plain td:nth-child(3){white-space:nowrap}
+.findings :is(time,small,td:nth-child(6)),:is(.plain,.settings) td:nth-child(3){white-space:nowrap}
 .settings tbody th{min-width:11rem}.settings td{max-width:none}.default,.default th{color:var(--soft)}
 .side{display:flex;flex-wrap:wrap;gap:0 2.5rem;align-items:start}.side>*{min-width:0;max-width:100%}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,20rem),1fr));gap:.75rem;margin:.5rem 0 1rem}

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { parse } from 'yaml';
 import { PROBLEM_CODES, runbookOf } from '../../src/diagnosis/problem-catalogue.ts';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { SETTING_INPUTS } from '../../src/settings/catalogue.ts';
@@ -74,6 +75,12 @@ test('README leads to every page', () => {
     (path) => path !== 'docs/sbom-licences.md' && !led.includes(new URL(path, root).href),
   );
   expect(apart).toEqual([]);
+});
+
+test('install.md pushes the image under the tag that the chart asks for', () => {
+  const { appVersion } = parse(read('charts/airflow-xcom-exporter/Chart.yaml')) as { appVersion: string };
+  const tags = [...read('docs/install.md').matchAll(/example\.org\/airflow-xcom-exporter:(\S+)/g)];
+  expect(tags.map(([, tag]) => tag)).toEqual([appVersion, appVersion]);
 });
 
 describe('README.md', () => {
