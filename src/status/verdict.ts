@@ -113,10 +113,10 @@ const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt'>,
+  report: Pick<Report, 'states' | 'takenBack' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt'>,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
-  const { states, window, s3Failure, standbyDoubt } = report;
+  const { states, takenBack, window, s3Failure, standbyDoubt } = report;
   if (standbyDoubt !== null) return standbyDoubt;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
   if (!hasStorage) return unprobedDoubt(report);
@@ -134,7 +134,8 @@ export function doubtOf(
       isUndecided(states, code) &&
       PROBLEMS[code].severity === 'critical' &&
       sourceOf(code) !== 'probe' &&
-      !(isOffloading && SHOWN_BY_REFERENCES.has(code)),
+      // What was told and what is seen contradict each other: one of them is not of today.
+      (takenBack.includes(code) || !(isOffloading && SHOWN_BY_REFERENCES.has(code))),
   );
   if (isOpen) return 'not everything critical could be decided';
   if (window !== null && Object.values(window.rows).every((rows) => rows === 0))

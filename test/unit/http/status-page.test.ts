@@ -334,6 +334,17 @@ describe('the verdict', () => {
         report: reportOf({ states: { ...reportOf().states, compression_unsupported: 'unknown' } }),
       },
     ],
+    // It was told that nothing goes there, and references in the window speak against it.
+    [
+      'Unknown: not everything critical could be decided',
+      {
+        probe: WORKED,
+        report: reportOf({
+          states: { ...reportOf().states, threshold_disabled: 'unknown' },
+          takenBack: ['threshold_disabled'],
+        }),
+      },
+    ],
     ['No cycle yet', { report: null }],
     ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
     ['Standby', { leader: false, report: null, jobs: [] }],
