@@ -67,8 +67,12 @@ export const LOST = 'missing right after it was put';
 const folder = '.airflow-xcom-exporter';
 const leftoverAgeMs = 3_600_000;
 const leftoversAtOnce = 10;
-/** After these the object is certainly not there; after any other failure of the put it may be. */
 const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region', 'clock_skew']);
+
+/** Whether a PUT that failed may have written all the same: only its answer was lost. */
+export function mayHaveArrived({ reason }: { readonly reason: S3Reason }): boolean {
+  return !refusals.has(reason);
+}
 
 /**
  * Writes a small object, looks at it in every way Airflow and the exporter do, and deletes it. An operation that
@@ -196,7 +200,10 @@ function timedOut(step: ProbeStep): boolean {
 }
 
 function mayBeThere(put: ProbeStep): boolean {
-  return put.ok === null || (!put.ok && put.reason !== 'content_mismatch' && !refusals.has(put.reason));
+  return (
+    put.ok === null ||
+    (!put.ok && put.reason !== 'content_mismatch' && mayHaveArrived({ reason: put.reason }))
+  );
 }
 
 async function deleteAll(
