@@ -148,9 +148,13 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
   }
 }
 
-/** A HEAD that is refused has no body: where all else is refused by what is no S3, so is it. */
+/** A HEAD that is refused has no body, and nobody says more of it than the others do. */
 function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
   const failed = steps.filter((step) => step.ok === false);
+  const head = failed.find(({ operation }) => operation === 'head');
+  const told = head === undefined ? head : asTold(head, failed);
+  if (told !== head) return steps.map((step) => (step === head && told !== undefined ? told : step));
+  // Where all else is refused by what is no S3, so is it.
   const stranger = failed.find(({ said }) => said?.by === 'proxy');
   if (stranger === undefined || steps.some(({ ok }) => ok === true)) return steps;
   return steps.map((step) =>
@@ -161,6 +165,18 @@ function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
       ? { ...step, said: { ...step.said, by: 'proxy' } }
       : step,
   );
+}
+
+/** A redirect without a word of S3, as a proxy passes it that takes the headers off: S3 gave it, if the rest has words. */
+export function asTold<
+  T extends { readonly reason: S3Reason | 'content_mismatch'; readonly said: Said | null },
+>(head: T, others: readonly T[]): T {
+  const { said } = head;
+  if (said?.by !== 'proxy' || said.code !== null) return head;
+  const other = others.find(
+    (one) => one.said?.by === 's3' && one.said.code !== null && one.said.status === said.status,
+  );
+  return other === undefined ? head : { ...head, reason: other.reason, said: { ...said, by: 's3' } };
 }
 
 interface Mismatch {

@@ -1,7 +1,7 @@
 import { withinGrace } from '../lib/grace.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
-import { LOST, mayHaveArrived } from './bucket.ts';
+import { asTold, LOST, mayHaveArrived } from './bucket.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { FALSELY_THERE, goWorkerWay } from './worker-way.ts';
 
@@ -67,14 +67,16 @@ export async function askAll(
     head: head.kind === 'present' && head.bytes === body.length,
     get: got.kind === 'got' && Buffer.compare(got.body, body) === 0,
   };
-  return {
-    way,
+  const answers = {
     put,
     head: seen(head, { there, isWhole: isWhole.head }),
     get: seen(got, { there, isWhole: isWhole.get }),
     list: allowed(listed),
     delete: removed === null ? unwritten : allowed(removed),
   };
+  const others = Object.values(answers).filter((answer) => answer.kind === 'refused');
+  const ofHead = answers.head.kind === 'refused' ? asTold(answers.head, others) : answers.head;
+  return { ...answers, way, head: ofHead };
 }
 
 /** An object that was put is there as it was put, and one that was not is not there. */
