@@ -39,6 +39,8 @@ export async function preflightCommand(
   return preflightCode(tried);
 }
 
+const UNWRITTEN = 'not tried: probe.write is false';
+
 async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const path = storageInForce(config);
   const id = path?.connection ?? '';
@@ -68,8 +70,9 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
     const ways = await seeWays(own.store, { connection, config, steps, bucket, prefix }, io);
     const isDone = (name: string) => steps.some(({ check, ok }) => check === name && ok === true);
     const isTried = isDone('put') && isDone('delete');
+    const untried = config.probe.write ? 'not tried: it takes put and delete' : UNWRITTEN;
     const litter = await withinGrace(io.signal, own.erase);
-    const all = [...steps, versionsStep(isTried ? litter : null, { bucket, prefix }), ...ways];
+    const all = [...steps, versionsStep(isTried ? litter : { untried }, { bucket, prefix }), ...ways];
     const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
@@ -104,7 +107,7 @@ async function seeWays(
   { signal }: CommandIo,
 ): Promise<readonly PreflightStep[]> {
   const { connection, config, steps, bucket, prefix } = tried;
-  if (!config.probe.write) return waySteps({ untried: 'not tried: probe.write is false' });
+  if (!config.probe.write) return waySteps({ untried: UNWRITTEN });
   const needed: readonly string[] = ['put', 'head', 'get', 'list', 'delete'];
   if (steps.some(({ check, ok }) => needed.includes(check) && ok !== true))
     return waySteps({ untried: 'not tried: it takes put, head, get, list and delete' });

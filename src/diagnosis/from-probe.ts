@@ -214,7 +214,7 @@ function isFailure(step: FailedStep): boolean {
   if (step.said === null || step.said.by === 'exporter' || step.said.by === 'network') return false;
   const { cause, status, by } = step.said;
   if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
-  return by === 'proxy' || (step.reason === 'server_error' && status !== null && status < 500);
+  return status !== null && status < 500 && (by === 'proxy' || step.reason === 'server_error');
 }
 
 /** A page, or a success without what S3 says of one. */
@@ -261,12 +261,12 @@ function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
 
 /**
  * A read that was refused although the object is there: S3 refuses to show a missing object to somebody who may not
- * list, so without the put a refusal proves nothing.
+ * list, so without the put a refusal proves nothing. A GET says why, a HEAD does not.
  */
 function refusedRead(steps: ProbeResult['steps']): ProbeStep | undefined {
-  const put = steps.find((one) => one.operation === 'put');
-  if (put?.ok !== true) return undefined;
-  return steps.find((one) => (one.operation === 'get' || one.operation === 'head') && isRefusal(one));
+  if (steps.find((one) => one.operation === 'put')?.ok !== true) return undefined;
+  const refused = (name: S3Operation) => steps.find((one) => one.operation === name && isRefusal(one));
+  return refused('get') ?? refused('head');
 }
 
 function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null {

@@ -67,8 +67,12 @@ export const LOST = 'missing right after it was put';
 const folder = '.airflow-xcom-exporter';
 const leftoverAgeMs = 3_600_000;
 const leftoversAtOnce = 10;
-/** After these the object is certainly not there; after any other failure of the put it may be. */
 const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region', 'clock_skew']);
+
+/** Whether a PUT that failed may have written all the same: only its answer was lost. */
+export function mayHaveArrived({ reason }: { readonly reason: S3Reason }): boolean {
+  return !refusals.has(reason);
+}
 
 /**
  * Writes a small object, looks at it in every way Airflow and the exporter do, and deletes it. An operation that
@@ -144,9 +148,13 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
   }
 }
 
-/** A HEAD that is refused has no body: where all else is refused by what is no S3, so is it. */
+/** A HEAD that is refused has no body, and nobody says more of it than the others do. */
 function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
   const failed = steps.filter((step) => step.ok === false);
+  const head = failed.find(({ operation }) => operation === 'head');
+  const told = head === undefined ? head : asTold(head, failed);
+  if (told !== head) return steps.map((step) => (step === head && told !== undefined ? told : step));
+  // Where all else is refused by what is no S3, so is it.
   const stranger = failed.find(({ said }) => said?.by === 'proxy');
   if (stranger === undefined || steps.some(({ ok }) => ok === true)) return steps;
   return steps.map((step) =>
@@ -157,6 +165,18 @@ function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
       ? { ...step, said: { ...step.said, by: 'proxy' } }
       : step,
   );
+}
+
+/** A redirect without a word of S3, as a proxy passes it that takes the headers off: S3 gave it, if the rest has words. */
+export function asTold<
+  T extends { readonly reason: S3Reason | 'content_mismatch'; readonly said: Said | null },
+>(head: T, others: readonly T[]): T {
+  const { said } = head;
+  if (said?.by !== 'proxy' || said.code !== null) return head;
+  const other = others.find(
+    (one) => one.said?.by === 's3' && one.said.code !== null && one.said.status === said.status,
+  );
+  return other === undefined ? head : { ...head, reason: other.reason, said: { ...said, by: 's3' } };
 }
 
 interface Mismatch {
@@ -196,7 +216,10 @@ function timedOut(step: ProbeStep): boolean {
 }
 
 function mayBeThere(put: ProbeStep): boolean {
-  return put.ok === null || (!put.ok && put.reason !== 'content_mismatch' && !refusals.has(put.reason));
+  return (
+    put.ok === null ||
+    (!put.ok && put.reason !== 'content_mismatch' && mayHaveArrived({ reason: put.reason }))
+  );
 }
 
 async function deleteAll(

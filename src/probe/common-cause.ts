@@ -38,8 +38,10 @@ function isNoS3(answers: Answers): boolean {
 function isForeign(answer: Answered): boolean {
   if (answer.kind !== 'refused') return false;
   const { said, detail } = answer;
-  if (said?.by === 'proxy' || detail === NO_ANSWER_OF_S3) return true;
-  return said?.by === 's3' && said.code === null && said.status !== null && said.status < 500;
+  if (detail === NO_ANSWER_OF_S3) return true;
+  // A proxy that reaches nobody for the moment says so with a page, and S3 may be behind it.
+  if (said === null || said.status === null || said.status >= 500) return false;
+  return said.by === 'proxy' || (said.by === 's3' && said.code === null);
 }
 
 /** The answer that shows that it is no S3 who answers. */

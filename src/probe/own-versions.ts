@@ -1,5 +1,7 @@
 import type { ObjectAddress, ObjectStore } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
+import { unknown } from '../s3/failure.ts';
+import { mayHaveArrived } from './bucket.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { good, idle, open } from './preflight-step.ts';
 import { refusalWords } from './refusal-words.ts';
@@ -28,23 +30,29 @@ const NULL_VERSION = 'null';
  * are touched.
  */
 export function noteVersions(store: ObjectStore): OwnVersions {
-  const written = new Map<string, string | null>();
+  const written = new Map<string, { readonly version: string | null; readonly isCertain: boolean }>();
+  /** Objects of which there may be versions that no answer named. */
+  const doubtful: ObjectAddress[] = [];
   const own: (ObjectAddress & { readonly version: string })[] = [];
   return {
     store: {
       ...store,
       put: async (target, signal) => {
         const answer = await store.put(target, signal);
-        if (answer.kind === 'done') written.set(nameOf(target), answer.version);
+        written.set(nameOf(target), {
+          version: answer.kind === 'done' ? answer.version : null,
+          isCertain: answer.kind === 'done' ? answer.attempts === 1 : !mayHaveArrived(answer),
+        });
         return answer;
       },
       delete: async (target, signal) => {
         const answer = await store.delete(target, signal);
-        const version = written.get(nameOf(target));
-        if (answer.kind !== 'done' || version === undefined) return answer;
+        const put = written.get(nameOf(target));
+        if (answer.kind !== 'done' || put === undefined) return answer;
         const { bucket, key } = target;
+        if (!put.isCertain && answer.version !== null) doubtful.push({ bucket, key });
         // After the version: without the marker it would be there again.
-        const named = new Set([version, answer.version].filter((each) => each !== null));
+        const named = new Set([put.version, answer.version].filter((each) => each !== null));
         own.push(...[...named].map((each) => ({ bucket, key, version: each })));
         return answer;
       },
@@ -57,21 +65,48 @@ export function noteVersions(store: ObjectStore): OwnVersions {
         const isRefused = answer.reason === 'denied' || answer.said.cause === 'object_lock';
         return { kind: isRefused ? 'refused' : 'left', failure: answer };
       }
+      for (const address of doubtful) {
+        const failure = await eraseShown(store, address, signal);
+        if (failure === null) continue;
+        // It is in sight, now that its marker is gone.
+        await store.delete(address, signal);
+        return { kind: 'left', failure };
+      }
       return { kind: own.every(({ version }) => version === NULL_VERSION) ? 'suspended' : 'erased' };
     },
   };
+}
+
+/** More than the attempts of a PUT. */
+const MOST_SHOWN = 5;
+
+/** Deletes the versions that come to light once those above them are gone; null: none is in sight. */
+async function eraseShown(
+  store: ObjectStore,
+  address: ObjectAddress,
+  signal: AbortSignal,
+): Promise<Unknown | null> {
+  for (let shown = 0; shown < MOST_SHOWN; shown += 1) {
+    const answer = await store.get(address, signal);
+    if (answer.kind === 'missing') return null;
+    if (answer.kind === 'unknown') return answer;
+    if (answer.version === null) break;
+    const deleted = await store.delete({ ...address, version: answer.version }, signal);
+    if (deleted.kind === 'unknown') return deleted;
+  }
+  return unknown('server_error', 'a version is still there', 's3');
 }
 
 function nameOf({ bucket, key }: ObjectAddress): string {
   return `${bucket}/${key}`;
 }
 
-/** Null: no object was both written and deleted. */
+/** `untried`: why no object was both written and deleted. */
 export function versionsStep(
-  litter: Litter | null,
+  litter: Litter | { readonly untried: string },
   { bucket, prefix }: { readonly bucket: string; readonly prefix: string },
 ): PreflightStep {
-  if (litter === null) return idle('versions', 'not tried: it takes put and delete');
+  if ('untried' in litter) return idle('versions', litter.untried);
   switch (litter.kind) {
     case 'none':
       return good('versions', 'no answer names any');

@@ -1,3 +1,4 @@
+import type { Said } from '../s3/failure.ts';
 import { commonCauseOf, isAboutCredentials, NOT_S3 } from './common-cause.ts';
 import type { AccessTarget, Answers, PreflightOperation, Refused } from './preflight-answers.ts';
 import type { PreflightStep } from './preflight-step.ts';
@@ -133,7 +134,14 @@ function denied(
       operation,
       `${detail}: not to be told from an object that is not there without s3:ListBucket`,
     );
-  return refused(operation, { target, answer });
+  const why = operation === 'head' && answer.said?.code === null ? reasonOfGet(answers) : null;
+  return refused(operation, { target, answer: why === null ? answer : { ...answer, said: why } });
+}
+
+/** Why a GET of the same object is refused, where that is no permission of S3: HEAD has no word for it. */
+function reasonOfGet({ get }: Answers): Said | null {
+  if (get.kind !== 'refused' || get.said?.by !== 's3') return null;
+  return get.said.cause === null || get.said.cause === 'permission' ? null : get.said;
 }
 
 function refused(

@@ -1,7 +1,7 @@
 import { withinGrace } from '../lib/grace.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
-import { LOST } from './bucket.ts';
+import { asTold, LOST, mayHaveArrived } from './bucket.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { FALSELY_THERE, goWorkerWay } from './worker-way.ts';
 
@@ -57,7 +57,8 @@ export async function askAll(
     return { way, put: none, head: none, get: none, list: none, delete: none };
   }
   const put: Answered = write ? allowed(await store.put({ ...address, body }, signal)) : unwritten;
-  const there = put.kind === 'allowed';
+  const there =
+    put.kind === 'allowed' ? 'yes' : put.kind === 'refused' && mayHaveArrived(put) ? 'perhaps' : 'no';
   const head = await store.head(address, signal);
   const got = await store.get(address, signal);
   const listed = await store.list({ bucket, prefix: folder, after: null, maxKeys: 1 }, signal);
@@ -66,26 +67,29 @@ export async function askAll(
     head: head.kind === 'present' && head.bytes === body.length,
     get: got.kind === 'got' && Buffer.compare(got.body, body) === 0,
   };
-  return {
-    way,
+  const answers = {
     put,
     head: seen(head, { there, isWhole: isWhole.head }),
     get: seen(got, { there, isWhole: isWhole.get }),
     list: allowed(listed),
     delete: removed === null ? unwritten : allowed(removed),
   };
+  const others = Object.values(answers).filter((answer) => answer.kind === 'refused');
+  const ofHead = answers.head.kind === 'refused' ? asTold(answers.head, others) : answers.head;
+  return { ...answers, way, head: ofHead };
 }
 
 /** An object that was put is there as it was put, and one that was not is not there. */
 function seen(
   answer: Unknown | { readonly kind: 'present' | 'got' | 'missing' },
-  { there, isWhole }: { readonly there: boolean; readonly isWhole: boolean },
+  { there, isWhole }: { readonly there: 'yes' | 'perhaps' | 'no'; readonly isWhole: boolean },
 ): Answered {
   if (answer.kind === 'unknown') return allowed(answer);
   const isMissing = answer.kind === 'missing';
-  if (isMissing && !there) return { kind: 'allowed', detail: 'allowed: the object is not there' };
-  if (there && isWhole) return { kind: 'allowed', detail: 'allowed' };
-  const detail = isMissing ? LOST : there ? 'something else than was put' : FALSELY_THERE;
+  if (isMissing && there !== 'yes') return { kind: 'allowed', detail: 'allowed: the object is not there' };
+  if (isWhole && there === 'perhaps') return { kind: 'allowed', detail: 'allowed: the object is there' };
+  if (isWhole && there === 'yes') return { kind: 'allowed', detail: 'allowed' };
+  const detail = isMissing ? LOST : there === 'no' ? FALSELY_THERE : 'something else than was put';
   return { kind: 'refused', reason: 'server_error', detail, said: null };
 }
 

@@ -1,6 +1,7 @@
 import { withinGrace } from '../lib/grace.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import { compareKeys } from '../s3/key-order.ts';
+import { mayHaveArrived } from './bucket.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { good, idle, open } from './preflight-step.ts';
 
@@ -75,8 +76,8 @@ async function withObjects<T>(
   try {
     for (const key of keys) {
       const answer = await store.put({ bucket, key, body }, signal);
+      if (answer.kind === 'done' || mayHaveArrived(answer)) written.push(key);
       if (answer.kind !== 'done') return null;
-      written.push(key);
     }
     return await use({ bucket, folder, keys });
   } finally {

@@ -51,8 +51,13 @@ export type ListAnswer =
 
 /** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
 export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
+/** `attempts`: an earlier one may have written as well, and only its answer was lost. */
+export type PutAnswer =
+  | { readonly kind: 'done'; readonly version: string | null; readonly attempts: number }
+  | Unknown;
+/** `version`: what the bucket keeps of it; null where it keeps no versions. */
 export type GetAnswer =
-  | { readonly kind: 'got'; readonly body: Uint8Array }
+  | { readonly kind: 'got'; readonly body: Uint8Array; readonly version: string | null }
   | { readonly kind: 'missing' }
   | Unknown;
 /** `archived`: the storage does not give it out before it is restored. */
@@ -83,7 +88,7 @@ export interface ObjectStore {
   head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
   /** One request, one page. */
   list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
-  put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<DoneAnswer>;
+  put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<PutAnswer>;
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
   /** Asks for one byte and lets go of it: whether the object can be read is all that is wanted. */
   peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
@@ -210,9 +215,9 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const outcome = await calls.run('get', {
         signal,
         send: async (sending): Promise<GetAnswer | null> => {
-          const { Body, ETag } = await send(new GetObjectCommand(input), sending);
+          const { Body, ETag, VersionId } = await send(new GetObjectCommand(input), sending);
           if (Body === undefined || ETag === undefined) return null;
-          return { kind: 'got', body: await Body.transformToByteArray() };
+          return { kind: 'got', body: await Body.transformToByteArray(), version: VersionId ?? null };
         },
       });
       const answer = seen(target.bucket, outcome);
@@ -238,9 +243,10 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
       const outcome = await calls.run('put', {
         signal,
-        send: async (sending): Promise<DoneAnswer | null> => {
-          const { ETag, VersionId } = await send(new PutObjectCommand(input), sending);
-          return ETag === undefined ? null : { kind: 'done', version: VersionId ?? null };
+        send: async (sending): Promise<PutAnswer | null> => {
+          const { ETag, VersionId, $metadata } = await send(new PutObjectCommand(input), sending);
+          if (ETag === undefined) return null;
+          return { kind: 'done', version: VersionId ?? null, attempts: $metadata.attempts ?? 1 };
         },
       });
       return answerOf(seen(target.bucket, outcome));

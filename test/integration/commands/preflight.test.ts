@@ -163,8 +163,36 @@ test('without writing nothing is put or deleted, and reading is tried on what is
     head: 'ok: allowed: the object is not there',
     get: 'ok: allowed: the object is not there',
     delete: '?: not tried: probe.write is false',
+    versions: '?: not tried: probe.write is false',
   });
   expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
+});
+
+test('a PUT that wrote, and whose answer was lost, makes no liar of whoever finds the object', async () => {
+  const front = createHttpServer((incoming, outgoing) => {
+    const { method, headers, url } = incoming;
+    const sent = request(new URL(url ?? '/', s3().endpoint), { method, headers }, (answer) => {
+      if (method === 'PUT') answer.resume().once('end', () => incoming.socket.destroy());
+      else answer.pipe(outgoing.writeHead(answer.statusCode ?? 500, answer.headers));
+    });
+    incoming.pipe(sent);
+  });
+  await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+  try {
+    const before = await keysLeft();
+    const { port } = front.address() as AddressInfo;
+    const { code, found } = await probeOnly(envFor(`http://127.0.0.1:${port}`));
+    expect([code, found['put'], found['head'], found['get']]).toEqual([
+      2,
+      expect.stringMatching(/^\?: unreachable: /),
+      'ok: allowed: the object is there',
+      'ok: allowed: the object is there',
+    ]);
+    expect(await keysLeft()).toEqual(before);
+  } finally {
+    front.closeAllConnections();
+    front.close();
+  }
 });
 
 test('a key that is not accepted is told from a policy', async () => {

@@ -5,7 +5,7 @@ import type { ProbeJob } from '../../../src/daemon/probe-job.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Database } from '../../../src/postgres/client.ts';
-import type { DoneAnswer, ObjectStore } from '../../../src/s3/client.ts';
+import type { ObjectStore, PutAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import { openStores } from '../../../src/s3/stores.ts';
 import type { Stores } from '../../../src/s3/stores.ts';
@@ -106,7 +106,7 @@ test('a refusal to delete versions is tried again after an hour', async () => {
   let mayErase = false;
   const versioned = (store: ObjectStore): ObjectStore => ({
     ...store,
-    put: async (object, signal) => ({ ...(await store.put(object, signal)), version: 'v1' }) as DoneAnswer,
+    put: async (object, signal) => ({ ...(await store.put(object, signal)), version: 'v1' }) as PutAnswer,
     delete: async (object, signal) => {
       if (object.version !== undefined) erased.push(mayErase);
       if (object.version !== undefined && !mayErase) return unknown('denied', 'AccessDenied (403)', 's3');

@@ -128,6 +128,10 @@ const CORNERS: Readonly<Record<string, Rule>> = {
     ['get'],
     notAuthorized('kms:Decrypt', 'because no resource-based policy allows the kms:Decrypt action'),
   ),
+  'a key of KMS that may not decrypt, to a HEAD as well': only(
+    ['get', 'head'],
+    notAuthorized('kms:Decrypt', 'because no resource-based policy allows the kms:Decrypt action'),
+  ),
   'a key of KMS that is disabled': only(['put', 'get'], {
     status: 400,
     code: 'KMS.DisabledException',
@@ -151,6 +155,24 @@ const CORNERS: Readonly<Record<string, Rule>> = {
     body: '',
   }),
   'a way to a page of login': () => ({ status: 302, headers: { location: '/login' }, body: '' }),
+  'a proxy that reaches nobody for the moment': () => ({
+    status: 502,
+    headers: { server: 'nginx', 'content-type': 'text/html' },
+    body: '<html><h1>502 Bad Gateway</h1></html>',
+  }),
+  'a proxy that reaches nobody for a PUT': ({ kind }) =>
+    kind === 'put'
+      ? {
+          status: 502,
+          headers: { server: 'nginx', 'content-type': 'text/html' },
+          body: '<html><h1>502 Bad Gateway</h1></html>',
+        }
+      : null,
+  'a bucket in another region, behind a proxy that takes headers off': ({ kind }) => ({
+    status: 301,
+    headers: { server: 'nginx', 'content-type': 'application/xml' },
+    body: kind === 'head' ? '' : '<Error><Code>PermanentRedirect</Code><Message>Elsewhere.</Message></Error>',
+  }),
   'a refusal of PUT without a body': ({ kind }) =>
     kind === 'put' ? { status: 403, headers: {}, body: '' } : null,
   'a HEAD that finds whatever it is asked for': ({ kind, key }) =>

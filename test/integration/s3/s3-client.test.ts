@@ -56,6 +56,7 @@ async function put(key: string, text = 'hello'): Promise<void> {
   expect(await store.put({ bucket: 'xcom', key, body: bytes(text) }, never)).toEqual({
     kind: 'done',
     version: null,
+    attempts: 1,
   });
 }
 
@@ -106,7 +107,7 @@ describe('what S3 answers', () => {
     const target = { bucket: 'xcom', key: 'a/b' };
     await put('a/b');
     expect(await store.head(target, never)).toEqual({ kind: 'present', bytes: 5, archive: null });
-    expect(await store.get(target, never)).toEqual({ kind: 'got', body: bytes('hello') });
+    expect(await store.get(target, never)).toEqual({ kind: 'got', body: bytes('hello'), version: null });
     expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
     expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
     expect(await store.get(target, never)).toEqual({ kind: 'missing' });

@@ -30,7 +30,7 @@ function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version
   };
   const current = (of: string) => kept.findLast((each) => each.key === of)?.body ?? null;
   const store: ObjectStore = {
-    put: (to) => Promise.resolve(add(to.key, to.body)),
+    put: (to) => Promise.resolve({ ...add(to.key, to.body), attempts: 1 }),
     head: (to) => {
       const body = current(to.key);
       return Promise.resolve(
@@ -38,8 +38,9 @@ function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version
       );
     },
     get: (to) => {
-      const body = current(to.key);
-      return Promise.resolve(body === null ? { kind: 'missing' } : { kind: 'got', body });
+      const shown = kept.findLast((each) => each.key === to.key);
+      if (shown === undefined || shown.body === null) return Promise.resolve({ kind: 'missing' });
+      return Promise.resolve({ kind: 'got', body: shown.body, version: shown.version });
     },
     peek: () => Promise.resolve({ kind: 'readable' }),
     list: ({ prefix }) => {
@@ -96,6 +97,51 @@ describe('a bucket that keeps versions', () => {
     expect([kept.length, refused]).toEqual([2, 1]);
   });
 
+  test.each(['done', 'unknown'] as const)(
+    'holds nothing of a PUT whose first answers were lost, and whose last is %s',
+    async (last) => {
+      const { store, kept } = versionedBucket(true);
+      const own = noteVersions({
+        ...store,
+        put: async (to, signal) => {
+          await store.put(to, signal);
+          await store.put(to, signal);
+          if (last === 'unknown') return unknown('timeout', 'no answer in 7000 ms', 'network');
+          return { ...(await store.put(to, signal)), attempts: 3 } as Awaited<ReturnType<typeof store.put>>;
+        },
+      });
+      await probe(own.store, target, never);
+      expect(await own.erase(never)).toEqual({ kind: 'erased' });
+      expect(kept).toEqual([]);
+    },
+  );
+
+  test('is not said to hold nothing where what was lost cannot be looked at, and shows none', async () => {
+    const { store } = versionedBucket(true);
+    let isWriting = true;
+    const own = noteVersions({
+      ...store,
+      put: async (to, signal) => {
+        await store.put(to, signal);
+        return unknown('timeout', 'no answer in 7000 ms', 'network');
+      },
+      get: (to, signal) => (isWriting ? store.get(to, signal) : Promise.resolve(denied)),
+    });
+    await probe(own.store, target, never);
+    isWriting = false;
+    expect(await own.erase(never)).toEqual({ kind: 'left', failure: denied });
+    expect(await store.head({ bucket: 'xcom', key }, never)).toEqual({ kind: 'missing' });
+  });
+
+  test('holds no marker of what was refused', async () => {
+    const { store, kept } = versionedBucket(true);
+    const own = noteVersions({ ...store, put: () => Promise.resolve(denied) });
+    await own.store.put({ bucket: 'xcom', key, body: new Uint8Array(3) }, never);
+    await own.store.delete({ bucket: 'xcom', key }, never);
+    expect(await own.erase(never)).toEqual({ kind: 'erased' });
+    expect(kept).toEqual([]);
+  });
+
   test('keeps the versions of what was not written here', async () => {
     const { store, kept } = versionedBucket(true);
     await store.put({ bucket: 'xcom', key, body: new Uint8Array(3) }, never);
@@ -120,7 +166,7 @@ describe('a bucket whose versioning is suspended', () => {
         ...store,
         put: (to) => {
           replace(to.key, to.body);
-          return Promise.resolve({ kind: 'done', version: null });
+          return Promise.resolve({ kind: 'done', version: null, attempts: 1 });
         },
         delete: (to, signal) => {
           if (to.version !== undefined) return store.delete(to, signal);

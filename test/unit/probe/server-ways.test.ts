@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { seeListing } from '../../../src/probe/server-ways.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
+import { unknown } from '../../../src/s3/failure.ts';
 import { compareKeys } from '../../../src/s3/key-order.ts';
 
 const never = new AbortController().signal;
@@ -12,7 +13,7 @@ function serverThat(compare: (a: string, b: string) => number, skips = false): [
   const store: ObjectStore = {
     put: ({ key }) => {
       keys.add(key);
-      return Promise.resolve({ kind: 'done', version: null });
+      return Promise.resolve({ kind: 'done', version: null, attempts: 1 });
     },
     list: ({ after, maxKeys = 1_000 }) => {
       const from = Number(after ?? 0);
@@ -53,6 +54,28 @@ test.each([
 
 test('a server that loses what was written says nothing of its listings', async () => {
   const [store] = serverThat(compareKeys);
-  const losing: ObjectStore = { ...store, put: () => Promise.resolve({ kind: 'done', version: null }) };
+  const losing: ObjectStore = {
+    ...store,
+    put: () => Promise.resolve({ kind: 'done', version: null, attempts: 1 }),
+  };
   expect(await seeListing(losing, place, never)).toBeNull();
 });
+
+test.each(['timeout', 'aborted'] as const)(
+  'an object whose PUT ended in %s is deleted as well',
+  async (reason) => {
+    const [store, keys] = serverThat(compareKeys);
+    let puts = 0;
+    const losing: ObjectStore = {
+      ...store,
+      put: async (target, signal) => {
+        puts += 1;
+        const answer = await store.put(target, signal);
+        return puts === 3 ? unknown(reason, 'no answer', 'network') : answer;
+      },
+    };
+    expect(await seeListing(losing, place, never)).toBeNull();
+    expect(puts).toBe(3);
+    expect([...keys]).toEqual([]);
+  },
+);
