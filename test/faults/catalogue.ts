@@ -131,9 +131,9 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: 'Postgres: slow (300 ms a piece, each way)',
+    name: 'Postgres: slow (250 ms a piece, each way)',
     begin: (world) => {
-      world.database.setMode({ kind: 'slow', delayMs: 300 });
+      world.database.setMode({ kind: 'slow', delayMs: 250 });
     },
     seen: (now) => {
       const seconds = valueOf(now, 'exporter_job_duration_seconds', { name: 'sample' }) ?? 0;
