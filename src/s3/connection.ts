@@ -123,6 +123,8 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
     followRegionRedirects: endpoint === null,
     // A second attempt for what passes; more would fill the time in which nothing is known.
     maxAttempts: 2,
+    // Else the SDK reads AWS_DEFAULTS_MODE, and has no credentials where that is empty.
+    defaultsMode: 'legacy',
     ...(endpoint === null ? {} : { endpoint }),
     forcePathStyle: connection.forcePathStyle,
     // An access point is asked where it is.

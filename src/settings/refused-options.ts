@@ -112,7 +112,7 @@ export function refusedOptions(
         place: `The connection ${id}, in config_kwargs.${option.kwarg},`,
       },
       { value: variable === null ? null : env[variable], place: variable ?? '' },
-      { value: option.ofProfile(profile), place: `The AWS files, in ${option.key},` },
+      { value: option.ofProfile(profile), place: `${option.key} in the AWS files` },
     ].find(({ value }) => value != null);
     return said === undefined || takes.test(String(said.value))
       ? []

@@ -330,7 +330,7 @@ test.each<[string, Row, RegExp]>([
   [
     'a value of the file that botocore refuses',
     { config: '[default]\ns3 =\n  addressing_style = Path\n' },
-    /^The AWS files, in addressing_style, has a value that botocore refuses/,
+    /^addressing_style in the AWS files has a value that botocore refuses/,
   ],
   [
     'retries with a name that botocore does not know',
