@@ -15,7 +15,7 @@
 #   AWS_DEFAULTS_MODE=Standard             is made, and asks the regional endpoint as with standard
 #   AWS_RETRY_MODE=Standard                InvalidRetryModeError
 #
-# Seen with botocore 1.36.23, 1.43.75 and 1.43.117 (Python 3.11 and 3.12).
+# Seen with botocore 1.36.23 and 1.43.75 (Python 3.11 and 3.12).
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
