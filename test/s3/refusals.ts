@@ -208,7 +208,7 @@ async function versioningSwitched(world: World): Promise<Cell> {
       });
       if (probed?.isKeySpent === true) id = freshId('probe');
       const works = probed?.steps.filter(({ ok }) => ok === true).length ?? 0;
-      said.push(`${works} of 5${probed?.isKeySpent === true ? ' by a new key' : ''}`);
+      said.push(`× ${works} of 5${probed?.isKeySpent === true ? ' by a new key' : ''}`);
     }
     const listed = await world.aws.send(new ListObjectVersionsCommand({ Bucket: bucket }));
     left.push(`${(listed.Versions ?? []).length + (listed.DeleteMarkers ?? []).length}`);
@@ -216,7 +216,7 @@ async function versioningSwitched(world: World): Promise<Cell> {
   return {
     seen: `versions and markers left: ${left.join(', then ')}`,
     said: tally(said),
-    right: said.every((word) => word.startsWith('5 of 5')),
+    right: said.every((word) => word.startsWith('× 5 of 5')),
   };
 }
 
