@@ -178,7 +178,7 @@ describe('with 10,000 findings of 1,000 dags', () => {
     const opened = await openPage(chromium(), `${await serve(() => status)}/?refresh=off`, { width: 360 });
     const { page, seen } = opened;
     const rowsShown = () => page.locator('.findings tbody tr').first().innerText();
-    await page.locator('#worker_bypass').getByRole('link', { name: 'all 10,000 rows listed' }).click();
+    await page.locator('#worker_bypass').getByRole('link', { name: 'Show all 10,000 rows' }).click();
     expect(await page.getByText('Page 1 of 500').count()).toBe(1);
     const newest = await rowsShown();
     await page.getByRole('link', { name: 'Older', exact: true }).click();
