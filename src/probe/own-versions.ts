@@ -68,7 +68,7 @@ export function noteVersions(store: ObjectStore): OwnVersions {
       for (const address of doubtful) {
         const failure = await eraseShown(store, address, signal);
         if (failure === null) continue;
-        // It is in sight, now that its marker is gone.
+        // With its marker gone the object is in sight again: a new marker hides it.
         await store.delete(address, signal);
         return { kind: 'left', failure };
       }
@@ -147,8 +147,8 @@ function fixOf(
   { said: { cause, action } }: Unknown,
   resource: string,
 ): { fix: string; action: string | null } {
-  const otherwise = `et a lifecycle rule expire noncurrent versions of ${resource}, or set probe.write to false.`;
-  return cause === 'permission' || cause === null
-    ? { action: action ?? ACTION, fix: `Allow ${action ?? ACTION} there, or l${otherwise}` }
-    : { action: null, fix: `L${otherwise}` };
+  const rule = `a lifecycle rule expire noncurrent versions of ${resource}, or set probe.write to false.`;
+  if (cause !== 'permission' && cause !== null) return { action: null, fix: `Let ${rule}` };
+  const lacking = action ?? ACTION;
+  return { action: lacking, fix: `Allow ${lacking} there, or let ${rule}` };
 }
