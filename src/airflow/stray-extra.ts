@@ -15,7 +15,7 @@ const SLIPS: readonly (readonly [string, RegExp])[] = [
   ['role_arn', /^(?:aws)?(?:iam)?role(?:arn)?$/],
 ];
 
-/** `known`: the names that are no slip. Of a name that is given as well as the right one nobody needs to know. */
+/** `known`: the names that are no slip. A slip is left out where the right name is given as well. */
 export function strayExtras(extra: unknown, known: readonly string[]): readonly StrayExtra[] {
   const names = typeof extra === 'object' && extra !== null ? Object.keys(extra) : [];
   return names

@@ -283,7 +283,7 @@ function isMany(small: Evidence, large: Evidence): boolean {
   return small.rows >= FEW || large.rows >= FEW;
 }
 
-/** It may have been raised since, and this be over. */
+/** The threshold may have been raised since: then this is over. */
 function untilWords({ latestSmall }: Survey['times']): string {
   return latestSmall === null ? '' : `, or did until ${momentOf(latestSmall)}`;
 }

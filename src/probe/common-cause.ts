@@ -22,7 +22,7 @@ export function commonCauseOf(answers: Answers): CommonCause | null {
     : null;
 }
 
-/** Who a 204 for a DELETE or a 200 for a HEAD comes from is not to be seen. These say it. */
+/** Their answers show who speaks: anybody can answer 204 to a DELETE or 200 to a HEAD. */
 const TELLING = ['put', 'get', 'list'] as const;
 
 /** Nothing was answered that only S3 says, and something that S3 never does. */

@@ -6,13 +6,13 @@ export interface WriteRefusals {
   note(put: { readonly ok: boolean | null } | undefined, at: number): number | null;
 }
 
-/** As long a reference may be written before the first test write of a process, if nobody knows when it began to fail. */
+/** Before the first test write of a process nobody knows since when writes fail: references of this long before it count. */
 const LATELY_MS = 120_000;
 
-/** Of this first time nobody knows whether what was written came before: whoever writes has a clock of his own. */
+/** Workers have clocks of their own: a reference of this first time may have been written before the refusal. */
 const SLACK_MS = 120_000;
 
-/** For so long what was written in the slack is believed. If nothing has followed by then, it is no evidence any more. */
+/** Such a reference counts for this long. It is no evidence if no other has followed by then. */
 const BELIEVED_MS = 600_000;
 
 /** What is remembered of test writes: since when they fail. */

@@ -144,7 +144,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const looks = createBucketLooks(async (bucket, { prefix, signal }) => {
     const listed = await list({ bucket, prefix, after: null, maxKeys: 1 }, signal);
     if (listed.kind === 'listed') return null;
-    // Of a page that lacks what one has to say nothing is known but that there is one.
+    // A page that lacks what every page says tells nothing of the bucket: a HEAD does.
     const isSeen = listed.detail === NO_ANSWER_OF_S3 && (await seeBucket(bucket, signal)).kind === 'seen';
     return isSeen ? null : listed;
   });
