@@ -70,7 +70,7 @@ async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<vo
 
 /**
  * JSON is made by DuckDB: a row of its own for each key would cost more than the comparison. Keys of so many rows are
- * packed at once, so that a part may have fewer than it could.
+ * packed at once, so that one part of theirs may have fewer than it could.
  */
 async function writeDeletions(duck: Duck, { list, folder }: { list: string; folder: string }): Promise<void> {
   const buckets = await duck.run<{ name: string }>(
@@ -87,7 +87,7 @@ async function writeDeletions(duck: Duck, { list, folder }: { list: string; fold
         `SELECT to_json(struct_pack("Objects" := list(struct_pack("Key" := k)), "Quiet" := true))::VARCHAR AS body
          FROM (SELECT ${key('location')} AS k, (row_number() OVER () - 1) // ${KEYS_A_REQUEST} AS part FROM orphans
                WHERE row >= $1 AND row < $2 AND held = '' AND ${bucket('location')} = ${text(name)})
-         GROUP BY part`,
+         GROUP BY part ORDER BY part`,
         [from, from + ROWS_AT_ONCE],
       );
       for (const { body } of parts) {
