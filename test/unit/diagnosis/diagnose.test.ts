@@ -198,12 +198,13 @@ interface World {
   /** Whose credentials the probe has: the workers', unless said. */
   readonly asker?: ProbeResult['asker'];
   readonly othersWriteFrom?: number;
+  readonly writesFailSince?: number;
 }
 
 /** A healthy deployment but for what is said. */
 function observed(world: World): Observation {
   const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
-  const { asker = 'workers', othersWriteFrom = null } = world;
+  const { asker = 'workers', othersWriteFrom = null, writesFailSince = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -232,6 +233,7 @@ function observed(world: World): Observation {
             leftoversDeleted: 0,
             asker,
             othersWriteFrom,
+            writesFailSince,
           },
   };
 }
@@ -785,6 +787,28 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    [
+      'a fault that lasts',
+      { probe: { put: answered('InternalError', 500) }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with InternalError (500).`,
+    ],
+    [
+      'no answer to a write for long, and one to the rest',
+      { probe: { put: DOWN }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with ECONNREFUSED.`,
+    ],
+    ['nothing answers for long', { probe: allProbed(DOWN), writesFailSince: AT }, 'unknown'],
+    ['it was refused for long', { probe: { put: REFUSED }, writesFailSince: AT }, 'unknown'],
+    [
+      'a fault that lasts, and others have written since',
+      {
+        probe: { put: answered('InternalError', 500) },
+        writesFailSince: AT,
+        othersWriteFrom: AT,
+        survey: writtenAt(AT),
+      },
+      'unknown',
+    ],
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
