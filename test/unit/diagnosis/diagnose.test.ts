@@ -1381,6 +1381,18 @@ test.each<[string, World, ProblemCode, string]>([
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
+    'a threshold that Airflow cannot read, beside references of before',
+    { env: { [`${XCOM}THRESHOLD`]: '1000 # bytes' } },
+    'threshold_disabled',
+    `${XCOM}THRESHOLD is no whole number: Airflow reads a number there, and every push of a task fails`,
+  ],
+  [
+    'such a threshold where nobody reads it',
+    { env: { [`${XCOM}THRESHOLD`]: '', AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+    'threshold_disabled',
+    `xcom.threshold is not known (give ${XCOM}THRESHOLD=<bytes, or -1 if no worker has it> or xcom.threshold)`,
+  ],
+  [
     'canaries that did not see where their values went',
     canary([{ state: 'untold' }, { state: 'untold', name: 'gpu' }]),
     'canary_failing',
@@ -1413,6 +1425,13 @@ test.each<[string, World, ProblemCode, string]>([
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
+test('a threshold that Airflow cannot read speaks against references of before: no health', () => {
+  const takenBack = (env: Readonly<Record<string, string>>) => diagnose(observed({ env })).takenBack;
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB' })).toEqual(['threshold_disabled']);
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toEqual([]);
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '"1000"' })).toEqual([]);
 });
 
 describe('while the database is away', () => {
