@@ -213,7 +213,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       rows.third_party,
       0,
       (n) =>
-        `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend.`,
+        `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend, or to a store that is not S3.`,
     ),
     orphans_growing:
       window.orphanObjects === null

@@ -261,7 +261,7 @@ export const PROBLEMS = {
     severity: 'info',
     title: 'References of another XCom backend',
     remedy:
-      'If you use that backend on purpose, do nothing. Its objects count as storage="other" and are not checked.',
+      'If you use that backend or store on purpose, do nothing. Its objects count as storage="other" and are not checked.',
     restsOn: ROWS,
     clearsAfter: 2,
   },

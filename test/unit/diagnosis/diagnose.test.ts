@@ -1313,8 +1313,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   third_party_backend: [
-    ['one', { rows: { third_party: 1 } }, '1 row in the window holds a reference of another backend.'],
-    ['two', { rows: { third_party: 2 } }, '2 rows in the window hold references of another backend.'],
+    [
+      'one',
+      { rows: { third_party: 1 } },
+      '1 row in the window holds a reference of another backend, or to a store that is not S3.',
+    ],
+    [
+      'two',
+      { rows: { third_party: 2 } },
+      '2 rows in the window hold references of another backend, or to a store that is not S3.',
+    ],
     ['none', {}, 'clear'],
     ['database not read', UNREAD, 'unknown'],
   ],
