@@ -198,12 +198,13 @@ interface World {
   /** Whose credentials the probe has: the workers', unless said. */
   readonly asker?: ProbeResult['asker'];
   readonly othersWriteFrom?: number;
+  readonly writesFailSince?: number;
 }
 
 /** A healthy deployment but for what is said. */
 function observed(world: World): Observation {
   const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
-  const { asker = 'workers', othersWriteFrom = null } = world;
+  const { asker = 'workers', othersWriteFrom = null, writesFailSince = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -232,6 +233,7 @@ function observed(world: World): Observation {
             leftoversDeleted: 0,
             asker,
             othersWriteFrom,
+            writesFailSince,
           },
   };
 }
@@ -796,6 +798,28 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    [
+      'a fault that lasts',
+      { probe: { put: answered('InternalError', 500) }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with InternalError (500).`,
+    ],
+    [
+      'no answer to a write for long, and one to the rest',
+      { probe: { put: DOWN }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with ECONNREFUSED.`,
+    ],
+    ['nothing answers for long', { probe: allProbed(DOWN), writesFailSince: AT }, 'unknown'],
+    ['it was refused for long', { probe: { put: REFUSED }, writesFailSince: AT }, 'unknown'],
+    [
+      'a fault that lasts, and others have written since',
+      {
+        probe: { put: answered('InternalError', 500) },
+        writesFailSince: AT,
+        othersWriteFrom: AT,
+        survey: writtenAt(AT),
+      },
+      'unknown',
+    ],
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -1300,8 +1324,16 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['database not read', UNREAD, 'unknown'],
   ],
   third_party_backend: [
-    ['one', { rows: { third_party: 1 } }, '1 row in the window holds a reference of another backend.'],
-    ['two', { rows: { third_party: 2 } }, '2 rows in the window hold references of another backend.'],
+    [
+      'one',
+      { rows: { third_party: 1 } },
+      '1 row in the window holds a reference of another backend, or to a store that is not S3.',
+    ],
+    [
+      'two',
+      { rows: { third_party: 2 } },
+      '2 rows in the window hold references of another backend, or to a store that is not S3.',
+    ],
     ['none', {}, 'clear'],
     ['database not read', UNREAD, 'unknown'],
   ],
@@ -1368,6 +1400,18 @@ test.each<[string, World, ProblemCode, string]>([
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
+    'a threshold that Airflow cannot read, beside references of before',
+    { env: { [`${XCOM}THRESHOLD`]: '1000 # bytes' } },
+    'threshold_disabled',
+    `${XCOM}THRESHOLD is no whole number: Airflow reads a number there, and every push of a task fails`,
+  ],
+  [
+    'such a threshold where nobody reads it',
+    { env: { [`${XCOM}THRESHOLD`]: '', AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
+    'threshold_disabled',
+    `xcom.threshold is not known (give ${XCOM}THRESHOLD=<bytes, or -1 if no worker has it> or xcom.threshold)`,
+  ],
+  [
     'canaries that did not see where their values went',
     canary([{ state: 'untold' }, { state: 'untold', name: 'gpu' }]),
     'canary_failing',
@@ -1424,6 +1468,13 @@ test.each<[string, World, ProblemCode, string]>([
 ])('that nothing can be said is told with its reason: %s', (_, world, code, reason) => {
   const { states, undecided } = diagnose(observed(world));
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
+});
+
+test('a threshold that Airflow cannot read speaks against references of before: no health', () => {
+  const takenBack = (env: Readonly<Record<string, string>>) => diagnose(observed({ env })).takenBack;
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB' })).toEqual(['threshold_disabled']);
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toEqual([]);
+  expect(takenBack({ [`${XCOM}THRESHOLD`]: '"1000"' })).toEqual([]);
 });
 
 describe('while the database is away', () => {
