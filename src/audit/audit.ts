@@ -135,6 +135,7 @@ function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<R
       duck,
       bases: options.configured,
       pace: options.pages,
+      clock: () => performance.now(),
       report: ({ pages, named, table }) => {
         options.report(`reading ${table}: ${named} references, ${pages} pages`);
       },

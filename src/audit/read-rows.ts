@@ -26,6 +26,8 @@ export interface ReadRowsOptions {
   readonly bases: readonly Base[];
   /** In pages of the database. */
   readonly pace: Rate;
+  /** Ms that never go back: by the time that a chunk took the next one is sized. */
+  readonly clock: () => number;
   readonly signal: AbortSignal;
   readonly report: (read: { pages: number; named: number; table: string }) => void;
 }
@@ -117,7 +119,7 @@ interface Reader extends Omit<ReadRowsOptions, 'bases'> {
 }
 
 async function readSource(source: RowSource, reader: Reader): Promise<void> {
-  const { database, duck, pace, signal } = reader;
+  const { database, duck, pace, clock, signal } = reader;
   const step = `rows ${source.table}`;
   const { file } = source;
   const earlier = await progressOf<SourceState>(duck, step);
@@ -143,9 +145,9 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   reader.report({ pages: reader.pages, named: reader.named, table: source.table });
   while (!state.isDone) {
     const { after } = state;
-    const begun = performance.now();
+    const begun = clock();
     const chunk = await database.read((query) => readChunk(query, source, { after, size, take }), signal);
-    const tookMs = performance.now() - begun;
+    const tookMs = clock() - begun;
     state = { after: chunk.upTo, isDone: chunk.isLast, file };
     await store(held.splice(0), [[step, JSON.stringify(state)]]);
     reader.pages += chunk.pages;
