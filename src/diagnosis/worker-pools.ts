@@ -81,13 +81,14 @@ function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p
 
 export function placedOf(
   ledger: Ledger,
-  histogram: Pick<Histogram, 'entries'>,
+  histogram: Pick<Histogram, 'each'>,
   how: 'bypassed' | 'offloaded',
 ): Placed[] {
   const placed: Placed[] = [];
-  for (const [worker, rows] of histogram.entries())
+  histogram.each((worker, rows) => {
     if (worker !== 0)
       placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
+  });
   return placed;
 }
 
