@@ -90,6 +90,14 @@ export default defineConfig({
     'no-control-regex': 'off',
     'no-unused-vars': ['error', { ignoreRestSiblings: true }],
     'no-restricted-globals': ['error', { name: 'process', message: 'Only src/main.ts knows the process.' }],
+    'no-restricted-properties': [
+      'error',
+      {
+        object: 'URL',
+        property: 'canParse',
+        message: 'It changes its mind in Node 20 and 22: use parseUrl.',
+      },
+    ],
     'no-restricted-imports': importsOf(),
   },
   overrides: [

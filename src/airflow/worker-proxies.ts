@@ -1,3 +1,4 @@
+import { parseUrl } from '../lib/parse-url.ts';
 import { secret } from '../lib/secret.ts';
 import type { Proxies } from '../s3/agents.ts';
 
@@ -18,7 +19,7 @@ export function workerProxies(endpoint: string, { told, env }: { told: Told; env
     const text = texts[scheme];
     if (typeof text !== 'string' || text === '') return null;
     const url = withScheme(text);
-    if (URL.canParse(url)) return secret(url);
+    if (parseUrl(url) !== null) return secret(url);
     const what =
       told == null
         ? `is asked through the proxy of ${proxyVariable(scheme, env)}, which is`
@@ -32,7 +33,7 @@ export function workerProxies(endpoint: string, { told, env }: { told: Told; env
 export function brokenProxy(env: Environment): string | null {
   const broken = ['http', 'https'].find((scheme) => {
     const text = env[proxyVariable(scheme, env)] ?? '';
-    return text !== '' && !URL.canParse(withScheme(text));
+    return text !== '' && parseUrl(withScheme(text)) === null;
   });
   return broken === undefined ? null : proxyVariable(broken, env);
 }
@@ -51,7 +52,8 @@ function withScheme(text: string): string {
 /** Python's `getproxies` and `proxy_bypass`: a name in lower case goes first, and takes away what it leaves empty. */
 function environmentProxies(endpoint: string, env: Environment): Readonly<Record<string, string>> {
   const named = (scheme: string) => env[proxyVariable(scheme, env)] ?? '';
-  const isOut = URL.canParse(endpoint) && isLeftOut(new URL(endpoint), named('no'));
+  const url = parseUrl(endpoint);
+  const isOut = url !== null && isLeftOut(url, named('no'));
   return isOut ? {} : { http: named('http'), https: named('https') };
 }
 

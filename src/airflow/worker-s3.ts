@@ -1,3 +1,4 @@
+import { parseUrl } from '../lib/parse-url.ts';
 import { secret } from '../lib/secret.ts';
 import type { Proxies } from '../s3/agents.ts';
 import type { AssumedRole, EndpointVariants, S3Connection } from '../s3/connection.ts';
@@ -44,7 +45,8 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   // The session of an assumed role is a new one, which the profile of the connection does not reach.
   const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
   const endpoint = asAsked(endpointOf(given, { env, profile: ofSession }) ?? '');
-  if (endpoint !== '' && !(URL.canParse(endpoint) && /^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint))) {
+  const isHttp = /^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint);
+  if (endpoint !== '' && (parseUrl(endpoint) === null || !isHttp)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
   const region = regionOf(given, { env, files })?.text || null;

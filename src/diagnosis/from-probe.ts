@@ -1,15 +1,15 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
-import { HEAD_ALONE, isOfTheBucket, refusalWords } from '../probe/refusal-words.ts';
+import { HEAD_ALONE, isOfTheBucket, refusalWords, signedOtherwise } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
-import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
+import { failing, passing } from './failing-writes.ts';
+import type { FailedStep } from './probe-step.ts';
+import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { isRaised, say, takenBack, undecided } from './problem.ts';
-
-type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
 export interface ProbedPlace {
   readonly bucket: string;
@@ -33,7 +33,7 @@ const READS_ALONE = ' (if they are to read alone, set probe.write to false)';
 
 /** Says what a probe of a bucket shows. */
 export function fromProbe(
-  { steps, asker, othersWriteFrom }: ProbeResult,
+  { steps, asker, othersWriteFrom, writesFailSince }: ProbeResult,
   { bucket, latestWritten }: ProbedPlace,
 ): Record<CodeFrom<'probe'>, Ruling> {
   const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
@@ -48,6 +48,10 @@ export function fromProbe(
   /** One refusal of everything is said of the write, and once. */
   const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
   const isGot = step('get')?.ok === true;
+  const otherWords = ({ operation, said }: FailedStep): string | null => {
+    if (operation === 'head' && isGot) return HEAD_ALONE;
+    return isOneDone ? signedOtherwise(said, operation) : null;
+  };
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
       ? undecided(one.detail)
@@ -56,11 +60,12 @@ export function fromProbe(
             asker,
             words,
             bucket,
-            isGot,
+            otherWords: otherWords(it),
             also: isAllRefused && !isOfAll(it) ? list : undefined,
           }),
         );
   const writeDenied = unlessWritten(refused(put, 'A test write to'), written);
+  const mayPass = isOneDone ? passing(put, writesFailSince) : null;
   const outOfReach = unreachable(steps, bucket);
   /** A refusal is the exporter's alone while others write. */
   const refusedOne = written === null ? asker : 'exporter';
@@ -68,12 +73,12 @@ export function fromProbe(
     not_watching: isOneDone
       ? 'clear'
       : (blindness(steps, { asker: refusedOne, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
-    write_denied: writeDenied,
+    write_denied: mayPass ?? writeDenied,
     // What happens to every request is said of the bucket, and once.
     writes_failing:
       outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
         ? 'unknown'
-        : unlessWritten(failing(steps, { asker, bucket }), written),
+        : (mayPass ?? unlessWritten(failing(steps, { asker, bucket, writesFailSince }), written)),
     reads_denied: refused(refusedRead(steps) ?? step('get'), 'Reading a test object in'),
     deletes_denied: refused(step('delete'), 'Deleting a test object in'),
     bucket_unreachable: outOfReach ?? (isOneAnswered ? 'clear' : 'unknown'),
@@ -89,17 +94,6 @@ export function fromProbe(
   };
 }
 
-/** A step that worked is clear; one that failed in another way than the problem's own tells nothing of it. */
-function ruling(
-  step: ProbeStep | undefined,
-  isIts: (step: FailedStep) => boolean,
-  rule: (step: FailedStep) => Ruling,
-): Ruling {
-  if (step === undefined || step.ok === null) return 'unknown';
-  if (step.ok) return 'clear';
-  return isIts(step) ? rule(step) : 'unknown';
-}
-
 /** A refusal is the workers' as well if the same credentials were refused, or if nobody's would do. */
 function ofWorkers(
   step: FailedStep,
@@ -108,20 +102,19 @@ function ofWorkers(
     words,
     bucket,
     also,
-    isGot,
+    otherWords,
   }: {
     readonly asker: Asker;
     readonly words: string;
     readonly bucket: string;
     /** The listing that was refused for the same reason. */
     readonly also: ProbeStep | undefined;
-    /** Whether a GET of the object worked. */
-    readonly isGot: boolean;
+    /** What the other operations show of its reason; null: nothing. */
+    readonly otherWords: string | null;
   },
 ): Ruling {
   const { operation } = step;
-  const isHeadAlone = operation === 'head' && isGot;
-  const why = `${step.detail}; ${isHeadAlone ? HEAD_ALONE : allRefusalWords([step, also])}`;
+  const why = `${step.detail}; ${otherWords ?? allRefusalWords([step, also])}`;
   if (step.reason === 'clock_skew')
     return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
   // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
@@ -173,14 +166,6 @@ function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
   return reason === 'wrong_region' && said?.by === 's3';
 }
 
-/** The storage read who asks, and said no. */
-function isRefusal(step: ProbeStep | undefined): boolean {
-  if (step?.ok !== false || step.said?.by !== 's3') return false;
-  return step.reason === 'denied' || step.reason === 'clock_skew'
-    ? step.said.cause !== 'quota'
-    : step.said.cause === 'kms' || step.said.cause === 'kms_state';
-}
-
 /** It is about who asks or when, and says nothing of a permission. */
 function isOfAsking({ reason, said }: FailedStep): boolean {
   return reason === 'clock_skew' || isRejected(said);
@@ -189,11 +174,6 @@ function isOfAsking({ reason, said }: FailedStep): boolean {
 /** It is about who asks or about the bucket, and not about what is asked for. */
 function isOfAll({ said }: FailedStep): boolean {
   return said?.cause === 'identity' || isOfTheBucket(said);
-}
-
-/** Asked for a password, by whoever answers, and not by a word of S3. */
-function isUnauthorised({ said }: FailedStep): boolean {
-  return said?.code == null && (said?.status === 401 || said?.status === 407);
 }
 
 function isSameRefusal(one: ProbeStep | undefined, other: ProbeStep | undefined): boolean {
@@ -205,58 +185,6 @@ function isSameRefusal(one: ProbeStep | undefined, other: ProbeStep | undefined)
 function allRefusalWords(steps: readonly (ProbeStep | undefined)[]): string {
   const words = steps.flatMap((one) => (one?.ok === false ? refusalWords(one, one.operation, null) : []));
   return [...new Set(words)].join(', and ');
-}
-
-/** It failed for another reason than a refusal, and not one that passes by itself. */
-function isFailure(step: FailedStep): boolean {
-  if (isRefusal(step) || isAboutAsking(step.said)) return false;
-  if (step.reason === 'content_mismatch') return true;
-  if (step.said === null || step.said.by === 'exporter' || step.said.by === 'network') return false;
-  const { cause, status, by } = step.said;
-  if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
-  return status !== null && status < 500 && (by === 'proxy' || step.reason === 'server_error');
-}
-
-/** A page, or a success without what S3 says of one. */
-function isForeign(step: ProbeStep): boolean {
-  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
-}
-
-/** Whether writes fail for another reason than a refusal. */
-function failing(
-  steps: ProbeResult['steps'],
-  { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
-): Ruling {
-  return ruling(failedWrite(steps), isFailure, (step) => {
-    if (step.operation !== 'put' && steps.some(isForeign))
-      return say(
-        `What answers for the bucket ${bucket} is not S3: it took a test write and gave back something else (${step.operation}, ${step.detail}).`,
-      );
-    if (step.operation !== 'put')
-      return say(
-        `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
-      );
-    if (step.said?.by !== 'proxy')
-      return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
-    // What a proxy makes of everything is said of the bucket, and once.
-    if (!steps.some((one) => one.ok === true)) return 'unknown';
-    if (asker === 'exporter' || isUnauthorised(step))
-      return undecided(
-        `a proxy answered a test put of the exporter in place of S3 (${step.detail}), which says nothing of the workers`,
-      );
-    return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
-  });
-}
-
-/** The put if it failed, or what read it back and found something else; a listing that lags is no failed write. */
-function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
-  const mismatch = steps.find(
-    (one) => one.ok === false && one.reason === 'content_mismatch' && one.operation !== 'list',
-  );
-  // Whoever reads it is given what was put: it is HEAD that errs.
-  const isWhole = steps.some(({ operation, ok }) => operation === 'get' && ok === true);
-  if (mismatch?.operation === 'head' && isWhole) return undefined;
-  return mismatch ?? steps.find((one) => one.operation === 'put');
 }
 
 /**
@@ -292,9 +220,4 @@ function answererOf({ reason, said }: FailedStep): string {
   if (reason !== 'server_error' || said?.by !== 's3') return reason;
   if (said.status === null) return 'what answers is not S3';
   return said.status >= 500 ? 'the storage itself fails' : reason;
-}
-
-function failureWords(step: FailedStep): string {
-  if (step.said?.by === 'proxy') return '; a proxy in between answers in place of S3';
-  return step.said?.cause == null ? '' : `; ${refusalWords(step, 'put', null)}`;
 }

@@ -103,7 +103,7 @@ export const PROBLEMS = {
     severity: 'critical',
     title: 'Writes to the bucket fail',
     remedy:
-      'Do what the answer asks for: make room, raise the quota of the bucket, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail in the same way if they go the same way.',
+      'Do what the answer asks for: make room, raise the quota, read the log of the storage, open the proxy for PUT, or let the endpoint take plain PUT requests. Airflow’s pushes fail as well if they go the same way.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put'] },
     clearsAfter: 2,
   },
@@ -261,7 +261,7 @@ export const PROBLEMS = {
     severity: 'info',
     title: 'References of another XCom backend',
     remedy:
-      'If you use that backend on purpose, do nothing. Its objects count as storage="other" and are not checked.',
+      'If you use that backend or store on purpose, do nothing. Its objects count as storage="other" and are not checked.',
     restsOn: ROWS,
     clearsAfter: 2,
   },

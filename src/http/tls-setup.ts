@@ -4,6 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import { z } from 'zod';
 import { messageOf } from '../lib/message-of.ts';
+import { parseUrl } from '../lib/parse-url.ts';
 
 /** `tls_server_config` of a web configuration as Node takes it. What is weak or out of date is refused, not served. */
 export interface TlsSetup {
@@ -183,7 +184,7 @@ function alternativeNames(certificate: X509Certificate | undefined): string[] {
 
 /** An IPv6 address can be written in several ways. */
 function canonicalName(name: string): string {
-  return URL.canParse(`http://[${name}]`) ? new URL(`http://[${name}]`).hostname : name;
+  return parseUrl(`http://[${name}]`)?.hostname ?? name;
 }
 
 function keysOf<T extends Readonly<Record<string, unknown>>>(record: T): (keyof T & string)[] {

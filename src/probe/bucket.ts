@@ -5,6 +5,7 @@ import type { ObjectStore } from '../s3/client.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
 import { FALSELY_THERE } from './worker-way.ts';
+import type { WriteHistory } from './write-refusal.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
@@ -41,13 +42,8 @@ export interface Tried {
   readonly leftoversDeleted: number;
 }
 
-export interface ProbeResult extends Tried {
+export interface ProbeResult extends Tried, WriteHistory {
   readonly asker: Asker;
-  /**
-   * A reference that was written from here on, and whose object is there, says that others write although the test write
-   * fails: epoch ms. Null: it did not fail.
-   */
-  readonly othersWriteFrom: number | null;
 }
 
 /** What a HEAD of the probe said that is not so; null: nothing. Its word on other objects is none then either. */

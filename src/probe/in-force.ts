@@ -62,7 +62,7 @@ export async function probeInForce(
     ...result,
     steps,
     asker: connection === '' ? 'exporter' : stores.connectionOf(connection).asker,
-    othersWriteFrom: refusals.note(
+    ...refusals.note(
       steps.find(({ operation }) => operation === 'put'),
       now,
     ),

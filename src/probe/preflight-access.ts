@@ -1,9 +1,18 @@
 import type { Said } from '../s3/failure.ts';
 import { commonCauseOf, isAboutCredentials, NOT_S3 } from './common-cause.ts';
 import type { AccessTarget, Answers, PreflightOperation, Refused } from './preflight-answers.ts';
+import { OPERATIONS } from './preflight-answers.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
-import { HEAD_ALONE, isOfTheBucket, missingAction, refusalFix, refusalWords } from './refusal-words.ts';
+import {
+  HEAD_ALONE,
+  isOfTheBucket,
+  missingAction,
+  refusalFix,
+  refusalWords,
+  SIGNED_OTHERWISE_FIX,
+  signedOtherwise,
+} from './refusal-words.ts';
 import { FALSELY_THERE } from './worker-way.ts';
 
 /** The S3 user guide, "Bucket naming rules". */
@@ -120,6 +129,9 @@ function denied(
   { target, answers, answer }: { target: AccessTarget; answers: Answers; answer: Refused },
 ): PreflightStep {
   const { detail } = answer;
+  const otherwise = signedOtherwise(answer.said, operation);
+  if (otherwise !== null && OPERATIONS.some((name) => answers[name].kind === 'allowed'))
+    return bad(operation, `${detail}: ${otherwise}`, { fix: SIGNED_OTHERWISE_FIX });
   if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
   if (answer.said?.by === 'proxy')
     return bad(operation, `${detail}: a proxy answers in place of S3`, { fix: NOT_S3 });

@@ -14,6 +14,18 @@ const ACTIONS: Readonly<Record<S3Operation, string>> = {
 /** S3 asks the same permission for both. */
 export const HEAD_ALONE = 'a GET of the same object is allowed, so no permission is missing';
 
+/**
+ * Why a PUT is refused whose key signed other requests that were taken; null: the answer does not tell. Botocore sends a
+ * checksum since 1.36, and so does the exporter: Google's storage, for one, answers as to a wrong key.
+ */
+export function signedOtherwise(said: Said | null, operation: S3Operation): string | null {
+  if (operation !== 'put' || said?.code !== 'SignatureDoesNotMatch') return null;
+  return 'other requests with the same credentials are accepted: the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out), or a proxy changes the request';
+}
+
+export const SIGNED_OTHERWISE_FIX =
+  'Set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter, or let the proxy pass the request as it is.';
+
 /** What a policy has to allow; null: the refusal is of another kind. */
 export function missingAction(said: Said | null, operation: S3Operation): string | null {
   switch (said?.cause) {

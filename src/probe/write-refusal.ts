@@ -1,9 +1,17 @@
-export interface WriteRefusals {
+/** What earlier test writes add to one. */
+export interface WriteHistory {
   /**
-   * Takes up the outcome of a test write. Gives the moment from which on a reference that was written says that others
-   * write all the same, epoch ms; null: the test write did not fail.
+   * A reference that was written from here on, and whose object is there, says that others write although the test write
+   * fails: epoch ms. Null: it did not fail.
    */
-  note(put: { readonly ok: boolean | null } | undefined, at: number): number | null;
+  readonly othersWriteFrom: number | null;
+  /** Since when each test write has failed, where that has lasted: epoch ms. Null: it has not. */
+  readonly writesFailSince: number | null;
+}
+
+export interface WriteRefusals {
+  /** Takes up the outcome of a test write. */
+  note(put: { readonly ok: boolean | null } | undefined, at: number): WriteHistory;
 }
 
 /** Before the first test write of a process nobody knows since when writes fail: references of this long before it count. */
@@ -15,20 +23,32 @@ const SLACK_MS = 120_000;
 /** Such a reference counts for this long. It is no evidence if no other has followed by then. */
 const BELIEVED_MS = 600_000;
 
+/** A fault of the storage's own that lasts so long, and through so many test writes, does not pass by itself. */
+const LASTING_MS = 300_000;
+const LASTING_WRITES = 3;
+
 /** What is remembered of test writes: since when they fail. */
 export function createWriteRefusals(): WriteRefusals {
   let hasWorked = false;
   let since: number | null = null;
+  let failed = 0;
   return {
     note(put, at) {
       if (put?.ok === true) {
         hasWorked = true;
         since = null;
+        failed = 0;
       }
-      if (put?.ok !== false) return null;
+      if (put?.ok !== false) return { othersWriteFrom: null, writesFailSince: null };
       since ??= at;
-      if (at - since > BELIEVED_MS) return since + SLACK_MS;
-      return hasWorked ? since : Math.min(since, at - LATELY_MS);
+      failed += 1;
+      const isLasting = failed >= LASTING_WRITES && at - since >= LASTING_MS;
+      return { othersWriteFrom: othersFrom(since, at), writesFailSince: isLasting ? since : null };
     },
   };
+
+  function othersFrom(from: number, at: number): number {
+    if (at - from > BELIEVED_MS) return from + SLACK_MS;
+    return hasWorked ? from : Math.min(from, at - LATELY_MS);
+  }
 }

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { parseUrl } from '../lib/parse-url.ts';
 import type { Secret } from '../lib/secret.ts';
 
 /** Who gives a container its credentials: EKS's Pod Identity agent, ECS's, or one that speaks like them. */
@@ -55,5 +56,5 @@ function codeOf(error: unknown): string | null {
 }
 
 function hostOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).host : 'its address';
+  return parseUrl(url)?.host ?? 'its address';
 }

@@ -65,6 +65,9 @@ const accountCodes: ReadonlySet<string> = new Set([
 /** Codes of refusals for want of room: AWS S3 Express, Ceph, MinIO, SeaweedFS. */
 const quotaCode = /quota|storagefull|insufficient(?:capacity|storage)/i;
 
+/** The words of Backblaze, whose code is AccessDenied. */
+const quotaWords = /\bcap exceeded\b/i;
+
 const policyKind = new RegExp(`\\b(?:no|an?|the) (${POLICY_KINDS.join('|')})\\b`);
 
 /**
@@ -98,7 +101,7 @@ function causeOf(
   if (code === 'InvalidObjectState') return 'archived';
   if (code?.startsWith('KMS.') === true) return 'kms_state';
   if (/\bkms:[A-Za-z]+/.test(message)) return 'kms';
-  if (status === 507 || (code !== null && quotaCode.test(code))) return 'quota';
+  if (status === 507 || (code !== null && quotaCode.test(code)) || quotaWords.test(message)) return 'quota';
   if (/object.?lock|WORM/i.test(message) || code === 'ObjectLocked') return 'object_lock';
   if (status === 405 || status === 411 || status === 501) return 'not_supported';
   if (/explicit deny/i.test(message)) return 'explicit_deny';

@@ -66,7 +66,7 @@ const SETTINGS = {
   'xcom.threshold': {
     schema: integer(),
     default: null,
-    placeholder: '<bytes>',
+    placeholder: '<bytes, or -1 if no worker has it>',
     description: 'the size in bytes from which Airflow puts a value into S3; 0: always; negative: never',
     airflow: plainOption('common.io', 'xcom_objectstorage_threshold'),
   },

@@ -100,7 +100,9 @@ export function readConfig(given: ConfigInput): Config {
   const logs = readLogs(airflow, env);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
-  const xcom = { paths, inForce, threshold, oversize, compression, backend };
+  const refused = ofAirflow.remarks.find((remark) => remark.isRefused && isHeard(remark));
+  const thresholdFault = refused?.sentence ?? null;
+  const xcom = { paths, inForce, threshold, thresholdFault, oversize, compression, backend };
   const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(withoutPasswords);
   return deepFreeze({
     database: database?.settings ?? null,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { scheduleFault } from '../lib/cron.ts';
+import { parseUrl } from '../lib/parse-url.ts';
 
 /** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
 export function parsed<T>(parse: (text: string) => T) {
@@ -84,7 +85,7 @@ export function parseView(text: string): string {
 
 /** Takes the slash at the end off. */
 export function parseBaseUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
+  const url = parseUrl(text);
   // The message leaves the text out: who puts a password into it would read it in the log.
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
     throw new RangeError(

@@ -32,6 +32,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
     ...misspelt(settings.env),
     ...teamOptions(settings.env),
     ...pathWarnings(settings.inForce),
+    ...bucketOfConnection(settings),
     ...whiteSpace(settings),
     ...unprobedPaths(settings.paths ?? []),
     ...backendClass(settings.backend),
@@ -143,6 +144,16 @@ function pathWarnings(path: XComPath | null): string[] {
   }
   return [
     `${what} is not in S3 (scheme ${path.scheme}): the exporter tells what stays in the database and counts references as storage="other"; whether an object is there, empty or without a row, and whether writes are denied, it cannot tell`,
+  ];
+}
+
+/** `s3://aws_xcom/bucket/xcom`, as some guides have it. */
+function bucketOfConnection({ inForce, env }: WarnedSettings): string[] {
+  if (inForce === null || !isS3Path(inForce) || inForce.connection !== null) return [];
+  const { bucket } = inForce;
+  if (env[`AIRFLOW_CONN_${bucket.toUpperCase()}`] === undefined) return [];
+  return [
+    `xcom.path takes ${bucket} for the bucket, and a connection has that name: Airflow reads s3://${bucket}@bucket/prefix`,
   ];
 }
 

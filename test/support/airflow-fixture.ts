@@ -205,7 +205,7 @@ export async function replay(
       const path = config.xcom.inForce;
       const target = { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true };
       const tried = await probe(direct, { ...target, now: Date.now(), id: 'test' }, signal);
-      return { ...tried, asker: 'workers', othersWriteFrom: null };
+      return { ...tried, asker: 'workers', othersWriteFrom: null, writesFailSince: null };
     },
     close: async () => {
       await database.close();

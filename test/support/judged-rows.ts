@@ -59,6 +59,7 @@ const PROBE: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  writesFailSince: null,
 };
 
 const SOMEWHERE = { queue: 'default', hostname: null, operator: null, byServer: false, suffix: '' };

@@ -10,4 +10,5 @@ export const PROBED: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  writesFailSince: null,
 };

@@ -209,6 +209,20 @@ test('a key that is not accepted is told from a policy', async () => {
   expect(document.verdict.title).toBe('1 thing is wrong');
 });
 
+test('the signature of a PUT alone is not accepted: the key is not blamed', async () => {
+  refuse(['put'], {
+    error: { status: 403, code: 'SignatureDoesNotMatch', message: 'Access denied.', html: false },
+  });
+  const { code, found, document } = await probeOnly(envFor(proxy.url));
+  expect(code).toBe(1);
+  expect(found.credentials).toBe('ok: accepted');
+  expect(found.put).toMatch(/^wrong: SignatureDoesNotMatch \(403\): .*does not take the checksum of a PUT/);
+  expect(document.checks.find(({ check }) => check === 'put')?.fix).toMatch(
+    /^Set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter/,
+  );
+  expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
+});
+
 test('a bucket that is not there', async () => {
   const env = envFor(proxy.url);
   env['AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH'] = 's3://aws_xcom@nowhere/base';

@@ -438,7 +438,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await text('extract', `s3_xcom_${uuid4()}`);
       await text('load', `s3_xcom_${uuid4()}`);
     },
-    evidence: '2 rows in the window hold references of another backend.',
+    evidence: '2 rows in the window hold references of another backend, or to a store that is not S3.',
     where: ['dag orders (2)', 'task extract (1)', 'task load (1)', 'queue default (2)'],
     findings: 2,
     cure: async ({ value }) => {

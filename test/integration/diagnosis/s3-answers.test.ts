@@ -70,6 +70,20 @@ const TABLE: readonly Row[] = [
     },
     remedy: /renew or correct them/,
   },
+  // The same key signed what else was asked: the storage takes another form of PUT than that of botocore.
+  {
+    ...{ status: 403, code: 'SignatureDoesNotMatch', operations: ['put'], by: 's3' },
+    says: {
+      write_denied:
+        /SignatureDoesNotMatch \(403\); other requests with the same credentials are accepted: the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out\), or a proxy changes the request\.$/,
+    },
+    remedy: /./,
+  },
+  {
+    ...{ status: 403, code: 'SignatureDoesNotMatch', operations: ALL, by: 's3' },
+    says: { write_denied: /SignatureDoesNotMatch \(403\); the credentials are not accepted\.$/ },
+    remedy: /renew or correct them/,
+  },
   // One refusal of everything is one problem, whatever it is called.
   {
     ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3' },
@@ -118,6 +132,13 @@ const TABLE: readonly Row[] = [
     ...{ status: 507, code: 'InsufficientStorage', operations: ['put'], by: 's3' },
     says: { writes_failing: /there is no room/ },
     remedy: /make room/,
+  },
+  // Backblaze has no code of its own for it.
+  {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    message: 'Cannot upload files, storage cap exceeded. See the Caps & Alerts page to increase your cap.',
+    says: { writes_failing: /there is no room, or a quota is reached/ },
+    remedy: /raise the quota/,
   },
   {
     ...{ status: 405, code: 'MethodNotAllowed', operations: ['put'], by: 's3' },
@@ -287,8 +308,20 @@ const TABLE: readonly Row[] = [
     remedy: /./,
   },
   // A fault that may pass is no problem yet; the verdict is not healthy either.
-  { ...{ status: 500, code: 'InternalError', operations: ['put'], by: 's3' }, says: {}, remedy: /./ },
-  { ...{ status: 503, code: 'SlowDown', operations: ['put'], by: 's3' }, says: {}, remedy: /./ },
+  ...(
+    [
+      [500, 'InternalError'],
+      [503, 'SlowDown'],
+    ] as const
+  ).map(([status, code]): Row => {
+    const why = new RegExp(`^a test put failed \\(${code} \\(${status}\\)\\), which may pass$`);
+    return {
+      ...{ status, code, operations: ['put'], by: 's3' },
+      says: {},
+      leavesOpen: { write_denied: why, writes_failing: why },
+      remedy: /./,
+    };
+  }),
 ];
 
 const server = useS3('xcom');
@@ -329,7 +362,10 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
     expect(failed).not.toEqual([]);
     const { asker = 'workers', leavesOpen = {} } = row;
     const rulings = Object.entries(
-      fromProbe({ ...result, asker, othersWriteFrom: null }, { bucket: 'xcom', latestWritten: null }),
+      fromProbe(
+        { ...result, asker, othersWriteFrom: null, writesFailSince: null },
+        { bucket: 'xcom', latestWritten: null },
+      ),
     );
     const raised = rulings.flatMap(([problem, ruling]) =>
       isRaised(ruling) ? [[problem, ruling.evidence] as const] : [],
@@ -359,7 +395,12 @@ test('a page that comes with 200 to everything is named as no S3', async () => {
   proxy.setFault({ match: () => true, answer: 'garbage' });
   const target = { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' };
   const { bucket_unreachable: ruling } = fromProbe(
-    { ...(await probe(store, target, never)), asker: 'workers', othersWriteFrom: null },
+    {
+      ...(await probe(store, target, never)),
+      asker: 'workers',
+      othersWriteFrom: null,
+      writesFailSince: null,
+    },
     { bucket: 'xcom', latestWritten: null },
   );
   expect(isRaised(ruling) ? ruling.evidence : ruling).toBe(

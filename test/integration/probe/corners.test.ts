@@ -281,7 +281,10 @@ async function raisedByProbe(): Promise<string> {
   const target = { bucket: 'xcom', prefix: 'xcom', write: true, now: Date.now(), id: 'daemon' };
   const tried = await probe(store, target, never);
   const rulings = Object.entries(
-    fromProbe({ ...tried, asker: 'workers', othersWriteFrom: null }, { bucket: 'xcom', latestWritten: null }),
+    fromProbe(
+      { ...tried, asker: 'workers', othersWriteFrom: null, writesFailSince: null },
+      { bucket: 'xcom', latestWritten: null },
+    ),
   );
   store.close();
   const raised = rulings.flatMap(([problem, ruling]) =>

@@ -39,6 +39,7 @@ const PROBE: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  writesFailSince: null,
 };
 const BASE = 's3://aws@bucket/xcom';
 const LAKE = 's3://lake/raw';

@@ -78,5 +78,72 @@ test.each<
 ])('from when on others are heard: %s', (_, looks, from) => {
   const refusals = createWriteRefusals();
   const said = looks.map(([put, at]) => refusals.note(put, at * SECOND)).at(-1);
-  expect(said).toBe(from === null ? null : from * SECOND);
+  expect(said?.othersWriteFrom).toBe(from === null ? null : from * SECOND);
+});
+
+test.each<[string, readonly (readonly [{ readonly ok: boolean | null }, number])[], number | null]>([
+  ['it works', [[WORKED, 1_000]], null],
+  ['once', [[FAILED, 1_000]], null],
+  [
+    'for less than five minutes',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_060],
+      [FAILED, 1_299],
+    ],
+    null,
+  ],
+  [
+    'for five minutes',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_060],
+      [FAILED, 1_300],
+    ],
+    1_000,
+  ],
+  [
+    'two were tried in as long: the machine may have slept',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_300],
+    ],
+    null,
+  ],
+  [
+    'one that was not tried says nothing',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_060],
+      [UNTRIED, 1_120],
+      [FAILED, 1_300],
+    ],
+    1_000,
+  ],
+  [
+    'one worked in between',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_060],
+      [WORKED, 1_120],
+      [FAILED, 1_180],
+      [FAILED, 1_300],
+      [FAILED, 1_360],
+    ],
+    null,
+  ],
+  [
+    'it works again',
+    [
+      [FAILED, 1_000],
+      [FAILED, 1_060],
+      [FAILED, 1_300],
+      [WORKED, 1_360],
+    ],
+    null,
+  ],
+])('since when each write fails: %s', (_, looks, since) => {
+  const refusals = createWriteRefusals();
+  const said = looks.map(([put, at]) => refusals.note(put, at * SECOND)).at(-1);
+  expect(said?.writesFailSince).toBe(since === null ? null : since * SECOND);
 });

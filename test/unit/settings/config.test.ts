@@ -210,6 +210,7 @@ describe('with nothing given', () => {
         paths: null,
         inForce: null,
         threshold: null,
+        thresholdFault: null,
         oversize: 1_048_576,
         compression: null,
         backend: null,
@@ -245,7 +246,7 @@ describe('with nothing given', () => {
         'xcom.threshold',
         '',
         'unknown',
-        'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes> or xcom.threshold',
+        'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes, or -1 if no worker has it> or xcom.threshold',
       ],
       [
         'xcom.compression',
@@ -310,7 +311,7 @@ describe('precedence', () => {
       {},
       null,
       'unknown',
-      'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes> or xcom.threshold',
+      'give AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD=<bytes, or -1 if no worker has it> or xcom.threshold',
     ],
   ])('%s', (_name, given, threshold, origin, from) => {
     const config = read(given);
@@ -586,6 +587,27 @@ describe('values', () => {
 });
 
 describe('warnings', () => {
+  test.each([
+    [
+      's3://aws_xcom/bucket/xcom',
+      /^xcom\.path takes aws_xcom for the bucket.*reads s3:\/\/aws_xcom@bucket\/prefix$/,
+    ],
+    ['s3://aws_xcom@bucket/xcom', null],
+    ['s3://bucket/xcom', null],
+    ['s3://aws_xcom@aws_xcom/xcom', null],
+  ])('a connection in place of the bucket: %s', (path, warning) => {
+    const { warnings } = read({
+      env: {
+        AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: path,
+        AIRFLOW_CONN_AWS_XCOM: 'aws://K:S@/?region_name=eu-central-1',
+      },
+    });
+    const isNamed = (sentence: string) => sentence.startsWith('xcom.path takes');
+    expect(warnings.filter(isNamed)).toEqual(
+      warning === null ? [] : [expect.stringMatching(warning) as string],
+    );
+  });
+
   const backend = {
     AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
   };

@@ -1,0 +1,82 @@
+import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
+import { isAboutAsking } from '../probe/credentials-fix.ts';
+import { refusalWords } from '../probe/refusal-words.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
+import type { FailedStep } from './probe-step.ts';
+import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
+import type { Ruling, Undecided } from './problem.ts';
+import { momentOf, say, undecided } from './problem.ts';
+
+/** It failed for another reason than a refusal, and not one that passes by itself: that one lasts. */
+function isFailure(step: FailedStep, isLasting: boolean): boolean {
+  if (isRefusal(step) || isAboutAsking(step.said)) return false;
+  if (step.reason === 'content_mismatch') return true;
+  if (step.said === null || step.said.by === 'exporter') return false;
+  if (isLasting) return true;
+  if (step.said.by === 'network') return false;
+  const { cause, status, by } = step.said;
+  if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
+  return status !== null && status < 500 && (by === 'proxy' || step.reason === 'server_error');
+}
+
+/** A page, or a success without what S3 says of one. */
+function isForeign(step: ProbeStep): boolean {
+  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
+}
+
+/** Why a failed put tells nothing yet; null: it tells something, or it did not fail. */
+export function passing(put: ProbeStep | undefined, writesFailSince: number | null): Undecided | null {
+  if (put?.ok !== false || isRefusal(put) || isFailure(put, writesFailSince !== null)) return null;
+  return isAboutAsking(put.said) ? null : undecided(`a test put failed (${put.detail}), which may pass`);
+}
+
+/** Whether writes fail for another reason than a refusal. */
+export function failing(
+  steps: ProbeResult['steps'],
+  {
+    asker,
+    bucket,
+    writesFailSince,
+  }: Pick<ProbeResult, 'asker' | 'writesFailSince'> & { readonly bucket: string },
+): Ruling {
+  const isIts = (step: FailedStep) => isFailure(step, writesFailSince !== null);
+  return ruling(failedWrite(steps), isIts, (step) => {
+    if (step.operation !== 'put' && steps.some(isForeign))
+      return say(
+        `What answers for the bucket ${bucket} is not S3: it took a test write and gave back something else (${step.operation}, ${step.detail}).`,
+      );
+    if (step.operation !== 'put')
+      return say(
+        `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
+      );
+    if (writesFailSince !== null && step.said?.by !== 'proxy' && !isFailure(step, false))
+      return say(
+        `Each test write to the bucket ${bucket} has failed since ${momentOf(writesFailSince)}, lately with ${step.detail}${failureWords(step)}.`,
+      );
+    if (step.said?.by !== 'proxy')
+      return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
+    // What a proxy makes of everything is said of the bucket, and once.
+    if (!steps.some((one) => one.ok === true)) return 'unknown';
+    if (asker === 'exporter' || isUnauthorised(step))
+      return undecided(
+        `a proxy answered a test put of the exporter in place of S3 (${step.detail}), which says nothing of the workers`,
+      );
+    return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
+  });
+}
+
+/** The put if it failed, or what read it back and found something else; a listing that lags is no failed write. */
+function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
+  const mismatch = steps.find(
+    (one) => one.ok === false && one.reason === 'content_mismatch' && one.operation !== 'list',
+  );
+  // Whoever reads it is given what was put: it is HEAD that errs.
+  const isWhole = steps.some(({ operation, ok }) => operation === 'get' && ok === true);
+  if (mismatch?.operation === 'head' && isWhole) return undefined;
+  return mismatch ?? steps.find((one) => one.operation === 'put');
+}
+
+function failureWords(step: FailedStep): string {
+  if (step.said?.by === 'proxy') return '; a proxy in between answers in place of S3';
+  return step.said?.cause == null ? '' : `; ${refusalWords(step, 'put', null)}`;
+}
