@@ -192,7 +192,7 @@ export async function measureBaseline(
   const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
     await pace.rest();
-    const look = () => chunk.flags.some(isWaiting);
+    const look = () => doesAnyWait(chunk);
     if (!looks.at(chunk, look, () => `${chunk.written}`)) continue;
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       if (!isWaiting(flagsAt(chunk, index))) continue;
@@ -212,6 +212,11 @@ export async function measureBaseline(
     const placement = classify(answer, isRun);
     if (placement.storage === 'db') rows.setMeasured(entry.slot, placement);
   }
+}
+
+function doesAnyWait(chunk: RowChunk): boolean {
+  for (let index = 0; index < CHUNK_ROWS; index += 1) if (isWaiting(flagsAt(chunk, index))) return true;
+  return false;
 }
 
 function isWaiting(flags: number): boolean {
