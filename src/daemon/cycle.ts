@@ -64,7 +64,11 @@ export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock, workersACycle } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
-  const looks: ReadRowsOptions['looks'] = { bases: createLooks(), workers: createLooks() };
+  const looks: ReadRowsOptions['looks'] = {
+    bases: createLooks(),
+    workers: createLooks(),
+    waiting: createLooks(),
+  };
   const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them: a later stage that fails loses none. */

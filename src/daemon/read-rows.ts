@@ -3,6 +3,7 @@ import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
 import type { Query } from '../postgres/client.ts';
+import type { WaitingLooks } from '../sample/measure.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
@@ -28,7 +29,11 @@ export interface RowsRead {
 export interface ReadRowsOptions {
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly standing: StandingRule;
-  readonly looks: { readonly bases: BaseLooks; readonly workers: WorkerLooks };
+  readonly looks: {
+    readonly bases: BaseLooks;
+    readonly workers: WorkerLooks;
+    readonly waiting: WaitingLooks;
+  };
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Rows of which it asks who wrote them, besides new oversize ones. */
@@ -62,6 +67,7 @@ export async function readRows(
     await measureBaseline(query, shape, {
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
+      looks: looks.waiting,
     });
   // Among them are those that turned out to be large just now.
   const slots = await worthAttributing(ledger, {

@@ -8,11 +8,15 @@ import { topPlaces } from './evidence.ts';
 /** One base has as many numbers as suffixes. */
 export function pathsOf(
   ledger: Ledger,
-  based: Pick<Histogram, 'entries'>,
+  based: Pick<Histogram, 'each'>,
 ): readonly { readonly path: string; readonly rows: number }[] {
   const { bases } = ledger.rows();
-  const counts = [...based.entries()].map(([base, rows]) => [prefixOf(bases.at(base)), rows] as const);
-  return topPlaces('path', counts).map(({ value, rows }) => ({ path: value, rows }));
+  return topPlaces('path', { counts: based, nameOf: (base) => prefixOf(bases.at(base)) }).map(
+    ({ value, rows }) => ({
+      path: value,
+      rows,
+    }),
+  );
 }
 
 export function prefixesOf({ bases }: Pick<RowStore, 'bases'>, numbers: Iterable<number>): readonly string[] {

@@ -1,3 +1,4 @@
+import type { Histogram } from '../lib/histogram.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 import type { PathOwner } from './leaked-paths.ts';
@@ -33,11 +34,13 @@ export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [], written
 /** The names that most rows have, of those that have one. */
 export function topPlaces(
   label: string,
-  counts: Iterable<readonly [name: string | null, rows: number]>,
+  { counts, nameOf }: { counts: Pick<Histogram, 'each'>; nameOf: (number: number) => string | null },
 ): readonly Place[] {
   const rows = new Map<string, number>();
-  for (const [name, count] of counts)
+  counts.each((number, count) => {
+    const name = nameOf(number);
     if (name !== null && name !== '') rows.set(name, (rows.get(name) ?? 0) + count);
+  });
   return [...rows]
     .map(([value, count]) => ({ label, value, rows: count }))
     .sort((a, b) => b.rows - a.rows || inOrder(a.value, b.value))

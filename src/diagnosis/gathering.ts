@@ -114,18 +114,12 @@ export function tell(ledger: Ledger, parts: readonly Gathered[]): Evidence {
   return {
     rows: parts.reduce((sum, { rows }) => sum + rows, 0),
     where: [
-      ...topPlaces(
-        'dag',
-        mapped(runs.entries(), (run) => ledger.runAt(run).dagId),
-      ),
-      ...topPlaces(
-        'task',
-        mapped(names.entries(), (name) => store.names.at(name).taskId),
-      ),
-      ...topPlaces(
-        'queue',
-        mapped(workers.entries(), (worker) => (worker === 0 ? null : store.workers.at(worker).queue)),
-      ),
+      ...topPlaces('dag', { counts: runs, nameOf: (run) => ledger.runAt(run).dagId }),
+      ...topPlaces('task', { counts: names, nameOf: (name) => store.names.at(name).taskId }),
+      ...topPlaces('queue', {
+        counts: workers,
+        nameOf: (worker) => (worker === 0 ? null : store.workers.at(worker).queue),
+      }),
     ],
     findings: slots
       .map((slot) => finding(readRow(store, ledger.runOf(slot), slot), owners.get(slot) ?? null))
@@ -135,11 +129,4 @@ export function tell(ledger: Ledger, parts: readonly Gathered[]): Evidence {
       last: Math.max(...parts.map(({ last }) => last)),
     },
   };
-}
-
-function* mapped<Name>(
-  counts: Iterable<readonly [number: number, times: number]>,
-  name: (number: number) => Name,
-): Generator<readonly [Name, number]> {
-  for (const [number, times] of counts) yield [name(number), times];
 }

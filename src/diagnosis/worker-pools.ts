@@ -72,12 +72,13 @@ function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p
 
 export function placedOf(
   ledger: Ledger,
-  histogram: Pick<Histogram, 'entries'>,
+  histogram: Pick<Histogram, 'each'>,
   how: (worker: number, rows: number) => Omit<Placed, 'worker'>,
 ): Placed[] {
   const placed: Placed[] = [];
-  for (const [worker, rows] of histogram.entries())
+  histogram.each((worker, rows) => {
     if (worker !== 0) placed.push({ worker: ledger.rows().workers.at(worker), ...how(worker, rows) });
+  });
   return placed;
 }
 

@@ -2,7 +2,7 @@
 export interface Histogram {
   add(number: number): void;
   join(counts: Counts): void;
-  entries(): Iterable<readonly [number: number, times: number]>;
+  each(visit: (number: number, times: number) => void): void;
   /** Gives what came, and begins anew. */
   take(): Counts;
 }
@@ -34,8 +34,11 @@ export function createHistogram(): Histogram {
     join(counts) {
       for (let at = 0; at < counts.length; at += 2) addTimes(counts[at] ?? 0, counts[at + 1] ?? 0);
     },
-    *entries() {
-      for (const [number, count] of times.entries()) if (count > 0) yield [number, count];
+    each(visit) {
+      for (let number = 0; number < times.length; number += 1) {
+        const count = times[number] ?? 0;
+        if (count > 0) visit(number, count);
+      }
     },
     take() {
       const counts = new Uint32Array(2 * distinct);

@@ -14,8 +14,12 @@ export function createTop(size: number): Top {
   const score = (at: number) => scores[at] ?? Number.POSITIVE_INFINITY;
 
   function swap(one: number, other: number): void {
-    [items[one], items[other]] = [items[other] ?? 0, items[one] ?? 0];
-    [scores[one], scores[other]] = [score(other), score(one)];
+    const item = items[one] ?? 0;
+    const itsScore = score(one);
+    items[one] = items[other] ?? 0;
+    scores[one] = score(other);
+    items[other] = item;
+    scores[other] = itsScore;
   }
   function rise(from: number): void {
     for (let at = from; at > 0;) {

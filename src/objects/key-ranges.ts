@@ -25,7 +25,7 @@ export async function keyRangesOf<Item>(
   const pace = createPace();
   const ranges = new Map<string, PendingOfRun<Item>[]>();
   for (const run of runs) {
-    await pace.rest();
+    if (pace.isDue()) await pace.rest();
     const { connection, bucket, prefix } = run.location;
     const kind = /^[a-z_]+?__(?=\d{4}-)/.exec(run.runId)?.[0];
     const along = kind === undefined ? prefix : prefix.slice(0, -`${run.runId}/`.length) + kind;

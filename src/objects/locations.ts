@@ -1,9 +1,9 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
 import type { Reference } from '../airflow/reference.ts';
-import { createPace } from '../lib/pace.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import { indexInChunk } from '../window/columns.ts';
+import { eachRow } from '../window/each-row.ts';
 import * as is from '../window/flags.ts';
 import { baseAt, flagsAt, leafAt, nameAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
@@ -59,27 +59,22 @@ export async function groupByLocation(
     locations.set(name, group);
     return group;
   };
-  const pace = createPace();
-  let looked = 0;
-  for (const slot of rows.slotsOf(run)) {
-    looked += 1;
-    if (looked % 1_024 === 0) await pace.rest();
-    const chunk = rows.chunkOf(slot);
-    const index = indexInChunk(slot);
+  await eachRow(rows, run, (chunk, index) => {
+    const slot = chunk.first + index;
     const flags = flagsAt(chunk, index);
-    if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) continue;
+    if (!is.isReference(flags) || !wanted(flags) || among?.(slot) === false) return;
     const base = baseAt(chunk, index);
     if ((flags & is.VERBATIM) !== 0) {
       const { key } = rows.referenceOf(run, slot) ?? { key: '' };
       if (!key.startsWith(locationOf(rows.bases.at(base), run).prefix)) {
         scattered.push(slot);
-        continue;
+        return;
       }
     }
     const group = ofBase.get(base) ?? groupOf(rows.bases.at(base));
     ofBase.set(base, group);
     group.slots.push(slot);
-  }
+  });
   return { locations: [...locations.values()], scattered };
 }
 

@@ -1,10 +1,10 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { createPace } from '../lib/pace.ts';
-import type { Pace } from '../lib/pace.ts';
 import { indexInChunk } from '../window/columns.ts';
+import { eachRow } from '../window/each-row.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import { leafAt } from '../window/row-fields.ts';
+import { flagsAt, leafStartAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Location } from './locations.ts';
@@ -31,7 +31,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   for (const run of picked) {
     planned.add(run);
     await pace.rest();
-    const first = await firstKeys(rows, run, pace);
+    const first = await firstKeys(rows, run);
     const { locations: places, scattered } = await groupByLocation(rows, run, {
       wanted: is.isUnverified,
       among: first,
@@ -81,7 +81,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   const given = new Set(picked);
   for (const run of ledger.runs().values()) {
     if (given.has(run) || run.references === 0) continue;
-    await pace.rest();
+    if (pace.isDue()) await pace.rest();
     for (const base of bases.get(run.dagId)?.values() ?? [])
       objects.push({
         location: locationOf(base satisfies Pick<ReferenceBase, 'connection' | 'bucket' | 'prefix'>, run),
@@ -109,38 +109,27 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
  * cycles, with pages that begin where these end. By the uuid of the leaf, which decides the order within a task;
  * null: all of them.
  */
-async function firstKeys(rows: RowStore, run: Run, pace: Pace): Promise<((slot: number) => boolean) | null> {
+async function firstKeys(rows: RowStore, run: Run): Promise<((slot: number) => boolean) | null> {
   if (run.unverified <= PLANNED) return null;
-  const leafOf = (slot: number) => {
-    const [first, second] = leafAt(rows.chunkOf(slot), indexInChunk(slot));
-    // The first 53 bits: of a uuid that begins with the time, all of it.
-    return first * 2 ** 21 + (second >>> 11);
-  };
   let least = Infinity;
   let most = 0;
-  // In pieces: a run of a mapped task may have a hundred thousand.
-  async function eachUnverified(visit: (slot: number) => void): Promise<void> {
-    let looked = 0;
-    for (const slot of rows.slotsOf(run)) {
-      looked += 1;
-      if (looked % 1_024 === 0) await pace.rest();
-      if (is.isUnverified(rows.flagsOf(slot))) visit(slot);
-    }
-  }
-  await eachUnverified((slot) => {
-    const leaf = leafOf(slot);
+  const eachUnverified = (visit: (leaf: number) => void) =>
+    eachRow(rows, run, (chunk, index) => {
+      if (is.isUnverified(flagsAt(chunk, index))) visit(leafStartAt(chunk, index));
+    });
+  await eachUnverified((leaf) => {
     least = Math.min(least, leaf);
     most = Math.max(most, leaf);
   });
   const width = (most - least) / PARTS + 1;
-  const partOf = (slot: number) => Math.floor((leafOf(slot) - least) / width);
+  const partOf = (leaf: number) => Math.floor((leaf - least) / width);
   const counts = new Uint32Array(PARTS + 1);
-  await eachUnverified((slot) => {
-    counts[partOf(slot)] = (counts[partOf(slot)] ?? 0) + 1;
+  await eachUnverified((leaf) => {
+    counts[partOf(leaf)] = (counts[partOf(leaf)] ?? 0) + 1;
   });
   let last = 0;
   for (let sum = counts[0] ?? 0; sum < PLANNED && last < PARTS; sum += counts[last] ?? 0) last += 1;
-  return (slot) => partOf(slot) <= last;
+  return (slot) => partOf(leafStartAt(rows.chunkOf(slot), indexInChunk(slot))) <= last;
 }
 
 /** Objects that rows no longer tell of: those of rows older than the window, and those that never had one. */

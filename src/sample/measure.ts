@@ -7,9 +7,11 @@ import { createTop } from '../lib/top.ts';
 import type { Query, Statement } from '../postgres/client.ts';
 import { backToSavepointStatement, savepointStatement } from '../postgres/cursor.ts';
 import { DatabaseError } from '../postgres/failure.ts';
+import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
+import type { Looks } from '../window/looks.ts';
 import { readRow } from '../window/remembered-row.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 import { flagsAt, sizeAt } from '../window/row-fields.ts';
@@ -172,6 +174,9 @@ const BASELINE_MS = 2_000;
 /** They are in no counter, and only their stored size is known. */
 const WAITING = is.BASELINE | is.INEXACT;
 
+/** Whether any value of a chunk waits for that. */
+export type WaitingLooks = Looks<RowChunk, boolean>;
+
 /**
  * Unpacks some of the values for which the first reading, which takes all, had no time: they are in the window, which
  * would be shown smaller than it is until they have left it.
@@ -179,19 +184,21 @@ const WAITING = is.BASELINE | is.INEXACT;
 export async function measureBaseline(
   query: Query,
   shape: Shape,
-  { ledger, classify }: { ledger: Ledger; classify: Classify },
+  { ledger, classify, looks }: { ledger: Ledger; classify: Classify; looks: WaitingLooks },
 ): Promise<void> {
   const rows = ledger.rows();
   const isRun = knownRuns(() => ledger.runs().values());
   const pace = createPace();
   const smallest = createTop(BASELINE_ROWS);
   for (const chunk of rows.chunks) {
+    await pace.rest();
+    const look = () => doesAnyWait(chunk);
+    if (!looks.at(chunk, look, () => `${chunk.written}`)) continue;
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
-      if ((flagsAt(chunk, index) & (WAITING | is.NOT_UNPACKED)) !== WAITING) continue;
+      if (!isWaiting(flagsAt(chunk, index))) continue;
       const size = sizeAt(chunk, index);
       if (size <= MEASURED_BYTES) smallest.offer(chunk.first + index, -size);
     }
-    await pace.rest();
   }
   const waiting = smallest.items().map((slot) => ({
     entry: readRow(rows, ledger.runOf(slot), slot),
@@ -205,4 +212,13 @@ export async function measureBaseline(
     const placement = classify(answer, isRun);
     if (placement.storage === 'db') rows.setMeasured(entry.slot, placement);
   }
+}
+
+function doesAnyWait(chunk: RowChunk): boolean {
+  for (let index = 0; index < CHUNK_ROWS; index += 1) if (isWaiting(flagsAt(chunk, index))) return true;
+  return false;
+}
+
+function isWaiting(flags: number): boolean {
+  return (flags & (WAITING | is.NOT_UNPACKED)) === WAITING;
 }

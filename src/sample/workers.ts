@@ -121,7 +121,7 @@ export async function attributeStaged(
       if ((flags & is.BASELINE) === 0 && is.isOversizeRow(flags, leastBytesAt(chunk, index), oversize))
         found.push({ run: staged.run, slot });
     }
-    await pace.rest();
+    if (pace.isDue()) await pace.rest();
   }
   await setWorkers(query, shape, { rows, found });
 }

@@ -33,10 +33,15 @@ interface Place extends Writers {
 }
 
 interface Writers {
-  /** The first task that was found to have written there; '': none was. */
-  writer: string;
+  /** The first task that was found to have written there; null: none was. */
+  writer: Writer | null;
   /** Another one has as well. */
   hasSeveral: boolean;
+}
+
+interface Writer {
+  readonly dagId: string;
+  readonly taskId: string;
 }
 
 /** What the references of one chunk tell of each base there. */
@@ -61,7 +66,7 @@ export async function basesOf(
     placeOf[id] = held(places, placeName(base), () => ({
       standing: standing(base),
       hasConnection: base.connection !== '',
-      writer: '',
+      writer: null,
       hasSeveral: false,
     }));
     uncompressed[id] = base.suffix === '' ? 1 : 0;
@@ -76,8 +81,8 @@ export async function basesOf(
     for (const [id, { writer, hasSeveral }] of found) {
       const place = placeOf[id];
       if (place === undefined) continue;
-      place.hasSeveral ||= hasSeveral || isAnother(place, writer);
-      if (place.writer === '') place.writer = writer;
+      place.hasSeveral ||= hasSeveral || (writer !== null && isAnother(place, writer));
+      place.writer ??= writer;
     }
     await pace.rest();
   }
@@ -141,21 +146,21 @@ function lookAt(
     if (!is.isReference(flags)) continue;
     const id = baseAt(chunk, index);
     let base = found.get(id);
-    if (base === undefined) found.set(id, (base = { writer: '', hasSeveral: false }));
+    if (base === undefined) found.set(id, (base = { writer: null, hasSeveral: false }));
     if (base.hasSeveral) continue;
     const isSmall =
       threshold !== null && is.hasObject(flags) && uncompressed[id] === 1 && sizeAt(chunk, index) < threshold;
     if (isSmall) continue;
     const { taskId } = names.at(nameAt(chunk, index));
-    const writer = `${ledger.runAt(runAt(chunk, index)).dagId}/${taskId}`;
-    if (base.writer === '') base.writer = writer;
-    else base.hasSeveral = isAnother(base, writer);
+    const { dagId } = ledger.runAt(runAt(chunk, index));
+    if (base.writer === null) base.writer = { dagId, taskId };
+    else base.hasSeveral = isAnother(base, { dagId, taskId });
   }
   return found;
 }
 
-function isAnother(known: Writers, writer: string): boolean {
-  return known.writer !== '' && writer !== '' && known.writer !== writer;
+function isAnother({ writer }: Writers, { dagId, taskId }: Writer): boolean {
+  return writer !== null && (writer.dagId !== dagId || writer.taskId !== taskId);
 }
 
 function isGood(standing: Standing | undefined): boolean {

@@ -147,7 +147,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
         taken += 1;
         if (taken % 1_024 === 0) await pace.rest();
       }
-      await pace.rest();
+      if (pace.isDue()) await pace.rest();
     }
     return fresh;
   }

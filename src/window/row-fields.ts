@@ -74,6 +74,18 @@ export function taskInstanceMadeAt({ taskInstance }: RowChunk, index: number): n
  * another column already: no uuid is all zeros.
  */
 export function leafAt(chunk: RowChunk, index: number): Words {
-  const words = wordsAt(chunk.leaf, index);
-  return words.every((word) => word === 0) ? taskInstanceAt(chunk, index) : words;
+  return wordsAt(leafColumn(chunk, index), index);
+}
+
+/** The first 53 bits of that uuid: of one that begins with the time, all of the time. */
+export function leafStartAt(chunk: RowChunk, index: number): number {
+  const column = leafColumn(chunk, index);
+  return (column?.[4 * index] ?? 0) * 2 ** 21 + ((column?.[4 * index + 1] ?? 0) >>> 11);
+}
+
+function leafColumn({ leaf, taskInstance }: RowChunk, index: number): Uint32Array<ArrayBuffer> | null {
+  if (leaf === null) return taskInstance;
+  const at = 4 * index;
+  const bits = (leaf[at] ?? 0) | (leaf[at + 1] ?? 0) | (leaf[at + 2] ?? 0) | (leaf[at + 3] ?? 0);
+  return bits === 0 ? taskInstance : leaf;
 }
