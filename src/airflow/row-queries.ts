@@ -57,22 +57,30 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
   const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
+  const columns = ['state', 'start_date', ...(shape.keepsTries ? ['id'] : [])];
   const join =
     source.keyedBy === 'task_instance'
       ? ''
       : `JOIN dag_run r ON r.id = x.dag_run_id
-      LEFT JOIN ${taskInstanceAt(shape, { at, columns: ['state', 'start_date'] })} ti ON true`;
+      LEFT JOIN ${taskInstanceAt(shape, { at, columns })} ti ON true`;
   return {
     name: `versions_${source.table}`,
     text: /* SQL */ `
       SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
         ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
         x.xmin::text AS "version",
-        ${source.keyedBy === 'task_instance' ? 'ti.working_set IS NOT TRUE' : 'false'} AS "archived",
+        ${isArchived(shape, source)} AS "archived",
         coalesce(ti.state = 'running' AND ti.start_date > now() - ${PURGE}, false) AS "purging"
       FROM ${from} ${join}`,
     values,
   };
+}
+
+/** What Airflow 3.4 took along from before gives way to what is written under the same key, and to a try that began since. */
+function isArchived({ keepsTries }: Shape, { keyedBy }: XComSource): string {
+  if (keyedBy === 'task_instance') return 'ti.working_set IS NOT TRUE';
+  const isWrittenAgain = 'EXISTS (SELECT FROM xcom_v2 y WHERE y.task_instance_id = ti.id AND y.key = x.key)';
+  return keepsTries ? `coalesce(ti.start_date > x.timestamp, false) OR ${isWrittenAgain}` : 'false';
 }
 
 /** From and join of one source, so that every statement has `x` (the row) and the columns of its place. */

@@ -63,7 +63,8 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
     return { unsupported: 'there is no table task_instance' };
 
   const sources: XComSource[] = [];
-  for (const table of ['xcom', 'xcom_v1'] as const) {
+  // A table or view of the former name is somebody's own where Airflow has another one for new rows.
+  for (const table of types.has('xcom_v2.key') ? (['xcom_v1'] as const) : (['xcom', 'xcom_v1'] as const)) {
     if (!types.has(`${table}.key`)) continue;
     const value = types.get(`${table}.value`);
     if (!has(table, ...RUN_KEYED))

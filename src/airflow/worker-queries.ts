@@ -19,12 +19,14 @@ const columnsOf = (shape: Shape) => [
   'operator',
   'state',
   'updated_at',
+  'start_date',
 ];
 
 const workerColumns = (shape: Shape) =>
   `ti.queue, ${shape.hasExecutor ? 'ti.executor' : 'NULL::text AS executor'}, ti.hostname, ti.operator,
         CASE WHEN coalesce(ti.state, '') NOT IN ('running', 'restarting', 'deferred')
-          THEN (extract(epoch FROM ti.updated_at) * 1000)::float8 END AS "idleSince"`;
+          THEN (extract(epoch FROM ti.updated_at) * 1000)::float8 END AS "idleSince",
+        (extract(epoch FROM ti.start_date) * 1000)::float8 AS "startedAt"`;
 
 /** Where the task instances at some places ran, {@link WorkerAnswer}. */
 export function workersAtStatement(shape: Shape, places: readonly TaskInstanceName[]): Statement {
@@ -61,6 +63,8 @@ export function workersStatement(shape: Shape, taskInstanceIds: readonly string[
 export interface WorkerAnswer extends Worker, TaskInstanceName {
   /** When it last changed, epoch ms; null while it is at work. */
   readonly idleSince: number | null;
+  /** When its try began, epoch ms; null: it has not. */
+  readonly startedAt: number | null;
 }
 
 /** Where the task instance behind a row ran. */

@@ -1,5 +1,5 @@
 import type { Duck } from './duck.ts';
-import { below, relative } from './key-sql.ts';
+import { below, dagOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 import { monthlyDollars } from './prices.ts';
 
@@ -72,25 +72,32 @@ export async function figuresOf(
   duck: Duck,
   { places, bases, hasPrices }: { places: readonly Base[]; bases: readonly Base[]; hasPrices: boolean },
 ): Promise<Figures> {
-  const dollars = hasPrices ? `round(sum(${monthlyDollars('bytes', 'class')}), 6)::DOUBLE` : 'NULL::DOUBLE';
+  const dollars = hasPrices ? `sum(${monthlyDollars('bytes', 'class')})` : 'NULL::DOUBLE';
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
-  const here = `(SELECT * FROM objects WHERE ${below(places)})`;
 
-  async function grouped(from: string, by: string): Promise<Map<string, Amount>> {
+  async function grouped(from: string, by: string, amounts = sums): Promise<Map<string, Amount>> {
     const rows = await duck.run<Amount & { name: string }>(
-      `SELECT ${by} AS name, ${sums} FROM ${from} GROUP BY 1 ORDER BY bytes DESC, name`,
+      `SELECT name, objects, bytes, round(dollars, 6) AS dollars
+       FROM (SELECT ${by} AS name, ${amounts} FROM ${from} GROUP BY 1) ORDER BY bytes DESC, name`,
     );
     return new Map(rows.map(({ name, ...amount }) => [name, amount]));
   }
 
   const month = `strftime(make_timestamp_ms(at_ms::BIGINT), '%Y-%m')`;
-  const dag = `split_part(${relative(bases)}, '/', 1)`;
+  // All objects are looked at once; what is asked for below are sums of these.
+  await duck.run(
+    `CREATE OR REPLACE TABLE amounts AS
+     SELECT class, ${month} AS month, ${dagOf(bases)} AS dag, named, min(at_ms) AS oldest_ms, ${sums}
+     FROM (SELECT *, hash(location) IN (SELECT hash(location) FROM named) AS named FROM objects) GROUP BY ALL`,
+  );
+  const summed = (by: string) =>
+    grouped('amounts', by, 'sum(objects) AS objects, sum(bytes) AS bytes, sum(dollars) AS dollars');
   const [classes, orphanClasses, months, orphanMonths, dags, orphanDags] = [
-    await grouped(here, 'class'),
+    await summed('class'),
     await grouped('orphans', 'class'),
-    await grouped(here, month),
+    await summed('month'),
     await grouped('orphans', month),
-    await grouped(here, dag),
+    await summed('dag'),
     await grouped('orphans', 'dag'),
   ];
   const verdicts = await grouped('unnamed', 'verdict');
@@ -153,15 +160,17 @@ async function referencesOf(duck: Duck, places: readonly Base[]): Promise<Refere
 }
 
 async function oldestOf(duck: Duck): Promise<Oldest | null> {
-  const [oldest] = await duck.run<{ location: string; at: number }>(
-    'SELECT location, at_ms AS "at" FROM objects SEMI JOIN named_hash ON hash(location) = h ORDER BY at_ms, location LIMIT 1',
+  const [{ at } = { at: null }] = await duck.run<{ at: number | null }>(
+    'SELECT min(oldest_ms) AS "at" FROM amounts WHERE named',
   );
-  if (oldest === undefined) return null;
-  const [row] = await duck.run<{ kind: string; source: string }>(
-    `SELECT kind, source FROM named WHERE location = $1 ORDER BY kind = 'row' DESC LIMIT 1`,
-    [oldest.location],
+  if (at === null) return null;
+  const [row] = await duck.run<Omit<Oldest, 'at'>>(
+    `SELECT location, kind, source
+     FROM named SEMI JOIN (SELECT hash(location) AS h FROM objects WHERE at_ms = $1) ON hash(location) = h
+     ORDER BY location, kind = 'row' DESC LIMIT 1`,
+    [at],
   );
-  return { ...oldest, kind: row?.kind ?? '', source: row?.source ?? '' };
+  return row === undefined ? null : { ...row, at };
 }
 
 function total(amounts: Iterable<Amount>): Amount {

@@ -1,7 +1,7 @@
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Duck } from './duck.ts';
-import { below, relative } from './key-sql.ts';
+import { below, dagOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
 import { nextDagStatement, taskInstancesStatement } from './row-statements.ts';
@@ -31,7 +31,7 @@ export async function holdBack(options: HoldOptions): Promise<void> {
   const isOwn = below(bases.filter(({ prefix }) => prefix !== ''));
   // A view: written once more they would take as long as the comparison.
   await duck.run(`CREATE OR REPLACE VIEW orphans AS
-    SELECT location, bytes, at_ms, class, dag,
+    SELECT location, bytes, at_ms, class, dag, row,
       CASE WHEN at_ms > ${deletedUpTo} THEN 'younger than asked for'
         WHEN task_instance <> '' AND task_instance IN (SELECT task_instance FROM there) THEN 'its task instance is there and could write it again'
         WHEN NOT ${isOwn} AND dag NOT IN (SELECT dag FROM dags)
@@ -78,7 +78,7 @@ async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): 
   }
   await keep(duck, 'dags', dags);
   await duck.run(
-    `INSERT INTO dags SELECT DISTINCT split_part(${relative(bases)}, '/', 1) FROM named WHERE kind IN ('row', 'archive')`,
+    `INSERT INTO dags SELECT DISTINCT ${dagOf(bases)} FROM named WHERE kind IN ('row', 'archive')`,
   );
 }
 

@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { splitPath } from '../airflow/reference.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import { downloadObject } from '../s3/download.ts';
 import type { Duck } from './duck.ts';
+import { below } from './key-sql.ts';
 import { outermost } from './lanes.ts';
 import type { Unlisted } from './list-objects.ts';
 import type { Manifest, ManifestFile } from './manifest.ts';
 import { parseManifest } from './manifest.ts';
 import type { Base } from './named-object.ts';
-import { progressOf, setProgress } from './store.ts';
+import { NO_OBJECTS } from './store.ts';
 import { text } from './sql-text.ts';
 
 export interface Inventory extends Manifest {
@@ -20,9 +21,14 @@ export interface Inventory extends Manifest {
   readonly connection: string;
 }
 
+interface Digest {
+  readonly bytes: number;
+  readonly md5: string;
+}
+
 export interface InventoryOptions {
   readonly connectionOf: (id: string) => S3Connection;
-  /** Files are kept there while they are read. */
+  /** Files are kept there until the audit ends. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }
@@ -30,7 +36,7 @@ export interface InventoryOptions {
 /** `where`: the address of a manifest.json, in S3 or on this machine. @throws {Error} when it cannot be read. */
 export async function openInventory(where: string, options: InventoryOptions): Promise<Inventory> {
   if (!/^s3[an]?:\/\//.test(where))
-    return { ...parseManifest(readFileSync(where, 'utf8')), folder: dirname(where), connection: '' };
+    return { ...parseManifest(readFileSync(where, 'utf8')), folder: dirname(resolve(where)), connection: '' };
   const path = splitPath(where);
   if (path === null) throw new Error(`${JSON.stringify(where)} is no address of a manifest.json`);
   mkdirSync(options.folder, { recursive: true });
@@ -44,7 +50,7 @@ async function fetchTo(
   file: string,
   { bucket, key, connection }: { bucket: string; key: string; connection: string },
   { connectionOf, signal }: InventoryOptions,
-): Promise<{ bytes: number; md5: string }> {
+): Promise<Digest> {
   const answer = await downloadObject(connectionOf(connection), { bucket, key, file }, signal);
   if (answer.kind === 'downloaded') return answer;
   const why = answer.kind === 'missing' ? 'it is not there' : `${answer.reason} (${answer.detail})`;
@@ -60,7 +66,7 @@ export interface LoadOptions extends InventoryOptions {
 
 /**
  * What an inventory says of the places where XComs are. Each file is compared with the manifest first: a CSV file that was
- * cut off would be read without a word.
+ * cut off would be read without a word. Parquet is not copied: DuckDB reads its files as fast as a table of its own.
  *
  * @throws {Error} when a file is not what the manifest says, or a configured place is in another bucket.
  */
@@ -76,39 +82,34 @@ export async function loadInventory(
     );
   const all = outermost([...options.configured, ...options.seen]);
   const places = all.filter(({ bucket }) => bucket === inventory.sourceBucket);
-  const within = places.map(({ bucket, prefix }) => startsWith(bucket, prefix)).join(' OR ');
   await duck.run(`SET TimeZone = 'UTC'`);
-  for (const [index, file] of inventory.files.entries()) {
-    options.report({ files: index, of: inventory.files.length });
-    const step = `inventory ${file.key}`;
-    if ((await progressOf(duck, step)) !== null) continue;
-    const path = await checkedFile(inventory, file, options);
-    const rows = await selectOf(duck, inventory, path);
-    await duck.run('BEGIN');
-    await duck.run(`INSERT INTO objects SELECT location, bytes, at_ms, class FROM (${rows}) WHERE ${within}`);
-    await setProgress(duck, step, {});
-    await duck.run('COMMIT');
-    if (inventory.folder === null) rmSync(path);
+  const paths: string[] = [];
+  for (const file of inventory.files) {
+    options.report({ files: paths.length, of: inventory.files.length });
+    paths.push(await checkedFile(inventory, file, options));
   }
-  options.report({ files: inventory.files.length, of: inventory.files.length });
+  options.report({ files: paths.length, of: inventory.files.length });
+  if (paths.length === 0) await duck.run(NO_OBJECTS);
+  else
+    await duck.run(`CREATE OR REPLACE ${inventory.format === 'CSV' ? 'TABLE' : 'VIEW'} objects AS
+      SELECT * FROM (${await selectOf(duck, inventory, paths)}) WHERE ${below(places)}`);
   const unlisted = all.flatMap((base): Unlisted[] =>
     base.bucket === inventory.sourceBucket ? [] : [{ ...base, reason: 'not_in_inventory' }],
   );
   return { places, unlisted };
 }
 
-function startsWith(bucket: string, prefix: string): string {
-  return `starts_with(location, ${text(`${bucket}/${prefix === '' ? '' : `${prefix}/`}`)})`;
-}
-
 async function checkedFile(inventory: Inventory, file: ManifestFile, options: LoadOptions): Promise<string> {
   const name = basename(file.key);
   const { folder } = inventory;
+  const isIt = (found: Digest) => found.bytes === file.bytes && found.md5 === file.md5;
   let path: string;
-  let found: { bytes: number; md5: string };
+  let found: Digest;
   if (folder === null) {
     mkdirSync(options.folder, { recursive: true });
     path = join(options.folder, name);
+    // An earlier run may have fetched it.
+    if (existsSync(path) && isIt(await digest(path))) return path;
     found = await fetchTo(path, { ...inventory, key: file.key }, options);
   } else {
     // As `aws s3 sync` leaves them, with the folder of the report beside the one of its data.
@@ -118,14 +119,14 @@ async function checkedFile(inventory: Inventory, file: ManifestFile, options: Lo
     path = there;
     found = await digest(there);
   }
-  if (found.bytes !== file.bytes || found.md5 !== file.md5)
+  if (!isIt(found))
     throw new Error(
       `${name} of the inventory is not the file that its manifest names: its size or MD5 is another`,
     );
   return path;
 }
 
-async function digest(path: string): Promise<{ bytes: number; md5: string }> {
+async function digest(path: string): Promise<Digest> {
   const md5 = createHash('md5');
   let bytes = 0;
   await pipeline(createReadStream(path), async (pieces: AsyncIterable<Buffer>) => {
@@ -138,14 +139,19 @@ async function digest(path: string): Promise<{ bytes: number; md5: string }> {
 }
 
 /** The columns by the names that a file of Parquet has; those of CSV are its schema's in another case. */
-async function selectOf(duck: Duck, { format, columns }: Manifest, path: string): Promise<string> {
+async function selectOf(
+  duck: Duck,
+  { format, columns }: Manifest,
+  paths: readonly string[],
+): Promise<string> {
+  const files = `[${paths.map(text).join(', ')}]`;
   if (format === 'CSV') {
     const given = columns.map((name) => `${text(snake(name))}: 'VARCHAR'`).join(', ');
-    const from = `read_csv(${text(path)}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
-      compression = ${text(path.endsWith('.gz') ? 'gzip' : 'none')}, columns = {${given}})`;
+    const from = `read_csv(${files}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
+      columns = {${given}})`;
     return select(from, new Map(columns.map((name) => [snake(name), 'CSV'])));
   }
-  const from = `read_parquet(${text(path)}, binary_as_string = true)`;
+  const from = `read_parquet(${files}, binary_as_string = true)`;
   const types = await duck.run<{ column_name: string; column_type: string }>(
     `DESCRIBE SELECT * FROM ${from}`,
   );

@@ -1,6 +1,6 @@
 import { ARCHIVE_CLASSES } from '../s3/archive.ts';
 import type { Duck } from './duck.ts';
-import { below, isXComKey, relative, taskInstanceOf } from './key-sql.ts';
+import { below, dagOf, isXComKey, relative, taskInstanceOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 
 export interface JoinOptions {
@@ -16,27 +16,28 @@ export interface JoinOptions {
 }
 
 /**
- * Both sides of the comparison, each a table that is there as a whole or not at all. Keys are compared by their 64-bit
+ * Both sides of the comparison, from tables that are each there as a whole or not at all. Keys are compared by their 64-bit
  * hashes: that two of 10 and 20 million are taken for one has odds of 1 to 100,000, and then an orphan is missed.
  */
 export async function join({ duck, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
-  const isHere = below(places);
   // An instance takes more with each step: each begins with a new one.
   for (const [name, query] of [
-    ['named_hash', 'SELECT DISTINCT hash(location) AS h FROM named'],
     [
-      'unnamed',
-      `SELECT location, bytes, at_ms, class, split_part(rel, '/', 1) AS dag,
+      // One look at each side: objects that nothing names, and hashes of names that have no object.
+      'unmatched',
+      `SELECT location, bytes, at_ms, class, lost, ${dagOf(bases)} AS dag,
         CASE WHEN NOT ${isXComKey('rel')} THEN 'other' WHEN at_ms > ${judgedUpTo} THEN 'young' ELSE 'orphaned' END AS verdict,
         ${taskInstanceOf('rel')} AS task_instance
-       FROM (SELECT *, ${relative(bases)} AS rel FROM objects ANTI JOIN named_hash ON hash(location) = h WHERE ${isHere})`,
+       FROM (SELECT objects.*, lost, ${relative(bases)} AS rel
+             FROM objects FULL JOIN (SELECT hash(location) AS lost FROM named) ON hash(location) = lost
+             WHERE location IS NULL OR lost IS NULL)`,
     ],
     [
       'absent',
       `SELECT location, kind, source, owner, at_ms,
         CASE WHEN at_ms > ${rowsUpTo} THEN 'young' ELSE 'missing' END AS verdict
-       FROM named ANTI JOIN (SELECT hash(location) AS h FROM objects) ON hash(location) = h
-       WHERE kind IN ('row', 'state') AND ${isHere}`,
+       FROM named SEMI JOIN (SELECT lost FROM unmatched WHERE lost IS NOT NULL) ON hash(location) = lost
+       WHERE kind IN ('row', 'state') AND ${below(places)}`,
     ],
     [
       'unreadable',
@@ -49,4 +50,7 @@ export async function join({ duck, places, bases, judgedUpTo, rowsUpTo }: JoinOp
     await duck.run('CHECKPOINT');
     await duck.reopen();
   }
+  await duck.run(
+    'CREATE OR REPLACE VIEW unnamed AS SELECT *, rowid AS row FROM unmatched WHERE location IS NOT NULL',
+  );
 }

@@ -3,21 +3,28 @@ import type { Base } from './named-object.ts';
 import { text } from './sql-text.ts';
 
 /** Whether a location is below one of the places. */
-export function below(places: readonly Base[], column = 'location'): string {
+export function below(places: readonly Base[]): string {
   if (places.length === 0) return 'false';
-  return `(${places.map((place) => `starts_with(${column}, ${text(startOf(place))})`).join(' OR ')})`;
+  return `(${places.map((place) => `starts_with(location, ${text(startOf(place))})`).join(' OR ')})`;
 }
 
 /** What stands behind the innermost place that a location is below; the location itself where it is below none. */
-export function relative(bases: readonly Base[], column = 'location'): string {
-  const innermost = bases.toSorted((a, b) => startOf(b).length - startOf(a).length);
-  if (innermost.length === 0) return column;
-  return `CASE ${innermost
-    .map((base) => {
-      const start = startOf(base);
-      return `WHEN starts_with(${column}, ${text(start)}) THEN substr(${column}, ${Array.from(start).length + 1})`;
-    })
-    .join(' ')} ELSE ${column} END`;
+export function relative(bases: readonly Base[]): string {
+  return byPlace(bases, (start) => `substr(location, ${Array.from(start).length + 1})`, 'location');
+}
+
+/** The first part of that, which is the dag. */
+export function dagOf(bases: readonly Base[]): string {
+  const part = (number: number) => `split_part(location, '/', ${number})`;
+  return byPlace(bases, (start) => part(start.split('/').length), part(1));
+}
+
+function byPlace(bases: readonly Base[], inside: (start: string) => string, outside: string): string {
+  const innermostFirst = bases.map(startOf).sort((a, b) => b.length - a.length);
+  const cases = innermostFirst.map(
+    (start) => `WHEN starts_with(location, ${text(start)}) THEN ${inside(start)}`,
+  );
+  return cases.length === 0 ? outside : `CASE ${cases.join(' ')} ELSE ${outside} END`;
 }
 
 export function startOf({ bucket, prefix }: Base): string {
@@ -32,12 +39,13 @@ const LEAF = `${UUID4}${SUFFIX}`;
  */
 export function isXComKey(column: string): string {
   const matches = (pattern: string) => `regexp_matches(${column}, ${text(pattern)})`;
-  return `((${matches(`^[^/]+/.+/[^/]+/${LEAF}$`)}
-      AND NOT ${matches(`^[^/]+/.+/[^/]+/-?[0-9]+/${LEAF}$`)} AND NOT ${matches(`(^|/)assets/[^/]+/${LEAF}$`)})
-    OR ${matches(`^[^/]+/.+/[^/]+/(ti|write)-${UUID}/[^/]+\\.json${SUFFIX}$`)})`;
+  // CASE looks no further than it has to: most keys need two of the three patterns.
+  return `CASE WHEN ${matches(`^[^/]+/.+/[^/]+/${LEAF}$`)}
+      THEN NOT ${matches(`(^[^/]+/.+/[^/]+/-?[0-9]+|(^|/)assets/[^/]+)/${LEAF}$`)}
+      ELSE ${matches(`^[^/]+/.+/[^/]+/(ti|write)-${UUID}/[^/]+\\.json${SUFFIX}$`)} END`;
 }
 
 /** The task instance that 3.4 puts into a key; '' where there is none. */
 export function taskInstanceOf(column: string): string {
-  return `regexp_extract(${column}, ${text(`/ti-(${UUID})/[^/]+$`)}, 1)`;
+  return `CASE WHEN contains(${column}, '/ti-') THEN regexp_extract(${column}, ${text(`/ti-(${UUID})/[^/]+$`)}, 1) ELSE '' END`;
 }

@@ -8,7 +8,7 @@ import type { Lane } from './lanes.ts';
 import { areInOrder, lanesOf, outermost } from './lanes.ts';
 import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
-import { progressOf, setProgress } from './store.ts';
+import { NO_OBJECTS, progressOf, setProgress } from './store.ts';
 
 export interface ListObjectsOptions {
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'list'>;
@@ -107,7 +107,7 @@ async function newPlan(
   { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
   { duck, configured, concurrency }: ListObjectsOptions,
 ): Promise<Plan> {
-  await duck.run('DELETE FROM objects');
+  await duck.run(NO_OBJECTS);
   await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
   const lanes: Lane[] = [];
   // More lanes than are listed at once: those with more than their share of orphans do not hold up the end.

@@ -14,7 +14,7 @@ export interface ResultsOptions {
 const UNFINISHED = '.unfinished';
 /** Keys that one request of delete-objects takes. */
 const KEYS_A_REQUEST = 1_000;
-const PARTS_AT_ONCE = 100;
+const ROWS_AT_ONCE = 100 * KEYS_A_REQUEST;
 
 const key = (column: string) => `substr(${column}, strpos(${column}, '/') + 1)`;
 const bucket = (column: string) => `split_part(${column}, '/', 1)`;
@@ -61,31 +61,39 @@ async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<vo
       `COPY (SELECT * FROM read_parquet(${to('parquet')})) TO ${to('csv')} (FORMAT csv, HEADER)`,
     );
   }
-  await writeDeletions(duck, join(folder, 'delete-objects'));
+  await writeDeletions(duck, {
+    list: join(folder, 'orphaned.parquet'),
+    folder: join(folder, 'delete-objects'),
+  });
   for (const [name, content] of Object.entries(documents)) writeFileSync(join(folder, name), content);
 }
 
-/** JSON is made by DuckDB: a row of its own for each key would cost more than the comparison. */
-async function writeDeletions(duck: Duck, folder: string): Promise<void> {
+/**
+ * JSON is made by DuckDB: a row of its own for each key would cost more than the comparison. Keys of so many rows are
+ * packed at once, so that one part of theirs may have fewer than it could.
+ */
+async function writeDeletions(duck: Duck, { list, folder }: { list: string; folder: string }): Promise<void> {
   const buckets = await duck.run<{ name: string }>(
-    `SELECT DISTINCT ${bucket('location')} AS name FROM orphans WHERE held = ''`,
+    `SELECT DISTINCT bucket AS name FROM read_parquet(${text(list)}) WHERE may_be_deleted`,
+  );
+  const [{ end } = { end: 0 }] = await duck.run<{ end: number }>(
+    'SELECT coalesce(max(row) + 1, 0)::DOUBLE AS "end" FROM orphans',
   );
   for (const { name } of buckets) {
     mkdirSync(join(folder, name), { recursive: true });
-    await duck.run(`CREATE OR REPLACE TABLE deletions AS SELECT ${key('location')} AS k FROM orphans
-      WHERE held = '' AND ${bucket('location')} = ${text(name)}`);
-    const [{ end } = { end: 0 }] = await duck.run<{ end: number }>(
-      'SELECT (max(rowid) + 1)::DOUBLE AS "end" FROM deletions',
-    );
-    for (let from = 0; from < end; from += PARTS_AT_ONCE * KEYS_A_REQUEST) {
-      const parts = await duck.run<{ part: number; body: string }>(
-        `SELECT (rowid // ${KEYS_A_REQUEST} + 1)::DOUBLE AS part,
-          to_json(struct_pack("Objects" := list(struct_pack("Key" := k)), "Quiet" := true))::VARCHAR AS body
-         FROM deletions WHERE rowid >= $1 AND rowid < $2 GROUP BY 1`,
-        [from, from + PARTS_AT_ONCE * KEYS_A_REQUEST],
+    let part = 0;
+    for (let from = 0; from < end; from += ROWS_AT_ONCE) {
+      const parts = await duck.run<{ body: string }>(
+        `SELECT to_json(struct_pack("Objects" := list(struct_pack("Key" := k)), "Quiet" := true))::VARCHAR AS body
+         FROM (SELECT ${key('location')} AS k, (row_number() OVER () - 1) // ${KEYS_A_REQUEST} AS part FROM orphans
+               WHERE row >= $1 AND row < $2 AND held = '' AND ${bucket('location')} = ${text(name)})
+         GROUP BY part ORDER BY part`,
+        [from, from + ROWS_AT_ONCE],
       );
-      for (const { part, body } of parts)
+      for (const { body } of parts) {
+        part += 1;
         writeFileSync(join(folder, name, `${String(part).padStart(6, '0')}.json`), `${body}\n`);
+      }
     }
   }
 }

@@ -3,8 +3,11 @@ import type { Duck } from './duck.ts';
 /** What the audit keeps on disk between its steps, and how far it is with each. */
 export const TABLES = /* SQL */ `
   CREATE TABLE IF NOT EXISTS progress (step VARCHAR PRIMARY KEY, state VARCHAR NOT NULL);
-  CREATE TABLE IF NOT EXISTS named (location VARCHAR, kind VARCHAR, source VARCHAR, owner VARCHAR, at_ms DOUBLE);
-  CREATE TABLE IF NOT EXISTS objects (location VARCHAR, bytes DOUBLE, at_ms DOUBLE, class VARCHAR)`;
+  CREATE TABLE IF NOT EXISTS named (location VARCHAR, kind VARCHAR, source VARCHAR, owner VARCHAR, at_ms DOUBLE)`;
+
+/** Objects are below the places that were listed, and no others are kept. An inventory is such a table as it stands. */
+export const NO_OBJECTS = /* SQL */ `
+  CREATE OR REPLACE TABLE objects (location VARCHAR, bytes DOUBLE, at_ms DOUBLE, class VARCHAR)`;
 
 export async function createTables(duck: Duck): Promise<void> {
   for (const statement of TABLES.split(';')) await duck.run(statement);

@@ -8,10 +8,11 @@ import type { Evidence } from './evidence.ts';
 import type { Doubtful } from './judged-workers.ts';
 import { counted, isRaised, momentOf, say, takenBack, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
+import { clusterOf } from './shared-hosts.ts';
+import type { Cluster } from './shared-hosts.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
-import { besideSharedHosts, clusterWords, DIMENSIONS, pools, sumOf } from './worker-pools.ts';
-import type { Pool } from './worker-pools.ts';
+import { clusterWords, DIMENSIONS, sumOf } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
@@ -59,10 +60,10 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   const since =
     latestReference === null || bypassedSince.rows < FEW ? '' : `, none since ${momentOf(latestReference)}`;
   const doubt = doubtful.find(({ history }) => history.kept.rows >= FEW);
-  const named = pools(placed);
-  const operators = isOfOperators(placed, named) ? ` ${clusterWords(placed, named)}.` : '';
+  const { operators } = clusterOf(placed);
+  const there = operators === null ? '' : ` ${operators.words}.`;
   return say(
-    `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${operators}${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
+    `${figures}; ${thresholdWords(xcom.threshold)}, and ${counted(inForce, 'reference')} in the window ${inForce === 1 ? 'is' : 'are'} as configured${since}.${there}${doubt === undefined ? '' : ` ${doubtWords(doubt)}`}`,
     oversize,
   );
 }
@@ -104,7 +105,8 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
 function isStopped({ references, bypassedSince, placed }: Survey): boolean {
   const { rows, before } = bypassedSince;
   if (!isTurned({ turned: references, others: before, since: rows - 1 })) return false;
-  const named = pools(placed);
+  const { named, telling, operators } = clusterOf(placed);
+  if (operators !== null) return sumOf(telling).bypassed > 0;
   return (
     named.length === 0 || named[0]?.label === 'hostname' || sumOf(placed).bypassed > sumOf(named).bypassed
   );
@@ -119,17 +121,12 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
       ? undecided('neither the threshold nor the size of an object is known')
       : 'clear';
   }
-  const named = pools(survey.placed);
+  const { named, telling, operators } = clusterOf(survey.placed);
   const { unattributed } = survey;
+  if (operators !== null) return ofOperators(operators);
   if (named.length === 0) return unattributed > 0 ? undecided(unattributedWords(survey)) : 'clear';
-  if (isOfOperators(survey.placed, named)) {
-    const words = `${clusterWords(survey.placed, named)}; the same hosts put values of other operators into object storage`;
-    return isPutSince(survey)
-      ? takenBack(`${words}, so that they have the setting`)
-      : undecided(`${words} before, and none since: whether they still have the setting is not known`);
-  }
   const others = unattributed === 0 ? '' : `; ${unattributedWords(survey)}`;
-  return say(`${clusterWords(survey.placed, named)}${others}. ${figuresOf(survey, xcom)}.`, {
+  return say(`${clusterWords(telling, named)}${others}. ${figuresOf(survey, xcom)}.`, {
     where: [
       ...named.map(({ label, value, bypassed: rows }) => ({ label, value, rows })),
       ...bypassed.where.filter((place) => !named.some((pool) => pool.label === place.label)),
@@ -139,15 +136,12 @@ function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   });
 }
 
-/** It follows how a task writes, and no worker: on hosts that are not shared too few were kept to name anybody. */
-function isOfOperators(placed: Survey['placed'], named: readonly Pool[]): boolean {
-  return named[0]?.label === 'operator' && pools(besideSharedHosts(placed, named)).length === 0;
-}
-
-/** A setting that was lost leaves the same rows, but no reference after the first value that was kept. */
-function isPutSince({ rows, times: { latestReference } }: Survey): boolean {
-  const first = rows.bypassed.written?.first;
-  return first === undefined || (latestReference !== null && latestReference > first);
+/** A setting that was lost leaves the same rows, but no reference on the host after the first value that was kept. */
+function ofOperators({ words, putSince }: NonNullable<Cluster['operators']>): Ruling {
+  const beside = `${words}; the same hosts put values of other operators into object storage`;
+  if (putSince === null)
+    return undecided(`${beside} before, and none since: whether they still have the setting is not known`);
+  return takenBack(`${beside}${putSince === 'last' ? ' since' : ''}, so that they have the setting`);
 }
 
 /** There are more of them than one look asks about. */

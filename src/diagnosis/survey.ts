@@ -146,6 +146,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   const { rows, bytes, broken, counts, least, most } = sumOf(tallies);
   rows.db += leaks.own;
   rows.s3 += leaks.leaked;
+  const latestPuts = latestPutsOf(tallies);
   const sum = (figure: (of: JudgedValues) => number) => values.reduce((all, one) => all + figure(one), 0);
   const unlooked = unlookedTogether(tallies.map((tally) => tally.unlooked));
   const { waiting, inVain } = unlooked;
@@ -183,8 +184,14 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     doubtful: workers.doubtful,
     largestOversize: Math.max(0, most.oversize),
     placed: [
-      ...placedOf(ledger, joined(values.map(({ bypassed }) => bypassed)), 'bypassed'),
-      ...placedOf(ledger, joined(tallies.map(({ offloaded }) => offloaded)), 'offloaded'),
+      ...placedOf(ledger, joined(values.map(({ bypassed }) => bypassed)), (worker, rows) => {
+        const kept = histories.byWorker.get(worker)?.own.kept ?? null;
+        return { bypassed: rows, offloaded: 0, kept, latestPut: null };
+      }),
+      ...placedOf(ledger, joined(tallies.map(({ offloaded }) => offloaded)), (worker, rows) => {
+        const latestPut = latestPuts.get(worker) ?? null;
+        return { bypassed: 0, offloaded: rows, kept: null, latestPut };
+      }),
     ],
     paths: pathsOf(ledger, joined(tallies.map(({ based }) => based))),
     mismatchedPrefixes: prefixesOf(
@@ -226,6 +233,13 @@ function leaksOf(
       }
     }
   return { kinds: gathering.take(), leaked, own };
+}
+
+function latestPutsOf(tallies: readonly Tally[]): ReadonlyMap<number, number> {
+  const latest = new Map<number, number>();
+  for (const { writers } of tallies)
+    for (const [worker, at] of writers) latest.set(worker, Math.max(latest.get(worker) ?? 0, at));
+  return latest;
 }
 
 function joined(parts: readonly Counts[]): Histogram {

@@ -36,8 +36,8 @@ export interface Tally {
   readonly offloaded: Counts;
   readonly mismatched: ReadonlySet<number>;
   readonly doubtful: ReadonlySet<number>;
-  /** The workers of references, and what workers kept that is large. */
-  readonly writers: ReadonlySet<number>;
+  /** The workers of references and when they wrote the latest, and what workers kept that is large. */
+  readonly writers: ReadonlyMap<number, number>;
   readonly kept: ReadonlyMap<number, KeptByWorker>;
   /** The smallest that went to object storage by then. */
   readonly offloads: readonly Step[];
@@ -105,7 +105,7 @@ export function tallyOf(
   const offloaded = createHistogram();
   const mismatched = new Set<number>();
   const doubtful = new Set<number>();
-  const writers = new Set<number>();
+  const writers = new Map<number, number>();
   const kept = gatherKept(store);
   const offloads = new Map<number, number>();
   const unlooked = gatherUnlooked();
@@ -168,14 +168,15 @@ export function tallyOf(
     }
     counts.references += 1;
     based.add(base);
-    writers.add(workerAt(chunk, index));
+    const worker = workerAt(chunk, index);
+    writers.set(worker, Math.max(writers.get(worker) ?? -Infinity, at));
     most.referenceAt = Math.max(most.referenceAt, at);
     if (is.isUnverified(flags)) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
     if ((flags & is.SKIP_DECISION) !== 0) gathering.add('skips', chunk, index);
     if (asConfigured) {
       counts.inForce += 1;
-      offloaded.add(workerAt(chunk, index));
+      offloaded.add(worker);
       least.inForceAt = Math.min(least.inForceAt, at);
       if (is.hasObject(flags) || is.isUnverified(flags)) most.writtenAt = Math.max(most.writtenAt, at);
     } else if (reason !== null) {

@@ -84,7 +84,7 @@ export async function historiesOf(
   if (keptByWorker.size === 0) return { byWorker, areSomeUnknown: false };
   const poolOf = poolsOf(store, keptByWorker, byWorker);
   for (const tally of tallies) {
-    if (![...tally.writers].some((number) => poolOf(number) !== undefined)) continue;
+    if (![...tally.writers.keys()].some((number) => poolOf(number) !== undefined)) continue;
     const beside = looks.at(
       tally,
       () => lookBeside(tally, { store, bases, poolOf, byWorker }),
@@ -138,7 +138,7 @@ interface Besides {
 /** In words all that the look rests on besides the tally. */
 function groundsOf(tally: Tally, { poolOf, byWorker }: Besides): string {
   const within = ({ first, last, largest }: Kept) => [reach(tally, first), reach(tally, last), largest];
-  const beside = Array.from(tally.writers, (number) => {
+  const beside = Array.from(tally.writers.keys(), (number) => {
     const [pool, own] = [poolOf(number), byWorker.get(number)?.own];
     return [number, pool === undefined ? [] : within(pool.kept), own === undefined ? [] : within(own.kept)];
   });

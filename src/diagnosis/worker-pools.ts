@@ -2,6 +2,7 @@ import type { Worker } from '../airflow/worker-queries.ts';
 import type { Histogram } from '../lib/histogram.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { atLeast, SIGNIFICANCE } from './chance.ts';
+import type { Kept } from './kept-by-worker.ts';
 import { counted } from './problem.ts';
 
 /** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
@@ -9,6 +10,9 @@ export interface Placed {
   readonly worker: Worker;
   readonly bypassed: number;
   readonly offloaded: number;
+  /** When it kept the first and the last of its large values, and put the latest, epoch ms; null: it did not, or it is not known. */
+  readonly kept: Pick<Kept, 'first' | 'last'> | null;
+  readonly latestPut: number | null;
 }
 
 /** A pool of workers whose share of bypassed values cannot be chance. */
@@ -53,19 +57,6 @@ export function pools(placed: readonly Placed[]): Pool[] {
   return found.filter(({ label }) => label === first).sort((a, b) => b.bypassed - a.bypassed);
 }
 
-/**
- * All but what operators kept on hosts that put values of others into object storage: their workers have the setting
- * then. Where each task has a host of its own, none is shared, and an image may lack it.
- */
-export function besideSharedHosts(placed: readonly Placed[], operators: readonly Pool[]): readonly Placed[] {
-  const hostOf = ({ worker: { queue, executor, hostname } }: Placed) =>
-    hostname === null || hostname === '' ? null : JSON.stringify([queue, executor, hostname]);
-  const isNamed = ({ worker }: Placed) => operators.some(({ value }) => value === worker.operator);
-  const putting = new Set(placed.filter((one) => one.offloaded > 0 && !isNamed(one)).map(hostOf));
-  const isOnShared = (host: string | null) => host !== null && putting.has(host);
-  return placed.filter((one) => !(one.bypassed > 0 && isNamed(one) && isOnShared(hostOf(one))));
-}
-
 function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p'>[] {
   const byValue = new Map<string, { bypassed: number; offloaded: number }>();
   for (const { worker, bypassed, offloaded } of placed) {
@@ -82,12 +73,11 @@ function countBy(placed: readonly Placed[], label: Pool['label']): Omit<Pool, 'p
 export function placedOf(
   ledger: Ledger,
   histogram: Pick<Histogram, 'entries'>,
-  how: 'bypassed' | 'offloaded',
+  how: (worker: number, rows: number) => Omit<Placed, 'worker'>,
 ): Placed[] {
   const placed: Placed[] = [];
   for (const [worker, rows] of histogram.entries())
-    if (worker !== 0)
-      placed.push({ worker: ledger.rows().workers.at(worker), bypassed: 0, offloaded: 0, [how]: rows });
+    if (worker !== 0) placed.push({ worker: ledger.rows().workers.at(worker), ...how(worker, rows) });
   return placed;
 }
 

@@ -1,6 +1,7 @@
-import { parseXComPath } from '../airflow/xcom-path.ts';
+import type { Reference } from '../airflow/reference.ts';
+import { inForceRule, parseXComPath } from '../airflow/xcom-path.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
-import type { CanaryVerdict, PoolVerdict } from '../canary/verdict.ts';
+import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { ProbedPlace } from './from-probe.ts';
 import { momentOf } from './problem.ts';
 import type { Survey } from './survey.ts';
@@ -26,22 +27,24 @@ export function latestWritten(
 }
 
 function latestPush(canary: CanaryVerdict | null, path: XComPath): ProbedPlace['latestWritten'] {
+  const isThere = inForceRule([path]);
   let latest: ProbedPlace['latestWritten'] = null;
   for (const pool of canary?.pools ?? []) {
-    const { storedAt: at, name } = pool;
-    if (at === null || (latest !== null && at <= latest.at) || !isThere(pool, path)) continue;
+    const { storedAt: at, name, settings } = pool;
+    const base = settings === null ? null : baseOf(settings.path);
+    if (at === null || base === null || (latest !== null && at <= latest.at) || !isThere(base)) continue;
     latest = { at, words: `the canary of ${name} wrote there at ${momentOf(at)}` };
   }
   return latest;
 }
 
-function isThere({ settings }: PoolVerdict, { bucket, prefix, connection }: XComPath): boolean {
-  if (settings === null) return false;
+/** What its references begin with; null: Airflow refuses the path. */
+function baseOf(path: string): Omit<Reference, 'key'> | null {
   try {
-    const own = parseXComPath(settings.path);
-    return own.bucket === bucket && own.prefix === prefix && own.connection === connection;
+    const { scheme, connection, bucket, prefix } = parseXComPath(path);
+    return { scheme, connection: connection ?? '', bucket, prefix, suffix: '' };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    return false;
+    return null;
   }
 }

@@ -1,6 +1,7 @@
 import { isForeignTask, isServerWritten } from '../airflow/classify.ts';
 import type { Shape } from '../airflow/shape.ts';
 import type { TaskInstanceName, WorkerAnswer } from '../airflow/worker-queries.ts';
+import type { SampledRow } from '../airflow/xcom-row.ts';
 import { workersAtStatement, workersStatement } from '../airflow/worker-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import { createPace } from '../lib/pace.ts';
@@ -151,16 +152,26 @@ async function setWorkers(
     const workers = new Map(answers.map((row) => [textOf(row), row]));
     for (const { slot, row } of entries) {
       const worker = workers.get(textOf(row));
+      const ran = worker === undefined || isOfEarlierTry(shape, row, worker) ? null : worker;
       rows.setWorker(slot, {
-        queue: worker?.queue ?? null,
-        executor: worker?.executor ?? null,
-        hostname: worker?.hostname ?? null,
-        operator: worker?.operator ?? null,
+        queue: ran?.queue ?? null,
+        executor: ran?.executor ?? null,
+        hostname: ran?.hostname ?? null,
+        operator: ran?.operator ?? null,
       });
       const byServer = isServerWritten({ major: shape.major, at: row.at }, worker?.idleSince ?? null);
       if (byServer || isForeignTask(worker?.operator ?? null)) rows.setServerWritten(slot);
     }
   }
+}
+
+/** Who wrote what Airflow 3.4 took along from before, and has run again since, its place does not tell. */
+function isOfEarlierTry(
+  { keepsTries }: Shape,
+  row: Pick<SampledRow, 'taskInstanceId' | 'at'>,
+  { startedAt }: WorkerAnswer,
+): boolean {
+  return keepsTries && row.taskInstanceId === null && (startedAt === null || startedAt > row.at);
 }
 
 function textOf({ taskInstanceId, dagId, runId, taskId, mapIndex }: TaskInstanceName): string {

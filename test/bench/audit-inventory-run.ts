@@ -1,6 +1,6 @@
 /**
- * The audit from the moment at which the rows have been read: `node audit-inventory-run.js FOLDER`. Prints its own peak, so
- * that it is a process of its own.
+ * The audit from the moment at which the rows have been read: `node audit-inventory-run.js FOLDER`. Prints its own peak and
+ * the CPU of each step, so that it is a process of its own.
  */
 import { readFileSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
@@ -17,15 +17,25 @@ const refuse = () => {
   throw new Error('Nobody is to be asked');
 };
 const bases = [{ bucket: 'xcom', prefix: 'base', connection: '' }];
+let before = 0;
+const steps: Record<string, number> = {};
+function note(step: string): void {
+  const { user, system } = process.cpuUsage();
+  const now = (user + system) / 1e6;
+  steps[step] = Math.round((now - before) * 100) / 100;
+  before = now;
+}
 const duck = await openDuck({
   file: joinPath(folder, 'work', 'audit.duckdb'),
   temporary: joinPath(folder, 'work', 'spill'),
   memoryBytes: 2 ** 30,
 });
+note('start');
 const options = { connectionOf: refuse, folder: joinPath(folder, 'work', 'inventory'), signal };
 const inventory = await openInventory(joinPath(folder, 'inventory', 'manifest.json'), options);
 const report = () => undefined;
 const { places } = await loadInventory(inventory, { ...options, duck, configured: bases, seen: [], report });
+note('check the files');
 await duck.reopen();
 const judgedUpTo = inventory.createdAt;
 await join({ duck, places, bases, judgedUpTo, rowsUpTo: judgedUpTo });
@@ -38,14 +48,18 @@ await holdBack({
   pages: refuse,
   signal,
 });
+note('compare');
 const figures = await figuresOf(duck, { places, bases, hasPrices: true });
+note('count');
 await writeResults({ duck, folder: joinPath(folder, 'result'), documents: {} });
 await duck.close();
+note('write the lists');
 const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0);
 console.log(
   JSON.stringify({
     peakMb: Math.round(peak / 1024),
     orphaned: figures.objects.orphaned.objects,
     missing: figures.references.absent,
+    steps,
   }),
 );

@@ -34,7 +34,7 @@ interface Cost {
 interface Round {
   readonly references: number;
   readonly objects: number;
-  readonly ours: Cost & { readonly peakMb: number };
+  readonly ours: Cost & { readonly peakMb: number; readonly steps: Readonly<Record<string, number>> };
   readonly sorted: Cost;
 }
 
@@ -119,10 +119,14 @@ async function play(size: Pick<Round, 'references' | 'objects'>): Promise<Round>
       comm -13 rows objects | wc -l; comm -23 rows objects | wc -l`,
     ]);
     const ours = await measure([process.execPath, RUN, folder]);
-    const { peakMb, orphaned, missing } = JSON.parse(ours.said) as Record<string, number>;
+    const { peakMb, orphaned, missing, steps } = JSON.parse(ours.said) as Record<
+      'peakMb' | 'orphaned' | 'missing',
+      number
+    > &
+      Pick<Round['ours'], 'steps'>;
     const answer = {
       ...size,
-      ours: { ...ours, said: `${orphaned}\n${missing}`, peakMb: peakMb ?? 0 },
+      ours: { ...ours, said: `${orphaned}\n${missing}`, peakMb, steps },
       sorted,
     };
     console.log(JSON.stringify(answer));
@@ -135,6 +139,7 @@ async function play(size: Pick<Round, 'references' | 'objects'>): Promise<Round>
 
 const small = await play({ references: references / 10, objects: objects / 10 });
 const large = await play({ references, objects });
+const load = loadavg()[0]?.toFixed(0) ?? '';
 const rows = [small, large].flatMap(({ references: n, objects: m, ours, sorted }) => [
   `| ${n} x ${m} | audit | ${ours.wall} | ${ours.cpu} | ${ours.peakMb} | ${((ours.cpu * 1e6) / (n + m)).toFixed(2)} | ${ours.said.replace('\n', ', ')} |`,
   `| ${n} x ${m} | sort, comm | ${sorted.wall} | ${sorted.cpu} | | ${((sorted.cpu * 1e6) / (n + m)).toFixed(2)} | ${sorted.said.replace('\n', ', ')} |`,
@@ -145,11 +150,22 @@ writeFileSync(
 
 \`npm run bench:audit-inventory\`: references that have been read, and an S3 Inventory of ${FILES} Parquet files, with \`--memory 1GiB\`. The audit checks and
 reads the inventory, compares, counts, and writes all lists. \`sort -S 500M\` and \`comm\` compare the same keys as text that is ready.
-${cpus().length} cores, load ${loadavg()[0]?.toFixed(0) ?? ''} at the end: then wall time says little.
+${cpus().length} cores, load ${load} at the end.
 
 <!-- prettier-ignore -->
 | references x objects | | wall s | CPU s | peak MB | CPU µs a row | orphaned, missing |
 |---|---|---|---|---|---|---|
 ${rows.join('\n')}
+
+CPU seconds by step:
+
+<!-- prettier-ignore -->
+| references x objects | ${Object.keys(large.ours.steps).join(' | ')} |
+|---${Object.keys(large.ours.steps)
+    .map(() => '|---')
+    .join('')}|
+${[small, large]
+  .map(({ references: n, objects: m, ours }) => `| ${n} x ${m} | ${Object.values(ours.steps).join(' | ')} |`)
+  .join('\n')}
 `,
 );

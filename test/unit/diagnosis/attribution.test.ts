@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { besideSharedHosts, pools } from '../../../src/diagnosis/worker-pools.ts';
+import type { Worker } from '../../../src/airflow/worker-queries.ts';
+import { clusterOf } from '../../../src/diagnosis/shared-hosts.ts';
+import { pools } from '../../../src/diagnosis/worker-pools.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 
 /** mulberry32: the same draws on every machine. */
@@ -32,9 +34,11 @@ interface Plan {
 const QUEUES = ['default', 'etl', 'reports', 'ml', 'backfill', 'exports'];
 const OPERATORS = ['PythonOperator', '_PythonDecoratedOperator', 'KubernetesPodOperator', 'BashOperator'];
 
-/** One row, by where it went. */
-function went(bypassed: boolean): Omit<Placed, 'worker'> {
-  return bypassed ? { bypassed: 1, offloaded: 0 } : { bypassed: 0, offloaded: 1 };
+/** So many rows, by where they went, and when the first and the last of them did. */
+function went(bypassed: boolean, rows = 1, [first, last] = [0, 0]): Omit<Placed, 'worker'> {
+  return bypassed
+    ? { bypassed: rows, offloaded: 0, kept: { first, last }, latestPut: null }
+    : { bypassed: 0, offloaded: rows, kept: null, latestPut: last };
 }
 
 /** One day's large values as the exporter sees them: queue and host go together, the operator does not. */
@@ -54,6 +58,22 @@ function draw(plan: Plan, random: () => number): Placed[] {
   });
 }
 
+function both(bypassed: number, offloaded: number): Omit<Placed, 'worker'> {
+  return { bypassed, offloaded, kept: null, latestPut: null };
+}
+
+/** Worker by worker, as a survey tells them, written one after the other. */
+function inTurn(rows: readonly Placed[]): Placed[] {
+  const placed = new Map<string, Placed>();
+  for (const [at, { worker, bypassed, offloaded }] of rows.entries()) {
+    const name = JSON.stringify([worker, bypassed]);
+    const before = placed.get(name);
+    const count = 1 + (before === undefined ? 0 : before.bypassed + before.offloaded);
+    placed.set(name, { worker, ...went(offloaded === 0, count, [before?.kept?.first ?? at, at]) });
+  }
+  return [...placed.values()];
+}
+
 const DRAWS = 200;
 
 /** Shares of the draws that named the planted pool alone, and that named one that was not planted. */
@@ -61,7 +81,8 @@ function rates(plan: Plan): { right: number; wrong: number } {
   let right = 0;
   let wrong = 0;
   for (let seed = 1; seed <= DRAWS; seed += 1) {
-    const named = pools(draw(plan, seeded(seed))).map(({ label, value }) => `${label} ${value}`);
+    const { named: found } = clusterOf(inTurn(draw(plan, seeded(seed))));
+    const named = found.map(({ label, value }) => `${label} ${value}`);
     if (named.length === 1 && named[0] === 'queue legacy' && plan.share > 0) right += 1;
     if (named.some((pool) => pool !== 'queue legacy')) wrong += 1;
   }
@@ -117,8 +138,8 @@ describe('where nothing can be told, none is named', () => {
 test('many rows on one worker are as good as one row each', () => {
   const worker = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
   const named = pools([
-    { worker: worker('a'), bypassed: 20, offloaded: 0 },
-    { worker: worker('b'), bypassed: 0, offloaded: 60 },
+    { worker: worker('a'), ...both(20, 0) },
+    { worker: worker('b'), ...both(0, 60) },
   ]);
   expect(named).toMatchObject([{ value: 'a', bypassed: 20, offloaded: 0 }]);
 });
@@ -126,52 +147,102 @@ test('many rows on one worker are as good as one row each', () => {
 test('a million rows are no more than their workers', () => {
   const worker = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
   const named = pools([
-    { worker: worker('a'), bypassed: 300_000, offloaded: 200_000 },
-    { worker: worker('b'), bypassed: 200_000, offloaded: 300_000 },
+    { worker: worker('a'), ...both(300_000, 200_000) },
+    { worker: worker('b'), ...both(200_000, 300_000) },
   ]);
   expect(named).toMatchObject([{ value: 'a' }]);
   expect(
     pools([
-      { worker: worker('a'), bypassed: 250_100, offloaded: 250_000 },
-      { worker: worker('b'), bypassed: 250_000, offloaded: 250_000 },
+      { worker: worker('a'), ...both(250_100, 250_000) },
+      { worker: worker('b'), ...both(250_000, 250_000) },
     ]),
   ).toEqual([]);
 });
 
-test.each([
-  ['the one host puts those of others', [['a', 0, 12]], []],
-  ['a host of its own', [['b', 0, 12]], ['Own']],
-  [
-    'one of two hosts is its own',
+describe('what one operator kept, beside what others put', () => {
+  const on = (operator: string, hostname: string | null): Worker => ({
+    ...{ queue: 'q', executor: null },
+    ...{ hostname, operator },
+  });
+  const kept = (rows: number, [operator, hostname]: Parameters<typeof on>, within = [1, 12]): Placed => ({
+    worker: on(operator, hostname),
+    ...went(true, rows, [within[0] ?? 0, within[1] ?? 0]),
+  });
+  const put = (rows: number, [operator, hostname]: Parameters<typeof on>, until: number): Placed => ({
+    worker: on(operator, hostname),
+    ...went(false, rows, [0, until]),
+  });
+  const ELSEWHERE = [put(30, ['Python', 'b'], 20), put(30, ['Own', 'b'], 20)];
+
+  test.each([
+    ['on the host alone, before', [kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 13)], 'last'],
     [
-      ['a', 0, 12],
-      ['b', 6, 0],
+      'before, on one host of several',
+      [kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 13), ...ELSEWHERE],
+      'last',
     ],
-    ['Own'],
-  ],
-  [
-    'a host of its own kept too few to tell',
+    ['meanwhile', [kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 2), ...ELSEWHERE], 'first'],
+    ['since', [kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 0), ...ELSEWHERE], null],
     [
-      ['a', 0, 12],
-      ['b', 1, 0],
+      'before on one host, and since on another',
+      [
+        ...[kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 13)],
+        ...[kept(12, ['Own', 'c']), put(3, ['Python', 'c'], 0)],
+        ...ELSEWHERE,
+      ],
+      null,
     ],
-    [],
-  ],
-] as const)('an operator that keeps its values: %s', (_, others, rest) => {
-  const at = (hostname: string, operator: string) => ({ queue: 'q', executor: null, hostname, operator });
-  const placed = [
-    { worker: at('a', 'Own'), bypassed: 20, offloaded: 0 },
-    ...others.map(([hostname, bypassed, offloaded]) => ({
-      worker: at(hostname, bypassed > 0 ? 'Own' : 'Python'),
-      bypassed,
-      offloaded: offloaded * 5,
-    })),
-  ];
-  const withoutHosts = (all: readonly Placed[]) =>
-    pools(all.map((one) => ({ ...one, worker: { ...one.worker, hostname: null } })));
-  const named = withoutHosts(placed);
-  expect(named.map(({ value }) => value)).toEqual(['Own']);
-  expect(withoutHosts(besideSharedHosts(placed, named)).map(({ value }) => value)).toEqual(rest);
+    [
+      'and before that put as well',
+      [kept(12, ['Own', 'a']), put(9, ['Own', 'a'], 0), put(3, ['Python', 'a'], 13), ...ELSEWHERE],
+      'last',
+    ],
+    [
+      'as another did until the host put',
+      [kept(12, ['Own', 'a']), kept(9, ['Bash', 'a']), put(3, ['Python', 'a'], 13), ...ELSEWHERE],
+      'last',
+    ],
+  ] as const)('is no fault of workers: %s', (_, placed, putSince) => {
+    expect(clusterOf(placed)).toMatchObject({ named: [], operators: { putSince } });
+    expect(clusterOf(placed.toReversed())).toMatchObject({ named: [], operators: { putSince } });
+  });
+
+  test.each([
+    ['no value was put on the host', [kept(12, ['Own', 'a']), ...ELSEWHERE], ['a']],
+    [
+      'it put none but its own there',
+      [kept(12, ['Own', 'a']), put(3, ['Own', 'a'], 13), ...ELSEWHERE],
+      ['a'],
+    ],
+    [
+      'others keep theirs on the host as well since the latest was put',
+      [kept(12, ['Own', 'a']), kept(9, ['Bash', 'a']), put(3, ['Python', 'a'], 0), ...ELSEWHERE],
+      ['a'],
+    ],
+    [
+      'it lost the setting, and others have kept theirs since as well',
+      [
+        ...[kept(12, ['Own', 'a']), put(9, ['Own', 'a'], 0)],
+        ...[kept(12, ['Python', 'a']), put(9, ['Python', 'a'], 0)],
+        ...ELSEWHERE,
+      ],
+      ['a'],
+    ],
+    [
+      'it kept some and put some on the host',
+      [kept(12, ['Own', 'a']), put(9, ['Own', 'a'], 5), put(3, ['Python', 'a'], 13), ...ELSEWHERE],
+      ['a'],
+    ],
+    [
+      'it kept some on a host of its own as well',
+      [...[kept(12, ['Own', 'a']), put(3, ['Python', 'a'], 13)], ...[kept(12, ['Own', 'c']), ...ELSEWHERE]],
+      ['c'],
+    ],
+    ['nobody knows the hosts', [kept(12, ['Own', null]), put(30, ['Python', null], 13)], ['Own']],
+    ['each task has a host of its own', [kept(12, ['Own', 'x']), put(30, ['Python', 'y'], 13)], ['x']],
+  ] as const)('is one: %s', (_, placed, values) => {
+    expect(clusterOf(placed)).toMatchObject({ named: values.map((value) => ({ value })), operators: null });
+  });
 });
 
 describe('what a pool is called', () => {

@@ -257,8 +257,8 @@ function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'u
 function bypassed(rows: number): World {
   const on = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
   const placed: Placed[] = [
-    { worker: on('legacy'), bypassed: rows, offloaded: 0 },
-    { worker: on('default'), bypassed: 0, offloaded: 12 },
+    { worker: on('legacy'), bypassed: rows, offloaded: 0, kept: null, latestPut: null },
+    { worker: on('default'), bypassed: 0, offloaded: 12, kept: null, latestPut: AT },
   ];
   return {
     rows: { oversize: rows, fallback: rows, bypassed: rows },
@@ -266,33 +266,34 @@ function bypassed(rows: number): World {
   };
 }
 
-/** The values of one operator that went past S3, and those of another on the same queue that did not, by host. */
-function byOperator(
-  rows: number,
-  hosts: { readonly wrong: string | null; readonly right: string | null },
-): World {
+/**
+ * The values of one operator that went past S3, kept in these minutes on the first host, those of another there that did
+ * not, put until minute 10, and those that it put on others.
+ */
+function byOperator({
+  kept: [first, last] = [0, 5],
+  host = 'a',
+  others = 9,
+}: {
+  readonly kept?: readonly [first: number, last: number];
+  readonly host?: string | null;
+  readonly others?: number;
+}): World {
   const at = (operator: string, hostname: string | null) => ({
-    queue: 'default',
-    executor: null,
-    hostname,
-    operator,
+    ...{ queue: 'default', executor: null },
+    ...{ hostname, operator },
   });
+  const put = { bypassed: 0, kept: null };
+  const kept = host === null ? null : { first: first * 60_000, last: last * 60_000 };
   const placed: Placed[] = [
-    { worker: at('OwnOperator', hosts.wrong), bypassed: rows, offloaded: 0 },
-    { worker: at('PythonOperator', hosts.right), bypassed: 0, offloaded: 12 },
+    { worker: at('OwnOperator', host), bypassed: 12, offloaded: 0, kept, latestPut: null },
+    { worker: at('PythonOperator', host), ...put, offloaded: 3, latestPut: 600_000 },
+    ...(others === 0
+      ? []
+      : [{ worker: at('PythonOperator', 'other'), ...put, offloaded: others, latestPut: AT }]),
   ];
-  const world = bypassed(rows);
+  const world = bypassed(12);
   return { ...world, survey: { ...world.survey, placed } };
-}
-
-/** All that stayed in the database was written after the latest reference. */
-function keptSince(world: World): World {
-  const { latestReference } = SURVEY.times;
-  const first = (latestReference ?? 0) + 1;
-  const rows = { ...SURVEY.rows };
-  for (const [kind, count] of Object.entries(world.rows ?? {}) as [Kind, number][])
-    rows[kind] = { ...evidenceOf(kind, count), written: { first, last: first } };
-  return { ...world, survey: { ...world.survey, rows } };
 }
 
 /** Large values in the database and not one reference. */
@@ -570,20 +571,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       '3 of 3 large values on queue "legacy" stayed in the database, none of 12 elsewhere. The database holds 3 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     ['2 of 2 there may be chance', bypassed(2), 'clear'],
-    [
-      'an operator, on a host that puts those of others',
-      byOperator(6, { wrong: 'a', right: 'a' }),
-      'unknown',
-    ],
+    ['an operator, on the one host, which puts those of others', byOperator({ others: 0 }), 'unknown'],
+    ['an operator, on one of the hosts, which puts those of others', byOperator({}), 'unknown'],
     [
       'an operator, on a host that put those of others before, and none since',
-      keptSince(byOperator(6, { wrong: 'a', right: 'a' })),
+      byOperator({ kept: [11, 15] }),
       'unknown',
     ],
     [
       'an operator, on hosts that are not known',
-      byOperator(6, { wrong: null, right: null }),
-      '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere. The database holds 6 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
+      byOperator({ host: null }),
+      '12 of 12 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere. The database holds 12 values of at least 1000 B, the largest of 2 KiB (2,000 B).',
     ],
     [
       'who wrote others is not known yet',
@@ -750,10 +748,23 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
     ],
     [
-      'a canary has written since, to another path',
-      { ...REFUSED_SINCE, ...stored(AT, 's3://aws@other/xcom') },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      'a canary has written since, below the path',
+      { ...REFUSED_SINCE, ...stored(AT, 's3://aws@bucket/xcom/v2/') },
+      'unknown',
     ],
+    ...[
+      ['to another bucket', 's3://aws@other/xcom'],
+      ['beside the path', 's3://aws@bucket/xcom-old'],
+      ['above the path', 's3://aws@bucket'],
+      ['with another connection', 's3://own@bucket/xcom'],
+      ['without the connection', 's3://bucket/xcom'],
+      ['to a path that Airflow refuses', 's3://aws:secret@bucket/xcom'],
+      ['to its own disk', '/xcom'],
+    ].map(([where = '', path]): Case => [
+      `a canary has written since, ${where}`,
+      { ...REFUSED_SINCE, ...stored(AT, path) },
+      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+    ]),
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { put: DOWN } }, 'unknown'],
@@ -1145,8 +1156,8 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   oversize_in_db: [
     [
       'an operator keeps them on a host that puts those of others',
-      byOperator(6, { wrong: 'a', right: 'a' }),
-      'The database holds 6 values of at least 1000 B, the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 10 references in the window are as configured. 6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere.',
+      byOperator({}),
+      'The database holds 12 values of at least 1000 B, the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 10 references in the window are as configured. 12 of 15 large values on hostname "a" stayed in the database, none of 9 elsewhere, those of operator "OwnOperator" on hosts that put others.',
     ],
     [
       'one, on no pool of workers',
@@ -1401,16 +1412,40 @@ test.each<[string, World, ProblemCode, string]>([
     'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
   ],
   [
-    'an operator that keeps its values on hosts that put those of others',
-    byOperator(6, { wrong: 'a', right: 'a' }),
+    'an operator that kept its values before hosts put those of others',
+    byOperator({ others: 0 }),
     'worker_bypass',
-    '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere; the same hosts put values of other operators into object storage, so that they have the setting',
+    '12 of 12 large values on operator "OwnOperator" stayed in the database, none of 3 elsewhere; the same hosts put values of other operators into object storage since, so that they have the setting',
+  ],
+  [
+    'an operator that keeps its values while hosts put those of others',
+    byOperator({ others: 0, kept: [5, 15] }),
+    'worker_bypass',
+    '12 of 12 large values on operator "OwnOperator" stayed in the database, none of 3 elsewhere; the same hosts put values of other operators into object storage, so that they have the setting',
   ],
   [
     'an operator that keeps its values since hosts put those of others',
-    keptSince(byOperator(6, { wrong: 'a', right: 'a' })),
+    byOperator({ others: 0, kept: [11, 15] }),
     'worker_bypass',
-    '6 of 6 large values on operator "OwnOperator" stayed in the database, none of 12 elsewhere; the same hosts put values of other operators into object storage before, and none since: whether they still have the setting is not known',
+    '12 of 12 large values on operator "OwnOperator" stayed in the database, none of 3 elsewhere; the same hosts put values of other operators into object storage before, and none since: whether they still have the setting is not known',
+  ],
+  [
+    'an operator that kept its values on one host before it put those of others',
+    byOperator({}),
+    'worker_bypass',
+    '12 of 15 large values on hostname "a" stayed in the database, none of 9 elsewhere, those of operator "OwnOperator" on hosts that put others; the same hosts put values of other operators into object storage since, so that they have the setting',
+  ],
+  [
+    'an operator that keeps its values on one host while it puts those of others',
+    byOperator({ kept: [5, 15] }),
+    'worker_bypass',
+    '12 of 15 large values on hostname "a" stayed in the database, none of 9 elsewhere, those of operator "OwnOperator" on hosts that put others; the same hosts put values of other operators into object storage, so that they have the setting',
+  ],
+  [
+    'an operator that keeps its values on one host since it put those of others',
+    byOperator({ kept: [11, 15] }),
+    'worker_bypass',
+    '12 of 15 large values on hostname "a" stayed in the database, none of 9 elsewhere, those of operator "OwnOperator" on hosts that put others; the same hosts put values of other operators into object storage before, and none since: whether they still have the setting is not known',
   ],
   [
     'a HEAD that tells what is not so',

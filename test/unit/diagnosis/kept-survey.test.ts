@@ -101,6 +101,7 @@ const WORKERS = [
   { queue: 'a', executor: null, hostname: 'host_2', operator: 'PythonOperator' },
   { queue: 'b', executor: null, hostname: 'host_3', operator: 'PythonOperator' },
   { queue: 'b', executor: null, hostname: 'host_4', operator: '_StubOperator' },
+  { queue: 'a', executor: null, hostname: 'host_1', operator: 'BashOperator' },
 ] as const;
 
 const size = fc.constantFrom(5, 99, 100, 999, 1_000, 1_001, 5_000, 70_000);

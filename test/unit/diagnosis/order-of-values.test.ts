@@ -133,6 +133,48 @@ describe('two processes of one host', () => {
   });
 });
 
+describe('one operator kept its values on a host', () => {
+  const by = (operator: string, hostname: string) => (one: Written) => ({ ...one, operator, hostname });
+  const until = (ago: number) => many(60, (i) => by('Python', 'node-2')(offloaded(2_009, ago + i)));
+  const elsewhere = until(3);
+  const own = many(12, (i) => by('Own', 'node-1')(kept(2_009, 60 - i)));
+  const put = (ago: number) => many(3, (i) => by('Python', 'node-1')(offloaded(2_009, ago - i)));
+  const mine = many(6, (i) => by('Own', 'node-1')(offloaded(2_009, 100 - i)));
+
+  test.each([
+    ['on which another put some later', put(20), 'since, so that they have the setting'],
+    [
+      'on which another put some later, and it did itself before',
+      [...mine, ...put(20)],
+      'since, so that they have the setting',
+    ],
+    ['on which another put some meanwhile', put(55), 'storage, so that they have the setting'],
+    ['on which another put some before', put(80), 'whether they still have the setting is not known'],
+  ])('%s: a warning names it', async (_, beside, words) => {
+    const { problems, undecided } = await judge([...elsewhere, ...own, ...beside], TOLD);
+    expect(problems.map(({ code, evidence }) => `${code}: ${evidence}`)).toEqual([
+      expect.stringMatching(
+        /^oversize_in_db: .* 12 of (15|21) large values on hostname "node-1" stayed in the database, none of 60 elsewhere, those of operator "Own" on hosts that put others\.$/,
+      ),
+    ]);
+    expect(undecided.worker_bypass).toMatch(new RegExp(`${words}$`));
+  });
+
+  test('and nothing else was written since: that is no failure of all', async () => {
+    const rows = [...until(70), ...own, ...put(80)];
+    expect(await raisedOf(rows, TOLD)).toEqual(['oversize_in_db']);
+    const others = many(8, (i) => by('Python', 'node-1')(kept(2_009, 50 - i)));
+    expect(await raisedOf([...rows, ...others], TOLD)).toEqual(['backend_inactive']);
+  });
+
+  test('on which nothing was put, or only before others kept theirs as well: the host lacks the setting', async () => {
+    expect(await raisedOf([...elsewhere, ...own], TOLD)).toEqual(['worker_bypass']);
+    const others = many(5, (i) => by('Bash', 'node-1')(kept(2_009, 50 - i)));
+    expect(await raisedOf([...elsewhere, ...own, ...others, ...put(80)], TOLD)).toEqual(['worker_bypass']);
+    expect(await raisedOf([...elsewhere, ...own, ...mine, ...put(80)], TOLD)).toEqual(['worker_bypass']);
+  });
+});
+
 describe('a pool with a threshold of its own', () => {
   const pool = [
     ...many(15, (i) => kept(2_009, 10.5 - i / 2, 'legacy')),

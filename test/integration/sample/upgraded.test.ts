@@ -1,0 +1,81 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Report } from '../../../src/diagnosis/report.ts';
+import { BASE, BUCKET, uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { useS3 } from '../../support/s3.ts';
+import { openCycle, openStage } from '../../support/seed.ts';
+import type { Run, Stage } from '../../support/seed.ts';
+
+/** Rows that Airflow 3.4 took along from before, in `xcom_v1`, and what ran since. */
+
+const postgres = usePostgres();
+const s3 = useS3(BUCKET);
+let stage: Stage;
+let run: Run;
+
+beforeAll(async () => {
+  stage = await openStage(postgres(), '3.4.0b2');
+});
+
+beforeEach(async () => {
+  await stage.clear();
+  run = await stage.addRun({ dagId: 'etl', runId: 'manual', agoSeconds: 7_200 });
+});
+
+afterAll(async () => {
+  await stage.close();
+});
+
+const LARGE = JSON.stringify('x'.repeat(2_000));
+const lost = (taskId: string) => JSON.stringify(`${BASE}/etl/manual/${taskId}/${uuid4()}`);
+
+/** Its one try began so long ago. */
+async function began(taskId: string, agoSeconds: number): Promise<void> {
+  await stage.writer.query(
+    `UPDATE task_instance SET start_date = now() - make_interval(secs => $2::float8),
+      state = 'success', updated_at = now() WHERE task_id = $1`,
+    [taskId, agoSeconds],
+  );
+}
+
+async function look(): Promise<Report> {
+  const cycle = openCycle(stage, { endpoint: s3().endpoint });
+  try {
+    return await cycle.pass();
+  } finally {
+    await cycle.close();
+  }
+}
+
+async function missing(): Promise<number | null | undefined> {
+  return (await look()).window?.broken.missing;
+}
+
+test('an object of theirs that is not there is missed until the task runs or writes again', async () => {
+  for (const taskId of ['untouched', 'again', 'patched']) {
+    await stage.push({ run, taskId, stored: lost(taskId), agoSeconds: 3_600, table: 'xcom_v1' });
+    await began(taskId, 3_700);
+  }
+  expect(await missing()).toBe(3);
+  await began('again', 1_000);
+  await stage.push({ run, taskId: 'patched', stored: '1' });
+  expect(await missing()).toBe(1);
+});
+
+test('who kept their large values is not told by where the task ran since', async () => {
+  for (const [taskId, startedAgo] of [
+    ['untouched', 3_100],
+    ['again', 1_000],
+  ] as const) {
+    await stage.push({ run, taskId, stored: LARGE, agoSeconds: 3_000, queue: 'legacy', table: 'xcom_v1' });
+    await began(taskId, startedAgo);
+  }
+  await stage.push({ run, taskId: 'waiting', stored: LARGE, agoSeconds: 3_000, table: 'xcom_v1' });
+  const { problems } = await look();
+  const findings = problems.flatMap((problem) => problem.findings);
+  expect(Object.fromEntries(findings.map(({ taskId, hostname }) => [taskId, hostname]))).toEqual({
+    untouched: 'worker-1',
+    again: null,
+    waiting: null,
+  });
+});
