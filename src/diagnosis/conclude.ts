@@ -24,6 +24,7 @@ export type Figures = Pick<
   | 'takenBack'
   | 'problems'
   | 'standbyDoubt'
+  | 'pushFault'
   | 'lagSeconds'
   | 'coverage'
 >;
@@ -54,6 +55,7 @@ export function conclude(
     // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
+    pushFault: config.xcom.pushFault,
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
@@ -81,6 +83,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
     observed,
     window,
     standbyDoubt,
+    pushFault: fresh.pushFault,
     lagSeconds,
     coverage,
     states,

@@ -1,4 +1,3 @@
-import { kindOfBackend } from '../airflow/backend-class.ts';
 import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
@@ -20,8 +19,8 @@ import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { sourceOf } from './problem-sources.ts';
 import type { CodeFrom, Source } from './problem-sources.ts';
-import { counted, isRaised, say, takenBack, undecided as because } from './problem.ts';
-import type { Problem, ProblemState, Reasons, Ruling, Undecided } from './problem.ts';
+import { counted, isRaised, say, undecided as because } from './problem.ts';
+import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 import { LATE_SECONDS } from './unlooked.ts';
 import { latestWritten } from './written-since.ts';
@@ -81,29 +80,21 @@ export function diagnose(observation: Observation): {
   const states = {} as Record<ProblemCode, ProblemState>;
   const problems: Omit<Problem, 'since'>[] = [];
   const undecided: Partial<Record<ProblemCode, string>> = {};
-  const retracted: ProblemCode[] = [];
+  const takenBack: ProblemCode[] = [];
   for (const code of PROBLEM_CODES) {
     const missing = missingOf(PROBLEMS[code].restsOn, known);
     // That is why nothing was looked up.
     const isUnseen = known.database === 'rows' && !known.objects && unseen[code] !== undefined;
-    const fault = code === 'threshold_disabled' ? thresholdFault(observation) : null;
-    const open = missing.length > 0 && !isUnseen ? because(missing.join(', ')) : null;
-    const verdict = fault ?? open ?? verdicts[code];
+    const verdict = missing.length > 0 && !isUnseen ? because(missing.join(', ')) : verdicts[code];
     states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
     if (typeof verdict === 'string') continue;
     if (isRaised(verdict)) problems.push({ code, ...verdict });
     else {
       undecided[code] = verdict.undecided;
-      if (verdict.takesBack) retracted.push(code);
+      if (verdict.takesBack) takenBack.push(code);
     }
   }
-  return { states, problems, undecided, takenBack: retracted };
-}
-
-/** References were written before a worker had it, or none has it: one of both is not of today. */
-function thresholdFault({ config: { xcom } }: Observation): Undecided | null {
-  const isRead = xcom.backend === null || kindOfBackend(xcom.backend) !== 'database';
-  return xcom.thresholdFault === null || !isRead ? null : takenBack(xcom.thresholdFault);
+  return { states, problems, undecided, takenBack };
 }
 
 function knownOf({ config, sampled, probe }: Observation): Known {

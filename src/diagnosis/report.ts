@@ -61,6 +61,8 @@ export interface Report {
   readonly problems: readonly Problem[];
   /** Why the rows may not be those of now; null: they are, or none were read. */
   readonly standbyDoubt: string | null;
+  /** Why no push of a worker works that has the settings which were told, a sentence; null: nothing says so. */
+  readonly pushFault: string | null;
   /**
    * Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. It is no less than a
    * standby is behind, and null where that is not known.

@@ -6,6 +6,7 @@ import { nearest } from '../lib/nearest.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, settingOf } from './catalogue.ts';
+import { NO_PUSH } from './push-fault.ts';
 import type { Given, Source } from './sources.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -14,8 +15,6 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface AirflowRemark {
   readonly setting: SettingName;
   readonly sentence: string;
-  /** Whether Airflow raises on the value, so that no push of a task works. */
-  readonly isRefused: boolean;
 }
 
 /** The settings as Airflow's own environment and file have them. */
@@ -42,14 +41,9 @@ export function readAirflowSource(airflow: AirflowFile, env: Environment): Airfl
   return {
     given: new Map(given.map((one) => [one.input.setting, one])),
     problems: [],
-    remarks: answered.flatMap((one) => {
-      const { setting } = one.input;
-      const remark = (isRefused: boolean) => (sentence: string) => ({ setting, sentence, isRefused });
-      return [
-        ...refusedNumber(one, airflow).map(remark(true)),
-        ...remarksOn(one, airflow, env).map(remark(false)),
-      ];
-    }),
+    remarks: answered.flatMap((one) =>
+      remarksOn(one, airflow, env).map((sentence) => ({ setting: one.input.setting, sentence })),
+    ),
   };
 }
 
@@ -76,14 +70,6 @@ function isNoNumber(input: SettingInput, text: string): boolean {
   return isNumber(input) && wholeNumberOf(text) === null;
 }
 
-function refusedNumber({ input, answer }: Answered, airflow: AirflowFile): string[] {
-  if (answer.kind !== 'value' || !isNoNumber(input, answer.text) || isQuoted(answer.text)) return [];
-  const what = answer.text === '' ? 'set and empty' : 'no whole number';
-  return [
-    `${placeName(answer.at, airflow)} is ${what}: Airflow reads a number there, and every push of a task fails`,
-  ];
-}
-
 /** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
 function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): string[] {
   if (answer.kind === 'absent') {
@@ -101,6 +87,11 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
       return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
     case 'value':
       return [
+        ...(isNoNumber(input, answer.text) && !isQuoted(answer.text)
+          ? [
+              `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and ${NO_PUSH}`,
+            ]
+          : []),
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
           ? [
               `${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,

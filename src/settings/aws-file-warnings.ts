@@ -3,6 +3,7 @@ import type { AwsFiles, AwsProfile } from '../airflow/aws-profile.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
+import { NO_PUSH } from './push-fault.ts';
 
 /** What is wrong with AWS's own files, whichever connection uses them. */
 export function fileWarnings({ config, credentials }: AwsFiles): readonly string[] {
@@ -60,7 +61,7 @@ export function profileWarnings(
       : []),
     ...(s3 !== null && !profile.hasServices && s3.endpoint === (profile.endpoint || null)
       ? [
-          `${who} takes its endpoint from AWS's files, whose services name a section that is not there: every push of Airflow fails`,
+          `${who} takes its endpoint from AWS's files, whose services name a section that is not there: ${NO_PUSH}`,
         ]
       : []),
     ...(isAsked && profile.takesRole && Object.values(files).some(isUnreadBySdk)

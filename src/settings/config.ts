@@ -27,8 +27,8 @@ export interface Config {
     readonly inForce: XComPath | null;
     /** Bytes; negative: Airflow puts nothing into S3; null when nobody told. */
     readonly threshold: number | null;
-    /** Why Airflow raises on what it has for a threshold, a sentence; null: it does not. */
-    readonly thresholdFault: string | null;
+    /** Why no push of a worker with these settings works, a sentence; null: nothing says so. */
+    readonly pushFault: string | null;
     /** Bytes. */
     readonly oversize: number;
     /** '' for none; null when nobody told. */

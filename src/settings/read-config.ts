@@ -1,3 +1,4 @@
+import { kindOfBackend } from '../airflow/backend-class.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -29,6 +30,7 @@ import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
+import { pushFaultOf } from './push-fault.ts';
 import { settingWarnings } from './warnings.ts';
 import { workerWarnings } from './worker-warnings.ts';
 
@@ -100,10 +102,11 @@ export function readConfig(given: ConfigInput): Config {
   const logs = readLogs(airflow, env);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
-  const refused = ofAirflow.remarks.find((remark) => remark.isRefused && isHeard(remark));
-  const thresholdFault = refused?.sentence ?? null;
-  const xcom = { paths, inForce, threshold, thresholdFault, oversize, compression, backend };
   const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(withoutPasswords);
+  const heard = ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence);
+  const isOffloading = backend === null || kindOfBackend(backend) !== 'database';
+  const pushFault = isOffloading ? pushFaultOf([...heard, ...ofWorkers]) : null;
+  const xcom = { paths, inForce, threshold, pushFault, oversize, compression, backend };
   return deepFreeze({
     database: database?.settings ?? null,
     databaseFaults: [
@@ -159,7 +162,7 @@ export function readConfig(given: ConfigInput): Config {
       ...unlinked,
       ...quotedTexts(own),
       ...unreadOptions(airflow, SETTING_NAMES),
-      ...ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence),
+      ...heard,
       ...(database?.warnings ?? []),
       ...unfollowedKeywords({ url, env }),
       ...misplacedEndpoints(connections),

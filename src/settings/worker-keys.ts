@@ -1,6 +1,7 @@
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import type { Proxies } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
+import { NO_PUSH } from './push-fault.ts';
 
 /** Variables that a worker fails over, whatever the connection. */
 export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly string[] {
@@ -49,7 +50,7 @@ export function reachWarnings(
       : []),
     ...(isOther(endpoint, proxies) || (role !== null && isOther(role.endpoint, role.proxies))
       ? [
-          `${who} goes through a proxy that is neither http nor https, as a SOCKS proxy: botocore does not speak to it, and every push of Airflow fails`,
+          `${who} goes through a proxy that is neither http nor https, as a SOCKS proxy: botocore does not speak to it, and ${NO_PUSH}`,
         ]
       : []),
   ];

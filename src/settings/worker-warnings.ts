@@ -9,6 +9,7 @@ import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
 import { fileWarnings, profileWarnings } from './aws-file-warnings.ts';
 import type { NamedConnection } from './connections.ts';
+import { NO_PUSH } from './push-fault.ts';
 import { refusedEndpoints } from './refused-endpoint.ts';
 import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
@@ -109,22 +110,15 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
         ]
       : []),
     ...unknown.map(
-      (name) =>
-        `${who} has ${name} in assume_role_kwargs, which botocore does not know: every push of Airflow fails`,
+      (name) => `${who} has ${name} in assume_role_kwargs, which botocore does not know: ${NO_PUSH}`,
     ),
     ...signatures(config?.signature_version, who),
     ...Object.keys(config ?? {})
       .filter((name) => !CONFIG_OPTIONS.includes(name))
-      .map(
-        (name) =>
-          `${who} has ${name} in config_kwargs, which botocore does not know: every push of Airflow fails`,
-      ),
+      .map((name) => `${who} has ${name} in config_kwargs, which botocore does not know: ${NO_PUSH}`),
     ...Object.keys(config?.retries ?? {})
       .filter((name) => !['max_attempts', 'total_max_attempts', 'mode'].includes(name))
-      .map(
-        (name) =>
-          `${who} has ${name} in config_kwargs.retries, which botocore does not know: every push of Airflow fails`,
-      ),
+      .map((name) => `${who} has ${name} in config_kwargs.retries, which botocore does not know: ${NO_PUSH}`),
     ...OPTIONS_LEFT_OUT.filter((name) => isGiven(config?.[name])).map(
       (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,
     ),

@@ -10,6 +10,7 @@ import type { Verdict } from './verdict.ts';
 import {
   doubtOf,
   outOfReachNote,
+  pushFaultNote,
   standbyNote,
   unansweredOf,
   undecidedNote,
@@ -118,7 +119,12 @@ function notesOf({ report, probed }: Checked): string[] {
     const more = mayHelp ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
     notes.push(`A sample: ${rows.decided} of ${rows.all} rows are decided (${share} %).${more}`);
   }
-  notes.push(...standbyNote(report), ...outOfReachNote(report), ...unseenNote(report));
+  notes.push(
+    ...standbyNote(report),
+    ...outOfReachNote(report),
+    ...unseenNote(report),
+    ...pushFaultNote(report),
+  );
   if (databaseFailure === null) notes.push(...undecidedNote(report));
   return notes;
 }

@@ -69,6 +69,7 @@ function verdictOfLook(status: Status): Verdict {
     ...standbyNote(report),
     ...outOfReachNote(report),
     ...unseenNote(report),
+    ...pushFaultNote(report),
   ];
   if (status.stale && isNeverRead(report))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
@@ -113,7 +114,10 @@ const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
  * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
  */
 export function doubtOf(
-  report: Pick<Report, 'states' | 'takenBack' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt'>,
+  report: Pick<
+    Report,
+    'states' | 'takenBack' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt' | 'pushFault'
+  >,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
   const { states, takenBack, window, s3Failure, standbyDoubt } = report;
@@ -138,6 +142,8 @@ export function doubtOf(
       (takenBack.includes(code) || !(isOffloading && SHOWN_BY_REFERENCES.has(code))),
   );
   if (isOpen) return 'not everything critical could be decided';
+  // References were written before a worker had them, or none has them: one of both is not of today.
+  if (report.pushFault !== null) return 'with the settings that were told every push fails';
   if (window !== null && Object.values(window.rows).every((rows) => rows === 0))
     return 'nothing to judge yet, no XCom row is in the window';
   return null;
@@ -181,6 +187,11 @@ export function outOfReachNote({
   return [
     `The threshold of ${sizeWords(thresholdBytes)} is above every value seen, the largest of ${sizeWords(largest)}: no value goes to object storage.`,
   ];
+}
+
+/** Names what speaks against pushes, where references in the window speak for them. */
+export function pushFaultNote({ pushFault }: Pick<Report, 'pushFault'>): string[] {
+  return pushFault === null ? [] : [`${pushFault}.`];
 }
 
 /** Names what no listing leads to: the figure of objects without a row says nothing of it. */

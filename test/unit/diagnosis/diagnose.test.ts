@@ -1400,18 +1400,6 @@ test.each<[string, World, ProblemCode, string]>([
     `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
-    'a threshold that Airflow cannot read, beside references of before',
-    { env: { [`${XCOM}THRESHOLD`]: '1000 # bytes' } },
-    'threshold_disabled',
-    `${XCOM}THRESHOLD is no whole number: Airflow reads a number there, and every push of a task fails`,
-  ],
-  [
-    'such a threshold where nobody reads it',
-    { env: { [`${XCOM}THRESHOLD`]: '', AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
-    'threshold_disabled',
-    `xcom.threshold is not known (give ${XCOM}THRESHOLD=<bytes, or -1 if no worker has it> or xcom.threshold)`,
-  ],
-  [
     'canaries that did not see where their values went',
     canary([{ state: 'untold' }, { state: 'untold', name: 'gpu' }]),
     'canary_failing',
@@ -1470,11 +1458,31 @@ test.each<[string, World, ProblemCode, string]>([
   expect([states[code], undecided[code]]).toEqual(['unknown', reason]);
 });
 
-test('a threshold that Airflow cannot read speaks against references of before: no health', () => {
-  const takenBack = (env: Readonly<Record<string, string>>) => diagnose(observed({ env })).takenBack;
-  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB' })).toEqual(['threshold_disabled']);
-  expect(takenBack({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toEqual([]);
-  expect(takenBack({ [`${XCOM}THRESHOLD`]: '"1000"' })).toEqual([]);
+test('settings with which no push works are part of the figures, whatever the database says', () => {
+  const faultOf = (env: Readonly<Record<string, string>>, read: World = {}) => {
+    const { config, probe, sampled } = observed({ env, ...read });
+    const figures = conclude(sampled, { config, probe, at: AT });
+    expect(concludeAgain(figures, { config, probe, at: AT }).pushFault).toBe(figures.pushFault);
+    return figures.pushFault;
+  };
+  const noNumber = `${XCOM}THRESHOLD is no whole number: Airflow reads a number there, and every push of Airflow fails`;
+  expect(faultOf({})).toBeNull();
+  expect(faultOf({ [`${XCOM}THRESHOLD`]: '1000 # bytes' })).toBe(noNumber);
+  expect(faultOf({ [`${XCOM}THRESHOLD`]: '1MB' }, UNREAD)).toBe(noNumber);
+  // Nobody reads it, or it is not what Airflow has.
+  expect(
+    faultOf({ [`${XCOM}THRESHOLD`]: '1MB', AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' }),
+  ).toBeNull();
+  expect(faultOf({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toBeNull();
+  expect(faultOf({ [`${XCOM}THRESHOLD`]: '"1000"' })).toBeNull();
+  const connection = (style: string) => ({
+    AIRFLOW_CONN_AWS: JSON.stringify({
+      conn_type: 'aws',
+      extra: { config_kwargs: { s3: { addressing_style: style } } },
+    }),
+  });
+  expect(faultOf(connection('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
+  expect(faultOf(connection('path'))).toBeNull();
 });
 
 describe('while the database is away', () => {

@@ -116,6 +116,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     ) as Record<ProblemCode, ProblemState>,
     problems: [],
     standbyDoubt: null,
+    pushFault: null,
     lagSeconds: 0,
     coverage: 0.999,
     ...changes,
@@ -363,6 +364,10 @@ describe('the verdict', () => {
     [
       'Unknown: the standby is 412 s behind',
       { probe: WORKED, report: reportOf({ standbyDoubt: 'the standby is 412 s behind' }) },
+    ],
+    [
+      'Unknown: with the settings that were told every push fails',
+      { probe: WORKED, report: reportOf({ pushFault: 'The threshold is no number' }) },
     ],
     [
       'Unknown: the probe tried nothing',

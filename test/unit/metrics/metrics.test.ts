@@ -83,6 +83,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     states: statesOf({}),
     problems: [],
     standbyDoubt: null,
+    pushFault: null,
     lagSeconds: 0,
     coverage: 1,
     ...changes,

@@ -259,8 +259,8 @@ describe("Airflow's own file", () => {
   test.each([
     ['1_000', 1_000, []],
     [' 5 ', 5, []],
-    ['', null, [/is set and empty: Airflow reads a number there, and every push of a task fails$/]],
-    ['ten', null, [/is no whole number: Airflow reads a number there, and every push of a task fails$/]],
+    ['', null, [/is set and empty: Airflow reads a number there, and every push of Airflow fails$/]],
+    ['ten', null, [/is no whole number: Airflow reads a number there, and every push of Airflow fails$/]],
     ['1.5', null, [/is no whole number/]],
     ['0x10', null, [/is no whole number/]],
   ])('reads the threshold %j as Airflow does', (text, threshold, warnings) => {
@@ -278,7 +278,7 @@ describe("Airflow's own file", () => {
     expect(config.xcom.threshold).toBeNull();
     expect(toldSettings(config)['xcom.threshold']).toBe(false);
     expect(config.warnings).toEqual([
-      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2 is no whole number: Airflow reads a number there, and every push of a task fails`,
+      `${FILE}: [common.io] xcom_objectstorage_threshold, line 2 is no whole number: Airflow reads a number there, and every push of Airflow fails`,
       expect.stringMatching(/line 2: Airflow takes a comment behind a value as part of it/),
     ]);
   });

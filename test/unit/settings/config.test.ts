@@ -210,7 +210,7 @@ describe('with nothing given', () => {
         paths: null,
         inForce: null,
         threshold: null,
-        thresholdFault: null,
+        pushFault: null,
         oversize: 1_048_576,
         compression: null,
         backend: null,
