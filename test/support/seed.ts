@@ -196,13 +196,15 @@ export async function openStage(
     async deleteRun(run) {
       await writer.query('DELETE FROM dag_run WHERE id = $1', [run.id]);
     },
+    // Its try began before all that it pushed.
     async addTask(task, on = writer) {
-      const own = ['dag_id', 'run_id', 'task_id', shape.mapIndexColumn, 'queue', 'operator', 'hostname'];
+      const at = ['dag_id', 'run_id', 'task_id', shape.mapIndexColumn];
+      const own = [...at, 'queue', 'operator', 'hostname', 'start_date'];
       const extra = taskFiller.filter(({ column }) => !own.includes(column));
       await on.query(
         /* SQL */ `
         INSERT INTO task_instance (${[...own, ...extra.map(({ column }) => column)].join(', ')})
-        VALUES ($1, $2, $3, $4, $5, 'PythonOperator', 'worker-1'${extra.map(({ value }) => `, ${value}`).join('')})
+        VALUES ($1, $2, $3, $4, $5, 'PythonOperator', 'worker-1', now() - interval '30 days'${extra.map(({ value }) => `, ${value}`).join('')})
         ON CONFLICT DO NOTHING`,
         [task.run.dagId, task.run.runId, task.taskId, mapIndexOf(task), task.queue ?? 'default'],
       );
