@@ -29,8 +29,8 @@ afterAll(async () => {
 const LARGE = JSON.stringify('x'.repeat(2_000));
 const lost = (taskId: string) => JSON.stringify(`${BASE}/etl/manual/${taskId}/${uuid4()}`);
 
-/** Its one try began so long ago. */
-async function began(taskId: string, agoSeconds: number): Promise<void> {
+/** Its one try began so long ago; null: it has not begun. */
+async function began(taskId: string, agoSeconds: number | null): Promise<void> {
   await stage.writer.query(
     `UPDATE task_instance SET start_date = now() - make_interval(secs => $2::float8),
       state = 'success', updated_at = now() WHERE task_id = $1`,
@@ -71,6 +71,7 @@ test('who kept their large values is not told by where the task ran since', asyn
     await began(taskId, startedAgo);
   }
   await stage.push({ run, taskId: 'waiting', stored: LARGE, agoSeconds: 3_000, table: 'xcom_v1' });
+  await began('waiting', null);
   const { problems } = await look();
   const findings = problems.flatMap((problem) => problem.findings);
   expect(Object.fromEntries(findings.map(({ taskId, hostname }) => [taskId, hostname]))).toEqual({
