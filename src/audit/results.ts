@@ -69,8 +69,8 @@ async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<vo
 }
 
 /**
- * JSON is made by DuckDB: a row of its own for each key would cost more than the comparison. Keys of so many rows are
- * packed at once, so that one part of theirs may have fewer than it could.
+ * DuckDB makes the JSON: a row of its own for each key would cost more than the comparison. It takes so many rows at a
+ * time, and the last part of these may have fewer keys than a request takes.
  */
 async function writeDeletions(duck: Duck, { list, folder }: { list: string; folder: string }): Promise<void> {
   const buckets = await duck.run<{ name: string }>(

@@ -142,7 +142,7 @@ export function doubtOf(
       (takenBack.includes(code) || !(isOffloading && SHOWN_BY_REFERENCES.has(code))),
   );
   if (isOpen) return 'not everything critical could be decided';
-  // References were written before a worker had them, or none has them: one of both is not of today.
+  // References in the window may be older than those settings.
   if (report.pushFault !== null) return 'with the settings that were told every push fails';
   if (window !== null && Object.values(window.rows).every((rows) => rows === 0))
     return 'nothing to judge yet, no XCom row is in the window';
