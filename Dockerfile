@@ -1,19 +1,9 @@
 # Tags say which release is meant; a release of this image is to pin their digests (image:tag@sha256:…).
-FROM node:24.11.1-bookworm-slim AS dependencies
-WORKDIR /app
-COPY package.json package-lock.json .npmrc ./
-# Nothing that is shipped has a script to run at its installation; test/supply-chain holds that.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
-
-# DuckDB's 72 MB are for the command `audit` alone.
-FROM dependencies AS audit-dependencies
-RUN npm ci --omit=dev --ignore-scripts
-
 FROM node:24.11.1-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json rolldown.config.js ./
 COPY src ./src
 COPY docs/runbook.md ./docs/runbook.md
 RUN npm run build
@@ -28,7 +18,9 @@ ENTRYPOINT ["node", "dist/main.js", "demo"]
 FROM gcr.io/distroless/nodejs24-debian12:nonroot AS audit
 WORKDIR /app
 COPY package.json LICENSE ./
-COPY --from=audit-dependencies /app/node_modules ./node_modules
+# DuckDB's 72 MB are for the command `audit` alone; it finds its library with detect-libc.
+COPY --from=build /app/node_modules/@duckdb ./node_modules/@duckdb
+COPY --from=build /app/node_modules/detect-libc ./node_modules/detect-libc
 COPY --from=build /app/dist ./dist
 ENV NODE_ENV=production
 USER 65532:65532
@@ -43,7 +35,6 @@ LABEL org.opencontainers.image.title="airflow-xcom-exporter" \
       org.opencontainers.image.licenses="Apache-2.0"
 WORKDIR /app
 COPY package.json LICENSE ./
-COPY --from=dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/docs ./docs
 ENV NODE_ENV=production

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { RUNBOOK } from '../diagnosis/problem-catalogue.ts';
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
@@ -7,12 +8,12 @@ import { STYLE } from './style.ts';
 /** As in the repository, so that one link serves there and here. */
 export const RUNBOOK_PATH = `/${RUNBOOK}`;
 
-/** The runbook that comes with this release as a page; null when the installation has none. */
+/** The runbook that comes with this release as a page; null when the installation has none. `package.json` says where. */
 export function readRunbook(): string | null {
   try {
-    return renderRunbook(readFileSync(new URL(`../../${RUNBOOK}`, import.meta.url), 'utf8'));
+    return renderRunbook(readFileSync(createRequire(import.meta.url).resolve('#runbook'), 'utf8'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return null;
     throw error;
   }
 }

@@ -1,8 +1,6 @@
-import { createRequire } from 'node:module';
 import type { Logger } from 'pino';
 import { pino } from 'pino';
-
-const require = createRequire(import.meta.url);
+import { prettyFactory } from 'pino-pretty';
 
 export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -45,10 +43,8 @@ export function createLogger(options: LogOptions, destination: LogDestination): 
   );
 }
 
-/** Loaded only where somebody reads along: 3 MB that a log for machines does without. */
 function prettyStream(destination: LogDestination): LogDestination {
-  const pretty = require('pino-pretty') as typeof import('pino-pretty');
-  const print = pretty.prettyFactory({
+  const print = prettyFactory({
     colorize: false,
     translateTime: 'HH:MM:ss',
     ignore: 'pid,hostname',

@@ -20,13 +20,12 @@ LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
 def build(folder: Path) -> Path:
-    """The compiled main.js, beside the dependencies that it finds by walking up."""
+    """The main.js of the bundle, in a folder of its own."""
     home = folder / "exporter"
     home.mkdir(parents=True)
-    (home / "node_modules").symlink_to(REPOSITORY / "node_modules")
     shutil.copy(REPOSITORY / "package.json", home)
     subprocess.run(
-        [REPOSITORY / "node_modules" / ".bin" / "tsc", "-p", "tsconfig.build.json", "--outDir", home / "dist"],
+        [REPOSITORY / "node_modules" / ".bin" / "rolldown", "-c", "--dir", home / "dist"],
         check=True, cwd=REPOSITORY,
     )  # fmt: skip
     return home / "dist" / "main.js"

@@ -40,8 +40,7 @@ beforeAll(() => {
     main = join(inject('built'), 'main.js');
     return;
   }
-  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist')], { cwd: root });
-  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
+  execFileSync('npx', ['rolldown', '-c', '--dir', join(folder, 'dist')], { cwd: root });
   symlinkSync(join(root, 'package.json'), join(folder, 'package.json'));
   main = join(folder, 'dist/main.js');
 });

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -81,12 +81,6 @@ async function push(rows: { first: number; last: number; each: number; objects: 
     [task, JSON.stringify(keys)],
   );
 }
-
-// The program tells its version from there.
-await copyFile(
-  new URL('../../../../../../package.json', import.meta.url),
-  new URL('../../package.json', import.meta.url),
-);
 
 const series = (text: string) =>
   text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length;
@@ -261,7 +255,7 @@ try {
   await push({ first: 1, last: DAGS, each: ROWS_A_DAG, objects: 0 });
   const results = [
     ...(asked.base === undefined ? [] : [await measure('base', join(asked.base, 'dist/main.js'))]),
-    await measure('this', fileURLToPath(new URL('../../src/main.js', import.meta.url))),
+    await measure('this', fileURLToPath(new URL('../../../../../../dist/main.js', import.meta.url))),
   ];
   const ours = results.at(-1);
   const isMet =

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { copyFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -86,14 +86,9 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-// The program tells its version from there.
-await copyFile(
-  new URL('../../../../../../package.json', import.meta.url),
-  new URL('../../package.json', import.meta.url),
-);
 const builds = [
   ...(asked.base === undefined ? [] : [{ name: 'base', main: join(asked.base, 'dist/main.js') }]),
-  { name: 'this', main: fileURLToPath(new URL('../../src/main.js', import.meta.url)) },
+  { name: 'this', main: fileURLToPath(new URL('../../../../../../dist/main.js', import.meta.url)) },
 ].map((build) => ({ ...build, starts: [] as Start[] }));
 // In turn: what else the machine does meanwhile meets both.
 for (let turn = 0; turn < Number(asked.times); turn += 1)

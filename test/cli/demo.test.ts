@@ -230,7 +230,7 @@ describe('demo', () => {
       // What is built already is not built again below the feet of the other tests.
       symlinkSync(dirname(main), join(folder, 'dist'));
       mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
-      writeFileSync(join(folder, 'node_modules/.bin/tsc'), '#!/bin/sh\n', { mode: 0o755 });
+      writeFileSync(join(folder, 'node_modules/.bin/rolldown'), '#!/bin/sh\n', { mode: 0o755 });
       const demo = await startDemo(['--web.listen-address', '127.0.0.1:0'], {
         program: 'npm',
         before: ['run', 'demo', '--', '--log.level', 'debug'],

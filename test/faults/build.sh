@@ -3,7 +3,6 @@
 set -eu
 cd "$(dirname "$0")/../.."
 app=$(mktemp -d "${TMPDIR:-/tmp}/xcom-exporter-built.XXXXXX")
-npx tsc -p tsconfig.build.json --outDir "$app/dist" >&2
+npx rolldown -c --dir "$app/dist" >&2
 cp package.json "$app/"
-ln -s "$PWD/node_modules" "$app/node_modules"
 echo "$app/dist/main.js"
