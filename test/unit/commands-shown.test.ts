@@ -17,7 +17,6 @@ const documents = [
 /** Where what a document tells people to type is run, and a text that stands there. */
 const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
   [/^npm ci\b/, '.ci/run', 'npm ci'],
-  [/^npm prune --omit=dev$/, 'Dockerfile', '--omit=dev'],
   [/^npx vitest run /, 'package.json', 'vitest run'],
   [/^npm install @duckdb\/node-api@1\.5\.6-r\.1$/, 'package.json', '"@duckdb/node-api": "1.5.6-r.1"'],
   [/^docker build --target exporter /, '.github/workflows/image.yml', 'target: exporter'],
