@@ -61,7 +61,7 @@ type Look =
   | { readonly failure: NonNullable<Report['databaseFailure']> };
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { config, database, clock, workersACycle } = options;
+  const { config, database, clock, workersACycle, random } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
   const looks: ReadRowsOptions['looks'] = {
@@ -99,6 +99,7 @@ export function createCycle(options: CycleOptions): Cycle {
             canary,
             count,
             workersACycle,
+            random,
           }),
         signal,
       );

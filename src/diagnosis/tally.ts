@@ -173,7 +173,7 @@ export function tallyOf(
     most.referenceAt = Math.max(most.referenceAt, at);
     if (is.isUnverified(flags)) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
-    if ((flags & is.SKIP_DECISION) !== 0) gathering.add('skips', chunk, index);
+    if (is.isSkipDecision(flags)) gathering.add('skips', chunk, index);
     if (asConfigured) {
       counts.inForce += 1;
       offloaded.add(worker);
@@ -210,7 +210,8 @@ export function tallyOf(
       default:
         rows.other += 1;
         bytes.other += sizeAt(chunk, index);
-        gathering.add((flags & is.LOCAL) === 0 ? 'third_party' : 'local', chunk, index);
+        if ((flags & is.LOCAL) === 0) gathering.add('third_party', chunk, index);
+        else if (is.isOnDisk(flags)) gathering.add('local', chunk, index);
     }
   }
   return {

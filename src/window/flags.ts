@@ -77,8 +77,8 @@ const V2 = 2 << TABLE_SHIFT;
 export const SEEN = 1 << 21;
 
 /**
- * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, whatever became of its
- * object. Asked only when the object is not as it should be.
+ * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, and nothing that is wrong in it
+ * is of account. Asked only when something is.
  */
 export const ARCHIVED = 1 << 22;
 
@@ -155,12 +155,21 @@ export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
 }
 
+/** A reference under the key of a skip decision, in a try that counts. */
+export function isSkipDecision(flags: number): boolean {
+  return isReference(flags) && (flags & (SKIP_DECISION | ARCHIVED)) === SKIP_DECISION;
+}
+
+/** A file on the disk of a worker, in a try that counts. */
+export function isOnDisk(flags: number): boolean {
+  return (flags & (STORAGE_MASK | LOCAL | ARCHIVED)) === (OTHER | LOCAL);
+}
+
 /** Gives why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
 export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
-  if ((flags & STORAGE_MASK) !== S3) return null;
+  if ((flags & STORAGE_MASK) !== S3 || (flags & ARCHIVED) !== 0) return null;
   if ((flags & LEAKED) !== 0) return 'leaked';
   const object = flags & OBJECT_MASK;
-  if ((flags & ARCHIVED) !== 0 && object !== PRESENT) return null;
   if (object === MISSING) return 'missing';
   if (object === EMPTY) return 'empty';
   if (object === UNREADABLE) return 'unreadable';

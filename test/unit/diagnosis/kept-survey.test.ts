@@ -262,6 +262,7 @@ function change({ state: { rows }, runs }: World, step: Extract<Step, { which: n
   const { run, slot } = picked;
   const flags = rows.flagsOf(slot);
   if (step.do === 'answer' && is.isReference(flags)) rows.setObject(run, slot, answerOf(step));
+  if (step.do === 'answer' && step.size === 5) rows.setArchived(slot);
   if (step.do === 'worker') rows.setWorker(slot, WORKERS[step.worker % WORKERS.length] ?? WORKERS[0]);
   if (step.do === 'server') rows.setServerWritten(slot);
   if (step.do === 'measured' && is.storageOf(flags) === 'db')
@@ -273,7 +274,6 @@ function answerOf({ object, size: bytes }: { readonly object: ObjectState; reado
   return {
     object,
     bytes: object === 'missing' ? null : object === 'empty' ? 0 : bytes,
-    archived: bytes === 5 && object !== 'present',
   };
 }
 

@@ -115,7 +115,6 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
     const slot = state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
     if (object !== undefined && placement.storage === 's3' && !placement.leaked)
       state.rows.setObject(run, slot, {
-        archived: false,
         object,
         bytes: object === 'missing' ? null : bytes,
       });
