@@ -38,7 +38,9 @@ export interface Survey {
   readonly rows: Readonly<Record<Kind, Evidence>>;
   /** All rows of the window. */
   readonly count: number;
-  /** References of their own rows, those that nobody has looked up yet, and those that Airflow can read back. */
+  /** References of their own rows to stores that are not S3. */
+  readonly inOtherStore: number;
+  /** References of their own rows to S3, those that nobody has looked up yet, and those that Airflow can read back. */
   readonly references: number;
   readonly unlooked: Unlooked;
   readonly inForce: number;
@@ -172,6 +174,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     count: rows.db + rows.s3 + rows.other,
     references: counts.references,
     unlooked,
+    inOtherStore: counts.inOtherStore,
     inForce: counts.inForce,
     inexact: counts.inexact,
     unattributed: sum(({ unattributed }) => unattributed),

@@ -124,7 +124,7 @@ export async function basesOf(
     wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id)]).join(),
     brokenReason(slot) {
       const flags = rows.flagsOf(slot);
-      if (!is.isReference(flags)) return isLeaked(slot) ? is.brokenReason(flags, false) : null;
+      if (!is.hasBase(flags)) return isLeaked(slot) ? is.brokenReason(flags, false) : null;
       const id = baseAt(rows.chunkOf(slot), indexInChunk(slot));
       return isDoubtful(id) ? null : is.brokenReason(flags, isInForce(id));
     },
@@ -147,7 +147,7 @@ function lookAt(
   const found = new Map<number, Writers>();
   for (let index = 0; index < CHUNK_ROWS; index += 1) {
     const flags = flagsAt(chunk, index);
-    if (!is.isReference(flags)) continue;
+    if (!is.hasBase(flags)) continue;
     const id = baseAt(chunk, index);
     let base = found.get(id);
     if (base === undefined) found.set(id, (base = { writer: null, hasSeveral: false }));

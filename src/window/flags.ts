@@ -61,8 +61,10 @@ const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
 
 /** The reference is another row's. */
 export const LEAKED = 1 << 15;
-/** The value is a file on a worker's disk; without it, storage `other` is another backend's. */
+/** The value is a file on a worker's disk. Storage `other` without it and without `OTHER_STORE` is another backend's. */
 export const LOCAL = 1 << 16;
+/** A reference of its own row to a store that is not S3. */
+export const OTHER_STORE = 1 << 26;
 /** The key is `skipmixin_key`. */
 export const SKIP_DECISION = 1 << 17;
 /** The reference does not fit into columns and is kept verbatim beside them. */
@@ -151,6 +153,11 @@ export function isReference(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED)) === S3;
 }
 
+/** A reference of its own row, in whatever store: only of S3 is an object looked up. */
+export function hasBase(flags: number): boolean {
+  return isReference(flags) || (flags & OTHER_STORE) !== 0;
+}
+
 export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
 }
@@ -167,7 +174,9 @@ export function isOnDisk(flags: number): boolean {
 
 /** Gives why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
 export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
-  if ((flags & STORAGE_MASK) !== S3 || (flags & ARCHIVED) !== 0) return null;
+  if ((flags & ARCHIVED) !== 0) return null;
+  if ((flags & OTHER_STORE) !== 0) return inForce ? null : 'path_mismatch';
+  if ((flags & STORAGE_MASK) !== S3) return null;
   if ((flags & LEAKED) !== 0) return 'leaked';
   const object = flags & OBJECT_MASK;
   if (object === MISSING) return 'missing';

@@ -71,6 +71,7 @@ const SURVEY: Survey = {
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
   references: 10,
+  inOtherStore: 0,
   unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
   inForce: 10,
   inexact: 0,
