@@ -343,6 +343,7 @@ export function openCycle(
     config,
     database: options.through?.(database) ?? database,
     stores,
+    stored: { pushFault: () => null },
     restored: options.restored ?? null,
     workersACycle: options.workersACycle ?? 1_000,
     random: Math.random,

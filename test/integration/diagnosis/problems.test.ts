@@ -596,6 +596,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
       read: (use, ...rest) => database.read((query) => use(later(query, () => scene.laterMs)), ...rest),
     },
     stores: { sent: stores.sent, of: agedStores },
+    stored: { pushFault: () => null },
     restored,
     workersACycle: 1_000,
     random: Math.random,

@@ -1476,14 +1476,17 @@ test('settings with which no push works are part of the figures, whatever the da
   ).toBeNull();
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toBeNull();
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '"1000"' })).toBeNull();
-  const connection = (style: string) => ({
-    AIRFLOW_CONN_AWS: JSON.stringify({
-      conn_type: 'aws',
-      extra: { config_kwargs: { s3: { addressing_style: style } } },
-    }),
-  });
-  expect(faultOf(connection('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
-  expect(faultOf(connection('path'))).toBeNull();
+  const faultWith = (extra: object) =>
+    faultOf({ AIRFLOW_CONN_AWS: JSON.stringify({ conn_type: 'aws', extra }) });
+  const styled = (style: string) => ({ config_kwargs: { s3: { addressing_style: style } } });
+  expect(faultWith(styled('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
+  expect(faultWith(styled('path'))).toBeNull();
+  // Said in other words, and meant as well.
+  expect(faultWith({ profile_name: '' })).toMatch(/has an empty profile_name, .*: every push fails/);
+  expect(faultWith({ config_kwargs: { signature_version: 'unsigned' } })).toMatch(/unsigned/);
+  expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x' })).toMatch(/takes a role and no region is given/);
+  // The exporter's own way is another, and pushes work.
+  expect(faultWith({ verify: false })).toBeNull();
 });
 
 describe('while the database is away', () => {
