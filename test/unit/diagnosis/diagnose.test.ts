@@ -135,6 +135,9 @@ function answered(code: string, status: number): Failure {
   );
 }
 
+/** Of a storage that names no action, where other requests are taken. */
+const PUT_ALONE =
+  's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
 const NO_CREDENTIALS: Failure = explainFailure(
@@ -715,7 +718,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'a permission is missing',
       { probe: { put: REFUSED } },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'a key that is not known',
@@ -728,7 +731,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'others wrote before',
       { ...REFUSED_SINCE, survey: writtenAt(AT - 1) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'others have written since, to another path',
@@ -740,13 +743,13 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
           XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
         },
       },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     ['a canary has written since', { ...REFUSED_SINCE, ...stored(AT) }, 'unknown'],
     [
       'a canary wrote before',
       { ...REFUSED_SINCE, ...stored(AT - 1) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'a canary has written since, below the path',
@@ -764,7 +767,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ].map(([where = '', path]): Case => [
       `a canary has written since, ${where}`,
       { ...REFUSED_SINCE, ...stored(AT, path) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ]),
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -1380,7 +1383,7 @@ test.each<[string, World, ProblemCode, string]>([
     "the exporter's own credentials",
     { probe: { put: REFUSED }, asker: 'exporter' },
     'write_denied',
-    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers (if they are to read alone, set probe.write to false)",
+    `the exporter's own credentials were refused a test put (AccessDenied (403); ${PUT_ALONE}), which says nothing of the workers (if they are to read alone, set probe.write to false)`,
   ],
   [
     'credentials in place of a connection',
@@ -1392,13 +1395,13 @@ test.each<[string, World, ProblemCode, string]>([
     'others who write',
     { ...REFUSED_SINCE, survey: writtenAt(AT) },
     'write_denied',
-    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
+    `a test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
   ],
   [
     'a canary that writes',
     { ...REFUSED_SINCE, ...stored(AT) },
     'write_denied',
-    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
+    `a test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
     'canaries that did not see where their values went',
