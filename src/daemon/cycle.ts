@@ -68,6 +68,7 @@ export function createCycle(options: CycleOptions): Cycle {
   const canary = createCanaryWatch(config);
   const looks: ReadRowsOptions['looks'] = {
     bases: createLooks(),
+    faults: createLooks(),
     workers: createLooks(),
     waiting: createLooks(),
   };

@@ -2,6 +2,7 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
+import type { FaultLooks } from '../objects/earlier-tries.ts';
 import { noteEarlierTries } from '../objects/earlier-tries.ts';
 import type { Query } from '../postgres/client.ts';
 import type { WaitingLooks } from '../sample/measure.ts';
@@ -32,6 +33,7 @@ export interface ReadRowsOptions {
   readonly standing: StandingRule;
   readonly looks: {
     readonly bases: BaseLooks;
+    readonly faults: FaultLooks;
     readonly workers: WorkerLooks;
     readonly waiting: WaitingLooks;
   };
@@ -65,7 +67,7 @@ export async function readRows(
   const fresh = await ledger.takeIn(sampled, { windowMs });
   const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks: looks.bases });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
-  await noteEarlierTries(query, shape, { ledger, bases, random });
+  await noteEarlierTries(query, shape, { ledger, bases, looks: looks.faults, random });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
       ledger,
