@@ -17,6 +17,13 @@ export type Placement =
     }
   /** `leaked`: the reference is another row's, handed on by a task that got it instead of a value. */
   | { readonly storage: 's3'; readonly reference: Reference; readonly leaked: boolean }
+  /** A reference of Airflow's own backend to a store that is not S3. */
+  | {
+      readonly storage: 'other';
+      readonly form: 'other_store';
+      readonly reference: Reference;
+      readonly bytes: number;
+    }
   | { readonly storage: 'other'; readonly form: 'local' | 'third_party'; readonly bytes: number };
 
 /** Object stores that speak S3, by the scheme of the path. */
@@ -38,10 +45,13 @@ export function classify(
   const spelling = spell(row.text, row, { taskInstanceId: row.taskInstanceId, isRun });
   switch (spelling.kind) {
     case 'own':
-    case 'foreign':
-      return S3_SCHEMES.has(spelling.reference.scheme)
-        ? { storage: 's3', reference: spelling.reference, leaked: spelling.kind === 'foreign' }
+    case 'foreign': {
+      const { kind, reference } = spelling;
+      if (S3_SCHEMES.has(reference.scheme)) return { storage: 's3', reference, leaked: kind === 'foreign' };
+      return kind === 'own'
+        ? { storage: 'other', form: 'other_store', reference, bytes }
         : { storage: 'other', form: 'third_party', bytes };
+    }
     case 'local':
     case 'third_party':
       return { storage: 'other', form: spelling.kind, bytes };

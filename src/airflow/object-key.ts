@@ -70,11 +70,25 @@ export function folderOf(prefix: string, { dagId, runId, taskId }: TaskIds): str
   return `${prefix === '' ? '' : `${prefix}/`}${dagId}/${runId}/${taskId}`;
 }
 
-/** The prefix before the ids, where a folder ends in them as they are; null: it is another's, or they are shortened. */
+/** The prefix before the ids, where a folder ends in them; null: it is another's, or they are shortened. */
 export function prefixOf(folder: string, { dagId, runId, taskId }: TaskIds): string | null {
   const ids = `${dagId}/${runId}/${taskId}`;
+  return prefixBefore(folder, ids) ?? (hasDot.test(ids) ? prefixBefore(folder, withoutDots(ids)) : null);
+}
+
+function prefixBefore(folder: string, ids: string): string | null {
   if (folder === ids) return '';
   return folder.endsWith(`/${ids}`) ? folder.slice(0, -ids.length - 1) : null;
+}
+
+const hasDot = /(?:^|\/)\.(?:\/|$)/;
+
+/** As a path is written before universal-pathlib 0.3 (Airflow 3.2): its segments of one dot are lost, and nothing else is. */
+export function withoutDots(path: string): string {
+  return path
+    .split('/')
+    .filter((segment) => segment !== '.')
+    .join('/');
 }
 
 /** From 3.4 on a whole path has so many bytes at most, and ids that make it longer are cut, … */

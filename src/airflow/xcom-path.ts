@@ -1,4 +1,5 @@
 import { splitBucket } from './bucket.ts';
+import { withoutDots } from './object-key.ts';
 import type { Reference } from './reference.ts';
 
 /**
@@ -95,10 +96,9 @@ function isBelow(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Re
   );
 }
 
-/** Before universal-pathlib 0.3 (Airflow 3.2) a path loses its segments of one dot; since then it keeps them. */
 function writtenPrefixes({ prefix }: XComPath): readonly string[] {
-  const segments = prefix.split('/');
-  return segments.includes('.') ? [prefix, segments.filter((one) => one !== '.').join('/')] : [prefix];
+  const short = withoutDots(prefix);
+  return short === prefix ? [prefix] : [prefix, short];
 }
 
 /**

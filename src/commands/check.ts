@@ -70,6 +70,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
       config,
       database,
       stores,
+      stored,
       restored: null,
       workersACycle: WORKERS_AT_ONCE,
       random: Math.random,

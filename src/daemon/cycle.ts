@@ -19,6 +19,7 @@ import { falseHead, sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import type { Config } from '../settings/config.ts';
+import type { StoredConnections } from '../settings/stored-connections.ts';
 import type { Increment } from '../window/increments.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
@@ -42,6 +43,7 @@ export interface CycleOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent'>;
+  readonly stored: Pick<StoredConnections, 'pushFault'>;
   readonly restored: LedgerState | null;
   /** Rows of which one cycle asks who wrote them, besides new oversize ones. */
   readonly workersACycle: number;
@@ -61,11 +63,12 @@ type Look =
   | { readonly failure: NonNullable<Report['databaseFailure']> };
 
 export function createCycle(options: CycleOptions): Cycle {
-  const { config, database, clock, workersACycle } = options;
+  const { config, database, clock, workersACycle, random } = options;
   const ledger = createLedger(options.restored);
   const canary = createCanaryWatch(config);
   const looks: ReadRowsOptions['looks'] = {
     bases: createLooks(),
+    faults: createLooks(),
     workers: createLooks(),
     waiting: createLooks(),
   };
@@ -99,6 +102,7 @@ export function createCycle(options: CycleOptions): Cycle {
             canary,
             count,
             workersACycle,
+            random,
           }),
         signal,
       );
@@ -153,7 +157,8 @@ export function createCycle(options: CycleOptions): Cycle {
       const verified = 'failure' in looked ? null : looked.verified;
       const s3Failure = verified?.failure ?? null;
       const { xcom, heard } = known();
-      const judged = { config: { ...config, xcom }, probe, at: clock() };
+      const pushFault = xcom.pushFault ?? options.stored.pushFault();
+      const judged = { config: { ...config, xcom: { ...xcom, pushFault } }, probe, at: clock() };
       const figures =
         'failure' in looked
           ? last === null

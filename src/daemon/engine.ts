@@ -114,6 +114,7 @@ export function startEngine(parts: {
     config,
     database,
     stores,
+    stored,
     state: parts.state,
     stateFile: parts.stateFile,
     metrics,

@@ -2,6 +2,8 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import { classify } from '../airflow/classify.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
+import type { FaultLooks } from '../objects/earlier-tries.ts';
+import { noteEarlierTries } from '../objects/earlier-tries.ts';
 import type { Query } from '../postgres/client.ts';
 import type { WaitingLooks } from '../sample/measure.ts';
 import { measureBaseline } from '../sample/measure.ts';
@@ -31,6 +33,7 @@ export interface ReadRowsOptions {
   readonly standing: StandingRule;
   readonly looks: {
     readonly bases: BaseLooks;
+    readonly faults: FaultLooks;
     readonly workers: WorkerLooks;
     readonly waiting: WaitingLooks;
   };
@@ -38,6 +41,7 @@ export interface ReadRowsOptions {
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** Rows of which it asks who wrote them, besides new oversize ones. */
   readonly workersACycle: number;
+  readonly random: () => number;
   /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
   readonly count: (increments: readonly Increment[]) => void;
 }
@@ -46,7 +50,7 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, looks, readShape, canary, count, workersACycle }: ReadRowsOptions,
+  { config, standing, looks, readShape, canary, count, workersACycle, random }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -63,6 +67,7 @@ export async function readRows(
   const fresh = await ledger.takeIn(sampled, { windowMs });
   const bases = await basesOf(ledger, { standing, threshold: xcom.threshold, looks: looks.bases });
   count(rowIncrements(ledger, fresh, { oversize, bases }));
+  await noteEarlierTries(query, shape, { ledger, bases, looks: looks.faults, random });
   if (unmeasured === 0)
     await measureBaseline(query, shape, {
       ledger,

@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import type { StoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
@@ -46,6 +47,7 @@ export function createSampleJob(parts: {
   readonly config: Config;
   readonly database: Database;
   readonly stores: Stores;
+  readonly stored: StoredConnections;
   readonly state: State | null;
   readonly stateFile: StateFile | null;
   readonly metrics: Metrics;
@@ -84,6 +86,7 @@ export function createSampleJob(parts: {
         config,
         database,
         stores,
+        stored: parts.stored,
         restored: restored?.window ?? null,
         workersACycle: WORKERS_A_CYCLE,
         random: Math.random,

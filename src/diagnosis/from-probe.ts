@@ -1,6 +1,6 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
-import { HEAD_ALONE, isOfTheBucket, refusalWords, signedOtherwise } from '../probe/refusal-words.ts';
+import { HEAD_ALONE, isOfTheBucket, putAlone, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
@@ -50,7 +50,7 @@ export function fromProbe(
   const isGot = step('get')?.ok === true;
   const otherWords = ({ operation, said }: FailedStep): string | null => {
     if (operation === 'head' && isGot) return HEAD_ALONE;
-    return isOneDone ? signedOtherwise(said, operation) : null;
+    return isOneDone ? (putAlone(said, operation, null)?.words ?? null) : null;
   };
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)

@@ -9,7 +9,7 @@ import { inVainWords } from './unlooked.ts';
  * back what that one's workers wrote, and what the others wrote it cannot.
  */
 export function pathMismatch(
-  { rows, window, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,
+  { rows, window, inOtherStore, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,
   { xcom }: Pick<Config, 'xcom'>,
 ): Ruling {
   const { latestMismatched, firstInForce } = times;
@@ -27,7 +27,7 @@ export function pathMismatch(
           `${counted(doubtful.rows, 'row')} point${doubtful.rows === 1 ? 's' : ''} below ${prefixes(doubtfulPrefixes)}: a file of one task’s own, laid out as the backend does, or a path of workers (then add it to xcom.path)`,
         );
   return say(
-    `${outside.rows} of ${counted(window.rows.s3, 'reference')} in the window lie${outside.rows === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
+    `${outside.rows} of ${counted(window.rows.s3 + inOtherStore, 'reference')} in the window lie${outside.rows === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
     outside,
   );
 }

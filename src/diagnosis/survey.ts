@@ -38,7 +38,9 @@ export interface Survey {
   readonly rows: Readonly<Record<Kind, Evidence>>;
   /** All rows of the window. */
   readonly count: number;
-  /** References of their own rows, those that nobody has looked up yet, and those that Airflow can read back. */
+  /** References of their own rows to stores that are not S3. */
+  readonly inOtherStore: number;
+  /** References of their own rows to S3, those that nobody has looked up yet, and those that Airflow can read back. */
   readonly references: number;
   readonly unlooked: Unlooked;
   readonly inForce: number;
@@ -145,7 +147,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   }
   const { rows, bytes, broken, counts, least, most } = sumOf(tallies);
   rows.db += leaks.own;
-  rows.s3 += leaks.leaked;
+  rows.s3 += leaks.leaked + leaks.past;
   const latestPuts = latestPutsOf(tallies);
   const sum = (figure: (of: JudgedValues) => number) => values.reduce((all, one) => all + figure(one), 0);
   const unlooked = unlookedTogether(tallies.map((tally) => tally.unlooked));
@@ -172,6 +174,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     count: rows.db + rows.s3 + rows.other,
     references: counts.references,
     unlooked,
+    inOtherStore: counts.inOtherStore,
     inForce: counts.inForce,
     inexact: counts.inexact,
     unattributed: sum(({ unattributed }) => unattributed),
@@ -217,22 +220,24 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   };
 }
 
-/** Rows that hold the path of another one, and those whose path is a value of their own. */
+/** Rows that hold the path of another one, in a try that counts or in one that is past, and those whose path is a value of their own. */
 function leaksOf(
   tallies: readonly Tally[],
   { bases, gathering }: { readonly bases: Bases; readonly gathering: Gathering },
-): { readonly kinds: GatheredByKind; readonly leaked: number; readonly own: number } {
+): { readonly kinds: GatheredByKind; readonly leaked: number; readonly past: number; readonly own: number } {
   let leaked = 0;
+  let past = 0;
   let own = 0;
   for (const { chunk, leaked: slots } of tallies)
     for (const slot of slots) {
-      if (bases.brokenReason(slot) === null) own += 1;
+      if (!bases.isLeaked(slot)) own += 1;
+      else if (bases.brokenReason(slot) === null) past += 1;
       else {
         leaked += 1;
         gathering.add('leaked', chunk, indexInChunk(slot));
       }
     }
-  return { kinds: gathering.take(), leaked, own };
+  return { kinds: gathering.take(), leaked, past, own };
 }
 
 function latestPutsOf(tallies: readonly Tally[]): ReadonlyMap<number, number> {

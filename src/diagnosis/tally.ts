@@ -47,7 +47,16 @@ export interface Tally {
 }
 
 const STORAGES = ['db', 's3', 'other'] as const;
-const COUNTS = ['references', 'inForce', 'inexact', 'foreign', 'oversizeBytes', 'objects', 'values'] as const;
+const COUNTS = [
+  'references',
+  'inOtherStore',
+  'inForce',
+  'inexact',
+  'foreign',
+  'oversizeBytes',
+  'objects',
+  'values',
+] as const;
 const LEAST = ['object', 'inForceAt', 'at'] as const;
 /** `kept`: of the values that tasks keep in the database, whether they are measured or not. */
 const MOST = [
@@ -173,17 +182,13 @@ export function tallyOf(
     most.referenceAt = Math.max(most.referenceAt, at);
     if (is.isUnverified(flags)) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
-    if ((flags & is.SKIP_DECISION) !== 0) gathering.add('skips', chunk, index);
+    if (is.isSkipDecision(flags)) gathering.add('skips', chunk, index);
     if (asConfigured) {
       counts.inForce += 1;
       offloaded.add(worker);
       least.inForceAt = Math.min(least.inForceAt, at);
       if (is.hasObject(flags) || is.isUnverified(flags)) most.writtenAt = Math.max(most.writtenAt, at);
-    } else if (reason !== null) {
-      gathering.add('path_mismatch', chunk, index);
-      mismatched.add(base);
-      most.mismatchedAt = Math.max(most.mismatchedAt, at);
-    }
+    } else if (reason !== null) addMismatched(index);
     const minute = Math.floor(at / MINUTE);
     offloads.set(minute, Math.min(offloads.get(minute) ?? Infinity, isMeasured ? size : unmeasured));
     if (!isMeasured) return;
@@ -192,6 +197,29 @@ export function tallyOf(
     if (isSmall) {
       gathering.add('belowThreshold', chunk, index);
       most.smallAt = Math.max(most.smallAt, at);
+    }
+  }
+
+  function addMismatched(index: number): void {
+    gathering.add('path_mismatch', chunk, index);
+    mismatched.add(baseAt(chunk, index));
+    most.mismatchedAt = Math.max(most.mismatchedAt, timeAt(chunk, index));
+  }
+
+  /** A reference to a store that is not S3: its row alone is known. */
+  function addInOtherStore(index: number, flags: number): void {
+    const base = baseAt(chunk, index);
+    ids.add(base);
+    counts.inOtherStore += 1;
+    if (bases.isDoubtful(base)) {
+      gathering.add('doubtful', chunk, index);
+      doubtful.add(base);
+    } else if (bases.isInForce(base)) {
+      gathering.add('third_party', chunk, index);
+      least.inForceAt = Math.min(least.inForceAt, timeAt(chunk, index));
+    } else if (is.brokenReason(flags, false) !== null) {
+      broken.path_mismatch += 1;
+      addMismatched(index);
     }
   }
 
@@ -210,7 +238,9 @@ export function tallyOf(
       default:
         rows.other += 1;
         bytes.other += sizeAt(chunk, index);
-        gathering.add((flags & is.LOCAL) === 0 ? 'third_party' : 'local', chunk, index);
+        if (is.hasBase(flags)) addInOtherStore(index, flags);
+        else if ((flags & is.LOCAL) === 0) gathering.add('third_party', chunk, index);
+        else if (is.isOnDisk(flags)) gathering.add('local', chunk, index);
     }
   }
   return {

@@ -57,7 +57,7 @@ export const CYCLE_METRICS = {
   },
   references_broken_total: {
     type: 'counter',
-    help: 'XCom references that cannot be read back, as of the last cycle. Label reason: missing, empty, unreadable (in an archive), path_mismatch (the object is there, the configuration cannot reach it), leaked (the path of another row).',
+    help: 'XCom references that cannot be read back, as of the last cycle. Label reason: missing, empty, unreadable (in an archive), path_mismatch (the configuration does not lead there), leaked (the path of another row).',
     labels: ['dag_id', 'reason'],
     group: 'rows',
   },

@@ -107,7 +107,8 @@ export async function checkReferences(
       continue;
     }
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
-    rows.setObject(ledger.runOf(slot), slot, { object, bytes, archived });
+    rows.setObject(ledger.runOf(slot), slot, { object, bytes });
+    if (archived) rows.setArchived(slot);
   }
   const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold, looks });
   const increments = objectIncrements(ledger, learnt, bases);

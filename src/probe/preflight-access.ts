@@ -8,10 +8,9 @@ import {
   HEAD_ALONE,
   isOfTheBucket,
   missingAction,
+  putAlone,
   refusalFix,
   refusalWords,
-  SIGNED_OTHERWISE_FIX,
-  signedOtherwise,
 } from './refusal-words.ts';
 import { FALSELY_THERE } from './worker-way.ts';
 
@@ -129,9 +128,11 @@ function denied(
   { target, answers, answer }: { target: AccessTarget; answers: Answers; answer: Refused },
 ): PreflightStep {
   const { detail } = answer;
-  const otherwise = signedOtherwise(answer.said, operation);
-  if (otherwise !== null && OPERATIONS.some((name) => answers[name].kind === 'allowed'))
-    return bad(operation, `${detail}: ${otherwise}`, { fix: SIGNED_OTHERWISE_FIX });
+  const alone = putAlone(answer.said, operation, resourceOf(operation, target));
+  // Who may not delete either lacks both permissions, most likely.
+  const others = answer.said?.cause === 'permission' ? (['delete'] as const) : OPERATIONS;
+  if (alone !== null && others.some((name) => answers[name].kind === 'allowed'))
+    return bad(operation, `${detail}: ${alone.words}`, { fix: alone.fix });
   if (isAboutCredentials(answer)) return bad(operation, detail, { fix: 'See the credentials above.' });
   if (answer.said?.by === 'proxy')
     return bad(operation, `${detail}: a proxy answers in place of S3`, { fix: NOT_S3 });
@@ -158,12 +159,16 @@ function reasonOfGet({ get }: Answers): Said | null {
 
 function refused(
   operation: PreflightOperation,
-  { target: { bucket, prefix }, answer }: { target: AccessTarget; answer: Refused },
+  { target, answer }: { target: AccessTarget; answer: Refused },
 ): PreflightStep {
-  const arn = `arn:aws:s3:::${bucket}`;
-  const resource = operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
+  const resource = resourceOf(operation, target);
   return bad(operation, `${answer.detail}: ${refusalWords(answer, operation, resource)}`, {
     iamAction: missingAction(answer.said, operation),
     fix: refusalFix(answer.said, operation, resource),
   });
+}
+
+function resourceOf(operation: PreflightOperation, { bucket, prefix }: AccessTarget): string {
+  const arn = `arn:aws:s3:::${bucket}`;
+  return operation === 'list' ? arn : `${arn}/${prefix === '' ? '' : `${prefix}/`}*`;
 }

@@ -14,17 +14,31 @@ const ACTIONS: Readonly<Record<S3Operation, string>> = {
 /** S3 asks the same permission for both. */
 export const HEAD_ALONE = 'a GET of the same object is allowed, so no permission is missing';
 
-/**
- * Why a PUT is refused whose key signed other requests that were taken; null: the answer does not tell. Botocore sends a
- * checksum since 1.36, and so does the exporter: Google's storage, for one, answers as to a wrong key.
- */
-export function signedOtherwise(said: Said | null, operation: S3Operation): string | null {
-  if (operation !== 'put' || said?.code !== 'SignatureDoesNotMatch') return null;
-  return 'other requests with the same credentials are accepted: the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out), or a proxy changes the request';
-}
+const NO_CHECKSUM =
+  'the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 
-export const SIGNED_OTHERWISE_FIX =
-  'Set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter, or let the proxy pass the request as it is.';
+/**
+ * Why a PUT is refused that is the only one of its credentials; null: the answer tells. Botocore sends a checksum since 1.36,
+ * and so does the exporter. Google's storage answers as to a wrong key, and IBM's as to a permission that is missing,
+ * without the action that AWS would name. `resource`: the ARN that a statement of a policy has to name, or null.
+ */
+export function putAlone(
+  said: Said | null,
+  operation: S3Operation,
+  resource: string | null,
+): { readonly words: string; readonly fix: string } | null {
+  if (operation !== 'put' || said === null) return null;
+  if (said.code === 'SignatureDoesNotMatch')
+    return {
+      words: `other requests with the same credentials are accepted: ${NO_CHECKSUM}, or a proxy changes the request`,
+      fix: 'Set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter, or let the proxy pass the request as it is.',
+    };
+  if (said.cause !== 'permission' || said.action !== null || said.policy !== null) return null;
+  return {
+    words: `${refusalWords({ reason: 'denied', said }, operation, resource)}, or ${NO_CHECKSUM}`,
+    fix: `${refusalFix(said, operation, resource ?? 'the prefix')} If it is allowed, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter.`,
+  };
+}
 
 /** What a policy has to allow; null: the refusal is of another kind. */
 export function missingAction(said: Said | null, operation: S3Operation): string | null {

@@ -96,7 +96,7 @@ function lookAt(chunk: RowChunk, { oversize, bases, most }: LookedBy): Unattribu
       continue;
     }
     ids.add(baseAt(chunk, index));
-    const isWrong = bases.brokenReason(slot) !== null || (flags & is.SKIP_DECISION) !== 0;
+    const isWrong = bases.brokenReason(slot) !== null || is.isSkipDecision(flags);
     (isWrong ? wrong : beside).offer(slot, time);
   }
   return { wrong: wrong.items(), beside: beside.items(), leaked, anyOversize, bases: ids };

@@ -6,7 +6,7 @@ import { nearest } from '../lib/nearest.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import type { SettingInput, SettingName } from './catalogue.ts';
 import { SETTING_INPUTS, settingOf } from './catalogue.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 import type { Given, Source } from './sources.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -14,7 +14,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** One sentence about how Airflow reads a setting. */
 export interface AirflowRemark {
   readonly setting: SettingName;
-  readonly sentence: string;
+  readonly warning: Warning;
 }
 
 /** The settings as Airflow's own environment and file have them. */
@@ -42,7 +42,7 @@ export function readAirflowSource(airflow: AirflowFile, env: Environment): Airfl
     given: new Map(given.map((one) => [one.input.setting, one])),
     problems: [],
     remarks: answered.flatMap((one) =>
-      remarksOn(one, airflow, env).map((sentence) => ({ setting: one.input.setting, sentence })),
+      remarksOn(one, airflow, env).map((warning) => ({ setting: one.input.setting, warning })),
     ),
   };
 }
@@ -71,7 +71,7 @@ function isNoNumber(input: SettingInput, text: string): boolean {
 }
 
 /** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
-function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): string[] {
+function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): Warning[] {
   if (answer.kind === 'absent') {
     // Without a backend Airflow passes it over. Whoever set it believes that there is one.
     const variable = `${optionVariable(option)}_SECRET`;
@@ -89,7 +89,9 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
       return [
         ...(isNoNumber(input, answer.text) && !isQuoted(answer.text)
           ? [
-              `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and ${NO_PUSH}`,
+              {
+                pushFault: `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and every push of Airflow fails`,
+              },
             ]
           : []),
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true

@@ -3,14 +3,16 @@ import type { AwsFiles, AwsProfile } from '../airflow/aws-profile.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
 /** What is wrong with AWS's own files, whichever connection uses them. */
-export function fileWarnings({ config, credentials }: AwsFiles): readonly string[] {
+export function fileWarnings({ config, credentials }: AwsFiles): readonly Warning[] {
   return Object.entries({ config, credentials }).flatMap(([name, content]) => [
     ...(isBroken(content)
       ? [
-          `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
+          {
+            pushFault: `The AWS ${name} file cannot be read by botocore's parser: an Airflow worker with this file fails at every push`,
+          },
         ]
       : []),
     ...(hasCommentBehind(content)
@@ -25,19 +27,23 @@ export function fileWarnings({ config, credentials }: AwsFiles): readonly string
 export function profileWarnings(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   { env, files }: WorkerWorld,
-): readonly string[] {
+): readonly Warning[] {
   const name = profileOf(given, env);
   const profile = awsProfile(files, name);
   const isAsked = s3?.secretAccessKey === null;
   const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
   if (given?.extra.profile_name === '')
     return [
-      `${who} has an empty profile_name, which a worker takes for the name of a profile: every push fails. Leave it out`,
+      {
+        pushFault: `${who} has an empty profile_name, which a worker takes for the name of a profile: every push fails. Leave it out`,
+      },
     ];
   const empty = given?.extra.profile_name == null ? emptyProfile(env) : undefined;
   if (empty !== undefined)
     return [
-      `${empty} is set and empty, which a worker takes for the name of a profile: every push fails. Leave it out`,
+      {
+        pushFault: `${empty} is set and empty, which a worker takes for the name of a profile: every push fails. Leave it out`,
+      },
     ];
   if (name !== null && !profile.isKnown)
     return [
@@ -61,7 +67,9 @@ export function profileWarnings(
       : []),
     ...(s3 !== null && !profile.hasServices && s3.endpoint === (profile.endpoint || null)
       ? [
-          `${who} takes its endpoint from AWS's files, whose services name a section that is not there: ${NO_PUSH}`,
+          {
+            pushFault: `${who} takes its endpoint from AWS's files, whose services name a section that is not there: every push of Airflow fails`,
+          },
         ]
       : []),
     ...(isAsked && profile.takesRole && Object.values(files).some(isUnreadBySdk)

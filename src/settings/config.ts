@@ -9,6 +9,7 @@ import type { SettingValues, ToldSetting } from './catalogue.ts';
 import { namesOf } from './catalogue.ts';
 import type { TaskPlace } from './executor.ts';
 import type { LogsInS3 } from './logs.ts';
+import type { Warning } from './push-fault.ts';
 import type { SettingOrigin } from './origins.ts';
 import type { SecretContents } from './secret-files.ts';
 
@@ -58,7 +59,7 @@ export interface Config {
     /** How to reach S3 with one of them in this environment. Throws RangeError. */
     readonly toS3: (connection: GivenConnection) => S3Connection;
     /** Where the way of a worker with one of them is another, in sentences that no variable's connection has brought up. */
-    readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly string[];
+    readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly Warning[];
   } | null;
   /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
   readonly logs: LogsInS3 | null;

@@ -1,7 +1,26 @@
-/** The words of each warning about settings with which no push of a worker works: the verdict heeds them. */
-export const NO_PUSH = 'every push of Airflow fails';
+import { kindOfBackend } from '../airflow/backend-class.ts';
+import { withoutPasswords } from '../lib/without-passwords.ts';
 
-/** The first of the warnings that says so; null: none does. */
-export function pushFaultOf(warnings: readonly string[]): string | null {
-  return warnings.find((warning) => warning.includes(NO_PUSH)) ?? null;
+/** Settings with which no push of any worker works: the verdict heeds them. */
+interface PushFault {
+  readonly pushFault: string;
+}
+
+/** What is said about settings, and whether they let pushes work. */
+export type Warning = string | PushFault;
+
+/** As it may be shown. */
+export function shown(warning: Warning): Warning {
+  const sentence = withoutPasswords(sentenceOf(warning));
+  return typeof warning === 'string' ? sentence : { pushFault: sentence };
+}
+
+export function sentenceOf(warning: Warning): string {
+  return typeof warning === 'string' ? warning : warning.pushFault;
+}
+
+/** The first of the warnings that no push works with; null: none is, or the class in force pushes nothing into object storage. */
+export function pushFaultOf(warnings: readonly Warning[], backend: string | null): string | null {
+  if (backend !== null && kindOfBackend(backend) === 'database') return null;
+  return warnings.find((warning) => typeof warning !== 'string')?.pushFault ?? null;
 }

@@ -1,4 +1,3 @@
-import { kindOfBackend } from '../airflow/backend-class.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -28,9 +27,9 @@ import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
 import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
+import { pushFaultOf, sentenceOf, shown } from './push-fault.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
-import { pushFaultOf } from './push-fault.ts';
 import { settingWarnings } from './warnings.ts';
 import { workerWarnings } from './worker-warnings.ts';
 
@@ -63,7 +62,7 @@ export function readConfig(given: ConfigInput): Config {
   const { texts, secretFiles } = readTexts(chosen, attempts);
   const { values: parsed, faults } = parseSettings(texts);
   const remarksOn = (name: SettingName) =>
-    ofAirflow.remarks.flatMap(({ setting, sentence }) => (setting === name ? [sentence] : []));
+    ofAirflow.remarks.flatMap(({ setting, warning }) => (setting === name ? [sentenceOf(warning)] : []));
   const unlinked: string[] = [];
   for (const [name, fault] of faults) {
     // Airflow takes addresses that are no URL of their own; here they serve links alone.
@@ -102,10 +101,9 @@ export function readConfig(given: ConfigInput): Config {
   const logs = readLogs(airflow, env);
   const { threshold, oversize } = sizes(values);
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
-  const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(withoutPasswords);
-  const heard = ofAirflow.remarks.filter(isHeard).map(({ sentence }) => sentence);
-  const isOffloading = backend === null || kindOfBackend(backend) !== 'database';
-  const pushFault = isOffloading ? pushFaultOf([...heard, ...ofWorkers]) : null;
+  const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(shown);
+  const heard = ofAirflow.remarks.filter(isHeard).map(({ warning }) => shown(warning));
+  const pushFault = pushFaultOf([...heard, ...ofWorkers], backend);
   const xcom = { paths, inForce, threshold, pushFault, oversize, compression, backend };
   return deepFreeze({
     database: database?.settings ?? null,
@@ -136,12 +134,13 @@ export function readConfig(given: ConfigInput): Config {
             toS3: (given) => s3Connection(given, world),
             warningsOf: ({ id, given }, s3) => {
               const stored = [{ id, variable: '', given, isSet: true, s3 }];
+              const known = new Set(ofWorkers.map(sentenceOf));
               return [
                 ...misplacedEndpoints(stored),
                 ...workerWarnings(stored, { ...world, paths: paths ?? [] }),
               ]
-                .map(withoutPasswords)
-                .filter((sentence) => !ofWorkers.includes(sentence));
+                .map(shown)
+                .filter((warning) => !known.has(sentenceOf(warning)));
             },
           },
     logs,
@@ -162,11 +161,11 @@ export function readConfig(given: ConfigInput): Config {
       ...unlinked,
       ...quotedTexts(own),
       ...unreadOptions(airflow, SETTING_NAMES),
-      ...heard,
+      ...heard.map(sentenceOf),
       ...(database?.warnings ?? []),
       ...unfollowedKeywords({ url, env }),
       ...misplacedEndpoints(connections),
-      ...ofWorkers,
+      ...ofWorkers.map(sentenceOf),
       ...settingWarnings({
         env,
         paths,

@@ -4,13 +4,13 @@ import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
 /** What botocore calls an invalid endpoint, of S3 or of STS. The exporter's SDK takes it. */
 export function refusedEndpoints(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   { env, files }: WorkerWorld,
-): readonly string[] {
+): readonly Warning[] {
   if (s3 === null) return [];
   const who = id === '' ? 'The way without a connection' : `The connection ${id}`;
   const isIdentity =
@@ -20,11 +20,17 @@ export function refusedEndpoints(
   const sts = s3.role?.endpoint || env['AWS_ENDPOINT_URL_STS'] || null;
   return [
     ...(isSaidEmpty(given)
-      ? [`${who} has an empty endpoint_url, which botocore refuses: ${NO_PUSH}. Leave it out`]
+      ? [
+          {
+            pushFault: `${who} has an empty endpoint_url, which botocore refuses: every push of Airflow fails. Leave it out`,
+          },
+        ]
       : []),
     ...(s3.endpoint !== null && isAccelerated(given, awsProfile(files, profileOf(given, env)))
       ? [
-          `${who} has an endpoint beside use_accelerate_endpoint, which botocore refuses: ${NO_PUSH}. Give one of the two`,
+          {
+            pushFault: `${who} has an endpoint beside use_accelerate_endpoint, which botocore refuses: every push of Airflow fails. Give one of the two`,
+          },
         ]
       : []),
     ...(s3.endpoint === null ? [] : refused(s3.endpoint, `${who} has an endpoint`)),
@@ -42,11 +48,16 @@ function isAccelerated(given: AirflowConnection | null, { accelerates }: AwsProf
   return Boolean(given?.extra.config_kwargs?.s3?.use_accelerate_endpoint ?? accelerates);
 }
 
-function refused(endpoint: string, what: string): string[] {
-  if (endpoint.includes('?')) return [`${what} with a question mark, which botocore refuses: ${NO_PUSH}`];
+function refused(endpoint: string, what: string): Warning[] {
+  if (endpoint.includes('?'))
+    return [
+      { pushFault: `${what} with a question mark, which botocore refuses: every push of Airflow fails` },
+    ];
   if (isTaken(endpoint)) return [];
   return [
-    `${what} whose host botocore refuses: ${NO_PUSH}. Between its dots stand letters, digits and inner hyphens, at most 63, and no underscore`,
+    {
+      pushFault: `${what} whose host botocore refuses: every push of Airflow fails. Between its dots stand letters, digits and inner hyphens, at most 63, and no underscore`,
+    },
   ];
 }
 

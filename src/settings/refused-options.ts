@@ -3,7 +3,7 @@ import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
 type Config = NonNullable<AirflowConnection['extra']['config_kwargs']>;
 
@@ -103,7 +103,7 @@ function plusOne(attempts: number | undefined): number | undefined {
 export function refusedOptions(
   { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
   { env, files }: WorkerWorld,
-): readonly string[] {
+): readonly Warning[] {
   const profile = awsProfile(files, profileOf(given, env));
   const config = given?.extra.config_kwargs ?? {};
   const options = OPTIONS.flatMap(({ takes, words, variable, ...option }) => {
@@ -117,19 +117,24 @@ export function refusedOptions(
     ].find(({ value }) => value != null);
     return said === undefined || takes.test(String(said.value))
       ? []
-      : [`${said.place} has a value that botocore refuses: ${NO_PUSH}. It takes ${words}`];
+      : [
+          {
+            pushFault: `${said.place} has a value that botocore refuses: every push of Airflow fails. It takes ${words}`,
+          },
+        ];
   });
   const numbers = NUMBERS.filter((name) => typeof config[name] === 'string');
   const isText = profile.option('s3')?.startsWith('\n') === false;
   return [
     ...options,
-    ...numbers.map(
-      (name) =>
-        `The connection ${id}, in config_kwargs.${name}, has a text for a number: ${NO_PUSH}. Write it without quotes`,
-    ),
+    ...numbers.map((name) => ({
+      pushFault: `The connection ${id}, in config_kwargs.${name}, has a text for a number: every push of Airflow fails. Write it without quotes`,
+    })),
     ...(isText
       ? [
-          `The AWS files have a value for s3, and botocore takes lines below it alone: ${NO_PUSH}. Indent its options below an empty s3 =`,
+          {
+            pushFault: `The AWS files have a value for s3, and botocore takes lines below it alone: every push of Airflow fails. Indent its options below an empty s3 =`,
+          },
         ]
       : []),
   ];

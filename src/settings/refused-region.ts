@@ -3,13 +3,13 @@ import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { isRegionName, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
 /** A region that botocore makes no client for, by the place where it stands. The exporter's SDK takes it as little. */
 export function refusedRegion(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   world: WorkerWorld,
-): readonly string[] {
+): readonly Warning[] {
   const region = regionOf(given, world);
   if (region === null || isRegionName(region.text)) return [];
   const place = placeOf({ id, given, place: region.place }, world);
@@ -18,10 +18,14 @@ export function refusedRegion(
     return s3 === null || s3.endpoint !== null
       ? []
       : [
-          `${place} has an empty region, which a worker takes in place of any other: it finds no address of AWS, and every push fails`,
+          {
+            pushFault: `${place} has an empty region, which a worker takes in place of any other: it finds no address of AWS, and every push fails`,
+          },
         ];
   return [
-    `${place} has a region that botocore refuses: ${NO_PUSH}. It takes letters, digits and hyphens; a quote, a space, a line break or a comment behind it is part of it`,
+    {
+      pushFault: `${place} has a region that botocore refuses: every push of Airflow fails. It takes letters, digits and hyphens; a quote, a space, a line break or a comment behind it is part of it`,
+    },
   ];
 }
 

@@ -3,8 +3,10 @@ import { openStoredConnection, storedConnectionsStatement } from '../airflow/sto
 import type { Database } from '../postgres/client.ts';
 import type { Learned } from '../s3/stores.ts';
 import type { Config } from './config.ts';
+import { pushFaultOf, sentenceOf } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
-type Settings = Pick<Config, 's3' | 'stored'>;
+type Settings = Pick<Config, 's3' | 'stored' | 'xcom'>;
 
 /** How long it is taken for what the database has: a connection is changed by hand. */
 const KEEP_MS = 60_000;
@@ -14,6 +16,8 @@ export interface StoredConnections {
   read(signal: AbortSignal): Promise<ReadonlyMap<string, Learned>>;
   /** Sentences on those that the paths name, as they were read the last time. */
   warnings(): readonly string[];
+  /** Why no push of a worker with one of these works, as `xcom.pushFault` of the settings says it of others. */
+  pushFault(): string | null;
 }
 
 /**
@@ -21,13 +25,13 @@ export interface StoredConnections {
  * first, as in Airflow.
  */
 export function createStoredConnections(
-  { s3, stored }: Settings,
+  { s3, stored, xcom }: Settings,
   { database, clock }: { readonly database: Pick<Database, 'read'>; readonly clock: () => number },
 ): StoredConnections {
   let latest: { readonly at: number; readonly answer: Promise<ReadonlyMap<string, Learned>> } | null = null;
   /** A database that is away for a while takes no connection with it. */
   let known: ReadonlyMap<string, Learned> = new Map();
-  let warnings: readonly string[] = [];
+  let warnings: readonly Warning[] = [];
 
   async function readAnew(
     view: NonNullable<Config['stored']>,
@@ -44,7 +48,8 @@ export function createStoredConnections(
   }
 
   return {
-    warnings: () => warnings,
+    warnings: () => warnings.map(sentenceOf),
+    pushFault: () => pushFaultOf(warnings, xcom.backend),
     read(signal) {
       if (stored === null) return Promise.resolve(new Map());
       if (latest === null || clock() - latest.at >= KEEP_MS)
@@ -56,7 +61,7 @@ export function createStoredConnections(
 
 interface ReadAnew {
   readonly learned: ReadonlyMap<string, Learned>;
-  readonly warnings: readonly string[];
+  readonly warnings: readonly Warning[];
 }
 
 async function readNow(
@@ -100,7 +105,7 @@ function whyNot(s3: Config['s3'], failure: string): readonly (readonly [string, 
 function learn(
   row: StoredConnection,
   { keys, toS3, warningsOf }: NonNullable<Config['stored']>,
-): { readonly learned: Learned; readonly warnings: readonly string[] } {
+): { readonly learned: Learned; readonly warnings: readonly Warning[] } {
   try {
     const connection = { id: row.conn_id, given: openStoredConnection(row, keys) };
     const learned = toS3(connection);

@@ -1,7 +1,7 @@
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import type { Proxies } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
-import { NO_PUSH } from './push-fault.ts';
+import type { Warning } from './push-fault.ts';
 
 /** Variables that a worker fails over, whatever the connection. */
 export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly string[] {
@@ -29,7 +29,7 @@ const STRAY = /^\s|\s$|\p{Cc}/u;
 export function reachWarnings(
   { id, s3 }: Pick<NamedConnection, 'id' | 's3'>,
   { env }: Pick<WorkerWorld, 'env'>,
-): readonly string[] {
+): readonly Warning[] {
   if (s3 === null) return [];
   const { accessKeyId, secretAccessKey, sessionToken, profileKeys, endpoint, proxies, role } = s3;
   const isStray = (texts: readonly (string | null | undefined)[]): boolean =>
@@ -50,7 +50,9 @@ export function reachWarnings(
       : []),
     ...(isOther(endpoint, proxies) || (role !== null && isOther(role.endpoint, role.proxies))
       ? [
-          `${who} goes through a proxy that is neither http nor https, as a SOCKS proxy: botocore does not speak to it, and ${NO_PUSH}`,
+          {
+            pushFault: `${who} goes through a proxy that is neither http nor https, as a SOCKS proxy: botocore does not speak to it, and every push of Airflow fails`,
+          },
         ]
       : []),
   ];

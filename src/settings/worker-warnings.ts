@@ -9,10 +9,11 @@ import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
 import { fileWarnings, profileWarnings } from './aws-file-warnings.ts';
 import type { NamedConnection } from './connections.ts';
-import { NO_PUSH } from './push-fault.ts';
 import { refusedEndpoints } from './refused-endpoint.ts';
 import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
+import type { Warning } from './push-fault.ts';
+import { sentenceOf } from './push-fault.ts';
 import { reachWarnings, variableWarnings } from './worker-keys.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
@@ -23,7 +24,7 @@ type Reach = Pick<NamedConnection, 'id' | 'given' | 's3'>;
  * Where the exporter's way to S3 is not that of an Airflow worker with the same connection and environment, and where
  * the worker's leads nowhere. docs/worker-s3.md has all of it. No sentence repeats a value but a name.
  */
-export function workerWarnings(named: readonly NamedConnection[], world: World): readonly string[] {
+export function workerWarnings(named: readonly NamedConnection[], world: World): readonly Warning[] {
   const s3Paths = world.paths.filter(isS3Path);
   const isUsedBare = s3Paths.length === 0 || s3Paths.some(({ connection }) => connection === null);
   // What a connection says that is not known here is not known either.
@@ -43,7 +44,9 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
       ...roleWithoutRegion({ id, given, s3 }, world),
       ...identityBesideProxy({ id, given, s3 }, world),
     ]),
-  ].filter((sentence, index, all) => all.indexOf(sentence) === index);
+  ].filter(
+    (warning, index, all) => all.findIndex((one) => sentenceOf(one) === sentenceOf(warning)) === index,
+  );
 }
 
 /** Keys in `extra` that change a worker's way to the bucket and that the exporter does not follow. */
@@ -91,7 +94,7 @@ const IN_PLACE_OF_OLD: Readonly<Record<string, string>> = {
   external_id: 'ExternalId into assume_role_kwargs',
 };
 
-function ofConnection(given: AirflowConnection, who: string): string[] {
+function ofConnection(given: AirflowConnection, who: string): Warning[] {
   const { extra } = given;
   const config = extra.config_kwargs;
   const method = extra.assume_role_method;
@@ -109,16 +112,20 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
           `${who} takes its role by ${method ?? ''}, which the exporter does not follow: it asks STS for the role with the credentials that it has itself`,
         ]
       : []),
-    ...unknown.map(
-      (name) => `${who} has ${name} in assume_role_kwargs, which botocore does not know: ${NO_PUSH}`,
-    ),
+    ...unknown.map((name) => ({
+      pushFault: `${who} has ${name} in assume_role_kwargs, which botocore does not know: every push of Airflow fails`,
+    })),
     ...signatures(config?.signature_version, who),
     ...Object.keys(config ?? {})
       .filter((name) => !CONFIG_OPTIONS.includes(name))
-      .map((name) => `${who} has ${name} in config_kwargs, which botocore does not know: ${NO_PUSH}`),
+      .map((name) => ({
+        pushFault: `${who} has ${name} in config_kwargs, which botocore does not know: every push of Airflow fails`,
+      })),
     ...Object.keys(config?.retries ?? {})
       .filter((name) => !['max_attempts', 'total_max_attempts', 'mode'].includes(name))
-      .map((name) => `${who} has ${name} in config_kwargs.retries, which botocore does not know: ${NO_PUSH}`),
+      .map((name) => ({
+        pushFault: `${who} has ${name} in config_kwargs.retries, which botocore does not know: every push of Airflow fails`,
+      })),
     ...OPTIONS_LEFT_OUT.filter((name) => isGiven(config?.[name])).map(
       (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,
     ),
@@ -145,11 +152,13 @@ function ofConnection(given: AirflowConnection, who: string): string[] {
   ];
 }
 
-function signatures(version: unknown, who: string): string[] {
+function signatures(version: unknown, who: string): Warning[] {
   if (!isGiven(version) || isVersion4(version)) return [];
   if (version === 'unsigned')
     return [
-      `${who} has the signature_version unsigned, which Airflow's object storage does not take: every push fails. Give no credentials for requests without a signature`,
+      {
+        pushFault: `${who} has the signature_version unsigned, which Airflow's object storage does not take: every push fails. Give no credentials for requests without a signature`,
+      },
     ];
   return [
     `${who} has a signature_version of its own, which a worker follows and the exporter does not: it signs with version 4`,
@@ -171,13 +180,15 @@ function halfAPair({ login, password, extra }: AirflowConnection, who: string): 
 }
 
 /** STS's client has no region of its own to fall back on, as S3's has. */
-function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
+function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World): Warning[] {
   if (s3 === null || s3.region !== null) return [];
   const profile = s3.secretAccessKey === null ? awsProfile(held, profileOf(given, env)) : null;
   if (s3.role === null && profile?.takesRole !== true) return [];
   const who = id === '' ? 'Without a connection a role is taken' : `The connection ${id} takes a role`;
   return [
-    `${who} and no region is given: a worker cannot ask STS, and every push fails. Give region_name or AWS_DEFAULT_REGION`,
+    {
+      pushFault: `${who} and no region is given: a worker cannot ask STS, and every push fails. Give region_name or AWS_DEFAULT_REGION`,
+    },
   ];
 }
 

@@ -18,6 +18,8 @@ export interface Bases {
   readonly isUncompressed: (base: number) => boolean;
   /** Whether the backend has written there, or one task a file of its own, cannot be told. */
   readonly isDoubtful: (base: number) => boolean;
+  /** It holds the path of another row, and workers write there. */
+  readonly isLeaked: (slot: number) => boolean;
   /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
   readonly brokenReason: (slot: number) => BrokenReason | null;
   /** All that is said of these bases, but what they say themselves: the same words, the same answers. */
@@ -109,18 +111,20 @@ export async function basesOf(
     }
   }
 
+  function isLeaked(slot: number): boolean {
+    const path = leakedPathOf(rows, slot);
+    return path !== null && isBackends(path);
+  }
+
   return {
     isInForce,
     isUncompressed: (id) => uncompressed[id] === 1,
     isDoubtful,
+    isLeaked,
     wordsOn: (bases) => Array.from(bases, (id) => [id, isInForce(id), isDoubtful(id)]).join(),
     brokenReason(slot) {
       const flags = rows.flagsOf(slot);
-      if ((flags & is.LEAKED) !== 0) {
-        const path = leakedPathOf(rows, slot);
-        return path !== null && isBackends(path) ? 'leaked' : null;
-      }
-      if (!is.isReference(flags)) return null;
+      if (!is.hasBase(flags)) return isLeaked(slot) ? is.brokenReason(flags, false) : null;
       const id = baseAt(rows.chunkOf(slot), indexInChunk(slot));
       return isDoubtful(id) ? null : is.brokenReason(flags, isInForce(id));
     },
@@ -143,7 +147,7 @@ function lookAt(
   const found = new Map<number, Writers>();
   for (let index = 0; index < CHUNK_ROWS; index += 1) {
     const flags = flagsAt(chunk, index);
-    if (!is.isReference(flags)) continue;
+    if (!is.hasBase(flags)) continue;
     const id = baseAt(chunk, index);
     let base = found.get(id);
     if (base === undefined) found.set(id, (base = { writer: null, hasSeveral: false }));

@@ -61,8 +61,10 @@ const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
 
 /** The reference is another row's. */
 export const LEAKED = 1 << 15;
-/** The value is a file on a worker's disk; without it, storage `other` is another backend's. */
+/** The value is a file on a worker's disk. Storage `other` without it and without `OTHER_STORE` is another backend's. */
 export const LOCAL = 1 << 16;
+/** A reference of its own row to a store that is not S3. */
+export const OTHER_STORE = 1 << 26;
 /** The key is `skipmixin_key`. */
 export const SKIP_DECISION = 1 << 17;
 /** The reference does not fit into columns and is kept verbatim beside them. */
@@ -77,8 +79,8 @@ const V2 = 2 << TABLE_SHIFT;
 export const SEEN = 1 << 21;
 
 /**
- * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, whatever became of its
- * object. Asked only when the object is not as it should be.
+ * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, and nothing that is wrong in it
+ * is of account. Asked only when something is.
  */
 export const ARCHIVED = 1 << 22;
 
@@ -151,16 +153,32 @@ export function isReference(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED)) === S3;
 }
 
+/** A reference of its own row, in whatever store: only of S3 is an object looked up. */
+export function hasBase(flags: number): boolean {
+  return isReference(flags) || (flags & OTHER_STORE) !== 0;
+}
+
 export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
 }
 
+/** A reference under the key of a skip decision, in a try that counts. */
+export function isSkipDecision(flags: number): boolean {
+  return isReference(flags) && (flags & (SKIP_DECISION | ARCHIVED)) === SKIP_DECISION;
+}
+
+/** A file on the disk of a worker, in a try that counts. */
+export function isOnDisk(flags: number): boolean {
+  return (flags & (STORAGE_MASK | LOCAL | ARCHIVED)) === (OTHER | LOCAL);
+}
+
 /** Gives why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
 export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
+  if ((flags & ARCHIVED) !== 0) return null;
+  if ((flags & OTHER_STORE) !== 0) return inForce ? null : 'path_mismatch';
   if ((flags & STORAGE_MASK) !== S3) return null;
   if ((flags & LEAKED) !== 0) return 'leaked';
   const object = flags & OBJECT_MASK;
-  if ((flags & ARCHIVED) !== 0 && object !== PRESENT) return null;
   if (object === MISSING) return 'missing';
   if (object === EMPTY) return 'empty';
   if (object === UNREADABLE) return 'unreadable';

@@ -29,6 +29,8 @@ export function rowIncrements(
       if (bases.brokenReason(slot) === 'leaked') sums.broken(dagId, 'leaked');
       continue;
     }
+    // Of what is in no store that is asked, no answer comes that it could be counted with.
+    if (bases.brokenReason(slot) === 'path_mismatch') sums.broken(dagId, 'path_mismatch');
     const bytes = sizeAt(chunk, index);
     sums.bytes(storage, bytes);
     increments.push({ metric: 'value_bytes', storage, bytes });

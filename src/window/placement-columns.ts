@@ -35,7 +35,15 @@ export function writePlacement(
   chunk.base[index] = 0;
   if (placement.storage === 'other') {
     chunk.size[index] = placement.bytes;
-    return is.OTHER | (placement.form === 'local' ? is.LOCAL : 0);
+    switch (placement.form) {
+      case 'local':
+        return is.OTHER | is.LOCAL;
+      case 'third_party':
+        return is.OTHER;
+      case 'other_store':
+        chunk.base[index] = shared.holdBase(sharedOf(placement.reference));
+        return is.OTHER | is.OTHER_STORE;
+    }
   }
   chunk.size[index] = Number.NaN;
   // It is never looked up: it is kept to say whose path it is, and of rows without number that is not worth the room.

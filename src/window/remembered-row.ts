@@ -37,7 +37,12 @@ export interface RememberedRow {
     readonly at: number;
   };
   readonly placement:
-    | Exclude<Placement, { storage: 's3' }>
+    | Extract<Placement, { storage: 'db' }>
+    | {
+        readonly storage: 'other';
+        readonly form: 'local' | 'other_store' | 'third_party';
+        readonly bytes: number;
+      }
     | { readonly storage: 's3'; readonly leaked: true; readonly path: Reference | null }
     | { readonly storage: 's3'; readonly leaked: false; readonly reference: Reference };
   readonly baseline: boolean;
@@ -102,7 +107,7 @@ function placementOf(
     case 'other':
       return {
         storage: 'other',
-        form: (flags & is.LOCAL) === 0 ? 'third_party' : 'local',
+        form: (flags & is.LOCAL) !== 0 ? 'local' : is.hasBase(flags) ? 'other_store' : 'third_party',
         bytes: sizeAt(chunk, index),
       };
     case 's3':

@@ -46,7 +46,7 @@ export function leastBytesAt(chunk: RowChunk, index: number): number {
 
 /** The number of the base of a reference; 0: it is no reference of its own row. */
 export function baseAt(chunk: RowChunk, index: number): number {
-  return is.isReference(flagsAt(chunk, index)) ? (chunk.base[index] ?? 0) : 0;
+  return is.hasBase(flagsAt(chunk, index)) ? (chunk.base[index] ?? 0) : 0;
 }
 
 /** The number of its worker; 0: not known. */

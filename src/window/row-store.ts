@@ -46,11 +46,9 @@ export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'worker
   remove(run: Run, goes: (slot: number, chunk: RowChunk, index: number) => boolean): number;
   /** The linked rows of a run, latest first. Nothing may be removed meanwhile. */
   slotsOf(run: Run): Iterable<number>;
-  setObject(
-    run: Run,
-    slot: number,
-    answer: { object: ObjectState; bytes: number | null; archived: boolean },
-  ): void;
+  setObject(run: Run, slot: number, answer: { object: ObjectState; bytes: number | null }): void;
+  /** Notes that it is of an earlier try. No try is the latest again. */
+  setArchived(slot: number): void;
   /** Notes why S3 gave no answer about a reference. */
   setUnchecked(slot: number, reason: UncheckedReason): void;
   /** Notes the size that a value turned out to have, of which only the stored size was known. */
@@ -223,14 +221,17 @@ export function createRowStore(): RowStore {
         yield link - 1;
     },
 
-    setObject(run, slot, { object, bytes, archived }) {
+    setObject(run, slot, { object, bytes }) {
       const { chunk, index } = opened(slot);
-      const flags = flagsAt(chunk, index);
-      count(run, flags, -1);
-      const known = archived ? flags | is.ARCHIVED : flags & ~is.ARCHIVED;
-      chunk.flags[index] = is.withUnchecked(is.withObject(known, object), null);
+      count(run, flagsAt(chunk, index), -1);
+      chunk.flags[index] = is.withUnchecked(is.withObject(flagsAt(chunk, index), object), null);
       chunk.size[index] = bytes ?? Number.NaN;
       count(run, flagsAt(chunk, index), 1);
+    },
+
+    setArchived(slot) {
+      const { chunk, index } = opened(slot);
+      chunk.flags[index] = flagsAt(chunk, index) | is.ARCHIVED;
     },
 
     setUnchecked(slot, reason) {

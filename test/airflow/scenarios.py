@@ -272,7 +272,8 @@ def rerun_after_change(airflow: Deployment, plan: Plan) -> Plan:
     def amend(xcoms):
         xcoms = plan.amend(xcoms)
         consume = next(x for x in xcoms if x["task_id"] == "consume" and x["run_id"].startswith("scheduled"))
-        first = {**consume, "archived_try": True}
+        # No task reads the value of an earlier try, wherever it lies.
+        first = {name: value for name, value in consume.items() if name != "broken"} | {"archived_try": True}
         consume |= {"broken": "leaked", "note": "holds the path of produce's object"}
         del consume["measured_bytes"]
         return [*xcoms, first] if kept else xcoms

@@ -60,7 +60,7 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
     };
     const verified = await verify(ledger, options, never);
     for (const { slot, object, bytes } of verified.answers)
-      ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });
+      ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
     return verified;
   };
   const first = await cycle(0);

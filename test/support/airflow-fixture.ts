@@ -195,6 +195,7 @@ export async function replay(
       config,
       database,
       stores: storesOf(store, observer),
+      stored: { pushFault: () => null },
       restored: null,
       workersACycle: 1_000,
       random: Math.random,

@@ -133,8 +133,7 @@ export async function judge(
     };
     const placement = placementOf(one, taskId);
     const slot = state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
-    if (placement.storage === 's3')
-      state.rows.setObject(run, slot, { archived: false, object: 'present', bytes: one.bytes });
+    if (placement.storage === 's3') state.rows.setObject(run, slot, { object: 'present', bytes: one.bytes });
     const { queue, hostname, operator } = one;
     state.rows.setWorker(slot, { queue, executor: null, hostname, operator });
     if (one.byServer) state.rows.setServerWritten(slot);

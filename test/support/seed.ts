@@ -35,6 +35,8 @@ export interface Stage {
   setState(run: Run, state: string, on?: PostgresWriter): Promise<void>;
   deleteRun(run: Run): Promise<void>;
   addTask(task: NewTask, on?: PostgresWriter): Promise<void>;
+  /** As Airflow 3.4 does when a task is cleared: its task instance and rows stay, and the next push is of another one. */
+  clearTask(task: Pick<NewTask, 'run' | 'taskId'>): Promise<void>;
   /** As Airflow sets an XCom: deletes the row with this key and inserts another. */
   push(xcom: NewXCom, on?: PostgresWriter): Promise<void>;
   /** Copies of the rows with this key, `count` of them, their keys numbered from 1: `key 1`. */
@@ -133,6 +135,7 @@ export async function openStage(
   const runFiller = await fillers(writer, 'dag_run');
   const taskFiller = await fillers(writer, 'task_instance');
   const mapIndexOf = ({ mapIndex = -1 }: NewTask) => mapIndex;
+  const latestTry = shape.keepsTries ? 'AND working_set' : '';
   const others: PostgresWriter[] = [];
 
   /** `WHERE` for one row, its parameters $1…$5. */
@@ -148,7 +151,7 @@ export async function openStage(
           table,
           values,
           where: `key = $5 AND task_instance_id IN (SELECT id FROM task_instance
-            WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND ${shape.mapIndexColumn} = $4)`,
+            WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND ${shape.mapIndexColumn} = $4 ${latestTry})`,
         }
       : {
           table,
@@ -209,6 +212,21 @@ export async function openStage(
         [task.run.dagId, task.run.runId, task.taskId, mapIndexOf(task), task.queue ?? 'default'],
       );
     },
+    async clearTask({ run, taskId }) {
+      const earlier = await writer.query<{ id: string }>(
+        /* SQL */ `
+        UPDATE task_instance SET working_set = NULL
+        WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND working_set RETURNING id`,
+        [run.dagId, run.runId, taskId],
+      );
+      const next = `jsonb_build_object('id', ${uuid7('clock_timestamp()')}, 'working_set', true, 'try_number', ti.try_number + 1)`;
+      await writer.query(
+        /* SQL */ `
+        INSERT INTO task_instance SELECT y.* FROM task_instance ti, LATERAL jsonb_populate_record(ti, ${next}) y
+        WHERE ti.id = ANY($1::uuid[])`,
+        [earlier.map(({ id }) => id)],
+      );
+    },
     async push(xcom, on = writer) {
       await stage.addTask(xcom, on);
       await stage.remove(xcom, on);
@@ -221,7 +239,7 @@ export async function openStage(
         ? /* SQL */ `
           INSERT INTO xcom_v2 (id, task_instance_id, key, value, timestamp)
           SELECT ${uuid7('clock_timestamp() - make_interval(secs => $7::float8)')}, id, $5, $6::jsonb, ${timestamp} FROM task_instance
-          WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND ${shape.mapIndexColumn} = $4`
+          WHERE dag_id = $1 AND run_id = $2 AND task_id = $3 AND ${shape.mapIndexColumn} = $4 ${latestTry}`
         : /* SQL */ `
           INSERT INTO ${table} (dag_run_id, dag_id, run_id, task_id, map_index, key, value, timestamp)
           SELECT id, dag_id, run_id, $3, $4::int, $5, $6::${type}, ${timestamp} FROM dag_run
@@ -325,6 +343,7 @@ export function openCycle(
     config,
     database: options.through?.(database) ?? database,
     stores,
+    stored: { pushFault: () => null },
     restored: options.restored ?? null,
     workersACycle: options.workersACycle ?? 1_000,
     random: Math.random,

@@ -119,7 +119,10 @@ test.each([
 ] as const)(
   '%s alone is denied: it is named with %s, the rest is tried',
   async (operation, action, resource) => {
-    refuse([operation], 'deny');
+    const message = `User: arn:aws:iam::123456789012:user/airflow is not authorized to perform: ${action} on resource: "${ARN}/k" because no identity-based policy allows the ${action} action`;
+    const named = { error: { status: 403, code: 'AccessDenied', message, html: false } };
+    // Of a PUT alone the answer has to name the action, as that of AWS does.
+    refuse([operation], operation === 'put' ? named : 'deny');
     const { code, found, document } = await probeOnly(envFor(proxy.url));
     expect(code).toBe(1);
     expect(found[operation]).toBe(`wrong ${action}: AccessDenied (403): ${action} on ${resource} is missing`);
@@ -221,6 +224,21 @@ test('the signature of a PUT alone is not accepted: the key is not blamed', asyn
     /^Set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter/,
   );
   expect(Object.values(found).filter((word) => word.startsWith('wrong'))).toHaveLength(1);
+});
+
+test('a PUT alone is refused, and the answer names no action: two causes are said', async () => {
+  refuse(['put'], {
+    error: { status: 403, code: 'AccessDenied', message: 'Access Denied', html: false },
+  });
+  const { found, document } = await probeOnly(envFor(proxy.url));
+  expect(found.put).toMatch(
+    /^wrong: AccessDenied \(403\): s3:PutObject on \S+ is missing, or the storage does not take the checksum of a PUT/,
+  );
+  const put = document.checks.find(({ check }) => check === 'put');
+  expect(put?.fix).toMatch(
+    /^Allow s3:PutObject on .* If it is allowed, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required/,
+  );
+  expect(put?.iam_action).toBeNull();
 });
 
 test('a bucket that is not there', async () => {
@@ -527,7 +545,6 @@ test('in words: what is wrong, and what to do', async () => {
   expect(code).toBe(1);
   expect(stdout.replaceAll(/127\.0\.0\.1:\d+/g, 'HOST').replace(/in \d+ ms/, 'in 1 ms')).toBe(
     `1 thing is wrong.
-Missing in the policy: s3:PutObject.
 
 s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     endpoint     http://HOST/xcom answered in 1 ms
@@ -537,8 +554,8 @@ s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     credentials  accepted
   ok     look         allowed: a new key is seen to be free
   ok     bucket       allowed: seen by HeadBucket
-  WRONG  put          AccessDenied (403): s3:PutObject on arn:aws:s3:::xcom/base/* is missing
-         What to do: Allow s3:PutObject on arn:aws:s3:::xcom/base/*, and kms:GenerateDataKey if the bucket is encrypted by KMS.
+  WRONG  put          AccessDenied (403): s3:PutObject on arn:aws:s3:::xcom/base/* is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)
+         What to do: Allow s3:PutObject on arn:aws:s3:::xcom/base/*, and kms:GenerateDataKey if the bucket is encrypted by KMS. If it is allowed, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter.
   ok     head         allowed: the object is not there
   ok     get          allowed: the object is not there
   ok     list         allowed

@@ -175,7 +175,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       return Promise.resolve();
     },
     evidence:
-      'A test write to the bucket airflow-xcom was refused: AccessDenied (403); s3:PutObject is missing.',
+      'A test write to the bucket airflow-xcom was refused: AccessDenied (403); s3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out).',
     cure: ({ proxy }) => {
       proxy.setFault(null);
       return Promise.resolve();
@@ -596,6 +596,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
       read: (use, ...rest) => database.read((query) => use(later(query, () => scene.laterMs)), ...rest),
     },
     stores: { sent: stores.sent, of: agedStores },
+    stored: { pushFault: () => null },
     restored,
     workersACycle: 1_000,
     random: Math.random,

@@ -43,7 +43,10 @@ const NOT_AUTHORISED = (action: string, why: string) =>
 const TABLE: readonly Row[] = [
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
-    says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing/ },
+    says: {
+      write_denied:
+        /AccessDenied \(403\); s3:PutObject is missing, or the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out\)\.$/,
+    },
     remedy: /allow them s3:PutObject/,
   },
   {
@@ -220,7 +223,7 @@ const TABLE: readonly Row[] = [
     says: {},
     leavesOpen: {
       write_denied:
-        /^the exporter's own credentials were refused a test put \(AccessDenied \(403\); s3:PutObject is missing\), which says nothing of the workers \(if they are to read alone, set probe.write to false\)$/,
+        /^the exporter's own credentials were refused a test put \(AccessDenied \(403\); s3:PutObject is missing, or the storage does not take the checksum of a PUT .*\), which says nothing of the workers \(if they are to read alone, set probe.write to false\)$/,
     },
     remedy: /./,
   },

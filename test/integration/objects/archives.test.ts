@@ -82,7 +82,7 @@ async function look(ledger: Ledger, requests = 500): Promise<Verified> {
   };
   const verified = await verify(ledger, options, never);
   for (const { slot, object, bytes } of verified.answers)
-    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });
+    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
   return verified;
 }
 

@@ -124,7 +124,7 @@ function look(ledger: Ledger, requests = 500): Promise<Verified> {
 /** As a cycle does: what was said is kept. */
 function keep(ledger: Ledger, { answers }: Verified): void {
   for (const { slot, object, bytes } of answers)
-    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes, archived: false });
+    ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
 }
 
 function said({ answers }: Verified): { present: number; missing: number } {

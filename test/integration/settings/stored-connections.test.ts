@@ -113,6 +113,21 @@ describe("a connection that is kept in Airflow's database", () => {
     expect(warnings).toEqual([expect.stringMatching(/^The connection minio has verify, which/)]);
   });
 
+  test('is heeded by the verdict where no push works with it, unless nobody uses it', async () => {
+    await keep('minio', { more: { config_kwargs: { max_retries: 3 } } });
+    await makeView('minio');
+    const said = 'The connection minio has max_retries in config_kwargs, which botocore does not know';
+    const found = await check(environment());
+    expect([found.exit_code, found.verdict.title]).toEqual([2, 'Could not decide']);
+    const isSaid: unknown = expect.stringContaining(said);
+    expect(found.verdict.notes).toContainEqual(isSaid);
+    const unused = await check(
+      environment({ AIRFLOW__CORE__XCOM_BACKEND: 'airflow.sdk.execution_time.xcom.BaseXCom' }),
+    );
+    expect(unused.verdict.notes).not.toContainEqual(isSaid);
+    expect(unused.warnings).toContainEqual(isSaid);
+  });
+
   test('is read through the view and decrypted, by whichever key made it', async () => {
     await keep('minio', { key: OLD_KEY });
     await keep('warehouse');

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 import { parseXComPaths } from '../../../src/airflow/xcom-path.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
+import { sentenceOf } from '../../../src/settings/push-fault.ts';
 import { workerWarnings } from '../../../src/settings/worker-warnings.ts';
 
 /** One pair of files and what botocore made of it: test/airflow/aws-files has both. */
@@ -49,7 +50,7 @@ function ours({ config, credentials, profile, encoding }: Recorded['case']) {
   const warnings = workerWarnings([{ id: '', variable: '', given: null, isSet: false, s3 }], {
     ...world,
     paths: parseXComPaths('s3://bucket'),
-  });
+  }).map(sentenceOf);
   const keys = s3.profileKeys;
   const answer = {
     keys:

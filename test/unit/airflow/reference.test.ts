@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { compactReference, expandReference } from '../../../src/airflow/compact-reference.ts';
 import { isBackendKey, REFERENCE_HINT, spell } from '../../../src/airflow/reference.ts';
 
 const row = { dagId: 'orders', runId: 'manual__1', taskId: 'load.part' };
@@ -67,6 +68,32 @@ describe('a string in a row', () => {
   ])('%s is a value', (_, text) => {
     expect(spell(text, row, { taskInstanceId: instance, isRun }).kind).toBe('value');
   });
+});
+
+/** Run with universal-pathlib 0.2.2, 0.2.6 and 0.3.10: nothing else of a run id is altered, and since 0.3 not that. */
+test.each([
+  ['.', 'orders/load.part', 'own'],
+  ['.', 'orders/./load.part', 'own'],
+  ['a/./b', 'orders/a/b/load.part', 'own'],
+  ['a/./b', 'orders/a/./b/load.part', 'own'],
+  ['..', 'orders/../load.part', 'own'],
+  ['a//b', 'orders/a//b/load.part', 'own'],
+  ['.', 'orders/extract', 'value'],
+  ['a.b', 'orders/ab/load.part', 'value'],
+])('the run %s, written as %s, is its %s', (runId, folder, kind) => {
+  const found = spell(
+    `s3://aws@bkt/xcom/${folder}/${uuid}`,
+    { ...row, runId },
+    { taskInstanceId: null, isRun },
+  );
+  expect(found.kind).toBe(kind);
+  if (found.kind !== 'own') return;
+  expect(found.reference.prefix).toBe('xcom');
+  // The key that is asked for is the one that was written.
+  const place = { ...row, runId, key: 'return_value' };
+  const compact = compactReference(found.reference, place);
+  const again = compact === null ? found.reference : expandReference(compact, place);
+  expect(again.key).toBe(`xcom/${folder}/${uuid}`);
 });
 
 test.each([

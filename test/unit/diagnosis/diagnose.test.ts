@@ -71,6 +71,7 @@ const SURVEY: Survey = {
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
   references: 10,
+  inOtherStore: 0,
   unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
   inForce: 10,
   inexact: 0,
@@ -134,6 +135,9 @@ function answered(code: string, status: number): Failure {
   );
 }
 
+/** Of a storage that names no action, where other requests are taken. */
+const PUT_ALONE =
+  's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
 const NO_CREDENTIALS: Failure = explainFailure(
@@ -714,7 +718,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'a permission is missing',
       { probe: { put: REFUSED } },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'a key that is not known',
@@ -727,7 +731,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'others wrote before',
       { ...REFUSED_SINCE, survey: writtenAt(AT - 1) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'others have written since, to another path',
@@ -739,13 +743,13 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
           XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://b',
         },
       },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     ['a canary has written since', { ...REFUSED_SINCE, ...stored(AT) }, 'unknown'],
     [
       'a canary wrote before',
       { ...REFUSED_SINCE, ...stored(AT - 1) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ],
     [
       'a canary has written since, below the path',
@@ -763,7 +767,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ].map(([where = '', path]): Case => [
       `a canary has written since, ${where}`,
       { ...REFUSED_SINCE, ...stored(AT, path) },
-      'A test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing.',
+      `A test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}.`,
     ]),
     ['it was written', {}, 'clear'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
@@ -1379,7 +1383,7 @@ test.each<[string, World, ProblemCode, string]>([
     "the exporter's own credentials",
     { probe: { put: REFUSED }, asker: 'exporter' },
     'write_denied',
-    "the exporter's own credentials were refused a test put (AccessDenied (403); s3:PutObject is missing), which says nothing of the workers (if they are to read alone, set probe.write to false)",
+    `the exporter's own credentials were refused a test put (AccessDenied (403); ${PUT_ALONE}), which says nothing of the workers (if they are to read alone, set probe.write to false)`,
   ],
   [
     'credentials in place of a connection',
@@ -1391,13 +1395,13 @@ test.each<[string, World, ProblemCode, string]>([
     'others who write',
     { ...REFUSED_SINCE, survey: writtenAt(AT) },
     'write_denied',
-    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
+    `a test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}, yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
   ],
   [
     'a canary that writes',
     { ...REFUSED_SINCE, ...stored(AT) },
     'write_denied',
-    `a test write to the bucket bucket was refused: AccessDenied (403); s3:PutObject is missing, yet the canary of default wrote there at ${momentOf(AT)}`,
+    `a test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
     'canaries that did not see where their values went',
@@ -1475,14 +1479,17 @@ test('settings with which no push works are part of the figures, whatever the da
   ).toBeNull();
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '1MB', XCOM_EXPORTER_XCOM_THRESHOLD: '1000' })).toBeNull();
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '"1000"' })).toBeNull();
-  const connection = (style: string) => ({
-    AIRFLOW_CONN_AWS: JSON.stringify({
-      conn_type: 'aws',
-      extra: { config_kwargs: { s3: { addressing_style: style } } },
-    }),
-  });
-  expect(faultOf(connection('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
-  expect(faultOf(connection('path'))).toBeNull();
+  const faultWith = (extra: object) =>
+    faultOf({ AIRFLOW_CONN_AWS: JSON.stringify({ conn_type: 'aws', extra }) });
+  const styled = (style: string) => ({ config_kwargs: { s3: { addressing_style: style } } });
+  expect(faultWith(styled('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
+  expect(faultWith(styled('path'))).toBeNull();
+  // Said in other words, and meant as well.
+  expect(faultWith({ profile_name: '' })).toMatch(/has an empty profile_name, .*: every push fails/);
+  expect(faultWith({ config_kwargs: { signature_version: 'unsigned' } })).toMatch(/unsigned/);
+  expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x' })).toMatch(/takes a role and no region is given/);
+  // The exporter's own way is another, and pushes work.
+  expect(faultWith({ verify: false })).toBeNull();
 });
 
 describe('while the database is away', () => {

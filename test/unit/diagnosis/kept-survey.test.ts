@@ -119,7 +119,15 @@ const written = fc.record({
   where: fc.oneof(
     { weight: 4, arbitrary: fc.constant('value' as const) },
     { weight: 6, arbitrary: fc.constant('reference' as const) },
-    { weight: 1, arbitrary: fc.constantFrom('leaked' as const, 'local' as const, 'third_party' as const) },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(
+        'leaked' as const,
+        'local' as const,
+        'third_party' as const,
+        'other_store' as const,
+      ),
+    },
   ),
   exact: fc.oneof({ weight: 5, arbitrary: fc.constant(true) }, fc.constant(false)),
   byDesign: fc.oneof(
@@ -214,8 +222,9 @@ function placementOf(one: Written, run: Run): Placement {
       const leaf = `00000000-0000-4000-8000-00000000000${one.mapIndex}`;
       const key = `${place.prefix}/${run.dagId}/${run.runId}/${one.task}/${leaf}${one.suffix}`;
       return {
-        storage: 's3',
-        leaked: one.where === 'leaked',
+        ...(one.where === 'other_store'
+          ? { storage: 'other', form: 'other_store', bytes: one.size }
+          : { storage: 's3', leaked: one.where === 'leaked' }),
         reference: { ...place, suffix: one.suffix, key },
       };
     }
@@ -262,6 +271,7 @@ function change({ state: { rows }, runs }: World, step: Extract<Step, { which: n
   const { run, slot } = picked;
   const flags = rows.flagsOf(slot);
   if (step.do === 'answer' && is.isReference(flags)) rows.setObject(run, slot, answerOf(step));
+  if (step.do === 'answer' && step.size === 5) rows.setArchived(slot);
   if (step.do === 'worker') rows.setWorker(slot, WORKERS[step.worker % WORKERS.length] ?? WORKERS[0]);
   if (step.do === 'server') rows.setServerWritten(slot);
   if (step.do === 'measured' && is.storageOf(flags) === 'db')
@@ -273,7 +283,6 @@ function answerOf({ object, size: bytes }: { readonly object: ObjectState; reado
   return {
     object,
     bytes: object === 'missing' ? null : object === 'empty' ? 0 : bytes,
-    archived: bytes === 5 && object !== 'present',
   };
 }
 

@@ -43,6 +43,7 @@ const PROBE: ProbeResult = {
 };
 const BASE = 's3://aws@bucket/xcom';
 const LAKE = 's3://lake/raw';
+const GS = 'gs://lake/xcom';
 
 interface Pushed {
   readonly task: string;
@@ -60,6 +61,11 @@ function path(base: string, task: string): string {
 /** A reference of its own row. */
 function reference(base: string, task: string, more: Partial<Pushed> = {}): Pushed {
   return { task, text: path(base, task), ago: 10, object: 'present', bytes: 2_000, ...more };
+}
+
+/** A reference that nobody looks up. */
+function stored(base: string, task: string, ago: number): Pushed {
+  return { task, text: path(base, task), ago };
 }
 
 /** Forty tasks whose values went to S3 as configured. */
@@ -115,7 +121,6 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
     const slot = state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
     if (object !== undefined && placement.storage === 's3' && !placement.leaked)
       state.rows.setObject(run, slot, {
-        archived: false,
         object,
         bytes: object === 'missing' ? null : bytes,
       });
@@ -191,6 +196,31 @@ describe('of a task that returns a path of its own nothing critical is said', ()
     expect(criticalOf(await judge([...sound(60), ...own], null))).toEqual([]);
   });
 
+  test('a path in a store that is not S3', async () => {
+    for (const others of [sound(60), []]) {
+      const figures = await judge([...others, stored(GS, 'export', 90)]);
+      expect(criticalOf(figures)).toEqual([]);
+      expect(figures.undecided.path_mismatch).toMatch(
+        /^1 row points below gs:\/\/lake\/xcom: a file of one task’s own/,
+      );
+      expect(figures.window?.broken.path_mismatch).toBe(0);
+    }
+  });
+
+  test('a store that is not S3 and is in force is no fault, and what is beside it is not decided', async () => {
+    const inGs = [stored(GS, 'load', 90), stored(GS, 'merge', 90)];
+    const figures = await judge(inGs, GS);
+    expect([figures.states.path_mismatch, figures.problems.map(({ code }) => code)]).toEqual([
+      'clear',
+      ['third_party_backend'],
+    ]);
+    expect((await judge([...sound(60), ...inGs], `${BASE},${GS}`)).states.path_mismatch).toBe('clear');
+    const beside = await judge([...sound(60), ...inGs], GS);
+    expect([beside.states.path_mismatch, criticalOf(beside)]).toEqual(['unknown', []]);
+    const since = await judge([...sound(60), stored(GS, 'load', 5), stored(GS, 'merge', 5)]);
+    expect(since.undecided.path_mismatch).toMatch(/^references are written to gs:\/\/lake\/xcom beside s3:/);
+  });
+
   test('a path on a disk, while others are in S3', async () => {
     const own = { task: 'export', text: path('/mnt/shared', 'export'), ago: 9 };
     const figures = await judge([...sound(60), own]);
@@ -214,6 +244,25 @@ describe('what workers have written elsewhere is critical still', () => {
     ],
   ])('%s', async (_, old) => {
     expect(criticalOf(await judge([...sound(60), ...old]))).toEqual(['path_mismatch']);
+  });
+
+  test.each<readonly [string, readonly Pushed[], string]>([
+    [
+      'beside others as configured',
+      [...sound(60), stored(GS, 'load', 90), stored(GS, 'merge', 90)],
+      `2 of 42 references in the window lie outside ${BASE}; seen is ${GS}.`,
+    ],
+    [
+      'with the connection of workers',
+      [stored('abfs://aws@box/xcom', 'load', 90)],
+      `1 of 1 reference in the window lies outside ${BASE}; seen is abfs://aws@box/xcom.`,
+    ],
+  ])('in a store that is not S3: %s', async (_, pushed, evidence) => {
+    const figures = await judge(pushed);
+    expect(criticalOf(figures)).toEqual(['path_mismatch']);
+    expect(figures.problems.map((problem) => problem.evidence)).toEqual([evidence]);
+    expect(figures.window?.broken).toMatchObject({ path_mismatch: pushed.length % 40, missing: 0 });
+    expect(figures.window?.rows.other).toBe(pushed.length % 40);
   });
 
   test('all that lie outside are counted, whatever became of their objects', async () => {

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 import { parseXComPaths } from '../../../src/airflow/xcom-path.ts';
+import { sentenceOf } from '../../../src/settings/push-fault.ts';
 import { unusedExtras, workerWarnings } from '../../../src/settings/worker-warnings.ts';
 
 interface Row {
@@ -31,7 +32,7 @@ function warned({
   return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet, s3 }], {
     ...world,
     paths: parseXComPaths(path),
-  });
+  }).map(sentenceOf);
 }
 
 test.each<[string, Row]>([
@@ -563,7 +564,7 @@ test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
       return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet: true, s3 }], {
         ...world,
         paths: parseXComPaths('s3://conn@b'),
-      });
+      }).map(sentenceOf);
     };
     expect(of(`aws://K:S@/?${name}=%7B%7D`)).toEqual([
       expect.stringMatching(`^The connection conn has ${name} in the query of its URI, .* every push fails`),

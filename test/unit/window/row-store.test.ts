@@ -306,7 +306,6 @@ async function play(world: World, step: Step): Promise<void> {
       rows.setObject(runOf(world, row), find(world, row), {
         object: step.object,
         bytes: plain.objectBytes,
-        archived: false,
       });
       return;
     }
@@ -442,7 +441,7 @@ describe('a state file', () => {
       const row = sampled(world, { ...PLAIN, mapIndex });
       const placement = { storage: 's3', reference, leaked: false, bytes: 100 } as const;
       const slot = rows.link(run, rows.write(run, row, { placement, baseline: false }));
-      rows.setObject(run, slot, { object, bytes: 17, archived: false });
+      rows.setObject(run, slot, { object, bytes: 17 });
     }
     await openStateFile(path, WHOLE).write({ window: world.state, problems: {}, cleared: [] });
     const found = async () => {

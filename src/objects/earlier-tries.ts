@@ -1,0 +1,106 @@
+import type { Shape } from '../airflow/shape.ts';
+import { createPace } from '../lib/pace.ts';
+import type { Query } from '../postgres/client.ts';
+import type { Bases } from '../window/bases.ts';
+import type { RowChunk } from '../window/columns.ts';
+import { CHUNK_ROWS } from '../window/columns.ts';
+import type { BrokenReason } from '../window/flags.ts';
+import * as is from '../window/flags.ts';
+import type { Ledger } from '../window/ledger.ts';
+import type { Looks } from '../window/looks.ts';
+import { readRow } from '../window/remembered-row.ts';
+import { baseAt, flagsAt } from '../window/row-fields.ts';
+import { confirm } from './confirm.ts';
+import { createDraw } from './recheck.ts';
+
+/** Rows of one kind of fault that are asked about together. */
+const TOGETHER = 1_000;
+
+type Fault = BrokenReason | 'skip' | 'disk';
+const FAULTS: readonly Fault[] = [...is.BROKEN_REASONS, 'skip', 'disk'];
+
+/** Rows of one chunk with a fault, by their slots, but those that are known to be of earlier tries. */
+interface ChunkFaults {
+  /** Of those that are `leaked` the whole window says whether that is a fault. */
+  readonly slots: ReadonlyMap<Fault, readonly number[]>;
+  /** The bases of all rows. */
+  readonly bases: ReadonlySet<number>;
+}
+
+export type FaultLooks = Looks<RowChunk, ChunkFaults>;
+
+interface Options {
+  readonly ledger: Ledger;
+  readonly bases: Bases;
+  readonly looks: FaultLooks;
+  readonly random: () => number;
+}
+
+/**
+ * Notes which rows with a fault are of an earlier try: Airflow 3.4 keeps these when a task is cleared, and no task reads them any
+ * more. Some of each kind are asked about, and more of them only while all turn out to be of earlier tries: so none of
+ * these alone makes a problem, and each is asked about once.
+ */
+export async function noteEarlierTries(query: Query, shape: Shape, options: Options): Promise<void> {
+  if (!shape.keepsTries) return;
+  const { ledger } = options;
+  const rows = ledger.rows();
+  let kinds: readonly Fault[] = FAULTS;
+  while (kinds.length > 0) {
+    const drawn = await drawFaults(kinds, options);
+    const suspects = [...drawn.values()].flat();
+    if (suspects.length === 0) return;
+    const confirmed = await confirm(query, shape, {
+      suspects,
+      entryOf: (slot) => readRow(rows, ledger.runOf(slot), slot),
+    });
+    const isEarlier = (slot: number) => confirmed.get(slot)?.archived === true;
+    for (const slot of suspects) if (isEarlier(slot)) rows.setArchived(slot);
+    kinds = [...drawn].filter(([, slots]) => slots.every(isEarlier)).map(([kind]) => kind);
+  }
+}
+
+/** Slots of rows with these faults, each as likely as any other of its kind. */
+async function drawFaults(
+  kinds: readonly Fault[],
+  { ledger, bases, looks, random }: Options,
+): Promise<ReadonlyMap<Fault, readonly number[]>> {
+  const pace = createPace();
+  const draws = new Map(kinds.map((kind) => [kind, createDraw(TOGETHER, random)]));
+  for (const chunk of ledger.rows().chunks) {
+    const { slots } = looks.at(
+      chunk,
+      () => lookAt(chunk, bases),
+      (last) => `${chunk.written} ${bases.wordsOn(last.bases)}`,
+    );
+    for (const [kind, draw] of draws)
+      for (const slot of slots.get(kind) ?? [])
+        if (kind !== 'leaked' || bases.isLeaked(slot)) draw.offer(slot);
+    await pace.rest();
+  }
+  return new Map([...draws].flatMap(([kind, { drawn }]) => (drawn.length === 0 ? [] : [[kind, drawn]])));
+}
+
+function lookAt(chunk: RowChunk, bases: Bases): ChunkFaults {
+  const slots = new Map<Fault, number[]>();
+  const ids = new Set<number>();
+  for (let index = 0; index < CHUNK_ROWS; index += 1) {
+    const flags = flagsAt(chunk, index);
+    const base = baseAt(chunk, index);
+    if (base !== 0) ids.add(base);
+    // Of what is doubtful nothing but a skip decision is said.
+    const fault = faultOf(flags, bases.isDoubtful(base) ? null : bases.isInForce(base));
+    if (fault === null) continue;
+    const ofKind = slots.get(fault) ?? [];
+    ofKind.push(chunk.first + index);
+    slots.set(fault, ofKind);
+  }
+  return { slots, bases: ids };
+}
+
+/** `isInForce` null: that is in doubt. */
+function faultOf(flags: number, isInForce: boolean | null): Fault | null {
+  if (is.isOnDisk(flags)) return 'disk';
+  const broken = isInForce === null ? null : is.brokenReason(flags, isInForce);
+  return broken ?? (is.isSkipDecision(flags) ? 'skip' : null);
+}
