@@ -4,8 +4,10 @@ export default defineConfig({
   test: {
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    // Each worker has a Postgres of its own: three at once is what a small machine carries.
-    maxWorkers: 3,
+    // Each worker imports everything for itself and has a Postgres of its own: more of them cost more of a small machine.
+    maxWorkers: 2,
+    // What a test makes is mostly gone a moment later: with room for it, little of it is copied from one space to the next.
+    execArgv: ['--max-semi-space-size=64', '--min-semi-space-size=32'],
     // Real servers under real faults on a shared machine: CI tries once more, and its report names what needed it.
     retry: process.env['CI'] === undefined ? 0 : 1,
     projects: [

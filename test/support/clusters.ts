@@ -1,8 +1,8 @@
 import type { TestProject } from 'vitest/node';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
-import { tmpdir } from 'node:os';
 import { pino } from 'pino';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
+import { memoryFolder } from './memory-folder.ts';
 
 /** What a test needs to reach a Postgres that it does not stop. */
 export type Cluster = Pick<EmbeddedPostgres, 'host' | 'port' | 'password' | 'url'>;
@@ -22,7 +22,7 @@ export default async function startClusters(project: TestProject): Promise<() =>
     // A vacuum at a moment that no test knows moves rows that a test counts.
     Array.from({ length: project.vitest.config.maxWorkers }, () =>
       startPostgres({
-        dir: tmpdir(),
+        dir: memoryFolder(),
         port: null,
         settings: { autovacuum: 'off' },
         log: pino({ level: 'silent' }),

@@ -1,14 +1,14 @@
-import { tmpdir } from 'node:os';
 import { pino } from 'pino';
 import { afterAll, beforeAll, inject } from 'vitest';
 import { startPostgres as startServer } from '../../src/demo/embedded-postgres.ts';
 import type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../../src/demo/embedded-postgres.ts';
 import type { Cluster } from './clusters.ts';
+import { memoryFolder } from './memory-folder.ts';
 
 /** A server that is like the demo's but for what is given. */
 export function startPostgres(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
   return startServer({
-    dir: tmpdir(),
+    dir: memoryFolder(),
     port: null,
     settings: {},
     log: pino({ level: 'silent' }),

@@ -450,6 +450,10 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await leader.value('exporter_leader')).toBe(0);
     }, 30);
     await expectStandingBy(leader);
+    // What is there when it counts for the first time is where it begins.
+    await eventually(async () => {
+      expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
+    });
     await world.airflow.push('one');
     await eventually(async () => {
       expect(await rowsOf(standby, 'db')).toBe(1);

@@ -64,14 +64,24 @@ function both(bypassed: number, offloaded: number): Omit<Placed, 'worker'> {
 
 /** Worker by worker, as a survey tells them, written one after the other. */
 function inTurn(rows: readonly Placed[]): Placed[] {
-  const placed = new Map<string, Placed>();
+  const placed = new Map<
+    string,
+    { worker: Worker; bypassed: boolean; rows: number; first: number; last: number }
+  >();
   for (const [at, { worker, bypassed, offloaded }] of rows.entries()) {
-    const name = JSON.stringify([worker, bypassed]);
+    const name = `${worker.hostname} ${worker.operator} ${bypassed}`;
     const before = placed.get(name);
-    const count = 1 + (before === undefined ? 0 : before.bypassed + before.offloaded);
-    placed.set(name, { worker, ...went(offloaded === 0, count, [before?.kept?.first ?? at, at]) });
+    if (before === undefined)
+      placed.set(name, { worker, bypassed: offloaded === 0, rows: 1, first: at, last: at });
+    else {
+      before.rows += 1;
+      before.last = at;
+    }
   }
-  return [...placed.values()];
+  return Array.from(placed.values(), ({ worker, bypassed, rows: count, first, last }) => ({
+    worker,
+    ...went(bypassed, count, [first, last]),
+  }));
 }
 
 const DRAWS = 200;
