@@ -140,9 +140,9 @@ async function expectNothingLeft(output: string): Promise<void> {
 describe('demo', () => {
   test(
     'raises the problem of each act and clears it after the cure, then ends',
-    { timeout: 150_000 },
+    { timeout: 240_000 },
     async () => {
-      const demo = await startDemo(['--once', '--act-seconds', '12', '--web.listen-address', '127.0.0.1:0']);
+      const demo = await startDemo(['--once', '--act-seconds', '20', '--web.listen-address', '127.0.0.1:0']);
 
       const moments: Moment[] = [];
       let pages = '';
