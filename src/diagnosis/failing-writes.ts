@@ -7,6 +7,9 @@ import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
 import type { Ruling, Undecided } from './problem.ts';
 import { momentOf, say, undecided } from './problem.ts';
 
+/** Another request for the same place is under way, so the same PUT works a moment later: findings/versitygw-put-409-beside-delete.sh. */
+const CONFLICT = 409;
+
 /** It failed for another reason than a refusal, and not one that passes by itself: that one lasts. */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (isRefusal(step) || isAboutAsking(step.said)) return false;
@@ -16,7 +19,8 @@ function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (step.said.by === 'network') return false;
   const { cause, status, by } = step.said;
   if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
-  return status !== null && status < 500 && (by === 'proxy' || step.reason === 'server_error');
+  if (by === 'proxy') return status !== null && status < 500;
+  return status !== null && status < 500 && status !== CONFLICT && step.reason === 'server_error';
 }
 
 /** A page, or a success without what S3 says of one. */

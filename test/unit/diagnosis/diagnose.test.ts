@@ -802,6 +802,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    ['a conflict of the moment', { probe: { put: answered('OperationAborted', 409) } }, 'unknown'],
+    [
+      'a conflict that lasts',
+      { probe: { put: answered('ExistingObjectIsDirectory', 409) }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with ExistingObjectIsDirectory (409).`,
+    ],
     [
       'a fault that lasts',
       { probe: { put: answered('InternalError', 500) }, writesFailSince: AT },
