@@ -802,6 +802,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    [
+      'an object is in the way of the prefix',
+      { probe: { put: answered('ObjectParentIsFile', 409) } },
+      'A test write to the bucket bucket failed: ObjectParentIsFile (409).',
+    ],
     ['a conflict of the moment', { probe: { put: answered('OperationAborted', 409) } }, 'unknown'],
     [
       'a conflict that lasts',
