@@ -310,6 +310,23 @@ const TABLE: readonly Row[] = [
     leavesOpen: { writes_failing: /a proxy answered a test put of the exporter .*nothing of the workers/ },
     remedy: /./,
   },
+  // Neither a refusal nor a fault of writes: what failed is told nowhere else.
+  ...(
+    [
+      ['delete', 'deletes_denied', 501, 'NotImplemented'],
+      ['delete', 'deletes_denied', 500, 'InternalError'],
+      ['list', 'permissions_unverifiable', 501, 'NotImplemented'],
+      ['get', 'reads_denied', 500, 'InternalError'],
+    ] as const
+  ).map(([operation, problem, status, code]): Row => {
+    const why = new RegExp(`^a test ${operation} failed \\(${code} \\(${status}\\)\\)$`);
+    return {
+      ...{ status, code, operations: [operation], by: 's3' },
+      says: {},
+      leavesOpen: { [problem]: why },
+      remedy: /./,
+    };
+  }),
   // A fault that may pass is no problem yet; the verdict is not healthy either.
   ...(
     [
