@@ -72,9 +72,10 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
 function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings): Ruling {
   const { fallback: large } = survey.rows;
   const hasStopped = isStopped(survey);
-  if ((survey.references > 0 && !hasStopped) || !isMeant(xcom)) return 'clear';
+  if (!isMeant(xcom)) return 'clear';
   const kind = kindOf(xcom);
-  if (kind === 'database') return say(keptByDefault(survey, xcom), large);
+  if (kind === 'database') return keptByDefault(survey, xcom);
+  if (survey.references > 0 && !hasStopped) return 'clear';
   if (isOther(kind) && !hasStopped)
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
@@ -201,9 +202,12 @@ function isOther(kind: BackendKind | null): boolean {
 }
 
 /** A path and a threshold are of no use to Airflow's own backend. */
-function keptByDefault(survey: Survey, { inForce, backend, oversize }: Config['xcom']): string {
+function keptByDefault(survey: Survey, { inForce, backend, oversize }: Config['xcom']): Ruling {
   const name = backend === '' ? 'empty' : (backend ?? '');
-  return `The backend is ${name}, Airflow's own, which keeps every value in the database, although ${rawOf(inForce)} is configured; ${kept(survey, oversize)}.`;
+  return unlessReferenced(survey, {
+    told: `the backend is said to be ${name}, Airflow's own`,
+    words: `The backend is ${name}, Airflow's own, which keeps every value in the database, although ${rawOf(inForce)} is configured; ${kept(survey, oversize)}`,
+  });
 }
 
 function isToldOff(xcom: Config['xcom']): boolean {
@@ -211,23 +215,29 @@ function isToldOff(xcom: Config['xcom']): boolean {
   return threshold !== null && threshold < 0 && inForce !== null && !isOther(kindOf(xcom));
 }
 
-/**
- * Everything stays in the database because Airflow is told so. References contradict that, unless a value as large
- * has stayed there since the last of them: then the threshold was another one until then.
- */
+/** Everything stays in the database because Airflow is told so. */
 export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): Ruling {
   if (!isToldOff(xcom)) return 'clear';
+  const cost = survey === null ? '' : `; ${kept(survey, xcom.oversize)}`;
+  return unlessReferenced(survey, {
+    told: `the threshold is said to be ${xcom.threshold ?? ''}`,
+    words: `The threshold is ${xcom.threshold ?? ''} although ${rawOf(xcom.inForce)} is configured${cost}`,
+  });
+}
+
+/**
+ * References contradict a setting that keeps every value in the database, unless a value as large has stayed there since
+ * the last of them: then the setting was another one until then.
+ */
+function unlessReferenced(
+  survey: Survey | null,
+  { told, words }: { readonly told: string; readonly words: string },
+): Ruling {
   const { latestReference = null, keptSince = 0 } = survey?.times ?? {};
   if (latestReference !== null && keptSince === 0)
-    return takenBack(
-      `the threshold is said to be ${xcom.threshold ?? ''}, and there are references, the latest of ${momentOf(latestReference)}`,
-    );
+    return takenBack(`${told}, and there are references, the latest of ${momentOf(latestReference)}`);
   const until = latestReference === null ? '' : `; values went to S3 until ${momentOf(latestReference)}`;
-  const cost = survey === null ? '' : `; ${kept(survey, xcom.oversize)}`;
-  return say(
-    `The threshold is ${xcom.threshold ?? ''} although ${rawOf(xcom.inForce)} is configured${cost}${until}.`,
-    survey?.rows.oversize,
-  );
+  return say(`${words}${until}.`, survey?.rows.oversize);
 }
 
 function rawOf(path: XComPath | null): string {

@@ -553,7 +553,15 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       "Airflow's own backend, and references that contradict it",
       { env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
-      'clear',
+      'unknown',
+    ],
+    [
+      "Airflow's own backend, and a value that stayed since the last reference",
+      {
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' },
+        survey: { times: { ...SURVEY.times, keptSince: 1 } },
+      },
+      `The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 B or more; values went to S3 until ${MOMENT}.`,
     ],
     [
       "Airflow's own backend, and no path that it could use",
