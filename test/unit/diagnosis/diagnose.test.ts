@@ -1202,6 +1202,28 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B) (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
     ],
     ['none', {}, 'clear'],
+    [
+      'another backend, which may not go by the threshold',
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
+      'unknown',
+    ],
+    [
+      'another backend, and a limit that was told',
+      {
+        ...NOWHERE,
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend', XCOM_EXPORTER_XCOM_OVERSIZE: '2000' },
+      },
+      'The database holds 2 values of at least 2 KiB (2,000 B), the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 0 references in the window are as configured.',
+    ],
+    [
+      'another backend, and a value that is large by any measure',
+      {
+        ...NOWHERE,
+        survey: { ...NOWHERE.survey, largestOversize: 2_000_000 },
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' },
+      },
+      'The database holds 2 values of at least 1000 B, the largest of 1.9 MiB (2,000,000 B); the threshold is 1000 B, and 0 references in the window are as configured.',
+    ],
     ['a pool of workers explains it', bypassed(3), 'clear'],
     ['no reference explains it', NOWHERE, 'clear'],
     ['the threshold explains it', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
