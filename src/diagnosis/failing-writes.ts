@@ -2,19 +2,11 @@ import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
-import type { Said } from '../s3/failure.ts';
+import { isConflictOfTheMoment } from '../s3/refusal.ts';
 import type { FailedStep } from './probe-step.ts';
 import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
 import type { Ruling, Undecided } from './problem.ts';
 import { momentOf, say, undecided } from './problem.ts';
-
-/**
- * Another request for the same place is under way, so the same PUT works a moment later:
- * findings/versitygw-put-409-beside-delete.sh. An object that is in the way of the prefix stays there.
- */
-function isConflictOfTheMoment({ status, code }: Said): boolean {
-  return status === 409 && code !== 'ObjectParentIsFile';
-}
 
 /** It failed for another reason than a refusal, and not one that passes by itself: that one lasts. */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {

@@ -166,6 +166,12 @@ const TABLE: readonly Row[] = [
     remedy: /what the answer asks for/,
   },
   {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    message: 'Access Denied because object protected by object lock.',
+    says: { write_denied: /AccessDenied \(403\); Object Lock forbids it/ },
+    remedy: /./,
+  },
+  {
     ...{ status: 403, code: 'AccessDenied', operations: ['get'], by: 's3' },
     message: NOT_AUTHORISED('kms:Decrypt', 'because no identity-based policy allows it'),
     says: { reads_denied: /get, AccessDenied \(403\); kms:Decrypt on the key of the bucket is missing/ },
