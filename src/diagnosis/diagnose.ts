@@ -9,7 +9,7 @@ import { logsWords } from '../settings/logs.ts';
 import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
-import { explainFallback, thresholdDisabled } from './fallback.ts';
+import { explainFallback } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
@@ -22,6 +22,7 @@ import type { CodeFrom, Source } from './problem-sources.ts';
 import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
+import { thresholdDisabled } from './told-off.ts';
 import { LATE_SECONDS } from './unlooked.ts';
 import { latestWritten } from './written-since.ts';
 

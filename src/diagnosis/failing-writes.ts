@@ -2,6 +2,7 @@ import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
+import { isConflictOfTheMoment } from '../s3/refusal.ts';
 import type { FailedStep } from './probe-step.ts';
 import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
 import type { Ruling, Undecided } from './problem.ts';
@@ -16,7 +17,10 @@ function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (step.said.by === 'network') return false;
   const { cause, status, by } = step.said;
   if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
-  return status !== null && status < 500 && (by === 'proxy' || step.reason === 'server_error');
+  if (by === 'proxy') return status !== null && status < 500;
+  return (
+    status !== null && status < 500 && step.reason === 'server_error' && !isConflictOfTheMoment(step.said)
+  );
 }
 
 /** A page, or a success without what S3 says of one. */

@@ -1,6 +1,3 @@
-import { kindOfBackend } from '../airflow/backend-class.ts';
-import type { BackendKind } from '../airflow/backend-class.ts';
-import type { XComPath } from '../airflow/xcom-path.ts';
 import { sizeWords } from '../lib/format.ts';
 import type { Config } from '../settings/config.ts';
 import { isTurned } from './chance.ts';
@@ -12,9 +9,13 @@ import { clusterOf } from './shared-hosts.ts';
 import type { Cluster } from './shared-hosts.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
+import { isOther, keptByDefault, kindOf, thresholdDisabled } from './told-off.ts';
 import { clusterWords, DIMENSIONS, sumOf } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
+
+/** From so many bytes on a value in the database is large, whatever the threshold is. */
+export const LARGE_BYTES = 1_048_576;
 
 interface Settings extends Pick<Config, 'xcom' | 'shard'> {
   /** A canary of some pool was stored in S3 and read back lately. */
@@ -49,6 +50,8 @@ function isOfOtherThresholds({ rows }: Survey): boolean {
 function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   const { oversize, fallback } = survey.rows;
   if (oversize.rows === survey.past) return 'clear';
+  if (survey.references === 0 && isOther(kindOf(xcom)) && isSmall(survey, xcom))
+    return undecided(`the backend is ${xcom.backend ?? ''}: whether it goes by the threshold is not known`);
   const figures = figuresOf(survey, xcom);
   if (fallback.rows === 0)
     return say(
@@ -68,13 +71,19 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   );
 }
 
+/** Only the threshold makes it large. */
+function isSmall({ largestOversize }: Survey, { oversize, threshold }: Config['xcom']): boolean {
+  return oversize === threshold && largestOversize < LARGE_BYTES;
+}
+
 /** One shard of several does not know whether the dags of the others have references. */
 function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings): Ruling {
   const { fallback: large } = survey.rows;
   const hasStopped = isStopped(survey);
-  if ((survey.references > 0 && !hasStopped) || !isMeant(xcom)) return 'clear';
+  if (!isMeant(xcom)) return 'clear';
   const kind = kindOf(xcom);
-  if (kind === 'database') return say(keptByDefault(survey, xcom), large);
+  if (kind === 'database') return keptByDefault(survey, xcom);
+  if (survey.references > 0 && !hasStopped) return 'clear';
   if (isOther(kind) && !hasStopped)
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
@@ -189,55 +198,6 @@ function placeOf(worker: Doubtful['worker']): string {
 /** A path and a threshold are given to be used. */
 function isMeant({ paths, threshold }: Config['xcom']): boolean {
   return paths !== null && paths.length > 0 && threshold !== null && threshold >= 0;
-}
-
-function kindOf({ backend }: Config['xcom']): BackendKind | null {
-  return backend === null ? null : kindOfBackend(backend);
-}
-
-/** A class of which it is not known that it uses object storage. */
-function isOther(kind: BackendKind | null): boolean {
-  return kind === 'other' || kind === 'former';
-}
-
-/** A path and a threshold are of no use to Airflow's own backend. */
-function keptByDefault(survey: Survey, { inForce, backend, oversize }: Config['xcom']): string {
-  const name = backend === '' ? 'empty' : (backend ?? '');
-  return `The backend is ${name}, Airflow's own, which keeps every value in the database, although ${rawOf(inForce)} is configured; ${kept(survey, oversize)}.`;
-}
-
-function isToldOff(xcom: Config['xcom']): boolean {
-  const { inForce, threshold } = xcom;
-  return threshold !== null && threshold < 0 && inForce !== null && !isOther(kindOf(xcom));
-}
-
-/**
- * Everything stays in the database because Airflow is told so. References contradict that, unless a value as large
- * has stayed there since the last of them: then the threshold was another one until then.
- */
-export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): Ruling {
-  if (!isToldOff(xcom)) return 'clear';
-  const { latestReference = null, keptSince = 0 } = survey?.times ?? {};
-  if (latestReference !== null && keptSince === 0)
-    return takenBack(
-      `the threshold is said to be ${xcom.threshold ?? ''}, and there are references, the latest of ${momentOf(latestReference)}`,
-    );
-  const until = latestReference === null ? '' : `; values went to S3 until ${momentOf(latestReference)}`;
-  const cost = survey === null ? '' : `; ${kept(survey, xcom.oversize)}`;
-  return say(
-    `The threshold is ${xcom.threshold ?? ''} although ${rawOf(xcom.inForce)} is configured${cost}${until}.`,
-    survey?.rows.oversize,
-  );
-}
-
-function rawOf(path: XComPath | null): string {
-  return path?.raw ?? '';
-}
-
-function kept({ window, rows }: Survey, oversize: number): string {
-  return rows.oversize.rows === 0
-    ? `no value in the database has ${sizeWords(oversize)} or more`
-    : `the database holds ${counted(rows.oversize.rows, 'value')} of at least ${sizeWords(oversize)}, ${sizeWords(window.oversizeBytes)} together`;
 }
 
 /**

@@ -52,6 +52,11 @@ export function fromProbe(
     if (operation === 'head' && isGot) return HEAD_ALONE;
     return isOneDone ? (putAlone(said, operation, null)?.words ?? null) : null;
   };
+  /** A failure that is neither the problem's own nor told by another one. */
+  const orFailed = (one: ProbeStep | undefined, said: Ruling): Ruling =>
+    said === 'unknown' && isOneDone && one?.ok === false
+      ? undecided(`a test ${one.operation} failed (${one.detail})`)
+      : said;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
     isOneDone && one?.ok === false && isAboutAsking(one.said)
       ? undecided(one.detail)
@@ -65,6 +70,7 @@ export function fromProbe(
           }),
         );
   const writeDenied = unlessWritten(refused(put, 'A test write to'), written);
+  const get = refusedRead(steps) ?? step('get');
   const mayPass = isOneDone ? passing(put, writesFailSince) : null;
   const outOfReach = unreachable(steps, bucket);
   /** A refusal is the exporter's alone while others write. */
@@ -79,17 +85,20 @@ export function fromProbe(
       outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
         ? 'unknown'
         : (mayPass ?? unlessWritten(failing(steps, { asker, bucket, writesFailSince }), written)),
-    reads_denied: refused(refusedRead(steps) ?? step('get'), 'Reading a test object in'),
-    deletes_denied: refused(step('delete'), 'Deleting a test object in'),
+    reads_denied: orFailed(get, refused(get, 'Reading a test object in')),
+    deletes_denied: orFailed(step('delete'), refused(step('delete'), 'Deleting a test object in')),
     bucket_unreachable: outOfReach ?? (isOneAnswered ? 'clear' : 'unknown'),
-    permissions_unverifiable: ruling(
+    permissions_unverifiable: orFailed(
       list,
-      (it) =>
-        isRefusal(it) &&
-        !isOfAsking(it) &&
-        !(isRaised(writeDenied) && (isAllRefused || (isOfAll(it) && isSameRefusal(it, put)))),
-      (it) =>
-        say(`Listing the bucket ${bucket} is refused: ${it.detail}; ${refusalWords(it, 'list', null)}.`),
+      ruling(
+        list,
+        (it) =>
+          isRefusal(it) &&
+          !isOfAsking(it) &&
+          !(isRaised(writeDenied) && (isAllRefused || (isOfAll(it) && isSameRefusal(it, put)))),
+        (it) =>
+          say(`Listing the bucket ${bucket} is refused: ${it.detail}; ${refusalWords(it, 'list', null)}.`),
+      ),
     ),
   };
 }

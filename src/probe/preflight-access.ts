@@ -1,4 +1,5 @@
 import type { Said } from '../s3/failure.ts';
+import { isConflictOfTheMoment } from '../s3/refusal.ts';
 import { commonCauseOf, isAboutCredentials, NOT_S3 } from './common-cause.ts';
 import type { AccessTarget, Answers, PreflightOperation, Refused } from './preflight-answers.ts';
 import { OPERATIONS } from './preflight-answers.ts';
@@ -107,8 +108,9 @@ export function operationStep(
       return bad(operation, detail, { fix: 'See the clock above.' });
     case 'server_error':
       if (said?.by === 's3' && said.cause !== null) return refused(operation, { target, answer });
-      // A fault of its own passes; anything else does not.
-      if ((said?.status ?? 0) >= 500) return open(operation, detail);
+      // A fault of its own passes, and so does a conflict; anything else does not.
+      if ((said?.status ?? 0) >= 500 || (said?.by === 's3' && isConflictOfTheMoment(said)))
+        return open(operation, detail);
       return bad(operation, detail, {
         fix:
           said?.by === 's3' && said.code !== null

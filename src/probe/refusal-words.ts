@@ -78,9 +78,10 @@ export function refusalWords(
     case 'kms_state':
       return 'the key of KMS that encrypts the bucket cannot be used';
     case 'object_lock':
-      return operation === 'put'
-        ? 'Object Lock asks for a checksum that the request lacks'
-        : 'Object Lock holds the object';
+      if (operation !== 'put') return 'Object Lock holds the object';
+      return reason === 'denied'
+        ? 'Object Lock forbids it'
+        : 'Object Lock asks for a checksum that the request lacks';
     case 'quota':
       return 'there is no room, or a quota is reached';
     case 'account':

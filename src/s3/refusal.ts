@@ -107,3 +107,17 @@ function causeOf(
   if (/explicit deny/i.test(message)) return 'explicit_deny';
   return code === 'AccessDenied' ? 'permission' : null;
 }
+
+/**
+ * Another request for the same place is under way, so the same PUT works a moment later:
+ * findings/versitygw-put-409-beside-delete.sh. An object that is in the way of the prefix stays there.
+ */
+export function isConflictOfTheMoment({
+  status,
+  code,
+}: {
+  readonly status: number | null;
+  readonly code: string | null;
+}): boolean {
+  return status === 409 && code !== 'ObjectParentIsFile';
+}

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CANARY_CODES, PROBLEMS, PROBLEM_CODES } from '../diagnosis/problem-catalogue.ts';
+import { LARGE_BYTES } from '../diagnosis/fallback.ts';
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
@@ -170,9 +171,6 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
     `Problems of rows are neither reported nor cleared: ${standbyDoubt}. Let it catch up, or read the primary.`,
   ];
 }
-
-/** From so many bytes on a value in the database is large, whatever the threshold is. */
-const LARGE_BYTES = 1_048_576;
 
 /** Names a threshold that no value reaches although some are large: a slip in its digits, or in its unit. */
 export function outOfReachNote({

@@ -275,6 +275,14 @@ test('what passes leaves it open', async () => {
   expect([code, found['list']]).toEqual([2, '?: InternalError (500)']);
 });
 
+test('a conflict of the moment leaves it open', async () => {
+  refuse(['put'], {
+    error: { status: 409, code: 'OperationAborted', message: 'Try again.', html: false },
+  });
+  const { code, found } = await probeOnly(envFor(proxy.url));
+  expect([code, found['put']]).toEqual([2, '?: OperationAborted (409)']);
+});
+
 test('a bucket that is not there is told once, and nothing is written to it', async () => {
   const sent: string[] = [];
   proxy.setFault({

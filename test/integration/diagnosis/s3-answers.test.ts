@@ -166,6 +166,12 @@ const TABLE: readonly Row[] = [
     remedy: /what the answer asks for/,
   },
   {
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
+    message: 'Access Denied because object protected by object lock.',
+    says: { write_denied: /AccessDenied \(403\); Object Lock forbids it/ },
+    remedy: /./,
+  },
+  {
     ...{ status: 403, code: 'AccessDenied', operations: ['get'], by: 's3' },
     message: NOT_AUTHORISED('kms:Decrypt', 'because no identity-based policy allows it'),
     says: { reads_denied: /get, AccessDenied \(403\); kms:Decrypt on the key of the bucket is missing/ },
@@ -310,11 +316,31 @@ const TABLE: readonly Row[] = [
     leavesOpen: { writes_failing: /a proxy answered a test put of the exporter .*nothing of the workers/ },
     remedy: /./,
   },
+  // Neither a refusal nor a fault of writes: what failed is told nowhere else.
+  ...(
+    [
+      ['delete', 'deletes_denied', 501, 'NotImplemented'],
+      ['delete', 'deletes_denied', 500, 'InternalError'],
+      ['list', 'permissions_unverifiable', 501, 'NotImplemented'],
+      ['get', 'reads_denied', 500, 'InternalError'],
+    ] as const
+  ).map(([operation, problem, status, code]): Row => {
+    const why = new RegExp(`^a test ${operation} failed \\(${code} \\(${status}\\)\\)$`);
+    return {
+      ...{ status, code, operations: [operation], by: 's3' },
+      says: {},
+      leavesOpen: { [problem]: why },
+      remedy: /./,
+    };
+  }),
   // A fault that may pass is no problem yet; the verdict is not healthy either.
   ...(
     [
       [500, 'InternalError'],
       [503, 'SlowDown'],
+      // Another request for the same place is under way: versitygw, where a DELETE empties the folder.
+      [409, 'OperationAborted'],
+      [409, 'ExistingObjectIsDirectory'],
     ] as const
   ).map(([status, code]): Row => {
     const why = new RegExp(`^a test put failed \\(${code} \\(${status}\\)\\), which may pass$`);

@@ -553,7 +553,15 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       "Airflow's own backend, and references that contradict it",
       { env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' } },
-      'clear',
+      'unknown',
+    ],
+    [
+      "Airflow's own backend, and a value that stayed since the last reference",
+      {
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' },
+        survey: { times: { ...SURVEY.times, keptSince: 1 } },
+      },
+      `The backend is airflow.models.xcom.BaseXCom, Airflow's own, which keeps every value in the database, although s3://aws@bucket/xcom is configured; no value in the database has 1000 B or more; values went to S3 until ${MOMENT}.`,
     ],
     [
       "Airflow's own backend, and no path that it could use",
@@ -802,6 +810,17 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['it was refused', { probe: { put: REFUSED } }, 'unknown'],
     ['a fault that may pass', { probe: { put: answered('InternalError', 500) } }, 'unknown'],
+    [
+      'an object is in the way of the prefix',
+      { probe: { put: answered('ObjectParentIsFile', 409) } },
+      'A test write to the bucket bucket failed: ObjectParentIsFile (409).',
+    ],
+    ['a conflict of the moment', { probe: { put: answered('OperationAborted', 409) } }, 'unknown'],
+    [
+      'a conflict that lasts',
+      { probe: { put: answered('ExistingObjectIsDirectory', 409) }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with ExistingObjectIsDirectory (409).`,
+    ],
     [
       'a fault that lasts',
       { probe: { put: answered('InternalError', 500) }, writesFailSince: AT },
@@ -1183,6 +1202,28 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B) (2 written by the REST API or the server); what the REST API, the server and other languages write never goes to object storage.',
     ],
     ['none', {}, 'clear'],
+    [
+      'another backend, which may not go by the threshold',
+      { ...NOWHERE, env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } },
+      'unknown',
+    ],
+    [
+      'another backend, and a limit that was told',
+      {
+        ...NOWHERE,
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend', XCOM_EXPORTER_XCOM_OVERSIZE: '2000' },
+      },
+      'The database holds 2 values of at least 2 KiB (2,000 B), the largest of 2 KiB (2,000 B); the threshold is 1000 B, and 0 references in the window are as configured.',
+    ],
+    [
+      'another backend, and a value that is large by any measure',
+      {
+        ...NOWHERE,
+        survey: { ...NOWHERE.survey, largestOversize: 2_000_000 },
+        env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' },
+      },
+      'The database holds 2 values of at least 1000 B, the largest of 1.9 MiB (2,000,000 B); the threshold is 1000 B, and 0 references in the window are as configured.',
+    ],
     ['a pool of workers explains it', bypassed(3), 'clear'],
     ['no reference explains it', NOWHERE, 'clear'],
     ['the threshold explains it', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
