@@ -37,9 +37,9 @@ interface Options {
 }
 
 /**
- * Notes which rows with a fault are of an earlier try: Airflow 3.4 keeps these when a task is cleared, and no task reads them any
- * more. Some of each kind are asked about, and more of them only while all turn out to be of earlier tries: so none of
- * these alone makes a problem, and each is asked about once.
+ * Notes which rows with a fault belong to an earlier try: Airflow 3.4 keeps these when a task is cleared, and no task reads
+ * them any more. Some of each kind are asked about, and more only while all of them belong to earlier tries: so these alone
+ * never make a problem. They are not asked about again; the others are in each cycle, since a task may be cleared at any time.
  */
 export async function noteEarlierTries(query: Query, shape: Shape, options: Options): Promise<void> {
   if (!shape.keepsTries) return;
