@@ -2,12 +2,12 @@ import { accessSync, constants, readFileSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 
 const shared = '/dev/shm';
-/** What the clusters of all workers grow to, and as much again. */
+/** Far more than the clusters take, which is some hundred MB for each worker: memory is not to run short. */
 const NEEDED_BYTES = 4 * 1024 ** 3;
 
 /**
- * Where the files of a Postgres cost least: each database is made of hundreds of them, and a disk that makes and removes
- * so many takes a tenth of what the tests take. In memory, where there is enough of it; else where temporary files go.
+ * Where the files of a Postgres cost least CPU: each database is made of hundreds of them, and a file system on a disk has
+ * to find room for each. In memory, where there is enough of it; else where temporary files go.
  */
 export function memoryFolder(): string {
   return isOfUse() ? shared : tmpdir();
