@@ -47,7 +47,7 @@ export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'worker
   /** The linked rows of a run, latest first. Nothing may be removed meanwhile. */
   slotsOf(run: Run): Iterable<number>;
   setObject(run: Run, slot: number, answer: { object: ObjectState; bytes: number | null }): void;
-  /** Notes that it is of an earlier try. No try is the latest again. */
+  /** Notes that it belongs to an earlier try, which never becomes the latest again. */
   setArchived(slot: number): void;
   /** Notes why S3 gave no answer about a reference. */
   setUnchecked(slot: number, reason: UncheckedReason): void;
