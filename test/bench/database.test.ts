@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, describe, expect, inject, test } from 'vitest';
 import type { Database } from '../../src/postgres/client.ts';
@@ -15,6 +16,8 @@ import type { Line } from './database-report.ts';
 import { BUSY_ROWS, buildWorld, writeRows } from './database-world.ts';
 
 const postgres = useOwnPostgres({
+  // Millions of rows belong on a disk, not in memory.
+  dir: tmpdir(),
   settings: {
     shared_buffers: '512MB',
     maintenance_work_mem: '512MB',

@@ -15,6 +15,8 @@ import { buildWindow, ROWS, writeMore } from './memory-world.ts';
 import type { Mix } from './memory-world.ts';
 
 const postgres = useOwnPostgres({
+  // Millions of rows belong on a disk, not in memory.
+  dir: tmpdir(),
   settings: {
     shared_buffers: '512MB',
     maintenance_work_mem: '256MB',
