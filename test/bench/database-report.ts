@@ -1,4 +1,5 @@
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
+import type { BaseLine } from './database-base.ts';
 import type { Cost } from './database-cost.ts';
 import type { Writing } from './database-world.ts';
 
@@ -23,7 +24,13 @@ const WORDS: Readonly<Record<Line['what'], string>> = {
 /** The table as it is kept in the repository. */
 export function describeBench(
   lines: readonly Line[],
-  facts: { version: string; rival: string; large: Writing; flood: Writing },
+  facts: {
+    version: string;
+    rival: string;
+    base: readonly BaseLine[];
+    large: Writing;
+    flood: Writing;
+  },
 ): string {
   const { large, flood } = facts;
   const words = ({ rows, large, medium }: Writing) =>
@@ -32,11 +39,14 @@ export function describeBench(
     const { cost, rows, release, what } = line;
     const rival = lines.find((one) => one.release === release && one.rows === rows && one.what === 'rival');
     const share = rival === undefined || what === 'rival' ? '' : shareOf(cost.buffers, rival.cost.buffers);
+    const base = facts.base.find((one) => one.release === release && one.rows === rows && one.what === what);
     const cells = [
       release,
       rows.toLocaleString('en'),
       WORDS[what],
       cost.buffers.toLocaleString('en'),
+      base?.buffers.toLocaleString('en') ?? '',
+      base === undefined || what === 'rival' ? '' : (cost.buffers / base.buffers).toFixed(2),
       share,
       cost.rowsRead.toLocaleString('en'),
       cost.ms.toFixed(1),
@@ -47,10 +57,11 @@ export function describeBench(
   });
   return `# What a cycle costs the database
 
-Written by \`npm run bench:database\`, which needs Debian's package \`prometheus-sql-exporter\`. With 50 million rows as well, where
-the disk has 40 GB to spare: \`npm run bench:database -- --rows 1000000,10000000,50000000\`.
+Written by \`npm run bench:database -- --base DIR\`, which needs Debian's package \`prometheus-sql-exporter\`. With 50 million rows as well, where
+the disk has 40 GB to spare: \`--rows 1000000,10000000,50000000\`. "base" is the build in DIR, which runs the same benchmark of its own
+first, with a million rows.
 
-PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}).
+PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end.
 
 The tables are those that the Airflow release itself made, with its keys and indexes. The history grows, the day does not: 1,667 runs and
 33,340 rows a day, 20 runs live, rows of runs that are live together mixed in the table, one value in 10,000 of 2 MB. A busy cycle finds 2,000 new rows
@@ -63,8 +74,8 @@ The other exporter is asked for rows and bytes of each dag over the last day, wh
 - **unpacked**: rows whose value was unpacked to be measured, and pages of large values that were read for it; a cycle may unpack 1,000 rows
   and 64 MB, of what was there at the start a quarter of that more, and begins with none after 5 s. A \`bytea\` says its size without being unpacked.
 
-| Airflow | rows | what | buffers | of the other's | rows read | ms | rows unpacked | MB unpacked |
-|---|---:|---|---:|---:|---:|---:|---:|---:|
+| Airflow | rows | what | buffers | of the base | ratio | of the other's | rows read | ms | rows unpacked | MB unpacked |
+|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
 ${body.join('\n')}
 `;
 }

@@ -4,13 +4,16 @@ declare module 'vitest' {
   interface ProvidedContext {
     rows: readonly number[];
     releases: readonly string[];
+    /** A clone of another build, measured before this one; empty if none. */
+    base: string;
     write: boolean;
   }
 }
 
 // What stands behind `--` on the command line, as `--rows 50000000`.
-const given = (name: string) => process.argv[process.argv.lastIndexOf(name) + 1] ?? '';
-const list = (name: string) => (process.argv.includes(name) ? given(name).split(',') : null);
+const given = (name: string) =>
+  process.argv.includes(name) ? (process.argv[process.argv.lastIndexOf(name) + 1] ?? '') : '';
+const list = (name: string) => (given(name) === '' ? null : given(name).split(','));
 const rows = list('--rows')?.map(Number) ?? [1_000_000, 10_000_000];
 const releases = list('--releases') ?? ['2.11.2', '3.3.2', '3.4.0b2'];
 
@@ -19,7 +22,12 @@ export default defineConfig({
     include: ['test/bench/database.test.ts'],
     testTimeout: 7_200_000,
     hookTimeout: 300_000,
-    // A part of it is for trying things out: the table in the repository is that of the whole.
-    provide: { rows, releases, write: list('--rows') === null && list('--releases') === null },
+    provide: {
+      rows,
+      releases,
+      base: given('--base'),
+      // A part of it is for trying things out: the table in the repository is that of the whole.
+      write: rows.length > 1 && list('--releases') === null && given('--base') !== '',
+    },
   },
 });

@@ -1,13 +1,15 @@
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Database } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openCycle } from '../support/seed.ts';
 import type { Stage, StageCycle } from '../support/seed.ts';
+import { measureBase } from './database-base.ts';
+import type { BaseLine } from './database-base.ts';
 import { costOf, prepareMeasuring } from './database-cost.ts';
 import type { Cost } from './database-cost.ts';
 import { rivalQuery, rivalVersion, startRival } from './database-rival.ts';
@@ -39,6 +41,10 @@ const CAP_ROWS = 1_000;
 const CAP_BYTES = 64 * 1024 * 1024;
 
 const lines: Line[] = [];
+let base: readonly BaseLine[] = [];
+beforeAll(async () => {
+  base = await measureBase(inject('base'), { rows: inject('rows'), releases: inject('releases') });
+}, 7_200_000);
 
 describe.each(inject('releases'))('Airflow %s', (release) => {
   test.each(inject('rows'))('with %i rows', async (rows) => {
@@ -58,6 +64,7 @@ afterAll(async () => {
   const text = describeBench(lines, {
     version: await versionOf(),
     rival: await rivalVersion(),
+    base,
     large: LARGE,
     flood: FLOOD,
   });
@@ -79,6 +86,9 @@ test('the bars', () => {
     const isOrdinary = what === 'busy' || what === 'idle' || what === 'large';
     if (isOrdinary && rows > 1_000_000 && smaller !== undefined)
       expect.soft(cost.buffers / smaller.buffers, `${name}: growth`).toBeLessThan(1.2);
+    const medium = find(what, 10_000_000);
+    if (isOrdinary && rows > 10_000_000 && medium !== undefined)
+      expect.soft(cost.buffers / medium.buffers, `${name}: growth from 10 million`).toBeLessThan(1.1);
     if (what === 'large' || what === 'flood') {
       expect.soft(cost.measuredRows, name).toBeLessThanOrEqual(CAP_ROWS);
       // A chunk of TOAST is a quarter of a page, and its index is read as well.

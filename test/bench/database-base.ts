@@ -1,0 +1,34 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Line } from './database-report.ts';
+
+/** What another build asks of the server for the same: pages of 8 kB. */
+export interface BaseLine extends Pick<Line, 'release' | 'rows' | 'what'> {
+  readonly buffers: number;
+}
+
+/** A larger history takes an hour more, and the pages of a cycle hardly grow with it. */
+const MOST_ROWS = 1_000_000;
+
+/** Lets the build in a folder run its own benchmark, and reads what that prints; nothing if the folder is ''. */
+export async function measureBase(
+  dir: string,
+  { rows, releases }: { rows: readonly number[]; releases: readonly string[] },
+): Promise<readonly BaseLine[]> {
+  if (dir === '') return [];
+  const few = rows.filter((one) => one <= MOST_ROWS);
+  const child = spawn(
+    'npm',
+    ['run', 'bench:database', '--', '--rows', few.join(','), '--releases', releases.join(',')],
+    { cwd: dir, stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const lines: BaseLine[] = [];
+  for await (const text of createInterface(child.stdout)) {
+    const [, release = '', count = '', what = '', buffers = ''] =
+      /(\d\S*), (\d+) rows, (\w+): (\d+) buffers/.exec(text) ?? [];
+    if (what !== '')
+      lines.push({ release, rows: Number(count), what: what as Line['what'], buffers: Number(buffers) });
+  }
+  if (lines.length === 0) throw new Error(`The benchmark of the build in ${dir} printed no figure`);
+  return lines;
+}
