@@ -46,16 +46,25 @@ export function systemStatement(): Statement {
   };
 }
 
+/** What Postgres has counted of a table; rows of transactions that were rolled back are among them. */
+export interface TableCounts {
+  readonly table: string;
+  /** Rows that were inserted or updated. */
+  readonly writes: number;
+  /** Rows that were deleted or updated. */
+  readonly changes: number;
+}
+
 /**
- * How many rows Postgres says were inserted or updated, those of transactions that were rolled back among them. It
- * touches no page. A standby counts for itself, a view or a table in partitions not at all, and nothing does
- * without `track_counts`.
+ * Reads these counts without touching a page. A standby counts for itself, a view or a table in partitions not at all,
+ * and nothing does without `track_counts`.
  */
-export function writesStatement(tables: readonly string[]): Statement {
+export function tableCountsStatement(tables: readonly string[]): Statement {
   return {
-    name: 'writes',
+    name: 'table_counts',
     text: /* SQL */ `
-      SELECT name AS "table", (pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid))::float8 AS "writes"
+      SELECT name AS "table", (pg_stat_get_tuples_inserted(oid) + pg_stat_get_tuples_updated(oid))::float8 AS "writes",
+        (pg_stat_get_tuples_deleted(oid) + pg_stat_get_tuples_updated(oid))::float8 AS "changes"
       FROM (SELECT name, to_regclass(name)::oid AS oid FROM unnest($1::text[]) name) AS known
       WHERE pg_relation_filenode(oid) IS NOT NULL AND NOT pg_is_in_recovery() AND current_setting('track_counts')::boolean`,
     values: [[...tables]],

@@ -16,13 +16,15 @@ import {
   versionAt,
 } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
+import type { SweepState } from '../window/sweep-state.ts';
 import type { Reading } from './reading.ts';
 import { RANGES_A_STATEMENT, rangesOf } from './task-instances.ts';
 
-/** Remembered rows that one cycle compares with the table; at least so many, and at least so much of the window. */
+/** Remembered rows that one cycle compares with the table; at least so many, and at least a share of the window. */
 const ROWS_A_CYCLE = 1_000;
-/** A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window. */
 const SHARE_A_CYCLE = 1 / 120;
+/** While rows are deleted or updated: with what is left over at its end, a round takes 20 cycles. */
+const FAST_SHARE_A_CYCLE = 1 / 18;
 
 /** The task instances whose turn it is to be compared with the table. */
 export interface Part {
@@ -35,26 +37,29 @@ export interface Part {
 }
 
 /**
- * The next part after a moment, in the order in which task instances were made, and at the end the first one again. Of
+ * The next part after the last one, in the order in which task instances were made, and at the end the first one again. Of
  * those that were made in the window all belong to it, to find rows that are not remembered; of the older ones only those
  * of remembered rows. All epoch ms.
  */
 export async function nextPart(
   rows: RowStore,
   {
-    after,
+    sweep,
     from,
     now,
     isShard,
-  }: { readonly after: number; readonly from: number; readonly now: number; readonly isShard: boolean },
+  }: { readonly sweep: SweepState; readonly from: number; readonly now: number; readonly isShard: boolean },
 ): Promise<Part> {
-  const size = Math.max(ROWS_A_CYCLE, Math.ceil(rows.size() * SHARE_A_CYCLE));
+  const after = sweep.to;
+  const share = sweep.fastRounds > 0 ? FAST_SHARE_A_CYCLE : SHARE_A_CYCLE;
+  const size = Math.max(ROWS_A_CYCLE, Math.ceil(rows.size() * share));
   const earliest = createTop(size);
   await eachTaskRow(rows, (slot, madeMs) => {
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
   const latest = earliest.floor();
-  const most = isShard ? Math.floor(Math.max(after, from) + SHARE_A_CYCLE * (now - from)) : Infinity;
+  // A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window.
+  const most = isShard ? Math.floor(Math.max(after, from) + share * (now - from)) : Infinity;
   const toMs = Math.min(latest === null ? Infinity : -latest, most >= now ? Infinity : most);
   const known = new Map<string, number>();
   const older = new Set<string>();

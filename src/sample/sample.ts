@@ -1,5 +1,5 @@
-import type { Tables, Writes } from '../airflow/catalogue-queries.ts';
-import { instantStatement, tablesStatement, writesStatement } from '../airflow/catalogue-queries.ts';
+import type { TableCounts, Tables, Writes } from '../airflow/catalogue-queries.ts';
+import { instantStatement, tableCountsStatement, tablesStatement } from '../airflow/catalogue-queries.ts';
 import type { Placement } from '../airflow/classify.ts';
 import type { IsRun } from '../airflow/reference.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
@@ -11,6 +11,7 @@ import type { Shard } from '../settings/shard.ts';
 import { isIn } from '../settings/shard.ts';
 import type { Ledger, StagedReading } from '../window/ledger.ts';
 import type { FoundRun } from '../window/run.ts';
+import { continueSweep } from '../window/sweep-state.ts';
 import { measure } from './measure.ts';
 import { nextPart } from './reconcile.ts';
 import { isAhead, lostRows, readFresh, readWhole } from './run-rows.ts';
@@ -62,6 +63,7 @@ export async function sample(
   }>(instantStatement());
   if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
   const { now, horizon, knowsCompression } = instant;
+  const counts = await readTableCounts(query, shape);
 
   const from = now - options.windowMs;
   const start = { schema: shape.name, origin, from };
@@ -82,7 +84,7 @@ export async function sample(
       last === null || byTask === undefined
         ? null
         : await nextPart(staging.state.rows, {
-            after: due.sweptTo,
+            sweep: due.sweep,
             from,
             now,
             isShard: options.shard.count > 1,
@@ -98,7 +100,6 @@ export async function sample(
         : await readTaskRows(reading, byTask, { last, part, from });
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
-    const writes = await readWrites(query, shape);
     // From here on, a writer that would write a table anew waits for this transaction.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)
@@ -116,9 +117,12 @@ export async function sample(
       staging,
       goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
       lost,
-      sweptTo: part?.next ?? -1,
+      sweep: continueSweep(due.sweep, {
+        to: part?.next ?? null,
+        changes: counts.find(({ table }) => table === byTask?.table)?.changes ?? null,
+      }),
       unmeasured,
-      writes,
+      writes: writesOf(counts),
       canaryRuns,
     };
   } catch (error) {
@@ -127,9 +131,14 @@ export async function sample(
   }
 }
 
-export async function readWrites(query: Query, { sources }: Shape): Promise<Writes> {
-  const counts = await query<{ table: string; writes: number }>(
-    writesStatement(sources.map(({ table }) => table)),
-  );
+export async function readWrites(query: Query, shape: Shape): Promise<Writes> {
+  return writesOf(await readTableCounts(query, shape));
+}
+
+function readTableCounts(query: Query, { sources }: Shape): Promise<TableCounts[]> {
+  return query<TableCounts>(tableCountsStatement(sources.map(({ table }) => table)));
+}
+
+function writesOf(counts: readonly TableCounts[]): Writes {
   return Object.fromEntries(counts.map(({ table, writes }) => [table, writes]));
 }

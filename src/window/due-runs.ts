@@ -1,6 +1,7 @@
 import { createTop } from '../lib/top.ts';
 import type { Change } from './change.ts';
 import type { LedgerState } from './ledger-state.ts';
+import { SWEEP_START } from './sweep-state.ts';
 
 /**
  * Ended runs are looked at again in turn, all within so many cycles (90 minutes, at the default schedule): what is
@@ -19,12 +20,12 @@ export interface DueRuns {
 }
 
 /** The point from which the next reading goes on. */
-export type Continuation = DueRuns & Pick<LedgerState, 'lastReading' | 'sweptTo'>;
+export type Continuation = DueRuns & Pick<LedgerState, 'lastReading' | 'sweep'>;
 
 /** Gives all runs when something has changed, and none that is remembered when the window is read anew. */
 export function dueRuns(state: LedgerState, change: Change): Continuation {
-  const { lastRunId, lastReading, sweptTo, runs } = state;
-  const fromStart = { lastRunId: null, lastReading: null, sweptTo: -1 };
+  const { lastRunId, lastReading, sweep, runs } = state;
+  const fromStart = { lastRunId: null, lastReading: null, sweep: SWEEP_START };
   if (change === 'anew') return { ...fromStart, ids: [], isKnown: () => false };
   const isKnown = (id: number) => runs.get(id)?.gone === false;
   const there = [...runs.values()].filter(({ gone }) => !gone);
@@ -33,5 +34,5 @@ export function dueRuns(state: LedgerState, change: Change): Continuation {
   const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
   for (const run of there) if (!run.live) ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
   const live = there.filter((run) => run.live).map(({ id }) => id);
-  return { lastRunId, lastReading, sweptTo, ids: [...live, ...ended.items()], isKnown };
+  return { lastRunId, lastReading, sweep, ids: [...live, ...ended.items()], isKnown };
 }

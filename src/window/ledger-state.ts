@@ -2,6 +2,8 @@ import type { RowStore } from './row-store.ts';
 import { createRowStore } from './row-store.ts';
 import type { Run, RunSlots } from './run.ts';
 import { createRunSlots } from './run.ts';
+import type { SweepState } from './sweep-state.ts';
+import { SWEEP_START } from './sweep-state.ts';
 
 export interface LastReading {
   /** Database clock, epoch ms. */
@@ -25,8 +27,7 @@ export interface LedgerState {
    * they appear: it may take long to put a dump back.
    */
   countsFrom: number | null;
-  /** The moment when the last task instance was made that sample/reconcile.ts has come to, epoch ms. */
-  sweptTo: number;
+  sweep: SweepState;
   readonly runs: Map<number, Run>;
   readonly runSlots: RunSlots;
   readonly rows: RowStore;
@@ -39,7 +40,7 @@ export function emptyState(): LedgerState {
     origin: null,
     lastReading: null,
     countsFrom: null,
-    sweptTo: -1,
+    sweep: SWEEP_START,
     runs: new Map(),
     runSlots: createRunSlots([]),
     rows: createRowStore(),

@@ -13,6 +13,7 @@ import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 import { createStaging } from './staging.ts';
 import type { Classify, StagedRun, Staging } from './staging.ts';
+import type { SweepState } from './sweep-state.ts';
 
 /** The findings of a reading of the database, to be taken in. */
 export interface StagedReading {
@@ -28,7 +29,7 @@ export interface StagedReading {
   readonly goneRuns: readonly number[];
   /** Slots of remembered rows that are no longer in the window, besides those of runs that were read whole. */
   readonly lost: readonly number[];
-  readonly sweptTo: number;
+  readonly sweep: SweepState;
 }
 
 /** Everything that is remembered about the window. */
@@ -177,7 +178,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     state.origin = reading.origin;
     state.lastReading = { at, horizon, from };
     state.countsFrom = countedFrom;
-    state.sweptTo = reading.sweptTo;
+    state.sweep = reading.sweep;
   }
 
   /** Takes in what a reading says of the run itself, and of the rows that it no longer holds. */

@@ -16,6 +16,8 @@ const s3 = useS3(BUCKET);
 
 /** More rows than one cycle compares. */
 const INSTANCES = 1_500;
+/** Rows of each task instance of a large window, of which a cycle compares a share. */
+const KEYS_OF_MANY = 5;
 const RUNS = ['one', 'two', 'three'];
 /** Rows that one cycle compares, and cycles until all have been. */
 const COMPARED = 1_000;
@@ -271,6 +273,37 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     expect(looks).toBeLessThan(5);
     expect(all).toBeLessThan(2 * (await rowsThere()));
     expect(all).toBeGreaterThan(INSTANCES);
+  });
+
+  test('of a large window more is compared while rows are deleted, and all of it within twenty cycles', async () => {
+    await cycle.close();
+    await stage.writer.query(/* SQL */ `
+      INSERT INTO xcom_v2 (id, task_instance_id, key, value, timestamp)
+      SELECT ${uuid7("now() - interval '1 hour'")}, id, 'many_' || n, '"value"', now()
+      FROM task_instance, generate_series(1, ${KEYS_OF_MANY}) n WHERE task_id = 'mapped'`);
+    cycle = open();
+    const all = rowsOf(await pass()) ?? 0;
+    expect(all).toBe(await rowsThere());
+    const compared = async () => {
+      const { window } = await pass();
+      const swept = sent.find(({ statement }) => statement.name.startsWith('open_sweep'));
+      return { rows: window?.rows.db ?? 0, swept: swept?.rows ?? 0 };
+    };
+    // Nothing was deleted since it was read.
+    for (let i = 0; i < 3; i += 1) expect((await compared()).swept).toBeLessThan(1.2 * COMPARED);
+
+    await stage.writer.query(`DELETE FROM xcom_v2 WHERE key = 'many_1'`);
+    const most = all / 18;
+    let cycles = 0;
+    for (let rows = all; rows !== (await rowsThere()); cycles += 1) {
+      const look = await compared();
+      expect(look.swept).toBeLessThan(1.2 * most);
+      rows = look.rows;
+    }
+    // The server tells of the deletion within a cycle or two.
+    expect(cycles).toBeLessThanOrEqual(22);
+    for (let i = 0; i < 20; i += 1) await pass();
+    expect((await compared()).swept).toBeLessThan(1.2 * COMPARED);
   });
 });
 
