@@ -46,31 +46,29 @@ const session = new Session();
 session.connect();
 session.post('Profiler.enable');
 session.post('Profiler.start');
-let count = 0;
 process.on('SIGUSR2', () => {
   session.post('Profiler.stop', (_, { profile }) => {
     writeFileSync(dir + '/unfinished', JSON.stringify(profile));
-    renameSync(dir + '/unfinished', dir + '/' + count);
-    count += 1;
+    renameSync(dir + '/unfinished', dir + '/profile');
   });
   session.post('Profiler.start');
 });`;
 
 export function startProfiler(): Profiler {
   const dir = mkdtempSync(join(tmpdir(), 'bench-profile-'));
-  let count = 0;
+  const path = join(dir, 'profile');
   return {
     nodeArguments: ['--import', `data:text/javascript,${encodeURIComponent(preload(dir))}`],
     async next({ pid = 0 }) {
-      const path = join(dir, String(count));
-      count += 1;
       process.kill(pid, 'SIGUSR2');
       while (!existsSync(path)) {
         // Throws when the process has ended.
         process.kill(pid, 0);
         await delay(20);
       }
-      return JSON.parse(readFileSync(path, 'utf8')) as Profile;
+      const profile = JSON.parse(readFileSync(path, 'utf8')) as Profile;
+      rmSync(path);
+      return profile;
     },
     close() {
       rmSync(dir, { recursive: true });

@@ -55,8 +55,7 @@ export function startDaemon(main: string, { url, s3, maxDags, nodeArguments = []
     },
     async stop() {
       if (daemon.exitCode !== null) return;
-      // Under a profiler it would not end by itself.
-      daemon.kill('SIGKILL');
+      daemon.kill();
       await once(daemon, 'exit');
     },
   };

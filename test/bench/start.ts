@@ -77,8 +77,7 @@ async function start<Seen>(
     await (await fetch(`http://127.0.0.1:${port}/metrics`)).arrayBuffer();
     return await look(child);
   } finally {
-    // It has nothing to close, and under a profiler it would not end by itself.
-    child.kill('SIGKILL');
+    child.kill();
     await exited;
   }
 }
