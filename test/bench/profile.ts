@@ -176,7 +176,8 @@ function nameOf(root: string, path: string): string {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(inPackages.at(-1) ?? '')?.[0];
   if (name === undefined) {
     const [first = '', folder = ''] = relative(root, path).split('/');
-    return first === 'src' ? `\`src/${folder}\`` : 'the bundle around the modules';
+    // The bundle's own lines do nothing but run each module when it is first wanted: V8 compiles it there.
+    return first === 'src' ? `\`src/${folder}\`` : LOADING;
   }
   if (/^@(?:aws|smithy)/.test(name)) return '`@aws-sdk`, `@smithy`';
   return `\`${name.startsWith('pg') ? 'pg' : name}\``;
