@@ -133,7 +133,7 @@ ${
   profile === null
     ? ''
     : `
-What the CPU of this build goes to, from profiles of another run on ${profile.of}, without scrapes. Idle time is left out; a function that V8 compiles at its first call counts for the caller.
+What the CPU of this build goes to, from profiles of another run on ${profile.of}, without scrapes; in brackets the time in which it was not idle. A function that V8 compiles at its first call counts for the caller.
 
 ${profile.table}
 `

@@ -249,7 +249,7 @@ ${results
 |---|---:|---|
 ${bars.map(({ bar, worst, isMet }) => `| ${bar} | ${worst} | ${isMet ? 'met' : '**missed**'} |`).join('\n')}
 
-What the CPU of this build goes to meanwhile, from profiles of another run of ${SECONDS} s each:
+What the CPU of this build goes to meanwhile, from profiles of another run of ${SECONDS} s each; in brackets the time in which it was not idle:
 
 ${profiled}
 `;

@@ -148,7 +148,7 @@ ${found.map(({ name, cpuMs, rssMb }) => `| ${name} | ${cpuMs.toFixed(0)} | ${rss
 | CPU at most ${CPU_BAR} of the base | ${cpuShare?.toFixed(2) ?? 'no base'} | ${base === undefined ? 'not measured' : isMet(cpuShare, CPU_BAR)} |
 | resident at most ${RSS_BAR_MB} MB | ${ours?.rssMb.toFixed(0) ?? ''} MB | ${isMet(ours?.rssMb, RSS_BAR_MB)} |
 
-What the CPU of this build goes to until the first \`/metrics\`, from profiles of ${PROFILES} other starts. A function that V8 compiles at its first call counts for the caller.
+What the CPU of this build goes to until the first \`/metrics\`, from profiles of ${PROFILES} other starts; in brackets the time in which it was not idle. A function that V8 compiles at its first call counts for the caller.
 
 ${profileTable(root, { [`all ${PROFILES} starts`]: profiles })}
 `;
