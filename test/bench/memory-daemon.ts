@@ -5,8 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** The built daemon in a process of its own, without `--expose-gc` or any other help. */
 export interface WatchedDaemon {
+  readonly pid: number | undefined;
   readonly port: number;
-  /** Resolves with the line of the log that the next cycle writes. */
+  /** The next cycle in the log; it may have ended before it is asked for. */
   nextCycle(): Promise<CycleLine>;
   /** Resident now, and the most since the last look; bytes. */
   memory(): { readonly rss: number; readonly peak: number };
@@ -18,8 +19,9 @@ export interface WatchedDaemon {
 }
 
 export interface CycleLine {
-  readonly msg: string;
   readonly seconds: number;
+  /** Epoch ms. */
+  readonly began: number;
   readonly rows: Readonly<Record<string, number>> | null;
 }
 
@@ -43,13 +45,15 @@ process.on('SIGUSR2', () => {
   delay.reset();
   most = 0;
 });`;
+/** For Node, before the program. */
+export const WATCHED = ['--import', `data:text/javascript,${encodeURIComponent(WATCH)}`];
 
 export async function startWatched(
   main: string,
+  nodeArguments: readonly string[],
   env: Readonly<Record<string, string>>,
 ): Promise<WatchedDaemon> {
-  const preload = `data:text/javascript,${encodeURIComponent(WATCH)}`;
-  const child = spawn(process.execPath, ['--import', preload, main], {
+  const child = spawn(process.execPath, [...nodeArguments, main], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -61,7 +65,8 @@ export async function startWatched(
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     for (const part of parts.filter((one) => one.startsWith('{'))) {
-      const line = JSON.parse(part) as { msg: string; level?: unknown };
+      const line = JSON.parse(part) as { msg: string; seconds?: number; began?: number };
+      line.began = Date.now() - 1_000 * (line.seconds ?? 0);
       const kind = line.msg.startsWith('cycle') ? 'cycle' : line.msg;
       if (!['cycle', 'stall', 'listening'].includes(kind)) console.log(part);
       const take = waiting.get(kind);
@@ -102,6 +107,7 @@ export async function startWatched(
     used.push({ at: Date.now(), ms: cpuMs() });
   }, 20);
   return {
+    pid: child.pid,
     port,
     nextCycle: () => next<CycleLine>('cycle'),
     memory() {

@@ -8,17 +8,18 @@ import { uuid7 } from '../support/uuid7.ts';
 /** What the values are: small ones in the database, references, or values that should have been references. */
 export type Mix = 'small' | 'references' | 'oversize';
 
-/** Five runs of one task with 100,000 mapped instances, and 10,000 runs of 50 rows: all of them live. */
-const MAPPED = { runs: 5, instances: 100_000 };
-const LIVE = { runs: 10_000, tasks: 10, keys: 5 };
-export const ROWS = MAPPED.runs * MAPPED.instances + LIVE.runs * LIVE.tasks * LIVE.keys;
+/** One half are runs of one task with mapped instances, as 100,000 of a million rows; the other are runs of 50 rows. */
+const MAPPED_RUNS = 5;
+const LIVE = { tasks: 10, keys: 5 };
 const DAGS = 500;
 
 export async function buildWindow(
   postgres: EmbeddedPostgres,
-  { release, mix }: { release: string; mix: Mix },
+  { release, mix, rows }: { release: string; mix: Mix; rows: number },
 ): Promise<Stage> {
-  const stage = await openStage(postgres, release, { fill: ({ writer, shape }) => fill(writer, shape, mix) });
+  const stage = await openStage(postgres, release, {
+    fill: ({ writer, shape }) => fill(writer, shape, { mix, rows }),
+  });
   await stage.writer.query('VACUUM (ANALYZE)');
   return stage;
 }
@@ -30,14 +31,19 @@ export async function writeMore(stage: Stage, { mix, name }: { mix: Mix; name: s
     key: `'${name}'`,
     written: 'clock_timestamp()',
     from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
-      WHERE r.id IN (1, ${MAPPED.runs + 1}) AND ti.${stage.shape.mapIndexColumn} < 500`,
+      WHERE r.id IN (1, ${MAPPED_RUNS + 1}) AND ti.${stage.shape.mapIndexColumn} < 500`,
   });
 }
 
-async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<void> {
+async function fill(
+  writer: Stage['writer'],
+  shape: Shape,
+  { mix, rows }: { mix: Mix; rows: number },
+): Promise<void> {
+  const instances = rows / 2 / MAPPED_RUNS;
   const at = `now() - interval '10 hours'`;
-  const total = MAPPED.runs + LIVE.runs;
-  const isMapped = `r <= ${MAPPED.runs}`;
+  const total = MAPPED_RUNS + rows / 2 / (LIVE.tasks * LIVE.keys);
+  const isMapped = `r <= ${MAPPED_RUNS}`;
   const ids = { dag_id: `'dag_' || r % ${DAGS}`, run_id: `'scheduled__2026-01-01T00:00:00+00:00__' || r` };
   const insert = (table: string, columns: Readonly<Record<string, string>>, from: string) =>
     writer.query(
@@ -73,7 +79,7 @@ async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<vo
         : {}),
     },
     `generate_series(1, ${total}) r
-     CROSS JOIN LATERAL generate_series(1, CASE WHEN ${isMapped} THEN ${MAPPED.instances} ELSE ${LIVE.tasks} END) m`,
+     CROSS JOIN LATERAL generate_series(1, CASE WHEN ${isMapped} THEN ${instances} ELSE ${LIVE.tasks} END) m`,
   );
   // For the join that follows.
   await writer.query(
@@ -82,9 +88,9 @@ async function fill(writer: Stage['writer'], shape: Shape, mix: Mix): Promise<vo
   await insertRows(writer, shape, {
     mix,
     written: `now() - interval '9 hours' + r.id * interval '1 second'`,
-    key: `CASE WHEN r.id <= ${MAPPED.runs} THEN 'return_value' ELSE 'key_' || k END`,
+    key: `CASE WHEN r.id <= ${MAPPED_RUNS} THEN 'return_value' ELSE 'key_' || k END`,
     from: `dag_run r JOIN task_instance ti USING (dag_id, run_id)
-      CROSS JOIN LATERAL generate_series(1, CASE WHEN r.id <= ${MAPPED.runs} THEN 1 ELSE ${LIVE.keys} END) k`,
+      CROSS JOIN LATERAL generate_series(1, CASE WHEN r.id <= ${MAPPED_RUNS} THEN 1 ELSE ${LIVE.keys} END) k`,
   });
   await writer.query('DROP INDEX temporary_ti');
 }

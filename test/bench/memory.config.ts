@@ -4,7 +4,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     cases: readonly (readonly [release: string, mix: 'small' | 'references' | 'oversize'])[];
     cycles: number;
-    built: string;
+    base: string;
+    windowRows: number;
     writeMemory: boolean;
   }
 }
@@ -25,11 +26,13 @@ export default defineConfig({
     maxWorkers: 1,
     provide: {
       cases: cases.map((one) => one.split(':') as [string, 'small']),
-      cycles: Number(given('--cycles') ?? '6'),
-      // Another build to measure than this one.
-      built: given('--dist') ?? '',
+      cycles: Number(given('--cycles') ?? '3'),
+      // A clone of another build, with its `dist`, to be measured beside this one.
+      base: given('--base') ?? '',
+      windowRows: Number(given('--rows') ?? '1000000'),
       // A part of it is for trying things out: the table in the repository is that of the whole.
-      writeMemory: given('--cases') === null && given('--dist') === null,
+      writeMemory:
+        given('--base') !== null && ['--cases', '--cycles', '--rows'].every((name) => given(name) === null),
     },
   },
 });

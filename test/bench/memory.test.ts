@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -9,10 +9,13 @@ import { BUCKET } from '../support/plant.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import type { Stage } from '../support/seed.ts';
-import { startWatched } from './memory-daemon.ts';
+import { startWatched, WATCHED } from './memory-daemon.ts';
 import type { WatchedDaemon } from './memory-daemon.ts';
-import { buildWindow, ROWS, writeMore } from './memory-world.ts';
+import { memoryReport } from './memory-report.ts';
+import type { Figures } from './memory-report.ts';
+import { buildWindow, writeMore } from './memory-world.ts';
 import type { Mix } from './memory-world.ts';
+import { profileTable, startProfiler } from './profile.ts';
 
 const postgres = useOwnPostgres({
   // Millions of rows belong on a disk, not in memory.
@@ -28,78 +31,128 @@ const postgres = useOwnPostgres({
 const s3 = useS3(BUCKET);
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'bench-memory-'));
-const lines: string[] = [];
-
-/** Resident at any moment. What a scrape waits is shown; `npm run bench:scrape` has the bar. */
-const RSS_MB = 200;
+const figures: Figures[] = [];
+let profile: { of: string; table: string } | null = null;
+/** Whose profile is taken: the newest release of those whose values are references. */
+const profiled = inject('cases').findLast(([, mix]) => mix === 'references');
 
 /** At the end, with nothing new in the database. */
 const IDLE_CYCLES = 3;
+const EVERY_S = 15;
 
 let main = '';
 beforeAll(() => {
-  if (inject('built') !== '') {
-    main = join(inject('built'), 'main.js');
-    return;
-  }
   execFileSync('npx', ['rolldown', '-c', '--dir', join(folder, 'dist')], { cwd: root });
   symlinkSync(join(root, 'package.json'), join(folder, 'package.json'));
   main = join(folder, 'dist/main.js');
 });
 afterAll(() => {
   rmSync(folder, { recursive: true });
-  const text = [
-    '| Airflow | values | cycle | seconds | CPU, ms | RSS after, MB | highest, MB | stall, ms | of CPU, ms | /metrics p99, ms | pages | rows read | state, MB |',
-    '|---|---|---|---|---|---|---|---|---|---|---|---|---|',
-    ...lines,
-    '',
-  ].join('\n');
+  const text = memoryReport(figures, {
+    rows: inject('windowRows'),
+    busyCycles: inject('cycles') - 1,
+    idleCycles: IDLE_CYCLES,
+    profile,
+  });
   console.log(text);
-  if (inject('writeMemory')) writeFileSync(new URL('memory.md', import.meta.url), text);
+  const isWhole = figures.length === 2 * inject('cases').length;
+  if (inject('writeMemory') && isWhole) writeFileSync(new URL('memory.md', import.meta.url), text);
 });
 
 test.each(inject('cases'))('Airflow %s, %s', async (release, mix) => {
-  const stage = await buildWindow(postgres(), { release, mix });
-  const statePath = join(folder, `${release}-${mix}.state`);
-  const daemon = await startWatched(main, {
+  const stage = await buildWindow(postgres(), { release, mix, rows: inject('windowRows') });
+  try {
+    if (inject('base') !== '')
+      await measure(stage, { build: 'base', program: join(inject('base'), 'dist/main.js'), release, mix });
+    await measure(stage, { build: 'this', program: main, release, mix });
+    if (profiled?.[0] === release && profiled[1] === mix)
+      profile = { of: `Airflow ${release}, ${mix}`, table: await profileOf(stage, mix) };
+  } finally {
+    await stage.close();
+  }
+});
+
+async function measure(
+  stage: Stage,
+  { build, program, release, mix }: { build: Figures['build']; program: string; release: string; mix: Mix },
+): Promise<void> {
+  const statePath = join(folder, `${release}-${mix}-${build}.state`);
+  const cycles = inject('cycles');
+  let before = await work(stage);
+  let asked = 0;
+  let serial = 0;
+  const daemon = await startWatched(program, WATCHED, {
     ...environment(stage, mix),
     XCOM_EXPORTER_STATE_FILE: statePath,
   });
   const scraping = scrapeOnAndOn(daemon);
-  let highest = 0;
+  const first = { firstSeconds: 0, firstPages: 0 };
+  const idle: number[] = [];
+  let rssMb = 0;
+  let stallMs = 0;
   try {
     await daemon.stall();
-    daemon.memory();
-    const cycles = inject('cycles');
     for (let cycle = 1; cycle <= cycles + IDLE_CYCLES; cycle += 1) {
-      const before = await work(stage);
-      const line = await daemon.nextCycle();
-      const began = Date.now() - 1_000 * line.seconds;
-      // The state file is written after the line.
-      await delay(1_500);
+      let line = null;
+      while (line === null || line.began < asked) {
+        // A cycle that began before this is counted in part, or was over: the next one is taken in its place.
+        if (cycle > 1) {
+          serial += 1;
+          if (cycle <= cycles) await writeMore(stage, { mix, name: `more_${build}_${serial}` });
+          before = await work(stage);
+          asked = Date.now();
+        }
+        line = await daemon.nextCycle();
+      }
+      // The state file is written after the line; but what the next cycle does is not counted.
+      const untilNext = 1_000 * EVERY_S - (Date.now() % (1_000 * EVERY_S));
+      await delay(Math.max(0, Math.min(1_500, untilNext - 100)));
       const after = await work(stage);
-      const cpuMs = daemon.cpuMs(began);
+      const cpuMs = daemon.cpuMs(line.began);
       const { rss, peak } = daemon.memory();
       const stall = await daemon.stall();
-      const p99 = scraping.p99();
-      highest = Math.max(highest, rss, peak);
-      const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
-      const stateBytes = statSync(statePath, { throwIfNoEntry: false })?.size ?? 0;
-      lines.push(
-        `| ${[release, mix, cycle > cycles ? `${cycle}, idle` : cycle, line.seconds.toFixed(1), cpuMs, mb(rss), mb(peak), stall.ms.toFixed(0), stall.cpuMs.toFixed(0), p99.toFixed(0), after.pages - before.pages, after.rows - before.rows, mb(stateBytes)].join(' | ')} |`,
+      const pages = after.pages - before.pages;
+      rssMb = Math.max(rssMb, rss / 1e6, peak / 1e6);
+      stallMs = Math.max(stallMs, stall.cpuMs);
+      if (cycle === 1) Object.assign(first, { firstSeconds: line.seconds, firstPages: pages });
+      if (cycle > cycles) idle.push(cpuMs);
+      console.log(
+        `${release}, ${mix}, ${build}, cycle ${cycle}: ${line.seconds.toFixed(1)} s, CPU ${cpuMs} ms, ${pages} pages, ${(peak / 1e6).toFixed(0)} MB, stall ${stall.cpuMs.toFixed(0)} ms of CPU`,
       );
-      console.log(lines.at(-1));
       const rows = Object.values(line.rows ?? {}).reduce((sum, count) => sum + count, 0);
-      expect(rows).toBeGreaterThanOrEqual(ROWS);
-      if (cycle < cycles) await writeMore(stage, { mix, name: `more_${cycle}` });
+      expect(rows).toBeGreaterThanOrEqual(inject('windowRows'));
     }
+    const idleCpuMs = idle.toSorted((a, b) => a - b)[Math.floor(idle.length / 2)] ?? Number.NaN;
+    figures.push({ release, mix, build, ...first, idleCpuMs, stallMs, rssMb, p99Ms: scraping.p99() });
   } finally {
     await scraping.stop();
     await daemon.stop();
-    await stage.close();
   }
-  expect.soft(highest / 1e6, 'RSS, MB').toBeLessThan(RSS_MB);
-});
+}
+
+/** The first cycle and the last ones, in a process that no figure is taken from. */
+async function profileOf(stage: Stage, mix: Mix): Promise<string> {
+  const profiler = startProfiler();
+  const daemon = await startWatched(main, profiler.nodeArguments, {
+    ...environment(stage, mix),
+    XCOM_EXPORTER_STATE_FILE: join(folder, 'profile.state'),
+  });
+  try {
+    // What the start took is another bench's.
+    await profiler.next(daemon);
+    await daemon.nextCycle();
+    const first = await profiler.next(daemon);
+    // The state file is written, and the first cycle with nothing new is over.
+    await daemon.nextCycle();
+    await profiler.next(daemon);
+    for (let cycle = 0; cycle < IDLE_CYCLES; cycle += 1) await daemon.nextCycle();
+    const idle = await profiler.next(daemon);
+    return profileTable(root, { 'first cycle': [first], [`${IDLE_CYCLES} idle cycles`]: [idle] });
+  } finally {
+    await daemon.stop();
+    profiler.close();
+  }
+}
 
 function environment(stage: Stage, mix: Mix): Record<string, string> {
   const connection = `aws://${s3().accessKeyId}:${s3().secretAccessKey}@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(s3().endpoint)}`;
@@ -110,7 +163,7 @@ function environment(stage: Stage, mix: Mix): Record<string, string> {
     AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: mix === 'oversize' ? '100' : '1000',
     AIRFLOW_CONN_AWS_XCOM: connection,
     XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
-    XCOM_EXPORTER_SAMPLE_SCHEDULE: '*/15 * * * * *',
+    XCOM_EXPORTER_SAMPLE_SCHEDULE: `*/${EVERY_S} * * * * *`,
     XCOM_EXPORTER_PROBE_SCHEDULE: '0 0 * * * *',
   };
 }

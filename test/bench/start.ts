@@ -1,19 +1,24 @@
 /** What a start costs: `npm run bench:start -- --base DIR`. Writes its table to test/bench/start.md. */
 import { spawn } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { profileTable, startProfiler } from './profile.ts';
+import type { Profile } from './profile.ts';
 
 const { values: asked } = parseArgs({
   options: {
     /** A clone of another build, with its `dist`, to be measured beside this one. */
     base: { type: 'string' },
+    /** Fewer than usual write no table. */
     times: { type: 'string', default: '7' },
   },
 });
@@ -22,6 +27,8 @@ const IDLE_MS = 5_000;
 /** Of what the other build takes. */
 const CPU_BAR = 0.5;
 const RSS_BAR_MB = 70;
+/** Apart from the starts that are measured. */
+const PROFILES = 5;
 
 interface Start {
   /** CPU until the first answer of /metrics, ms. */
@@ -43,8 +50,15 @@ function rssMbOf(pid: number): number {
   );
 }
 
-async function start(main: string): Promise<Start> {
-  const child = spawn(process.execPath, [main, 'run'], {
+type Daemon = ChildProcessByStdio<null, Readable, null>;
+
+/** Starts it, waits for the first answer of /metrics, and stops it after the look. */
+async function start<Seen>(
+  main: string,
+  look: (daemon: Daemon) => Promise<Seen>,
+  nodeArguments: readonly string[] = [],
+): Promise<Seen> {
+  const child = spawn(process.execPath, [...nodeArguments, main, 'run'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
@@ -61,13 +75,17 @@ async function start(main: string): Promise<Start> {
   try {
     const port = await listening(createInterface(child.stdout));
     await (await fetch(`http://127.0.0.1:${port}/metrics`)).arrayBuffer();
-    const cpuMs = cpuMsOf(child.pid ?? 0);
-    await delay(IDLE_MS);
-    return { cpuMs, rssMb: rssMbOf(child.pid ?? 0) };
+    return await look(child);
   } finally {
     child.kill();
     await exited;
   }
+}
+
+async function weigh({ pid = 0 }: Daemon): Promise<Start> {
+  const cpuMs = cpuMsOf(pid);
+  await delay(IDLE_MS);
+  return { cpuMs, rssMb: rssMbOf(pid) };
 }
 
 function listening(lines: ReturnType<typeof createInterface>): Promise<number> {
@@ -86,13 +104,22 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
+// From the compiled file back into the repository.
+const root = fileURLToPath(new URL('../../../../../../', import.meta.url));
+const ourMain = join(root, 'dist/main.js');
 const builds = [
   ...(asked.base === undefined ? [] : [{ name: 'base', main: join(asked.base, 'dist/main.js') }]),
-  { name: 'this', main: fileURLToPath(new URL('../../../../../../dist/main.js', import.meta.url)) },
+  { name: 'this', main: ourMain },
 ].map((build) => ({ ...build, starts: [] as Start[] }));
 // In turn: what else the machine does meanwhile meets both.
 for (let turn = 0; turn < Number(asked.times); turn += 1)
-  for (const { main, starts } of builds) starts.push(await start(main));
+  for (const { main, starts } of builds) starts.push(await start(main, weigh));
+
+const profiler = startProfiler();
+const profiles: Profile[] = [];
+for (let turn = 0; turn < PROFILES; turn += 1)
+  profiles.push(await start(ourMain, profiler.next, profiler.nodeArguments));
+profiler.close();
 
 const found = builds.map(({ name, starts }) => ({
   name,
@@ -103,8 +130,9 @@ const ours = found.at(-1);
 const base = asked.base === undefined ? undefined : found[0];
 const shareOf = (one: number | undefined, other: number | undefined) =>
   one === undefined || other === undefined ? '' : (one / other).toFixed(2);
-const isMet =
-  ours !== undefined && ours.rssMb <= RSS_BAR_MB && ours.cpuMs <= CPU_BAR * (base?.cpuMs ?? Infinity);
+const isMet = (value: number | undefined, bar: number) =>
+  value !== undefined && value <= bar ? 'met' : '**missed**';
+const cpuShare = ours && base && ours.cpuMs / base.cpuMs;
 const document = `# What a start costs
 
 \`npm run bench:start -- --base DIR\` starts the build in DIR and this one in turn, ${asked.times} times each, with a database and a storage that nobody listens for. Medians.
@@ -115,9 +143,14 @@ ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), load ${loadavg()[0]?.
 ${found.map(({ name, cpuMs, rssMb }) => `| ${name} | ${cpuMs.toFixed(0)} | ${rssMb.toFixed(0)} |`).join('\n')}
 | ratio | ${shareOf(ours?.cpuMs, base?.cpuMs)} | ${shareOf(ours?.rssMb, base?.rssMb)} |
 
-Bars: ${CPU_BAR} of the CPU of the base, ${RSS_BAR_MB} MB: ${isMet ? 'met' : '**missed**'}.
+| bar | found | |
+|---|---:|---|
+| CPU at most ${CPU_BAR} of the base | ${cpuShare?.toFixed(2) ?? 'no base'} | ${base === undefined ? 'not measured' : isMet(cpuShare, CPU_BAR)} |
+| resident at most ${RSS_BAR_MB} MB | ${ours?.rssMb.toFixed(0) ?? ''} MB | ${isMet(ours?.rssMb, RSS_BAR_MB)} |
+
+What the CPU of this build goes to until the first \`/metrics\`, from profiles of ${PROFILES} other starts; in brackets the time in which it was not idle. A function that V8 compiles at its first call counts for the caller.
+
+${profileTable(root, { [`all ${PROFILES} starts`]: profiles })}
 `;
-// From the compiled file back into the repository.
-if (base !== undefined)
-  await writeFile(new URL('../../../../../../test/bench/start.md', import.meta.url), document);
+if (base !== undefined && asked.times === '7') await writeFile(join(root, 'test/bench/start.md'), document);
 console.log(document);
