@@ -27,6 +27,7 @@ const IDLE_MS = 5_000;
 /** Of what the other build takes. */
 const CPU_BAR = 0.5;
 const RSS_BAR_MB = 70;
+const PEER_PORT = 19_000 + (process.pid % 1_000);
 /** Apart from the starts that are measured. */
 const PROFILES = 5;
 
@@ -82,7 +83,41 @@ async function start<Seen>(
   }
 }
 
-async function weigh({ pid = 0 }: Daemon): Promise<Start> {
+/** The exporter of Debian's package `prometheus-postgres-exporter`, whose database does not listen either; null: it is not there. */
+async function startPeer(): Promise<Start | null> {
+  const child = spawn('prometheus-postgres-exporter', [`--web.listen-address=127.0.0.1:${PEER_PORT}`], {
+    stdio: ['ignore', 'ignore', 'ignore'],
+    env: {
+      PATH: process.env['PATH'],
+      DATA_SOURCE_NAME: 'postgresql://a:b@127.0.0.1:1/airflow?sslmode=disable',
+    },
+  });
+  const ended = new Promise<null>((resolve) => {
+    child.once('error', () => {
+      resolve(null);
+    });
+    child.once('exit', () => {
+      resolve(null);
+    });
+  });
+  const answered = async () => {
+    for (;;) {
+      const answer = await fetch(`http://127.0.0.1:${PEER_PORT}/metrics`).catch(() => null);
+      await answer?.arrayBuffer();
+      if (answer?.ok === true) return weigh(child);
+      if (child.pid === undefined || child.exitCode !== null) return null;
+      await delay(50);
+    }
+  };
+  const found = await Promise.race([ended, answered()]);
+  if (found !== null) {
+    child.kill();
+    await ended;
+  }
+  return found;
+}
+
+async function weigh({ pid = 0 }: Pick<Daemon, 'pid'>): Promise<Start> {
   const cpuMs = cpuMsOf(pid);
   await delay(IDLE_MS);
   return { cpuMs, rssMb: rssMbOf(pid) };
@@ -114,6 +149,7 @@ const builds = [
 // In turn: what else the machine does meanwhile meets both.
 for (let turn = 0; turn < Number(asked.times); turn += 1)
   for (const { main, starts } of builds) starts.push(await start(main, weigh));
+const peer = await startPeer();
 
 const profiler = startProfiler();
 const profiles: Profile[] = [];
@@ -141,7 +177,8 @@ ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), load ${loadavg()[0]?.
 | build | CPU to the first \`/metrics\`, ms | resident ${IDLE_MS / 1000} s later, MB |
 |---|---:|---:|
 ${found.map(({ name, cpuMs, rssMb }) => `| ${name} | ${cpuMs.toFixed(0)} | ${rssMb.toFixed(0)} |`).join('\n')}
-| ratio | ${shareOf(ours?.cpuMs, base?.cpuMs)} | ${shareOf(ours?.rssMb, base?.rssMb)} |
+| prometheus-postgres-exporter, one start | ${peer?.cpuMs.toFixed(0) ?? 'not installed'} | ${peer?.rssMb.toFixed(0) ?? ''} |
+| ratio of this to base | ${shareOf(ours?.cpuMs, base?.cpuMs)} | ${shareOf(ours?.rssMb, base?.rssMb)} |
 
 | bar | found | |
 |---|---:|---|
