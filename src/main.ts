@@ -14,7 +14,6 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => {
     // Before the modules are loaded: that alone would make the heap grow by 10 MB.
     keepHeapSmall();
-    nameRuntime();
     return (await import('./commands/run.ts')).runCommand;
   },
   check: async () => (await import('./commands/check.ts')).checkCommand,
@@ -69,6 +68,7 @@ async function main(argv: readonly string[]): Promise<number> {
       return 0;
     }
     if (load === undefined) return await unknownCommand(name);
+    nameRuntime();
     const command = await load();
     return await command(processIo(isNamed ? argv.slice(1) : argv));
   } catch (error) {

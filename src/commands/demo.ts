@@ -188,7 +188,7 @@ function paceOf(actSeconds: number): DemoPace {
   const longest = (choices: readonly number[], limit: number): number =>
     choices.findLast((choice) => choice <= limit) ?? 1;
   return {
-    secondsBetweenRuns: Math.min(2, actSeconds / 20),
+    secondsBetweenRuns: Math.min(2, actSeconds / 10),
     // Divisors of 60: a cron expression starts anew with each minute.
     sampleSeconds: longest([1, 2, 5], actSeconds / 8),
     probeSeconds: longest([1, 2, 5, 10], actSeconds / 4),
