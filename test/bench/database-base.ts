@@ -25,10 +25,12 @@ export async function measureBase(
   const lines: BaseLine[] = [];
   for await (const text of createInterface(child.stdout)) {
     const [, release = '', count = '', what = '', buffers = ''] =
-      /(\d\S*), (\d+) rows, (\w+): (\d+) buffers/.exec(text) ?? [];
+      /(\d+\.\d+\.\w+), (\d+) rows, (\w+): (\d+) buffers/.exec(text) ?? [];
     if (what !== '')
       lines.push({ release, rows: Number(count), what: what as Line['what'], buffers: Number(buffers) });
   }
-  if (lines.length === 0) throw new Error(`The benchmark of the build in ${dir} printed no figure`);
+  for (const release of few.length === 0 ? [] : releases)
+    if (!lines.some((line) => line.release === release))
+      throw new Error(`The benchmark of the build in ${dir} printed no figure of Airflow ${release}`);
   return lines;
 }

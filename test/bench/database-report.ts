@@ -74,7 +74,7 @@ The other exporter is asked for rows and bytes of each dag over the last day, wh
 - **unpacked**: rows whose value was unpacked to be measured, and pages of large values that were read for it; a cycle may unpack 1,000 rows
   and 64 MB, of what was there at the start a quarter of that more, and begins with none after 5 s. A \`bytea\` says its size without being unpacked.
 
-| Airflow | rows | what | buffers | of the base | ratio | of the other's | rows read | ms | rows unpacked | MB unpacked |
+| Airflow | rows | what | buffers | buffers of the base | ratio to it | of the other's | rows read | ms | rows unpacked | MB unpacked |
 |---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
 ${body.join('\n')}
 `;
