@@ -18,9 +18,10 @@ const NO_CHECKSUM =
   'the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 
 /**
- * Why a PUT is refused while other requests with the same credentials are accepted; null: no PUT, or the answer itself tells.
- * Botocore sends a checksum since 1.36, and so does the exporter. Google's storage answers as to a wrong key, and IBM's is
- * reported to answer as to a missing permission, without the action that AWS would name. `resource`: the ARN that a statement of a policy has to name, or null.
+ * Why a PUT is refused while other requests with the same credentials are accepted; null: no PUT, or the answer itself
+ * tells. Botocore sends a checksum since 1.36, and so does the exporter. Google's storage answers as to a wrong key, and
+ * IBM's is reported to answer as to a missing permission, without the action that AWS would name. `resource`: the ARN that
+ * a statement of a policy has to name, or null.
  */
 export function putAlone(
   said: Said | null,

@@ -23,7 +23,10 @@ import { RANGES_A_STATEMENT, rangesOf } from './task-instances.ts';
 /** Remembered rows that one cycle compares with the table; at least so many, and at least a share of the window. */
 const ROWS_A_CYCLE = 1_000;
 const SHARE_A_CYCLE = 1 / 120;
-/** While rows are deleted or updated: with what is left over at its end, a round takes 20 cycles. */
+/**
+ * While rows are deleted or updated. A round takes at most 20 cycles: it may begin in the middle of a part, and its last
+ * part is short.
+ */
 const FAST_SHARE_A_CYCLE = 1 / 18;
 
 /** The task instances whose turn it is to be compared with the table. */

@@ -63,6 +63,7 @@ export async function sample(
   }>(instantStatement());
   if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
   const { now, horizon, knowsCompression } = instant;
+  // Before the rows: the next cycle hurries after what is deleted meanwhile.
   const counts = await readTableCounts(query, shape);
 
   const from = now - options.windowMs;
