@@ -24,7 +24,7 @@ import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
 import { auditOriginStatement } from './row-statements.ts';
-import { createTables, progressOf, setProgress } from './store.ts';
+import { createTables, once, progressOf, setProgress } from './store.ts';
 
 export interface AuditOptions {
   readonly database: Pick<Database, 'read'>;
@@ -209,6 +209,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const deletedUpTo = since === null ? null : since - olderThanMs;
   await join({
     duck,
+    work: options.work,
     places,
     bases,
     judgedUpTo: since === null ? NEVER : since - PUSH_MS,
@@ -236,15 +237,6 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     safe: safeDays(figures, rows.asOf ?? ALWAYS),
     deletedUpTo,
   };
-}
-
-/** Its answer is kept: it is not asked again when the audit goes on. */
-async function once<Answer>(duck: Duck, step: string, work: () => Promise<Answer>): Promise<Answer> {
-  const earlier = await progressOf<Answer>(duck, step);
-  if (earlier !== null) return earlier;
-  const answer = await work();
-  await setProgress(duck, step, answer);
-  return answer;
 }
 
 function isSame(a: Base, b: Base): boolean {

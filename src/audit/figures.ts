@@ -66,6 +66,7 @@ export interface Oldest {
 }
 
 const MOST_DAGS = 1_000;
+const HOUR_MS = 3_600_000;
 const ZERO: Amount = { objects: 0, bytes: 0, dollars: 0 };
 
 export async function figuresOf(
@@ -75,33 +76,34 @@ export async function figuresOf(
   const dollars = hasPrices ? `sum(${monthlyDollars('bytes', 'class')})` : 'NULL::DOUBLE';
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
 
-  async function grouped(from: string, by: string, amounts = sums): Promise<Map<string, Amount>> {
+  const month = `date_trunc('month', make_timestamp_ms(at_ms::BIGINT))`;
+  // Each side is looked at once; what is asked for below are sums of these.
+  await duck.run(`CREATE OR REPLACE TABLE amounts AS
+    SELECT class, ${month} AS month, ${dagOf(bases)} AS dag, ${sums} FROM objects GROUP BY ALL`);
+  await duck.run(`CREATE OR REPLACE TABLE unnamed_amounts AS
+    SELECT verdict, ${sums} FROM unnamed GROUP BY ALL`);
+  await duck.run(`CREATE OR REPLACE TABLE orphan_amounts AS
+    SELECT class, ${month} AS month, dag, held, ${sums} FROM orphans GROUP BY ALL`);
+
+  async function summed(table: string, by: string): Promise<Map<string, Amount>> {
     const rows = await duck.run<Amount & { name: string }>(
       `SELECT name, objects, bytes, round(dollars, 6) AS dollars
-       FROM (SELECT ${by} AS name, ${amounts} FROM ${from} GROUP BY 1) ORDER BY bytes DESC, name`,
+       FROM (SELECT ${by} AS name, sum(objects) AS objects, sum(bytes) AS bytes, sum(dollars) AS dollars
+             FROM ${table} GROUP BY 1) ORDER BY bytes DESC, name`,
     );
     return new Map(rows.map(({ name, ...amount }) => [name, amount]));
   }
-
-  const month = `strftime(make_timestamp_ms(at_ms::BIGINT), '%Y-%m')`;
-  // All objects are looked at once; what is asked for below are sums of these.
-  await duck.run(
-    `CREATE OR REPLACE TABLE amounts AS
-     SELECT class, ${month} AS month, ${dagOf(bases)} AS dag, named, min(at_ms) AS oldest_ms, ${sums}
-     FROM (SELECT *, hash(location) IN (SELECT hash(location) FROM named) AS named FROM objects) GROUP BY ALL`,
-  );
-  const summed = (by: string) =>
-    grouped('amounts', by, 'sum(objects) AS objects, sum(bytes) AS bytes, sum(dollars) AS dollars');
+  const monthName = `strftime(month, '%Y-%m')`;
   const [classes, orphanClasses, months, orphanMonths, dags, orphanDags] = [
-    await summed('class'),
-    await grouped('orphans', 'class'),
-    await summed('month'),
-    await grouped('orphans', month),
-    await summed('dag'),
-    await grouped('orphans', 'dag'),
+    await summed('amounts', 'class'),
+    await summed('orphan_amounts', 'class'),
+    await summed('amounts', monthName),
+    await summed('orphan_amounts', monthName),
+    await summed('amounts', 'dag'),
+    await summed('orphan_amounts', 'dag'),
   ];
-  const verdicts = await grouped('unnamed', 'verdict');
-  const deletable = await grouped('orphans', `held = ''`).then((both) => both.get('true') ?? ZERO);
+  const verdicts = await summed('unnamed_amounts', 'verdict');
+  const deletable = await summed('orphan_amounts', `held = ''`).then((both) => both.get('true') ?? ZERO);
   const all = total(classes.values());
   const orphaned = verdicts.get('orphaned') ?? ZERO;
   const young = verdicts.get('young') ?? ZERO;
@@ -159,18 +161,22 @@ async function referencesOf(duck: Duck, places: readonly Base[]): Promise<Refere
   };
 }
 
+/** Of the first hour with more objects than unnamed ones: to compare all of them once more would take as long as before. */
 async function oldestOf(duck: Duck): Promise<Oldest | null> {
-  const [{ at } = { at: null }] = await duck.run<{ at: number | null }>(
-    'SELECT min(oldest_ms) AS "at" FROM amounts WHERE named',
+  const hour = `floor(at_ms / ${HOUR_MS})`;
+  const [first] = await duck.run<{ hour: number }>(
+    `SELECT hour FROM (SELECT ${hour} AS hour, count(*) AS n FROM objects GROUP BY 1
+       UNION ALL SELECT ${hour}, -count(*) FROM unnamed GROUP BY 1)
+     GROUP BY hour HAVING sum(n) > 0 ORDER BY hour LIMIT 1`,
   );
-  if (at === null) return null;
-  const [row] = await duck.run<Omit<Oldest, 'at'>>(
-    `SELECT location, kind, source
-     FROM named SEMI JOIN (SELECT hash(location) AS h FROM objects WHERE at_ms = $1) ON hash(location) = h
-     ORDER BY location, kind = 'row' DESC LIMIT 1`,
-    [at],
+  if (first === undefined) return null;
+  const [oldest] = await duck.run<Oldest>(
+    `SELECT location, "at", kind, source
+     FROM named JOIN (SELECT hash(location) AS h, at_ms AS "at" FROM objects WHERE ${hour} = $1) ON hash(location) = h
+     ORDER BY "at", location, kind = 'row' DESC LIMIT 1`,
+    [first.hour],
   );
-  return row === undefined ? null : { ...row, at };
+  return oldest ?? null;
 }
 
 function total(amounts: Iterable<Amount>): Amount {

@@ -31,7 +31,7 @@ export async function holdBack(options: HoldOptions): Promise<void> {
   const isOwn = below(bases.filter(({ prefix }) => prefix !== ''));
   // A view: written once more they would take as long as the comparison.
   await duck.run(`CREATE OR REPLACE VIEW orphans AS
-    SELECT location, bytes, at_ms, class, dag, row,
+    SELECT location, bytes, at_ms, class, dag,
       CASE WHEN at_ms > ${deletedUpTo} THEN 'younger than asked for'
         WHEN task_instance <> '' AND task_instance IN (SELECT task_instance FROM there) THEN 'its task instance is there and could write it again'
         WHEN NOT ${isOwn} AND dag NOT IN (SELECT dag FROM dags)

@@ -6,7 +6,7 @@ import { splitPath } from '../airflow/reference.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import { downloadObject } from '../s3/download.ts';
 import type { Duck } from './duck.ts';
-import { below } from './key-sql.ts';
+import { keysBelow } from './key-sql.ts';
 import { outermost } from './lanes.ts';
 import type { Unlisted } from './list-objects.ts';
 import type { Manifest, ManifestFile } from './manifest.ts';
@@ -92,7 +92,7 @@ export async function loadInventory(
   if (paths.length === 0) await duck.run(NO_OBJECTS);
   else
     await duck.run(`CREATE OR REPLACE ${inventory.format === 'CSV' ? 'TABLE' : 'VIEW'} objects AS
-      SELECT * FROM (${await selectOf(duck, inventory, paths)}) WHERE ${below(places)}`);
+      ${await selectOf(duck, inventory, { paths, places })}`);
   const unlisted = all.flatMap((base): Unlisted[] =>
     base.bucket === inventory.sourceBucket ? [] : [{ ...base, reason: 'not_in_inventory' }],
   );
@@ -142,29 +142,33 @@ async function digest(path: string): Promise<Digest> {
 async function selectOf(
   duck: Duck,
   { format, columns }: Manifest,
-  paths: readonly string[],
+  { paths, places }: { readonly paths: readonly string[]; readonly places: readonly Base[] },
 ): Promise<string> {
   const files = `[${paths.map(text).join(', ')}]`;
   if (format === 'CSV') {
     const given = columns.map((name) => `${text(snake(name))}: 'VARCHAR'`).join(', ');
     const from = `read_csv(${files}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
       columns = {${given}})`;
-    return select(from, new Map(columns.map((name) => [snake(name), 'CSV'])));
+    return select(from, new Map(columns.map((name) => [snake(name), 'CSV'])), places);
   }
   const from = `read_parquet(${files}, binary_as_string = true)`;
   const types = await duck.run<{ column_name: string; column_type: string }>(
     `DESCRIBE SELECT * FROM ${from}`,
   );
-  return select(from, new Map(types.map(({ column_name, column_type }) => [column_name, column_type])));
+  return select(
+    from,
+    new Map(types.map(({ column_name, column_type }) => [column_name, column_type])),
+    places,
+  );
 }
 
-function select(from: string, types: ReadonlyMap<string, string>): string {
+function select(from: string, types: ReadonlyMap<string, string>, places: readonly Base[]): string {
   for (const name of ['bucket', 'key', 'size', 'last_modified_date'])
     if (!types.has(name))
       throw new Error(`The inventory has no column ${name}: let it have Size and LastModifiedDate`);
   const isCsv = types.get('key') === 'CSV';
   // In CSV keys are URL-encoded, with a plus for a space.
-  const key = isCsv ? `url_decode(replace(key, '+', ' '))` : 'key';
+  const files = isCsv ? `(SELECT * REPLACE (url_decode(replace(key, '+', ' ')) AS key) FROM ${from})` : from;
   const modified = types.get('last_modified_date') === 'BIGINT';
   const at = modified
     ? 'last_modified_date'
@@ -172,12 +176,14 @@ function select(from: string, types: ReadonlyMap<string, string>): string {
       ? 'epoch_ms(last_modified_date::TIMESTAMPTZ)'
       : 'epoch_ms(last_modified_date)';
   const conditions = [
+    // Of the columns as they stand: a location would be put together twice.
+    keysBelow(places),
     ...(types.has('is_latest') ? ['is_latest::BOOLEAN'] : []),
     ...(types.has('is_delete_marker') ? ['NOT coalesce(is_delete_marker::BOOLEAN, false)'] : []),
   ];
-  return `SELECT concat(bucket, '/', ${key}) AS location, size::DOUBLE AS bytes, (${at})::DOUBLE AS at_ms,
-    ${types.has('storage_class') ? `coalesce(storage_class, '')` : `''`} AS class FROM ${from}
-    ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`}`;
+  return `SELECT concat(bucket, '/', key) AS location, size::DOUBLE AS bytes, (${at})::DOUBLE AS at_ms,
+    ${types.has('storage_class') ? `coalesce(storage_class, '')` : `''`} AS class
+    FROM ${files} WHERE ${conditions.join(' AND ')}`;
 }
 
 /** `LastModifiedDate` -> `last_modified_date`. */

@@ -1,10 +1,15 @@
+import { join as joinPath } from 'node:path';
 import { ARCHIVE_CLASSES } from '../s3/archive.ts';
 import type { Duck } from './duck.ts';
 import { below, dagOf, isXComKey, relative, taskInstanceOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
+import { text } from './sql-text.ts';
+import { once } from './store.ts';
 
 export interface JoinOptions {
   readonly duck: Duck;
+  /** A folder of the audit's own. */
+  readonly work: string;
   /** What was listed, or is in the inventory. */
   readonly places: readonly Base[];
   /** Where Airflow writes or wrote: dags are what stands behind one of them. */
@@ -16,41 +21,51 @@ export interface JoinOptions {
 }
 
 /**
- * Both sides of the comparison, from tables that are each there as a whole or not at all. Keys are compared by their 64-bit
+ * Both sides of the comparison, each kept as a whole or not at all. Keys are compared by their 64-bit
  * hashes: that two of 10 and 20 million are taken for one has odds of 1 to 100,000, and then an orphan is missed.
  */
-export async function join({ duck, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
-  // An instance takes more with each step: each begins with a new one.
-  for (const [name, query] of [
-    [
-      // One look at each side: objects that nothing names, and hashes of names that have no object.
-      'unmatched',
-      `SELECT location, bytes, at_ms, class, lost, ${dagOf(bases)} AS dag,
+export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
+  // As a file: a table of DuckDB's own costs twice as much to write.
+  await once(duck, 'unmatched', async () => {
+    const file = text(joinPath(work, 'unmatched.parquet'));
+    // One look at each side: objects that nothing names, and hashes of names that have no object.
+    await duck.run(`COPY (
+      SELECT location, bytes, at_ms, class, lost, ${dagOf(bases)} AS dag,
         CASE WHEN NOT ${isXComKey('rel')} THEN 'other' WHEN at_ms > ${judgedUpTo} THEN 'young' ELSE 'orphaned' END AS verdict,
         ${taskInstanceOf('rel')} AS task_instance
-       FROM (SELECT objects.*, lost, ${relative(bases)} AS rel
-             FROM objects FULL JOIN (SELECT hash(location) AS lost FROM named) ON hash(location) = lost
-             WHERE location IS NULL OR lost IS NULL)`,
-    ],
+      FROM (SELECT objects.*, lost, ${relative(bases)} AS rel
+            FROM objects FULL JOIN (SELECT hash(location) AS lost FROM named) ON hash(location) = lost
+            WHERE location IS NULL OR lost IS NULL)) TO ${file} (FORMAT parquet, COMPRESSION lz4)`);
+    await duck.run(`CREATE OR REPLACE VIEW unmatched AS SELECT * FROM read_parquet(${file})`);
+    return true;
+  });
+  await duck.run(
+    'CREATE OR REPLACE VIEW unnamed AS SELECT * EXCLUDE (lost) FROM unmatched WHERE location IS NOT NULL',
+  );
+  // What is looked for in the other side stands in a table of its own: DuckDB then knows that it is the smaller one.
+  for (const [name, query] of [
+    ['lost', 'SELECT lost FROM unmatched WHERE lost IS NOT NULL'],
     [
       'absent',
       `SELECT location, kind, source, owner, at_ms,
         CASE WHEN at_ms > ${rowsUpTo} THEN 'young' ELSE 'missing' END AS verdict
-       FROM named SEMI JOIN (SELECT lost FROM unmatched WHERE lost IS NOT NULL) ON hash(location) = lost
-       WHERE kind IN ('row', 'state') AND ${below(places)}`,
+       FROM named SEMI JOIN lost ON hash(location) = lost WHERE kind IN ('row', 'state') AND ${below(places)}`,
+    ],
+    [
+      'archived',
+      `SELECT location, class, bytes FROM objects WHERE class IN (${ARCHIVE_CLASSES.map(text).join(', ')})`,
     ],
     [
       'unreadable',
-      `SELECT named.*, objects.class, objects.bytes FROM named
-       JOIN objects ON hash(named.location) = hash(objects.location) AND named.location = objects.location
-       WHERE kind IN ('row', 'state') AND objects.class IN (${ARCHIVE_CLASSES.map((one) => `'${one}'`).join(', ')})`,
+      `SELECT named.*, archived.class, archived.bytes FROM named JOIN archived USING (location)
+       WHERE kind IN ('row', 'state')`,
     ],
   ] as const) {
-    await duck.run(`CREATE TABLE IF NOT EXISTS ${name} AS ${query}`);
+    // An instance takes more with each step: each begins with a new one.
     await duck.run('CHECKPOINT');
     await duck.reopen();
+    await duck.run(`CREATE TABLE IF NOT EXISTS ${name} AS ${query}`);
   }
-  await duck.run(
-    'CREATE OR REPLACE VIEW unnamed AS SELECT *, rowid AS row FROM unmatched WHERE location IS NOT NULL',
-  );
+  await duck.run('CHECKPOINT');
+  await duck.reopen();
 }

@@ -8,6 +8,14 @@ export function below(places: readonly Base[]): string {
   return `(${places.map((place) => `starts_with(location, ${text(startOf(place))})`).join(' OR ')})`;
 }
 
+/** The same for a bucket and a key. */
+export function keysBelow(places: readonly Base[]): string {
+  if (places.length === 0) return 'false';
+  const one = ({ bucket, prefix }: Base) =>
+    `bucket = ${text(bucket)}${prefix === '' ? '' : ` AND starts_with(key, ${text(`${prefix}/`)})`}`;
+  return `(${places.map(one).join(' OR ')})`;
+}
+
 /** What stands behind the innermost place that a location is below; the location itself where it is below none. */
 export function relative(bases: readonly Base[]): string {
   return byPlace(bases, (start) => `substr(location, ${Array.from(start).length + 1})`, 'location');

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duck } from './duck.ts';
 import type { Base } from './named-object.ts';
-import { asAWhole } from './results.ts';
+import { asAWhole, PARQUET } from './results.ts';
 import { text } from './sql-text.ts';
 
 export interface ReferencesOptions {
@@ -21,7 +21,7 @@ export async function writeReferences({ duck, rowsAsOf, bases, folder }: Referen
     const copy = async (table: string, query: string) => {
       mkdirSync(join(unfinished, table), { recursive: true });
       const file = text(join(unfinished, table, `${table}.parquet`));
-      await duck.run(`COPY (${query}) TO ${file} (FORMAT parquet, COMPRESSION zstd)`);
+      await duck.run(`COPY (${query}) TO ${file} ${PARQUET}`);
     };
     await copy(
       'xcom_references',

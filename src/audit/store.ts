@@ -22,3 +22,12 @@ export async function progressOf<State>(duck: Duck, step: string): Promise<State
 export async function setProgress(duck: Duck, step: string, state: unknown): Promise<void> {
   await duck.run('INSERT OR REPLACE INTO progress VALUES ($1, $2)', [step, JSON.stringify(state)]);
 }
+
+/** Its answer is kept: it is not asked again when the audit goes on. */
+export async function once<Answer>(duck: Duck, step: string, work: () => Promise<Answer>): Promise<Answer> {
+  const earlier = await progressOf<Answer>(duck, step);
+  if (earlier !== null) return earlier;
+  const answer = await work();
+  await setProgress(duck, step, answer);
+  return answer;
+}

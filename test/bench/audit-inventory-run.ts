@@ -1,5 +1,5 @@
 /**
- * The audit from the moment at which the rows have been read: `node audit-inventory-run.js FOLDER`. Prints its own peak and
+ * The audit from the moment at which the rows have been read: `node audit-inventory-run.js FOLDER BYTES`. Prints its own peak and
  * the CPU of each step, so that it is a process of its own.
  */
 import { readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { loadInventory, openInventory } from '../../src/audit/inventory.ts';
 import { join } from '../../src/audit/join.ts';
 import { writeResults } from '../../src/audit/results.ts';
 
-const [folder = ''] = process.argv.slice(2);
+const [folder = '', memoryBytes = ''] = process.argv.slice(2);
 const { signal } = new AbortController();
 const refuse = () => {
   throw new Error('Nobody is to be asked');
@@ -28,7 +28,7 @@ function note(step: string): void {
 const duck = await openDuck({
   file: joinPath(folder, 'work', 'audit.duckdb'),
   temporary: joinPath(folder, 'work', 'spill'),
-  memoryBytes: 2 ** 30,
+  memoryBytes: Number(memoryBytes),
 });
 note('start');
 const options = { connectionOf: refuse, folder: joinPath(folder, 'work', 'inventory'), signal };
@@ -38,7 +38,7 @@ const { places } = await loadInventory(inventory, { ...options, duck, configured
 note('check the files');
 await duck.reopen();
 const judgedUpTo = inventory.createdAt;
-await join({ duck, places, bases, judgedUpTo, rowsUpTo: judgedUpTo });
+await join({ duck, work: joinPath(folder, 'work'), places, bases, judgedUpTo, rowsUpTo: judgedUpTo });
 await holdBack({
   duck,
   database: { read: refuse },
@@ -57,7 +57,7 @@ note('write the lists');
 const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0);
 console.log(
   JSON.stringify({
-    peakMb: Math.round(peak / 1024),
+    peakMb: Math.round((peak * 1024) / 1e6),
     orphaned: figures.objects.orphaned.objects,
     missing: figures.references.absent,
     steps,

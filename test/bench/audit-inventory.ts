@@ -16,6 +16,7 @@ const [references = 10_000_000, objects = 20_000_000] = process.argv.slice(2).ma
 const RUN = fileURLToPath(new URL('audit-inventory-run.js', import.meta.url));
 const REPORT = new URL('../../../../../../test/bench/audit-inventory.md', import.meta.url);
 const FILES = 10;
+const MEMORY_MB = 1_000;
 const DAY_MS = 86_400_000;
 
 /** Keys as Airflow makes them, in no order of their own. */
@@ -118,7 +119,7 @@ async function play(size: Pick<Round, 'references' | 'objects'>): Promise<Round>
       sort -S 500M -T . rows.txt > rows; sort -S 500M -T . objects-*.txt > objects
       comm -13 rows objects | wc -l; comm -23 rows objects | wc -l`,
     ]);
-    const ours = await measure([process.execPath, RUN, folder]);
+    const ours = await measure([process.execPath, RUN, folder, String(MEMORY_MB * 1e6)]);
     const { peakMb, orphaned, missing, steps } = JSON.parse(ours.said) as Record<
       'peakMb' | 'orphaned' | 'missing',
       number
@@ -148,7 +149,7 @@ writeFileSync(
   REPORT,
   `# What the comparison by an inventory costs
 
-\`npm run bench:audit-inventory\`: references that have been read, and an S3 Inventory of ${FILES} Parquet files, with \`--memory 1GiB\`. The audit checks and
+\`npm run bench:audit-inventory\`: references that have been read, and an S3 Inventory of ${FILES} Parquet files, with \`--memory ${MEMORY_MB}MB\`. The audit checks and
 reads the inventory, compares, counts, and writes all lists. \`sort -S 500M\` and \`comm\` compare the same keys as text that is ready.
 ${cpus().length} cores, load ${load} at the end.
 
