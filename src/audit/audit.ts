@@ -70,6 +70,8 @@ const HOUR_MS = 3_600_000;
 const PUSH_MS = HOUR_MS;
 /** By how much an inventory may lag behind what its date says. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
+/** Of the tables and files in the folder: what a build with other ones left is not gone on with. */
+const LAYOUT = 2;
 /** What was read earlier is read anew: too much of it has been purged since. */
 const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
@@ -154,7 +156,13 @@ async function openWork(
   const open = () => openDuck({ file, temporary: joinPath(work, spill), memoryBytes });
   const [named] = await database.read((query) => query<{ origin: string }>(auditOriginStatement()), signal);
   const { asOf } = await ageOf(database, { patienceMs: 0, signal });
-  const question = JSON.stringify([named?.origin, configured, inventory?.createdAt, inventory?.sourceBucket]);
+  const question = JSON.stringify([
+    LAYOUT,
+    named?.origin,
+    configured,
+    inventory?.createdAt,
+    inventory?.sourceBucket,
+  ]);
   const duck = await open();
   // Only now is it known that no other process works here.
   for (const name of readdirSync(work))

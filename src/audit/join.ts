@@ -26,8 +26,8 @@ export interface JoinOptions {
  */
 export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
   // As a file: a table of DuckDB's own costs twice as much to write.
-  await once(duck, 'unmatched', async () => {
-    const file = text(joinPath(work, 'unmatched.parquet'));
+  const file = text(joinPath(work, 'unmatched.parquet'));
+  await once(duck, 'compared', async () => {
     // One look at each side: objects that nothing names, and hashes of names that have no object.
     await duck.run(`COPY (
       SELECT location, bytes, at_ms, class, lost, ${dagOf(bases)} AS dag,
@@ -36,9 +36,9 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
       FROM (SELECT objects.*, lost, ${relative(bases)} AS rel
             FROM objects FULL JOIN (SELECT hash(location) AS lost FROM named) ON hash(location) = lost
             WHERE location IS NULL OR lost IS NULL)) TO ${file} (FORMAT parquet, COMPRESSION lz4)`);
-    await duck.run(`CREATE OR REPLACE VIEW unmatched AS SELECT * FROM read_parquet(${file})`);
     return true;
   });
+  await duck.run(`CREATE OR REPLACE VIEW unmatched AS SELECT * FROM read_parquet(${file})`);
   await duck.run(
     'CREATE OR REPLACE VIEW unnamed AS SELECT * EXCLUDE (lost) FROM unmatched WHERE location IS NOT NULL',
   );
