@@ -30,19 +30,19 @@ export interface AuditOptions {
   readonly database: Pick<Database, 'read'>;
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'list' | 'head'>;
   readonly connectionOf: (id: string) => S3Connection;
-  /** Where Airflow is configured to write. */
+  /** The places that Airflow is configured to write to. */
   readonly configured: readonly Base[];
-  /** The address of a manifest.json; null: objects are listed. */
+  /** The address of a manifest.json; null when the audit lists the objects. */
   readonly inventory: string | null;
-  /** Holds what is done so far until all is. */
+  /** The folder that keeps the work done so far, until the audit is complete. */
   readonly work: string;
   readonly olderThanMs: number;
   readonly memoryBytes: number;
-  /** In pages of the database, and in requests to storage. */
+  /** `pages` limits pages of the database, `requests` limits requests to storage. */
   readonly pages: Rate;
   readonly requests: Rate;
   readonly concurrency: number;
-  /** Waits as long as a task that purges may take from an object to its row. */
+  /** Waits as long as a purging task may take from deleting an object to deleting its row. */
   readonly settle: (signal: AbortSignal) => Promise<void>;
   /** Whether storage is billed as AWS bills it. */
   readonly hasPrices: boolean;
@@ -51,9 +51,9 @@ export interface AuditOptions {
 }
 
 export interface Audit {
-  /** Since when rows were read; null: a standby that cannot say. */
+  /** The moment as of which rows were read, epoch ms; null when a standby cannot say. */
   readonly rowsAsOf: number | null;
-  /** When the inventory was made; null: objects were listed. */
+  /** When the inventory was made, epoch ms; null when objects were listed. */
   readonly inventoryAt: number | null;
   readonly sources: readonly string[];
   readonly places: readonly Base[];
@@ -61,27 +61,28 @@ export interface Audit {
   readonly figures: Figures;
   readonly confirmed: Confirmed;
   readonly safe: SafeDays;
-  /** Objects that are younger are not to be deleted; null: none is. */
+  /** Objects younger than this must not be deleted, epoch ms; null when no object may be deleted. */
   readonly deletedUpTo: number | null;
 }
 
 const HOUR_MS = 3_600_000;
-/** How long a task may take from its object to its row, and by how much two clocks may differ. */
+/** How long a task may take from its object to its row, and how much two clocks may differ. */
 const PUSH_MS = HOUR_MS;
-/** By how much an inventory may lag behind what its date says. */
+/** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
-/** Of the tables and files in the folder: what a build with other ones left is not gone on with. */
+/** The version of the tables and files in the work folder. The audit does not continue work of another version. */
 const LAYOUT = 2;
-/** What was read earlier is read anew: too much of it has been purged since. */
+/** If earlier rows are older than this, the audit starts anew: too many of them have been purged since. */
 const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
 /**
- * Compares all that rows name with all that is there. Rows come first: what is put after them is too young to be judged,
- * and a row that is gone by the time its object is looked for is found out by reading it again.
+ * Compares all objects that rows name with all objects that are there. The audit reads rows first: an object put after
+ * that is too young to be judged. If a row is gone by the time the audit looks for its object, reading the row again
+ * shows that.
  *
- * `use` is called with the tables still there; what is kept of them goes away with its end.
+ * The tables still exist while `use` runs; when `use` has succeeded, the audit deletes the work folder.
  */
 export async function audit<Result>(
   options: AuditOptions,
@@ -109,7 +110,8 @@ export async function audit<Result>(
 }
 
 /**
- * What rows name, alone: for a comparison that this machine cannot hold. `use` is called with the table still there.
+ * Only reads what rows name, for a comparison that is too large for this machine. The table still exists while `use`
+ * runs.
  */
 export async function readReferences(
   options: Omit<AuditOptions, 'inventory'>,
@@ -145,7 +147,7 @@ function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<R
   );
 }
 
-/** What an earlier run left is gone on with if it was asked the same, and not long ago. */
+/** Continues the work of an earlier run if that run was asked the same question, and not long ago. */
 async function openWork(
   options: Omit<AuditOptions, 'inventory'>,
   inventory: Inventory | null,
@@ -164,7 +166,7 @@ async function openWork(
     inventory?.sourceBucket,
   ]);
   const duck = await open();
-  // Only now is it known that no other process works here.
+  // DuckDB has the file open now, so no other process works in this folder.
   for (const name of readdirSync(work))
     if (name.startsWith('spill-') && name !== spill)
       rmSync(joinPath(work, name), { recursive: true, force: true });

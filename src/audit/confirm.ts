@@ -10,19 +10,19 @@ import type { RowSource } from './row-sources.ts';
 import type { NamingRow } from './row-statements.ts';
 import { ownersStatement } from './row-statements.ts';
 
-/** What is known of the references whose objects the listing does not have. */
+/** The references whose objects are not in the listing, counted by what a second look found. */
 export interface Confirmed {
-  /** All of them. */
+  /** All of them, without those that are too young. */
   readonly absent: number;
-  /** Looked at one by one: all, or as many as are looked at, by chance. */
+  /** How many of them were looked at one by one: all, or a random sample if there are too many. */
   readonly looked: number;
   /** The object is not there, and the row still names it. */
   readonly missing: number;
-  /** There after all. */
+  /** The object is there after all. */
   readonly present: number;
-  /** The row is gone meanwhile, names something else, or is of an earlier try that nothing reads. */
+  /** Meanwhile the row is gone or names something else, or the row is of an earlier try that nothing reads. */
   readonly vanished: number;
-  /** Storage did not say, or a standby is behind and still shows what may be gone. */
+  /** Storage gave no answer, or a standby is behind and still shows rows that may be gone. */
   readonly unknown: number;
 }
 
@@ -35,7 +35,7 @@ export interface ConfirmOptions {
   readonly pace: Rate;
   readonly pages: Rate;
   readonly concurrency: number;
-  /** Waits as long as a task that purges may take from an object to its row. */
+  /** Waits as long as a purging task may take from deleting an object to deleting its row. */
   readonly settle: (signal: AbortSignal) => Promise<void>;
   readonly signal: AbortSignal;
 }
@@ -46,14 +46,14 @@ interface Candidate {
   readonly owner: string;
 }
 
-/** As many are looked at; of more a sample decides whether the listing can be believed. */
+/** The most references that are looked at. If there are more, a sample decides whether the listing can be believed. */
 const MOST = 2_000;
 const OWNERS_A_STATEMENT = 50;
 
-/** A listing alone says nothing of what is not in it: objects are asked for, and rows are read once more. */
+/** A listing alone does not prove that an object is missing: the objects are asked for and the rows read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const { duck } = options;
-  // What an audit found out that was killed behind this step is asked anew.
+  // If an audit was killed after this step, its verdicts are still here: they are checked anew.
   await duck.run(`UPDATE absent SET verdict = 'missing' WHERE verdict <> 'young'`);
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,
@@ -82,7 +82,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   });
   await duck.run(`UPDATE absent SET verdict = looked.verdict FROM looked WHERE absent.location = looked.location
     AND absent.verdict = 'missing'`);
-  // Those that were not looked at are believed missing only where all that were looked at are.
+  // References outside the sample count as missing only if every reference in the sample is missing.
   if (absent > candidates.length && verdicts.some((verdict) => verdict !== 'missing'))
     await duck.run(`UPDATE absent SET verdict = 'unsure' WHERE verdict = 'missing'
       AND location NOT IN (SELECT location FROM looked)`);
@@ -97,7 +97,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   };
 }
 
-/** A standby that does not come to the moment at which objects were not there still shows rows that are gone. */
+/** Whether a standby stays behind the moment at which the objects were gone: it may still show deleted rows. */
 async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolean> {
   const { lagSeconds } = await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
   return lagSeconds !== 0;
@@ -124,7 +124,7 @@ async function headAll(
   return answers;
 }
 
-/** Which of these the rows that named them still name. */
+/** Reads the rows of these references again and returns the locations that they still name. */
 async function stillNamed(gone: readonly Candidate[], options: ConfirmOptions): Promise<Set<string>> {
   const { database, sources, bases, pages, signal } = options;
   const named = new Set<string>();

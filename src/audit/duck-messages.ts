@@ -1,11 +1,11 @@
-/** What the thread of DuckDB is asked. One at a time is worked on, in the order in which they come. */
+/** A request to the thread of DuckDB. The thread does not queue requests: it begins each one when it comes. */
 export type Request =
   | { readonly kind: 'open'; readonly file: string; readonly settings: DuckSettings }
   | { readonly kind: 'run'; readonly sql: string; readonly values: readonly (string | number)[] }
   | ({ readonly kind: 'append' } & Batch)
   | { readonly kind: 'close' };
 
-/** Rows by columns, and how far their step is with them: stored together or not at all. */
+/** Rows, column by column, and the progress of their step: both are stored together or not at all. */
 export interface Batch {
   readonly table: string;
   readonly types: readonly ('text' | 'number')[];

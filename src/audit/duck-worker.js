@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * DuckDB in a thread of its own, for its appender blocks whoever calls it. Plain JavaScript: a thread starts from a file
- * as it stands, in the sources as in the build.
+ * DuckDB runs in a thread of its own, because its appender blocks the thread that calls it. This is plain JavaScript,
+ * because a thread starts from this very file, both in the sources and in the build.
  */
 import { rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
@@ -11,7 +11,7 @@ import { parentPort } from 'node:worker_threads';
  * @typedef {import('./duck-messages.ts').Answer} Answer
  */
 
-/** Rows of one chunk: DuckDB's own size of a vector. */
+/** Rows in one chunk: the size of a vector in DuckDB. */
 const CHUNK_ROWS = 2048;
 
 /** @type {typeof import('@duckdb/node-api') | null} */
@@ -31,7 +31,7 @@ async function append({ table, types, columns, progress }) {
   if (duckdb === null) throw new Error('DuckDB is not loaded');
   const { DuckDBDataChunk, DOUBLE, VARCHAR } = duckdb;
   const on = open();
-  // Rows and what says that they are there are one transaction: a run that is killed finds both or neither.
+  // Rows and the progress that counts them go into one transaction: after a kill, both are there or neither is.
   await on.run('BEGIN');
   try {
     const rows = columns[0]?.length ?? 0;
@@ -67,7 +67,7 @@ async function handle(request) {
     case 'open': {
       close();
       duckdb ??= await import('@duckdb/node-api');
-      // What a killed run spilled stays otherwise.
+      // Otherwise files that an earlier opening spilled into this folder could stay.
       rmSync(request.settings.temp_directory, { recursive: true, force: true });
       instance = await duckdb.DuckDBInstance.create(request.file, request.settings);
       connection = await instance.connect();

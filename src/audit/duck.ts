@@ -4,29 +4,29 @@ import type { Answer, Batch, DuckSettings, Request } from './duck-messages.ts';
 
 /** DuckDB on a file, in a thread of its own. */
 export interface Duck {
-  /** The type of the rows is the statement's. */
+  /** The caller gives the type of the rows, which has to fit the statement. */
   run<Row>(sql: string, values?: readonly (string | number)[]): Promise<Row[]>;
   append(batch: Batch): Promise<void>;
-  /** Closes the file and opens it again: what DuckDB has taken beyond its limit is given back. */
+  /** Closes the file and opens it again, so that DuckDB gives back the memory that it took beyond its limit. */
   reopen(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface DuckOptions {
   readonly file: string;
-  /** It belongs to this run alone and is cleared at every opening. */
+  /** The folder for spilled data. It belongs to this run alone, and every opening clears it. */
   readonly temporary: string;
-  /** The most that the whole process may take. */
+  /** The most memory that the whole process may take. */
   readonly memoryBytes: number;
 }
 
 const MIB = 2 ** 20;
-/** What Node, the clients and DuckDB's own code take before the first row. */
+/** The memory that Node, the clients and DuckDB's own code take before the first row. */
 const BASE_BYTES = 220 * MIB;
-/** One step takes a quarter more than DuckDB's limit. */
+/** One step takes a quarter more memory than DuckDB's limit. */
 const OVER = 1.3;
 const LEAST_BYTES = 200 * MIB;
-/** Below it DuckDB cannot join two million keys. */
+/** With less memory, DuckDB cannot join two million keys. */
 export const LEAST_MEMORY_BYTES = 512 * MIB;
 
 function settingsOf({ temporary, memoryBytes }: DuckOptions): DuckSettings {
@@ -36,7 +36,7 @@ function settingsOf({ temporary, memoryBytes }: DuckOptions): DuckSettings {
     memory_limit: `${Math.floor(limit / MIB)}MiB`,
     threads: '2',
     preserve_insertion_order: 'false',
-    // What is not built in would be fetched from the network.
+    // Otherwise DuckDB would fetch extensions that are not built in from the network.
     autoinstall_known_extensions: 'false',
     autoload_known_extensions: 'false',
   };
@@ -100,7 +100,7 @@ export async function openDuck(options: DuckOptions): Promise<Duck> {
   };
 }
 
-/** @throws {Error} when the package is not installed: nothing else is to be begun then. */
+/** @throws {Error} when the package is not installed; the audit calls this before it begins anything. */
 export function requireDuck(): void {
   try {
     createRequire(import.meta.url).resolve('@duckdb/node-api');

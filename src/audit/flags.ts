@@ -2,12 +2,12 @@ import { parseDuration } from '../lib/duration.ts';
 import { ConfigError } from '../settings/config.ts';
 import { LEAST_MEMORY_BYTES } from './duck.ts';
 
-/** What the command takes besides the settings. */
+/** The flags that the command takes besides the settings. */
 export interface AuditFlags {
   readonly asJson: boolean;
-  /** Only the rows are read, and what they name is written. */
+  /** Whether the audit only reads the rows and writes what they name. */
   readonly isForReferences: boolean;
-  /** Whether the exporter is to show the figures: they are left beside its state file. */
+  /** Whether the audit leaves its figures beside the exporter's state file, for the exporter to show. */
   readonly leavesState: boolean;
   readonly inventory: string | null;
   readonly out: string;
@@ -32,7 +32,7 @@ export const AUDIT_FLAGS: readonly string[] = [...SWITCHES, ...Object.keys(DEFAU
 
 const HOUR_MS = 3_600_000;
 
-/** @throws {ConfigError} with all that is wrong at once. */
+/** @throws {ConfigError} with all problems at once. */
 export function parseAuditFlags(argv: readonly string[]): {
   readonly own: AuditFlags;
   readonly rest: readonly string[];
@@ -83,7 +83,10 @@ export function parseAuditFlags(argv: readonly string[]): {
   return { own, rest };
 }
 
-/** What a task needs from its object to its row, and two clocks to differ, is never to be listed. */
+/**
+ * Refuses an age below an hour. A task may take that long from its object to its row, and two clocks may differ: such an
+ * object must never be listed for deletion.
+ */
 function age(text: string): number {
   const ms = parseDuration(text);
   if (ms < HOUR_MS) throw new RangeError(`${text} is too young: give an hour at least`);

@@ -10,9 +10,9 @@ export interface HoldOptions {
   readonly duck: Duck;
   readonly database: Pick<Database, 'read'>;
   readonly bases: readonly Base[];
-  /** Younger orphans are listed, and not to be deleted; epoch ms. */
+  /** Orphans younger than this are listed, but must not be deleted; epoch ms. */
   readonly deletedUpTo: number;
-  /** Whether the database has them by id, which only then is asked: 3.4. */
+  /** Whether rows name task instances by id, as in 3.4; only then does the audit ask the database for them. */
   readonly hasTaskInstances: boolean;
   readonly pages: Rate;
   readonly signal: AbortSignal;
@@ -20,16 +20,16 @@ export interface HoldOptions {
 
 const IDS_A_STATEMENT = 1_000;
 
-/** Says of each orphan why it is not to be deleted; '' of one that may be. */
+/** Says for each orphan why it must not be deleted; '' when it may be deleted. */
 export async function holdBack(options: HoldOptions): Promise<void> {
   const { duck, bases, deletedUpTo } = options;
   await duck.run('CREATE OR REPLACE TABLE there (task_instance VARCHAR)');
   await duck.run('CREATE OR REPLACE TABLE dags (dag VARCHAR)');
   await keepTaskInstances(options);
   await keepDags(options);
-  // Where a whole bucket is Airflow's path, another program's files may look like an XCom's.
+  // If Airflow's path is a whole bucket, files of another program may look like XComs.
   const isOwn = below(bases.filter(({ prefix }) => prefix !== ''));
-  // A view: written once more they would take as long as the comparison.
+  // A view, because writing the orphans once more would take as long as the comparison.
   await duck.run(`CREATE OR REPLACE VIEW orphans AS
     SELECT location, bytes, at_ms, class, dag,
       CASE WHEN at_ms > ${deletedUpTo} THEN 'younger than asked for'
@@ -40,7 +40,11 @@ export async function holdBack(options: HoldOptions): Promise<void> {
     FROM unnamed WHERE verdict = 'orphaned'`);
 }
 
-/** Two paths are of one task instance alone: a key of its own is never written again once it is gone. */
+/**
+ * Keeps the task instances that could write their orphans again. A key with the id of a task instance belongs to that
+ * task instance alone: once the task instance is gone, the key is never written again. If the database has no such ids,
+ * all task instances in the keys are kept.
+ */
 async function keepTaskInstances(options: HoldOptions): Promise<void> {
   const { duck, database, deletedUpTo, hasTaskInstances, pages, signal } = options;
   if (!hasTaskInstances) {
@@ -65,7 +69,7 @@ async function keepTaskInstances(options: HoldOptions): Promise<void> {
   }
 }
 
-/** Keeps the dags of the runs and all dags that rows name. */
+/** Keeps the dags of all runs, and the dags in the paths that rows and archives name. */
 async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): Promise<void> {
   if (!bases.some(({ prefix }) => prefix === '')) return;
   const dags: string[] = [];
