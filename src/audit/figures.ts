@@ -3,11 +3,11 @@ import { below, dagOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 import { monthlyDollars } from './prices.ts';
 
-/** How many and how much. */
+/** A number of objects, with their size and their price. */
 export interface Amount {
   readonly objects: number;
   readonly bytes: number;
-  /** A month, at list prices; null where prices are not known. */
+  /** Dollars a month at list prices; null when prices are not known. */
   readonly dollars: number | null;
 }
 
@@ -26,18 +26,19 @@ export interface ByMonth {
 }
 
 export interface References {
-  /** Rows that Airflow reads, and those of state stores, by what is known of their object. */
+  /** Rows that Airflow reads, and rows of state stores, whose object is there and can be read. */
   readonly live: number;
-  /** Their object is not in the listing. */
+  /** The object is not in the listing, and no second look found the object or showed that the row is gone. */
   readonly absent: number;
-  /** The listing is older than they are. */
+  /** The rows are so young that an inventory may lack their objects. */
   readonly young: number;
-  /** In a storage class that has to be restored first. */
+  /** The object is in a storage class that has to be restored before the object can be read. */
   readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
-  /** In a place that was not listed. */
+  /** The object is in a place that was not listed. */
   readonly outside: number;
-  /** What else names objects: archives, and paths that are no row's own. */
+  /** Rows of archives, which name objects too. */
   readonly archived: number;
+  /** Rows with a path that is not their own. */
   readonly foreign: number;
 }
 
@@ -57,7 +58,7 @@ export interface Figures {
   readonly oldest: Oldest | null;
 }
 
-/** The object that has been named for the longest time. */
+/** The oldest object that something names. */
 export interface Oldest {
   readonly location: string;
   readonly at: number;
@@ -77,7 +78,7 @@ export async function figuresOf(
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
 
   const month = `date_trunc('month', make_timestamp_ms(at_ms::BIGINT))`;
-  // Each side is looked at once; what is asked for below are sums of these.
+  // Each side is read once; the figures below are sums of these tables.
   await duck.run(`CREATE OR REPLACE TABLE amounts AS
     SELECT class, ${month} AS month, ${dagOf(bases)} AS dag, ${sums} FROM objects GROUP BY ALL`);
   await duck.run(`CREATE OR REPLACE TABLE unnamed_amounts AS
@@ -161,7 +162,10 @@ async function referencesOf(duck: Duck, places: readonly Base[]): Promise<Refere
   };
 }
 
-/** Of the first hour with more objects than unnamed ones: to compare all of them once more would take as long as before. */
+/**
+ * Looks only at the first hour that has more objects than unnamed objects: comparing all objects again would take as
+ * long as before.
+ */
 async function oldestOf(duck: Duck): Promise<Oldest | null> {
   const hour = `floor(at_ms / ${HOUR_MS})`;
   const [first] = await duck.run<{ hour: number }>(

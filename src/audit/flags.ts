@@ -84,8 +84,8 @@ export function parseAuditFlags(argv: readonly string[]): {
 }
 
 /**
- * Refuses an age below an hour. A task may take that long from its object to its row, and two clocks may differ: such an
- * object must never be listed for deletion.
+ * Refuses an age below an hour. A task may take that long from its object to its row, and two clocks may differ: an
+ * object so young must never be listed for deletion.
  */
 function age(text: string): number {
   const ms = parseDuration(text);

@@ -16,7 +16,7 @@ import { NO_OBJECTS } from './store.ts';
 import { text } from './sql-text.ts';
 
 export interface Inventory extends Manifest {
-  /** The folder of its manifest on this machine; null: in S3. */
+  /** The folder of its manifest on this machine; null when the manifest is in S3. */
   readonly folder: string | null;
   readonly connection: string;
 }
@@ -28,7 +28,7 @@ interface Digest {
 
 export interface InventoryOptions {
   readonly connectionOf: (id: string) => S3Connection;
-  /** Files are kept there until the audit ends. */
+  /** The folder that keeps fetched files until the audit ends. */
   readonly folder: string;
   readonly signal: AbortSignal;
 }
@@ -65,8 +65,9 @@ export interface LoadOptions extends InventoryOptions {
 }
 
 /**
- * What an inventory says of the places where XComs are. Each file is compared with the manifest first: a CSV file that was
- * cut off would be read without a word. Parquet is not copied: DuckDB reads its files as fast as a table of its own.
+ * Loads from an inventory the objects in the places where XComs are. Each file is compared with the manifest first:
+ * DuckDB would read a CSV file that was cut off without an error. Parquet is not copied, because DuckDB reads Parquet
+ * files as fast as its own tables.
  *
  * @throws {Error} when a file is not what the manifest says, or a configured place is in another bucket.
  */
@@ -108,11 +109,11 @@ async function checkedFile(inventory: Inventory, file: ManifestFile, options: Lo
   if (folder === null) {
     mkdirSync(options.folder, { recursive: true });
     path = join(options.folder, name);
-    // An earlier run may have fetched it.
+    // An earlier run may have fetched the file.
     if (existsSync(path) && isIt(await digest(path))) return path;
     found = await fetchTo(path, { ...inventory, key: file.key }, options);
   } else {
-    // As `aws s3 sync` leaves them, with the folder of the report beside the one of its data.
+    // `aws s3 sync` leaves the files like this: the folder of the report lies beside the folder of its data.
     const places = [join(folder, name), join(folder, 'data', name), join(folder, '..', 'data', name)];
     const there = places.find((place) => existsSync(place));
     if (there === undefined) throw new Error(`Cannot find ${name} of the inventory beside its manifest`);
@@ -138,7 +139,7 @@ async function digest(path: string): Promise<Digest> {
   return { bytes, md5: md5.digest('hex') };
 }
 
-/** The columns by the names that a file of Parquet has; those of CSV are its schema's in another case. */
+/** Selects columns by their names in Parquet. The names of CSV columns come from the manifest, in another case. */
 async function selectOf(
   duck: Duck,
   { format, columns }: Manifest,
@@ -176,7 +177,7 @@ function select(from: string, types: ReadonlyMap<string, string>, places: readon
       ? 'epoch_ms(last_modified_date::TIMESTAMPTZ)'
       : 'epoch_ms(last_modified_date)';
   const conditions = [
-    // Of the columns as they stand: a location would be put together twice.
+    // This tests the columns bucket and key, because a test of the location would build each location twice.
     keysBelow(places),
     ...(types.has('is_latest') ? ['is_latest::BOOLEAN'] : []),
     ...(types.has('is_delete_marker') ? ['NOT coalesce(is_delete_marker::BOOLEAN, false)'] : []),

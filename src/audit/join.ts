@@ -10,9 +10,9 @@ export interface JoinOptions {
   readonly duck: Duck;
   /** A folder of the audit's own. */
   readonly work: string;
-  /** What was listed, or is in the inventory. */
+  /** The places that were listed, or that are in the inventory. */
   readonly places: readonly Base[];
-  /** Where Airflow writes or wrote: dags are what stands behind one of them. */
+  /** The places that Airflow writes or wrote to; the dag is the part of a key that follows one of them. */
   readonly bases: readonly Base[];
   /** Objects that were written later are not judged, epoch ms. */
   readonly judgedUpTo: number;
@@ -21,14 +21,15 @@ export interface JoinOptions {
 }
 
 /**
- * Both sides of the comparison, each kept as a whole or not at all. Keys are compared by their 64-bit
- * hashes: that two of 10 and 20 million are taken for one has odds of 1 to 100,000, and then an orphan is missed.
+ * Compares both sides. Each result is kept as a whole or not at all. Keys are compared by their 64-bit hashes.
+ * With 10 million names and 20 million objects, the odds that two keys are taken for one are 1 to 100,000. The audit
+ * then misses an orphan.
  */
 export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
-  // As a file: a table of DuckDB's own costs twice as much to write.
+  // The result is a file, because a table of DuckDB's own costs twice as much to write.
   const file = text(joinPath(work, 'unmatched.parquet'));
   await once(duck, 'compared', async () => {
-    // One look at each side: objects that nothing names, and hashes of names that have no object.
+    // This reads each side once. It keeps objects that nothing names, and hashes of names that have no object.
     await duck.run(`COPY (
       SELECT location, bytes, at_ms, class, lost, ${dagOf(bases)} AS dag,
         CASE WHEN NOT ${isXComKey('rel')} THEN 'other' WHEN at_ms > ${judgedUpTo} THEN 'young' ELSE 'orphaned' END AS verdict,
@@ -42,7 +43,7 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
   await duck.run(
     'CREATE OR REPLACE VIEW unnamed AS SELECT * EXCLUDE (lost) FROM unmatched WHERE location IS NOT NULL',
   );
-  // What is looked for in the other side stands in a table of its own: DuckDB then knows that it is the smaller one.
+  // The keys to look up in the other side get a table of their own: DuckDB then knows which side is smaller.
   for (const [name, query] of [
     ['lost', 'SELECT lost FROM unmatched WHERE lost IS NOT NULL'],
     [
@@ -61,7 +62,7 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
        WHERE kind IN ('row', 'state')`,
     ],
   ] as const) {
-    // An instance takes more with each step: each begins with a new one.
+    // An instance of DuckDB takes more memory with each step, so each step begins with a new instance.
     await duck.run('CHECKPOINT');
     await duck.reopen();
     await duck.run(`CREATE TABLE IF NOT EXISTS ${name} AS ${query}`);

@@ -8,7 +8,7 @@ export function below(places: readonly Base[]): string {
   return `(${places.map((place) => `starts_with(location, ${text(startOf(place))})`).join(' OR ')})`;
 }
 
-/** The same for a bucket and a key. */
+/** Whether a bucket and a key are below one of the places. */
 export function keysBelow(places: readonly Base[]): string {
   if (places.length === 0) return 'false';
   const one = ({ bucket, prefix }: Base) =>
@@ -16,12 +16,12 @@ export function keysBelow(places: readonly Base[]): string {
   return `(${places.map(one).join(' OR ')})`;
 }
 
-/** What stands behind the innermost place that a location is below; the location itself where it is below none. */
+/** The rest of a location after the innermost place that it is below; the whole location when it is below none. */
 export function relative(bases: readonly Base[]): string {
   return byPlace(bases, (start) => `substr(location, ${Array.from(start).length + 1})`, 'location');
 }
 
-/** The first part of that, which is the dag. */
+/** The first part of that rest, which is the dag. */
 export function dagOf(bases: readonly Base[]): string {
   const part = (number: number) => `split_part(location, '/', ${number})`;
   return byPlace(bases, (start) => part(start.split('/').length), part(1));
@@ -42,18 +42,19 @@ export function startOf({ bucket, prefix }: Base): string {
 const LEAF = `${UUID4}${SUFFIX}`;
 
 /**
- * Whether the XCom backend alone can have written what is called so below a base: dag, run and task before a leaf with a
- * uuid. A key of a state store may be a uuid as well: behind the index of a mapped task, or behind `assets/<name>`.
+ * Whether only the XCom backend can have written an object with this path below a base: dag, run and task, then a leaf
+ * with a uuid. A key of a state store may be a uuid as well, after a map index or after `assets/<name>`: the answer for
+ * such a path is false.
  */
 export function isXComKey(column: string): string {
   const matches = (pattern: string) => `regexp_matches(${column}, ${text(pattern)})`;
-  // CASE looks no further than it has to: most keys need two of the three patterns.
+  // CASE tries no more patterns than it has to: most keys need two of the three.
   return `CASE WHEN ${matches(`^[^/]+/.+/[^/]+/${LEAF}$`)}
       THEN NOT ${matches(`(^[^/]+/.+/[^/]+/-?[0-9]+|(^|/)assets/[^/]+)/${LEAF}$`)}
       ELSE ${matches(`^[^/]+/.+/[^/]+/(ti|write)-${UUID}/[^/]+\\.json${SUFFIX}$`)} END`;
 }
 
-/** The task instance that 3.4 puts into a key; '' where there is none. */
+/** The id of the task instance that 3.4 puts into a key; '' when the key has none. */
 export function taskInstanceOf(column: string): string {
   return `CASE WHEN contains(${column}, '/ti-') THEN regexp_extract(${column}, ${text(`/ti-(${UUID})/[^/]+$`)}, 1) ELSE '' END`;
 }

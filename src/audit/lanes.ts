@@ -2,17 +2,17 @@ import { compareKeys, inKeyOrder } from '../s3/key-order.ts';
 import type { Duck } from './duck.ts';
 import type { Base } from './named-object.ts';
 
-/** A part of a bucket that is listed by itself: keys after one, up to another. */
+/** A part of a bucket that is listed by itself: the keys after `after`, up to and including `upTo`. */
 export interface Lane {
   readonly bucket: string;
   readonly connection: string;
-  /** With the slash at its end, or ''. */
+  /** Ends with a slash, or is ''. */
   readonly prefix: string;
   readonly after: string | null;
   readonly upTo: string | null;
 }
 
-/** Places that are in no other one: what lies below `xcom` is listed with `xcom`. */
+/** The places that lie in no other place: a place below `xcom` is listed with `xcom`. */
 export function outermost(bases: readonly Base[]): Base[] {
   const contains = (outer: Base, inner: Base) =>
     outer.bucket === inner.bucket &&
@@ -21,10 +21,10 @@ export function outermost(bases: readonly Base[]): Base[] {
   return bases.filter((base) => !bases.some((other) => contains(other, base)));
 }
 
-/** Names that are looked at to find out where the keys lie. */
+/** How many names are looked at to find out where the keys lie. */
 const SAMPLE = 4_000;
 
-/** Cuts what lies below a place where rows name many objects, so that all lanes take about as long. */
+/** Cuts a place into lanes where rows name many objects, so that all lanes take about as long. */
 export async function lanesOf(duck: Duck, base: Base, most: number): Promise<Lane[]> {
   const prefix = base.prefix === '' ? '' : `${base.prefix}/`;
   const start = `${base.bucket}/${prefix}`;
@@ -55,7 +55,7 @@ export function cutsOf(keys: readonly string[], most: number): string[] {
   return [...new Set(cuts.filter((cut) => cut !== undefined))];
 }
 
-/** Whether these keys follow each other, and the one before them, as the bytes of S3 do. */
+/** Whether these keys follow `before` and each other in the byte order of S3. */
 export function areInOrder(keys: readonly string[], before: string | null): boolean {
   let last = before;
   for (const key of keys) {

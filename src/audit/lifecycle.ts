@@ -1,6 +1,9 @@
 import type { Figures } from './figures.ts';
 
-/** From how many days on a rule that expires objects would take nothing that is named; null with the reason. */
+/**
+ * The least number of days with which a rule that expires objects takes no object that is named; null when no such
+ * number is known. `reason` explains either.
+ */
 export interface SafeDays {
   readonly days: number | null;
   readonly reason: string;
@@ -18,7 +21,7 @@ export function safeDays(
       reason: `${references.outside} references point to places that were not listed, so their age is not known`,
     };
   if (oldest === null) return { days: null, reason: 'no object that a row names was found' };
-  // A rule rounds up to the next midnight of UTC; one day more, so that it never meets what is named today.
+  // A rule rounds up to the next midnight of UTC. One day more keeps the rule away from objects that are named today.
   const days = Math.max(1, Math.ceil((now - oldest.at) / DAY_MS)) + 1;
   const since = new Date(oldest.at).toISOString().slice(0, 10);
   return {

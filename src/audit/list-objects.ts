@@ -13,11 +13,11 @@ import { NO_OBJECTS, progressOf, setProgress } from './store.ts';
 export interface ListObjectsOptions {
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'list'>;
   readonly duck: Duck;
-  /** Where Airflow is configured to write: they have to be listed. */
+  /** The places that Airflow is configured to write to; the audit fails if one of them cannot be listed. */
   readonly configured: readonly Base[];
-  /** Where else rows say that it wrote: what cannot be listed there is not judged. */
+  /** Other places that Airflow wrote to, as rows say. If one of them cannot be listed, it is not judged. */
   readonly seen: readonly Base[];
-  /** In requests. */
+  /** Limits the requests to storage. */
   readonly pace: Rate;
   readonly concurrency: number;
   readonly signal: AbortSignal;
@@ -30,7 +30,7 @@ export interface Unlisted extends Base {
 }
 
 export interface ObjectsListed {
-  /** All that was listed to its end. */
+  /** The places that were listed to their end. */
   readonly places: readonly Base[];
   readonly unlisted: readonly Unlisted[];
 }
@@ -42,17 +42,17 @@ interface LaneState {
 }
 interface Plan {
   readonly lanes: readonly Lane[];
-  /** Where else rows say that Airflow wrote, without what cannot be listed. */
+  /** Other places that Airflow wrote to, as rows say, without those that cannot be listed. */
   readonly seen: readonly Base[];
   readonly unlisted: readonly Unlisted[];
-  /** False: the server lists in an order of its own, so that each place has to be one lane. */
+  /** False when the server lists in an order of its own, so that each place has to be one lane. */
   readonly isOrdered: boolean;
 }
 
 const ROWS_A_BATCH = 20_000;
 const TRIES = 7;
 const FIRST_PAUSE_MS = 250;
-/** What is no better a moment later. */
+/** Failures that a retry a moment later cannot mend. */
 const LASTING: readonly S3Reason[] = ['denied', 'no_such_bucket', 'wrong_region', 'clock_skew', 'aborted'];
 
 /** A server with an order of its own may list an object twice. */
@@ -89,7 +89,7 @@ export async function listObjects(options: ListObjectsOptions): Promise<ObjectsL
   }
 }
 
-/** Places within one that cannot be listed as a whole may be listed all the same. */
+/** Drops a place that cannot be listed as a whole; places within it may still be listed. */
 function without(error: NotListed, plan: Plan, configured: readonly Base[]): Plan {
   const { bucket, prefix } = error.lane;
   const isIt = (base: Base) => startOf(base) === `${bucket}/${prefix}`;
@@ -102,7 +102,7 @@ function without(error: NotListed, plan: Plan, configured: readonly Base[]): Pla
   };
 }
 
-/** What was listed by another plan is forgotten. */
+/** Makes a plan, and forgets everything that was listed by an earlier plan. */
 async function newPlan(
   { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
   { duck, configured, concurrency }: ListObjectsOptions,
@@ -110,7 +110,7 @@ async function newPlan(
   await duck.run(NO_OBJECTS);
   await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
   const lanes: Lane[] = [];
-  // More lanes than are listed at once: those with more than their share of orphans do not hold up the end.
+  // There are more lanes than are listed at once: a lane with more than its share of orphans does not hold up the end.
   for (const place of outermost([...configured, ...seen]))
     lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
   const plan = { lanes, seen, unlisted, isOrdered };
@@ -120,7 +120,7 @@ async function newPlan(
 
 async function listAll(plan: Plan, options: ListObjectsOptions): Promise<void> {
   const { duck, concurrency, report } = options;
-  // One that fails ends the others.
+  // A worker that fails ends the others.
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const buffer = createBuffer(duck);
@@ -171,7 +171,7 @@ async function listLane(lane: Lane, options: LaneOptions): Promise<void> {
   const { isOrdered, step, keep } = options;
   const state = (await progressOf<LaneState>(options.duck, step)) ?? { last: null, isDone: false };
   if (state.isDone) return;
-  // Without an order there is no going on in the middle; what comes twice counts once.
+  // Without an order, a lane cannot continue in the middle and starts anew; an object that comes twice counts once.
   let last = isOrdered ? (state.last ?? lane.after) : null;
   let token: string | null = null;
   for (;;) {
@@ -220,7 +220,7 @@ async function listPage(
   }
 }
 
-/** Keeps objects and how far each lane is with one transaction for many pages. */
+/** Keeps objects and the progress of each lane, in one transaction for many pages. */
 function createBuffer(duck: Duck): {
   add(bucket: string, objects: readonly ListedObject[], progress: readonly [string, string]): Promise<void>;
   flush(): Promise<void>;

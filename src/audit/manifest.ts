@@ -1,11 +1,11 @@
 import { z } from 'zod';
 
-/** What S3 Inventory says of one of its reports. */
+/** The manifest of one report of S3 Inventory. */
 export interface Manifest {
   readonly sourceBucket: string;
-  /** Where its files are. */
+  /** The bucket that its files are in. */
   readonly bucket: string;
-  /** Epoch ms: what is younger may be missing in it. */
+  /** When the report was made, epoch ms: younger objects may be missing in the report. */
   readonly createdAt: number;
   readonly format: 'CSV' | 'Parquet';
   /** The names of the columns of a CSV file, in their order. */
@@ -34,7 +34,7 @@ const schema = z.object({
   ),
 });
 
-/** @throws {Error} when it is no manifest of an inventory, or of one that cannot be read. */
+/** @throws {Error} when the text is no manifest of an inventory, or the audit cannot read that inventory. */
 export function parseManifest(text: string): Manifest {
   let value: unknown;
   try {
