@@ -51,7 +51,7 @@ export interface AuditOptions {
 }
 
 export interface Audit {
-  /** The moment as of which rows were read, epoch ms; null when a standby cannot say. */
+  /** The rows were read as of this moment, epoch ms; null when a standby cannot say. */
   readonly rowsAsOf: number | null;
   /** When the inventory was made, epoch ms; null when objects were listed. */
   readonly inventoryAt: number | null;
@@ -72,7 +72,7 @@ const PUSH_MS = HOUR_MS;
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
 const LAYOUT = 2;
-/** If earlier rows are older than this, the audit starts anew: too many of them have been purged since. */
+/** If an earlier run read its rows longer ago, the audit starts anew: too many of them have been purged since. */
 const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;

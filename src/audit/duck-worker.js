@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * DuckDB runs in a thread of its own, because its appender blocks the thread that calls it. This is plain JavaScript,
- * because a thread starts from this very file, both in the sources and in the build.
+ * because a thread starts from this file as it is, both in the sources and in the build.
  */
 import { rmSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';

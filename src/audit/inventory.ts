@@ -66,7 +66,7 @@ export interface LoadOptions extends InventoryOptions {
 
 /**
  * Loads from an inventory the objects in the places where XComs are. Each file is compared with the manifest first:
- * DuckDB would read a CSV file that was cut off without an error. Parquet is not copied, because DuckDB reads Parquet
+ * DuckDB reads a truncated CSV file without any error. Parquet is not copied, because DuckDB reads Parquet
  * files as fast as its own tables.
  *
  * @throws {Error} when a file is not what the manifest says, or a configured place is in another bucket.

@@ -3,8 +3,9 @@ import type { RowSource } from './row-sources.ts';
 import type { NamingRow } from './row-statements.ts';
 
 /**
- * `row`: Airflow reads it. `foreign`: a path that is another row's, or a user's own. `archive`: nothing reads it. `state`:
- * of a state store. An object that any of them names is no orphan; only of the first and the last it matters when it is gone.
+ * `row`: Airflow reads the row. `foreign`: the path is another row's, or a user's own. `archive`: nothing reads it.
+ * `state`: the row is of a state store. An object that any of them names is no orphan. A missing object matters only
+ * for `row` and `state`.
  */
 export type NamingKind = 'row' | 'foreign' | 'archive' | 'state';
 
@@ -12,7 +13,7 @@ export interface NamedObject {
   /** `<bucket>/<key>`: a bucket's name has no slash. */
   readonly location: string;
   readonly kind: NamingKind;
-  /** Where Airflow was writing, if the row proves it. */
+  /** The place that Airflow was writing to; null when the row does not prove it. */
   readonly base: Base | null;
 }
 
@@ -25,7 +26,7 @@ export interface Base {
 
 const S3_SCHEMES: readonly string[] = ['s3', 's3a', 's3n'];
 
-/** What a row names; null: nothing in S3. `bases`: where Airflow is configured to write. */
+/** The object in S3 that a row names, or null. `bases`: the places that Airflow writes or wrote to. */
 export function namedObject(
   source: RowSource,
   row: NamingRow,
@@ -46,14 +47,14 @@ export function namedObject(
   const isBelow = bases.some(
     ({ bucket, prefix: of }) => bucket === path.bucket && (of === '' || path.key.startsWith(`${of}/`)),
   );
-  // The row of 3.4 does not say its dag: with a path that names no task instance its place below a base has to do.
+  // A row of 3.4 does not hold its dag. If its path names no task instance either, a place below a base is enough.
   const namesNone =
     !source.hasPlace && plain === stored && path.key.split('/').at(-2)?.startsWith('ti-') !== true;
   const isOwn = base !== null || (namesNone && isBelow);
   return { location, kind: isOwn ? 'row' : 'foreign', base };
 }
 
-/** The prefix before the row's own dag, run and task; null: the path is not proved to be this row's. */
+/** The prefix before the row's own dag, run and task; null when nothing proves that the path is this row's. */
 function ownPrefix(
   source: RowSource,
   { row, stored, key }: { row: NamingRow; stored: string; key: string },
@@ -77,7 +78,7 @@ function ownPrefix(
     : null;
 }
 
-/** JSON, of the reference in an envelope; releases before 3.3.0 had it without. */
+/** Reads a reference from JSON with an envelope; releases before 3.3.0 stored the reference without the envelope. */
 function stateReference(text: string): string | null {
   try {
     const value = JSON.parse(unwrapJson(text)) as unknown;
@@ -90,7 +91,7 @@ function stateReference(text: string): string | null {
   }
 }
 
-/** Text of JSON in text of JSON, as the API stores what a backend returned as text. */
+/** Unwraps JSON text inside JSON text, which the API stores when a backend returned text. */
 function unwrapJson(text: string): string {
   if (!text.startsWith('"')) return text;
   const inner = JSON.parse(text) as unknown;

@@ -7,10 +7,10 @@ const LEFT = 80;
 const BOTTOM = 40;
 const TOP = 40;
 const COLOURS = { named: '#2a78d6', orphaned: '#d9822b' } as const;
-/** As many months as can be told apart; older ones are one bar at the start. */
+/** The most months that can be told apart; older months share one bar at the start. */
 const MOST_MONTHS = 60;
 
-/** Bytes by the month in which they were written: what rows name, and above it what nobody does. */
+/** Draws bytes by the month in which they were written: orphaned bytes, and below them all others. */
 export function monthsPicture(months: readonly ByMonth[]): string {
   const bars = lastMonths(months);
   const most = Math.max(1, ...bars.map(({ all }) => all));
@@ -52,7 +52,7 @@ interface Bar {
   readonly orphaned: number;
 }
 
-/** Every month from the first to the last, those without an object too. */
+/** Every month from the first to the last, including months without an object. */
 function lastMonths(months: readonly ByMonth[]): Bar[] {
   const [first] = months;
   const last = months.at(-1);

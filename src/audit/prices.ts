@@ -1,7 +1,10 @@
 const KIB = 1024;
 const GIB = 2 ** 30;
 
-/** List prices of us-east-1, dollars for a GB and month, as of November 2026; what each object costs besides. */
+/**
+ * List prices of us-east-1 as of November 2026, in dollars for a GB and month. `least`: the fewest bytes that an object
+ * is billed for. `more`: the bytes that each object is billed for besides its own.
+ */
 const CLASSES: Readonly<Record<string, { price: number; least?: number; more?: number }>> = {
   STANDARD: { price: 0.023 },
   INTELLIGENT_TIERING: { price: 0.023 },

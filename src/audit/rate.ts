@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Waits until so much more is due. */
+/** Waits until the rate allows `amount` more. */
 export type Rate = (amount: number, signal: AbortSignal) => Promise<void>;
 
-/** At most so much a second on average, without saving up what was not used. */
+/** Allows at most `perSecond` a second on average; an amount that was not used is not saved up. */
 export function createRate(perSecond: number): Rate {
   let free = performance.now();
   return async (amount, signal) => {

@@ -13,7 +13,7 @@ import { progressOf, setProgress } from './store.ts';
 
 /** When the reading began, and where objects were written according to the rows. */
 export interface RowsRead {
-  /** Epoch ms, on the database's clock; null: a standby that cannot say how far it is. */
+  /** Epoch ms, on the database's clock; null when a standby cannot say how far it is. */
   readonly asOf: number | null;
   readonly bases: readonly Base[];
   readonly sources: readonly string[];
@@ -22,11 +22,11 @@ export interface RowsRead {
 export interface ReadRowsOptions {
   readonly database: Pick<Database, 'read'>;
   readonly duck: Duck;
-  /** Where Airflow is configured to write. */
+  /** The places that Airflow is configured to write to. */
   readonly bases: readonly Base[];
-  /** In pages of the database. */
+  /** Limits the pages of the database. */
   readonly pace: Rate;
-  /** Ms that never go back: by the time that a chunk took the next one is sized. */
+  /** A clock in ms that never goes back. The time that a chunk took decides the size of the next one. */
   readonly clock: () => number;
   readonly signal: AbortSignal;
   readonly report: (read: { pages: number; named: number; table: string }) => void;
@@ -41,21 +41,22 @@ interface SourceState {
   readonly file: string;
 }
 
-/** What a standby is given to catch up: what was put since then is too young to be judged. */
+/** How long a standby may take to catch up. Objects put after the moment it reaches are too young to judge. */
 const PATIENCE_MS = 5_000;
-/** The end of the year 9999: Postgres knows later moments, and some that never come. */
+/** The end of the year 9999. Postgres knows later timestamps, and `infinity`. */
 const LATEST_MS = 253_402_300_799_999;
 /**
- * Rows of a chunk, or runs whose rows are one: at first, at least and at most. In between as many as the server reads in
- * about a second.
+ * Rows in a chunk, or runs whose rows make a chunk: at first, at least and at most. In between, a chunk has as many as
+ * the server reads in about a second.
  */
 const ROWS = { first: 1_000, least: 100, most: 20_000 };
 const RUNS = { first: 1, least: 1, most: 4_096 };
 const WANTED_MS = 1_000;
 
 /**
- * Reads all that names an object, in short transactions of their own, so that no snapshot is held. What was named when
- * it began is seen: keys of rows do not change, and a row that is moved goes to a table that is read later.
+ * Reads every row that names an object, in short separate transactions, so that no snapshot is held. The audit sees
+ * everything that was named when the reading began: keys of rows do not change, and a row that moves goes to a table
+ * that is read later.
  *
  * @throws {Error} when a table cannot be read, or Airflow was upgraded meanwhile.
  */
@@ -68,7 +69,8 @@ export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
   const reader = { ...options, bases, pages: 0, named: 0 };
   for (const source of found.live) await readSource(source, reader);
 
-  // Airflow makes an archive before it deletes what it moved there: those of now hold all that was not seen above.
+  // Airflow makes an archive before it deletes the rows that it moved to the archive. So the archives that exist now
+  // hold every row that was not seen above.
   const read = new Map<string, string>();
   for (;;) {
     const { live, archives } = await sourcesOf(database, signal);
@@ -123,7 +125,7 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   const step = `rows ${source.table}`;
   const { file } = source;
   const earlier = await progressOf<SourceState>(duck, step);
-  // Places are those of one file; keys are keys wherever their rows lie.
+  // Page numbers are valid for one file of a table only; keys are valid wherever their rows lie.
   const isSame = earlier !== null && (source.key !== null || earlier.file === file);
   let state: SourceState = isSame ? earlier : { after: null, isDone: false, file };
   await forgetBeyond(duck, source, state.after);
@@ -131,13 +133,13 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   let size = sizes.first;
   let kept: Promise<void> = Promise.resolve();
   const held: NamingRow[] = [];
-  // While rows are kept the next ones are read.
+  // While DuckDB stores these rows, Postgres reads the next ones.
   async function store(rows: readonly NamingRow[], progress: Progress): Promise<void> {
     await kept;
     kept = keep(rows, { source, reader, progress });
     kept.catch(() => undefined);
   }
-  // A run may have more rows than are to be held at once.
+  // The rows of runs are stored right away, because a run may have more rows than memory should hold.
   async function take(rows: readonly NamingRow[]): Promise<void> {
     if (source.isByRun) await store(rows, []);
     else held.push(...rows);
@@ -159,7 +161,7 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   await kept;
 }
 
-/** Rows of a chunk that was not read to its end are read again, and are not to be there twice. */
+/** Forgets the rows of a chunk that was not read to its end: they are read again and must not be there twice. */
 async function forgetBeyond(duck: Duck, source: RowSource, after: Bounds['after']): Promise<void> {
   if (source.isByRun)
     await duck.run('DELETE FROM named WHERE source = $1 AND owner::BIGINT > $2::BIGINT', [
@@ -187,7 +189,7 @@ async function readChunk(query: Query, source: RowSource, options: ChunkOptions)
     pageByPage: source.key !== null,
   });
   const [{ pages } = { pages: 0 }] = await query<{ pages: number }>(pagesStatement(source));
-  // Where nothing is counted, what Postgres estimates of so many rows.
+  // If Postgres counts nothing, its estimate for so many rows is used.
   return { upTo, isLast, pages: pages > 0 ? pages : Math.ceil(options.size * source.density) };
 }
 
@@ -197,7 +199,7 @@ async function nextBounds(
   { after, size }: ChunkOptions,
 ): Promise<Bounds & { readonly isLast: boolean }> {
   if (source.key === null) {
-    // Nobody writes to it any more, so its pages are as good as a key.
+    // Nobody writes to this table any more, so its page numbers are as good as a key.
     const from = Number(/\d+/.exec(after?.[0] ?? '0')?.[0] ?? 0);
     const to = from + Math.max(1, Math.ceil(size * source.density));
     return { after: [`(${from},0)`], upTo: [`(${to},0)`], isLast: to >= source.pages };
@@ -206,7 +208,7 @@ async function nextBounds(
     const from = after?.[0] ?? '-1';
     const [runs] = await query<Record<'first' | 'last', number | null>>(nextRunsStatement(source, from));
     const last = runs?.last ?? -1;
-    // Ids that no row has are skipped: what is grown is the number of runs that hold rows.
+    // Ids before the first run that has rows are skipped; `size` counts ids from that run on.
     const to = Math.min(last, (runs?.first ?? last) + size - 1);
     return { after: [from], upTo: [String(to)], isLast: to >= last };
   }

@@ -7,15 +7,18 @@ import { text } from './sql-text.ts';
 
 export interface ReferencesOptions {
   readonly duck: Duck;
-  /** Since when rows were read, epoch ms; null: a standby that cannot say. */
+  /** The rows were read as of this moment, epoch ms; null when a standby cannot say. */
   readonly rowsAsOf: number | null;
-  /** Where Airflow is configured to write, and where rows say that it wrote. */
+  /** The places that Airflow is configured to write to, and the places that it wrote to, as rows say. */
   readonly bases: readonly Base[];
-  /** What it is called at the end; until then it has another name. */
+  /** The name of the folder at the end; until then the folder has another name. */
   readonly folder: string;
 }
 
-/** What rows name, for docs/sql/audit-join.sql: a folder for each table, since an external table is all files of one. */
+/**
+ * Writes what rows name, for docs/sql/audit-join.sql. Each table has a folder, because an external table is all files
+ * of one folder.
+ */
 export async function writeReferences({ duck, rowsAsOf, bases, folder }: ReferencesOptions): Promise<void> {
   await asAWhole(folder, async (unfinished) => {
     const copy = async (table: string, query: string) => {

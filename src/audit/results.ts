@@ -5,24 +5,24 @@ import { text } from './sql-text.ts';
 
 export interface ResultsOptions {
   readonly duck: Duck;
-  /** What it is called at the end; until then it has another name. */
+  /** The name of the folder at the end; until then the folder has another name. */
   readonly folder: string;
-  /** By their names, to be written beside the lists. */
+  /** The documents to write beside the lists, by their file names. */
   readonly documents: Readonly<Record<string, string>>;
 }
 
 const UNFINISHED = '.unfinished';
-/** Keys that one request of delete-objects takes. */
+/** The most keys that one request of delete-objects takes. */
 const KEYS_A_REQUEST = 1_000;
 const PIECE_BYTES = 2 ** 18;
-/** At DuckDB's own level 3 it takes twice the CPU, and the files are no smaller. */
+/** DuckDB's default level 3 takes twice the CPU, and the files are no smaller. */
 export const PARQUET = '(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)';
 
 const key = (column: string) => `substr(${column}, strpos(${column}, '/') + 1)`;
 const bucket = (column: string) => `split_part(${column}, '/', 1)`;
 const time = (column: string) => `make_timestamp_ms(${column}::BIGINT)`;
 
-/** Orphans are in no order: there may be millions of them, and sorting took longer than finding them. */
+/** Orphans are not sorted: there may be millions of them, and sorting them took longer than finding them. */
 const LISTS = {
   orphaned: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, bytes::BIGINT AS bytes,
     ${time('at_ms')} AS last_modified, class AS storage_class, dag AS dag_id, held = '' AS may_be_deleted, held AS why_not
@@ -36,12 +36,12 @@ const LISTS = {
 } as const;
 
 /**
- * All that is written comes under the folder's name at once, or nothing. A run that is killed halfway leaves a folder that
- * says so by its name, and the next run clears it.
+ * Everything that is written appears under the folder's name at once, or nothing appears. A run that is killed halfway
+ * leaves a folder whose name ends in `.unfinished`, and the next run deletes that folder.
  */
 export async function asAWhole(folder: string, write: (unfinished: string) => Promise<void>): Promise<void> {
   const unfinished = `${folder}${UNFINISHED}`;
-  // Only one audit works in a folder at a time, so these are of runs that were killed.
+  // Only one audit works in a folder at a time, so runs that were killed have left these.
   for (const name of readdirSync(dirname(folder)))
     if (name.endsWith(UNFINISHED)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
@@ -49,7 +49,7 @@ export async function asAWhole(folder: string, write: (unfinished: string) => Pr
   renameSync(unfinished, folder);
 }
 
-/** Lists, the input of delete-objects and the documents. */
+/** Writes the lists, the input of delete-objects and the documents. */
 export async function writeResults(options: ResultsOptions): Promise<void> {
   await asAWhole(options.folder, (unfinished) => writeAll({ ...options, folder: unfinished }));
 }
@@ -70,7 +70,10 @@ async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<vo
   for (const [name, content] of Object.entries(documents)) writeFileSync(join(folder, name), content);
 }
 
-/** DuckDB makes a line of JSON for each key, and lines become requests: texts that pass through DuckDB's API cost more. */
+/**
+ * DuckDB writes a line of JSON for each key, and the lines become requests. Texts that pass through DuckDB's API would
+ * cost more.
+ */
 async function writeDeletions(duck: Duck, { list, folder }: { list: string; folder: string }): Promise<void> {
   const from = `read_parquet(${text(list)}) WHERE may_be_deleted`;
   const buckets = await duck.run<{ name: string }>(`SELECT DISTINCT bucket AS name FROM ${from}`);
@@ -94,7 +97,7 @@ async function writeRequests(file: string, folder: string): Promise<void> {
   }
   let keys: string[] = [];
   let rest = '';
-  // Bytes go through as they are: no character is cut in two.
+  // With latin1 all bytes pass through unchanged, so no character is cut in two.
   const pieces: AsyncIterable<string> = createReadStream(file, {
     encoding: 'latin1',
     highWaterMark: PIECE_BYTES,

@@ -3,21 +3,21 @@ import type { Statement } from '../postgres/client.ts';
 /** A table whose rows may name objects. */
 export interface RowSource {
   readonly table: string;
-  /** `archive`: nothing in Airflow reads it, but what it names is to stay all the same. */
+  /** `archive`: nothing in Airflow reads the table, but the objects that it names must stay all the same. */
   readonly kind: 'xcom' | 'archive' | 'state';
   readonly value: 'bytea' | 'jsonb' | 'text';
-  /** The columns of its primary key; null where it has none, as what `airflow db clean` leaves. */
+  /** The columns of its primary key; null when it has none, like the tables that `airflow db clean` leaves. */
   readonly key: readonly KeyColumn[] | null;
-  /** Whether an index begins with the run: rows of runs that were live together lie on the same pages. */
+  /** Whether an index begins with the run. Rows of runs that were live together lie on the same pages. */
   readonly isByRun: boolean;
-  /** What its rows hang on, by which they are read again; null: never needed. */
+  /** The column that says what a row belongs to: rows are read again by it. Null when there is no such column. */
   readonly owner: 'dag_run_id' | 'task_instance_id' | 'asset_id' | null;
   readonly hasPlace: boolean;
   readonly at: 'timestamp' | 'updated_at';
-  /** Pages for each row, as Postgres estimates it. */
+  /** Pages per row, as Postgres estimates them. */
   readonly density: number;
   readonly pages: number;
-  /** Changes when the table is written anew. */
+  /** The number of the table's file, which changes when the table is written anew. */
   readonly file: string;
   readonly mayRead: boolean;
 }
@@ -27,7 +27,7 @@ interface KeyColumn {
   readonly type: 'int' | 'text' | 'uuid';
 }
 
-/** A column of {@link sourcesStatement}. */
+/** A column of a table, as {@link sourcesStatement} returns it. */
 export interface SourceColumn {
   readonly table: string;
   readonly column: string;
@@ -46,8 +46,9 @@ const RUN_KEY: readonly KeyColumn[] = [
 ];
 
 /**
- * In the order in which they are read. A row that is moved goes to a later one: 3.4 writes to `xcom_v2`, an upgrade and
- * `airflow db clean` fill archives. So whatever was named at the start is seen, wherever it is when its turn comes.
+ * The tables in the order in which the audit reads them. A row that moves goes to a later table: 3.4 writes to
+ * `xcom_v2`, an upgrade and `airflow db clean` fill archives. So the audit sees every object that was named at the
+ * start, whichever table its row is in by then.
  */
 const LIVE: Readonly<Record<string, { kind: 'xcom' | 'state'; key: readonly KeyColumn[] }>> = {
   xcom: { kind: 'xcom', key: RUN_KEY },
@@ -63,7 +64,10 @@ const LIVE: Readonly<Record<string, { kind: 'xcom' | 'state'; key: readonly KeyC
   },
 };
 
-/** What the upgrade to Airflow 3 and `airflow db clean` leave: `_airflow_deleted__<table>__<time>[__b<batch>]`. */
+/**
+ * Archives: the upgrade to Airflow 3 leaves `_xcom_archive`, and `airflow db clean` leaves
+ * `_airflow_deleted__<table>__<time>[__b<batch>]`.
+ */
 const ARCHIVES = '^(_xcom_archive$|_airflow_deleted__.*(xcom|state_store))';
 const COLUMNS = [
   'dag_run_id',
@@ -97,7 +101,7 @@ export function sourcesStatement(): Statement {
   };
 }
 
-/** @throws {Error} when one of the tables cannot be read: what it names would look like nobody's. */
+/** @throws {Error} when one of the tables cannot be read, because the objects that it names would look orphaned. */
 export function rowSources(columns: readonly SourceColumn[]): {
   readonly live: readonly RowSource[];
   readonly archives: readonly RowSource[];
@@ -149,7 +153,7 @@ function rowSource(table: string, columns: readonly SourceColumn[]): RowSource {
     owner,
     hasPlace,
     at,
-    // Without statistics the most that a row can touch is assumed.
+    // Without statistics, this assumes the most pages that a row can touch.
     density: rows > 0 ? Math.min(1, pages / rows) : 1,
     pages,
     file,

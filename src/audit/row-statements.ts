@@ -2,7 +2,7 @@ import { REFERENCE_HINT } from '../airflow/reference.ts';
 import type { Statement } from '../postgres/client.ts';
 import type { RowSource } from './row-sources.ts';
 
-/** A value that may name an object, with what its row says besides. */
+/** A value that may name an object, with other columns of its row. */
 export interface NamingRow {
   readonly owner: string;
   readonly dagId: string | null;
@@ -14,7 +14,10 @@ export interface NamingRow {
   readonly raw: Uint8Array | null;
 }
 
-/** Where a chunk begins and ends: values of the key, runs, or the numbers of pages. The first excluded, the second included. */
+/**
+ * The bounds of a chunk: values of the key, runs, or the numbers of pages. The chunk excludes the first bound and
+ * includes the second; of pages it includes the first and excludes the second.
+ */
 export interface Bounds {
   readonly after: readonly string[] | null;
   readonly upTo: readonly string[] | null;
@@ -22,10 +25,10 @@ export interface Bounds {
 
 /** Longer values are never references. */
 const LONGEST = 4096;
-/** The state stores of 3.3 name an object so: {"__airflow_state_ref__": "s3://…"}. */
+/** The state stores of 3.3 name an object in this form: {"__airflow_state_ref__": "s3://…"}. */
 const STATE_HINT = '://';
 
-/** The key of the last of the next `rows` rows; none when fewer are left. Answered by the index alone. */
+/** The key of the last of the next `rows` rows; none when fewer are left. The index alone answers this. */
 export function boundStatement(
   source: RowSource,
   { after, rows }: { readonly after: Bounds['after']; readonly rows: number },
@@ -43,7 +46,7 @@ export function boundStatement(
   };
 }
 
-/** Where the next rows are that hang on a run, and the last ones: two looks at the index. */
+/** The next run that has rows, and the last run that has rows: two looks at the index. */
 export function nextRunsStatement(source: RowSource, after: string): Statement {
   return {
     name: `audit_runs_${source.table}`,
@@ -54,7 +57,7 @@ export function nextRunsStatement(source: RowSource, after: string): Statement {
   };
 }
 
-/** Pages of a table and its indexes that this transaction has looked at; 0 where nothing is counted. */
+/** Pages of a table and its indexes that this transaction has looked at; 0 when Postgres counts nothing. */
 export function pagesStatement(source: RowSource): Statement {
   return {
     name: 'audit_pages',
@@ -66,7 +69,7 @@ export function pagesStatement(source: RowSource): Statement {
   };
 }
 
-/** What the rows between two keys, of some runs, or on some pages, may name. */
+/** The values that may name objects, from rows between two keys, of some runs, or on some pages. */
 export function namingStatement(source: RowSource, { after, upTo }: Bounds): Statement {
   return {
     name: `audit_rows_${source.table}`,
@@ -85,8 +88,8 @@ function conditionsOf(source: RowSource, { after, upTo }: Bounds): string[] {
 }
 
 /**
- * The same of the rows that hang on these runs or task instances, without those that Airflow reads no more: from 3.4 on an
- * earlier try keeps its rows.
+ * The same for the rows of these runs, task instances or assets, without rows that Airflow no longer reads: from 3.4 on
+ * an earlier try keeps its rows.
  */
 export function ownersStatement(source: RowSource, owners: readonly string[]): Statement {
   const isByTask = source.owner === 'task_instance_id';
@@ -130,7 +133,7 @@ const VALUES: Readonly<Record<RowSource['value'], { value: string; matches: stri
   },
 };
 
-/** Row-wise, which a btree answers with one range. */
+/** Compares row-wise, which a btree answers with one range. */
 function comparison(source: RowSource, operator: '>' | '<=', first: number): string {
   const key = source.key ?? [];
   const left = key.map(({ column }) => `x.${column}`).join(', ');
@@ -138,12 +141,12 @@ function comparison(source: RowSource, operator: '>' | '<=', first: number): str
   return `(${left}) ${operator} (${right})`;
 }
 
-/** Names of archives come from the catalogue, and are Airflow's own. */
+/** Quotes the name of a table. Names of archives come from the catalogue; Airflow itself chose them. */
 function quoted(table: string): string {
   return `"${table.replaceAll('"', '""')}"`;
 }
 
-/** Which database it is. */
+/** Tells which database this is. */
 export function auditOriginStatement(): Statement {
   return {
     name: 'audit_origin',
@@ -154,7 +157,7 @@ export function auditOriginStatement(): Statement {
   };
 }
 
-/** Which of these task instances are still there: what they push would go to the same key. */
+/** Those of these task instances that are still there: if one pushes again, the value goes to the same key. */
 export function taskInstancesStatement(ids: readonly string[]): Statement {
   return {
     name: 'audit_task_instances',
@@ -163,7 +166,7 @@ export function taskInstancesStatement(ids: readonly string[]): Statement {
   };
 }
 
-/** The next dag after one: an index is skipped through, one look for each dag. */
+/** The next dag after `after`. Repeated calls skip through an index, with one look for each dag. */
 export function nextDagStatement(after: string): Statement {
   return {
     name: 'audit_next_dag',

@@ -1,4 +1,4 @@
-/** A text as SQL writes it, for what takes no parameter. */
+/** A text as an SQL literal, for places that take no parameter. */
 export function text(value: string): string {
   return `'${value.replaceAll("'", "''")}'`;
 }

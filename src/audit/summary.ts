@@ -9,7 +9,7 @@ export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 
   return isOpen || unlisted.length > 0 || rowsAsOf === null ? 2 : 0;
 }
 
-/** What the audit found, for machines. */
+/** The result of the audit, for machines. */
 export function auditDocument(
   audit: Audit,
   { folder, version }: { folder: string; version: string },
