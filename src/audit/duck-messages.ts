@@ -1,4 +1,4 @@
-/** A request to the thread of DuckDB. The thread does not queue requests: it begins each one when it comes. */
+/** A request to the thread of DuckDB, which works on one at a time, in the order in which they come. */
 export type Request =
   | { readonly kind: 'open'; readonly file: string; readonly settings: DuckSettings }
   | { readonly kind: 'run'; readonly sql: string; readonly values: readonly (string | number)[] }

@@ -91,13 +91,17 @@ function answer(message) {
   parentPort?.postMessage(message);
 }
 
+/** One request at a time, in the order in which they come: another request must not end up in an append's transaction. */
+let last = Promise.resolve();
 parentPort?.on('message', (/** @type {{ id: number, request: Request }} */ { id, request }) => {
-  handle(request).then(
-    (rows) => {
-      answer({ id, rows });
-    },
-    (/** @type {unknown} */ error) => {
-      answer({ id, error: error instanceof Error ? error.message : String(error) });
-    },
-  );
+  last = last
+    .then(() => handle(request))
+    .then(
+      (rows) => {
+        answer({ id, rows });
+      },
+      (/** @type {unknown} */ error) => {
+        answer({ id, error: error instanceof Error ? error.message : String(error) });
+      },
+    );
 });

@@ -6,7 +6,7 @@ const HEIGHT = 320;
 const LEFT = 80;
 const BOTTOM = 40;
 const TOP = 40;
-const COLOURS = { named: '#2a78d6', orphaned: '#d9822b' } as const;
+const COLOURS = { others: '#2a78d6', orphaned: '#d9822b' } as const;
 /** The most months that can be told apart; older months share one bar at the start. */
 const MOST_MONTHS = 60;
 
@@ -19,16 +19,16 @@ export function monthsPicture(months: readonly ByMonth[]): string {
   const base = HEIGHT - BOTTOM;
   const shapes = bars.flatMap(({ month, all, orphaned }, index) => {
     const x = LEFT + index * step;
-    const named = (all - orphaned) * scale;
+    const others = (all - orphaned) * scale;
     const rect = (y: number, height: number, fill: string) =>
       `<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${(step * 0.8).toFixed(1)}" height="${height.toFixed(1)}" fill="${fill}"/>`;
-    const title = `${month}: ${formatBytes(all - orphaned)} named, ${formatBytes(orphaned)} orphaned`;
+    const title = `${month}: ${formatBytes(all - orphaned)} not orphaned, ${formatBytes(orphaned)} orphaned`;
     const label =
       index % Math.ceil(bars.length / 12) === 0
         ? [`<text x="${x.toFixed(1)}" y="${base + 18}">${month}</text>`]
         : [];
     return [
-      `<g><title>${title}</title>${rect(base - named, named, COLOURS.named)}${rect(base - all * scale, orphaned * scale, COLOURS.orphaned)}</g>`,
+      `<g><title>${title}</title>${rect(base - others, others, COLOURS.others)}${rect(base - all * scale, orphaned * scale, COLOURS.orphaned)}</g>`,
       ...label,
     ];
   });
@@ -39,7 +39,7 @@ export function monthsPicture(months: readonly ByMonth[]): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">
 <title>Bytes of XCom objects by the month in which they were written</title>
 <rect width="${WIDTH}" height="${HEIGHT}" fill="#fff"/>
-<rect x="${LEFT}" y="12" width="12" height="12" fill="${COLOURS.named}"/><text x="${LEFT + 18}" y="22">named by a row</text>
+<rect x="${LEFT}" y="12" width="12" height="12" fill="${COLOURS.others}"/><text x="${LEFT + 18}" y="22">not orphaned</text>
 <rect x="${LEFT + 140}" y="12" width="12" height="12" fill="${COLOURS.orphaned}"/><text x="${LEFT + 158}" y="22">orphaned</text>
 ${[...axis, ...shapes].join('\n')}
 </svg>

@@ -222,10 +222,10 @@ test('the picture has a bar for every month, those without an object too', () =>
     { month: '2026-02', all: amount(500), orphaned: amount(0) },
   ]);
   expect([...svg.matchAll(/<g><title>([^<]+)/g)].map(([, title]) => title)).toEqual([
-    '2025-11: 750 B named, 250 B orphaned',
-    '2025-12: 0 B named, 0 B orphaned',
-    '2026-01: 0 B named, 0 B orphaned',
-    '2026-02: 500 B named, 0 B orphaned',
+    '2025-11: 750 B not orphaned, 250 B orphaned',
+    '2025-12: 0 B not orphaned, 0 B orphaned',
+    '2026-01: 0 B not orphaned, 0 B orphaned',
+    '2026-02: 500 B not orphaned, 0 B orphaned',
   ]);
   // The largest month is as high as there is room.
   expect(svg).toContain('height="180.0" fill="#2a78d6"');
