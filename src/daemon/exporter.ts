@@ -68,7 +68,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   let stateFile: StateFile | null = null;
   let draining = false;
   let reloadedAt: number | null = null;
-  /** What the former settings found; shown until the new settings have been tried. */
+  /** The findings of the former settings; shown until the new settings have been tried. */
   let before: Look | null = null;
   // Kept outside the engine, because a reload starts another engine.
   let history: History = NO_HISTORY;

@@ -20,7 +20,7 @@ export interface Keeper {
 
 export function createKeeper(parts: {
   file: StateFile | null;
-  /** Told of every state that was written, or could not be. */
+  /** Called after every state that was written or could not be written. */
   finished: (end: JobEnd) => void;
   log: Logger;
 }): Keeper {

@@ -9,7 +9,7 @@ import type { Workload } from './workload.ts';
 /** The parts of the demo that an act may change. */
 export interface Stage {
   readonly workload: Workload;
-  /** The bucket, past Airflow and past the faults. */
+  /** The bucket, reached without Airflow and without the faults. */
   readonly bucket: { readonly objects: ObjectStore; readonly name: string };
   /** While denied, every PUT to the bucket gets 403 AccessDenied. */
   readonly denyWrites: (denied: boolean) => void;

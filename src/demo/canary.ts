@@ -15,8 +15,7 @@ import { basePath, createXComBackend } from './xcom-backend.ts';
 
 const DAG_ID = 'airflow_xcom_canary';
 /**
- * The reports promise a run every so many seconds. Runs come more often, so that a slow machine does not make them
- * late.
+ * The interval between runs that the reports promise. Runs come sooner, so that a slow machine does not make them late.
  */
 const INTERVAL_SECONDS = 30;
 const BACKEND = 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend';

@@ -59,7 +59,7 @@ const throwawaySettings = {
 
 /**
  * The server ends when standard input ends: on `stop`, and also when this process is killed, which no exit handler
- * would notice. The watcher outlives the shell, so the server also ends when only the shell is killed.
+ * would notice. The watcher outlives the shell: if only the shell is killed, the watcher still ends the server.
  * The server has its own session (`detached`), so that Ctrl-C reaches the daemon first and its database later.
  */
 const supervise = `

@@ -8,7 +8,7 @@ import { columnsOf } from './style.ts';
 /** The longest text of a fault on the page; the API has the whole text. */
 const SHOWN_FAULT = 200;
 
-/** One line for each pool of workers. Any DAG author can write these reports, so they are not trusted. */
+/** One line for each pool of workers. Anybody who writes DAGs may have written what the reports say. */
 export function canarySection({ pools }: CanaryVerdict, now: number): Html {
   return section(
     'canary',

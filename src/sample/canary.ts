@@ -12,7 +12,7 @@ export function latestRuns(before: readonly number[], found: readonly FoundRun[]
   return [...new Set([...before, ...found.map(({ id }) => id)])].sort((a, b) => b - a).slice(0, MOST_RUNS);
 }
 
-/** Reads the results that the tasks of these runs left. Their values leave the database, unlike any other values. */
+/** Reads the results that the tasks of these runs left. Theirs are the only values that leave the database. */
 export async function readCanary(
   query: Query,
   shape: Shape,

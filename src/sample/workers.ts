@@ -166,8 +166,8 @@ async function setWorkers(
 }
 
 /**
- * Whether the row is older than its task instance's last run. Then its place does not tell who wrote it, for rows that
- * Airflow 3.4 took over from before.
+ * Whether a row that Airflow 3.4 took over from before is older than its task instance's latest start. The task
+ * instance then does not show who wrote the row.
  */
 function isOfEarlierTry(
   { keepsTries }: Shape,
