@@ -30,7 +30,7 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): Can
     async look(query, { shape, runs, now }) {
       const latest = latestRuns(runIds, runs);
       const tasks = await readCanary(query, shape, { runIds: latest, mostBytes: MOST_REPORT_BYTES });
-      // The other runs were deleted, or belong to another database.
+      // Runs that have no tasks here were deleted, or belong to another database.
       const there = new Set(tasks.map(({ dagRunId }) => dagRunId));
       runIds = latest.filter((id) => there.has(id) || runs.some((run) => run.id === id));
       const noted = noteTasks(memory, tasks, { now });

@@ -53,7 +53,7 @@ export interface CycleOptions {
   readonly comparison: Comparison;
 }
 
-/** How long a standby may take to catch up before its rows are read, so that it has all that is on its way. */
+/** How long a standby may take to catch up with the changes on their way before its rows are read. */
 const PATIENCE_MS = 1_000;
 
 /** The answers of the database and S3; `verified` is null when no reference was looked at. */

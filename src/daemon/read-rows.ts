@@ -46,7 +46,7 @@ export interface ReadRowsOptions {
   readonly count: (increments: readonly Increment[]) => void;
 }
 
-/** Reads the new rows and stores them: the rows, the workers of those that matter, and sizes of older rows. */
+/** Reads the new rows into the ledger, with the workers of those that matter, and measures some older rows. */
 export async function readRows(
   query: Query,
   ledger: Ledger,

@@ -12,7 +12,7 @@ export interface Keeper {
   /** Writes the state when it has news, and otherwise now and then. Throws nothing. */
   save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<void>;
   /**
-   * Reads the file when another exporter has written it since this one last read or wrote it, and when nothing is
+   * Reads the file when another exporter has written it since this one last read or wrote it, or when nothing is
    * `remembered` here. Undefined: the memory here is as good, or there is no file.
    */
   found(here: { readonly remembered: boolean }): Promise<State | null | undefined>;

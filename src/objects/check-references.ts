@@ -40,7 +40,7 @@ export interface CheckOptions {
   readonly random: () => number;
 }
 
-/** Asks S3 about references, reads the rows behind bad news once more, and stores what is certain then. */
+/** Asks S3 about references, reads the rows behind bad news once more, and takes in what is then certain. */
 export async function checkReferences(
   ledger: Ledger,
   { config, database, shape, standing, looks, sawProbe, isHeadFalse, age: read, ...options }: CheckOptions,

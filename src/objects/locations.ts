@@ -79,8 +79,8 @@ export async function groupByLocation(
 }
 
 /**
- * Finds the reference with a given key, without holding a key for each reference in memory. It compares uuids. From
- * Airflow 3.4 on it compares names too, because one uuid then serves all keys of a task instance.
+ * Finds the reference with a given key, without holding a key for each reference in memory. The matcher compares uuids.
+ * From Airflow 3.4 on it compares names too, because one uuid then serves all keys of a task instance.
  */
 export function createMatcher(
   rows: RowStore,

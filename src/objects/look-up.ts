@@ -71,7 +71,7 @@ export async function lookUp<Item>(
       );
       const [unknown] = unknowns;
       if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
-      // Together they share one look at their bucket, which costs more than ten of these requests.
+      // Items asked for together share one look at their bucket, which costs more than ten of their requests.
       const isTight = allowance.beginnable() < 2 * TOGETHER;
       if (undecided.length >= TOGETHER || at >= steps.length || isTight) await settleUndecided();
     }
@@ -158,8 +158,8 @@ export async function lookUp<Item>(
   }
 
   /**
-   * A page is in the order of keys: a key that it lacks before its last key is lacking. A key after that is beyond the
-   * page. An object on the page that is empty or may be in an archive is open.
+   * A page is in the order of keys. A key that is missing before the page's last key is lacking; a key after the last
+   * one is beyond the page. An object on the page that is empty or may be in an archive is open.
    */
   function judge(
     items: readonly Item[],

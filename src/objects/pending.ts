@@ -81,7 +81,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
       });
     }
   }
-  // Runs between the picked ones, though nothing is wanted of them, are on the same pages.
+  // The runs between the picked ones are on the same pages, although nothing of theirs is looked up.
   const given = new Set(picked);
   for (const run of ledger.runs().values()) {
     if (given.has(run) || run.references === 0) continue;

@@ -153,7 +153,7 @@ function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
   const head = failed.find(({ operation }) => operation === 'head');
   const told = head === undefined ? head : asTold(head, failed);
   if (told !== head) return steps.map((step) => (step === head && told !== undefined ? told : step));
-  // When nothing succeeded and a proxy refused another request with the same status, it refused the HEAD too.
+  // When nothing succeeded and a proxy refused another request with the same status, the proxy refused the HEAD too.
   const stranger = failed.find(({ said }) => said?.by === 'proxy');
   if (stranger === undefined || steps.some(({ ok }) => ok === true)) return steps;
   return steps.map((step) =>

@@ -100,7 +100,10 @@ function putStep(
   return { operation: 'put', ok: false, seconds, reason, detail, said };
 }
 
-/** Checks how the server lists there; null when no path in S3 is configured, or no answer shows it. */
+/**
+ * Checks how the server lists the place where Airflow should write now. Null when no path in S3 is configured, or no
+ * answer shows it.
+ */
 export async function seeListingInForce(
   config: Config,
   { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'refusals'>,

@@ -43,9 +43,9 @@ export interface Part {
 }
 
 /**
- * The part after the last one, in the order in which task instances were made; after the end, the first one again. It
- * holds all task instances made in the window, to find rows that are not remembered. Of older ones it holds only those
- * of remembered rows. All times are epoch ms.
+ * The part after the last one, in the order in which task instances were made; after the end, the first one again. In
+ * its period, the part holds all task instances that were made in the window, to find rows that are not remembered. Of
+ * older task instances it holds only those of remembered rows. All times are epoch ms.
  */
 export async function nextPart(
   rows: RowStore,

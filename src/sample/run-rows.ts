@@ -13,7 +13,7 @@ import { readWholeTasks } from './whole-tasks.ts';
 
 const PLACES_A_STATEMENT = 5_000;
 
-/** Reads runs with a horizon from there on, and marks the others to be read whole. */
+/** Reads each run that has a horizon from its horizon on, and marks the others to be read whole. */
 export async function readFresh(reading: Reading, horizon: string): Promise<void> {
   const { query, shape, staging } = reading;
   const byRun = shape.sources.filter(({ keyedBy }) => keyedBy === 'dag_run');

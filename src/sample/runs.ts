@@ -15,8 +15,8 @@ interface RunRow {
 }
 
 /**
- * Ids are assigned before the transaction commits, so a run may appear after younger ones: this many are read again.
- * Guarded by test/integration/sample/exact-counts.test.ts.
+ * Ids are assigned before the transaction commits, so a run may appear after younger ones: this many of the latest runs
+ * are looked at again. Guarded by test/integration/sample/exact-counts.test.ts.
  */
 const LATE_RUNS = 250;
 /** After this long without a reading, old runs may have been cleared and have ended again. */
