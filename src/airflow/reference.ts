@@ -67,8 +67,8 @@ export type IsRun = (dagId: string, runId: string) => boolean;
 
 /**
  * Tells the kind of a short string. A string is a reference only if it has the whole form that the backend writes, with
- * the dag, run and task of its own row, because tasks may return S3 URIs as values. With the ids of another run that
- * exists, the string is a reference of another row.
+ * the dag, run and task of its own row: tasks may return S3 URIs as values. With the ids of another run that exists,
+ * the string is a reference of another row.
  */
 export function spell(
   text: string,
