@@ -1,4 +1,4 @@
-/** An access point that leads to a bucket in one region. s3fs treats the whole ARN, with its slash, as a bucket. */
+/** The kind of access point for a bucket in one region. s3fs treats the whole ARN, with its slash, as a bucket. */
 const ACCESS_POINT = /^arn:aws[^:/]*:s3:[a-z0-9-]+:\d{12}:accesspoint$/;
 
 /** Splits the part of a path after the connection into bucket and key. Both may be ''. */

@@ -87,7 +87,7 @@ export function isForeignTask(operator: string | null): boolean {
  * Whether Airflow's server wrote a row after its task instance had ended or before the task instance began: for the
  * REST API, or for a trigger that ended the task. Both times come from Airflow's servers. If the clocks of two servers
  * differ, a row that a task wrote near its end can be mistaken for the server's. `idleSince`: when the task instance
- * last changed, if it is not at work; epoch ms. Airflow 2 always writes through a backend, even then.
+ * last changed, if it is not at work; epoch ms. Airflow 2 writes through a backend even then.
  */
 export function isServerWritten(
   { major, at }: { readonly major: 2 | 3; readonly at: number },

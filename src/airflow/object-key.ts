@@ -134,8 +134,8 @@ export function isShortenedRun(
 }
 
 /**
- * Shortens ids as `build_path` does: the longest id (the first of equals) loses its last character until the path fits.
- * Null: the path never fits.
+ * Shortens ids as `build_path` does: while the path is too long, the longest id (the first of equals) loses its last
+ * character. Null: the path never fits.
  */
 export function shortenIds(
   { dagId, runId, taskId }: TaskIds,

@@ -96,8 +96,7 @@ export function spell(
   const isDisk = path.scheme === 'file' || path.scheme === 'local';
   if (prefix !== null) {
     if (isDisk) return { kind: 'local' };
-    // If the path is encoded once more (REST PATCH before 3.2), Airflow passes the path on as a value, even the row's
-    // own.
+    // Airflow passes a path that is encoded once more (REST PATCH before 3.2) on as a value, even the row's own path.
     const kind = unwrapped === text ? 'own' : 'foreign';
     return { kind, reference: referenceOf(path, { prefix, suffix: key.suffix }) };
   }

@@ -53,7 +53,8 @@ export function measureStatement(shape: Shape, source: XComSource, rows: readonl
 const PURGE = "interval '10 minutes'";
 
 /**
- * Finds which of these rows still exist, their versions, and whether they are of an earlier try or may be being purged.
+ * Finds which of these rows still exist, with their versions, and whether they belong to an earlier try or to a task
+ * instance that may be purging.
  */
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);

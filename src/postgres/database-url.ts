@@ -261,8 +261,8 @@ function placeOf({ host, port }: DatabaseServer): string {
 }
 
 function sslMode(text: string): SslMode {
-  // `allow` tries without TLS first, and then with it. It accepts the same connections as `prefer`; only the order
-  // differs.
+  // `allow` tries without TLS first, then with it. It accepts the same connections as `prefer`; the exporter does not
+  // choose the order.
   return oneOf(SSL_MODES, text === 'allow' ? 'prefer' : text, 'sslmode');
 }
 

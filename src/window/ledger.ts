@@ -116,7 +116,9 @@ export function createLedger(restored: LedgerState | null): Ledger {
     return runs;
   }
 
-  /** Notes the runs that are gone, with all their rows. Such a run is remembered until its objects have been listed. */
+  /**
+   * Notes the runs that are gone and removes their rows. Such a run is remembered until its objects have been listed.
+   */
   function noteGone({ goneRuns, now }: StagedReading): void {
     for (const id of goneRuns) {
       const run = state.runs.get(id);
