@@ -21,9 +21,9 @@ export interface PoolMemory {
   readonly told: Readonly<Partial<Record<Step, Told>>>;
   /** When each operation last succeeded, epoch ms. */
   readonly succeededAt: Readonly<Partial<Record<Outcome['operation'], number>>>;
-  /** Since when a report of it is waited for, epoch ms. */
+  /** Since when a report of the pool is waited for, epoch ms. */
   readonly expectedSince: number;
-  /** How its task stands in the latest run that has begun; null: no run has. */
+  /** The state of its task in the latest run that has begun; null: no run has begun. */
   readonly task: { readonly state: string | null; readonly runAt: number } | null;
 }
 

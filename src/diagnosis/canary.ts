@@ -4,7 +4,7 @@ import type { CanaryCode } from './problem-catalogue.ts';
 import type { Ruling } from './problem.ts';
 import { counted, say, undecided } from './problem.ts';
 
-/** How many pools are named with what they reported; for the rest only their number is told. */
+/** The most pools that are named with what they reported; the rest are only counted. */
 const MOST_TOLD = 3;
 
 /**

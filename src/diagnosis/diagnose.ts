@@ -241,7 +241,7 @@ function some(seen: Evidence, known: number | null, evidence: (rows: number) => 
   return known === null ? 'unknown' : 'clear';
 }
 
-/** More requests help only the references that wait for one, so only those count. */
+/** More requests help only the references that wait for one. References that were asked about in vain do not count. */
 function behind({ coverage, unmeasured, survey, now }: Sampled): Ruling {
   if (unmeasured > 0)
     return say(`${unmeasured} new values were too many or too large to be measured exactly in this cycle.`);

@@ -23,7 +23,10 @@ export const KINDS = [
    * backend.
    */
   'bypassed',
-  /** Measured values of tasks in the database that are at least the threshold. */
+  /**
+   * Measured values of tasks in the database that are at least the threshold, except those of workers that are `over`
+   * it.
+   */
   'aboveThreshold',
   /** Objects that are smaller than the threshold. */
   'belowThreshold',

@@ -84,7 +84,7 @@ export function finding(
   };
 }
 
-/** The object without its connection: a row may hold a key and its secret in place of a connection id. */
+/** The connection is left out: a row may hold a key and its secret in its place. */
 function objectOf(
   placement: RememberedRow['placement'],
 ): { readonly bucket: string; readonly key: string } | null {

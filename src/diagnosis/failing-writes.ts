@@ -62,7 +62,7 @@ export function failing(
       );
     if (step.said?.by !== 'proxy')
       return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
-    // A proxy that answers every request is told by bucket_unreachable alone.
+    // A proxy that answers every request is reported as bucket_unreachable alone.
     if (!steps.some((one) => one.ok === true)) return 'unknown';
     if (asker === 'exporter' || isUnauthorised(step))
       return undecided(

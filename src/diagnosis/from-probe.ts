@@ -45,14 +45,14 @@ export function fromProbe(
       ? latestWritten
       : null;
   const list = step('list');
-  /** A refusal of everything for one reason is told by write_denied alone. */
+  /** A refusal of everything for one reason is reported as write_denied alone. */
   const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
   const isGot = step('get')?.ok === true;
   const otherWords = ({ operation, said }: FailedStep): string | null => {
     if (operation === 'head' && isGot) return HEAD_ALONE;
     return isOneDone ? (putAlone(said, operation, null)?.words ?? null) : null;
   };
-  /** For a failure that is not the problem's own and that no other problem tells. */
+  /** For a failure that is not the problem's own and that no other problem reports. */
   const orFailed = (one: ProbeStep | undefined, said: Ruling): Ruling =>
     said === 'unknown' && isOneDone && one?.ok === false
       ? undecided(`a test ${one.operation} failed (${one.detail})`)
@@ -80,7 +80,7 @@ export function fromProbe(
       ? 'clear'
       : (blindness(steps, { asker: refusedOne, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
     write_denied: mayPass ?? writeDenied,
-    // A failure of every request is told by bucket_unreachable alone.
+    // A failure of every request is reported as bucket_unreachable alone.
     writes_failing:
       outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
         ? 'unknown'

@@ -118,7 +118,7 @@ const SETTINGS = {
     switch: true,
   },
   's3.requests-per-cycle': {
-    // Each may be tried twice.
+    // Each request may be tried twice.
     schema: wholeNumber(2),
     default: '500',
     description: 'the most requests to S3 in one cycle, at least 2',
