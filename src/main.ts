@@ -26,8 +26,8 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 /** How long a command may take to close after a signal. */
 const closingMs = 5_000;
 
-// The SDK warns on standard error, amid the lines of the log, that releases of 2027 will need Node 22: which
-// release runs is settled by the lock file.
+// The SDK warns on standard error, amid the lines of the log, that releases of 2027 will need Node 22. The lock file
+// settles which release runs.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 // The SDK reads these files by itself, but does not expand variables in their paths, as botocore does.

@@ -62,8 +62,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         region: connection.region,
         write: config.probe.write,
         id: randomUUID(),
-        // Keys and roles of a connection are the same wherever Airflow's connection is used. All else is this machine's
-        // own.
+        // Keys and roles of a connection are the same wherever Airflow's is used. All else is this machine's own.
         asWorker: connection.accessKeyId !== null || connection.role !== null,
       },
       { greeting, signal: io.signal },
@@ -128,10 +127,7 @@ function nobodyAt(connection: S3Connection): S3Connection {
   return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, role: null };
 }
 
-/**
- * While the connection is not known, failures with other credentials, at another endpoint, are no fault of what was
- * asked.
- */
+/** While the connection is not known, failures with other credentials or endpoints are no fault of what was asked. */
 function inPlaceOf(
   step: PreflightStep,
   { id, missing }: { readonly id: string; readonly missing: string },

@@ -5,10 +5,7 @@ import type { Ledger } from '../window/ledger.ts';
 import type { RowStore } from '../window/row-store.ts';
 import { topPlaces } from './evidence.ts';
 
-/**
- * The paths with the most rows. A base has one number for each suffix, and the rows of all its numbers count for one
- * path.
- */
+/** The paths with the most rows. A base has one number for each suffix; the rows of all of them count for one path. */
 export function pathsOf(
   ledger: Ledger,
   based: Pick<Histogram, 'each'>,

@@ -30,7 +30,7 @@ export function withCleared(
     const remembered = before[code];
     if (remembered === undefined || after[code] !== undefined || found[code] !== 'clear') return [];
     const { evidence, where } = remembered.problem;
-    // Clocks are set back.
+    // A clock may be set back.
     const clearedAt = Math.max(remembered.since, options.observedAt(code));
     return [{ code, evidence, where, since: remembered.since, clearedAt }];
   });

@@ -75,8 +75,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
   const states = { ...before.states };
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown' && !held.includes(code)) states[code] = state;
-  // Fields are named one by one: what a report says about its own cycle, above all its increments, must not be
-  // repeated.
+  // Fields are named one by one: words on the report's own cycle, above all its increments, must not be repeated.
   const { told, backend, observed, window, standbyDoubt, lagSeconds, coverage } = before;
   return {
     told,

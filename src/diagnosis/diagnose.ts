@@ -220,10 +220,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   };
 }
 
-/**
- * While HEAD says something else about the probe's object than was put, its answers about other objects count for
- * nothing.
- */
+/** While HEAD is wrong about the probe's object, its answers about other objects count for nothing. */
 function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>> {
   const detail = falseHead(probe);
   if (detail === null) return {};

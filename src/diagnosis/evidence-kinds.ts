@@ -19,14 +19,11 @@ export const KINDS = [
   /** Values of the kind `fallback` from workers with a threshold of their own. */
   'otherThreshold',
   /**
-   * Values of the kind `fallback` as large as what other workers had put there by then; their workers may lack the
-   * backend.
+   * Values of the kind `fallback`, as large as values that other workers had put there by then. Their own workers may
+   * lack the backend.
    */
   'bypassed',
-  /**
-   * Measured values of tasks in the database that are at least the threshold, except those of workers that are `over`
-   * it.
-   */
+  /** Measured values of tasks in the database of at least the threshold, except those of workers that are `over` it. */
   'aboveThreshold',
   /** Objects that are smaller than the threshold. */
   'belowThreshold',

@@ -9,8 +9,8 @@ import type { Ruling, Undecided } from './problem.ts';
 import { momentOf, say, undecided } from './problem.ts';
 
 /**
- * Whether the step failed for another reason than a refusal, and does not pass by itself. `isLasting`: it has lasted
- * already.
+ * Whether the step failed for another reason than a refusal, and does not pass by itself. `isLasting`: the failure has
+ * lasted already.
  */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (isRefusal(step) || isAboutAsking(step.said)) return false;

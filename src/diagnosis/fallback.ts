@@ -245,10 +245,7 @@ function untilWords({ latestSmall }: Survey['times']): string {
   return latestSmall === null ? '' : `, or did until ${momentOf(latestSmall)}`;
 }
 
-/**
- * Whether the threshold was raised in between: no small object was written after a value as large had stayed in the
- * database.
- */
+/** Whether the threshold was raised: no small object was written after a value as large had stayed in the database. */
 function isPast({ firstKept, latestSmall }: Survey['times']): boolean {
   return firstKept !== null && latestSmall !== null && latestSmall < firstKept;
 }

@@ -19,8 +19,8 @@ export interface JudgedValues {
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
   /**
-   * Bypassed values well after the latest reference, from known workers whose pool may have put values; and all up to
-   * it.
+   * Bypassed values well after the latest reference, from known workers whose pool may have put values. Then all
+   * bypassed values up to that reference.
    */
   readonly bypassedSince: number;
   readonly bypassedBefore: number;

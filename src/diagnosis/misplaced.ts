@@ -5,8 +5,8 @@ import type { Survey } from './survey.ts';
 import { inVainWords } from './unlooked.ts';
 
 /**
- * References outside the path are from another time, or another path is in force beside it. In the second case Airflow
- * can read back what the workers of its own path wrote, but not what the others wrote.
+ * References outside the path are from another time, or another path is in force beside it. Airflow can read back what
+ * the workers of such a path wrote, but not references of another time.
  */
 export function pathMismatch(
   { rows, window, inOtherStore, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,

@@ -18,8 +18,7 @@ export interface RememberedProblem {
   /** How many observations in a row spoke against it. */
   readonly clears: number;
   /**
-   * The latest observation that counted: the same observation counts once. An earlier one counts too, since clocks are
-   * set back.
+   * The latest observation that counted: a repeated one says nothing new. An earlier one does: a clock may be set back.
    */
   readonly observedAt: number;
 }

@@ -23,7 +23,7 @@ export interface BackendInfo {
   readonly compression: string | null;
 }
 
-/** The outcome of one cycle. Metrics, pages and `check` say everything from it. */
+/** The outcome of one cycle. Everything that metrics, pages and `check` say comes from it. */
 export interface Report {
   /** When the cycle ended, epoch ms. */
   readonly at: number;

@@ -27,10 +27,7 @@ export function standingOfHistory({ kept, earlier, between, since }: History): S
   const maySmall = mayBeSmall(earlier) + mayBeSmall(between);
   const isCut = maySmall + mayBeSmall(since) === 0;
   if (isCut && kept.rows >= FEW && between.larger >= FEW) return 'threshold';
-  /**
-   * Larger references beside what was kept show a threshold in between: one more larger reference since then is nothing
-   * new.
-   */
+  /** Larger references beside what was kept show a threshold in between: a larger one since then is nothing new. */
   const hasShown = earlier.larger + between.larger >= FEW;
   const turned = {
     // The first value that was kept only opens the sequence.

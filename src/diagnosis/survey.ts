@@ -41,8 +41,8 @@ export interface Survey {
   /** References of rows to their own values in stores that are not S3. */
   readonly inOtherStore: number;
   /**
-   * References of rows to their own objects in S3, the ones among them not looked up yet, and the ones Airflow can read
-   * back.
+   * References of rows to their own objects in S3. Then those of them that nobody has looked up yet, and those that
+   * Airflow can read back.
    */
   readonly references: number;
   readonly unlooked: Unlooked;
@@ -56,8 +56,8 @@ export interface Survey {
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
   /**
-   * Bypassed values well after the latest reference, from known workers whose pool may have put values; and all up to
-   * it.
+   * Bypassed values well after the latest reference, from known workers whose pool may have put values. Then all
+   * bypassed values up to that reference.
    */
   readonly bypassedSince: { readonly rows: number; readonly before: number };
   /**
@@ -232,8 +232,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
 }
 
 /**
- * Counts rows that hold the path of another row, in a try that counts or in a past one, and rows whose path is a value
- * of their own.
+ * Counts rows that hold the path of another row, in a try that counts or in a past one. Also counts rows whose path is
+ * a value of their own.
  */
 function leaksOf(
   tallies: readonly Tally[],

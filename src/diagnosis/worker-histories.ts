@@ -62,10 +62,7 @@ interface WorkerBeside extends Tasks {
 
 export type HistoryLooks = Looks<Tally, ReadonlyMap<number, WorkerBeside>>;
 
-/**
- * Orders the references relative to the values that were kept. A part is not looked at if no worker of its pools kept a
- * large value.
- */
+/** Orders the references relative to the kept values. Skips a part if no worker of its pools kept a large value. */
 export async function historiesOf(
   store: Pick<RowStore, 'workers' | 'names'>,
   tallies: readonly Tally[],

@@ -63,7 +63,8 @@ export function readAirflowFile(
 }
 
 /**
- * Finds the character that stands for bytes that are not UTF-8 in a text. Python decodes a file before it parses it.
+ * Finds, in a text that was read, the character that stands for bytes that are not UTF-8. Python decodes a file before
+ * it parses it.
  */
 function undecoded(content: string): { readonly fault: 'UnicodeDecodeError'; readonly line: number } | null {
   const at = content.indexOf('\uFFFD');

@@ -14,8 +14,7 @@ export function chooseTexts(sources: readonly Source[]): Chosen {
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
     for (const [name, one] of given)
-      // `${URL:-}` in a compose file gives an empty text. A database without a URL is none, so the next source is
-      // asked.
+      // `${URL:-}` in a compose file: a database with an empty URL is none, so the next source is asked.
       if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
   return chosen;
 }

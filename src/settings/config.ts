@@ -48,13 +48,11 @@ export interface Config {
      */
     readonly connections: ReadonlyMap<string, S3Connection>;
     /**
-     * The ids that a path names and nothing holds, each with its reason. The credentials of the process are used
-     * instead.
+     * Ids that a path names and nothing holds, each with its reason. The credentials of the process are used instead.
      */
     readonly missing: ReadonlyMap<string, string>;
     /**
-     * The id of the connection of the path in force. It serves if a row names a connection that this process does not
-     * know.
+     * The connection id of the path in force. It serves if a row names a connection that this process does not know.
      */
     readonly fallback: string;
   };
@@ -65,8 +63,8 @@ export interface Config {
     /** The way to S3 with one of them in this environment. Throws RangeError. */
     readonly toS3: (connection: GivenConnection) => S3Connection;
     /**
-     * Sentences on how a worker's way with one of them differs, except those already said of the variables'
-     * connections.
+     * Sentences on how a worker's way with one of them differs. Those already said of the variables' connections are
+     * left out.
      */
     readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly Warning[];
   } | null;

@@ -92,8 +92,8 @@ function connectionIds(paths: readonly XComPath[]): readonly string[] {
 }
 
 /**
- * A task of any team asks for the plain variable first. Else the API server gives it what its team has (Airflow 3.2 and
- * later).
+ * A task of any team asks for the plain variable first. If that is not set, the API server gives it what its team has
+ * (Airflow 3.2 and later).
  */
 function holderOf(id: string, env: Environment): string {
   const plain = connectionVariable(id);

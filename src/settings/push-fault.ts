@@ -20,7 +20,7 @@ export function sentenceOf(warning: Warning): string {
 }
 
 /**
- * The first warning that makes every push fail; null: none does, or the class in force pushes nothing into object
+ * The first warning that makes every push fail. Null: none does, or the class in force pushes nothing into object
  * storage.
  */
 export function pushFaultOf(warnings: readonly Warning[], backend: string | null): string | null {

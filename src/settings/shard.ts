@@ -43,8 +43,7 @@ export function isIn({ index, count }: Shard, dagId: string): boolean {
 }
 
 /**
- * The number of the lock among the advisory locks of one database: shards lead side by side. An exporter of all dags
- * has 0.
+ * The number of the lock among the advisory locks of one database, as shards lead side by side. Without shards it is 0.
  */
 export function lockNumber({ index, count }: Shard): number {
   return count === 1 ? 0 : index * (MOST + 1) + count;

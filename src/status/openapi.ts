@@ -164,10 +164,7 @@ function withoutAddress({ $schema, $id, ...schema }: Record<string, unknown>): o
   return schema;
 }
 
-/**
- * Removes bounds that follow from JavaScript, and the pattern that `format` names in a word: they tell a reader
- * nothing.
- */
+/** Removes bounds that follow from JavaScript, and the pattern that `format` says in a word: a reader needs neither. */
 function shorten({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;

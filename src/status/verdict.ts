@@ -113,8 +113,9 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
 const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
 
 /**
- * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
- * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
+ * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other. It takes
+ * that something was there to be judged, that S3 answered, that every operation of the probe that was tried worked, and
+ * that nothing critical is undecided.
  */
 export function doubtOf(
   report: Pick<
