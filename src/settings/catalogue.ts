@@ -20,7 +20,7 @@ import { parseShard } from './shard.ts';
 interface Setting {
   /** Turns the text that was given into the value. */
   readonly schema: z.ZodType<unknown, string>;
-  /** The text as a user would give it; '' is none. Null: no default stands in, and the setting may not be known. */
+  /** The text as a user would give it; '' is none. Null: no default, so a setting that nobody told is not known. */
   readonly default: string | null;
   /** A text to write for its value while the value is not known. */
   readonly placeholder?: string;
