@@ -4,7 +4,7 @@ export interface Chance {
   int(below: number): number;
   pick<T>(from: readonly T[]): T;
   bytes(length: number): Buffer;
-  /** True once in so many calls. */
+  /** True once in `inSoMany` calls on average. */
   once(inSoMany: number): boolean;
 }
 

@@ -74,7 +74,7 @@ export interface RuleTimes {
   readonly severity: string;
 }
 
-/** The table of RESULTS.md. Its seconds are those of the scaled play. */
+/** The table of RESULTS.md. Its seconds are those of the scaled play; `for` is given as in the rules themselves. */
 export function detectionTable(seen: readonly Seen[], rules: ReadonlyMap<string, RuleTimes>): string {
   const rows = seen
     .filter(({ expected }) => expected)

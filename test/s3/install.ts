@@ -26,7 +26,7 @@ export async function installPython(name: string, packages: readonly string[]): 
 export async function installGo(name: string, module: string): Promise<string> {
   const path = join(CACHE, 'bin', name);
   await once(path, async () => {
-    // To build it takes twenty minutes and more on a small machine, once.
+    // The build takes twenty minutes and more on a small machine, once.
     await run('go', ['install', module], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
   });
   return path;

@@ -82,7 +82,7 @@ function wordsOf([attempt]: readonly { ok: boolean; text: string | null }[]): st
 const CHECKSUM_HEADERS =
   /^(?:content-md5|content-encoding|x-amz-(?:checksum-.+|sdk-checksum-algorithm|trailer))$/;
 
-/** The probe's PUT shows what a worker's push will meet only if both send the same headers. */
+/** The probe shows what a worker's PUT will meet only if both send the same headers. */
 async function checksumsSent(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const { hostname: host, port } = new URL(world.endpoint);

@@ -126,7 +126,7 @@ export function faceOf(port: number): Face {
   const url = `http://127.0.0.1:${port}`;
   async function get(path: string) {
     const answer = await fetch(url + path, {
-      // To pack and unpack answers would take most of the time of a test that asks often.
+      // Packing and unpacking the answers would take most of the time of a test that asks often.
       headers: { 'accept-encoding': 'identity' },
       signal: AbortSignal.timeout(5_000),
     });

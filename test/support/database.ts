@@ -24,7 +24,7 @@ async function copyOf(
 
 const templates = new Map<string, Promise<string>>();
 
-/** To copy a database takes less time than to run the hundreds of statements that make it. */
+/** Copying a database takes less time than running the hundreds of statements that make it. */
 function templateOf(postgres: { readonly url: string }, tables: Tables): Promise<string> {
   const known = `${postgres.url} ${tables.name}`;
   const template = templates.get(known) ?? makeTemplate(postgres, tables);

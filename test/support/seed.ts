@@ -79,7 +79,7 @@ export interface NewXCom extends NewTask {
   readonly stored: string | Uint8Array | null;
   /** The row's age by its own timestamp, in seconds; negative for a clock that is ahead. */
   readonly agoSeconds?: number;
-  /** The table, when it is not the one for new rows. */
+  /** The table, if it is not the one for new rows. */
   readonly table?: XComSource['table'];
 }
 

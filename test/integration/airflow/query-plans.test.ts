@@ -13,7 +13,7 @@ const postgres = useOwnPostgres({
     maintenance_work_mem: '128MB',
     autovacuum: 'off',
     max_wal_size: '4GB',
-    // As somebody may have set them for other statements.
+    // Somebody may have set these for other statements.
     enable_indexscan: 'off',
     enable_bitmapscan: 'off',
     enable_nestloop: 'off',
@@ -141,7 +141,7 @@ interface Explained {
   readonly plan: PlanNode;
 }
 
-/** Explains every statement in the transaction that it is sent in, with its parameters. */
+/** Explains every statement with its parameters, in the transaction in which it is sent. */
 function explaining(recorded: Explained[]): (database: Database) => Pick<Database, 'read'> {
   return (database) => ({
     read: (read, signal) =>

@@ -54,7 +54,7 @@ describe('the DAG file', () => {
     });
     expect(file).toContain('INTERVAL = timedelta(seconds=300)\n');
     expect(doc).toContain('288 runs and 288 tasks a day, 288 objects written and deleted');
-    // To parse the file runs nothing but the creation of the DAG.
+    // Parsing the file runs only the creation of the DAG.
     expect(top).toEqual(['Assign', 'Expr', 'FunctionDef', 'Import', 'ImportFrom', 'Try', 'With']);
   });
 

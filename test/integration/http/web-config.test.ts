@@ -26,7 +26,7 @@ import { expectScrapeMatchesContract } from '../../support/contract.ts';
 import { eventually } from '../../support/daemon.ts';
 import { METRICS_OPTIONS, STATUS } from '../../support/small-exporter.ts';
 
-// As `htpasswd -nBC 10` writes it.
+// The hash as `htpasswd -nBC 10` writes it.
 const HASH = hashSync('correct horse', 10).replace(/^\$2b/, '$2y');
 
 let folder = '';

@@ -103,7 +103,7 @@ const many = <Item>(count: number, item: Item): Item[] => new Array<Item>(count)
 
 describe.each([
   ['by HEAD', 3],
-  // So many objects are looked up by listing.
+  // This number of objects is looked up by listing.
   ['by LIST', 40],
 ] as const)('what is in an archive is unreadable, looked up %s', (_, count) => {
   test.each<readonly [words: string, object: Archived | null, state: string]>([

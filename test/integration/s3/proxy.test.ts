@@ -18,7 +18,7 @@ import type { EmbeddedS3 } from '../../../src/demo/embedded-s3.ts';
 import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 
 const never = new AbortController().signal;
-/** A host that nothing but the proxy leads to. */
+/** Only the proxy leads to this host. */
 const FAR = 's3.example';
 const server = useS3('bucket');
 

@@ -548,7 +548,7 @@ describe('a storage that fails in all its ways at once', () => {
           return answer ?? 'cut';
         },
       });
-      // As many calls at once as there are places, so that no call waits in its own time for another.
+      // No more calls at once than the client has places: the time of a call includes no wait for a place.
       for (let at = 0; at < keys.length; at += 16) {
         const calls = keys.slice(at, at + 16).map((key, index): Promise<HeadAnswer | ListAnswer> => {
           if (index % 4 > 0) return store.head({ bucket: 'xcom', key }, never);

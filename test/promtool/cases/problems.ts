@@ -319,7 +319,7 @@ export const RESET_CASES: readonly Case[] = [
         {
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
-            // Failures of fifteen minutes, one of which the reset hides.
+            // The failures of fifteen minutes; the reset hides one of these minutes.
             '14 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],

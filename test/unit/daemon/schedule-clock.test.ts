@@ -9,7 +9,7 @@ interface Play {
   readonly setAhead: (ms: number) => void;
 }
 
-/** Runs a schedule on a clock that goes on from the time that it is set to. */
+/** Runs a schedule on a clock that goes on running from the time to which it is set. */
 async function play(expression: string, act: (play: Play) => Promise<void>): Promise<void> {
   let runs = 0;
   let missed = 0;

@@ -34,7 +34,7 @@ interface Plan {
 const QUEUES = ['default', 'etl', 'reports', 'ml', 'backfill', 'exports'];
 const OPERATORS = ['PythonOperator', '_PythonDecoratedOperator', 'KubernetesPodOperator', 'BashOperator'];
 
-/** So many rows with the place where they went, and the times of the first and the last. */
+/** A number of rows: whether they went past S3, and the times of the first and the last row. */
 function went(bypassed: boolean, rows = 1, [first, last] = [0, 0]): Omit<Placed, 'worker'> {
   return bypassed
     ? { bypassed: rows, offloaded: 0, kept: { first, last }, latestPut: null }

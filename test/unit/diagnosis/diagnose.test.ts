@@ -260,7 +260,7 @@ function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'u
   return { put: outcome, head: outcome, get: outcome, list: outcome, delete: outcome };
 }
 
-/** One queue with so many values that went past S3, and another queue with 12 values that did not. */
+/** One queue whose values (`rows` of them) went past S3, and another queue with 12 values that did not. */
 function bypassed(rows: number): World {
   const on = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
   const placed: Placed[] = [
