@@ -9,10 +9,10 @@ import { givenAwsPaths } from './settings/aws-files.ts';
 
 type Command = (io: CommandIo) => Promise<number>;
 
-/** Each is loaded only when it is asked for: the demo's databases are no weight of the exporter's. */
+/** Each command is loaded only when it is asked for, so that the exporter does not load the demo's databases. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   run: async () => {
-    // Before the modules are loaded: that alone would make the heap grow by 10 MB.
+    // Done before the modules are loaded: loading them would make the heap grow by 10 MB.
     keepHeapSmall();
     return (await import('./commands/run.ts')).runCommand;
   },
@@ -26,24 +26,27 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
 /** How long a command may take to close after a signal. */
 const closingMs = 5_000;
 
-// The SDK warns on standard error, amid the lines of the log, that releases of 2027 will need Node 22: which
-// release runs is settled by the lock file.
+// The SDK warns on standard error, amid the lines of the log, that releases of 2027 will need Node 22. The lock file
+// settles which release runs.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
-// The SDK reads these files by itself, and leaves variables in their paths, which botocore expands.
+// The SDK reads these files by itself, but does not expand variables in their paths, as botocore does.
 Object.assign(process.env, givenAwsPaths(process.env));
 
-// Libraries that read it print URLs and headers as they send them, passwords included.
+// Libraries that read DEBUG print URLs and headers as they send them, passwords included.
 delete process.env['DEBUG'];
 
 /** Why standard output could not be written, which is told once. */
 let outputFailure: string | null = null;
 
 const code = await main(process.argv.slice(2));
-// What was printed may fail only now, and says its own code then.
+// Output that was printed may fail only now, and then sets an exit code of its own.
 process.exitCode ??= code;
 
-/** As Node does from 21 on. Without it `pg` looks for Cloudflare's runtime by way of `fetch`, which is 4 MB to load. */
+/**
+ * Names the runtime as Node does from 21 on. Without the name `pg` looks for Cloudflare's runtime by way of `fetch`,
+ * which is 4 MB to load.
+ */
 function nameRuntime(): void {
   if (!('navigator' in globalThis))
     Object.assign(globalThis, { navigator: { userAgent: `Node.js/${process.versions.node}` } });
@@ -53,7 +56,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const isNamed = argv[0]?.startsWith('-') === false;
   const name = isNamed ? (argv[0] ?? '') : 'run';
   const isAsked = ['--help', '-h', '--version'].some((word) => argv.includes(word));
-  // What runs on measures on, whatever becomes of its log.
+  // A daemon goes on measuring, whatever becomes of its log.
   const isDaemon = !isAsked && (name === 'run' || name === 'demo');
   mindOutput(isDaemon ? null : failureCode(name));
   try {
@@ -77,8 +80,8 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 /**
- * A reader that left, as in `check | head -1`, has had enough: that is no failure. A disk that is full is one,
- * with the exit code given; null: it is said, and no more.
+ * A reader that left, as in `check | head -1`, has had enough: that is no failure. A full disk is a failure with the
+ * exit code that is given; null: the failure is only reported.
  */
 function mindOutput(failed: number | null): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -87,11 +90,11 @@ function mindOutput(failed: number | null): void {
     write(process.stderr, `airflow-xcom-exporter: Cannot write to standard output: ${outputFailure}\n`);
     if (failed !== null) process.exitCode = failed;
   });
-  // Nowhere is left to say it.
+  // No stream is left to report the failure on.
   process.stderr.on('error', () => undefined);
 }
 
-/** `check` and `audit` say 2 for "could not decide", where 1 would say "problems found". */
+/** `check` and `audit` return 2 for "could not decide", since 1 would say "problems found". */
 function failureCode(name: string): number {
   return name === 'check' || name === 'audit' ? 2 : 1;
 }
@@ -121,11 +124,11 @@ function processIo(argv: readonly string[]): CommandIo {
   };
 }
 
-/** The first signal asks for an orderly end; the second, or the deadline, does not ask. */
+/** The first signal asks for an orderly end. The second signal, or the deadline, ends the process at once. */
 function abortOnSignal(): AbortSignal {
   const controller = new AbortController();
   function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
-    // As process 1 of a container we have no default action to fall back on.
+    // As process 1 of a container the exporter has no default action to fall back on.
     if (controller.signal.aborted) process.exit(128 + constants.signals[signal]);
     controller.abort();
     setTimeout(() => {
@@ -166,7 +169,7 @@ async function report(
   return failureCode(call.name);
 }
 
-/** Without the settings: they may be what failed. */
+/** Looks without reading the settings, since they may be what failed. */
 function wantsDebug(argv: readonly string[]): boolean {
   return (
     process.env['XCOM_EXPORTER_LOG_LEVEL'] === 'debug' || /--log[.-]level[= ]debug\b/.test(argv.join(' '))

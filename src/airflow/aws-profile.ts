@@ -1,28 +1,28 @@
 import { parseConfigFile } from './config-file.ts';
 import type { ConfigEntry } from './config-file.ts';
 
-/** What AWS's own files say of S3 and of one profile, as botocore reads them. Null: it is not said. */
+/** The settings for S3 and for one profile in AWS's own files, as botocore reads them. Null: the files do not say. */
 export interface AwsProfile {
   readonly region: string | null;
   readonly endpoint: string | null;
   readonly addressingStyle: string | null;
-  /** A file of certificate authorities. */
+  /** The path of a file of certificate authorities. */
   readonly authorities: string | null;
   readonly ignoresEndpoints: boolean;
   /** `when_required` or `when_supported`. */
   readonly checksums: string | null;
   readonly accelerates: boolean;
   readonly isDualstack: boolean;
-  /** Whether its credentials are those of a role that STS is asked for. */
+  /** Whether the profile takes its credentials from a role, through STS. */
   readonly takesRole: boolean;
-  /** Whether one of the files knows the name. */
+  /** Whether one of the files has this profile. */
   readonly isKnown: boolean;
-  /** Those that stand there and that a worker signs with; null: none, or a role or a program goes before them. */
+  /** The keys in the files that a worker signs with; null: none, or a role or a program takes precedence. */
   readonly keys: ProfileKeys | null;
   readonly hasHalfOfKeys: boolean;
-  /** Whether its `services` are there, if it names some. */
+  /** Whether the `services` section that the profile names exists; true if the profile names none. */
   readonly hasServices: boolean;
-  /** Any other option as it is written. */
+  /** Gives any other option as it is written. */
   readonly option: (name: string) => string | null;
 }
 
@@ -32,18 +32,18 @@ export interface ProfileKeys {
   readonly token: string | null;
 }
 
-/** The contents; '' where there is no such file. */
+/** The contents of the two files; '' when a file does not exist. */
 export interface AwsFiles {
   readonly config: string;
   readonly credentials: string;
 }
 
-/** botocore refuses such a file as a whole, and with it every request. */
+/** Whether botocore refuses the file as a whole; every request then fails. */
 export function isBroken(content: string): boolean {
   const parsed = parseConfigFile(content);
   if ('fault' in parsed) return true;
   const sections = [parsed.defaults, ...parsed.sections.values()];
-  // Bytes that are no UTF-8 are read as this character.
+  // Bytes that are not valid UTF-8 are read as this character.
   return content.includes('\uFFFD') || sections.some((options) => isTwice(options) || hasLooseLine(options));
 }
 
@@ -51,7 +51,7 @@ function isTwice(options: Options): boolean {
   return inLowerCase(options).size < options.size;
 }
 
-/** A line below an empty option is an option of its own, with a value. */
+/** Whether a line below an empty option has no value: each such line has to be an option of its own, with a value. */
 function hasLooseLine(options: Options): boolean {
   return [...options.values()].some(
     ({ text }) =>
@@ -62,8 +62,8 @@ function hasLooseLine(options: Options): boolean {
 const OF_CREDENTIALS = /^(?:aws_|role_|source_profile$|credential_|web_identity)/i;
 
 /**
- * The SDK takes roles, and the keys that they start from, out of the files by itself. It knows no name in other than lower case,
- * and no colon behind one.
+ * Whether the SDK misses an option for a role or its keys. The SDK reads roles, and the keys that they start from, from
+ * the files by itself. It knows option names in lower case only, and no colon after a name.
  */
 export function isUnreadBySdk(content: string): boolean {
   return (
@@ -72,7 +72,7 @@ export function isUnreadBySdk(content: string): boolean {
   );
 }
 
-/** A worker takes it as part of the key or role. */
+/** Whether a comment follows a key or role on the same line: a worker takes the comment as part of the value. */
 export function hasCommentBehind(content: string): boolean {
   return hasCredential(content, (_, text) => /(?:^|\s)[#;]/.test(text));
 }
@@ -85,13 +85,13 @@ function hasCredential(content: string, isOne: (name: string, text: string) => b
   );
 }
 
-/** Null is the profile `default`. A file that is broken says nothing. */
+/** Reads one profile; null means the profile `default`. A broken file counts as empty. */
 export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
   const own = name ?? 'default';
   const config = read(files.config);
   const ofConfig = named(config, 'profile').get(own);
   const ofCredentials = read(files.credentials).get(own);
-  // Both files may hold any option of a profile, and that of the credentials wins.
+  // Both files may hold any option of a profile; the credentials file wins.
   const option = (key: string): string | null =>
     ofCredentials?.get(key)?.text ?? ofConfig?.get(key)?.text ?? null;
   const services = named(config, 'services').get(option('services') ?? '');
@@ -125,7 +125,7 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
 
 type Options = ReadonlyMap<string, ConfigEntry>;
 
-/** The sections with the options of `[DEFAULT]` in each. */
+/** Gives the sections, each with the options of `[DEFAULT]` added. */
 function read(content: string): ReadonlyMap<string, Options> {
   const parsed = parseConfigFile(content);
   if ('fault' in parsed || isBroken(content)) return new Map();
@@ -135,14 +135,14 @@ function read(content: string): ReadonlyMap<string, Options> {
   );
 }
 
-/** botocore reads the names of options in lower case, but for those that are indented below another. */
+/** botocore turns the names of options into lower case, except options that are indented below another. */
 function inLowerCase(options: Options): Options {
   return new Map([...options].map(([name, entry]) => [name.toLowerCase(), entry]));
 }
 
 /**
- * The sections of one kind by the names behind it, of which the last one of a name counts: botocore splits `[profile "a b"]`
- * as a shell does. `[default]` needs no word before it.
+ * Gives the sections of one kind by name; if a name occurs twice, the last section counts. botocore splits
+ * `[profile "a b"]` as a shell does. `[default]` needs no word before the name.
  */
 function named(sections: ReadonlyMap<string, Options>, kind: string): ReadonlyMap<string, Options> {
   return new Map(
@@ -156,7 +156,7 @@ function named(sections: ReadonlyMap<string, Options>, kind: string): ReadonlyMa
 
 const SHELL_WORD = /(?:[^ \t\r\n"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g;
 
-/** As Python's `shlex.split`; none where a quote is left open. */
+/** Splits as Python's `shlex.split` does; gives no words when a quote is left open. */
 function shellWords(text: string): readonly string[] {
   if (text.replaceAll(SHELL_WORD, '').trim() !== '') return [];
   return (text.match(SHELL_WORD) ?? []).map((word) =>
@@ -168,7 +168,7 @@ function shellWords(text: string): readonly string[] {
   );
 }
 
-/** What a profile holds in one of the files; half of a pair is a mistake that botocore raises. */
+/** The keys of a profile in one of the files. botocore raises an error for half of a pair. */
 function keysOf(options: Options | undefined): ProfileKeys | 'half' | null {
   const text = (name: string): string | undefined => options?.get(name)?.text;
   const id = text('aws_access_key_id');
@@ -178,7 +178,7 @@ function keysOf(options: Options | undefined): ProfileKeys | 'half' | null {
   return { id, key, token: text('aws_security_token') ?? text('aws_session_token') ?? null };
 }
 
-/** The options that are indented below one that is empty itself. */
+/** The options that are indented below an empty option. */
 function nested(text: string | null): ReadonlyMap<string, string> {
   if (text === null || !text.startsWith('\n')) return new Map();
   return new Map(

@@ -3,44 +3,44 @@ import type { Shape } from './shape.ts';
 
 /** The key under which a task of the canary leaves its report. */
 export const REPORT_KEY = 'canary_report';
-/** Rows that are given at most: eight runs of fifty pools are 1,200. */
+/** How many rows the statement returns at most: eight runs of fifty pools are 1,200. */
 const MOST_ROWS = 1_500;
 
-/** A task of the canary, and the report that it left: anybody who writes DAGs may have written that. */
+/** A task of the canary and its report. Do not trust the report: anybody who writes DAGs may have written it. */
 export interface CanaryTask {
   readonly dagRunId: number;
-  /** When its run began, epoch ms; null: it has not. */
+  /** When the run began, epoch ms; null: the run has not begun. */
   readonly runAt: number | null;
   readonly taskId: string;
   readonly state: string | null;
-  /** Null: it has left no report. */
+  /** Null: the task has left no report. */
   readonly report: {
-    /** With the run and the task it names one version of the row. */
+    /** Together with the run and the task, this names one version of the row. */
     readonly version: string;
-    /** By the clock of the worker or the server, epoch ms. */
+    /** When the report was written, by the clock of the worker or the server, epoch ms. */
     readonly at: number;
-    /** '': it is no text. Null: it is longer than was asked for. */
+    /** '': the report is not text. Null: the report is longer than the limit. */
     readonly text: string | null;
   } | null;
 }
 
-/** As the statement answers. */
+/** A row as the statement returns it. */
 export interface CanaryTaskRow extends Omit<CanaryTask, 'report'> {
   readonly version: string | null;
   readonly at: number | null;
-  /** Bytes where the column has those: what is no text makes Postgres fail when it is asked to convert it. */
+  /** Bytes when the column is `bytea`: Postgres would fail to convert bytes that are not text. */
   readonly value: string | Uint8Array | null;
 }
 
 /**
- * The tasks of some runs with their reports, those of retries that are over left out. A value that is long is not
- * unpacked, and one that turns out to be long does not leave the database.
+ * The tasks of some runs with their reports, without earlier tries. Postgres does not unpack a long value, and a value
+ * that turns out to be long after unpacking does not leave the database.
  */
 export function canaryTasksStatement(
   shape: Shape,
   { runIds, mostBytes }: { readonly runIds: readonly number[]; readonly mostBytes: number },
 ): Statement {
-  // New rows are in the newest table alone.
+  // New rows are only in the newest table.
   const source = shape.sources.at(-1);
   if (source === undefined) throw new Error('The shape has no table of XComs');
   const isBytea = source.value === 'bytea';

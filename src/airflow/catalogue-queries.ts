@@ -1,25 +1,25 @@
 import type { Statement } from '../postgres/client.ts';
 import { SHAPE_TABLES } from './shape.ts';
 
-/** What the catalogue says of the tables as a whole. */
+/** The state of Airflow's tables as a whole, from the catalogue. */
 export interface Tables {
   /** Changes when a migration adds a column, renames a table or puts another in its place. */
   readonly columns: string;
-  /** Which database and which tables these are: others, and also the same put back from a dump, have another text. */
+  /** Names the database and the tables. Other tables, or the same ones restored from a dump, have another text. */
   readonly origin: string;
-  /** Changes when a table is written anew, which may give every row another version. */
+  /** Changes when a table is rewritten, which may give every row another version. */
   readonly files: string;
-  /** False: a table was written anew after this transaction began, which then sees none of its rows. */
+  /** False: a table was rewritten after this transaction began, so the transaction sees none of the table's rows. */
   readonly isCurrent: boolean;
-  /** False: a table has no index yet, as while a dump is put back, which fills all tables before it makes the first one. */
+  /** False: a table has no index yet. A restore from a dump fills all tables before it creates the first index. */
   readonly isIndexed: boolean;
   readonly mayNameSystem: boolean;
 }
 
-/** Tables of this name in another schema, further on in the search path, are another Airflow's. */
+/** A table of the same name in another schema, later in the search path, belongs to another Airflow. */
 const IN_ONE_SCHEMA = `relnamespace = (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('dag_run'))`;
 
-/** Touches an eighth of the pages that {@link catalogueStatement} does. */
+/** Touches an eighth of the pages that {@link catalogueStatement} touches. */
 export function tablesStatement(): Statement {
   return {
     name: 'tables',
@@ -37,7 +37,7 @@ export function tablesStatement(): Statement {
   };
 }
 
-/** Which cluster it is: two that are made alike give their tables the same numbers. */
+/** Identifies the cluster: two clusters that are set up alike give their tables the same oids. */
 export function systemStatement(): Statement {
   return {
     name: 'system',
@@ -46,7 +46,7 @@ export function systemStatement(): Statement {
   };
 }
 
-/** What Postgres has counted of a table; rows of transactions that were rolled back are among them. */
+/** Postgres' counts for one table. They include rows of transactions that were rolled back. */
 export interface TableCounts {
   readonly table: string;
   /** Rows that were inserted or updated. */
@@ -56,8 +56,8 @@ export interface TableCounts {
 }
 
 /**
- * Reads these counts without touching a page. A standby counts for itself, a view or a table in partitions not at all,
- * and nothing does without `track_counts`.
+ * Reads these counts without touching a page. No counts come from a standby, which counts for itself, for a view or a
+ * partitioned table, or without `track_counts`.
  */
 export function tableCountsStatement(tables: readonly string[]): Statement {
   return {
@@ -71,7 +71,7 @@ export function tableCountsStatement(tables: readonly string[]): Statement {
   };
 }
 
-/** pg_catalog rather than information_schema: the latter hides what the role may not read. */
+/** Uses pg_catalog because information_schema hides columns that the role may not read. */
 export function catalogueStatement(): Statement {
   return {
     name: 'catalogue',
@@ -85,8 +85,8 @@ export function catalogueStatement(): Statement {
 }
 
 /**
- * The instant of the transaction: its clock, and the oldest transaction that is still open. Rows whose xmin
- * is not older than that one may be invisible now and appear later; the next reading starts there, so no
+ * The clock at this transaction, and the oldest transaction that is still open (the horizon). A row whose xmin is not
+ * older than the horizon may be invisible now and appear later. The next reading starts at the horizon, so no
  * writer's clock and no late commit can hide a row.
  */
 export function instantStatement(): Statement {
@@ -101,5 +101,7 @@ export function instantStatement(): Statement {
   };
 }
 
-/** How many rows were ever written, by table, as Postgres counts them; of a table that it does not count, no entry. */
+/**
+ * How many rows were ever written, by table, as Postgres counts them. A table that Postgres does not count is absent.
+ */
 export type Writes = Readonly<Record<string, number>>;

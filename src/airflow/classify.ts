@@ -2,20 +2,22 @@ import type { IsRun, Reference } from './reference.ts';
 import { spell } from './reference.ts';
 import type { SampledRow } from './xcom-row.ts';
 
-/** Why a value is in the database whatever the backend says. */
+/** Why a value is in the database whatever the backend does. */
 export type ByDesign = 'extra_link' | 'skip_decision' | 'server_side';
 
-/** Where a value is, and how large. */
+/** The place and the size of a value. */
 export type Placement =
   | {
       readonly storage: 'db';
-      /** As Airflow measured it; at most. `exact` false: only the stored size is known. */
+      /** The upper bound of the size as Airflow measured it. `exact` false: only the stored size is known. */
       readonly bytes: number;
       readonly leastBytes: number;
       readonly exact: boolean;
       readonly byDesign: ByDesign | null;
     }
-  /** `leaked`: the reference is another row's, handed on by a task that got it instead of a value. */
+  /**
+   * `leaked`: the reference belongs to another row. A task received that reference instead of a value and passed it on.
+   */
   | { readonly storage: 's3'; readonly reference: Reference; readonly leaked: boolean }
   /** A reference of Airflow's own backend to a store that is not S3. */
   | {
@@ -26,7 +28,7 @@ export type Placement =
     }
   | { readonly storage: 'other'; readonly form: 'local' | 'third_party'; readonly bytes: number };
 
-/** Object stores that speak S3, by the scheme of the path. */
+/** The path schemes of object stores that speak S3. */
 const S3_SCHEMES: ReadonlySet<string> = new Set(['s3', 's3a', 's3n']);
 
 export function classify(
@@ -61,10 +63,11 @@ export function classify(
 }
 
 /**
- * Keys of rows that no worker's backend ever sees: operator extra links of Airflow 3 (`_xcom_push_to_db`), skip decisions
- * where they are kept out of the backend, and what the scheduler writes itself: that a task waited for its earlier run
- * (`PAST_DEPENDS_MET`), and the decisions of loops (`LOOP_XCOM_PREFIX` of 3.4). What a value looks like says nothing of
- * who wrote it: what the REST API or a trigger wrote is known by its time, {@link isServerWritten}.
+ * Recognises, by the key, rows that no worker's backend ever sees: operator extra links of Airflow 3
+ * (`_xcom_push_to_db`), skip decisions that are kept out of the backend, and rows that the scheduler writes itself.
+ * The scheduler notes that a task waited for its earlier run (`PAST_DEPENDS_MET`) and the decisions of loops
+ * (`LOOP_XCOM_PREFIX` of 3.4). The value does not show who wrote a row: {@link isServerWritten} recognises rows
+ * of the REST API or a trigger by their time.
  */
 function byDesign({ key }: SampledRow, major: 2 | 3): ByDesign | null {
   if (key === 'skipmixin_key') return 'skip_decision';
@@ -73,16 +76,18 @@ function byDesign({ key }: SampledRow, major: 2 | 3): ByDesign | null {
   return null;
 }
 
-/** Tasks in other languages (`@task.stub`) send their values themselves: backends are Python. */
+/**
+ * Whether the task is in another language (`@task.stub`). Such tasks send their values themselves: backends are Python.
+ */
 export function isForeignTask(operator: string | null): boolean {
   return operator === '_StubOperator';
 }
 
 /**
- * Whether Airflow's server wrote a row after its task instance had ended or before it began: for the REST API, or for a
- * trigger that ended the task. Both times come from Airflow's servers: where the clocks of two of them differ, a row that
- * a task wrote near its end can be taken for the server's. `idleSince`: when the task instance last changed, if it is not
- * at work; epoch ms. Airflow 2 writes by way of a backend even then.
+ * Whether Airflow's server wrote a row after its task instance had ended or before the task instance began: for the
+ * REST API, or for a trigger that ended the task. Both times come from Airflow's servers. If the clocks of two servers
+ * differ, a row that a task wrote near its end can be mistaken for the server's. `idleSince`: when the task instance
+ * last changed, if it is not at work; epoch ms. Airflow 2 writes through a backend even then.
  */
 export function isServerWritten(
   { major, at }: { readonly major: 2 | 3; readonly at: number },

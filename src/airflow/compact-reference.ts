@@ -2,23 +2,23 @@ import type { ObjectKey, TaskIds } from './object-key.ts';
 import { folderOf, formatObjectKey, nameOfKey, parseObjectKey } from './object-key.ts';
 import type { Reference } from './reference.ts';
 
-/** What a reference has in common with others, and what with none. */
+/** A reference split into the part that it shares with others and the part that is its own. */
 export interface CompactReference {
   readonly base: ReferenceBase;
   readonly uuid: string;
 }
 
-/** What the references of one backend share. */
+/** The part that the references of one backend share. */
 export interface ReferenceBase extends Omit<Reference, 'key'> {
-  /** What stands before the uuid. */
+  /** The text directly before the uuid: nothing, `ti-` or `write-`. */
   readonly leaf: ObjectKey['owner'];
 }
 
 type Place = TaskIds & { readonly key: string };
 
 /**
- * Takes apart a reference that can be put together again from its row, one uuid and what many share; null when it
- * is spelt in another way: ids that were shortened, which lie elsewhere than the rest of their run.
+ * Splits a reference that can be rebuilt from its row, one uuid and the shared part. Null: the reference is spelt in
+ * another way, for example with shortened ids. Objects with shortened ids lie elsewhere than the rest of their run.
  */
 export function compactReference(reference: Reference, place: Place): CompactReference | null {
   const parts = parseObjectKey(reference.key);

@@ -1,19 +1,19 @@
 /**
- * What becomes of `[common.io] xcom_objectstorage_compression`. The backend looks the name up, to the letter, among the
- * codecs that fsspec has a file extension for, and raises before it looks at the size of the value: see
- * `_get_compression_suffix` of common-io and fsspec/compression.py.
+ * How the backend treats `[common.io] xcom_objectstorage_compression`. The backend looks up the exact name among the
+ * codecs for which fsspec has a file extension. For an unknown name the backend raises before it looks at the size of
+ * the value: see `_get_compression_suffix` of common-io and fsspec/compression.py.
  */
 export type Codec = 'none' | 'known' | 'installed' | 'unknown';
 
 const KNOWN: ReadonlySet<string> = new Set(['zip', 'bz2', 'gzip', 'lzma', 'xz']);
 
-/** Codecs that fsspec knows where a package is installed. */
+/** The codecs that fsspec knows only if a package is installed, with that package. */
 const PACKAGES: ReadonlyMap<string, string> = new Map([
   ['lz4', 'lz4'],
   ['zstd', 'zstandard (or Python 3.14)'],
 ]);
 
-/** `installed`: it works on those workers that have a package for it. */
+/** `installed`: the codec works only on workers that have its package installed. */
 export function codecOf(compression: string): Codec {
   if (compression === '') return 'none';
   if (KNOWN.has(compression)) return 'known';

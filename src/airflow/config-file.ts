@@ -1,20 +1,20 @@
 import { PYTHON_SPACE, rstrip, strip } from './python-values.ts';
 
-/** One option as it is written: several lines are one text. */
+/** One option as it is written; several lines form one text. */
 export interface ConfigEntry {
   readonly text: string;
-  /** Counted from 1. */
+  /** The line number, counted from 1. */
   readonly line: number;
 }
 
-/** Airflow's configuration file, as Python's `configparser.ConfigParser` with names in their own case reads it. */
+/** Airflow's configuration file as Python's `configparser.ConfigParser` reads it; names keep their case. */
 export interface ConfigFile {
   readonly sections: ReadonlyMap<string, ReadonlyMap<string, ConfigEntry>>;
   /** The options of `[DEFAULT]`, which show up in every section that exists. */
   readonly defaults: ReadonlyMap<string, ConfigEntry>;
 }
 
-/** A file that Python refuses as a whole, with its name for the reason. */
+/** A file that Python refuses as a whole, with Python's name for the error. */
 export interface ConfigFileFault {
   readonly fault:
     | 'MissingSectionHeaderError'
@@ -29,7 +29,7 @@ interface Growing {
   readonly line: number;
 }
 
-/** What is open at a line: the section, the option that a continuation belongs to, and how far it is indented. */
+/** The state at a line: the section, the option that a continuation belongs to, and the indent of that option. */
 interface Place {
   sectionName: string;
   section: Map<string, Growing> | null;
@@ -46,7 +46,7 @@ export function parseConfigFile(content: string): ConfigFile | ConfigFileFault {
   const sections = new Map<string, Map<string, Growing>>();
   const defaults = new Map<string, Growing>();
   const place: Place = { sectionName: '', section: null, option: null, indent: 0 };
-  // The lines go on behind such a mistake, since a worse one may follow.
+  // Python reads on after a ParsingError, because a worse error may follow.
   let firstWrong: ConfigFileFault | null = null;
 
   for (const [index, line] of content.split(/\r\n|\r|\n/).entries()) {
@@ -97,7 +97,7 @@ function takeLine(
   if (name === undefined) return { fault: 'ParsingError', line: number };
   if (place.section.has(name)) return { fault: 'DuplicateOptionError', line: number };
   place.section.set(name, { lines: [value], line: number });
-  // Nothing continues an option without a name.
+  // An option without a name has no continuation lines.
   place.option = name === '' ? null : name;
   return name === '' ? { fault: 'ParsingError', line: number } : null;
 }
@@ -108,7 +108,7 @@ function joined(options: ReadonlyMap<string, Growing>): ReadonlyMap<string, Conf
   );
 }
 
-/** An option of a section, or of `[DEFAULT]` when the section exists without it. */
+/** The option of a section; if the section exists without that option, the one of `[DEFAULT]`. */
 export function entryOf(file: ConfigFile, section: string, key: string): ConfigEntry | null {
   const options = file.sections.get(section);
   return options === undefined ? null : (options.get(key) ?? file.defaults.get(key) ?? null);

@@ -11,15 +11,15 @@ export interface OptionName {
   readonly key: string;
 }
 
-/** An option as one release looks for it. */
+/** An option under the names that one release looks up. */
 export interface AirflowOption extends OptionName {
-  /** The name that it had before, which is looked for behind it at each step. */
+  /** The former name of the option. Airflow looks up the former name after the present one, at each step. */
   readonly former: OptionName | null;
-  /** True for the few options that a command or a secrets backend may give. */
+  /** True for the few options whose value a command or a secrets backend may give. */
   readonly sensitive: boolean;
 }
 
-/** The place of a value: a variable of the environment, or an option of the file. */
+/** The place of a value: an environment variable, or an option of the file. */
 export type OptionPlace =
   | { readonly variable: string }
   | { readonly section: string; readonly key: string; readonly line: number };
@@ -35,20 +35,20 @@ export type OptionAnswer =
     }
   | { readonly kind: 'command' | 'secret'; readonly at: OptionPlace };
 
-/** All that Airflow's configuration is made of. */
+/** The sources of Airflow's configuration. */
 export interface ConfigurationTexts {
   readonly file: ConfigFile | null;
   readonly env: Environment;
 }
 
-/** The name of an option's variable. */
+/** The name of the environment variable for an option. */
 export function optionVariable({ section, key }: OptionName): string {
   return `AIRFLOW__${section.replaceAll('.', '_').toUpperCase()}__${key.toUpperCase()}`;
 }
 
 /**
- * Looks an option up as `conf.get` of Airflow does: the variable, then the file, then a command and a secret that the file
- * names. A variable that is set and empty is a value, and hides the file.
+ * Looks up an option as Airflow's `conf.get` does: the variable, then the file, then a command and a secret that the
+ * file names. A variable that is set but empty counts as a value and hides the file.
  */
 export function lookUpOption(option: AirflowOption, { file, env }: ConfigurationTexts): OptionAnswer {
   const names = option.former === null ? [option] : [option, option.former];
@@ -68,18 +68,20 @@ export function lookUpOption(option: AirflowOption, { file, env }: Configuration
   return { kind: 'absent' };
 }
 
-/** The options that name the class of a secrets backend: since 3.0 one for workers, and one for every process. */
+/** The options that name the class of a secrets backend: one for workers (since 3.0), and one for every process. */
 const SECRETS_BACKENDS: readonly OptionName[] = [
   { section: 'workers', key: 'secrets_backend' },
   { section: 'secrets', key: 'backend' },
 ];
 
-/** The class of the backend that a worker asks for connections, as it is written; null when none is configured. */
+/**
+ * The class of the secrets backend that a worker asks for connections, as it is written; null when none is configured.
+ */
 export function secretsBackend(from: ConfigurationTexts): string | null {
   return SECRETS_BACKENDS.map((name) => textOf(name, from)).find((text) => text !== '') ?? null;
 }
 
-/** A text without any of its references resolved; '' when there is none. */
+/** The text of an option, with no reference resolved; '' when the option is not set. */
 function textOf(name: OptionName, { file, env }: ConfigurationTexts): string {
   const ofFile = file === null ? null : entryOf(file, name.section, name.key);
   return env[optionVariable(name)] ?? ofFile?.text ?? '';
@@ -127,7 +129,7 @@ function expanded(text: string, env: Environment, at: OptionPlace): OptionAnswer
     : { kind: 'value', text: value, at };
 }
 
-/** The whole number in a value: as every release reads it, or as releases from 3.2 on do; null: none does. */
+/** The whole number in a value: as every release reads it, or only releases from 3.2 on. Null: no release reads one. */
 export function wholeNumberOf(text: string): { readonly number: bigint; readonly since32: boolean } | null {
   const everywhere = pythonInt(text);
   if (everywhere !== null) return { number: everywhere, since32: false };

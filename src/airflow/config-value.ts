@@ -3,7 +3,7 @@ import { entryOf } from './config-file.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The errors that Python raises when the one option is read. */
+/** The errors that Python raises only when this one option is read. */
 export type InterpolationFault =
   | 'InterpolationSyntaxError'
   | 'InterpolationMissingOptionError'
@@ -47,13 +47,13 @@ export function interpolate(
   return { value };
 }
 
-/** Values that name each other would grow for ever, and Airflow hangs on them. */
+/** Limits for values that name each other: such values grow for ever, and Airflow hangs on them. */
 const MOST_ROUNDS = 100;
 const MOST_LENGTH = 100_000;
 
 /**
- * A text with `$NAME`, `${NAME}` and a leading `~` replaced until nothing changes; null where that never ends. A name that
- * is not set stays as it is, and so does the home of another user, which only the worker's machine knows.
+ * Replaces `$NAME`, `${NAME}` and a leading `~` until nothing changes; null when the replacing never ends. A name that
+ * is not set stays as it is. The home of another user stays too, because only the worker's machine knows it.
  */
 export function expandVariables(text: string, env: Environment): string | null {
   let before = text;

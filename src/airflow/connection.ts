@@ -3,21 +3,21 @@ import { percentDecode } from '../lib/percent-decode.ts';
 import { strayExtras } from './stray-extra.ts';
 import type { StrayExtra } from './stray-extra.ts';
 
-/** What of an Airflow connection concerns S3. */
+/** The part of an Airflow connection that concerns S3. */
 export interface AirflowConnection {
   readonly login: string | null;
   readonly password: string | null;
-  /** Of no use to Airflow's Amazon provider; null: there is none. */
+  /** The host, which Airflow's Amazon provider does not use; null: there is none. */
   readonly host: string | null;
   readonly extra: z.output<typeof extraSchema>;
-  /** Keys of `extra` that are JSON in the query of a URI: Airflow has their text, and its hook raises over it. */
+  /** Keys of `extra` that hold JSON in the query of a URI: Airflow gets plain text for them, and its hook raises. */
   readonly texts: readonly string[];
   readonly strays: readonly StrayExtra[];
 }
 
 const text = z.string().nullish();
 const keysSchema = { aws_access_key_id: text, aws_secret_access_key: text, aws_session_token: text };
-/** What botocore takes for AssumeRole; it refuses any other name. */
+/** The arguments that botocore takes for AssumeRole; botocore refuses any other name. */
 const roleArgumentsSchema = z.looseObject({
   RoleSessionName: z.string().optional(),
   ExternalId: z.string().optional(),
@@ -31,12 +31,12 @@ const roleArgumentsSchema = z.looseObject({
   TokenCode: z.string().optional(),
   ProvidedContexts: z.array(z.object({ ProviderArn: z.string(), ContextAssertion: z.string() })).optional(),
 });
-/** `RoleArn` is taken too, and written over. */
+/** All argument names that are accepted. `RoleArn` is accepted too, but overwritten. */
 export const ROLE_ARGUMENTS: readonly string[] = [...Object.keys(roleArgumentsSchema.shape), 'RoleArn'];
-/** What botocore 1.43 takes of a client's configuration beside those. */
+/** The other names that botocore 1.43 takes in a client's configuration, besides those of the schema below. */
 const OTHER_CONFIG =
   'account_id_endpoint_mode auth_scheme_preference client_context_params connect_timeout defaults_mode disable_request_compression endpoint_discovery_enabled ignore_configured_endpoint_urls inject_host_prefix max_pool_connections parameter_validation read_timeout request_min_compression_size_bytes response_checksum_validation s3_disable_express_session_auth sigv4a_signing_region_set tcp_keepalive user_agent user_agent_appid user_agent_extra';
-/** What of botocore's `Config` changes the way to a bucket. */
+/** The options of botocore's `Config` that change the way to a bucket. */
 const configSchema = z.looseObject({
   region_name: text,
   s3: z
@@ -62,19 +62,19 @@ const configSchema = z.looseObject({
     })
     .nullish(),
 });
-/** All that botocore's `Config` takes; it refuses any other name. */
+/** All options that botocore's `Config` takes; botocore refuses any other name. */
 export const CONFIG_OPTIONS: readonly string[] = [
   ...Object.keys(configSchema.shape),
   ...OTHER_CONFIG.split(' '),
 ];
 const extraSchema = z.object({
   ...keysSchema,
-  /** The Amazon provider 8.26 takes all of it, later ones the keys alone. */
+  /** The Amazon provider 8.26 takes all of these; later releases take the keys only. */
   session_kwargs: z.object({ ...keysSchema, region_name: text, profile_name: text }).nullish(),
-  /** Of which the Amazon provider 8.26 makes a `role_arn`. */
+  /** The Amazon provider 8.26 builds a `role_arn` from this and `aws_iam_role`. */
   aws_account_id: z.unknown().optional(),
   aws_iam_role: z.unknown().optional(),
-  /** Which the Amazon provider 8.26 takes for the ExternalId of a role. */
+  /** The Amazon provider 8.26 uses this as the ExternalId of a role. */
   external_id: z.unknown().optional(),
   region_name: text,
   endpoint_url: text,
@@ -92,12 +92,14 @@ const extraSchema = z.object({
       sts: z.object({ endpoint_url: text }).nullish(),
     })
     .nullish(),
-  /** Of no use since Amazon provider 8: the endpoint is `endpoint_url`. */
+  /** Unused since Amazon provider 8: the endpoint is `endpoint_url`. */
   host: z.unknown().optional(),
 });
-/** What of it is no text. */
+/** The keys of `extra` whose value is an object. */
 const NESTED = ['config_kwargs', 'service_config', 'assume_role_kwargs', 'session_kwargs'];
-/** A truth value that a worker has as a text; it goes by neither. */
+/**
+ * Keys whose value is not text. `verify` is a boolean; a worker gets text for it from a URI, but follows neither form.
+ */
 const NO_TEXTS = [...NESTED, 'verify'];
 const jsonSchema = z.object({
   uri: text,
@@ -111,7 +113,7 @@ const jsonSchema = z.object({
   extra: z.unknown().optional(),
 });
 type JsonKey = keyof typeof jsonSchema.shape;
-/** What people write for a key that Airflow knows by another name. */
+/** Keys that people write by mistake, each with the name that Airflow uses. */
 const MEANT: ReadonlyMap<string, JsonKey> = new Map([
   ['user', 'login'],
   ['username', 'login'],
@@ -125,11 +127,11 @@ export function connectionVariable(connectionId: string): string {
 }
 
 /**
- * A connection as Airflow writes it into a variable: a URI, or JSON. Source: `Connection.from_json` and
- * `_parse_from_uri`. No message repeats what was given but the names of keys and an endpoint; none has a cause, for a
- * JSON error quotes its input.
+ * Parses a connection as Airflow writes it into a variable: a URI, or JSON. Source: `Connection.from_json` and
+ * `_parse_from_uri`. Error messages repeat only the names of keys and an endpoint from the input. Errors have no
+ * `cause`, because a JSON error quotes its input.
  *
- * @throws {RangeError} when it is neither, or when Airflow refuses it, so that a worker has nothing of it.
+ * @throws {RangeError} when the value is neither, or when Airflow refuses it, so that a worker gets no connection.
  */
 export function parseConnection(value: string): AirflowConnection {
   const trimmed = value.trim();
@@ -140,7 +142,7 @@ export function parseConnection(value: string): AirflowConnection {
   return trimmed.startsWith('{') ? fromJson(trimmed) : fromUri(trimmed);
 }
 
-/** Whether it is the output of `airflow connections get`, whole or without its brackets. */
+/** Whether the value is the output of `airflow connections get`, whole or without its brackets. */
 function isShown(value: string): boolean {
   const parsed = /^[[{]/.test(value) ? jsonOrText(value) : null;
   const one: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
@@ -157,7 +159,7 @@ function fromJson(value: string): AirflowConnection {
       throw new RangeError('has "uri" beside other keys, which Airflow refuses: give the URI alone');
     return fromUri(uri);
   }
-  // As Python's `int` takes it.
+  // Accepts the same text as Python's `int`.
   if (typeof port === 'string' && !/^(?:\s*[+-]?\d+\s*)?$/.test(port)) throw new RangeError(WRONG_PORT);
   const extraValue = typeof extra === 'string' && extra !== '' ? parseJson(extra, 'its "extra"') : extra;
   return {
@@ -170,10 +172,12 @@ function fromJson(value: string): AirflowConnection {
   };
 }
 
-/** Airflow hands each key to the class of the connection, which takes no other than its own. */
+/**
+ * Throws when there are unknown keys: Airflow passes each key to the class of the connection, which accepts no others.
+ */
 function refuseUnknown(keys: readonly string[]): void {
   if (keys.length === 0) return;
-  // A name that is none of a setting may be a secret in the wrong place.
+  // A key that does not look like the name of a setting may be a secret in the wrong place.
   const names = (some: readonly string[]) =>
     listed(some.map((key) => (/^[a-z][a-z0-9_]*$/.test(key) ? key : 'a key that is not shown')));
   const renamed = keys.filter((key) => MEANT.has(key));
@@ -196,14 +200,14 @@ function listed(names: readonly string[]): string {
 const WRONG_PORT = 'has a wrong port, over which Airflow refuses it';
 
 function fromUri(given: string): AirflowConnection {
-  // As Python's urlsplit does.
+  // Python's urlsplit removes these characters as well.
   const value = given.replaceAll(/[\t\r\n]/g, '');
   const type = /^([a-z][a-z\d+.-]*):\/\//i.exec(value)?.[1];
   if (type === undefined) {
     throw new RangeError('is neither JSON nor a URI such as aws://KEY:SECRET@/?region_name=eu-west-1');
   }
   const rest = withoutType(value, type.toLowerCase());
-  // As Python's urlsplit: the authority ends at the first slash, question mark or number sign.
+  // As in Python's urlsplit, the authority ends at the first slash, question mark or number sign.
   const [, authority = '', path = '', query = '', fragment = ''] =
     /^(?:[a-z][a-z\d+.-]*:)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(.*)$/is.exec(rest) ?? [];
   const at = authority.lastIndexOf('@');
@@ -236,8 +240,9 @@ function fromUri(given: string): AirflowConnection {
 }
 
 /**
- * The URI as Airflow splits it. With a second "://" it takes what is before it for the type of the connection, and
- * refuses what has an @ or a colon there; so does an endpoint that nobody encoded.
+ * Gives the URI without its type, as Airflow splits it. If there is a second "://", Airflow takes the part before it
+ * for the type of the connection. Airflow refuses an @ or a colon in that part; an endpoint that is not encoded causes
+ * this.
  */
 function withoutType(uri: string, type: string): string {
   const schemes = uri.split('://').length - 1;
@@ -252,7 +257,10 @@ function withoutType(uri: string, type: string): string {
   );
 }
 
-/** Python's urlsplit takes neither, and Airflow goes on without the connection. */
+/**
+ * Throws for a bracket in key or secret and for a wrong port: urlsplit refuses both, and Airflow has no connection
+ * then.
+ */
 function refuseAuthority(user: string, host: string): void {
   if (/[[\]]/.test(user))
     throw new RangeError(
@@ -263,7 +271,7 @@ function refuseAuthority(user: string, host: string): void {
     throw new RangeError(`${WRONG_PORT}; a key and its secret end with an @`);
 }
 
-/** Where a connection names a server and the Amazon provider does not look; none: nowhere. */
+/** The places where the connection names a server but the Amazon provider does not look; empty when there are none. */
 export function misplacedEndpoint({ host, extra }: AirflowConnection): readonly string[] {
   return [...(extra.host ? ['host in extra'] : []), ...(host === null ? [] : ['its host'])];
 }

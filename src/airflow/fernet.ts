@@ -8,9 +8,9 @@ const BLOCK_BYTES = 16;
 const SIGNATURE_BYTES = 32;
 
 /**
- * The keys of a list for rotation, as Airflow's `[core] fernet_key` has them: any of them may have made a token.
+ * Parses a list of keys for rotation, as in Airflow's `[core] fernet_key`: any of the keys may have made a token.
  *
- * @throws {RangeError} when one is no key; nothing of it is repeated.
+ * @throws {RangeError} when one is not a key; the message does not repeat it.
  */
 export function parseFernetKeys(text: string): readonly Secret[] {
   if (text.trim() === '') return [];
@@ -26,8 +26,8 @@ export function parseFernetKeys(text: string): readonly Secret[] {
 }
 
 /**
- * The text in a token of Fernet, or null when none of the keys has made it. Its age is not looked at, as in Airflow.
- * Source: https://github.com/fernet/spec/blob/master/Spec.md
+ * The text in a Fernet token, or null when none of the keys made the token. As in Airflow, the token's age does not
+ * matter. Source: https://github.com/fernet/spec/blob/master/Spec.md
  */
 export function decryptFernet(token: string, keys: readonly Secret[]): string | null {
   const bytes = decoded(token.trim());
@@ -48,12 +48,12 @@ function opened(signed: Buffer, key: Buffer): string | null {
   try {
     return Buffer.concat([decipher.update(signed.subarray(HEAD_BYTES)), decipher.final()]).toString('utf8');
   } catch {
-    // Its length or padding is not that of AES.
+    // The length or the padding is not valid for AES.
     return null;
   }
 }
 
-/** In either alphabet, as Python reads it. Null for what has another character: Node would pass over it. */
+/** Decodes base64 in either alphabet, as Python does. Null when there is another character, which Node would skip. */
 function decoded(text: string): Buffer | null {
   return /^[\w+/-]+={0,2}$/.test(text) ? Buffer.from(text, 'base64url') : null;
 }

@@ -1,13 +1,13 @@
 /**
- * What Airflow 3 measured of a value, `len(json.dumps(value, cls=XComEncoder))`, as expressions of SQL over what it stores,
- * the JSON of `serde.serialize(value)`. The two differ in what is written here and in nothing else that serde knows:
- * test/fixtures/airflow-sizes is what real releases say of each type.
+ * SQL expressions for the size that Airflow 3 measured, `len(json.dumps(value, cls=XComEncoder))`. They work on the
+ * stored JSON of `serde.serialize(value)`. For the types that serde knows, the two differ only in the points handled
+ * here. test/fixtures/airflow-sizes has the sizes that real releases give for each type.
  */
 
-/** Length in Python's `json.dumps`: every character that is not printable ASCII is six long, an astral one twelve. */
+/** The length in Python's `json.dumps`: a character that is not printable ASCII counts six, an astral one twelve. */
 export function jsonLength(text: string): string {
   const rest = `regexp_replace(${text}, '[ -~]+', '', 'g')`;
-  // Not octet_length alone: the database may have another encoding than UTF-8.
+  // octet_length alone is not enough: the encoding of the database may not be UTF-8.
   return `(CASE WHEN octet_length(convert_to(${text}, 'UTF8')) = char_length(${text}) AND position(chr(127) IN ${text}) = 0
       THEN char_length(${text})
       ELSE char_length(${text}) + 5 * char_length(${rest})
@@ -15,8 +15,9 @@ export function jsonLength(text: string): string {
 }
 
 /**
- * A float may have been measured as `1e+300` and is stored with all its digits: by how much it may be shorter. A number
- * follows a space, a bracket or its sign: digits in a text, and those behind a point, are as they were.
+ * By how much the floats may be shorter: Airflow may have measured `1e+300`, and Postgres stores all the digits. A
+ * number follows a space, a bracket or its sign. Digits inside a text or after a point were measured as they are
+ * stored.
  */
 export function numbersShrink(text: string): string {
   const number = `'[[ -](?:\\d{17,}|0\\.0{4,}\\d*)'`;
@@ -24,8 +25,8 @@ export function numbersShrink(text: string): string {
 }
 
 /**
- * Types that `json.dumps` knows itself, so that they are measured bare, but that are stored in an envelope: a tuple that is
- * not the whole value (`XComEncoder.encode` sees to that one) and, from 3.1, a `numpy.float64`, which is a float.
+ * Types that are measured without an envelope, because `json.dumps` knows them, but are stored in one. They are a tuple
+ * inside a value (`XComEncoder.encode` handles a whole value) and, from 3.1, a `numpy.float64`, which is a float.
  */
 const TUPLE = 'builtins.tuple';
 const FLOAT64 = 'numpy.float64';
@@ -35,7 +36,10 @@ const NAMED = '"__classname__": "';
 const closing = (type: string) => `, "__version__": 1, ${NAMED}${type}"}`;
 const envelope = (type: string) => OPENING.length + closing(type).length;
 
-/** Bytes of envelopes that Airflow did not measure: those that stand in no other, whose whole inside serde had made. */
+/**
+ * Bytes of the envelopes that Airflow did not measure. They are those outside any other envelope: serde had already
+ * made all that is inside another one when Airflow measured.
+ */
 export function bareEnvelopes({ value, text }: { readonly value: string; readonly text: string }): string {
   const times = (part: string) =>
     `((char_length(${text}) - char_length(replace(${text}, '${part}', ''))) / ${part.length})`;
@@ -51,7 +55,9 @@ export function bareEnvelopes({ value, text }: { readonly value: string; readonl
       ELSE ${countedOneByOne(value)} END)`;
 }
 
-/** The value holds other envelopes as well, and what lies in them is not looked into. */
+/**
+ * Counts the envelopes one by one, for a value that holds other envelopes as well. Skips the content of those others.
+ */
 function countedOneByOne(value: string): string {
   return `(WITH RECURSIVE part(value, type) AS (
         SELECT ${value}, NULL::text

@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto';
 
 /**
- * The grammar of the keys that the object storage backend writes, for both directions.
+ * The grammar of the keys that the object storage backend writes, for reading and for building them.
  *
  * Up to Airflow 3.3 `<prefix>/<dag_id>/<run_id>/<task_id>/<uuid4>[.suffix]` (common-io
  * `XComObjectStorageBackend.serialize_value`). From 3.4 with common-io 1.11
- * `<prefix>/<dag_id>/<run_id>/<task_id>/<ti-|write-><uuid>/<quoted key>.json[.suffix]` (`XComCoordinate.build_path` in the
- * Task SDK). Only the quoted key is encoded; a run_id may hold slashes where `allowed_run_id_pattern` lets it.
+ * `<prefix>/<dag_id>/<run_id>/<task_id>/<ti-|write-><uuid>/<quoted key>.json[.suffix]` (`XComCoordinate.build_path` in
+ * the Task SDK). Only the quoted key is encoded; a run_id may hold slashes where `allowed_run_id_pattern` lets it.
  */
 export interface ObjectKey {
-  /** What stands before the part that the backend makes up: `<prefix>/<dag_id>/<run_id>/<task_id>`. */
+  /** The part before the name that the backend generates: `<prefix>/<dag_id>/<run_id>/<task_id>`. */
   readonly folder: string;
-  /** Before the uuid: nothing up to Airflow 3.3, `ti-` or `write-` from 3.4 on. */
+  /** The text before the uuid: nothing up to Airflow 3.3, `ti-` or `write-` from 3.4 on. */
   readonly owner: '' | 'ti-' | 'write-';
   readonly uuid: string;
   /** The quoted key, or its digest; '' up to Airflow 3.3. */
@@ -20,7 +20,7 @@ export interface ObjectKey {
   readonly suffix: string;
 }
 
-/** Whose object it is. */
+/** The task that an object belongs to. */
 export interface TaskIds {
   readonly dagId: string;
   readonly runId: string;
@@ -29,20 +29,22 @@ export interface TaskIds {
 
 export const UUID4 = '[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
 export const UUID = '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}';
-/** What fsspec appends for a compression that Airflow accepts: a path that ends otherwise is a task's own file. */
+/** The suffix that fsspec appends for a compression that Airflow accepts. Another ending means a task's own file. */
 export const SUFFIX = '(\\.(?:gz|zip|bz2|xz|lzma|lz4|zst))?';
 
 const LEAF_UUID = new RegExp(`^(${UUID4})${SUFFIX}$`);
 const LEAF_NAMED = new RegExp(`^(.*?)\\.json${SUFFIX}$`, 's');
 const OWNER = new RegExp(`^(ti-|write-)(${UUID})$`);
 
-/** Patterns for Postgres that every text which ends in such a key matches, with whatever quotes JSON put around it. */
+/**
+ * Patterns for Postgres. Every text that ends in such a key matches one of them, whatever quotes JSON put around it.
+ */
 export const OBJECT_KEY_HINTS: readonly string[] = [
   `(^|/)${UUID4}(\\.[a-z0-9]+)?[\\\\"]*$`,
   `/(ti|write)-${UUID}/[^/]*\\.json(\\.[a-z0-9]+)?[\\\\"]*$`,
 ];
 
-/** Null: no backend has written such a key. */
+/** Null: no backend writes such a key. */
 export function parseObjectKey(key: string): ObjectKey | null {
   const leafAt = key.lastIndexOf('/');
   if (leafAt <= 0) return null;
@@ -70,7 +72,9 @@ export function folderOf(prefix: string, { dagId, runId, taskId }: TaskIds): str
   return `${prefix === '' ? '' : `${prefix}/`}${dagId}/${runId}/${taskId}`;
 }
 
-/** The prefix before the ids, where a folder ends in them; null: it is another's, or they are shortened. */
+/**
+ * The prefix before the ids at the end of a folder; null: the folder belongs to another task, or the ids are shortened.
+ */
 export function prefixOf(folder: string, { dagId, runId, taskId }: TaskIds): string | null {
   const ids = `${dagId}/${runId}/${taskId}`;
   return prefixBefore(folder, ids) ?? (hasDot.test(ids) ? prefixBefore(folder, withoutDots(ids)) : null);
@@ -83,7 +87,7 @@ function prefixBefore(folder: string, ids: string): string | null {
 
 const hasDot = /(?:^|\/)\.(?:\/|$)/;
 
-/** As a path is written before universal-pathlib 0.3 (Airflow 3.2): its segments of one dot are lost, and nothing else is. */
+/** Writes a path as universal-pathlib before 0.3 (Airflow 3.2) does: it drops segments of one dot, and nothing else. */
 export function withoutDots(path: string): string {
   return path
     .split('/')
@@ -91,14 +95,14 @@ export function withoutDots(path: string): string {
     .join('/');
 }
 
-/** From 3.4 on a whole path has so many bytes at most, and ids that make it longer are cut, … */
+/** How many bytes a whole path has at most, from 3.4 on. Airflow cuts the ids of a longer path. */
 const MAX_PATH_BYTES = 1024;
-/** … but not below so many. */
+/** How many bytes Airflow leaves of an id at least when it cuts. */
 const LEAST_ID_BYTES = 8;
 
 /**
- * The prefix before ids that were shortened: where the backend, given the ids, makes the very same key of it. Null: there
- * is none. `host`: what stands before the key in the path, `s3://conn_id@bucket`.
+ * The prefix before shortened ids: the one with which the backend would build this very key from the ids. Null: no
+ * prefix does. `host`: the part of the path before the key, `s3://conn_id@bucket`.
  */
 export function prefixOfShortened(
   key: ObjectKey,
@@ -114,10 +118,12 @@ export function prefixOfShortened(
   return null;
 }
 
-/** A character has four bytes at most, and a path in the root of a bucket one less than all others. */
+/** The least length of a shortened path. A character has at most 4 bytes; a path in a bucket's root is one shorter. */
 const LEAST_SHORTENED_BYTES = MAX_PATH_BYTES - 4;
 
-/** Whether a folder can be that of another task of the same run, in a path that is as long as one whose ids were cut. */
+/**
+ * Whether a folder may belong to another task of the same run, and the path is long enough for ids to have been cut.
+ */
 export function isShortenedRun(
   folder: string,
   { path, ids: { dagId, runId } }: { readonly path: string; readonly ids: TaskIds },
@@ -127,7 +133,10 @@ export function isShortenedRun(
   return dag !== '' && dagId.startsWith(dag) && run !== '' && runId.startsWith(run);
 }
 
-/** As `build_path` does: the longest of the ids, the first of them, loses the character at its end until all fits. Null: it never does. */
+/**
+ * Shortens ids as `build_path` does: while the path is too long, the longest id (the first of equals) loses its last
+ * character. Null: the path never fits.
+ */
 export function shortenIds(
   { dagId, runId, taskId }: TaskIds,
   { host, prefix, key }: { readonly host: string; readonly prefix: string; readonly key: ObjectKey },
@@ -151,14 +160,14 @@ export function shortenIds(
 
 const LONGEST_QUOTED = 200;
 
-/** What an object of this key is called (`_build_object_name` in the Task SDK). */
+/** The name of the object for an XCom key (`_build_object_name` in the Task SDK). */
 export function nameOfKey(key: string): string {
   const quoted = /^\.*$/.test(key) ? key.replaceAll('.', '%2E') : quote(key);
   if (quoted.length <= LONGEST_QUOTED) return quoted;
   return createHash('sha256').update(key).digest('hex');
 }
 
-/** Python's `urllib.parse.quote(…, safe='')`. */
+/** Does the same as Python's `urllib.parse.quote(…, safe='')`. */
 function quote(text: string): string {
   if (/^[\w.~-]*$/.test(text)) return text;
   return encodeURIComponent(text).replace(

@@ -1,6 +1,6 @@
 /**
- * Reads the one pickle that matters here, a single string, without unpickling anything: an opcode that is
- * not part of that form ends the reading. Airflow 2 with `enable_xcom_pickling` stores references so:
+ * Reads the one pickle that matters here, a single string, without unpickling anything. An opcode that is not
+ * part of that form ends the reading. Airflow 2 with `enable_xcom_pickling` stores references in this form:
  * `80 04 95 <8-byte frame> 8c <1-byte length> … 94 2e`, or `58 <4-byte length> …` from 256 bytes on.
  */
 export function readPickledString(bytes: Uint8Array): string | null {

@@ -1,4 +1,4 @@
-/** The characters that Python's `str.strip` takes off and its `\s` matches; JavaScript's own set is another one. */
+/** The characters that Python's `str.strip` removes and Python's `\s` matches; JavaScript has another set. */
 export const PYTHON_SPACE =
   '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 
@@ -13,7 +13,7 @@ export function strip(text: string): string {
   return rstrip(text).replace(START, '');
 }
 
-/** Python refuses to read more digits than these. */
+/** How many digits Python reads at most; it refuses more. */
 const MOST_DIGITS = 4_300;
 
 /** The whole number that `int(text)` gives, or null where it raises ValueError. */
@@ -26,7 +26,7 @@ export function pythonInt(text: string): bigint | null {
 
 const FLOAT = /^[+-]?(?:\d+(?:_\d+)*\.?(?:\d+(?:_\d+)*)?|\.\d+(?:_\d+)*)(?:e[+-]?\d+(?:_\d+)*)?$/i;
 
-/** The whole number that `float(text)` gives; null where it raises, and for a fraction, an infinity or a NaN. */
+/** The whole number that `float(text)` gives; null when it raises, and for a fraction, an infinity or a NaN. */
 export function pythonWholeFloat(text: string): bigint | null {
   const plain = asciiDigits(strip(text));
   if (!FLOAT.test(plain)) return null;
@@ -34,7 +34,9 @@ export function pythonWholeFloat(text: string): bigint | null {
   return Number.isInteger(number) ? BigInt(number) : null;
 }
 
-/** Every decimal digit of Unicode counts as the digit that it is. The ten of a script stand one after another. */
+/**
+ * Replaces every decimal digit of Unicode by its ASCII digit. The ten digits of a script have consecutive code points.
+ */
 function asciiDigits(text: string): string {
   return text.replace(/[^\x00-\x7f]/gu, (character) => {
     if (!/\p{Nd}/u.test(character)) return character;

@@ -9,28 +9,28 @@ import {
 } from './object-key.ts';
 import { readPickledString } from './pickle.ts';
 
-/** Where an XCom row points: an object, and the connection that Airflow would use to read it. */
+/** The target of an XCom row: an object, and the connection that Airflow would use to read it. */
 export interface Reference {
   readonly scheme: string;
   /** The `conn_id@` of the netloc; '' when there is none. */
   readonly connection: string;
   readonly bucket: string;
   readonly key: string;
-  /** The part of the key before `<dag_id>/<run_id>/<task_id>/…`, without slash at the end. */
+  /** The part of the key before `<dag_id>/<run_id>/<task_id>/…`, without a slash at the end. */
   readonly prefix: string;
   /** The compression suffix with its dot, or ''. */
   readonly suffix: string;
 }
 
-/** A path taken apart, whatever its key means. */
+/** A path split into its parts, whatever its key means. */
 type Path = Pick<Reference, 'scheme' | 'connection' | 'bucket' | 'key'>;
 
-/** What a short string in a row is. */
+/** The kind of a short string in a row. */
 export type Spelling =
   | { readonly kind: 'own'; readonly reference: Reference }
-  /** Shaped like a reference, but of another row: the path leaked into a task. */
+  /** A string shaped like a reference, but of another row: the path leaked into a task. */
   | { readonly kind: 'foreign'; readonly reference: Reference }
-  /** A path without a scheme, or file://: written to the worker's disk. */
+  /** A path without a scheme, or with file://: the value is on the worker's disk. */
   | { readonly kind: 'local' }
   /** A reference in the form of a backend that is not Airflow's. */
   | { readonly kind: 'third_party' }
@@ -38,17 +38,17 @@ export type Spelling =
 
 const THIRD_PARTY = /^(?:s3_xcom_|xcom_s3:\/\/)/;
 
-/** Pages, not objects: fsspec reads them and never writes them, so a backend cannot have made such a path. */
+/** Schemes of web pages: fsspec reads pages but never writes them, so no backend can have made such a path. */
 const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
 
 /**
- * A pattern for Postgres that every string {@link spell} could call anything but a value matches. It keeps
- * other values from leaving the database. Quotes and backslashes at the end are those of JSON text in JSON text.
+ * A pattern for Postgres. It matches every string that {@link spell} may call something other than a value, and keeps
+ * other values in the database. Quotes and backslashes at the end come from JSON text inside JSON text.
  */
 export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, '^[\\\\"]*(s3_xcom_|xcom_s3://)'].join('|');
 
 /**
- * Splits a path as Airflow stores it. No URL parser: `?` and `#` may stand in a run_id and the key is
+ * Splits a path as Airflow stores it. A URL parser would be wrong: a run_id may contain `?` and `#`, and the key is
  * verbatim, without percent-encoding (airflow `task-sdk/src/airflow/sdk/io/path.py`).
  */
 export function splitPath(text: string): Path | null {
@@ -57,17 +57,18 @@ export function splitPath(text: string): Path | null {
   const [, scheme = '', netloc = '', rest = ''] = match;
   const at = netloc.lastIndexOf('@');
   const host = netloc.slice(at + 1);
-  // Before universal-pathlib 0.3 (Airflow 3.2) no host belongs to s3n: it is written `s3n://conn_id@/bucket/key`.
+  // universal-pathlib before 0.3 (Airflow 3.2) gives s3n no host: it writes `s3n://conn_id@/bucket/key`.
   const { bucket, key } = splitBucket(host === '' && scheme === 's3n' ? rest : `${host}/${rest}`);
   return { scheme, connection: at < 0 ? '' : netloc.slice(0, at), bucket, key };
 }
 
-/** Whether a run of that name exists. */
+/** Whether a run with these ids exists. */
 export type IsRun = (dagId: string, runId: string) => boolean;
 
 /**
- * Says what a short string is. A string is a reference only if it has the whole form that the backend writes, with its
- * own row's dag, run and task; tasks legitimately return S3 URIs. With another's, that have to exist, it is that row's.
+ * Tells the kind of a short string. A string is a reference only if it has the whole form that the backend writes, with
+ * the dag, run and task of its own row: tasks may return S3 URIs as values. With the ids of another run that exists,
+ * the string is a reference of another row.
  */
 export function spell(
   text: string,
@@ -90,12 +91,12 @@ export function spell(
   const prefix =
     prefixOf(key.folder, row) ??
     prefixOfShortened(key, { host, ids: row }) ??
-    // Shortened in a way that is not known: the task instance is proof enough.
+    // The ids may be shortened in an unknown way: the id of the task instance is proof enough.
     (key.owner === 'ti-' && key.uuid === taskInstanceId ? prefixBeforeThree(key.folder) : null);
   const isDisk = path.scheme === 'file' || path.scheme === 'local';
   if (prefix !== null) {
     if (isDisk) return { kind: 'local' };
-    // Encoded once more (REST PATCH before 3.2), Airflow hands the path on for a value whoever's it is.
+    // Airflow passes a path that is encoded once more (REST PATCH before 3.2) on as a value, even the row's own path.
     const kind = unwrapped === text ? 'own' : 'foreign';
     return { kind, reference: referenceOf(path, { prefix, suffix: key.suffix }) };
   }
@@ -112,7 +113,7 @@ export function spell(
     : { kind: 'foreign', reference: referenceOf(path, { prefix: other, suffix: key.suffix }) };
 }
 
-/** Written out, as there may be a million. */
+/** The fields are written out, without a spread, because there may be a million references. */
 function referenceOf(
   { scheme, connection, bucket, key }: Path,
   { prefix, suffix }: Pick<Reference, 'prefix' | 'suffix'>,
@@ -133,7 +134,7 @@ function prefixOfRun(folder: string, isRun: IsRun): string | null {
   return null;
 }
 
-/** JSON text of a JSON string, twice at most: rows set by the REST API before 3.2 are encoded again. */
+/** Decodes JSON text of a JSON string, twice at most: the REST API before 3.2 encodes the rows that it sets again. */
 export function unwrap(text: string): string {
   let current = text;
   for (let depth = 0; depth < 2 && current.startsWith('"'); depth += 1) {
@@ -148,7 +149,7 @@ export function unwrap(text: string): string {
   return current;
 }
 
-/** The string that a `bytea` value of Airflow 2 holds: JSON text, or a pickled string (never unpickled). */
+/** The string in a `bytea` value of Airflow 2: JSON text, or a pickled string (never unpickled). */
 export function readShortBytes(bytes: Uint8Array): string | null {
   if (bytes[0] === 0x80) return readPickledString(bytes);
   try {
@@ -160,8 +161,8 @@ export function readShortBytes(bytes: Uint8Array): string | null {
 }
 
 /**
- * True for the keys under `<base>/<dag_id>/<run_id>/` that the backend itself writes: a task id, which holds no
- * slash, and a leaf. What lies deeper is of another run, or of the task state store of 3.3 (`<task_id>/<map_index>/<key>`).
+ * True for the keys under `<base>/<dag_id>/<run_id>/` that the backend itself writes: a task id, which has no slash,
+ * and a leaf. A deeper key belongs to another run, or to the task state store of 3.3 (`<task_id>/<map_index>/<key>`).
  */
 export function isBackendKey(keyBelowRun: string): boolean {
   const key = parseObjectKey(keyBelowRun);

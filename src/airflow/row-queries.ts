@@ -4,7 +4,7 @@ import { taskInstanceAt } from './task-instance-at.ts';
 import type { Depth } from './value-columns.ts';
 import { valueColumns } from './value-columns.ts';
 
-/** Names one row: from 3.4 on its task instance and key do, before the run, the task, its map index and the key. */
+/** Names one row: by task instance and key from 3.4 on; by run, task, map index and key before. */
 export interface RowId {
   readonly taskInstanceId: string | null;
   readonly dagRunId: number;
@@ -13,7 +13,7 @@ export interface RowId {
   readonly key: string;
 }
 
-/** `FROM …` for exactly these rows, by the primary key or, in `xcom_v2`, the unique one. */
+/** The `FROM …` for exactly these rows, through the primary key or, in `xcom_v2`, the unique key. */
 function theseRows(source: XComSource, rows: readonly RowId[]): { from: string; values: unknown[] } {
   if (source.keyedBy === 'task_instance')
     return {
@@ -36,7 +36,7 @@ function theseRows(source: XComSource, rows: readonly RowId[]): { from: string; 
   };
 }
 
-/** The same columns with the value unpacked: for rows whose stored size does not decide. */
+/** Gives the same columns with the value unpacked, for rows whose stored size does not decide. */
 export function measureStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   return {
@@ -47,12 +47,15 @@ export function measureStatement(shape: Shape, source: XComSource, rows: readonl
 }
 
 /**
- * How long a try that has begun may take to purge what the one before it pushed. Airflow 2 deletes all objects of the
- * task instance before it commits that the rows are gone (`XCom.clear`), Airflow 3 a row after its object.
+ * How long a new try may take to purge the XComs of the try before it. Airflow 2 deletes all objects of the task
+ * instance before it commits that the rows are gone (`XCom.clear`). Airflow 3 deletes each row after its object.
  */
 const PURGE = "interval '10 minutes'";
 
-/** Whether these rows are still there, in which version, of an earlier try, or of a task instance that may be purging. */
+/**
+ * Finds which of these rows still exist, with their versions, and whether they belong to an earlier try or to a task
+ * instance that may be purging.
+ */
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
@@ -76,14 +79,16 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
   };
 }
 
-/** What Airflow 3.4 took along from before gives way to what is written under the same key, and to a try that began since. */
+/**
+ * Rows that Airflow 3.4 took over from before give way to a new row under the same key, and to a try that began since.
+ */
 function isArchived({ keepsTries }: Shape, { keyedBy }: XComSource): string {
   if (keyedBy === 'task_instance') return 'ti.working_set IS NOT TRUE';
   const isWrittenAgain = 'EXISTS (SELECT FROM xcom_v2 y WHERE y.task_instance_id = ti.id AND y.key = x.key)';
   return keepsTries ? `coalesce(ti.start_date > x.timestamp, false) OR ${isWrittenAgain}` : 'false';
 }
 
-/** From and join of one source, so that every statement has `x` (the row) and the columns of its place. */
+/** The `FROM` and joins of one source: they give every statement `x` (the row) and the columns of its place. */
 export function fromSource(
   shape: Shape,
   source: XComSource,
@@ -109,22 +114,22 @@ export function fromSource(
  */
 export const IS_FRESH = '((x.xmin::text::bigint - $2::bigint) & 4294967295) < 2147483648';
 
-/** Fresh rows of one run that are named by their place at most; more are read by another look at the run. */
+/** How many fresh rows of one run are named by their place at most; for more, the run is looked at again. */
 const PLACES_A_RUN = 1_000;
 
-/** What {@link countsStatement} gives for each run that holds rows. */
+/** The answer of {@link countsStatement} for each run that holds rows. */
 export interface RunCounts {
   readonly dagRunId: number;
   readonly rows: number;
-  /** Rows since the horizon. */
+  /** How many rows are new since the horizon. */
   readonly fresh: number;
-  /** Where these are (`ctid`); null when there are too many to name. */
+  /** The places (`ctid`) of the fresh rows; null when there are none or too many to name. */
   readonly places: readonly string[] | null;
 }
 
 /**
- * How many rows each run holds in a table that hangs on the run, and where those are that are new since `horizon`: one
- * look at each row. Another number than what is remembered means that rows were deleted.
+ * Counts the rows of each run, in a table whose rows hang on the run, and gives the places of those that are new since
+ * `horizon`. Postgres looks at each row once. A number other than the remembered one means that rows were deleted.
  */
 export function countsStatement(
   shape: Shape,
@@ -144,7 +149,7 @@ export function countsStatement(
   };
 }
 
-/** What a row of `x` says without anything else; the value of a long or compressed one is looked into if `deep`. */
+/** The columns that a row of `x` gives by itself. A long or compressed value is unpacked only if `deep`. */
 export function ownColumns(source: XComSource, options: Depth): { columns: string; join: string } {
   const { columns, join } = valueColumns(source, options);
   return {
@@ -154,7 +159,7 @@ export function ownColumns(source: XComSource, options: Depth): { columns: strin
   };
 }
 
-/** `SELECT … FROM …` with all that is known of a row. */
+/** The `SELECT … FROM …` with all columns of a row. */
 export function selectRows(shape: Shape, source: XComSource, options: { from: string } & Depth): string {
   const { place, runId } = fromSource(shape, source);
   const { columns, join } = ownColumns(source, options);
@@ -165,8 +170,8 @@ export function selectRows(shape: Shape, source: XComSource, options: { from: st
 }
 
 /**
- * Rows of some runs that are new since `horizon`; all of them without one. `pages`: only those that lie there, from the
- * first to the last, which Postgres reads one after the other (from 14 on).
+ * Reads the rows of some runs that are new since `horizon`, or all rows when `horizon` is null. `pages`: only the rows
+ * on these pages of the table, first to last; from release 14 on, Postgres reads such pages one after the other.
  */
 export function rowsStatement(
   shape: Shape,
@@ -191,7 +196,7 @@ export function rowsStatement(
   };
 }
 
-/** Rows by the places that {@link countsStatement} gave in the same snapshot. */
+/** Reads rows by the places that {@link countsStatement} gave in the same snapshot. */
 export function rowsAtStatement(
   shape: Shape,
   source: XComSource,

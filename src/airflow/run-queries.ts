@@ -5,8 +5,8 @@ const RUN_COLUMNS = `id, dag_id AS "dagId", run_id AS "runId", state,
         (extract(epoch FROM end_date) * 1000)::float8 AS "endedAt"`;
 
 /**
- * Runs that can have new rows: running, queued, or younger than any seen. Each branch has its literal: the indexes on
- * the state are partial in some installations, and a parameter misses them.
+ * Runs that can have new rows: running, queued, or younger than any run seen. Each branch has its own literal: some
+ * installations have partial indexes on the state, and Postgres cannot use those with a parameter.
  */
 export function activeRunsStatement(options: { after: number }): Statement {
   return {
@@ -27,7 +27,7 @@ export function runsStatement(ids: readonly number[]): Statement {
   };
 }
 
-/** One page of runs from the youngest back, for the first reading of a window. */
+/** Reads one page of runs, youngest first, for the first reading of a window. */
 export function recentRunsStatement(
   shape: Shape,
   options: { below: number; sinceMs: number; limit: number },

@@ -1,4 +1,4 @@
-/** A column of one of Airflow's tables, as the catalogue has it. */
+/** A column of one of Airflow's tables, from the catalogue. */
 export interface CatalogueColumn {
   readonly table: string;
   readonly column: string;
@@ -10,7 +10,7 @@ export interface XComSource {
   readonly table: 'xcom' | 'xcom_v1' | 'xcom_v2';
   /** `bytea`: JSON text or a pickle (Airflow 2). `jsonb`: native JSON (Airflow 3). */
   readonly value: 'bytea' | 'jsonb';
-  /** What its rows hang on: the run itself, or (xcom_v2) the task instance. */
+  /** The owner that the rows hang on: the run itself, or (xcom_v2) the task instance. */
   readonly keyedBy: 'dag_run' | 'task_instance';
 }
 
@@ -36,7 +36,7 @@ export interface UnknownShape {
   readonly unsupported: string;
 }
 
-/** The tables whose columns {@link recogniseShape} wants to see. */
+/** The tables whose columns {@link recogniseShape} needs. */
 export const SHAPE_TABLES = ['xcom', 'xcom_v1', 'xcom_v2', 'dag_run', 'task_instance'] as const;
 
 const RUN_KEYED = ['dag_run_id', 'task_id', 'map_index', 'key', 'dag_id', 'run_id', 'value', 'timestamp'];
@@ -63,7 +63,7 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
     return { unsupported: 'there is no table task_instance' };
 
   const sources: XComSource[] = [];
-  // A table or view of the former name is somebody's own where Airflow has another one for new rows.
+  // If xcom_v2 exists, Airflow writes new rows there, and a table or view named xcom is somebody's own.
   for (const table of types.has('xcom_v2.key') ? (['xcom_v1'] as const) : (['xcom', 'xcom_v1'] as const)) {
     if (!types.has(`${table}.key`)) continue;
     const value = types.get(`${table}.value`);

@@ -15,10 +15,13 @@ export interface StoredConnection {
   readonly host: string | null;
 }
 
-/** A view is made for a few ids; a table in its place would have everybody's. */
+/** How many rows are read at most: a view shows a few connections, but a table in its place would show all of them. */
 const MOST = 50;
 
-/** The rows of the view that docs/sql/connections-view.sql makes; an older view has no `host`. `view`: a plain name, with its schema or without. */
+/**
+ * Reads the view that docs/sql/connections-view.sql creates; an older view has no `host`. `view`: a plain name, with or
+ * without its schema.
+ */
 export function storedConnectionsStatement(view: string): Statement {
   return {
     name: 'stored-connections',
@@ -33,9 +36,9 @@ export function storedConnectionsStatement(view: string): Statement {
 }
 
 /**
- * The connection in a row. Password and extra are encrypted, each if its flag says so; the rest is clear text.
+ * Reads the connection in a row. Password and extra are encrypted if their flags say so; the rest is clear text.
  *
- * @throws {RangeError} when it cannot be read; nothing of it is repeated.
+ * @throws {RangeError} when the connection cannot be read; the message repeats nothing of its contents.
  */
 export function openStoredConnection(row: StoredConnection, keys: readonly Secret[]): AirflowConnection {
   const clear = (text: string | null, isEncrypted: boolean | null) => {

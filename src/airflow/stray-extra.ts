@@ -1,10 +1,10 @@
-/** A key of `extra` of which the Amazon provider takes no notice, and the one that was meant. */
+/** A key of `extra` that the Amazon provider ignores, and the key that was meant. */
 export interface StrayExtra {
   readonly name: string;
   readonly meant: string;
 }
 
-/** What people write for a key, in small letters and without what joins its words. Run with amazon 8.26 and 9.39. */
+/** Wrong spellings of each key, in lower case and without `_`, `.` and `-`. Checked with amazon 8.26 and 9.39. */
 const SLIPS: readonly (readonly [string, RegExp])[] = [
   ['endpoint_url', /^(?:aws|s3)*(?:endpoint(?:url|uri)?|hosturl)$/],
   ['region_name', /^(?:aws|s3)*(?:default)?region(?:name)?$/],
@@ -15,7 +15,7 @@ const SLIPS: readonly (readonly [string, RegExp])[] = [
   ['role_arn', /^(?:aws)?(?:iam)?role(?:arn)?$/],
 ];
 
-/** `known`: the names that are no slip. A slip is left out where the right name is given as well. */
+/** Finds misspelt keys. `known`: the correct names. A misspelt key is left out if the right name is given as well. */
 export function strayExtras(extra: unknown, known: readonly string[]): readonly StrayExtra[] {
   const names = typeof extra === 'object' && extra !== null ? Object.keys(extra) : [];
   return names

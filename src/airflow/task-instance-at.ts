@@ -1,6 +1,6 @@
 import type { Shape } from './shape.ts';
 
-/** Where a task instance belongs, each part an SQL expression. */
+/** The place of a task instance; each part is an SQL expression. */
 export interface PlaceExpressions {
   readonly dagId: string;
   readonly runId: string;
@@ -8,14 +8,15 @@ export interface PlaceExpressions {
   readonly mapIndex: string;
 }
 
-/** What Airflow 3.4 gives as `region_id` to all that is in no region, as every row of `xcom_v1` is. */
+/** The `region_id` that Airflow 3.4 gives to everything outside a region, so to every row of `xcom_v1`. */
 const NO_REGION = `'00000000-0000-0000-0000-000000000000'::uuid`;
 
 /**
- * A lateral item with the current task instance of a place, or nothing.
+ * A lateral item with the current task instance of a place, or with nothing.
  *
- * The first one from the place on, in the order of the unique key, is that of the place or there is none: asked for by
- * equality alone, Postgres takes the index on the run and reads all that a mapped task has there.
+ * The query takes the first task instance from the place on, in the order of the unique key. If its place differs, the
+ * place has no task instance. With equality alone, Postgres would take the index on the run and read all task instances
+ * that a mapped task has in the run.
  */
 export function taskInstanceAt(
   shape: Shape,

@@ -3,16 +3,17 @@ import { IS_FRESH, ownColumns } from './row-queries.ts';
 import type { Shape, XComSource } from './shape.ts';
 import type { TaskInstanceName } from './worker-queries.ts';
 
-/** From one id to another, both included. */
+/** A range of ids, both ends included. */
 export interface IdRange {
   readonly first: string;
   readonly last: string;
 }
 
 /**
- * All ids that were made between two moments, both included, epoch ms. Rows of `xcom_v2` and their task instances, which
- * are all that they name, have UUIDs of version 7, which begin with the millisecond of their making (`uuid6.uuid7` in
- * Airflow's models/xcom.py and models/taskinstance.py; those from before Airflow 3 got theirs by the time of queueing).
+ * The range of all ids made between two moments, both included, epoch ms. Rows of `xcom_v2` name only their task
+ * instance. Rows and task instances have UUIDs of version 7, which begin with the millisecond of their making
+ * (`uuid6.uuid7` in Airflow's models/xcom.py and models/taskinstance.py). Task instances from before Airflow 3 got ids
+ * by the time of queueing.
  */
 export function idsMade(fromMs: number, toMs: number): IdRange {
   return {
@@ -27,8 +28,8 @@ function madeAt(ms: number): string {
 }
 
 /**
- * Pairs of ids, for something lateral with `OFFSET 0` beside them: Postgres expects many rows between any two ids that
- * it does not know yet, and has to be kept from reading the table once for all pairs.
+ * Pairs of ids, to be joined to a lateral subquery with `OFFSET 0`. Postgres expects many rows between two ids that it
+ * does not know yet; without the subquery, Postgres would read the whole table once for all pairs.
  */
 function fromRanges(first: string, last: string): string {
   return `unnest(${first}::uuid[], ${last}::uuid[]) AS w(first, last)`;
@@ -38,7 +39,7 @@ function idsOf(ranges: readonly IdRange[]): string[][] {
   return [ranges.map(({ first }) => first), ranges.map(({ last }) => last)];
 }
 
-/** How long a moment is: ten of the twelve digits of the time in an id. */
+/** How long a moment is: an id has twelve hex digits of time, and a moment is the first ten. */
 export const MOMENT_MS = 256;
 
 /** How many task instances of one run were made in one moment. */
@@ -48,7 +49,7 @@ export interface Moment {
   readonly made: number;
 }
 
-/** When the task instances of some runs were made, earlier tries among them: one look at each. */
+/** Finds when the task instances of some runs were made, earlier tries included. Postgres looks at each one once. */
 export function momentsStatement(runIds: readonly number[]): Statement {
   return {
     name: 'moments',
@@ -67,14 +68,14 @@ export interface TaskRowId {
   readonly key: string;
 }
 
-/** What is new. */
+/** The bounds of what counts as new. */
 export interface Since {
-  /** Ids that were made before are of no interest, epoch ms. */
+  /** Ids made before this moment are ignored, epoch ms. */
   readonly sinceMs: number;
   readonly horizon: string;
 }
 
-/** Rows that are new since the horizon, found by the time in their ids. */
+/** Reads the rows that are new since the horizon, by the time in their ids. */
 export function newRowsStatement(
   source: XComSource,
   options: Since & { knowsCompression: boolean },
@@ -105,7 +106,7 @@ export function taskRowsStatement(
   };
 }
 
-/** All rows of some task instances that are as young as `from`, epoch ms. */
+/** Reads all rows of some task instances that are not older than `from`, epoch ms. */
 export function rowsOfTasksStatement(
   source: XComSource,
   options: { from: number; ranges: readonly IdRange[]; knowsCompression: boolean },
@@ -123,14 +124,14 @@ export function rowsOfTasksStatement(
   };
 }
 
-/** What {@link sweepStatement} gives. */
+/** The answer of {@link sweepStatement} for one row. */
 export interface SweptRow extends TaskRowId {
   readonly version: string;
-  /** {@link newRowsStatement} gives it as well. */
+  /** Whether {@link newRowsStatement} gives this row as well. */
   readonly isNew: boolean;
 }
 
-/** The versions of all rows of some task instances that are as young as `from`, epoch ms. */
+/** Reads the versions of all rows of some task instances that are not older than `from`, epoch ms. */
 export function sweepStatement(
   source: XComSource,
   { sinceMs, horizon, from, ranges }: Since & { from: number; ranges: readonly IdRange[] },
@@ -147,7 +148,7 @@ export function sweepStatement(
   };
 }
 
-/** Where a task instance belongs. */
+/** The place of a task instance. */
 export type TaskPlace = TaskInstanceName & Pick<TaskRowId, 'taskInstanceId'>;
 
 export function taskPlacesStatement(shape: Shape, ranges: readonly IdRange[]): Statement {

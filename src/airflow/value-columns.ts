@@ -2,17 +2,20 @@ import { bareEnvelopes, jsonLength, numbersShrink } from './measured-size.ts';
 import { REFERENCE_HINT } from './reference.ts';
 import type { XComSource } from './shape.ts';
 
-/** Stored size up to which a value is looked into at once: longer ones are never references. */
+/** The stored size up to which a value is looked into at once; longer values are never references. */
 const SHORT_BYTES = 4096;
 
-/** What says how large a value is and, for short ones only, what it may be. */
+/** The columns that give the size of a value and, for a short one only, its text. */
 export interface ValueColumns {
   readonly columns: string;
-  /** To be joined to `x`: the text of a value that is looked into, unpacked once and not by every function anew. */
+  /** To be joined to `x`: the text of a value that is looked into, unpacked once instead of once per function. */
   readonly join: string;
 }
 
-/** Which values are unpacked: all, or those that are stored as they are, which before Postgres 14 nothing tells. */
+/**
+ * The values that are unpacked: all, or only those that are stored uncompressed. `knowsCompression` false: Postgres is
+ * older than 14 and cannot tell which those are.
+ */
 export type Depth = { readonly deep: true } | { readonly deep: false; readonly knowsCompression: boolean };
 
 export function valueColumns(source: XComSource, options: Depth): ValueColumns {
@@ -32,14 +35,14 @@ export function valueColumns(source: XComSource, options: Depth): ValueColumns {
     ? 'true'
     : options.knowsCompression
       ? `pg_column_size(x.value) <= ${SHORT_BYTES} AND pg_column_compression(x.value) IS NULL`
-      : // Before Postgres 14 nothing tells a compressed value, but nothing below 2 kB is compressed.
+      : // Before release 14, Postgres cannot tell a compressed value, but it compresses nothing below 2 kB.
         `pg_column_size(x.value) <= 1500`;
   const isString = `left(v.text, 1) = '"'`;
   return {
     join: `CROSS JOIN LATERAL (SELECT CASE WHEN ${small} THEN x.value::text END AS text OFFSET 0) v
       CROSS JOIN LATERAL (SELECT ${jsonLength('v.text')} - ${bareEnvelopes({ value: 'x.value', text: 'v.text' })} AS bytes OFFSET 0) m`,
-    // In a string there is no float, whatever it looks like. And as NULL is not false, only a WHEN of its own keeps
-    // Postgres from unpacking a value that is not looked into.
+    // A string contains no float, whatever it looks like. NULL is not false, so only a separate WHEN keeps Postgres
+    // from unpacking a value that is not looked into.
     columns: `
       (x.value IS NULL) AS "isNull",
       pg_column_size(x.value)::float8 AS "stored",

@@ -4,14 +4,14 @@ import type { Proxies } from '../s3/agents.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a client is told of proxies: a map by scheme, in place of the variables. */
+/** The proxies in a client's configuration: a map by scheme, used instead of the environment variables. */
 type Told = Readonly<Record<string, unknown>> | null | undefined;
 
 /**
- * The proxies of a client of botocore's: those of its configuration, else those of the variables. `endpoint` is the one that
- * the client is made for, and no bucket's host: by it alone NO_PROXY is asked.
+ * The proxies of a botocore client: those of its configuration, else those of the variables. `endpoint` is the endpoint
+ * of the client, not the host of a bucket: NO_PROXY is matched against `endpoint` only.
  *
- * @throws {RangeError} when the one that it would go through is no URL.
+ * @throws {RangeError} when one of the proxies is not a URL.
  */
 export function workerProxies(endpoint: string, { told, env }: { told: Told; env: Environment }): Proxies {
   const texts = told ?? environmentProxies(endpoint, env);
@@ -29,7 +29,7 @@ export function workerProxies(endpoint: string, { told, env }: { told: Told; env
   return { http: of('http'), https: of('https') };
 }
 
-/** The variable whose proxy is no URL; null: each one is, or is not set. */
+/** The variable whose proxy is not a URL; null: every proxy variable holds a URL or is not set. */
 export function brokenProxy(env: Environment): string | null {
   const broken = ['http', 'https'].find((scheme) => {
     const text = env[proxyVariable(scheme, env)] ?? '';
@@ -43,13 +43,16 @@ function proxyVariable(scheme: string, env: Environment): string {
   return env[lower] === undefined ? lower.toUpperCase() : lower;
 }
 
-/** As `ProxyConfiguration._fix_proxy_url`. */
+/** Does the same as botocore's `ProxyConfiguration._fix_proxy_url`. */
 function withScheme(text: string): string {
   if (/^https?:/.test(text)) return text;
   return text.startsWith('//') ? `http:${text}` : `http://${text}`;
 }
 
-/** Python's `getproxies` and `proxy_bypass`: a name in lower case goes first, and takes away what it leaves empty. */
+/**
+ * Does the same as Python's `getproxies` and `proxy_bypass`. A name in lower case takes precedence; if its value is
+ * empty, there is no proxy.
+ */
 function environmentProxies(endpoint: string, env: Environment): Readonly<Record<string, string>> {
   const named = (scheme: string) => env[proxyVariable(scheme, env)] ?? '';
   const url = parseUrl(endpoint);
@@ -57,7 +60,7 @@ function environmentProxies(endpoint: string, env: Environment): Readonly<Record
   return isOut ? {} : { http: named('http'), https: named('https') };
 }
 
-/** A star counts alone; an entry with a port is for that port, if the URL names it. */
+/** Matches against NO_PROXY. A star counts only alone; an entry with a port matches only a URL that names that port. */
 function isLeftOut({ hostname, host }: URL, list: string): boolean {
   if (list === '*') return true;
   return list

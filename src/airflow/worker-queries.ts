@@ -2,7 +2,7 @@ import type { Statement } from '../postgres/client.ts';
 import type { Shape } from './shape.ts';
 import { taskInstanceAt } from './task-instance-at.ts';
 
-/** Names a task instance: from 3.4 on by its id, before by its place. */
+/** Names a task instance: by its id from 3.4 on, by its place before. */
 export interface TaskInstanceName {
   readonly taskInstanceId: string | null;
   readonly dagId: string;
@@ -11,7 +11,7 @@ export interface TaskInstanceName {
   readonly mapIndex: number;
 }
 
-/** `executor` is null before 2.10 and for the default one. */
+/** The columns that the worker statements need. `executor` is null before 2.10 and for the default executor. */
 const columnsOf = (shape: Shape) => [
   'queue',
   ...(shape.hasExecutor ? ['executor'] : []),
@@ -28,7 +28,7 @@ const workerColumns = (shape: Shape) =>
           THEN (extract(epoch FROM ti.updated_at) * 1000)::float8 END AS "idleSince",
         (extract(epoch FROM ti.start_date) * 1000)::float8 AS "startedAt"`;
 
-/** Where the task instances at some places ran, {@link WorkerAnswer}. */
+/** Finds where the task instances at some places ran, {@link WorkerAnswer}. */
 export function workersAtStatement(shape: Shape, places: readonly TaskInstanceName[]): Statement {
   const at = { dagId: 'w.dag_id', runId: 'w.run_id', taskId: 'w.task_id', mapIndex: 'w.map_index' };
   return {
@@ -47,7 +47,7 @@ export function workersAtStatement(shape: Shape, places: readonly TaskInstanceNa
   };
 }
 
-/** Where some task instances ran, earlier tries among them. */
+/** Finds where some task instances ran, earlier tries included. */
 export function workersStatement(shape: Shape, taskInstanceIds: readonly string[]): Statement {
   return {
     name: 'workers',
@@ -59,15 +59,15 @@ export function workersStatement(shape: Shape, taskInstanceIds: readonly string[
   };
 }
 
-/** What the statements give of each task instance. */
+/** The answer of the statements for each task instance. */
 export interface WorkerAnswer extends Worker, TaskInstanceName {
-  /** When it last changed, epoch ms; null while it is at work. */
+  /** When the task instance last changed, epoch ms; null while it is at work. */
   readonly idleSince: number | null;
-  /** When its try began, epoch ms; null: it has not. */
+  /** When its try began, epoch ms; null: the try has not begun. */
   readonly startedAt: number | null;
 }
 
-/** Where the task instance behind a row ran. */
+/** The place where the task instance of a row ran. */
 export interface Worker {
   readonly queue: string | null;
   readonly executor: string | null;

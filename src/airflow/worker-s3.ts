@@ -10,13 +10,13 @@ import { workerProxies } from './worker-proxies.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** All that a worker takes its way to S3 from, but for the connection. */
+/** The sources, apart from the connection, that tell a worker how to reach S3. */
 export interface WorkerWorld {
   readonly env: Environment;
   readonly files: AwsFiles;
 }
 
-/** Null: nobody gives one, and botocore and `get_fs` go on without. */
+/** A connection by its id. `given` null: nobody gives one, and botocore and `get_fs` continue without a connection. */
 export interface GivenConnection {
   readonly id: string;
   readonly given: AirflowConnection | null;
@@ -31,18 +31,19 @@ interface Keys {
 const LINK_LOCAL_AGENT = 'http://169.254.170.2';
 
 /**
- * How to reach S3 the way Airflow's worker does with this connection: the Amazon provider's `AwsConnectionWrapper` and
- * `get_fs`, and botocore for all that it does not say. Where botocore and the SDK for JavaScript differ, as in the order
- * of keys and profiles, botocore is followed; test/unit/airflow/worker-s3.test.ts has the table.
+ * How to reach S3 as Airflow's worker does with this connection. This follows the Amazon provider's
+ * `AwsConnectionWrapper` and `get_fs`, and botocore for everything that the connection does not say. If botocore and
+ * the SDK for JavaScript differ, as in the order of keys and profiles, botocore's way counts;
+ * test/unit/airflow/worker-s3.test.ts has the table.
  *
- * @throws {RangeError} when the endpoint or the proxy is no HTTP URL.
+ * @throws {RangeError} when the endpoint or the proxy is not an HTTP URL.
  */
 export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
   const extra = given?.extra ?? {};
   const profile = profileOf(given, env);
   const own = ownKeysOf(given);
   const keys = own ?? keysOfVariables(given, env);
-  // The session of an assumed role is a new one, which the profile of the connection does not reach.
+  // An assumed role gets a new session, and the profile of the connection does not apply to that session.
   const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
   const endpoint = asAsked(endpointOf(given, { env, profile: ofSession }) ?? '');
   const isHttp = /^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint);
@@ -71,7 +72,10 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   };
 }
 
-/** Null: none is said; an empty one is said. `place` is the key of `extra`, the variable, or null for the profile of the files. */
+/**
+ * The region that a worker uses; null when none is set (an empty one is set). `place`: the key of `extra` or the
+ * variable; null for the profile in the files.
+ */
 export function regionOf(
   given: AirflowConnection | null,
   { env, files }: WorkerWorld,
@@ -86,22 +90,25 @@ export function regionOf(
   return said?.text == null ? null : { text: said.text, place: said.place };
 }
 
-/** botocore's `validate_region_name`. */
+/** Does the same check as botocore's `validate_region_name`. */
 export function isRegionName(text: string): boolean {
   return /^(?!\d+$)(?!-)[a-z\d-]{1,63}(?<!-)$/i.test(text);
 }
 
-/** The profile of the files from which a worker takes what nothing else says; null: `default`. */
+/** The profile in the files, from which a worker takes what no other source sets; null: `default`. */
 export function profileOf(given: AirflowConnection | null, env: Environment): string | null {
   return given?.extra.profile_name || variableProfile(env);
 }
 
-/** The SDK for JavaScript knows the second alone. */
+/** The profile that the variables name. The SDK for JavaScript knows only the second variable. */
 function variableProfile(env: Environment): string | null {
   return firstSet(env, ['AWS_DEFAULT_PROFILE', 'AWS_PROFILE']);
 }
 
-/** Login and password, else the pair in `extra`, else the deprecated one in `extra.session_kwargs`: only a whole pair. */
+/**
+ * Login and password, else the pair in `extra`, else the deprecated pair in `extra.session_kwargs`. Half a pair is
+ * skipped.
+ */
 function ownKeysOf(given: AirflowConnection | null): Keys | null {
   const { login = null, password = null, extra = {} } = given ?? {};
   const pairs = [
@@ -114,7 +121,7 @@ function ownKeysOf(given: AirflowConnection | null): Keys | null {
   return null;
 }
 
-/** They go before every profile but the one that the connection names. */
+/** The keys in the variables. They take precedence over every profile except the one that the connection names. */
 function keysOfVariables(given: AirflowConnection | null, env: Environment): Keys | null {
   if (given?.extra.profile_name) return null;
   const id = firstSet(env, ['AWS_ACCESS_KEY_ID']);
@@ -123,7 +130,10 @@ function keysOfVariables(given: AirflowConnection | null, env: Environment): Key
   return { id, secret: key, token: firstSet(env, ['AWS_SECURITY_TOKEN', 'AWS_SESSION_TOKEN']) };
 }
 
-/** The SDK would take them out of the files by itself, in a way of its own. An identity of the variables goes before them. */
+/**
+ * The keys of the profile in the files. They are read here because the SDK would read the files in its own way. A web
+ * identity in the variables takes precedence over these keys.
+ */
 function keysOfProfile(
   given: AirflowConnection | null,
   { env, files }: WorkerWorld,
@@ -138,7 +148,7 @@ function keysOfProfile(
   };
 }
 
-/** As botocore reads an endpoint: without spaces before it, slashes behind another, and what is behind a number sign. */
+/** Reads an endpoint as botocore does: without leading spaces, repeated slashes and the part after a number sign. */
 function asAsked(endpoint: string): string {
   const [, authority, path] = /^ *(https?:\/\/[^/]*)([^#]*)/i.exec(endpoint) ?? [];
   return authority === undefined || path === undefined
@@ -158,7 +168,9 @@ function endpointOf(
   return firstSet(env, ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']) ?? profile.endpoint;
 }
 
-/** The connection's own endpoint is never STS's: `get_service_endpoint_url` leaves it out for a role. */
+/**
+ * The role to assume. The connection's own endpoint is never used for STS: `get_service_endpoint_url` leaves it out.
+ */
 function roleOf(
   { id, given }: GivenConnection,
   { region, env }: { region: string | null; env: Environment },
@@ -175,7 +187,7 @@ function roleOf(
   };
 }
 
-/** As `slugify` of `_assume_role` makes it. */
+/** Builds the session name as `slugify` in `_assume_role` does. */
 function sessionNameOf(id: string): string {
   return `airflow_${id.toLowerCase()}`
     .replace(/[^\w+=,.@-]+/g, '-')
@@ -198,12 +210,12 @@ function agentOf(env: Environment): ContainerAgent | null {
   };
 }
 
-/** botocore's rule: `auto` is the path style as soon as an endpoint is given, for a bucket has no host name there. */
+/** Follows botocore's rule: with an endpoint, `auto` means path style, because a bucket has no host name there. */
 function pathStyle(addressingStyle: string | null | undefined, endpoint: string): boolean {
   return addressingStyle === 'path' || (addressingStyle !== 'virtual' && endpoint !== '');
 }
 
-/** `get_fs` puts `proxy-uri` in place of what the client's configuration says. */
+/** The proxies of the S3 client: `get_fs` replaces the proxies of the client's configuration by `proxy-uri`. */
 function proxiesOf(
   given: AirflowConnection | null,
   { endpoint, env }: { endpoint: string; env: Environment },
@@ -213,7 +225,10 @@ function proxiesOf(
   return workerProxies(endpoint, { told, env });
 }
 
-/** What a client of AWS itself is made for: NO_PROXY is asked for it. No client is made for a region that is no name. */
+/**
+ * The endpoint of a client for AWS itself, which NO_PROXY is matched against. No client is made for a region whose name
+ * is not valid.
+ */
 export function addressAt(service: string, region: string | null): string {
   const suffix = region?.startsWith('cn-') === true ? 'amazonaws.com.cn' : 'amazonaws.com';
   return `https://${service}.${region === null || !isRegionName(region) ? '' : `${region}.`}${suffix}`;
@@ -230,7 +245,7 @@ function sendsChecksums(
   return said?.toLowerCase() !== 'when_required';
 }
 
-/** By botocore's order: the connection, the variable, the files. */
+/** Looks in botocore's order: the connection, the variable, the files. */
 function variantsOf(
   given: AirflowConnection | null,
   { env, profile }: { env: Environment; profile: AwsProfile },

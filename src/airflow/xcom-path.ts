@@ -3,20 +3,20 @@ import { withoutDots } from './object-key.ts';
 import type { Reference } from './reference.ts';
 
 /**
- * Where Airflow is told to put XCom objects, taken apart as its `ObjectStoragePath` does: no percent-decoding, the
- * connection id is all that stands before the last `@` of the host part.
+ * The path under which Airflow puts XCom objects, split as its `ObjectStoragePath` does: without percent-decoding. The
+ * connection id is everything before the last `@` of the host part.
  */
 export interface XComPath {
-  /** Without the line breaks and tabs that Airflow leaves out. */
+  /** The path without the line breaks and tabs that Airflow leaves out. */
   readonly raw: string;
-  /** In lower case; '' when the path has none, which is a folder on the worker's own disk. */
+  /** The scheme in lower case; '' when the path has none and is a folder on the worker's own disk. */
   readonly scheme: string;
   readonly connection: string | null;
   /** '' for a path on a disk. */
   readonly bucket: string;
   /**
-   * No slash at the end; '' when there is none. Slashes at the start and inside count: `s3://b//a//c/` has `/a//c`. For
-   * a path on a disk the whole of it.
+   * The prefix without a slash at the end; '' when there is none. Slashes at the start and inside count:
+   * `s3://b//a//c/` has `/a//c`. For a path on a disk, this is the whole path.
    */
   readonly prefix: string;
 }
@@ -24,28 +24,30 @@ export interface XComPath {
 const s3Schemes: readonly string[] = ['s3', 's3a', 's3n'];
 const diskSchemes: readonly string[] = ['', 'file', 'local'];
 
-/** True when objects under this path are in S3; the exporter can only name anything else. */
+/** True when objects under this path are in S3; the exporter can only name other stores. */
 export function isS3Path(path: XComPath): boolean {
   return s3Schemes.includes(path.scheme);
 }
 
 /**
- * Paths separated by commas; none for an empty text. A comma that is no start of another URL belongs to the path.
+ * Parses paths separated by commas; gives none for an empty text. A comma belongs to the path unless a URL follows.
  *
- * @throws {RangeError} when one of them names no bucket, or names keys where a connection id belongs.
+ * @throws {RangeError} when one path names no bucket, or has keys in place of a connection id.
  */
 export function parseXComPaths(text: string): readonly XComPath[] {
   const parts = text.split(/,(?=\s*(?:[a-z][a-z0-9+.-]*:\/\/|$))/i).filter((part) => part.trim() !== '');
-  // Airflow takes one path alone, and a space at its end is part of it.
+  // Airflow itself takes only one path, and a space at its end is part of the path.
   return parts.map((part) => parseXComPath(parts.length === 1 ? part : part.trim()));
 }
 
-/** As Python's `urlsplit`, which Airflow's path goes through, leaves out what it does not take for a part of a URL. */
+/**
+ * Leaves out the characters that Python's `urlsplit` leaves out, because Airflow passes its path through `urlsplit`.
+ */
 function asAirflowReads(text: string): string {
   return text.replace(/^[\x00-\x20]+/, '').replace(/[\t\r\n]/g, '');
 }
 
-/** @throws {RangeError} as `parseXComPaths`. */
+/** @throws {RangeError} in the same cases as `parseXComPaths`. */
 export function parseXComPath(text: string): XComPath {
   const raw = asAirflowReads(text);
   const [, givenScheme, rest = raw] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(raw) ?? [];
@@ -60,7 +62,7 @@ export function parseXComPath(text: string): XComPath {
   const at = netloc.lastIndexOf('@');
   const connection = at > 0 ? netloc.slice(0, at) : null;
   const { bucket, key } = splitBucket(rest.slice(at + 1));
-  // Does not repeat the text: what stands there is likely a secret key.
+  // The message does not repeat the text, because it is likely a secret key.
   if (connection !== null && /:|%3a/i.test(connection)) {
     throw new RangeError(
       'what stands before the @ must be the id of an Airflow connection, not a key and its secret',
@@ -78,9 +80,9 @@ function withoutEndSlashes(text: string): string {
 export type InForceRule = (reference: Omit<Reference, 'key'>) => boolean;
 
 /**
- * True for a reference that Airflow, as configured, can read back: what lies at or below a path (`is_relative_to` in the
- * backend's `_get_full_path`). Several paths are those of several pools of workers. Nothing is known against a reference
- * while no path is.
+ * True for a reference that Airflow, as configured, can read back: one at or below a path (`is_relative_to` in the
+ * backend's `_get_full_path`). Several paths belong to several pools of workers. If no path is known, every reference
+ * passes.
  */
 export function inForceRule(paths: readonly XComPath[] | null): InForceRule {
   if (paths === null || paths.length === 0) return () => true;
@@ -102,14 +104,17 @@ function writtenPrefixes({ prefix }: XComPath): readonly string[] {
 }
 
 /**
- * What the place of a reference is to Airflow as configured. `elsewhere`: workers have written there, and it cannot be
- * read back. `open`: it may as well be a place of a task's own. `untold`: no path is known, so nothing is held against it.
+ * How the place of a reference stands to Airflow as configured. `elsewhere`: workers have written there, and Airflow
+ * cannot read the reference back. `open`: the place may just as well be a task's own. `untold`: no path is known, so
+ * the place counts as good.
  */
 export type Standing = 'in_force' | 'elsewhere' | 'open' | 'untold';
 
 export type StandingRule = (base: Omit<Reference, 'key'>) => Standing;
 
-/** A task may lay out files of its own as the backend does; the connection of a path it has no cause to name. */
+/**
+ * Judges places. A task may lay out its own files as the backend does, but has no reason to name a path's connection.
+ */
 export function standingRule(paths: readonly XComPath[] | null): StandingRule {
   if (paths === null || paths.length === 0) return () => 'untold';
   const isInForce = inForceRule(paths);
@@ -123,7 +128,7 @@ function hasConnectionOf(path: XComPath, { connection }: Pick<Reference, 'connec
   return connection !== '' && connection === path.connection;
 }
 
-/** But for the connection: one that was changed, or that Airflow 2.9.1 left out. */
+/** Compares without the connection, because it may have been changed, or Airflow 2.9.1 may have left it out. */
 function isAt(path: XComPath, { scheme, bucket, prefix }: Omit<Reference, 'key'>): boolean {
   return scheme === path.scheme && bucket === path.bucket && writtenPrefixes(path).includes(prefix);
 }

@@ -3,38 +3,41 @@ import type { RowId } from './row-queries.ts';
 import type { XComSource } from './shape.ts';
 import type { TaskRowId } from './task-queries.ts';
 
-/** The end of the year 9999: Postgres knows later moments, and one that never comes, of which no date can be written. */
+/** The end of the year 9999. Postgres has later moments, and infinity; neither can be written as a date. */
 const LATEST_MS = 253_402_300_799_999;
 
-/** One row as the database has it. Its value never leaves the database, but for a string shaped as a path. */
+/** One row as the database has it. Its value never leaves the database, except for a string shaped like a path. */
 export interface SampledRow extends RowId {
   readonly table: XComSource['table'];
   readonly dagId: string;
   readonly runId: string;
-  /** `xmin`: with the id it names one version of one row, also after an update in place. */
+  /** `xmin`: together with the id, this names one version of one row, also after an update in place. */
   readonly version: string;
-  /** The writer's own timestamp, epoch ms; a later one than can be written is the last of those. */
+  /** The writer's own timestamp, epoch ms; at most the end of the year 9999. */
   readonly at: number;
   readonly isNull: boolean;
   /** Bytes on disk, after compression. */
   readonly stored: number;
-  /** Bytes as Airflow measured them: at most, at least. Null: over the cap, only `stored` is known. */
+  /**
+   * The bytes that Airflow measured: `bytes` at most, `leastBytes` at least. Null: over the cap, only `stored` is
+   * known.
+   */
   readonly bytes: number | null;
   readonly leastBytes: number | null;
-  /** The value, only if it is a short string that may be a reference. */
+  /** The value if it is a short string that may be a reference; else null. */
   readonly text: string | null;
 }
 
-/** As a statement answers: with the bytes of a short value of Airflow 2, still to be read. */
+/** A row as a statement returns it, with the bytes of a short value of Airflow 2 still to be read. */
 export type RawRow = Omit<SampledRow, 'table' | 'dagId' | 'runId' | 'text'> & {
   text: string | null;
   raw: Uint8Array | null;
 };
 
-/** As it stands in a table whose rows hang on their task instance: what that belongs to has to be asked for. */
+/** A row of a table whose rows hang on their task instance. Another statement gives the place of the task instance. */
 export type TaskRow = Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'> & TaskRowId;
 
-/** What a row hangs on. */
+/** The run and the task instance that a row hangs on. */
 export type Place = Pick<SampledRow, 'dagRunId' | 'dagId' | 'runId' | 'taskId' | 'mapIndex'>;
 
 export function sampledRow(
@@ -46,7 +49,10 @@ export function sampledRow(
   return sampledTaskRow(source, row, { dagId, runId, dagRunId, taskId, mapIndex });
 }
 
-/** Written out: there may be a million, and V8 makes a spread of so many fields a dictionary of several kilobytes. */
+/**
+ * The fields are written out: there may be a million rows, and V8 turns a spread of so many fields into a dictionary of
+ * several kilobytes.
+ */
 export function sampledTaskRow(
   { table }: XComSource,
   row: Omit<RawRow, 'dagRunId' | 'taskId' | 'mapIndex'>,
@@ -74,7 +80,7 @@ export function sampledTaskRow(
   };
 }
 
-/** Names one row among all tables. */
+/** Names one row across all tables. */
 export function rowId(table: string, row: RowId): string {
   return JSON.stringify([table, row.dagRunId, row.taskInstanceId, row.taskId, row.mapIndex, row.key]);
 }

@@ -2,10 +2,10 @@ import { IMPORTS, PROGRAM } from './dag-template.ts';
 
 /** One pool of workers, as a task names it. */
 export interface WorkerPool {
-  /** What reports and series call it. */
+  /** Its name in reports and series. */
   readonly name: string;
   readonly queue: string | null;
-  /** From Airflow 2.10 on; null: the default one. */
+  /** Airflow 2.10 and later; null: the default executor. */
   readonly executor: string | null;
 }
 
@@ -15,13 +15,13 @@ export interface DagSettings {
   /** The Airflow pool in whose slots the tasks run; null: the default one. */
   readonly slots: string | null;
   readonly intervalMs: number;
-  /** What a payload has at least; it is larger where the threshold of a worker is. */
+  /** The least size of a payload in bytes. The payload is larger if the threshold of a worker is. */
   readonly payloadBytes: number;
   readonly retries: number;
   readonly version: string;
 }
 
-/** So many, since each pulls what every other one has pushed. */
+/** The most pools of workers of one DAG: each pool pulls what every other one has pushed. */
 export const MOST_POOLS = 50;
 const DAY_MS = 86_400_000;
 
@@ -60,7 +60,7 @@ function dict(entries: readonly (readonly [string, string | null])[]): string {
   return `{${given.join(', ')}}`;
 }
 
-/** A string of Python with nothing in it that could end it, or that a terminal or an editor would act on. */
+/** A Python string literal that holds nothing that could end it, or that a terminal or an editor would act on. */
 export function pythonString(text: string): string {
   const escaped = Array.from(text, (character) => {
     const code = character.codePointAt(0) ?? 0;
@@ -87,7 +87,7 @@ function taskNames(pools: readonly WorkerPool[]): string[] {
   });
 }
 
-/** Names stand only in the settings below it: there they are quoted. */
+/** The header holds no names: they stand only in the settings below it, where they are quoted. */
 function header({ pools, intervalMs, version }: DagSettings): string {
   const runs = Math.round(DAY_MS / intervalMs);
   const tasks = pools.length === 1 ? 1 : 3 * pools.length;

@@ -1,5 +1,5 @@
 /**
- * The DAG of the canary without its settings, which go between the two parts: first what is read, then what is run.
+ * The DAG of the canary without its settings, which stand between the two parts: first the imports, then the program.
  * Python 3.9 and newer. Guarded by the tests in test/unit/canary and test/airflow/canary.py.
  */
 export const IMPORTS = `

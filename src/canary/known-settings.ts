@@ -14,20 +14,21 @@ export interface HeardSetting {
 }
 
 export interface KnownSettings {
-  /** Those that were told; in place of what nobody told, what all pools of the canary agree on. */
+  /** The settings that were told. A setting that nobody told has the value that all pools of the canary agree on. */
   readonly xcom: Config['xcom'];
-  /** Those that the canary alone tells. */
+  /** The settings that the canary alone tells. */
   readonly heard: readonly HeardSetting[];
 }
 
-/** Longer ones are cut where they are reported. */
+/** Longer paths are cut where they are reported, so a path of this length is not believed. */
 const MOST_PATH = 500;
-/** In place of what the DAG file or the exporter has left out. */
+/** Stands for text that the DAG file or the exporter has left out. */
 const MASK = '***';
 
 /**
- * What is known of Airflow's settings. What was told stands; what the pools say is no reason to write anywhere, so the
- * probe goes by what was told alone. `xcom.oversize` stays as it is: the counters keep one meaning while they count.
+ * Airflow's settings as far as they are known. A setting that was told stands. A report of a pool is no reason to write
+ * anywhere, so the probe uses only settings that were told. `xcom.oversize` stays as it is: the counters keep one
+ * meaning while they count.
  */
 export function knownSettings(told: Config['xcom'], canary: CanaryVerdict | null): KnownSettings {
   if (canary === null) return { xcom: told, heard: [] };
@@ -94,7 +95,7 @@ function textOf(text: string | null): Said<string> | null {
   return text === null ? null : { value: text, shown: text };
 }
 
-/** Airflow's own class is what it uses where no backend is set. */
+/** Airflow uses its own class if no backend is set, so that class counts as no backend. */
 function backendOf(backend: string | null): string | null {
   return backend !== null && /^airflow\.(?:models|sdk)\.(?:\w+\.)*BaseXCom$/.test(backend) ? '' : backend;
 }

@@ -12,23 +12,23 @@ export interface Told {
   readonly report: CanaryReport;
 }
 
-/** What is remembered of one pool of workers. */
+/** The memory of one pool of workers. */
 export interface PoolMemory {
   readonly name: string;
-  /** What its tasks are called, after the step and a line. */
+  /** The name of its tasks: the part behind the step and an underscore. */
   readonly taskName: string;
   /** The latest report of each step. */
   readonly told: Readonly<Partial<Record<Step, Told>>>;
   /** When each operation last succeeded, epoch ms. */
   readonly succeededAt: Readonly<Partial<Record<Outcome['operation'], number>>>;
-  /** Since when a report of it is waited for, epoch ms. */
+  /** Since when a report of the pool is waited for, epoch ms. */
   readonly expectedSince: number;
-  /** How its task stands in the latest run that has begun; null: no run has. */
+  /** The state of its task in the latest run that has begun; null: no run has begun. */
   readonly task: { readonly state: string | null; readonly runAt: number } | null;
 }
 
 export interface CanaryMemory {
-  /** In the order of their names; as `namesOf` says. */
+  /** Sorted by name; `namesOf` says which pools these are. */
   readonly pools: readonly PoolMemory[];
   /** 0: not known. */
   readonly intervalMs: number;
@@ -38,7 +38,7 @@ export interface CanaryMemory {
 
 export const NO_CANARY: CanaryMemory = { pools: [], intervalMs: 0, refused: new Set() };
 
-/** What `canary` prints unless told otherwise. */
+/** The interval that `canary` prints unless told otherwise. */
 const USUAL_MS = 300_000;
 
 interface Noted extends Told {
@@ -46,8 +46,8 @@ interface Noted extends Told {
 }
 
 /**
- * What is known after another look at the tasks of the canary's latest runs, and how many reports were refused that were
- * not before. Pure: `now` is the database's clock, epoch ms.
+ * The memory after another look at the tasks of the canary's latest runs, and how many reports were newly refused.
+ * Pure: `now` is the database's clock, epoch ms.
  */
 export function noteTasks(
   before: CanaryMemory,
@@ -84,8 +84,9 @@ const byName = ([one]: readonly [string, string], [other]: readonly [string, str
   one < other ? -1 : Number(one > other);
 
 /**
- * Those that the latest report names, and those that have reported and have a task in the latest run: Airflow makes its
- * tasks, so that no report takes a pool away. Before any report they are called by their tasks: where no worker can import its backend, none comes.
+ * The pools that the latest report names, and the pools that have reported and have a task in the latest run. Airflow
+ * makes the tasks, so no report can take a pool away. Before any report a pool is called by its task: if no worker can
+ * import its backend, no report comes.
  */
 function namesOf(
   before: CanaryMemory,
@@ -110,13 +111,16 @@ function namesOf(
 
 const entryOf = ({ name, taskName }: PoolMemory) => [name, taskName] as const;
 
-/** What the pool of these tasks calls itself; undefined: it has never reported. */
+/** The name that the pool of these tasks gives itself; undefined: it has never reported. */
 function ownName(taskName: string, before: CanaryMemory, noted: readonly Noted[]): string | undefined {
   const own = noted.find(({ report }) => report.pools[report.pool] === taskName)?.report.pool;
   return own ?? before.pools.find((pool) => pool.taskName === taskName)?.name;
 }
 
-/** As long as no report has told it: the longest time between two runs, and not less than the usual one; 0: there are no two. */
+/**
+ * The interval as long as no report has told it: the longest time between two runs, but at least the usual interval; 0:
+ * there are not two runs.
+ */
 function intervalOf(tasks: readonly CanaryTask[]): number {
   const begun = [...new Set(tasks.flatMap(({ runAt }) => runAt ?? []))].sort((a, b) => a - b);
   return begun.length < 2
@@ -124,7 +128,7 @@ function intervalOf(tasks: readonly CanaryTask[]): number {
     : Math.max(USUAL_MS, ...begun.slice(1).map((at, index) => at - (begun[index] ?? at)));
 }
 
-/** A pool that nobody has heard of yet is waited for since the first of the runs that its task is part of. */
+/** A pool that nobody has heard of yet is waited for since the first run that its task is part of. */
 function newPool(name: string, taskName: string, tasks: readonly CanaryTask[]): PoolMemory {
   const begun = tasks.flatMap(({ taskId, runAt }) => (taskId === `look_${taskName}` ? (runAt ?? []) : []));
   return {
@@ -155,7 +159,7 @@ function withReports(pool: PoolMemory, noted: readonly Noted[]): PoolMemory {
   return { ...pool, told, succeededAt, expectedSince: told.look?.at ?? pool.expectedSince };
 }
 
-/** Whether it is not known that the value of the push is where it belongs. */
+/** Whether the value of the push is not known to be where it belongs. */
 function isElsewhere(report: CanaryReport): boolean {
   const kind = payloadOf(report)?.kind;
   return kind === 'misplaced' || kind === 'untold';

@@ -2,8 +2,8 @@ import { parseXComPath } from '../airflow/xcom-path.ts';
 import type { CanaryReport } from './report.ts';
 
 /**
- * Where a push that raised nothing put its value, as the worker saw the row of it. `untold`: it has the object storage
- * backend and did not see the row. `misplaced`: it is where it does not belong.
+ * The place of a value whose push raised nothing, as the worker saw the row. `untold`: the worker has the object
+ * storage backend and did not see the row. `misplaced`: the value is where it does not belong.
  */
 export type Payload = { readonly kind: 'stored' | 'kept' | 'untold' } | Misplaced;
 

@@ -2,7 +2,10 @@ import { z } from 'zod';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { MOST_POOLS } from './dag-file.ts';
 
-/** A report of one pool of workers has about 1 kB, one that names fifty pools about 12. What is longer is not read. */
+/**
+ * The most bytes of a report. A report has about 1 kB for one pool of workers, and about 12 kB if it names fifty pools.
+ * A longer report is not read.
+ */
 export const MOST_REPORT_BYTES = 24 * 1024;
 
 /** Why a report is not believed. */
@@ -11,16 +14,16 @@ export type Refusal = (typeof REFUSALS)[number];
 
 export const OPERATIONS = ['push', 'pull', 'read', 'delete'] as const;
 
-/** What people gave as a name: it becomes a label and stands on a page. */
+/** A name that people gave: it becomes a label and is shown on a page. */
 const name = z.string().regex(/^\P{C}{1,100}$/u);
-/** A class, a code, a version: what the DAG file calls safe. */
+/** A class, a code or a version, as the DAG file's function `safe` returns it. */
 const word = z.string().regex(/^[\w.:+-]{0,100}$/);
 const seconds = z.number().min(0).max(86_400);
 
 const failure = z.object({
   class: word,
   cause: word.optional(),
-  /** What the storage answered, and to which request. */
+  /** The storage's error code, and the request that it answered. */
   code: word.optional(),
   request: word.optional(),
 });
@@ -40,7 +43,7 @@ const version = word.nullable();
 
 const settings = z.object({
   backend: word,
-  /** The class is the object storage backend, or one made from it. */
+  /** Whether the class is the object storage backend, or one made from it. */
   object_storage: z.boolean(),
   path: z
     .string()
@@ -68,7 +71,7 @@ const schema = z
     canary: z.literal(1),
     step: z.enum(['look', 'read', 'clean']),
     pool: name,
-    /** All pools that the DAG was made for, with what their tasks are called. */
+    /** All pools that the DAG was made for, each with the name of its tasks. */
     pools: z.record(name, z.string().regex(/^[\w-]{1,110}$/)),
     interval: z.number().min(1).max(86_400),
     operations: z.array(outcome).max(MOST_POOLS + 2),
@@ -76,7 +79,7 @@ const schema = z
     payload: z
       .object({
         bytes: z.number().int().min(0).max(1e9),
-        /** What the row held: the value itself, or the path of its object; null: it was not seen. */
+        /** The content of the row: the value itself, or the path of its object; null: the row was not seen. */
         form: z.enum(['value', 'reference']).nullable(),
       })
       .optional(),
@@ -98,7 +101,7 @@ const schema = z
         payload !== undefined &&
         operations.some(({ operation }) => operation === 'push')),
   )
-  // What was handed over was the value, or it did not work.
+  // An operation that handed over anything other than the value did not work.
   .refine(({ operations }) => operations.every(({ ok, got }) => !ok || got === undefined || got === 'equal'));
 
 export type CanaryReport = Readonly<z.output<typeof schema>>;
@@ -106,8 +109,8 @@ export type CanarySettings = z.output<typeof settings>;
 export type Outcome = z.output<typeof outcome>;
 
 /**
- * Reads a report as what it is: text that anybody who writes DAGs may have put there. It names its own task, or it is
- * refused: one pool does not speak for another.
+ * Reads a report as untrusted text: anybody who writes DAGs may have put it there. A report that does not name its own
+ * task is refused: one pool does not speak for another.
  */
 export function parseReport(text: string, taskId: string): CanaryReport | { readonly refused: Refusal } {
   if (Buffer.byteLength(text) > MOST_REPORT_BYTES) return { refused: 'too_large' };

@@ -1,14 +1,14 @@
 import type { CanarySettings } from './report.ts';
 
-/** What the exporter was told of the workers' settings; null: nobody told it. */
+/** The workers' settings as the exporter was told them; null: nobody told it. */
 export interface ToldSettings {
   readonly backend: string | null;
-  /** All of them are in force. */
+  /** All of these paths are in force. */
   readonly paths: readonly string[] | null;
   readonly threshold: number | null;
 }
 
-/** A pool that is heard, with what it resolves. */
+/** A pool that is heard, with the settings that it resolves. */
 export interface HeardPool {
   readonly name: string;
   readonly settings: CanarySettings;
@@ -21,13 +21,13 @@ export interface Difference {
   readonly option: Option;
   /** By value, with the pools that have it. */
   readonly values: readonly { readonly value: string; readonly pools: readonly string[] }[];
-  /** What the exporter was told; null: nothing. */
+  /** The value that the exporter was told; null: none. */
   readonly told: string | null;
 }
 
-/** Compression is not among them: a reader takes it from the name of the object. */
+/** Compression is left out: a reader takes it from the name of the object. */
 export function differences(heard: readonly HeardPool[], told: ToldSettings): Difference[] {
-  // A path and a threshold mean nothing where the backend does not read them: that is one difference, not three.
+  // A path and a threshold mean nothing to a backend that does not read them: that is one difference, not three.
   const offloading = heard.filter(({ settings }) => settings.object_storage);
   const paths = told.paths?.map(withoutEndSlash) ?? null;
   return [
@@ -45,7 +45,9 @@ export function differences(heard: readonly HeardPool[], told: ToldSettings): Di
   ].flatMap((one) => one ?? []);
 }
 
-/** What all pools agree on, so that it may stand for what nobody told; null: they do not, or one is not heard. */
+/**
+ * The settings that all pools agree on, to be used if nobody told them; null: the pools differ, or one is not heard.
+ */
 export interface AgreedSettings {
   readonly backend: string | null;
   readonly path: string | null;
@@ -86,7 +88,7 @@ function difference(
   }
   const isAsTold =
     told === null || [...byValue.keys()].every((value) => told.some((one) => isSame(one, value)));
-  // Several paths are in force where the exporter was told so.
+  // Several paths are in force if the exporter was told so.
   const isOne = byValue.size <= 1 || (told !== null && told.length > 1);
   if (isAsTold && isOne) return null;
   return {
@@ -97,10 +99,13 @@ function difference(
 }
 
 const isEqual = (one: string, other: string): boolean => one === other;
-/** The exporter holds the nearest double of a large number. */
+/** Numbers are compared because the exporter holds the nearest double of a large number. */
 const isSameNumber = (one: string, other: string): boolean => Number(one) === Number(other);
 
-/** The option may name a class by a module that only imports it: the class itself has the module that it is written in. */
+/**
+ * The option may name a class by a module that only imports it, but the class itself has the module in which it is
+ * written. So only the names of the classes are compared.
+ */
 function isSameClass(one: string, other: string): boolean {
   return one.split('.').at(-1) === other.split('.').at(-1);
 }
@@ -108,7 +113,7 @@ function isSameClass(one: string, other: string): boolean {
 const backendOf = ({ backend }: CanarySettings): string => backend;
 const pathOf = ({ path }: CanarySettings): string => withoutEndSlash(path);
 
-/** As Airflow means it: unset is -1, and what is no number is shown as it is. */
+/** The threshold as Airflow means it: unset is -1. A text that is no number is shown as it is. */
 function thresholdOf({ threshold }: CanarySettings): string {
   // Python reads 1_000 as a number.
   const plain = (threshold ?? '-1').replace(/^\+/, '').replaceAll(/(?<=\d)_(?=\d)/g, '');

@@ -4,7 +4,7 @@ import type { CanarySettings, Outcome } from './report.ts';
 import type { AgreedSettings, Difference, ToldSettings } from './settings.ts';
 import { agreed, differences } from './settings.ts';
 
-/** After so many intervals without a report a pool is silent, and what it said before is no longer said of it. */
+/** After so many intervals without a report a pool is silent, and its earlier reports no longer count. */
 const SILENT_INTERVALS = 3;
 
 export type Operation = Outcome['operation'];
@@ -13,25 +13,25 @@ export type Operation = Outcome['operation'];
 export interface OperationVerdict {
   readonly operation: Operation;
   readonly ok: boolean;
-  /** The longest, where there are several. */
+  /** The longest, if there are several. */
   readonly seconds: number;
   /** Why it failed, in words without a value or a credential. */
   readonly faults: readonly string[];
 }
 
-/** What is to be said of one pool of workers. */
+/** The verdict on one pool of workers. */
 export interface PoolVerdict {
   readonly name: string;
   /**
-   * `untold`: nothing failed, and where its value went it did not see. `waits`: nothing has come yet, and it is not
-   * overdue.
+   * `untold`: nothing failed, but the pool did not see where its value went. `waits`: nothing has come yet, and no
+   * report is overdue.
    */
   readonly state: 'works' | 'fails' | 'untold' | 'silent' | 'waits';
   /** When it was last heard, epoch ms; null: never. */
   readonly heardAt: number | null;
-  /** When it last put a value where its settings say, in object storage, epoch ms; null: that is not known. */
+  /** When it last put a value into object storage, as its settings say, epoch ms; null: not known. */
   readonly storedAt: number | null;
-  /** Known as long as it is heard. */
+  /** Known as long as the pool is heard. */
   readonly settings: CanarySettings | null;
   readonly operations: readonly OperationVerdict[];
   readonly succeededAt: PoolMemory['succeededAt'];
@@ -41,7 +41,7 @@ export interface PoolVerdict {
 
 export interface CanaryVerdict {
   readonly pools: readonly PoolVerdict[];
-  /** Options that are not the same everywhere, among the pools that are heard and what the exporter was told. */
+  /** Options that differ among the pools that are heard, or from what the exporter was told. */
   readonly differences: readonly Difference[];
   readonly agreed: AgreedSettings;
 }
@@ -82,7 +82,7 @@ function judgePool(
     if (now - pool.expectedSince <= overdueMs) return { ...plain, state: 'waits' };
     return { ...plain, state: 'silent', silence: silenceOf(pool, { now, overdueMs }) };
   }
-  // What another task of an earlier run said is no word on this one, unless it is all there is yet.
+  // The reports of the other tasks count as long as they are not overdue themselves.
   const current = [look, told.read, told.clean].filter(isCurrent);
   const operations = operationsOf(current);
   const payload = payloadOf(look.report)?.kind ?? null;
@@ -102,7 +102,7 @@ function operationsOf(told: readonly Told[]): OperationVerdict[] {
     const payload = payloadOf(report);
     for (const outcome of report.operations) {
       const { operation, seconds } = outcome;
-      // Whether it did what it is for is not known.
+      // Then it is not known whether the push did its work.
       if (operation === 'push' && payload?.kind === 'untold') continue;
       // A push that raises nothing may have put the value where it does not belong.
       const misplaced = operation === 'push' && payload?.kind === 'misplaced' ? [payload.fault] : [];
@@ -144,7 +144,7 @@ function faultOf({ ok, error, got, from }: Outcome): string[] {
   }
 }
 
-/** Why nothing came, as far as its task in the latest run tells. */
+/** Why no report came, as far as the pool's task in the latest run shows it. */
 function silenceOf(
   { task }: PoolMemory,
   { now, overdueMs }: { readonly now: number; readonly overdueMs: number },

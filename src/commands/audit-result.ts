@@ -21,7 +21,7 @@ export function auditResult(
   at: number,
 ): AuditResult {
   const { named, orphaned, young, other } = figures.objects;
-  // Behind a standby that cannot say how far it is, nothing is judged.
+  // Nothing is judged if the rows come from a standby that cannot say how far behind it is.
   const judged = (amount: Amount) => (rowsAsOf === null ? null : plain(amount));
   return {
     at,
@@ -40,7 +40,7 @@ function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
   return { objects, bytes };
 }
 
-/** A sample speaks for all of them only if it found nothing else. */
+/** A sample speaks for all of them only if every object that was looked up is missing. */
 function missingOf({ absent, looked, missing, unknown }: Audit['confirmed'], left: number): number | null {
   if (looked === absent) return unknown === 0 ? missing : null;
   return missing === looked ? left : null;

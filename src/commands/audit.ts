@@ -23,14 +23,16 @@ import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
 import { plain, startProgress } from './terminal.ts';
 
-/** Longer than a purge of Airflow 3 takes from an object to its row. */
+/** Longer than a purge of Airflow 3 takes from deleting an object to deleting its row. */
 const SETTLE_MS = 15_000;
 const CONCURRENCY = 16;
 
 /**
- * The whole bucket against the whole table, once. It reads the database and the bucket, and writes into a folder.
+ * Compares the whole bucket with the whole table, once. The audit reads the database and the bucket, and writes into a
+ * folder.
  *
- * @returns 0: all that rows name is there, or was written as asked; 1: something is missing or cannot be read; 2: something could not be found out.
+ * @returns 0: every object that rows name is there, or the references were written as asked; 1: something is missing or
+ * cannot be read; 2: something could not be found out.
  */
 export async function auditCommand(io: CommandIo): Promise<number> {
   const { own, rest } = parseAuditFlags(io.argv);
@@ -126,7 +128,7 @@ function requireStateFile({ stateFile }: Config): string {
   return stateFile;
 }
 
-/** Without a terminal, a line for each stage: what is before the colon. */
+/** Without a terminal, prints one line for each stage. The stage is the text before the colon. */
 function sayingStages(io: CommandIo): (words: string) => void {
   let stage = '';
   return (words) => {

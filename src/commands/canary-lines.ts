@@ -1,7 +1,7 @@
 import type { CanaryVerdict, PoolVerdict } from '../canary/verdict.ts';
 import { plain } from './terminal.ts';
 
-/** A line for each pool of workers: what it resolves, and how its operations went. None without a canary. */
+/** A line for each pool of workers: its settings, and how its operations went. No lines without a canary. */
 export function canaryLines(canary: CanaryVerdict | null): string[] {
   if (canary === null) return [];
   return ['Canary:', ...canary.pools.map((pool) => `  ${plain(pool.name)} ${poolWords(pool)}`)];

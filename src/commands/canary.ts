@@ -72,7 +72,7 @@ function flagName(word: string): string {
   return word.replace(/^--/, '').replace(/=.*$/s, '');
 }
 
-/** A queue is a pool of workers, and an executor with its own default queue is another. */
+/** A queue is a pool of workers, and an executor with its own default queue is another one. */
 function poolsOf(
   {
     queue = [],

@@ -30,12 +30,12 @@ export function checkText(checked: Checked, paint: Paint): string {
     case 2:
       lines.push(paint(`${title}.`, 'yellow'));
   }
-  // What is wrong comes before what is not known.
+  // Problems come before what is not known.
   const isWrong = checkCode(checked) === 1;
   if (!isWrong) lines.push(...notes.map(plain));
   for (const problem of report.problems) lines.push('', ...problemLines(problem, paint));
   if (isWrong && notes.length > 0) lines.push('', ...notes.map(plain));
-  // From a container the path alone leads nowhere, and nobody but the reader knows her addresses.
+  // From inside a container the path alone leads nowhere, and only the reader knows the address of the exporter.
   if (report.problems.length > 0)
     lines.push(
       '',
@@ -82,7 +82,7 @@ function findingWords(finding: Finding): string {
     .join('')}`;
 }
 
-/** Of a row that is not in the window the key and the map index are not known. */
+/** The key and the map index are not known for a row that is not in the window. */
 function rowWords({ dagId, runId, taskId, mapIndex, key }: Finding | PathOwner): string {
   const place = [dagId, runId, taskId].map(plain).join(' / ');
   const mapped = mapIndex === null || mapIndex < 0 ? '' : ` [${mapIndex}]`;

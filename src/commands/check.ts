@@ -21,7 +21,7 @@ import { painter, startProgress } from './terminal.ts';
 
 /** Rounds of verifying, so that a window larger than one cycle's ceiling is still decided. */
 const MAX_ROUNDS = 20;
-/** Rows of which is asked who wrote them: there is no next cycle for the others. */
+/** The most rows whose writers are asked for: there is no next cycle for the others. */
 const WORKERS_AT_ONCE = 20_000;
 
 /**

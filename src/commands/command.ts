@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../settings/config.ts';
 import { readConfig } from '../settings/read-config.ts';
 
-/** All that a command gets of the process it runs in. It returns its exit code, or throws. */
+/** Everything that a command gets from its process. The command returns its exit code, or throws. */
 export interface CommandIo {
   /** The arguments behind the command. */
   readonly argv: readonly string[];
@@ -17,7 +17,7 @@ export interface CommandIo {
   readonly columns: number;
   /** Aborted by SIGTERM and SIGINT. */
   readonly signal: AbortSignal;
-  /** Calls the listener on every SIGHUP; the function returned ends that. */
+  /** Calls the listener on every SIGHUP, until the function that it returns is called. */
   readonly onReload: (listener: () => void) => () => void;
   readonly version: string;
 }

@@ -25,8 +25,8 @@ export async function configCommand(io: CommandIo): Promise<number> {
 }
 
 /**
- * Asks of the files that the settings name what `run` asks of them. It leaves the port out: the exporter that runs with
- * these very settings has it.
+ * Checks the files that the settings name in the same way as `run`. The port is not checked: the exporter that runs
+ * with these very settings uses it.
  */
 async function refusals(config: Config): Promise<readonly string[]> {
   const { stateFile, web, shard } = config;

@@ -48,16 +48,16 @@ interface Deployment {
 }
 
 /**
- * The whole product on one machine: a Postgres with Airflow's tables, an S3, a workload that writes XComs as
- * Airflow does and falls into one failure after another, and the exporter on top. Until a signal comes or, with
- * `--once`, every failure was played.
+ * The whole product on one machine: a Postgres with Airflow's tables, an S3, a workload, and the exporter on top. The
+ * workload writes XComs as Airflow does and falls into one failure after another. The demo runs until a signal comes
+ * or, with `--once`, until every failure was played.
  *
  * @throws {ConfigError} when a flag is wrong.
  * @throws {Error} when a server does not start, e.g. because the development dependencies are not installed.
  */
 export async function demoCommand(io: CommandIo): Promise<number> {
   const options = readOptions(io.argv);
-  // A wrong setting is said before any server is started.
+  // A wrong setting is reported before any server is started.
   const config = demoConfig(io, { ...options, threshold, deployment: nowhere });
   const log = createLogger(config.log, { write: io.stdout });
   const closers: (() => void | Promise<void>)[] = [];
@@ -78,7 +78,7 @@ export async function demoCommand(io: CommandIo): Promise<number> {
   return 0;
 }
 
-/** Shown at the end: who has seen the demo wants to look at an Airflow of their own. */
+/** Shown at the end: somebody who has seen the demo wants to look at an Airflow of their own. */
 const NEXT = [
   'that was the demo, and everything that it started has ended',
   'next: write what a worker knows into worker.env (README.md, "Run it beside your Airflow"), and let `check` read it: docs/install.md, "Check it"',
@@ -217,13 +217,15 @@ function readOptions(argv: readonly string[]): DemoOptions {
   return { once, actSeconds, argv: rest };
 }
 
-/** Only there so that the settings can be read before the servers are known. */
+/** Stands in for the servers, so that the settings can be read before these are known. */
 const nowhere: Deployment = {
   databaseUrl: 'postgresql://airflow@localhost/airflow',
   s3: { accessKeyId: 'key', secretAccessKey: 'secret', region: 'us-east-1', endpoint: 'http://localhost' },
 };
 
-/** The exporter's settings, read as `run` reads them: flags of the user over variables as of a worker. */
+/**
+ * The exporter's settings, read as `run` reads them: flags of the user take precedence over variables like a worker's.
+ */
 function demoConfig(
   io: Pick<CommandIo, 'env' | 'isTty'>,
   options: { argv: readonly string[]; actSeconds: number; threshold: number; deployment: Deployment },
@@ -243,7 +245,7 @@ function demoConfig(
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: String(options.threshold),
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: '',
       AIRFLOW_CONN_AWS_XCOM: `aws://${key}@/?endpoint_url=${encodeURIComponent(s3.endpoint)}&region_name=${region}`,
-      // Said on its own, so that large values count as such in the act without a threshold too.
+      // Given separately, so that large values also count as large in the act without a threshold.
       XCOM_EXPORTER_XCOM_OVERSIZE: String(threshold),
       XCOM_EXPORTER_WINDOW: `${windowSeconds}s`,
       XCOM_EXPORTER_SAMPLE_SCHEDULE: `*/${sampleSeconds} * * * * *`,

@@ -23,7 +23,7 @@ import type { Paint } from './terminal.ts';
 import { painter, plain } from './terminal.ts';
 
 /**
- * `check --probe-only`: the place where Airflow is to write, before it writes there. Asks no database.
+ * `check --probe-only`: tries the place where Airflow is to write, before Airflow writes there. Asks no database.
  *
  * @returns 0: all is allowed; 1: something is wrong; 2: something could not be found out.
  */
@@ -32,7 +32,7 @@ export async function preflightCommand(
   options: { readonly config: Config; readonly asJson: boolean },
 ): Promise<number> {
   const { config } = options;
-  // Over some of them every push of a worker fails, whatever the exporter may do.
+  // Some of them make every push of a worker fail, whatever the exporter may do.
   for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   const tried = await tryAll(options.config, io);
   io.stdout(options.asJson ? `${JSON.stringify(preflightDocument(tried), null, 2)}\n` : textOf(tried, io));
@@ -62,7 +62,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         region: connection.region,
         write: config.probe.write,
         id: randomUUID(),
-        // Keys and roles of a connection are the same wherever Airflow's is used; all else is this machine's own.
+        // Keys and roles of a connection are the same wherever Airflow's is used. All else is this machine's own.
         asWorker: connection.accessKeyId !== null || connection.role !== null,
       },
       { greeting, signal: io.signal },
@@ -94,7 +94,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   }
 }
 
-/** How the server behaves in what no permission says: only where all five operations are allowed. */
+/** Tests how the server behaves where no permission decides. Runs only if all five operations are allowed. */
 async function seeWays(
   store: ObjectStore,
   tried: {
@@ -120,14 +120,14 @@ async function seeWays(
   }
 }
 
-/** Somebody whom no server knows, at the same endpoint. */
+/** A connection to the same endpoint, with keys that no server knows. */
 function nobodyAt(connection: S3Connection): S3Connection {
   const accessKeyId = `AKIA${randomBytes(8).toString('hex').toUpperCase()}`;
   const secretAccessKey = secret(randomUUID());
   return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, role: null };
 }
 
-/** What goes wrong with other credentials, at another endpoint, is no fault of what was asked. */
+/** While the connection is not known, failures with other credentials or endpoints are no fault of what was asked. */
 function inPlaceOf(
   step: PreflightStep,
   { id, missing }: { readonly id: string; readonly missing: string },

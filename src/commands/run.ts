@@ -10,9 +10,10 @@ import { loadConfig, readFile } from './command.ts';
 const RELOADS_APART_MS = 5_000;
 
 /**
- * The daemon, until SIGTERM or SIGINT; SIGHUP and a secret that changes in its file make it read the settings again.
+ * The daemon runs until SIGTERM or SIGINT. On SIGHUP, and when a secret changes in its file, it reads the settings
+ * again.
  *
- * @throws {ConfigError} when a setting is wrong at the start. On a reload the old ones stay in force then.
+ * @throws {ConfigError} when a setting is wrong at the start. On a reload the old settings then stay in force.
  */
 export async function runCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
@@ -36,7 +37,7 @@ export async function runCommand(io: CommandIo): Promise<number> {
       return next;
     },
   });
-  // Before it listens as well: without a listener SIGHUP ends the process.
+  // Registered before the exporter listens, because SIGHUP without a listener ends the process.
   const ignoreReload = io.onReload(() => void reload(starting, log));
   try {
     const exporter = await starting;
@@ -49,14 +50,14 @@ export async function runCommand(io: CommandIo): Promise<number> {
   return 0;
 }
 
-/** Airflow takes them without a word: here they are said at the start and at every reload. */
+/** Airflow takes such settings without a word, so they are logged at the start and at every reload. */
 function warn({ warnings, origins }: Config, log: Logger): void {
   for (const warning of warnings) log.warn(warning);
   for (const { name, origin, from } of origins)
     if (origin === 'unknown') log.info(`${name} is not known, and nothing is said that rests on it: ${from}`);
 }
 
-/** Wrong settings are told by the exporter itself, and the old ones stay in force. */
+/** The exporter itself reports wrong settings, and the old ones stay in force. */
 async function reload(starting: Promise<Exporter>, log: Logger): Promise<void> {
   try {
     await (await starting).reload();

@@ -1,6 +1,6 @@
 import type { CommandIo } from './command.ts';
 
-/** Work that is done sooner needs no line. */
+/** Work that is done sooner needs no progress line. */
 const quietMs = 1_000;
 const everyMs = 250;
 

@@ -2,15 +2,15 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../metrics/metrics.ts';
 import { auditResultPath, auditStamp, readAuditResult } from '../state/audit-result.ts';
 
-/** Shows what the last audit left beside the state file, for as long as it is there and can be read. */
+/** Shows the result that the last audit left beside the state file, as long as the file exists and can be read. */
 export interface AuditWatch {
-  /** Reads the file if it is another one than at the last look. */
+  /** Reads the file if it has changed since the last look. */
   look(): Promise<void>;
   hide(): void;
 }
 
 export function watchAudit(parts: {
-  /** Null: there is none, so no audit can leave anything beside it. */
+  /** Null: there is no state file, so no audit can leave a result beside it. */
   stateFile: string | null;
   metrics: Pick<Metrics, 'publishAudit'>;
   log: Logger;

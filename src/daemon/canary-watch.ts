@@ -10,13 +10,13 @@ import type { Query } from '../postgres/client.ts';
 import type { Config } from '../settings/config.ts';
 import type { FoundRun } from '../window/run.ts';
 
-/** What the cycles remember of the canary. */
+/** The cycles' memory of the canary. */
 export interface CanaryWatch {
-  /** Reads what its runs have left: those found now, and the latest of those before. `now`: epoch ms. */
+  /** Reads the results of the runs found now and of the latest runs before. `now`: epoch ms. */
   look(query: Query, found: { shape: Shape; runs: readonly FoundRun[]; now: number }): Promise<void>;
-  /** As of the last look; null: no canary has been seen. */
+  /** The verdict at the last look; null: no canary has been seen. */
   verdict(): CanaryVerdict | null;
-  /** Reports that were refused since this was asked last. */
+  /** How many reports were refused since the last call, by reason. */
   takeRefusals(): ReadonlyMap<Refusal, number>;
 }
 
@@ -30,7 +30,7 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): Can
     async look(query, { shape, runs, now }) {
       const latest = latestRuns(runIds, runs);
       const tasks = await readCanary(query, shape, { runIds: latest, mostBytes: MOST_REPORT_BYTES });
-      // Runs that were deleted, or are of another database.
+      // Runs that have no tasks here were deleted, or belong to another database.
       const there = new Set(tasks.map(({ dagRunId }) => dagRunId));
       runIds = latest.filter((id) => there.has(id) || runs.some((run) => run.id === id));
       const noted = noteTasks(memory, tasks, { now });
@@ -47,7 +47,7 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): Can
   };
 }
 
-/** The settings that were told; null stands for what nobody told. */
+/** The settings as configured; null stands for a setting that nobody configured. */
 function toldSettings({ xcom }: Pick<Config, 'xcom'>): ToldSettings {
   const { backend, paths, threshold } = xcom;
   return { backend, paths: paths === null ? null : paths.map(({ raw }) => raw), threshold };

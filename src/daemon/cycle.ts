@@ -31,11 +31,11 @@ import { readRows } from './read-rows.ts';
 import type { ReadRowsOptions, RowsRead } from './read-rows.ts';
 
 export interface Cycle {
-  /** One pass over what is new. Throws nothing: a stage that fails is part of the report. */
+  /** One pass over the new rows. Never throws: a failed stage is part of the report. */
   run(probe: ProbeResult | null, signal: AbortSignal): Promise<Report>;
-  /** The memory, alive: for a state file, or for the next cycle, which then goes on with it. */
+  /** The live memory, for a state file or for the next cycle to go on with. */
   state(): LedgerState;
-  /** The memory, to be looked at. */
+  /** The live memory, for reading. */
   readonly ledger: Ledger;
 }
 
@@ -45,18 +45,18 @@ export interface CycleOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   readonly stored: Pick<StoredConnections, 'pushFault'>;
   readonly restored: LedgerState | null;
-  /** Rows of which one cycle asks who wrote them, besides new oversize ones. */
+  /** How many rows one cycle asks the worker of, besides new oversize rows. */
   readonly workersACycle: number;
   readonly random: () => number;
   readonly clock: () => number;
-  /** Of figures that are kept from cycle to cycle with such as are made anew. */
+  /** Compares figures that are kept from cycle to cycle with newly computed ones. */
   readonly comparison: Comparison;
 }
 
-/** What a standby is given to catch up before its rows are read: all that is on its way. */
+/** How long a standby may take to catch up with the changes on their way before its rows are read. */
 const PATIENCE_MS = 1_000;
 
-/** The answers of the database and S3; `verified` is null where no reference was looked at. */
+/** The answers of the database and S3; `verified` is null when no reference was looked at. */
 type Look =
   | { readonly rows: UnknownShape; readonly verified: null }
   | { readonly rows: RowsRead; readonly verified: Verified; readonly age: Age }
@@ -74,7 +74,7 @@ export function createCycle(options: CycleOptions): Cycle {
   };
   const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
-  /** Increments wait here until a report takes them: a later stage that fails loses none. */
+  /** Increments wait here until a report takes them, so that a later failed stage loses none. */
   let pending: Increment[] = [];
   let writes: Writes = {};
   let growth = NO_GROWTH;
@@ -84,7 +84,7 @@ export function createCycle(options: CycleOptions): Cycle {
     pending.push(...increments);
   }
 
-  /** As of the last word of the canary, which may come in the middle of a cycle. */
+  /** The settings according to the canary's latest report, which may come in the middle of a cycle. */
   const known = (): KnownSettings => knownSettings(config.xcom, canary.verdict());
 
   /** Reads the rows, then asks S3 about the references among them. */
@@ -134,7 +134,7 @@ export function createCycle(options: CycleOptions): Cycle {
     }
   }
 
-  /** One pass over the window, as it is after the look. */
+  /** One pass over the window as it is after the look. */
   async function sampledOf({ shape, now, unmeasured }: RowsRead, age: Age): Promise<Sampled> {
     const { oversize, threshold, paths } = known().xcom;
     const standing = standingRule(paths);

@@ -23,10 +23,10 @@ import { createLeadership } from './leadership.ts';
 import { createProbeJob } from './probe-job.ts';
 import { createSampleJob } from './sample-job.ts';
 
-/** After so many intervals without a reading the figures are no longer shown as those of now. */
+/** After this many intervals without a reading, the figures are no longer shown as current. */
 const STALE_INTERVALS = 3;
 
-/** Remembers for the plots of the page. */
+/** Remembers cycles and probes for the plots of the page. */
 export interface Past {
   readonly cycle: (report: Report) => void;
   /** `at`: epoch ms. */
@@ -36,32 +36,32 @@ export interface Past {
 /** The jobs that run on one set of settings. */
 export interface Engine {
   readonly config: Config;
-  /** Those of the settings, and of connections that were read in the database. */
+  /** The warnings about the settings, and about connections that were read in the database. */
   warnings(): readonly string[];
   report(): Report | null;
   /** The problems that were cleared lately, the latest first. */
   cleared(): readonly ClearedProblem[];
   probe(): ProbeResult | null;
-  /** How the bucket is listed; null: that is not known. */
+  /** How the server lists the bucket; null: not known. */
   listing(): SeenListing | null;
-  /** By how much the storage's clock is ahead; 0: by less than a minute. Null: that is not known. */
+  /** Seconds by which the storage's clock is ahead; 0: less than a minute off. Null: not known. */
   clockSkewSeconds(): number | null;
-  /** The requests that the last cycle sent to S3, and how many it might send; null: no cycle yet. */
+  /** How many requests the last cycle sent to S3, and how many it was allowed to send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
   stale(): boolean;
   leader(): boolean;
-  /** Gives the state that the next one goes on with. */
+  /** Stops the jobs and returns the state for the next engine. */
   stop(): Promise<State | null>;
 }
 
-/** Opens nothing until the first run of a job, which is at once. */
+/** Opens nothing before the first run of a job, which starts at once. */
 export function startEngine(parts: {
   config: Config;
   state: State | null;
   stateFile: StateFile | null;
   metrics: Metrics;
   jobs: JobObserver;
-  /** Told of every cycle and every probe of the bucket that ends. */
+  /** Called at the end of every cycle and of every probe of the bucket. */
   past: Past;
   log: Logger;
 }): Engine {
@@ -127,7 +127,7 @@ export function startEngine(parts: {
   });
 
   async function runSample(signal: AbortSignal): Promise<Ending> {
-    // Also while ticks are left out: another one may have taken the lock.
+    // Also done while ticks are skipped, because another exporter may have taken the lock.
     if (config.ha === 'lock') {
       const failure = await askToLead(signal);
       if (!leader) return failure;
@@ -137,11 +137,11 @@ export function startEngine(parts: {
     return samples.run(signal);
   }
 
-  /** Without the connection nobody knows who leads: then nobody goes on. */
+  /** Without the connection nobody knows which exporter leads, so this one stands by. */
   async function askToLead(signal: AbortSignal): Promise<JobEnd['failure']> {
     const { role, failure } = await askForRole(signal);
     if (signal.aborted) return null;
-    // Also when the lock was lost some ticks ago, or what is remembered comes from a state file.
+    // Also needed when the lock was lost some ticks ago, or when the memory comes from a state file.
     if (role === 'stands by') samples.forget();
     if (!leader && role === 'leads') await samples.goOn();
     leader = role === 'leads';

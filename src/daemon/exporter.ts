@@ -17,7 +17,7 @@ import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
 import { createTurns } from './turns.ts';
 
-/** A probe that is due once in an hour must not keep an old verdict for so long. */
+/** How long an old verdict may be shown while a probe is awaited: a probe may be due only once an hour. */
 const LONGEST_WAIT_FOR_PROBE_MS = 60_000;
 
 export interface Exporter {
@@ -32,13 +32,13 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
-  /** The least time between two readings: each that changes something begins with a cycle and a probe. */
+  /** The least time between two reloads: each one that changes something starts with a cycle and a probe. */
   readonly reloadsApartMs: number;
   /** The act that the demo is playing. */
   readonly act?: () => string | null;
 }
 
-/** Opens, wires and starts everything; what was opened is closed last-in first-out, also when starting fails. */
+/** Opens, wires and starts everything. Whatever was opened is closed last-in first-out, also when the start fails. */
 export async function startExporter(first: Config, options: ExporterOptions): Promise<Exporter> {
   const { log, version } = options;
   const startedAt = Date.now();
@@ -68,9 +68,9 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   let stateFile: StateFile | null = null;
   let draining = false;
   let reloadedAt: number | null = null;
-  /** Stands until the settings that were read in its place have been tried. */
+  /** The findings of the former settings; shown until the new settings have been tried. */
   let before: Look | null = null;
-  // Not the engine's: a reload starts another one.
+  // Kept outside the engine, because a reload starts another engine.
   let history: History = NO_HISTORY;
   const past: Past = {
     cycle: (report) => {
@@ -80,7 +80,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       history = withProbe(history, result, at);
     },
   };
-  /** Whether each was right when it was read last. */
+  /** Whether each of the two configurations was right when last read. */
   const right = { settings: true, web: true };
   const configRead = (what: keyof typeof right, isRight: boolean): void => {
     right[what] = isRight;
@@ -89,7 +89,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   async function close(): Promise<void> {
     draining = true;
-    // A reload under way would start an engine that nobody stops.
+    // Otherwise a reload under way would start an engine that nobody stops.
     await reloads.close();
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) {
       try {
@@ -100,7 +100,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     }
   }
 
-  /** One after another: two at once would each start an engine, and one of them would never be stopped. */
+  /** Reloads run one after another: two at once would each start an engine, and one would never be stopped. */
   const reloads = createTurns(reloadNow, { apartMs: options.reloadsApartMs });
 
   /** All or nothing: the old settings stay until the new ones have been read and accepted. */
@@ -133,7 +133,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     }
   }
 
-  /** Whether the settings in force have not been tried once. One that stands by probes nothing. */
+  /** Whether the settings in force have never been tried. An exporter that stands by does not probe. */
   function isReloading(): boolean {
     if (reloadedAt === null || before === null) return false;
     const since = reloadedAt;
@@ -185,7 +185,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     undo.push(() => listening.close());
     configRead('settings', true);
     metrics.setUp('database', false);
-    // One that stands by asks no storage, so it has nothing to say of it.
+    // An exporter that stands by does not ask the storage, so it reports nothing about S3.
     if (first.ha === 'off' && storageInForce(first) !== null) metrics.setUp('s3', false);
     engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
     undo.push(async () => {
@@ -199,7 +199,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   }
 }
 
-/** What was found with one set of settings. */
+/** The findings with one set of settings. */
 type Look = Pick<
   Status,
   'leader' | 'report' | 'stale' | 'probe' | 'listing' | 'clockSkewSeconds' | 'hasStorage' | 'requests'
@@ -218,7 +218,7 @@ function lookOf(engine: Engine | null, first: Config): Look {
   };
 }
 
-/** Settings that a reload cannot change: what is listened on, and what the series and lines were made from. */
+/** Settings that a reload cannot change: the addresses to listen on, and the basis of the series and log lines. */
 function fixedSettings(first: Config, next: Config): string[] {
   const names = [
     'web.listen-address',

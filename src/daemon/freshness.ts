@@ -1,17 +1,17 @@
-/** Whether the last reading still tells how things are now. */
+/** Whether the last reading still describes the present. */
 export interface Freshness {
-  /** They were read just now, and are good for `ms` more than the usual time. */
+  /** The figures were read just now; they stay fresh for `ms` longer than usual. */
   renew(ms: number): void;
   isStale(): boolean;
   stop(): void;
 }
 
-/** Node runs a timer that is longer than this at once. */
+/** Node runs a longer timer at once. */
 const longestTimerMs = 2 ** 31 - 1;
 
 /**
- * Runs on a clock that nobody sets, and on a timer of its own: a cycle that hangs or breaks off must not keep old
- * figures alive. Figures are fresh for `staleMs` at first; `onStale` is called each time they cease to be.
+ * Uses a clock that nobody sets, and its own timer: a cycle that hangs or breaks off must not keep old figures alive.
+ * Figures are fresh for `staleMs` at first; `onStale` is called each time they stop being fresh.
  */
 export function createFreshness({ staleMs, onStale }: { staleMs: number; onStale: () => void }): Freshness {
   let freshUntil = 0;

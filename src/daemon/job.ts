@@ -3,7 +3,7 @@ import type { JobEnd, JobName, JobObserver } from '../status/jobs.ts';
 import type { Schedule } from './schedule.ts';
 import { startSchedule } from './schedule.ts';
 
-/** Why a run of a job failed, or null. `idle`: there was nothing to do, so it was no run. */
+/** Why a run of a job failed, or null. `idle`: there was nothing to do, so it does not count as a run. */
 export type Ending = JobEnd['failure'] | 'idle';
 
 /** Runs a job at once and then at the times of its cron expression, and tells the observer how each run ended. */

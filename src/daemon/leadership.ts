@@ -3,7 +3,7 @@ import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { JobEnd } from '../status/jobs.ts';
 
-/** The role of one exporter of several with `ha`. `unknown`: nobody could be asked. */
+/** The role of one of several exporters with `ha`. `unknown`: the database could not be asked. */
 export type Role = 'leads' | 'stands by' | 'unknown';
 
 export interface Leadership {
@@ -11,7 +11,7 @@ export interface Leadership {
   readonly failure: JobEnd['failure'];
 }
 
-/** Asks for the lock that only one holds. Each change is said once; what repeats itself is not. */
+/** Asks for the lock that only one exporter holds. Logs each change once and no repetitions. */
 export function createLeadership(options: {
   readonly database: Pick<Database, 'lead'>;
   readonly log: Logger;

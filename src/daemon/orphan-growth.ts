@@ -3,7 +3,7 @@ import type { Ledger } from '../window/ledger.ts';
 /** How long growth of the orphans stays a problem. */
 const GROWTH_MS = 3_600_000;
 
-/** The memory of objects without a row: how many there were, and when they last became more. */
+/** The memory of objects without a row: how many there were, and when their number last grew. */
 export interface OrphanGrowth {
   readonly orphans: number | null;
   readonly grew: { readonly from: number; readonly to: number; readonly at: number } | null;

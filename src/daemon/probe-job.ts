@@ -16,7 +16,7 @@ import type { Ending } from './job.ts';
 
 /** The last finding of the probe. */
 export interface Probed {
-  /** Null: nothing is known of the bucket. */
+  /** Null: nothing is known about the bucket. */
   readonly result: ProbeResult | null;
   /** Epoch ms; 0: never. */
   readonly at: number;
@@ -25,11 +25,11 @@ export interface Probed {
 export interface ProbeJob {
   run(signal: AbortSignal): Promise<Ending>;
   latest(): Probed;
-  /** How the bucket is listed, looked at once; null: that is not known. */
+  /** How the server lists the bucket, checked once; null: not known. */
   listing(): SeenListing | null;
-  /** By how much the storage's clock was ahead at the last probe; 0: by less than a minute. Null: that is not known. */
+  /** Seconds by which the storage's clock was ahead at the last probe; 0: less than a minute off. Null: not known. */
   clockSkewSeconds(): number | null;
-  /** An exporter that stands by has nothing to show. */
+  /** Hides the finding: an exporter that stands by has nothing to show. */
   hide(): void;
 }
 
@@ -50,7 +50,7 @@ export function createProbeJob(parts: {
   readonly stores: Stores;
   readonly metrics: Metrics;
   readonly leads: () => boolean;
-  /** Told of every probe of the bucket that ends. `at`: epoch ms. */
+  /** Called at the end of every probe of the bucket. `at`: epoch ms. */
   readonly probed: (result: ProbeResult, at: number) => void;
   readonly log: Logger;
 }): ProbeJob {
@@ -58,7 +58,7 @@ export function createProbeJob(parts: {
   const id = probeId(config.web);
   const refusals = createWriteRefusals();
   let latest: Probed = { result: null, at: 0 };
-  // What is refused is not asked for each minute: it would be somebody's alarm.
+  // A refused request is not repeated every minute, because it could raise somebody's alarm.
   let refusedAt: number | null = null;
   let isKeySpent = false;
   let listing: Listing | null = null;
@@ -89,7 +89,7 @@ export function createProbeJob(parts: {
         listing = await seeListingInForce(config, place);
       }
       const result: ProbeResult | null = probed;
-      // It may stand by by now.
+      // This exporter may stand by by now.
       if (signal.aborted || !parts.leads()) return 'idle';
       const at = Date.now();
       latest = { result, at };

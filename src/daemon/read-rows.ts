@@ -39,14 +39,14 @@ export interface ReadRowsOptions {
   };
   readonly readShape: ReadShape;
   readonly canary: Pick<CanaryWatch, 'look'>;
-  /** Rows of which it asks who wrote them, besides new oversize ones. */
+  /** How many rows it asks the worker of, besides new oversize rows. */
   readonly workersACycle: number;
   readonly random: () => number;
-  /** Is told what was counted as soon as the ledger has it: a later statement that fails must lose none. */
+  /** Receives the increments as soon as the ledger has the rows, so that a later failed statement loses none. */
   readonly count: (increments: readonly Increment[]) => void;
 }
 
-/** Reads what is new and takes it in: rows, the workers behind those that matter, and sizes of older ones. */
+/** Reads the new rows into the ledger, with the workers of those that matter, and measures some older rows. */
 export async function readRows(
   query: Query,
   ledger: Ledger,
@@ -74,7 +74,7 @@ export async function readRows(
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
       looks: looks.waiting,
     });
-  // Among them are those that turned out to be large just now.
+  // These include rows that have just turned out to be large.
   const slots = await worthAttributing(ledger, {
     oversize,
     bases,

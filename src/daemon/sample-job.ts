@@ -21,9 +21,11 @@ import type { Ending } from './job.ts';
 import type { Probed } from './probe-job.ts';
 import { createKeeper } from './state-keeper.ts';
 
-/** Whose rows are asked about in one cycle: a statement or two. The others follow in the next ones. */
+/** How many rows one cycle asks the worker of, in one or two statements. The others follow in the next cycles. */
 const WORKERS_A_CYCLE = 1_000;
-/** No longer than this are ticks left out after statements that took too long: ten of the default schedule. */
+/**
+ * The longest time for which ticks are skipped after statements that took too long: ten ticks of the default schedule.
+ */
 const LONGEST_PAUSE_MS = 300_000;
 
 export interface SampleJob {
@@ -31,15 +33,15 @@ export interface SampleJob {
   report(): Report | null;
   /** The problems that were cleared lately, the latest first. */
   cleared(): readonly ClearedProblem[];
-  /** The requests that the last cycle sent to S3; null: no cycle yet. */
+  /** How many requests the last cycle sent to S3; null: no cycle yet. */
   sent(): number | null;
-  /** The state that the next one goes on with; null: there is none. */
+  /** The state for the next engine; null: there is none. */
   state(): State | null;
-  /** An exporter that stands by has nothing to show. */
+  /** Hides the figures: an exporter that stands by has nothing to show. */
   hide(): void;
-  /** Another exporter counts meanwhile: what it has counted is not to be counted here as well, later. */
+  /** Forgets the memory. Another exporter counts meanwhile, and this one must not count the same rows again later. */
   forget(): void;
-  /** The one that led before may have counted on, in a file that both can see. */
+  /** Goes on from the state file, where the former leader may have counted further, if both use the same file. */
   goOn(): Promise<void>;
 }
 
@@ -55,7 +57,7 @@ export function createSampleJob(parts: {
   readonly freshness: Freshness;
   readonly intervalMs: number;
   readonly probed: () => Probed;
-  /** Told of every cycle that ends. */
+  /** Called at the end of every cycle. */
   readonly sampled: (report: Report) => void;
   readonly log: Logger;
 }): SampleJob {
@@ -70,7 +72,7 @@ export function createSampleJob(parts: {
   });
   let { cycle, problems, cleared } = startFrom(parts.state);
   let remembers = parts.state !== null;
-  /** When the database was read last, epoch ms. */
+  /** When the database was last read, epoch ms. */
   let readAt = 0;
   let report: Report | null = null;
   let sent: number | null = null;
@@ -103,7 +105,9 @@ export function createSampleJob(parts: {
     };
   }
 
-  /** Raised on evidence, cleared on evidence of health: what is shown must not come and go with each cycle. */
+  /**
+   * Problems are raised on evidence and cleared on evidence of health, so that they do not come and go with each cycle.
+   */
   function settled(found: Report): Report {
     if (found.databaseFailure === null) readAt = found.at;
     const options = {
@@ -117,7 +121,7 @@ export function createSampleJob(parts: {
     return shown;
   }
 
-  /** To ask again a server that is away, or for a lock, costs nobody anything; a long statement does. */
+  /** Asking again is cheap when a server is away or a lock is held; a long statement is not. */
   function spareDatabase(failure: JobEnd['failure']): void {
     if (failure?.reason === 'statement_timeout')
       log.warn(
@@ -159,9 +163,9 @@ export function createSampleJob(parts: {
       remembers = true;
       const before = { sent: stores.sent(), raised: Object.keys(problems).join(), cleared };
       const result = settled(await cycle.run(parts.probed().result, signal));
-      // The next one may take as long: figures of a cycle longer than its interval must not come and go.
+      // The next cycle may take as long: figures of cycles longer than their interval must not come and go.
       if (result.databaseFailure === null) freshness.renew(result.durationSeconds * 1000);
-      // Also of a run that was broken off: the ledger has what it counted, and will not give it again.
+      // Also published after an aborted run: the ledger has counted its increments and will not return them again.
       const publish = () => {
         metrics.publishReport(result, freshness.isStale());
       };
@@ -169,7 +173,7 @@ export function createSampleJob(parts: {
         publish();
         return 'idle';
       }
-      // A count is shown once it is in the file: a SIGKILL in between would count it again.
+      // A count is shown only once it is in the file: after a SIGKILL in between it would be counted again.
       const isNews =
         result.increments.length > 0 ||
         Object.keys(problems).join() !== before.raised ||

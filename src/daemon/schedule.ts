@@ -1,9 +1,9 @@
 import cron from 'node-cron';
 import type { Logger } from 'pino';
 
-/** Less is the ordinary slewing of a clock. */
+/** A smaller difference is the ordinary slewing of a clock. */
 const CLOCK_TOLERANCE_MS = 2_000;
-/** Ticks that are missed in less than that are few. */
+/** A shorter leap misses only a few ticks. */
 const LEAP_MS = 60_000;
 
 export interface Schedule {
@@ -12,8 +12,8 @@ export interface Schedule {
 }
 
 /**
- * Runs a job now and then on every tick, never two at once: a tick that finds the last run still going is
- * skipped and reported.
+ * Runs a job at once and then on every tick, never twice at the same time. A tick that finds the last run still going
+ * is skipped and reported.
  */
 export function startSchedule(
   job: { readonly name: string; readonly expression: string; run(signal: AbortSignal): Promise<void> },
@@ -50,8 +50,8 @@ export function startSchedule(
   void task.start();
   tick();
 
-  // node-cron waits for a moment by the wall clock: when that is set back it would wait as long as it was set back. When
-  // that leaps ahead, or the machine wakes after days, it goes through each tick that was missed, and nothing else runs.
+  // node-cron waits for a moment by the wall clock. After the clock is set back, it would wait for that much longer.
+  // After a leap ahead, or a sleep of days, it goes through each missed tick, and nothing else runs.
   let seen = Date.now();
   const clock = setInterval(() => {
     const now = Date.now();

@@ -5,22 +5,22 @@ import { reasonFor, StateFileError } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd } from '../status/jobs.ts';
 
-/** A state without news is as good as the one before, for so long. */
+/** How long a state without news counts as good as the one written before. */
 const QUIET_MS = 300_000;
 
 export interface Keeper {
-  /** Writes the state when there is news since it was written, and now and then. Throws nothing. */
+  /** Writes the state when it has news, and otherwise now and then. Throws nothing. */
   save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<void>;
   /**
-   * Reads the file when another exporter has written it since it was read or written here, and when nothing is
-   * `remembered` here. Undefined: what is remembered is as good, or there is no file.
+   * Reads the file when another exporter has written it since this one last read or wrote it, or when nothing is
+   * `remembered` here. Undefined: the memory here is as good, or there is no file.
    */
   found(here: { readonly remembered: boolean }): Promise<State | null | undefined>;
 }
 
 export function createKeeper(parts: {
   file: StateFile | null;
-  /** Told of every state that was written, or could not be. */
+  /** Called after every state that was written or could not be written. */
   finished: (end: JobEnd) => void;
   log: Logger;
 }): Keeper {
@@ -38,7 +38,7 @@ export function createKeeper(parts: {
         publishOnce();
         return;
       }
-      // After a migration the state is another one, though nothing was counted.
+      // After a migration the state differs, though nothing was counted.
       if (!isNews && state.window === saved && performance.now() - savedAt < QUIET_MS) {
         publishOnce();
         return;
@@ -53,7 +53,7 @@ export function createKeeper(parts: {
         savedAt = performance.now();
         end(null);
       } catch (error) {
-        // The next cycle writes it again, even if it counts nothing new.
+        // The next cycle writes the state again, even if it counts nothing new.
         saved = null;
         log.error(
           { err: error },
@@ -70,7 +70,7 @@ export function createKeeper(parts: {
         return !remembered || (await file.changed()) ? await file.read() : undefined;
       } catch (error) {
         if (!(error instanceof StateFileError)) throw error;
-        // It stays as it is: what is counted from now on is not written over it.
+        // The file stays as it is: later counts are not written over it.
         log.error({ err: error }, 'cannot go on from the state file: what is there now forms the baseline');
         return null;
       }

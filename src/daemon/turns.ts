@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Calls of one thing that are never at once and never close together. */
+/** Runs one function, never twice at the same time and never at short intervals. */
 export interface Turns<T> {
-  /** Asks for a turn. Who asks while another waits for one shares it: it begins after both have asked. */
+  /** Asks for a turn. A caller that asks while another waits shares its turn, which begins after both have asked. */
   next(): Promise<T>;
-  /** Lets the turn under way end, and the one that waits begin at once. */
+  /** Lets the current turn end, and the waiting one begin at once. */
   close(): Promise<void>;
 }
 

@@ -9,13 +9,13 @@ import type { Workload } from './workload.ts';
 /** The parts of the demo that an act may change. */
 export interface Stage {
   readonly workload: Workload;
-  /** The bucket, past Airflow and past the faults. */
+  /** The bucket, reached without Airflow and without the faults. */
   readonly bucket: { readonly objects: ObjectStore; readonly name: string };
   /** While denied, every PUT to the bucket gets 403 AccessDenied. */
   readonly denyWrites: (denied: boolean) => void;
-  /** Gives the exporter another `xcom.threshold`. Rejects when it refuses. */
+  /** Gives the exporter another `xcom.threshold`. Rejects when the exporter refuses it. */
   readonly setExporterThreshold: (bytes: number) => Promise<void>;
-  /** What workers and the exporter are told meanwhile is one change: no canary reports half of it. */
+  /** Changes the settings of workers and exporter together, so that no canary reports half of the change. */
   readonly withoutCanary: (change: () => Promise<void>) => Promise<void>;
   /** The threshold of a healthy worker, in bytes. */
   readonly threshold: number;
@@ -27,16 +27,16 @@ type Harmed = (run: DagRun) => boolean;
 
 export interface Act {
   readonly title: string;
-  /** The problem that the exporter has to report meanwhile; null: none. */
+  /** The problem that the exporter has to report during the act; null: none. */
   readonly problem: ProblemCode | null;
-  /** Goes on until the signal aborts, and gives back how to tell the runs that it harmed. */
+  /** Goes on until the signal aborts; resolves with a test for the runs that it harmed. */
   readonly play: (stage: Stage, signal: AbortSignal) => Promise<Harmed>;
   /** Does what an operator would do. */
   readonly cure: (stage: Stage, harmed: Harmed) => Promise<void>;
 }
 
 const never = -1;
-/** Share of an act before its cure; what is left shows that the problem goes away. */
+/** Share of an act before its cure; the rest shows that the problem goes away. */
 const troubleShare = 0.6;
 const cleanUpPauseMs = 200;
 const inFlightMs = 300;
@@ -112,12 +112,12 @@ const ACTS: readonly Act[] = [
 
 export interface PlayOptions {
   readonly actSeconds: number;
-  /** Each act once; else for ever. */
+  /** True: each act once; false: for ever. */
   readonly once: boolean;
-  /** Ends the play, without the cure of the act that is on. */
+  /** Ends the play, without the cure of the current act. */
   readonly signal: AbortSignal;
   readonly log: Logger;
-  /** Told what is on, in words for the status page. */
+  /** Receives the current act, in words for the status page. */
   readonly onAct: (text: string) => void;
 }
 
@@ -140,7 +140,7 @@ async function playAct(stage: Stage, options: PlayOptions & { act: Act; number: 
 
   const end = new AbortController();
   const playing = act.play(stage, AbortSignal.any([signal, end.signal]));
-  // Its failure is met below, where it is awaited.
+  // A failure is handled below, where the promise is awaited.
   playing.catch(() => undefined);
   try {
     await delay(actSeconds * troubleShare * 1_000, undefined, { signal });
@@ -156,14 +156,14 @@ function holdsOversize(threshold: number): Harmed {
   return (run) => run.written().some(({ objectKey, bytes }) => objectKey === null && bytes >= threshold);
 }
 
-/** Twice: what a task was about to write when the first pass looked is there in the second. */
+/** Clears twice: the second pass finds what a task was about to write during the first. */
 async function clear({ workload, holdSeconds }: Stage, harmed: Harmed): Promise<void> {
   await workload.clear(harmed, { holdSeconds });
   await delay(inFlightMs);
   await workload.clear(harmed, { holdSeconds });
 }
 
-/** The objects of the latest runs, those under way among them, as they come. */
+/** Deletes the objects of the latest runs, running ones included, as they appear. */
 async function deleteObjects({ workload, bucket }: Stage, signal: AbortSignal): Promise<Harmed> {
   const deleted = new Set<string>();
   while (!signal.aborted) {

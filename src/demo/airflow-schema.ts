@@ -1,7 +1,7 @@
 /**
- * The tables of Airflow 3.3 that XComs live in, as a release 3.3.2 creates them on Postgres: column types, keys,
- * indexes and cascades to the letter, for the exporter chooses its queries by them. Left out are the foreign keys
- * to tables that are not here (dag_version, log_template, backfill, trigger).
+ * The tables of Airflow 3.3 that hold XComs, as release 3.3.2 creates them on Postgres. Column types, keys, indexes and
+ * cascades are exact, because the exporter chooses its queries by them. Foreign keys to tables that are not here are
+ * left out (dag_version, log_template, backfill, trigger).
  * Guarded by test/integration/demo/demo-workload.test.ts, which compares the catalogue with the recorded schema.
  */
 export const AIRFLOW_SCHEMA = /* SQL */ `

@@ -8,10 +8,15 @@ import { QUEUES } from './dags.ts';
 import type { StorageBase, TaskPlace, XComBackend } from './xcom-backend.ts';
 import { basePath, createXComBackend } from './xcom-backend.ts';
 
-/** The DAG that `airflow-xcom-exporter canary` prints, in small: what it leaves in the database and the bucket. */
+/**
+ * A small version of the DAG that `airflow-xcom-exporter canary` prints. It leaves the same in the database and the
+ * bucket.
+ */
 
 const DAG_ID = 'airflow_xcom_canary';
-/** Its reports promise one in so many seconds. They come sooner; a slow machine is not to make them late. */
+/**
+ * The interval between runs that the reports promise. Runs come sooner, so that a slow machine does not make them late.
+ */
 const INTERVAL_SECONDS = 30;
 const BACKEND = 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend';
 const VERSIONS = {
@@ -31,7 +36,7 @@ export interface CanaryOptions {
   readonly objects: ObjectStore;
   readonly base: StorageBase;
   readonly log: Logger;
-  /** The threshold in bytes that a worker of the queue has at this moment. */
+  /** The current threshold in bytes of a worker of the queue. */
   readonly threshold: (queue: Queue) => number;
   readonly secondsBetweenRuns: number;
 }
@@ -42,12 +47,12 @@ interface World extends CanaryOptions {
 }
 
 export interface DemoCanary {
-  /** No run reports before the change is over, and what was reported is gone by then: nobody hears of half a change. */
+  /** No run reports during the change, and earlier reports are gone by then, so nobody sees half of a change. */
   readonly silentWhile: (change: () => Promise<void>) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
-/** Runs it again and again until it is stopped; the run before is deleted. */
+/** Runs the canary again and again until it is stopped; each run's predecessor is deleted. */
 export function startCanary(options: CanaryOptions): DemoCanary {
   const { database, log, secondsBetweenRuns } = options;
   const stopping = new AbortController();
@@ -55,7 +60,7 @@ export function startCanary(options: CanaryOptions): DemoCanary {
   const world = { ...options, signal, backend: createXComBackend({ ...options, signal }) };
   const isStopping = (): boolean => signal.aborted;
 
-  /** What runs or changes at this moment: the next one waits for it. */
+  /** The current run or change; the next one waits for it. */
   let turn = Promise.resolve();
 
   async function inTurn(act: () => Promise<void>): Promise<void> {
@@ -94,7 +99,7 @@ export function startCanary(options: CanaryOptions): DemoCanary {
   };
 }
 
-/** One run over all queues; gives the id of its row. */
+/** One run over all queues; resolves with the id of its row. */
 async function runCanary(world: World): Promise<number> {
   const { database } = world;
   const logicalDate = new Date().toISOString().replace(/Z$/, '+00:00');
@@ -115,7 +120,7 @@ interface Step {
   readonly error?: { readonly class: string };
 }
 
-/** A push just above the threshold, a pull of it, and the report. True: every step worked. */
+/** Pushes a value just above the threshold, pulls it, and reports. True: every step worked. */
 async function look(
   { database, backend, base, threshold, signal }: World,
   queue: Queue,
@@ -143,7 +148,7 @@ async function look(
       const more = await step();
       return tell(more, !('got' in more) || more.got === 'equal');
     } catch (error) {
-      // Whoever stops the demo is no fault of the storage.
+      // Stopping the demo is no fault of the storage.
       if (signal.aborted) throw error;
       return tell({ error: { class: 'builtins.PermissionError' } }, false);
     }
@@ -183,7 +188,7 @@ async function look(
     payload: { bytes: value.length + 2, form },
     warm_up_seconds: null,
   };
-  // Past the backend, as the DAG does it.
+  // Written past the backend, as the DAG does it.
   await backend.push(place, { key: 'canary_report', value: report, threshold: never });
   await setState(database, place, isWell ? 'success' : 'failed');
   return isWell;

@@ -7,22 +7,22 @@ import type { TaskPlace, WrittenXCom, XComBackend } from './xcom-backend.ts';
 
 type RunState = 'running' | 'success' | 'failed';
 
-/** One run of a dag that plays by itself. */
+/** One run of a DAG that plays by itself. */
 export interface DagRun {
   readonly dagId: string;
   readonly runId: string;
-  /** True when a task has failed since it was started or cleared. */
+  /** Whether a task has failed since the run was started or cleared. */
   hasFailed(): boolean;
-  /** Epoch ms; null while it runs. */
+  /** Epoch ms; null while the run is running. */
   endedAt(): number | null;
-  /** The rows of the run that are there now. */
+  /** The rows of the run that exist now. */
   written(): readonly WrittenXCom[];
   /**
-   * Airflow's clear of all its tasks: the run is running again, its XComs are purged, and the tasks play once
-   * more. Resolves when the XComs are gone. The run then stays running for `holdSeconds` at least.
+   * Clears all tasks, as Airflow does: the run is running again, its XComs are purged, and the tasks play once more.
+   * Resolves when the XComs are gone. The run then stays running for at least `holdSeconds`.
    */
   clear(options: { holdSeconds: number }): Promise<void>;
-  /** Resolves when nothing of it is under way. */
+  /** Resolves when nothing of the run is under way. */
   settled(): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export interface RunWorld {
   readonly database: PostgresWriter;
   readonly backend: XComBackend;
   readonly log: Logger;
-  /** The threshold in bytes that a worker of the queue has at this moment. */
+  /** The current threshold in bytes of a worker of the queue. */
   readonly threshold: (queue: Queue) => number;
   /** Ends everything. */
   readonly signal: AbortSignal;
@@ -43,7 +43,7 @@ interface TaskTry {
 
 const retryDelaySeconds = 1;
 
-/** Inserts the run and its task instances, then lets it play. `now` in epoch ms is its logical date. */
+/** Inserts the run and its task instances, then lets the run play. `now` in epoch ms is its logical date. */
 export async function startDagRun(
   plan: DagPlan,
   world: RunWorld,
@@ -70,7 +70,7 @@ export async function startDagRun(
     }));
   }
 
-  /** Only pauses are interrupted: a write that was begun is ended, or it would leave an object without a row. */
+  /** Only pauses are interrupted. A write that has begun is finished, or it would leave an object without a row. */
   async function pause(seconds: number): Promise<void> {
     await delay(seconds * 1_000, undefined, {
       signal: AbortSignal.any([interrupt.signal, world.signal]),
@@ -94,7 +94,7 @@ export async function startDagRun(
         for (const { place } of stage) await setState(database, place, 'upstream_failed');
         continue;
       }
-      // All of them, before an interruption of one is passed on: nothing may write once this has ended.
+      // Waits for all tasks before it passes on an interruption of one: nothing may write after the run has ended.
       const outcomes = await Promise.allSettled(stage.map(playTask));
       for (const outcome of outcomes) {
         if (outcome.status === 'rejected') throw outcome.reason;
@@ -160,7 +160,7 @@ export async function startDagRun(
       hasFailed = false;
       endedAt = null;
       await setRunState(database, dagRunId, 'running');
-      // Airflow purges when a task starts again; here all start at once, so that the cure shows at once.
+      // Airflow purges when a task starts again. Here all are purged at once, so that the cure shows at once.
       for (const { place } of stages.flat()) {
         await setState(database, place, null);
         await purge(place);
@@ -171,7 +171,7 @@ export async function startDagRun(
   };
 }
 
-/** Gives the id of its row. */
+/** Resolves with the id of the run's row. */
 export async function insertRun(
   database: PostgresWriter,
   run: { dagId: string; runId: string; logicalDate: string },
@@ -266,7 +266,7 @@ function keyOf({ dagId, taskId, runId, mapIndex }: TaskPlace): readonly unknown[
   return [dagId, taskId, runId, mapIndex];
 }
 
-/** RFC 9562, version 7: the ids that Airflow gives to task instances. */
+/** RFC 9562, version 7: Airflow's kind of id for task instances. */
 function uuid7(now: number): string {
   const bytes = randomBytes(16);
   bytes.writeUIntBE(now, 0, 6);

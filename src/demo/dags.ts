@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
 
-/** `nightly` has workers and, by day, no task. */
+/** `nightly` has workers but, by day, no task. */
 export type Queue = 'default' | 'legacy' | 'nightly';
 export const QUEUES: readonly Queue[] = ['default', 'legacy', 'nightly'];
 
 export interface TaskContext {
-  /** How many runs of this dag there were before. */
+  /** How many runs of this DAG came before. */
   readonly ordinal: number;
   /** -1 when the task is not mapped. */
   readonly mapIndex: number;
-  /** The value that it pulled, or null when it pulls nothing. */
+  /** The value that the task pulled, or null when it pulls nothing. */
   readonly input: unknown;
 }
 
@@ -22,17 +22,17 @@ export interface TaskPlan {
   /** Copies of a mapped task; 0: not mapped. */
   readonly copies: number;
   readonly seconds: number;
-  /** The task whose `return_value` it is handed. */
+  /** The task whose `return_value` this task pulls. */
   readonly pulls: string | null;
   /** True when the first try fails after it has pushed its checkpoint. */
   readonly flaky: (ordinal: number) => boolean;
-  /** Gives the values that it pushes, by key. */
+  /** Returns the values that the task pushes, by key. */
   readonly work: (context: TaskContext) => Readonly<Record<string, unknown>>;
 }
 
 export interface DagPlan {
   readonly dagId: string;
-  /** One after another; the tasks of a stage at once. */
+  /** Stages run one after another; the tasks of a stage run at the same time. */
   readonly stages: readonly (readonly TaskPlan[])[];
 }
 
@@ -59,9 +59,9 @@ function returns(value: unknown): Record<string, unknown> {
 
 const cities = ['Berlin', 'München', 'Kraków', 'São Paulo', 'Zürich'];
 
-/** About 120 bytes each, and hard to compress, as real ids are. */
+/** About 120 bytes each, and as hard to compress as real ids. */
 function orders(count: number): readonly object[] {
-  // At once: to ask for a few bytes costs as much as to ask for many.
+  // One call for all: random bytes cost as much for a few as for many.
   const ids = randomBytes(18 * count).toString('hex');
   return Array.from({ length: count }, (_, line) => ({
     order_id: ids.slice(36 * line, 36 * line + 24),
@@ -72,7 +72,7 @@ function orders(count: number): readonly object[] {
   }));
 }
 
-/** The old pool of workers: an image, hence a configuration, of its own. */
+/** The old pool of workers, with its own image and therefore its own configuration. */
 const legacy: TaskOptions = { queue: 'legacy', operator: 'PythonOperator', customOperatorName: '' };
 
 const dailySales: DagPlan = {
@@ -87,7 +87,7 @@ const dailySales: DagPlan = {
       task('extract_stores', () => returns(orders(140)), { ...legacy, seconds: 0.4 }),
     ],
     [
-      // Passes on what it is handed, so a path too where the upstream object is missing.
+      // Passes on its input, which is a path when the upstream object is missing.
       task('enrich_orders', ({ input }) => returns(Array.isArray(input) ? input.slice(0, 250) : input), {
         pulls: 'extract_orders',
       }),

@@ -18,23 +18,23 @@ export interface EmbeddedPostgres {
   readonly password: string;
   readonly database: string;
   readonly url: string;
-  /** The same port, data and password; every connection is cut. */
+  /** Keeps the port, data and password, and cuts every connection. */
   restart(): Promise<void>;
   /** Ends the server and removes its files. A second call does nothing. */
   stop(): Promise<void>;
 }
 
 export interface EmbeddedPostgresOptions {
-  /** The folder in which the server's own folder is made. */
+  /** The folder in which the server's own folder is created. */
   readonly dir: string;
-  /** Null: any free one. */
+  /** Null: any free port. */
   readonly port: number | null;
   /** Server parameters, e.g. `{ max_connections: '200' }`. */
   readonly settings: Readonly<Record<string, string>>;
   readonly log: Logger;
 }
 
-/** The account of initdb and postgres. Postgres refuses root, and `nobody` exists on every system. */
+/** The account for initdb and postgres. Postgres refuses root, and `nobody` exists on every system. */
 interface Account {
   readonly uid: number;
   readonly gid: number;
@@ -58,9 +58,9 @@ const throwawaySettings = {
 };
 
 /**
- * The server ends when standard input does: on `stop`, and also when this process is killed, which no exit
- * handler would notice. The watcher outlives the shell, so killing the shell alone does not strand the server.
- * In a session of its own (`detached`), so that Ctrl-C reaches the daemon first and its database later.
+ * The server ends when standard input ends: on `stop`, and also when this process is killed, which no exit handler
+ * would notice. The watcher outlives the shell: if only the shell is killed, the watcher still ends the server.
+ * The server has its own session (`detached`), so that Ctrl-C reaches the daemon first and its database later.
  */
 const supervise = `
 echo "$PPID" > "$1/owner"; echo "$$" > "$1/supervisor"; shift
@@ -75,15 +75,15 @@ exit "$code"
 `;
 
 /**
- * Starts a real PostgreSQL on the loopback, its data in a temporary folder: about a second.
+ * Starts a real PostgreSQL on the loopback, with its data in a temporary folder: about a second.
  *
- * @throws {Error} when the development dependencies are not installed or the server does not come up; the
- *   message carries what the server said.
+ * @throws {Error} when the development dependencies are not installed or the server does not come up; the message
+ * includes the server's output.
  */
 export async function startPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dir = await mkdtemp(join(options.dir, serverDirPrefix));
   try {
-    // Whoever made the folder is who we are; `userInfo` fails for a user without an account, as in containers.
+    // The folder's owner is this process's user; `userInfo` fails for a user without an account, as in containers.
     const { uid } = await stat(dir);
     const account = uid === 0 ? { uid: nobody, gid: nobody } : null;
     await sweepStaleServers(options.dir, account?.uid ?? uid);
@@ -164,7 +164,10 @@ interface BootOptions {
   readonly port: number;
 }
 
-/** Between the look and the bind another process may take the port: try again then, unless the port was asked for. */
+/**
+ * Another process may take the port between the check and the bind: then it tries again, unless the caller gave the
+ * port.
+ */
 async function bootOnFreePort(
   dir: string,
   options: Omit<BootOptions, 'port'> & { port: number | null },
@@ -195,13 +198,13 @@ async function boot(dir: string, options: BootOptions): Promise<RunningServer> {
       resolve();
     }),
   );
-  // The pipe breaks when the server ends first; that is reported by 'close'.
+  // The pipe breaks when the server ends first; the 'close' event reports that.
   child.stdin.on('error', () => undefined);
   await ready(child, port);
   return { port, stop: () => end(child, exited) };
 }
 
-/** Resolves on the server's own word, so that the first connection is never refused. */
+/** Resolves when the server says that it is ready, so that the first connection is never refused. */
 function ready(child: ChildProcess, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let said = '';
@@ -215,7 +218,7 @@ function ready(child: ChildProcess, port: number): Promise<void> {
     child.once('error', fail);
     child.once('close', fail);
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      // Read on for ever, or a full pipe stops the server; remember only the beginning.
+      // Keep reading, because a full pipe stops the server; remember only the beginning.
       if (said.length < 10_000) said += text;
       if (text.includes('ready to accept connections')) resolve();
     });
@@ -233,7 +236,7 @@ async function end(child: ChildProcess, exited: Promise<void>): Promise<void> {
   grace.abort();
 }
 
-/** Below the range from which the system takes client ports, where one in TIME_WAIT would be in the way. */
+/** Below the system's range of client ports, where a connection in TIME_WAIT could block the port. */
 async function findFreePort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt += 1) {
     const port = randomInt(20_000, 32_000);

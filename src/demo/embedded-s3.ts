@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 
-/** A real S3 server on the loopback, in this process, its objects in memory. It checks no signature. */
+/** A real S3 server on the loopback, in this process, with its objects in memory. It checks no signature. */
 export interface EmbeddedS3 {
   readonly host: string;
   readonly port: number;

@@ -11,28 +11,28 @@ export interface ProxiedRequest {
   readonly kind: RequestKind;
 }
 
-/** One request that the proxy holds in its hands. */
+/** One request that the proxy holds. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly kind: RequestKind;
-  /** Hands the request to the server after all. */
+  /** Passes the request on to the server after all. */
   readonly forward: () => void;
 }
 
-/** Requests that match get this answer in place of the server's. */
+/** Matching requests get this answer in place of the server's. */
 export interface HttpFault {
   readonly match: (request: ProxiedRequest) => boolean;
   readonly answer: (exchange: Exchange) => void;
 }
 
-/** A proxy that changes nothing between a client and a real server until a fault is set. */
+/** A proxy between a client and a real server that changes nothing until a fault is set. */
 export interface HttpFaultProxy {
   readonly host: string;
   readonly port: number;
   readonly url: string;
   setFault(fault: HttpFault | null): void;
-  /** Requests so far by kind, with those that met a fault. */
+  /** Requests so far by kind, including those that met a fault. */
   readonly requests: Readonly<Record<RequestKind, number>>;
   stop(): Promise<void>;
 }
@@ -135,7 +135,7 @@ export function deny(exchange: Exchange): void {
   sayError(exchange, { status: 403, code: 'AccessDenied', message: 'Access Denied', headers: {} });
 }
 
-/** Answers with an error in the form of AWS. A HEAD gets the status and no body. */
+/** Answers with an error in AWS's form. A HEAD gets the status and no body. */
 export function sayError(
   { request, response, kind }: Exchange,
   error: {
@@ -146,7 +146,7 @@ export function sayError(
   },
 ): void {
   const { status, code, message, headers } = error;
-  // An answer that comes before the body was read resets the connection of a client that is still sending.
+  // An answer sent before the body was read resets the connection of a client that is still sending.
   request.resume().once('end', () => {
     response.writeHead(status, { 'content-type': 'application/xml', ...headers });
     if (kind === 'head') response.end();

@@ -8,9 +8,9 @@ export interface PostgresBinaries {
 }
 
 /**
- * The binaries that the package manager installed; or a copy of them in `dir`, when the account that runs them
- * cannot enter the checkout (e.g. one under /root), or when the package's install script did not run and the
- * links between its libraries are missing (`npm ci --ignore-scripts`).
+ * The installed binaries, or a copy of them in `dir`. A copy is needed when the account that runs them cannot enter the
+ * checkout (e.g. one under /root). It is also needed when the package's install script did not run, so that the links
+ * between its libraries are missing (`npm ci --ignore-scripts`).
  */
 export async function provideBinaries(
   dir: string,
@@ -51,10 +51,13 @@ function isBinaries(value: unknown): value is PostgresBinaries {
   return typeof candidate.initdb === 'string' && typeof candidate.postgres === 'string';
 }
 
-/** Links that the package lists and the disk lacks: `at` from the `native` folder, `to` from the link's own. */
+/**
+ * Links that the package lists but the disk lacks: `at` is relative to the `native` folder, `to` to the link's own
+ * folder.
+ */
 async function missingLinks(native: string): Promise<{ at: string; to: string }[]> {
   const text = await readFile(join(native, 'pg-symlinks.json'), 'utf8');
-  // In the file `target` is the link, `source` what it points to, both in one folder.
+  // In the file, `target` is the link and `source` the file that it points to, both in one folder.
   const listed = JSON.parse(text) as { source: string; target: string }[];
   const links = listed.map((link) => ({
     at: link.target.replace(/^native\//, ''),

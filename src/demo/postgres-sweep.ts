@@ -8,14 +8,14 @@ export const serverDirPrefix = 'airflow-xcom-exporter-postgres-';
 const hourMs = 3_600_000;
 
 /**
- * Removes what earlier runs left in `parent`: folders of `uid` whose owner, the process that started the server,
- * is gone. A server ends with its owner by itself; one is found alive here only after a kill of all its guards.
+ * Removes the leftovers of earlier runs in `parent`: folders of `uid` whose owner, the process that started the server,
+ * is gone. A server ends with its owner by itself. One is still alive here only if all its guards were killed.
  */
 export async function sweepStaleServers(parent: string, uid: number): Promise<void> {
   const names = (await readdir(parent)).filter((name) => name.startsWith(serverDirPrefix));
   for (const name of names) {
     const dir = join(parent, name);
-    // Another run may sweep the same folder at this moment.
+    // Another run may be sweeping the same folder at this moment.
     await sweep(dir, uid).catch(() => undefined);
   }
 }
@@ -24,7 +24,7 @@ async function sweep(dir: string, uid: number): Promise<void> {
   const { uid: owner, mtimeMs } = await stat(dir);
   if (owner !== uid) return;
   const starter = await readPid(join(dir, 'owner'));
-  // A folder without the file belongs to a server that is being made, or whose making was cut short.
+  // A folder without the file belongs to a server that is being created, or whose creation was cut short.
   const stale = starter === null ? Date.now() - mtimeMs > hourMs : !(await isAlive(starter));
   if (!stale) return;
 
@@ -48,7 +48,7 @@ async function isAlive(pid: string): Promise<boolean> {
   );
 }
 
-/** The pid in a left-over file may belong to somebody else by now. */
+/** The pid in a left-over file may belong to another process by now. */
 async function commandLine(pid: string): Promise<string> {
   const { stdout } = await shell(
     'ps -o args= -p "$1" 2>/dev/null || cat "/proc/$1/cmdline" 2>/dev/null || true',
@@ -61,7 +61,7 @@ async function signal(pid: string, name: '-0' | '-QUIT'): Promise<void> {
   await shell('kill "$2" "$1"', pid, name);
 }
 
-/** Signals go through the shell because `process` is known to main.ts alone. */
+/** Signals go through the shell, because only main.ts uses `process`. */
 function shell(script: string, ...args: string[]): Promise<{ stdout: string }> {
   return promisify(execFile)('/bin/sh', ['-c', script, 'sh', ...args]);
 }

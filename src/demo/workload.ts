@@ -9,15 +9,15 @@ import { DAGS } from './dags.ts';
 import type { StorageBase } from './xcom-backend.ts';
 import { createXComBackend } from './xcom-backend.ts';
 
-/** An Airflow in small: runs of a few dags come, write XComs as Airflow's workers do, and go. */
+/** A small Airflow: runs of a few DAGs come, write XComs as Airflow's workers do, and go. */
 export interface Workload {
-  /** The runs that are there, oldest first. */
+  /** The current runs, oldest first. */
   runs(): readonly DagRun[];
-  /** The threshold in bytes that the workers of a queue have at this moment. */
+  /** The current threshold in bytes of the workers of a queue. */
   threshold(queue: Queue): number;
-  /** Reconfigures the workers of a queue; they take it up with their next push. */
+  /** Reconfigures the workers of a queue; the change takes effect with their next push. */
   setThreshold(queue: Queue, bytes: number): void;
-  /** Clears the runs that are chosen. Resolves, with their number, when their XComs are gone. */
+  /** Clears the chosen runs. Resolves with their number when their XComs are gone. */
   clear(chosen: (run: DagRun) => boolean, options: { holdSeconds: number }): Promise<number>;
   /** Resolves when nothing writes any more. A second call does nothing. */
   stop(): Promise<void>;
@@ -28,14 +28,14 @@ export interface WorkloadOptions {
   readonly objects: ObjectStore;
   readonly base: StorageBase;
   readonly log: Logger;
-  /** From how many bytes a value becomes an object. */
+  /** The size in bytes from which a value becomes an object. */
   readonly threshold: number;
   readonly secondsBetweenRuns: number;
-  /** How long an ended run is kept; its rows and objects are deleted then. */
+  /** How long an ended run is kept before its rows and objects are deleted. */
   readonly keepSeconds: number;
 }
 
-/** The tables must be there, and the bucket. */
+/** The tables and the bucket must exist. */
 export function startWorkload(options: WorkloadOptions): Workload {
   const { database, objects, base, log } = options;
   const stopping = new AbortController();
@@ -56,14 +56,16 @@ export function startWorkload(options: WorkloadOptions): Workload {
         runs = [...runs, await startDagRun(plan, world, { ordinal, now: Date.now() })];
         await forgetOld();
       } catch (error) {
-        // The next one may do better: the demo is to go on for days.
+        // The next run may succeed: the demo must be able to go on for days.
         if (!isStopping()) log.warn({ err: error }, 'the demo could not start or delete a run');
       }
       await delay(options.secondsBetweenRuns * 1_000, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** The rows first: a row without an object would be a problem, an object without a row is none for a moment. */
+  /**
+   * Deletes the rows first: a row without an object would be a problem, but an object briefly without a row is none.
+   */
   async function forgetOld(): Promise<void> {
     const before = Date.now() - options.keepSeconds * 1_000;
     for (const run of runs) {

@@ -12,12 +12,12 @@ export interface TaskPlace {
   readonly mapIndex: number;
 }
 
-/** A row that is there, without its value. */
+/** A row that exists, without its value. */
 export interface WrittenXCom extends TaskPlace {
   readonly key: string;
   /** The size that Airflow compares with the threshold. */
   readonly bytes: number;
-  /** The object the row refers to; null when the value is in the row. */
+  /** The object that the row refers to; null when the value is in the row. */
   readonly objectKey: string | null;
 }
 
@@ -31,14 +31,15 @@ export interface StorageBase {
 /** How Airflow 3.3 with common-io 1.9 writes, reads and purges XComs (`XComObjectStorageBackend`). */
 export interface XComBackend {
   /**
-   * The object first, then the row. `threshold` in bytes, as the worker is configured; negative: never an object.
+   * Writes the object first, then the row. `threshold` in bytes, as the worker is configured; negative: never an
+   * object.
    *
    * @throws {Error} when the object is refused: there is no row then, and the task fails.
    */
   push(place: TaskPlace, xcom: { key: string; value: unknown; threshold: number }): Promise<WrittenXCom>;
-  /** The value; the reference itself where the object is missing, which is what Airflow hands to the task. */
+  /** The value. When the object is missing, it is the reference itself, which Airflow hands to the task. */
   pull(place: TaskPlace, key: string): Promise<unknown>;
-  /** All rows of the task instance, each after its object. */
+  /** Deletes all rows of the task instance, each after its object. */
   purge(place: TaskPlace): Promise<void>;
 }
 
@@ -132,7 +133,9 @@ function refusal(verb: string, { reason, detail }: Unknown): Error {
   return new Error(`Cannot ${verb} the XCom's object: ${reason} (${detail})`);
 }
 
-/** Writes a value as `json.dumps(value)` of Python does by default: with `, ` and `: ` between, in ASCII alone. */
+/**
+ * Writes a value as Python's `json.dumps(value)` does by default: with `, ` and `: ` as separators, and only in ASCII.
+ */
 export function pythonJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(pythonJson).join(', ')}]`;
   if (typeof value === 'object' && value !== null) {

@@ -5,7 +5,7 @@ import type { Ledger } from '../window/ledger.ts';
 import type { RowStore } from '../window/row-store.ts';
 import { topPlaces } from './evidence.ts';
 
-/** One base has as many numbers as suffixes. */
+/** The paths with the most rows. A base has one number for each suffix; the rows of all of them count for one path. */
 export function pathsOf(
   ledger: Ledger,
   based: Pick<Histogram, 'each'>,
@@ -23,7 +23,7 @@ export function prefixesOf({ bases }: Pick<RowStore, 'bases'>, numbers: Iterable
   return [...new Set(Array.from(numbers, (base) => prefixOf(bases.at(base))))];
 }
 
-/** The row may hold a key and its secret where the id of a connection belongs. */
+/** The password is removed because a row may hold a key and its secret in place of a connection id. */
 function prefixOf(base: Omit<Reference, 'key'>): string {
   const connection = base.connection === '' ? '' : `${base.connection}@`;
   return withoutPasswords(`${base.scheme}://${connection}${base.bucket}/${base.prefix}`);

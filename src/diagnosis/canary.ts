@@ -4,10 +4,12 @@ import type { CanaryCode } from './problem-catalogue.ts';
 import type { Ruling } from './problem.ts';
 import { counted, say, undecided } from './problem.ts';
 
-/** Pools that are named with all that they said; of more, their number. */
+/** The most pools that are named with what they reported; the rest are only counted. */
 const MOST_TOLD = 3;
 
-/** What the pools of workers say of themselves. Without a canary nothing is known of them, and nothing is said. */
+/**
+ * The canary's verdict on the pools of workers. Without a canary nothing is known of the pools, and nothing is said.
+ */
 export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, Ruling> {
   if (canary === null)
     return { canary_failing: 'unknown', canary_silent: 'unknown', worker_settings_differ: 'unknown' };
@@ -16,7 +18,7 @@ export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, 
   const untold = pools.filter(({ state }) => state === 'untold');
   const failing = pools.filter(({ state }) => state === 'fails');
   const silent = pools.filter(({ state }) => state === 'silent');
-  // As long as one is not heard, nobody knows whether it works.
+  // As long as one pool is not heard, nobody knows whether it works.
   const otherwise = heard.length === pools.length ? 'clear' : 'unknown';
   return {
     canary_failing:
@@ -71,7 +73,7 @@ function sentence({ option, values, told: given }: Difference): string {
   return `${option} is ${seen.join(', and ')}${said}.`;
 }
 
-/** The pools that are not as most are, or as the exporter was told. */
+/** The pools that differ from what the exporter was told, or else from what most pools have. */
 function odd({ values, told: given }: Difference): readonly string[] {
   const [first] = [...values].sort((a, b) => b.pools.length - a.pools.length);
   const usual = values.find(({ value }) => value === given) ?? (given === null ? first : undefined);

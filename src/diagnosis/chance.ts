@@ -1,10 +1,11 @@
-/** What has a smaller chance than this is taken for no chance. */
+/** Anything less likely than this does not count as chance. */
 export const SIGNIFICANCE = 0.01;
 
 /**
- * Whether it is no chance that the last `since` of some values went another way than these `turned`, of which the last
- * came after `others` of that other way. If the order told nothing, any order of them would be as likely. Somebody looks
- * all the time: such a run may begin after each of `turned`, and the chance is multiplied by so many.
+ * Whether a change is too unlikely to be chance. `turned` values went one way, and before the last of them `others`
+ * went the other way. Since then `since` values went the other way. If the order told nothing, every order of these
+ * values would be equally likely. The exporter looks all the time, and such a streak may begin after each of `turned`:
+ * the chance is multiplied by `turned`.
  */
 export function isTurned({
   turned,
@@ -33,13 +34,13 @@ export function atLeast(
   for (let k = least; k <= Math.min(drawn, marked); k += 1) {
     p += term;
     term *= ((marked - k) * (drawn - k)) / ((k + 1) * (others - drawn + k + 1));
-    // Above what was to be expected each term is smaller than the one before: the rest changes nothing.
+    // Beyond the expected count each term is smaller than the one before: the rest changes nothing.
     if (term <= p * 1e-12) break;
   }
   return p;
 }
 
-/** Below it the sum is exact and soon made; above it Stirling's series is as good as the type can say. */
+/** Up to this n the sum is exact and cheap. Above it Stirling's series is as precise as the type can be. */
 const EXACT_UP_TO = 256;
 const LOG_FACTORIALS = new Float64Array(EXACT_UP_TO + 1);
 for (let n = 2; n <= EXACT_UP_TO; n += 1) LOG_FACTORIALS[n] = (LOG_FACTORIALS[n - 1] ?? 0) + Math.log(n);

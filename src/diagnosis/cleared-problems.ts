@@ -2,19 +2,19 @@ import { PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemMemory, SettleOptions, Verdicts } from './problem-memory.ts';
 import type { Problem } from './problem.ts';
 
-/** A problem that was shown until observations found health. A plain value: the state file keeps it. */
+/** A problem that was shown until observations found health. It is a plain value: the state file keeps it. */
 export interface ClearedProblem extends Pick<Problem, 'code' | 'evidence' | 'where' | 'since'> {
-  /** When the observation was made that cleared it, epoch ms. */
+  /** When the observation that cleared the problem was made, epoch ms. */
   readonly clearedAt: number;
 }
 
-/** They are told to whoever comes in the morning, or after a weekend. */
+/** Cleared problems are shown to somebody who comes in the morning or after a weekend. */
 const KEPT_MS = 7 * 86_400_000;
 const MOST_KEPT = 20;
 
 /**
- * Those that were cleared lately, the latest first. One that is forgotten because nothing was known of it for a window
- * is not among them: nobody saw that it was gone. Pure.
+ * The problems that were cleared lately, the latest first. A problem that is forgotten because nothing was known of it
+ * for a window is left out: nobody saw that it was gone. Pure.
  */
 export function withCleared(
   cleared: readonly ClearedProblem[],
@@ -30,7 +30,7 @@ export function withCleared(
     const remembered = before[code];
     if (remembered === undefined || after[code] !== undefined || found[code] !== 'clear') return [];
     const { evidence, where } = remembered.problem;
-    // Clocks are set back.
+    // A clock may be set back.
     const clearedAt = Math.max(remembered.since, options.observedAt(code));
     return [{ code, evidence, where, since: remembered.since, clearedAt }];
   });

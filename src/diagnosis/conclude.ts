@@ -12,7 +12,7 @@ import type { ProblemState } from './problem.ts';
 import type { BackendInfo, Report } from './report.ts';
 import type { Survey } from './survey.ts';
 
-/** The part of a report that speaks of the deployment, as against its own cycle. */
+/** The part of a report that is about the deployment rather than about its own cycle. */
 export type Figures = Pick<
   Report,
   | 'told'
@@ -36,7 +36,7 @@ export interface ConcludeOptions {
   readonly at: number;
 }
 
-/** The verdict on what is known; without a reading of the database only settings and probe speak. */
+/** The verdict on what is known. Without a reading of the database only settings and the probe count. */
 export function conclude(
   sampled: Sampled | UnknownShape | null,
   { config, probe, at }: ConcludeOptions,
@@ -52,7 +52,7 @@ export function conclude(
     states,
     undecided,
     takenBack,
-    // The date is that of this look alone: diagnosis/problem-memory.ts knows of the earlier ones.
+    // The date is that of this look alone: diagnosis/problem-memory.ts knows the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
     pushFault: config.xcom.pushFault,
@@ -61,21 +61,21 @@ export function conclude(
   };
 }
 
-/** While HEAD tells what is not so, sizes of objects and what is missing or empty are not known. */
+/** While HEAD answers wrongly, the sizes of objects are not known, nor which objects are missing or empty. */
 function unseen(window: Survey['window']): Survey['window'] {
   const { bytes, broken } = window;
   return { ...window, bytes: { ...bytes, s3: null }, broken: { ...broken, missing: null, empty: null } };
 }
 
-/** The figures of the last reading stand while the database is away; what settings and probe say is new. */
+/** Keeps the figures of the last reading while the database is away; only the results of settings and probe are new. */
 export function concludeAgain(before: Figures, options: ConcludeOptions): Figures {
   const fresh = conclude(null, options);
-  // What the rows of the last reading spoke against is not true for want of a newer one.
+  // A problem that the rows of the last reading took back does not become true because there is no newer reading.
   const held = before.takenBack.filter((code) => fresh.states[code] === 'raised');
   const states = { ...before.states };
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown' && !held.includes(code)) states[code] = state;
-  // Fields are named one by one: a report's words on its own cycle, its increments least of all, must not be said again.
+  // Fields are named one by one: words on the report's own cycle, above all its increments, must not be repeated.
   const { told, backend, observed, window, standbyDoubt, lagSeconds, coverage } = before;
   return {
     told,
@@ -116,7 +116,7 @@ function lagOf({ lagSeconds, standby }: Sampled): number | null {
   return standby.lagSeconds === null ? null : Math.max(lagSeconds, standby.lagSeconds);
 }
 
-/** A path that nobody told is not known; an empty one has no bucket. */
+/** All fields are null when nobody told a path; when the path is told to be empty, the bucket is empty. */
 function placeOf({ paths, inForce }: Config['xcom']): Pick<BackendInfo, 'bucket' | 'prefix' | 'connection'> {
   if (paths === null) return { bucket: null, prefix: null, connection: null };
   const { bucket = '', prefix = '', connection = null } = inForce ?? {};

@@ -26,7 +26,7 @@ import { thresholdDisabled } from './told-off.ts';
 import { LATE_SECONDS } from './unlooked.ts';
 import { latestWritten } from './written-since.ts';
 
-/** All that the rules look at. */
+/** Everything that the rules look at. */
 export interface Observation {
   readonly config: Pick<Config, 'xcom' | 'shard' | 'logs' | 'tasksRun'>;
   /** Null: the database has not been read. `unsupported`: why its tables are no known shape. */
@@ -35,11 +35,11 @@ export interface Observation {
   readonly probe: ProbeResult | null;
 }
 
-/** How far the rows are behind those of the primary: a primary's are not. */
+/** How far the rows are behind those of the primary. The rows of a primary are not behind. */
 export interface Standby {
-  /** Null: it does not say. */
+  /** Null: the standby does not say. */
   readonly lagSeconds: number | null;
-  /** Why nothing can be said of its rows; null: they are recent enough. */
+  /** Why nothing can be said from its rows; null: they are recent enough. */
   readonly doubt: string | null;
 }
 
@@ -49,7 +49,7 @@ export interface Sampled {
   readonly survey: Survey;
   /** The clock of the database, epoch ms. */
   readonly now: number;
-  /** Objects without a row grew within the last while. */
+  /** How the number of objects without a row grew lately; null: it did not. */
   readonly orphansGrew: { readonly from: number; readonly to: number } | null;
   /** Share of the window that is measured and looked up, 0..1. */
   readonly coverage: number;
@@ -66,7 +66,7 @@ export function diagnose(observation: Observation): {
   readonly states: Record<ProblemCode, ProblemState>;
   readonly problems: Omit<Problem, 'since'>[];
   readonly undecided: Reasons;
-  /** Those of them that speak against what was said before. */
+  /** The undecided problems for which something speaks against what was said before. */
   readonly takenBack: readonly ProblemCode[];
 } {
   const unseen = misseen(observation.probe);
@@ -84,7 +84,7 @@ export function diagnose(observation: Observation): {
   const takenBack: ProblemCode[] = [];
   for (const code of PROBLEM_CODES) {
     const missing = missingOf(PROBLEMS[code].restsOn, known);
-    // That is why nothing was looked up.
+    // A false HEAD is why nothing was looked up, so that reason is told rather than the missing answers.
     const isUnseen = known.database === 'rows' && !known.objects && unseen[code] !== undefined;
     const verdict = missing.length > 0 && !isUnseen ? because(missing.join(', ')) : verdicts[code];
     states[code] = typeof verdict === 'string' ? verdict : isRaised(verdict) ? 'raised' : 'unknown';
@@ -109,7 +109,7 @@ function knownOf({ config, sampled, probe }: Observation): Known {
   };
 }
 
-/** The places of references that are not below the path, as far as they are named. */
+/** The buckets and connections of the references that are not below the path, as far as they are named. */
 function elsewhereOf({ sampled }: Observation): readonly { bucket: string; connection: string }[] {
   if (sampled === null || 'unsupported' in sampled) return [];
   return sampled.survey.mismatchedBases;
@@ -129,7 +129,7 @@ function unknown<From extends Source>(from: From): Rulings<From> {
 
 function fromSettings({ config: { xcom }, sampled }: Observation): Rulings<'settings'> {
   const { compression } = xcom;
-  // It is as certain without rows; how much it costs is not known then.
+  // The setting is as certain without rows; only its cost is not known then.
   const survey = sampled === null || 'unsupported' in sampled ? null : sampled.survey;
   return {
     threshold_disabled: thresholdDisabled(xcom, survey),
@@ -144,13 +144,13 @@ function probed({ probe, config, sampled }: Observation): Rulings<'probe'> {
   const path = storageInForce(config);
   if (probe === null || path === null) return unknown('probe');
   const isRead = sampled !== null && !('unsupported' in sampled);
-  // Of several paths only one is probed, and what is written below another says nothing of it.
+  // Only one of several paths is probed. A value that is written below another path says nothing about the probed one.
   const isOne = config.xcom.paths?.length === 1;
   const rulings = fromProbe(probe, {
     bucket: path.bucket,
     latestWritten: isRead ? latestWritten(sampled, { path, isOne }) : null,
   });
-  // Whoever took the logs' connection for that of XComs is refused here.
+  // If somebody took the logs' connection for that of XComs, the refusal shows up in these problems.
   const words = logsWords(config.logs, path);
   for (const code of ['not_watching', 'write_denied', 'reads_denied'] as const) {
     const ruling = rulings[code];
@@ -220,7 +220,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   };
 }
 
-/** While HEAD says something else of the probe's object than was put, its word on other objects is none either. */
+/** While HEAD is wrong about the probe's object, its answers about other objects count for nothing. */
 function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>> {
   const detail = falseHead(probe);
   if (detail === null) return {};
@@ -238,7 +238,7 @@ function some(seen: Evidence, known: number | null, evidence: (rows: number) => 
   return known === null ? 'unknown' : 'clear';
 }
 
-/** More requests help those alone that wait for one. */
+/** More requests help only the references that wait for one. References that were asked about in vain do not count. */
 function behind({ coverage, unmeasured, survey, now }: Sampled): Ruling {
   if (unmeasured > 0)
     return say(`${unmeasured} new values were too many or too large to be measured exactly in this cycle.`);

@@ -5,22 +5,25 @@ export const KINDS = [
   'unreadable',
   /** References that are not as configured, whatever became of their objects. */
   'path_mismatch',
-  /** What a task may have returned as its own, and no object tells that it has. */
+  /** References that a task may have returned as its own value; no object shows that it has. */
   'doubtful',
   'leaked',
   'local',
   'third_party',
   /** References under the key of a skip decision. */
   'skips',
-  /** Values in the database that are at least `oversize` bytes, … */
+  /** Values in the database of at least `oversize` bytes. */
   'oversize',
-  /** … those of them that a worker with the backend in force would have put into object storage, … */
+  /** Oversize values that a worker with the backend in force would have put into object storage. */
   'fallback',
-  /** … of which these are of workers with a threshold of their own, … */
+  /** Values of the kind `fallback` from workers with a threshold of their own. */
   'otherThreshold',
-  /** … these are as large as what other workers had put there by then and of workers that may lack the backend, … */
+  /**
+   * Values of the kind `fallback`, as large as values that other workers had put there by then. Their own workers may
+   * lack the backend.
+   */
   'bypassed',
-  /** … and those that are at least the threshold. */
+  /** Measured values of tasks in the database of at least the threshold, except those of workers that are `over` it. */
   'aboveThreshold',
   /** Objects that are smaller than the threshold. */
   'belowThreshold',

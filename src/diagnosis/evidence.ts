@@ -15,7 +15,7 @@ export interface Evidence {
   readonly rows: number;
   readonly where: readonly Place[];
   readonly findings: readonly Finding[];
-  /** When the first and the last of the rows were written, epoch ms; null: there is none. */
+  /** When the first and the last of the rows were written, epoch ms; null: there is no row. */
   readonly written: Written | null;
 }
 
@@ -24,14 +24,14 @@ export interface Written {
   readonly last: number;
 }
 
-/** Rows that are named of one problem at most: the API gives them all in one answer. */
+/** The most rows that are named for one problem: the API gives them all in one answer. */
 export const MAX_FINDINGS = 500;
-/** Places of each kind that are named. */
+/** The most places of each kind that are named. */
 const MAX_PLACES = 3;
 
 export const NO_EVIDENCE: Evidence = { rows: 0, where: [], findings: [], written: null };
 
-/** The names that most rows have, of those that have one. */
+/** The names that most rows have. Rows without a name do not count. */
 export function topPlaces(
   label: string,
   { counts, nameOf }: { counts: Pick<Histogram, 'each'>; nameOf: (number: number) => string | null },
@@ -47,7 +47,7 @@ export function topPlaces(
     .slice(0, MAX_PLACES);
 }
 
-/** The latest first; of one moment by their names, since a database gives its rows in no order. */
+/** The latest first. Findings of one moment are ordered by their names, since a database returns rows in no order. */
 export function byTime(a: Finding, b: Finding): number {
   return (
     b.at - a.at ||
@@ -84,7 +84,7 @@ export function finding(
   };
 }
 
-/** Without the connection: a row may hold a key and its secret in its place. */
+/** The connection is left out: a row may hold a key and its secret in its place. */
 function objectOf(
   placement: RememberedRow['placement'],
 ): { readonly bucket: string; readonly key: string } | null {
@@ -108,8 +108,8 @@ export interface Finding {
   readonly operator: string | null;
   /** The row's own timestamp, epoch ms. */
   readonly at: number;
-  /** The object that the row points at; null: it points at none. Not in the state files of older versions. */
+  /** The object that the row points at; null: the row points at none. Absent in the state files of older versions. */
   readonly object?: { readonly bucket: string; readonly key: string } | null;
-  /** The row whose path this one holds; null: it holds no other's. */
+  /** The row whose path this one holds; null: it holds no path of another row. */
   readonly pathOf?: PathOwner | null;
 }

@@ -8,7 +8,10 @@ import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
 import type { Ruling, Undecided } from './problem.ts';
 import { momentOf, say, undecided } from './problem.ts';
 
-/** It failed for another reason than a refusal, and not one that passes by itself: that one lasts. */
+/**
+ * Whether the step failed for another reason than a refusal, and does not pass by itself. `isLasting`: the failure has
+ * lasted already.
+ */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (isRefusal(step) || isAboutAsking(step.said)) return false;
   if (step.reason === 'content_mismatch') return true;
@@ -23,7 +26,7 @@ function isFailure(step: FailedStep, isLasting: boolean): boolean {
   );
 }
 
-/** A page, or a success without what S3 says of one. */
+/** Whether the answer is not one of S3: a web page, or a success without what S3 sends with one. */
 function isForeign(step: ProbeStep): boolean {
   return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
 }
@@ -59,7 +62,7 @@ export function failing(
       );
     if (step.said?.by !== 'proxy')
       return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
-    // What a proxy makes of everything is said of the bucket, and once.
+    // A proxy that answers every request is reported as bucket_unreachable alone.
     if (!steps.some((one) => one.ok === true)) return 'unknown';
     if (asker === 'exporter' || isUnauthorised(step))
       return undecided(
@@ -69,12 +72,14 @@ export function failing(
   });
 }
 
-/** The put if it failed, or what read it back and found something else; a listing that lags is no failed write. */
+/**
+ * The step that read the object back and found something else, or else the put. A listing that lags is no failed write.
+ */
 function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
   const mismatch = steps.find(
     (one) => one.ok === false && one.reason === 'content_mismatch' && one.operation !== 'list',
   );
-  // Whoever reads it is given what was put: it is HEAD that errs.
+  // A GET gave back what was put, so it is HEAD that errs.
   const isWhole = steps.some(({ operation, ok }) => operation === 'get' && ok === true);
   if (mismatch?.operation === 'head' && isWhole) return undefined;
   return mismatch ?? steps.find((one) => one.operation === 'put');

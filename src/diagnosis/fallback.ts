@@ -14,15 +14,18 @@ import { clusterWords, DIMENSIONS, sumOf } from './worker-pools.ts';
 
 export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mismatch' | 'oversize_in_db';
 
-/** From so many bytes on a value in the database is large, whatever the threshold is. */
+/** A value in the database of so many bytes or more is large, whatever the threshold is. */
 export const LARGE_BYTES = 1_048_576;
 
 interface Settings extends Pick<Config, 'xcom' | 'shard'> {
-  /** A canary of some pool was stored in S3 and read back lately. */
+  /** Whether a canary of some pool was stored in S3 and read back lately. */
   readonly canaryWorks: boolean;
 }
 
-/** Why large values are in the database: of the explanations of one cause the most telling, and each other cause. */
+/**
+ * Why large values are in the database. Of several explanations with one cause only the most telling is said.
+ * Explanations with another cause are said as well.
+ */
 export function explainFallback(survey: Survey, settings: Settings): Record<FallbackCode, Ruling> {
   const { xcom } = settings;
   const mismatch = thresholdMismatch(survey, xcom.threshold);
@@ -33,7 +36,7 @@ export function explainFallback(survey: Survey, settings: Settings): Record<Fall
     isRaised(inactive) ||
     isRaised(bypass) ||
     (isDisabled && xcom.backend !== null) ||
-    // The thresholds that the sizes tell are above all of them.
+    // The thresholds that the sizes tell are above all values that are large here.
     (isRaised(mismatch) && (isSeparable(survey) || isOfOtherThresholds(survey)));
   return {
     backend_inactive: inactive,
@@ -71,12 +74,12 @@ function oversizeInDb(survey: Survey, xcom: Config['xcom']): Ruling {
   );
 }
 
-/** Only the threshold makes it large. */
+/** Whether these values count as large only because of the threshold. */
 function isSmall({ largestOversize }: Survey, { oversize, threshold }: Config['xcom']): boolean {
   return oversize === threshold && largestOversize < LARGE_BYTES;
 }
 
-/** One shard of several does not know whether the dags of the others have references. */
+/** One shard of several does not know whether the dags of the other shards have references. */
 function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings): Ruling {
   const { fallback: large } = survey.rows;
   const hasStopped = isStopped(survey);
@@ -88,7 +91,7 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
     return undecided(
       `the backend is ${xcom.backend ?? ''}: whether it is to use object storage is not known`,
     );
-  // The backend put them where it was told to: whether that is any good, local_path says.
+  // The backend put values on disk as it was told to: the problem local_path says whether that is right.
   if (large.rows === 0)
     return survey.count === 0 || canaryWorks || survey.rows.local.rows > 0
       ? 'clear'
@@ -107,9 +110,9 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
 }
 
 /**
- * There were references until a moment, and it is no chance that every value since then stayed in the database, the first
- * of which shows nothing yet. Where all of them are of a pool that stands out, the others may only be idle. Hosts stand
- * out when they are replaced.
+ * Whether references stopped. There were some until a moment, and it is no chance that every value since then stayed in
+ * the database. The first value since then shows nothing yet. If all of these values come from a pool that stands out,
+ * the other pools may only be idle. A pool that is a host does not count here: hosts stand out when they are replaced.
  */
 function isStopped({ references, bypassedSince, placed }: Survey): boolean {
   const { rows, before } = bypassedSince;
@@ -121,7 +124,7 @@ function isStopped({ references, bypassedSince, placed }: Survey): boolean {
   );
 }
 
-/** References show that the backend is there: it takes no setting to know it. */
+/** References show that the backend is in use: no setting has to be known for that. */
 function workerBypass(survey: Survey, xcom: Config['xcom']): Ruling {
   const { bypassed, fallback } = survey.rows;
   if (bypassed.rows === 0) {
@@ -153,7 +156,7 @@ function ofOperators({ words, putSince }: NonNullable<Cluster['operators']>): Ru
   return takenBack(`${beside}${putSince === 'last' ? ' since' : ''}, so that they have the setting`);
 }
 
-/** There are more of them than one look asks about. */
+/** There may be more such values than one look asks about. */
 function unattributedWords({ unattributed }: Survey): string {
   return `who wrote ${counted(unattributed, 'more large value')} is not known yet`;
 }
@@ -173,7 +176,7 @@ function thresholdWords(threshold: number | null): string {
   return threshold === null ? 'no threshold is known' : `the threshold is ${sizeWords(threshold)}`;
 }
 
-/** What the rows tell of workers of which it is not plain that they lack the backend. */
+/** Describes workers that may or may not lack the backend, by their rows. */
 function doubtWords({ standing, worker, history }: Doubtful): string {
   const { kept, earlier, between, since } = history;
   const where = placeOf(worker);
@@ -195,7 +198,7 @@ function placeOf(worker: Doubtful['worker']): string {
   return label === undefined ? 'some workers' : `${label} ${JSON.stringify(worker[label])}`;
 }
 
-/** A path and a threshold are given to be used. */
+/** Whether object storage is meant to be used: a path and a threshold are given. */
 function isMeant({ paths, threshold }: Config['xcom']): boolean {
   return paths !== null && paths.length > 0 && threshold !== null && threshold >= 0;
 }
@@ -237,12 +240,12 @@ function isMany(small: Evidence, large: Evidence): boolean {
   return small.rows >= FEW || large.rows >= FEW;
 }
 
-/** The threshold may have been raised since: then this is over. */
+/** The threshold may have been raised since. Then the problem is over. */
 function untilWords({ latestSmall }: Survey['times']): string {
   return latestSmall === null ? '' : `, or did until ${momentOf(latestSmall)}`;
 }
 
-/** No small object was written after a value as large had stayed in the database: the threshold was raised in between. */
+/** Whether the threshold was raised: no small object was written after a value as large had stayed in the database. */
 function isPast({ firstKept, latestSmall }: Survey['times']): boolean {
   return firstKept !== null && latestSmall !== null && latestSmall < firstKept;
 }

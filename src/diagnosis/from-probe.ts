@@ -13,11 +13,11 @@ import { isRaised, say, takenBack, undecided } from './problem.ts';
 
 export interface ProbedPlace {
   readonly bucket: string;
-  /** What was last written below the path, so that its object is not known to be gone; null: nothing is known of any. */
+  /** The latest value written below the path whose object is not known to be gone; null: none is known. */
   readonly latestWritten: { readonly at: number; readonly words: string } | null;
 }
 
-/** Reasons for which a bucket is out of reach when no operation works. */
+/** Reasons that put a bucket out of reach when no operation works. */
 const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
   'unreachable',
   'timeout',
@@ -26,7 +26,7 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
   'server_error',
 ]);
 
-/** Refusals that no other credentials would spare anybody. */
+/** Causes of a refusal that other credentials would not avoid. */
 const NOBODY_MAY: ReadonlySet<RefusalCause | null | undefined> = new Set(['kms_state', 'object_lock']);
 
 const READS_ALONE = ' (if they are to read alone, set probe.write to false)';
@@ -45,14 +45,14 @@ export function fromProbe(
       ? latestWritten
       : null;
   const list = step('list');
-  /** One refusal of everything is said of the write, and once. */
+  /** A refusal of everything for one reason is reported as write_denied alone. */
   const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
   const isGot = step('get')?.ok === true;
   const otherWords = ({ operation, said }: FailedStep): string | null => {
     if (operation === 'head' && isGot) return HEAD_ALONE;
     return isOneDone ? (putAlone(said, operation, null)?.words ?? null) : null;
   };
-  /** A failure that is neither the problem's own nor told by another one. */
+  /** For a failure that is not the problem's own and that no other problem reports. */
   const orFailed = (one: ProbeStep | undefined, said: Ruling): Ruling =>
     said === 'unknown' && isOneDone && one?.ok === false
       ? undecided(`a test ${one.operation} failed (${one.detail})`)
@@ -73,14 +73,14 @@ export function fromProbe(
   const get = refusedRead(steps) ?? step('get');
   const mayPass = isOneDone ? passing(put, writesFailSince) : null;
   const outOfReach = unreachable(steps, bucket);
-  /** A refusal is the exporter's alone while others write. */
+  /** While others write, a refusal concerns the exporter alone. */
   const refusedOne = written === null ? asker : 'exporter';
   return {
     not_watching: isOneDone
       ? 'clear'
       : (blindness(steps, { asker: refusedOne, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
     write_denied: mayPass ?? writeDenied,
-    // What happens to every request is said of the bucket, and once.
+    // A failure of every request is reported as bucket_unreachable alone.
     writes_failing:
       outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
         ? 'unknown'
@@ -103,7 +103,7 @@ export function fromProbe(
   };
 }
 
-/** A refusal is the workers' as well if the same credentials were refused, or if nobody's would do. */
+/** A refusal concerns the workers as well if their own credentials were refused, or if no credentials would do. */
 function ofWorkers(
   step: FailedStep,
   {
@@ -118,7 +118,7 @@ function ofWorkers(
     readonly bucket: string;
     /** The listing that was refused for the same reason. */
     readonly also: ProbeStep | undefined;
-    /** What the other operations show of its reason; null: nothing. */
+    /** The reason as the other operations show it; null: they show nothing. */
     readonly otherWords: string | null;
   },
 ): Ruling {
@@ -126,7 +126,7 @@ function ofWorkers(
   const why = `${step.detail}; ${otherWords ?? allRefusalWords([step, also])}`;
   if (step.reason === 'clock_skew')
     return undecided(`the clock of this machine is wrong (${why}), which says nothing of the workers`);
-  // S3 says no 401 without a code: somebody else may ask the exporter alone for a password.
+  // S3 sends no 401 without a code. Whatever else answers may ask the exporter alone for a password.
   if (isUnauthorised(step))
     return undecided(`a test ${operation} was answered ${why}, which says nothing of the workers`);
   if (asker === 'exporter' && !NOBODY_MAY.has(step.said?.cause))
@@ -137,7 +137,7 @@ function ofWorkers(
   return say(`${words} the bucket ${bucket} was refused: ${named}${why}.`);
 }
 
-/** What others have written since speaks against a write that everybody is denied. */
+/** A value that others have written since speaks against a write that fails for everybody. */
 function unlessWritten(ruling: Ruling, written: ProbedPlace['latestWritten']): Ruling {
   if (written === null || !isRaised(ruling)) return ruling;
   const said = ruling.evidence.replace(/\.$/, '');
@@ -170,17 +170,20 @@ function blindness(
   );
 }
 
-/** S3 points to another region. Run: botocore signs again for it, so pushes of Airflow go on, and the exporter does not. */
+/**
+ * Whether S3 points to another region. Tested: botocore signs the request again for that region, so Airflow's pushes go
+ * on. The exporter does not sign again.
+ */
 function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
   return reason === 'wrong_region' && said?.by === 's3';
 }
 
-/** It is about who asks or when, and says nothing of a permission. */
+/** Whether the failure is about who asks or when. Such a failure says nothing about a permission. */
 function isOfAsking({ reason, said }: FailedStep): boolean {
   return reason === 'clock_skew' || isRejected(said);
 }
 
-/** It is about who asks or about the bucket, and not about what is asked for. */
+/** Whether the failure is about who asks or about the bucket, rather than about the operation. */
 function isOfAll({ said }: FailedStep): boolean {
   return said?.cause === 'identity' || isOfTheBucket(said);
 }
@@ -190,15 +193,15 @@ function isSameRefusal(one: ProbeStep | undefined, other: ProbeStep | undefined)
   return one.said?.cause === other.said?.cause && one.said?.policy === other.said?.policy;
 }
 
-/** What each of them lacks, what they share once. */
+/** Names the permissions that the steps lack. A permission that several of them lack is named once. */
 function allRefusalWords(steps: readonly (ProbeStep | undefined)[]): string {
   const words = steps.flatMap((one) => (one?.ok === false ? refusalWords(one, one.operation, null) : []));
   return [...new Set(words)].join(', and ');
 }
 
 /**
- * A read that was refused although the object is there: S3 refuses to show a missing object to somebody who may not
- * list, so without the put a refusal proves nothing. A GET says why, a HEAD does not.
+ * A read that was refused although the object is there. S3 also refuses to show a missing object to somebody who may
+ * not list, so without the put a refusal proves nothing. A GET says why, a HEAD does not.
  */
 function refusedRead(steps: ProbeResult['steps']): ProbeStep | undefined {
   if (steps.find((one) => one.operation === 'put')?.ok !== true) return undefined;
@@ -223,7 +226,7 @@ function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null
   );
 }
 
-/** Who has to be looked at, where the reason alone leaves that open. */
+/** Names what the operator has to look at, if the reason alone leaves that open. */
 function answererOf({ reason, said }: FailedStep): string {
   if (said?.by === 'proxy') return 'a proxy or a web console answers in place of S3';
   if (reason !== 'server_error' || said?.by !== 's3') return reason;

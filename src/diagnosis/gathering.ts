@@ -10,20 +10,20 @@ import type { Evidence } from './evidence.ts';
 import { byTime, finding, MAX_FINDINGS, NO_EVIDENCE, topPlaces } from './evidence.ts';
 import { ownersOf } from './leaked-paths.ts';
 
-/** Rows of one kind as numbers: names are put to what is told, which is little. */
+/** Rows of one kind as numbers. Numbers are turned into names only for what is told, which is little. */
 export interface Gathered {
   readonly rows: number;
-  /** When the first and the last of them were written, epoch ms. */
+  /** When the first and the last of the rows were written, epoch ms. */
   readonly first: number;
   readonly last: number;
   readonly runs: Counts;
   readonly names: Counts;
   readonly workers: Counts;
-  /** Slots of the latest, the latest first. */
+  /** Slots of the latest rows, the latest first. */
   readonly latest: readonly number[];
 }
 
-/** Those kinds of which there are rows. */
+/** The kinds that have rows. */
 export type GatheredByKind = ReadonlyMap<Kind, Gathered>;
 
 /** Gathers rows kind by kind, one part of the window after the other. */
@@ -70,7 +70,7 @@ function createGatheringOfKind() {
       const latest = createTop(MAX_FINDINGS);
       let first = Infinity;
       let last = -Infinity;
-      // From the end: most of the latest rows are there, and beside them the others are soon put aside.
+      // From the end: most of the latest rows are there, and after them the others are put aside quickly.
       for (let at = slots.length - 1; at >= 0; at -= 1) {
         const time = times[at] ?? 0;
         first = Math.min(first, time);
@@ -93,7 +93,7 @@ function createGatheringOfKind() {
   };
 }
 
-/** What is told of one kind of rows, by what was gathered of it in each part of the window. */
+/** The evidence of one kind of rows, from what was gathered of it in each part of the window. */
 export function tell(ledger: Ledger, parts: readonly Gathered[]): Evidence {
   if (parts.length === 0) return NO_EVIDENCE;
   const store = ledger.rows();

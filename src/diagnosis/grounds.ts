@@ -4,15 +4,15 @@ import { lineFor } from '../settings/catalogue.ts';
 import type { ToldSettings } from '../settings/config.ts';
 import type { Grounds } from './problem-catalogue.ts';
 
-/** All that a verdict may rest on, by what is known of it. */
+/** Everything that a verdict may rest on, and what is known of it. */
 export interface Known {
   readonly settings: ToldSettings;
   /** The operations of the probe that were tried; null: no probe has ended. */
   readonly tried: ReadonlySet<S3Operation> | null;
   readonly database: Grounds['database'];
-  /** Why the rows may not be those of now, in words; null: they are. */
+  /** Why the rows may be out of date, in words; null: they are current. */
   readonly standby: string | null;
-  /** S3 has answered for a reference of the window, or there is none to ask about. */
+  /** Whether S3 has answered for a reference of the window, or the window holds none to ask about. */
   readonly objects: boolean;
 }
 
@@ -21,7 +21,7 @@ export function triedBy(probe: Tried | null): Known['tried'] {
   return new Set(probe.steps.filter(({ ok }) => ok !== null).map(({ operation }) => operation));
 }
 
-/** What is missing of the things that a problem rests on, in words; none: a verdict may be said. */
+/** Names the unknown things that a problem rests on, in words; an empty list: a verdict may be said. */
 export function missingOf({ settings, probe, database, objects }: Grounds, known: Known): readonly string[] {
   const untold = settings.filter((name) => !known.settings[name]);
   const { tried } = known;
@@ -30,7 +30,7 @@ export function missingOf({ settings, probe, database, objects }: Grounds, known
     tried === null ? 'object storage has not been probed' : `the probe has tried no ${wordsOf(probe)}`;
   return [
     ...untold.map((name) => `${name} is not known (give ${lineFor(name)} or ${name})`),
-    // Without a path there is nothing to probe, and that has been said.
+    // Without a path nothing can be probed, and the missing path has been named already.
     ...(isUntried && untold.length === 0 ? [untried] : []),
     ...(database !== 'nothing' && known.database === 'nothing' ? ['the database has not been read'] : []),
     ...(database === 'rows' && known.database === 'tables' ? ['no row has been read'] : []),

@@ -10,37 +10,43 @@ import type { Offloading } from './offloading.ts';
 import type { Tally } from './tally.ts';
 import { reach, SLACK_MS } from './worker-histories.ts';
 
-/** What is said of the values that tasks kept in a part of the database, in view of the whole window. */
+/** The verdict on the values that tasks kept in a part of the database, in view of the whole window. */
 export interface JudgedValues {
   readonly kinds: GatheredByKind;
   readonly bypassed: Counts;
-  /** Oversize values of which nobody has asked yet who wrote them. */
+  /** Oversize values whose writer nobody has asked for yet. */
   readonly unattributed: number;
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
-  /** The bypassed values since the latest reference, of known workers that put others there before; and all those of before. */
+  /**
+   * Bypassed values well after the latest reference, from known workers whose pool may have put values. Then all
+   * bypassed values up to that reference.
+   */
   readonly bypassedSince: number;
   readonly bypassedBefore: number;
-  /** Values that are as large as the smallest object: the first, epoch ms, and those after the latest reference. */
+  /**
+   * Values that are as large as the smallest object: when the first was written, epoch ms, and how many came after the
+   * latest reference.
+   */
   readonly firstKept: number;
   readonly keptSince: number;
 }
 
-/** What values are judged by. */
+/** Everything that values are judged by. */
 export interface Judging {
   readonly measures: Measures;
   readonly offloading: Offloading;
   readonly workers: JudgedWorkers;
 }
 
-/** No value here is large enough that anything be said of it. */
+/** Whether no value of this part is large enough for any verdict. */
 export function needsNoJudging({ most }: Tally, { measures, offloading }: Judging): boolean {
   const { oversize, threshold } = measures;
   const least = Math.min(oversize, offloading.smallest, Number.isNaN(threshold) ? Infinity : threshold);
   return most.kept < least;
 }
 
-/** In words all that the verdict on the values of a part rests on besides its tally. */
+/** Everything besides the tally that the verdict on the values of a part rests on, as text. */
 export function groundsOf(tally: Tally, { offloading, workers }: Judging): string {
   const { latest, smallest, smallestWithin } = offloading;
   const standings = Array.from(tally.kept.keys(), (worker) => [

@@ -3,12 +3,14 @@ import type { Standing } from './standing.ts';
 import { allOf, standingOf, standingOfHistory } from './standing.ts';
 import type { Histories, History, WorkerHistory } from './worker-histories.ts';
 
-/** What is said of the workers that kept large values. A worker is called by its number; 0 is one that nobody knows. */
+/** The verdict on the workers that kept large values. A worker is called by its number; 0 is an unknown worker. */
 export interface JudgedWorkers {
   readonly standingOf: (worker: number) => Standing;
-  /** The workers of its queue, executor and operator put something into object storage, or it is not known. */
+  /**
+   * Whether the workers of its queue, executor and operator put something into object storage, or this is not known.
+   */
   readonly mayHavePut: (worker: number) => boolean;
-  /** Those that neither lack the backend for certain nor are over it, those with most values first. */
+  /** The workers that neither lack the backend for certain nor are over it; those with the most values first. */
   readonly doubtful: readonly Doubtful[];
 }
 
@@ -39,7 +41,7 @@ export function judgeWorkers({ byWorker, areSomeUnknown }: Histories): JudgedWor
   };
 }
 
-/** The host alone where that tells it, else all workers of the pool. */
+/** The host alone if its history has this standing, else all workers of the pool. */
 function toldBy({ own, pool, isHostLasting }: WorkerHistory, standing: Standing): History {
   return isHostLasting && standingOfHistory(own) === standing ? own : pool;
 }

@@ -12,7 +12,7 @@ export interface Kept {
 
 export interface KeptByWorker extends Kept, Tasks {}
 
-/** Whether rows are of more than one task, which shows that the host is no pod of one. */
+/** Whether rows belong to more than one task. Then the host is no pod of a single task. */
 export interface Tasks {
   /** The row that was met first. */
   readonly met: Place;
@@ -28,7 +28,7 @@ export type Mutable<Value> = { -readonly [Key in keyof Value]: Value[Key] };
 
 type Names = Pick<RowStore, 'names'>;
 
-/** Gathers in a pass over rows what each worker kept. */
+/** Collects what each worker kept, in one pass over the rows. */
 export interface KeptGathering {
   add(chunk: RowChunk, index: number): void;
   tell(): ReadonlyMap<number, KeptByWorker>;
@@ -54,7 +54,7 @@ export function gatherKept(rows: Names): KeptGathering {
   };
 }
 
-/** What each worker kept in all parts of the window. */
+/** Adds up what each worker kept in all parts of the window. */
 export function keptTogether(
   rows: Names,
   parts: readonly ReadonlyMap<number, KeptByWorker>[],
@@ -79,7 +79,7 @@ export function widen(kept: Mutable<Kept>, more: Kept): void {
   kept.largest = Math.max(kept.largest, more.largest);
 }
 
-/** Whether rows of two parts are of more than one task. */
+/** Whether the rows of two parts belong to more than one task. */
 export function areSeveralTasks(rows: Names, one: Tasks, other: Tasks): boolean {
   return one.areSeveral || other.areSeveral || !isSameTask(rows, one.met, other.met);
 }

@@ -12,12 +12,14 @@ export interface PathOwner {
   readonly dagId: string;
   readonly runId: string;
   readonly taskId: string;
-  /** The path does not say them; null: no row of the window holds it any more. */
+  /**
+   * Null: no row of the window holds the path any more, and the path itself does not name the key and the map index.
+   */
   readonly key: string | null;
   readonly mapIndex: number | null;
 }
 
-/** Whose path each of these rows holds, by their slots. Rows that hold no path of another one are left out. */
+/** The owner of the path that each of these rows holds, by slot. Rows that hold no path of another row are left out. */
 export function ownersOf(ledger: Ledger, slots: readonly number[]): ReadonlyMap<number, PathOwner> {
   const owners = new Map<number, PathOwner>();
   const paths = slots.flatMap((slot) => {
@@ -37,7 +39,7 @@ export function ownersOf(ledger: Ledger, slots: readonly number[]): ReadonlyMap<
   return owners;
 }
 
-/** The rows of the window that these paths are references of, by path. */
+/** The rows of the window whose references are these paths, by path. */
 function holdersOf(ledger: Ledger, references: readonly Reference[]): Map<string, PathOwner> {
   const rows = ledger.rows();
   const wanted = new Set(references.map(pathOf));
@@ -49,7 +51,7 @@ function holdersOf(ledger: Ledger, references: readonly Reference[]): Map<string
     for (const slot of rows.slotsOf(run)) {
       const chunk = rows.chunkOf(slot);
       const index = indexInChunk(slot);
-      // A uuid is compared before a key is put together.
+      // A uuid is compared first: putting a key together costs more.
       if (!is.isReference(rows.flagsOf(slot)) || !leaves.has(leafAt(chunk, index)[3])) continue;
       const reference = rows.referenceOf(run, slot);
       if (reference === null || !wanted.has(pathOf(reference))) continue;
@@ -73,7 +75,7 @@ function leafOf(key: string): number | undefined {
   return uuidWords(parseObjectKey(key)?.uuid ?? '')?.[3];
 }
 
-/** No dag and no task has a slash in its id; a run may. */
+/** The ids of dags and tasks contain no slash; the id of a run may. */
 function namedIn({ key, prefix }: Reference): PathOwner | null {
   const folder = parseObjectKey(key)?.folder ?? '';
   const [dagId, ...rest] = folder.slice(prefix === '' ? 0 : prefix.length + 1).split('/');

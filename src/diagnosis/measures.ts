@@ -1,12 +1,12 @@
 import type { Bases } from '../window/bases.ts';
 
-/** What rows are measured by. */
+/** The sizes and bases that rows are measured by. */
 export interface Measures {
-  /** A value that is as large is oversize. */
+  /** A value of this size or more is oversize. */
   readonly oversize: number;
-  /** NaN: it is not known, or none. No size is above or below that. */
+  /** NaN: the threshold is not known, or there is none. No size is above or below NaN. */
   readonly threshold: number;
-  /** A value of a task that has so many bytes and is in the database was kept there. */
+  /** A task's value of this size or more that is in the database was kept there. */
   readonly large: number;
   readonly bases: Bases;
 }

@@ -5,8 +5,8 @@ import type { Survey } from './survey.ts';
 import { inVainWords } from './unlooked.ts';
 
 /**
- * References outside of the path are those of another time, or another path is in force beside it: Airflow can read
- * back what that one's workers wrote, and what the others wrote it cannot.
+ * References outside the path are from another time, or another path is in force beside it. Airflow can read back what
+ * the workers of such a path wrote, but not references of another time.
  */
 export function pathMismatch(
   { rows, window, inOtherStore, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,
@@ -32,7 +32,10 @@ export function pathMismatch(
   );
 }
 
-/** The answers that are known at all were believed: objects/findings.ts takes back a 404 of whoever sees nothing there. `now`: epoch ms. */
+/**
+ * The answers that are known were believed: objects/findings.ts takes back a 404 for somebody who sees nothing there.
+ * `now`: epoch ms.
+ */
 export function objectsMissing({ rows: { missing }, window, unlooked }: Survey, now: number): Ruling {
   const { rows: count } = missing;
   if (count === 0) {
@@ -52,8 +55,9 @@ function prefixes(all: readonly string[]): string {
 }
 
 /**
- * An absolute path on a disk is meant: it is enough for tasks that all run on one machine, and for all others where the disk is
- * shared. A path in S3 under which others lie is in force: a file beside them may be what a task has returned.
+ * An absolute path on a disk is intended. It works for tasks that all run on one machine, and for all others if the
+ * disk is shared. If other references lie under a path in S3, that path is in force. A file beside them may be what a
+ * task has returned.
  */
 export function localPath(
   { rows: { local }, inForce: offloaded }: Survey,

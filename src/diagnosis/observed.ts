@@ -1,19 +1,19 @@
 import { formatCount } from '../lib/format.ts';
 import type { Survey } from './survey.ts';
 
-/** The behaviour of Airflow as rows and objects show it: the settings may say something else. */
+/** The behaviour of Airflow as rows and objects show it. The settings may say something else. */
 export interface Observed {
   /**
-   * A value from the threshold on becomes an object: it is larger than the largest value in the database, and no
-   * larger than the smallest object. Null: none of them has been seen. Both in bytes.
+   * A value of the threshold or more becomes an object. So the threshold is larger than the largest value in the
+   * database, and no larger than the smallest object. Null: none of them has been seen. Both in bytes.
    */
   readonly threshold: { readonly above: number | null; readonly atMost: number | null };
-  /** How many values and objects tell it. */
+  /** How many values and objects show the threshold. */
   readonly values: number;
   readonly objects: number;
   /** Base paths of the references in the window, the most used first. */
   readonly paths: Survey['paths'];
-  /** References that lie under none of them. */
+  /** References that lie under none of these paths. */
   readonly elsewhere: number;
 }
 
@@ -44,7 +44,7 @@ export function thresholdWords(effective: Observed | null): string {
   const objects = counted(effective.objects, 'object');
   if (above === null)
     return atMost === null ? NOT_KNOWN : `at most ${counted(atMost, 'byte')}, by the sizes of ${objects}`;
-  // There may be none, or workers without it; and of compressed objects no size is known.
+  // There may be no threshold, or workers without one; and the sizes of compressed objects are not known.
   if (atMost === null)
     return `more than ${counted(above, 'byte')}, if one is in force everywhere, by the sizes of ${values}`;
   const sizes = `by the sizes of ${objects} and ${values}`;

@@ -2,18 +2,18 @@ import type { Tally } from './tally.ts';
 import { MINUTE, stepsOf } from './tally.ts';
 import { SLACK_MS } from './worker-histories.ts';
 
-/** What the references of the window tell of the threshold that workers use, and from when on. */
+/** The references of the window as evidence of the threshold that workers use, and from when on. */
 export interface Offloading {
   /** When the latest reference was written, epoch ms; null: there is none. */
   readonly latest: number | null;
   /** The smallest object whose size is the one that Airflow measured; Infinity: no such size is known. */
   readonly smallest: number;
   /**
-   * The smallest value that is known to have gone to object storage by a moment: one as large that was written later
-   * and is in the database went past the backend, and one that was written before may be older than the setting.
+   * The smallest value that is known to have gone to object storage by a moment. A value as large that was written
+   * later and is in the database went past the backend. One that was written before may be older than the setting.
    */
   readonly smallestBy: (at: number) => number;
-  /** In words all that `smallestBy` says of the moments from one to another. */
+  /** Everything that `smallestBy` says about the moments from one to another, as text. */
   readonly smallestWithin: (from: number, to: number) => string;
 }
 

@@ -9,13 +9,13 @@ import { isRaised, takenBack } from './problem.ts';
 interface Seen {
   readonly config: Pick<Config, 'xcom'>;
   readonly probe: ProbeResult | null;
-  /** Where the references lie that are not below the path. */
+  /** The places of the references that are not below the path. */
   readonly elsewhere: readonly { readonly bucket: string; readonly connection: string }[];
 }
 
 /**
- * A slip in the path alone leads to a bucket that is not there, or to a connection that nobody knows, and leaves every
- * reference outside: one problem, of which the other is the evidence.
+ * A slip in the path alone leads to a bucket that does not exist, or to a connection that nobody knows. It also leaves
+ * every reference outside the path. That is one problem, and the failure is its evidence.
  */
 export function ofOneCause(
   { path_mismatch: mismatch, bucket_unreachable: unreachable, not_watching: blind }: SlipRulings,

@@ -3,7 +3,9 @@ import type { Ruling } from './problem.ts';
 
 export type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
-/** A step that worked is clear; one that failed in another way than the problem's own tells nothing of it. */
+/**
+ * A step that worked is clear. A step that failed in another way than the problem's own says nothing about the problem.
+ */
 export function ruling(
   step: ProbeStep | undefined,
   isIts: (step: FailedStep) => boolean,
@@ -14,7 +16,7 @@ export function ruling(
   return isIts(step) ? rule(step) : 'unknown';
 }
 
-/** The storage read who asks, and said no. */
+/** Whether the storage recognised who asks, and refused. */
 export function isRefusal(step: ProbeStep | undefined): boolean {
   if (step?.ok !== false || step.said?.by !== 's3') return false;
   return step.reason === 'denied' || step.reason === 'clock_skew'
@@ -22,7 +24,7 @@ export function isRefusal(step: ProbeStep | undefined): boolean {
     : step.said.cause === 'kms' || step.said.cause === 'kms_state';
 }
 
-/** Asked for a password, by whoever answers, and not by a word of S3. */
+/** Whether something asked for a password, and not with an error code of S3. */
 export function isUnauthorised({ said }: FailedStep): boolean {
   return said?.code == null && (said?.status === 401 || said?.status === 407);
 }

@@ -6,11 +6,11 @@ export type Severity = 'critical' | 'warning' | 'info';
 
 /** Everything that a verdict rests on. While one of these is not known, nothing is known of the problem. */
 export interface Grounds {
-  /** Settings of Airflow's, each of which somebody has to have told. */
+  /** Airflow's settings that somebody must have told. */
   readonly settings: readonly ToldSetting[];
-  /** What else alters the verdict where it is told, and is not asked for. */
+  /** Settings that alter the verdict if they are told, but are not asked for. */
   readonly heeds: readonly (ToldSetting | typeof EXECUTOR)[];
-  /** Operations of the probe; it takes that one of them was tried. */
+  /** Operations of the probe; at least one of them must have been tried. */
   readonly probe: readonly S3Operation[];
   /** The tables alone, or the rows of the window as well. */
   readonly database: 'nothing' | 'tables' | 'rows';
@@ -24,8 +24,8 @@ interface ProblemKind {
   readonly remedy: string;
   readonly restsOn: Grounds;
   /**
-   * Observations in a row that have to speak against it before it is cleared: one of what is certain, which are
-   * settings, tables and a permission that was just made use of; two of what may come and go.
+   * How many observations in a row must speak against the problem before it is cleared. One is enough for what is
+   * certain: settings, tables, and a permission that was just used. Two are needed for what may come and go.
    */
   readonly clearsAfter: 1 | 2;
 }
@@ -42,7 +42,7 @@ const TABLES = { ...NOTHING, database: 'tables' } as const satisfies Grounds;
 const ROWS = { ...NOTHING, database: 'rows' } as const satisfies Grounds;
 const OBJECTS = { ...ROWS, objects: true } as const satisfies Grounds;
 
-/** Every problem the exporter can say, most telling first: pages and `check` keep this order. */
+/** Every problem that the exporter can report, most telling first: pages and `check` keep this order. */
 export const PROBLEMS = {
   schema_unsupported: {
     severity: 'critical',
@@ -267,7 +267,7 @@ export const PROBLEMS = {
   },
 } as const satisfies Record<string, ProblemKind>;
 
-/** What a canary alone can tell. */
+/** The problems that only a canary can show. */
 export type CanaryCode = 'canary_failing' | 'canary_silent' | 'worker_settings_differ';
 export const CANARY_CODES: ReadonlySet<ProblemCode> = new Set<CanaryCode>([
   'canary_failing',
@@ -279,10 +279,10 @@ export type ProblemCode = keyof typeof PROBLEMS;
 
 export const PROBLEM_CODES = Object.keys(PROBLEMS) as readonly ProblemCode[];
 
-/** The path in the repository and in the package; the daemon serves it under the same one. */
+/** The path in the repository and in the package. The daemon serves the runbook under the same path. */
 export const RUNBOOK = 'docs/runbook.md';
 
-/** The section of the runbook: the one link of pages, `check` and alerts. */
+/** The section of the runbook for a problem. Pages, `check` and alerts all use this link. */
 export function runbookOf(code: ProblemCode): string {
   return `${RUNBOOK}#${code}`;
 }

@@ -12,12 +12,14 @@ import type { Report } from './report.ts';
 export interface RememberedProblem {
   /** The problem as it was last said. */
   readonly problem: Omit<Problem, 'since' | 'lastSeen'>;
-  /** Epoch ms: when it was first said, and when last. */
+  /** When it was first said and when it was last said, epoch ms. */
   readonly since: number;
   readonly lastSeen: number;
-  /** Observations in a row that spoke against it. */
+  /** How many observations in a row spoke against it. */
   readonly clears: number;
-  /** The latest observation that counted: one that is repeated says nothing new. An earlier one is: clocks are set back. */
+  /**
+   * The latest observation that counted: a repeated one says nothing new. An earlier one does: a clock may be set back.
+   */
   readonly observedAt: number;
 }
 
@@ -31,24 +33,24 @@ export interface Verdicts {
 export interface SettleOptions {
   /** Epoch ms. */
   readonly now: number;
-  /** A problem is forgotten when it was not seen for so long. */
+  /** A problem is forgotten when it has not been seen for this long. */
   readonly windowMs: number;
   /**
-   * When the observation was made that a state rests on, epoch ms: the probe's or the last reading of the database's,
-   * which may be that of an earlier cycle.
+   * When the observation that a state rests on was made, epoch ms. It is the probe or the last reading of the database,
+   * which may be from an earlier cycle.
    */
   readonly observedAt: (code: ProblemCode) => number;
 }
 
-/** When each kind of observation was made last, epoch ms: what {@link SettleOptions.observedAt} asks for. */
+/** When each kind of observation was last made, epoch ms, as {@link SettleOptions.observedAt} returns it. */
 export function observedAtOf(times: Readonly<Record<Source, number>>): SettleOptions['observedAt'] {
   return (code) => times[sourceOf(code)];
 }
 
 /**
- * The verdicts as they are shown. A problem is raised on evidence at once; it is cleared by as many observations in
- * a row that find health or something that speaks against it, or forgotten when it was not seen for a window. Not known
- * speaks neither for it nor against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
+ * The verdicts as they are shown. Evidence raises a problem at once. The problem is cleared when `clearsAfter`
+ * observations in a row find health or something that speaks against it. It is forgotten when it was not seen for a
+ * window. `unknown` speaks neither for it nor against it. Pure. Guarded by test/unit/diagnosis/hysteresis.test.ts.
  */
 export function settle(
   memory: ProblemMemory,
@@ -75,7 +77,7 @@ export function settle(
   return { states, problems, memory: next };
 }
 
-/** The report with what is shown in place of what was found. */
+/** The report with the problems that are shown instead of those that were found. */
 export function settleReport(
   memory: ProblemMemory,
   report: Report,
@@ -85,7 +87,7 @@ export function settleReport(
   return { report: { ...report, states, problems }, memory: next };
 }
 
-/** Null: it is not shown, and nothing is remembered of it. */
+/** Null: the problem is not shown, and nothing about it is remembered. */
 function settleOne(
   before: RememberedProblem | undefined,
   now: { state: ProblemState; problem: Problem | undefined; isTakenBack: boolean; options: SettleOptions },
@@ -109,7 +111,7 @@ function raised(
   const isForgotten = before !== undefined && observedAt - before.lastSeen > options.windowMs;
   if (before === undefined || isForgotten)
     return { problem, since: observedAt, lastSeen: observedAt, clears: 0, observedAt };
-  // It is said again but was not looked at again: it is no more recent for that.
+  // The problem is said again without a new observation, so it is no more recent.
   if (observedAt === before.observedAt) return { ...before, problem, clears: 0 };
   return { problem, since: Math.min(before.since, observedAt), lastSeen: observedAt, clears: 0, observedAt };
 }

@@ -1,7 +1,7 @@
 import { PROBLEMS } from './problem-catalogue.ts';
 import type { Grounds, ProblemCode } from './problem-catalogue.ts';
 
-/** The observation that decides a problem; settings are known with each of them. */
+/** The observation that decides a problem. Settings are always known as well. */
 export type Source = 'settings' | 'probe' | 'database';
 
 type SourceOf<Code extends ProblemCode> = (typeof PROBLEMS)[Code]['restsOn'] extends {

@@ -13,7 +13,7 @@ import type { WindowTotals } from './window-totals.ts';
 
 export const STORAGES: readonly Storage[] = ['db', 's3', 'other'];
 
-/** Null is what nobody told. */
+/** A field is null when nobody told it. */
 export interface BackendInfo {
   readonly airflow: string;
   readonly schema: string;
@@ -23,7 +23,7 @@ export interface BackendInfo {
   readonly compression: string | null;
 }
 
-/** The outcome of one cycle: all that metrics, pages and `check` say is said from it. */
+/** The outcome of one cycle. Everything that metrics, pages and `check` say comes from it. */
 export interface Report {
   /** When the cycle ended, epoch ms. */
   readonly at: number;
@@ -33,14 +33,14 @@ export interface Report {
   /** null: S3 was not asked in this cycle. */
   readonly s3Failure: { readonly reason: S3Reason; readonly detail: string } | null;
   readonly s3Answered: boolean;
-  /** Which of Airflow's settings are known: told, or heard from the canary. */
+  /** Whether each of Airflow's settings is known: told, or heard from the canary. */
   readonly told: ToldSettings;
-  /** Those of them that the canary alone tells. */
+  /** The settings among them that only the canary tells. */
   readonly heard: readonly HeardSetting[];
   readonly backend: BackendInfo | null;
   /** Null: nobody told it. */
   readonly thresholdBytes: number | null;
-  /** Threshold and paths as the data tell them; null: it could not be read. */
+  /** Threshold and paths as the data show them; null: the database could not be read. */
   readonly observed: Observed | null;
   readonly oversizeBytes: number;
   readonly increments: readonly Increment[];
@@ -50,24 +50,24 @@ export interface Report {
   /** As of the last reading of the database that succeeded; null: no canary has been seen. */
   readonly canary: {
     readonly verdict: CanaryVerdict | null;
-    /** Reports that were refused in this cycle, each version of a row once. */
+    /** How many reports were refused in this cycle; each version of a row counts once. */
     readonly refusals: ReadonlyMap<Refusal, number>;
   };
   readonly states: Readonly<Record<ProblemCode, ProblemState>>;
-  /** Why nothing can be said of what is not known. */
+  /** Why nothing can be said of the problems that are not known. */
   readonly undecided: Reasons;
-  /** Those of them that were said before and are no longer shown. */
+  /** The undecided problems that were said before and are no longer shown. */
   readonly takenBack: readonly ProblemCode[];
   readonly problems: readonly Problem[];
-  /** Why the rows may not be those of now; null: they are, or none were read. */
+  /** Why the rows may be out of date; null: they are current, or none were read. */
   readonly standbyDoubt: string | null;
-  /** Why no push of a worker works that has the settings which were told, a sentence; null: nothing says so. */
+  /** Why every push of a worker with the settings that were told fails, as a sentence; null: nothing says that. */
   readonly pushFault: string | null;
   /**
-   * Age of the oldest row that has been seen but not decided, seconds; 0 when nothing waits. It is no less than a
-   * standby is behind, and null where that is not known.
+   * Age of the oldest row that has been seen but not decided, in seconds; 0 when nothing waits. It is at least the lag
+   * of a standby, and null when that lag is not known.
    */
   readonly lagSeconds: number | null;
-  /** Decided share of what the window holds: rows measured and references looked up, 0..1. */
+  /** The share of the window that is decided, 0..1: rows measured and references looked up. */
   readonly coverage: number | null;
 }

@@ -2,12 +2,15 @@ import type { Worker } from '../airflow/worker-queries.ts';
 import { clusterWords, pools } from './worker-pools.ts';
 import type { Placed, Pool } from './worker-pools.ts';
 
-/** What stands out among the values that went past object storage. */
+/** A group that stands out among the values that went past object storage. */
 export interface Cluster {
-  /** The pools of workers, and the values that tell of them. */
+  /** The pools of workers that stand out, and the values that show it. */
   readonly named: readonly Pool[];
   readonly telling: readonly Placed[];
-  /** What operators did alone stands out instead: how much, and whether their hosts put the values of others since. */
+  /**
+   * Set when operators stand out instead: in words how much they kept, and whether their hosts put other operators'
+   * values since.
+   */
   readonly operators: { readonly words: string; readonly putSince: 'first' | 'last' | null } | null;
 }
 
@@ -33,15 +36,15 @@ export function clusterOf(placed: readonly Placed[]): Cluster {
 }
 
 interface Host {
-  /** When each operator put the latest. */
+  /** When the latest put of each operator was. */
   readonly puts: Map<string | null, number>;
   readonly keeping: Set<string | null>;
 }
 
 /**
- * What an operator kept on a host that put values of others, and when the latest of these. It follows how a task writes,
- * or the host got the setting since; one that lost it keeps those of every operator. Where each task has a host of its own
- * none is shared, and an image may lack it.
+ * The values that an operator kept on a host that put values of other operators, and when the latest such put was. The
+ * reason is how the task writes, or the host got the setting since. A host that lost the setting keeps the values of
+ * every operator. If each task has a host of its own, no host is shared, and an image may lack the setting.
  */
 function besidePuts(placed: readonly Placed[]): { readonly one: Placed; readonly put: number }[] {
   const hosts = new Map<string, Host>();

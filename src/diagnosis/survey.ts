@@ -32,47 +32,55 @@ import type { HistoryLooks } from './worker-histories.ts';
 import { placedOf } from './worker-pools.ts';
 import type { Placed } from './worker-pools.ts';
 
-/** What the window holds. */
+/** The contents of the window. */
 export interface Survey {
   readonly window: WindowTotals;
   readonly rows: Readonly<Record<Kind, Evidence>>;
   /** All rows of the window. */
   readonly count: number;
-  /** References of their own rows to stores that are not S3. */
+  /** References of rows to their own values in stores that are not S3. */
   readonly inOtherStore: number;
-  /** References of their own rows to S3, those that nobody has looked up yet, and those that Airflow can read back. */
+  /**
+   * References of rows to their own objects in S3. Then those of them that nobody has looked up yet, and those that
+   * Airflow can read back.
+   */
   readonly references: number;
   readonly unlooked: Unlooked;
   readonly inForce: number;
-  /** Values of which only the stored size is known. */
+  /** Values whose stored size alone is known. */
   readonly inexact: number;
-  /** Oversize values of which nobody has asked yet who wrote them: a worker, the server, or a task that is not in Python. */
+  /** Oversize values whose writer nobody has asked for yet: a worker, the server, or a task that is not in Python. */
   readonly unattributed: number;
   /** Oversize values of tasks that are not in Python. */
   readonly foreign: number;
   /** Oversize values of workers that have put such values into object storage since, and kept none. */
   readonly past: number;
-  /** The bypassed values since the latest reference, of known workers that put others there before; and all those of before. */
+  /**
+   * Bypassed values well after the latest reference, from known workers whose pool may have put values. Then all
+   * bypassed values up to that reference.
+   */
   readonly bypassedSince: { readonly rows: number; readonly before: number };
-  /** Workers that kept large values and put others into object storage, where it is not plain that they lack it. */
+  /**
+   * Workers that kept large values and put others into object storage, so that they may or may not lack the backend.
+   */
   readonly doubtful: readonly Doubtful[];
-  /** The largest of the values that are oversize; 0: there is none. */
+  /** The largest oversize value; 0: there is none. */
   readonly largestOversize: number;
-  /** Values that went past object storage, and references that are as configured, worker by worker. */
+  /** Values that went past object storage and references that are as configured, for each worker. */
   readonly placed: readonly Placed[];
-  /** The base paths under which most references of their own rows lie. */
+  /** The base paths that hold the most references of rows to their own objects. */
   readonly paths: readonly { readonly path: string; readonly rows: number }[];
-  /** The prefixes of references that are not as configured, and of those that are doubtful. */
+  /** The prefixes of references that are not as configured, and the prefixes of doubtful references. */
   readonly mismatchedPrefixes: readonly string[];
   readonly mismatchedBases: readonly Pick<Reference, 'bucket' | 'connection'>[];
   readonly doubtfulPrefixes: readonly string[];
-  /** Objects that are not compressed, and values of tasks: their sizes tell the threshold in force. */
+  /** Objects that are not compressed, and values of tasks. Their sizes show the threshold in force. */
   readonly objects: { readonly count: number; readonly smallest: number };
   readonly values: { readonly count: number; readonly largest: number };
   readonly times: SurveyTimes;
 }
 
-/** Moments that tell a change of settings from two settings at once, epoch ms; null: there is no such row. */
+/** Moments that distinguish a change of settings from two settings at once, epoch ms; null: there is no such row. */
 export interface SurveyTimes {
   readonly latestReference: number | null;
   /** Values of tasks that are as large as the smallest object and were written after the latest reference. */
@@ -81,7 +89,10 @@ export interface SurveyTimes {
   readonly firstKept: number | null;
   /** The latest object that is smaller than the threshold. */
   readonly latestSmall: number | null;
-  /** The first reference that is as configured, the latest of those whose object is not known to be gone, and the latest that is not. */
+  /**
+   * The first reference that is as configured; the latest such reference whose object is not known to be gone; the
+   * latest reference that is not as configured.
+   */
   readonly firstInForce: number | null;
   readonly latestWritten: number | null;
   readonly latestMismatched: number | null;
@@ -90,12 +101,12 @@ export interface SurveyTimes {
 export interface SurveyOptions {
   readonly windowMs: number;
   readonly oversize: number;
-  /** Null: it is not known. */
+  /** Null: the threshold is not known. */
   readonly threshold: number | null;
   readonly standing: StandingRule;
 }
 
-/** What earlier surveys found in each chunk. Whoever gives new ones has all of it looked at. */
+/** The findings of earlier surveys for each chunk. With new ones the survey looks at everything. */
 export interface SurveyLooks {
   readonly bases: BaseLooks;
   readonly tallies: Looks<RowChunk, Tally>;
@@ -220,7 +231,10 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   };
 }
 
-/** Rows that hold the path of another one, in a try that counts or in one that is past, and those whose path is a value of their own. */
+/**
+ * Counts rows that hold the path of another row, in a try that counts or in a past one. Also counts rows whose path is
+ * a value of their own.
+ */
 function leaksOf(
   tallies: readonly Tally[],
   { bases, gathering }: { readonly bases: Bases; readonly gathering: Gathering },

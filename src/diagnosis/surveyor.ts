@@ -8,24 +8,24 @@ import type { Survey, SurveyLooks, SurveyOptions } from './survey.ts';
 export type Surveyor = (ledger: Ledger, options: SurveyOptions) => Promise<Survey>;
 
 export interface Comparison {
-  /** One survey in so many is made anew as well. */
+  /** One survey in so many is also made anew. */
   readonly every: number;
-  /** Told when that gave another answer. */
+  /** Called when the new survey gave another answer. */
   readonly differs: (message: string) => void;
 }
 
-/** Once in fifty minutes, at the default schedule. */
+/** Once in fifty minutes at the default schedule. */
 export const COMPARED_EVERY = 100;
 
 /**
- * Surveys a window again and again, and looks only at what was written since the last time. Now and then it looks at all
- * of it, and what that gives is what stands.
+ * Surveys a window again and again, and looks only at what was written since the last time. Now and then it looks at
+ * everything, and that result is the one that counts.
  */
 export function createSurveyor({
   bases,
   comparison,
 }: {
-  /** Those that others use as well. */
+  /** The looks at bases, which others use as well. */
   readonly bases: BaseLooks;
   readonly comparison: Comparison;
 }): Surveyor {
@@ -38,7 +38,7 @@ export function createSurveyor({
     const anew = await survey(ledger, options, newLooks(createLooks()));
     if (isDeepStrictEqual(anew, seen)) return seen;
     kept.bases.forget();
-    // The rest is kept by these.
+    // The looks that are not forgotten here are kept by the tallies.
     kept.tallies.forget();
     comparison.differs('what was kept of the window was not what it holds: all of it was looked at again');
     return anew;

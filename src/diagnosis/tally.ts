@@ -15,8 +15,8 @@ import type { Unlooked } from './unlooked.ts';
 import { gatherUnlooked } from './unlooked.ts';
 
 /**
- * What the rows of one chunk come to by themselves: sums of these are those of the window. What depends on the rest of the
- * window as well is in judged-values.ts and worker-histories.ts.
+ * The sums over the rows of one chunk alone; the sums of all tallies are those of the window. Figures that also depend
+ * on the rest of the window are in judged-values.ts and worker-histories.ts.
  */
 export interface Tally {
   readonly chunk: RowChunk;
@@ -24,25 +24,25 @@ export interface Tally {
   readonly bytes: Readonly<Record<Storage, number>>;
   readonly broken: Readonly<Record<BrokenReason, number>>;
   readonly counts: Readonly<Record<(typeof COUNTS)[number], number>>;
-  /** Smallest and earliest; Infinity: there is none. */
+  /** Smallest and earliest values; Infinity: there is none. */
   readonly least: Readonly<Record<(typeof LEAST)[number], number>>;
-  /** Largest and latest; -Infinity: there is none. */
+  /** Largest and latest values; -Infinity: there is none. */
   readonly most: Readonly<Record<(typeof MOST)[number], number>>;
   readonly kinds: GatheredByKind;
-  /** All bases here: it rests on what is said of them. */
+  /** All bases of this chunk: the tally rests on what is known of them. */
   readonly bases: ReadonlySet<number>;
-  /** References of their own rows by base, and those that are as configured by worker. */
+  /** References of rows to their own objects, by base; and those that are as configured, by worker. */
   readonly based: Counts;
   readonly offloaded: Counts;
   readonly mismatched: ReadonlySet<number>;
   readonly doubtful: ReadonlySet<number>;
-  /** The workers of references and when they wrote the latest, and what workers kept that is large. */
+  /** The workers of references with the time of the latest one, and the large values that workers kept. */
   readonly writers: ReadonlyMap<number, number>;
   readonly kept: ReadonlyMap<number, KeptByWorker>;
-  /** The smallest that went to object storage by then. */
+  /** The smallest values that went to object storage up to a minute. */
   readonly offloads: readonly Step[];
   readonly unlooked: Unlooked;
-  /** Rows that hold the path of another one: whether that is one of the backend's, the whole window says. */
+  /** Slots of rows that hold the path of another row. Only the whole window shows whether the path is the backend's. */
   readonly leaked: readonly number[];
 }
 
@@ -58,7 +58,7 @@ const COUNTS = [
   'values',
 ] as const;
 const LEAST = ['object', 'inForceAt', 'at'] as const;
-/** `kept`: of the values that tasks keep in the database, whether they are measured or not. */
+/** `kept` covers the values that tasks keep in the database, whether they are measured or not. */
 const MOST = [
   'value',
   'kept',
@@ -73,7 +73,7 @@ const MOST = [
 type Sums = Pick<Tally, 'rows' | 'bytes' | 'broken' | 'counts' | 'least' | 'most'>;
 type MutableSums = { [Part in keyof Sums]: { -readonly [Name in keyof Sums[Part]]: number } };
 
-/** Minutes since the epoch, and the smallest of their sizes that is smaller than all before. */
+/** Minutes since the epoch, and the smallest size in that minute; it is smaller than all sizes before. */
 export type Step = readonly [minute: number, smallest: number];
 
 export const MINUTE = 60_000;
@@ -89,7 +89,7 @@ export function stepsOf(sizes: Iterable<Step>): Step[] {
     });
 }
 
-/** In words all that the tally of a chunk rests on: what is written there, and what is said of its bases. */
+/** Everything that the tally of a chunk rests on, as text: what is written there, and what is known of its bases. */
 export function groundsOf(
   { written }: RowChunk,
   { bases: ids }: Tally,
@@ -119,7 +119,7 @@ export function tallyOf(
   const offloads = new Map<number, number>();
   const unlooked = gatherUnlooked();
   const leaked: number[] = [];
-  /** A reference whose size is not known is taken to be as large as that. */
+  /** A reference whose size is not known counts as if it had this size. */
   const unmeasured = Number.isNaN(threshold) ? Infinity : threshold;
 
   function addValue(index: number, flags: number): void {
@@ -155,10 +155,10 @@ export function tallyOf(
     const base = baseAt(chunk, index);
     ids.add(base);
     const isMeasured = is.hasObject(flags) && bases.isUncompressed(base);
-    // The backend would have kept a value that is as small.
+    // The backend would have kept a value that is so small.
     const isSmall = isMeasured && size < threshold;
     if (bases.isDoubtful(base)) {
-      // A small one is a value after all, of a size that is not kept.
+      // A small one is a value after all; its size is not kept.
       if (isSmall) {
         rows.db += 1;
         return;
@@ -206,7 +206,7 @@ export function tallyOf(
     most.mismatchedAt = Math.max(most.mismatchedAt, timeAt(chunk, index));
   }
 
-  /** A reference to a store that is not S3: its row alone is known. */
+  /** A reference to a store that is not S3: only its row is known. */
   function addInOtherStore(index: number, flags: number): void {
     const base = baseAt(chunk, index);
     ids.add(base);
@@ -260,7 +260,7 @@ export function tallyOf(
   };
 }
 
-/** Anew each time: nobody could take away again what was added up. */
+/** Computed anew each time: nothing could be subtracted again from a running sum. */
 export function sumOf(tallies: readonly Tally[]): MutableSums {
   const sum = noSums();
   for (const { rows, bytes, broken, counts, least, most } of tallies) {

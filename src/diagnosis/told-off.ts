@@ -11,12 +11,12 @@ export function kindOf({ backend }: Config['xcom']): BackendKind | null {
   return backend === null ? null : kindOfBackend(backend);
 }
 
-/** A class of which it is not known that it uses object storage. */
+/** Whether it is not known that the class uses object storage. */
 export function isOther(kind: BackendKind | null): boolean {
   return kind === 'other' || kind === 'former';
 }
 
-/** A path and a threshold are of no use to Airflow's own backend. */
+/** Airflow's own backend makes no use of a path and a threshold. */
 export function keptByDefault(survey: Survey, { inForce, backend, oversize }: Config['xcom']): Ruling {
   const name = backend === '' ? 'empty' : (backend ?? '');
   return unlessReferenced(survey, {
@@ -30,7 +30,7 @@ function isToldOff(xcom: Config['xcom']): boolean {
   return threshold !== null && threshold < 0 && inForce !== null && !isOther(kindOf(xcom));
 }
 
-/** Everything stays in the database because Airflow is told so. */
+/** Raised when everything stays in the database because Airflow is told so. */
 export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): Ruling {
   if (!isToldOff(xcom)) return 'clear';
   const cost = survey === null ? '' : `; ${kept(survey, xcom.oversize)}`;
@@ -41,8 +41,8 @@ export function thresholdDisabled(xcom: Config['xcom'], survey: Survey | null): 
 }
 
 /**
- * References contradict a setting that keeps every value in the database, unless a value as large has stayed there since
- * the last of them: then the setting was another one until then.
+ * References contradict a setting that keeps every value in the database. The exception is a value as large that has
+ * stayed there since the last of them: then the setting was another one until then.
  */
 function unlessReferenced(
   survey: Survey | null,

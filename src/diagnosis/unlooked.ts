@@ -3,9 +3,9 @@ import { uncheckedOf } from '../window/flags.ts';
 
 /** References that nobody has looked up yet, by what they wait for. Times are epoch ms; null: there is none. */
 export interface Unlooked {
-  /** For a request: none was left for them. */
+  /** They wait for a request: none was left for them. */
   readonly waiting: { readonly rows: number; readonly oldest: number | null };
-  /** For an answer that tells something: they were asked about in vain. */
+  /** They wait for a useful answer: they were asked about in vain. */
   readonly inVain: {
     readonly rows: number;
     readonly oldest: number | null;
@@ -15,7 +15,7 @@ export interface Unlooked {
 
 type AskedInVain = Exclude<UncheckedReason, 'budget'>;
 
-/** Fresh rows are looked up in the cycle that finds them: what is as old as that was left over. */
+/** Fresh rows are looked up in the cycle that finds them. A row older than this was left over. */
 export const LATE_SECONDS = 120;
 
 export function gatherUnlooked(): { add(flags: number, at: number): void; tell(): Unlooked } {
@@ -37,7 +37,7 @@ export function gatherUnlooked(): { add(flags: number, at: number): void; tell()
   };
 }
 
-/** What is unlooked in all parts of the window. */
+/** Adds up the unlooked references of all parts of the window. */
 export function unlookedTogether(parts: readonly Unlooked[]): Unlooked {
   const together = (sums: readonly Unlooked['waiting'][]) => ({
     rows: sums.reduce((all, { rows }) => all + rows, 0),

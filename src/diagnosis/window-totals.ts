@@ -11,7 +11,7 @@ export interface WindowTotals {
   readonly broken: Readonly<Record<BrokenReason, number | null>>;
   readonly orphanObjects: number | null;
   readonly orphanBytes: number | null;
-  /** Ended runs whose objects no listing leads to: what lies there without a row is not among the orphans. */
+  /** Ended runs whose objects no listing leads to: objects without a row there are not counted as orphans. */
   readonly unseenRuns: number;
 }
 

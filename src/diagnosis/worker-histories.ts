@@ -10,50 +10,50 @@ import { areSeveralTasks, keptTogether, widen } from './kept-by-worker.ts';
 import type { Kept, KeptByWorker, Mutable, Tasks } from './kept-by-worker.ts';
 import type { Tally } from './tally.ts';
 
-/** References by their sizes: no larger than the largest value that the same workers kept, not known, or larger. */
+/** References by size: no larger than the largest value that the same workers kept, of unknown size, or larger. */
 export interface Sizes {
   readonly small: number;
   readonly unsized: number;
   readonly larger: number;
 }
 
-/** What some workers kept and what they put into object storage, in the order of time. */
+/** The values that some workers kept and put into object storage, in order of time. */
 export interface History extends Beside {
   readonly kept: Kept;
 }
 
-/** References in order beside what was kept. */
+/** References in their order relative to the values that were kept. */
 interface Beside {
-  /** References before the first value that was kept, before the last one, and since. */
+  /** References before the first kept value, between the first and the last one, and since the last one. */
   readonly earlier: Sizes;
   readonly between: Sizes;
   readonly since: Sizes;
-  /** References that were written well before the last value that was kept. */
+  /** References that were written well before the last kept value. */
   readonly wellBefore: number;
-  /** The smallest of those whose size is known; Infinity: there is none. */
+  /** The smallest reference whose size is known; Infinity: there is none. */
   readonly smallest: number;
 }
 
 export interface Histories {
-  /** By the number of the worker, which has a host: those alone that kept a large value. */
+  /** By the number of a worker, which includes its host. Only workers that kept a large value are here. */
   readonly byWorker: ReadonlyMap<number, WorkerHistory>;
-  /** There are references of which nobody knows the worker. */
+  /** Whether there are references whose worker nobody knows. */
   readonly areSomeUnknown: boolean;
 }
 
 export interface WorkerHistory {
   readonly worker: Worker;
   readonly own: History;
-  /** With all workers of the same queue, executor and operator, whatever their host. */
+  /** The history of all workers with the same queue, executor and operator, whatever their host. */
   readonly pool: History;
-  /** More than one task ran on the host: it is no pod of one task. */
+  /** Whether more than one task ran on the host, so that it is no pod of a single task. */
   readonly isHostLasting: boolean;
 }
 
 /** Writers have clocks of their own, and tasks of one moment end in any order. */
 export const SLACK_MS = 120_000;
 
-/** The references of one worker in a part of the window, beside what was kept in all of it. */
+/** The references of one worker in a part of the window, relative to the values kept in all of the window. */
 interface WorkerBeside extends Tasks {
   readonly pool: Beside;
   /** Null: the worker itself kept nothing. */
@@ -62,7 +62,7 @@ interface WorkerBeside extends Tasks {
 
 export type HistoryLooks = Looks<Tally, ReadonlyMap<number, WorkerBeside>>;
 
-/** Sets the references in order beside what was kept. It takes no look where no worker of a pool kept a large value. */
+/** Orders the references relative to the kept values. Skips a part if no worker of its pools kept a large value. */
 export async function historiesOf(
   store: Pick<RowStore, 'workers' | 'names'>,
   tallies: readonly Tally[],
@@ -105,7 +105,7 @@ export async function historiesOf(
 
 type PoolOf = (worker: number) => Mutable<History> | undefined;
 
-/** Fills in what each worker kept, and gives what each pool did. */
+/** Fills in what each worker kept, and returns the history of each pool. */
 function poolsOf(
   store: Pick<RowStore, 'workers'>,
   keptByWorker: ReadonlyMap<number, KeptByWorker>,
@@ -135,7 +135,7 @@ interface Besides {
   readonly byWorker: ReadonlyMap<number, WorkerHistory>;
 }
 
-/** In words all that the look rests on besides the tally. */
+/** Everything besides the tally that the look rests on, as text. */
 function groundsOf(tally: Tally, { poolOf, byWorker }: Besides): string {
   const within = ({ first, last, largest }: Kept) => [reach(tally, first), reach(tally, last), largest];
   const beside = Array.from(tally.writers.keys(), (number) => {
@@ -145,7 +145,9 @@ function groundsOf(tally: Tally, { poolOf, byWorker }: Besides): string {
   return JSON.stringify(beside);
 }
 
-/** A moment, or the nearest of those that are beyond all rows of a part and their slack, where each is as good. */
+/**
+ * A moment; or, if it lies beyond all rows of a part and their slack, the nearest such moment, which serves as well.
+ */
 export function reach({ least, most }: Pick<Tally, 'least' | 'most'>, moment: number): number {
   return Math.min(Math.max(moment, least.at - SLACK_MS - 1), most.at + SLACK_MS + 1);
 }
@@ -187,7 +189,7 @@ function lookBeside(
   return found;
 }
 
-/** Without the host: pods have a name each, and hosts are replaced. */
+/** The pool leaves out the host: each pod has its own name, and hosts are replaced. */
 function poolName({ queue, executor, operator }: Worker): string {
   return JSON.stringify([queue, executor, operator]);
 }
@@ -212,8 +214,8 @@ function addBeside(sum: Mutable<Beside> | undefined, more: Beside): void {
 }
 
 /**
- * The clock of one host gives the order of its values. Those of several hosts are of one time within the slack, and so is
- * a value beside a larger one of the same host: together they tell a threshold.
+ * The clock of one host gives the order of its values. Values of several hosts count as simultaneous within the slack.
+ * The same holds for a value and a larger one of the same host: together they show a threshold.
  */
 function addReference(
   beside: Mutable<Beside>,

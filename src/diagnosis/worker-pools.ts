@@ -5,12 +5,15 @@ import { atLeast, SIGNIFICANCE } from './chance.ts';
 import type { Kept } from './kept-by-worker.ts';
 import { counted } from './problem.ts';
 
-/** Values on one worker that should have gone to S3, by where they went. A worker may come more than once. */
+/** Values on one worker that should have gone to S3, by where they went. A worker may occur more than once. */
 export interface Placed {
   readonly worker: Worker;
   readonly bypassed: number;
   readonly offloaded: number;
-  /** When it kept the first and the last of its large values, and put the latest, epoch ms; null: it did not, or it is not known. */
+  /**
+   * When the worker kept the first and the last of its large values, and when it last put one, epoch ms; null: never,
+   * or not known.
+   */
   readonly kept: Pick<Kept, 'first' | 'last'> | null;
   readonly latestPut: number | null;
 }
@@ -25,7 +28,7 @@ export interface Pool {
   readonly p: number;
 }
 
-/** The order is that in which an operator would look: a team configures queues. */
+/** Ordered as an operator would look: a team configures queues. */
 export const DIMENSIONS = ['queue', 'executor', 'hostname', 'operator'] as const;
 
 /**
@@ -82,7 +85,7 @@ export function placedOf(
   return placed;
 }
 
-/** Values that would have gone to object storage, there and on all other workers. */
+/** Counts of values that would have gone to object storage, on these pools and on all other workers. */
 export function clusterWords(placed: readonly Placed[], named: readonly Pool[]): string {
   const all = sumOf(placed);
   const there = sumOf(named);

@@ -7,7 +7,7 @@ import { momentOf } from './problem.ts';
 import type { Survey } from './survey.ts';
 
 /**
- * What workers wrote last below the path that is probed. `isOne`: it is the only one, so that every reference as
+ * The latest write of workers below the path that is probed. `isOne`: it is the only path, so every reference as
  * configured lies there. Airflow writes a reference after its object, and the canary looks where its own value went.
  */
 export function latestWritten(
@@ -38,7 +38,7 @@ function latestPush(canary: CanaryVerdict | null, path: XComPath): ProbedPlace['
   return latest;
 }
 
-/** What its references begin with; null: Airflow refuses the path. */
+/** The base of the references below this path; null: Airflow refuses the path. */
 function baseOf(path: string): Omit<Reference, 'key'> | null {
   try {
     const { scheme, connection, bucket, prefix } = parseXComPath(path);

@@ -7,17 +7,17 @@ export interface TaskPlace {
   readonly mapIndex: number;
 }
 
-/** Longer request lines are refused on the way: gunicorn, which serves Airflow 2, takes 4,094 bytes. */
+/** Servers on the way refuse longer request lines: gunicorn, which serves Airflow 2, accepts 4,094 bytes. */
 const MAX_LENGTH = 2_000;
 
 /**
- * The XComs of a task instance in Airflow's own interface, whose paths changed with release 3; null when there is
- * no such address: no base, a release that is not known, or a name that no address can hold.
- * `airflow`: the release that was recognised, e.g. `2.9`; empty when it is not known.
+ * The address of a task instance's XComs in Airflow's own interface, whose paths changed with release 3. Null when
+ * there is no such address: no base, an unknown release, or a name that no address can hold. `airflow`: the recognised
+ * release, e.g. `2.9`; empty when it is not known.
  *
  * Release 2: `RUN_ID`, `TASK_ID`, `MAP_INDEX` in airflow/www/static/js/dag/useSelection.ts and `tabToIndex` in
- * dag/details/index.tsx, the same in 2.9.3, 2.10.5 and 2.11.2. Release 3: airflow/ui/src/router.tsx of 3.0.6, and
- * the same routes in what 3.1 to 3.4 ship as airflow/ui/dist.
+ * dag/details/index.tsx, the same in 2.9.3, 2.10.5 and 2.11.2. Release 3: airflow/ui/src/router.tsx of 3.0.6, and the
+ * same routes in airflow/ui/dist of 3.1 to 3.4.
  */
 export function airflowLink(
   task: TaskPlace,
@@ -36,14 +36,15 @@ export function airflowLink(
   return link.length > MAX_LENGTH ? null : link;
 }
 
-/** One part of a path; null when it cannot be one. */
+/** The name as one part of a path; null when a path cannot hold it. */
 function encoded(name: string): string | null {
-  // A browser takes these for steps in the path, however they are encoded (https://url.spec.whatwg.org/#double-dot-path-segment).
+  // A browser takes these for steps in the path, however they are encoded
+  // (https://url.spec.whatwg.org/#double-dot-path-segment).
   if (name === '' || name === '.' || name === '..') return null;
   try {
     return encodeURIComponent(name);
   } catch {
-    // Half a surrogate pair.
+    // The name contains half a surrogate pair.
     return null;
   }
 }

@@ -4,19 +4,19 @@ import { createHmac, randomBytes } from 'node:crypto';
 export type Authorization = 'yes' | 'no' | 'busy';
 
 /**
- * A comparison takes 100 ms and more of the only thread: whoever guesses must not keep it from its work. So many at
- * once and then one a second; a password that was right once costs none.
+ * A comparison blocks the only thread for 100 ms or more, so somebody who guesses passwords must not stop its work.
+ * BURST comparisons may run at once, then one a second. A password that was right once needs no comparison.
  */
 const BURST = 10;
 const MS_PER_COMPARISON = 1_000;
 const MAX_VERIFIED = 100;
 
-/** Checks the `Authorization` header of a request against bcrypt hashes by user. `now`: ms of a steady clock. */
+/** Checks the `Authorization` header of a request against the users' bcrypt hashes. `now`: ms of a steady clock. */
 export function createBasicAuth(
   now: () => number,
 ): (header: string | undefined, users: ReadonlyMap<string, string>) => Promise<Authorization> {
   const takeTurn = createTurns(now);
-  // Passwords are remembered as a keyed digest, of a key that never leaves the process.
+  // Passwords are remembered as keyed digests; the key never leaves the process.
   const key = randomBytes(32);
   const verified = new Set<string>();
   const comparisons = new Map<string, Promise<boolean>>();
@@ -37,7 +37,7 @@ export function createBasicAuth(
     let comparison = comparisons.get(digest);
     if (comparison === undefined) {
       if (!takeTurn()) return 'busy';
-      // An unknown user costs as much time as a known one, so that time does not tell which users there are.
+      // An unknown user takes as long as a known one, so that the time does not show which users exist.
       comparison = bcrypt.compare(password, hash ?? anyHash).finally(() => comparisons.delete(digest));
       comparisons.set(digest, comparison);
     }

@@ -5,10 +5,10 @@ import { html } from './html.ts';
 import { ago, name, section, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { columnsOf } from './style.ts';
 
-/** In full they are in the API. */
+/** The longest text of a fault on the page; the API has the whole text. */
 const SHOWN_FAULT = 200;
 
-/** A line for each pool of workers. What they say of themselves, anybody who writes DAGs may have written. */
+/** One line for each pool of workers. Anybody who writes DAGs may have written what the reports say. */
 export function canarySection({ pools }: CanaryVerdict, now: number): Html {
   return section(
     'canary',
@@ -50,7 +50,7 @@ function stateOf({ state, silence }: PoolVerdict): Part {
   }
 }
 
-/** The outcome of an operation, and how long it took. */
+/** The outcome of an operation, and its duration. */
 function stepOf({ operations }: PoolVerdict, operation: Operation): Part {
   const step = operations.find((one) => one.operation === operation);
   if (step === undefined) return '-';
@@ -58,7 +58,7 @@ function stepOf({ operations }: PoolVerdict, operation: Operation): Part {
   return step.ok ? took : html`<b class="no">failed</b> after ${took}: ${wordsOf(step.faults)}`;
 }
 
-/** The other operations by their names, where they failed. */
+/** The other operations that failed, by name. */
 function othersOf({ operations }: PoolVerdict): Part {
   const failed = operations.filter(
     ({ operation, ok }) => !ok && operation !== 'push' && operation !== 'pull',

@@ -7,9 +7,9 @@ export type Part = Html | string | number | null | false | readonly Part[];
 
 const unindented = new WeakMap<TemplateStringsArray, readonly string[]>();
 
-/** A template whose values are escaped unless they are `Html`; lists are joined, null and false are nothing. */
+/** A template whose values are escaped unless they are `Html`; lists are joined, and null and false give nothing. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Html {
-  // Once for each place in our source: a long table is one template, a thousand times.
+  // Computed once for each place in our source: a long table renders one template a thousand times.
   let pieces = unindented.get(strings);
   if (pieces === undefined) unindented.set(strings, (pieces = strings.map(unindent)));
   let text = pieces[0] ?? '';
@@ -17,12 +17,12 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
   return { html: text };
 }
 
-/** For text of our own that is HTML or CSS as it stands: never for what came from outside. */
+/** For text of our own that is HTML or CSS as it stands: never for text from outside. */
 export function raw(text: string): Html {
   return { html: text };
 }
 
-/** Parts with something between them. */
+/** Puts a separator between the parts. */
 export function joined(parts: readonly Part[], between: string): Part {
   return parts.flatMap((part, i) => (i === 0 ? [part] : [between, part]));
 }
@@ -37,7 +37,7 @@ function render(part: Part): string {
   return text;
 }
 
-/** The indentation of our source is a third of a page with long tables. */
+/** Without this, the indentation of our source would be a third of a page with long tables. */
 function unindent(piece: string): string {
   return piece.replaceAll(/\n\s+/g, '\n');
 }
@@ -51,9 +51,9 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * A character that is not to be seen is shown by its number: a line end or half a surrogate pair in a name, and the
- * marks that turn the direction of all text after them (https://unicode.org/reports/tr9/#Explicit_Directional_Formatting).
- * Joiners stay: scripts and emoji are written with them.
+ * Invisible characters are shown by their number. They are line ends or half a surrogate pair in a name, and marks that
+ * turn the direction of all text after them (https://unicode.org/reports/tr9/#Explicit_Directional_Formatting). Joiners
+ * stay: scripts and emoji are written with them.
  */
 const SPECIAL = /[&<>"']|[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 

@@ -3,20 +3,20 @@ import type { Html, Part } from './html.ts';
 import { html } from './html.ts';
 
 export const UNKNOWN = 'not known';
-/** Airflow lets a name have 250 characters; in full it is in the API. */
+/** The longest name on the page. Airflow allows 250 characters; the API has the whole name. */
 const SHOWN_NAME = 60;
 
-/** A name that people outside gave: cut, and kept from turning the direction of the text around it. */
+/** A name from outside: shortened, and kept from turning the direction of the text around it. */
 export function name(text: string): Html {
   return html`<bdi>${shorten(text, SHOWN_NAME)}</bdi>`;
 }
 
-/** Our own prose, in which names to type stand between backticks. */
+/** Our own prose; names to type are between backticks. */
 export function prose(text: string): Part {
   return text.split('`').map((part, i) => (i % 2 === 0 ? part : html`<code>${part}</code>`));
 }
 
-/** How long ago, and the moment on the clock of the logs. */
+/** How long ago, and the moment as in the logs. */
 export function when(at: number, now: number): Part {
   return [ago(at, now), ' ', html`<small>(${formatMoment(at, now)})</small>`];
 }
@@ -27,7 +27,7 @@ export function ago(at: number, now: number): Html {
   return html`<time datetime="${iso}Z">${seconds === 0 ? 'now' : `${formatSeconds(seconds)} ago`}</time>`;
 }
 
-/** A size to read at a glance, and the bytes behind it: those are what settings and queries name. */
+/** A size in readable units, and the exact bytes, because settings and queries use bytes. */
 export function size(bytes: number | null): Part {
   if (bytes === null) return UNKNOWN;
   if (Math.abs(bytes) < 1_024) return formatBytes(bytes);
@@ -41,7 +41,7 @@ export function section(id: string, title: string, content: Part): Html {
   </section>`;
 }
 
-/** Names beside what they stand for. */
+/** A list of terms and their values. */
 export function facts(pairs: readonly (readonly [string, Part])[]): Html {
   return html`<dl>
     ${pairs.map(
@@ -55,8 +55,8 @@ export function facts(pairs: readonly (readonly [string, Part])[]): Html {
 }
 
 /**
- * A wide table scrolls by itself, by keyboard too. On a phone a table of `kind` rows becomes a list of cards, for
- * which the style has the names of the columns.
+ * A wide table scrolls on its own, by keyboard too. On a phone a table whose rows have a `kind` becomes a list of
+ * cards; the style holds the names of their columns.
  */
 export function table(
   caption: string,
@@ -81,7 +81,7 @@ export function table(
   </div>`;
 }
 
-/** The first cell names the row. */
+/** The first cell is the header of the row. */
 export function tableRow([first = '', ...cells]: readonly Part[]): Html {
   return html`<tr>
     <th scope="row">${first}</th>

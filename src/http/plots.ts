@@ -1,12 +1,12 @@
 import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
 
-/** Drawings of the page, as SVG without script or inline style: colours and widths are classes of the page's style. */
+/** The plots on the page: SVG without script or inline style. Colours and widths are classes of the page's style. */
 
 export interface Line {
   /** A class of the style, e.g. `db`. */
   readonly kind: string;
-  /** One for each moment; null breaks the line. */
+  /** One value for each moment; null breaks the line. */
   readonly values: readonly (number | null)[];
 }
 
@@ -14,14 +14,14 @@ export interface Figure {
   /** Unique on the page. */
   readonly id: string;
   readonly title: string;
-  /** The same in words, for who cannot see it. */
+  /** The content of the plot in words, for readers who cannot see it. */
   readonly words: string;
 }
 
-/** Units of the drawing: the page scales it to the width there is. */
+/** Units of the drawing; the page scales it to the available width. */
 const WIDTH = 320;
 const HEIGHT = 110;
-/** More than one line a unit and a half is only weight. */
+/** The most points on a line. More points than one for every two units only make the page larger. */
 const COLUMNS = 160;
 
 /** Lines over time, from 0 to the highest value. `at`: epoch ms of each moment, rising. */
@@ -53,7 +53,7 @@ export function linePlot(
   );
 }
 
-/** One line without axes, to stand in a line of text. Null is drawn as a mark at the bottom: it failed. */
+/** One line without axes, small enough for a line of text. A null value failed and is drawn as a mark at the bottom. */
 export function sparkline(
   figure: Figure,
   data: { readonly at: readonly number[]; readonly values: readonly (number | null)[] },
@@ -70,16 +70,16 @@ export function sparkline(
 
 export interface Bar {
   readonly label: string;
-  /** How high, and the class of the style. */
+  /** The heights, each with its class of the style. */
   readonly stacks: readonly { readonly kind: string; readonly count: number }[];
 }
 
-/** Groups of bars. Heights are logarithmic: the few that matter must be seen beside the many that do not. */
+/** Groups of bars. Heights are logarithmic, so that a few important values can be seen beside many ordinary ones. */
 export function barPlot(
   figure: Figure & { readonly legend: readonly (readonly [string, Part])[] },
   data: {
     readonly bars: readonly Bar[];
-    /** Its place, in bars from the left, and its meaning. */
+    /** The mark's position, in bars from the left, and its label. */
     readonly marks: readonly { readonly at: number; readonly label: string }[];
   },
 ): Html {
@@ -147,7 +147,7 @@ function pathOf(data: {
   readonly top: number;
   readonly width: number;
   readonly height: number;
-  /** Room above. */
+  /** Free space above the line. */
   readonly lift: number;
 }): Html {
   const { values, top, height, lift } = data;
@@ -156,7 +156,7 @@ function pathOf(data: {
   let path = '';
   let drawing = false;
   for (let i = 0; i < values.length; i += every) {
-    // The highest of the moments that share a column counts; one that is not known breaks the line.
+    // Among moments that share a column, the highest value counts; an unknown value breaks the line.
     const some = values.slice(i, i + every);
     const high = some.includes(null) ? null : Math.max(...(some as number[]));
     if (high === null) {
@@ -166,14 +166,14 @@ function pathOf(data: {
     const x = xs[Math.min(i + every, values.length) - 1] ?? 0;
     const y = round(lift + (top === 0 ? height : height - (height * high) / top));
     path += `${drawing ? 'L' : 'M'}${x} ${y}`;
-    // A moment on its own is a dot: the style gives lines round ends.
+    // A single moment is drawn as a dot, because the style gives lines round ends.
     if (!drawing) path += 'h0';
     drawing = true;
   }
   return raw(path);
 }
 
-/** Places each moment by the clock rather than by its number: a pause is seen as one. */
+/** Places each moment by its time, not by its index, so that a pause in the data shows. */
 function scaleOf(at: readonly number[], width: number): number[] {
   const first = at[0] ?? 0;
   const span = (at.at(-1) ?? 0) - first;

@@ -9,26 +9,26 @@ import { html, joined } from './html.ts';
 import { ago, facts, name, prose, section, size, table, tableRow, UNKNOWN, when } from './page-parts.ts';
 import { columnsOf } from './style.ts';
 
-/** Rows of one problem beside the others. */
+/** How many rows of each problem the page with all problems shows. */
 const SHOWN_FINDINGS = 10;
-/** Bytes of all tables of findings together: with it the page stays under 100 kB, however long the names. */
+/** The most bytes for all tables of findings together: the page then stays under 100 kB, however long the names are. */
 const ROOM_FOR_FINDINGS = 24_000;
-/** Rows on a page of one problem: as many as stay under 100 kB with names of any length in any script. */
+/** Rows on a page of one problem: the page stays under 100 kB with names of any length in any script. */
 const FINDINGS_PER_PAGE = 20;
 const SHOWN_PLACES = 5;
-/** The longest key that S3 takes, in characters of one byte. */
+/** The longest key that S3 accepts, in one-byte characters. */
 const SHOWN_KEY = 1_024;
 const SHOWN_EVIDENCE = 300;
 
 export interface ProblemView {
   readonly status: Status;
-  /** The address of the runbook; null: it is not served. */
+  /** The address of the runbook; null when it is not served. */
   readonly runbook: string | null;
 }
 
 /**
- * The problems in a line each: what, where, when it was first seen. None of the links is to a part of the page: a browser that
- * has one in its address does not renew the page.
+ * The problems in one line each: what, where, and when first seen. No link leads to a part of the same page: a browser
+ * does not refresh a page whose address names a part.
  */
 export function problemList(problems: readonly Problem[], now: number): Html {
   return html`<ol>
@@ -42,7 +42,7 @@ export function problemList(problems: readonly Problem[], now: number): Html {
   </ol>`;
 }
 
-/** A problem without its rows: those of one must not stand between it and the next. */
+/** A problem without its rows: long rows must not separate it from the next problem. */
 export function problemArticle(problem: Problem, view: ProblemView): Html {
   const { code, findings } = problem;
   return html`<article class="${PROBLEMS[code].severity}" id="${code}" aria-labelledby="${code}-title">
@@ -55,14 +55,14 @@ function listedWords(rows: number): string {
   return rows === 1 ? 'Show its row' : `Show all ${formatCount(rows)} rows`;
 }
 
-/** The latest rows of every problem that has some; null: none has. */
+/** The latest rows of every problem that has rows; null when no problem has any. */
 export function rowsSection(problems: readonly Problem[], status: Status): Html | null {
   const tables = problems.map((problem) => latestFindings(problem, status));
   if (tables.every((one) => one === null)) return null;
   return section('rows', 'The rows behind the problems', tables);
 }
 
-/** What was wrong lately, for whoever comes when it is over. */
+/** The problems that have gone lately, for a reader who comes after they are over. */
 export function clearedSection({ cleared, now }: Pick<Status, 'cleared' | 'now'>): Html | null {
   if (cleared.length === 0) return null;
   const rows = cleared.map(({ code, where: [first], evidence, since, clearedAt }) =>
@@ -81,7 +81,7 @@ export function clearedSection({ cleared, now }: Pick<Status, 'cleared' | 'now'>
   );
 }
 
-/** A problem with one page of its rows; `page` from 1, and the last one where there are not so many. */
+/** A problem with one page of its rows. `page` counts from 1; a number that is too high gives the last page. */
 export function problemPage(problem: Problem, view: ProblemView & { readonly page: number }): Html {
   const { code, findings } = problem;
   const pages = Math.max(1, Math.ceil(findings.length / FINDINGS_PER_PAGE));
@@ -126,7 +126,7 @@ function explained(problem: Problem, { status: { now }, runbook }: ProblemView):
     </dl>`;
 }
 
-/** When it happened, as far as the rows tell: the exporter may have begun to look later. */
+/** When the rows were written: the exporter may have started to look later. */
 function writtenWords({ first, last }: Written, now: number): Part {
   return first === last ? when(first, now) : ['first ', when(first, now), ', last ', when(last, now)];
 }
@@ -135,7 +135,7 @@ function badge(severity: string): Html {
   return html`<span class="badge ${severity}">${severity}</span>`;
 }
 
-/** Groups them by their kind: `dag orders (12), daily (3); queue legacy (15)`. */
+/** Groups the places by label: `dag orders (12), daily (3); queue legacy (15)`. */
 function places(where: Problem['where']): Part {
   const labels = [...new Set(where.map(({ label }) => label))];
   const shown = labels.map((label) => {
@@ -169,7 +169,7 @@ function latestFindings({ code, findings }: Problem, status: Status): Html | nul
   );
 }
 
-/** Values in the database have no object: a column for it would be empty. */
+/** Leaves out the column for objects when no row has one, as with values in the database. */
 function findingsTable(caption: string, rows: readonly FindingRow[]): Html {
   const hasObjects = rows.some(({ object }) => object !== null);
   const columns = columnsOf('findings');
@@ -202,7 +202,7 @@ function findingRow(finding: Finding, { report, airflowBaseUrl, now }: Status): 
   return { cells, object: objectWords(finding) };
 }
 
-/** Whole as far as a key may be long: it is there to be copied. */
+/** Shown whole up to the longest possible key, so that a reader can copy it. */
 function objectWords({ object = null, pathOf = null }: Finding): Part | null {
   if (object === null && pathOf === null) return null;
   const place =

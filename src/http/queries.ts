@@ -9,7 +9,7 @@ import type { PageView } from './status-page.ts';
 export function parsePageQuery(
   query: Readonly<Record<string, unknown>>,
 ): Omit<PageView, 'runbook'> | { readonly error: string } {
-  // Who reads a list of rows is not to find another one under the eyes.
+  // A list of rows must not change while somebody reads it.
   const { problem = null, page = '1', refresh = problem === null ? 'on' : 'off', ...unknown } = query;
   if (Object.keys(unknown).length > 0)
     return { error: 'Unknown parameter: there is problem, page, refresh.' };

@@ -44,14 +44,15 @@ export function createApp(options: HttpServerOptions, webConfig: WebConfig | nul
     })
     .all(allowOnly('GET, HEAD'));
 
-  // Everything below asks for a password where there is one: a kubelet has none for the two above.
+  // Everything below asks for a password if one is set: a kubelet, which uses the two routes above, has none.
   if (webConfig !== null) app.use(authenticate(webConfig));
 
   app
     .route('/metrics')
     .get(async (request, response) => {
       const page = await metrics.snapshot();
-      // The plain text format whatever is asked for: prom-client's OpenMetrics spoils the names of counters.
+      // Always the plain text format, whatever the client asks for: prom-client's OpenMetrics output changes the names
+      // of counters.
       response.set({ 'Content-Type': TEXT_FORMAT, Vary: 'Accept-Encoding' });
       if (request.acceptsEncodings('gzip') === 'gzip')
         response.set('Content-Encoding', 'gzip').end(page.gzip);
@@ -61,7 +62,8 @@ export function createApp(options: HttpServerOptions, webConfig: WebConfig | nul
   app
     .route('/-/reload')
     .post(async (request, response) => {
-      // Only browsers send it, for a page; none of ours reloads, so it is another site's, with this reader's password.
+      // Only browsers send this header, for a page. No page of ours reloads, so another site sent it, with this
+      // reader's password.
       if (request.headers.origin !== undefined) {
         response.status(403).type('text').send('Not reloaded: the request comes from a page in a browser.\n');
         return;
@@ -84,7 +86,8 @@ export function createApp(options: HttpServerOptions, webConfig: WebConfig | nul
         response.status(400).type('text').send(`${view.error}\n`);
         return;
       }
-      // As a header: a reader's place on the page is kept, and the page itself can say how to hold it still.
+      // A header, not a tag: the browser keeps the reader's place on the page, and the page can link to a version
+      // without refresh.
       if (view.refresh) response.set('Refresh', String(REFRESH_SECONDS));
       const page = renderStatusPage(status(), { ...view, runbook: runbook === null ? null : RUNBOOK_PATH });
       response.type('html').send(page);
@@ -163,7 +166,7 @@ function answerError(log: Logger): ErrorRequestHandler {
 
 const TEXT_FORMAT = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The one image is the sign in the tab, which is part of the page. */
+/** The only image is the icon in the browser tab, which is part of the page. */
 const SECURITY_HEADERS = {
   'Content-Security-Policy': `default-src 'none'; style-src '${STYLE_HASH}'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
   'X-Content-Type-Options': 'nosniff',
@@ -171,20 +174,20 @@ const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
 };
 
-/** `unchanged`: all is as it was, so nothing was done. */
+/** `unchanged`: the settings are the same, so nothing was done. */
 export type ReloadResult = { ok: true; unchanged?: true } | { ok: false; problems: readonly string[] };
 
 export interface HttpServerOptions {
   /** Empty: every address. */
   readonly host: string;
-  /** 0: a free one. */
+  /** 0: a free port. */
   readonly port: number;
   readonly webConfigFile: string | null;
   readonly metrics: Pick<Metrics, 'snapshot'>;
   readonly status: () => Status;
   readonly ready: () => boolean;
   readonly reload: () => Promise<ReloadResult>;
-  /** The web configuration was read again, and taken or not. */
+  /** Called when the web configuration was read again; `taken`: it was accepted. */
   readonly webConfigRead: (taken: boolean) => void;
   readonly log: Logger;
 }

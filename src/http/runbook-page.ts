@@ -5,10 +5,10 @@ import type { Html, Part } from './html.ts';
 import { html, raw } from './html.ts';
 import { STYLE } from './style.ts';
 
-/** As in the repository, so that one link serves there and here. */
+/** The same path as in the repository, so that one link works in both places. */
 export const RUNBOOK_PATH = `/${RUNBOOK}`;
 
-/** The runbook that comes with this release as a page; null when the installation has none. `package.json` says where. */
+/** The runbook of this release as a page; null when the installation has none. `package.json` gives its path. */
 export function readRunbook(): string | null {
   try {
     return renderRunbook(readFileSync(createRequire(import.meta.url).resolve('#runbook'), 'utf8'));
@@ -18,7 +18,7 @@ export function readRunbook(): string | null {
   }
 }
 
-/** The part of Markdown that the runbook is written in: what is no part of it stands there as it is. */
+/** Renders the part of Markdown that the runbook uses; other syntax appears as plain text. */
 export function renderRunbook(markdown: string): string {
   const page = html`<!doctype html>
     <html lang="en">
@@ -71,7 +71,8 @@ function blockOf(block: readonly string[]): Html {
   const [first = ''] = block;
   if (FENCE.test(first)) {
     const code = block.slice(1).filter((line) => !FENCE.test(line));
-    // Line by line: the indentation of code must not go, and a line end in a value would be shown as such.
+    // Line by line: the indentation of code must stay, and a line end inside a value would be shown as a character
+    // number.
     return html`<pre tabindex="0"><code>${code.map((line) => [line, { html: '\n' }])}</code></pre>`;
   }
   const heading = HEADING.exec(first);

@@ -12,23 +12,23 @@ import { openWebConfig } from './web-config.ts';
 
 export interface HttpServer {
   readonly port: number;
-  /** Why the web configuration as it is now is not in force; null: it is, or there is none. */
+  /** Why the current web configuration is not in force; null: it is in force, or there is none. */
   webConfigRefusal(): string | null;
-  /** Answers what is under way, at most 2 s long, then closes every connection. */
+  /** Finishes the requests under way within 2 s at most, then closes every connection. */
   close(): Promise<void>;
 }
 const CLOSE_MS = 2_000;
-/** How often Node looks for requests that take too long; by itself it would be every 30 s. */
+/** How often Node looks for requests that take too long; Node's default is 30 s. */
 const CHECK_MS = 5_000;
 
-/** Throws a {@link ConfigError} when the web configuration is wrong, and when the address cannot be had. */
+/** Throws a {@link ConfigError} when the web configuration is wrong, and an error when the address is not available. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   const webConfig = openOwnWebConfig(options);
   const server = createServer(createApp(options, webConfig), webConfig);
   // A client that never finishes its request must not hold a socket for ever.
   server.headersTimeout = 10_000;
   server.requestTimeout = 30_000;
-  // The same goes for one that never reads its answer. A reload may take its time, but not this long.
+  // Neither must a client that never reads its answer. A reload may take a while, but not this long.
   server.timeout = 60_000;
   // Longer than the usual scrape interval, so that Prometheus keeps its connection.
   server.keepAliveTimeout = 65_000;
@@ -60,7 +60,7 @@ function createServer(app: Express, webConfig: WebConfig | null): Server {
   if (webConfig === null || tls === null)
     return createHttpServer({ connectionsCheckingInterval: CHECK_MS }, app);
   const server = createHttpsServer({ ...tls.options, connectionsCheckingInterval: CHECK_MS }, app);
-  // Before the listener that starts the handshake: a renewed certificate serves this very connection.
+  // Runs before the listener that starts the handshake: a renewed certificate already serves this connection.
   server.prependListener('connection', () => {
     const renewed = webConfig.renewedTls();
     if (renewed === null) return;
@@ -80,7 +80,7 @@ async function listen(server: Server, { host, port, log }: HttpServerOptions): P
     });
     server.listen({ port, ...(host === '' ? {} : { host }) }, resolve);
   });
-  // E.g. no file descriptor left for a connection: without a listener it would end the process.
+  // For example, no file descriptor is left for a connection. Without a listener the error would end the process.
   server.on('error', (error) => {
     log.error({ err: error }, 'Cannot accept a connection');
   });
@@ -105,11 +105,11 @@ async function close(server: Server, sockets: ReadonlySet<Socket>): Promise<void
     });
   });
   server.closeIdleConnections();
-  // A connection that was busy until now is kept alive by its client.
+  // A connection that was busy until now would be kept alive by its client.
   const sweep = setInterval(() => {
     server.closeIdleConnections();
   }, 50);
-  // A handshake that never ends, or a slow reader, is no connection that Node itself would close.
+  // Node itself does not close a connection whose handshake never ends or whose reader is slow.
   const deadline = setTimeout(() => {
     for (const socket of sockets) socket.destroy();
   }, CLOSE_MS);

@@ -16,21 +16,23 @@ import { storageSection } from './storage-section.ts';
 import { columnsOf, STYLE } from './style.ts';
 import { windowSection } from './window-section.ts';
 
-/** The page asks for itself again after so long, except where somebody reads a list or has said no. */
+/**
+ * How often the page refreshes, except when it shows one problem's rows or when the reader has turned refreshing off.
+ */
 export const REFRESH_SECONDS = 15;
 
-/** The part of the status that is to be seen. */
+/** The choice of what the page shows. */
 export interface PageView {
-  /** One problem with all its rows; null: everything. */
+  /** The one problem to show, with all its rows; null shows everything. */
   readonly problem: ProblemCode | null;
-  /** The page of those rows, from 1. */
+  /** The page of the problem's rows, from 1. */
   readonly page: number;
   readonly refresh: boolean;
-  /** The address of the runbook; null: it is not served. */
+  /** The address of the runbook; null when it is not served. */
   readonly runbook: string | null;
 }
 
-/** The whole page as a document without scripts. Everything that comes from outside goes through `html`. */
+/** The whole page as a document without scripts. All text from outside goes through `html`. */
 export function renderStatusPage(status: Status, view: PageView): string {
   const verdict = verdictOf(status);
   const { problem } = view;
@@ -62,7 +64,7 @@ const SIGNS: Readonly<Record<VerdictState, string>> = {
   standby: '–',
 };
 
-/** White signs on colours that stand out in a row of tabs, light or dark. */
+/** Colours for a white sign that stand out in a row of browser tabs, light or dark. */
 const ICON_COLOURS: Readonly<Record<VerdictState, string>> = {
   healthy: '#1a7f37',
   problems: '#cf222e',
@@ -105,7 +107,9 @@ function banner(status: Status, verdict: Verdict): Html {
   </header>`;
 }
 
-/** Codes and reasons are for whoever asks why: they would push the problems off the screen. */
+/**
+ * Folded away, because codes and reasons would push the problems off the screen. A reader who asks why can open them.
+ */
 function folded(undecided: readonly string[]): Html | null {
   if (undecided.length === 0) return null;
   return html`<details>
@@ -114,7 +118,7 @@ function folded(undecided: readonly string[]): Html | null {
   </details>`;
 }
 
-/** Says with figures what was found to be well, and nothing of what is not known. */
+/** States with figures what was found to be well, and leaves out what is not known. */
 function healthySentence({ window }: Report): string | null {
   if (window === null) return null;
   const broken = Object.values(window.broken);
@@ -136,7 +140,7 @@ function lastCycle({ report, reloadedAt, now }: Status): Part {
   ];
 }
 
-/** A share of nothing is none. */
+/** Without rows there is no share to show. */
 function decided({ coverage, window }: Pick<Report, 'coverage' | 'window'>): string {
   if (coverage === null) return `Share of the window that is decided: ${UNKNOWN}`;
   const isEmpty = window !== null && Object.values(window.rows).every((rows) => rows === 0);
@@ -164,7 +168,7 @@ function problemsSection(view: ProblemView): Html | null {
   );
 }
 
-/** What is shown was read once and is old. */
+/** Whether the report was read once and is old. */
 function isPast({ report, stale }: Status): boolean {
   return stale && report !== null && !isNeverRead(report);
 }

@@ -6,7 +6,7 @@ import { html } from './html.ts';
 import { section, size, table, tableRow, UNKNOWN } from './page-parts.ts';
 import { sparkline } from './plots.ts';
 
-/** Tells where the values are meant to be, where they are seen, and how the bucket answered the last probe. */
+/** Shows where values should be stored, where they are seen, and how the bucket answered the last probe. */
 export function storageSection(status: Status): Html {
   const { report, listing, clockSkewSeconds } = status;
   const backend = report?.backend ?? null;
@@ -32,7 +32,7 @@ export function storageSection(status: Status): Html {
           : size(threshold),
     ],
     ['threshold seen', report === null ? undefined : thresholdWords(report.observed)],
-    // What is as it should be needs no line.
+    // A normal state needs no line.
     ...(listing === null || listing.kind === 'whole' ? [] : [['listings', listing.words] as const]),
     ...(clockSkewSeconds === null || clockSkewSeconds === 0
       ? []
@@ -57,7 +57,7 @@ function clockWords(skewSeconds: number): string {
   return `this machine is ${formatSeconds(Math.abs(skewSeconds))} ${side} the storage, by whose clock requests are signed`;
 }
 
-/** A setting as it was told, while the database has not been read; how to tell it where nobody did. */
+/** The setting as configured, for the time before the database has been read. When nobody set it, how to set it. */
 function told({ settings }: Status, setting: string): string | undefined {
   const found = settings.find(({ name }) => name === setting);
   return found?.origin === 'unknown' ? `${UNKNOWN}: ${found.from}` : found?.shown;

@@ -102,5 +102,5 @@ table[class]:not(.plain) td:empty{display:none}
 ${cardLabels}}
 `;
 
-/** The name that a Content-Security-Policy has for this style and no other. */
+/** The hash with which a Content-Security-Policy permits this style and no other. */
 export const STYLE_HASH = `sha256-${createHash('sha256').update(STYLE).digest('base64')}`;

@@ -6,11 +6,11 @@ import { z } from 'zod';
 import { messageOf } from '../lib/message-of.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 
-/** `tls_server_config` of a web configuration as Node takes it. What is weak or out of date is refused, not served. */
+/** `tls_server_config` of a web configuration in Node's form. Weak or expired settings are refused. */
 export interface TlsSetup {
   readonly options: ServerOptions;
   readonly clientAuth: ClientAuth;
-  /** Whether a client that got through the handshake may stay. */
+  /** Whether a client may stay after a successful handshake. */
   readonly accepts: (socket: TLSSocket) => boolean;
 }
 
@@ -25,7 +25,7 @@ type ClientAuth = (typeof CLIENT_AUTH)[number];
 
 const VERSIONS = { TLS12: 'TLSv1.2', TLS13: 'TLSv1.3' } as const;
 
-/** Go's names, which the format uses, and OpenSSL's. */
+/** The file format uses Go's names; these are OpenSSL's names for them. */
 const CURVES = { X25519: 'X25519', CurveP256: 'P-256', CurveP384: 'P-384', CurveP521: 'P-521' } as const;
 const CIPHERS = {
   TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256: 'ECDHE-ECDSA-AES128-GCM-SHA256',
@@ -42,7 +42,7 @@ const CIPHERS = {
   TLS_AES_256_GCM_SHA384: 'TLS_AES_256_GCM_SHA384',
   TLS_CHACHA20_POLY1305_SHA256: 'TLS_CHACHA20_POLY1305_SHA256',
 } as const;
-/** The format chooses among the suites up to TLS 1.2 alone: without these Node would switch TLS 1.3 off. */
+/** The format chooses only among the suites up to TLS 1.2: without these, Node would switch TLS 1.3 off. */
 const TLS13_CIPHERS = Object.values(CIPHERS).filter((name) => name.startsWith('TLS_'));
 
 const LEAST_BITS: Readonly<Record<string, number>> = { rsa: 2_048, 'rsa-pss': 2_048, ec: 224 };
@@ -62,7 +62,7 @@ export const tlsSchema = z.strictObject({
   client_ca_file: text,
   client_auth_type: z
     .enum([...CLIENT_AUTH, 'RequireClientCert'])
-    // The format's older name.
+    // An older name in the format.
     .transform((kind): ClientAuth => (kind === 'RequireClientCert' ? 'RequireAnyClientCert' : kind))
     .default('NoClientCert'),
   client_allowed_sans: z.array(z.string().min(1, 'is empty')).min(1, 'is empty').optional(),
@@ -76,14 +76,14 @@ export type TlsSettings = z.infer<typeof tlsSchema>;
 
 type PemName = 'cert' | 'key' | 'client_ca';
 
-/** `read` gives the text of `<name>_file`. Throws an error that names the key and what is wrong with it. */
+/** `read` returns the text of `<name>_file`. Throws an error that names the key and the fault. */
 export function loadTls(
   settings: TlsSettings,
   options: { readonly read: (name: `${PemName}_file`, path: string) => string; readonly now: number },
 ): TlsSetup {
   const { client_auth_type: clientAuth, client_allowed_sans: names, min_version: least } = settings;
 
-  /** The text, and the key of the file that it came from. */
+  /** The PEM text, and the name of the setting that it came from. */
   function pemOf(name: PemName): { readonly pem: string; readonly key: string } | null {
     const [given, path] = [settings[name], settings[`${name}_file`]];
     if (given !== undefined && path !== undefined)
@@ -109,7 +109,7 @@ export function loadTls(
     throw new Error(`tls_server_config.max_version is older than min_version ${least}`);
 
   checkCertificate(readCertificate(cert), { key: cert.key, now: options.now });
-  // TLS itself takes a file without a certificate in silence, and then refuses every client.
+  // TLS itself silently accepts a file without a certificate, and then refuses every client.
   if (ca !== null) readCertificate(ca);
   const ciphers = settings.cipher_suites.map((name) => CIPHERS[name]);
   const curves = settings.curve_preferences.map((name) => CURVES[name]);
@@ -133,7 +133,7 @@ export function loadTls(
   return { options: serverOptions, clientAuth, accepts: acceptance(clientAuth, names) };
 }
 
-/** The first in the text: the server's own, which stands before those that signed it. */
+/** The first certificate in the text: the server's own, which comes before those that signed it. */
 function readCertificate({ pem, key }: { readonly pem: string; readonly key: string }): X509Certificate {
   try {
     return new X509Certificate(pem);
@@ -166,7 +166,7 @@ function acceptance(
   const allowed = names === undefined ? null : new Set(names.map(canonicalName));
   return (socket) => {
     const certificate = socket.getPeerX509Certificate();
-    // The handshake has decided already where a certificate is not asked for, or has to be verified.
+    // The handshake has already decided when no certificate is requested or when verification is required.
     if (clientAuth === 'VerifyClientCertIfGiven' && certificate !== undefined && !socket.authorized)
       return false;
     if (clientAuth === 'RequireAnyClientCert' && certificate === undefined) return false;
@@ -174,7 +174,10 @@ function acceptance(
   };
 }
 
-/** Node gives them as `DNS:a, IP Address:0:0:0:0:0:0:0:1`; a name with a comma or a quote is a JSON text, its comma escaped. */
+/**
+ * Node gives the names as `DNS:a, IP Address:0:0:0:0:0:0:0:1`. A name with a comma or a quote is a JSON text, with its
+ * comma escaped.
+ */
 function alternativeNames(certificate: X509Certificate | undefined): string[] {
   const listed = certificate?.subjectAltName?.split(', ') ?? [];
   return listed
@@ -182,7 +185,7 @@ function alternativeNames(certificate: X509Certificate | undefined): string[] {
     .map((name) => canonicalName(name.startsWith('"') ? String(JSON.parse(name)) : name));
 }
 
-/** An IPv6 address can be written in several ways. */
+/** Gives an IPv6 address, which can be written in several ways, one form. */
 function canonicalName(name: string): string {
   return parseUrl(`http://[${name}]`)?.hostname ?? name;
 }

@@ -13,23 +13,30 @@ import { loadTls, tlsSchema } from './tls-setup.ts';
 /**
  * TLS, passwords and headers from the file of `web.config.file`, in the format of Prometheus' exporter-toolkit
  * (https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md).
- * The files are read again when they change; if the new ones are wrong, that is logged and the old stay in force.
+ * The files are read again when they change. When the new ones are wrong, the error is logged and the old ones stay in
+ * force.
  */
 export interface WebConfig {
-  /** The setup of the server; null: plain HTTP. */
+  /** The server's TLS setup; null: plain HTTP. */
   tls(): TlsSetup | null;
   /** The new setup when certificate files changed since the last call, else null. */
   renewedTls(): TlsSetup | null;
   headers(): Readonly<Record<string, string>>;
-  /** Why what the files hold now is not in force; null: it is. */
+  /** Why the current content of the files is not in force; null: it is in force. */
   refusal(): string | null;
   authorize(header: string | undefined): Promise<Authorization>;
 }
 
-/** A fault may mend without a change of these files: a certificate that is not valid yet, a mode. */
+/**
+ * How often a faulty configuration is tried again. A fault may end without a change of these files: a certificate
+ * becomes valid, or a file mode changes.
+ */
 const RETRY_MS = 5_000;
 
-/** Below the least a stolen hash is guessed too fast; above the most one comparison takes seconds of the only thread. */
+/**
+ * Below the least cost, a stolen hash is guessed too fast. Above the most, one comparison blocks the only thread for
+ * seconds.
+ */
 const BCRYPT_COST = { least: 10, most: 16 };
 const HOW_TO_HASH = `make one with \`htpasswd -nBC ${BCRYPT_COST.least} <user>\``;
 
@@ -44,7 +51,7 @@ const HEADERS = [
 
 const headerValue = z.string().refine(isHeaderValue, 'is no valid header value');
 
-// Strict throughout: a key that is passed over in silence could be the one that was meant to shut the door.
+// Strict throughout: a silently ignored key could be the one that was meant to keep people out.
 const fileSchema = z.strictObject({
   tls_server_config: tlsSchema.optional(),
   basic_auth_users: z
@@ -78,15 +85,15 @@ interface Loaded {
   readonly tls: TlsSetup | null;
   readonly users: ReadonlyMap<string, string>;
   readonly headers: Readonly<Record<string, string>>;
-  /** The files it was made from. */
+  /** The files that the configuration was read from. */
   readonly files: readonly string[];
-  /** Faults that are no reason to refuse them. */
+  /** Faults that are not serious enough to refuse the files. */
   readonly warnings: readonly string[];
 }
 
 /**
- * `changed` is told of each reading that differs from the one before: whether it was taken. Throws an error that names
- * the file, the key and what is wrong with it.
+ * Calls `changed` after each reading that differs from the one before, with whether it was taken. Throws an error that
+ * names the file, the key and the fault.
  */
 export function openWebConfig(
   file: string,
@@ -112,7 +119,7 @@ export function openWebConfig(
     fault = null;
     try {
       const loaded = load(file);
-      // A file that was cut off while it was written must not open the door.
+      // A file that was cut off while being written must not remove the need for a password.
       const keepsUsers = loaded.users.size === 0 && current.users.size > 0;
       if (keepsUsers)
         log.warn({ file }, 'Removing the last user takes a restart: the old ones stay in force');
@@ -228,13 +235,13 @@ function read(path: string, what: string): string {
   } catch (error) {
     throw new Error(`Cannot read ${what} ${path}: ${messageOf(error)}`, { cause: error });
   }
-  // Everybody who may write it decides who gets in.
+  // Whoever may write the file decides who gets in.
   if (mayAll('write', path))
     throw new Error(`Cannot use ${what} ${path}: everybody may write it; take that away with chmod o-w`);
   return content;
 }
 
-/** Only a warning: this is how Kubernetes mounts a secret when nothing is said. */
+/** Only a warning, because Kubernetes mounts a secret with this mode by default. */
 function exposure(path: string, what: string): string[] {
   return mayAll('read', path)
     ? [`${what} ${path} can be read by everybody: chmod o-r, or defaultMode: 0440 of the volume`]
@@ -246,7 +253,9 @@ function mayAll(access: 'read' | 'write', path: string): boolean {
   return (mode & (access === 'read' ? 0o004 : 0o002)) !== 0;
 }
 
-/** Changes when any of the files does; follows links, as a mounted secret is renewed by moving one. */
+/**
+ * Changes when any of the files changes. Follows links, because Kubernetes renews a mounted secret by moving a link.
+ */
 function fingerprint(files: readonly string[]): string {
   return files
     .map((file) => {

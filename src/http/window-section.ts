@@ -17,10 +17,10 @@ const NAMES: Readonly<Record<Storage, string>> = {
   other: 'references to elsewhere',
 };
 
-/** Problems that are told by large values in the database. */
+/** Problems that large values in the database indicate. */
 const OF_OVERSIZE = ['threshold_disabled', 'backend_inactive', 'worker_bypass', 'oversize_in_db'] as const;
 
-/** The window in figures, and drawings of how they came to be. */
+/** The window in figures, with plots of how they developed. */
 export function windowSection(report: Report, status: Status): Html {
   const { window } = report;
   if (window === null) {
@@ -56,7 +56,7 @@ function overTime(
   { what, now }: { readonly what: 'rows' | 'bytes'; readonly now: number },
 ): Html {
   const format = what === 'rows' ? formatCount : formatBytes;
-  // A line for what is never there would only hide another one.
+  // A storage that never holds a row would only hide another line.
   const storages = STORAGES.filter(
     (storage) => storage !== 'other' || cycles.some(({ rows }) => (rows?.other ?? 0) > 0),
   );
@@ -86,15 +86,15 @@ function overTime(
   );
 }
 
-/** How large values are on either side of the threshold: where the two sides mix, something is wrong. */
+/** The sizes of values on each side of the threshold: where the two sides mix, something is wrong. */
 function distribution(history: History, report: Report, now: number): Html | null {
   const sizes = sizesOf(history);
   if (sizes === null) return null;
   const { counts, since } = sizes;
-  // Rows that were there before the exporter are in the window and were not counted.
+  // Rows written before the exporter started are in the window but were not counted.
   if ([...counts.db, ...counts.s3].every((count) => count === 0)) return null;
   const { oversizeBytes, thresholdBytes, states } = report;
-  // The bars keep the past: red is for what is wrong now.
+  // The bars include the past, so red is only for a problem that exists now.
   const isWrong = OF_OVERSIZE.some((code) => states[code] === 'raised');
   const ranges = Array.from({ length: SIZE_BOUNDS.length + 1 }, (_, i) => {
     const from = i === 0 ? 0 : (SIZE_BOUNDS[i - 1] ?? 0);
@@ -138,7 +138,7 @@ function distribution(history: History, report: Report, now: number): Html | nul
   );
 }
 
-/** The place in bars from the left: bars hold four times the size of the one before. */
+/** The position in bars from the left: each bar holds sizes four times those of the bar before. */
 function placeOf(bytes: number): number {
   return bytes < 1 ? 0 : Math.max(0, Math.log(bytes) / Math.log(4) - 3);
 }

@@ -1,13 +1,13 @@
 /**
- * Leaves out turns of something that does harm when it fails: after the first failure one, then twice as many
- * after each, `most` at the most. Then one turn is tried, and decides.
+ * Leaves out turns of an action that does harm when it fails. The first failure leaves out one turn, and each further
+ * failure twice as many, up to `most`. After those, one turn is tried, and its result decides.
  */
 export interface Breaker {
-  /** Takes one turn: whether it may be used. */
+  /** Takes one turn; true: the action may be tried in this turn. */
   turn(): boolean;
-  /** The turn did harm. Gives how many are left out now. */
+  /** Notes that the turn did harm. Gives how many turns are left out now. */
   trip(): number;
-  /** The turn went well: none is left out any more. Whether that is a change. */
+  /** Notes that the turn went well: no turn is left out any more. True: there were failures before. */
   reset(): boolean;
 }
 

@@ -1,10 +1,16 @@
 import cron from 'node-cron';
 import { messageOf } from './message-of.ts';
 
-/** Whoever reads a configuration asks for the same few: most of the reading would be this. */
+/**
+ * Known answers: each reading of a configuration asks for the same few, and without this map they take most of its
+ * time.
+ */
 const faults = new Map<string, string | null>();
 
-/** Names the fault of an expression of six fields; null: there is none. A pattern allows the 30th of February, and no year has it. */
+/**
+ * Names the fault of an expression of six fields; null: there is none. An expression may be valid and still never fire,
+ * such as one for the 30th of February.
+ */
 export function scheduleFault(expression: string): string | null {
   const known = faults.get(expression);
   const fault = known === undefined ? findFault(expression) : known;

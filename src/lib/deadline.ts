@@ -1,18 +1,18 @@
-/** The reason why a task ended before its time. */
+/** The reason why a task was ended early. */
 export type Ending = 'timeout' | 'aborted';
 
 export interface Deadline {
-  /** Aborts when the time is up or the outer signal does; hand it to whatever can be cancelled. */
+  /** Aborts when the time is up or the outer signal aborts; pass it to everything that can be cancelled. */
   readonly signal: AbortSignal;
-  /** Null as long as neither has happened. */
+  /** The reason why the task was ended; null as long as it was not. */
   ended(): Ending | null;
 }
 
 /**
- * Runs a task that ends no later than after `ms` milliseconds or when `signal` aborts, even where the task takes
- * no notice: the promise rejects then, and what the task still does is nobody's concern.
+ * Runs a task until `ms` milliseconds have passed or `signal` aborts, at the latest. The promise rejects then, even if
+ * the task ignores the signal; nobody uses the further results of the task.
  *
- * Not `AbortSignal.any` with `AbortSignal.timeout`: their timer runs on for its full time after the task is done.
+ * This does not use `AbortSignal.any` with `AbortSignal.timeout`, because their timer runs on after the task is done.
  */
 export async function runWithin<T>(
   limit: { readonly ms: number; readonly signal: AbortSignal },

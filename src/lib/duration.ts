@@ -2,10 +2,10 @@ const durationPattern = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 const unitMs = [86_400_000, 3_600_000, 60_000, 1_000] as const;
 
 /**
- * Milliseconds of a duration such as `24h`, `90m`, `1d` or `1h30m`: whole numbers, each unit once, largest first, as
- * Prometheus writes them.
+ * The milliseconds of a duration such as `24h`, `90m`, `1d` or `1h30m`: whole numbers, each unit once, largest first,
+ * as Prometheus writes them.
  *
- * @throws {RangeError} when the text is no duration, or one of no length.
+ * @throws {RangeError} when the text is not a duration, or the duration is 0.
  */
 export function parseDuration(text: string): number {
   const counts = durationPattern.exec(text)?.slice(1) ?? [];

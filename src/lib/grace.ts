@@ -1,7 +1,7 @@
-/** What is left to tidy up in when the caller ends. */
+/** How long tidying up may still take after the caller has ended. */
 const GRACE_MS = 2_000;
 
-/** A signal that aborts some time after the given one. */
+/** Gives a signal that aborts some time after the given one. */
 export function withGrace(signal: AbortSignal): { readonly signal: AbortSignal; readonly end: () => void } {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | null = null;
@@ -21,7 +21,7 @@ export function withGrace(signal: AbortSignal): { readonly signal: AbortSignal; 
   };
 }
 
-/** Tidies up, also after the caller has ended. */
+/** Tidies up, even after the caller has ended. */
 export async function withinGrace<T>(
   signal: AbortSignal,
   tidy: (signal: AbortSignal) => Promise<T>,

@@ -1,13 +1,13 @@
-/** How often each of some small numbers came, as far as any did. */
+/** Counts how often small numbers occur. */
 export interface Histogram {
   add(number: number): void;
   join(counts: Counts): void;
   each(visit: (number: number, times: number) => void): void;
-  /** Gives what came, and begins anew. */
+  /** Gives the counts, and begins anew. */
   take(): Counts;
 }
 
-/** Numbers that came, each followed by how often it did. */
+/** The numbers that occurred, each followed by its count. */
 export type Counts = Uint32Array;
 
 export const NO_COUNTS: Counts = new Uint32Array();
@@ -57,7 +57,7 @@ export function createHistogram(): Histogram {
   };
 }
 
-/** The numbers that came. */
+/** The numbers that occurred. */
 export function numbersOf(counts: Counts): number[] {
   return Array.from({ length: counts.length / 2 }, (_, at) => counts[2 * at] ?? 0);
 }

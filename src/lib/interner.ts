@@ -1,25 +1,25 @@
 /**
- * Values that many rows share, each kept once under a small number. A value is let go with the last row that
- * holds it: names come and go for weeks.
+ * Values that many rows share, each kept once under a small number. A value is dropped with the last row that
+ * holds it, because names come and go for weeks.
  */
 export interface Interner<Value> {
-  /** The number of the value of this name, above 0; holds it once more. */
+  /** Gives the number, above 0, of the value with this name; holds the value once more. */
   hold(name: string, make: () => Value): number;
-  /** The number of the value of this name, or 0: nobody holds one. */
+  /** Gives the number of the value with this name; 0: nobody holds such a value. */
   find(name: string): number;
   holdAgain(id: number): void;
   release(id: number): void;
   /** @throws {Error} for a number that nobody holds. */
   at(id: number): Value;
-  /** All numbers are below. */
+  /** All numbers are below this limit. */
   limit(): number;
   /** How many values are held. */
   size(): number;
-  /** Everything that is held. */
+  /** All values that are held. */
   entries(): Iterable<readonly [id: number, name: string, value: Value]>;
-  /** Puts a value back under its number, held by nobody yet. */
+  /** Puts a value back under its number; nobody holds it yet. */
   restore(id: number, name: string, value: Value): void;
-  /** Lets go of what nobody holds after {@link restore}. */
+  /** Drops the values that nobody holds after {@link restore}. */
   sweep(): void;
 }
 
@@ -31,7 +31,7 @@ interface Held<Value> {
 
 export function createInterner<Value>(): Interner<Value> {
   const ids = new Map<string, number>();
-  // Nothing has the number 0.
+  // No value has the number 0.
   const held: (Held<Value> | null)[] = [null];
   const free: number[] = [];
 

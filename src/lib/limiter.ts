@@ -1,26 +1,28 @@
 /**
- * How many things may go on at once, and how many may begin in a second. The first is fixed. The second is free
- * until the other side refuses one, and is then found out by doing: half of it after a refusal, a little more
- * with every acceptance (additive increase, multiplicative decrease, as in TCP), and besides a pause that doubles
- * from refusal to refusal. When even the longest pause is followed by a refusal, all who wait are sent away: a
- * queue of hundreds must not be tried one by one.
+ * Limits how many tasks run at once, and how many begin in a second. The first limit is fixed. The second, the rate, is
+ * unlimited until the other side refuses a task. Then the rate is halved after each refusal and grows a little with
+ * each acceptance (additive increase, multiplicative decrease, as in TCP). Each refusal also causes a pause, which
+ * doubles from refusal to refusal. If a refusal follows even the longest pause, all waiting tasks are sent away:
+ * hundreds of tasks in a queue must not be tried one by one.
  *
- * A rate and not a number of places: where an answer takes a millisecond, one place alone is a thousand a second.
+ * A limit of running tasks is not enough: if an answer takes a millisecond, one task at a time is a thousand a second.
  */
 export interface Limiter {
   /**
    * Waits for a place and its turn, runs the task and gives the place back.
    *
-   * @throws {SentAway} or the signal's reason, in both cases before the task has begun.
+   * @throws {SentAway} or the signal's reason; in both cases, the task has not begun.
    */
   run<T>(task: () => Promise<T>, signal: AbortSignal): Promise<T>;
-  /** For a task that asks a second time: waits for one more turn. Rejects with the signal's reason only. */
+  /** Waits for one more turn, for a task that asks a second time. Rejects only with the signal's reason. */
   turn(signal: AbortSignal): Promise<void>;
-  /** The other side asked for less. Refusals of what was already under way at the last one count as the same one. */
+  /**
+   * Notes a refusal: the other side asked for less. Further refusals before the pause is over count as the same one.
+   */
   refused(): void;
-  /** A request was accepted: the way back up. */
+  /** Notes that a request was accepted, which raises the rate again. */
   accepted(): void;
-  /** Beginnings a second; `Infinity` as long as nothing speaks against it. */
+  /** How many tasks may begin in a second; `Infinity` when there is no limit. */
   rate(): number;
 }
 
@@ -30,18 +32,18 @@ export class SentAway extends Error {
 }
 
 export interface LimiterOptions {
-  /** Tasks at once. */
+  /** How many tasks may run at once. */
   readonly max: number;
   /** The first pause after a refusal, in milliseconds; the pause doubles up to `longestPauseMs`. */
   readonly firstPauseMs: number;
   readonly longestPauseMs: number;
 }
 
-/** Beginnings a second: after the first refusal, at the least, and from where on there is no limit again. */
+/** Rates, in tasks that begin in a second: after the first refusal, the least, and the one at which the limit ends. */
 const FIRST_RATE = 128;
 const LEAST_RATE = 1;
 const FREE_RATE = 256;
-/** By how much the rate grows in a second in which all that begins is accepted. */
+/** How much the rate grows in a second in which every task that begins is accepted. */
 const GROWTH = 8;
 
 interface Waiter {
@@ -57,7 +59,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
   let pausedUntil = 0;
   let nextTurn = 0;
   let timer: NodeJS.Timeout | null = null;
-  /** Who is in already and only waits for a turn comes before who is not. */
+  /** Tasks that run already and wait for one more turn. They come before the tasks in `outside`. */
   const again = new Set<Waiter>();
   const outside = new Set<Waiter>();
 
@@ -74,7 +76,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
         }, at - now);
         return;
       }
-      // A timer that comes a little late must not make the rate lower than it is.
+      // A timer that fires a little late must not lower the rate.
       nextTurn = Math.max(now, nextTurn + 1_000 / rate);
       waiter.enter();
     }
@@ -99,7 +101,7 @@ export function createLimiter(options: LimiterOptions): Limiter {
       function forget(): void {
         queue.delete(waiter);
         signal.removeEventListener('abort', abort);
-        // Nobody left to be let in: the timer must not hold a process that is closing.
+        // If nobody waits any more, the timer must not keep a closing process alive.
         if (again.size + outside.size === 0 && timer !== null) {
           clearTimeout(timer);
           timer = null;

@@ -7,12 +7,12 @@ export interface LogOptions {
   readonly format: 'json' | 'pretty';
 }
 
-/** Takes the lines: each call is one or more whole lines. */
+/** The target of the log lines; each call passes one or more whole lines. */
 export interface LogDestination {
   write(text: string): void;
 }
 
-/** Names under which a secret or an XCom value could get into a line by mistake; one level down as well. */
+/** Field names, also one level down, under which a secret or an XCom value could get into a line by mistake. */
 const kept = [
   'password',
   'secret',
@@ -25,8 +25,8 @@ const kept = [
 ];
 
 /**
- * A logger that writes lines in this process: no worker thread has to be waited for at the end, and what was
- * logged before a crash is out.
+ * Makes a logger that writes lines in this process. At the end, no worker thread has to finish, and the lines logged
+ * before a crash are already written.
  */
 export function createLogger(options: LogOptions, destination: LogDestination): Logger {
   const { level, format } = options;
@@ -58,8 +58,8 @@ function prettyStream(destination: LogDestination): LogDestination {
 }
 
 /**
- * Our own words and, of what is behind them, no more than type and code: an error of Postgres quotes the row in
- * its fields and sometimes in its message, and so would pino's own serialiser.
+ * Logs the exporter's own message but only type and code of the causes behind it. An error of Postgres quotes the row
+ * in its fields and sometimes in its message, and pino's own serialiser would log them.
  */
 function describeError(error: unknown): unknown {
   if (!(error instanceof Error)) return { type: typeof error };

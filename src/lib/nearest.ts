@@ -1,14 +1,14 @@
-/** The known name that is the least typing away from the one given, or null when none is near. */
+/** The known name that needs the fewest edits from the given one, or null when none is near. */
 export function nearest(
   name: string,
   known: Iterable<string>,
-  // More than a third wrong is another word and no slip.
+  // If more than a third is wrong, the name is another word, not a typing mistake.
   { within = Math.max(2, Math.floor(name.length / 3)) }: { readonly within?: number } = {},
 ): string | null {
   let limit = within;
   let best: string | null = null;
   for (const candidate of known) {
-    // So many letters have to be added or taken away at least.
+    // The difference in length is the least number of edits.
     if (Math.abs(name.length - candidate.length) > limit) continue;
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (edits > limit || (best !== null && edits === limit)) continue;
@@ -18,7 +18,7 @@ export function nearest(
   return best;
 }
 
-/** Levenshtein's distance: single characters inserted, deleted or replaced. */
+/** The Levenshtein distance: how many single characters are inserted, deleted or replaced. */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let index = 0; index < from.length; index++) {

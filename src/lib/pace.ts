@@ -1,14 +1,16 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-/** Lets other work in between the pieces of a long computation. */
+/** Lets other work run between the pieces of a long computation. */
 export interface Pace {
-  /** Call it between pieces: gives the event loop its turn when this one has run for long enough. */
+  /** Call this between pieces: it yields to the event loop when the present turn has run for long enough. */
   rest(): Promise<void> | undefined;
-  /** Whether it would wait. Asked before it by who goes through thousands of small pieces: each `await` costs objects. */
+  /**
+   * Whether `rest` would wait. Check this first between thousands of small pieces, because each `await` costs objects.
+   */
   isDue(): boolean;
 }
 
-/** Well below what a scrape may wait, and long enough that the turns themselves cost nothing. */
+/** How long one turn runs: much less than a scrape may wait, and long enough that the turns themselves cost nothing. */
 const TURN_MS = 8;
 
 export function createPace(): Pace {

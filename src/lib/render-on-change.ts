@@ -9,7 +9,7 @@ export interface Rendered {
   readonly gzip: GzipHead;
 }
 
-/** Renders once for each change, however many read it: 10,000 series take some 30 ms. */
+/** Renders once for each change, however many readers there are: 10,000 series take some 30 ms. */
 export function renderOnChange(write: () => Promise<Buffer>): {
   touch(): void;
   rendered(): Promise<Rendered>;
@@ -21,17 +21,17 @@ export function renderOnChange(write: () => Promise<Buffer>): {
   function schedule(): Promise<Rendered> {
     scheduled = true;
     const rendering = render();
-    // A reader gets the error. Without one it must not end the process.
+    // A reader gets the error. Without a reader, the error must not end the process.
     rendering.catch(() => undefined);
     return rendering;
   }
 
   async function render(): Promise<Rendered> {
-    // The end of the tick: several publishes in a row are one rendering.
+    // Waiting for the end of the tick turns several publishes in a row into one rendering.
     await nextTick();
     scheduled = false;
     const text = await write();
-    // A cycle that finds nothing new says the same again.
+    // A cycle that finds nothing new gives the same text again.
     if (last?.text.equals(text) !== true) last = { text, gzip: await gzipHead(text) };
     return last;
   }
@@ -61,7 +61,7 @@ async function gzipHead(text: Buffer): Promise<GzipHead> {
 }
 
 /**
- * The head and `tail` as one gzip member. Two members after each other would be valid too (RFC 1952, 2.2),
+ * Joins the head and `tail` into one gzip member. Two members in sequence would be valid too (RFC 1952, 2.2),
  * but curl stops after the first with "Failed reading the chunked-encoded stream".
  */
 export function gzipJoin(head: GzipHead, tail: Buffer): Buffer {

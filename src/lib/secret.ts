@@ -1,5 +1,5 @@
 /**
- * A string that cannot print: every way of turning it into text gives `***`.
+ * A string that cannot be printed: every conversion to text gives `***`.
  * Call `reveal()` only where the value is handed to the client that needs it.
  */
 export interface Secret {

@@ -1,9 +1,9 @@
 /**
- * Finds a slot of some columns by the hash of what stands there: 8 bytes a slot. Grows bucket by bucket with every
- * slot that is added (linear hashing, Litwin 1980), so that no single addition takes long.
+ * Finds a slot in columns by the hash of its contents, at 8 bytes per slot. The index grows by one bucket at a time as
+ * slots are added (linear hashing, Litwin 1980), so that no single addition takes long.
  */
 export interface SlotIndex {
-  /** The slot that `matches`, or -1. */
+  /** Gives the slot with this hash for which `matches` is true, or -1. */
   find(hash: number, matches: (slot: number) => boolean): number;
   add(slot: number, hash: number): void;
   remove(slot: number, hash: number): void;
@@ -11,13 +11,13 @@ export interface SlotIndex {
 
 const FIRST_BUCKETS = 256;
 
-/** `hashOf` gives the hash of a slot that was added, as it was then: 32 bits. */
+/** `hashOf` gives the 32-bit hash of an added slot; it must be the same hash as when the slot was added. */
 export function createSlotIndex(hashOf: (slot: number) => number): SlotIndex {
-  // A slot is written as its number plus one, so that 0 is nothing.
+  // A slot is stored as its number plus one; 0 means no slot.
   const heads = createPagedWords();
   const nexts = createPagedWords();
   let mask = FIRST_BUCKETS - 1;
-  /** Buckets below have been split in two already. */
+  /** The buckets below this number have already been split in two. */
   let split = 0;
   let count = 0;
 
@@ -79,9 +79,9 @@ export function createSlotIndex(hashOf: (slot: number) => number): SlotIndex {
   };
 }
 
-/** A long row of 32-bit numbers that grows piece by piece: nothing is copied, and nothing of it is left as garbage. */
+/** A long array of 32-bit numbers that grows page by page: growing copies nothing and leaves no garbage. */
 export interface PagedWords {
-  /** 0 where nothing was put. */
+  /** Gives the number; 0 when none was put there. */
   get(at: number): number;
   put(at: number, value: number): void;
 }

@@ -1,13 +1,13 @@
-/** Keeps the best few of many numbered items, in memory for these few only. */
+/** Keeps the best few of many numbered items and uses memory only for these few. */
 export interface Top {
   offer(item: number, score: number): void;
-  /** The highest scores first. */
+  /** The kept items, highest score first. */
   items(): number[];
-  /** The lowest score of those that are kept; null: there is room for any. */
+  /** The lowest score of the kept items; null: there is still room for any item. */
   floor(): number | null;
 }
 
-/** A heap with the worst item on top, which the next better one replaces. */
+/** Keeps the items in a heap with the worst item on top; the next better item replaces it. */
 export function createTop(size: number): Top {
   const items: number[] = [];
   const scores: number[] = [];
@@ -61,7 +61,7 @@ export function createTop(size: number): Top {
   };
 }
 
-/** The best few of several lists that have their best first. */
+/** The best few items of several lists, each sorted with its best item first. */
 export function bestOf(
   size: number,
   lists: readonly (readonly number[])[],
@@ -69,7 +69,7 @@ export function bestOf(
 ): number[] {
   const best = createTop(size);
   const first = ([item = 0]: readonly number[]) => scoreOf(item);
-  // Beside the best of all, those of most other lists are soon put aside.
+  // Starting with the list that has the best item lets most other lists stop early.
   for (const list of lists.filter(({ length }) => length > 0).toSorted((a, b) => first(b) - first(a))) {
     for (const item of list) {
       const score = scoreOf(item);

@@ -1,6 +1,6 @@
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/;
 
-/** The four 32-bit words of a uuid in lower case, or null: another spelling could not be given back. */
+/** The four 32-bit words of a uuid in lower case. Null for another spelling, which the words could not restore. */
 export function uuidWords(text: string): [number, number, number, number] | null {
   if (!UUID.test(text)) return null;
   const hex = (from: number, to: number) => Number.parseInt(text.slice(from, to), 16);

@@ -1,16 +1,19 @@
-/** What a query holds means nothing to a place or an endpoint, and may be a key. Databases and connections have options there. */
+/**
+ * The query of a URL. A place in S3 or an endpoint needs no query, so the query may be a key. The URLs of databases and
+ * connections are excluded, because their queries hold options.
+ */
 const QUERY = /\b(?!postgres|aws:)([a-z][a-z0-9+.-]*:\/\/[^\s?"',]*\?)[^\s"',]+/gi;
 const SECRET_OPTION = /([?&][^\s=&]*(?:secret|token|passw|key|credential|signature)[^\s=&]*=)[^\s&,;"']+/gi;
 
 /**
- * No URL in it says its password or another secret. For text that quotes a setting back: a URL that got into the wrong
- * one, as into `…_URL_FILE`, is no secret to whoever quotes it.
+ * Masks passwords and other secrets in all URLs of a text. Use this for text that quotes a setting: code that quotes a
+ * setting does not know that a URL got into the wrong one, such as `…_URL_FILE`, and is secret.
  */
 export function withoutPasswords(text: string): string {
   return (
     text
       .replaceAll(/(:\/\/[^\s:/@]*):\S*@/g, '$1:***@')
-      // The user of an address of the web may be a token. Before the @ of a place in S3 stands a connection's id.
+      // The user of a web address may be a token. In a place in S3, the text before the @ is the id of a connection.
       .replaceAll(/(https?:\/\/)[^\s/@:]+@/gi, '$1***@')
       .replaceAll(QUERY, '$1***')
       .replaceAll(SECRET_OPTION, '$1***')

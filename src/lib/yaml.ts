@@ -3,14 +3,14 @@ import { LineCounter, parseDocument } from 'yaml';
 
 export interface Yaml {
   readonly document: Document.Parsed;
-  /** The line and column of a place, both from 1 on. */
+  /** The line and column of a position, both counted from 1. */
   readonly placeOf: (position: number) => { readonly line: number; readonly col: number };
 }
 
-/** Neither what is printed nor an error quotes the text: a password may stand there. */
+/** Parses YAML. Neither output nor errors quote the text, because it may contain a password. */
 export function parseYaml(text: string): Yaml {
   const lines = new LineCounter();
-  // Pretty errors quote the line, and warnings of its own go to standard error.
+  // Pretty errors would quote the line, and the library's own warnings would go to standard error.
   const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
   return { document, placeOf: (position) => lines.linePos(position) };
 }

@@ -1,7 +1,7 @@
 import type { AuditResult } from '../state/audit-result.ts';
 import type { Definition, Series } from './definition.ts';
 
-/** What the last audit left beside the state file. All of them are absent while none is there that can be read. */
+/** The figures that the last audit left beside the state file. All are absent while there is no readable result. */
 export const AUDIT_METRICS = {
   audit_timestamp_seconds: {
     type: 'gauge',
@@ -40,7 +40,7 @@ export const AUDIT_METRICS = {
   },
 } as const satisfies Record<string, Definition>;
 
-/** All series of an audit; null: there is none that can be read. */
+/** All series of an audit. `result` null: there is no readable result. */
 export function auditSeries(
   result: AuditResult | null,
 ): readonly (readonly [key: keyof typeof AUDIT_METRICS, series: readonly Series[]])[] {

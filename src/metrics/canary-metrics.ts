@@ -2,7 +2,7 @@ import type { PoolVerdict } from '../canary/verdict.ts';
 import type { Definition, Series } from './definition.ts';
 import { eachFound } from './definition.ts';
 
-/** What the canary tells. Its queues are not known in advance, and there are fifty of them at most. */
+/** Metrics of the canary. Its queues are not known in advance, and there are at most fifty. */
 export const CANARY_METRICS = {
   canary_success: {
     type: 'gauge',

@@ -7,7 +7,7 @@ import { eachCycle, eachFound, ofWindow, ofWindowBy } from './definition.ts';
 
 const VALUE_BYTES_BUCKETS = [100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
 
-/** Metrics of a cycle: many series, which change with a cycle and not in between. */
+/** Metrics of a cycle: many series, which change only with a cycle. */
 export const CYCLE_METRICS = {
   rows_total: {
     type: 'counter',
@@ -176,7 +176,7 @@ export const CYCLE_METRICS = {
   },
 } as const satisfies Record<string, Definition>;
 
-/** A label without a value is none: what nobody told is left away. */
+/** Gives the labels. An unknown value becomes '', because Prometheus treats an empty label as absent. */
 function labelsOf(backend: BackendInfo): Labels {
   return Object.fromEntries(
     Object.entries(backend).map(([label, value]: [string, string | null]) => [label, value ?? '']),

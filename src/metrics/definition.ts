@@ -1,7 +1,7 @@
 import type { Report } from '../diagnosis/report.ts';
 import type { WindowTotals } from '../diagnosis/window-totals.ts';
 
-/** A metric as the catalogue has it: all there is to say of it, the way to its figures included. */
+/** A metric in the catalogue: everything about it, including how to get its figures. */
 export interface Definition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
@@ -10,44 +10,46 @@ export interface Definition {
   readonly buckets?: readonly number[];
   readonly group: 'rows' | 'window' | 'verdict' | 'canary' | 'audit' | 'probe' | 'exporter';
   readonly stability?: 'experimental';
-  /** How it follows from the last report. It goes away when that is stale. Absent: it is set by what happens. */
+  /**
+   * How to read the metric from the last report; it disappears when the report is stale. Absent: events set the metric.
+   */
   readonly read?: Reading;
 }
 
 export interface Reading {
   readonly series: (report: Report) => readonly Series[];
-  /** It tells of the rows: a cycle that could not read the database says nothing of it, and the last figures stand. */
+  /** Whether the metric is about rows: after a cycle that could not read the database, the last figures stay. */
   readonly ofRows: boolean;
-  /** Its labels take values that are not known in advance: series that a report does not name go. */
+  /** Whether the values of the labels are not known in advance: series that a report does not name are removed. */
   readonly isOpen: boolean;
 }
 
 export type Labels = Readonly<Record<string, string>>;
 
-/** The series is absent with null. */
+/** A series with its value; null: the series is absent. */
 export type Series = readonly [labels: Labels, value: number | null];
 
-/** Every cycle says it, whether it could read the database or not. */
+/** For series that every cycle gives, whether it could read the database or not. */
 export function eachCycle(series: (report: Report) => readonly Series[]): Reading {
   return { series, ofRows: false, isOpen: false };
 }
 
-/** Only a cycle that could read the database says it. */
+/** For a figure that only a cycle gives that could read the database. */
 export function eachReading(figure: (report: Report) => number | null): Reading {
   return { series: (report) => [[{}, figure(report)]], ofRows: true, isOpen: false };
 }
 
-/** Only a cycle that could read the database says it, for whatever label values it found. */
+/** For series that only a cycle gives that could read the database, with the label values that it found. */
 export function eachFound(series: (report: Report) => readonly Series[]): Reading {
   return { series, ofRows: true, isOpen: true };
 }
 
-/** A figure of the window. */
+/** For a figure of the window. */
 export function ofWindow(figure: (window: WindowTotals) => number | null): Reading {
   return eachReading(({ window }) => (window === null ? null : figure(window)));
 }
 
-/** A figure of the window for each value of a label. */
+/** For a figure of the window for each value of a label. */
 export function ofWindowBy<Value extends string>(
   label: string,
   values: readonly Value[],

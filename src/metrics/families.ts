@@ -1,4 +1,4 @@
-/** The metrics of prom-client. The only file that imports it, so that its successor is one change. */
+/** The metrics of prom-client. Only this file imports prom-client, so that replacing it is one change. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { assertNever } from '../lib/assert-never.ts';
 import { createPace } from '../lib/pace.ts';
@@ -6,14 +6,14 @@ import type { KeyOf, MetricDefinition, MetricKey } from './catalogue.ts';
 import { CATALOGUE, fullName, METRICS } from './catalogue.ts';
 import type { Recorder } from './series.ts';
 
-/** `cycle`: many series, which change with a cycle. `live`: few, which change at any time. */
+/** `cycle`: many series, which change with a cycle. `live`: few series, which change at any time. */
 type Part = 'cycle' | 'live';
 
-/** All metrics, to be recorded and to be written as text. */
+/** Records all metrics and writes them as text. */
 export interface Families extends Recorder {
-  /** Whether any of these has changed since it was written. */
+  /** Whether any metric of the part has changed since it was last written. */
   readonly changed: (part: Part) => boolean;
-  /** As they are at one moment; what has not changed since it was last written is not written again. */
+  /** Writes the metrics as they are at one moment. Metrics that have not changed are not rendered again. */
   readonly write: (part: Part) => Promise<Buffer>;
 }
 
@@ -24,7 +24,7 @@ export function createFamilies(): Families {
   const histograms = new Map<string, Histogram>();
   const parts: Readonly<Record<Part, string[]>> = { cycle: [], live: [] };
   const texts = new Map<string, Buffer>();
-  /** Those that have changed since they were written. */
+  /** The metrics that have changed since they were last written. */
   const stale = new Set<string>();
   let last: Promise<unknown> = Promise.resolve();
 
@@ -39,7 +39,7 @@ export function createFamilies(): Families {
         break;
       case 'gauge': {
         const gauge = new Gauge(config);
-        // prom-client gives an unlabelled gauge the value 0 at birth; until it is known it must be absent.
+        // prom-client starts an unlabelled gauge at 0, but a gauge must be absent until its value is known.
         if (definition.labels.length === 0) gauge.remove();
         gauges.set(name, gauge);
         break;
@@ -52,7 +52,7 @@ export function createFamilies(): Families {
     }
   }
 
-  /** Gives the family, to be changed. */
+  /** Gives the family and marks it as changed. */
   function family<Family>(of: ReadonlyMap<string, Family>, key: MetricKey): Family {
     const name = fullName(key);
     const found = of.get(name);
@@ -67,7 +67,7 @@ export function createFamilies(): Families {
   async function writeNow(part: Part): Promise<Buffer> {
     const pace = createPace();
     const names = parts[part];
-    // What changes while another is written is written again: all of them are of one moment.
+    // A metric that changes while another is written is written again, so that all are of one moment.
     while (changed(part))
       for (const name of names)
         if (stale.delete(name)) {
@@ -88,7 +88,7 @@ export function createFamilies(): Families {
     clear: (key) => {
       const metric = isGauge(key) ? family(gauges, key) : family(counters, key);
       metric.reset();
-      // reset() brings an unlabelled one back as 0.
+      // reset() sets an unlabelled metric to 0 instead of removing it.
       if (CATALOGUE[key].labels.length === 0) metric.remove();
     },
     show: (key, series, { isOpen }) => {
@@ -103,7 +103,7 @@ export function createFamilies(): Families {
     },
     changed,
     write(part) {
-      // Who comes while another writes would find some of it done, and not yet there.
+      // A second writer at the same time would find metrics marked as written whose text is not there yet.
       const writing = last.then(() => writeNow(part));
       last = writing.catch(() => undefined);
       return writing;
@@ -117,14 +117,16 @@ function bucketsOf(definition: MetricDefinition): readonly number[] {
   return definition.buckets;
 }
 
-/** How long the figures of the process stand: they are read from the system, which many scrapes need not do. */
+/**
+ * How long the figures of the process are reused: reading them from the system for each of many scrapes is needless.
+ */
 const RUNTIME_MS = 1_000;
 
-/** Gives the figures of the process as text; the same bytes as long as they stand. */
+/** Gives the figures of the process as text; the same bytes as long as they are reused. */
 export function createRuntime(): () => Promise<Buffer> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  // Gauges named *_total: `promtool check metrics` rejects them, and the same figures are there by type.
+  // `promtool check metrics` rejects these gauges, which are named *_total; the same figures exist by type.
   for (const kind of ['handles', 'requests', 'resources']) {
     registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   }
@@ -134,7 +136,7 @@ export function createRuntime(): () => Promise<Buffer> {
     const now = performance.now();
     if (now - readAt >= RUNTIME_MS) {
       readAt = now;
-      // The lag of the event loop has no mean when nothing ran since it was read: prom-client prints `Nan` for it.
+      // The lag of the event loop has no mean if nothing ran since the last reading: prom-client prints `Nan` then.
       current = registry.metrics().then((text) => Buffer.from(text.replaceAll(/^\S+ Nan\n/gm, '')));
     }
     return current;

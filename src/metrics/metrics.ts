@@ -1,4 +1,4 @@
-/** Tells Prometheus. */
+/** Publishes the figures to Prometheus. */
 import type { Report } from '../diagnosis/report.ts';
 import { gzipJoin, renderOnChange } from '../lib/render-on-change.ts';
 import type { Rendered } from '../lib/render-on-change.ts';
@@ -16,11 +16,11 @@ import type { Recorder } from './series.ts';
 import { createIncrements, createReasons, startAtZero } from './series.ts';
 
 export interface Metrics {
-  /** Counters grow by the increments; what was read follows the report, and is absent when `stale`. */
+  /** Counters grow by the increments. Figures that are read from the report follow it, and are absent when `stale`. */
   publishReport(report: Report, stale: boolean): void;
-  /** `database`: null when it was not asked. `at`: epoch ms. */
+  /** `database`: null when the database was not asked. `at`: epoch ms. */
   publishProbe(result: Tried, database: DatabaseProbe | null, at: number): void;
-  /** Null: there is none that can be read. */
+  /** `result` null: there is no readable result. */
   publishAudit(result: AuditResult | null): void;
   jobFinished(job: JobName, outcome: JobOutcome): void;
   jobSkipped(job: JobName): void;
@@ -30,13 +30,13 @@ export interface Metrics {
   setLeader(leader: boolean): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
-  /** Figures that were read disappear; counts and figures of the exporter itself stay. */
+  /** Removes the figures read from the report; counts and figures of the exporter itself stay. */
   markStale(): void;
   /** One scrape in the text format 0.0.4. */
   snapshot(): Promise<Answer>;
 }
 
-/** The same bytes, plain and as one gzip stream. */
+/** The same text, plain and as one gzip stream. */
 export interface Answer {
   readonly text: Buffer;
   readonly gzip: Buffer;
@@ -44,7 +44,7 @@ export interface Answer {
 
 export interface JobOutcome {
   readonly seconds: number;
-  /** A reason of few possible values, or null for success. */
+  /** The reason for a failure, one of few possible values; null for success. */
   readonly failure: string | null;
   /** Epoch ms. */
   readonly at: number;
@@ -61,7 +61,7 @@ export function createMetrics(options: {
 }): Metrics {
   const families = createFamilies();
   const runtime = createRuntime();
-  // A cycle may leave thousands of series: they are rendered when they change, not when they are read.
+  // A cycle may have thousands of series: they are rendered when they change, not when they are scraped.
   const page = renderOnChange(() => families.write('cycle'));
   const answer = keepAnswer();
   const { add, set, clear, observe } = families;
@@ -148,7 +148,7 @@ export function createMetrics(options: {
   };
 }
 
-/** Makes what is sent of its parts, and gives the same bytes again as long as these are the same. */
+/** Builds the answer from its parts, and gives the same answer again as long as the parts are the same. */
 function keepAnswer(): (head: Rendered, live: Buffer, now: Buffer) => Answer {
   let made: { readonly of: readonly [Rendered, Buffer, Buffer]; readonly answer: Answer } | null = null;
   return (head, live, now) => {
@@ -158,7 +158,7 @@ function keepAnswer(): (head: Rendered, live: Buffer, now: Buffer) => Answer {
     let text: Buffer | null = null;
     let gzip: Buffer | null = null;
     const answer = {
-      // A scrape takes one of them, and either is a copy of all series.
+      // A scrape takes only one of the two, so each copy of all series is made when it is first needed.
       get text() {
         return (text ??= Buffer.concat([head.text, rest]));
       },

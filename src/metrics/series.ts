@@ -1,4 +1,4 @@
-/** Tells which series there are: those known before anything happened, and the ceilings on those that are not. */
+/** Defines the series: those that are known in advance, and the ceilings on the others. */
 import { REFUSALS } from '../canary/report.ts';
 import { STORAGES } from '../diagnosis/report.ts';
 import { assertNever } from '../lib/assert-never.ts';
@@ -13,18 +13,18 @@ import type { KeyOf, MetricKey } from './catalogue.ts';
 import { fullName } from './catalogue.ts';
 import type { Labels, Series } from './definition.ts';
 
-/** All that is done to a metric. `set` with null makes the series absent. */
+/** The operations on a metric. `set` with null makes the series absent. */
 export interface Recorder {
   readonly add: (key: KeyOf<'counter'>, labels: Labels, by: number) => void;
   readonly set: (key: KeyOf<'gauge'>, labels: Labels, value: number | null) => void;
   readonly clear: (key: KeyOf<'gauge' | 'counter'>) => void;
-  /** These series stand for what the last report says; `isOpen`: no other ones do. */
+  /** Sets the series of the last report; `isOpen`: removes all other series of the metric. */
   readonly show: (
     key: KeyOf<'gauge' | 'counter'>,
     series: readonly Series[],
     options: { readonly isOpen: boolean },
   ) => void;
-  /** The series is there and empty with null. */
+  /** Adds a value to a histogram; with null, creates the series without a value. */
   readonly observe: (key: KeyOf<'histogram'>, labels: Labels, value: number | null) => void;
 }
 
@@ -33,7 +33,7 @@ const MAX_QUEUES = 50;
 const MAX_REASONS = 40;
 
 const S3_OPERATIONS: readonly S3Operation[] = ['put', 'head', 'get', 'list', 'delete'];
-/** The probe leaves them out when it must not write. */
+/** The operations that the probe leaves out when it must not write. */
 const WRITE_OPERATIONS: readonly S3Operation[] = ['put', 'get', 'delete'];
 const S3_REASONS: readonly S3Reason[] = [
   'denied',
@@ -47,7 +47,7 @@ const S3_REASONS: readonly S3Reason[] = [
   'aborted',
 ];
 
-/** The reasons for which an operation of the probe fails; one that was aborted counts as not tried. */
+/** The reasons for which an operation of the probe fails; an aborted operation counts as not tried. */
 const PROBE_REASONS = [...S3_REASONS.filter((reason) => reason !== 'aborted'), 'content_mismatch'];
 
 const DATABASE_REASONS = [
@@ -60,7 +60,7 @@ const DATABASE_REASONS = [
   'query_failed',
 ] as const satisfies readonly DatabaseReason[];
 
-/** Families with a series per dag, hence with a ceiling. */
+/** The metrics that have series for each dag, and therefore a ceiling. */
 const DAG_METRICS = [
   'rows_total',
   'oversize_in_db_total',
@@ -68,7 +68,7 @@ const DAG_METRICS = [
   'references_broken_total',
 ] as const satisfies readonly MetricKey[];
 
-/** Series whose labels are known in advance: without a 0 at first, increase() misses the first step. */
+/** Creates the series whose labels are known in advance: without a 0 first, increase() misses the first step. */
 export function startAtZero(
   { add, observe }: Recorder,
   { probeWrite, keepsState }: { probeWrite: boolean; keepsState: boolean },
@@ -84,7 +84,7 @@ export function startAtZero(
   for (const metric of DAG_METRICS) add('exporter_series_overflow_total', { metric: fullName(metric) }, 0);
   for (const job of jobNames(keepsState)) {
     add('exporter_job_runs_total', { name: job }, 0);
-    // It goes with a cycle and has no tick of its own to leave out.
+    // The job `state` runs with a cycle, so it has no tick of its own that could be skipped.
     if (job !== 'state') add('exporter_job_skips_total', { name: job }, 0);
   }
   for (const reason of DATABASE_REASONS) {
@@ -109,7 +109,7 @@ export function startAtZero(
   }
 }
 
-/** A function that adds what a cycle counted, under the ceilings on dags and queues. */
+/** Gives a function that adds the increments of a cycle, within the ceilings on dags and queues. */
 export function createIncrements({ add, observe }: Recorder, { maxDags }: { maxDags: number }) {
   const nameOfDag = limited({ limit: maxDags, shared: OTHER });
   const nameOfQueue = limited({ limit: MAX_QUEUES, shared: OTHER });
@@ -130,7 +130,7 @@ export function createIncrements({ add, observe }: Recorder, { maxDags }: { maxD
     step: { labels: Labels; by: number },
   ) {
     const dag_id = nameOfDag(dagId);
-    // A dag that is new gets all its series, so that its first broken reference is a step from 0 to 1.
+    // A new dag gets all its series at once, so that its first broken reference is a step from 0 to 1.
     startDag(dag_id);
     add(metric, { dag_id, ...step.labels }, step.by);
     if (dag_id === OTHER || step.labels['queue'] === OTHER) {
@@ -177,8 +177,8 @@ export function createIncrements({ add, observe }: Recorder, { maxDags }: { maxD
 }
 
 /**
- * A function that makes a reason a label value: one short lower-case word, of few possible ones
- * (`connection refused` and `Connection-Refused` are the same; what is beyond the ceiling is `other`).
+ * Gives a function that turns a reason into a label value: one short lower-case word, of few possible ones
+ * (`connection refused` and `Connection-Refused` are the same; a reason beyond the ceiling becomes `other`).
  */
 export function createReasons(): (reason: string | undefined) => string {
   const nameOfReason = limited({

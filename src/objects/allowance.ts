@@ -1,19 +1,22 @@
 import type { Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 
-/** How much may still be asked of S3, and whether it is any use. */
+/** How many requests may still go to S3, and whether S3 still answers. */
 export interface Allowance {
   /** Requests that may still be sent. */
   left(): number;
-  /** Requests that may be begun now; none after the end of the time, an abort, or a failure of several at once. */
+  /**
+   * Requests that may begin now; none after the time limit, after an abort, or when several requests at once all
+   * failed.
+   */
   beginnable(): number;
   answered(): void;
-  /** Ends the asking: not one of several requests was answered, and more would only hurt S3 and hold up the cycle. */
+  /** Ends the asking: of several requests none was answered, and more would only harm S3 and delay the cycle. */
   giveUp(failure: Unknown): void;
   readonly progress: { readonly failure: Unknown | null; readonly answered: boolean };
 }
 
-/** Begun at once; what is known of S3's health is looked at between. */
+/** How many requests begin at once; S3's health is judged between two such batches. */
 export const TOGETHER = 32;
 
 export function createAllowance(
@@ -21,7 +24,7 @@ export function createAllowance(
   limits: {
     /** Requests that may be sent, second attempts included. */
     readonly requests: number;
-    /** Past this moment, on the clock of `performance.now()`, nothing is begun. */
+    /** After this moment, on the clock of `performance.now()`, no request begins. */
     readonly until: number;
     readonly signal: AbortSignal;
   },
@@ -34,7 +37,7 @@ export function createAllowance(
     beginnable() {
       const isOver = limits.signal.aborted || progress.failure !== null || performance.now() > limits.until;
       const requests = left();
-      // Each may take two, and a missing object a look at its bucket.
+      // Each request may need a second attempt, and a missing object needs a look at its bucket.
       return isOver || requests < 2 ? 0 : Math.max(1, Math.floor((requests - 2) / 2));
     },
     answered() {

@@ -4,17 +4,20 @@ import type { Ledger } from '../window/ledger.ts';
 import type { Allowance } from './allowance.ts';
 import type { Archived, Findings, Tried } from './findings.ts';
 
-/** Objects of one archive that are tried at most: one that is restored in this very moment does not speak for the others. */
+/**
+ * How many objects of one archive are tried at most. One is too few: an object just restored says nothing about the
+ * others.
+ */
 const TRIES = 3;
 
 export interface ArchiveTries {
-  /** Settles what was found in an archive since the last time. */
+  /** Settles the references found in an archive since the last call. */
   settle(signal: AbortSignal): Promise<void>;
 }
 
 /**
- * Tries to read what is said to be in an archive: Ceph lets its administrator call any pool GLACIER, and gives out what is
- * in it. One refusal stands for all objects of the same archive in the same bucket, for the rest of the cycle.
+ * Tries to read objects that S3 reports as archived: Ceph's administrator may call any pool GLACIER, and Ceph hands out
+ * its objects. One refusal counts for all objects of the same archive in the same bucket, for the rest of the cycle.
  */
 export function createArchiveTries(
   ledger: Ledger,
@@ -35,7 +38,7 @@ export function createArchiveTries(
     return { store: stores.of(connection), bucket, key };
   }
 
-  /** The objects of one archive in one bucket together. */
+  /** Groups the objects by bucket and archive. */
   function grouped(
     all: readonly Archived[],
   ): readonly { store: ObjectStore; name: string; slots: number[] }[] {
@@ -52,7 +55,7 @@ export function createArchiveTries(
     );
   }
 
-  /** Settles the objects that it tries by themselves; gives what follows for the others. */
+  /** Settles the objects that it tries itself; returns the outcome for the others. */
   async function tryFirst(slots: readonly number[], signal: AbortSignal): Promise<Tried> {
     let said: 'readable' | 'untried' = 'untried';
     for (const slot of slots.slice(0, TRIES)) {
@@ -61,7 +64,7 @@ export function createArchiveTries(
       const answer = await store.peek({ bucket, key }, signal);
       if (answer.kind !== 'unknown') allowance.answered();
       if (answer.kind === 'archived') return 'archived';
-      // Gone since the HEAD: the next cycle finds that out.
+      // The object has gone since the HEAD: the next cycle finds that out.
       if (answer.kind === 'missing') continue;
       if (answer.kind === 'unknown') return answer.reason === 'aborted' ? 'untried' : answer;
       findings.settleArchived([slot], 'readable');

@@ -30,17 +30,17 @@ export interface CheckOptions {
   readonly shape: Shape;
   readonly standing: StandingRule;
   readonly looks: BaseLooks;
-  /** Whether the probe saw its own object in the bucket in force a moment ago. */
+  /** Whether the probe has just seen its own object in the bucket in force. */
   readonly sawProbe: boolean;
-  /** Whether a HEAD of the probe told what is not so a moment ago: then none is believed. */
+  /** Whether a HEAD by the probe has just given a false answer: then no HEAD is believed. */
   readonly isHeadFalse: boolean;
   readonly now: number;
-  /** How old the rows were when they were read. */
+  /** The age of the rows when they were read. */
   readonly age: Age;
   readonly random: () => number;
 }
 
-/** Asks S3 about references, reads the rows behind bad news once more, and takes in what is certain then. */
+/** Asks S3 about references, reads the rows behind bad news once more, and takes in what is then certain. */
 export async function checkReferences(
   ledger: Ledger,
   { config, database, shape, standing, looks, sawProbe, isHeadFalse, age: read, ...options }: CheckOptions,
@@ -63,7 +63,7 @@ export async function checkReferences(
         signal,
       );
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
-  // A standby gets to the moment of the bad news first: a row that it still shows may be gone by then.
+  // A standby must first reach the moment of the bad news: a row that it still shows may be gone by then.
   const age =
     suspects.length === 0 || doubtOfAge(read) !== null
       ? read
@@ -87,7 +87,7 @@ export async function checkReferences(
 
   const unchecked = new Map(verified.unchecked);
   const learnt: Learnt[] = [];
-  // Purged or written again meanwhile: the next cycle reads what took its place.
+  // These rows were purged or rewritten meanwhile: the next cycle reads the rows that replaced them.
   const gone: number[] = [];
   const pace = createPace();
   for (const [at, { slot, object, bytes }] of verified.answers.entries()) {
@@ -101,7 +101,7 @@ export async function checkReferences(
       continue;
     }
     const { archived, purging } = confirmed.get(slot) ?? { archived: false, purging: false };
-    // Neither said nor taken for sound: it is asked about again, until the row or the try has come to its end.
+    // The object is neither reported nor taken as sound. It is asked about again until the row or the try ends.
     if (purging) {
       unchecked.set(slot, 'unconfirmed');
       continue;
@@ -120,7 +120,9 @@ export async function checkReferences(
   };
 }
 
-/** Notes why S3 said nothing of a reference that nobody has looked up yet; counts it when that is another reason. */
+/**
+ * Notes why S3 gave no answer about a reference that was never looked up; counts the reference when the reason is new.
+ */
 async function noteUnchecked(
   ledger: Ledger,
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,

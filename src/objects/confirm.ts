@@ -6,21 +6,21 @@ import { chunks } from '../lib/chunks.ts';
 import type { Query } from '../postgres/client.ts';
 import type { RememberedRow } from '../window/remembered-row.ts';
 
-/** Rows that one statement names. */
+/** How many rows one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
-/** What else is known of a row that is still there. */
+/** More about a row that still exists. */
 export interface Confirmed {
-  /** It belongs to an earlier try, which no task reads. */
+  /** The row belongs to an earlier try, which no task reads. */
   readonly archived: boolean;
-  /** Its task instance has begun to run lately, and may be about to delete it. */
+  /** The row's task instance has begun to run lately, and may be about to delete the row. */
   readonly purging: boolean;
 }
 
 /**
- * Reads the rows behind bad news once more and gives the slots of those that are still there. A retry deletes the
- * object first and the row after it, so an object that is not there counts only if its row still is, in the same
- * version, and nobody is about to delete it.
+ * Reads the rows behind bad news once more and returns the slots of the rows that still exist. A retry deletes first
+ * the object and then the row. So a missing object counts only if its row still exists in the same version and nobody
+ * is about to delete it.
  */
 export async function confirm(
   query: Query,

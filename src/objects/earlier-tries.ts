@@ -13,17 +13,17 @@ import { baseAt, flagsAt } from '../window/row-fields.ts';
 import { confirm } from './confirm.ts';
 import { createDraw } from './recheck.ts';
 
-/** Rows of one kind of fault that are asked about together. */
+/** How many rows with one kind of fault are asked about together. */
 const TOGETHER = 1_000;
 
 type Fault = BrokenReason | 'skip' | 'disk';
 const FAULTS: readonly Fault[] = [...is.BROKEN_REASONS, 'skip', 'disk'];
 
-/** Rows of one chunk with a fault, by their slots, but those that are known to be of earlier tries. */
+/** One chunk's rows with a fault, by slot, except rows known to belong to earlier tries. */
 interface ChunkFaults {
-  /** Of those that are `leaked` the whole window says whether that is a fault. */
+  /** For `leaked`, only the whole window shows whether the row is faulty. */
   readonly slots: ReadonlyMap<Fault, readonly number[]>;
-  /** The bases of all rows. */
+  /** The bases of all rows in the chunk. */
   readonly bases: ReadonlySet<number>;
 }
 
@@ -37,9 +37,10 @@ interface Options {
 }
 
 /**
- * Notes which rows with a fault belong to an earlier try: Airflow 3.4 keeps these when a task is cleared, and no task reads
- * them any more. Some of each kind are asked about, and more only while all of them belong to earlier tries: so these alone
- * never make a problem. They are not asked about again; the others are in each cycle, since a task may be cleared at any time.
+ * Notes which rows with a fault belong to an earlier try: Airflow 3.4 keeps them when a task is cleared, and no task
+ * reads them any more. Some rows of each kind are asked about. More follow only while all of them belong to earlier
+ * tries, so earlier tries alone never make a problem. Rows of earlier tries are not asked about again. The others are,
+ * in each cycle, since a task may be cleared at any time.
  */
 export async function noteEarlierTries(query: Query, shape: Shape, options: Options): Promise<void> {
   if (!shape.keepsTries) return;
@@ -60,7 +61,7 @@ export async function noteEarlierTries(query: Query, shape: Shape, options: Opti
   }
 }
 
-/** Slots of rows with these faults, each as likely as any other of its kind. */
+/** Slots of rows with these faults, drawn with the same chance for each row of a kind. */
 async function drawFaults(
   kinds: readonly Fault[],
   { ledger, bases, looks, random }: Options,
@@ -88,7 +89,7 @@ function lookAt(chunk: RowChunk, bases: Bases): ChunkFaults {
     const flags = flagsAt(chunk, index);
     const base = baseAt(chunk, index);
     if (base !== 0) ids.add(base);
-    // Of what is doubtful nothing but a skip decision is said.
+    // In a doubtful base no reference counts as broken; a skip decision and a value on disk still count.
     const fault = faultOf(flags, bases.isDoubtful(base) ? null : bases.isInForce(base));
     if (fault === null) continue;
     const ofKind = slots.get(fault) ?? [];
@@ -98,7 +99,7 @@ function lookAt(chunk: RowChunk, bases: Bases): ChunkFaults {
   return { slots, bases: ids };
 }
 
-/** `isInForce` null: that is in doubt. */
+/** `isInForce` null: whether the base is in force is in doubt. */
 function faultOf(flags: number, isInForce: boolean | null): Fault | null {
   if (is.isOnDisk(flags)) return 'disk';
   const broken = isInForce === null ? null : is.brokenReason(flags, isInForce);

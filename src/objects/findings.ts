@@ -7,43 +7,46 @@ import * as is from '../window/flags.ts';
 import { baseAt, flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 
-/** What S3 said about one reference. All but `present` is a suspicion until the row has been read again. */
+/** S3's answer about one reference. Any answer but `present` is a suspicion until the row has been read again. */
 export interface Answer {
   readonly slot: number;
   readonly object: Exclude<ObjectState, 'unverified'>;
   readonly bytes: number | null;
 }
 
-/** What S3 said of one object. */
+/** S3's answer about one object. */
 export type Sighting = PresentObject | { readonly kind: 'missing' };
 
-/** What came of a try to read an object that is said to be in an archive. `untried`: no request was left. */
+/**
+ * The outcome of trying to read an object that S3 reports as archived. `untried`: no try gave an answer, e.g. because
+ * no request was left.
+ */
 export type Tried = 'readable' | 'archived' | 'untried' | Unknown;
 
-/** An answer that there is an object in an archive, in S3's words for the archive. */
+/** An answer that an object is in an archive; the archive is in S3's words. */
 export interface Archived {
   readonly slot: number;
   readonly archive: string;
 }
 
 export interface Findings {
-  /** What is new: a reference of which S3 says what it said before is not in it. */
+  /** The new answers only: a reference is not in it when S3 says the same as before. */
   answers(): readonly Answer[];
-  /** References that were asked about in vain, by slot. */
+  /** References that S3 gave no answer about, by slot. */
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
-  /** No more bad news is taken in. */
+  /** Whether the cycle accepts no more bad news. */
   isFull(): boolean;
   note(slot: number, sighting: Sighting): void;
   noteUnanswered(slot: number, unknown: Unknown): void;
-  /** An object of the bucket was seen, which is none of a reference. */
+  /** An object in the bucket was seen that belongs to no reference. */
   noteSeen(location: BucketOf): void;
-  /** New answers of objects in an archive that nobody has tried to read yet. */
+  /** New answers about objects in an archive that nobody has tried to read yet. */
   archived(): readonly Archived[];
-  /** Takes in what came of the try to read them. */
+  /** Takes in the outcome of trying to read them. */
   settleArchived(slots: readonly number[], as: Tried): void;
   /**
-   * Takes back what is only absent. A 404 counts while the same credentials see something in the bucket: some servers
-   * answer it to a key id that they do not know, and a proxy may answer it for all.
+   * Takes back answers that are `missing` without other evidence. A 404 counts only if the same credentials see
+   * something in the bucket. Some servers answer 404 to an unknown key id, and a proxy may answer it to every request.
    */
   confirm(): void;
 }
@@ -54,8 +57,8 @@ interface BucketOf {
 }
 
 /**
- * Bad news that one cycle takes in: each is read once more in the database. What else is missing stays unknown until
- * the next one.
+ * How much bad news one cycle accepts: each reference is read once more in the database. Other missing objects stay
+ * unknown until the next cycle.
  */
 const SUSPECTS = 5_000;
 
@@ -131,7 +134,7 @@ function stateOf(sighting: Sighting): Answer['object'] {
   return sighting.archive === null ? 'present' : 'unreadable';
 }
 
-/** The label of an answer that is none. */
+/** The label for a failure to answer. */
 export function uncheckedReason(reason: S3Reason): UncheckedReason {
   switch (reason) {
     case 'denied':

@@ -5,18 +5,18 @@ import type { PendingOfRun } from './pending.ts';
 import type { KeyRange, Wanted } from './planner.ts';
 import { PAGE_KEYS } from './planner.ts';
 
-/** What listings have taught since the cycle began. */
+/** Lessons from the listings since the cycle began. */
 export interface Lessons {
-  /** Buckets, as `connection/bucket`, that do not list. */
+  /** Buckets that cannot be listed, as `connection/bucket`. */
   readonly unlistable: ReadonlySet<string>;
-  /** Keys before which so many others lie that no page goes on to them from what comes before. */
+  /** Keys that no page reaches from the keys before, because too many other keys lie between. */
   readonly apart: ReadonlySet<string>;
 }
 
 /**
- * What a plan may go along in one listing. Runs of one dag whose ids begin alike (`scheduled__`, `manual__`) and go
- * on with their date lie side by side, in the order of time, and what is between two of the window is of the
- * window too: one page answers for many small ones. Between any others may lie years of older runs.
+ * The ranges of keys that one listing may go along. Runs of one DAG whose ids begin alike (`scheduled__`, `manual__`)
+ * and go on with a date lie side by side, in order of time. Everything between two runs of the window also belongs to
+ * the window, so one page answers for many small runs. Between other runs, years of older runs may lie.
  */
 export async function keyRangesOf<Item>(
   runs: readonly PendingOfRun<Item>[],
@@ -46,7 +46,7 @@ export async function keyRangesOf<Item>(
   return found;
 }
 
-/** Gives every key that waits its place among all that are believed to be in the range. */
+/** Gives every waiting key its rank among all keys that are believed to be in the range. */
 function rank<Item>(range: readonly PendingOfRun<Item>[], apart: ReadonlySet<string>): Wanted<Item>[] {
   const ranked: Wanted<Item>[] = [];
   let before = 0;

@@ -9,11 +9,11 @@ import { baseAt, flagsAt, leafAt, nameAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 
-/** Where the objects of one run lie together: what one LIST, in as many pages as it takes, gives. */
+/** The place where the objects of one run lie together. One LIST, in as many pages as needed, returns them all. */
 export interface Location {
   readonly connection: string;
   readonly bucket: string;
-  /** Of keys, with the slash at its end. */
+  /** The prefix of the keys, with a slash at the end. */
   readonly prefix: string;
 }
 
@@ -26,15 +26,15 @@ export function locationOf(base: Pick<Reference, 'connection' | 'bucket' | 'pref
   };
 }
 
-/** References of one run that lie in one location. */
+/** The references of one run in one location. */
 export interface LocationRows {
   readonly location: Location;
   readonly slots: readonly number[];
 }
 
 /**
- * The references of a run that are `wanted`, by where they lie. `scattered`: those that lie elsewhere than where the
- * backend puts the objects of the run.
+ * The `wanted` references of a run, by location. `scattered`: references that lie outside the place where the backend
+ * puts the run's objects.
  */
 export async function groupByLocation(
   rows: RowStore,
@@ -44,12 +44,12 @@ export async function groupByLocation(
     among,
   }: {
     readonly wanted: (flags: number) => boolean;
-    /** Null: among all of them. */
+    /** Null: all references of the run. */
     readonly among: ((slot: number) => boolean) | null;
   },
 ): Promise<{ readonly locations: readonly LocationRows[]; readonly scattered: readonly number[] }> {
   const locations = new Map<string, { location: Location; slots: number[] }>();
-  /** What the bases of the run were found to be, so that each is looked at once. */
+  /** The group for each base, so that each base is looked at once. */
   const ofBase = new Map<number, { location: Location; slots: number[] }>();
   const scattered: number[] = [];
   const groupOf = (base: ReferenceBase) => {
@@ -79,8 +79,8 @@ export async function groupByLocation(
 }
 
 /**
- * Finds among references the one whose key this is: by its uuid, and from Airflow 3.4 on, where a task instance has one
- * for all its keys, the name beside it; without holding a key for each.
+ * Finds the reference with a given key, without holding a key for each reference in memory. The matcher compares uuids.
+ * From Airflow 3.4 on it compares names too, because one uuid then serves all keys of a task instance.
  */
 export function createMatcher(
   rows: RowStore,
@@ -89,7 +89,7 @@ export function createMatcher(
 ): (key: string) => number | undefined {
   const verbatim = new Map<string, number>();
   const marks = new Map<number, number>();
-  /** Hashes the name of the object that a row has, by the number of its task and key. */
+  /** Hashes the object name of a row, given the number of the row's task and key. */
   function markOf(name: number): number {
     const mark = marks.get(name) ?? hash(nameOfKey(rows.names.at(name).key));
     marks.set(name, mark);
@@ -118,7 +118,7 @@ export function createMatcher(
       for (let place = first & (size - 1); ; place = (place + 1) & (size - 1)) {
         const slot = table[place] ?? -1;
         if (slot === -1) break;
-        // The key says more than the uuid: the same may lie under another task.
+        // Compares the whole key, because the same uuid may lie under another task.
         if (
           leafAt(rows.chunkOf(slot), indexInChunk(slot)).every((word, at) => word === words[at]) &&
           rows.referenceOf(run, slot)?.key === key

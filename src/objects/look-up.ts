@@ -14,9 +14,9 @@ import { plan } from './planner.ts';
 
 export interface LookUpOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
-  /** Requests that may be sent, second attempts included. */
+  /** How many requests may be sent, second attempts included. */
   readonly ceiling: number;
-  /** Past this moment, on the clock of `performance.now()`, nothing is begun. */
+  /** After this moment, on the clock of `performance.now()`, no request begins. */
   readonly until: number;
   /** Epoch ms. */
   readonly now: number;
@@ -24,16 +24,16 @@ export interface LookUpOptions {
 
 export interface LookedUp<Item> {
   readonly found: readonly { readonly item: Item; readonly finding: Sighting }[];
-  /** Asked for, and not answered. */
+  /** S3 was asked about these items and did not answer. */
   readonly unanswered: readonly { readonly item: Item; readonly unknown: Unknown }[];
-  /** Not asked for: there were too many, or S3 had stopped answering. */
+  /** S3 was not asked about these items: there were too many, or S3 had stopped answering. */
   readonly left: readonly Item[];
-  /** Why it was given up: of several requests at once not one was answered. */
+  /** Why the look-up gave up: of several requests sent together not one was answered. */
   readonly failure: Unknown | null;
   readonly answered: boolean;
 }
 
-/** Asks for what waits, by the cheapest way that the ceiling allows. Never throws. */
+/** Looks up the waiting references in the cheapest way that the ceiling allows. Never throws. */
 export async function lookUp<Item>(
   runs: readonly PendingOfRun<Item>[],
   options: LookUpOptions,
@@ -46,7 +46,10 @@ export async function lookUp<Item>(
   const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
   const open = new Set(keys.keys());
   const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
-  /** What a page leaves open: what it lacks where it should be, and what may be in an archive. */
+  /**
+   * Items that a page leaves undecided: keys that it should hold but lacks, and objects that may be in an archive or
+   * are empty.
+   */
   const undecided: { location: Location; item: Item; isListed: boolean }[] = [];
 
   while (open.size > 0 && allowance.beginnable() > 0) {
@@ -68,16 +71,16 @@ export async function lookUp<Item>(
       );
       const [unknown] = unknowns;
       if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
-      // Asked for together they share one look at their bucket, which is dearer than ten of them.
+      // Items asked for together share one look at their bucket, which costs more than ten of their requests.
       const isTight = allowance.beginnable() < 2 * TOGETHER;
       if (undecided.length >= TOGETHER || at >= steps.length || isTight) await settleUndecided();
     }
   }
 
   /**
-   * A listing alone never says missing: servers list in another order than that of the keys, by folders for example,
-   * fold keys, or lose some between two pages. Nor does it say that an object in an archive was restored. A HEAD decides
-   * for each. The rest waits where no request is left.
+   * A listing alone never decides that an object is missing. Servers list in another order than that of the keys, by
+   * folders for example, fold keys, or lose some between two pages. A listing does not show either that an archived
+   * object was restored. So a HEAD decides for each object. When no request is left, the rest waits.
    */
   async function settleUndecided(): Promise<void> {
     const all = undecided.splice(0);
@@ -117,7 +120,7 @@ export async function lookUp<Item>(
   }
 
   function giveUpOn(items: readonly Item[], unknown: Unknown): void {
-    // Broken off by us, it says nothing of S3.
+    // We ended the request ourselves, so the failure says nothing about S3.
     if (unknown.reason === 'aborted') return;
     for (const item of items) if (open.delete(item)) unanswered.push({ item, unknown });
   }
@@ -132,7 +135,7 @@ export async function lookUp<Item>(
         giveUpOn(items, answer);
         return answer;
       }
-      // Where it may not be listed there is still HEAD, which tells what is there.
+      // Without permission to list, HEAD still works and shows which objects exist.
       lessons.unlistable.add(`${connection}/${bucket}`);
       return null;
     }
@@ -147,15 +150,16 @@ export async function lookUp<Item>(
     const { location } = step;
     if (inOrder) undecided.push(...lacks.map((item) => ({ location, item, isListed: false })));
     undecided.push(...unread.map((item) => ({ location, item, isListed: true })));
-    // More lies here than was thought. Where a page answers nothing at all, its server does not know where to begin.
+    // More keys lie here than expected. When a page answers for none of its items, its server does not know where to
+    // begin.
     if (beyond.length === items.length || !inOrder) lessons.unlistable.add(`${connection}/${bucket}`);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
 
   /**
-   * A page is in the order of keys: what is not there before its last key is lacking. What is after is beyond it. What is
-   * there and may be in an archive, or is empty, is open.
+   * A page is in the order of keys. A key that is missing before the page's last key is lacking; a key after the last
+   * one is beyond the page. An object on the page that is empty or may be in an archive is open.
    */
   function judge(
     items: readonly Item[],
@@ -170,7 +174,7 @@ export async function lookUp<Item>(
     for (const item of items) {
       const key = keys.get(item) ?? '';
       const object = listed.get(key);
-      // A value that is lost is a critical: no listing alone says it of one that is there either.
+      // A lost value is a critical problem, so a listing alone does not decide that a present object is empty either.
       if (object !== undefined && (object.bytes === 0 || mayBeArchived(object, now))) unread.push(item);
       else if (object !== undefined) note(item, { kind: 'present', bytes: object.bytes, archive: null });
       else if (compareKeys(key, page.startAfter) > 0 && (page.complete || compareKeys(key, last) < 0))
@@ -182,8 +186,8 @@ export async function lookUp<Item>(
 }
 
 /**
- * Whether the storage does not list, and asking again would not help: a permission, a request that it does not know, or a
- * page that lacks what one has to say.
+ * Whether the storage does not list and asking again would not help. The reason is a missing permission, an unknown
+ * request, or a page without the fields that every page has.
  */
 function isRefusedForGood({ reason, said, detail }: Unknown): boolean {
   const { status } = said;
@@ -193,7 +197,7 @@ function isRefusedForGood({ reason, said, detail }: Unknown): boolean {
   );
 }
 
-/** Whether a page is in the order in which S3 lists. */
+/** Whether a page is in S3's listing order. */
 function isInOrder(objects: readonly ListedObject[]): boolean {
   return objects.every(({ key }, at) => at === 0 || compareKeys(objects[at - 1]?.key ?? '', key) < 0);
 }

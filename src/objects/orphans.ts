@@ -13,7 +13,7 @@ import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
 import { headEach } from './recheck.ts';
 
-/** An object younger than that may still get its row; S3's clock and the database's may differ as well. */
+/** A younger object may still get its row; S3's clock and the database's clock may also differ. */
 const ORPHAN_GRACE_MS = 10 * 60_000;
 /** How often an ended run is listed again. */
 const RELIST_MS = 3_600_000;
@@ -22,9 +22,9 @@ export interface ListOptions {
   readonly stores: Pick<Stores, 'of'>;
   readonly allowance: Allowance;
   readonly findings: Findings;
-  /** Where Airflow writes now; null when no path in S3 is configured. */
+  /** The place where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
-  /** Requests that may go into it. */
+  /** How many requests may go into listing for orphans. */
   readonly requests: number;
   readonly now: number;
 }
@@ -46,7 +46,7 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
 type RunOptions = ListOptions & { readonly pages: number };
 
 /**
- * Nothing is listed of a run whose ids were cut to fit into a key: others may have been cut to the same.
+ * A run whose ids were cut to fit into a key is not listed: other ids may have been cut to the same text.
  * False: S3 does not list, or no request was left.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<boolean> {
@@ -75,7 +75,7 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   return true;
 }
 
-/** Where references of the run lie, and where Airflow would put others now. */
+/** The locations of the run's references, and the location where Airflow would put new ones now. */
 function locationsOf(
   locations: readonly LocationRows[],
   run: Run,
@@ -83,7 +83,7 @@ function locationsOf(
 ): readonly LocationRows[] {
   if (inForce === null) return locations;
   const base = locationOf(inForce, run);
-  // The connection is no part of the name: two of them may lead to the same bucket.
+  // The comparison ignores the connection: two connections may lead to the same bucket.
   const isThere = locations.some(
     ({ location }) => location.bucket === base.bucket && location.prefix === base.prefix,
   );
@@ -91,9 +91,9 @@ function locationsOf(
 }
 
 /**
- * Lists one location of a run. A reference whose object a whole listing lacks, or gives in a storage class that may be an
- * archive, is asked for by HEAD, which decides. Nothing follows from a part, since not every server lists in the order of
- * keys. True: all of it was listed.
+ * Lists one location of a run. A HEAD decides about each reference whose object a complete listing lacks, or lists in a
+ * storage class that may be an archive. A partial listing decides nothing, since not every server lists in the order of
+ * keys. True: the whole location was listed.
  */
 async function judgeLocation(
   ledger: Ledger,
@@ -116,7 +116,7 @@ async function judgeLocation(
       }
       const { bytes, storageClass } = object;
       const isOpen = mayBeArchived(object, now);
-      // It is where it was found to be unreadable: that it was restored shows when it is looked at again.
+      // A reference already known to be unreadable needs no HEAD here: a later recheck shows whether it was restored.
       if (isOpen && is.objectOf(rows.flagsOf(slot)) !== 'unreadable') continue;
       seen.add(slot);
       findings.note(slot, { kind: 'present', bytes, archive: isOpen ? storageClass : null });
@@ -134,7 +134,7 @@ async function judgeLocation(
   return isWhole;
 }
 
-/** Hands over page after page. True: the last one has come. */
+/** Hands over page after page. True: the last page was read. */
 async function listAll(
   { connection, bucket, prefix }: Location,
   options: RunOptions & { readonly take: (objects: readonly ListedObject[]) => Promise<void> },

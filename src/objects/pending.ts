@@ -11,16 +11,20 @@ import type { Location } from './locations.ts';
 import { groupByLocation, locationOf } from './locations.ts';
 import type { Wanted } from './planner.ts';
 
-/** References that one plan is made for, about: more would hold up the process and fit under few ceilings. */
+/** About how many references one plan covers: more would block the process and fit under few ceilings. */
 const PLANNED = 6_000;
-/** Parts that the keys of a large run are counted in, to find those that come first. */
+/** How many parts the keys of a large run are counted in, to find the first ones. */
 const PARTS = 1_024;
-/** Runs with more references than that are taken to have them spread evenly: the keys of all would cost memory. */
+/**
+ * Above this number of references, a run's references are taken to be spread evenly: listing all keys would cost
+ * memory.
+ */
 const KEYS_KNOWN = 2_000;
 
 /**
- * What nobody has looked up yet, by slot, of the newest runs and, for one in four, of the oldest, with what is known
- * of the keys around it. Runs that are `planned` are left out, and those that are given are added to them.
+ * The references that nobody has looked up yet, by slot, with what is known of the keys around them. They are those of
+ * the newest runs, and every fourth run is one of the oldest. Runs in `planned` are left out, and the returned runs are
+ * added to `planned`.
  */
 export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Promise<PendingOfRun<number>[]> {
   const rows = ledger.rows();
@@ -51,7 +55,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
         waiting: slots.map((slot) => waitingOf(run, slot)),
         settled:
           known === null
-            ? // Those that were looked up lie before the first ones that were not.
+            ? // The references that were looked up lie before the first ones that were not.
               first === null
               ? run.references - run.unverified
               : 0
@@ -63,7 +67,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
       const prefix = location.prefix.slice(0, -`${run.dagId}/${run.runId}/`.length).replace(/\/$/, '');
       ofDag.set(JSON.stringify([location.connection, location.bucket, prefix]), { ...location, prefix });
     }
-    // Not where the backend puts it: nothing is known of what lies around.
+    // Outside the place where the backend puts the run's objects: the keys around it are unknown.
     for (const slot of scattered) {
       const waiting = waitingOf(run, slot);
       const { connection = '', bucket = '' } = rows.referenceOf(run, slot) ?? {};
@@ -77,7 +81,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
       });
     }
   }
-  // The runs between them, of which nothing is wanted, are on the same pages.
+  // The runs between the picked ones are on the same pages, although nothing of theirs is looked up.
   const given = new Set(picked);
   for (const run of ledger.runs().values()) {
     if (given.has(run) || run.references === 0) continue;
@@ -105,9 +109,9 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
 }
 
 /**
- * Of a run with more references than a plan is made for, those whose keys come first: the others follow in later
- * cycles, with pages that begin where these end. By the uuid of the leaf, which decides the order within a task;
- * null: all of them.
+ * For a run with more references than one plan covers, selects those whose keys come first. The others follow in later
+ * cycles, with pages that begin where these end. The order is that of the leaf's uuid, which decides within a task.
+ * Null: all references fit.
  */
 async function firstKeys(rows: RowStore, run: Run): Promise<((slot: number) => boolean) | null> {
   if (run.unverified <= PLANNED) return null;
@@ -132,7 +136,7 @@ async function firstKeys(rows: RowStore, run: Run): Promise<((slot: number) => b
   return (slot) => partOf(leafStartAt(rows.chunkOf(slot), indexInChunk(slot))) <= last;
 }
 
-/** Objects that rows no longer tell of: those of rows older than the window, and those that never had one. */
+/** Objects that no row in the window names: objects of rows older than the window, and objects that never had a row. */
 function othersOf({ expired, references, rows, listed }: Run): number {
   return (
     Math.round((expired * references) / Math.max(rows, 1)) +
@@ -157,13 +161,13 @@ function pick(runs: readonly Run[]): Run[] {
   return [...picked];
 }
 
-/** What one run has in one location. */
+/** One run's keys in one location. */
 export interface PendingOfRun<Item> {
   readonly location: Location;
   readonly runId: string;
   readonly waiting: readonly Omit<Wanted<Item>, 'rank'>[];
-  /** Keys that are known and need no look, or how many: then they are taken to be spread evenly. */
+  /** Keys that are known and need no look; when only their number is given, they are taken to be spread evenly. */
   readonly settled: readonly string[] | number;
-  /** Keys believed to be there besides, such as those of rows older than the window. */
+  /** Other keys believed to be in the location, such as those of rows older than the window. */
   readonly others: number;
 }

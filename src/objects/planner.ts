@@ -1,9 +1,9 @@
 /**
- * How the references that wait are looked up: by HEAD, one each, or by pages of LIST, which answer for all that
- * lies between two keys. Pure: what it knows of the bucket is what it is told.
+ * Plans how the waiting references are looked up: by one HEAD each, or by pages of LIST, which answer for all keys
+ * between two keys. Pure: it knows about the bucket only what its arguments say.
  */
 
-/** One reference that waits for a look. */
+/** A reference that waits for a look. */
 export interface Wanted<Item> {
   readonly item: Item;
   readonly key: string;
@@ -11,51 +11,53 @@ export interface Wanted<Item> {
   readonly rank: number;
   /** When its row was written, epoch ms. */
   readonly at: number;
-  /** It was asked for before and S3 gave no answer: never in the way of what was not asked yet. */
+  /** S3 was asked before and gave no answer: such a reference never blocks one that was not asked about yet. */
   readonly asked: boolean;
 }
 
-/** References whose keys follow one another in a bucket, with few others among them: what one LIST can go along. */
+/** References whose keys follow one another in a bucket, with few other keys between them: one LIST can cover them. */
 export interface KeyRange<Item, Location> {
   readonly location: Location;
   /** False: S3 refuses to list here, or its listings do not help. */
   readonly listable: boolean;
-  /** In the order of keys, hence of ranks. */
+  /** In the order of keys, and therefore of ranks. */
   readonly waiting: readonly Wanted<Item>[];
 }
 
-/** One request each. */
+/** Each step is one request. */
 export type Step<Item, Location> =
   | { readonly kind: 'head'; readonly location: Location; readonly item: Item }
   | {
       readonly kind: 'list';
       readonly location: Location;
-      /** What all the keys wanted begin with. */
+      /** The common beginning of all the wanted keys. */
       readonly prefix: string;
-      /** A key before the first one wanted, with hardly any between. */
+      /** A key before the first wanted one, with hardly any key between. */
       readonly startAfter: string;
-      /** What the page should answer for, in the order of keys. */
+      /** The references that the page should answer for, in the order of keys. */
       readonly items: readonly Item[];
     };
 
 export interface Plan<Item, Location> {
-  /** In the order in which they are best sent: whatever cuts them short, newest and oldest have had their share. */
+  /** In the best order for sending: wherever the plan is cut short, the newest and the oldest have had their share. */
   readonly steps: readonly Step<Item, Location>[];
-  /** What the ceiling leaves for later. */
+  /** The references that the ceiling leaves for later. */
   readonly left: readonly Item[];
   /** US dollars. */
   readonly cost: number;
 }
 
-/** US dollars a request: the price of S3 Standard. Thirteen HEADs are dearer than one page, and twelve are not. */
+/**
+ * US dollars for one request, at the price of S3 Standard. Thirteen HEADs cost more than one page, twelve cost less.
+ */
 export const HEAD_COST = 0.0004 / 1_000;
 export const PAGE_COST = 0.005 / 1_000;
-/** Keys on one page of a LIST at most. */
+/** The most keys that one page of a LIST holds. */
 export const PAGE_KEYS = 1_000;
-/** Of the requests under the ceiling, those that go to the oldest first. */
+/** Share of the requests under the ceiling that goes to the oldest first. */
 const OLDEST_SHARE = 1 / 4;
 
-/** Part of a range that one request answers for. */
+/** Part of a range that one request covers. */
 interface Unit<Item, Location> {
   readonly range: KeyRange<Item, Location>;
   readonly page: boolean;
@@ -65,10 +67,9 @@ interface Unit<Item, Location> {
 }
 
 /**
- * The cheapest way to look at everything, when it fits under the ceiling. If not, the cheapest that does: a page
- * takes the place of HEADs where that saves most requests for the money. If nothing does, the ceiling is used up
- * with the way of fewest requests, newest first, but for a share that goes to the oldest: what waits must not
- * wait for ever because new ones keep coming.
+ * The cheapest way to look at everything, when it fits under the ceiling. If not, the cheapest way that does fit: a
+ * page replaces HEADs where that saves most requests for the money. If none fits, the way of fewest requests uses up
+ * the ceiling, newest first. A share goes to the oldest, so that they do not wait for ever while new ones keep coming.
  */
 export function plan<Item, Location>(
   ranges: readonly KeyRange<Item, Location>[],
@@ -85,7 +86,7 @@ export function plan<Item, Location>(
   };
 }
 
-/** Units that answer for every range, no more of them than the ceiling if there is such a way. */
+/** Units that cover every range, within the ceiling if that is possible. */
 function cover<Item, Location>(
   ranges: readonly KeyRange<Item, Location>[],
   ceiling: number,
@@ -93,7 +94,7 @@ function cover<Item, Location>(
   const all = (surcharge: number) => ranges.flatMap((range) => coverRange(range, surcharge));
   const cheapest = all(0);
   if (cheapest.length <= ceiling) return cheapest;
-  // A surcharge on every request makes pages cheaper by comparison. Above this one nothing changes any more.
+  // A surcharge on every request makes pages cheaper by comparison. Above this surcharge the result no longer changes.
   let enough = PAGE_COST * PAGE_KEYS;
   let fitting = all(enough);
   if (fitting.length >= ceiling) return fitting;
@@ -107,7 +108,7 @@ function cover<Item, Location>(
   return spend(fitting, ceiling - fitting.length);
 }
 
-/** Requests that are left over under the ceiling turn pages back into HEADs where those are cheaper. */
+/** Turns pages back into HEADs where HEADs are cheaper, with the requests left under the ceiling. */
 function spend<Item, Location>(
   units: readonly Unit<Item, Location>[],
   requests: number,
@@ -128,8 +129,9 @@ function spend<Item, Location>(
 }
 
 /**
- * The cheapest units for one range when each request costs so much more: for every reference the least that it and
- * all before it cost, its own request being a HEAD or the page that ends with it and begins with another one.
+ * The cheapest units for one range when each request costs a surcharge. For every reference it takes the least total
+ * cost up to and including that reference. The reference's own request is a HEAD, or a page that begins earlier and
+ * ends with it.
  */
 function coverRange<Item, Location>(
   range: KeyRange<Item, Location>,
@@ -141,10 +143,10 @@ function coverRange<Item, Location>(
   const page = PAGE_COST + surcharge;
   if (!listable) return headsOf({ range, page: false, from: 0, to: count });
   const cost = new Float64Array(count + 1);
-  /** Where the request begins that answers for the reference; itself for a HEAD. */
+  /** The index at which the request for this reference begins; the reference's own index for a HEAD. */
   const begin = new Int32Array(count);
   const isPage = new Uint8Array(count);
-  /** The first reference that a page which ends at this one can hold: no later beginning is cheaper. */
+  /** The first reference that fits on a page ending at the current one: no later start is cheaper. */
   let first = 0;
   for (let index = 0; index < count; index += 1) {
     const rank = waiting[index]?.rank ?? 0;
@@ -165,7 +167,7 @@ function coverRange<Item, Location>(
   return units;
 }
 
-/** Newest first, and at even distances the oldest of the rest, so that they get their share of the ceiling. */
+/** Newest first, with the oldest of the rest at even intervals, so that they get their share of the ceiling. */
 function inTurn<Item, Location>(
   units: readonly Unit<Item, Location>[],
   ceiling: number,
@@ -230,11 +232,11 @@ function stepOf<Item, Location>(unit: Unit<Item, Location>): Step<Item, Location
   };
 }
 
-/** Of two keys in order: all keys between them begin with it as well. */
+/** The common prefix of two ordered keys: all keys between them begin with it as well. */
 function commonPrefix(first: string, last: string): string {
   let length = 0;
   while (length < first.length && first.charCodeAt(length) === last.charCodeAt(length)) length += 1;
-  // Half a character is none.
+  // Half of a surrogate pair is no character.
   if (/[\uD800-\uDBFF]$/.test(first.slice(0, length))) length -= 1;
   return first.slice(0, length);
 }

@@ -14,7 +14,7 @@ interface HeadOptions {
   readonly findings: Findings;
 }
 
-/** Looks again at some of what was looked up before, by HEAD. `count`: how many of those that were found. */
+/** Looks again, by HEAD, at some references that were looked up before. `count`: how many of those that were found. */
 export async function recheck(
   ledger: Ledger,
   options: HeadOptions & { readonly count: number; readonly random: () => number },
@@ -23,7 +23,7 @@ export async function recheck(
   await headEach(ledger, await drawKnown(ledger, options), options, signal);
 }
 
-/** Asks for references one by one, as many as the allowance lets through. An earlier answer stands where none comes. */
+/** Sends a HEAD for each reference, as many as the allowance permits. Without a new answer the earlier one stands. */
 export async function headEach(
   ledger: Ledger,
   slots: readonly number[],
@@ -54,8 +54,8 @@ export async function headEach(
 }
 
 /**
- * Slots of references that were looked up before and found, each as likely as any other; then of those whose object
- * was not there or empty, half as many, so that healing shows.
+ * Slots of references that were found before, each drawn with the same chance. Then half as many whose object was
+ * missing, empty or unreadable, so that a repair shows.
  */
 async function drawKnown(
   ledger: Ledger,
@@ -76,7 +76,7 @@ async function drawKnown(
   return [...whole.drawn, ...broken.drawn];
 }
 
-/** Algorithm R: keeps `count` of however many are offered, each with the same chance. */
+/** Algorithm R: keeps `count` of all offered items, each with the same chance. */
 export function createDraw(
   count: number,
   random: () => number,

@@ -15,11 +15,11 @@ import { pendingReferences } from './pending.ts';
 import { recheck } from './recheck.ts';
 
 export interface Verified {
-  /** What is new: a reference of which S3 says what it said before is not in it. */
+  /** The new answers only: a reference is not in it when S3 says the same as before. */
   readonly answers: readonly Answer[];
-  /** References that were asked about in vain, by slot. */
+  /** References that S3 gave no answer about, by slot. */
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
-  /** Why all others that nobody has looked up yet were not asked about; null: none is left, or this was broken off. */
+  /** Why S3 was not asked about the other references that nobody has looked up yet; null: the signal ended the work. */
   readonly rest: UncheckedReason | null;
   /** The last request that got no answer, or null. */
   readonly failure: Unknown | null;
@@ -27,7 +27,7 @@ export interface Verified {
   readonly answered: boolean;
 }
 
-/** While no HEAD can be believed, nothing is asked. */
+/** The result when no HEAD can be believed: S3 is not asked. */
 export const NOTHING_ASKED: Verified = {
   answers: [],
   unchecked: new Map(),
@@ -38,11 +38,11 @@ export const NOTHING_ASKED: Verified = {
 
 export interface VerifyOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
-  /** Where Airflow writes now; null when no path in S3 is configured. */
+  /** The place where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
-  /** The bucket in which the probe saw its own object a moment ago; null: it saw none. */
+  /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
   readonly control: Pick<Reference, 'connection' | 'bucket'> | null;
-  /** Whether the rows are recent: objects without a row are not looked for among older ones. */
+  /** Whether the rows are recent. Among older rows, the cycle does not look for objects without a row. */
   readonly isCurrent: boolean;
   /** Requests that this cycle may send. */
   readonly requests: number;
@@ -51,16 +51,16 @@ export interface VerifyOptions {
 }
 
 /**
- * Share of the requests that is kept for looking again at what was found before, drawn at random, so that objects
- * that something deletes are missed within a few cycles. Half as many may go to what was not found.
+ * Share of the requests kept for looking again at objects found before, drawn at random, so that deleted objects are
+ * noticed within a few cycles. Half as many requests may go to objects that were not found.
  */
 const RECHECK_SHARE = 0.1;
-/** How long requests are begun in one cycle: a storage that answers late must not keep the next reading waiting. */
+/** How long one cycle begins requests: a storage that answers late must not delay the next reading. */
 const BEGIN_MS = 20_000;
 /** Share of the requests that may go into listing ended runs for orphans. */
 const ORPHANS_SHARE = 0.25;
 
-/** Looks up what has not been looked up, then some of the rest again, then lists ended runs. */
+/** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const { stores, requests, base, control, isCurrent, now, random } = options;
   const findings = createFindings(ledger.rows(), stores);
@@ -72,7 +72,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   const round = { stores, allowance, findings };
   const tries = createArchiveTries(ledger, round);
   await lookUpPending(ledger, { ...round, until, now, keep: count + Math.ceil(count / 2) }, signal);
-  // Before the rest of the requests goes into what is known already.
+  // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
   await listOrphans(ledger, { ...round, base, now, requests: forOrphans }, signal);
@@ -89,7 +89,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   };
 }
 
-/** `keep`: requests that are left for what comes after. */
+/** `keep`: how many requests stay for the steps after this one. */
 async function lookUpPending(
   ledger: Ledger,
   options: {

@@ -3,7 +3,7 @@ import type { ConnectionOptions } from 'node:tls';
 import type pg from 'pg';
 import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
 
-/** What a client of `pg` is made with for one of the servers. Reads the files of certificates that the settings name. */
+/** The options of a `pg` client for one of the servers. Reads the certificate files that the settings name. */
 export function clientConfig(
   settings: DatabaseSettings,
   { server, ssl }: { readonly server: DatabaseServer; readonly ssl: SslMode },
@@ -14,7 +14,7 @@ export function clientConfig(
     user: settings.user,
     database: settings.database,
     ...(settings.password === null ? {} : { password: settings.password.reveal() }),
-    // As libpq: there is no TLS on a socket of this machine, whatever is asked for.
+    // As in libpq, a Unix socket never uses TLS, whatever the settings ask for.
     ssl: tls(settings, server.host.startsWith('/') ? 'disable' : ssl),
     ...(settings.options === null ? {} : { options: settings.options }),
     application_name: settings.applicationName,
@@ -22,7 +22,7 @@ export function clientConfig(
   };
 }
 
-/** `require` encrypts without asking who answers, as in libpq, unless authorities are named. */
+/** As in libpq, `require` encrypts without checking the server's identity, unless the settings name authorities. */
 function tls(settings: DatabaseSettings, ssl: SslMode): ConnectionOptions | false {
   if (ssl === 'disable') return false;
   const file = (path: string | null) => (path === null ? undefined : readFileSync(path, 'utf8'));

@@ -11,12 +11,12 @@ export type Query = <Row>(statement: Statement) => Promise<Row[]>;
 
 export interface Database {
   /**
-   * One read-only snapshot: every statement of `read` sees the same instant. Fails with
-   * {@link DatabaseError}; the connection is opened when needed and dropped after any failure. One read at a
-   * time: a second one waits for its turn.
+   * Reads from one read-only snapshot: every statement of `read` sees the same instant. Fails with
+   * {@link DatabaseError}. The connection is opened when needed and dropped after any failure. There is one read at
+   * a time: a second read waits for its turn.
    */
   read<Result>(read: (query: Query) => Promise<Result>, signal: AbortSignal): Promise<Result>;
-  /** Tries to hold, or still holds, the lock on a session of its own. False: another one is active. */
+  /** Takes the lock on a separate session, or checks that it is still held. False: another exporter is active. */
   lead(signal: AbortSignal): Promise<boolean>;
   close(): Promise<void>;
 }
@@ -25,19 +25,23 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 2_000;
 /**
- * The client's own deadlines, for a server that stalls enforces none: for a statement that reads, and for one
- * that a server which is there answers at once.
+ * The client's own deadlines, because a server that stalls does not enforce any. The first is for a statement that
+ * reads, the second for a statement that a healthy server answers at once.
  */
 const READ_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2_000;
 const PROMPT_DEADLINE_MS = 5_000;
-/** Any number will do as long as every exporter uses the same: "xcom" in ASCII. The second number is the shard's. */
+/**
+ * The first number of the lock: "xcom" in ASCII. Any number works if all exporters use the same. The second number is
+ * the shard's.
+ */
 const LEADER_LOCK = 0x78636f6d;
 
 /**
- * A client that is lost with its host says no goodbye, and by default a server keeps its session, and the lock with it,
- * for two hours: this one asks after 5 s of silence, and gives up 10 s later. Nor is a session ended for waiting from
- * tick to tick. Only where the session is our own: behind a pooler it would be set for whoever has it next.
- * `sudo npm run test:database` takes the host away (test/database/lost-host.test.ts).
+ * A client that is lost with its host does not close its session. By default, a server keeps the session, and the lock
+ * with it, for two hours. With these settings the server asks after 5 s of silence and gives up 10 s later. The last
+ * setting keeps the server from ending a session that waits from tick to tick. They are set only when the session is
+ * our own: behind a pooler, they would stay set for the next client of the session. `sudo npm run test:database` takes
+ * the host away (test/database/lost-host.test.ts).
  */
 const OWN_SESSION = `SELECT set_config(name, value, false)
   FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '2'),
@@ -45,24 +49,24 @@ const OWN_SESSION = `SELECT set_config(name, value, false)
   WHERE current_setting(name, true) IS NOT NULL AND pg_backend_pid() = $1`;
 
 /**
- * Limits are set inside the transaction, not at connect: behind pgbouncer in transaction mode session
- * settings are refused or leak, and what a URL, a role or a database sets stands back behind them.
+ * Limits are set inside the transaction, not at connect: behind pgbouncer in transaction mode, session settings are
+ * refused or leak to other clients. These limits also override those that a URL, a role or a database sets.
  */
 const LIMITS = `SET LOCAL statement_timeout = ${STATEMENT_TIMEOUT_MS};
   SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS};
   SET LOCAL idle_in_transaction_session_timeout = ${2 * STATEMENT_TIMEOUT_MS}`;
 
 /**
- * Sequential scans are priced out: every statement here has an index. The ways to use one are allowed: a role or a
- * database may have them switched off for the sake of other statements. A backend whose client is gone ends within a
- * moment and not with its statement, so that the next one is no second one; before Postgres 14 and where the system
- * cannot tell, it stays until its limits.
+ * Sequential scans are made too expensive, because every statement here has an index. All ways to use an index are
+ * switched on, because a role or a database may have switched them off for other statements. A backend whose client is
+ * gone ends within a moment instead of with its statement, so that there are never two. Before Postgres 14, and on
+ * systems that cannot detect this, such a backend stays until its limits.
  *
- * Nothing is remembered of what a lateral join made of a value (from Postgres 14): its key would be the value, fetched and
- * unpacked as a whole to be hashed.
+ * Memoize is switched off (from Postgres 14). For a lateral join on a value, its key would be the value itself, which
+ * Postgres would have to fetch and unpack as a whole to hash it.
  *
- * Rows that a policy hides are an error and not left out: they would be counted as none. How strings are read and
- * floats written is a role's to set as well, and sizes would be other ones.
+ * Rows that a policy hides cause an error; otherwise they would be missing from the counts without notice. A role may
+ * also set how strings are read and floats are written, which would change the sizes.
  */
 const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   ${LIMITS};
@@ -81,13 +85,13 @@ const BEGIN = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
   WHERE current_setting(name, true) IS NOT NULL AND version() LIKE '%' || place || '%'`;
 
 export interface DatabaseOptions {
-  /** The number of the lock that `lead` takes; null: it is never asked for. */
+  /** The number of the lock that `lead` takes; null: `lead` is never called. */
   readonly lock: number | null;
-  /** The tables whose names a message of the server may be taken at its word for. */
+  /** The tables whose names may be repeated from a message of the server. */
   readonly tables: readonly string[];
 }
 
-/** At most one connection for sampling and one for the lock. Opens nothing until asked. */
+/** Uses at most one connection for sampling and one for the lock. Opens no connection until the first call. */
 export function openDatabase(settings: DatabaseSettings, { lock, tables }: DatabaseOptions): Database {
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
@@ -112,7 +116,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
     try {
       return await connectWith({ server, ssl: 'require' }, { kind, signal });
     } catch (error) {
-      // What libpq does: a server without TLS is spoken to in the clear, any other failure stands.
+      // As in libpq, a server without TLS gets a connection in the clear; any other failure stands.
       if (error instanceof Error && error.message.includes('does not support SSL'))
         return connectWith({ server, ssl: 'disable' }, { kind, signal });
       throw error;
@@ -124,7 +128,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
     { kind, signal }: { readonly kind: ServerKind; readonly signal: AbortSignal },
   ): Promise<pg.Client> {
     const client = new pg.Client(clientConfig(settings, to));
-    // A server that ends an idle session emits 'error'; without a listener that would end the process.
+    // The client emits 'error' when the server ends an idle session; without a listener, this would end the process.
     client.on('error', (error) => {
       if ('code' in error && !goodbyes.has(client)) goodbyes.set(client, error);
       if (sampling === client) sampling = null;
@@ -157,19 +161,19 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       await ask(client, { text: 'COMMIT' }, prompt);
       return result;
     } catch (error) {
-      // Ending the session ends the transaction whatever state it is in; waited for, so that no two are there.
+      // Ending the session ends the transaction, whatever its state. This waits, so that there are never two sessions.
       sampling = null;
       await end(client);
       throw error;
     }
   }
 
-  /** A client whose session ended has been dropped by its 'error' listener meanwhile. */
+  /** Whether this client still leads: if its session has ended, its 'error' listener has dropped it meanwhile. */
   const isLeading = (client: pg.Client) => leading === client;
 
   return {
     read(read, signal) {
-      // On one session a second transaction would be a part of the first.
+      // On the same session, a second transaction would become part of the first.
       const mine = turn.then(() => readNow(read, signal));
       turn = mine.catch(() => undefined);
       return mine;
@@ -205,8 +209,8 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
 }
 
 /**
- * Whether this session has the lock. Asked of a session that holds it already (`take` is false), it is whether
- * the session is still the same: a pooler in between would give the lock away with the session.
+ * Whether this session has the lock. For a session that holds the lock already (`lock` is null), this checks that the
+ * session is still the same: a pooler in between would give the session away, and the lock with it.
  */
 async function holdsLock(
   client: pg.Client,
@@ -225,12 +229,14 @@ async function holdsLock(
   throw pooledError();
 }
 
-/** Which backend the client was told that it has. A pooler tells each client a number of its own making. */
+/** The number of the backend, as the client was told. A pooler tells each client a number that the pooler invented. */
 function backendOf(client: pg.Client): number {
   return (client as unknown as { processID: number | null }).processID ?? 0;
 }
 
-/** What the server said when it ended a session between two statements: the next one only finds it ended. */
+/**
+ * The server's messages when it ended a session between two statements: the next statement learns only that it ended.
+ */
 const goodbyes = new WeakMap<pg.Client, Error>();
 
 interface Limit {
@@ -244,10 +250,10 @@ async function ask<Row>(
   limit: Limit & { readonly tables: readonly string[] },
 ): Promise<Row[]> {
   try {
-    // Several statements in one text are allowed only where no values are given at all.
+    // Several statements in one text are allowed only when no values are given at all.
     const send = () => (values.length === 0 ? client.query(text) : client.query(text, [...values]));
     const answer: unknown = await within<unknown>(client, limit, send);
-    // Of several statements those that give rows.
+    // For several statements, the rows of all of them are joined.
     const results = (Array.isArray(answer) ? answer : [answer]) as readonly pg.QueryResult[];
     const [only] = results;
     return (
@@ -261,8 +267,8 @@ async function ask<Row>(
 }
 
 /**
- * On abort or past the deadline the socket is destroyed. The server may notice only when its statement ends, by
- * its own limits at the latest.
+ * Destroys the socket on abort or after the deadline. The server may notice this only when its statement ends, by its
+ * own limits at the latest.
  */
 async function within<Result>(client: pg.Client, limit: Limit, work: () => Promise<Result>): Promise<Result> {
   limit.signal.throwIfAborted();
@@ -278,7 +284,7 @@ async function within<Result>(client: pg.Client, limit: Limit, work: () => Promi
   });
 }
 
-/** Says goodbye, but waits for no answer longer than a second. */
+/** Closes the session, but waits at most a second for the answer. */
 async function end(client: pg.Client): Promise<void> {
   const signal = new AbortController().signal;
   await runWithin({ ms: 1_000, signal }, () => client.end()).catch(() => undefined);
@@ -290,7 +296,7 @@ function destroy(client: pg.Client): void {
   connection.stream.destroy();
 }
 
-/** A statement with its parameters: SQL is a value, so that tests can explain every one of them. */
+/** A statement with its parameters. Statements are values, so that tests can run EXPLAIN on every one of them. */
 export interface Statement {
   readonly name: string;
   readonly text: string;

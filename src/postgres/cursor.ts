@@ -1,14 +1,14 @@
 import { createPace } from '../lib/pace.ts';
 import type { Query, Statement } from './client.ts';
 
-/** Rows that are held at once: what a statement gives may be a million. */
+/** How many rows are held at once: a statement may give a million. */
 const ROWS_A_FETCH = 1_000;
 
-/** Hands over the rows of a statement by and by, without ever holding all of them. */
+/** Hands over the rows of a statement bit by bit, without ever holding all of them. */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as of a query: the statement decides.
 export type ReadEach = <Row>(
   statement: Statement,
-  /** May ask for something else meanwhile. */
+  /** Takes some rows; may run other statements meanwhile. */
   take: (rows: readonly Row[]) => void | Promise<void>,
   options: { readonly pageByPage: boolean },
 ) => Promise<void>;
@@ -19,7 +19,7 @@ export function readEachWith(query: Query): ReadEach {
   return async (statement, take, options) => {
     cursors += 1;
     const cursor = `rows_${cursors}`;
-    // How it is read is settled here, and not when rows are fetched.
+    // Postgres plans the statement when the cursor is opened, not when rows are fetched.
     const open = () => query(openCursorStatement(cursor, statement));
     await (options.pageByPage ? pageByPage(query, open) : open());
     for (;;) {
@@ -33,7 +33,7 @@ export function readEachWith(query: Query): ReadEach {
   };
 }
 
-/** Lets what is asked for in between look at each page once, in whatever order its rows are found. */
+/** Makes the statements of `read` look at each page once, whatever the order of the rows. */
 export async function pageByPage<Result>(query: Query, read: () => Promise<Result>): Promise<Result> {
   await query(pageByPageStatement(true));
   const result = await read();
@@ -42,8 +42,9 @@ export async function pageByPage<Result>(query: Query, read: () => Promise<Resul
 }
 
 /**
- * Rows of runs that are live together lie on the same pages: an index scan looks at a page again for each row, a bitmap
- * scan once. Postgres believes that a run's rows lie together, as their index does, and has to be kept from the former.
+ * Rows of runs that are live at the same time lie on the same pages. An index scan looks at a page again for each row,
+ * a bitmap scan once. Postgres assumes that the rows of a run lie together, as they do in the index, and would choose
+ * the index scan.
  */
 export function pageByPageStatement(on: boolean): Statement {
   return {
@@ -53,7 +54,7 @@ export function pageByPageStatement(on: boolean): Statement {
   };
 }
 
-/** The rows of a statement by and by: opens it under a name of the transaction. */
+/** Opens a cursor for a statement, to read its rows bit by bit. The name is valid in the transaction. */
 export function openCursorStatement(cursor: string, { name, text, values }: Statement): Statement {
   return { name: `open_${name}`, text: `DECLARE ${cursor} NO SCROLL CURSOR FOR ${text}`, values };
 }
@@ -66,7 +67,7 @@ export function closeCursorStatement(cursor: string): Statement {
   return { name: 'close', text: `CLOSE ${cursor}`, values: [] };
 }
 
-/** A failure after it can be taken back without the transaction. */
+/** Sets a savepoint: a later failure can be undone without ending the transaction. */
 export function savepointStatement(): Statement {
   return { name: 'savepoint', text: 'SAVEPOINT before', values: [] };
 }

@@ -2,7 +2,7 @@ import { percentDecode } from '../lib/percent-decode.ts';
 import type { Secret } from '../lib/secret.ts';
 import { secret } from '../lib/secret.ts';
 
-/** By which our sessions are known in `pg_stat_activity`. */
+/** The name of our sessions in `pg_stat_activity`. */
 export const APPLICATION_NAME = 'airflow-xcom-exporter';
 
 const SSL_MODES = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
@@ -23,12 +23,12 @@ const SESSION_ATTRIBUTES = [
   'standby',
   'prefer-standby',
 ] as const;
-/** libpq's `target_session_attrs`: which of several servers is meant. */
+/** libpq's `target_session_attrs`: the kind of server that is wanted among several. */
 export type SessionAttributes = (typeof SESSION_ATTRIBUTES)[number];
 
-/** Says where the metadata database is and how to enter it. Null: not said. */
+/** The address of the metadata database and the way to log in. Null: not given. */
 export interface DatabaseSettings extends DatabaseServer {
-  /** The servers that are tried behind the first, in this order. */
+  /** The servers that are tried after the first, in this order. */
   readonly others: readonly DatabaseServer[];
   readonly sessionAttributes: SessionAttributes;
   readonly user: string;
@@ -39,18 +39,21 @@ export interface DatabaseSettings extends DatabaseServer {
   readonly sslRootCert: string | null;
   readonly sslCert: string | null;
   readonly sslKey: string | null;
-  /** Command-line options for the server's process, as `-csearch_path=airflow`. */
+  /** Command-line options for the server's process, such as `-csearch_path=airflow`. */
   readonly options: string | null;
   readonly connectTimeoutSeconds: number | null;
   readonly applicationName: string;
 }
 
-/** The keywords of a connection, as libpq calls them, each as the text that was given. */
+/** The keywords of a connection under libpq's names, each with the given text. */
 export type LibpqKeywords = Readonly<
   Partial<Record<(typeof KEYWORDS)[number] | 'application_name' | UnfollowedKeyword, string>>
 >;
 
-/** By libpq's variable: they point at a file or an address, and a worker's driver follows them. */
+/**
+ * The keywords that the exporter does not follow, with libpq's variables. They point to a file or an address, and a
+ * worker's driver follows them.
+ */
 export const UNFOLLOWED_KEYWORDS = { service: 'PGSERVICE', passfile: 'PGPASSFILE', hostaddr: 'PGHOSTADDR' };
 export type UnfollowedKeyword = keyof typeof UNFOLLOWED_KEYWORDS;
 
@@ -85,8 +88,9 @@ const variableByKeyword: Readonly<Record<(typeof KEYWORDS)[number], string>> = {
 };
 
 /**
- * The grammar of SQLAlchemy's `make_url` (engine/url.py), not of RFC 3986: a password may hold `/`, `#` and `?` as they
- * are. Two differences: host and database are percent-decoded too, and there may be several hosts, as libpq has it.
+ * The grammar of SQLAlchemy's `make_url` (engine/url.py), not of RFC 3986: a password may contain `/`, `#` and `?` as
+ * they are. There are two differences: host and database are percent-decoded too, and there may be several hosts, as in
+ * libpq.
  */
 const urlPattern =
   /^(?<dialect>\w+)(?:\+\w+)?:\/\/(?:(?<user>[^:/]*)(?::(?<password>[^@]*))?@)?(?<hosts>[^/?]*)(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/s;
@@ -94,7 +98,7 @@ const urlPattern =
 /** A host, which may be an IPv6 address in brackets, and the text of its port. */
 const hostPattern = /^(?:\[(?<ipv6>[^\]]+)\]|(?<host>[^:[\]]*))(?::(?<port>[^:]*))?$/;
 
-/** Other systems that SQLAlchemy knows: any other word may be the start of a password. */
+/** Other systems that SQLAlchemy knows. A message does not repeat other words, which may be the start of a password. */
 const OTHER_DIALECTS: readonly string[] = [
   'mysql',
   'mariadb',
@@ -106,10 +110,10 @@ const OTHER_DIALECTS: readonly string[] = [
 ];
 
 /**
- * The keywords in a SQLAlchemy or libpq URL of Postgres, whatever its driver. No message repeats a part of the URL but
- * the name of the database system.
+ * The keywords in a SQLAlchemy or libpq URL of Postgres, whatever its driver. No message repeats any part of the URL
+ * except the name of the database system.
  *
- * @throws {RangeError} when it is no URL, or one of another database system.
+ * @throws {RangeError} when the text is not a URL, or is a URL of another database system.
  */
 export function parseDatabaseUrl(url: string): LibpqKeywords {
   if (/^\s*["']/.test(url))
@@ -120,7 +124,7 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
   }
   const { dialect = '', user, password, hosts = '', dbname, query } = parts;
   const given = new URLSearchParams(query);
-  // The text there would be the end of a password, and be shown.
+  // After a second @, host or name would be the end of a password, and messages would show it.
   if (`${hosts}${dbname ?? ''}`.includes('@') || [...given].some(isTorn))
     throw new RangeError('has another @ after the first: in a user, a password or a name it is written %40');
   if (dialect !== 'postgresql' && dialect !== 'postgres') {
@@ -138,7 +142,7 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
   return Object.fromEntries(
     [
       ['sslmode', asyncpgSsl === 'true' ? 'require' : asyncpgSsl],
-      // libpq's order: a parameter wins over the part of the URL that says the same.
+      // As in libpq, a parameter wins over the part of the URL with the same meaning.
       ...fromUrl,
       ...fromQuery,
       ...Object.entries(queryHosts(given)),
@@ -146,7 +150,7 @@ export function parseDatabaseUrl(url: string): LibpqKeywords {
   ) as LibpqKeywords;
 }
 
-/** A parameter that is the rest of a password with a question mark in it. */
+/** Whether a parameter is the rest of a password that contains a question mark. */
 function isTorn([name, value]: readonly [string, string]): boolean {
   return (
     name.includes('@') ||
@@ -154,7 +158,7 @@ function isTorn([name, value]: readonly [string, string]): boolean {
   );
 }
 
-/** Hosts with a port each, as libpq's two keywords have them. */
+/** Splits hosts with ports into libpq's two keywords. */
 function listedHosts(hosts: readonly string[]): { readonly host: string; readonly port?: string } {
   const found = hosts.map((text) => {
     const groups = hostPattern.exec(text)?.groups;
@@ -168,14 +172,14 @@ function listedHosts(hosts: readonly string[]): { readonly host: string; readonl
     : { host };
 }
 
-/** SQLAlchemy's own form: `host=a:5432&host=b:5433`, for a single one as well. */
+/** The hosts in SQLAlchemy's own form, `host=a:5432&host=b:5433`; a single host may have that form as well. */
 function queryHosts(given: URLSearchParams): { readonly host?: string; readonly port?: string } {
   const hosts = given.getAll('host');
   const isIntegrated = hosts.length > 1 || hosts.some((one) => /^[\w.-]*:\d*$/.test(one));
   return isIntegrated ? listedHosts(hosts) : {};
 }
 
-/** libpq's own variables, which a worker's driver reads for all that its URL leaves out. */
+/** The keywords in libpq's own variables. A worker's driver reads them for everything that its URL leaves out. */
 export function libpqVariables(env: Readonly<Record<string, string | undefined>>): {
   readonly keywords: LibpqKeywords;
   readonly names: readonly string[];
@@ -187,7 +191,7 @@ export function libpqVariables(env: Readonly<Record<string, string | undefined>>
   };
 }
 
-/** @throws {RangeError} when a keyword has a value that cannot be, or the user is missing. */
+/** @throws {RangeError} when a keyword has an impossible value, or the user is missing. */
 export function databaseSettings(keywords: LibpqKeywords): DatabaseSettings {
   const { user, password, sslmode, sslrootcert } = keywords;
   if (user === undefined && keywords.service !== undefined)
@@ -221,13 +225,13 @@ export function databaseSettings(keywords: LibpqKeywords): DatabaseSettings {
   };
 }
 
-/** One port is that of every host, as in libpq. */
+/** The servers to try. As in libpq, a single port is the port of every host. */
 function servers({
   host = 'localhost',
   port = '',
 }: LibpqKeywords): readonly [DatabaseServer, ...DatabaseServer[]] {
   const hosts = host.split(',');
-  // It would be shown, and may be the rest of a password.
+  // Messages would show such a host, and it may be the rest of a password.
   if (hosts.some((one) => /[\s;&#='"]/.test(one.trim())))
     throw new RangeError('has a host with a character that no host has: write host:5432, or [::1]:5432');
   const ports = port.split(',');
@@ -241,13 +245,13 @@ function servers({
   return [first, ...rest];
 }
 
-/** The database as a URL that can be shown. */
+/** The database as a URL that is safe to show. */
 export function describeDatabase(settings: DatabaseSettings): string {
   const { user, password, others, database, ssl, sessionAttributes } = settings;
   const credentials = password === null ? user : `${user}:${String(password)}`;
   const places = [settings, ...others].map(placeOf).join(',');
   const attributes = sessionAttributes === 'any' ? '' : `&target_session_attrs=${sessionAttributes}`;
-  // What stands behind a break was another option, and may be a secret.
+  // The text after such a character was another option, and may be a secret.
   const name = database.replace(/[\s;,&#='"].*$/s, '***');
   return `postgresql://${credentials}@${places}/${name}?sslmode=${ssl}${attributes}`;
 }
@@ -257,7 +261,8 @@ function placeOf({ host, port }: DatabaseServer): string {
 }
 
 function sslMode(text: string): SslMode {
-  // `allow` tries without TLS first and with it after: what is wanted is the same, and the order is not ours to choose.
+  // `allow` tries without TLS first, then with it. It accepts the same connections as `prefer`; the exporter does not
+  // choose the order.
   return oneOf(SSL_MODES, text === 'allow' ? 'prefer' : text, 'sslmode');
 }
 

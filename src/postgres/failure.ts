@@ -1,4 +1,4 @@
-/** The database could not be read. `reason` is a label: few values, no names. */
+/** The database could not be read. `reason` is the value of a label: it has few values and contains no names. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
   readonly reason: DatabaseReason;
@@ -29,7 +29,7 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
   '22003': 'query_failed',
   '55P03': 'lock_timeout',
   '57014': 'statement_timeout',
-  // The limit on a transaction that a role may have (Postgres 17).
+  // A role may have a limit on the length of a transaction (Postgres 17).
   '25P04': 'statement_timeout',
   '40001': 'conflict',
   '40P01': 'conflict',
@@ -38,13 +38,13 @@ const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
   '57P03': 'unreachable',
   '53300': 'unreachable',
   '3D000': 'unreachable',
-  // A pooler's own: pgbouncer gives it for whatever keeps it from handing out a session.
+  // This code comes from a pooler: pgbouncer gives it whenever it cannot hand out a session.
   '08P01': 'unreachable',
 };
 
 /**
- * Names the failure without the server's own words: a message of Postgres may quote a row. `tables` are the names that
- * may be repeated from it.
+ * Describes the failure without the server's own words, because a message of Postgres may quote a row. `tables`: the
+ * names that may be repeated from such a message.
  */
 export function databaseError(
   error: unknown,
@@ -69,7 +69,7 @@ export function databaseError(
   return new DatabaseError('unreachable', `Cannot reach ${database}: ${wordsForNoAnswer(error)}`, error);
 }
 
-/** Node's names for what keeps a connection from coming about, or ends it. */
+/** Words for Node's codes of failures that prevent or end a connection. */
 const WORDS_OF_CODE: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
   ECONNRESET: 'the connection was cut',
@@ -90,7 +90,7 @@ function wordsForNoAnswer(error: unknown): string {
   return words === undefined ? code : `${words} (${code})`;
 }
 
-/** The lock of `ha` is a session's, and a pooler gives the session to others between two transactions. */
+/** The lock of `ha` belongs to a session, and a pooler gives the session to others between two transactions. */
 export function pooledError(): DatabaseError {
   return new DatabaseError(
     'pooled',
@@ -100,10 +100,10 @@ export function pooledError(): DatabaseError {
   );
 }
 
-/** The oldest release that Airflow 2.9 takes, and every statement here. */
+/** The oldest release of Postgres that Airflow 2.9 and every statement here work with. */
 const MINIMUM_POSTGRES = 12;
 
-/** Words for the causes of one reason that are mended in different places. */
+/** Words for single codes: causes with the same reason are fixed in different places. */
 const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
   '28000': 'the role may not log in from here (pg_hba.conf, NOLOGIN)',
   '28P01': 'the password of the role is not accepted',
@@ -132,7 +132,7 @@ function wordsFor(
   reason: DatabaseReason,
   { error, tables }: { error: unknown; tables: readonly string[] },
 ): string {
-  // Said before a statement could quote anything, and not in a language of the server's choosing.
+  // This message comes before any statement, so it cannot quote a row, and it is always in the same language.
   if (error instanceof Error && error.message.startsWith('unsupported startup parameter'))
     return (
       'the connection pooler in front of it takes no options, in which the search path is sent (sql_alchemy_schema, or options ' +
@@ -142,7 +142,10 @@ function wordsFor(
   return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
 }
 
-/** Names the table if it is one of those that are known, for the server says it in words alone and may quote a row. */
+/**
+ * Names the table if it is a known one. The server names the table only in its message, which is not repeated because
+ * it may quote a row.
+ */
 function wordsForDenied(error: unknown, tables: readonly string[]): string {
   const said = error instanceof Error ? error.message : '';
   const table = tables.find((name) => new RegExp(`\\b${name}\\b`).test(said));

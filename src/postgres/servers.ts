@@ -5,8 +5,8 @@ import { DatabaseError } from './failure.ts';
 export type ServerKind = 'any' | 'primary' | 'standby';
 
 /**
- * The rounds in which servers are tried. A role that only reads has read-only sessions everywhere, so what is asked for by
- * whether a session may write is told by whether the server is a standby.
+ * The rounds in which servers are tried. A role that only reads has read-only sessions on every server. So `read-write`
+ * and `read-only` are decided by whether the server is a standby, not by whether the session may write.
  */
 const ROUNDS: Readonly<Record<SessionAttributes, readonly ServerKind[]>> = {
   any: ['any'],
@@ -17,7 +17,9 @@ const ROUNDS: Readonly<Record<SessionAttributes, readonly ServerKind[]>> = {
   'prefer-standby': ['standby', 'any'],
 };
 
-/** Tries one server after another, as libpq does; the failure of the last one stands. */
+/**
+ * Tries the servers in turn, as libpq does. If all fail, the first failure for a wrong kind is thrown, else the last.
+ */
 export async function firstFit<Session>(
   settings: DatabaseSettings,
   connect: (server: DatabaseServer, kind: ServerKind) => Promise<Session>,
@@ -28,9 +30,9 @@ export async function firstFit<Session>(
       try {
         return await connect(server, kind);
       } catch (error) {
-        // As libpq: who is refused by one is not taken to the next.
+        // As in libpq, a login that one server refuses is not tried on the next server.
         if (isRefusal(error)) throw error;
-        // That one answers and is another kind says more than that another is away.
+        // A server that answers but is of the wrong kind tells more than a server that does not answer.
         if (!(failure instanceof DatabaseError)) failure = error;
       }
   throw failure;
@@ -51,7 +53,7 @@ export async function refuseOther(client: pg.Client, kind: Exclude<ServerKind, '
   );
 }
 
-/** The servers for a message. */
+/** The names of the servers, for a message. */
 export function placesOf({ host, port, others }: DatabaseSettings): string {
   return [{ host, port }, ...others].map((one) => `${one.host}, port ${one.port}`).join(' or ');
 }

@@ -3,37 +3,40 @@ import type { Database, Query, Statement } from './client.ts';
 import { backToSavepointStatement, savepointStatement } from './cursor.ts';
 import { DatabaseError } from './failure.ts';
 
-/** How old the rows are that a database shows. */
+/** The age of the rows that a database shows. */
 export interface Age {
-  /** What was committed up to then is there: epoch ms, by the clock of the database. Null: a standby that cannot say. */
+  /**
+   * Everything committed up to this moment is there; epoch ms, by the database's clock. Null: a standby cannot tell.
+   */
   readonly asOf: number | null;
-  /** By how much a standby is behind; 0: it has all that was committed when it was asked, as a primary has. */
+  /** How far a standby is behind; 0: it has everything that was committed when it was asked, as a primary has. */
   readonly lagSeconds: number | null;
-  /** It was told to replay nothing, so it stays behind. */
+  /** Whether replay is paused on the standby, so that the standby stays behind. */
   readonly isPaused: boolean;
 }
 
-/** What a standby says of itself at one moment. */
+/** The state of a standby at one moment, as it reports it. */
 export interface Look {
   /** The clock of the database, epoch ms. */
   readonly now: number;
-  /** Its receiver is connected, and all that came in is replayed. */
+  /** Whether the standby's receiver is connected and everything received is replayed. */
   readonly isThrough: boolean;
-  /** How far its log is replayed. */
+  /** The position in the log up to which the standby has replayed. */
   readonly position: string | null;
-  /** When the last transaction that it has replayed was committed, by the clock of the primary, epoch ms. */
+  /** When the last replayed transaction was committed, by the clock of the primary, epoch ms. */
   readonly replayedTo: number | null;
   readonly isPaused: boolean;
 }
 
-/** How far a standby may be behind: what is said of its rows is said within a minute. */
+/** How far a standby may be behind: verdicts on its rows are at most a minute late. */
 export const MOST_LAG_SECONDS = 60;
-/** While one that follows is catching up, something comes in within that time. */
+/** How long to wait between two looks: a standby that is catching up receives something within this time. */
 const STEP_MS = 250;
 
 /**
- * How old the rows are that the next reading sees. A standby is given `patienceMs` to get to where its primary is now.
- * A role needs no grant for that. `npm run test:database` and test/integration/postgres/standby.test.ts ask real ones.
+ * The age of the rows that the next reading sees. A standby has `patienceMs` to reach the present position of its
+ * primary. The role needs no grant for this. `npm run test:database` and test/integration/postgres/standby.test.ts ask
+ * real standbys.
  */
 export async function ageOf(
   database: Pick<Database, 'read'>,
@@ -44,7 +47,7 @@ export async function ageOf(
   if ('primaryAt' in first) return recent(first.primaryAt);
   let before = first;
   for (;;) {
-    // The next look says that this was broken off.
+    // If the wait is aborted, the next look fails and reports that.
     await sleep(STEP_MS, undefined, { signal }).catch(() => undefined);
     const after = await look();
     if ('primaryAt' in after) return recent(after.primaryAt);
@@ -58,15 +61,16 @@ export async function ageOf(
 }
 
 /**
- * Up to when a standby has all. A primary that is idle sends nothing, so the last transaction may be old. One that is
- * caught up with may be as well: while it lasts, all that came in may be replayed at any moment, and more comes in.
+ * The moment up to which a standby has everything. An idle primary sends nothing, so the last replayed transaction may
+ * be old although the standby is up to date. But while a standby catches up, everything received may also be replayed
+ * for a moment, until more comes in. So the position must not change between two looks.
  */
 export function knownUpTo(before: Look, after: Look): number | null {
   const isQuiet = before.isThrough && after.isThrough && before.position === after.position;
   return isQuiet ? before.now : after.replayedTo;
 }
 
-/** Why nothing can be said of the rows; null: they are recent enough. */
+/** The reason why the rows allow no verdict; null: the rows are recent enough. */
 export function doubtOfAge({ lagSeconds, isPaused }: Pick<Age, 'lagSeconds' | 'isPaused'>): string | null {
   if (lagSeconds === null) return 'the standby does not say how far it is behind';
   if (lagSeconds <= (isPaused ? 0 : MOST_LAG_SECONDS)) return null;
@@ -94,13 +98,13 @@ async function lookAt(query: Query): Promise<Look | { readonly primaryAt: number
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     if (error.reason !== 'query_failed' && error.reason !== 'denied') throw error;
-    // Aurora has no such functions, and says so.
+    // Aurora lacks these functions, and gives an error.
     await query(backToSavepointStatement());
     return { now: role.now, isThrough: false, position: null, replayedTo: null, isPaused: false };
   }
 }
 
-/** Of the receiver a role that may not monitor sees that it is there, which it is while it is connected. */
+/** Reads the replay state. A role that may not monitor still sees that the receiver exists, so that it is connected. */
 function replayStatement(): Statement {
   return {
     name: 'replay',

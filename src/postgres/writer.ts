@@ -1,17 +1,17 @@
 import pg from 'pg';
 
-/** A connection that may write: for the demo and the tests. The exporter itself has only `openDatabase`. */
+/** A connection that may write, for the demo and the tests. The exporter itself uses only `openDatabase`. */
 export interface PostgresWriter {
-  /** Several statements in one text are allowed where no values are given. */
+  /** Several statements in one text are allowed when no values are given. */
   query<Row>(text: string, values?: readonly unknown[]): Promise<readonly Row[]>;
-  /** Waits for the statements under way. A second call does nothing. */
+  /** Waits for running statements and closes. A second call does nothing. */
   close(): Promise<void>;
 }
 
 export interface WriterSettings {
   /** `postgresql://user:password@host:port/database` */
   readonly url: string;
-  /** Connections at most. Default 4. */
+  /** How many connections at most. Default 4. */
   readonly connections?: number;
 }
 
@@ -23,7 +23,7 @@ export async function openWriter(settings: WriterSettings): Promise<PostgresWrit
     connectionTimeoutMillis: 5_000,
     application_name: 'airflow-xcom-exporter-writer',
   });
-  // A server that ends an idle session emits 'error'; without a listener that would end the process.
+  // The pool emits 'error' when the server ends an idle session; without a listener, this would end the process.
   pool.on('error', () => undefined);
   try {
     await pool.query('SELECT 1');

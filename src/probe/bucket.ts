@@ -9,13 +9,13 @@ import type { WriteHistory } from './write-refusal.ts';
 
 export interface ProbeTarget {
   readonly bucket: string;
-  /** Where the probe may write, with or without a slash at the end; empty for the whole bucket. */
+  /** The prefix under which the probe may write, with or without a slash at the end; empty for the whole bucket. */
   readonly prefix: string;
-  /** False: look only, with HEAD and LIST. */
+  /** False: the probe writes nothing and sends only HEAD and LIST. */
   readonly write: boolean;
   /** Epoch milliseconds. */
   readonly now: number;
-  /** Names the object; another for each that may probe at the same time. */
+  /** Names the object. Probes that may run at the same time need different ids. */
   readonly id: string;
 }
 
@@ -25,20 +25,20 @@ export type ProbeStep =
       readonly operation: S3Operation;
       readonly ok: false;
       readonly seconds: number;
-      /** `content_mismatch`: the storage took the object and then gave back something else, or nothing. */
+      /** `content_mismatch`: the storage accepted the object and then returned something else, or nothing. */
       readonly reason: S3Reason | 'content_mismatch';
       readonly detail: string;
       /** Null: the storage refused nothing. */
       readonly said: Said | null;
     }
-  /** Not attempted, or cut off by the caller: nothing is known. */
+  /** Not attempted, or cut off by the caller: the outcome is not known. */
   | { readonly operation: S3Operation; readonly ok: null };
 
-/** The outcome of the operations alone. */
+/** The outcomes of the operations, without the history of earlier probes. */
 export interface Tried {
   /** Each operation once, in the order put, head, get, list, delete. */
   readonly steps: readonly ProbeStep[];
-  /** Objects of probes that died before they could delete them, deleted now. */
+  /** How many leftover objects were deleted now. They came from probes that died before they could delete them. */
   readonly leftoversDeleted: number;
 }
 
@@ -46,13 +46,16 @@ export interface ProbeResult extends Tried, WriteHistory {
   readonly asker: Asker;
 }
 
-/** What a HEAD of the probe said that is not so; null: nothing. Its word on other objects is none then either. */
+/**
+ * The false answer that a HEAD of the probe gave; null: none. After one, HEAD is not believed about other objects
+ * either.
+ */
 export function falseHead(probe: Tried | null): string | null {
   const head = probe?.steps.find(({ operation }) => operation === 'head');
   return head?.ok === false && head.reason === 'content_mismatch' ? head.detail : null;
 }
 
-/** Whether the object that was written was found there. */
+/** Whether the probe found the object that it had written. */
 export function sawObject({ steps }: Tried): boolean {
   const worked = (operation: S3Operation) =>
     steps.some((step) => step.operation === operation && step.ok === true);
@@ -65,15 +68,15 @@ const leftoverAgeMs = 3_600_000;
 const leftoversAtOnce = 10;
 const refusals: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region', 'clock_skew']);
 
-/** Whether a PUT that failed may have written all the same: only its answer was lost. */
+/** Whether a failed PUT may have written the object all the same, because only its answer was lost. */
 export function mayHaveArrived({ reason }: { readonly reason: S3Reason }): boolean {
   return !refusals.has(reason);
 }
 
 /**
- * Writes a small object, looks at it in every way Airflow and the exporter do, and deletes it. An operation that
- * fails stops only those that make no sense without it; when neither put nor head is answered in time, the rest
- * is not asked: each would take as long again, and whoever waits for the verdict with it. Never throws.
+ * Writes a small object, looks at it in every way that Airflow and the exporter do, and deletes it. A failed operation
+ * stops only those that make no sense without it. When neither put nor head is answered in time, the rest is skipped:
+ * each would take as long again and delay the verdict. Never throws.
  */
 export async function probe(store: ObjectStore, target: ProbeTarget, signal: AbortSignal): Promise<Tried> {
   const { bucket, write } = target;
@@ -93,18 +96,18 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
     const seen = await timed('head', async () => {
       const answer = await store.head(address, signal);
       if (answer.kind === 'unknown') return answer;
-      // What could not be written is rightly missing, and there after all if only the answer was lost.
+      // An object that could not be written is rightly missing. It may be present if only the PUT's answer was lost.
       if (!written) return null;
       if (answer.kind === 'missing') return mismatch(LOST);
       return answer.bytes === body.length ? null : mismatch(`${answer.bytes} bytes, ${body.length} were put`);
     });
 
-    // Another name each time, for which no cache has an answer.
+    // A new name each time, so that no cache has an answer for it.
     const absent = { bucket, key: `${place}absent-${randomUUID()}` };
     const isBelievable = seen.ok !== true || (await store.head(absent, signal)).kind !== 'present';
     const head: ProbeStep = isBelievable ? seen : { ...seen, ok: false, ...mismatch(FALSELY_THERE) };
 
-    // The object, if there is one after all, is a leftover to a later probe.
+    // If the object exists after all, a later probe deletes it as a leftover.
     if (timedOut(put) && timedOut(head)) {
       return { steps: [put, head, skipped('get'), skipped('list'), skipped('delete')], leftoversDeleted: 0 };
     }
@@ -134,7 +137,7 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
     const remove = written
       ? await timed('delete', async () => judgeDone(await store.delete(address, afterAbort.signal)))
       : skipped('delete');
-    // An answer that got lost may hide an object: no step of the probe, and no finding if it fails.
+    // A lost answer may hide an object. This DELETE is no step of the probe, and its failure is not reported.
     if (write && !written && mayBeThere(put)) await store.delete(address, afterAbort.signal);
 
     const leftoversDeleted = write ? await deleteAll(store, { bucket, keys: leftovers, signal }) : 0;
@@ -144,13 +147,13 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
   }
 }
 
-/** A HEAD that is refused has no body, and nobody says more of it than the others do. */
+/** A refused HEAD has no body, so the answers to the other requests show who refused it. */
 function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
   const failed = steps.filter((step) => step.ok === false);
   const head = failed.find(({ operation }) => operation === 'head');
   const told = head === undefined ? head : asTold(head, failed);
   if (told !== head) return steps.map((step) => (step === head && told !== undefined ? told : step));
-  // Where all else is refused by what is no S3, so is it.
+  // When nothing succeeded and a proxy refused another request with the same status, the proxy refused the HEAD too.
   const stranger = failed.find(({ said }) => said?.by === 'proxy');
   if (stranger === undefined || steps.some(({ ok }) => ok === true)) return steps;
   return steps.map((step) =>
@@ -163,7 +166,10 @@ function ofOneSpeaker(steps: readonly ProbeStep[]): readonly ProbeStep[] {
   );
 }
 
-/** A redirect without a word of S3, as a proxy passes it that takes the headers off: S3 gave it, if the rest has words. */
+/**
+ * A redirect looks like a proxy's own when a proxy has removed S3's headers. If S3 gave the same status with a code to
+ * another request, the redirect is S3's too.
+ */
 export function asTold<
   T extends { readonly reason: S3Reason | 'content_mismatch'; readonly said: Said | null },
 >(head: T, others: readonly T[]): T {
@@ -181,7 +187,7 @@ interface Mismatch {
   readonly said: null;
 }
 
-/** `judge` gives null when all is well. */
+/** `judge` returns null when all is well. */
 async function timed(
   operation: S3Operation,
   judge: () => Promise<Unknown | Mismatch | null>,

@@ -1,16 +1,16 @@
 import type { Said } from '../s3/failure.ts';
 
-/** Nothing was asked of the bucket: nobody gave credentials to ask with. */
+/** Whether the bucket was not asked at all, because there were no credentials. */
 export function isAboutAsking(said: Said | null | undefined): boolean {
   return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent';
 }
 
-/** The storage does not know who asks, or does not believe it. */
+/** Whether the storage does not know the caller, or does not accept the proof of identity. */
 export function isRejected(said: Said | null | undefined): boolean {
   return said?.by === 's3' && (said.cause === 'identity' || said.status === 401);
 }
 
-/** The remedy for want of credentials, and for those that are not accepted. */
+/** The remedy for missing credentials and for rejected ones. */
 export function credentialsFix(said: Said | null): string {
   switch (said?.by) {
     case 'credentials':

@@ -7,7 +7,10 @@ export interface DatabaseProbe {
   readonly reason?: string;
 }
 
-/** Whether the database answers, and how fast. Anything but a failure of the database is a mistake of ours and goes through. */
+/**
+ * Whether the database answers, and how fast. An error that is not a failure of the database is our own mistake and is
+ * thrown.
+ */
 export async function probeDatabase(
   database: Pick<Database, 'read'>,
   signal: AbortSignal,
@@ -16,7 +19,7 @@ export async function probeDatabase(
   const seconds = () => (performance.now() - before) / 1000;
   try {
     return await database.read(async (query) => {
-      // Its turn may come late: a cycle that is under way says nothing of how fast the database answers.
+      // The turn may come late: a cycle under way says nothing about how fast the database answers.
       before = performance.now();
       await query({ name: 'probe', text: 'SELECT 1', values: [] });
       return { ok: true, seconds: seconds() };

@@ -15,25 +15,31 @@ import type { WriteRefusals } from './write-refusal.ts';
 
 export interface ProbeInForceOptions {
   readonly stores: Pick<Stores, 'of' | 'connectionOf'>;
-  /** What is known of the test writes before. */
+  /** The history of earlier test writes. */
   readonly refusals: WriteRefusals;
-  /** Names the object. */
+  /** Names the test object. */
   readonly id: string;
-  /** Whether versions of the test object are deleted for good where the bucket keeps them; false: that was refused lately. */
+  /**
+   * Whether versions of the test object are deleted for good in a bucket that keeps them; false: this was refused
+   * lately.
+   */
   readonly mayErase: boolean;
   readonly signal: AbortSignal;
 }
 
-/** What comes to light beside the operations. */
+/** Results beside the operations. */
 interface Aside {
-  /** Null: nothing was tried. */
+  /** Null: no deletion of versions was tried. */
   readonly litter: Litter | null;
-  /** What is written under the key of an object that was deleted is not found: some servers keep too much of it. */
+  /**
+   * Whether an object is not found when it is written under the key of a deleted one: some servers keep too much of the
+   * deleted object.
+   */
   readonly isKeySpent: boolean;
   readonly clockSkewSeconds: number | null;
 }
 
-/** Probes the place where Airflow is to write now; null when no path in S3 is configured. */
+/** Probes the place where Airflow should write now; null when no path in S3 is configured. */
 export async function probeInForce(
   config: Config,
   { stores, refusals, id, mayErase, signal }: ProbeInForceOptions,
@@ -48,12 +54,12 @@ export async function probeInForce(
   const now = Date.now();
   const target = { bucket, prefix, now, id };
   const start = performance.now();
-  // Each time, for some servers make a bucket that somebody has deleted.
+  // Checked each time, because some servers create a bucket that somebody has deleted.
   const missing = write ? await missingBucket(store, bucket, signal) : null;
   const looked = { bucket: missing, seconds: (performance.now() - start) / 1_000 };
   const writable = { ...target, write: write && missing === null };
   const first = await probe(own.store, writable, signal);
-  // Airflow writes new keys: such a one has to be lost as well.
+  // Airflow writes new keys, so the loss counts only if an object under a new key is lost too.
   const second = isLost(first) ? await probe(own.store, { ...writable, id: freshId(id) }, signal) : null;
   const isKeySpent = second !== null && !isLost(second);
   const result = isKeySpent ? second : first;
@@ -72,7 +78,7 @@ export async function probeInForce(
   };
 }
 
-/** Another name for an object of this exporter. */
+/** Another name for a test object of this exporter. */
 export function freshId(id: string): string {
   return `${id}-${randomUUID().slice(0, 8)}`;
 }
@@ -84,7 +90,7 @@ function isLost({ steps }: Tried): boolean {
   return ['head', 'get'].every((name) => lost.some(({ operation }) => operation === name));
 }
 
-/** A write to a bucket that is not there was not tried, and is known to fail. */
+/** A write to a missing bucket is not tried, because it is known to fail. */
 function putStep(
   tried: ProbeStep,
   { bucket, seconds }: { readonly bucket: Unknown | null; readonly seconds: number },
@@ -94,7 +100,10 @@ function putStep(
   return { operation: 'put', ok: false, seconds, reason, detail, said };
 }
 
-/** Looks how the server lists there; null when no path in S3 is configured, or no answer tells. */
+/**
+ * Checks how the server lists the place where Airflow should write now. Null when no path in S3 is configured, or no
+ * answer shows it.
+ */
 export async function seeListingInForce(
   config: Config,
   { stores, id, mayErase, signal }: Omit<ProbeInForceOptions, 'refusals'>,

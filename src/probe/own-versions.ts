@@ -7,31 +7,31 @@ import { good, idle, open } from './preflight-step.ts';
 import { refusalWords } from './refusal-words.ts';
 
 /**
- * What became of the versions. `none`: no answer named one. `left`: no answer said that they are gone. `suspended`: the
- * bucket keeps the marker of a deletion alone.
+ * The outcome for the versions. `none`: no answer named a version. `left`: no answer said that the versions are gone.
+ * `suspended`: the bucket keeps only the delete marker.
  */
 export type Litter =
   | { readonly kind: 'none' | 'erased' | 'suspended' }
   | { readonly kind: 'refused' | 'left'; readonly failure: Unknown };
 
 export interface OwnVersions {
-  /** The store, which notes the versions that come of its own writing and deleting. */
+  /** The store, which also notes the versions that its own writes and deletions create. */
   readonly store: ObjectStore;
-  /** Deletes them for good; the first refusal ends it. */
+  /** Deletes these versions for good; stops at the first refusal. */
   readonly erase: (signal: AbortSignal) => Promise<Litter>;
 }
 
-/** How S3 names the one version of an object in a bucket whose versioning is suspended. */
+/** S3's name for the only version of an object in a bucket whose versioning is suspended. */
 const NULL_VERSION = 'null';
 
 /**
- * In a bucket that keeps versions each test object leaves its version and a marker of its deletion, which nobody sees and
- * somebody pays for; where versioning is suspended, the marker. Only those of an object that was written and deleted here
- * are touched.
+ * In a bucket that keeps versions, each test object leaves its version and a delete marker. Nobody sees them and
+ * somebody pays for them. When versioning is suspended, only the marker stays. This touches only the versions of
+ * objects that were written and deleted here.
  */
 export function noteVersions(store: ObjectStore): OwnVersions {
   const written = new Map<string, { readonly version: string | null; readonly isCertain: boolean }>();
-  /** Objects of which there may be versions that no answer named. */
+  /** Objects that may have versions which no answer named. */
   const doubtful: ObjectAddress[] = [];
   const own: (ObjectAddress & { readonly version: string })[] = [];
   return {
@@ -51,7 +51,7 @@ export function noteVersions(store: ObjectStore): OwnVersions {
         if (answer.kind !== 'done' || put === undefined) return answer;
         const { bucket, key } = target;
         if (!put.isCertain && answer.version !== null) doubtful.push({ bucket, key });
-        // After the version: without the marker it would be there again.
+        // The version is deleted before the marker: without the marker the object would be visible again.
         const named = new Set([put.version, answer.version].filter((each) => each !== null));
         own.push(...[...named].map((each) => ({ bucket, key, version: each })));
         return answer;
@@ -68,7 +68,7 @@ export function noteVersions(store: ObjectStore): OwnVersions {
       for (const address of doubtful) {
         const failure = await eraseShown(store, address, signal);
         if (failure === null) continue;
-        // With its marker gone the object is in sight again: a new marker hides it.
+        // Without its marker the object is visible again: a new marker hides it.
         await store.delete(address, signal);
         return { kind: 'left', failure };
       }
@@ -80,7 +80,7 @@ export function noteVersions(store: ObjectStore): OwnVersions {
 /** More than the attempts of a PUT. */
 const MOST_SHOWN = 5;
 
-/** Deletes the versions that come to light once those above them are gone; null: none is in sight. */
+/** Deletes versions that become visible once the ones above them are gone; null: none is visible. */
 async function eraseShown(
   store: ObjectStore,
   address: ObjectAddress,
@@ -134,7 +134,7 @@ export function versionsStep(
 /** Why versions may not be deleted. */
 export function litterWords({ detail, reason, said }: Unknown): string {
   if (said.cause === 'object_lock') return `${detail}: Object Lock holds the version`;
-  // SeaweedFS and moto say no more of a version that is locked.
+  // SeaweedFS and moto give no other reason for a locked version.
   const orLocked =
     said.cause === 'permission' && said.action === null ? ', or Object Lock holds the version' : '';
   const why = refusalWords({ reason, said: { ...said, action: said.action ?? ACTION } }, 'delete', null);

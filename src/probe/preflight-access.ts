@@ -18,7 +18,7 @@ import { FALSELY_THERE } from './worker-way.ts';
 /** The S3 user guide, "Bucket naming rules". */
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
-/** Then it says nothing of a push. */
+/** The words for a refusal of the exporter's own credentials, which says nothing about a push. */
 const OWN = 'not told of a worker, for these are credentials of the exporter';
 
 /** The two requests of a push before its PUT. */
@@ -40,7 +40,7 @@ function lookStep({ way: { look }, list, head }: Answers, { bucket, asWorker }: 
     });
   if (look.reason !== 'denied') return open('look', `${look.reason}: ${look.detail}`);
   if (!asWorker) return idle('look', `${look.detail}: ${OWN}`);
-  // One cause is said once.
+  // One cause is reported only once.
   const see = [list, head].findIndex(({ kind }) => kind === 'refused');
   if (see !== -1) return idle('look', `not told: see ${['list', 'head'][see] ?? ''}`);
   return bad(
@@ -108,7 +108,7 @@ export function operationStep(
       return bad(operation, detail, { fix: 'See the clock above.' });
     case 'server_error':
       if (said?.by === 's3' && said.cause !== null) return refused(operation, { target, answer });
-      // A fault of its own passes, and so does a conflict; anything else does not.
+      // A fault of S3's own passes, and so does a conflict; any other failure does not.
       if ((said?.status ?? 0) >= 500 || (said?.by === 's3' && isConflictOfTheMoment(said)))
         return open(operation, detail);
       return bad(operation, detail, {
@@ -131,7 +131,7 @@ function denied(
 ): PreflightStep {
   const { detail } = answer;
   const alone = putAlone(answer.said, operation, resourceOf(operation, target));
-  // Who may not delete either lacks both permissions, most likely.
+  // When the DELETE is refused too, both permissions are probably missing.
   const others = answer.said?.cause === 'permission' ? (['delete'] as const) : OPERATIONS;
   if (alone !== null && others.some((name) => answers[name].kind === 'allowed'))
     return bad(operation, `${detail}: ${alone.words}`, { fix: alone.fix });
@@ -143,7 +143,7 @@ function denied(
       fix: 'Let HEAD through: a proxy or a firewall on the way may pass GET alone. Airflow sends a HEAD before each read.',
     });
   const isRead = operation === 'head' || operation === 'get';
-  // Without s3:ListBucket S3 says 403 of what is not there, to those too who may read it.
+  // Without s3:ListBucket, S3 answers 403 for a missing object, even to a caller who may read it.
   if (isRead && answers.put.kind !== 'allowed' && answers.list.kind !== 'allowed')
     return open(
       operation,
@@ -153,7 +153,7 @@ function denied(
   return refused(operation, { target, answer: why === null ? answer : { ...answer, said: why } });
 }
 
-/** Why a GET of the same object is refused, where that is no permission of S3: HEAD has no word for it. */
+/** Why a GET of the same object is refused, unless a permission is missing. A HEAD cannot say why. */
 function reasonOfGet({ get }: Answers): Said | null {
   if (get.kind !== 'refused' || get.said?.by !== 's3') return null;
   return get.said.cause === null || get.said.cause === 'permission' ? null : get.said;

@@ -11,13 +11,13 @@ export const OPERATIONS: readonly PreflightOperation[] = ['put', 'head', 'get', 
 
 export interface AccessTarget {
   readonly bucket: string;
-  /** Where Airflow is to write, without a slash at the end; empty for the whole bucket. */
+  /** The prefix under which Airflow should write, without a slash at the end; empty for the whole bucket. */
   readonly prefix: string;
   /** False: nothing is put or deleted. */
   readonly write: boolean;
   /** Different for every call: it names the object. */
   readonly id: string;
-  /** Whether the worker asks with the same credentials: those of the connection. Else they are the exporter's own. */
+  /** Whether the worker uses the same credentials, those of the connection. Otherwise they are the exporter's own. */
   readonly asWorker: boolean;
 }
 
@@ -38,7 +38,7 @@ export interface Answers extends Readonly<Record<PreflightOperation, Answered>> 
   readonly way: WorkerWay;
 }
 
-/** Asks what a push asks for, in its order, and then the rest: one that fails hides no other. */
+/** Sends the requests of a push, in its order, and then the rest: a failed one hides no other. */
 export async function askAll(
   store: ObjectStore,
   target: AccessTarget,
@@ -51,7 +51,7 @@ export async function askAll(
   const unwritten = { kind: 'skipped', detail: 'not tried: probe.write is false' } as const;
 
   const way = await goWorkerWay(store, address, signal);
-  // Some servers make a bucket for a PUT to none.
+  // Some servers create a missing bucket on a PUT.
   if (way.bucket.kind === 'unseen' && way.bucket.failure.reason === 'no_such_bucket') {
     const none = allowed(way.bucket.failure);
     return { way, put: none, head: none, get: none, list: none, delete: none };
@@ -79,7 +79,7 @@ export async function askAll(
   return { ...answers, way, head: ofHead };
 }
 
-/** An object that was put is there as it was put, and one that was not is not there. */
+/** Judges an answer: an object that was put must be there unchanged, and one that was not put must not be there. */
 function seen(
   answer: Unknown | { readonly kind: 'present' | 'got' | 'missing' },
   { there, isWhole }: { readonly there: 'yes' | 'perhaps' | 'no'; readonly isWhole: boolean },

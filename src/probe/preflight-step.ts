@@ -18,16 +18,16 @@ export const PREFLIGHT_CHECKS = [
 
 export type PreflightCheck = (typeof PREFLIGHT_CHECKS)[number];
 
-/** What one check found. Null: not known, see `isOpen` for whether it should be. */
+/** The result of one check. `ok` null: not known; `isOpen` says whether it should be known. */
 export interface PreflightStep {
   readonly check: PreflightCheck;
   readonly ok: boolean | null;
-  /** It was to be found out and could not be. */
+  /** The check was meant to be decided and could not be. */
   readonly isOpen: boolean;
   readonly detail: string;
-  /** What is missing in the policy, as `s3:PutObject`; null where it is not that. */
+  /** The action that the policy lacks, e.g. `s3:PutObject`; null when no action is missing. */
   readonly iamAction: string | null;
-  /** What to do, or null. */
+  /** The remedy, or null. */
   readonly fix: string | null;
 }
 
@@ -47,7 +47,7 @@ export function open(check: PreflightCheck, detail: string): PreflightStep {
   return { check, ok: null, isOpen: true, detail, iamAction: null, fix: null };
 }
 
-/** Rightly not tried. */
+/** A check that was rightly not tried. */
 export function idle(check: PreflightCheck, detail: string): PreflightStep {
   return { check, ok: null, isOpen: false, detail, iamAction: null, fix: null };
 }

@@ -11,16 +11,16 @@ import type { PreflightStep } from './preflight-step.ts';
 import { bad, good, idle, open } from './preflight-step.ts';
 
 export interface PreflightTarget extends AccessTarget {
-  /** The region of the connection; null: none is given. */
+  /** The region of the connection; null when none is configured. */
   readonly region: string | null;
 }
 
-/** AWS refuses a signature that is older, or further ahead. */
+/** AWS refuses a signature whose time is further off than this. */
 const TOLERATED_SKEW_SECONDS = 900;
 
 /**
- * Tries everything that Airflow and the exporter need of a bucket, each by itself: one that fails hides no other.
- * What cannot be put is looked for all the same, and deleted: S3 answers both for an object that is not there.
+ * Tries everything that Airflow and the exporter need from a bucket, each by itself: a failure hides no other. An
+ * object that cannot be put is still looked for and deleted, because S3 answers both for a missing object.
  */
 export async function preflight(
   store: ObjectStore,
@@ -47,7 +47,7 @@ function endpointStep(
   const { url } = greeting;
   if (answers !== null && commonCauseOf(answers) === 'endpoint')
     return bad('endpoint', `${url}: no S3 answers there (${foreignWords(answers)})`, { fix: NOT_S3 });
-  // The bucket is appended by whoever asks.
+  // Every client appends the bucket, so an endpoint that ends with the bucket names it twice.
   if (answers?.list.kind === 'refused' && new URL(url).pathname.endsWith(`/${bucket}/${bucket}`))
     return bad('endpoint', `${url} names the bucket twice`, {
       fix: `Take /${bucket} off the end of endpoint_url of the connection.`,
@@ -133,7 +133,7 @@ function regionStep(
       fix: `Set region_name of the connection to ${found ?? 'the region of the bucket'}.`,
     });
   if (found !== null) return good('region', given === null ? `${found}, none is given` : found);
-  // Who is refused by a policy was asked in the right region: the signature names it.
+  // A refusal by a policy shows that the region is right, because the signature names the region.
   const isTaken = answers !== null && OPERATIONS.some((name) => isKnown(answers[name]));
   return isTaken
     ? good('region', `${given ?? 'none is given'}; the storage takes it and names none itself`)
@@ -159,7 +159,7 @@ function credentialsStep(answers: Answers | null): PreflightStep {
   return open('credentials', 'no answer tells');
 }
 
-/** Whether the storage read the signature of who asks: AccessDenied is said to nobody else. */
+/** Whether the storage accepted the caller's signature: only then does it answer AccessDenied. */
 function isKnown(answer: Answered): boolean {
   if (answer.kind !== 'refused') return answer.kind === 'allowed';
   return answer.said?.by === 's3' && answer.said.code === 'AccessDenied';

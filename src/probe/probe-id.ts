@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { hostname } from 'node:os';
 
 /**
- * Names the test object of one exporter: the same each time, so that what cannot be deleted for good gathers under one
- * key, and another for each exporter, so that no two write and delete each other's.
+ * Names the test object of one exporter. The name is always the same, so that versions that cannot be deleted for good
+ * gather under one key. It differs between exporters, so that none writes or deletes another's object.
  */
 export function probeId({ host, port }: { readonly host: string; readonly port: number }): string {
   return createHash('sha256').update(`${hostname()} ${host}:${port}`).digest('hex').slice(0, 16);

@@ -2,7 +2,10 @@ import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason, Said } from '../s3/failure.ts';
 import { isRejected } from './credentials-fix.ts';
 
-/** The action that each operation takes. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition keys". */
+/**
+ * The action that each operation needs. HEAD has none of its own: the S3 user guide, "Actions, resources, and condition
+ * keys".
+ */
 const ACTIONS: Readonly<Record<S3Operation, string>> = {
   put: 's3:PutObject',
   head: 's3:GetObject',
@@ -11,17 +14,17 @@ const ACTIONS: Readonly<Record<S3Operation, string>> = {
   delete: 's3:DeleteObject',
 };
 
-/** S3 asks the same permission for both. */
+/** The words for a refused HEAD beside an allowed GET: S3 requires the same permission for both. */
 export const HEAD_ALONE = 'a GET of the same object is allowed, so no permission is missing';
 
 const NO_CHECKSUM =
   'the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 
 /**
- * Why a PUT is refused while other requests with the same credentials are accepted; null: no PUT, or the answer itself
- * tells. Botocore sends a checksum since 1.36, and so does the exporter. Google's storage answers as to a wrong key, and
- * IBM's is reported to answer as to a missing permission, without the action that AWS would name. `resource`: the ARN that
- * a statement of a policy has to name, or null.
+ * Why a PUT is refused while other requests with the same credentials are accepted; null: not a PUT, or the answer
+ * tells. Botocore has sent a checksum since 1.36, and the exporter sends it too. Google's storage then answers as to a
+ * wrong key. IBM's is reported to answer as to a missing permission, without the action that AWS would name.
+ * `resource`: the ARN that a policy statement has to name, or null.
  */
 export function putAlone(
   said: Said | null,
@@ -41,7 +44,7 @@ export function putAlone(
   };
 }
 
-/** What a policy has to allow; null: the refusal is of another kind. */
+/** The action that a policy has to allow; null: the refusal has another cause. */
 export function missingAction(said: Said | null, operation: S3Operation): string | null {
   switch (said?.cause) {
     case 'kms':
@@ -54,8 +57,8 @@ export function missingAction(said: Said | null, operation: S3Operation): string
 }
 
 /**
- * Says why an operation is refused, as far as the answer tells. `resource`: the ARN that a statement of a policy has to
- * name, where it is to be read with the action; else null.
+ * Says why an operation is refused, as far as the answer tells. `resource`: the ARN that a policy statement has to
+ * name, shown beside the action; null: not shown.
  */
 export function refusalWords(
   { reason, said }: { readonly reason: S3Reason | 'content_mismatch'; readonly said: Said | null },
@@ -96,7 +99,7 @@ export function refusalWords(
   }
 }
 
-/** What to do about a refusal. `resource`: the ARN that a statement of a policy has to name. */
+/** The remedy for a refusal. `resource`: the ARN that a policy statement has to name. */
 export function refusalFix(said: Said | null, operation: S3Operation, resource: string): string {
   const action = said?.action ?? ACTIONS[operation];
   switch (said?.cause) {
@@ -125,7 +128,7 @@ export function refusalFix(said: Said | null, operation: S3Operation, resource: 
   }
 }
 
-/** Whether a refusal tells of the bucket or of the way to it, and not of one operation. */
+/** Whether a refusal concerns the bucket or the way to it, and not one operation. */
 export function isOfTheBucket(said: Said | null): boolean {
   switch (said?.cause) {
     case 'explicit_deny':

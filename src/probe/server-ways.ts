@@ -5,33 +5,35 @@ import { mayHaveArrived } from './bucket.ts';
 import type { PreflightStep } from './preflight-step.ts';
 import { good, idle, open } from './preflight-step.ts';
 
-/** How the pages of a listing relate to what is there. */
+/** How the pages of a listing compare with the objects in the bucket. */
 export const LISTINGS = ['whole', 'unordered', 'lacking'] as const;
 
 export type Listing = (typeof LISTINGS)[number];
 
 export interface SeenListing {
   readonly kind: Listing;
-  /** What can be relied on, and what follows. */
+  /** The guarantee of the listing, and its consequence. */
   readonly words: string;
 }
 
-/** What a server makes of a key id that nobody has, asked for an object that is there. */
+/** The server's answer when an unknown key id asks for an existing object. */
 export type Strangers = 'refused' | 'not_found' | 'taken';
 
-/** Null: it was not found out. */
+/** Null: not found out. */
 export interface ServerWays {
   readonly listing: Listing | null;
   readonly strangers: Strangers | null;
 }
 
-/** Their order differs by bytes, by UTF-16 and by the rules of a language, and so do pages that go on from one of them. */
+/**
+ * Their order differs by bytes, by UTF-16 and by the rules of a language. So do pages that continue after one of them.
+ */
 const NAMES = ['A', 'a', 'b', 'B', 'ｚ', '𐐀'];
 
 interface Place {
   readonly bucket: string;
   readonly prefix: string;
-  /** Names the objects that are written; another for each that may look at the same time. */
+  /** Names the objects that are written. Checks that may run at the same time need different ids. */
   readonly id: string;
 }
 
@@ -41,7 +43,10 @@ interface Written {
   readonly keys: readonly string[];
 }
 
-/** Tells a server by what it does: writes a few objects, lists them by twos, asks for one as nobody, and deletes them. */
+/**
+ * Learns how a server behaves: writes a few objects, lists them two at a time, asks for one with an unknown key id, and
+ * deletes them.
+ */
 export async function seeServerWays(
   { store, nobody }: { readonly store: ObjectStore; readonly nobody: Pick<ObjectStore, 'head'> },
   place: Place,
@@ -57,18 +62,19 @@ export async function seeServerWays(
   return ways ?? { listing: null, strangers: null };
 }
 
-/** The listings alone: nobody is asked for as nobody where an alarm may hang on it. */
+/** Checks only the listings. It sends no request with an unknown key id, because such a request may raise an alarm. */
 export function seeListing(store: ObjectStore, place: Place, signal: AbortSignal): Promise<Listing | null> {
   return withObjects(store, place, { signal, use: (written) => listingOf(store, written, signal) });
 }
 
-/** Null: they could not all be written. */
+/** Null: some objects could not be written. */
 async function withObjects<T>(
   store: ObjectStore,
   { bucket, prefix, id }: Place,
   { signal, use }: { readonly signal: AbortSignal; readonly use: (written: Written) => Promise<T> },
 ): Promise<T | null> {
-  // A later probe deletes what begins so and is left. Not below the key of the probe itself: some servers have folders.
+  // A later probe deletes leftovers with this prefix. It is not below the probe's own key, because some servers have
+  // folders.
   const folder = `${prefix === '' ? '' : `${prefix}/`}.airflow-xcom-exporter/probe-${id}-list/`;
   const keys = NAMES.map((name) => folder + name);
   const body = new TextEncoder().encode(`airflow-xcom-exporter probe ${id}\n`);
@@ -102,7 +108,7 @@ async function listingOf(
     if (after === null) break;
   }
   const lacks = keys.filter((key) => !listed.includes(key));
-  // Some servers lose what is written under the key of a deleted object, and LIST is not to blame.
+  // Some servers lose an object written under a deleted object's key; then LIST is not to blame.
   if (lacks.length > 0) return (await isOneThere(store, { bucket, keys: lacks }, signal)) ? 'lacking' : null;
   if (listed.length !== keys.length) return 'lacking';
   const inOrder = listed.every((key, at) => at === 0 || compareKeys(listed[at - 1] ?? '', key) < 0);
@@ -138,7 +144,7 @@ function listingStep(listing: Listing | null): PreflightStep {
   return listing === null ? open('listing', 'no answer tells') : good('listing', listingWords(listing));
 }
 
-/** What can be relied on, and what follows. */
+/** The guarantee of the listing, and its consequence. */
 export function listingWords(listing: Listing): string {
   switch (listing) {
     case 'whole':

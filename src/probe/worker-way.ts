@@ -2,15 +2,18 @@ import type { HeadAnswer, ObjectAddress, ObjectStore } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { unknown } from '../s3/failure.ts';
 
-/** What a HEAD says that knows of no key. */
+/** The words for a HEAD that claims that a key exists which was never written. */
 export const FALSELY_THERE = 'a key that was never written is said to be there';
 
-/** What a push asks for before it writes. */
+/** The answers to a push's requests before its PUT. */
 export interface WorkerWay {
-  /** Whether the new key is free; null: that was told. Airflow up to 3.3 asks, the backend of 3.4 writes without. */
+  /**
+   * Whether the new key is free; null: S3 answered that it is. Airflow up to 3.3 asks this; the backend of 3.4 writes
+   * without asking.
+   */
   readonly look: Unknown | null;
   /**
-   * Whether the bucket is there. `unseen`: s3fs sends CreateBucket in place of the PUT. `untried`: s3fs does not get as
+   * Whether the bucket exists. `unseen`: s3fs sends CreateBucket instead of the PUT. `untried`: s3fs does not get that
    * far.
    */
   readonly bucket:
@@ -20,7 +23,7 @@ export interface WorkerWay {
 }
 
 /**
- * Goes the way of a worker's push up to its PUT, with the same requests in the same order. CreateBucket is never sent.
+ * Sends the requests of a worker's push before its PUT, in the same order. CreateBucket is never sent.
  * Source: s3fs 2026.9.0 below Airflow 3.3.2 and 3.4.0b2, run by test/airflow/world/push.py against door.py.
  */
 export async function goWorkerWay(
@@ -30,7 +33,7 @@ export async function goWorkerWay(
 ): Promise<WorkerWay> {
   const answer = await store.head(address, signal);
   const look = lookOf(answer);
-  // A refusal ends the push of Airflow up to 3.3 alone; a bucket that is not there is made by all of them.
+  // A refusal ends the push only in Airflow up to 3.3. All releases create a missing bucket.
   if (
     look !== null &&
     look.reason !== 'denied' &&
@@ -48,9 +51,9 @@ function lookOf(answer: HeadAnswer): Unknown | null {
 }
 
 /**
- * Why there is no such bucket; null: it was seen, or no answer says that it is not there. SeaweedFS makes a bucket for a
- * PUT to none: whoever writes where Airflow is to write has to know first. A server that does not know who asks may
- * answer 404 to a HEAD as well, and so may a proxy that answers in place of S3.
+ * Why the bucket is missing; null: it was seen, or no answer says that it is missing. SeaweedFS creates a missing
+ * bucket on a PUT, so this must be known before a write to Airflow's place. A server that does not know the caller may
+ * also answer 404 to a HEAD, and so may a proxy in place of S3.
  */
 export async function missingBucket(
   store: Pick<ObjectStore, 'seeBucket'>,
@@ -66,7 +69,7 @@ export async function missingBucket(
   return isMissing ? { ...head, detail: joined(seen).detail } : null;
 }
 
-/** The second answer says why, for a HEAD has no body; the detail is of both. */
+/** The second answer gives the reason, because a HEAD has no body; the detail names both. */
 function joined({ head, location }: { readonly head: Unknown; readonly location: Unknown }): Unknown {
   return { ...location, detail: `HeadBucket ${head.detail}, GetBucketLocation ${location.detail}` };
 }

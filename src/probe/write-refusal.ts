@@ -1,33 +1,35 @@
-/** What earlier test writes add to one. */
+/** The history of earlier test writes. */
 export interface WriteHistory {
   /**
-   * A reference that was written from here on, and whose object is there, says that others write although the test write
-   * fails: epoch ms. Null: it did not fail.
+   * Epoch ms. If a reference was written after this moment and its object exists, others can write although the test
+   * write fails. Null: the test write did not fail.
    */
   readonly othersWriteFrom: number | null;
-  /** Since when each test write has failed, where that has lasted: epoch ms. Null: it has not. */
+  /** Since when every test write has failed, if for long enough: epoch ms. Null: not so. */
   readonly writesFailSince: number | null;
 }
 
 export interface WriteRefusals {
-  /** Takes up the outcome of a test write. */
+  /** Takes in the outcome of a test write. */
   note(put: { readonly ok: boolean | null } | undefined, at: number): WriteHistory;
 }
 
-/** Before the first test write of a process nobody knows since when writes fail: references of this long before it count. */
+/**
+ * Until a test write has succeeded, nobody knows since when writes fail: references from this long before count too.
+ */
 const LATELY_MS = 120_000;
 
-/** Workers have clocks of their own: a reference of this first time may have been written before the refusal. */
+/** Workers' clocks differ: a reference this soon after the first failure may have been written before it. */
 const SLACK_MS = 120_000;
 
-/** Such a reference counts for this long. It is no evidence if no other has followed by then. */
+/** How long such an early reference counts. After that, it is no evidence unless later references have followed. */
 const BELIEVED_MS = 600_000;
 
-/** A fault of the storage's own that lasts so long, and through so many test writes, does not pass by itself. */
+/** A fault of the storage's own that lasts this long, over this many test writes, does not pass by itself. */
 const LASTING_MS = 300_000;
 const LASTING_WRITES = 3;
 
-/** What is remembered of test writes: since when they fail. */
+/** Remembers since when test writes have failed. */
 export function createWriteRefusals(): WriteRefusals {
   let hasWorked = false;
   let since: number | null = null;

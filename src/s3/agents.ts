@@ -6,7 +6,7 @@ import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Secret } from '../lib/secret.ts';
 
-/** The proxy for each kind of URL, whose own URL may hold a password; null: none. */
+/** The proxy for each kind of URL; null when there is none. The proxy's own URL may hold a password. */
 export interface Proxies {
   readonly http: Secret | null;
   readonly https: Secret | null;
@@ -14,20 +14,20 @@ export interface Proxies {
 
 export const NO_PROXIES: Proxies = { http: null, https: null };
 
-/** How somebody is connected to. */
+/** The certificate authorities and proxies for connections to a host. */
 export interface Way {
   /** The file of the certificate authorities to trust; null: Node's own. */
   readonly authorities: string | null;
   readonly proxies: Proxies;
 }
 
-/** The proxy let nothing through; the message says so in words that may be shown. */
+/** The proxy refused the connection or did not answer. The message may be shown. */
 export class ProxyFailure extends Error {
   override readonly name = 'ProxyFailure';
   readonly host: string;
-  /** Null: it did not answer. */
+  /** Null: the proxy did not answer. */
   readonly status: number | null;
-  /** Node's word; null: there is none. */
+  /** Node's error code; null when there is none. */
   readonly code: string | null;
 
   constructor(
@@ -60,13 +60,13 @@ export function openAgents(
   };
 }
 
-/** The host of the proxy that a URL is asked through, to be shown; null: none. */
+/** The host of the proxy for requests to this URL, fit to be shown; null when there is no proxy. */
 export function proxyHost(url: string | null, proxies: Proxies): string | null {
   const proxy = url !== null && /^http:/i.test(url) ? proxies.http : proxies.https;
   return proxy === null ? null : new URL(proxy.reveal()).host;
 }
 
-/** As Node takes it. @throws {Error} when the file of authorities cannot be read. */
+/** The authorities as an option for Node. @throws {Error} when the file of authorities cannot be read. */
 function trust(authorities: string | null): { ca?: Buffer } {
   if (authorities === null) return {};
   try {
@@ -80,14 +80,15 @@ function trust(authorities: string | null): { ca?: Buffer } {
 type Asked = Parameters<HttpsProxyAgent<string>['connect']>[1];
 
 /**
- * The library trusts our authorities for the proxy alone, opens a tunnel for each request, for it forgets which of its
- * sockets are secure, and hands a refusal of the proxy on as if the storage had answered.
+ * Mends three things in the library. The library trusts our authorities only for the proxy. It opens a tunnel for each
+ * request, because it forgets which of its sockets are secure. It passes a refusal by the proxy on as if the storage
+ * had answered.
  */
 class Tunnel extends HttpsProxyAgent<string> {
   constructor(proxy: string, options: TunnelOptions) {
     super(proxy, options);
     const { ca } = options;
-    // Node lays these over the options of each request.
+    // Node lays these options over the options of each request.
     Object.assign(this, {
       options: { path: undefined, secureEndpoint: true, ...(ca === undefined ? {} : { ca }) },
     });

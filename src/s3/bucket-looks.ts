@@ -1,12 +1,15 @@
 import type { Unknown } from './failure.ts';
 
-/** What is known of buckets: a HEAD answers 404 for a missing bucket as for a missing key, and LIST names what it misses. */
+/**
+ * Remembers which buckets exist. HEAD answers 404 for a missing bucket and for a missing key; LIST names the one that
+ * is missing.
+ */
 export interface BucketLooks {
-  /** A request to the bucket was answered just now. */
+  /** The bucket has just answered a request. */
   seen(bucket: string): void;
   /**
-   * Null: the bucket is there. Looks unless what is known says something of a request that was sent at `sentAt`
-   * (performance.now()). Shared by the calls that want to know at the same time.
+   * Null: the bucket exists. Asks S3 unless a remembered answer covers a request sent at `sentAt` (performance.now()).
+   * Concurrent calls share one look.
    */
   lookFor(
     object: { readonly bucket: string; readonly key: string },
@@ -14,17 +17,17 @@ export interface BucketLooks {
   ): Promise<Unknown | null>;
 }
 
-/** How long a failed look counts: a bucket that is not there must not double every HEAD. */
+/** How long a failed look counts: a bucket that does not exist must not double every HEAD. */
 const unseenMs = 5_000;
 
-/** `look` lists with a prefix; null: the bucket is there. */
+/** `look` lists with a prefix; null: the bucket exists. */
 export function createBucketLooks(
   look: (
     bucket: string,
     within: { readonly prefix: string; readonly signal: AbortSignal },
   ) => Promise<Unknown | null>,
 ): BucketLooks {
-  /** `covers`: the latest start of a request of which the answer says something; the bucket may be gone since. */
+  /** `covers`: the answer holds for requests sent up to this time; the bucket may be deleted later. */
   const looks = new Map<string, { covers: number; readonly answer: Promise<Unknown | null> }>();
 
   return {
@@ -35,10 +38,11 @@ export function createBucketLooks(
       const known = looks.get(bucket);
       if (known !== undefined && sentAt <= known.covers) {
         const answer = await known.answer;
-        // Another caller's abort says nothing to this one.
+        // An abort by another caller says nothing about the bucket to this caller.
         if (answer?.reason !== 'aborted' || signal.aborted) return answer;
       }
-      // Within the key's folder: a policy may allow nothing else, and a directory bucket takes whole folders alone.
+      // The prefix is the key's folder: a policy may allow nothing else, and a directory bucket accepts only whole
+      // folders.
       const prefix = key.slice(0, key.lastIndexOf('/') + 1) || key;
       const newLook = { covers: Infinity, answer: look(bucket, { prefix, signal }) };
       looks.set(bucket, newLook);

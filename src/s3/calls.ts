@@ -8,51 +8,51 @@ import { explainFailure, isNoSuchKey, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
-/** Told of every HTTP request that is sent, retries and looks at the bucket too, and of each that fails. */
+/** Hears of every HTTP request sent, retries and looks at the bucket included, and of every request that failed. */
 export interface S3Observer {
   request(operation: S3Operation): void;
   failure(operation: S3Operation, reason: S3Reason): void;
 }
 
-/** `missing`: the storage answered that there is no such key. For a HEAD that may also be a missing bucket. */
+/** `missing`: the storage answered that the key does not exist. For a HEAD the bucket may be missing instead. */
 export type Outcome<Answer> =
   | { readonly kind: 'answered'; readonly answer: Answer }
   | { readonly kind: 'missing' }
   | Unknown;
 
-/** The parts of a call that sending it takes. */
+/** The arguments for sending a call. */
 export interface Sending {
   readonly abortSignal: AbortSignal;
-  /** To be put around each attempt, inside the SDK's retries. */
+  /** Wraps each attempt, inside the SDK's retries. */
   readonly watchAttempt: <T>(attempt: () => Promise<T>) => Promise<T>;
 }
 
 export interface CallOptions<Answer> {
   readonly signal: AbortSignal;
-  /** Sends and reads to the end; null when what came back is no answer of S3. */
+  /** Sends the request and reads the whole answer; null when the answer does not come from S3. */
   readonly send: (sending: Sending) => Promise<Answer | null>;
 }
 
 export interface Calls {
-  /** Sends when it is its turn. Never throws, and never takes longer than the timeout once it has its turn. */
+  /** Sends when its turn comes. Never throws, and from its turn on takes no longer than the timeout. */
   run<Answer>(operation: S3Operation, options: CallOptions<Answer>): Promise<Outcome<Answer>>;
 }
 
-/** A call, and whether what it is at can still fail without having been reported. */
+/** A call, and whether its current step can still fail without a report. */
 interface Call {
   readonly operation: S3Operation;
   readonly deadline: Deadline;
   attempts: number;
   unreported: boolean;
-  /** Why the latest attempt failed; null while one is under way. */
+  /** Why the latest attempt failed; null while an attempt is under way. */
   failed: Unknown | null;
 }
 
-/** A success without what S3 says of one. */
+/** The detail for a success that lacks the fields every answer of S3 has. */
 export const NO_ANSWER_OF_S3 = 'not an answer of S3';
 const unreadable = unknown('server_error', NO_ANSWER_OF_S3, 's3');
 
-/** Queue, deadline, counting and naming of failures for calls to one storage. */
+/** Queues the calls to one storage, limits their time, counts them and names their failures. */
 export function createCalls(options: {
   readonly observer: S3Observer;
   readonly log: Logger;
@@ -62,7 +62,7 @@ export function createCalls(options: {
   const { observer, log, requestTimeoutMs, concurrency } = options;
   const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
 
-  /** An attempt that failed and was reported is not reported again as the end of its call. */
+  /** A failed attempt is reported once: the end of its call does not report it again. */
   function report(call: Call, failure: Unknown): void {
     if (!call.unreported) return;
     call.unreported = false;
@@ -74,7 +74,7 @@ export function createCalls(options: {
   }
 
   async function watchAttempt<T>(call: Call, attempt: () => Promise<T>): Promise<T> {
-    // The SDK's own pause knows nothing of what the other calls have met.
+    // The SDK's own pause ignores what other calls have met, so a retry waits for the limiter too.
     if (call.attempts > 0) await limiter.turn(call.deadline.signal);
     call.attempts += 1;
     call.unreported = true;
@@ -93,7 +93,7 @@ export function createCalls(options: {
 
   return {
     run: async (operation, { signal, send }) => {
-      // Hundreds of calls wait on the one signal of a cycle: no leak, whatever Node suspects from the eleventh on.
+      // Hundreds of calls listen to a cycle's one signal. This is no leak, although Node warns from the eleventh on.
       setMaxListeners(0, signal);
       // Boxed, because the compiler does not see that the callback below assigns it.
       const started: { call: Call | null } = { call: null };
@@ -125,7 +125,7 @@ export function createCalls(options: {
           requestTimeoutMs,
           sent: started.call.attempts > 0,
         });
-        // The time ran out in the pause before the next attempt: what the last one met says more than that.
+        // The time ran out in the pause before the next attempt: the last attempt's failure says more than the timeout.
         const failure = ending.reason === 'timeout' ? (started.call.failed ?? ending) : ending;
         report(started.call, failure);
         return failure;
@@ -134,7 +134,7 @@ export function createCalls(options: {
   };
 }
 
-/** Asks the deadline first: an error that a request threw when it was cut off is an effect of the cut. */
+/** Asks the deadline first: an error from a request that was cut off is only an effect of the cut. */
 function explain(
   error: unknown,
   call: { deadline: Deadline; requestTimeoutMs: number; sent: boolean; operation: S3Operation },
@@ -149,7 +149,7 @@ function explain(
   return explainFailure(error, { now: Date.now(), sent: call.sent, hasBody: call.operation !== 'head' });
 }
 
-/** For what has no key that may be missing. */
+/** For requests that name no key that could be missing. */
 export function answerOf<Answer>(outcome: Outcome<Answer>): Answer | Unknown {
   return outcome.kind === 'answered' ? outcome.answer : unknownOf(outcome);
 }
@@ -158,7 +158,7 @@ export function unknownOf(outcome: Unknown | { readonly kind: 'missing' }): Unkn
   return outcome.kind === 'unknown' ? outcome : unknown('server_error', 'NoSuchKey (404)', 's3');
 }
 
-/** For a HEAD of a bucket, which names no key that could be missing. */
+/** For a HEAD of a bucket: it names no key that could be missing. */
 export function unknownOfBucket(outcome: Unknown | { readonly kind: 'missing' }): Unknown {
   return outcome.kind === 'unknown' ? outcome : unknown('no_such_bucket', 'no code (404)', 's3');
 }

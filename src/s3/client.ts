@@ -21,13 +21,13 @@ import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest } from './failure.ts';
 
-/** `missing` is said only when the bucket is known to be there. */
+/** `missing` is given only when the bucket is known to exist. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
 
 export interface PresentObject {
   readonly kind: 'present';
   readonly bytes: number;
-  /** The archive that it has to be restored from before it can be read, in S3's words; null: it can be read. */
+  /** The archive that the object has to be restored from before it can be read, in S3's words; null: it can be read. */
   readonly archive: string | null;
 }
 
@@ -36,7 +36,7 @@ export interface ListedObject {
   readonly bytes: number;
   /** Epoch milliseconds, on the storage's clock. */
   readonly lastModified: number;
-  /** In S3's words, e.g. `GLACIER`; what a server does not say is `STANDARD`. */
+  /** In S3's words, e.g. `GLACIER`; `STANDARD` when the server names none. */
   readonly storageClass: string;
 }
 
@@ -44,26 +44,26 @@ export type ListAnswer =
   | {
       readonly kind: 'listed';
       readonly objects: readonly ListedObject[];
-      /** Continuation token: what `after` takes for the next page; null on the last one. */
+      /** Continuation token for the next page, to be passed as `after`; null on the last page. */
       readonly next: string | null;
     }
   | Unknown;
 
-/** `version`: what the bucket keeps of it, a marker of a deletion too; null where it keeps no versions. */
+/** `version`: the version that the bucket keeps, which may be a delete marker; null when it keeps no versions. */
 export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
-/** `attempts`: an earlier one may have written as well, and only its answer was lost. */
+/** `attempts`: when above 1, an earlier attempt may also have written, and only its answer was lost. */
 export type PutAnswer =
   | { readonly kind: 'done'; readonly version: string | null; readonly attempts: number }
   | Unknown;
-/** `version`: what the bucket keeps of it; null where it keeps no versions. */
+/** `version`: the version of the object in the bucket; null when the bucket keeps no versions. */
 export type GetAnswer =
   | { readonly kind: 'got'; readonly body: Uint8Array; readonly version: string | null }
   | { readonly kind: 'missing' }
   | Unknown;
-/** `archived`: the storage does not give it out before it is restored. */
+/** `archived`: the storage does not hand out the object until it is restored. */
 export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
-/** Whether the bucket was seen, and by which request. s3fs would make one that neither of the two shows. */
+/** Whether the bucket was seen, and by which request. When neither request shows the bucket, s3fs would create it. */
 export type BucketAnswer =
   | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
   | { readonly kind: 'unseen'; readonly head: Unknown; readonly location: Unknown };
@@ -78,7 +78,7 @@ export interface ListTarget {
   readonly prefix: string;
   /** Continuation token of the page before; null for the first page. */
   readonly after: string | null;
-  /** Keys up to this one, it included, are left out; for the first page. */
+  /** Only for the first page: leaves out the keys up to and including this one. */
   readonly startAfter?: string;
   readonly maxKeys?: number;
 }
@@ -86,29 +86,35 @@ export interface ListTarget {
 /** None of the requests throws: an `Unknown` says what went wrong. */
 export interface ObjectStore {
   head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
-  /** One request, one page. */
+  /** Reads one page with one request. */
   list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
   put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<PutAnswer>;
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
-  /** Asks for one byte and lets go of it: whether the object can be read is all that is wanted. */
+  /** Asks for one byte and drops it: the caller only wants to know whether the object can be read. */
   peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
-  /** Also `done` when there was no such object: S3 does not tell. `version`: that one alone, and for good. */
+  /**
+   * Answers `done` even when there was no such object, because S3 does not tell. With `version`, deletes only that
+   * version, for good.
+   */
   delete(target: ObjectAddress & { readonly version?: string }, signal: AbortSignal): Promise<DoneAnswer>;
   /**
-   * Looks for the bucket as s3fs does before each write: by HEAD, and where that fails for whatever reason by asking for
-   * its region. It stops before the third request of s3fs, which makes the bucket.
+   * Looks for the bucket as s3fs does before each write: by HEAD, and if HEAD fails for any reason, by asking for the
+   * bucket's region. It stops before the third request of s3fs, which creates the bucket.
    */
   seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer>;
-  /** Sends nothing. By how much the storage's clock is ahead; 0: by less than a minute. Null: no answer has said it. */
+  /**
+   * Seconds by which the storage's clock is ahead; 0: less than a minute off; null: no answer has told the time. Sends
+   * nothing.
+   */
   clockSkewSeconds(): number | null;
-  /** Closes the kept-alive connections. Abort what is under way first. */
+  /** Closes the kept-alive connections. Abort the requests under way first. */
   close(): void;
 }
 
 export interface ObjectStoreOptions {
   readonly observer: S3Observer;
   readonly log: Logger;
-  /** The longest that a call takes once it has its turn, retries and body included. Default 7,000. */
+  /** The longest that a call may take from its turn on, retries and body included. Default 7,000. */
   readonly requestTimeoutMs?: number;
   /** The most calls under way at once. Default 16. */
   readonly concurrency?: number;
@@ -124,11 +130,13 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
   const client = new S3Client({ ...clientConfig(connection), requestHandler });
   correctClockOnce(client, log);
-  // It copies what is asked and answered for a log of the SDK's own that nobody keeps.
+  // This middleware copies requests and answers for a log of the SDK that nobody keeps.
   client.middlewareStack.remove('loggerMiddleware');
   const calls = createCalls({ observer, log, requestTimeoutMs, concurrency });
 
-  /** Watches by a middleware of the command, since those of the client are told nothing of the call that they serve. */
+  /**
+   * Watches through a middleware of the command, because the client's middlewares do not know which call they serve.
+   */
   function send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
     command: Parameters<typeof client.send<Input, Output>>[0],
     { abortSignal, watchAttempt }: Sending,
@@ -144,7 +152,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   const looks = createBucketLooks(async (bucket, { prefix, signal }) => {
     const listed = await list({ bucket, prefix, after: null, maxKeys: 1 }, signal);
     if (listed.kind === 'listed') return null;
-    // A page that lacks what every page says tells nothing of the bucket: a HEAD does.
+    // A page without the fields that every page has tells nothing about the bucket, but a HEAD does.
     const isSeen = listed.detail === NO_ANSWER_OF_S3 && (await seeBucket(bucket, signal)).kind === 'seen';
     return isSeen ? null : listed;
   });
@@ -202,7 +210,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         },
       });
       if (outcome.kind === 'missing') return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
-      // An expired token, for one: its name would be in the body that a HEAD has not.
+      // An expired token is one example: S3 would name it in the body, but a HEAD has no body.
       if (outcome.kind === 'unknown' && isBodilessBadRequest(outcome)) {
         return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
       }
@@ -262,7 +270,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
           return { kind: 'done', version: VersionId ?? null };
         },
       });
-      // Some servers, unlike AWS, do tell.
+      // Some servers, unlike AWS, do tell that the object did not exist.
       return outcome.kind === 'missing' ? { kind: 'done', version: null } : answerOf(seen(bucket, outcome));
     },
 
@@ -276,7 +284,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
   };
 }
 
-/** Null for whatever a portal or a proxy answers in place of S3: it must not pass for an empty page. */
+/** Null when a portal or a proxy answered in place of S3: its answer must not pass for an empty page. */
 function readPage(output: ListObjectsV2CommandOutput): ListAnswer | null {
   const { IsTruncated: truncated, NextContinuationToken: next, Contents: contents = [] } = output;
   if (truncated === undefined || (truncated && next === undefined)) return null;

@@ -1,20 +1,20 @@
 import type { S3Client } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
 
-/** The least by which a time has to be off for a server to refuse it; AWS refuses from a quarter of an hour on. */
+/** The smallest clock difference that a server may refuse; AWS refuses from a quarter of an hour on. */
 const refusableMs = 60_000;
 
 /**
- * By how much the clock of the storage is ahead of this machine's, as its last answer has it; 0: by less than a minute,
- * for a date is cut to seconds and an answer takes its time. Null: no answer has said it.
+ * Seconds by which the storage's clock was ahead of this machine's at its last answer. 0: less than a minute off,
+ * because the date is cut to seconds and an answer takes time. Null: no answer has told the time.
  */
 export function clockSkewSeconds({ config: { systemClockOffset } }: S3Client): number | null {
-  // What the SDK begins with; a measured one has milliseconds.
+  // The SDK starts with exactly 0; a measured offset has milliseconds.
   if (systemClockOffset === 0) return null;
   return Math.abs(systemClockOffset) < refusableMs ? 0 : Math.round(systemClockOffset / 1_000);
 }
 
-/** Statuses with which a server refuses the time of a signature. A 404 is an answer. */
+/** Statuses with which a server refuses a signature for its time. A 404 is an answer. */
 const refusals: ReadonlySet<unknown> = new Set([400, 401, 403]);
 
 interface Thrown {
@@ -22,9 +22,9 @@ interface Thrown {
 }
 
 /**
- * Lets the clock be the reason of a second attempt only where it can be one. The SDK sets its clock by the date of every
- * answer, to the millisecond, and from four minutes on it takes each answer that is no success, a 404 as well, for one
- * that the new time would change: every call for what is not there would be sent as often as attempts are allowed.
+ * Lets the clock cause a second attempt only when the clock can be the reason. The SDK sets its clock by the date of
+ * every answer, to the millisecond. From four minutes on, the SDK believes that the new time would change any
+ * unsuccessful answer, even a 404. Without this, every call for a missing object would use up all allowed attempts.
  */
 export function correctClockOnce(client: S3Client, log: Logger): void {
   let isSaid = false;

@@ -9,12 +9,12 @@ import type { ContainerAgent } from './container-agent.ts';
 import { AgentFailure, askAgent } from './container-agent.ts';
 
 /**
- * Whose the credentials are. `workers`: Airflow's connection gives keys or a role, and the workers have the same.
- * `exporter`: this process has its own from elsewhere, and what is refused to them says nothing of the workers.
+ * Whose credentials these are. `workers`: Airflow's connection gives keys or a role, and the workers have the same.
+ * `exporter`: this process has its own from elsewhere, and their refusal says nothing about the workers.
  */
 export type Asker = 'workers' | 'exporter';
 
-/** Where object storage is and who asks. Null: not said, the default of the AWS SDK is meant. */
+/** The address of object storage and the credentials for it. Null: not configured, so the AWS SDK's default applies. */
 export interface S3Connection extends Way {
   readonly asker: Asker;
   readonly region: string | null;
@@ -22,17 +22,17 @@ export interface S3Connection extends Way {
   readonly accessKeyId: string | null;
   readonly secretAccessKey: Secret | null;
   readonly sessionToken: Secret | null;
-  /** The profile of AWS's files that is asked for what is not said. */
+  /** The profile in AWS's files that supplies the settings missing here. */
   readonly profile: string | null;
-  /** Those that it holds; null: none, or others go before them. */
+  /** The keys in that profile; null when it has none or when other keys take precedence. */
   readonly profileKeys: ProfileKeys | null;
-  /** Null: none is assumed. */
+  /** Null: no role is assumed. */
   readonly role: AssumedRole | null;
   readonly forcePathStyle: boolean;
-  /** Whether a PUT brings a checksum along that the storage did not ask for. */
+  /** Whether a PUT carries a checksum that the storage did not ask for. */
   readonly sendsChecksums: boolean;
   readonly variants: EndpointVariants;
-  /** Asked by the default chain behind all else; null: there is none. */
+  /** The default chain asks this agent last; null when there is none. */
   readonly agent: ContainerAgent | null;
 }
 
@@ -42,17 +42,17 @@ export interface ProfileKeys {
   readonly sessionToken: Secret | null;
 }
 
-/** Other endpoints of AWS's, by the names of the SDK. What is not said is not asked. */
+/** Other endpoints of AWS, by the SDK's names for them. An absent one is not used. */
 export interface EndpointVariants {
   readonly useAccelerateEndpoint?: true;
   readonly useDualstackEndpoint?: true;
   readonly useFipsEndpoint?: true;
 }
 
-/** What STS is asked for. */
+/** The request to STS for a role. */
 export interface AssumedRole {
   readonly arn: string;
-  /** Null: that of AWS, or what AWS's own variables say. */
+  /** Null: AWS's endpoint, or the endpoint in AWS's own variables. */
   readonly endpoint: string | null;
   readonly proxies: Proxies;
   readonly arguments: { readonly RoleArn: string; readonly RoleSessionName: string };
@@ -61,8 +61,8 @@ export interface AssumedRole {
 const connectTimeoutMs = 2_000;
 
 /**
- * One attempt may take half of what the whole call may, so that a second one still fits. `requestTimeout` covers
- * the wait for the headers, `socketTimeout` every later silence.
+ * One attempt may take half of the whole call's time, so that a second one still fits. `requestTimeout` covers the wait
+ * for the headers, `socketTimeout` every later silence.
  *
  * @throws {Error} when the file of certificate authorities cannot be read.
  */
@@ -74,7 +74,7 @@ export function openTransport(
   return new NodeHttpHandler({
     connectionTimeout: Math.min(connectTimeoutMs, attemptMs),
     requestTimeout: attemptMs,
-    // Without it the timeout is a warning and the request goes on.
+    // Without this the timeout is only a warning, and the request goes on.
     throwOnRequestTimeout: true,
     socketTimeout: attemptMs,
     ...openAgents(connection, { keepAlive: true, maxSockets: limits.concurrency }),
@@ -82,16 +82,16 @@ export function openTransport(
 }
 
 /**
- * Else the SDK reads its files of credentials once in the life of the process, and a reload would not find other keys in
- * them. Its default chain takes this of the client's configuration, whose type does not name it.
+ * Otherwise the SDK reads its credential files once per process, and a reload would not find new keys in them. The
+ * SDK's default chain takes this option from the client's configuration, although its type does not name it.
  */
 export const READ_FILES_ANEW = { ignoreCache: true };
 
-/** The default of the SDK takes longer to give up on an agent than a request may last. Its type does not name these. */
+/** By default the SDK waits for an agent longer than a request may last. The SDK's type does not name these options. */
 const ASK_AGENT_TWICE = { maxRetries: 1, timeout: 1_000 };
 const chainMs = 4_000;
 
-/** The keys as the SDK takes them; undefined lets it look through its default chain. */
+/** The keys in the SDK's form; undefined lets the SDK use its default chain. */
 export function staticCredentials(
   connection: S3Connection,
 ): { accessKeyId: string; secretAccessKey: string; sessionToken?: string } | undefined {
@@ -110,8 +110,8 @@ export function staticCredentials(
 }
 
 /**
- * `cacheMiddleware` is left off: it takes effect only for calls without options, hence without an abort signal,
- * and it shares one context among concurrent calls, in which the endpoint of one bucket may reach another.
+ * `cacheMiddleware` is left off. It works only for calls without options, hence without an abort signal. It also shares
+ * one context among concurrent calls, so the endpoint of one bucket may reach another.
  */
 export function clientConfig(connection: S3Connection): S3ClientConfig {
   const { endpoint, region, profile, role, agent, variants } = connection;
@@ -121,21 +121,22 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
     ...(profile === null ? {} : { profile }),
     region: region ?? 'us-east-1',
     followRegionRedirects: endpoint === null,
-    // A second attempt for what passes; more would fill the time in which nothing is known.
+    // A second attempt helps against brief faults; more attempts would only lengthen the time without an answer.
     maxAttempts: 2,
-    // Else the SDK reads AWS_DEFAULTS_MODE, and has no credentials where that is empty.
+    // Otherwise the SDK reads AWS_DEFAULTS_MODE, and finds no credentials when that variable is empty.
     defaultsMode: 'legacy',
     ...(endpoint === null ? {} : { endpoint }),
     forcePathStyle: connection.forcePathStyle,
-    // An access point is asked where it is.
+    // An access point is asked in its own region.
     useArnRegion: true,
-    // Else the SDK reads AWS's variables, takes no True for true, and refuses both beside an endpoint.
+    // Otherwise the SDK reads AWS's variables, does not accept `True` as true, and refuses both options beside an
+    // endpoint.
     useDualstackEndpoint: false,
     useFipsEndpoint: false,
     ...variants,
-    // A PUT has the checksum that s3fs sends, for a server that takes none fails Airflow's pushes.
+    // A PUT carries the same checksum as s3fs sends: a server that refuses the checksum also fails Airflow's pushes.
     requestChecksumCalculation: connection.sendsChecksums ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED',
-    // Many servers that speak S3 do not know the checksums which AWS has added since.
+    // Many S3-compatible servers do not know the checksums that AWS has added.
     ...(endpoint === null ? {} : { responseChecksumValidation: 'WHEN_REQUIRED' }),
     ...(credentials === undefined ? {} : { credentials }),
   };
@@ -144,12 +145,14 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
   return role === null ? source : { ...source, credentials: assumeRole(source, { role, connection }) };
 }
 
-/** The SDK's default chain, with what the agent says where the chain would say that nobody has credentials. */
+/**
+ * The SDK's default chain. When the chain would report that there are no credentials, this reports the agent's answer.
+ */
 function askedOf(agent: ContainerAgent, chain: S3ClientConfig): NonNullable<S3ClientConfig['credentials']> {
   return async () => {
     const holder = new S3Client({ ...chain, ...ASK_AGENT_TWICE });
     try {
-      // An agent that takes the request and never answers is waited for by the SDK without an end.
+      // Without this limit the SDK waits for ever for an agent that takes the request and never answers.
       const late = setTimeout(chainMs, null, { ref: false });
       const found = await Promise.race([holder.config.credentials(), late]);
       if (found !== null) return found;
@@ -163,13 +166,16 @@ function askedOf(agent: ContainerAgent, chain: S3ClientConfig): NonNullable<S3Cl
   };
 }
 
-/** Asked again by the SDK when the credentials are about to expire. The role's source is what we would be without it. */
+/**
+ * The SDK calls this again when the credentials are about to expire. The role is assumed with the credentials we have
+ * without it.
+ */
 function assumeRole(
   source: S3ClientConfig,
   { role, connection }: { role: AssumedRole; connection: S3Connection },
 ): NonNullable<S3ClientConfig['credentials']> {
   return async () => {
-    // The SDK has no public way to STS short of one more package; its own providers take this one.
+    // Without one more package, the SDK has no public way to STS; its own providers use this one.
     const { getDefaultRoleAssumer } = await import('@aws-sdk/nested-clients/sts');
     const requestHandler = {
       connectionTimeout: 2_000,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { parseUrl } from '../lib/parse-url.ts';
 import type { Secret } from '../lib/secret.ts';
 
-/** Who gives a container its credentials: EKS's Pod Identity agent, ECS's, or one that speaks like them. */
+/** The service that gives a container its credentials: EKS's Pod Identity agent, ECS's agent, or a compatible one. */
 export interface ContainerAgent {
   readonly url: string;
   readonly tokenFile: string | null;
@@ -12,9 +12,9 @@ export interface ContainerAgent {
 /** The agent gave no credentials. */
 export class AgentFailure extends Error {
   override readonly name = 'AgentFailure';
-  /** Null: it did not answer. */
+  /** Null: the agent did not answer. */
   readonly status: number | null;
-  /** Its own word or Node's; null: none. */
+  /** The agent's error code or Node's; null when there is none. */
   readonly code: string | null;
   readonly host: string;
 
@@ -27,10 +27,10 @@ export class AgentFailure extends Error {
 }
 
 const timeoutMs = 1_000;
-/** As `(AccessDeniedException): Unauthorized …` of the Pod Identity agent, or `"code":"…"` of others. */
+/** Matches `(AccessDeniedException): Unauthorized …` of the Pod Identity agent and `"code":"…"` of others. */
 const WORD = /\b([A-Z][A-Za-z]{2,50}Exception)\b|"[Cc]ode"\s*:\s*"([\w.-]{1,60})"/;
 
-/** Asks once more, for the SDK drops what the agent said. Null: it gives credentials by now. */
+/** Asks the agent once more, because the SDK drops the agent's answer. Null: the agent gives credentials by now. */
 export async function askAgent(agent: ContainerAgent): Promise<AgentFailure | null> {
   try {
     const token = agent.tokenFile === null ? agent.token?.reveal() : readFileSync(agent.tokenFile, 'utf8');
@@ -47,7 +47,7 @@ export async function askAgent(agent: ContainerAgent): Promise<AgentFailure | nu
   }
 }
 
-/** `fetch` hides Node's word in a cause. */
+/** `fetch` hides Node's error code in a cause. */
 function codeOf(error: unknown): string | null {
   const { code, name, cause } = Object(error) as { code?: unknown; name?: unknown; cause?: unknown };
   if (typeof code === 'string') return code;

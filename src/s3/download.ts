@@ -14,10 +14,10 @@ export type DownloadAnswer =
   | { readonly kind: 'missing' }
   | Unknown;
 
-/** Longer silences than those of a request that is answered at once. */
+/** A download may pause for longer than a small request. */
 const SILENCE_MS = 60_000;
 
-/** Writes an object of any size into a file, never holding more of it than a piece. */
+/** Writes an object of any size into a file, with only one piece of it in memory at a time. */
 export async function downloadObject(
   connection: S3Connection,
   { bucket, key, file }: ObjectAddress & { readonly file: string },

@@ -6,45 +6,45 @@ import type { PolicyKind, RefusalCause } from './refusal.ts';
 import { codeOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
-/** Why a request to object storage has no answer. Each is something else to do for whoever reads it. */
+/** Why a request to object storage has no answer. Each reason has its own remedy. */
 export type S3Reason =
-  /** The credentials are missing, wrong or expired, or a policy forbids it. */
+  /** The credentials are missing, wrong or expired, or a policy forbids the request. */
   | 'denied'
   | 'throttled'
   | 'timeout'
-  /** No connection, a broken one, an unknown host, or a certificate that is not trusted. */
+  /** There was no connection, it broke, the host is unknown, or the certificate is not trusted. */
   | 'unreachable'
   | 'no_such_bucket'
   | 'wrong_region'
-  /** It answered, but with neither the result nor one of these reasons: a fault of its own, or not S3 at all. */
+  /** The server answered with neither the result nor one of these reasons: it has a fault of its own or is not S3. */
   | 'server_error'
   | 'clock_skew'
-  /** The caller's signal ended it. */
+  /** The caller's signal ended the request. */
   | 'aborted';
 
 /**
- * Who gave the answer. `exporter`: the call was ended or never sent by us. `credentials`: nobody was asked, for there
- * are none. `sts`: the request for credentials was refused. `agent`: the agent of the container's credentials gave none. `network`: no answer came, or TLS failed. `proxy`: a
- * server in between that does not speak S3.
+ * Who gave the answer. `exporter`: we ended the call or never sent it. `credentials`: nobody was asked, because there
+ * are no credentials. `sts`: STS refused the request for credentials. `agent`: the container's credentials agent gave
+ * none. `network`: no answer came, or TLS failed. `proxy`: a server in between answered that does not speak S3.
  */
 export type Party = 'exporter' | 'credentials' | 'sts' | 'agent' | 'network' | 'proxy' | 's3';
 
-/** Says who refused a request and why, as data: nothing has to be read out of a sentence. */
+/** Says as data who refused a request and why, so that nobody has to parse a sentence. */
 export interface Said {
   readonly by: Party;
-  /** The word of the storage, of STS or of Node, as `AccessDenied`; null: there was none. */
+  /** The error code from the storage, STS or Node, e.g. `AccessDenied`; null when there was none. */
   readonly code: string | null;
   /** HTTP status; null: there was no answer. */
   readonly status: number | null;
-  /** Null: none of these, or the answer does not tell. */
+  /** Null: the cause is none of these, or the answer does not tell. */
   readonly cause: RefusalCause | null;
-  /** The action that the answer names, as `kms:Decrypt`; null: it names none. */
+  /** The action that the answer names, e.g. `kms:Decrypt`; null when the answer names none. */
   readonly action: string | null;
-  /** The kind of policy that denies it, or that does not allow it; null: the answer names none. */
+  /** The kind of policy that denies or does not allow the action; null when the answer names none. */
   readonly policy: PolicyKind | null;
 }
 
-/** Not known: neither present nor missing, neither done nor undone. */
+/** Nothing is known: the object is neither present nor missing, and the request neither done nor undone. */
 export interface Unknown {
   readonly kind: 'unknown';
   readonly reason: S3Reason;
@@ -53,7 +53,7 @@ export interface Unknown {
   readonly said: Said;
 }
 
-/** A failure that is known without an answer. */
+/** A failure that needs no answer to be known. */
 export function unknown(reason: S3Reason, detail: string, by: Party): Unknown {
   return {
     kind: 'unknown',
@@ -87,7 +87,7 @@ const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['TokenRefreshRequired', 'denied'],
   ['InvalidAccessKeyId', 'denied'],
   ['InvalidClientTokenId', 'denied'],
-  // versitygw's word for an access key that it does not know, with 404 where AWS, MinIO and Ceph answer 403.
+  // versitygw's code for an unknown access key, with status 404; AWS, MinIO and Ceph answer 403.
   ['XAdminUserNotFound', 'denied'],
   ['CredentialsProviderError', 'denied'],
   ['TokenProviderError', 'denied'],
@@ -96,7 +96,7 @@ const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['ETIMEDOUT', 'timeout'],
 ]);
 
-/** Whether this may be an answer of 400 to a HEAD: it has no body, so the code that says what is wrong is missing. */
+/** Whether this may be a 400 answer to a HEAD. Such an answer has no body and therefore no error code. */
 export function isBodilessBadRequest({ said }: Unknown): boolean {
   return said.status === 400 && said.code === null;
 }
@@ -104,11 +104,11 @@ export function isBodilessBadRequest({ said }: Unknown): boolean {
 /** AWS refuses a signature older than this. */
 const toleratedSkewMs = 15 * 60_000;
 
-/** Node's names for what goes wrong below HTTP: sockets, name look-up, TLS, and answers that are not HTTP. */
+/** Node's codes for failures below HTTP: sockets, name look-up, TLS, and answers that are not HTTP. */
 const connectionCode =
   /^(?:E(?:CONN|HOST|NET|PIPE|NOTFOUND|AI_|ADDR|PROTO)|HPE_|ERR_(?:TLS|SSL)|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED)/;
 
-/** Only with the storage's own word for it: a proxy's 404 says nothing about the key. A HEAD has no word. */
+/** Requires the storage's own code, because a proxy's 404 says nothing about the key. A HEAD has no code. */
 export function isNoSuchKey(error: unknown, operation: string): boolean {
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
@@ -120,7 +120,7 @@ const NO_HEADER = 'not sent: the access key or the token has a line break in it,
 const NO_CREDENTIALS =
   'no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
-/** Node's names for a file that cannot be read. */
+/** Node's codes for a file that cannot be read. */
 const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
 
 function noTokenFile(code: string): string {
@@ -128,9 +128,9 @@ function noTokenFile(code: string): string {
 }
 
 /**
- * Names the reason for what a request threw. A HEAD has no body, hence no code: its status and headers decide.
- * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request was
- * one for credentials. `hasBody`: S3 says why it refuses, as it does not to a HEAD.
+ * Gives the reason for an error that a request threw. A HEAD has no body, hence no code: its status and headers decide.
+ * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request for
+ * credentials failed. `hasBody`: S3 can say why it refuses; to a HEAD it cannot.
  */
 export function explainFailure(
   error: unknown,
@@ -143,20 +143,20 @@ export function explainFailure(
   const status = statusOf(thrown);
   if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
     return unknown('denied', NO_CREDENTIALS, 'credentials');
-  // Node makes no header of it.
+  // Node refuses to put this character in a header.
   if (code === 'ERR_INVALID_CHAR') {
     const { said, ...answer } = unknown('denied', NO_HEADER, 'credentials');
     return { ...answer, said: { ...said, code } };
   }
   if (isRegionRefused(thrown))
     return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
-  // The token of a web identity is a file, and nobody can be asked without it.
+  // A web identity's token is in a file, and without the file nobody can be asked.
   if (!sent && code !== null && fileCodes.has(code))
     return unknown('denied', noTokenFile(code), 'credentials');
   const words = wordsOf({ code, status });
   const said = { code, status, ...refusalOf(thrown, { code, status }) };
   if (!sent) {
-    // STS refuses in words of its own, and none of them is about the bucket.
+    // STS refuses in its own words, and none of them is about the bucket.
     const answered = status === null ? 'did not answer:' : 'answered';
     return {
       kind: 'unknown',
@@ -170,7 +170,7 @@ export function explainFailure(
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
   const reason = reasonOf({ code, status, headers, now, by });
   const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
-  // Without a status the code alone is the words.
+  // Without a status, `words` is the code alone.
   const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
   const server = by === 'proxy' ? nameOf(headers) : null;
   const who = server === null ? words : `${words} from ${server}`;
@@ -182,12 +182,12 @@ export function explainFailure(
   };
 }
 
-/** The SDK has no name for it. See test/unit/s3/refused-region.test.ts. */
+/** The SDK has no error name for this. See test/unit/s3/refused-region.test.ts. */
 function isRegionRefused({ message }: Thrown): boolean {
   return typeof message === 'string' && message.startsWith('Region not accepted:');
 }
 
-/** The region that S3 names in place of the one that was asked in; null: it names none. */
+/** The region that S3 names in place of the requested one; null when S3 names none. */
 function regionOf({ Region: region }: Thrown, headers: Readonly<Record<string, string>>): string | null {
   const named = region ?? headers['x-amz-bucket-region'];
   return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
@@ -235,12 +235,12 @@ function reasonOf(answer: {
   return status === null ? 'server_error' : reasonByStatus(status, answer);
 }
 
-/** S3 says these in XML alone, with a code, or without a body. */
+/** For these statuses S3 answers in XML with a code, or without a body. */
 const coded: ReadonlySet<number> = new Set([401, 403]);
 
 /**
- * S3 and the servers that speak like it answer in XML, and a page of HTML is somebody else's. So is a redirect without a
- * word of S3, as to a page where people log in: to a HEAD, S3 sends headers of its own.
+ * S3 and compatible servers answer in XML; a page of HTML comes from another server. A redirect without a code or
+ * header of S3 does too, e.g. a redirect to a login page: S3 sends its own headers even to a HEAD.
  */
 function isOfProxy(
   status: number,
@@ -252,7 +252,7 @@ function isOfProxy(
   },
 ): boolean {
   const { code, headers, hasBody, message } = answer;
-  // The console of MinIO, in the form of S3.
+  // MinIO's console answers this, in the form of S3.
   if (typeof message === 'string' && message.includes('must be made to API port')) return true;
   const type = headers['content-type'] ?? '';
   if (status === 407 || /^text\/html\b/.test(type)) return true;
@@ -262,7 +262,7 @@ function isOfProxy(
   return isRedirect && !Object.keys(headers).some((name) => name.startsWith('x-amz-'));
 }
 
-/** What a server calls itself; null: nothing that can be shown. */
+/** The server's name for itself; null when there is nothing that can be shown. */
 function nameOf({ server }: Readonly<Record<string, string>>): string | null {
   return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? server : null;
 }
@@ -288,7 +288,7 @@ function reasonByStatus(
     case 429:
       return 'throttled';
     case 503:
-      // Without a code nothing tells "slow down" from "out of order", and slowing down is right for both.
+      // Without a code, "slow down" and "out of order" look the same, and slowing down is right for both.
       return code === null ? 'throttled' : 'server_error';
     default:
       return 'server_error';

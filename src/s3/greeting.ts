@@ -10,16 +10,16 @@ import { openAgents, ProxyFailure } from './agents.ts';
 import type { S3Connection } from './connection.ts';
 import { speaksNoTls } from './no-tls.ts';
 
-/** What an endpoint says of itself and of a bucket to somebody who shows no credentials. */
+/** The endpoint's answer about itself and a bucket to a request without credentials. */
 export type Greeting =
   | {
       readonly kind: 'answered';
-      /** No secret is in it. */
+      /** Contains no secret. */
       readonly url: string;
       readonly seconds: number;
-      /** By how much the storage's clock is ahead of this machine's, in whole seconds; null: it names no date. */
+      /** Whole seconds by which the storage's clock is ahead of this machine's; null when the answer has no date. */
       readonly skewSeconds: number | null;
-      /** Where the bucket is; null where the storage does not say. */
+      /** The bucket's region; null when the storage does not name it. */
       readonly bucketRegion: string | null;
       /** Null over plain HTTP. */
       readonly tls: {
@@ -30,31 +30,30 @@ export type Greeting =
   | {
       readonly kind: 'failed';
       readonly url: string;
-      /** `tls`: there is a server, and its certificate is not to be trusted, or there is no TLS. */
+      /** `tls`: a server is there, but its certificate is not trusted or it does not speak TLS. */
       readonly stage: 'connection' | 'tls' | 'timeout' | 'proxy';
-      /** Node's word for it, as `ECONNREFUSED`, or what the proxy did. */
+      /** Node's error code, e.g. `ECONNREFUSED`, or what the proxy did. */
       readonly code: string;
     };
 
 const timeoutMs = 5_000;
 const defaultRegion = 'us-east-1';
-/** A name with dots would match no certificate. */
+/** A bucket name with dots would match no certificate. */
 const HOST_LABEL = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
 const ACCESS_POINT = /^arn:aws[^:]*:s3:([a-z0-9-]+):(\d{12}):accesspoint[:/](.+)$/;
 
-/** What Node calls a certificate that it does not trust, and a server that speaks something else. */
+/** Node's codes for a certificate that it does not trust, and for a server that does not speak TLS. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
 
-/** Node's word for a certificate of another name. */
+/** Node's code for a certificate issued to another name. */
 export const OTHER_NAME = 'ERR_TLS_CERT_ALTNAME_INVALID';
 
-/** What the newest Node calls a server that answers `https` in plain HTTP. */
+/** The newest Node's code for a server that answers `https` in plain HTTP. */
 export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
 
 /**
- * Sends one unsigned HEAD for the bucket. S3 names the bucket's region and the time in any answer, also in that
- * it refuses: neither can be had from the SDK, which follows a redirect and mends a skewed clock by itself.
- * Never throws.
+ * Sends one unsigned HEAD for the bucket. S3 gives the bucket's region and the time in every answer, even in a refusal.
+ * The SDK gives neither: it follows a redirect and corrects a skewed clock by itself. Never throws.
  */
 export async function greet(
   connection: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'> & Way,
@@ -75,7 +74,7 @@ export async function greet(
       url,
       seconds: milliseconds / 1_000,
       skewSeconds: Number.isNaN(date) ? null : skewOf(date, { startedAt, milliseconds }),
-      // Behind an access point it is nobody's concern who asks there.
+      // For an access point, the region of the bucket behind it does not matter to the caller.
       bucketRegion: typeof region === 'string' && region !== '' && !ACCESS_POINT.test(bucket) ? region : null,
       tls,
     };
@@ -88,14 +87,14 @@ export async function greet(
   }
 }
 
-/** The header is cut to whole seconds, so any time within the second that it names is no skew. */
+/** The header is cut to whole seconds, so any time within the named second counts as no skew. */
 function skewOf(date: number, sent: { startedAt: number; milliseconds: number }): number {
   const arrived = sent.startedAt + sent.milliseconds;
   if (date + 999 < sent.startedAt) return -Math.round((sent.startedAt - date - 999) / 1_000);
   return date > arrived ? Math.round((date - arrived) / 1_000) : 0;
 }
 
-/** Where the SDK will ask: it names the bucket in the host, if it may and can. */
+/** The address that the SDK will use: with the bucket in the host name when that is allowed and possible. */
 function addressOf(
   { endpoint, region, forcePathStyle }: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'>,
   bucket: string,
@@ -130,7 +129,7 @@ function head(
       sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));
     }, timeoutMs);
     sent.once('response', (answer) => {
-      // Read while the socket is still there.
+      // Read now, while the socket still exists.
       const tls = tlsOf(answer);
       answer.resume();
       resolve({ answer, tls });
@@ -145,19 +144,19 @@ function head(
 
 function tlsOf({ socket }: IncomingMessage): { protocol: string; validTo: string | null } | null {
   if (!(socket instanceof TLSSocket)) return null;
-  // Its type does not know that a certificate may be none.
+  // The type does not say that there may be no certificate.
   const certificate: Partial<PeerCertificate> = socket.getPeerCertificate();
   return { protocol: socket.getProtocol() ?? 'TLS', validTo: certificate.valid_to ?? null };
 }
 
-/** The names of a certificate that is somebody else's; null: that is not so. */
+/** The names in a certificate that belongs to another host; null for any other error. */
 function namesOf(error: unknown): string | null {
   const { code, cert } = Object(error) as { code?: unknown; cert?: { subjectaltname?: unknown } };
   const names = cert?.subjectaltname;
   return code === OTHER_NAME && typeof names === 'string' ? names.slice(0, 200) : null;
 }
 
-/** Node tries every address of a name and packs the failures together. */
+/** Node tries every address of a host name and wraps the failures in one error. */
 function codeOf(error: unknown): string {
   const { code, errors } = Object(error) as { code?: unknown; errors?: readonly unknown[] };
   if (typeof code === 'string') return code;

@@ -1,11 +1,11 @@
 const SURROGATE = /[\uD800-\uDFFF]/;
 
-/** As S3 sorts: by the bytes of UTF-8. */
+/** S3's order: by the bytes of UTF-8. */
 export function compareKeys(a: string, b: string): number {
   return SURROGATE.test(a) || SURROGATE.test(b) ? compareBytes(a, b) : compareUnits(a, b);
 }
 
-/** Where no character is outside the basic plane, the order of UTF-16 is the same: to look once a key is enough. */
+/** Without characters outside the basic plane, UTF-16 order is the same; one check of each key is enough. */
 export function inKeyOrder<Item>(items: readonly Item[], keyOf: (item: Item) => string): Item[] {
   const compare = items.some((item) => SURROGATE.test(keyOf(item))) ? compareBytes : compareUnits;
   return items.toSorted((a, b) => compare(keyOf(a), keyOf(b)));

@@ -1,11 +1,11 @@
-/** OpenSSL's reasons for an answer that is no TLS, as plain HTTP to a client that said `https`. */
+/** OpenSSL's reasons for an answer that is not TLS, e.g. plain HTTP to a client that said `https`. */
 const REASON = /wrong version number|packet length too long/i;
 const CODES: ReadonlySet<unknown> = new Set([
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
 ]);
 
-/** Node 20 says EPROTO, with OpenSSL's reason in the message; later releases make a code of the reason. */
+/** Node 20 gives EPROTO, with OpenSSL's reason in the message; later releases turn the reason into a code. */
 export function speaksNoTls(error: unknown): boolean {
   const { code, message, cause, errors } = Object(error) as {
     code?: unknown;
@@ -18,6 +18,6 @@ export function speaksNoTls(error: unknown): boolean {
   return (cause !== undefined && speaksNoTls(cause)) || (errors?.some(speaksNoTls) ?? false);
 }
 
-/** What to do about it. */
+/** The remedy. */
 export const PLAIN_HTTP =
   'the endpoint answers in plain HTTP: write http:// in endpoint_url, or give the port that speaks TLS';

@@ -1,16 +1,16 @@
 import type { Thrown } from './thrown.ts';
 
-/** The kind of a refusal, by which its remedy differs. */
+/** The cause of a refusal; each has its own remedy. */
 export type RefusalCause =
-  /** The key id, signature or token of who asks is not accepted. */
+  /** The storage does not accept the caller's key id, signature or token. */
   | 'identity'
   /** No policy allows the action. */
   | 'permission'
-  /** A policy forbids the action by name, whatever else allows it. */
+  /** A policy forbids the action by name, whatever other policies allow. */
   | 'explicit_deny'
-  /** The key that encrypts the objects may not be used. */
+  /** The caller may not use the key that encrypts the objects. */
   | 'kms'
-  /** The key that encrypts the objects is disabled, deleted or in no state to be used by anybody. */
+  /** The key that encrypts the objects is disabled, deleted or in a state in which nobody can use it. */
   | 'kms_state'
   | 'object_lock'
   /** There is no room, or a quota is reached. */
@@ -22,7 +22,7 @@ export type RefusalCause =
   /** The object is in an archive and has to be restored before it can be read. */
   | 'archived';
 
-/** The kinds of policy that an AccessDenied of AWS names. */
+/** The kinds of policy that AWS names in an AccessDenied. */
 export const POLICY_KINDS = [
   'identity-based policy',
   'resource-based policy',
@@ -43,7 +43,9 @@ export interface Refusal {
 
 const NO_REFUSAL: Refusal = { cause: null, action: null, policy: null };
 
-/** Codes about who asks: AccessDenied is no such code, for it is said to somebody whose signature was read. */
+/**
+ * Codes about the caller's identity. AccessDenied is not one: the storage says it after it has accepted the signature.
+ */
 const identityCodes: ReadonlySet<string> = new Set([
   'ExpiredToken',
   'ExpiredTokenException',
@@ -62,20 +64,20 @@ const accountCodes: ReadonlySet<string> = new Set([
   'NotSignedUp',
 ]);
 
-/** Codes of refusals for want of room: AWS S3 Express, Ceph, MinIO, SeaweedFS. */
+/** Codes of refusals for lack of room, from AWS S3 Express, Ceph, MinIO and SeaweedFS. */
 const quotaCode = /quota|storagefull|insufficient(?:capacity|storage)/i;
 
-/** The words of Backblaze, whose code is AccessDenied. */
+/** Backblaze's words for it; its code is AccessDenied. */
 const quotaWords = /\bcap exceeded\b/i;
 
 const policyKind = new RegExp(`\\b(?:no|an?|the) (${POLICY_KINDS.join('|')})\\b`);
 
 /**
- * Reads out of an answer why it refuses. Nothing else of its message is kept: it may name accounts, roles and keys.
+ * Finds in an answer why it refuses. Nothing else of its message is kept: it may name accounts, roles and keys.
  * `status` null: there was no answer.
  *
- * Sources: the error codes of the S3 API reference; for the words of an AccessDenied the IAM user guide,
- * "Troubleshoot access denied error messages".
+ * Sources: the error codes of the S3 API reference; for the words of an AccessDenied the IAM user guide, "Troubleshoot
+ * access denied error messages".
  */
 export function refusalOf(
   thrown: Thrown,
@@ -109,8 +111,8 @@ function causeOf(
 }
 
 /**
- * Another request for the same place is under way, so the same PUT works a moment later:
- * findings/versitygw-put-409-beside-delete.sh. An object that is in the way of the prefix stays there.
+ * Whether another request for the same place is under way, so that the same PUT works a moment later:
+ * findings/versitygw-put-409-beside-delete.sh. An object in the way of the prefix stays there.
  */
 export function isConflictOfTheMoment({
   status,

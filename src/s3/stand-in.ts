@@ -2,8 +2,8 @@ import type { BucketAnswer, ObjectStore } from './client.ts';
 import type { Unknown } from './failure.ts';
 
 /**
- * A store whose credentials stand in for others that are not known. What it refuses is no answer to those others: it is
- * told as credentials that are missing, with `why`.
+ * A store whose credentials stand in for others that are not known. A refusal says nothing about those others, so it is
+ * reported as missing credentials, with `why`.
  */
 export function standIn(store: ObjectStore, why: string): ObjectStore {
   async function told<Answer extends { readonly kind: string }>(asked: Promise<Answer>): Promise<Answer> {

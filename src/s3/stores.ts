@@ -5,27 +5,27 @@ import { openObjectStore } from './client.ts';
 import type { S3Connection } from './connection.ts';
 import { standIn } from './stand-in.ts';
 
-/** What is found out of a connection later: how to reach S3, or why that is not known. */
+/** The result for a connection that is looked up later: how to reach S3, or why that is not known. */
 export type Learned = S3Connection | { readonly why: string };
 
 /** The object stores that paths and rows name. */
 export interface Stores {
-  /** The store that a connection id of Airflow leads to; '' is none. Opened when first asked for. */
+  /** The store for an Airflow connection id; '' stands for no connection. Opened on first use. */
   readonly of: (connection: string) => ObjectStore;
-  /** How the same is reached. */
+  /** The connection settings of the same store. */
   readonly connectionOf: (connection: string) => S3Connection;
-  /** From now on these ids lead there. */
+  /** From now on these connection ids lead to these connections. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
-  /** Requests that all of them have sent so far, retries included. */
+  /** Requests that all stores have sent so far, retries included. */
   readonly sent: () => number;
   close(): void;
 }
 
 export interface StoreSettings {
   readonly connections: ReadonlyMap<string, S3Connection>;
-  /** The id of the connection that serves where a row names one that this process does not know. */
+  /** The id of the connection to use when a row names one that this process does not know. */
   readonly fallback: string;
-  /** The ids for which other credentials stand in, with the words for it. */
+  /** The ids for which other credentials stand in, each with the reason in words. */
   readonly missing: ReadonlyMap<string, string>;
 }
 
@@ -36,7 +36,7 @@ export function openStores(
   const connections = new Map(given);
   const missing = new Map(unknown);
   const stores = new Map<string, ObjectStore>();
-  /** A request may be under way in one whose connection has changed since. */
+  /** Stores whose connection has changed since they were opened; a request may still be under way in them. */
   const former: ObjectStore[] = [];
   let sent = 0;
   const observer: S3Observer = {
@@ -68,7 +68,7 @@ export function openStores(
   }
 
   function idOf(connection: string): string {
-    // An id that only rows name is there as Airflow's variable has it.
+    // An id that only rows name is known by its name in Airflow's variable, in capitals.
     const names = connection === '' ? [] : [connection, connection.toUpperCase()];
     return names.find((name) => connections.has(name)) ?? fallback;
   }
@@ -106,7 +106,7 @@ function isSame(one: S3Connection, other: S3Connection): boolean {
   return plain(one) === plain(other);
 }
 
-/** With its secrets: to be compared, and never shown. */
+/** Contains the secrets: for comparison only, never to be shown. */
 function plain(connection: S3Connection): string {
   return JSON.stringify(
     Object.values(connection).map((value: unknown) =>

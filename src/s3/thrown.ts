@@ -1,17 +1,17 @@
-/** The parts of what the SDK throws that are looked at. */
+/** The parts of an SDK error that are used. */
 export interface Thrown {
   readonly name?: unknown;
   readonly message?: unknown;
   readonly code?: unknown;
   readonly Code?: unknown;
-  /** Where S3 says that it is another one. */
+  /** The region that S3 gives when it is not the requested one. */
   readonly Region?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
   readonly cause?: unknown;
 }
 
-/** What the SDK calls an error that it knows no name for. */
+/** The SDK's names for errors that have no name of their own. */
 const fillers: ReadonlySet<string> = new Set([
   'AggregateError',
   'BadRequest',
@@ -29,10 +29,13 @@ export function statusOf(thrown: Thrown): number | null {
   return thrown.$response?.statusCode ?? thrown.$metadata?.httpStatusCode ?? null;
 }
 
-/** The code in the answer's body, else the connection's, else the SDK's own name for it; else its cause's. */
+/**
+ * The code in the answer's body, else the connection's, else the SDK's own name for the error; else the code of its
+ * cause.
+ */
 export function codeOf(thrown: Thrown): string | null {
   for (const candidate of [thrown.Code, thrown.code, thrown.name]) {
-    // A word and no sentence: what is shown must not carry a key or a URL.
+    // Only a single word: text that is shown must not carry a key or a URL.
     if (typeof candidate === 'string' && /^[\w.-]{1,60}$/.test(candidate) && !fillers.has(candidate))
       return candidate;
   }

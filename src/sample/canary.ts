@@ -4,15 +4,15 @@ import type { Shape } from '../airflow/shape.ts';
 import type { Query } from '../postgres/client.ts';
 import type { FoundRun } from '../window/run.ts';
 
-/** Runs of the canary that are looked at: where a pool is down, four of them are open at a time. */
+/** How many runs of the canary are read: when a pool is down, four of them are open at a time. */
 const MOST_RUNS = 8;
 
-/** What is known of the runs of the canary: those found now and those looked at before, the latest of them. */
+/** The latest runs of the canary, from those found now and those read before. */
 export function latestRuns(before: readonly number[], found: readonly FoundRun[]): readonly number[] {
   return [...new Set([...before, ...found.map(({ id }) => id)])].sort((a, b) => b - a).slice(0, MOST_RUNS);
 }
 
-/** Reads what the tasks of these runs have left: their values leave the database, unlike any other's. */
+/** Reads the results that the tasks of these runs left. Theirs are the only values that leave the database. */
 export async function readCanary(
   query: Query,
   shape: Shape,

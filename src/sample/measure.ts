@@ -19,16 +19,16 @@ import { knownRuns } from '../window/run.ts';
 import type { Classify, StagedRun, Staging } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 
-/** One cycle unpacks no more than that, in stored bytes and in rows. */
+/** The most that one cycle unpacks, in stored bytes and in rows. */
 export const MEASURED_BYTES = 64 * 1024 * 1024;
 export const MEASURED_ROWS = 1_000;
-/** It begins to unpack no more after so long either: what is stored in one megabyte may be two hundred. */
+/** A cycle begins no unpacking after this time either: one stored megabyte may unpack to two hundred. */
 const MEASURING_MS = 5_000;
 
 /**
- * Unpacks the values whose stored size does not tell, smallest first, up to the cap. The rest waits for the next
- * reading, but in one that takes all, as the first does to form the baseline, and for values that no cap would let
- * through or that the server cannot unpack: of those the stored size stands. Gives how many were left.
+ * Unpacks the values whose stored size does not show their real size, smallest first, up to the cap. The rest waits for
+ * the next reading, except in a reading that takes all, as the first does to form the baseline. For values above any
+ * cap, and for values that the server cannot unpack, the stored size stands. Returns how many were left.
  */
 export async function measure({ query, shape, staging }: Reading): Promise<number> {
   const { rows } = staging.state;
@@ -54,7 +54,7 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
     if (staged === undefined) return [];
     return [{ staged, entry: readRow(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
   });
-  /** Slots of values that the server could not unpack: of those as well the stored size stands. */
+  /** Slots of values that the server could not unpack: for these too, the stored size stands. */
   const inVain = new Set<number>();
   let tried = 0;
   const limit = { ms: MEASURING_MS, bytes: MEASURED_BYTES };
@@ -67,7 +67,7 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
   return open - tried;
 }
 
-/** Leaves out what has not been measured, without which the run is not complete. */
+/** Leaves out the values that have not been measured; their runs are then not complete. */
 async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
   const pace = createPace();
   for (const staged of staging.runs.values()) {
@@ -81,14 +81,14 @@ async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Prom
   }
 }
 
-/** Bytes on disk of a row of which nothing else is known; null for any other. */
+/** Bytes on disk of a row whose exact size is not known; null for any other row. */
 function inexactSize({ state: { rows } }: Staging, slot: number): number | null {
   const chunk = rows.chunkOf(slot);
   const index = indexInChunk(slot);
   return (flagsAt(chunk, index) & is.INEXACT) === 0 ? null : sizeAt(chunk, index);
 }
 
-/** One statement unpacks no more than that, in stored bytes and in rows; a larger value is asked for alone. */
+/** The most that one statement unpacks, in stored bytes and in rows; a larger value gets its own statement. */
 const STATEMENT_BYTES = 128 * 1024;
 const STATEMENT_ROWS = 100;
 
@@ -100,8 +100,8 @@ interface Unmeasured {
 }
 
 /**
- * Unpacks values in the order in which they are given, and begins with none after `ms`, or beyond `bytes` in all. Gives
- * of each that was tried its row: undefined where it is not there any more, null where the server cannot unpack it.
+ * Unpacks values in the given order, and begins none after `ms`, or beyond `bytes` in all. Yields the row for each
+ * tried value: undefined when the row no longer exists, null when the server cannot unpack the value.
  */
 export async function* unpackEach<Item extends Unmeasured>(
   query: Query,
@@ -113,7 +113,7 @@ export async function* unpackEach<Item extends Unmeasured>(
     const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
     for (const some of together(ours)) {
       const bytes = some.reduce((sum, { size }) => sum + size, 0);
-      // One that is larger than all that has its turn as well, alone.
+      // A value that alone exceeds the limit has its turn too, by itself.
       if (performance.now() >= until || (begun > 0 && begun + bytes > limit.bytes)) return;
       begun += bytes;
       const names = some.map(({ entry }) => entry.row);
@@ -130,7 +130,7 @@ export async function* unpackEach<Item extends Unmeasured>(
   }
 }
 
-/** Parts that one statement may ask for. */
+/** The groups of values that one statement may ask for. */
 function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator<readonly Item[]> {
   let some: Item[] = [];
   let bytes = 0;
@@ -147,8 +147,8 @@ function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator
 }
 
 /**
- * Null: a value that was asked for alone takes the server too long to unpack, or cannot be unpacked by it at all. The
- * transaction goes on, or that one value would keep all others from ever being read.
+ * Null: the server takes too long to unpack a single value, or cannot unpack it at all. The transaction continues,
+ * because otherwise that value would keep all others from ever being read.
  */
 async function unpack(
   query: Query,
@@ -167,19 +167,21 @@ async function unpack(
   }
 }
 
-/** A quarter of what a cycle unpacks for new rows, and none is begun after so long: the server has other things to do. */
+/**
+ * A quarter of a cycle's limit for new rows. No unpacking begins after this time, because the server has other work.
+ */
 const BASELINE_BYTES = MEASURED_BYTES / 4;
 const BASELINE_ROWS = MEASURED_ROWS / 4;
 const BASELINE_MS = 2_000;
-/** They are in no counter, and only their stored size is known. */
+/** These values are in no counter, and only their stored size is known. */
 const WAITING = is.BASELINE | is.INEXACT;
 
-/** Whether any value of a chunk waits for that. */
+/** Whether any value of a chunk still waits. */
 export type WaitingLooks = Looks<RowChunk, boolean>;
 
 /**
- * Unpacks some of the values for which the first reading, which takes all, had no time: they are in the window, which
- * would be shown smaller than it is until they have left it.
+ * Unpacks some values for which the first reading, which takes all, had no time. Without this, the window would look
+ * smaller than it is until these values leave it.
  */
 export async function measureBaseline(
   query: Query,
@@ -207,7 +209,7 @@ export async function measureBaseline(
   const limit = { ms: BASELINE_MS, bytes: BASELINE_BYTES };
   for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
     if (answer === null) rows.setNotUnpacked(entry.slot);
-    // Another version is found by the next reading.
+    // The next reading finds another version.
     if (answer?.version !== entry.row.version) continue;
     const placement = classify(answer, isRun);
     if (placement.storage === 'db') rows.setMeasured(entry.slot, placement);

@@ -12,5 +12,5 @@ export interface Reading {
   readonly staging: Staging;
 }
 
-/** Runs a statement names at most. */
+/** The most runs that one statement names. */
 export const RUNS_A_STATEMENT = 500;

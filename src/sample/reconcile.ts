@@ -20,29 +20,32 @@ import type { SweepState } from '../window/sweep-state.ts';
 import type { Reading } from './reading.ts';
 import { RANGES_A_STATEMENT, rangesOf } from './task-instances.ts';
 
-/** Remembered rows that one cycle compares with the table; at least so many, and at least a share of the window. */
+/**
+ * How many remembered rows one cycle compares with the table: at least this many, and at least this share of the
+ * window.
+ */
 const ROWS_A_CYCLE = 1_000;
 const SHARE_A_CYCLE = 1 / 120;
 /**
- * While rows are deleted or updated. A round takes at most 20 cycles: it may begin in the middle of a part, and its last
- * part is short.
+ * The share while rows are deleted or updated. A round takes at most 20 cycles: it may begin in the middle of a part,
+ * and its last part is short.
  */
 const FAST_SHARE_A_CYCLE = 1 / 18;
 
-/** The task instances whose turn it is to be compared with the table. */
+/** The task instances that this cycle compares with the table. */
 export interface Part {
-  /** Task instances, by their ids. */
+  /** The task instances, as ranges of ids. */
   readonly ranges: readonly IdRange[];
-  /** The remembered rows of them: slots by task instance and key. */
+  /** The remembered rows of these task instances: slots by task instance and key. */
   readonly known: Map<string, number>;
   /** The moment after which the next part begins, epoch ms. */
   readonly next: number;
 }
 
 /**
- * The next part after the last one, in the order in which task instances were made, and at the end the first one again. Of
- * those that were made in the window all belong to it, to find rows that are not remembered; of the older ones only those
- * of remembered rows. All epoch ms.
+ * The part after the last one, in the order in which task instances were made; after the end, the first one again. In
+ * its period, the part holds all task instances that were made in the window, to find rows that are not remembered. Of
+ * older task instances it holds only those of remembered rows. All times are epoch ms.
  */
 export async function nextPart(
   rows: RowStore,
@@ -61,13 +64,13 @@ export async function nextPart(
     if (madeMs > after) earliest.offer(slot, -madeMs);
   });
   const latest = earliest.floor();
-  // A shard comes across the rows of the others as well, and looks at no longer a time than this share of the window.
+  // A shard also meets the rows of other shards, so it covers at most this share of the window's time.
   const most = isShard ? Math.floor(Math.max(after, from) + share * (now - from)) : Infinity;
   const toMs = Math.min(latest === null ? Infinity : -latest, most >= now ? Infinity : most);
   const known = new Map<string, number>();
   const older = new Set<string>();
   await eachTaskRow(rows, (slot, madeMs) => {
-    // A row that is about to leave the window is not missed there.
+    // A row that is about to leave the window is not compared.
     if (madeMs <= after || madeMs > toMs || rows.timeOf(slot) < from) return;
     const { taskInstanceId, key } = rowOf(rows, slot);
     known.set(nameOf({ taskInstanceId, key }), slot);
@@ -79,9 +82,9 @@ export async function nextPart(
 }
 
 /**
- * Compares a part with the table, and strikes out what is there. Hands over rows of which nothing, or another version, is
- * remembered, some at a time: it may be all of them. What is new there is left to who reads that. Gives the slots of
- * rows that are not there any more.
+ * Compares a part with the table, and removes from `known` the rows that exist. Passes on rows that are not remembered,
+ * or only in another version, in groups, because they may be all rows. New rows are left to the reading of new rows.
+ * Returns the slots of rows that no longer exist.
  */
 export async function sweep(
   { readEach }: Pick<Reading, 'readEach'>,
@@ -111,7 +114,9 @@ export async function sweep(
   return [...known.values()];
 }
 
-/** Visits every remembered row that hangs on its task instance, with the moment at which that was made, epoch ms. */
+/**
+ * Visits every remembered row that hangs on its task instance, with the moment at which that one was made, epoch ms.
+ */
 async function eachTaskRow(rows: RowStore, visit: (slot: number, madeMs: number) => void): Promise<void> {
   const pace = createPace();
   for (const chunk of rows.chunks) {

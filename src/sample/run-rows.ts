@@ -13,11 +13,11 @@ import { readWholeTasks } from './whole-tasks.ts';
 
 const PLACES_A_STATEMENT = 5_000;
 
-/** Reads the runs that have a horizon from there on, and marks the others to be read whole. */
+/** Reads each run that has a horizon from its horizon on, and marks the others to be read whole. */
 export async function readFresh(reading: Reading, horizon: string): Promise<void> {
   const { query, shape, staging } = reading;
   const byRun = shape.sources.filter(({ keyedBy }) => keyedBy === 'dag_run');
-  // Beside a table for new rows, Airflow only reads the one from before it and deletes from it (models/xcom.py of 3.4).
+  // Beside a table for new rows, Airflow only reads from the older table and deletes from it (models/xcom.py of 3.4).
   const isLegacy = byRun.length < shape.sources.length;
   const partly = [...staging.runs.values()].filter(({ whole }) => !whole);
   for (const [since, runs] of byHorizon(partly, horizon)) {
@@ -48,7 +48,7 @@ export async function readWhole(
   /** `from`: the start of the window, epoch ms. */
   { runs, from }: { readonly runs: readonly StagedRun[]; readonly from: number },
 ): Promise<void> {
-  // The others are known to hold nothing; what hangs on tasks is in no count.
+  // The other runs are known to hold nothing; rows on task instances are in no count.
   const onTasks = reading.shape.sources.some(({ keyedBy }) => keyedBy === 'task_instance');
   const filled = runs.filter(({ whole, count }) => whole || count > 0 || onTasks);
   for (const run of runs) reading.staging.readWhole(run);
@@ -60,21 +60,21 @@ export async function readWhole(
 }
 
 /**
- * A new version replaces its row or adds one; any other number of rows means that some were deleted. A row
- * that is new and yet older than the window may be either, and hide a deletion.
+ * A new version replaces its row or adds one; any other number of rows means that some were deleted. A row that is new
+ * and yet older than the window may do either, and so hide a deletion.
  */
 export function lostRows({ run, old, added, count }: StagedRun): boolean {
   return old > 0 || rowsOnRun(run) + added !== count;
 }
 
-/** Gives the number of rows that hang on the run itself, as far as is known. */
+/** The number of rows that hang on the run itself, as far as is known. */
 function rowsOnRun({ rows, rowsOnTasks, expired }: Run): number {
   return rows - rowsOnTasks + expired;
 }
 
 /**
- * Groups runs by where their last reading ended. A run that was never read before has no horizon, and neither has one
- * whose horizon is ahead of this reading's: the database was put back from a copy.
+ * Groups runs by where their last reading ended. A run that was never read has no horizon. A run whose horizon is ahead
+ * of this reading's has none either, because the database was restored from a copy.
  */
 function byHorizon(runs: readonly StagedRun[], horizon: string): Map<string | null, StagedRun[]> {
   const groups = new Map<string | null, StagedRun[]>();
@@ -131,7 +131,7 @@ async function readPlaces(
     );
 }
 
-/** The first page and the last of places that are written `(page,number)`. */
+/** The first and the last page of places in the form `(page,number)`. */
 function pagesOf(places: readonly string[]): { first: number; last: number } {
   let first = Infinity;
   let last = -Infinity;

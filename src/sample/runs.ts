@@ -15,16 +15,19 @@ interface RunRow {
 }
 
 /**
- * Ids are given out before the transaction commits, so that a run may turn up after younger ones: this many
+ * Ids are assigned before the transaction commits, so a run may appear after younger ones: this many of the latest runs
  * are looked at again. Guarded by test/integration/sample/exact-counts.test.ts.
  */
 const LATE_RUNS = 250;
-/** After so long without a reading, old runs may have been cleared and have ended again. */
+/** After this long without a reading, old runs may have been cleared and have ended again. */
 const AWAY_MS = 5 * 60_000;
 const RECENT_PAGE = 5_000;
 const IDS_A_STATEMENT = 5_000;
 
-/** Reads the runs that can have new rows, before the first reading those of the window; those asked for by id in any case. */
+/**
+ * Reads the runs that can have new rows; on the first reading, the runs of the window. Runs asked for by id are always
+ * read.
+ */
 export async function readRuns(
   query: Query,
   shape: Shape,
@@ -56,10 +59,10 @@ export async function readRuns(
   return [...runs.values()];
 }
 
-/** Reads from the youngest run back, to a page without a recent one. */
+/** Reads pages from the youngest run backwards, until a page holds no recent run. */
 async function readWindow(query: Query, shape: Shape, sinceMs: number): Promise<RunRow[]> {
   const runs: RunRow[] = [];
-  // A bigint is no integer to JavaScript: the youngest possible id, as text.
+  // Above every possible run id.
   let below = Number.MAX_SAFE_INTEGER;
   for (;;) {
     const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));

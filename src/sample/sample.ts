@@ -20,13 +20,13 @@ import type { ReadShape } from './shape-reader.ts';
 import { readTaskRows } from './task-rows.ts';
 import { attributeStaged } from './workers.ts';
 
-/** A reading of the database that succeeded. */
+/** A successful reading of the database. */
 export interface Sample extends StagedReading {
   readonly shape: Shape;
   /** Rows that were not measured because of the cap. */
   readonly unmeasured: number;
   readonly writes: Writes;
-  /** Runs of the canary: what they left is in no figure, and is read by sample/canary.ts. */
+  /** Runs of the canary. Their rows are in no figure; sample/canary.ts reads them. */
   readonly canaryRuns: readonly FoundRun[];
 }
 
@@ -38,15 +38,15 @@ export interface SampleOptions {
   ) => Placement;
   readonly shard: Shard;
   readonly canaryDagId: string;
-  /** A value of so many bytes or more counts as oversize. */
+  /** The size in bytes from which a value counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
 }
 
 /**
- * Reads what is new: the rows of the runs that can have new ones, since the horizon of their last reading.
- * If another number of rows then hangs on a run than is remembered, rows were deleted, and it is read whole. Rows that
- * hang on their task instance are read by {@link readTaskRows}.
+ * Reads the rows that are new since the horizon of each run's last reading. If a run then has another number of rows
+ * than is remembered, rows were deleted, and the whole run is read. {@link readTaskRows} reads rows that hang on their
+ * task instance.
  */
 export async function sample(
   query: Query,
@@ -63,7 +63,7 @@ export async function sample(
   }>(instantStatement());
   if (instant === undefined) throw new Error('Cannot read the clock of the database: no row came back');
   const { now, horizon, knowsCompression } = instant;
-  // Before the rows: the next cycle hurries after what is deleted meanwhile.
+  // Read before the rows, so that the next cycle sweeps faster for rows deleted in the meantime.
   const counts = await readTableCounts(query, shape);
 
   const from = now - options.windowMs;
@@ -80,7 +80,7 @@ export async function sample(
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
     const byTask = shape.sources.find(({ keyedBy }) => keyedBy === 'task_instance');
-    // Chosen before anything is staged, which stands in the same columns.
+    // Chosen before anything is staged, because staged rows are in the same columns.
     const part =
       last === null || byTask === undefined
         ? null
@@ -101,7 +101,7 @@ export async function sample(
         : await readTaskRows(reading, byTask, { last, part, from });
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
-    // From here on, a writer that would write a table anew waits for this transaction.
+    // From here on, a session that wants to rewrite a table waits for this transaction.
     const [tables] = await query<Tables>(tablesStatement());
     if (tables?.isCurrent === false)
       throw new DatabaseError(

@@ -14,8 +14,8 @@ export interface Found {
 export type ReadShape = (query: Query) => Promise<Found>;
 
 /**
- * Reads the shape of the database, and reads it again when its tables have changed. A column that is dropped or renamed
- * does not show there: after a statement that failed, begin with a new reader.
+ * Reads the shape of the database, and reads it again when its tables have changed. A dropped or renamed column does
+ * not show as such a change: after a failed statement, begin with a new reader.
  */
 export function createShapeReader(): ReadShape {
   let known: { readonly tables: string; readonly shape: Shape } | null = null;
@@ -31,7 +31,7 @@ export function createShapeReader(): ReadShape {
       );
     const [cluster] = mayNameSystem ? await query<{ system: string }>(systemStatement()) : [];
     const origin = { tables: `${cluster?.system ?? ''}: ${found.origin}`, files };
-    // A column that gets another type is written anew.
+    // A column that gets another type is rewritten, so the table gets new files.
     const tables = `${columns}; ${files}`;
     if (known !== null && known.tables === tables) return { shape: known.shape, origin };
     const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));

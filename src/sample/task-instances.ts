@@ -4,15 +4,15 @@ import { chunks } from '../lib/chunks.ts';
 import { uuidMs } from '../lib/uuid-words.ts';
 import type { Reading } from './reading.ts';
 
-/** Pairs of ids that one statement names. */
+/** How many pairs of ids one statement names. */
 export const RANGES_A_STATEMENT = 500;
 /**
- * How long after one task instance another was made that is worth being read with it, and with all that were made in
- * between: a scheduler makes some dozens meanwhile, which stand on no more pages than a search of its own looks at.
+ * How far apart two task instances may be made to be read together, with all that were made between them. A scheduler
+ * makes some dozens in that time. They are on no more pages than a separate search reads.
  */
 const TOGETHER_MS = 4;
 
-/** Finds the places of the task instances of rows. Those of a mapped task were made together, and are read together. */
+/** Finds the task instances of rows. Those of a mapped task were made together, and are read together. */
 export async function findTaskPlaces(
   { readEach, shape }: Pick<Reading, 'readEach' | 'shape'>,
   rows: readonly { readonly taskInstanceId: string }[],

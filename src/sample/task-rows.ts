@@ -11,13 +11,13 @@ import type { Part } from './reconcile.ts';
 import { sweep } from './reconcile.ts';
 import { findTaskPlaces } from './task-instances.ts';
 
-/** The id of a row may be older than its commit by so much: clocks that are off, and transactions that take long. */
+/** How much older than its commit a row's id may be, because clocks differ and transactions may take long. */
 const LATE_MS = 15 * 60_000;
 
 /**
- * Reads what is new of the rows that hang on their task instance: by the time in their ids, and by comparing a part of
- * what is remembered with the table. What is deleted, written again under its id or committed long after it got one is
- * found when it is the turn of its part. Gives the slots of rows that are not in the window any more.
+ * Reads new rows that hang on their task instance: by the time in their ids, and by comparing a part of the remembered
+ * rows with the table. Other changes are found when the sweep reaches their part. These are rows deleted, rewritten
+ * under their id, or committed long after they got an id. Returns the slots of rows that are no longer in the window.
  */
 export async function readTaskRows(
   reading: Reading,
@@ -66,7 +66,10 @@ export async function readTaskRows(
   return [...lost, ...gone];
 }
 
-/** Finds the run of a place among those of the reading and those remembered; null: it is another shard's, or too old. */
+/**
+ * Finds the run of a task instance among the runs of this reading and the remembered ones; null: the run belongs to
+ * another shard or is too old.
+ */
 function stagedByName(staging: Staging): (place: TaskPlace | undefined) => StagedRun | null {
   const nameOf = ({ dagId, runId }: Pick<Run, 'dagId' | 'runId'>) => `${dagId}\0${runId}`;
   const runs = new Map<string, Run>();
@@ -74,7 +77,7 @@ function stagedByName(staging: Staging): (place: TaskPlace | undefined) => Stage
     if (place === undefined) return null;
     if (runs.size === 0) {
       for (const run of staging.state.runs.values()) if (!run.gone) runs.set(nameOf(run), run);
-      // The name of a run that was deleted may have been taken by another.
+      // A new run may have taken the name of a deleted one.
       for (const { run } of staging.runs.values()) runs.set(nameOf(run), run);
     }
     const run = runs.get(nameOf(place));

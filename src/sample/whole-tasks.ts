@@ -14,17 +14,20 @@ import type { StagedRun } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
 import { RANGES_A_STATEMENT } from './task-instances.ts';
 
-/** Runs whose task instances one statement counts: there may be a hundred thousand in each, and it has ten seconds. */
+/**
+ * How many runs one statement counts: each may have a hundred thousand task instances, and the statement has ten
+ * seconds.
+ */
 const RUNS_A_STATEMENT = 50;
-/** Task instances that are looked at together. Each holds its place in memory until their rows are read. */
+/** How many task instances are read together. Each stays in memory until its rows are read. */
 const TASKS_TOGETHER = 8_000;
-/** What others made in so short a time is worth being read along: it stands on the same pages. */
+/** Other task instances made within so short a time are read along, because they are on the same pages. */
 const ALONG_MS = 65_536;
 
 /**
- * Reads all rows that hang on the task instances of some runs. Task by task that would be a search in two indexes for
- * each of a million. Their ids tell when they were made: those of a time are looked at together with their rows, and
- * each page of either table once.
+ * Reads all rows that hang on the task instances of some runs. Task by task, that could be a million searches in two
+ * indexes. Instead, the ids tell when task instances were made: those of one period are read together with their rows,
+ * so each page of either table is read once.
  */
 export async function readWholeTasks(
   { query, readEach, shape, knowsCompression, staging }: Reading,
@@ -49,7 +52,7 @@ export async function readWholeTasks(
         for (const { taskInstanceId, taskId, mapIndex, dagId, runId } of found) {
           const staged = runOf.get(nameOf({ dagId, runId }));
           if (staged === undefined) continue;
-          // The run's own names: those of the answer would be kept for each of its task instances.
+          // The run's own strings: those in the answer would be kept for each of its task instances.
           const { run } = staged;
           places.set(taskInstanceId, {
             staged,
@@ -81,7 +84,7 @@ function nameOf({ dagId, runId }: { readonly dagId: string; readonly runId: stri
   return `${dagId}\0${runId}`;
 }
 
-/** The ids of so many task instances, in the order of time: `made` says how many in each moment. */
+/** The id ranges of about so many task instances, in order of time. `made`: how many were made in each moment. */
 function* slices(made: ReadonlyMap<number, number>): Generator<readonly IdRange[]> {
   let ranges: { from: number; to: number }[] = [];
   let count = 0;

@@ -19,18 +19,18 @@ import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Reading } from './reading.ts';
 
-/** Rows that one statement names. */
+/** How many rows one statement names. */
 const ROWS_A_STATEMENT = 1_000;
 
-/** Rows of one chunk whose worker is not known, by their slots, the latest first. */
+/** One chunk's rows whose worker is not known, by slot, the latest first. */
 interface Unattributed {
-  /** What is wrong, and what went right beside it, to compare. */
+  /** Rows with a fault, and sound rows beside them for comparison. */
   readonly wrong: readonly number[];
   readonly beside: readonly number[];
-  /** They hold the path of another row: the whole window says whether that is wrong. */
+  /** Rows that hold the path of another row: the whole window shows whether that is a fault. */
   readonly leaked: readonly number[];
   readonly anyOversize: boolean;
-  /** The bases of all of them. */
+  /** The bases of all these rows. */
   readonly bases: ReadonlySet<number>;
 }
 
@@ -43,8 +43,8 @@ interface LookedBy {
 export type WorkerLooks = Looks<RowChunk, Unattributed>;
 
 /**
- * Rows whose worker matters. They can wait, the latest go first: what is counted by queue has its worker already. `most`:
- * how many, of which either kind gets half if there are more.
+ * The rows whose worker matters. They can wait, because rows that are counted by queue already have their worker. The
+ * latest go first. `most`: how many; of too many, faulty and sound rows get half each.
  */
 export async function worthAttributing(
   ledger: Ledger,
@@ -80,7 +80,7 @@ function lookAt(chunk: RowChunk, { oversize, bases, most }: LookedBy): Unattribu
   const leaked: number[] = [];
   const ids = new Set<number>();
   let anyOversize = false;
-  // From the end: most of the latest rows are there, and beside them the others are soon put aside.
+  // From the end: most of the latest rows are there, so the others are soon passed over.
   for (let index = CHUNK_ROWS - 1; index >= 0; index -= 1) {
     const flags = flagsAt(chunk, index);
     if (flags === 0) continue;
@@ -103,8 +103,8 @@ function lookAt(chunk: RowChunk, { oversize, bases, most }: LookedBy): Unattribu
 }
 
 /**
- * Names the workers of the oversize rows that a reading has found, before they are taken in: they are counted by queue,
- * and a database that goes away in between must not make it an unknown one. Those of the baseline are in no counter.
+ * Names the workers of the oversize rows of a reading before the rows are taken in. The rows are counted by queue, and
+ * a database that goes away in between must not make the queue unknown. Rows of the baseline are in no counter.
  */
 export async function attributeStaged(
   { query, shape, staging }: Pick<Reading, 'query' | 'shape' | 'staging'>,
@@ -165,7 +165,10 @@ async function setWorkers(
   }
 }
 
-/** Who wrote what Airflow 3.4 took along from before, and has run again since, its place does not tell. */
+/**
+ * Whether a row that Airflow 3.4 took over from before is older than its task instance's latest start. The task
+ * instance then does not show who wrote the row.
+ */
 function isOfEarlierTry(
   { keepsTries }: Shape,
   row: Pick<SampledRow, 'taskInstanceId' | 'at'>,

@@ -12,13 +12,13 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface AirflowFile {
   /** '' when nothing names one. */
   readonly path: string;
-  /** The name for a message: the setting, or the variable of Airflow's. */
+  /** The name of its source for a message: the setting, or Airflow's variable. */
   readonly from: string;
   /** Null when there is none, or none that Airflow could read. */
   readonly file: ConfigFile | null;
   readonly warnings: readonly string[];
   readonly problems: readonly string[];
-  /** The content, to notice when it changes. */
+  /** The content by path, to notice when it changes. */
   readonly contents: SecretContents;
 }
 
@@ -44,9 +44,9 @@ export function readAirflowFile(
     content = readFile(path);
   } catch (cause) {
     const contents = new Map([[path, null]]);
-    // Airflow makes the file in its home, and does without it until then.
+    // Airflow creates the file in its home, and works without it until then.
     if (from === 'AIRFLOW_HOME' && isMissing(cause)) return { ...none, contents };
-    // The home of this process need not be that of Airflow's, and may be closed to it.
+    // The home of this process may not be Airflow's, and the process may have no access to it.
     if (from === DEFAULT_HOME) return { ...none, path: '', contents };
     const message = `${from}: ${unreadable(path, cause)}`;
     if (setting !== undefined) return { ...none, problems: [message] };
@@ -62,7 +62,10 @@ export function readAirflowFile(
     : { ...none, contents, problems: [message] };
 }
 
-/** In a text that was read, the sign that stands for what is no UTF-8. Python decodes a file before it parses it. */
+/**
+ * Finds, in a text that was read, the character that stands for bytes that are not UTF-8. Python decodes a file before
+ * it parses it.
+ */
 function undecoded(content: string): { readonly fault: 'UnicodeDecodeError'; readonly line: number } | null {
   const at = content.indexOf('\uFFFD');
   if (at < 0) return null;

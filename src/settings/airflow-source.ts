@@ -54,7 +54,7 @@ export function placeName(at: OptionPlace, { path }: Pick<AirflowFile, 'path'>):
 
 function givenBy({ input, answer }: Answered, airflow: AirflowFile): readonly Given[] {
   if (answer.kind !== 'value' || isNoNumber(input, answer.text)) return [];
-  // Whether Airflow has the quotes as well is not known: it depends on what started it.
+  // It is not known whether Airflow sees the quotes as well: that depends on what started it.
   if ('variable' in answer.at && isQuoted(answer.text)) return [];
   const number = isNumber(input) ? wholeNumberOf(answer.text) : null;
   const text = number === null ? answer.text : String(number.number);
@@ -65,15 +65,15 @@ function isNumber({ setting }: SettingInput): boolean {
   return setting === 'xcom.threshold';
 }
 
-/** Airflow raises on it, so that there is no value that holds. */
+/** Airflow raises on such a text, so no value is in force. */
 function isNoNumber(input: SettingInput, text: string): boolean {
   return isNumber(input) && wholeNumberOf(text) === null;
 }
 
-/** Sentences on what Airflow does with an answer that nobody expects. None repeats a value. */
+/** Sentences on what Airflow does with an unexpected answer. None repeats a value. */
 function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, env: Environment): Warning[] {
   if (answer.kind === 'absent') {
-    // Without a backend Airflow passes it over. Whoever set it believes that there is one.
+    // Without a secrets backend Airflow ignores the variable, but whoever set it believes that there is one.
     const variable = `${optionVariable(option)}_SECRET`;
     return option.sensitive && env[variable] !== undefined ? [notAsked(input, variable, SECRET)] : [];
   }
@@ -126,7 +126,7 @@ export function isQuoted(text: string): boolean {
   return /^\s*(["']).*\1\s*$/s.test(text);
 }
 
-/** `setting`: the one that a variable holds; null for an option of the file. */
+/** `setting`: the setting that the variable holds; null for an option of the file. */
 function oddText(text: string, place: string, setting: SettingName | null): string[] {
   if (isQuoted(text))
     return [
@@ -134,20 +134,20 @@ function oddText(text: string, place: string, setting: SettingName | null): stri
         ? `${place} has quotes around its value, which Airflow takes as part of it`
         : `${setting}: ${place} has quotes around its value, and is taken for not told: Compose takes them off, docker run --env-file does not, and what has them is read with them by Airflow as well: give it without`,
     ];
-  // A shell and Compose take one off a variable; docker run --env-file and Kubernetes do not.
+  // A shell and Compose remove a comment from a variable; docker run --env-file and Kubernetes do not.
   if (/[\s\u00a0][#;]/.test(text))
     return [`${place}: Airflow takes a comment behind a value as part of it: write it on a line of its own`];
   return [];
 }
 
-/** Its name is not said: behind a dollar sign in a URL may stand the rest of a password. */
+/** The variable is not named: the text behind a dollar sign in a URL may be the rest of a password. */
 function unexpanded(text: string, place: string): string[] {
   return /\$\{\w+\}/.test(text)
     ? [`${place} names a variable in \${…} that is not set here: give it as well, as Airflow has it`]
     : [];
 }
 
-/** The name may be said where the path has no place for a secret: no colon behind its scheme, and no query. */
+/** The variable is named only if the path has no place for a secret: no colon behind its scheme, and no query. */
 function unsetInPath(text: string, place: string): string[] {
   if (!/^(?:\w+:\/\/)?[^:?]*$/.test(text)) return unexpanded(text, place);
   const name = /\$(?:[A-Za-z_]\w*|\{\w+\})/.exec(text)?.[0];
@@ -161,7 +161,7 @@ function formerName(option: AirflowOption, at: OptionPlace, place: string): stri
   return [`${place}: Airflow 3.0 and 3.1 do not read it there: its section is [${option.section}]`];
 }
 
-/** An option of the file that Airflow does not get to read. */
+/** Warns of an option of the file that a variable hides from Airflow. */
 function hidden(
   option: AirflowOption,
   answer: Extract<OptionAnswer, { kind: 'value' }>,
@@ -182,7 +182,7 @@ function formerVariable(option: AirflowOption): string {
   return optionVariable(option.former ?? option);
 }
 
-/** Options of the file that are meant for Airflow's backend, and that Airflow does not find. */
+/** Warns of options in the file that are meant for Airflow's backend, but that Airflow does not find. */
 export function unreadOptions({ file, path }: AirflowFile, settings: readonly SettingName[]): string[] {
   if (file === null) return [];
   return SETTING_INPUTS.flatMap(({ setting, holds }) => {
@@ -201,7 +201,7 @@ export function unreadOptions({ file, path }: AirflowFile, settings: readonly Se
   });
 }
 
-/** Null: Airflow reads it, or it is another option. */
+/** Null: Airflow reads the option, or it is another one. */
 function unreadBecause(
   option: AirflowOption,
   { section, key, line }: { readonly section: string; readonly key: string; readonly line: number },
@@ -216,10 +216,12 @@ function unreadBecause(
   return bare !== option.key && nearest(bare, [option.key], { within: SLIPS }) !== null ? '' : null;
 }
 
-/** The former names of common-io 1.3.0 are as near. */
+/** The former names of common-io 1.3.0 are within this distance too. */
 const SLIPS = 2;
 
-/** The names of the backend's options are nobody else's; the others count in their own section alone. */
+/**
+ * The names of the backend's options are nobody else's, so they count in any section. Others count only in their own.
+ */
 function isMeant({ section, key }: AirflowOption, givenSection: string, givenKey: string): boolean {
   if (givenSection === section && givenKey === key) return false;
   const sameKey = givenKey.toLowerCase() === key;

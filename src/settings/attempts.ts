@@ -9,7 +9,7 @@ export interface Attempts {
   readonly attempt: <T>(from: string, read: () => T) => T | null;
   /** The content of a file, or '' when it cannot be read. */
   readonly readText: (path: string, from: string) => string;
-  /** The same of a file that is named in place of a value, which may be the value itself. */
+  /** The same for a file that is named in place of a value. The path that was given may be the value itself. */
   readonly readValue: (path: string, from: string) => string;
 }
 
@@ -39,14 +39,14 @@ export function createAttempts(readFile: (path: string) => string): Attempts {
   };
 }
 
-/** The name of a file says nothing but where it lies. Anything else may be a secret. */
+/** A path of this form says only where a file lies. Any other text may be a secret. */
 const PLAIN_PATH = /^\.{0,2}\/[\w./-]+$/;
 
 export function unreadable(path: string, cause: unknown): string {
   return PLAIN_PATH.test(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
 }
 
-/** A secret may look like a path, so a path is named as far as it exists. */
+/** A secret may look like a path, so only the part of a path that exists is named. */
 function unreadableValue(path: string, cause: unknown): string {
   return existsSync(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
 }
@@ -58,7 +58,7 @@ function withoutPath(path: string, cause: unknown): string {
   return `Cannot read the file that it names: ${reason}${where}. What is given there may be a secret, so it is not shown: give the path of a file that holds the value`;
 }
 
-/** The last folder of an absolute path that is there; null where that is the root alone. */
+/** The last folder of an absolute path that exists; null if only the root exists. */
 function nearestFolder(path: string): string | null {
   const folder = dirname(path);
   if (!isAbsolute(path) || folder === dirname(folder)) return null;

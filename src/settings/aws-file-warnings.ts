@@ -5,7 +5,7 @@ import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
-/** What is wrong with AWS's own files, whichever connection uses them. */
+/** Faults of AWS's own files, whichever connection uses them. */
 export function fileWarnings({ config, credentials }: AwsFiles): readonly Warning[] {
   return Object.entries({ config, credentials }).flatMap(([name, content]) => [
     ...(isBroken(content)
@@ -23,7 +23,7 @@ export function fileWarnings({ config, credentials }: AwsFiles): readonly Warnin
   ]);
 }
 
-/** What is wrong with the profile from which a worker takes what nothing else says. */
+/** Faults of the profile. A worker takes from the profile whatever nothing else says. */
 export function profileWarnings(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   { env, files }: WorkerWorld,
@@ -80,7 +80,7 @@ export function profileWarnings(
   ];
 }
 
-/** One of the two is enough for botocore to ask for no keys. */
+/** Whether single sign-on is set up: one of the two options is enough for botocore to ask for no keys. */
 function signsOn({ option }: AwsProfile): boolean {
   return ['sso_role_name', 'sso_account_id'].some((name) => option(name) !== null);
 }

@@ -4,8 +4,8 @@ import { expandVariables } from '../airflow/config-value.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The variables that name them, with each path as botocore expands it. The SDK expands `~/` alone, and an empty path is to it the
- * file below the home.
+ * The variables that name AWS's files, with each path as botocore expands it. The SDK expands only `~/`, and takes an
+ * empty path for the file below the home.
  */
 export function givenAwsPaths(env: Environment): Readonly<Record<string, string>> {
   return Object.fromEntries(
@@ -18,7 +18,7 @@ export function givenAwsPaths(env: Environment): Readonly<Record<string, string>
   );
 }
 
-/** Where AWS's own files are; '' where there is no home to look in. */
+/** The paths of AWS's own files; '' if there is no home to look in. */
 export function awsFilePaths(env: Environment): AwsFiles {
   const home = env['HOME'] ?? '';
   const below = (name: string): string => (home === '' ? '' : `${home}/.aws/${name}`);
@@ -29,7 +29,7 @@ export function awsFilePaths(env: Environment): AwsFiles {
   };
 }
 
-/** A file that cannot be read is as good as none: botocore and the SDK go on without it. */
+/** A file that cannot be read counts as none: botocore and the SDK go on without it. */
 export function readAwsFiles(env: Environment, readFile: (path: string) => string): AwsFiles {
   const { credentials, config } = awsFilePaths(env);
   const read = (path: string): string => {

@@ -18,16 +18,16 @@ import {
 import { parseShard } from './shard.ts';
 
 interface Setting {
-  /** From the text that was given to the value. */
+  /** Turns the text that was given into the value. */
   readonly schema: z.ZodType<unknown, string>;
-  /** A text as a user would give it; '' is none. Null: nothing stands in for what nobody told, and it is not known. */
+  /** The text as a user would give it; '' is none. Null: no default, so a setting that nobody told is not known. */
   readonly default: string | null;
-  /** What to write for its value where it is not known. */
+  /** A text to write for its value while the value is not known. */
   readonly placeholder?: string;
   /** A description of the default, when its text does not say it all. */
   readonly defaultNote?: string;
   readonly description: string;
-  /** The option of Airflow's that says the same. */
+  /** Airflow's option with the same meaning. */
   readonly airflow?: AirflowOption;
   /** Never shown; may also be given as the path of a file, under the name with `-file` at its end. */
   readonly secret?: true;
@@ -115,7 +115,7 @@ const SETTINGS = {
     switch: true,
   },
   's3.requests-per-cycle': {
-    // Each may be tried twice.
+    // Each request may be tried twice.
     schema: wholeNumber(2),
     default: '500',
     description: 'the most requests to S3 in one cycle, at least 2',
@@ -200,7 +200,7 @@ export type SettingValues = {
     | ((typeof SETTINGS)[N]['default'] extends null ? null : never);
 };
 
-/** The settings of Airflow's that are not known while nobody tells them. */
+/** Airflow's settings that are not known as long as nobody tells them. */
 export type ToldSetting = {
   [N in SettingName]: (typeof SETTINGS)[N]['default'] extends null ? N : never;
 }[SettingName];
@@ -249,7 +249,7 @@ export function namesOf(name: string): {
   };
 }
 
-/** All values, or what is wrong with each text that is wrong. */
+/** The values, and what is wrong with each text that has no value. */
 export function parseSettings(texts: Readonly<Record<SettingName, string | null>>): {
   readonly values: Partial<SettingValues>;
   readonly faults: ReadonlyMap<SettingName, string>;

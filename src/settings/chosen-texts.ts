@@ -14,7 +14,7 @@ export function chooseTexts(sources: readonly Source[]): Chosen {
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
     for (const [name, one] of given)
-      // `${URL:-}` in a compose file: a database without a URL is none, so the next source is asked.
+      // `${URL:-}` in a compose file: a database with an empty URL is none, so the next source is asked.
       if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
   return chosen;
 }
@@ -42,7 +42,7 @@ export function readTexts(
   return { texts, secretFiles: new Map(secretFiles) };
 }
 
-/** The SDK reads this file by itself, after a reload anew. */
+/** The SDK reads this file by itself, and again after a reload. */
 export function awsCredentialsFile(
   env: Readonly<Record<string, string | undefined>>,
   readFile: (path: string) => string,

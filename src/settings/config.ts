@@ -16,19 +16,19 @@ import type { SecretContents } from './secret-files.ts';
 export interface Config {
   /** Null when nothing names a database: see `requireDatabase`. */
   readonly database: DatabaseSettings | null;
-  /** Why what Airflow has names no database that can be taken: its file cannot be read, or this option in it. */
+  /** Why Airflow's own settings name no usable database: its file cannot be read, or this option in the file cannot. */
   readonly databaseFaults: readonly string[];
   readonly xcom: {
     /** Every path that is configured; none when Airflow has none; null when nobody told. */
     readonly paths: readonly XComPath[] | null;
     /**
      * The path that is probed and whose objects are listed: the first in S3, else the first; null when there is none.
-     * What lies below any of the paths is as configured.
+     * References below any of the paths are as configured.
      */
     readonly inForce: XComPath | null;
     /** Bytes; negative: Airflow puts nothing into S3; null when nobody told. */
     readonly threshold: number | null;
-    /** Why no push of a worker with these settings works, a sentence; null: nothing says so. */
+    /** Why every push of a worker with these settings fails, as a sentence; null: nothing says that. */
     readonly pushFault: string | null;
     /** Bytes. */
     readonly oversize: number;
@@ -43,25 +43,32 @@ export interface Config {
   readonly s3: {
     readonly requestsPerCycle: number;
     /**
-     * By connection id; '' is always there and is what a path without one uses. An id that no path names is in upper case,
-     * as Airflow's variables have it.
+     * By connection id; '' is always there, for a path without an id. An id that no path names is in upper case, as in
+     * Airflow's variables.
      */
     readonly connections: ReadonlyMap<string, S3Connection>;
-    /** The ids that a path names and nothing holds, with the words for it: the credentials of the process stand in. */
+    /**
+     * Ids that a path names and nothing holds, each with its reason. The credentials of the process are used instead.
+     */
     readonly missing: ReadonlyMap<string, string>;
-    /** The id of the connection of the path in force: it serves where a row names one that this process does not know. */
+    /**
+     * The connection id of the path in force. It serves if a row names a connection that this process does not know.
+     */
     readonly fallback: string;
   };
-  /** Connections that are kept in Airflow's database; null: it is not asked for any. */
+  /** Connections that are kept in Airflow's database; null: the database is not asked for any. */
   readonly stored: {
     readonly view: string;
     readonly keys: readonly Secret[];
-    /** How to reach S3 with one of them in this environment. Throws RangeError. */
+    /** The way to S3 with one of them in this environment. Throws RangeError. */
     readonly toS3: (connection: GivenConnection) => S3Connection;
-    /** Where the way of a worker with one of them is another, in sentences that no variable's connection has brought up. */
+    /**
+     * Sentences on how a worker's way with one of them differs. Those already said of the variables' connections are
+     * left out.
+     */
     readonly warningsOf: (connection: GivenConnection, s3: S3Connection) => readonly Warning[];
   } | null;
-  /** Where Airflow's own logs go, for the remedies; null: not to S3, or nobody told. */
+  /** The place of Airflow's own logs, for the remedies; null: not in S3, or nobody told. */
   readonly logs: LogsInS3 | null;
   /** Null: nobody told which executor Airflow has. */
   readonly tasksRun: TaskPlace | null;
@@ -71,17 +78,17 @@ export interface Config {
   readonly stateFile: string | null;
   readonly ha: SettingValues['ha'];
   readonly shard: SettingValues['shard'];
-  /** Its rows are reports, and in no figure of the team's XComs; '' is no DAG. */
+  /** Rows of this DAG are reports, and count in no figure of the team's XComs; '' is no DAG. */
   readonly canaryDagId: string;
-  /** Has no slash at its end. */
+  /** Without a slash at its end. */
   readonly airflowBaseUrl: string | null;
   readonly log: { readonly level: SettingValues['log.level']; readonly format: SettingValues['log.format'] };
   readonly origins: readonly SettingOrigin[];
   /** The files that secrets come from. */
   readonly secretFiles: SecretContents;
-  /** The same whenever everything that the settings were read from is the same. Says nothing of what that is. */
+  /** The same whenever everything that the settings were read from is the same. It reveals nothing of that. */
   readonly digest: string;
-  /** One sentence for each thing that is odd about the settings and no error; none holds a secret. */
+  /** One sentence for each odd thing about the settings that is no error; none holds a secret. */
   readonly warnings: readonly string[];
 }
 
@@ -97,7 +104,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Which of Airflow's settings somebody told. */
+/** Whether somebody told each of Airflow's settings. */
 export type ToldSettings = Readonly<Record<ToldSetting, boolean>>;
 
 export function toldSettings({ xcom }: Pick<Config, 'xcom'>): ToldSettings {

@@ -17,7 +17,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface NamedConnection {
   /** '' is the one that a path without an id uses. */
   readonly id: string;
-  /** The variable that holds it, or would. */
+  /** The variable that holds the connection, or would hold it. */
   readonly variable: string;
   /** Null when no variable holds it. */
   readonly given: AirflowConnection | null;
@@ -26,7 +26,7 @@ export interface NamedConnection {
   readonly s3: S3Connection | null;
 }
 
-/** The connections that the paths name, and '' which is there for a reference without one. */
+/** The connections that the paths name, and '' for a reference without a connection. */
 export function readConnections(
   paths: readonly XComPath[],
   world: WorkerWorld,
@@ -47,8 +47,8 @@ export function readConnections(
 }
 
 /**
- * The connections to S3 of all other variables, by their ids in upper case: a row may name one of them, as where nobody told
- * the path. One that cannot be read is nobody's concern until then.
+ * The connections to S3 in all other variables, by their ids in upper case. A row may name one of them, for example if
+ * nobody told the path. One that cannot be read is left out: it concerns nobody unless a row names it.
  */
 export function otherConnections(
   named: readonly NamedConnection[],
@@ -75,7 +75,7 @@ function isOfS3(text: string): boolean {
   return /^\s*(?:(?:aws|s3):\/\/|\{.*"conn_type"\s*:\s*"(?:aws|s3)")/s.test(text);
 }
 
-/** The ids that the paths name and nothing here holds, each with the words for it. */
+/** The ids that the paths name and nothing here holds, each with its reason. */
 export function missingConnections(
   connections: readonly NamedConnection[],
   view: string | null,
@@ -91,7 +91,10 @@ function connectionIds(paths: readonly XComPath[]): readonly string[] {
   return [...new Set(['', ...paths.filter(isS3Path).map((path) => path.connection ?? '')])];
 }
 
-/** A task of any team asks for the plain variable first; the API server gives it what its team has (Airflow 3.2 and later). */
+/**
+ * A task of any team asks for the plain variable first. If that is not set, the API server gives it what its team has
+ * (Airflow 3.2 and later).
+ */
 function holderOf(id: string, env: Environment): string {
   const plain = connectionVariable(id);
   const [ofTeam, another] = teamVariables(id, env);
@@ -114,7 +117,7 @@ function parseUnquoted(text: string): AirflowConnection {
   return parseConnection(text);
 }
 
-/** Sentences on the connections that the paths name and the environment does not hold, or holds more than once. */
+/** Warns of connections that the paths name and the environment does not hold, or holds more than once. */
 export function connectionWarnings(
   connections: readonly NamedConnection[],
   { from, view }: { readonly from: ConfigurationTexts; readonly view: string | null },
@@ -143,7 +146,10 @@ function teamWarnings(id: string, env: Environment): string[] {
   ];
 }
 
-/** Airflow asks a secrets backend before its environment, and its database after it; the exporter asks neither. */
+/**
+ * Airflow asks a secrets backend before its environment, and its database last. The exporter asks no secrets backend,
+ * and the database only through a view.
+ */
 function missingConnection(
   id: string,
   { from, view }: { readonly from: ConfigurationTexts; readonly view: string | null },
@@ -157,7 +163,7 @@ function missingConnection(
   const backend = secretsBackend(from);
   if (backend !== null)
     return [
-      // Any other text may be its options, with a secret in them.
+      // Any other text may be the backend's options, with a secret in them.
       `Airflow asks ${/^[\w.]+$/.test(backend) ? backend : 'a secrets backend'} for the connection ${id}, and the exporter does not: give it as ${variable}`,
     ];
   // Whether the view has it is told when the view is read.
@@ -167,7 +173,7 @@ function missingConnection(
   ];
 }
 
-/** A variable that was to be the connection's: misspelt, in lower case, or with other underscores. */
+/** A variable that was meant for the connection: misspelt, in lower case, or with other underscores. */
 function slipOf(id: string, env: Environment): string | null {
   const bare = (name: string) => name.toUpperCase().replaceAll(/[^A-Z0-9]/g, '');
   const wanted = bare(connectionVariable(id));
@@ -178,7 +184,9 @@ function slipOf(id: string, env: Environment): string | null {
 
 const AUTHORITIES = 'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file';
 
-/** A file of authorities that is missing or empty would be missed at the first request, hence in each cycle. */
+/**
+ * Checked at the start: a missing or empty file of authorities would else show at the first request, and in each cycle.
+ */
 export function checkConnectionFiles(
   connections: readonly NamedConnection[],
   { problems, readText }: Attempts,

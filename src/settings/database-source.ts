@@ -58,7 +58,10 @@ export function readDatabase(named: Named, { attempt }: Attempts): DatabaseSourc
   };
 }
 
-/** Run with SQLAlchemy 1.4 and 2.1: a space at the end is of the last part, and one before it is no URL to it. */
+/**
+ * Tested with SQLAlchemy 1.4 and 2.1: a space at the end counts as part of the last part of the URL. A text with a
+ * space at its start is no URL for SQLAlchemy.
+ */
 function refusedByAirflow({ given }: Named, from: string): readonly string[] {
   const text = given?.input.holds === 'value' ? given.text : '';
   return [
@@ -71,7 +74,7 @@ function refusedByAirflow({ given }: Named, from: string): readonly string[] {
   ];
 }
 
-/** Python code names them, which Airflow's driver is given beside the URL. */
+/** Warns of connection arguments that Airflow's driver gets beside the URL: Python code names them. */
 function connectArguments({ env, airflow }: Named): readonly string[] {
   const given = lookUpOption(CONNECT_ARGUMENTS_OPTION, { file: airflow.file, env });
   if (given.kind === 'absent' || (given.kind === 'value' && given.text === '')) return [];
@@ -80,14 +83,14 @@ function connectArguments({ env, airflow }: Named): readonly string[] {
   ];
 }
 
-/** Where a worker's driver looks and the exporter does not. */
+/** Warns of places where a worker's driver looks and the exporter does not. */
 export function unfollowedKeywords({ url, env }: Pick<Named, 'url' | 'env'>): readonly string[] {
   const hasPassword = (url?.password ?? env['PGPASSWORD'] ?? '') !== '';
   return (Object.entries(UNFOLLOWED_KEYWORDS) as [UnfollowedKeyword, string][]).flatMap(
     ([keyword, variable]) => {
       const place = url?.[keyword] !== undefined ? `${keyword} in the URL` : variable;
       if (place === variable && (env[variable] ?? '') === '') return [];
-      // A password that is given goes before the file.
+      // A password that is given takes precedence over the file.
       if (keyword === 'passfile' && hasPassword) return [];
       return [`database.url: ${place} is not followed by the exporter: write ${INSTEAD[keyword]}`];
     },
@@ -100,7 +103,7 @@ const INSTEAD: Readonly<Record<UnfollowedKeyword, string>> = {
   hostaddr: 'the address as the host of the URL',
 };
 
-/** Sends the schema along as the search path of the session, whoever gave the URL, unless that has one of its own. */
+/** Sends the schema as the search path of the session, whoever gave the URL, unless the URL has a search path. */
 function withSchema(
   keywords: LibpqKeywords,
   { env, airflow }: Named,
@@ -123,14 +126,14 @@ function withSchema(
   };
 }
 
-/** A missing PEM file would be missed at the first connection, hence in each cycle. */
+/** Checked at the start: a missing PEM file would else show at the first connection, and in each cycle. */
 export function checkDatabaseFiles({ settings, from }: DatabaseSource, { readText }: Attempts): void {
   if (settings === null || settings.ssl === 'disable') return;
   for (const path of [settings.sslRootCert, settings.sslCert, settings.sslKey])
     if (path !== null) readText(path, from);
 }
 
-/** A URL, completed by libpq's variables as a worker's driver does it; or those variables alone. */
+/** A URL, completed by libpq's variables as a worker's driver does it; without a URL those variables alone. */
 function keywordsOf({ url, given, env }: Named): {
   readonly keywords: LibpqKeywords;
   readonly origin: SourceKind;

@@ -7,7 +7,7 @@ interface Read {
   readonly readFile: (path: string) => string;
 }
 
-/** Sees everything that the settings are read from, and makes one short text of it that tells none of it. */
+/** Records everything that the settings are read from, and makes a short text from it that reveals none of it. */
 export function createDigest({ argv, env, readFile }: Read): {
   readonly readFile: (path: string) => string;
   readonly digest: () => string;
@@ -21,7 +21,7 @@ export function createDigest({ argv, env, readFile }: Read): {
   return {
     readFile: readAndSee,
     digest() {
-      // The SDK reads them by itself when a client is opened, as a reload opens one.
+      // The SDK reads these files by itself when a client is opened, and a reload opens one.
       readAwsFiles(env, readAndSee);
       const seen = [argv, Object.entries(env).sort(byName), [...contents].sort(byName)];
       return createHash('sha256').update(JSON.stringify(seen)).digest('hex');

@@ -2,7 +2,7 @@ import type { AirflowOption, ConfigurationTexts } from '../airflow/config-option
 import { lookUpOption } from '../airflow/config-option.ts';
 import type { AirflowFile } from './airflow-file.ts';
 
-/** Where Airflow's executors run tasks: all beside the scheduler, or some elsewhere. */
+/** The place where Airflow's executors run tasks: all beside the scheduler, or some elsewhere. */
 export type TaskPlace = 'beside_scheduler' | 'elsewhere';
 
 const OPTION: AirflowOption = { section: 'core', key: 'executor', former: null, sensitive: false };

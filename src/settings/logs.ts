@@ -5,7 +5,7 @@ import type { XComPath } from '../airflow/xcom-path.ts';
 import type { AirflowFile } from './airflow-file.ts';
 import { placeName } from './airflow-source.ts';
 
-/** Where Airflow puts the logs of its tasks, when that is S3: many take that connection for the one of XComs. */
+/** The place of Airflow's task logs if it is S3: many take the connection of the logs for the one of XComs. */
 export interface LogsInS3 {
   readonly folder: string;
   /** '' when it is the default chain of AWS; null when what is given is no id, and may be a secret. */
@@ -39,7 +39,7 @@ function option(key: string): AirflowOption {
   return { section: 'logging', key, former: null, sensitive: false };
 }
 
-/** In the environment an id has no case: AWS_DEFAULT is aws_default. */
+/** In the environment the case of an id does not matter: AWS_DEFAULT is aws_default. */
 export function sharesConnection(
   { connection }: Pick<LogsInS3, 'connection'>,
   path: Pick<XComPath, 'connection'>,
@@ -47,7 +47,7 @@ export function sharesConnection(
   return connection !== null && connectionVariable(connection) === connectionVariable(path.connection ?? '');
 }
 
-/** What to know where XComs are refused and logs are not; '' when both use the same connection, or logs use none. */
+/** A hint for when XComs are refused and logs are not; '' when both use the same connection, or logs use none. */
 export function logsWords(logs: LogsInS3 | null, path: XComPath): string {
   if (logs === null || logs.connection === null || logs.connection === '' || sharesConnection(logs, path))
     return '';

@@ -2,8 +2,8 @@ import { misplacedEndpoint } from '../airflow/connection.ts';
 import type { NamedConnection } from './connections.ts';
 
 /**
- * Requests of Airflow go to AWS although a connection names a server of somebody's own. The Amazon provider 8.26 still takes
- * `host` in extra. A connection without a variable is one of Airflow's database.
+ * Warns if Airflow's requests go to AWS although a connection names somebody's own server. The Amazon provider 8.26
+ * still takes `host` in extra. A connection without a variable is kept in Airflow's database.
  */
 export function misplacedEndpoints(connections: readonly NamedConnection[]): readonly string[] {
   return connections.flatMap(({ id, variable, given, s3 }) => {

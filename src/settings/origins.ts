@@ -13,17 +13,19 @@ import type { LogsInS3 } from './logs.ts';
 import type { SourceKind } from './sources.ts';
 import { unusedExtras } from './worker-warnings.ts';
 
-/** The value of a setting and where it comes from, to be shown: no secret is in it. */
+/** The value of a setting and its source, to be shown: it holds no secret. */
 export interface SettingOrigin {
   readonly name: string;
-  /** '' for what follows from Airflow's connections, which is no setting of its own. */
+  /** '' for a line that follows from Airflow's connections or logs, which are no settings of the exporter. */
   readonly flag: string;
   readonly variable: string;
   /** The value; '' when there is none. */
   readonly shown: string;
   /** `canary`: nobody told it, and the pools of workers agree on it. */
   readonly origin: SourceKind | 'canary';
-  /** The flag, the variable or the key it was read from; '' for a plain default; how to tell it where it is not known. */
+  /**
+   * The flag, the variable or the key that was read; '' for a plain default; for an unknown setting, how to tell it.
+   */
   readonly from: string;
 }
 
@@ -32,7 +34,7 @@ export interface ReadSettings {
   readonly texts: Readonly<Record<SettingName, string | null>>;
   readonly database: DatabaseSource | null;
   readonly connections: readonly NamedConnection[];
-  /** The view in which those are that no variable holds. */
+  /** The view with the connections that no variable holds. */
   readonly view: string | null;
   readonly logs: LogsInS3 | null;
   readonly paths: readonly XComPath[];
@@ -75,7 +77,7 @@ function settingOrigin(
   };
 }
 
-/** Everything of a connection to S3 but its keys. */
+/** Everything about a connection to S3 except its keys. */
 function connectionOrigin(
   { id, variable: holder, s3, given, isSet }: NamedConnection,
   view: string | null,
@@ -112,7 +114,7 @@ function connectionOrigin(
   };
 }
 
-/** Beside the XComs' own, with which it is often mistaken. */
+/** Shown beside the connection of the XComs, which is often mistaken for that of the logs. */
 function logsOrigin(logs: LogsInS3, paths: readonly XComPath[]): SettingOrigin {
   const { folder, connection, from } = logs;
   const by = connectionWords(connection);

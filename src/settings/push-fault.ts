@@ -1,15 +1,15 @@
 import { kindOfBackend } from '../airflow/backend-class.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 
-/** Settings with which no push of any worker works: the verdict heeds them. */
+/** A setting that makes every push of every worker fail. The verdict takes it into account. */
 interface PushFault {
   readonly pushFault: string;
 }
 
-/** What is said about settings, and whether they let pushes work. */
+/** A sentence about the settings. A `PushFault` also says that no push works. */
 export type Warning = string | PushFault;
 
-/** As it may be shown. */
+/** The warning without passwords, so that it may be shown. */
 export function shown(warning: Warning): Warning {
   const sentence = withoutPasswords(sentenceOf(warning));
   return typeof warning === 'string' ? sentence : { pushFault: sentence };
@@ -19,7 +19,10 @@ export function sentenceOf(warning: Warning): string {
   return typeof warning === 'string' ? warning : warning.pushFault;
 }
 
-/** The first of the warnings that no push works with; null: none is, or the class in force pushes nothing into object storage. */
+/**
+ * The first warning that makes every push fail. Null: none does, or the class in force pushes nothing into object
+ * storage.
+ */
 export function pushFaultOf(warnings: readonly Warning[], backend: string | null): string | null {
   if (backend !== null && kindOfBackend(backend) === 'database') return null;
   return warnings.find((warning) => typeof warning !== 'string')?.pushFault ?? null;

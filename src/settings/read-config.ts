@@ -36,7 +36,7 @@ import { workerWarnings } from './worker-warnings.ts';
 export interface ConfigInput {
   /** The flags alone, without a command. */
   readonly argv: readonly string[];
-  /** The flags of the command itself, which are no settings: one that is misspelt is told by its right name. */
+  /** The flags of the command itself, which are no settings: a misspelt one is told by its right name. */
   readonly ownFlags?: readonly string[];
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Throws when the file cannot be read. */
@@ -65,13 +65,13 @@ export function readConfig(given: ConfigInput): Config {
     ofAirflow.remarks.flatMap(({ setting, warning }) => (setting === name ? [sentenceOf(warning)] : []));
   const unlinked: string[] = [];
   for (const [name, fault] of faults) {
-    // Airflow takes addresses that are no URL of their own; here they serve links alone.
+    // Airflow takes addresses that are no complete URL; here the address only serves links.
     if (name === 'airflow.base-url' && chosen.get(name)?.origin === 'airflow') {
       unlinked.push(`${chosen.get(name)?.from ?? name}: ${fault}: the status page has no links to Airflow`);
       continue;
     }
     problems.push(`${chosen.get(name)?.from ?? name}: ${fault}`);
-    // A value of Airflow's that is wrong is wrong for a reason that Airflow has.
+    // If a value of Airflow's is wrong, the remarks on how Airflow reads it tell why.
     if (chosen.get(name)?.origin === 'airflow') problems.push(...remarksOn(name));
   }
 
@@ -82,17 +82,19 @@ export function readConfig(given: ConfigInput): Config {
   const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
   const view = values['airflow.connections'] ?? null;
   const keys = attempts.attempt(chosen.get('airflow.fernet-key')?.from ?? 'airflow.fernet-key', () =>
-    // Airflow's key is nobody's concern who asks for no connection.
+    // Airflow's key matters only if connections are asked for.
     view === null ? [] : parseFernetKeys(values['airflow.fernet-key'] ?? ''),
   );
   if (database !== null) checkDatabaseFiles(database, attempts);
   checkConnectionFiles(connections, attempts);
   if (!isComplete(values) || problems.length > 0) throw new ConfigError([...new Set(problems)]);
 
-  /** Airflow's reading of a setting is of no interest once the exporter has one of its own. */
+  /**
+   * A remark on how Airflow reads a setting does not matter once the exporter has a text of its own for the setting.
+   */
   const isHeard = ({ setting }: AirflowRemark) => {
     if (setting === 'airflow.fernet-key' && view === null) return false;
-    // libpq's variables are no text of the setting.
+    // libpq's variables are no text of the setting, so the origin of the database counts here.
     const origin = setting === 'database.url' ? database?.origin : chosen.get(setting)?.origin;
     return (origin ?? 'airflow') === 'airflow';
   };
@@ -190,7 +192,7 @@ export function readConfig(given: ConfigInput): Config {
   });
 }
 
-/** The exporter's own sources, the one that wins first. */
+/** The exporter's own sources, in order of precedence. */
 function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: Attempts): readonly Source[] {
   const flags = readFlags(argv, ownFlags);
   const variables = readVariables(env);
@@ -204,7 +206,7 @@ function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: At
   ];
 }
 
-/** An own setting whose quotes nothing took off. */
+/** Warns of own settings whose quotes nothing has removed. */
 function quotedTexts(own: readonly Source[]): string[] {
   return own
     .flatMap(({ given }) => [...given.values()])
@@ -212,7 +214,7 @@ function quotedTexts(own: readonly Source[]): string[] {
     .map(({ from }) => `${from} has quotes around its value, which are part of it: give it without`);
 }
 
-/** The path under which Airflow is to write: see `Config`. */
+/** The path under which Airflow is meant to write: see `Config`. */
 function pathInForce(paths: readonly XComPath[]): XComPath | null {
   return paths.find(isS3Path) ?? paths[0] ?? null;
 }

@@ -6,7 +6,7 @@ import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
-/** What botocore calls an invalid endpoint, of S3 or of STS. The exporter's SDK takes it. */
+/** Endpoints of S3 or of STS that botocore calls invalid. The exporter's SDK takes them. */
 export function refusedEndpoints(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   { env, files }: WorkerWorld,
@@ -38,7 +38,7 @@ export function refusedEndpoints(
   ];
 }
 
-/** That of the service counts before the other. */
+/** The endpoint of the service takes precedence over the other one. */
 function isSaidEmpty(given: AirflowConnection | null): boolean {
   const ofService = given?.extra.service_config?.s3?.endpoint_url;
   return (ofService === undefined ? given?.extra.endpoint_url : ofService) === '';

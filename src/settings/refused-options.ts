@@ -7,7 +7,7 @@ import type { Warning } from './push-fault.ts';
 
 type Config = NonNullable<AirflowConnection['extra']['config_kwargs']>;
 
-/** An option of botocore's by its places, of which the first that has it counts: an empty variable has it. */
+/** An option of botocore's, with its places. The first place that has the option counts; an empty variable has it. */
 interface Option {
   readonly takes: RegExp;
   readonly words: string;
@@ -21,7 +21,7 @@ interface Option {
 const REGIONAL = { takes: /^(?:legacy|regional)$/, words: 'legacy or regional, in small letters' };
 const WHEN = { takes: /^when_(?:supported|required)$/i, words: 'when_supported or when_required' };
 
-/** Run with botocore 1.36 to 1.43. */
+/** Tested with botocore 1.36 to 1.43. */
 const OPTIONS: readonly Option[] = [
   {
     ...WHEN,
@@ -37,7 +37,7 @@ const OPTIONS: readonly Option[] = [
     takes: /^(?:legacy|auto|standard|in-region|cross-region|mobile)$/i,
     words: 'legacy, auto, standard, in-region, cross-region or mobile',
     ...plain('defaults_mode'),
-    // An empty one of a connection is none.
+    // An empty mode in a connection counts as none.
     ofConnection: ({ defaults_mode: mode }) => mode || null,
     variable: 'AWS_DEFAULTS_MODE',
   },
@@ -91,15 +91,15 @@ function plain(name: string): Pick<Option, 'kwarg' | 'ofConnection' | 'key' | 'o
   };
 }
 
-/** botocore counts with them as they are. */
+/** botocore calculates with these options as they are. */
 const NUMBERS = ['connect_timeout', 'read_timeout', 'max_pool_connections'];
 
-/** `max_attempts` of a connection counts the first one not. */
+/** `max_attempts` of a connection does not count the first attempt. */
 function plusOne(attempts: number | undefined): number | undefined {
   return attempts === undefined ? undefined : attempts + 1;
 }
 
-/** Values over which botocore makes no client. No sentence repeats one. */
+/** Warns of values that keep botocore from making a client. No sentence repeats one. */
 export function refusedOptions(
   { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
   { env, files }: WorkerWorld,

@@ -5,7 +5,7 @@ import { isRegionName, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
-/** A region that botocore makes no client for, by the place where it stands. The exporter's SDK takes it as little. */
+/** A region for which botocore makes no client, with the place where it stands. The exporter's SDK refuses it too. */
 export function refusedRegion(
   { id, given, s3 }: Pick<NamedConnection, 'id' | 'given' | 's3'>,
   world: WorkerWorld,
@@ -14,7 +14,7 @@ export function refusedRegion(
   if (region === null || isRegionName(region.text)) return [];
   const place = placeOf({ id, given, place: region.place }, world);
   if (region.text === '')
-    // A server of somebody's own takes it, mostly.
+    // A server of somebody's own mostly accepts an empty region.
     return s3 === null || s3.endpoint !== null
       ? []
       : [

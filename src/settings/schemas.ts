@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { scheduleFault } from '../lib/cron.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 
-/** A function that throws RangeError, as a schema; any other error is a mistake of ours and goes through. */
+/** Makes a schema of a function that throws RangeError. Any other error is a mistake of ours and is passed on. */
 export function parsed<T>(parse: (text: string) => T) {
   return z.string().transform((text, context): T => {
     try {
@@ -23,7 +23,7 @@ export function wholeNumber(least: number) {
   return parsed((text) => parseWholeNumber(text, least));
 }
 
-/** Airflow's own numbers have no end: beyond 2^53 the nearest one that a double holds is as good to compare sizes with. */
+/** Airflow's own numbers have no limit. Beyond 2^53 the nearest double is good enough to compare sizes with. */
 export function integer() {
   return parsed((text) => {
     const given = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
@@ -42,12 +42,12 @@ export function parseWholeNumber(text: string, least = 0): number {
   return number;
 }
 
-/** What looks nothing like a number may be a secret that was given in its place. */
+/** A text that looks nothing like a number may be a secret that was given in its place. */
 function numberGiven(text: string): string {
   return /^[\s\d.,_+ekmgibytsEKMGIBYTS-]{0,40}$/.test(text) ? JSON.stringify(text) : 'what is given';
 }
 
-/** One space between the fields: that is how it is compared and shown. */
+/** One space between the fields: the schedule is compared and shown in this form. */
 export function parseSchedule(text: string): string {
   const fields = text.split(/\s+/).filter((field) => field !== '');
   const expression = fields.join(' ');
@@ -83,10 +83,10 @@ export function parseView(text: string): string {
   return text;
 }
 
-/** Takes the slash at the end off. */
+/** Removes the slash at the end. */
 export function parseBaseUrl(text: string): string {
   const url = parseUrl(text);
-  // The message leaves the text out: who puts a password into it would read it in the log.
+  // The message leaves the text out: a password in it would be read in the log.
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.password !== '') {
     throw new RangeError(
       'is not the address of a web server: write http://host:port or https://host, without a user',

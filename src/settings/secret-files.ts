@@ -4,11 +4,11 @@ import { secret } from '../lib/secret.ts';
 /** The content of each file, by its path; null: it could not be read. */
 export type SecretContents = ReadonlyMap<string, Secret | null>;
 
-/** Half the default interval of a cycle; a few files of a few bytes. */
+/** Half the default interval of a cycle. A check reads only a few files of a few bytes. */
 const CHECK_MS = 15_000;
 
 export interface SecretFiles {
-  /** From now on these are the ones, and this is what was read from them. */
+  /** Watches these files from now on. `contents` is what was last read from them. */
   follow(contents: SecretContents): void;
   stop(): void;
 }
@@ -22,8 +22,8 @@ export function readSecretFile(path: string, readFile: (path: string) => string)
 }
 
 /**
- * Calls `changed` once each time that a file holds something else than what was read from it last. Compared by what they
- * hold: that a mounted secret was laid anew, which moves a link, is no change by itself.
+ * Calls `changed` once each time that a file holds something else than was last read from it. The contents are
+ * compared: a mounted secret that is laid anew moves a link, which is no change by itself.
  */
 export function watchSecretFiles(
   first: SecretContents,

@@ -1,4 +1,7 @@
-/** One of several exporters that share the dags of one Airflow, as in `0/3`: numbered from 0, as kube-state-metrics does. */
+/**
+ * One of several exporters that share the dags of one Airflow, as in `0/3`. Shards are numbered from 0, as in
+ * kube-state-metrics.
+ */
 export interface Shard {
   readonly index: number;
   readonly count: number;
@@ -8,7 +11,7 @@ export function nameOf({ index, count }: Shard): string {
   return `${index}/${count}`;
 }
 
-/** More than that are nobody's; the lock of a shard is numbered by it. */
+/** Nobody has more shards. The number of a shard's lock is computed from this limit. */
 const MOST = 1_000;
 
 /**
@@ -27,19 +30,21 @@ export function parseShard(text: string): Shard {
 }
 
 /**
- * True when the dag is this shard's. Every dag belongs to exactly one, so that the counters of all shards add up to those of
- * one exporter. FNV-1a over UTF-8, which spreads names that differ in their last character.
+ * Whether the dag belongs to this shard. Every dag belongs to exactly one shard, so the counters of all shards add up
+ * to those of one exporter. The hash is FNV-1a over UTF-8, which spreads names that differ in their last character.
  */
 export function isIn({ index, count }: Shard, dagId: string): boolean {
   if (count === 1) return true;
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(dagId)) hash = Math.imul(hash ^ byte, 0x01000193);
-  // The low bits of the sum alone depend on the low bits of the bytes alone.
+  // The low bits of the hash depend only on the low bits of the bytes, so the high bits are mixed in.
   hash ^= hash >>> 16;
   return (hash >>> 0) % count === index;
 }
 
-/** Among the advisory locks of one database: shards lead side by side. The whole has number 0. */
+/**
+ * The number of the lock among the advisory locks of one database, as shards lead side by side. Without shards it is 0.
+ */
 export function lockNumber({ index, count }: Shard): number {
   return count === 1 ? 0 : index * (MOST + 1) + count;
 }

@@ -25,7 +25,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * Flags: `--name value`, `--name=value`, and for a switch `--name` and `--no-name`; a dash may stand for a dot. A text
- * that is not known to be no secret is not repeated. `own`: the flags of the command itself, for a slip of the fingers.
+ * is not repeated unless it is known to be no secret. `own`: the flags of the command itself, to suggest the right name
+ * for a misspelt flag.
  */
 export function readFlags(argv: readonly string[], own: readonly string[] = []): Source {
   const found: Given[] = [];
@@ -58,7 +59,7 @@ export function readFlags(argv: readonly string[], own: readonly string[] = []):
       found.push({ input: negated, text: 'false', origin: 'flag', from: flag });
     } else {
       problems.push(unknown(`flag ${flag}`, flag, [...own, ...SETTING_INPUTS.map((known) => known.flag)]));
-      // The next argument is its value, and no mistake of its own.
+      // The next argument is the value of the unknown flag, and no mistake of its own.
       if (inline === undefined && argv[index]?.startsWith('-') === false) index++;
     }
   }
@@ -85,7 +86,7 @@ export function readVariables(env: Environment): Source {
   return onePerSetting(found, problems);
 }
 
-/** The settings in a YAML file. No message quotes the file: a password may stand on the line. */
+/** The settings in a YAML file. No message quotes the file: the line may hold a password. */
 export function readSettingsFile(content: string, path: string): Source {
   const { document, placeOf } = parseYaml(content);
   const faults = [...document.errors, ...document.warnings].map(({ code, pos }) => {
@@ -125,7 +126,7 @@ export function readSettingsFile(content: string, path: string): Source {
       );
     else if (text === null)
       problems.push(`${from}: must be a text, a number, true or false, or a list of these`);
-    // A key without a value is one that is left to its default.
+    // A key without a value leaves the setting to its default.
     else if (text !== undefined) found.push({ input, text, origin: 'file', from });
   }
   return onePerSetting(found, problems);
@@ -139,7 +140,7 @@ function leaves(node: object, prefix = ''): readonly (readonly [string, unknown]
   );
 }
 
-/** Undefined for a value that is not there, null for one that cannot be a setting's. */
+/** Undefined for a value that is missing, null for one that cannot be a setting's. */
 function scalarText(value: unknown): string | null | undefined {
   if (value === null) return undefined;
   if (typeof value === 'string') return value;

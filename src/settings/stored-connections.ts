@@ -8,28 +8,32 @@ import type { Warning } from './push-fault.ts';
 
 type Settings = Pick<Config, 's3' | 'stored' | 'xcom'>;
 
-/** How long it is taken for what the database has: a connection is changed by hand. */
+/** How long the connections that were read count as current: people change connections by hand. */
 const KEEP_MS = 60_000;
 
 export interface StoredConnections {
-  /** Never throws: what cannot be read is a reason. Empty, and nothing is asked, where no view is given. */
+  /**
+   * Never throws: a failure to read becomes a reason. If no view is given, the result is empty and nothing is asked.
+   */
   read(signal: AbortSignal): Promise<ReadonlyMap<string, Learned>>;
-  /** Sentences on those that the paths name, as they were read the last time. */
+  /** Sentences on the connections that the paths name, as of the last reading. */
   warnings(): readonly string[];
-  /** Why no push of a worker with one of these works, as `xcom.pushFault` of the settings says it of others. */
+  /**
+   * Why every push of a worker with one of these fails, as `xcom.pushFault` of the settings says for other connections.
+   */
   pushFault(): string | null;
 }
 
 /**
- * The connections that are kept in Airflow's database, through a view that shows a few of them. What a variable holds comes
- * first, as in Airflow.
+ * The connections that are kept in Airflow's database, through a view that shows a few of them. As in Airflow, a
+ * variable takes precedence.
  */
 export function createStoredConnections(
   { s3, stored, xcom }: Settings,
   { database, clock }: { readonly database: Pick<Database, 'read'>; readonly clock: () => number },
 ): StoredConnections {
   let latest: { readonly at: number; readonly answer: Promise<ReadonlyMap<string, Learned>> } | null = null;
-  /** A database that is away for a while takes no connection with it. */
+  /** Kept so that no connection is lost while the database is away. */
   let known: ReadonlyMap<string, Learned> = new Map();
   let warnings: readonly Warning[] = [];
 
@@ -78,7 +82,7 @@ async function readNow(
     return { failure: `${reason} (the view ${stored.view}, which docs/sql/connections-view.sql makes)` };
   }
   const found = rows
-    // A variable comes before the table.
+    // A variable takes precedence over the table.
     .filter(
       ({ conn_id: id }) =>
         s3.missing.has(id) || ![id, id.toUpperCase()].some((one) => s3.connections.has(one)),
@@ -93,7 +97,7 @@ async function readNow(
     ]);
   return {
     learned: new Map([...found.map(({ id, learned }) => [id, learned] as const), ...absent]),
-    // A connection that no path names is nobody's way yet.
+    // A connection that no path names is not in use yet.
     warnings: found.flatMap(({ id, warnings }) => (s3.missing.has(id) ? warnings : [])),
   };
 }

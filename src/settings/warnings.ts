@@ -12,7 +12,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** The settings that bear on where Airflow puts its XComs. */
 export interface WarnedSettings {
   readonly env: Environment;
-  /** Null, like the others: nobody told. */
+  /** Null, here as in the other fields: nobody told. */
   readonly paths: readonly XComPath[] | null;
   readonly inForce: XComPath | null;
   /** The paths as they were given. */
@@ -23,7 +23,7 @@ export interface WarnedSettings {
 }
 
 /**
- * Says what is odd about the settings and no error of ours. Airflow takes it without a word, and values do not go where
+ * Warns of settings that are odd but no error of ours. Airflow takes them without a word, and values do not go where
  * they were meant to go. No sentence repeats what a variable holds.
  */
 export function settingWarnings(settings: WarnedSettings): readonly string[] {
@@ -48,7 +48,7 @@ const OBJECT_STORAGE_SETTINGS: readonly SettingName[] = [
   'xcom.compression',
 ];
 
-/** Airflow's own variables for the backend, and each one's option: what stands behind the last two underscores. */
+/** Airflow's own variables for the backend, and the option of each: the part behind the last two underscores. */
 const VARIABLES = OBJECT_STORAGE_SETTINGS.flatMap((name) => settingOf(name).airflow ?? []).map(
   optionVariable,
 );
@@ -56,15 +56,15 @@ const OPTIONS: ReadonlyMap<string, string> = new Map(
   VARIABLES.map((variable) => [optionOf(variable), variable]),
 );
 
-/** A team's own options, since Airflow 3.2, and what is no option at all. */
+/** Names with another meaning: a team's own options, since Airflow 3.2, and names that are no option at all. */
 const OTHERWISE_MEANT = /^AIRFLOW__[A-Z0-9_]+___(?:CORE|COMMON_IO)__|^AIRFLOW_(?:VAR|CONN)_|^XCOM_EXPORTER_/;
-/** The names of the options in common-io 1.3.0, and only there. */
+/** The names of the options in common-io 1.3.0 alone. */
 const FORMER = /^AIRFLOW__COMMON_IO__XCOM_OBJECTSTORE_(PATH|THRESHOLD|COMPRESSION)$/;
 
-/** An option of one team's, and behind the three underscores its name without the team. */
+/** An option of one team. The group behind the three underscores is its name without the team. */
 const TEAM_OPTION = /^AIRFLOW__[A-Z0-9_]+?___((?:CORE|COMMON_IO)__XCOM_\w+)$/;
 
-/** Airflow asks for the options of its XComs without a team. */
+/** Airflow asks for its XCom options without a team. */
 function teamOptions(env: Environment): string[] {
   return Object.keys(env).flatMap((name) => {
     const option = TEAM_OPTION.exec(name)?.[1];
@@ -75,16 +75,18 @@ function teamOptions(env: Environment): string[] {
   });
 }
 
-/** A slip of the fingers in a whole name, and in its option alone, for which any section is taken. */
+/** The most slips in a whole name, and in its option alone; for the option any section is accepted. */
 const SLIPS = 4;
 const SLIPS_IN_OPTION = 2;
 
 /** The variable of the database, in a section that Airflow reads it from. */
 const DATABASE = 'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN';
-/** What Airflow also reads, each close to the name above. */
+/** Variables that Airflow also reads, each close to the name above. */
 const NEAR_DATABASE = /^AIRFLOW__(?:DATABASE|CORE)__SQL_ALCHEMY_(?:CONN(?:_CMD|_SECRET|_ASYNC.*)?|SCHEMA)$/;
 
-/** The name of the setting comes first: whoever is told that it is not set is told this as well. */
+/**
+ * The sentence begins with the name of the setting, so that it is also told when that setting is reported as not set.
+ */
 function misspeltDatabase(env: Environment): string[] {
   return Object.keys(env).flatMap((name) => {
     if (!name.toUpperCase().startsWith('AIRFLOW') || NEAR_DATABASE.test(name) || OTHERWISE_MEANT.test(name))
@@ -116,7 +118,7 @@ function misspelt(env: Environment): string[] {
   });
 }
 
-/** Airflow's variable that a name was to be, or null for one that is right or something else. */
+/** Airflow's variable that a name was meant to be; null for a name that is right or something else. */
 function meantBy(name: string): string | null {
   if (VARIABLES.includes(name) || OTHERWISE_MEANT.test(name)) return null;
   // No option of XComs comes from a command or a secrets backend.
@@ -147,7 +149,7 @@ function pathWarnings(path: XComPath | null): string[] {
   ];
 }
 
-/** `s3://aws_xcom/bucket/xcom`, as some guides have it. */
+/** Warns of a path such as `s3://aws_xcom/bucket/xcom`, as some guides have it. */
 function bucketOfConnection({ inForce, env }: WarnedSettings): string[] {
   if (inForce === null || !isS3Path(inForce) || inForce.connection !== null) return [];
   const { bucket } = inForce;
@@ -157,7 +159,7 @@ function bucketOfConnection({ inForce, env }: WarnedSettings): string[] {
   ];
 }
 
-/** A path that only other workers write to is no place for test requests: it shows in what their rows refer to. */
+/** A path that only other workers write to gets no test requests: its state shows in what their rows refer to. */
 function unprobedPaths(paths: readonly XComPath[]): string[] {
   const [first, ...others] = paths.filter(isS3Path).map(({ bucket, prefix }) => `s3://${bucket}/${prefix}`);
   if (first === undefined || others.length === 0) return [];
@@ -166,7 +168,9 @@ function unprobedPaths(paths: readonly XComPath[]): string[] {
   ];
 }
 
-/** Run with 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2, which all do the same. A line break at the end changes nothing. */
+/**
+ * Tested with 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2, which all do the same. A line break at the end changes nothing.
+ */
 function whiteSpace({ paths, pathText }: WarnedSettings): string[] {
   return [
     ...(paths?.length === 1 && /[\t\r\n]/.test(pathText?.trim() ?? '')
@@ -180,7 +184,7 @@ function whiteSpace({ paths, pathText }: WarnedSettings): string[] {
   ];
 }
 
-/** Run: 2.11.2 and 3.1.8 raise, 3.3.2 reads it in lower case; the path class changed in 3.2. */
+/** Tested: 2.11.2 and 3.1.8 raise, 3.3.2 reads the scheme in lower case; the path class changed in 3.2. */
 function capitals({ raw, scheme }: XComPath): string[] {
   return raw.startsWith(`${scheme}:`)
     ? []
@@ -198,7 +202,7 @@ function packageNeeded(compression: string | null): string[] {
       ];
 }
 
-/** What a class does that is not the object storage backend. */
+/** Says what a class does that is not the object storage backend. */
 function backendClass(backend: string | null): string[] {
   switch (backend === null ? null : kindOfBackend(backend)) {
     case 'database':

@@ -3,7 +3,7 @@ import type { Proxies } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
-/** Variables that a worker fails over, whatever the connection. */
+/** Warns of variables over which a worker fails, whatever the connection. */
 export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly string[] {
   const has = (name: string): boolean => (env[name] ?? '') !== '';
   const bundle = ['AWS_CA_BUNDLE', 'REQUESTS_CA_BUNDLE'].find((name) => env[name] !== undefined);
@@ -13,7 +13,7 @@ export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly st
           'AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: an Airflow worker with these variables fails, and the exporter takes other credentials or none',
         ]
       : []),
-    // Run: 1.34 and 1.43 fail, 1.42 does not.
+    // Tested: botocore 1.34 and 1.43 fail, 1.42 does not.
     ...(bundle !== undefined && env[bundle]?.trim() === ''
       ? [
           `${bundle} is set and empty: botocore 1.43 fails over it at every push, and older ones do not all do so. Leave it out`,
@@ -22,10 +22,10 @@ export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly st
   ];
 }
 
-/** White space at an end, or a control character: they are part of a key, and nobody who made it meant them. */
+/** White space at an end, or a control character. Both become part of a key, and nobody who made the key meant them. */
 const STRAY = /^\s|\s$|\p{Cc}/u;
 
-/** Keys that S3 takes from nobody, and a proxy that botocore does not speak to. */
+/** Warns of keys that S3 accepts from nobody, and of a proxy that botocore does not speak to. */
 export function reachWarnings(
   { id, s3 }: Pick<NamedConnection, 'id' | 's3'>,
   { env }: Pick<WorkerWorld, 'env'>,
@@ -58,7 +58,7 @@ export function reachWarnings(
   ];
 }
 
-/** botocore puts http:// before whatever else. */
+/** botocore puts http:// in front of any other scheme. */
 function isOther(url: string | null, proxies: Proxies): boolean {
   const proxy = url !== null && /^http:/i.test(url) ? proxies.http : proxies.https;
   return /^https?:\/\/[a-z\d+.-]+:\/\//i.test(proxy?.reveal() ?? '');

@@ -21,13 +21,13 @@ type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 type Reach = Pick<NamedConnection, 'id' | 'given' | 's3'>;
 
 /**
- * Where the exporter's way to S3 is not that of an Airflow worker with the same connection and environment, and where
- * the worker's leads nowhere. docs/worker-s3.md has all of it. No sentence repeats a value but a name.
+ * Warns if the exporter's way to S3 differs from that of an Airflow worker with the same connection and environment, or
+ * if the worker's way leads nowhere. docs/worker-s3.md lists all of it. No sentence repeats a value except a name.
  */
 export function workerWarnings(named: readonly NamedConnection[], world: World): readonly Warning[] {
   const s3Paths = world.paths.filter(isS3Path);
   const isUsedBare = s3Paths.length === 0 || s3Paths.some(({ connection }) => connection === null);
-  // What a connection says that is not known here is not known either.
+  // The contents of a connection that is not known here are not known either.
   const connections = named.filter(({ id, isSet }) => (id === '' ? isUsedBare : isSet));
   return [
     ...accessPoints(world.paths),
@@ -65,10 +65,10 @@ export function unusedExtras(given: AirflowConnection | null): readonly string[]
   ];
 }
 
-/** Of `config_kwargs`: what a worker shows or trusts in a way of its own. */
+/** Options of `config_kwargs`: for what a worker shows or trusts in a way of its own. */
 const OPTIONS_LEFT_OUT = ['client_cert', 'proxies_config'] as const;
 
-/** What the Amazon provider of Airflow 2.9 alone follows. */
+/** Keys that only the Amazon provider of Airflow 2.9 follows. */
 function ofOldProvider({
   region_name,
   profile_name,
@@ -169,7 +169,7 @@ function isVersion4(version: unknown): boolean {
   return version === 's3v4' || version === 'v4';
 }
 
-/** A worker signs with what is there, and with nothing for the rest. */
+/** A worker signs with the parts that are there, and with nothing for the rest. */
 function halfAPair({ login, password, extra }: AirflowConnection, who: string): string[] {
   if (login && password) return [];
   const { aws_access_key_id: id, aws_secret_access_key: key, aws_session_token: token } = extra;
@@ -179,7 +179,7 @@ function halfAPair({ login, password, extra }: AirflowConnection, who: string): 
   ];
 }
 
-/** STS's client has no region of its own to fall back on, as S3's has. */
+/** STS's client has no region of its own to fall back on, unlike S3's. */
 function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World): Warning[] {
   if (s3 === null || s3.region !== null) return [];
   const profile = s3.secretAccessKey === null ? awsProfile(held, profileOf(given, env)) : null;
@@ -192,7 +192,7 @@ function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World
   ];
 }
 
-/** The SDK asks STS for such an identity by the way to S3, and botocore by one of its own. */
+/** The SDK asks STS for such an identity by its way to S3, and botocore by a separate way. */
 function identityBesideProxy({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
   if (s3 === null || s3.secretAccessKey !== null) return [];
   const takesRole = awsProfile(held, profileOf(given, env)).takesRole;

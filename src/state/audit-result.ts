@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, rename, rm, stat } from 'node:fs/promises';
 import { z } from 'zod';
 
-/** Changes whenever what is written changes its form: a file of another version is not guessed at. */
+/** The version of the format, which changes with every change of the form. A file of another version is not read. */
 const FORMAT = 'airflow-xcom-exporter-audit/1';
 const MOST_BYTES = 65_536;
 
@@ -15,19 +15,19 @@ const schema = z.object({
   format: z.literal(FORMAT),
   /** When the audit ended, epoch ms. */
   at: z.number().int().positive(),
-  /** Objects in the places that were listed, by what was said of them; null: that could not be said. */
+  /** Objects in the listed places, by verdict; null: that verdict was not possible. */
   objects: z.object({
     named: amount.nullable(),
     orphaned: amount.nullable(),
     young: amount.nullable(),
     other: amount.nullable(),
   }),
-  /** References whose objects are gone; null: not known of all of them. */
+  /** How many references point to objects that are gone; null: not known for all references. */
   missing: count.nullable(),
   unlistedPlaces: count,
 });
 
-/** What an audit leaves to the exporter: few figures, so that their growth can be seen. */
+/** The result that an audit leaves to the exporter: a few figures, so that their growth can be seen. */
 export type AuditResult = Readonly<Omit<z.infer<typeof schema>, 'format'>>;
 
 export type AuditFound =
@@ -35,14 +35,17 @@ export type AuditFound =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unusable'; readonly why: string };
 
-/** Beside the state file of the exporter. */
+/** The path of the result, beside the state file of the exporter. */
 export function auditResultPath(stateFile: string): string {
   return `${stateFile}.audit.json`;
 }
 
-/** Written beside and renamed: the exporter finds the old result or the new one. Figures alone, so others may read it. */
+/**
+ * Writes to another file and renames it, so that the exporter finds either the old or the new result. Others may read
+ * the file, because it contains only figures.
+ */
 export async function writeAuditResult(path: string, result: AuditResult): Promise<void> {
-  // The exporter clears what is called so when it starts.
+  // The exporter removes files with such a name when it starts.
   const beside = `${path}.${randomUUID()}.tmp`;
   try {
     const file = await open(beside, 'wx', 0o644);
@@ -59,7 +62,7 @@ export async function writeAuditResult(path: string, result: AuditResult): Promi
   }
 }
 
-/** Differs whenever the file may be another one. */
+/** A text that differs whenever the file may have changed. */
 export async function auditStamp(path: string): Promise<string> {
   try {
     const { ino, mtimeMs, size } = await stat(path);
@@ -72,7 +75,7 @@ export async function auditStamp(path: string): Promise<string> {
 export async function readAuditResult(path: string): Promise<AuditFound> {
   let file: FileHandle | null = null;
   try {
-    // A pipe would be waited for.
+    // Without O_NONBLOCK, opening a pipe would wait.
     file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     const { size } = await file.stat();
     if (size > MOST_BYTES) return { kind: 'unusable', why: 'it is too long' };

@@ -8,9 +8,9 @@ import { nameOf } from '../settings/shard.ts';
 import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
 
-/** Changes whenever what is written changes its form: a file of another version is refused, not guessed at. */
+/** The version of the format, which changes with every change of the form. A file of another version is refused. */
 const FORMAT = 'airflow-xcom-exporter-state/2';
-/** The first line of the file is shorter. */
+/** How many bytes the header takes; the first line of the file is shorter. */
 const HEADER_BYTES = 256;
 
 /** The state file cannot be used. Nothing was overwritten. */
@@ -18,37 +18,39 @@ export class StateFileError extends Error {
   override readonly name = 'StateFileError';
 }
 
-/** The memory that one exporter leaves to the next. One of them at a time writes it. */
+/** The memory that one exporter leaves to the next. Only one exporter at a time writes it. */
 export interface StateFile {
   /**
-   * Gives what was remembered when the last exporter ended, or null when there is no file yet.
+   * Gives the state that the last exporter left, or null when there is no file yet.
    *
-   * @throws {StateFileError} when it cannot be used, or could not be written later.
+   * @throws {StateFileError} when the file cannot be used, or could not be written later.
    */
   read(): Promise<State | null>;
-  /** Whether somebody else has written it since it was read or written here. */
+  /** Whether somebody else has written the file since it was read or written here. */
   changed(): Promise<boolean>;
   /**
-   * Writes beside the file and renames: a crash leaves the old state or the new one, never half of one. The state
+   * Writes to another file and renames it: a crash leaves the old state or the new one, never half of one. The state
    * must not change meanwhile.
    *
-   * `written` is called in the very moment in which the new state is in force, before anything else can run.
+   * `written` is called as soon as the new state is in force, before anything else can run.
    *
-   * @throws {StateFileError} when somebody else has written the file since: what was counted there would be lost.
+   * @throws {StateFileError} when somebody else has written the file since: the counts of that state would be lost.
    */
   write(state: State, written?: () => void): Promise<void>;
 }
 
-/** Who wrote a file, and which time it was: another exporter's writing shows by it, also after a SIGKILL. */
+/**
+ * Names the writer of a file and the number of its write. This shows that another exporter wrote, even after a SIGKILL.
+ */
 interface Header {
   readonly format: string;
   readonly owner: string;
   readonly written: number;
-  /** The shard whose dags they are: another one must not count on from here. */
+  /** The shard that the dags belong to: another shard must not continue counting from this file. */
   readonly shard: string;
 }
 
-/** Touches nothing yet. */
+/** Gives access to a state file; touches nothing yet. */
 export function openStateFile(path: string, shard: Shard): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
@@ -57,7 +59,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
 
   async function changed(): Promise<boolean> {
     const there = await openIfThere(path);
-    // Somebody moved it away by hand: then it is to be written anew.
+    // If somebody has moved the file away by hand, a new one is to be written.
     if (there === null) return false;
     try {
       const header = await readHeader(there);
@@ -117,7 +119,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         } finally {
           await file.close();
         }
-        // Synchronous, as what follows it: a SIGKILL comes before both or after both.
+        // The rename and the next call are synchronous, so that a SIGKILL comes before both or after both.
         renameSync(beside, path);
         whenWritten?.();
       } catch (error) {
@@ -131,7 +133,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
   };
 }
 
-/** The folder must take a new file, and what a crash left half-written there goes. */
+/** Checks that the folder takes new files, and removes half-written files that a crash left there. */
 async function prepare(path: string): Promise<void> {
   try {
     await access(dirname(path), constants.W_OK);
@@ -147,7 +149,7 @@ async function prepare(path: string): Promise<void> {
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
-    // A pipe would be waited for.
+    // Without O_NONBLOCK, opening a pipe would wait.
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await file.stat()).isFile()) return file;
     await file.close();
@@ -158,7 +160,7 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
   throw new StateFileError(`Cannot use the state file ${path}: it is no file. Name one in state.file`);
 }
 
-/** Null: this is no state file of any version since the second. */
+/** Reads the header. Null: the file is not a state file of version 2 or later. */
 async function readHeader(file: FileHandle): Promise<Header | null> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
   try {
@@ -185,14 +187,14 @@ function isHeader(value: unknown): value is Header {
   );
 }
 
-/** Keeps a power cut from undoing the rename. Not every system lets a folder be opened. */
+/** Keeps a power cut from undoing the rename. Ignores errors, because not every system can open a folder. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(dirname(path), 'r').catch(() => null);
   await folder?.sync().catch(() => undefined);
   await folder?.close();
 }
 
-/** Why a state was not written; the values of a label. `conflict`: another exporter writes to the same file. */
+/** The reasons why a state was not written; the values of a label. `conflict`: another exporter writes to the file. */
 export const STATE_REASONS = ['conflict', 'denied', 'no_space', 'write_failed'] as const;
 
 const REASON_OF_CODE: Readonly<Record<string, (typeof STATE_REASONS)[number]>> = {

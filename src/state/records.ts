@@ -12,38 +12,38 @@ import { lookAgain } from '../window/look-again.ts';
 import type { Run, RunItem } from '../window/run.ts';
 import { createRunSlots, newRun } from '../window/run.ts';
 
-/** Items of a list that one record holds: bounds what is held as text. */
+/** How many items of a list one record holds at most: this limits the text in memory. */
 const ITEMS_A_RECORD = 500;
-/** Rows behind a problem that are kept. */
+/** How many findings of a problem are kept. */
 const FINDINGS_KEPT = 50;
 
-/** All that one exporter leaves to the next: the window, the problems that it shows, and those that were cleared. */
+/** All that one exporter leaves to the next: the window, the present problems, and the cleared problems. */
 export interface State {
   readonly window: LedgerState;
   readonly problems: ProblemMemory;
   readonly cleared: readonly ClearedProblem[];
 }
 
-/** The order is that in which they are written: a record that refers to others comes after them. */
+/** The heads of records, in the order of writing: a record that refers to others comes after them. */
 type RecordHead =
   | { readonly kind: 'run' | 'name' | 'base' | 'worker' | 'odd'; readonly items: readonly unknown[] }
-  /** Followed by one record of bytes for each column. */
+  /** One record of bytes for each column follows. */
   | {
       readonly kind: 'chunk';
       readonly first: number;
-      /** How many there are of each column. */
+      /** How many rows there are of each column. */
       readonly rows: number;
       readonly columns: readonly KeptColumn[];
     }
   | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
       Pick<State, 'problems'> &
-      // Not in the files of older versions.
+      // Files of older versions lack these fields.
       Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'> & Pick<State, 'cleared'>> & {
-        /** Whether an object that is said to be there was also said to be readable. */
+        /** Whether the state `present` also means that the object is readable. */
         readonly tellsArchives?: boolean;
       });
 
-/** A record is its length and its checksum, four bytes each, and its bytes. Columns are written as they are. */
+/** Writes records: length and checksum, four bytes each, then the bytes. Columns are written as they are in memory. */
 export async function writeState(file: FileHandle, { window, problems, cleared }: State): Promise<void> {
   const { rows } = window;
   const put = async (bytes: Uint8Array): Promise<void> => {
@@ -93,7 +93,10 @@ export async function writeState(file: FileHandle, { window, problems, cleared }
   });
 }
 
-/** All of them would be many times the rest of a small file, each cycle, and the next cycle finds them anew. */
+/**
+ * Cuts the findings of each problem. All findings would be many times the rest of a small file, in each cycle, and the
+ * next cycle finds them again.
+ */
 function withFewFindings(problems: ProblemMemory): ProblemMemory {
   return Object.fromEntries(
     Object.entries(problems).map(([code, remembered]) => {
@@ -174,7 +177,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
   }
 }
 
-/** Figures that follow from the rows are left out. */
+/** Gives the runs without the figures that follow from the rows. */
 function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
   for (const { rows, rowsOnTasks, references, unverified, oldest, firstLink, ...item } of runs.values())
     yield item;

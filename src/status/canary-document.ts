@@ -64,7 +64,7 @@ export const canarySchema = z
 
 export type CanaryDocument = z.output<typeof canarySchema>;
 
-/** Each field by its name: what a report gains is not given out before it is described. */
+/** Fields are named one by one: a field that a report gains is not given out before it is described. */
 export function canaryDocument(verdict: CanaryVerdict | null): CanaryDocument | null {
   if (verdict === null) return null;
   return {

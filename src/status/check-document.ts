@@ -49,8 +49,8 @@ export const checkSchema = z
 export type CheckDocument = z.output<typeof checkSchema>;
 
 /**
- * 0: healthy; 1: problems found; 2: could not decide, because the database or object storage gave no answer, or
- * because there was too much to look at: that is no problem of the deployment's.
+ * 0: healthy; 1: problems found; 2: could not decide, because the database or object storage gave no answer, or because
+ * there was too much to look at. The latter is no problem of the deployment.
  */
 export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>): 0 | 1 | 2 {
   if (problemsOf(report).length > 0) return 1;
@@ -61,7 +61,7 @@ export function checkCode({ report, probed }: Pick<Checked, 'report' | 'probed'>
   return isUnread || isUnasked || isUndecided || isDoubtful ? 2 : 0;
 }
 
-/** Leaves out the problems that are only to be known, and those of the look at the deployment. */
+/** Leaves out problems that are only for information, and the problem of the exporter's own look at the deployment. */
 function problemsOf({ problems }: Report): readonly Problem[] {
   return problems.filter(({ code }) => code !== 'exporter_behind' && PROBLEMS[code].severity !== 'info');
 }
@@ -81,11 +81,11 @@ export function checkVerdict(checked: Checked): Verdict {
   }
 }
 
-/** Decided rows and all rows of the window; null where nothing was read. */
+/** Decided rows and all rows of the window; null if nothing was read. */
 function sampledRows({ window, coverage }: Report): { decided: number; all: number } | null {
   if (window === null || coverage === null) return null;
   const all = window.rows.db + window.rows.s3 + window.rows.other;
-  // It is rounded down, so that it never says all of what is not all.
+  // Rounded down, so that a part of the rows is never shown as all of them.
   return { decided: Math.floor(coverage * all), all };
 }
 
@@ -113,7 +113,7 @@ function notesOf({ report, probed }: Checked): string[] {
   const rows = sampledRows(report);
   if (rows !== null && isPartial(report)) {
     const share = Math.floor((100 * rows.decided) / Math.max(1, rows.all));
-    // More requests do not help against a storage that answers none, nor against a standby that is behind.
+    // More requests do not help if the storage answers none, or if a standby is behind.
     const mayHelp =
       s3Failure === null && report.standbyDoubt === null && report.states.exporter_behind === 'raised';
     const more = mayHelp ? ' More with a higher s3.requests-per-cycle, or a shorter window.' : '';
@@ -129,7 +129,7 @@ function notesOf({ report, probed }: Checked): string[] {
   return notes;
 }
 
-/** Whoever asks right after the installation has done nothing wrong. */
+/** An empty window right after the installation is no mistake of the user. */
 function emptyNote(report: Report): string[] {
   return sampledRows(report)?.all === 0
     ? ['No XCom row is in the window, so nothing can be judged yet. Let a DAG push a value, and ask again.']

@@ -5,14 +5,14 @@ import type { S3Operation } from '../s3/calls.ts';
 import type { Storage } from '../window/flags.ts';
 
 /**
- * The past that the plots of the page are drawn from, in memory alone: a restart forgets it, a reload does not.
- * A plain value: what has been handed out does not change.
+ * The past for the plots of the page, in memory alone: a restart forgets it, a reload does not. It is a plain value: a
+ * history that has been handed out does not change.
  */
 export interface History {
   /** Oldest first, at most `KEPT`. */
   readonly cycles: readonly CyclePoint[];
   readonly probes: readonly ProbePoint[];
-  /** Values by size, in slots of time so that old ones go. */
+  /** Values by size, in slots of time so that old values are dropped. */
   readonly sizes: readonly SizeSlot[];
 }
 
@@ -27,7 +27,7 @@ export interface CyclePoint {
 export interface ProbePoint {
   /** Epoch ms. */
   readonly at: number;
-  /** Seconds of each operation; null: it failed. One that was not tried is not there. */
+  /** Seconds of each operation; null: the operation failed. An operation that was not tried is absent. */
   readonly seconds: Readonly<Partial<Record<S3Operation, number | null>>>;
 }
 
@@ -48,7 +48,7 @@ const SLOTS = 24;
 export const NO_HISTORY: History = { cycles: [], probes: [], sizes: [] };
 
 export function withCycle(history: History, report: Report): History {
-  // While the database is away the report repeats what it said before: that is not known of now.
+  // While the database is away the report repeats earlier figures, which are not known to hold now.
   const window = report.databaseFailure === null ? report.window : null;
   const point = { at: report.at, rows: window?.rows ?? null, bytes: window?.bytes ?? null };
   return {
@@ -68,7 +68,7 @@ export function withProbe(history: History, probe: Tried, at: number): History {
   return { ...history, probes: [...history.probes.slice(1 - KEPT), { at, seconds }] };
 }
 
-/** All slots together, and since when they count; null: nothing was counted. */
+/** The sum of all slots, and since when they count; null: nothing was counted. */
 export function sizesOf(history: History): { readonly since: number; readonly counts: SizeCounts } | null {
   const [first] = history.sizes;
   if (first === undefined) return null;

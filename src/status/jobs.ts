@@ -5,13 +5,13 @@ export interface JobEnd {
   readonly at: number;
 }
 
-/** Hears of every run of a job that ends, and of every tick that is left out. */
+/** Is told of every run of a job that ends, and of every tick that is left out. */
 export interface JobObserver {
   finished(job: JobName, end: JobEnd): void;
   skipped(job: JobName): void;
 }
 
-/** Keeps for pages what the metrics say in numbers: when each job ran last and how it ended. */
+/** Keeps for pages what the metrics show as numbers: when each job ran last and how it ended. */
 export function createJobs(
   observer: JobObserver,
   { keepsState }: { keepsState: boolean },
@@ -61,7 +61,7 @@ export function createJobs(
   };
 }
 
-/** `state`: the state file is written; there is none where `state.file` names none. */
+/** `state` writes the state file. The job does not exist if `state.file` names no file. */
 export type JobName = 'sample' | 'probe' | 'state';
 
 export const JOB_NAMES: readonly JobName[] = ['sample', 'probe', 'state'];

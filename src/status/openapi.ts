@@ -159,12 +159,12 @@ function plainSchema(schema: z.ZodType): object {
   return withoutAddress(z.toJSONSchema(schema, { io: 'input', override: shorten }));
 }
 
-/** The dialect is that of OpenAPI 3.1 itself, and the name is the key. */
+/** Removes the dialect, which is that of OpenAPI 3.1 itself, and the name, which is the key. */
 function withoutAddress({ $schema, $id, ...schema }: Record<string, unknown>): object {
   return schema;
 }
 
-/** Bounds that follow from JavaScript, and the pattern that `format` says in a word, tell a reader nothing. */
+/** Removes bounds that follow from JavaScript, and the pattern that `format` says in a word: a reader needs neither. */
 function shorten({ jsonSchema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;

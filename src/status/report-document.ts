@@ -10,8 +10,8 @@ import { count, isoOf, seconds, timeSchema } from './json-fields.ts';
 import { problemOf, problemSchema } from './problem-document.ts';
 
 /**
- * The version of every document that the API and `check --json` give. Raised when a field goes or changes its
- * meaning; a field that is added does not raise it.
+ * The version of every document that the API and `check --json` give. Raised when a field is removed or changes its
+ * meaning; a new field does not raise it.
  */
 export const SCHEMA_VERSION = 1;
 
@@ -147,7 +147,7 @@ function failureOf(failure: { readonly reason: string; readonly detail: string }
   return failure === null ? null : { reason: failure.reason, detail: failure.detail };
 }
 
-/** Each field by its name: what a report gains is not given out before it is described. */
+/** Fields are named one by one: a field that a report gains is not given out before it is described. */
 function backendOf({ backend }: Report): ReportDocument['backend'] {
   if (backend === null) return null;
   const { airflow, schema, bucket, prefix, connection, compression } = backend;

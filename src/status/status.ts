@@ -6,18 +6,18 @@ import type { SettingOrigin } from '../settings/origins.ts';
 import type { History } from './history.ts';
 import type { JobStatus } from './jobs.ts';
 
-/** All that the status page and the JSON API show. A plain value, taken anew for each request. */
+/** Everything that the status page and the JSON API show. A plain value, made anew for each request. */
 export interface Status {
   readonly version: string;
   readonly startedAt: number;
-  /** When the settings in force were read in place of others, epoch ms; null: they are those of the start. */
+  /** When the settings in force replaced earlier ones, epoch ms; null: they are those of the start. */
   readonly reloadedAt: number | null;
-  /** The first look with them has not ended: report and probe are those of the settings before. */
+  /** The first look with the new settings has not ended: report and probe are from the settings before. */
   readonly reloading: boolean;
   readonly now: number;
   readonly leader: boolean;
   readonly report: Report | null;
-  /** Lately, the latest first. */
+  /** The problems that were cleared lately, the latest first. */
   readonly cleared: readonly ClearedProblem[];
   /** The last cycle that could read the database is older than three intervals. */
   readonly stale: boolean;
@@ -29,7 +29,7 @@ export interface Status {
   /** Whether a path in S3 is configured: without one object storage is not looked at. */
   readonly hasStorage: boolean;
   readonly jobs: readonly JobStatus[];
-  /** How many requests the last cycle sent to S3, and how many it might have; null: no cycle yet. */
+  /** How many requests the last cycle sent to S3, and how many it was allowed to send; null: no cycle yet. */
   readonly requests: { readonly sent: number; readonly ceiling: number } | null;
   /** For the plots of the page. */
   readonly history: History;

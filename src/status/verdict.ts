@@ -20,8 +20,8 @@ export type Verdict = z.output<typeof verdictSchema>;
 export type VerdictState = Verdict['state'];
 
 /**
- * The first words of the page and the API. Healthy is said only of what was looked at and lately. After a reload the
- * verdict of before stands until there is another one, and says so.
+ * The first words of the page and the API. Healthy is said only of what was looked at, and lately. After a reload the
+ * earlier verdict stands until there is a new one, and a note says so.
  */
 export function verdictOf(status: Status): Verdict {
   const verdict = verdictOfLook(status);
@@ -93,7 +93,7 @@ function verdictOfLook(status: Status): Verdict {
   return { state: 'healthy', title: 'Healthy', notes: limits };
 }
 
-/** Figures that never were cannot be stale: the settings and the probe alone speak. */
+/** Figures that were never read cannot be stale: only the settings and the probe count. */
 export function isNeverRead({
   window,
   databaseFailure,
@@ -101,7 +101,9 @@ export function isNeverRead({
   return window === null && databaseFailure !== null;
 }
 
-/** Problems that say that nothing goes to S3, or that every push fails: no setting is needed where references show it. */
+/**
+ * Problems that say that nothing goes to S3, or that every push fails. References can disprove them without a setting.
+ */
 const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
   'threshold_disabled',
   'compression_unsupported',
@@ -111,8 +113,9 @@ const SHOWN_BY_REFERENCES: ReadonlySet<ProblemCode> = new Set([
 const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
 
 /**
- * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other: something was
- * there to be judged, S3 answered, every operation of the probe that was tried worked, and nothing critical is undecided.
+ * Why it cannot be said that all is well, in a few words; null: it can. Healthy is a claim like any other. It takes
+ * that something was there to be judged, that S3 answered, that every operation of the probe that was tried worked, and
+ * that nothing critical is undecided.
  */
 export function doubtOf(
   report: Pick<
@@ -131,7 +134,7 @@ export function doubtOf(
   if (!probe.steps.some(({ ok }) => ok !== null)) return 'the probe tried nothing';
   const failed = probe.steps.find((step) => step.ok === false);
   if (failed !== undefined) return `the test ${failed.operation} of the probe failed`;
-  // It ended after the look that the report is of: the next one judges it.
+  // The probe ended after the look that the report is from: the next look judges the probe.
   if (FROM_PROBE.every((code) => states[code] === 'unknown')) return 'no probe has been judged yet';
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
   const isOpen = PROBLEM_CODES.some(
@@ -139,7 +142,7 @@ export function doubtOf(
       isUndecided(states, code) &&
       PROBLEMS[code].severity === 'critical' &&
       sourceOf(code) !== 'probe' &&
-      // What was told and what is seen contradict each other: one of them is not of today.
+      // Settings that were told and rows that were seen contradict each other: one of them is out of date.
       (takenBack.includes(code) || !(isOffloading && SHOWN_BY_REFERENCES.has(code))),
   );
   if (isOpen) return 'not everything critical could be decided';
@@ -155,7 +158,7 @@ function unprobedDoubt(report: Pick<Report, 'told' | 'heard'>): string {
   return report.told['xcom.path'] ? 'xcom.path names no place in S3' : 'xcom.path is not known';
 }
 
-/** A note for a configuration without a path in S3. The probe writes: no canary tells it where. */
+/** A note for a configuration without a path in S3. The probe writes, so a canary's path is not enough for it. */
 export function unprobedNote(report: Pick<Report, 'told' | 'heard'>): string {
   if (isPathHeard(report))
     return 'xcom.path is known from the canary alone: object storage is probed when the exporter is told it.';
@@ -164,7 +167,7 @@ export function unprobedNote(report: Pick<Report, 'told' | 'heard'>): string {
     : 'xcom.path is not known: object storage is probed when the exporter is told it.';
 }
 
-/** While a standby is behind, problems of its rows are neither said anew nor cleared. */
+/** While a standby is behind, problems of its rows are neither raised nor cleared. */
 export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): string[] {
   if (standbyDoubt === null) return [];
   return [
@@ -172,7 +175,7 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
   ];
 }
 
-/** Names a threshold that no value reaches although some are large: a slip in its digits, or in its unit. */
+/** Names a threshold that no value reaches although some values are large: a slip in its digits, or in its unit. */
 export function outOfReachNote({
   window,
   thresholdBytes,
@@ -187,12 +190,12 @@ export function outOfReachNote({
   ];
 }
 
-/** Names what speaks against pushes, where references in the window speak for them. */
+/** Names the setting that makes pushes fail, even if references in the window suggest that pushes work. */
 export function pushFaultNote({ pushFault }: Pick<Report, 'pushFault'>): string[] {
   return pushFault === null ? [] : [`${pushFault}.`];
 }
 
-/** Names what no listing leads to: the figure of objects without a row says nothing of it. */
+/** Names runs that no listing leads to: the figure of objects without a row says nothing about them. */
 export function unseenNote({ window }: Pick<Report, 'window'>): string[] {
   if (window === null || window.unseenRuns === 0) return [];
   const runs = window.unseenRuns === 1 ? 'one run' : `${window.unseenRuns} runs`;
@@ -205,12 +208,12 @@ function isPathHeard({ heard }: Pick<Report, 'heard'>): boolean {
   return heard.some(({ name, shown }) => name === 'xcom.path' && shown !== '');
 }
 
-/** What a canary alone can tell is no part of what is watched: a pool that is not heard is a problem of its own. */
+/** A problem that only a canary can show is left out here: a pool that is not heard is a problem of its own. */
 function isUndecided(states: Report['states'], code: ProblemCode): boolean {
   return states[code] === 'unknown' && !CANARY_CODES.has(code);
 }
 
-/** Sentences that name the problems of which nothing is known, and why; none when there is none. */
+/** Sentences that name the problems of which nothing is known, and why; empty when there is none. */
 export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'undecided'>): string[] {
   const byReason = new Map<string, string[]>();
   for (const code of PROBLEM_CODES) {
@@ -224,7 +227,7 @@ export function undecidedNote({ states, undecided }: Pick<Report, 'states' | 'un
   return eachHintOnce(lines);
 }
 
-/** How to tell a setting is said where it is first missed. */
+/** Keeps the hint how to tell a setting only at the first place where the setting is missing. */
 function eachHintOnce(lines: readonly string[]): string[] {
   const said = new Set<string>();
   return lines.map((line) =>
@@ -236,7 +239,7 @@ function eachHintOnce(lines: readonly string[]): string[] {
   );
 }
 
-/** The first failure of a probe that tells nothing of the bucket, not even that it cannot be reached. */
+/** The first failure of a probe that says nothing about the bucket, not even that it cannot be reached. */
 export function unansweredOf(
   { states }: Pick<Report, 'states'>,
   probe: Tried | null,

@@ -10,34 +10,34 @@ import type { Looks } from './looks.ts';
 import { leakedPathOf } from './remembered-row.ts';
 import { baseAt, flagsAt, nameAt, runAt, sizeAt } from './row-fields.ts';
 
-/** Answers about the bases that there are now, by their numbers in the columns. */
+/** Answers about the present bases, by their numbers in the columns. */
 export interface Bases {
-  /** It is as configured. */
+  /** Whether the base is one that Airflow, as configured, reads. */
   readonly isInForce: (base: number) => boolean;
-  /** Its objects have the size that Airflow measured. */
+  /** Whether the objects of the base have the size that Airflow measured. */
   readonly isUncompressed: (base: number) => boolean;
-  /** Whether the backend has written there, or one task a file of its own, cannot be told. */
+  /** Whether the base is in doubt: either the backend has written there, or one task a file of its own. */
   readonly isDoubtful: (base: number) => boolean;
-  /** It holds the path of another row, and workers write there. */
+  /** Whether the row holds the path of another row, at a place that workers write to. */
   readonly isLeaked: (slot: number) => boolean;
-  /** Why Airflow cannot use what a row holds; null: nothing is known to speak against it. */
+  /** Why Airflow cannot use the value of a row; null: no reason is known. */
   readonly brokenReason: (slot: number) => BrokenReason | null;
-  /** All that is said of these bases, but what they say themselves: the same words, the same answers. */
+  /** A text of the answers about these bases that depend on more than the base itself. Same text, same answers. */
   readonly wordsOn: (bases: Iterable<number>) => string;
 }
 
 type Base = Omit<Reference, 'key'>;
 
-/** Where references lie, whatever their suffix is. */
+/** A place of references, whatever their suffix is. */
 interface Place extends Writers {
   readonly standing: Standing;
   readonly hasConnection: boolean;
 }
 
 interface Writers {
-  /** The first task that was found to have written there; null: none was. */
+  /** The first task that was found to have written there; null: no task was found. */
   writer: Writer | null;
-  /** Another one has as well. */
+  /** Whether another task has written there as well. */
   hasSeveral: boolean;
 }
 
@@ -46,7 +46,7 @@ interface Writer {
   readonly taskId: string;
 }
 
-/** What the references of one chunk tell of each base there. */
+/** The writers of each base, as far as the references of one chunk show them. */
 type ChunkBases = ReadonlyMap<number, Readonly<Writers>>;
 export type BaseLooks = Looks<RowChunk, ChunkBases>;
 
@@ -54,7 +54,7 @@ export async function basesOf(
   ledger: Ledger,
   options: {
     readonly standing: StandingRule;
-    /** Null: not known. An object that is smaller was written by a task, or under another threshold. */
+    /** Null: not known. A smaller object was written by a task, or under another threshold. */
     readonly threshold: number | null;
     readonly looks: BaseLooks;
   },
@@ -97,7 +97,7 @@ export async function basesOf(
   };
   const isInForce = (id: number) => isGood(placeOf[id]?.standing);
 
-  /** Of a path that a row holds and that is not its own: workers are known to write there. */
+  /** Whether workers are known to write at a path that belongs to another row than the one that holds it. */
   function isBackends(path: Base): boolean {
     const own = places.get(placeName(path));
     if (own?.hasSeveral === true) return true;

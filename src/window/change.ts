@@ -1,6 +1,6 @@
 import type { LedgerState, Origin } from './ledger-state.ts';
 
-/** The ground that the next reading starts from. */
+/** The schema, the tables and the window that the next reading starts with. */
 export interface Start {
   readonly schema: string;
   readonly origin: Origin;
@@ -9,8 +9,8 @@ export interface Start {
 }
 
 /**
- * The reason why all is read again: nothing is remembered, or only of another schema; the window was made longer; rows
- * were copied; or the database is another one.
+ * Why all rows are read again. `anew`: nothing is remembered, or only rows of another schema. `longer`: the window was
+ * made longer. `copied`: rows were copied. `another`: the database is another one.
  */
 export type Change = 'none' | 'anew' | 'longer' | 'copied' | 'another';
 
@@ -21,7 +21,10 @@ export function changeSince(state: LedgerState, { schema, origin, from }: Start)
   return from < (state.lastReading?.from ?? -Infinity) ? 'longer' : 'none';
 }
 
-/** Nothing but its time tells a row that was there in another database from one that was written since. */
+/**
+ * The moment from which rows are counted. Only the time of a row tells whether it existed in the former database or was
+ * written since.
+ */
 export function countsFrom(state: LedgerState, origin: Origin): number | null {
   return (isAnother(state, origin) ? state.lastReading?.at : null) ?? state.countsFrom;
 }

@@ -1,4 +1,4 @@
-/** Rows that one set of columns holds. */
+/** How many rows one set of columns holds. */
 export const CHUNK_ROWS = 1 << 14;
 const CHUNK_BITS = 14;
 
@@ -6,33 +6,33 @@ const CHUNK_BITS = 14;
 export type Link = number;
 
 /**
- * Some thousand rows as columns: 52 bytes a row, and 16 for each uuid that it has. A row is `index` in its chunk and
- * `first + index` among all. Only window/ writes to them, and row-fields.ts says what stands there.
+ * Some thousand rows as columns: 48 bytes per row, plus 16 for each uuid column. A row has the number `index` in its
+ * chunk and `first + index` among all rows. Only window/ writes to the columns; row-fields.ts reads them.
  */
 export interface RowChunk {
   readonly first: number;
-  /** Grows with all that is written here but links, versions and the marks of a reading: {@link file://./looks.ts}. */
+  /** Grows with every write here except links, versions and the marks of a reading: {@link file://./looks.ts}. */
   written: number;
-  /** {@link file://./flags.ts}; 0: nothing is here. */
+  /** {@link file://./flags.ts}; 0: the place is empty. */
   readonly flags: Uint32Array<ArrayBuffer>;
-  /** The slot of its run. */
+  /** The slot of the row's run. */
   readonly run: Uint32Array<ArrayBuffer>;
-  /** Task and key, interned. */
+  /** The task and the key, interned. */
   readonly name: Uint32Array<ArrayBuffer>;
   readonly mapIndex: Int32Array<ArrayBuffer>;
   /** `xmin`. */
   readonly version: Uint32Array<ArrayBuffer>;
   /** The row's own timestamp, epoch ms. */
   readonly at: Float64Array<ArrayBuffer>;
-  /** Bytes of the value, or of the object that it refers to; NaN: not known. */
+  /** Bytes of the value, or of the object that the row refers to; NaN: not known. */
   readonly size: Float64Array<ArrayBuffer>;
-  /** The base of a reference, interned; for a value in the database the bytes by which `size` may be too large. */
+  /** The base of a reference, interned; for a value in the database, the bytes by which `size` may be too large. */
   readonly base: Uint32Array<ArrayBuffer>;
-  /** The worker that its task instance ran on, interned; 0: not known. */
+  /** The worker that the row's task instance ran on, interned; 0: not known. */
   readonly worker: Uint32Array<ArrayBuffer>;
   /** The {@link Link} to the next row of the same run, or to the next free place. */
   readonly next: Uint32Array<ArrayBuffer>;
-  /** Uuids, four words a row; null as long as no row here has one. */
+  /** Uuids, four words per row; null as long as no row here has one. */
   taskInstance: Uint32Array<ArrayBuffer> | null;
   leaf: Uint32Array<ArrayBuffer> | null;
 }
@@ -53,7 +53,7 @@ export const KEPT_COLUMNS = [
 ] as const;
 export type KeptColumn = (typeof KEPT_COLUMNS)[number];
 
-/** `columns`: those that it has to have from the start. */
+/** `columns`: the columns that the chunk must have from the start. */
 export function newChunk(first: number, columns: readonly KeptColumn[]): RowChunk {
   const words = () => new Uint32Array(CHUNK_ROWS);
   const uuids = (column: KeptColumn) => (columns.includes(column) ? newUuids() : null);
@@ -84,7 +84,7 @@ export function keptColumns(chunk: RowChunk): KeptColumn[] {
   return KEPT_COLUMNS.filter((column) => chunk[column] !== null);
 }
 
-/** The memory of a column, of its first `rows` rows, to be written to a file or to be filled from one. */
+/** The memory of the first `rows` rows of a column, to be written to a file or filled from one. */
 export function columnBytes(chunk: RowChunk, column: KeptColumn, rows: number): Uint8Array {
   const array = chunk[column];
   if (array === null) throw new Error(`The chunk has no column ${column}`);
@@ -123,7 +123,7 @@ export function putWords(
   array.set(words ?? NO_WORDS, 4 * index);
 }
 
-/** Copies all of a row but its link. */
+/** Copies a row without its link. */
 export function copyRow(
   from: { chunk: RowChunk; index: number },
   to: { chunk: RowChunk; index: number },
@@ -135,21 +135,21 @@ export function copyRow(
     else to.chunk[column][to.index] = from.chunk[column][from.index] ?? 0;
 }
 
-/** Places for rows: chunks are added when there is no place left, and none is ever given up. */
+/** The places for rows. Chunks are added when no place is left, and no chunk is ever dropped. */
 export interface Slots {
   readonly chunks: readonly RowChunk[];
-  /** All slots are below. */
+  /** All slots are below this number. */
   readonly size: () => number;
   readonly chunkOf: (slot: number) => RowChunk;
   take(): number;
   giveBack(slot: number): void;
-  /** Chunks that were filled elsewhere; empty places in them have to be given back. Only as long as there are none. */
+  /** Takes chunks that were filled elsewhere, while there are no chunks yet. The caller gives empty places back. */
   adopt(filled: readonly RowChunk[]): void;
 }
 
 export function createSlots(): Slots {
   const chunks: RowChunk[] = [];
-  /** The first of the places that were given back. */
+  /** The first free place in the list of places that were given back. */
   let free: Link = 0;
   let size = 0;
 

@@ -4,25 +4,25 @@ import type { LedgerState } from './ledger-state.ts';
 import { SWEEP_START } from './sweep-state.ts';
 
 /**
- * Ended runs are looked at again in turn, all within so many cycles (90 minutes, at the default schedule): what is
- * deleted or patched behind them is found so. A few in any case, and no more than a large window can spare.
+ * How many cycles it takes to read all ended runs again, in turn (90 minutes, at the default schedule). This finds rows
+ * that were deleted or patched later. Each cycle reads at least a few runs, and no more than a large window can spare.
  */
 const REREAD_CYCLES = 180;
 const REREAD_RUNS = { least: 10, most: 200 };
 
-/** The knowledge of runs that the next reading needs. */
+/** The facts about runs that the next reading needs. */
 export interface DueRuns {
   /** The youngest run that was seen, or null before the first reading. */
   readonly lastRunId: number | null;
-  /** Runs to read again: live at the last reading, or due to be looked at. */
+  /** Runs to read again: they were live at the last reading, or it is their turn. */
   readonly ids: readonly number[];
   readonly isKnown: (id: number) => boolean;
 }
 
-/** The point from which the next reading goes on. */
+/** The point from which the next reading continues. */
 export type Continuation = DueRuns & Pick<LedgerState, 'lastReading' | 'sweep'>;
 
-/** Gives all runs when something has changed, and none that is remembered when the window is read anew. */
+/** Gives all runs when something has changed, and no remembered run when the window is read anew. */
 export function dueRuns(state: LedgerState, change: Change): Continuation {
   const { lastRunId, lastReading, sweep, runs } = state;
   const fromStart = { lastRunId: null, lastReading: null, sweep: SWEEP_START };

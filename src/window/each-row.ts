@@ -5,8 +5,8 @@ import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
 /**
- * Visits the rows of a run, the latest first, in pieces: a mapped task may have left a hundred thousand. A generator
- * would make an object for each. Nothing may be removed meanwhile.
+ * Visits the rows of a run, latest first, in pieces: a mapped task may have left a hundred thousand rows. A generator
+ * would make an object for each row. Remove nothing during the visit.
  */
 export async function eachRow(
   { chunkOf }: Pick<RowStore, 'chunkOf'>,

@@ -2,8 +2,8 @@ import type { ByDesign } from '../airflow/classify.ts';
 import type { XComSource } from '../airflow/shape.ts';
 
 /**
- * The 32 bits of one number say what a row is and what is known of its object; 0 is no row. Nothing in it depends on
- * the settings, so that a reload leaves it as it is.
+ * The 32 bits of one number tell the kind of a row and the state of its object; 0 means no row. No bit depends on the
+ * settings, so a reload of the settings keeps the flags.
  */
 export const DB = 1;
 export const S3 = 2;
@@ -11,10 +11,10 @@ export const OTHER = 3;
 export const STORAGE_MASK = 3;
 const STORAGES: readonly (Storage | null)[] = [null, 'db', 's3', 'other'];
 
-/** The last answer of S3 about a reference. `unreadable`: the object is there, in an archive. */
+/** The last answer of S3 about a reference. `unreadable`: the object exists, but in an archive. */
 export type ObjectState = 'unverified' | 'present' | 'missing' | 'empty' | 'unreadable';
 const FOUND_MASK = 3 << 2;
-/** Beside the answer that there is an object. */
+/** Set in addition to `PRESENT`: the object is in an archive. */
 const IN_ARCHIVE = 1 << 24;
 export const OBJECT_MASK = FOUND_MASK | IN_ARCHIVE;
 const UNVERIFIED = 0;
@@ -25,8 +25,9 @@ const UNREADABLE = PRESENT | IN_ARCHIVE;
 const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
 /**
- * `unconfirmed`: S3 said that there is no object, and showed the same credentials no other one either, or the row could
- * not be read again from a database that is not behind, or its task may be about to delete it.
+ * Why a reference was not checked. `unconfirmed`: S3 said that there is no object, but showed the same credentials no
+ * other object either; or the row could not be read again from a database that is not behind; or the row's task may be
+ * about to delete the row.
  */
 export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
 
@@ -39,15 +40,15 @@ export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'unconfirmed',
 ];
 
-/** The reason why S3 gave no answer, when it was last asked. */
+/** The reason why S3 gave no answer the last time. */
 const UNCHECKED_SHIFT = 4;
 const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
 const UNCHECKED: readonly (UncheckedReason | null)[] = [null, ...UNCHECKED_REASONS];
 
-/** It was there before the exporter was: it is part of the window but in no counter. */
+/** The row was there before the exporter: the row is part of the window but in no counter. */
 export const BASELINE = 1 << 7;
 
-/** The reasons for which it has been counted as broken. */
+/** The reasons for which the row has been counted as broken. */
 const SAID_SHIFT = 8;
 const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
 const SAID_UNREADABLE = 1 << 25;
@@ -59,11 +60,13 @@ export const BY_DESIGN_MASK = 3 << BY_DESIGN_SHIFT;
 const BY_DESIGN: readonly (ByDesign | null)[] = [null, 'extra_link', 'skip_decision', 'server_side'];
 const SERVER_SIDE = 3 << BY_DESIGN_SHIFT;
 
-/** The reference is another row's. */
+/** The reference belongs to another row. */
 export const LEAKED = 1 << 15;
-/** The value is a file on a worker's disk. Storage `other` without it and without `OTHER_STORE` is another backend's. */
+/**
+ * The value is a file on a worker's disk. Storage `other` without this and `OTHER_STORE` means another backend's value.
+ */
 export const LOCAL = 1 << 16;
-/** A reference of its own row to a store that is not S3. */
+/** The value is a reference of its own row, to a store that is not S3. */
 export const OTHER_STORE = 1 << 26;
 /** The key is `skipmixin_key`. */
 export const SKIP_DECISION = 1 << 17;
@@ -75,12 +78,12 @@ const TABLE_MASK = 3 << TABLE_SHIFT;
 const TABLES: readonly XComSource['table'][] = ['xcom', 'xcom_v1', 'xcom_v2'];
 const V2 = 2 << TABLE_SHIFT;
 
-/** The reading under way has come across it; of no meaning outside of one. */
+/** The present reading has seen the row; the bit has no meaning outside of a reading. */
 export const SEEN = 1 << 21;
 
 /**
- * Its task instance is an earlier try, which Airflow 3.4 keeps: no task reads it any more, and nothing that is wrong in it
- * is of account. Asked only when something is.
+ * The row's task instance is an earlier try, which Airflow 3.4 keeps. No task reads the row any more, so a fault in the
+ * row does not matter. The exporter asks for this only when the row has a fault.
  */
 export const ARCHIVED = 1 << 22;
 
@@ -100,7 +103,7 @@ export function withObject(flags: number, object: ObjectState): number {
   return (flags & ~OBJECT_MASK) | bits;
 }
 
-/** An object of a size that counts is there, whether it can be read or not. */
+/** Whether an object that is not empty exists, readable or not. */
 export function hasObject(flags: number): boolean {
   return (flags & FOUND_MASK) === PRESENT;
 }
@@ -129,7 +132,7 @@ export function byDesignBits(byDesign: ByDesign | null): number {
   return BY_DESIGN.indexOf(byDesign) << BY_DESIGN_SHIFT;
 }
 
-/** A value that no backend of a worker has seen; another cause that is known stays. */
+/** Marks a value that no worker's backend has seen; another known cause stays. */
 export function asServerWritten(flags: number): number {
   const isUnexplained = (flags & STORAGE_MASK) === DB && (flags & BY_DESIGN_MASK) === 0;
   return isUnexplained ? flags | SERVER_SIDE : flags;
@@ -143,17 +146,17 @@ export function tableBits(table: XComSource['table']): number {
   return TABLES.indexOf(table) << TABLE_SHIFT;
 }
 
-/** A row of `xcom_v2`, which hangs on its task instance and not on its run. */
+/** Whether the row is of `xcom_v2`, whose rows hang on their task instance and not on their run. */
 export function hangsOnTask(flags: number): boolean {
   return (flags & TABLE_MASK) === V2;
 }
 
-/** A reference of its own row: what is looked up in S3. */
+/** Whether the row is a reference of its own to S3: only such objects are looked up. */
 export function isReference(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED)) === S3;
 }
 
-/** A reference of its own row, in whatever store: only of S3 is an object looked up. */
+/** Whether the row is a reference of its own, to any store; objects are looked up only in S3. */
 export function hasBase(flags: number): boolean {
   return isReference(flags) || (flags & OTHER_STORE) !== 0;
 }
@@ -162,17 +165,17 @@ export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
 }
 
-/** A reference under the key of a skip decision, in a try that counts. */
+/** Whether the row is a reference under the key of a skip decision, in a try that counts. */
 export function isSkipDecision(flags: number): boolean {
   return isReference(flags) && (flags & (SKIP_DECISION | ARCHIVED)) === SKIP_DECISION;
 }
 
-/** A file on the disk of a worker, in a try that counts. */
+/** Whether the value is a file on the disk of a worker, in a try that counts. */
 export function isOnDisk(flags: number): boolean {
   return (flags & (STORAGE_MASK | LOCAL | ARCHIVED)) === (OTHER | LOCAL);
 }
 
-/** Gives why Airflow cannot use what a row holds, as far as is known; null when nothing speaks against it. */
+/** Gives the known reason why Airflow cannot use the value of a row; null when there is none. */
 export function brokenReason(flags: number, inForce: boolean): BrokenReason | null {
   if ((flags & ARCHIVED) !== 0) return null;
   if ((flags & OTHER_STORE) !== 0) return inForce ? null : 'path_mismatch';
@@ -186,8 +189,8 @@ export function brokenReason(flags: number, inForce: boolean): BrokenReason | nu
 }
 
 /**
- * Says whether the value is certainly at least `oversize` bytes and in the database. What the REST API or the server
- * wrote counts as well, but with threshold 0 only what a task wrote: nothing else ever is offloaded.
+ * Whether the value is in the database and certainly at least `oversize` bytes. Values that the REST API or the server
+ * wrote count as well. With threshold 0, only values that a task wrote count, because only they are ever offloaded.
  */
 export function isOversizeRow(flags: number, leastBytes: number, oversize: number): boolean {
   if ((flags & STORAGE_MASK) !== DB || leastBytes < oversize) return false;
@@ -198,7 +201,7 @@ export function isOversizeRow(flags: number, leastBytes: number, oversize: numbe
 /** The place of the value of an XCom row. */
 export type Storage = 'db' | 's3' | 'other';
 
-/** `unreadable`: the object is in an archive and not restored. */
+/** Why Airflow cannot use a reference. `unreadable`: the object is in an archive and not restored. */
 export type BrokenReason = 'missing' | 'empty' | 'unreadable' | 'path_mismatch' | 'leaked';
 
 export const BROKEN_REASONS: readonly BrokenReason[] = [

@@ -6,8 +6,8 @@ import type { Ledger } from './ledger.ts';
 import { flagsAt, leastBytesAt, sizeAt, workerAt } from './row-fields.ts';
 
 /**
- * Gives what new rows add to the counters, summed up by what is counted; sizes stay one by one, for a histogram. References
- * add their bytes when S3 has told them: {@link objectIncrements}.
+ * Gives the increments that new rows add to the counters, summed up by labels; sizes stay separate, for a histogram.
+ * References add their bytes once S3 has given them: {@link objectIncrements}.
  */
 export function rowIncrements(
   ledger: Ledger,
@@ -29,7 +29,7 @@ export function rowIncrements(
       if (bases.brokenReason(slot) === 'leaked') sums.broken(dagId, 'leaked');
       continue;
     }
-    // Of what is in no store that is asked, no answer comes that it could be counted with.
+    // The exporter does not ask other stores, so no later answer would count this row: it is counted here.
     if (bases.brokenReason(slot) === 'path_mismatch') sums.broken(dagId, 'path_mismatch');
     const bytes = sizeAt(chunk, index);
     sums.bytes(storage, bytes);
@@ -41,14 +41,14 @@ export function rowIncrements(
   return [...sums.increments(), ...increments];
 }
 
-/** An answer of S3 about one reference, which the ledger knows by now. */
+/** An answer of S3 about one reference, which the ledger has already noted. */
 export interface Learnt {
   readonly slot: number;
-  /** It is the first answer about it. */
+  /** Whether this is the first answer about the reference. */
   readonly first: boolean;
 }
 
-/** Gives what the first answers about references, or worse ones later, add to the counters; marks what it has said. */
+/** Gives the increments from first answers about references, or from later worse ones; marks what has been counted. */
 export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], bases: Bases): Increment[] {
   const rows = ledger.rows();
   const increments: Increment[] = [];
@@ -71,7 +71,7 @@ export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], base
     chunk.written += 1;
     chunk.flags[index] = flags | is.saidBit(reason);
     sums.broken(dagId, reason);
-    // An object that was whole at first was written well: what happened later is no failed write.
+    // An object that was whole at the first answer was written well; a later loss is not a failed write.
     if (first && (reason === 'missing' || reason === 'empty'))
       increments.push({ metric: 'write_failures_total', reason, by: 1 });
   }
@@ -79,7 +79,7 @@ export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], base
   return [...sums.increments(), ...increments];
 }
 
-/** Adds up what has the same labels. */
+/** Adds up increments with the same labels. */
 function createSums(): {
   rows(dagId: string, storage: Storage): void;
   bytes(storage: Storage, by: number): void;
@@ -113,7 +113,7 @@ function createSums(): {
   };
 }
 
-/** A step of one cycle's in a counter or histogram; names without the prefix `airflow_xcom_`. */
+/** One cycle's increment of a counter or histogram. Names are without the prefix `airflow_xcom_`. */
 export type Increment =
   | { readonly metric: 'rows_total'; readonly dagId: string; readonly storage: Storage; readonly by: number }
   | { readonly metric: 'bytes_total'; readonly storage: Storage; readonly by: number }

@@ -6,14 +6,14 @@ import type { SweepState } from './sweep-state.ts';
 import { SWEEP_START } from './sweep-state.ts';
 
 export interface LastReading {
-  /** Database clock, epoch ms. */
+  /** The moment of the reading, by the database's clock, epoch ms. */
   readonly at: number;
   readonly horizon: string;
-  /** The start of the window, epoch ms: what is older was not remembered. */
+  /** The start of the window, epoch ms; older rows were not remembered. */
   readonly from: number;
 }
 
-/** All that is remembered: handed from one ledger to the next, never shared by two. */
+/** All that the exporter remembers. One ledger hands it to the next; two ledgers never share it. */
 export interface LedgerState {
   lastRunId: number | null;
   /** The shape of the last reading; null before the first. */
@@ -23,8 +23,8 @@ export interface LedgerState {
   /** The last reading, where the next one starts; null before the first. */
   lastReading: LastReading | null;
   /**
-   * The moment when the database became another one, epoch ms; null: it never did. Rows of a time before are not counted, whenever
-   * they appear: it may take long to put a dump back.
+   * When the exporter's database was replaced by another one, epoch ms; null: never. Rows with an earlier time are not
+   * counted, whenever they appear: a restore from a dump may take long.
    */
   countsFrom: number | null;
   sweep: SweepState;
@@ -47,10 +47,10 @@ export function emptyState(): LedgerState {
   };
 }
 
-/** The source of rows: as long as both are the same, a row that was not touched has the version that it had. */
+/** The source of rows. As long as both fields stay the same, an untouched row keeps its version. */
 export interface Origin {
-  /** The tables, and the database that they are in. */
+  /** Names the tables and their database. */
   readonly tables: string;
-  /** The files that they are written in. */
+  /** Names the files that hold the tables. */
   readonly files: string;
 }

@@ -15,7 +15,7 @@ import { createStaging } from './staging.ts';
 import type { Classify, StagedRun, Staging } from './staging.ts';
 import type { SweepState } from './sweep-state.ts';
 
-/** The findings of a reading of the database, to be taken in. */
+/** The findings of a reading of the database, for the ledger to take in. */
 export interface StagedReading {
   readonly shape: Pick<Shape, 'name'>;
   readonly origin: Origin;
@@ -25,32 +25,33 @@ export interface StagedReading {
   readonly lastRunId: number;
   /** The runs that were read, and their rows. */
   readonly staging: Staging;
-  /** Remembered runs that are no longer there. */
+  /** Remembered runs that are no longer in the database. */
   readonly goneRuns: readonly number[];
-  /** Slots of remembered rows that are no longer in the window, besides those of runs that were read whole. */
+  /** Slots of remembered rows that are no longer in the window, without the rows of runs that were read whole. */
   readonly lost: readonly number[];
   readonly sweep: SweepState;
 }
 
-/** Everything that is remembered about the window. */
+/** Everything that the exporter remembers about the window. */
 export interface Ledger {
   runs(): ReadonlyMap<number, Run>;
   rows(): RowStore;
-  /** The run of a row, by the slot of either. */
+  /** The run in a run slot. */
   runAt(slot: number): Run;
+  /** The run of the row in a row slot. */
   runOf(slot: number): Run;
   /**
-   * The runs to be read next; all of them when something has changed, and after a migration, which rewrites or renames
-   * every row, those of the window.
+   * The runs to read next: all remembered runs when something has changed. After a migration, which rewrites or renames
+   * every row, the reading starts anew with the runs of the window.
    */
   due(start: Start): Continuation;
-  /** Begins a reading, whose rows wait there. */
+  /** Begins a reading; its rows wait in the staging. */
   stage(start: Start, classify: Classify): Staging;
-  /** Takes in one reading; gives back the slots of the rows that are new and to be counted. */
+  /** Takes in one reading; gives the slots of the new rows that are to be counted. */
   takeIn(reading: StagedReading, options: { windowMs: number }): Promise<number[]>;
   /** Drops rows that turned out to be gone or overwritten. */
   forget(slots: readonly number[]): void;
-  /** Gives what the next ledger goes on with. This one must not be used any more when that one is. */
+  /** Gives the state for the next ledger. Do not use this ledger any more once the next one is in use. */
   state(): LedgerState;
 }
 
@@ -69,7 +70,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     stage(start, classify) {
       const { from } = start;
       const change = changeSince(state, start);
-      // A migration rewrites rows without anyone writing an XCom: they are carried over, not counted again.
+      // A migration rewrites rows although nobody writes an XCom: the rows are carried over, not counted again.
       if (change === 'anew')
         return createStaging(emptyState(), {
           from,
@@ -91,7 +92,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     async takeIn(reading, { windowMs }) {
       const from = reading.now - windowMs;
       const pace = createPace();
-      // It is judged by the state before this reading.
+      // This depends on the state before the reading, so it comes first.
       const countedFrom = countsFrom(state, reading.origin);
       state = reading.staging.state;
       for (const run of drop(reading.lost)) run.listed = null;
@@ -115,7 +116,9 @@ export function createLedger(restored: LedgerState | null): Ledger {
     return runs;
   }
 
-  /** A run that is gone took its rows along. It is remembered until its objects have been listed. */
+  /**
+   * Notes the runs that are gone and removes their rows. Such a run is remembered until its objects have been listed.
+   */
   function noteGone({ goneRuns, now }: StagedReading): void {
     for (const id of goneRuns) {
       const run = state.runs.get(id);
@@ -132,7 +135,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     }
   }
 
-  /** Lets the rows that wait be found; gives those that are to be counted. */
+  /** Links the staged rows; gives those that are to be counted. */
   async function takeRows(reading: StagedReading, pace: Pace): Promise<number[]> {
     const { staging } = reading;
     const fresh: number[] = [];
@@ -153,7 +156,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     return fresh;
   }
 
-  /** Forgets rows that are older than the window, and runs that have ended and of which nothing is left in it. */
+  /** Forgets rows that are older than the window, and ended runs that have nothing left in the window. */
   async function forgetOld(from: number, pace: Pace): Promise<void> {
     for (const run of [...state.runs.values()]) {
       if (run.oldest < from) {
@@ -167,7 +170,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     }
   }
 
-  /** Where the next reading goes on. */
+  /** Notes the point where the next reading continues. */
   function noteReading(
     reading: StagedReading,
     { from, countedFrom }: { readonly from: number; readonly countedFrom: number | null },
@@ -181,7 +184,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     state.sweep = reading.sweep;
   }
 
-  /** Takes in what a reading says of the run itself, and of the rows that it no longer holds. */
+  /** Takes in the findings about the run itself, and removes the rows that the run no longer holds. */
   function noteRun(staged: StagedRun, reading: StagedReading): void {
     const { run, live, endedAt } = staged;
     if (!staged.known) {

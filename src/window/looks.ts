@@ -1,11 +1,11 @@
 /**
- * What looks at things gave, each kept for as long as nothing has changed that it rests on, and then made anew: it is
- * never added to, so that it cannot drift.
+ * Keeps the result of a look at a thing as long as nothing changes that the result depends on; then looks again. A
+ * result is never updated in place, so it cannot drift.
  */
 export interface Looks<Thing extends object, Found> {
-  /** `restsOn`: in words all that may make a look give another answer, by what the last one found. */
+  /** `restsOn`: gives, for the last result, a text of everything that may change the result of a look. */
   at(thing: Thing, look: () => Found, restsOn: (found: Found) => string): Found;
-  /** Nothing is kept any more. */
+  /** Drops all results. */
   forget(): void;
 }
 

@@ -9,10 +9,10 @@ import { hasWords, putWords } from './columns.ts';
 import * as is from './flags.ts';
 import type { SharedValues } from './shared-values.ts';
 
-/** Some megabytes. */
+/** How many paths of other rows are kept at most: they take some megabytes. */
 const MOST_LEAKED_PATHS = 10_000;
 
-/** Writes where the value of a row is into its columns. Gives the flags that say it. */
+/** Writes the place of a row's value into the columns of the row. Gives the flags for that place. */
 export function writePlacement(
   { chunk, index, slot }: { chunk: RowChunk; index: number; slot: number },
   {
@@ -46,7 +46,7 @@ export function writePlacement(
     }
   }
   chunk.size[index] = Number.NaN;
-  // It is never looked up: it is kept to say whose path it is, and of rows without number that is not worth the room.
+  // A leaked path is never looked up. It is kept only to show whose path it is, which is not worth unlimited memory.
   if (placement.leaked) {
     if (verbatimReferences.size < MOST_LEAKED_PATHS) verbatimReferences.set(slot, placement.reference);
     return is.S3 | is.LEAKED;

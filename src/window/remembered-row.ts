@@ -21,7 +21,7 @@ import {
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
 
-/** One row of the window, read out of its columns for whoever needs all of it. Made for a few, never for all. */
+/** One row of the window, read from its columns with all its fields. Make it for a few rows, never for all. */
 export interface RememberedRow {
   readonly slot: number;
   readonly row: {
@@ -84,7 +84,7 @@ export function readRow(rows: RowStore, run: Run, slot: number): RememberedRow {
   };
 }
 
-/** The path of another row that this one holds; null: it holds none, or there are too many. */
+/** The path of another row that this row holds; null: it holds none, or there are too many paths to keep. */
 export function leakedPathOf(rows: RowStore, slot: number): Reference | null {
   const isLeaked = (rows.flagsOf(slot) & is.LEAKED) !== 0;
   return (isLeaked ? rows.verbatimReferences.get(slot) : null) ?? null;

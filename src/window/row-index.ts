@@ -5,7 +5,7 @@ import { hasWords, indexInChunk } from './columns.ts';
 import * as is from './flags.ts';
 import { flagsAt, mapIndexAt, nameAt, runAt, taskInstanceAt } from './row-fields.ts';
 
-/** The marks that tell one row from another, whatever version they have. */
+/** The fields that tell one row from another, whatever its version is. */
 interface RowIdentity {
   readonly run: number;
   /** The number of its task and key. */
@@ -15,13 +15,13 @@ interface RowIdentity {
   readonly taskInstance: Words;
 }
 
-/** Finds the slot of a row by what identifies it. */
+/** Finds the slot of a row by the fields that identify it. */
 export interface RowIndex {
   /** The slot of the row, or -1. */
   find(identity: RowIdentity): number;
-  /** Adds a row unless an earlier version of it is there. Gives the slot by which it is found. */
+  /** Adds a row unless the index has an earlier version of the row. Gives the slot that the index has for the row. */
   addUnlessThere(slot: number): number;
-  /** The row must stand in its columns still. */
+  /** Removes a row; its columns must still hold the row. */
   remove(slot: number): void;
 }
 
@@ -77,7 +77,7 @@ export function createRowIndex(chunkOf: (slot: number) => RowChunk): RowIndex {
   };
 }
 
-/** Murmur3's finalizer over the three, 32 bits. */
+/** Hashes the three numbers with Murmur3's finalizer, 32 bits. */
 function hash(one: number, two: number, three: number): number {
   let mixed = Math.imul(one, 0x9e3779b1) ^ Math.imul(two, 0x85ebca6b) ^ Math.imul(three, 0xc2b2ae35);
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b);

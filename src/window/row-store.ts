@@ -18,14 +18,14 @@ import type { SharedValues } from './shared-values.ts';
 import { createSharedValues } from './shared-values.ts';
 
 /**
- * The rows of the window in columns, about 70 bytes each: a million of them as objects would be half a gigabyte. A row
- * is called by its slot, which stays its own until it is removed.
+ * The rows of the window in columns, about 70 bytes each: a million rows as objects would be half a gigabyte. The slot
+ * identifies a row and stays the same until the row is removed.
  */
 export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'workers'> {
   readonly chunks: readonly RowChunk[];
   /** References that do not fit into columns, and paths of other rows, by slot. */
   readonly verbatimReferences: ReadonlyMap<number, Reference>;
-  /** Slots in use or not yet used again: all slots are below. */
+  /** How many slots there are, in use or free: all slots are below this number. */
   size(): number;
   chunkOf(slot: number): RowChunk;
   runSlotOf(slot: number): number;
@@ -34,38 +34,38 @@ export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'worker
   flagsOf(slot: number): number;
   /** The slot of this row of the run, or -1. */
   find(run: Run, row: Pick<SampledRow, 'table' | keyof RowId>): number;
-  /** Writes a row that no list and no index knows yet. */
+  /** Writes a row into a new slot. No list and no index contains the row yet. */
   write(run: Run, row: SampledRow, options: { placement: Placement; baseline: boolean }): number;
-  /** Writes a row again that was written before and is not linked. */
+  /** Writes a row again that was written but not linked. */
   rewrite(run: Run, slot: number, again: { row: SampledRow; placement: Placement }): void;
-  /** Lets a slot that was written be found, instead of the earlier version of the same row. Gives its slot. */
+  /** Adds a written row to the list and the index, in place of an earlier version of the row. Gives the row's slot. */
   link(run: Run, slot: number): number;
-  /** Gives a slot back that was written and never linked. */
+  /** Frees a slot that was written and never linked. */
   discard(slot: number): void;
-  /** Removes those rows of a run that are to go; gives how many. */
+  /** Removes the rows of a run for which `goes` is true; gives how many. */
   remove(run: Run, goes: (slot: number, chunk: RowChunk, index: number) => boolean): number;
-  /** The linked rows of a run, latest first. Nothing may be removed meanwhile. */
+  /** The linked rows of a run, latest first. Remove nothing during the iteration. */
   slotsOf(run: Run): Iterable<number>;
   setObject(run: Run, slot: number, answer: { object: ObjectState; bytes: number | null }): void;
-  /** Notes that it belongs to an earlier try, which never becomes the latest again. */
+  /** Notes that the row belongs to an earlier try, which never becomes the latest again. */
   setArchived(slot: number): void;
   /** Notes why S3 gave no answer about a reference. */
   setUnchecked(slot: number, reason: UncheckedReason): void;
-  /** Notes the size that a value turned out to have, of which only the stored size was known. */
+  /** Notes the measured size of a value for which only the stored size was known. */
   setMeasured(slot: number, measured: Pick<ValuePlacement, 'bytes' | 'leastBytes'>): void;
   /** Notes that the server cannot unpack the value. */
   setNotUnpacked(slot: number): void;
   /** Notes that no worker with the backend wrote the row. */
   setServerWritten(slot: number): void;
   setWorker(slot: number, worker: Worker): void;
-  /** Null for a row that is no reference of its own. */
+  /** The reference of a row; null when the row is not a reference of its own. */
   referenceOf(run: Run, slot: number): Reference | null;
   load(parts: LoadedRows): Promise<void>;
 }
 
 type ValuePlacement = Extract<Placement, { storage: 'db' }>;
 
-/** The rows as a state file keeps them: links and counts are made anew. */
+/** The rows as a state file keeps them; links and counts are rebuilt. */
 export interface LoadedRows {
   readonly chunks: readonly RowChunk[];
   readonly verbatim: Iterable<readonly [number, Reference]>;
@@ -80,14 +80,14 @@ export function createRowStore(): RowStore {
   const verbatimReferences = new Map<number, Reference>();
   const rowIndex = createRowIndex(chunkOf);
 
-  /** A row that is about to be written. */
+  /** Gives the place of a row that is about to be written. */
   function opened(slot: number): { readonly chunk: RowChunk; readonly index: number } {
     const chunk = chunkOf(slot);
     chunk.written += 1;
     return { chunk, index: indexInChunk(slot) };
   }
 
-  /** Lets go of what a row shares with others. */
+  /** Releases the values that a row shares with others. */
   function release(slot: number): void {
     const chunk = chunkOf(slot);
     const index = indexInChunk(slot);
@@ -177,7 +177,7 @@ export function createRowStore(): RowStore {
         count(run, flagsAt(chunk, index), 1);
         return slot;
       }
-      // The new version takes the place of the old one, which lists and index know.
+      // The new version takes the slot of the old one, because lists and index point to that slot.
       const there = { chunk: chunkOf(found), index: indexInChunk(found) };
       const reference = verbatimReferences.get(slot);
       count(run, flagsAt(there.chunk, there.index), -1);

@@ -1,7 +1,9 @@
 import type { IsRun } from '../airflow/reference.ts';
 import type { Link } from './columns.ts';
 
-/** `unseen`: objects of the run lie where no listing of it leads, so what else lies there is not known. */
+/**
+ * The result of a listing. `unseen`: some objects of the run lie where no listing of it leads, so orphans are unknown.
+ */
 export type Listed =
   | { readonly at: number; readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
   | { readonly at: number; readonly unseen: true };
@@ -12,37 +14,37 @@ export interface Run {
   readonly id: number;
   readonly dagId: string;
   readonly runId: string;
-  /** Its number in the columns. */
+  /** The number of the run in the columns. */
   readonly slot: number;
   live: boolean;
-  /** Database clock, epoch ms. */
+  /** When the run was last read, by the database's clock, epoch ms. */
   readAt: number;
-  /** The point where the next reading starts; null: it has to be read whole. */
+  /** The point where the next reading starts; null: the run has to be read whole. */
   horizon: string | null;
-  /** Rows that it holds besides, older than the window; without those that hang on their task instance. */
+  /** How many rows older than the window the run has in the database, without rows that hang on their task instance. */
   expired: number;
-  /** Deleted from dag_run: it has no rows, but may have left objects. */
+  /** Whether the run is deleted from dag_run: it has no rows, but may have left objects. */
   gone: boolean;
-  /** When the run was last seen live or written to; orphans count from a grace period after it. */
+  /** When the run was last seen live or written to; orphans count from a grace period after this moment. */
   activeAt: number;
-  /** Objects that a listing found and no row refers to; null when something changed since. */
+  /** The objects that a listing found and that no row refers to; null when something changed since. */
   listed: Listed | null;
-  /** Kept by the row store: how many rows of the window it holds, … */
+  /** How many rows of the window the run holds. The row store keeps this number and the three below. */
   rows: number;
-  /** … how many of them hang on their task instance, … */
+  /** How many of the rows hang on their task instance. */
   rowsOnTasks: number;
-  /** … how many of them are references of their own, … */
+  /** How many of the rows are references of their own. */
   references: number;
-  /** … and how many of these nobody has looked up yet. */
+  /** How many of the references have not been looked up yet. */
   unverified: number;
-  /** No row of it is older, epoch ms; there may be none that old any more. */
+  /** No row of the run is older than this, epoch ms; the oldest row may be younger. */
   oldest: number;
   firstLink: Link;
 }
 
-/** Tells the runs that there are by their names, which are put together when they are first asked for. */
+/** Tells whether a run exists, by its names. The set of names is built at the first question. */
 export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): IsRun {
-  // No text of Postgres holds the character 0.
+  // A text of Postgres never contains the character 0.
   const nameOf = (dagId: string, runId: string) => `${dagId}\0${runId}`;
   let names: ReadonlySet<string> | null = null;
   return (dagId, runId) => {
@@ -51,7 +53,7 @@ export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): I
   };
 }
 
-/** Fields that follow from its rows. */
+/** The fields of a run that follow from its rows. */
 type FromRows = 'rows' | 'rowsOnTasks' | 'references' | 'unverified' | 'oldest' | 'firstLink';
 
 export type RunState = Omit<Run, 'slot' | FromRows>;
@@ -59,7 +61,7 @@ export type RunItem = Omit<Run, FromRows>;
 
 export function newRun(slot: number, state: RunState): Run {
   const { id, dagId, runId, live, readAt, horizon, expired, gone, activeAt, listed } = state;
-  // Written out: there may be ten thousand, and a spread makes each of them larger.
+  // The fields are written out: there may be ten thousand runs, and a spread makes each object larger.
   return {
     id,
     dagId,
@@ -81,15 +83,15 @@ export function newRun(slot: number, state: RunState): Run {
   };
 }
 
-/** Numbers for runs, small enough to index arrays by; one that is given back is used again. */
+/** Numbers for runs, small enough to index arrays; a number that is given back is used again. */
 export interface RunSlots {
   take(): number;
   give(slot: number): void;
-  /** Into the slot that was taken for it. */
+  /** Puts a run into the slot that was taken for it. */
   put(run: Run): void;
   /** @throws {Error} when no run was put there. */
   at(slot: number): Run;
-  /** All slots are below. */
+  /** All slots are below this number. */
   limit(): number;
 }
 

@@ -4,8 +4,8 @@ import type { Interner } from '../lib/interner.ts';
 import { createInterner } from '../lib/interner.ts';
 
 /**
- * Workers that are told apart by their host. Beyond, only by the rest: where each task has a pod of its own, each of a
- * million rows would have a host of its own, and half a kilobyte for it.
+ * How many workers are told apart by their host; further workers lose the host. If each task has its own pod, each of a
+ * million rows would have its own host, at half a kilobyte each.
  */
 export const MAX_HOSTS = 5_000;
 
@@ -14,7 +14,7 @@ interface TaskKey {
   readonly key: string;
 }
 
-/** Values that many rows share, under the numbers that stand in the columns. */
+/** Values that many rows share, under the numbers that the columns hold. */
 export interface SharedValues {
   readonly names: Interner<TaskKey>;
   readonly bases: Interner<ReferenceBase>;
@@ -47,6 +47,6 @@ export function createSharedValues(): SharedValues {
 }
 
 function textOf({ taskId, key }: TaskKey): string {
-  // No text of Postgres holds the character 0.
+  // A text of Postgres never contains the character 0.
   return `${taskId}\0${key}`;
 }

@@ -9,58 +9,63 @@ import { flagsAt, timeAt, versionAt } from './row-fields.ts';
 import { knownRuns, newRun } from './run.ts';
 import type { FoundRun, Run } from './run.ts';
 
-/** The findings of a reading under way about one run. */
+/** The findings of the present reading about one run. */
 export interface StagedRun {
   readonly run: Run;
-  /** It was remembered already. */
+  /** Whether the run was remembered before the reading. */
   readonly known: boolean;
   readonly live: boolean;
-  /** Epoch ms; null while it runs. */
+  /** When the run ended, epoch ms; null while it runs. */
   readonly endedAt: number | null;
-  /** The reading looks at what hangs on the run itself; else it only came across rows that hang on its tasks. */
+  /**
+   * Whether the reading looks at the rows that hang on the run itself; else it has only found rows that hang on tasks.
+   */
   readonly due: boolean;
-  /** How many rows hang on it now, in all tables. */
+  /** How many rows hang on the run now, in all tables. */
   count: number;
-  /** All its rows are read, not just those since the horizon. */
+  /** Whether all rows of the run are read, not only those since the horizon. */
   whole: boolean;
-  /** False: some were not measured because of the cap and are left out; it has to be read whole again. */
+  /** False: some rows were not measured because of the cap and are left out; the run has to be read whole again. */
   complete: boolean;
-  /** How many of the rows that hang on it and were read are older than the window, … */
+  /** How many of the rows that hang on the run and were read are older than the window. */
   old: number;
-  /** … and how many are younger, and nothing was remembered of them. */
+  /** How many of those rows are in the window and were not remembered. */
   added: number;
   /** The list of the rows that wait to be taken over. */
   firstLink: Link;
 }
 
 /**
- * Rows that a reading has found and nobody counts yet. They stand in the columns of the ledger already, so that they
- * are there only once, but in no list of it: a reading that fails is taken back without a trace.
+ * Rows that a reading has found and nobody counts yet. They are already in the columns of the ledger, so that they
+ * exist only once in memory, but in none of its lists. A failed reading is therefore undone without a trace.
  */
 export interface Staging {
-  /** The columns, lists and runs that the reading is to become part of: those remembered, or empty ones. */
+  /** The columns, lists and runs that will take in the reading: the remembered ones, or empty ones. */
   readonly state: LedgerState;
-  /** All rows are read again, not only new ones: none may be left for the next reading, which would take it for new. */
+  /**
+   * Whether all rows are read again, not only new ones. No row may be left for the next reading, which would take it
+   * for a new row.
+   */
   readonly takesAll: boolean;
   readonly runs: ReadonlyMap<number, StagedRun>;
-  /** A run that is due. */
+  /** Adds a run that is due. */
   open(found: FoundRun): StagedRun;
-  /** One that is remembered, and not due. */
+  /** Adds a run that is remembered and not due. */
   openKnown(run: Run): StagedRun;
-  /** Rows that are remembered in this version, or that are older than the window, are only noted. */
+  /** Adds a row. A row that is remembered in this version, or that is older than the window, is only noted. */
   add(staged: StagedRun, row: SampledRow): void;
-  /** The run is about to be read from its beginning: nothing that has been read of it counts. */
+  /** Prepares to read the run from its beginning: everything that has been read of the run is dropped. */
   readWhole(staged: StagedRun): void;
-  /** Reads a staged row again. */
+  /** Writes a staged row again, after it was read again. */
   rewrite(staged: StagedRun, slot: number, row: SampledRow): void;
-  /** Leaves those rows out. */
+  /** Drops the rows for which `leaves` is true. */
   leaveOut(staged: StagedRun, leaves: (slot: number) => boolean): void;
   slotsOf(staged: StagedRun): Iterable<number>;
-  /** Takes the reading back. */
+  /** Undoes the reading. */
   discard(): void;
 }
 
-/** Says what a row is; `isRun` knows the runs of the window. */
+/** Tells the placement of a row; `isRun` knows the runs of the window. */
 export type Classify = (row: SampledRow, isRun: IsRun) => Placement;
 
 export function createStaging(
@@ -68,17 +73,17 @@ export function createStaging(
   options: {
     from: number;
     classify: Classify;
-    /** Rows up to this moment of their own clocks are part of the window and in no counter; epoch ms. */
+    /** Rows with a timestamp up to this moment are part of the window and in no counter; epoch ms. */
     baselineUntil: number;
     takesAll: boolean;
-    /** Rows may have other versions than when they were read. */
+    /** Whether rows may have other versions now than when they were read. */
     copied: boolean;
   },
 ): Staging {
   const { rows } = state;
   const { from, classify, baselineUntil, takesAll, copied } = options;
   const runs = new Map<number, StagedRun>();
-  // All that are due are opened before the first row is read.
+  // All due runs are opened before the first row is read.
   const isRun = knownRuns(function* () {
     yield* state.runs.values();
     for (const { run } of runs.values()) yield run;
@@ -89,7 +94,7 @@ export function createStaging(
     for (let link = first; link !== 0;) {
       const slot = link - 1;
       const { chunk, index } = place(slot);
-      // It is read before the slot is given out: who takes that over changes it.
+      // The link is read before the slot is given out, because the consumer may change the link.
       link = chunk.next[index] ?? 0;
       yield slot;
     }
@@ -111,7 +116,7 @@ export function createStaging(
 
   function openAs(found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'due'>): StagedRun {
     const { run, known, live, endedAt, due } = found;
-    // Written out: there may be ten thousand, and a spread makes each of them several times as large.
+    // The fields are written out: there may be ten thousand, and a spread makes each object several times as large.
     const staged: StagedRun = {
       run,
       known,
@@ -133,12 +138,12 @@ export function createStaging(
     state,
     takesAll,
     runs,
-    // Most of ten thousand runs have none.
+    // Most of ten thousand runs have no staged rows.
     slotsOf: ({ firstLink }) => (firstLink === 0 ? [] : slotsFrom(firstLink)),
     leaveOut,
     open({ id, dagId, runId, live, endedAt }) {
       const remembered = state.runs.get(id);
-      // An id may be given again where a database was put back from an earlier copy.
+      // Postgres may give an id again after the database was restored from an earlier copy.
       const known = remembered?.dagId === dagId && remembered.runId === runId ? remembered : undefined;
       const run =
         known ??
@@ -171,9 +176,9 @@ export function createStaging(
       else {
         const { chunk, index } = place(before);
         const version = Number(row.version);
-        // Rows that were copied have other versions: one of the same time is the same.
+        // Copied rows have other versions, so a row with the same time counts as the same row.
         if (versionAt(chunk, index) === version || (copied && timeAt(chunk, index) === row.at)) {
-          // That is right also if this reading is taken back.
+          // This version stays right even if the reading is undone.
           chunk.version[index] = version;
           chunk.flags[index] = flagsAt(chunk, index) | is.SEEN;
           return;
@@ -182,7 +187,7 @@ export function createStaging(
       }
       const baseline = row.at <= baselineUntil;
       const slot = rows.write(staged.run, row, { placement: classify(row, isRun), baseline });
-      // A worker's push is of its own time; PATCH of the REST API before 3.3 leaves that of the push.
+      // A worker's push sets a new time; PATCH of the REST API before 3.3 keeps the time of the push.
       if (isRewritten) rows.setServerWritten(slot);
       addToList(staged, slot);
     },

@@ -1,19 +1,19 @@
-/** How far the comparison of remembered rows with the table has come, and how fast it goes: sample/reconcile.ts. */
+/** How far the sweep, the comparison of remembered rows with the table, has come, and its pace: sample/reconcile.ts. */
 export interface SweepState {
-  /** The moment when the last task instance was made that it has come to, epoch ms; -1: it begins at the start. */
+  /** The sweep has covered the task instances made up to this moment, epoch ms; -1: it begins at the start. */
   readonly to: number;
-  /** Rows of the table that Postgres says were ever deleted or updated; null: not told. */
+  /** Postgres' count of rows of the table that were ever deleted or updated; null: Postgres does not tell. */
   readonly changes: number | null;
-  /** Rounds through the window that go fast, the present one among them. */
+  /** How many rounds through the window still go fast, the present one included. */
   readonly fastRounds: number;
 }
 
 export const SWEEP_START: SweepState = { to: -1, changes: null, fastRounds: 0 };
 
 /**
- * After a deletion or an update the rest of this round and the next one go fast, which together come across every row.
- * As long as the count stays, there is hardly anything to find; where nothing is counted, nothing tells when to hurry.
- * `to`: null if the window was read whole instead.
+ * After a deletion or an update, the rest of this round and the whole next round go fast; together they reach every
+ * row. As long as the count stays the same, there is hardly anything to find. Without a count, nothing tells when to
+ * hurry. `to`: null if the window was read whole instead.
  */
 export function continueSweep(
   before: SweepState,

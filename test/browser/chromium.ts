@@ -6,7 +6,7 @@ import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll } from 'vitest';
 
-/** Where the screenshots of a run go, to be looked at. */
+/** The folder for the screenshots of a run, for a person to look at. */
 export const SCREENSHOTS = process.env['SCREENSHOTS'] ?? join(tmpdir(), 'airflow-xcom-exporter-screenshots');
 
 /** One browser for the tests of a file. */
@@ -44,9 +44,9 @@ export interface Look {
   readonly scripts?: boolean;
 }
 
-/** What the page did besides being there. */
+/** Everything that the page did besides being shown. */
 export interface Seen {
-  /** Addresses that were asked for, the page itself left out. */
+  /** Addresses that the page asked for, without the page itself. */
   readonly requests: string[];
   readonly console: string[];
   readonly dialogs: string[];
@@ -76,7 +76,7 @@ export async function openPage(browser: Browser, url: string, look: Look = {}): 
     seen.dialogs.push(dialog.message());
     void dialog.dismiss();
   });
-  // A violation that is only reported is on no console.
+  // A violation that is only reported does not appear on the console.
   if (scripts)
     await page.addInitScript(`addEventListener('securitypolicyviolation', (event) => {
       console.error('violated: ' + event.violatedDirective + ' by ' + event.blockedURI);
@@ -93,7 +93,7 @@ interface AxeResults {
   }[];
 }
 
-/** What axe-core finds to be serious or critical, as lines to read. */
+/** The serious and critical faults that axe-core finds, as lines to read. */
 export async function graveFaults(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const results = await page.evaluate<AxeResults>('axe.run(document, { resultTypes: ["violations"] })');
@@ -104,7 +104,7 @@ export async function graveFaults(page: Page): Promise<string[]> {
     );
 }
 
-/** How much wider the page is than the window: what makes a phone scroll sideways. */
+/** How many pixels the page is wider than the window: a phone scrolls sideways by them. */
 export async function overflow(page: Page): Promise<number> {
   return page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');
 }

@@ -33,7 +33,7 @@ const NAMES = [
   '東京の売上😀'.repeat(20),
 ];
 
-/** Requests that a time is taken over. */
+/** How many requests each time is measured over. */
 const REPEATS = 100;
 
 const servers: HttpServer[] = [];
@@ -41,7 +41,7 @@ afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.close()));
 });
 
-/** The real server on a status that is made up, as large as it may get. */
+/** The real server with a made-up status, which may be as large as a status gets. */
 async function serve(status: () => Status): Promise<string> {
   const server = await startHttpServer({
     host: '127.0.0.1',
@@ -161,7 +161,7 @@ describe('with 10,000 findings of 1,000 dags', () => {
       const before = process.cpuUsage();
       for (let i = 0; i < REPEATS; i += 1) bytes = (await (await fetch(url + path)).arrayBuffer()).byteLength;
       const { user, system } = process.cpuUsage(before);
-      // Of the client too. The clock would measure what else the machine is doing.
+      // The CPU time includes the client's. The clock would also measure everything else that the machine does.
       const cpu = (user + system) / 1_000 / REPEATS;
       const wall = (performance.now() - start) / REPEATS;
       figures.push(
@@ -228,7 +228,7 @@ test.each<[string, Partial<Status>]>([
   }
 });
 
-/** As many rows as asked for behind one problem, and numbers as large as they may get. */
+/** A status with as many rows as asked for behind one problem, and with the largest possible numbers. */
 function largeStatus(rows: number): Status {
   const now = Date.UTC(2026, 0, 2, 3, 4, 5);
   const findings = Array.from({ length: rows }, (_, i): Finding => ({

@@ -14,13 +14,13 @@ const s3 = useS3(...RECORDED_BUCKETS);
 const chromium = useChromium();
 
 const folder = fileURLToPath(new URL('../../docs/images/page/', import.meta.url));
-/** The first screen of a desk and of a phone, CSS pixels. */
+/** The first screen of a desktop and of a phone, in CSS pixels. */
 const SCREENS = [
   ['', { width: 1280, height: 800 }],
   ['-phone', { width: 375, height: 812 }],
 ] as const;
 
-/** The documents show no warning. */
+/** The documents show no warnings. */
 const severities: Readonly<Record<string, { readonly severity: string } | undefined>> = PROBLEMS;
 const shown = STATES.filter(([name]) => (severities[name]?.severity ?? 'critical') === 'critical');
 

@@ -29,13 +29,13 @@ async function start(): Promise<HttpServer> {
   return server;
 }
 
-/** What comes back for these bytes until the server closes the connection. */
+/** Sends these bytes; gives everything that comes back until the server closes the connection. */
 function exchange(port: number, bytes: string): Promise<string> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-    // A reset is an answer too.
+    // A reset counts as an answer too.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       resolve(Buffer.concat(chunks).toString());
@@ -43,7 +43,7 @@ function exchange(port: number, bytes: string): Promise<string> {
   });
 }
 
-/** Waits as long as the server does: no part of `npm test`. */
+/** Waits as long as the server does, so it is no part of `npm test`. */
 test('a request that never ends is given up, while others are answered', async () => {
   const { port } = await start();
   const order: string[] = [];

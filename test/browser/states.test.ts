@@ -35,7 +35,7 @@ describe.each(STATES)('%s', (...state) => {
         const { page, seen } = opened;
         await page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`), fullPage: true });
         expect(await page.locator('h1').innerText()).toContain(headingOf(name, codes.length));
-        // Without scrolling: what is wrong, and since when.
+        // The problem and its first sighting are visible without scrolling.
         const banner = page.locator('header');
         for (const code of codes) {
           const line = banner.getByRole('listitem').filter({ hasText: PROBLEMS[code].title });
@@ -47,7 +47,7 @@ describe.each(STATES)('%s', (...state) => {
           );
           const runbook = article.getByRole('link', { name: `Runbook: ${code}` });
           expect(await runbook.getAttribute('href')).toBe(`/docs/runbook.md#${code}`);
-          // Rows of one problem do not stand between it and the next.
+          // The rows of one problem do not stand between it and the next problem.
           const findings = page.locator('.findings');
           const top =
             (await findings.count()) === 0

@@ -21,7 +21,7 @@ export interface Planted {
 
 export interface Servers {
   readonly postgres: { readonly url: string };
-  /** With the bucket of the recordings. */
+  /** A server that has the bucket of the recordings. */
   readonly s3: EmbeddedS3;
 }
 
@@ -30,11 +30,11 @@ type Plant = (servers: Servers) => Promise<Planted>;
 interface Changes {
   readonly env?: Env;
   readonly fault?: HttpFault;
-  /** The objects that a lifecycle rule has moved. */
+  /** Chooses the objects that a lifecycle rule has moved. */
   readonly archives?: (key: string) => boolean;
 }
 
-/** A recorded run of a real Airflow, behind a fault or with another setting. */
+/** A recorded run of a real Airflow, behind a fault or with a changed setting. */
 function recorded(release: string, scenario: string, changes: Changes = {}): Plant {
   return async ({ postgres, s3 }) => {
     const door = await startArchiveDoor(s3);
@@ -62,7 +62,7 @@ function recorded(release: string, scenario: string, changes: Changes = {}): Pla
   };
 }
 
-/** A database with a schema and no rows. */
+/** A database with a schema and without rows. */
 function tables(schema: string, change = ''): Plant {
   return async ({ postgres }) => {
     const url = await createDatabase(postgres);
@@ -74,7 +74,7 @@ function tables(schema: string, change = ''): Plant {
   };
 }
 
-/** What the canary left of two queues, one of which may not write. */
+/** The reports of the canary on two queues, one of which may not write. */
 function canary(): Plant {
   return async ({ postgres, s3 }) => {
     const stage = await openStage(postgres, '3.3.2');
@@ -112,7 +112,7 @@ const NO_ROOM = {
   html: false,
 };
 
-/** What is wrong, which problems are said, and how to bring it about. */
+/** Each state has a name, the problems that are raised, and a function that brings it about. */
 export const STATES: readonly (readonly [string, readonly ProblemCode[], Plant])[] = [
   ['healthy', [], recorded('3.3.2', 'healthy')],
   [
@@ -173,7 +173,7 @@ export const STATES: readonly (readonly [string, readonly ProblemCode[], Plant])
   ['skip_decision_offloaded', ['skip_decision_offloaded'], recorded('3.1.8', 'skipmixin')],
 ];
 
-/** Shows a state by a real exporter that has looked at it and probed. */
+/** Runs a real exporter until it has looked at the state and probed, and then calls `look`. */
 export async function inState(
   [, codes, plant]: (typeof STATES)[number],
   servers: Servers,
@@ -183,7 +183,7 @@ export async function inState(
   const daemon = await startDaemon({
     XCOM_EXPORTER_AIRFLOW_BASE_URL: 'https://airflow.example.com',
     ...planted.env,
-    // Figures go stale after three intervals: a busy machine must not be taken for a fault.
+    // Figures go stale after three intervals: a busy machine must not look like a fault.
     XCOM_EXPORTER_SAMPLE_SCHEDULE: '*/5 * * * * *',
     XCOM_EXPORTER_PROBE_SCHEDULE: '*/5 * * * * *',
     XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
@@ -192,7 +192,7 @@ export async function inState(
     const said = () => daemon.status().report?.problems.map(({ code }) => code) ?? null;
     await eventually(() => {
       expect(new Set(said())).toEqual(new Set(codes));
-      // The first probe is in it too.
+      // The report includes the first probe too.
       expect(daemon.status().jobs.every(({ runs }) => runs > 1)).toBe(true);
     }, 40);
     await look(daemon);

@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['test/browser/**/*.test.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
-    // One browser and one Postgres at a time is what a small machine carries.
+    // A small machine can run one browser and one Postgres at a time.
     maxWorkers: 1,
   },
 });

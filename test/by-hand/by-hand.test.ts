@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commandsOf, inlineCommandsOf } from '../support/commands-shown.ts';
 import { useS3 } from '../support/s3.ts';
 
-// npm run test:by-hand: runs the commands of other people's programs that the docs tell a reader to type.
-// AWS=/path/aws and AIRFLOW=/path/airflow name the programs, else they are looked for in PATH.
+// `npm run test:by-hand` runs the commands of other programs that the docs tell a reader to type. AWS=/path/aws and
+// AIRFLOW=/path/airflow name the programs; otherwise they are looked for in PATH.
 
 const run = promisify(execFile);
 const s3 = useS3('airflow-xcom');
@@ -90,7 +90,7 @@ describe('aws', () => {
         .replaceAll('PREFIX', 'xcom')
         .replaceAll(/\bKEY\b/g, KEY),
     );
-    // A bucket without a policy or a rule says so; a command that the program does not understand ends with 252.
+    // A bucket without a policy or a rule answers so. A command that the program does not understand ends with 252.
     const none = /\((?:NoSuchBucketPolicy|NoSuchLifecycleConfiguration|NotImplemented)\)/.test(output);
     expect({ code, output }).toEqual({ code: none ? 254 : 0, output });
   });

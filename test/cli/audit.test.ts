@@ -59,7 +59,7 @@ function keyOf(i: number): string {
   return `xcom/orders/manual__1/extract/${a ?? ''}-${b ?? ''}-4${c ?? ''}-a${d ?? ''}-${e ?? ''}`;
 }
 
-/** An inventory on this machine: every object that a row names, and those of rows that were deleted. */
+/** Writes an inventory on this machine: every object that a row names, and those of rows that were deleted. */
 function writeInventory(): string {
   const at = new Date(Date.now() - 9 * DAY_MS).toISOString();
   const data = join(folder, 'inventory', 'data');
@@ -94,7 +94,7 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** `killAt`: a word of its progress; a while after it the process is killed. */
+/** Runs `audit`. `killAt`: words of its progress, and how long after them the process is killed. */
 async function call(argv: readonly string[], killAt?: { words: string; afterMs: number }): Promise<Ended> {
   const child = spawn(process.execPath, [main, 'audit', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
@@ -113,7 +113,7 @@ async function call(argv: readonly string[], killAt?: { words: string; afterMs: 
   return { code, stdout, stderr };
 }
 
-/** What finished runs left in a folder, newest last. */
+/** The folders that finished runs left, the newest last. */
 function results(out: string): string[] {
   return readdirSync(out)
     .filter((name) => /^audit-.*Z$/.test(name))
@@ -166,7 +166,7 @@ describe('killed and called again', () => {
     expect(JSON.parse(last.stdout)).toEqual(
       JSON.parse(readFileSync(join(newest ?? '', 'summary.json'), 'utf8')),
     );
-    // Nothing of the way there is left.
+    // Nothing from an unfinished run is left.
     expect(readdirSync(out).filter((name) => !/^audit-.*Z$/.test(name))).toEqual([]);
   }, 300_000);
 

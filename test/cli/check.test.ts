@@ -43,7 +43,10 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** The built program. `stdout`: a file descriptor in place of the pipe; `leaves`: the reader goes at once. */
+/**
+ * Runs the built program. `stdout`: a file descriptor in place of the pipe; `leaves`: the reader closes the pipe at
+ * once.
+ */
 function call(
   argv: readonly string[],
   { env = {}, stdout, leaves = false }: { env?: Env; stdout?: number; leaves?: boolean } = {},
@@ -124,7 +127,7 @@ describe('check', () => {
   });
 
   test('libraries that print on DEBUG print nothing: what they send holds passwords', async () => {
-    // Any server that answers will do for the proxy: whoever prints, does so before.
+    // Any server that answers can stand for the proxy: a library that prints does so before the answer.
     const proxy = s3().endpoint.replace('http://', 'http://proxy-user:proxy-password@');
     const { stdout, stderr } = await call(['check', '--probe-only'], {
       env: {
@@ -190,10 +193,10 @@ describe('check', () => {
   });
 });
 
-/** What a command says in place of doing its work. */
+/** The problems that a command names when it refuses to do its work. */
 async function refusalOf(command: typeof configCommand, env: Env): Promise<readonly string[]> {
   try {
-    // Whatever is started after all ends at once.
+    // If the command starts after all, it ends at once.
     await callCommand(command, { env, signal: AbortSignal.abort() });
   } catch (error) {
     if (error instanceof ConfigError) return error.problems;
@@ -280,7 +283,7 @@ describe('config refuses what run refuses', () => {
       "airflow-xcom-exporter: warning: AIRFLOW__CORE__XCOM_BACKND is no variable of Airflow's, which ignores it without a word: did you mean AIRFLOW__CORE__XCOM_BACKEND?\n",
     ]);
     expect(stdout).not.toContain('geheim');
-    // It does not start, because of the folder, and has said what is odd by then.
+    // The program does not start, because the folder does not exist. It has reported the odd variable before that.
     const state = { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') };
     const run = await call(['run'], { env: { ...env, ...state } });
     expect(run.stdout).toContain('did you mean AIRFLOW__CORE__XCOM_BACKEND?');

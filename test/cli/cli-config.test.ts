@@ -8,7 +8,7 @@ import { settingsTable } from '../../src/settings/catalogue.ts';
 
 const main = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
-/** The built program with nothing but this environment. */
+/** Runs the built program with only this environment. */
 function call(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...argv], { env, encoding: 'utf8' });
   return { status, stdout, stderr };

@@ -28,8 +28,8 @@ const expected = [
   'write_denied',
 ] as const;
 /**
- * What comes with them: the first rows cluster on nothing yet; a path that is handed on is pushed on; the canary's own push
- * is refused as well.
+ * Problems that come with the expected ones: the first large rows do not cluster on anything yet, a task that is
+ * handed a path pushes it on, and the canary's own push is refused too.
  */
 const companions = ['oversize_in_db', 'path_leaked', 'canary_failing'];
 
@@ -92,7 +92,7 @@ async function startDemo(argv: readonly string[], how: Started = BY_ITSELF): Pro
   }
 }
 
-/** Null when nobody answers, as after the end. */
+/** The answer's text; null when nobody answers, as after the end. */
 async function fetchText(url: string): Promise<string | null> {
   try {
     return await (await fetch(url, { signal: AbortSignal.timeout(5_000) })).text();
@@ -120,7 +120,7 @@ async function isOpen(port: number): Promise<boolean> {
   });
 }
 
-/** Where the servers of the demo were, from its log. */
+/** The folder and the ports of the demo's servers, from its log. */
 function serversOf(output: string): { readonly dir: string; readonly ports: readonly number[] } {
   const postgres = /"port":(\d+),"dir":"([^"]+)"/.exec(output);
   const storage = /"endpoint":"http:\/\/127\.0\.0\.1:(\d+)"/.exec(output);
@@ -177,7 +177,7 @@ describe('demo', () => {
             true,
           ]);
       }
-      // The threshold of all workers and of the exporter is one change: the canary knows no two of them.
+      // The threshold of all workers and the exporter's change together: the canary never sees two of them.
       expect(
         moments.filter(
           ({ act, problems }) => act.startsWith('Act 2') && problems.includes('worker_settings_differ'),
@@ -195,7 +195,7 @@ describe('demo', () => {
       expect(
         sumOf(last, /^airflow_xcom_write_failures_total\{source="probe",reason="denied"/),
       ).toBeGreaterThan(0);
-      // A name inside every large value, and the secret of the storage.
+      // The first is a name inside every large value, the second is the secret of the storage.
       expect(`${demo.output()}${pages}${last}`).not.toMatch(/order_id|embedded-secret/);
       await expectNothingLeft(demo.output());
     },
@@ -217,7 +217,7 @@ describe('demo', () => {
     await expectNothingLeft(demo.output());
   });
 
-  // As `npm run demo` is ended by a supervisor, which knows the process id of npm alone.
+  // A supervisor that knows only the process id of npm ends `npm run demo` in this way.
   test('ends with all its servers when npm gets SIGTERM, and says what to try next', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'demo-by-npm-'));
     try {
@@ -227,7 +227,7 @@ describe('demo', () => {
         scripts: { demo: string };
       };
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ scripts: { demo: scripts.demo } }));
-      // What is built already is not built again below the feet of the other tests.
+      // The exporter is built already, and must not be built again while other tests use it.
       symlinkSync(dirname(main), join(folder, 'dist'));
       mkdirSync(join(folder, 'node_modules/.bin'), { recursive: true });
       writeFileSync(join(folder, 'node_modules/.bin/rolldown'), '#!/bin/sh\n', { mode: 0o755 });

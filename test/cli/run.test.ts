@@ -33,7 +33,7 @@ afterEach(() => {
   running.clear();
 });
 
-/** The built program with nothing but this environment. */
+/** Starts the built program with only this environment. */
 function call(argv: readonly string[], env: Env): Program {
   const child = spawn(process.execPath, [main, ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
@@ -55,7 +55,7 @@ function call(argv: readonly string[], env: Env): Program {
   };
 }
 
-/** The daemon, once it listens. */
+/** Starts the daemon, and waits until it listens. */
 async function run(env: Env, argv: readonly string[] = []): Promise<Program & Face & { port: number }> {
   const program = call(['run', ...argv], env);
   let port = 0;
@@ -66,7 +66,7 @@ async function run(env: Env, argv: readonly string[] = []): Promise<Program & Fa
   return { ...program, ...faceOf(port), port };
 }
 
-/** Airflow, and a proxy in front of either server. */
+/** Airflow, with a proxy in front of each server. */
 async function setting() {
   const airflow = await startAirflow(postgres(), s3());
   const database = await startTcpFaultProxy({ upstream: postgres() });
@@ -87,7 +87,7 @@ async function setting() {
   };
 }
 
-/** Everything is looked at and nothing is wrong, also where the window is empty. */
+/** Waits until everything is checked and nothing is wrong, also when the window is empty. */
 async function expectHealthy(daemon: Face): Promise<void> {
   await eventually(async () => {
     expect((await daemon.get('/')).text).toMatch(
@@ -102,7 +102,7 @@ async function expectNoBackend(airflow: SmallAirflow, seconds: number): Promise<
   }, seconds);
 }
 
-/** Past the time that closing may take the program says so, and ends with another code. */
+/** A program that needs longer to close than allowed says so, and ends with another code. */
 async function expectGoodEnd(program: Program): Promise<void> {
   expect(await program.exit, program.output()).toBe(0);
   expect(program.output()).not.toContain('not closed within');
@@ -343,7 +343,7 @@ describe('no secret and no value', () => {
     await airflow.push({ [planted.row]: [planted.row] });
     await airflow.push(planted.path);
     const key = await airflow.push(planted.object.repeat(20));
-    // Oversize in the database, and told row by row.
+    // The row is oversize in the database, and is reported singly.
     await airflow.writer.query(
       `UPDATE xcom SET value = to_jsonb(repeat('planted-row', 50)) WHERE task_id = 'task_1'`,
     );
@@ -373,7 +373,7 @@ describe('no secret and no value', () => {
     const codes = await callAll({ AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: wrong });
     expect(codes[0]).toBe(0);
     expect(codes[1]).toBeGreaterThan(0);
-    // A password that breaks its URL, where a parser would quote it.
+    // The password breaks its URL: a parser's error would quote it.
     const broken = wrong.replace('planted-password@', 'planted%password@').replace(/:\d+\//, ':planted/');
     expect(await callAll({ AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: broken })).toEqual([2, 2, 2]);
 
@@ -386,7 +386,7 @@ describe('no secret and no value', () => {
   });
 });
 
-/** Where it stands, for a message that helps; null when it does not. */
+/** The text around the word, for a helpful message; null when the word is not there. */
 function contextOf(text: string, word: string): string | null {
   const at = text.indexOf(word);
   return at < 0 ? null : text.slice(Math.max(0, at - 100), at + 100);

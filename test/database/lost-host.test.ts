@@ -13,7 +13,7 @@ beforeAll(() => {
   if (isRoot) address('add');
 });
 afterAll(() => {
-  // By then it should be gone.
+  // The address should be gone by then.
   if (isRoot)
     try {
       address('del');
@@ -22,7 +22,8 @@ afterAll(() => {
     }
 });
 
-// Whoever sits behind an address that is gone says no goodbye, and nobody answers for him: as a host without power.
+// A client whose address is gone cannot close its connection, and no machine answers for it: it is like a host
+// without power.
 test.skipIf(!isRoot)('a leader that is lost with its host is followed by the other', async () => {
   await using server = await startSystemPostgres({ listen_addresses: '*' });
   const airflow = await startAirflow(server, s3());
@@ -41,7 +42,7 @@ test.skipIf(!isRoot)('a leader that is lost with its host is followed by the oth
   await eventually(async () => {
     expect([await leader.value('exporter_leader'), await other.value('exporter_leader')]).toEqual([0, 1]);
   }, 30);
-  // Nothing of the lost one is left that would count against the limit of the role.
+  // The lost exporter has no session left that would count against the limit of the role.
   const sessions = await airflow.writer.query<{ address: string }>(/* SQL */ `
     SELECT client_addr::text AS address FROM pg_stat_activity WHERE application_name = 'airflow-xcom-exporter'`);
   expect(sessions.map((session) => session.address)).not.toContain(`${LOST_HOST}/32`);

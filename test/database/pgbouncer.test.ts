@@ -15,7 +15,7 @@ const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 const live = () => new AbortController().signal;
 
-/** Airflow, and a pooler in front of its database that has one session for everybody unless told otherwise. */
+/** Airflow, and a pooler in front of its database. The pooler has one session for everybody unless told otherwise. */
 async function setting(settings: Readonly<Record<string, string>> = {}) {
   const airflow = await startAirflow(postgres(), s3());
   const pooler = await startPgbouncer(postgres(), { default_pool_size: '1', ...settings });
@@ -68,7 +68,7 @@ describe('through pgbouncer in transaction mode', () => {
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(0);
     });
-    // Airflow itself, through the same session as the exporter.
+    // A worker of Airflow, which uses the same session as the exporter.
     const worker = await openWriter({ url: world.url, connections: 1 });
     for (let i = 0; i < 10; i += 1) {
       await world.airflow.push(`value ${i}`);
@@ -141,13 +141,13 @@ describe('through pgbouncer in transaction mode', () => {
     await using world = await setting();
     const database = world.open();
     const controller = new AbortController();
-    // On the server itself, and begun before the one that is broken off.
+    // This statement runs on the server itself, and begins before the aborted one.
     const asLong = world.airflow.writer.query('SELECT pg_sleep(8)');
     const aborted = reasonOf(database.read(ask('SELECT pg_sleep(8)'), controller.signal));
     await delay(300);
     controller.abort();
     expect((await aborted).reason).toBe('aborted');
-    // The pooler has one session, which is free before a statement would be that takes as long.
+    // The pooler has one session. It is free again before a statement of the same length would have ended.
     expect(await Promise.race([database.read(ask('SELECT 1 AS one'), live()), asLong])).toEqual([{ one: 1 }]);
     await asLong;
   });
@@ -186,7 +186,7 @@ describe('the lock of ha', () => {
 
   test('would be had by two at once through a pooler, were it not refused', async () => {
     await using world = await setting();
-    // What happens without the guard: the second one is given the session of the first.
+    // Without the guard, the second client is given the session of the first.
     const pair = await Promise.all([1, 2].map(() => openWriter({ url: world.url, connections: 1 })));
     const held = [];
     for (const one of pair) held.push(...(await one.query('SELECT pg_try_advisory_lock(1) AS held')));

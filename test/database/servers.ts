@@ -9,13 +9,13 @@ import { promisify } from 'node:util';
 import { openWriter } from '../../src/postgres/writer.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 
-/** The packages that this folder needs, by what they are for. */
+/** The packages that this folder needs, by their purpose. */
 const PACKAGES = { postgres: 'postgresql', pgbouncer: 'pgbouncer' };
 
 const host = '127.0.0.1';
-/** Of those kept for examples: no machine has it, so that one can be given it and lose it again. */
+/** An address that is reserved for examples: no machine has it, so that a test can add it and take it away. */
 export const LOST_HOST = '192.0.2.1';
-/** Neither server runs as root; nobody is there without an account being made. */
+/** Neither server runs as root. The account `nobody` exists without being made. */
 const account: { readonly uid?: number; readonly gid?: number } =
   process.getuid?.() === 0 ? { uid: 65_534, gid: 65_534 } : {};
 
@@ -25,9 +25,9 @@ export interface SystemPostgres extends EmbeddedPostgres, AsyncDisposable {
   standby(settings?: Readonly<Record<string, string>>): Promise<SystemPostgres>;
   /** Makes a standby a primary. */
   promote(): Promise<void>;
-  /** At once and without goodbye, as a machine that is lost. */
+  /** Ends the server at once and without closing its sessions, like a machine that is lost. */
   kill(): Promise<void>;
-  /** After `kill`. */
+  /** Starts the server again after `kill`. */
   start(): Promise<void>;
 }
 
@@ -108,7 +108,7 @@ async function boot(
       await end('SIGINT');
       await start();
     },
-    // The children of one that is killed end when they notice; a new one waits for them.
+    // The children of a killed server end when they notice; a new server waits for them.
     kill: () => end('SIGQUIT'),
     promote: async () => {
       const writer = await openWriter({ url, connections: 1 });
@@ -137,12 +137,12 @@ async function boot(
 export interface Pooler extends AsyncDisposable {
   readonly host: string;
   readonly port: number;
-  /** Of a database that the upstream server has, through the pooler. */
+  /** The URL of a database of the upstream server, through the pooler. */
   url(database: string): string;
   restart(): Promise<void>;
 }
 
-/** pgbouncer in front of a server whose user is `postgres`. */
+/** Starts pgbouncer in front of a server whose user is `postgres`. */
 export async function startPgbouncer(
   upstream: { readonly port: number; readonly password: string },
   settings: Readonly<Record<string, string>> = {},
@@ -208,7 +208,7 @@ export async function startPgbouncer(
   };
 }
 
-/** Where Debian and Ubuntu keep the newest server. */
+/** The folder where Debian and Ubuntu keep the newest server. */
 async function binaries(): Promise<string> {
   const root = '/usr/lib/postgresql';
   const versions = await readdir(root).catch(() => []);

@@ -56,7 +56,9 @@ async function expectSampling(daemon: Daemon, seconds?: number): Promise<void> {
   }, seconds);
 }
 
-/** One row in a transaction of its own, whose id is given out at once; it commits when `end` settles. */
+/**
+ * Writes one row in a transaction of its own. The transaction gets its id at once, and commits when `end` settles.
+ */
 async function writeRow(url: string, { task, end }: { task: string; end: Promise<unknown> }): Promise<void> {
   const writer = await openWriter({ url, connections: 1 });
   await writer.query(/* SQL */ `BEGIN;
@@ -81,7 +83,7 @@ describe('a hot standby', () => {
     const daemon = await startDaemon(workerEnv(airflow, s3(), { database: standby }));
     await expectSampling(daemon);
     const late: Promise<void>[] = [];
-    // In the order in which they begin they have transaction ids, and in another one they commit.
+    // The transactions get their ids in the order in which they begin, but commit in another order.
     for (let i = 0; i < 40; i += 1) {
       late.push(writeRow(airflow.url, { task: `late_${i}`, end: delay((i * 977) % 4_000) }));
       if (i % 4 === 0) await airflow.push(`prompt ${i}`);
@@ -139,7 +141,7 @@ describe('a hot standby', () => {
       string,
       { reading: string; pauseMs: number; does: readonly string[] },
     ])[] = [
-      // Rows that the reading may still see are taken away.
+      // Rows that the reading may still see are removed.
       ['in a statement', { reading: slow, pauseMs: 0, does: ['UPDATE xcom SET key = key', 'VACUUM xcom'] }],
       ['by a lock', { reading: slow, pauseMs: 0, does: ['ALTER TABLE xcom ADD COLUMN added int'] }],
       ['between two', { reading: count, pauseMs: 3_000, does: ['ALTER TABLE xcom DROP COLUMN added'] }],
@@ -245,7 +247,7 @@ describe('a failover', () => {
       const wire = await startTcpFaultProxy({ upstream });
       const daemon = await startDaemon(workerEnv(airflow, s3(), { database: wire }));
       await expectSampling(daemon);
-      // The standby is cut off; the primary goes on for a while, and is lost with what it wrote.
+      // The standby is cut off. The primary goes on for a while, and is then lost with everything that it wrote.
       await standby.kill();
       for (let i = 0; i < 10; i += 1) await airflow.push(`lost ${i}`);
       await eventually(async () => {
@@ -259,7 +261,7 @@ describe('a failover', () => {
       await standby.promote();
       const writer = on(standby, airflow.url);
       for (let i = 0; i < rows; i += 1) await writeRow(writer, { task: `after_${i}`, end: atOnce });
-      // As many transactions as were lost, and more: their ids are given out a second time.
+      // More transactions than were lost: their ids are given out a second time.
       const burning = await openWriter({ url: writer, connections: 1 });
       for (let i = 0; i < 200; i += 1) await burning.query('SELECT pg_current_xact_id()');
       await burning.close();

@@ -22,11 +22,11 @@ let folder = '';
 let authority = '';
 let primary: SystemPostgres;
 let standby: SystemPostgres;
-/** Where nothing listens. */
+/** A place where nothing listens. */
 const NOBODY = '127.0.0.1:1';
 const at = ({ host, port }: SystemPostgres) => `${host}:${port}`;
 
-/** A certificate for localhost and no address, signed by nobody but itself, which the account of the servers may read. */
+/** Makes a self-signed certificate for localhost, without an address. The account of the servers can read it. */
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'which-server-'));
   authority = join(folder, 'cert.pem');
@@ -170,7 +170,7 @@ describe('by TLS', () => {
       return `${stdout}${stderr}`;
     };
     const trusted = { NODE_EXTRA_CA_CERTS: authority };
-    // Behind the door is no Airflow, which only somebody can tell who was let in.
+    // The database is not Airflow's. Only a client that the server has let in can say so.
     expect(said('localhost', trusted)).not.toMatch(/certificate/);
     expect(said('localhost', trusted)).toMatch(/schema_unsupported|no known shape|not Airflow|tables/);
     expect(said('localhost', {})).toMatch(/certificate/);

@@ -10,10 +10,10 @@ import type { World } from './world.ts';
 
 export interface Fault {
   readonly name: string;
-  /** What this machine must have for it. */
+  /** The thing that this machine must have for the fault. */
   readonly needs?: 'room' | 'faketime' | 'versitygw';
   begin(world: World): Promise<void> | void;
-  /** What the metrics say of it, compared with those before it; null: nothing yet. */
+  /** The sign of the fault in the metrics, compared with those before it; null: none yet. */
   seen(now: Scrape, before: Scrape, world: World): string | null;
   end(world: World): Promise<void> | void;
 }
@@ -27,7 +27,7 @@ export function isThere(need: Fault['needs'], world: World): boolean {
   return true;
 }
 
-/** Before the others, in a process with a clock that can be set; the daemon is started anew for it. */
+/** The file that sets the clock of a daemon. The daemon is started anew for this fault. */
 export function clockFile(world: World): string {
   return join(world.dir, 'clock');
 }
@@ -91,7 +91,8 @@ export const FAULTS: readonly Fault[] = [
       await world.cluster.primary().start();
       [{ at: restartedAt } = { at: '' }] = await world.sql<{ at: string }>('SELECT now()::text AS at');
     },
-    // Between two cycles it is over before anyone could notice: then the next cycle succeeds on a session of its own.
+    // The restart is over before anyone could notice it between two cycles: then the next cycle succeeds with a new
+    // session.
     seen: (now, before) => {
       const success = (scrape: Scrape) =>
         valueOf(scrape, 'exporter_job_last_success_timestamp_seconds', { name: 'sample' }) ?? 0;
@@ -218,7 +219,7 @@ export const FAULTS: readonly Fault[] = [
     begin: (world) => {
       world.room?.fillDisk();
     },
-    // The job `state` counts it too; the log says at every cycle what it was, and counting goes on.
+    // The job `state` counts the fault too. The log names it at every cycle, and counting goes on.
     seen: (_now, _before, world) =>
       world
         .daemon()
@@ -239,7 +240,8 @@ export const FAULTS: readonly Fault[] = [
       world.wire.setMode({ kind: 'pass' });
     },
   },
-  // The workers are not behind the fault: the references that they go on writing speak against write_denied.
+  // The fault does not stand in front of the workers: the references that they go on writing speak against
+  // write_denied.
   answering('S3: 403 AccessDenied', 'deny', ['denied', null]),
   answering('S3: 404 NoSuchBucket', 'no_such_bucket', ['no_such_bucket', 'bucket_unreachable']),
   answering('S3: 500 InternalError', 'server_error', ['server_error', 'bucket_unreachable']),
@@ -267,7 +269,7 @@ export const FAULTS: readonly Fault[] = [
       writeFileSync(clockFile(world), '+2h\n');
     },
     seen: (now) => {
-      // Of this process: it has only just been started, with the right time.
+      // The count is that of this process: it has only just been started, with the right time.
       const skewed = valueOf(now, 'exporter_s3_request_errors_total', { reason: 'clock_skew' }) ?? 0;
       return skewed > 0
         ? '`s3_request_errors_total{reason="clock_skew"}`; requests are signed with the time of S3 then'

@@ -15,7 +15,7 @@ export interface Node {
   readonly port: number;
   url(database: string): string;
   start(): Promise<void>;
-  /** `immediate` is what a crash leaves behind. */
+  /** Stops the server; `immediate` leaves the same behind as a crash. */
   stop(mode: 'fast' | 'immediate'): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ export interface Cluster {
 }
 
 const host = '127.0.0.1';
-/** Postgres refuses root; nobody is there on every Debian. */
+/** Postgres refuses to run as root; the account `nobody` exists on every Debian. */
 const nobody = 65534;
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT' } as const;
 const parameters = {
@@ -66,7 +66,7 @@ export async function startCluster(dir: string, ports: readonly number[]): Promi
       async start() {
         const settings = Object.entries(parameters).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
         const command = [binaries.postgres, '-D', data, '-p', String(port), ...settings];
-        // The server ends with this process, however that ends.
+        // The server ends with this process, in whatever way this process ends.
         const started = spawn('setpriv', ['--pdeathsig', 'INT', ...command], {
           ...account,
           cwd: dir,
@@ -147,7 +147,7 @@ export async function startCluster(dir: string, ports: readonly number[]): Promi
   };
 }
 
-/** Below the range from which the system takes client ports. */
+/** A free port below the range from which the system takes client ports. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 20_000 + Math.floor(Math.random() * 12_000);

@@ -7,16 +7,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface DaemonProcess {
   readonly pid: number;
   readonly port: number;
-  /** Everything it has written to its log. */
+  /** Every line that it has written to its log. */
   readonly lines: readonly string[];
   readonly ended: () => boolean;
   signal(name: 'SIGHUP' | 'SIGSTOP' | 'SIGCONT'): void;
   stop(name: 'SIGTERM' | 'SIGKILL'): Promise<void>;
-  /** What it holds, after a collection of garbage. */
+  /** Everything that the process holds, after a garbage collection. */
   look(): Promise<Holdings>;
 }
 
-/** Counted by the process itself and by the system; bytes. */
+/** Counts by the process itself and by the system; memory in bytes. */
 export interface Holdings {
   readonly sockets: number;
   readonly fds: number;
@@ -38,7 +38,7 @@ process.on('SIGUSR2', () => {
 });`;
 
 export async function startDaemonProcess(options: {
-  /** Of the built daemon: `…/dist/main.js`. */
+  /** The path of the built daemon: `…/dist/main.js`. */
   readonly main: string;
   readonly prefix: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -58,11 +58,11 @@ export async function startDaemonProcess(options: {
       const parts = (rest + text).split('\n');
       rest = parts.pop() ?? '';
       lines.push(...parts);
-      // A day of lines is not to be kept.
+      // A day's lines would be too many to keep.
       if (lines.length > 50_000) lines.splice(0, 10_000);
     });
   const closed = once(child, 'close');
-  // Only seen where nobody waits for it.
+  // The rejection matters only to a caller that waits for it.
   closed.catch(() => undefined);
   const ended = () => child.exitCode !== null || child.signalCode !== null;
   let port = 0;

@@ -11,7 +11,10 @@ import { startWorld } from './world.ts';
 import type { World } from './world.ts';
 
 const EVERY_SECONDS = 5;
-/** Within two intervals; of what hangs or is slow it can be said only when it was given up, after 10 s and more. */
+/**
+ * A fault shows within two intervals. A request that hangs or is slow shows only when it is given up, after 10 s or
+ * more.
+ */
 const SHOWN_SECONDS = 2 * EVERY_SECONDS + 1;
 const HANGS_SECONDS = 12;
 const HANGS = /slow|never answers|stops in the middle/i;
@@ -50,7 +53,7 @@ function there(): World {
   return world;
 }
 
-/** All is well again: a cycle and a probe that began after `since`, epoch ms, have succeeded. */
+/** Whether all is well again: a cycle and a probe that began after `since`, epoch ms, have succeeded. */
 function recovered({ watch }: World, since: number): boolean {
   const success = (job: string) =>
     (watch.value('exporter_job_last_success_timestamp_seconds', { name: job }) ?? 0) * 1_000;
@@ -64,7 +67,7 @@ function recovered({ watch }: World, since: number): boolean {
   );
 }
 
-/** Seconds until it holds, or null when it does not within so many. */
+/** Seconds until the check holds, or null when it does not hold in time. */
 async function until(check: () => boolean, seconds: number): Promise<number | null> {
   const start = performance.now();
   for (;;) {
@@ -75,7 +78,7 @@ async function until(check: () => boolean, seconds: number): Promise<number | nu
   }
 }
 
-// Each fault finds the daemon as the one before has left it.
+// Each fault finds the daemon as the fault before has left it.
 describe('a daemon of minutes', { concurrent: false }, () => {
   test.for(FAULTS)('$name', async (fault: Fault, { skip }) => {
     const on = there();
@@ -92,7 +95,7 @@ describe('a daemon of minutes', { concurrent: false }, () => {
       seen ??= fault.seen(on.watch.scrape(), before, on);
       return seen !== null;
     }, 40);
-    // As a rule it is not over as soon as it was seen.
+    // A fault usually lasts longer than until it was seen.
     await delay(1_000);
     const endedAt = Date.now();
     await fault.end(on);
@@ -119,7 +122,7 @@ describe('a daemon of minutes', { concurrent: false }, () => {
     expect(last.holds.sockets).toBeLessThanOrEqual(first.sockets + 6);
     expect(last.holds.fds).toBeLessThanOrEqual(first.fds + 6);
     expect(last.holds.timers).toBeLessThanOrEqual(first.timers + 6);
-    // Each row of the window is remembered.
+    // The exporter remembers each row of the window.
     const rows = on.writer.rows() - rowsAtFirst;
     expect(last.holds.heap - first.heap).toBeLessThan(12 * 2 ** 20 + rows * 2_000);
   });

@@ -7,7 +7,7 @@ export type Result =
   | {
       readonly name: string;
       readonly seen: string | null;
-      /** Seconds; null: not within the time allowed. */
+      /** Seconds; null when it did not happen within the time allowed. */
       readonly toShow: number | null;
       readonly toRecover: number | null;
       readonly lost: number;

@@ -4,26 +4,29 @@ import { once } from 'node:events';
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where the daemon runs: with a table of hosts and a small disk of its own, which nothing else on the machine sees. */
+/**
+ * The place in which the daemon runs. It has its own table of hosts and a small disk, and nothing else on the machine
+ * sees them.
+ */
 export interface Room {
-  /** What stands before the command of a process to be run in it. */
+  /** The words to put before a command so that it runs in the room. */
   readonly prefix: readonly string[];
-  /** As the daemon names them. */
+  /** The name by which the daemon calls the database's host; `storageHost` is S3's. */
   readonly databaseHost: string;
   readonly storageHost: string;
   readonly stateDir: string;
-  /** Which of the two resolve. */
+  /** Sets which of the two names resolve. */
   setHosts(known: { readonly database: boolean; readonly storage: boolean }): void;
   fillDisk(): void;
   freeDisk(): void;
   close(): Promise<void>;
 }
 
-// Without a dot: the S3 server of the demo takes what stands before one for a bucket.
+// The names have no dot: the S3 server of the demo would take the part before a dot for a bucket.
 const HOSTS = { database: 'xcom-database', storage: 'xcom-storage' } as const;
 const DISK = '64m';
 
-/** Null where a namespace of mounts cannot be had: that takes root, and Linux. */
+/** Gives null if no mount namespace can be made: that takes root, and Linux. */
 export async function openRoom(dir: string): Promise<Room | null> {
   const stateDir = join(dir, 'state');
   const hosts = join(dir, 'hosts');
@@ -34,7 +37,7 @@ export async function openRoom(dir: string): Promise<Room | null> {
     const names = Object.entries(HOSTS).flatMap(([which, name]) =>
       known[which as keyof typeof HOSTS] ? [`127.0.0.1 ${name}`] : [],
     );
-    // In place: the mount is of this very file.
+    // The file is changed in place, because this very file is mounted.
     writeFileSync(hosts, `127.0.0.1 localhost\n${names.join('\n')}\n`);
   };
   writeHosts({ database: true, storage: true });

@@ -21,8 +21,8 @@ const host = '127.0.0.1';
 const GATEWAYS = ['.cache/airflow-xcom-exporter/bin/versitygw', 'go/bin/versitygw'];
 
 /**
- * versitygw where it is installed (`go install github.com/versity/versitygw/cmd/versitygw@latest`): it checks
- * signatures and the time in them. Else the server of the demo, which checks neither.
+ * Starts versitygw if it is installed (`go install github.com/versity/versitygw/cmd/versitygw@latest`): it checks
+ * signatures and their time. Otherwise starts the demo's server, which checks neither.
  */
 export async function startStorage(dir: string, port: number): Promise<Storage> {
   const gateway = GATEWAYS.map((path) => join(homedir(), path)).find((path) => existsSync(path));
@@ -49,7 +49,7 @@ export async function startStorage(dir: string, port: number): Promise<Storage> 
     accessKeyId,
     secretAccessKey,
     region: 'us-east-1',
-    // A folder is a bucket.
+    // In versitygw a folder is a bucket.
     createBucket: async (name) => {
       await mkdir(join(root, name), { recursive: true });
     },

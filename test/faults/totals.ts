@@ -1,7 +1,10 @@
 import type { Scrape } from '../support/contract.ts';
 import type { Plan } from './writer.ts';
 
-/** Rows that are in the plan and in no count, and the other way round; and every counter that is not as planned. */
+/**
+ * Rows that are planned but not counted (lost), rows that are counted but not planned (doubled), and every counter
+ * that differs from the plan.
+ */
 export interface Difference {
   readonly lost: number;
   readonly doubled: number;
@@ -17,7 +20,7 @@ const COUNTERS = [
   'references_broken_total',
 ];
 
-/** The counters of one scrape on top of those of processes that have ended. */
+/** Adds the counters of one scrape to those of the processes that have ended. */
 export function addUp(carried: ReadonlyMap<string, number>, scrape: Scrape): Map<string, number> {
   const sums = new Map(carried);
   for (const counter of COUNTERS)

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** Minutes long, and every fault waits for the one before: not among what `npm test` runs. */
+/** The faults take minutes, and each waits for the one before: they are no part of `npm test`. */
 export default defineConfig({
   test: {
     include: ['test/faults/*.suite.ts'],

@@ -6,28 +6,31 @@ import { parseScrape } from '../support/contract.ts';
 import type { Scrape } from '../support/contract.ts';
 import { waitedForCore } from './daemon-process.ts';
 
-/** The slowest of each kind, which need not be the same scrape. */
+/** The slowest answer of each kind; the kinds need not come from the same scrape. */
 export interface Slowest {
-  /** As a client sees it. */
+  /** The time that a client sees. */
   readonly ms: number;
-  /** Less what the daemon waited for a core of this machine, and what the asking process was late itself. */
+  /**
+   * The same without the time that the daemon waited for a core of this machine, and without the asking process's own
+   * delay.
+   */
   readonly netMs: number;
-  /** The same of a server beside it that does nothing but answer: what this machine makes of nothing. */
+  /** The same for an idle server beside the daemon that only answers: the time that this machine adds by itself. */
   readonly idleNetMs: number;
 }
 
-/** Asks for /metrics all the time, and remembers the last answer and the slowest. */
+/** Asks for /metrics all the time, and remembers the last answer and the slowest one. */
 export interface Watch {
-  /** The last one; of a daemon that is being started the one before. */
+  /** The last scrape. While a daemon is being started, this is the scrape before. */
   scrape(): Scrape;
-  /** When it was asked for, epoch ms. */
+  /** When the last scrape was asked for, epoch ms. */
   at(): number;
-  /** One that begins after now. */
+  /** A scrape that begins after now. */
   next(): Promise<Scrape>;
-  /** One at once, beside the others. */
+  /** A scrape at once, beside the regular ones. */
   now(): Promise<Scrape>;
   value(name: string, labels?: Readonly<Record<string, string>>): number | undefined;
-  /** Since the last call, and how many answers failed though the daemon was there. */
+  /** The slowest answers since the last call, and how many answers failed although the daemon was there. */
   takeSlowest(): Slowest & { readonly failed: number; readonly scrapes: number };
   follow(daemon: { readonly pid: number; readonly port: number } | null): void;
   stop(): Promise<void>;

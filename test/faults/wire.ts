@@ -2,21 +2,21 @@ import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
 /**
- * `stall`: what is open stays open and nothing passes. `refuse`: new connections are reset, and those that are
- * open as well. `slow`: each piece waits. `cut`: reset when so many bytes of answers have passed on a connection.
+ * `stall`: open connections stay open and nothing passes. `refuse`: new connections are reset, and open ones as well.
+ * `slow`: each piece waits. `cut`: a connection is reset after so many bytes of answers.
  */
 export type WireMode =
   | { readonly kind: 'pass' | 'stall' | 'refuse' }
   | { readonly kind: 'slow'; readonly delayMs: number }
   | { readonly kind: 'cut'; readonly afterBytes: number };
 
-/** What the daemon connects to in place of a server. Which server is behind may change. */
+/** The address to which the daemon connects in place of a server. The server behind it may change. */
 export interface Wire {
   readonly port: number;
-  /** For new connections; those that are open stay as they are. */
+  /** Sets the server for new connections; open connections keep theirs. */
   setUpstream(port: number): void;
   setMode(mode: WireMode): void;
-  /** Resets what is open. */
+  /** Resets all open connections. */
   drop(): void;
   connections(): number;
   stop(): Promise<void>;
@@ -37,7 +37,7 @@ export async function startWire(upstreamPort: number): Promise<Wire> {
   function carry(from: Socket, to: Socket, onPassed: (bytes: number) => boolean): void {
     from.on('data', (piece: Buffer) => {
       if (mode.kind === 'stall') {
-        // Held back until the wire passes again: the bytes are not lost, as in a network that hangs.
+        // The wire keeps the bytes until it passes again: they are not lost, as in a network that hangs.
         from.pause();
         from.unshift(piece);
         return;
@@ -46,7 +46,7 @@ export async function startWire(upstreamPort: number): Promise<Wire> {
       const send = () => {
         if (to.destroyed) return;
         if (cut) {
-          // Half of the piece, so that the answer ends in its middle.
+          // Only half of the piece is sent, so that the answer ends in its middle.
           to.write(piece.subarray(0, piece.length >> 1), () => to.resetAndDestroy());
         } else to.write(piece);
       };

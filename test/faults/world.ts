@@ -30,11 +30,11 @@ import type { Rate, Writer } from './writer.ts';
 
 export const ROLE = 'xcom_exporter';
 
-/** A daemon between real servers, a wire to each that can be broken, and a writer beside it. */
+/** A daemon between real servers, a wire to each server that can be broken, and a writer beside the daemon. */
 export interface World {
   readonly cluster: Cluster;
   readonly database: Wire;
-  /** In front of `http`: breaks connections; `http` spoils answers. */
+  /** In front of `http`: `wire` breaks connections, and `http` spoils answers. */
   readonly wire: Wire;
   readonly http: HttpFaultProxy;
   readonly storage: Storage;
@@ -44,21 +44,21 @@ export interface World {
   readonly env: Record<string, string>;
   readonly dir: string;
   daemon(): DaemonProcess;
-  /** As a superuser, in the database of Airflow, on the primary of now. */
+  /** Runs a statement as a superuser, in Airflow's database, on the current primary. */
   sql<Row>(text: string): Promise<readonly Row[]>;
-  /** Ends the daemon as it is, and starts it anew. */
+  /** Ends the daemon and starts a new one. */
   restart(signal: 'SIGTERM' | 'SIGKILL', how?: Restart): Promise<void>;
-  /** What was counted by all processes so far, against the plan. */
+  /** Compares the counts of all processes so far with the plan. */
   difference(): Difference;
-  /** Stops the writer, waits until all is counted and a cycle longer, compares, and lets it go on. */
+  /** Stops the writer, waits until all is counted and one cycle more, compares, and lets the writer go on. */
   compare(seconds: number): Promise<Difference>;
   close(): Promise<void>;
 }
 
 export interface Restart {
-  /** Of the new one, besides the usual. */
+  /** Variables of the new daemon, besides the usual ones. */
   readonly env?: Readonly<Record<string, string>>;
-  /** At the very moment at which the counters have moved: what is done after counting is not done yet. */
+  /** Ends the daemon at the moment when its counters have moved: it has not done yet what it does after counting. */
   readonly asSoonAsCounted?: boolean;
 }
 
@@ -71,7 +71,7 @@ export async function startWorld(options: {
 }): Promise<World> {
   const undo: (() => Promise<void> | void)[] = [];
   const dir = mkdtempSync(join(tmpdir(), 'xcom-exporter-faults-'));
-  // The account of Postgres has to get through.
+  // The account of Postgres must be able to pass through this folder.
   chmodSync(dir, 0o711);
   undo.push(() => {
     rmSync(dir, { recursive: true, force: true });
@@ -162,7 +162,7 @@ export async function startWorld(options: {
     let daemon = await start();
     undo.push(() => daemon.stop('SIGTERM'));
     watch.follow(daemon);
-    // What is there when it starts is no count: it starts before the first row.
+    // The daemon does not count rows that are there when it starts. It therefore starts before the first row.
     const deadline = Date.now() + 30_000;
     while ((watch.value('exporter_job_last_success_timestamp_seconds', { name: 'sample' }) ?? 0) === 0) {
       if (Date.now() > deadline)
@@ -193,7 +193,7 @@ export async function startWorld(options: {
           const before = valueOf(scrape, 'rows_total');
           while (valueOf(scrape, 'rows_total') === before) scrape = await watch.now();
         }
-        // At once: what is counted from here on, nobody has seen.
+        // The daemon is stopped at once: nobody has seen the counts after this moment.
         daemon.signal('SIGSTOP');
         for (const [name, value] of addUp(carried, scrape)) carried.set(name, value);
         watch.follow(null);
@@ -211,7 +211,7 @@ export async function startWorld(options: {
           await watch.next();
           await delay(100);
         }
-        // And nothing twice.
+        // Two more cycles show that nothing is counted twice.
         const runs = () => watch.value('exporter_job_runs_total', { name: 'sample' }) ?? 0;
         const before = runs();
         while (runs() < before + 2 && Date.now() < limit + 30_000) await delay(100);

@@ -9,16 +9,16 @@ export const THRESHOLD = 1_000;
 export const DAGS = ['orders', 'billing', 'reports'] as const;
 const base = { connection: 'aws_xcom', prefix: 'xcom' };
 
-/** What the counters must say at the end: `metric{label,…}` -> value. Added up here, never read back. */
+/** The values that the counters must have at the end: `metric{label,…}` -> value. Added up here, never read back. */
 export type Plan = ReadonlyMap<string, number>;
 
-/** Writes rows and objects as Airflow's workers do, each once, however often it has to try. */
+/** Writes rows and objects as Airflow's workers do. Each is written once, however often the writer has to try. */
 export interface Writer {
   readonly plan: Plan;
   rows(): number;
   pause(): Promise<void>;
   resume(): void;
-  /** Another server has the data now. */
+  /** Goes on writing to another server, which has the data now. */
   moveTo(url: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -29,8 +29,8 @@ interface Row {
 }
 
 /**
- * A batch is one task instance with `rowsPerBatch` rows, every `everyMs`. One row of ten is oversize, one of
- * `referenceEvery` a reference, and of every hundred references one has no object.
+ * A batch is one task instance with `rowsPerBatch` rows, every `everyMs`. One row in ten is oversize, and one row in
+ * `referenceEvery` is a reference. One reference in a hundred has no object.
  */
 export interface Rate {
   readonly everyMs: number;
@@ -58,7 +58,7 @@ export async function startWriter(options: {
 
   const add = (name: string, by: number) => plan.set(name, (plan.get(name) ?? 0) + by);
 
-  /** Until it is acknowledged: each statement says the same when it is said twice. */
+  /** Tries until the work is acknowledged: to send a statement twice has the same effect as once. */
   async function insist<T>(work: () => Promise<T>): Promise<T> {
     for (;;) {
       try {

@@ -4,7 +4,7 @@ export interface Chance {
   int(below: number): number;
   pick<T>(from: readonly T[]): T;
   bytes(length: number): Buffer;
-  /** True once in so many. */
+  /** True once in `inSoMany` calls on average. */
   once(inSoMany: number): boolean;
 }
 
@@ -29,10 +29,10 @@ export function chanceOf(seed: number): Chance {
 
 export const seed = Number(process.env['FUZZ_SEED'] ?? 1);
 const shares = 6;
-/** What each of the parts may take of the whole, ms. */
+/** The time that each part of the suite may take of the whole, ms. */
 export const shareMs = (Number(process.env['FUZZ_MINUTES'] ?? 1) * 60_000) / shares;
 
-/** Round after round, each with a seed of its own, until the time is over. Names the seed of a round that fails. */
+/** Runs rounds until the time is over, each with a seed of its own. Names the seed of a round that fails. */
 export async function rounds(work: (chance: Chance, round: number) => Promise<void> | void): Promise<number> {
   const end = performance.now() + shareMs;
   let round = 0;
@@ -54,11 +54,11 @@ const PIECES = [
   '<script>', '--', '$1', 'NULL', '__proto__', 'constructor',
 ]; // prettier-ignore
 
-/** A text that something may stumble over; no NUL and no half of a pair, which Postgres refuses. */
+/** A text that code may stumble over. It has no NUL and no half of a surrogate pair: Postgres refuses both. */
 export function hostileText(chance: Chance, longest: number): string {
   const length = chance.int(longest);
   let text = '';
   while (text.length < length) text += chance.pick(PIECES);
-  // A pair is not to be cut.
+  // A surrogate pair must not be cut.
   return Array.from(text).slice(0, longest).join('').trim();
 }

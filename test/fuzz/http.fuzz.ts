@@ -81,7 +81,7 @@ function someRequest(chance: Chance): Buffer {
   );
 }
 
-/** Sends it in pieces, and waits for an answer, an end, or a moment. */
+/** Sends the request in pieces, and waits for an answer, for the end of the connection, or for a moment. */
 function send(request: Buffer, chance: Chance): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(daemon.port, '127.0.0.1');

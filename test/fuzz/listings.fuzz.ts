@@ -11,7 +11,7 @@ import type { Chance } from './chance.ts';
 const postgres = useOwnPostgres();
 const BUDGET = 60;
 
-/** What the server says; set for each round. */
+/** The source of the server's answers; set for each round. */
 let chance: Chance = chanceOf(seed);
 let requests = 0;
 let server: Server;
@@ -44,7 +44,7 @@ function someAnswer(method: string): {
   const type = chance.pick(['application/xml', 'text/html', 'application/json', '']);
   const headers: Record<string, string> = type === '' ? {} : { 'content-type': type };
   const status = chance.pick([200, 200, 200, 200, 206, 204, 301, 307, 400, 403, 418, 500, 503]);
-  // 404 says that there is no such object: what is not to be believed of garbage is all the rest.
+  // A 404 would say that there is no such object. Of the other statuses, garbage must not be believed.
   if (method === 'HEAD')
     return {
       status,

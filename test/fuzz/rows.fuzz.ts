@@ -10,11 +10,11 @@ const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 const THRESHOLD = 1_000;
 
-/** The oldest and the newest form of `bytea`, `jsonb` and two tables. */
+/** The oldest shape and the two newest: with `bytea`, with `jsonb` and with two tables. */
 const shapes = listShapes();
 const chosen = [shapes[0], shapes.at(-2), shapes.at(-1)].filter((one) => one !== undefined);
 
-/** A value for a column of bytes: what a worker, a broken one or somebody by hand may have left there. */
+/** A value for a column of bytes, as a worker, a broken worker or a person may have left it there. */
 function someBytes(chance: Chance): Buffer {
   const length = chance.once(20) ? chance.int(200_000) : chance.int(2_500);
   const whole = Buffer.from(pickled(hostileText(chance, 300)));
@@ -81,7 +81,10 @@ function someJson(chance: Chance, depth = 0): string {
   }
 }
 
-/** As Python's `json.dumps` writes it: Postgres separates as Python does, and leaves unescaped what Python escapes. */
+/**
+ * The length as Python's `json.dumps` writes it. Postgres separates as Python does, but does not escape what Python
+ * escapes.
+ */
 function measured(text: string): number {
   let length = 0;
   for (let at = 0; at < text.length; at += 1) length += text.charCodeAt(at) >= 0x7f ? 6 : 1;

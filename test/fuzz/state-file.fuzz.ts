@@ -14,7 +14,7 @@ import { WHOLE } from '../support/whole.ts';
 const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 
-/** The first bytes say who wrote a file, and when. */
+/** The first bytes tell who wrote a file, and when. */
 const HEADER_BYTES = 256;
 
 function damage(whole: Buffer, chance: Chance): Buffer {
@@ -49,7 +49,7 @@ test('a state file that was damaged is refused, never counted from', async () =>
     await cycle.pass();
     await openStateFile(path, WHOLE).write({ window: cycle.state(), problems: {}, cleared: [] });
     const whole = readFileSync(path);
-    // What a state says is compared by what is written of it.
+    // Two states are compared by the files that are written from them.
     const printed = async (state: LedgerState | null) => {
       const again = join(dir, 'again');
       rmSync(again, { force: true });

@@ -6,7 +6,7 @@ export default defineConfig({
     testTimeout: (Number(process.env['FUZZ_MINUTES'] ?? 1) + 3) * 60_000,
     hookTimeout: 120_000,
     reporters: ['verbose'],
-    // One after another: each has the whole time, and a share of it would depend on the machine.
+    // The files run one after another, so that each has the whole machine for its time.
     fileParallelism: false,
   },
 });

@@ -1,9 +1,9 @@
-/** What was played, when: the scale on which everything that Prometheus recorded is read afterwards. */
+/** An act that was played, and when: everything that Prometheus recorded is read by these times afterwards. */
 export interface Played {
   readonly act: string;
   /** Epoch seconds. */
   readonly from: number;
-  /** When it was mended; the end of the act for a healthy one. */
+  /** When the fault was mended; for a healthy act, the end of the act. */
   readonly cured: number;
   readonly to: number;
 }

@@ -18,7 +18,7 @@ import { scaledRules } from './scaled.ts';
 import { startStage } from './stage.ts';
 import { leaveOrphans, playTroubles, TROUBLES } from './troubles.ts';
 
-/** What a machine with too much to do makes true, down to scrapes that take a second: not a mistake of a rule. */
+/** Alerts that a machine with too much to do raises, down to scrapes that take a second: no rule is at fault then. */
 const SLOWNESS = [
   'AirflowXComProbeSlow',
   'AirflowXComExporterOverrun',
@@ -64,7 +64,7 @@ test('the demo and worse, under the eyes of Prometheus', async () => {
     });
     const expressions = await runExpressions(prometheus, acts);
 
-    // More to do than twice its processors can: then what is slow is slow indeed.
+    // The machine has more to do than twice its processors can do: then slowness is real.
     const [load = 0] = loads.sort((a, b) => b - a);
     const busy = load > 2 * cpus().length;
     const unexpected = seen.filter(({ act, alert, expected, began }) => {
@@ -168,7 +168,7 @@ async function runExpressions(
   for (const { where, expr } of everyExpression({ factor: FACTOR, rangeSeconds: ACT_SECONDS })) {
     const gave: string[] = [];
     for (const { act, from, to } of acts) {
-      // Not before its own ranges have begun to fill.
+      // Data from before the act do not count.
       const series = await prometheus.range(expr, { from, to, step: 2 });
       if (series.some(({ values }) => values.some(([, value]) => !Number.isNaN(value)))) gave.push(act);
     }

@@ -6,7 +6,7 @@ import type { Prometheus } from './prometheus.ts';
 
 const CANARY_DIFFERS = 'the canary says it of each queue; it is to last an hour';
 
-/** In the order of the demo. */
+/** The expected alerts of each act, in the order of the demo. */
 export const DEMO_EXPECTATIONS: readonly Expectation[] = [
   { fires: [] },
   {
@@ -54,7 +54,7 @@ export interface DemoOptions {
   readonly prometheus: Prometheus;
 }
 
-/** Plays the demo through once under the eyes of Prometheus. Gives its acts, read off its status page. */
+/** Plays the demo through once while Prometheus scrapes it. Gives its acts, read from its status page. */
 export async function playDemo({ main, actSeconds, prometheus }: DemoOptions): Promise<Played[]> {
   const everyTwoSeconds = '*/2 * * * * *';
   const argv = ['demo', '--once', '--act-seconds', String(actSeconds), '--web.listen-address', '127.0.0.1:0'];

@@ -5,9 +5,9 @@ import type { Panel } from '../support/grafana.ts';
 import { scaledExpression } from './scaled.ts';
 
 export interface Expression {
-  /** Where it stands, e.g. `overview.json: Rows (A)`. */
+  /** The place of the expression, e.g. `overview.json: Rows (A)`. */
   readonly where: string;
-  /** With variables replaced and times scaled. */
+  /** The expression with its variables replaced and its times scaled. */
   readonly expr: string;
   readonly panel?: Panel;
 }
@@ -50,8 +50,8 @@ function managed(factor: number): Expression[] {
 }
 
 /**
- * With times scaled first, then variables as Grafana replaces them: all jobs and instances, four scrapes and one, the
- * whole of the chosen time.
+ * Scales the times first, then replaces the variables as Grafana does. They stand for all jobs and instances, for
+ * four scrapes and one, and for the whole of the chosen time.
  */
 export function readyExpression(
   expr: string,
@@ -64,8 +64,8 @@ export function readyExpression(
 }
 
 /**
- * Expressions that give nothing in a healthy act, because they show what is wrong, and a word of the act that they
- * are made for. Everything else has to give data in the first act of the demo.
+ * Expressions that give no data in a healthy act, because they show faults, with a word of the act that they are made
+ * for. Every other expression must give data in the first act of the demo.
  */
 const MADE_FOR: readonly (readonly [where: RegExp, act: RegExp])[] = [
   [/annotation|: Problems \(A\)|What is wrong now/, /threshold is lost/],
@@ -82,7 +82,7 @@ const MADE_FOR: readonly (readonly [where: RegExp, act: RegExp])[] = [
   [/Objects without a row|Bytes without a row/, /grow in number/],
 ];
 
-/** The act an expression is made for; the first one, in which all is well, unless it shows what is wrong. */
+/** The act that an expression is made for: the first, healthy one, unless the expression shows a fault. */
 export function madeFor(where: string): RegExp {
   return MADE_FOR.find(([pattern]) => pattern.test(where))?.[1] ?? /^Healthy: large values/;
 }

@@ -1,4 +1,4 @@
-/** How each type of panel is drawn. A stand-in for Grafana, so that a person can judge what the data say. */
+/** Draws each type of panel. It stands in for Grafana, so that a person can judge what the data say. */
 import type { Panel } from '../support/grafana.ts';
 import type { Series } from './prometheus.ts';
 import { escaped, look, mapped, seriesColor, shown } from './picture-values.ts';
@@ -10,7 +10,7 @@ export interface Box {
 
 export interface Drawing extends Box {
   readonly panel: Panel;
-  /** Of each query, in order. */
+  /** The series of each query, in order. */
   readonly results: readonly (readonly Series[])[];
   readonly from: number;
   readonly to: number;
@@ -106,7 +106,7 @@ function timeseries(drawing: Drawing): string {
   return `<svg width="${width}" height="${bottom + 20}">${grid.join('')}${times(drawing, { x, y: bottom + 15 })}${paths.flat().join('')}</svg><div class="legend">${legend.join('')}</div>`;
 }
 
-/** Parts without a hole: a line does not run over what is not there. */
+/** Splits the points at every gap: a line does not cross a gap. */
 function runsOf<Point extends { at: number }>(points: readonly Point[]): Point[][] {
   const step = Math.min(...points.slice(1).map(({ at }, index) => at - (points[index]?.at ?? at)));
   const runs: Point[][] = [];
@@ -148,7 +148,7 @@ function timeline(drawing: Drawing): string {
   return `<svg width="${width}" height="${height}"><g shape-rendering="crispEdges">${drawn.join('')}</g>${times(drawing, { x, y: rows.length * rowHeight + 16 })}</svg>`;
 }
 
-/** Buckets of Prometheus hold those below as well: a cell is what one has more than the one before. */
+/** A bucket of Prometheus includes those below it: a cell shows how many more one bucket has than the one before. */
 function heatmap(drawing: Drawing): string {
   const { panel, width, height, from, to } = drawing;
   const bound = ({ metric }: Series) => Number(metric['le'] === '+Inf' ? Infinity : metric['le']);

@@ -32,12 +32,12 @@ const COLORS: Readonly<Record<string, string>> = {
   text: '#6b7280',
 };
 
-/** What the panel says in place of a value. */
+/** The text that the panel shows in place of a value. */
 export function mapped(value: number | string, panel: Panel): { text: string; color: string } | undefined {
   return panel.fieldConfig?.defaults.mappings?.[0]?.options[String(value)];
 }
 
-/** What stands in place of a value, and its colour. */
+/** The text for a value, and its colour. */
 export function look(value: number, panel: Panel): { text: string; color: string } {
   const text = mapped(value, panel);
   if (text !== undefined) return { text: text.text, color: COLORS[text.color] ?? '#6b7280' };
@@ -48,7 +48,7 @@ export function look(value: number, panel: Panel): { text: string; color: string
 
 const PALETTE = ['#3f9c52', '#e5b81b', '#3d71d9', '#e8871e', '#d4373f', '#7a5cd6', '#2aa5a0', '#b0578d'];
 
-/** That of the series' name where the panel sets one, otherwise the next of the palette. */
+/** The colour that the panel sets for the series' name, otherwise the next colour of the palette. */
 export function seriesColor(panel: Panel, { name, index }: { name: string; index: number }): string {
   const { overrides = [] } = (panel.fieldConfig ?? {}) as { overrides?: readonly Override[] };
   const fixed = overrides

@@ -15,13 +15,13 @@ const GAP = 8;
 const HEADER = 58;
 
 export interface Moment {
-  /** Epoch seconds; the figures of now are those at `to`. */
+  /** Epoch seconds; panels without a time range show the figures at `to`. */
   readonly from: number;
   readonly to: number;
   readonly factor: number;
 }
 
-/** Draws docs/images/dashboard-*.png: the panels of each dashboard with what Prometheus answers, where Grafana puts them. */
+/** Draws docs/images/dashboard-*.png: the panels of each dashboard in Grafana's places, with Prometheus' answers. */
 export async function drawDashboards(prometheus: Prometheus, moment: Moment): Promise<void> {
   const folder = new URL('../../docs/images/', import.meta.url);
   await mkdir(folder, { recursive: true });
@@ -33,7 +33,7 @@ export async function drawDashboards(prometheus: Prometheus, moment: Moment): Pr
   }
 }
 
-/** A row that is closed is one line: its panels are not there until somebody opens it. */
+/** A closed row is one line: its panels do not appear until somebody opens the row. */
 async function dashboardHtml(
   dashboard: Dashboard,
   prometheus: Prometheus,

@@ -26,7 +26,7 @@ test('the dashboards are drawn with the data of the demo', async () => {
   const prometheus = await startPrometheus(Object.fromEntries(rules) as Record<string, string>);
   try {
     const demo = await playDemo({ main, actSeconds: ACT_SECONDS, prometheus });
-    // Something is to be seen: objects are gone, and other failures are on record.
+    // The pictures need something to show: objects are missing here, and other failures are on record.
     const gone = demo.find(({ act }) => act.includes('deletes objects'));
     expect(gone).toBeDefined();
     const to = (gone?.cured ?? 0) - 3;

@@ -15,17 +15,17 @@ export interface Series {
 export interface Prometheus {
   readonly url: string;
   readonly version: string;
-  /** What is scraped from now on, each as `host:port`; it takes up to five seconds. */
+  /** Sets the targets that are scraped from now on, each as `host:port`. The change takes up to five seconds. */
   target(targets: readonly string[]): Promise<void>;
-  /** @throws {Error} with the words of Prometheus when the expression is refused. */
+  /** @throws {Error} with Prometheus' words when it refuses the expression. */
   range(expr: string, span: { from: number; to: number; step?: number }): Promise<readonly Series[]>;
   instant(expr: string, at: number): Promise<readonly Series[]>;
-  /** Rules that could not be evaluated, with the error. */
+  /** The rules that could not be evaluated, with their errors. */
   brokenRules(): Promise<readonly string[]>;
   stop(): Promise<void>;
 }
 
-/** A Prometheus of its own that scrapes and evaluates every second. `rules` are files by name. */
+/** Starts a Prometheus of its own that scrapes and evaluates every second. `rules` are files by name. */
 export async function startPrometheus(rules: Readonly<Record<string, string>>): Promise<Prometheus> {
   const dir = await mkdtemp(join(tmpdir(), 'airflow-xcom-prometheus-'));
   await mkdir(join(dir, 'targets'));

@@ -1,14 +1,14 @@
 import type { Expectation, Played } from './act.ts';
 import type { Series } from './prometheus.ts';
 
-/** When an alert fired in an act, in seconds from its beginning, and from the cure to its end. */
+/** When an alert fired in an act, in seconds from the act's beginning, and how long after the cure it ended. */
 export interface Seen {
   readonly act: string;
   readonly alert: string;
   readonly expected: boolean;
-  /** Null: it fired already when the act began. */
+  /** Null: the alert fired already when the act began. */
   readonly began: { readonly pendingAfter: number; readonly firedAfter: number } | null;
-  /** Null: it still fired when the play was over. */
+  /** Null: the alert still fired when the play was over. */
   readonly resolvedAfterCure: number | null;
 }
 
@@ -17,7 +17,7 @@ interface Segment {
   readonly to: number;
 }
 
-/** From the series ALERTS: what fired in which act. `ended`: epoch seconds. */
+/** Reads from the series ALERTS which alerts fired in which act. `ended`: epoch seconds. */
 export function alertsOf(
   acts: readonly (Played & Expectation)[],
   { firing, pending, ended }: { firing: readonly Series[]; pending: readonly Series[]; ended: number },
@@ -49,7 +49,7 @@ export function alertsOf(
   );
 }
 
-/** By alert, from when to when some series of it was there; a hole of two seconds is none. */
+/** The time spans in which each alert had a series; a gap of two seconds does not end a span. */
 function segments(series: readonly Series[]): Map<string, Segment[]> {
   const times = new Map<string, number[]>();
   for (const { metric, values } of series) {
@@ -74,7 +74,7 @@ export interface RuleTimes {
   readonly severity: string;
 }
 
-/** The table of RESULTS.md. Seconds are of the play; the last column is what they mean with the rules as they are. */
+/** The table of RESULTS.md. Its seconds are those of the scaled play; `for` is given as in the rules themselves. */
 export function detectionTable(seen: readonly Seen[], rules: ReadonlyMap<string, RuleTimes>): string {
   const rows = seen
     .filter(({ expected }) => expected)
@@ -94,11 +94,11 @@ ${rows.join('\n')}
 }
 
 export interface Executed {
-  /** File and place, e.g. `overview.json: Rows (A)`. */
+  /** The file and the place, e.g. `overview.json: Rows (A)`. */
   readonly where: string;
-  /** The acts in which it gave data. */
+  /** The acts in which the expression gave data. */
   readonly acts: readonly string[];
-  /** The act in which it has to. */
+  /** The act in which the expression must give data. */
   readonly expected: RegExp;
 }
 
@@ -106,7 +106,7 @@ export function gaveData({ acts, expected }: Executed): boolean {
   return acts.some((act) => expected.test(act));
 }
 
-/** How many expressions of each file were executed, and how many gave data where they have to. */
+/** How many expressions of each file were executed, and how many gave data in the act they are made for. */
 export function expressionTable(executed: readonly Executed[]): string {
   const files = [...new Set(executed.map(({ where }) => fileOf(where)))];
   const rows = [...files, 'all'].map((file) => {

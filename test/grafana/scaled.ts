@@ -1,7 +1,7 @@
 /**
- * The generated rules with every time divided by a factor, so that an hour is a minute: `for`, `keep_firing_for`,
- * `interval`, the ranges in brackets, and the number of seconds that `time() - …` is compared with. Nothing else is
- * touched, names of recordings least of all.
+ * The generated rules with every time divided by a factor, so that an hour becomes a minute. This covers `for`,
+ * `keep_firing_for`, the ranges in brackets, and the seconds that `time() - …` is compared with; every `interval`
+ * becomes 1 s. Nothing else changes, least of all the names of recordings.
  */
 export function scaledRules(text: string, factor: number): string {
   return scaledExpression(text, factor)
@@ -12,7 +12,7 @@ export function scaledRules(text: string, factor: number): string {
     .replaceAll(/^(\s*interval: )\w+$/gm, '$11s');
 }
 
-/** The same for one expression of PromQL. */
+/** Scales the times of one PromQL expression in the same way. */
 export function scaledExpression(expr: string, factor: number): string {
   return expr
     .replaceAll(/\[(\d+[smhd])\]/g, (_, range: string) => `[${shorter(range, factor)}]`)
@@ -28,7 +28,7 @@ export function secondsOf(duration: string): number {
   return Number.parseInt(duration, 10) * (SECONDS[duration.slice(-1)] ?? Number.NaN);
 }
 
-/** Whole seconds, one at least: Prometheus scrapes every second here. */
+/** A duration in whole seconds, at least one: Prometheus scrapes every second here. */
 function shorter(duration: string, factor: number): string {
   return `${Math.max(1, Math.round(secondsOf(duration) / factor))}s`;
 }

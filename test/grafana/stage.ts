@@ -1,4 +1,4 @@
-/** An Airflow in small with exporters as processes of their own, and every wire between them in hand. */
+/** A small Airflow, with exporters as processes of their own, and with faults for every connection between them. */
 import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -40,21 +40,23 @@ export interface Exporter {
 }
 
 export interface Stage {
-  /** Starts with the first look at it. */
+  /** The workload, which starts at the first call. */
   workload(): Workload;
   readonly database: PostgresWriter;
-  /** Past every proxy. */
+  /** A store that goes past every proxy. */
   readonly objects: ObjectStore;
-  /** What the exporters ask of S3 goes through both, so that two faults can meet; the tasks write past them. */
+  /**
+   * The exporters' requests to S3 go through both proxies, so that two faults can meet; the tasks write past them.
+   */
   readonly s3: HttpFaultProxy;
   readonly s3Behind: HttpFaultProxy;
-  /** Objects that are said to be in an archive, by key. */
+  /** Objects that the storage says are in an archive, by key. */
   readonly archived: ArchiveDoor['archived'];
-  /** Another Airflow in another database, with nothing in it, and the URL for an exporter of its own. */
+  /** Another Airflow in another, empty database, with the URL for an exporter of its own. */
   readonly quiet: { readonly database: PostgresWriter; readonly url: string };
-  /** Between the exporters and the database. */
+  /** The connection between the exporters and the database. */
   readonly wire: TcpFaultProxy;
-  /** The file of settings that every exporter reads; a text is written as it is. */
+  /** Writes the settings file that every exporter reads; a text is written as it is. */
   settings(settings: Readonly<Record<string, unknown>> | string): Promise<void>;
   startExporter(...argv: readonly string[]): Promise<Exporter>;
   /** Compares the whole bucket with the whole table, and leaves the figures beside the state file. */
@@ -155,7 +157,7 @@ export async function startStage({
         log,
         threshold: THRESHOLD,
         secondsBetweenRuns: 2,
-        // Few runs at a time: to clear them all is a matter of a second.
+        // Few runs exist at a time, so that to clear them all takes about a second.
         keepSeconds: 20,
       });
       return workload;
@@ -172,7 +174,7 @@ export async function startStage({
     audit: async (stateFile) => {
       const out = join(dir, 'audit');
       const argv = [main, 'audit', '--state', '--state.file', stateFile, '--out', out];
-      // What it finds sets its code: that the figures are there is what counts.
+      // The findings set the exit code: this call only needs the figures to be there.
       await promisify(execFile)(process.execPath, argv, { env }).catch(() => undefined);
       await access(auditResultPath(stateFile));
       await rm(out, { recursive: true });

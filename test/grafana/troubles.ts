@@ -11,12 +11,12 @@ import type { Expectation, Played } from './act.ts';
 import { BASE, THRESHOLD } from './stage.ts';
 import type { Exporter, Stage } from './stage.ts';
 
-/** What the demo does not play. Each is brought about from outside, and cured. */
+/** A trouble that the demo does not play. Each is caused from outside, and cured. */
 export interface Trouble extends Expectation {
   readonly act: string;
-  /** How long it is left alone. */
+  /** How many seconds the trouble lasts. */
   readonly seconds: number;
-  /** And after the cure, before the next one. */
+  /** How many seconds pass between the cure and the next trouble. */
   readonly rest: number;
   readonly begin: (scene: Scene) => Promise<unknown>;
   readonly cure: (scene: Scene) => Promise<unknown>;
@@ -26,7 +26,7 @@ export interface Scene {
   readonly stage: Stage;
   /** The exporters that run now; an act may change them. */
   exporters: Exporter[];
-  /** Ends with the act. */
+  /** Aborted when the act ends. */
   signal: AbortSignal;
 }
 
@@ -95,11 +95,11 @@ export const TROUBLES: readonly Trouble[] = [
     act: 'S3 takes three seconds for a PUT, and one and a half for a GET',
     fires: ['AirflowXComProbeSlow', 'AirflowXComExporterOverrun', 'AirflowXComBudgetBurnsFast'],
     mayFire: SLOWLY,
-    // Slow, it writes less often than it did before: it takes that long until 72 % of the writes of an hour are slow.
+    // A slow exporter writes less often than before: it takes this long until 72 % of the writes of an hour are slow.
     seconds: 90,
     rest: 35,
     begin: ({ stage }) => {
-      // Together longer than two ticks: one skipped for each run is 50 %, which is not overrun yet.
+      // The delays together exceed two ticks: one skipped tick for each run is 50 %, which is not yet an overrun.
       stage.s3.setFault({ match: ({ kind }) => kind === 'put', answer: { delayMs: 3_000 } });
       stage.s3Behind.setFault({ match: ({ kind }) => kind === 'get', answer: { delayMs: 1_500 } });
       return Promise.resolve();
@@ -209,7 +209,7 @@ export const TROUBLES: readonly Trouble[] = [
       AirflowXComBudgetBurnsFast: 'six hours of the acts before',
       AirflowXComProblemUnknown: 'whether the objects that wait for a request are there is not known',
     },
-    // Said when the oldest reference has waited for two minutes, which no factor shortens.
+    // The problem is raised when the oldest reference has waited for two minutes; no factor shortens that time.
     seconds: 165,
     rest: 25,
     begin: async (scene) => {
@@ -301,7 +301,7 @@ export const TROUBLES: readonly Trouble[] = [
     seconds: 45,
     rest: 15,
     begin: async (scene) => {
-      // An Airflow of its own: growth is measured when every run that ended has been listed.
+      // This act has an Airflow of its own: growth is measured only when every ended run has been listed.
       const { stage } = scene;
       await insertRun(stage, { ...QUIET, runId: 'run_0', database: stage.quiet.database });
       await exchange(scene, [['--database.url', stage.quiet.url]]);
@@ -326,10 +326,12 @@ export const TROUBLES: readonly Trouble[] = [
 
 const ORPHANS = { dagId: 'quiet', runId: 'run_orphans', objects: 40 };
 const QUIET = { dagId: ORPHANS.dagId, rows: 3, value: `'1'::jsonb`, minutesAgo: 15 };
-/** The exporter waits so long before it calls an object an orphan. */
+/** The exporter waits this long before it calls an object an orphan. */
 const ORPHANS_AGE_SECONDS = 10 * 60 + 10;
 
-/** Has to be called at least ten minutes before the act about them. Gives when they are old enough. */
+/**
+ * Leaves orphans. Call this at least ten minutes before the act about them. Gives the time when they are old enough.
+ */
 export async function leaveOrphans({ objects }: Stage): Promise<number> {
   const { signal } = new AbortController();
   for (let count = 0; count < ORPHANS.objects; count += 1) {
@@ -339,12 +341,12 @@ export async function leaveOrphans({ objects }: Stage): Promise<number> {
   return nowSeconds() + ORPHANS_AGE_SECONDS;
 }
 
-/** One after the other. `orphansAt`: epoch seconds. */
+/** Plays the troubles one after the other. `orphansAt`: epoch seconds. */
 export async function playTroubles(stage: Stage, orphansAt: number): Promise<Played[]> {
   const scene: Scene = { stage, exporters: [], signal: AbortSignal.abort() };
   stage.workload();
   await exchange(scene, [[]]);
-  // Ranges are to be full before anything is judged.
+  // All ranges must be full before anything is judged.
   await delay(20_000);
   const played: Played[] = [];
   for (const trouble of TROUBLES) {
@@ -366,7 +368,7 @@ export async function playTroubles(stage: Stage, orphansAt: number): Promise<Pla
   return played;
 }
 
-/** Other exporters in place of those that run. The targets follow, so that none is missed. */
+/** Replaces the running exporters. The targets follow, so that none is missed. */
 async function exchange(scene: Scene, argvs: readonly (readonly string[])[]): Promise<void> {
   await scene.stage.scrape([]);
   await delay(3_000);
@@ -384,7 +386,7 @@ async function reload(
   for (const exporter of exporters) exporter.reload();
 }
 
-/** The workers are configured again, and what they wrote meanwhile is written anew. */
+/** Configures the workers again, and lets the tasks write again what they wrote meanwhile. */
 async function mendWorkers({ stage }: Scene): Promise<void> {
   await delay(500);
   for (const queue of QUEUES) stage.workload().setThreshold(queue, THRESHOLD);
@@ -399,7 +401,7 @@ function healS3({ stage }: Scene): Promise<void> {
   return Promise.resolve();
 }
 
-/** A run with one mapped task; each copy has pushed the value of this SQL expression. */
+/** Adds a run with one mapped task; each copy has pushed the value of this SQL expression. */
 async function insertRun(
   stage: Stage,
   run: {
@@ -407,7 +409,7 @@ async function insertRun(
     runId?: string;
     rows: number;
     value: string;
-    /** So long ago it ended; it is running unless given. */
+    /** How many minutes ago the run ended; without it, the run is running. */
     minutesAgo?: number;
     database?: Stage['database'];
   },
@@ -431,7 +433,9 @@ async function insertRun(
     FROM task, run`);
 }
 
-/** References with objects that are there, each in a run of its own: one LIST answers for all of a run. Gives their keys. */
+/**
+ * Adds references to existing objects, each in a run of its own: one LIST answers for all of a run. Gives their keys.
+ */
 async function insertReferences(
   stage: Stage,
   { dagId, runs }: { readonly dagId: string; readonly runs: number },

@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-/** `npm run test:grafana`: needs a Prometheus on the path and half an hour, so it is no part of `npm test`. */
+/** `npm run test:grafana`: needs a Prometheus in PATH and half an hour, so it is no part of `npm test`. */
 export default defineConfig({
   test: {
     include: ['test/grafana/*.live.ts'],

@@ -2,15 +2,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
 /**
- * What becomes of the answers to requests whose first line fits: they come later, or so many bytes of them pass before the
- * connection is closed as if all had been said. The server has done by then what it was asked for.
+ * A fault of the answers to requests whose first line matches: an answer comes later, or the connection is closed
+ * normally after so many bytes of it. By then the server has done what the request asked for.
  */
 export interface AnswerFault {
   readonly request: RegExp;
   readonly answer: { readonly delayMs: number } | { readonly bytes: number };
 }
 
-/** A door in front of a server that changes nothing but when and how much it says. */
+/** A door in front of a server that changes only when and how much the server says. */
 export interface AnswerDoor {
   readonly url: string;
   setFault(fault: AnswerFault | null): void;
@@ -19,7 +19,10 @@ export interface AnswerDoor {
 
 const host = '127.0.0.1';
 
-/** For clients that wait for each answer before they send the next request on its connection, as HTTP clients do. */
+/**
+ * The door is for clients that wait for each answer before they send the next request on the connection, as HTTP
+ * clients do.
+ */
 export async function startAnswerDoor(upstream: URL): Promise<AnswerDoor> {
   const open = new Set<Socket>();
   let fault: AnswerFault | null = null;
@@ -53,7 +56,7 @@ export async function startAnswerDoor(upstream: URL): Promise<AnswerDoor> {
       end.once('close', () => open.delete(end));
     }
     client.once('close', () => onward.destroy());
-    // What is late comes all the same where the server closes its connection after each answer.
+    // A late answer must still arrive if the server closes its connection after each answer.
     onward.once('close', () => {
       if ('delayMs' in answer) setTimeout(() => client.end(), answer.delayMs);
     });

@@ -12,7 +12,7 @@ import { tally, wordOf } from './case.ts';
 import type { World } from './world.ts';
 import { never } from './world.ts';
 
-/** As the exporter has it: a call may last so long, and each of its two attempts half of that. */
+/** The exporter's limit for a call; each of its two attempts may take half of it. */
 const TIMEOUT_MS = 7_000;
 
 export const ANSWERS: readonly Case[] = [
@@ -29,7 +29,7 @@ interface Planted {
   readonly there: ReadonlySet<string>;
 }
 
-/** Forty references of one task, half of them without an object. */
+/** Writes forty references of one task, half of them without an object. */
 async function plant(world: World): Promise<Planted> {
   const bucket = await world.newBucket();
   const keys = Array.from({ length: 40 }, () => `xcom/Dag/${RUN}/Load/${randomUUID()}`);
@@ -40,7 +40,7 @@ async function plant(world: World): Promise<Planted> {
   return { bucket, keys, there: new Set(there) };
 }
 
-/** What a look-up says through the door, how many requests it took, and whether all of it is so. */
+/** The answers of a look-up through the door, the number of its requests, and whether every answer is true. */
 async function lookThrough(
   world: World,
   door: AnswerDoor,
@@ -106,7 +106,10 @@ async function litter(world: World, bucket: string): Promise<number> {
   return listed.objects.length;
 }
 
-/** In time all is said as ever; too late nothing is, least of all that an object is missing or was not written. */
+/**
+ * Answers in time change nothing. If they are too late nothing is known, least of all that an object is missing or
+ * not written.
+ */
 async function late(world: World, delayMs: number): Promise<Cell> {
   const planted = await plant(world);
   const { bucket } = planted;
@@ -141,7 +144,7 @@ async function late(world: World, delayMs: number): Promise<Cell> {
   }
 }
 
-/** The server did what it was asked for, and says so in part. */
+/** The server does what the request asks for, but only a part of its answer arrives. */
 async function cut(world: World): Promise<Cell> {
   const planted = await plant(world);
   const { bucket } = planted;

@@ -3,7 +3,7 @@ import type { Storage } from '../faults/storage.ts';
 import type { S3Server } from './servers.ts';
 import { ACCOUNT } from './servers.ts';
 
-/** One of the servers, for a test that knows versitygw and the embedded one. */
+/** Starts one of the servers for a test that knows versitygw and the embedded server. */
 export async function startAsStorage(server: S3Server): Promise<Storage> {
   const running = await server.start();
   const { endpoint } = running;

@@ -1,7 +1,7 @@
 import type { GetAnswer, HeadAnswer, ListAnswer } from '../../src/s3/client.ts';
 import type { World } from './world.ts';
 
-/** What one case showed: of the server itself, of the exporter, and whether the one follows from the other. */
+/** The result of a case: what the server did, what the exporter said, and whether the one follows from the other. */
 export interface Cell {
   readonly seen: string;
   readonly said: string;
@@ -27,7 +27,7 @@ export function wordOf(answer: HeadAnswer | GetAnswer | ListAnswer | { readonly 
   }
 }
 
-/** Words that are the same are said once, with how often. */
+/** Counts equal words: each is given once, with its number. */
 export function tally(words: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const word of words) counts.set(word, (counts.get(word) ?? 0) + 1);

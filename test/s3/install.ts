@@ -7,10 +7,10 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** Holds what the servers need, installed once. */
+/** The folder with everything that the servers need, installed once. */
 export const CACHE = join(homedir(), '.cache', 'airflow-xcom-exporter', 's3');
 
-/** A Python environment with exactly these; gives its folder of programs. */
+/** Installs a Python environment with exactly these packages; gives its folder of programs. */
 export async function installPython(name: string, packages: readonly string[]): Promise<string> {
   const folder = join(CACHE, name);
   const programs = join(folder, 'bin');
@@ -22,21 +22,21 @@ export async function installPython(name: string, packages: readonly string[]): 
   return programs;
 }
 
-/** A program that Go builds from `module@version`; gives its path. */
+/** Installs a program that Go builds from `module@version`; gives its path. */
 export async function installGo(name: string, module: string): Promise<string> {
   const path = join(CACHE, 'bin', name);
   await once(path, async () => {
-    // Twenty minutes and more on a small machine, once.
+    // The build takes twenty minutes and more on a small machine, once.
     await run('go', ['install', module], { env: { ...process.env, GOBIN: join(CACHE, 'bin') } });
   });
   return path;
 }
 
-/** A program that Cargo builds from a crate of its name; gives its path. */
+/** Installs a program that Cargo builds from a crate of its name; gives its path. */
 export async function installCargo(name: string, version: string): Promise<string> {
   const path = join(CACHE, 'bin', name);
   await once(path, async () => {
-    // Without optimization: half an hour instead of more.
+    // Without optimisation the build takes half an hour instead of more.
     const crate = `${name}@${version}`;
     await run('cargo', ['install', '--quiet', '--debug', '--locked', '--root', CACHE, crate], {
       maxBuffer: 2 ** 26,
@@ -45,7 +45,7 @@ export async function installCargo(name: string, version: string): Promise<strin
   return path;
 }
 
-/** An artifact of Maven, as `group:name:version:jar:classifier`; gives the path of its file. */
+/** Downloads a Maven artifact, as `group:name:version:jar:classifier`; gives the path of its file. */
 export async function installMaven(artifact: string): Promise<string> {
   const [, name = '', version = '', type = '', classifier = ''] = artifact.split(':');
   const file = join(CACHE, `${name}-${version}-${classifier}.${type}`);
@@ -59,7 +59,7 @@ export async function installMaven(artifact: string): Promise<string> {
   return file;
 }
 
-/** Packages of Debian with all that they depend on, unpacked and not installed; gives the folder of their files. */
+/** Unpacks Debian packages with all their dependencies, without installing them; gives the folder of their files. */
 export async function installDebian(name: string, packages: readonly string[]): Promise<string> {
   const folder = join(CACHE, name);
   const root = join(folder, 'root');
@@ -82,7 +82,7 @@ export async function installDebian(name: string, packages: readonly string[]): 
   return root;
 }
 
-/** `install` is given the file whose being there says that it is done. */
+/** Installs once. `install` is given the file whose existence says that the installation is done. */
 async function once(done: string, install: (done: string) => Promise<void>): Promise<void> {
   if (existsSync(done)) return;
   await mkdir(join(CACHE, 'bin'), { recursive: true });

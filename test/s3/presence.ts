@@ -12,7 +12,7 @@ import { never, pathOf } from './world.ts';
 
 const RUN = 'scheduled__2026-01-01T00:00:00+00:00';
 
-/** Names that Airflow takes for a task: letters of any script, mixed case. */
+/** Names that Airflow accepts for a task: letters of any script, in upper and lower case. */
 const TASKS = ['Load', 'extract', 'LOAD_2', 'load.all', 'Äther', 'ｚ', '𐐀', 'a-b', 'a_b', 'Z'];
 
 export const PRESENCE: readonly Case[] = [
@@ -76,14 +76,14 @@ async function listAll(store: ObjectStore, bucket: string, prefix: string): Prom
   return keys;
 }
 
-/** What a look-up of these references comes to. */
+/** The result of a look-up of these references. */
 async function present(
   world: World,
   { bucket, keys, mayList }: { bucket: string; keys: readonly string[]; mayList: boolean },
 ): Promise<{ words: string; requests: string }> {
   const observer = recordRequests();
   const store = world.open({}, observer);
-  // Whoever may not list is told so by AWS, and is left with HEAD.
+  // AWS refuses a client that may not list, and the client then has only HEAD.
   const denied = unknown('denied', 'AccessDenied (403)', 's3');
   const used = mayList ? store : { ...store, list: () => Promise.resolve(denied) };
   const stores: Pick<Stores, 'of' | 'sent'> = storesOf(used, observer);
@@ -115,7 +115,7 @@ const ODD = [
   [':', '/d/a:b@c;d,e/t/'],
 ] as const;
 
-/** True is what Airflow's task would read: the exporter must call present that, and nothing else. */
+/** A key counts as present if Airflow's task could read it: the exporter must call exactly these keys present. */
 async function oddKeys(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const store = world.open();

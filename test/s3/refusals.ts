@@ -46,7 +46,7 @@ async function bucketGone(world: World): Promise<Cell> {
     await store.list({ bucket: target.bucket, prefix: '', after: null }, never),
   ];
   const put = await store.put({ ...target, body: Buffer.from('x') }, never);
-  // A server that makes the bucket for a PUT has the object then: Airflow's push works as well.
+  // A server that creates the bucket for a PUT then has the object: Airflow's push works as well.
   const after = wordOf(await store.head(target, never));
   const isGone = (answer: { kind: string; reason?: string }) => answer.reason === 'no_such_bucket';
   return {
@@ -56,7 +56,10 @@ async function bucketGone(world: World): Promise<Cell> {
   };
 }
 
-/** The periodic probe writes nothing, and no bucket is there afterwards, also where a PUT would make one. */
+/**
+ * The periodic probe writes nothing. The bucket does not exist afterwards either, even on a server where a PUT would
+ * create it.
+ */
 async function bucketGoneProbed(world: World): Promise<Cell> {
   const bucket = 'mistyped-bucket';
   const seen = await world.status('HEAD', `/${bucket}`);
@@ -78,7 +81,7 @@ async function bucketGoneProbed(world: World): Promise<Cell> {
   };
 }
 
-/** Where the server takes it for good, the answers are those to anybody else. */
+/** A server that accepts these credentials answers them as it answers anybody else. */
 async function asSomebody(
   world: World,
   changes: Partial<S3Connection>,
@@ -111,7 +114,10 @@ async function asSomebody(
   };
 }
 
-/** This process' clock, the SDK's with it. A 404 must cost one request, before and after the clock has been set right. */
+/**
+ * Sets this process's clock, which the SDK uses too. A 404 must cost one request, before and after the clock is right
+ * again.
+ */
 async function clockOff(world: World, minutes: number): Promise<Cell> {
   const bucket = await world.newBucket();
   const there = 'xcom/d/r/t/there';
@@ -174,7 +180,7 @@ async function versioned(world: World): Promise<Cell> {
   const prefix = 'xcom/.airflow-xcom-exporter/';
   const left = await world.aws.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: prefix }));
   const litter = [...(left.Versions ?? []), ...(left.DeleteMarkers ?? [])];
-  // Nobody can delete what no answer names.
+  // A version that no answer names cannot be deleted.
   const unnamed = litter.filter(({ VersionId }) => !named.has(VersionId ?? null)).length;
   return {
     seen: `three probes leave ${litter.length} versions and markers${unnamed === 0 ? '' : `, ${unnamed} of which no answer named`}`,
@@ -183,7 +189,7 @@ async function versioned(world: World): Promise<Cell> {
   };
 }
 
-/** The probe of the exporter, which writes one key again and again, and another where that is lost. */
+/** Runs the exporter's probe, which writes one key again and again, and another key when that one is lost. */
 async function versioningSwitched(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const store = world.open();
@@ -239,7 +245,7 @@ async function storageClass(world: World): Promise<Cell> {
     );
     const target = { bucket, key };
     const head = await store.head(target, never);
-    // The class is a suspicion, and one try to read is the proof.
+    // The storage class is only a suspicion; one try to read is the proof.
     const isSuspect = head.kind === 'present' && head.archive !== null;
     const word = isSuspect ? `${head.archive}, ${(await store.peek(target, never)).kind}` : wordOf(head);
     said.push(`${named}: ${word}`);

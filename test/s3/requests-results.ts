@@ -3,7 +3,7 @@ import type { Counted, Requests } from './requests.ts';
 import { priceOf, sumOf } from './requests.ts';
 import { SERVERS } from './servers.ts';
 
-/** How much dearer than the best mix by hand the planner may be. */
+/** The most that the planner may cost, as a multiple of the best mix made by hand. */
 export const BAR = 1.1;
 
 const folder = new URL('./requests/', import.meta.url);
@@ -17,7 +17,7 @@ export function ratioOf({ ours, sdk }: Requests): number {
   return priceOf(ours) / priceOf(sumOf(sdk));
 }
 
-/** Writes REQUESTS.md from what is kept of every server. */
+/** Writes REQUESTS.md from the kept results of every server. */
 export function writeRequests(): void {
   const kept = SERVERS.flatMap(({ name, title }) => {
     const requests = requestsOf(name);

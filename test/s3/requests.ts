@@ -21,13 +21,13 @@ import { ACCOUNT } from './servers.ts';
 import type { World } from './world.ts';
 import { never } from './world.ts';
 
-/** Requests that came through the door. */
+/** Counts of the requests that came through the door. */
 export interface Counted {
   readonly list: number;
   readonly head: number;
 }
 
-/** What one way to look at a group of references took. */
+/** The requests that one way to look at a group of references took. */
 export interface WayOfGroup extends Counted {
   readonly group: string;
   readonly way: string;
@@ -37,13 +37,13 @@ export interface Requests {
   readonly references: number;
   readonly missing: number;
   readonly ours: Counted;
-  /** For each group the cheapest way of the bare SDK that told all of it right. */
+  /** For each group, the cheapest way of the bare SDK that gave only right answers. */
   readonly sdk: readonly WayOfGroup[];
-  /** The same of s5cmd, whose `ls` begins nowhere but at the beginning; null: there is none here. */
+  /** The same with s5cmd, whose `ls` can only begin at the beginning; null when s5cmd is not there. */
   readonly s5cmd: readonly WayOfGroup[] | null;
 }
 
-/** In HEADs, at the prices of S3 Standard, by which the planner goes. */
+/** The price in HEADs, by the prices of S3 Standard, which the planner uses. */
 export function priceOf({ list, head }: Counted): number {
   return head + (list * PAGE_COST) / HEAD_COST;
 }
@@ -65,7 +65,7 @@ const DAGS: Readonly<Record<string, number>> = {
 const TOGETHER = 16;
 const MISSING_EVERY = 100;
 
-/** The world of `npm run bench:s3`, with as many dags of each sort as every server takes in a minute. */
+/** The world of `npm run bench:s3`, with only as many dags of each sort as every server can take in a minute. */
 function smallWorld(): readonly WorldGroup[] {
   const groups = buildWorld();
   const small = groups.map((group) => {
@@ -75,7 +75,7 @@ function smallWorld(): readonly WorldGroup[] {
   return [...small, ...groups.filter(({ name }) => name === 'mapped').map(inBothCases)];
 }
 
-/** Tasks of both cases: some servers list them in an order of their own. */
+/** Task names in upper and lower case: some servers list them in an order of their own. */
 const TASKS = ['Load', 'extract', 'LOAD_2', 'load'];
 
 function inBothCases(group: WorldGroup): WorldGroup {
@@ -146,12 +146,15 @@ async function counted(door: HttpFaultProxy, work: () => Promise<void>): Promise
   return { list: door.requests.list - before.list, head: door.requests.head - before.head };
 }
 
-/** A HEAD answers 404 for a bucket that is gone as well: without one look after the last of them no mix is safe. */
+/**
+ * A HEAD answers 404 if the bucket is gone as well: a mix is safe only with one look at the bucket after the last
+ * HEAD.
+ */
 async function bucketSeen(door: HttpFaultProxy, way: string, look: () => Promise<void>): Promise<WayOfGroup> {
   return { group: 'the bucket', way, ...(await counted(door, look)) };
 }
 
-/** All of it in one call, as a cycle does. */
+/** Looks up all references in one call, as a cycle does. */
 async function lookAsPlanned(
   world: World,
   groups: readonly WorldGroup[],
@@ -170,7 +173,7 @@ async function lookAsPlanned(
   if (found.length !== groups.flatMap(wantedOf).length) throw new Error('The planner left some out');
 }
 
-/** A way finds what is there of a group: all else is said to be missing. */
+/** A way finds the objects of a group that exist: all others are reported missing. */
 interface Way {
   readonly name: string;
   readonly find: (group: WorldGroup) => Promise<readonly string[]>;
@@ -196,7 +199,7 @@ async function bestOf(
   return best;
 }
 
-/** @throws {Error} when what was found is not what is there: such a way is not safe. */
+/** @throws {Error} when a way's result differs from what exists: such a way is not safe. */
 function check(
   groups: readonly WorldGroup[],
   { missing, present }: { missing: ReadonlySet<string>; present: readonly string[] },
@@ -206,7 +209,9 @@ function check(
   if (wrong.length > 0) throw new Error(`${wrong.length} are said wrong, ${wrong[0] ?? ''} for one`);
 }
 
-/** By listings, and a HEAD for each that they lack: by them alone no server but AWS is to be believed. */
+/**
+ * Ways that list, and send a HEAD for each key that the listing lacks: only AWS can be believed by listings alone.
+ */
 function sdkWays(aws: S3Client, { bucket }: Asked): readonly Way[] {
   const isThere = async (key: string) => {
     try {
@@ -296,7 +301,7 @@ async function completed(
 
 const run = promisify(execFile);
 
-/** What s5cmd prints; for a key that is not there it fails and goes on. */
+/** The output of s5cmd. For a missing key it fails and goes on. */
 async function obey(program: string, door: HttpFaultProxy, commands: readonly string[]): Promise<string> {
   if (commands.length === 0) return '';
   const folder = await mkdtemp(join(tmpdir(), 'xcom-s5cmd-'));

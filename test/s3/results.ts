@@ -8,7 +8,7 @@ export interface Row extends Cell {
 
 const folder = new URL('./results/', import.meta.url);
 
-/** Keeps the cells of one server: those that were not run now stay as they were. */
+/** Keeps the cells of one server: cases that were not run this time stay as they were. */
 export function keepResults(server: string, rows: readonly Row[]): void {
   mkdirSync(folder, { recursive: true });
   const names = new Set(rows.map(({ name }) => name));
@@ -26,7 +26,7 @@ function resultsOf(server: string): readonly Row[] {
   return JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Row[];
 }
 
-/** Writes RESULTS.md from what is kept of every server. */
+/** Writes RESULTS.md from the kept results of every server. */
 export function writeResults(cases: readonly string[]): void {
   const all = SERVERS.map(({ name, title }) => ({ title, rows: resultsOf(name) }));
   const overview = cases.map((name) => {

@@ -11,7 +11,7 @@ export interface ServerProcess {
   readonly stop: () => Promise<void>;
 }
 
-/** A new folder for what a server keeps. */
+/** A new folder for a server's files. */
 export function newFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'xcom-s3-'));
 }
@@ -33,7 +33,7 @@ export async function startProcess(
     detached: true,
   });
   const output = createWriteStream(log);
-  // Last words that come when the log is closed are nobody's.
+  // Output that comes after the log is closed is dropped.
   output.on('error', () => undefined);
   child.stdout.pipe(output, { end: false });
   child.stderr.pipe(output, { end: false });
@@ -74,7 +74,7 @@ async function answers(endpoint: string): Promise<boolean> {
   }
 }
 
-/** A port that is free, and the one 10,000 above it as well: SeaweedFS listens on both. */
+/** A free port whose number plus 10,000 is free as well: SeaweedFS listens on both. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 20_000);

@@ -11,13 +11,13 @@ export interface RunningServer {
 }
 
 export interface S3Server {
-  /** As `--server` takes it. */
+  /** The name as `--server` takes it. */
   readonly name: string;
   readonly title: string;
   start(): Promise<RunningServer>;
 }
 
-/** Every server is started with these, as long as the strictest of them wants them. */
+/** Every server is started with this account; its keys are as long as the strictest server requires. */
 export const ACCOUNT = {
   accessKeyId: 'keykeykey',
   secretAccessKey: 'secretsecretsecret',
@@ -65,7 +65,7 @@ async function startSeaweed(): Promise<RunningServer> {
       ...ports,
       `-filer.port=${await freePort()}`,
       '-master.volumeSizeLimitMB=64',
-      // One volume or more for each bucket, and the machine need not have the room that production has.
+      // Each bucket needs one volume or more, and the machine need not have as much free space as production has.
       '-volume.max=200',
       '-volume.minFreeSpace=0',
       '-master.telemetry=false',
@@ -121,7 +121,7 @@ async function startMoto(): Promise<RunningServer> {
 }
 
 async function startLocalStack(): Promise<RunningServer> {
-  // Its own list lets in releases that it does not run with.
+  // The package's own list of dependencies allows releases with which it does not run.
   const programs = await installPython('localstack', [
     'localstack-core[runtime]==4.0.3',
     'cbor2==5.7.1',

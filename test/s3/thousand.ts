@@ -11,7 +11,7 @@ import type { Case, Cell } from './case.ts';
 import type { World } from './world.ts';
 import { never } from './world.ts';
 
-/** Cycles of an hour, at one each 30 s. */
+/** The cycles of an hour, with one every 30 s. */
 const CYCLES = 120;
 const CYCLE_MS = 30_000;
 const ORPHANS = 5;
@@ -39,14 +39,14 @@ interface Planted {
   readonly empty: ReadonlySet<string>;
 }
 
-/** Ten missing, ten empty, five objects without a row: exactly these are said, by every cycle. */
+/** Ten objects are missing, ten are empty, and five have no row: every cycle must report exactly these. */
 async function thousand(world: World, layout: Layout): Promise<Cell> {
   const bucket = await world.newBucket();
   const { ledger, missing, empty } = await plant(world, bucket, layout);
   const observer = recordRequests();
   const stores = storesOf(world.open({}, observer), observer);
   const base = { connection: '', bucket, prefix: 'xcom' };
-  // Past the time in which an object may still get its row.
+  // The cycles begin after the time in which an object may still get its row.
   const start = Date.now() + 3_600_000;
   const cycle = async (at: number): Promise<Verified> => {
     const options = {

@@ -3,7 +3,7 @@ import { callCommand } from '../support/call-command.ts';
 import { ACCOUNT } from './servers.ts';
 import type { World } from './world.ts';
 
-/** What `check --probe-only` prints for this server; what differs from run to run is made the same. */
+/** The output of `check --probe-only` for this server; everything that differs from run to run is replaced. */
 export async function transcriptOf(world: World): Promise<string> {
   const bucket = await world.newBucket();
   const endpoint = encodeURIComponent(world.endpoint);

@@ -12,19 +12,19 @@ import { ACCOUNT } from './servers.ts';
 import type { Writer } from './writer.ts';
 import { RELEASES, startWriter } from './writer.ts';
 
-/** One server that runs, those who write to it, and the ways to look at it. */
+/** One running server, its writers, and the ways to look at it. */
 export interface World {
   readonly server: S3Server;
   readonly endpoint: string;
-  /** Prepares what the product never does: buckets, versioning. */
+  /** A client for what the product never does: creating buckets, setting versioning. */
   readonly aws: S3Client;
-  /** The same, through a door; the caller destroys it. */
+  /** The same client through a door; the caller destroys it. */
   readonly through: (url: string) => S3Client;
   readonly writers: readonly Writer[];
   /** The writer of the latest release. */
   readonly writer: Writer;
   readonly newBucket: () => Promise<string>;
-  /** Airflow never writes an object of no bytes: one is made of its own. */
+  /** Puts empty objects. Airflow never writes an object without bytes, so this uses a request of its own. */
   putEmpty(bucket: string, keys: Iterable<string>): Promise<void>;
   connection(changes?: Partial<S3Connection>): S3Connection;
   /** The exporter's own client. */
@@ -33,7 +33,7 @@ export interface World {
     observer?: S3Observer,
     requestTimeoutMs?: number,
   ) => ObjectStore;
-  /** What the server itself answers, with nothing of the SDK: the status of one request. */
+  /** The status of one request as the server itself answers it, without the SDK. */
   status(method: 'HEAD' | 'GET', path: string, as?: Partial<Signer>): Promise<number>;
   headers(path: string): Promise<Headers>;
   stop(): Promise<void>;
@@ -119,7 +119,7 @@ export async function startWorld(server: S3Server): Promise<World> {
           await aws.send(new CreateBucketCommand({ Bucket: name }));
           return name;
         } catch (error) {
-          // A server may answer before it can keep anything.
+          // A server may answer before it can store anything.
           if (attempt > 30) throw error;
           await new Promise((resolve) => setTimeout(resolve, 1_000));
         }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { installPython } from './install.ts';
 import { ACCOUNT } from './servers.ts';
 
-/** What became of one key: `text` is what was read, or how it failed. */
+/** The result for one key: `text` is the text that was read, or the reason for the failure. */
 export interface Attempt {
   readonly ok: boolean;
   readonly text: string | null;
@@ -20,15 +20,15 @@ interface Place {
 export interface Writer {
   readonly release: string;
   write(place: Place, body: string, extra?: Readonly<Record<string, string>>): Promise<readonly Attempt[]>;
-  /** On the condition that there is no such object. */
+  /** Writes on the condition that no such object exists. */
   create(place: Place, body: string): Promise<readonly Attempt[]>;
-  /** Thousands at once. */
+  /** Writes thousands of objects at once. */
   fill(place: Place, body: string): Promise<readonly Attempt[]>;
   read(place: Place): Promise<readonly Attempt[]>;
   stop(): Promise<void>;
 }
 
-/** As Airflow 2.9 and 3.4 bring it. */
+/** The versions that come with Airflow 2.9 and 3.4. */
 export const RELEASES = [
   { release: '2024.6.1', packages: ['s3fs==2024.6.1', 'aiobotocore==2.13.1'] },
   { release: '2026.9.0', packages: ['s3fs==2026.9.0', 'aiobotocore==3.10.0'] },

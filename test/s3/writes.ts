@@ -19,7 +19,7 @@ export const WRITES: readonly Case[] = [
   { name: 'objects with checksums', run: checksumsKept },
 ];
 
-/** The server's word for a refusal; null: it did what it was asked for. */
+/** The server's words for a refusal; null when it did what was asked. */
 async function refusalOf(asked: Promise<unknown>): Promise<string | null> {
   try {
     await asked;
@@ -30,7 +30,10 @@ async function refusalOf(asked: Promise<unknown>): Promise<string | null> {
   }
 }
 
-/** Airflow and the exporter ask for no condition: both overwrite. What another writer got there by one is read as any. */
+/**
+ * Airflow and the exporter set no condition: both overwrite. An object that another writer put with a condition is
+ * read like any other.
+ */
 async function onCondition(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const store = world.open();
@@ -56,7 +59,7 @@ async function onCondition(world: World): Promise<Cell> {
       ? head.kind === 'present' && head.bytes === read.text?.length
       : head.kind === 'missing';
   }
-  // As one that died has left it: the next finds the key taken.
+  // The object is left as by a probe that died: the next probe finds its key taken.
   const target = { bucket, prefix: 'xcom', write: true, now: Date.now(), id: 'probe' };
   await store.put(
     { bucket, key: 'xcom/.airflow-xcom-exporter/probe-probe', body: Buffer.from('of old') },
@@ -79,7 +82,7 @@ function wordsOf([attempt]: readonly { ok: boolean; text: string | null }[]): st
 const CHECKSUM_HEADERS =
   /^(?:content-md5|content-encoding|x-amz-(?:checksum-.+|sdk-checksum-algorithm|trailer))$/;
 
-/** The probe says of a PUT what a worker's push will meet only if it sends what that sends. */
+/** The probe shows what a worker's PUT will meet only if both send the same headers. */
 async function checksumsSent(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const { hostname: host, port } = new URL(world.endpoint);
@@ -128,10 +131,10 @@ async function checksumsSent(world: World): Promise<Cell> {
   }
 }
 
-/** A part of an upload in parts, short of the last, has this many bytes at least. */
+/** The least size in bytes of a part in a multipart upload, except the last part. */
 const PART = 5 * 2 ** 20;
 
-/** Whatever an object carries along, it is as large as it is, and it can be read. */
+/** Whatever checksums an object has, its size is right and it can be read. */
 async function checksumsKept(world: World): Promise<Cell> {
   const bucket = await world.newBucket();
   const store = world.open();

@@ -13,7 +13,7 @@ const HEIGHT = 110;
 const LEFT = 80;
 const TOP = 90;
 
-/** Faults are grey bars, the end of the warm-up a broken line. */
+/** Draws faults as grey bars, and the end of the warm-up as a broken line. */
 export function plot(
   points: readonly Point[],
   { title, warmUpSeconds }: { title: readonly string[]; warmUpSeconds: number },

@@ -1,9 +1,9 @@
-/** What the daemon says of itself at one moment. Memory in MiB, lag in ms, the rest in seconds and pieces. */
+/** The daemon's own figures at one moment. Memory in MiB, lag in ms, the rest in seconds and counts. */
 export interface Point {
   readonly seconds: number;
   readonly rss: number;
   readonly heap: number;
-  /** What V8 has taken from the system for its heap, and what lies outside of it. */
+  /** The memory that V8 has taken from the system for its heap; `external` is memory outside of the heap. */
   readonly heapTotal: number;
   readonly external: number;
   readonly fds: number;
@@ -13,7 +13,7 @@ export interface Point {
   readonly windowRows: number;
   readonly planned: number;
   readonly counted: number;
-  /** What was wrong just then, or null. */
+  /** The fault at that moment, or null. */
   readonly fault: string | null;
 }
 
@@ -23,7 +23,7 @@ export interface Trend {
   /** Medians of the first and the last third. */
   readonly first: number;
   readonly last: number;
-  /** The median of the slopes between all pairs: single peaks do not bend it. */
+  /** The median of the slopes between all pairs of points: single peaks do not bend it. */
   readonly slopePerHour: number;
 }
 
@@ -42,8 +42,8 @@ export function trend(points: readonly Point[], figure: Figure): Trend {
 }
 
 /**
- * The least of the first and of the last third: the sockets that a burst of requests opens are kept for a while, and are
- * no leak.
+ * The least value of the first third and of the last third. The sockets that a burst of requests opens are kept for a
+ * while, and are no leak.
  */
 export function least(points: readonly Point[], figure: Figure): Pick<Trend, 'first' | 'last'> {
   const { first, last } = thirds(points, figure);

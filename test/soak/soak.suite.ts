@@ -13,10 +13,10 @@ import type { Point } from './series.ts';
 const minutes = Number(process.env['SOAK_MINUTES'] ?? 60);
 const main = process.env['DAEMON_MAIN'];
 const EVERY_SECONDS = 10;
-/** Short, so that rows leave the window as others come: only then has memory a level to hold. */
+/** The window is short, so that rows leave it as others come: only then does the memory have a level to hold. */
 const WINDOW_MINUTES = Math.max(1, Math.min(10, Math.floor(minutes / 6)));
 const WARM_UP_MINUTES = WINDOW_MINUTES * 1.5;
-/** 10,000 rows a cycle. */
+/** This rate writes 10,000 rows in a cycle. */
 const RATE = { everyMs: 430, rowsPerBatch: 500, referenceEvery: 50, batchesPerRun: 20 };
 const FAULT_SECONDS = 12;
 const FAULT_EVERY_SECONDS = Math.min(180, minutes * 15);
@@ -91,7 +91,7 @@ function pointOf(scrape: Scrape, world: World): Omit<Point, 'seconds' | 'fault'>
   };
 }
 
-/** What Airflow's `db clean` does: rows that have left the window leave the database. */
+/** Does what Airflow's `db clean` does: deletes the rows that have left the window. */
 async function clean(world: World): Promise<void> {
   const database = await openWriter({ url: world.cluster.primary().url('airflow'), connections: 1 }).catch(
     () => null,
@@ -101,7 +101,7 @@ async function clean(world: World): Promise<void> {
       `DELETE FROM dag_run WHERE state = 'success' AND end_date < now() - interval '${2 * WINDOW_MINUTES} minutes'`,
     );
   } catch {
-    // It is down just now: another time.
+    // The database is down just now: the next call tries again.
   } finally {
     await database?.close();
   }
@@ -126,7 +126,7 @@ test(`${minutes} minutes`, async () => {
     for (let index = 0; ; index += 1) {
       const at = (index + 1) * FAULT_EVERY_SECONDS;
       while (elapsed() < at && !state.stopped) await delay(200);
-      // The last minutes are for catching up.
+      // No fault begins in the last minutes, so that the exporter can catch up.
       if (state.stopped || elapsed() > minutes * 60 - 2 * FAULT_SECONDS) return;
       const fault = FAULTS[index % FAULTS.length];
       if (fault === undefined) return;
@@ -144,7 +144,7 @@ test(`${minutes} minutes`, async () => {
     while (elapsed() < minutes * 60) {
       await delay(EVERY_SECONDS * 1_000);
       points.push({ seconds: elapsed(), fault: current, ...pointOf(world.watch.scrape(), world) });
-      // What there is of it, should it be broken off.
+      // The points so far are kept in case the run breaks off.
       writeFileSync(new URL('soak.csv', here), toCsv(points));
       expect(world.daemon().ended(), 'the daemon runs').toBe(false);
     }

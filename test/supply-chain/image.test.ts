@@ -5,7 +5,7 @@ function linesOf(file: string): string[] {
   return readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8').split('\n');
 }
 
-// Docker is not among what `npm ci` brings, and a file that is left out of the context fails the build.
+// `npm ci` does not install Docker, and a file that is left out of the build context makes the image's build fail.
 test('what the image is built from is let into its context', () => {
   const [first, ...letIn] = linesOf('.dockerignore').filter((line) => line !== '');
   const copied = linesOf('Dockerfile')

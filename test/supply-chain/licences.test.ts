@@ -13,14 +13,14 @@ const { packages } = JSON.parse(
   readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8'),
 ) as { packages: Record<string, Locked> };
 
-/** What `npm ci --omit=dev` installs. */
+/** The packages that `npm ci --omit=dev` installs. */
 const shipped = Object.entries(packages).flatMap(([path, locked]) =>
   path === '' || locked.dev === true || locked.devOptional === true
     ? []
     : [{ name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length), ...locked }],
 );
 
-/** They ask for their text to be kept and for nothing else. */
+/** Licences that require their text to be kept and nothing else. */
 const PERMISSIVE = [
   '0BSD',
   'Apache-2.0',

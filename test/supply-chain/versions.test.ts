@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 
 const root = new URL('../../', import.meta.url);
 
-// The registries themselves are asked by `npm run versions`, which needs the network.
+// `npm run versions` asks the registries themselves, and needs the network for that.
 test('every image and every action is among what `npm run versions` asks for', () => {
   const listed = execFileSync('sh', [fileURLToPath(new URL('versions.sh', import.meta.url)), '--list'], {
     encoding: 'utf8',

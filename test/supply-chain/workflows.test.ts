@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 
-// A tag can be moved by whoever has the action's account, and the release holds the right to publish.
+// Whoever has the account of an action can move its tags, and the release workflow has the right to publish.
 test('every action of the workflows is named by its commit', () => {
   const folder = new URL('../../.github/workflows/', import.meta.url);
   const used = readdirSync(folder).flatMap((file) =>

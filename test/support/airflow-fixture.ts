@@ -38,7 +38,7 @@ export interface Expected {
   readonly objects: { readonly live: number; readonly orphans: number };
   readonly problems: readonly string[];
   readonly where: Readonly<Record<string, readonly string[]>>;
-  /** There is no problem, and no health can be said either. */
+  /** No problem is raised, and the exporter cannot say that all is healthy either. */
   readonly undecided?: true;
 }
 
@@ -66,16 +66,16 @@ function listScenarios(file: string): { readonly release: string; readonly scena
   );
 }
 
-/** What a recording has to be judged as, in figures and words: written from its dags, SQL and a listing. */
+/** The verdict that a recording must get, in figures and words. Written by hand from its dags, SQL and a listing. */
 export interface ExpectedVerdict {
   readonly rows: Readonly<Record<'db' | 's3' | 'other', number>>;
   readonly broken: Readonly<Record<string, number>>;
   readonly s3_bytes: number;
-  /** At least, at most. */
+  /** The least and the most. */
   readonly db_bytes?: readonly [number, number];
   readonly oversize_rows?: number;
   readonly orphans: number;
-  /** Exactly these; `may` is neither asked for nor wrong. */
+  /** Exactly these problems are raised; those of `may` are neither required nor wrong. */
   readonly problems: readonly string[];
   readonly may?: readonly string[];
   readonly exit_code: number;
@@ -83,7 +83,7 @@ export interface ExpectedVerdict {
   readonly evidence?: Readonly<Record<string, { has?: readonly string[]; not?: readonly string[] }>>;
 }
 
-/** Every recorded run that is judged as a whole, found by listing the folder. */
+/** Every recorded run that has an expected verdict, found by listing the folder. */
 export function listVerdicts(): {
   readonly release: string;
   readonly scenario: string;
@@ -126,14 +126,17 @@ export interface ReplayedFixture {
   close(): Promise<void>;
 }
 
-/** Hours that the recording is moved into the past: long enough for objects without a row to be orphans. */
+/** Hours by which the recording is moved into the past: long enough for objects without a row to be orphans. */
 const AGE_HOURS = 1;
 
-/** The bucket of recorded runs, and the one that a pool has for itself in some: {@link replay} needs both in its server. */
+/**
+ * The bucket of recorded runs, and the bucket that one pool has to itself in some. {@link replay} needs both in its
+ * server.
+ */
 export const RECORDED_BUCKET = 'airflow-xcom';
 export const RECORDED_BUCKETS = [RECORDED_BUCKET, 'airflow-xcom-pool'];
 
-/** Loads a recorded run into real servers, and opens a cycle on it with the environment its workers had. */
+/** Loads a recorded run into real servers, and opens a cycle on it with the environment that its workers had. */
 export async function replay(
   servers: { readonly postgres: { readonly url: string }; readonly s3: EmbeddedS3 },
   { release, scenario }: { release: string; scenario: string },
@@ -141,7 +144,7 @@ export async function replay(
   const { postgres, s3 } = servers;
   const read = (name: string) => readFileSync(new URL(`${release}/${scenario}/${name}`, folder), 'utf8');
   const files = readdirSync(new URL(`${release}/${scenario}/`, folder));
-  // What a worker had in its environment, or what the exporter was given.
+  // The environment of a worker, or the settings that the exporter was given.
   const recorded = JSON.parse(read(files.includes('exporter.json') ? 'exporter.json' : 'scenario.json')) as {
     recorded_at: string;
     env: Record<string, string>;
@@ -176,7 +179,7 @@ export async function replay(
   }
 
   const env = {
-    // The options that a recorded worker left alone have Airflow's defaults, and the exporter is told so.
+    // An option that the recorded worker did not set has Airflow's default; the exporter is told that default.
     XCOM_EXPORTER_XCOM_COMPRESSION: recorded.env[`${OPTION}COMPRESSION`] ?? '',
     XCOM_EXPORTER_XCOM_THRESHOLD: recorded.env[`${OPTION}THRESHOLD`] ?? '-1',
     ...withoutDatabase(recorded.env),
@@ -210,7 +213,7 @@ export async function replay(
     },
     close: async () => {
       await database.close();
-      // One that has more tables than the release is of use to nobody else.
+      // A recording that adds tables to its release leaves a database that no other test can use.
       if (!rows.includes('CREATE TABLE')) await giveBack(writer);
       await writer.close();
       for (const object of objects) await plantDirectly(s3, { ...object, body: null });
@@ -223,7 +226,7 @@ const OPTION = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
 
 const idle = new Map<string, string[]>();
 
-/** An empty database with these tables: one that was given back, else a new one. */
+/** An empty database with these tables: one that another test gave back, otherwise a new one. */
 async function borrowDatabase(
   postgres: { readonly url: string },
   tables: Tables,
@@ -232,9 +235,9 @@ async function borrowDatabase(
   const url = idle.get(known)?.pop() ?? (await createDatabase(postgres, tables));
   return {
     url,
-    /** The writer heeds no foreign key. */
+    /** The writer checks no foreign keys. */
     giveBack: async (writer) => {
-      // Whatever was filled: to empty all of the fifty tables is dearer than all that a test asks of them.
+      // Only tables with rows are emptied: to empty all fifty takes longer than all queries of a test.
       const names = await writer.query<{ name: string }>(
         `SELECT quote_ident(relname) AS name FROM pg_class
          WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0`,
@@ -249,7 +252,7 @@ function withoutDatabase(env: Readonly<Record<string, string>>): Record<string, 
   return Object.fromEntries(Object.entries(env).filter(([, value]) => !value.includes('@DB@')));
 }
 
-/** Points all of the recorded environment that names an endpoint of S3 at the embedded server. */
+/** Points every recorded variable that names an S3 endpoint at the embedded server. */
 function endpointVariables(env: Readonly<Record<string, string>>, endpoint: string): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env)
@@ -263,7 +266,7 @@ function endpointVariables(env: Readonly<Record<string, string>>, endpoint: stri
   );
 }
 
-/** Moves every moment so that the recording ended a while ago instead of on the day it was made. */
+/** Shifts every timestamp, so that the recording ended {@link AGE_HOURS} ago and not on the day it was made. */
 async function shiftTimes(
   writer: PostgresWriter,
   { tables, recordedAt }: { tables: readonly string[]; recordedAt: string },
@@ -274,7 +277,7 @@ async function shiftTimes(
       AND table_name IN (${tables.map((name) => `'${name}'`).join(', ') || `''`})`);
   const byTable = new Map<string, string[]>();
   for (const { table, column } of columns) byTable.set(table, [...(byTable.get(table) ?? []), column]);
-  // One shift for all: a row that is moved further than its task instance looks as if the server had written it.
+  // All timestamps get one shift: a row that moved further than its task instance would look written by the server.
   const by = `interval '${Date.now() - AGE_HOURS * 3_600_000 - Date.parse(recordedAt)} milliseconds'`;
   for (const [table, names] of byTable)
     await writer.query(
@@ -282,7 +285,7 @@ async function shiftTimes(
     );
 }
 
-/** The real store, but with the age that the objects had when they were recorded. */
+/** The real store, but its objects have the age that they had when they were recorded. */
 function asRecorded(
   store: ObjectStore,
   { objects, recordedAt }: { objects: readonly RecordedObject[]; recordedAt: string },

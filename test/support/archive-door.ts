@@ -3,25 +3,25 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
-/** An object as AWS tells of it once a lifecycle rule or an upload put it into a storage class. */
+/** An object as AWS describes it after a lifecycle rule or an upload has put it into a storage class. */
 export interface Archived {
   readonly storageClass: string;
-  /** Whether a restore is under way, or has ended; absent: nobody asked for one. */
+  /** True while a restore is under way, false when it has ended; absent when nobody asked for one. */
   readonly restoring?: boolean;
-  /** The archive tier of INTELLIGENT_TIERING. */
+  /** The archive tier of an object in INTELLIGENT_TIERING. */
   readonly tier?: string;
-  /** How long ago the object was written, in the words of a listing. */
+  /** How many days ago the object was written, as a listing tells; absent: the listing's own time stays. */
   readonly agoDays?: number;
-  /** GET gives it out, as from a pool of Ceph's that is called so. */
+  /** Whether GET returns the object all the same, as from a storage class of Ceph that only has the name. */
   readonly isGivenOut?: boolean;
 }
 
-/** A door in front of a server of S3 that has no storage classes: it says of some objects what AWS documents. */
+/** A door in front of an S3 server without storage classes: it answers for some objects as AWS documents. */
 export interface ArchiveDoor {
   readonly host: string;
   readonly port: number;
   readonly url: string;
-  /** By key. */
+  /** The archived objects, by key. */
   readonly archived: Map<string, Archived>;
   stop(): Promise<void>;
 }
@@ -90,7 +90,7 @@ function pass(
   request.pipe(onward);
 }
 
-/** Not given out before it is restored. */
+/** Whether GET refuses the object until it is restored. */
 function isKept({ storageClass, restoring, tier, isGivenOut = false }: Archived): boolean {
   if (isGivenOut) return false;
   return tier !== undefined || (['GLACIER', 'DEEP_ARCHIVE'].includes(storageClass) && restoring !== false);

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** A row, each value as text. */
 export type TextRow = readonly (string | null)[];
 
-/** The statements of a file of docs/sql, without its comments. */
+/** The statements of a file in docs/sql, without its comments. */
 export function statementsOf(file: string): string[] {
   const path = fileURLToPath(new URL(`../../docs/sql/${file}`, import.meta.url));
   return readFileSync(path, 'utf8')
@@ -20,7 +20,7 @@ export async function runInDuck(statements: readonly string[]): Promise<TextRow[
   const instance = await DuckDBInstance.create(':memory:');
   const on = await instance.connect();
   try {
-    // DuckDB has it under another name.
+    // DuckDB has this function under another name.
     await on.run('CREATE MACRO regexp_like(s, p) AS regexp_matches(s, p)');
     await on.run(`SET TimeZone = 'UTC'`);
     const answers: TextRow[][] = [];

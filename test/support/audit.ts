@@ -20,7 +20,7 @@ export interface Audited extends Audit {
   readonly lists: Readonly<
     Record<'orphaned' | 'missing' | 'unreadable', readonly Readonly<Record<string, unknown>>[]>
   >;
-  /** `bucket/key` of all that delete-objects would be told to delete, part by part. */
+  /** `bucket/key` of every object that delete-objects would be told to delete, one list for each part. */
   readonly deletions: readonly (readonly string[])[];
 }
 
@@ -29,7 +29,7 @@ export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'sto
   readonly store: Pick<ObjectStore, 'list' | 'head'>;
   readonly connection: S3Connection;
   readonly configured: readonly Base[];
-  /** Between the audit and the database. */
+  /** Wraps the database that the audit reads. */
   readonly database?: (database: AuditOptions['database']) => AuditOptions['database'];
 }
 
@@ -50,7 +50,7 @@ const DEFAULTS = {
   report: () => undefined,
 };
 
-/** What rows name, as the command writes it with --references into a folder. */
+/** Writes the references of the rows into a folder, as the command does with --references. */
 export async function exportReferences(
   { url, store, connection, configured }: RunOptions,
   folder: string,
@@ -73,7 +73,7 @@ export async function exportReferences(
   }
 }
 
-/** The audit as the command runs it, and what it wrote. */
+/** Runs the audit as the command does, and gives what it wrote. */
 export async function runAudit({
   url,
   store,
@@ -120,7 +120,7 @@ export function openTestDatabase(url: string) {
 
 let reading: Promise<DuckDBInstance> | null = null;
 
-/** One instance reads every list: to make one costs more than to read. */
+/** One instance of DuckDB reads every list: to make an instance takes longer than to read a list. */
 export async function readList(file: string): Promise<Record<string, unknown>[]> {
   reading ??= DuckDBInstance.create(':memory:');
   const connection = await (await reading).connect();
@@ -146,7 +146,7 @@ export function readDeletions(folder: string): string[][] {
   );
 }
 
-/** The real store, its objects as old as they are said to be, and in the classes they are said to be in. */
+/** The real store, but its objects have the age and the storage class that `said` gives them. */
 export function aged(
   store: ObjectStore,
   said: ReadonlyMap<string, Partial<Pick<ListedObject, 'lastModified' | 'storageClass'>>>,

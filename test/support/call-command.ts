@@ -9,7 +9,10 @@ export interface Called {
   readonly stderr: string;
 }
 
-/** A command in this process, as the program calls it, with what it printed. Not a terminal unless said so. */
+/**
+ * Runs a command in this process as the program calls it, and gives what it printed. No terminal unless the test says
+ * so.
+ */
 export async function callCommand(
   command: (io: CommandIo) => Promise<number>,
   { argv = [], env, ...changes }: Partial<CommandIo> & Pick<CommandIo, 'env'>,
@@ -36,7 +39,7 @@ export async function callCommand(
   return { code, stdout, stderr };
 }
 
-/** What `check` finds for somebody who has nothing but the environment of a worker. */
+/** The result of `check` for somebody who has only the environment of a worker. */
 export function examineAsWorker(env: Readonly<Record<string, string>>): Promise<Checked> {
   return examine(loadConfig({ argv: [], env }), {
     argv: [],

@@ -1,6 +1,8 @@
 import type { CanaryTask } from '../../src/airflow/canary-queries.ts';
 
-/** What the canary told on Airflow 3.3.2: a healthy queue, one without the backend, one that may not write. */
+/**
+ * Reports of the canary on Airflow 3.3.2: of a healthy queue, of one without the backend, of one that may not write.
+ */
 export const VERSIONS = {
   s3fs: '2026.9.0',
   amazon: '9.36.0',
@@ -79,7 +81,7 @@ export function readOf(pool: string, operations: readonly Fields[]): Fields {
   return { canary: 1, step: 'read', pool, pools: POOLS, interval: 300, ok: true, operations };
 }
 
-/** A task as it stands in the database, with what it left. */
+/** A task of the canary as it stands in the database, with the report that it left. */
 export function taskOf(
   report: Fields | string | null,
   { at = 0, ...more }: Partial<CanaryTask> & { readonly at?: number } = {},

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { startPostgres } from '../../src/demo/embedded-postgres.ts';
 import { memoryFolder } from './memory-folder.ts';
 
-/** What a test needs to reach a Postgres that it does not stop. */
+/** The parts of a Postgres that a test needs when it does not stop the server. */
 export type Cluster = Pick<EmbeddedPostgres, 'host' | 'port' | 'password' | 'url'>;
 
 declare module 'vitest' {
@@ -14,12 +14,13 @@ declare module 'vitest' {
 }
 
 /**
- * One Postgres for each worker, made before the first test: a file has its own to itself, and the next file of
- * the worker finds it warm. One for all would let a transaction of one file stand in the snapshots of another.
+ * One Postgres for each worker, made before the first test. A test file has the server to itself, and the next file
+ * of the worker finds it warm. With one server for all, a transaction of one file would stand in the snapshots of
+ * another.
  */
 export default async function startClusters(project: TestProject): Promise<() => Promise<void>> {
   const servers = await Promise.all(
-    // A vacuum at a moment that no test knows moves rows that a test counts.
+    // A vacuum at an unknown moment would move rows that a test counts.
     Array.from({ length: project.vitest.config.maxWorkers }, () =>
       startPostgres({
         dir: memoryFolder(),

@@ -1,4 +1,4 @@
-/** Each command of a shell's block by itself, without its comment. */
+/** Each command of a shell block by itself, without its comment. */
 export function commandsOf(markdown: string): string[] {
   return [...markdown.matchAll(/```sh\n(.*?)```/gs)].flatMap(([, block = '']) =>
     block
@@ -10,7 +10,7 @@ export function commandsOf(markdown: string): string[] {
   );
 }
 
-/** The commands of other people's programs that stand in a sentence, without what is cut short by `…`. */
+/** The commands of other programs (aws, airflow) that stand in a sentence, except those cut short by `…`. */
 export function inlineCommandsOf(markdown: string): string[] {
   return [...markdown.replaceAll(/```.*?```/gs, '').matchAll(/`((?:aws|airflow) [a-z][^`…]*)`/g)].map(
     ([, command = '']) => command.replaceAll(/\s+/g, ' '),

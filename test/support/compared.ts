@@ -1,6 +1,6 @@
 import type { Comparison } from '../../src/diagnosis/surveyor.ts';
 
-/** Whatever a cycle keeps is compared with what it would make anew. */
+/** Every cycle compares what it has kept with what it would build anew. */
 export const ALWAYS_COMPARED: Comparison = {
   every: 1,
   differs: (message) => {

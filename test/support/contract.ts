@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'vitest';
 
-/** The metrics promised to dashboards and alerts, written by hand: neither made from the code nor read by it. */
+/**
+ * The metrics promised to dashboards and alerts, written by hand: not made from the code, and the code does not read
+ * them.
+ */
 export interface PromisedMetric {
   readonly name: string;
   readonly type: string;
@@ -13,7 +16,7 @@ export const PROMISED_METRICS = JSON.parse(
 ) as readonly PromisedMetric[];
 
 export interface Sample {
-  /** As written: of a histogram with `_bucket`, `_sum` or `_count`. */
+  /** The name as written: a histogram's samples have `_bucket`, `_sum` or `_count`. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -33,8 +36,8 @@ const NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
 const NUMBER = /^(?:[+-]?Inf|NaN|[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)$/;
 
 /**
- * Reads the text format 0.0.4 as strictly as it is defined: HELP and TYPE once, before the samples and once a
- * family; only known escapes; no series twice. Throws an error with the number of the line.
+ * Reads the text format 0.0.4 as strictly as it is defined. HELP and TYPE stand once for each family, before its
+ * samples. Only known escapes are allowed, and no series appears twice. Throws an error with the line number.
  */
 export function parseScrape(text: string): Scrape {
   if (!text.endsWith('\n')) throw new Error('The scrape does not end with a line feed');
@@ -79,7 +82,7 @@ export function parseScrape(text: string): Scrape {
   return families;
 }
 
-/** The value of one series, or undefined when it is absent. All labels have to be given. */
+/** The value of one series, or undefined when it is absent. All labels must be given. */
 export function sampleOf(
   scrape: Scrape,
   name: string,
@@ -95,7 +98,7 @@ export function sampleOf(
   return undefined;
 }
 
-/** As {@link sampleOf}, from the text of a scrape, of which no other series is read: for tests that ask often. */
+/** As {@link sampleOf}, but from the text of a scrape, without reading the other series: for tests that ask often. */
 export function valueIn(
   text: string,
   name: string,
@@ -113,7 +116,9 @@ export function valueIn(
   return undefined;
 }
 
-/** Nothing with our prefix is missing, extra, of another type or with other labels. Gives the scrape, to look into. */
+/**
+ * Fails if a metric with our prefix is missing, extra, of another type or with other labels. Gives the parsed scrape.
+ */
 export function expectScrapeMatchesContract(text: string): Scrape {
   const scrape = parseScrape(text);
   const ours = [...scrape.values()].filter(({ name }) => name.startsWith(PREFIX));
@@ -122,7 +127,7 @@ export function expectScrapeMatchesContract(text: string): Scrape {
   );
   const promised = new Map(PROMISED_METRICS.map(({ name, labels }) => [name, [...labels].sort().join()]));
   for (const { name, type, samples } of ours) {
-    // One assertion for all samples: one for each would take most of the time of many tests.
+    // One assertion for all samples: one for each sample would take most of the time of many tests.
     const wrong = samples.filter(({ labels, value }) => {
       const given = Object.keys(labels).filter((label) => type !== 'histogram' || label !== 'le');
       if (given.sort().join() !== promised.get(name)) return true;
@@ -174,7 +179,7 @@ function toNumber(text: string): number {
   return Number(text.replace('Inf', 'Infinity'));
 }
 
-/** Null when a backslash stands before anything but the characters allowed. */
+/** Null when a backslash stands before a character that is not in `allowed`. */
 function unescape(text: string, allowed: string): string | null {
   const escapes = text.match(/\\.?/gsu) ?? [];
   if (escapes.some((escape) => escape.length < 2 || !allowed.includes(escape.slice(1)))) return null;

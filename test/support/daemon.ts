@@ -16,14 +16,17 @@ import { parseScrape, valueIn } from './contract.ts';
 import { createDatabase } from './database.ts';
 import { connectionTo, recordRequests } from './s3.ts';
 
-/** Airflow's tables in a database of their own, and workers that push XComs as Airflow does. */
+/** Airflow's tables in a database of their own, with tasks that push XComs as Airflow does. */
 export interface SmallAirflow {
-  /** Of the server itself, past any proxy. */
+  /** The database's address at the server itself, not through a proxy. */
   readonly url: string;
   readonly writer: PostgresWriter;
-  /** The path below which it keeps its objects. */
+  /** The path below which this Airflow keeps its objects. */
   readonly path: string;
-  /** Pushes one value from a task of its own; gives the key of its object, or null. */
+  /**
+   * Pushes one value from a task of its own; gives the key of its object, or null when the value stays in the
+   * database.
+   */
   push(value: unknown): Promise<string | null>;
   deleteObject(key: string): Promise<void>;
   close(): Promise<void>;
@@ -35,8 +38,8 @@ const bucket = 'airflow-xcom';
 const connection = 'aws_xcom';
 
 /**
- * The bucket `airflow-xcom` must be there. Daemons that listen on port 0 write their test objects under the same name:
- * each Airflow has a prefix of its own, so that none deletes another's.
+ * The bucket `airflow-xcom` must exist. Daemons that listen on port 0 write their test objects under the same name.
+ * Each Airflow therefore has a prefix of its own, so that no daemon deletes the objects of another.
  */
 export async function startAirflow(
   postgres: { readonly url: string },
@@ -83,7 +86,10 @@ export async function startAirflow(
   };
 }
 
-/** The environment of a worker, and a cycle every second. `database` and `storage` may be proxies in front. */
+/**
+ * The environment of a worker, with a cycle every second. `database` and `storage` may be proxies in front of the
+ * servers.
+ */
 export function workerEnv(
   airflow: SmallAirflow,
   s3: EmbeddedS3,
@@ -107,7 +113,7 @@ export function workerEnv(
   };
 }
 
-/** What a test looks at of an exporter, wherever it runs. */
+/** The parts of an exporter that a test looks at, wherever the exporter runs. */
 export interface Face {
   readonly url: string;
   get(path: string): Promise<{ status: number; text: string }>;
@@ -120,7 +126,7 @@ export function faceOf(port: number): Face {
   const url = `http://127.0.0.1:${port}`;
   async function get(path: string) {
     const answer = await fetch(url + path, {
-      // Packing and unpacking would take most of the time of a test that asks often.
+      // Packing and unpacking the answers would take most of the time of a test that asks often.
       headers: { 'accept-encoding': 'identity' },
       signal: AbortSignal.timeout(5_000),
     });
@@ -137,11 +143,11 @@ export function faceOf(port: number): Face {
 export type Daemon = Face &
   Exporter & {
     readonly lines: readonly string[];
-    /** A reload that changes something, and nothing that a test looks at: the jobs begin again. */
+    /** A reload with a change that no test looks at: the jobs begin again. */
     readonly renew: () => ReturnType<Exporter['reload']>;
   };
 
-/** The exporter in this process. Each reload reads `env` anew. */
+/** The exporter in this process. Each reload reads `env` again. */
 export async function startDaemon(env: Readonly<Record<string, string>>): Promise<Daemon> {
   const lines: string[] = [];
   const log = createLogger({ level: 'debug', format: 'json' }, { write: (text) => lines.push(text) });
@@ -167,10 +173,10 @@ export async function startDaemon(env: Readonly<Record<string, string>>): Promis
   return { ...exporter, ...faceOf(exporter.port), lines, renew };
 }
 
-/** Tries until it does not throw; past the time it throws what the last try threw. Gives the seconds it took. */
+/** Tries until the check does not throw. When the time is over, throws the last error. Gives the seconds it took. */
 export async function eventually(check: () => Promise<void> | void, seconds = 20): Promise<number> {
   const start = performance.now();
-  // Soon at first; who waits for long is not to take the time of those that are waited for.
+  // Retries quickly at first, then more slowly: a long wait must not take CPU time from the process it waits for.
   for (let pause = 25; ; pause = Math.min(2 * pause, 250)) {
     try {
       await check();
@@ -182,7 +188,7 @@ export async function eventually(check: () => Promise<void> | void, seconds = 20
   }
 }
 
-/** Backends of the exporter in the database of this Airflow, as the server sees them. */
+/** The exporter's backends in the database of this Airflow, as the server sees them. */
 export async function backendsOf(airflow: SmallAirflow): Promise<readonly { state: string | null }[]> {
   return airflow.writer.query(/* SQL */ `
     SELECT state FROM pg_stat_activity

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { openWriter } from '../../src/postgres/writer.ts';
 
-/** Statements that make the tables of a database, and the name that they are known by. */
+/** Statements that create the tables of a database, and the name under which these tables are cached. */
 export interface Tables {
   readonly name: string;
   readonly sql: string;
@@ -17,14 +17,14 @@ async function copyOf(
   template: string,
   name = `airflow_${randomBytes(6).toString('hex')}`,
 ): Promise<string> {
-  // Copied as files: through the log, as Postgres does unasked, costs three times as much.
+  // Copied as files: the default strategy, through the log, takes three times as long.
   await asAdmin(postgres, `CREATE DATABASE ${name} TEMPLATE ${template} STRATEGY file_copy`);
   return new URL(`/${name}`, postgres.url).href;
 }
 
 const templates = new Map<string, Promise<string>>();
 
-/** A copy of a database costs less than the hundreds of statements that made it. */
+/** Copying a database takes less time than running the hundreds of statements that make it. */
 function templateOf(postgres: { readonly url: string }, tables: Tables): Promise<string> {
   const known = `${postgres.url} ${tables.name}`;
   const template = templates.get(known) ?? makeTemplate(postgres, tables);
@@ -34,7 +34,7 @@ function templateOf(postgres: { readonly url: string }, tables: Tables): Promise
 
 async function makeTemplate(postgres: { readonly url: string }, { name, sql }: Tables): Promise<string> {
   const template = `tables_${name.replaceAll(/\W/g, '_')}`;
-  // An earlier file of this worker may have left it.
+  // An earlier file of this worker may have left the template.
   const [left] = await asAdmin(postgres, `SELECT FROM pg_database WHERE datname = '${template}'`);
   if (left !== undefined) return template;
   const writer = await openWriter({ url: await copyOf(postgres, 'template1', template), connections: 1 });

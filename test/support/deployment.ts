@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 const folder = new URL('../fixtures/deployments/', import.meta.url);
 
-/** A deployment of Airflow's as one of its pods has it, and what the exporter has to say of it. */
+/** A deployment of Airflow as one of its pods sees it, and what the exporter must say of it. */
 export interface Deployment {
   readonly name: string;
   readonly env: Readonly<Record<string, string>>;
@@ -11,16 +11,16 @@ export interface Deployment {
 }
 
 export interface ExpectedDeployment {
-  /** What its environment and files were compared with; absent: they follow the deployment's own documents. */
+  /** The deployment that its environment and files were compared with; absent when they follow its own documents. */
   readonly like?: string;
-  /** Each setting's value and where it comes from; of one that is not known the line to give. */
+  /** Each setting's value and its source; for a setting that is not known, the line to give. */
   readonly found: Readonly<Record<string, readonly [value: string, from: string]>>;
   readonly warnings: readonly string[];
-  /** What keeps it from starting. */
+  /** The reasons why the exporter does not start. */
   readonly refused: readonly string[];
   /** The base to which its workers write. */
   readonly writes: string;
-  /** The end of `check` over a window in which all is well. */
+  /** The result of `check` over a window without problems. */
   readonly check: {
     readonly code: number;
     readonly title?: string;
@@ -28,7 +28,7 @@ export interface ExpectedDeployment {
     readonly notes?: readonly string[];
   };
   readonly probe_only: { readonly code: number; readonly title: string; readonly wrong: readonly string[] };
-  /** The text of its database's address, in whose place a test puts another. */
+  /** The text of its database's address, which a test replaces by its own. */
   readonly database_at?: string;
 }
 
@@ -49,8 +49,8 @@ export function readDeployment(name: string): Deployment {
 }
 
 /**
- * Lays the files of a deployment into a folder, as a container's file system. Gives the environment with their paths,
- * and with every text of `places` in place of another, there and in the files.
+ * Copies the files of a deployment into a folder that stands for a container's file system. Replaces every text of
+ * `places` in the files and in the environment. Gives the environment with the paths of that folder.
  */
 export function layDeployment(
   { name, env }: Deployment,

@@ -43,7 +43,7 @@ const RUNBOOK = {
     ),
 };
 
-/** As `npm run pictures` makes them. */
+/** The pictures as `npm run pictures` makes them. */
 const PICTURES_PAGE = {
   pictures: () =>
     table(
@@ -56,7 +56,7 @@ const PICTURES_PAGE = {
     ),
 };
 
-/** The tables that follow from the code, by the file that they stand in and the name of their markers. */
+/** The tables that are made from the code, by their file and the name of their markers. */
 export const TABLES = {
   'docs/settings.md': SETTINGS_PAGE,
   'docs/metrics.md': METRICS_PAGE,
@@ -65,9 +65,9 @@ export const TABLES = {
 } as const;
 
 /**
- * The text with every table between `<!-- name:begin -->` and `<!-- name:end -->` written anew.
+ * Gives the text with every table between `<!-- name:begin -->` and `<!-- name:end -->` written again.
  *
- * @throws {Error} when the markers of a table are not there.
+ * @throws {Error} when the markers of a table are missing.
  */
 export function renderTables(text: string, file: keyof typeof TABLES): string {
   let rendered = text;
@@ -75,7 +75,8 @@ export function renderTables(text: string, file: keyof typeof TABLES): string {
     const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
     const [from, to] = [rendered.indexOf(begin), rendered.indexOf(end)];
     if (from < 0 || to < from) throw new Error(`Cannot write the table of ${name}: no ${begin} … ${end}`);
-    // Aligned by the formatter, a column of long sentences would make every line as long as the longest.
+    // The formatter would align the columns, and a column of long sentences would make every line as long as the
+    // longest.
     const body = `<!-- prettier-ignore -->\n${render()}\n`;
     rendered = `${rendered.slice(0, from)}${begin}\n${body}\n${rendered.slice(to)}`;
   }

@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
 
-/** A picture of text and flat areas is a third as large with 32 colours. Needs pngquant, a package of Debian. */
+/**
+ * Reduces a picture to 32 colours: with text and flat areas it becomes a third as large. Needs pngquant, a Debian
+ * package.
+ */
 export function withFewColours(path: string): void {
   execFileSync('pngquant', ['--force', '--strip', '--output', path, '32', '--', path]);
 }

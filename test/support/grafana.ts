@@ -77,7 +77,7 @@ export function dashboards(): Readonly<Record<string, Dashboard>> {
   return Object.fromEntries(NAMES.map((name) => [name, JSON.parse(read(name)) as Dashboard]));
 }
 
-/** With those under a row that is closed. */
+/** All panels, including those in a closed row. */
 export function panelsOf({ panels }: Pick<Dashboard, 'panels'>): Panel[] {
   return panels.flatMap((panel) => [panel, ...(panel.panels ?? [])]);
 }

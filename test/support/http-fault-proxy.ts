@@ -8,7 +8,7 @@ import type {
 } from '../../src/demo/fault-proxy.ts';
 import { deny, sayError, startHttpFaultProxy as startProxy } from '../../src/demo/fault-proxy.ts';
 
-/** The answers of AWS, to the letter where a client can tell, and what a network does in their place. */
+/** Answers of AWS, exact to the letter where a client can tell the difference, and the failures of a network. */
 export type HttpFaultAnswer =
   | 'deny'
   | 'slow_down'
@@ -17,16 +17,16 @@ export type HttpFaultAnswer =
   | 'wrong_region'
   | 'clock_skew'
   | 'expired_token'
-  /** 200 and a page, as a portal or a wrong address answers. */
+  /** 200 and a page, as from a captive portal or a wrong address. */
   | 'garbage'
-  /** The request is taken and never answered. */
+  /** The proxy takes the request and never answers. */
   | 'stall'
-  /** The beginning of an answer and never the rest. */
+  /** The proxy sends the beginning of an answer and never the rest. */
   | 'stall_body'
-  /** The beginning of an answer, then the connection is reset. */
+  /** The proxy sends the beginning of an answer, then resets the connection. */
   | 'cut'
   | { readonly delayMs: number }
-  /** An error in the form of S3; `html`: the page of a proxy in its place. */
+  /** An error in the form of S3; with `html`, a proxy's page in its place. */
   | {
       readonly error: {
         readonly status: number;
@@ -42,7 +42,7 @@ export interface HttpFault {
   readonly answer: HttpFaultAnswer;
 }
 
-/** The proxy of the demo, with every fault that a test names. */
+/** The proxy of the demo, with every fault that a test needs. */
 export interface HttpFaultProxy extends Omit<Proxy, 'setFault'> {
   setFault(fault: HttpFault | null): void;
 }
@@ -119,7 +119,7 @@ function give(answer: HttpFaultAnswer, exchange: Exchange): void {
     case 'garbage':
     case 'stall_body':
     case 'cut':
-      // An answer that comes before the body was read resets the connection of a client that is still sending.
+      // An answer that comes before the body was read would reset the connection of a client that is still sending.
       exchange.request.resume().once('end', () => {
         breakOff(answer, exchange);
       });
@@ -159,7 +159,7 @@ function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { response, kind }: 
   if (answer === 'cut') setImmediate(() => response.socket?.resetAndDestroy());
 }
 
-/** A HEAD has no body to begin: it gets nothing at all. */
+/** Begins an answer. An answer to HEAD has no body to begin, so the client gets nothing at all. */
 function begin(response: ServerResponse, kind: RequestKind): void {
   if (kind === 'head') return;
   response.writeHead(200, { 'content-type': 'application/xml', 'content-length': '1000', etag: '"0"' });

@@ -17,13 +17,13 @@ import { createLooks } from '../../src/window/looks.ts';
 import { newRun } from '../../src/window/run.ts';
 import { uuid4 } from './plant.ts';
 
-/** Rows of a window that are written into it as they are, and judged with settings as somebody told them. */
+/** Puts rows directly into a window, and judges them with the settings that a user gave. */
 
 const NOW = Date.UTC(2026, 0, 1, 18);
 const DAY = 86_400_000;
 export const MIB = 1_048_576;
 
-/** What Airflow measured of a value, where it is, and when it was written: minutes before now. */
+/** The size that Airflow measured of a value, its place, and its age in minutes (`ago`). */
 export interface Written {
   readonly bytes: number;
   readonly ago: number;
@@ -31,9 +31,9 @@ export interface Written {
   readonly hostname: string | null;
   readonly operator: string | null;
   readonly byServer: boolean;
-  /** What fsspec adds to the name of an object that it compresses. */
+  /** The suffix that fsspec adds to the name of an object that it compresses. */
   readonly suffix: string;
-  /** The path under which it is; null: it is in the database. */
+  /** The path that the object is under; null when the value is in the database. */
   readonly under: string | null;
 }
 
@@ -91,7 +91,7 @@ function configOf(told: Readonly<Partial<Record<ToldSetting | 'shard', string>>>
   });
 }
 
-/** What is said of these rows with these settings: every object was looked up and found. */
+/** The figures for these rows with these settings. Every object was looked up and found. */
 export async function judge(
   written: readonly Written[],
   told: Readonly<Partial<Record<ToldSetting | 'shard', string>>>,

@@ -2,7 +2,7 @@ import type { LedgerState } from '../../src/window/ledger-state.ts';
 import type { Run } from '../../src/window/run.ts';
 import { newRun } from '../../src/window/run.ts';
 
-/** A run that goes on, of which nothing has been listed, in a window. */
+/** Adds a live run to a window. Nothing under the run has been listed yet. */
 export function openLiveRun(
   state: LedgerState,
   { id, dagId, runId }: Pick<Run, 'id' | 'dagId' | 'runId'>,

@@ -8,7 +8,7 @@ interface Media {
 export interface Operation {
   readonly method: string;
   readonly path: string;
-  /** By status. */
+  /** The described answers, by HTTP status. */
   readonly responses: Readonly<
     Record<string, { readonly description: string; readonly content: Readonly<Record<string, Media>> }>
   >;
@@ -19,7 +19,7 @@ interface OpenApi {
   readonly components: { readonly schemas: Readonly<Record<string, unknown>> };
 }
 
-/** docs/openapi.json as it is on the disk: what a client would have. */
+/** docs/openapi.json as it is on the disk, and as a client would have it. */
 export function readOpenApi(): OpenApi {
   const text = readFileSync(new URL('../../docs/openapi.json', import.meta.url), 'utf8');
   return JSON.parse(text) as OpenApi;
@@ -35,7 +35,7 @@ export function listOperations({ paths }: OpenApi): Operation[] {
   );
 }
 
-/** What a value lacks of one of the named schemas, or has too much; null when it is as described. */
+/** The differences between a value and the named schema: anything missing, or too much. Null when the value fits. */
 export function faultOf(
   value: unknown,
   name: string,
@@ -48,7 +48,7 @@ export function faultOf(
   return result.success ? null : z.prettifyError(result.error);
 }
 
-/** Holds an answer against what is described for its status: the media type, and the shape of JSON. */
+/** Compares an answer with the description for its status: the media type, and the shape of the JSON. */
 export async function faultOfAnswer(response: Response, operation: Operation): Promise<string | null> {
   const described = operation.responses[String(response.status)];
   if (described === undefined) return `${response.status} is not described for ${operation.path}`;

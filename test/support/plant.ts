@@ -6,7 +6,7 @@ import type { Run, Stage } from './seed.ts';
 export const BUCKET = 'airflow-xcom';
 export const BASE = 's3://aws_xcom@airflow-xcom/base';
 
-/** One row to be written, and what is true of it. Written down here, not computed by the exporter's rules. */
+/** One row to be written, and the truth about it: written down here, not computed by the exporter's rules. */
 export interface Planted {
   readonly run: Run;
   readonly taskId: string;
@@ -16,15 +16,17 @@ export interface Planted {
   readonly stored: string | Uint8Array | null;
   readonly table: XComSource['table'];
   readonly storage: Storage;
-  /** As Airflow measured the value; of a reference null. */
+  /** The value's size as Airflow measured it; null for a reference. */
   readonly bytes: number | null;
   readonly oversize: boolean;
   readonly broken: BrokenReason | null;
-  /** The object that the reference names; null where none is there. Undefined: nothing is looked up. */
+  /**
+   * The object that the reference names; null when that object does not exist; undefined when nothing is looked up.
+   */
   readonly object?: { readonly bucket: string; readonly key: string; readonly bytes: number } | null;
 }
 
-/** Python's `json.dumps(value)`: written anew, for the one in the demo is part of what is tested. */
+/** Python's `json.dumps(value)`. It is written again here, because the one in the demo is part of what is tested. */
 export function dumps(value: unknown): string {
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return `"${value.replaceAll(NOT_PLAIN, escaped)}"`;
@@ -34,7 +36,7 @@ export function dumps(value: unknown): string {
     .join(', ')}}`;
 }
 
-/** Everything but printable ASCII, and what JSON gives a meaning: one UTF-16 unit each. */
+/** One UTF-16 unit that is not printable ASCII, or that has a meaning in JSON. */
 const NOT_PLAIN = /[^ !#-[\]-~]/g;
 const SHORT: Readonly<Record<string, string>> = {
   '"': '\\"',
@@ -50,14 +52,14 @@ function escaped(unit: string): string {
   return SHORT[unit] ?? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
-/** A string whose measured length is exactly `bytes`, as far as possible of `char`. */
+/** A string whose measured length is exactly `bytes`, made of `char` as far as possible. */
 export function stringOf(bytes: number, char: string): string {
   const each = dumps(char).length - 2;
   const count = Math.floor((bytes - 2) / each);
   return char.repeat(count) + 'x'.repeat(bytes - 2 - count * each);
 }
 
-/** ASCII that no compression makes smaller by much, the same every time. */
+/** ASCII text that hardly compresses, the same on every call. */
 export function noise(length: number): string {
   let text = '';
   for (let i = 0; text.length < length; i += 1)
@@ -72,7 +74,7 @@ export function uuid4(): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
-/** `pickle.dumps(text)` of protocol 4. */
+/** `pickle.dumps(text)` with protocol 4. */
 export function pickled(text: string): Uint8Array {
   const bytes = Buffer.from(text);
   const string =
@@ -91,12 +93,13 @@ function uint32(value: number): Buffer {
   return bytes;
 }
 
-/** Characters that a query, a path, a URL or a label can stumble over; no key of S3 has a line feed. */
+/** Characters that break queries, paths, URLs or labels. A line feed is not among them: no S3 key has one. */
 const HOSTILE = `O'Brien "x" 100%\\t ?a=1&b#c +:,;<é>жук😀`;
 
 /**
- * Rows of every kind in the runs given: what is small, large, broken, somebody else's, and at the threshold.
- * `runs`: an ordinary one, one with many references (answered by one LIST), a hostile and a very long name.
+ * Writes rows of every kind into the given runs: small, large, broken, at the threshold, and another program's.
+ * `runs` has an ordinary run, one with many references (answered by one LIST), and ones with a hostile and a very
+ * long name.
  */
 export function plant(
   stage: Stage,
@@ -130,7 +133,7 @@ export function plant(
     const bytes = dumps(what).length;
     rows.push({
       ...defaults,
-      // The queue is the task's: one task for each.
+      // A queue belongs to a task, so each queue gets a task of its own.
       ...(place.queue === undefined ? {} : { taskId: `extract_${place.queue}` }),
       key: named(),
       stored: encode(what),
@@ -153,12 +156,12 @@ export function plant(
   interface Referred extends Place {
     readonly base?: string;
     readonly suffix?: string;
-    /** Bytes of the object; null: there is none. */
+    /** Bytes of the object; null when there is no object. */
     readonly size?: number | null;
     readonly broken?: BrokenReason | null;
     readonly encode?: (path: string) => Planted['stored'];
     readonly leaf?: string;
-    /** The row whose path it is, where it is another's. */
+    /** The row that the path belongs to, when it is another row's. */
     readonly of?: { readonly run: Run; readonly taskId: string };
   }
   function reference(ref: Referred = {}): void {
@@ -179,7 +182,7 @@ export function plant(
     });
   }
 
-  // At the threshold, in every alphabet, compressible and not.
+  // Values at the threshold, in every alphabet, compressible and not.
   for (const length of [threshold - 1, threshold, threshold + 1]) {
     for (const char of ['a', 'ж', '😀', '\n', '\u0001', '"', '\u007f', 'é'])
       value(stringOf(length, char), { queue: length === threshold ? 'at' : 'default' });
@@ -187,7 +190,7 @@ export function plant(
     value([stringOf(length - 12, 'ж'), null, 1], { queue: 'nested' });
     value({ ключ: stringOf(length - dumps('ключ').length - 4, 'я') }, { queue: 'nested' });
   }
-  // Two megabytes, compressible and not.
+  // Values of two megabytes, compressible and not.
   value('z'.repeat(2_000_000), { queue: 'legacy' });
   value('ж'.repeat(340_000), { queue: 'legacy' });
   value(noise(2_000_000), { queue: 'legacy' });
@@ -195,11 +198,11 @@ export function plant(
     Array.from({ length: 30_000 }, (_, i) => ({ id: i, name: `row ${i}`, tags: ['a', 'b'] })),
     { queue: 'legacy' },
   );
-  // Small ones of every type.
+  // Small values of every type.
   for (const small of [0, 42, true, false, '', 'text', [], {}, [1, 'two', null], { a: { b: ['ж'] } }, null])
     value(small);
   rows.push({ ...defaults, key: named(), stored: null, storage: 'db', bytes: 0 });
-  // Strings that look like references and are a user's own values.
+  // Strings that look like references but are a user's own values.
   for (const text of [
     's3://datalake/events/part-00000.parquet',
     `s3://datalake/exports/${uuid4()}`,
@@ -208,26 +211,26 @@ export function plant(
     `https://example.com/${uuid4()}`,
     uuid4(),
     `${runs.plain.dagId}/${runs.plain.runId}/extract/report.csv`,
-    's3_xco', // almost a third party's
+    's3_xco', // almost the path of a third-party backend
   ])
     value(text);
-  // A string of JSON: what a task returned, or what the REST API encoded once more.
+  // A string that is JSON: a task's return value, or one that the REST API encoded a second time.
   value(JSON.stringify({ a: 1 }));
   value(dumps(stringOf(threshold, 'q')), { queue: 'api' });
-  // By design in the database, whatever its size.
+  // Values that Airflow keeps in the database by design, whatever their size.
   value(stringOf(threshold + 10, 's'), { key: 'skipmixin_key', oversize: false });
   value(`https://example.com/${'l'.repeat(threshold)}`, {
     key: '_link_ConsoleLink',
     oversize: shape.major === 2,
   });
-  // Mapped tasks share the folder of their objects.
+  // The instances of a mapped task share one folder for their objects.
   for (let mapIndex = 0; mapIndex < 5; mapIndex += 1) {
     value(mapIndex, { taskId: 'mapped', mapIndex, key: 'return_value' });
     reference({ taskId: 'mapped_ref', mapIndex, key: 'return_value' });
   }
   value(stringOf(threshold + 5, 'm'), { taskId: 'mapped', mapIndex: 7, queue: 'mapped_queue' });
 
-  // References: few in one run, many in another, whole and broken.
+  // References: few in one run, many in another, intact and broken.
   reference();
   reference({ suffix: '.gz' });
   reference({ taskId: 'group.task' });
@@ -258,9 +261,10 @@ export function plant(
     value(null, { stored: Buffer.alloc(0) });
     Object.assign(rows.at(-1) ?? {}, { bytes: 0 });
   } else {
-    // JSON text inside a JSON string, once more than a task's value: the path is handed on as it is.
+    // JSON text inside a JSON string, encoded once more than a task's value: a task that reads it gets the path itself.
     reference({ encode: (path) => JSON.stringify(JSON.stringify(path)), broken: 'leaked' });
-    // A tuple is stored in an envelope. The whole value was measured with it, one inside as a list.
+    // A tuple is stored in an envelope. As the whole value it was measured with the envelope, inside another value as
+    // a list.
     const tuple = {
       __data__: [stringOf(threshold - 8, 't'), 1],
       __version__: 1,
@@ -276,7 +280,7 @@ export function plant(
   const tail = `${runs.plain.dagId}/${runs.plain.runId}/extract/${uuid4()}`;
   for (const text of [`/${tail}`, tail, `file:///tmp/xcom/${tail}`, `gs://bucket/base/${tail}`]) other(text);
 
-  // Names.
+  // Hostile and very long names.
   for (const run of [runs.hostile, runs.long])
     for (const taskId of [HOSTILE, 't'.repeat(250)]) {
       value('small', { run, taskId, key: `${HOSTILE}\n--`, queue: HOSTILE });
@@ -286,7 +290,7 @@ export function plant(
     }
   value(1, { taskId: 'line\nfeed', key: 'a\r\n\tb' });
 
-  // Airflow 3.4 has the old table besides, and new names of objects in the new one.
+  // Airflow 3.4 also has the old table, and names objects of the new table differently.
   for (const old of shape.sources.filter(({ table }) => table !== source.table)) {
     value(stringOf(threshold, 'o'), { table: old.table, queue: 'upgraded' });
     value('small', { table: old.table, run: runs.hostile });

@@ -5,7 +5,7 @@ import type { EmbeddedPostgres, EmbeddedPostgresOptions } from '../../src/demo/e
 import type { Cluster } from './clusters.ts';
 import { memoryFolder } from './memory-folder.ts';
 
-/** A server that is like the demo's but for what is given. */
+/** A server like the demo's, except for the given options. */
 export function startPostgres(options: Partial<EmbeddedPostgresOptions> = {}): Promise<EmbeddedPostgres> {
   return startServer({
     dir: memoryFolder(),
@@ -16,7 +16,7 @@ export function startPostgres(options: Partial<EmbeddedPostgresOptions> = {}): P
   });
 }
 
-/** The server of this worker: for tests that neither stop it nor change what lies outside of their databases. */
+/** The server of this worker: for tests that neither stop it nor change anything outside of their databases. */
 export function usePostgres(): () => Cluster {
   return () => {
     const cluster = inject('clusters')[Number(process.env['VITEST_POOL_ID']) - 1];
@@ -25,7 +25,7 @@ export function usePostgres(): () => Cluster {
   };
 }
 
-/** A server of its own for the tests of a file. Call it at the top level; read the server inside a test. */
+/** A server of its own for the tests of a file. Call this at the top level; read the server inside a test. */
 export function useOwnPostgres(options: Partial<EmbeddedPostgresOptions> = {}): () => EmbeddedPostgres {
   let server: EmbeddedPostgres | null = null;
   beforeAll(async () => {

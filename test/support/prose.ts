@@ -1,14 +1,14 @@
-/** A sentence as a person reads it: code is one word, a link is its text. */
+/** A sentence as a person reads it: a piece of code is one word, a link is its text. */
 export type Sentence = string;
 
-/** The sentences of a document in Markdown: headings and code are none, a cell of a table is a text by itself. */
+/** The sentences of a Markdown document, without headings and code blocks. A cell of a table is a text of its own. */
 export function sentencesOf(markdown: string): Sentence[] {
   return blocksOf(markdown).flatMap((block) =>
     block.startsWith('|') ? cellsOf(block).flatMap(partsOfCell) : split(plain(block)),
   );
 }
 
-/** The sentences of a plain text, as a message or a remedy. */
+/** The sentences of a plain text, such as a message or a remedy. */
 export function sentencesOfText(text: string): Sentence[] {
   return split(plain(text));
 }

@@ -13,7 +13,9 @@ export function startS3(): Promise<EmbeddedS3> {
   return startServer({ log: pino({ level: 'silent' }) });
 }
 
-/** One server with these buckets for the tests of a file. Call it at the top level; read it inside a test. */
+/**
+ * One server with these buckets for the tests of a file. Call this at the top level; read the server inside a test.
+ */
 export function useS3(...buckets: string[]): () => EmbeddedS3 {
   let server: EmbeddedS3 | null = null;
   beforeAll(async () => {
@@ -30,8 +32,8 @@ export function useS3(...buckets: string[]): () => EmbeddedS3 {
 }
 
 /**
- * Puts an object, or with null takes it away, past the SDK: that is several times as dear, and not what is looked at
- * where there are many.
+ * Puts an object without the SDK, or deletes it when the body is null. The SDK takes several times as long, and a
+ * test with many objects does not look at it.
  */
 export async function plantDirectly(
   { endpoint }: EmbeddedS3,
@@ -39,14 +41,14 @@ export async function plantDirectly(
 ): Promise<void> {
   const path = [object.bucket, ...object.key.split('/')].map(encodeURIComponent).join('/');
   const method = object.body === null ? 'DELETE' : 'PUT';
-  // Without a type the server refuses a body that is empty.
+  // Without a type the server refuses an empty body.
   const headers = { 'content-type': 'application/octet-stream' };
   const answer = await fetch(`${endpoint}/${path}`, { method, headers, body: object.body });
   await answer.arrayBuffer();
   if (!answer.ok) throw new Error(`Cannot ${method} ${object.key}: the embedded S3 said ${answer.status}`);
 }
 
-/** What the client needs to talk to the embedded server, or to a proxy in front of it. */
+/** The settings with which the client talks to the embedded server, or to a proxy in front of it. */
 export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection {
   return {
     region: server.region,
@@ -67,7 +69,7 @@ export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection
   };
 }
 
-/** Remembers what an object store reports of its requests. */
+/** Records the requests and the failures that an object store reports. */
 export function recordRequests(): S3Observer & {
   readonly requests: Record<S3Operation, number>;
   readonly failures: string[];
@@ -86,7 +88,7 @@ export function recordRequests(): S3Observer & {
   };
 }
 
-/** One open store for every connection that a row may name, as a cycle wants it. */
+/** The stores that a cycle needs: one open store serves every connection that a row may name. */
 export function storesOf(
   store: ObjectStore,
   observer: { readonly requests: Readonly<Record<S3Operation, number>> },

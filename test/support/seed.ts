@@ -22,10 +22,10 @@ import { createDatabase } from './database.ts';
 import { recordRequests } from './s3.ts';
 import { uuid7 } from './uuid7.ts';
 
-/** A database with the tables of one release, empty, and what a test does to it. */
+/** A database with the empty tables of one release, and the changes that a test makes in it. */
 export interface Stage {
   readonly shape: Shape;
-  /** The table that this release writes new rows to. */
+  /** The table into which this release writes new rows. */
   readonly source: XComSource;
   readonly url: string;
   readonly writer: PostgresWriter;
@@ -35,16 +35,19 @@ export interface Stage {
   setState(run: Run, state: string, on?: PostgresWriter): Promise<void>;
   deleteRun(run: Run): Promise<void>;
   addTask(task: NewTask, on?: PostgresWriter): Promise<void>;
-  /** As Airflow 3.4 does when a task is cleared: its task instance and rows stay, and the next push is of another one. */
+  /**
+   * Clears a task as Airflow 3.4 does: its task instance and rows stay, and the next push belongs to another
+   * instance.
+   */
   clearTask(task: Pick<NewTask, 'run' | 'taskId'>): Promise<void>;
-  /** As Airflow sets an XCom: deletes the row with this key and inserts another. */
+  /** Sets an XCom as Airflow does: deletes the row with this key and inserts another. */
   push(xcom: NewXCom, on?: PostgresWriter): Promise<void>;
-  /** Copies of the rows with this key, `count` of them, their keys numbered from 1: `key 1`. */
+  /** Copies the rows with this key `count` times. The keys are numbered from 1: `key 1`. */
   multiply(key: string, count: number): Promise<void>;
-  /** In place and with the same timestamp, as the REST API does. Gives the number of rows. */
+  /** Changes a value in place and keeps its timestamp, as the REST API does. Gives the number of rows. */
   patch(xcom: Omit<NewXCom, 'table'>, on?: PostgresWriter): Promise<void>;
   remove(xcom: Omit<NewXCom, 'stored'>, on?: PostgresWriter): Promise<void>;
-  /** A connection of its own, for a transaction. */
+  /** Opens a connection of its own, for a transaction. */
   connect(): Promise<PostgresWriter>;
   close(): Promise<void>;
 }
@@ -59,7 +62,7 @@ export interface NewRun {
   readonly dagId: string;
   readonly runId: string;
   readonly state?: string;
-  /** How long ago everything about it happened, seconds. */
+  /** How many seconds ago every event of the run happened. */
   readonly agoSeconds?: number;
 }
 
@@ -74,13 +77,13 @@ export interface NewXCom extends NewTask {
   readonly key?: string;
   /** JSON text for jsonb, bytes for bytea, null for SQL NULL. */
   readonly stored: string | Uint8Array | null;
-  /** How old the row says it is, seconds; negative for a clock that is ahead. */
+  /** The row's age by its own timestamp, in seconds; negative for a clock that is ahead. */
   readonly agoSeconds?: number;
-  /** Another table than the one for new rows. */
+  /** The table, if it is not the one for new rows. */
   readonly table?: XComSource['table'];
 }
 
-/** The newest release of each shape of the tables, so that a release added later is covered unnamed. */
+/** The newest release of each table shape, so that a release added later is covered without being named here. */
 export function listShapes(): { readonly shape: string; readonly release: string }[] {
   const newest = new Map<string, string>();
   for (const release of listReleases()) {
@@ -103,7 +106,10 @@ export function shapeOf(release: string): Shape {
   return shape;
 }
 
-/** `fill` is called between the tables and their keys and indexes; no foreign keys are made then. */
+/**
+ * Opens a stage. With `fill`, calls it after the tables are made and before their keys and indexes; no foreign keys
+ * then.
+ */
 export async function openStage(
   postgres: { readonly url: string },
   release: string,
@@ -129,7 +135,7 @@ export async function openStage(
     await writer.query('ANALYZE');
   }
   await writer.query('SET search_path = public');
-  // Rows of xcom_v1 belong to a table of owners that nothing here reads.
+  // Rows of xcom_v1 belong to a table of owners that no test reads.
   if (fill === undefined && shape.sources.some(({ table }) => table === 'xcom_v1'))
     await writer.query('ALTER TABLE xcom_v1 DROP CONSTRAINT xcom_task_instance_fkey');
   const runFiller = await fillers(writer, 'dag_run');
@@ -138,7 +144,7 @@ export async function openStage(
   const latestTry = shape.keepsTries ? 'AND working_set' : '';
   const others: PostgresWriter[] = [];
 
-  /** `WHERE` for one row, its parameters $1…$5. */
+  /** The `WHERE` clause for one row, with the parameters $1…$5. */
   function thatRow({ run, key = 'return_value', ...task }: Omit<NewXCom, 'stored'>): {
     where: string;
     values: unknown[];
@@ -166,7 +172,7 @@ export async function openStage(
     url,
     writer,
     async clear() {
-      // To truncate is to make every table and index that hangs on these anew: forty times as dear.
+      // TRUNCATE makes every table and its indexes again, which takes forty times as long as DELETE.
       const tables = [...shape.sources.map(({ table }) => table), 'task_instance', 'dag_run'];
       await writer.query(tables.map((table) => `DELETE FROM ${table}`).join(';'));
     },
@@ -199,7 +205,7 @@ export async function openStage(
     async deleteRun(run) {
       await writer.query('DELETE FROM dag_run WHERE id = $1', [run.id]);
     },
-    // Its try began before all that it pushed.
+    // The task's try began before everything that the task pushed.
     async addTask(task, on = writer) {
       const at = ['dag_id', 'run_id', 'task_id', shape.mapIndexColumn];
       const own = [...at, 'queue', 'operator', 'hostname', 'start_date'];
@@ -300,7 +306,7 @@ async function fillers(writer: PostgresWriter, table: string): Promise<{ column:
   });
 }
 
-/** What a worker would have in its environment, and the exporter reads. */
+/** The exporter's settings, read from the environment that a worker would have. */
 export function stageConfig(stage: Stage, env: Readonly<Record<string, string | undefined>> = {}): Config {
   return readConfig({
     argv: [],
@@ -317,17 +323,17 @@ export function stageConfig(stage: Stage, env: Readonly<Record<string, string | 
 }
 
 export interface StageCycle extends Cycle {
-  /** Runs once; the report must not speak of a failed database. */
+  /** Runs once; fails the test if the report speaks of a failed database. */
   pass(): Promise<Report>;
   readonly config: Config;
   close(): Promise<void>;
 }
 
-/** A cycle over real servers. `through` may stand between it and the database. */
+/** A cycle over real servers. `through` may wrap the database. */
 export function openCycle(
   stage: Stage,
   options: {
-    /** Of the embedded S3. */
+    /** The endpoint of the embedded S3. */
     readonly endpoint: string;
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly restored?: LedgerState | null;
@@ -365,7 +371,7 @@ export function openCycle(
   };
 }
 
-/** Adds increments up: `metric{labels}` -> sum; of the histogram the sizes observed, in order. */
+/** Adds increments up: `metric{labels}` -> sum. For the histogram, gives the observed sizes in order. */
 export function sumUp(increments: readonly Increment[]): {
   readonly counters: Readonly<Record<string, number>>;
   readonly sizes: Readonly<Record<string, readonly number[]>>;

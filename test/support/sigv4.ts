@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 
-/** What is signed of a request without a body. The path is escaped as it is sent. */
+/** The parts of a request without a body that are signed. The path is escaped as it is sent. */
 export interface Unsigned {
   readonly method: string;
   readonly path: string;
@@ -29,7 +29,7 @@ function keyOf({ secretAccessKey, region }: Unsigned, day: string): Buffer {
   return key as Buffer;
 }
 
-/** The headers that sign a request, written from AWS' description alone: nothing in common with the SDK. */
+/** The headers that sign a request, written from AWS' description alone: this code shares nothing with the SDK. */
 export function signByHand(request: Unsigned): Record<string, string> {
   const { method, path, query = '', host, region, accessKeyId } = request;
   const time = request.at.toISOString().replaceAll(/[-:]|\.\d{3}/g, '');

@@ -2,7 +2,7 @@ import { NO_HISTORY } from '../../src/status/history.ts';
 import type { Status } from '../../src/status/status.ts';
 import { WHOLE } from './whole.ts';
 
-/** What an exporter that is small and alone tells its metrics. */
+/** The metrics options of a small exporter that runs alone. */
 export const METRICS_OPTIONS = {
   version: '1.2.3',
   maxDags: 10,
@@ -12,7 +12,7 @@ export const METRICS_OPTIONS = {
   shard: WHOLE,
 };
 
-/** How it stands before its first cycle. */
+/** The exporter's status before its first cycle. */
 export const STATUS: Status = {
   version: '1.2.3',
   startedAt: 0,

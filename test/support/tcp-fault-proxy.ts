@@ -2,17 +2,17 @@ import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 
 /**
- * `stall`: connections stay open and nothing passes. `refuse`: no new connection; those that are open go on.
- * `cut`: all connections are reset, new ones at once.
+ * `stall`: connections stay open and nothing passes. `refuse`: no new connections; open ones go on. `cut`: all
+ * connections are reset, new ones at once.
  */
 export type TcpMode = 'pass' | 'stall' | 'refuse' | 'cut';
 
-/** A real server behind, and a wire in front of it that can be cut. */
+/** A proxy in front of a real server that can break the connections between them. */
 export interface TcpFaultProxy {
   readonly host: string;
   readonly port: number;
   setMode(mode: TcpMode): Promise<void>;
-  /** Connections from clients that are open now. */
+  /** How many connections from clients are open now. */
   connections(): number;
   stop(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export async function startTcpFaultProxy(options: {
     const link = { client, upstream: connect(options.upstream) };
     links.add(link);
     for (const end of [link.client, link.upstream]) {
-      // An error is followed by 'close', which takes the other end down as well.
+      // After an error comes 'close', which takes the other end down as well.
       end.on('error', () => undefined);
       end.once('close', () => {
         links.delete(link);

@@ -1,4 +1,4 @@
 import type { Shard } from '../../src/settings/shard.ts';
 
-/** All dags: an exporter that shares them with no other. */
+/** All dags: this exporter shares them with no other. */
 export const WHOLE: Shard = { index: 0, count: 1 };

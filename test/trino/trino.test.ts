@@ -12,7 +12,7 @@ const TI = '01a20acf-a9fe-733b-b899-74edea1cfff5';
 const CLASSES = ['STANDARD', 'GLACIER', 'STANDARD_IA'];
 const AT = ['2026-11-01 00:00:00', '2026-11-27 12:00:00', '2026-11-28 00:30:00'];
 
-/** Every form of a key below every place, each object with and without a row, old and young. */
+/** Every form of a key below every place: each object with and without a row, old and young. */
 function world(): string[] {
   const starts = [
     'xcom/base/',
@@ -59,7 +59,7 @@ function world(): string[] {
   const table = (name: string, columns: string, rows: readonly string[]) =>
     `CREATE TABLE ${name} AS SELECT DISTINCT * FROM (VALUES ${rows.join(',\n')}) AS t (${columns})`;
   return [
-    // A row that is there twice is two references.
+    // A row that appears twice counts as two references.
     table('xcom_references', 'bucket, key, kind, in_table, written', references).replace(' DISTINCT', ''),
     table('inventory_objects', 'bucket, key, size, last_modified_date, storage_class, made', objects),
     table('xcom_places', 'bucket, prefix, rows_as_of', [

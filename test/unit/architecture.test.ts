@@ -3,7 +3,7 @@ import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { KEPT_COLUMNS } from '../../src/window/columns.ts';
 
-/** From the ground up: a folder imports from itself and from those named, types included. */
+/** The folders from the bottom up: each may import from itself and from those named, types included. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
   lib: [],
   postgres: ['lib'],
@@ -64,7 +64,7 @@ const root = new URL('../../src/', import.meta.url).pathname;
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
 const roomOf = (file: string): string => file.split('/')[0] ?? '';
 
-/** The files of this project that a file imports, types and `import()` included. */
+/** The files of this project that a file imports, including types and `import()`. */
 function imports(file: string): string[] {
   const text = readFileSync(join(root, file), 'utf8');
   return [...text.matchAll(/(?:\bfrom\s+|\bimport\s*\(?\s*)'(\.[^']+)'/g)].map(([, path = '']) =>
@@ -75,19 +75,19 @@ function imports(file: string): string[] {
 const COLUMN = KEPT_COLUMNS.join('|');
 const ASSIGNS = String.raw`(?:\+\+|--|(?:\*\*|<<|>>>?|&&|\|\||\?\?|[-+*/%&|^])?=(?![=>]))`;
 const COLUMN_USES = [
-  // A place in what is called as a column is, or the whole column, gets a value.
+  // A value is assigned to an item of a column, or to the whole column.
   String.raw`\b(?:${COLUMN})(?:\?\.)?\[[^\n]*?\]\s*${ASSIGNS}`,
   String.raw`\b(?:${COLUMN})\??\.(?:set|fill|copyWithin|sort|reverse)\(`,
-  // The columns of a chunk are not touched at all: row-fields.ts says what stands there.
+  // The columns of a chunk are not used at all: row-fields.ts names what they hold.
   String.raw`\bchunk\.(?:next|${COLUMN})\b`,
   String.raw`\bchunk\[`,
   String.raw`\bchunkOf\([^\n]*?\)\.(?:next|${COLUMN})\b`,
   String.raw`\{[^{}]*\b(?:${COLUMN})\b[^{}]*\}\s*(?:=|of)\s*(?:\w+\.)*chunks?\b`,
-  // Flags are put together for nothing but to be written.
+  // Flags are put together only in order to be written.
   String.raw`\bis\.(?:with\w+|\w+Bits?)\b`,
 ].map((pattern) => new RegExp(pattern, 'g'));
 
-/** The places of a text that write a column of the window, or read one without its name. */
+/** The places in a text that write a column of the window, or that read one without its name. */
 function columnWrites(text: string): string[] {
   return COLUMN_USES.flatMap((pattern) => [...text.matchAll(pattern)].map(([found]) => found));
 }

@@ -14,7 +14,7 @@ const documents = [
     .map((name) => `docs/${name}`),
 ];
 
-/** Where what a document tells people to type is run, and a text that stands there. */
+/** For each command that a document shows: the file that runs it, and a text that must be in that file. */
 const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
   [/^npm ci\b/, '.ci/run', 'npm ci'],
   [/^npx vitest run /, 'package.json', 'vitest run'],
@@ -43,7 +43,10 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
   [/^promtool check config /, '.github/workflows/test.yml', 'check config grafana/prometheus.yml'],
 ];
 
-/** Other people's programs: `npm run test:by-hand` runs them, and a person the rest, for it needs root or a team's tools. */
+/**
+ * Commands of other programs. `npm run test:by-hand` runs some. A person runs the rest, which need root or a team's
+ * tools.
+ */
 const BY_HAND =
   /^(aws|airflow|docker push|python|echo test \| aws|cd|cp docs\/systemd|systemctl enable|amtool|for |done$|dashboard-linter|kubectl create secret)/;
 

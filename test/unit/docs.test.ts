@@ -11,7 +11,7 @@ const root = new URL('../../', import.meta.url);
 const pages = readdirSync(new URL('docs/', root))
   .filter((name) => name.endsWith('.md'))
   .map((name) => `docs/${name}`);
-/** All that a person reads who runs the exporter or changes it. */
+/** All documents for a person who runs or changes the exporter. */
 const documents = [
   'README.md',
   'CHANGELOG.md',
@@ -21,7 +21,7 @@ const documents = [
   ...pages,
 ];
 
-// `npm run docs` writes what differs.
+// `npm run docs` writes the differences.
 test.each(Object.keys(TABLES) as (keyof typeof TABLES)[])(
   '%s has the tables that follow from the code',
   async (path) => {
@@ -163,7 +163,7 @@ function resolves(target: string, from: string): boolean {
   return anchor === undefined || anchorsOf(readFileSync(url, 'utf8')).has(anchor);
 }
 
-/** As GitHub makes them. */
+/** The anchors of the headings, as GitHub makes them. */
 function anchorsOf(markdown: string): Set<string> {
   const headings = [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => title);
   return new Set(

@@ -14,9 +14,9 @@ const RECORDINGS = [...rulesOf('objectives.yml'), ...rulesOf('recording.yml')].f
   'record' in rule ? [rule] : [],
 );
 
-/** What Prometheus and the recording of a scrape add to every series, and what a platform may. */
+/** Labels that Prometheus and the recording of a scrape add to every series, and those that a platform may add. */
 const OF_PROMETHEUS = ['job', 'instance', 'le', 'pod', 'node'];
-/** Of the process, of Node and of the scrape: no metric of the catalogue. */
+/** Metrics of the process, of Node and of the scrape, which are not in the catalogue. */
 const BESIDES = [
   'up',
   'process_start_time_seconds',
@@ -26,7 +26,7 @@ const BESIDES = [
   'scrape_samples_scraped',
 ];
 
-/** Metrics that no panel and no rule needs, and why. */
+/** Metrics that no panel and no rule needs, with the reason. */
 const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_setting_known:
     'the page and the log say it with the line to give; a figure that rests on it is absent',
@@ -34,7 +34,10 @@ const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };
 
-/** Labels by which a query can choose. None of ours is Prometheus's own: it would rename it. */
+/**
+ * Labels by which a query can choose. None of the exporter's labels is one of Prometheus' own: Prometheus would
+ * rename it.
+ */
 const LABELS = new Map<string, readonly string[]>([
   ...BESIDES.map((name): [string, readonly string[]] => [name, OF_PROMETHEUS]),
   ...RECORDINGS.map(({ record }): [string, readonly string[]] => [record, [...OF_PROMETHEUS, 'slo']]),
@@ -53,7 +56,7 @@ function metricsIn(expr: string): string[] {
   return [...bare.matchAll(new RegExp(METRIC, 'g'))].map(([name]) => name);
 }
 
-/** What of a PromQL expression is not in the catalogue of metrics. Not a parser: promtool is. */
+/** The parts of a PromQL expression that are not in the catalogue of metrics. This is no parser: promtool is one. */
 function strangers(expr: string): string[] {
   const found: string[] = [];
   const bare = expr.replaceAll(/"[^"]*"/g, '""');
@@ -65,7 +68,7 @@ function strangers(expr: string): string[] {
       const label = /^\s*(\w+)\s*[=!]/.exec(matcher)?.[1] ?? matcher;
       if (LABELS.get(metric)?.includes(label) !== true) found.push(`${metric}{${label}}`);
     }
-  // label_replace makes labels of its own.
+  // label_replace makes labels that no metric has.
   const made = [...expr.matchAll(/label_replace\([\s\S]*?, "(\w+)", "/g)].map(([, label = '']) => label);
   const inQuery = new Set([...metrics.flatMap((metric) => LABELS.get(metric) ?? []), ...made, 'run']);
   for (const [, list = ''] of bare.matchAll(/\b(?:by|on|ignoring|without|group_left) \(([^)]*)\)/g))
@@ -113,7 +116,7 @@ describe.each(Object.entries(DASHBOARDS))('the dashboard %s', (_, dashboard) => 
         expect(['$__rate_interval', '$__range']).toContain(range);
       for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
         expect(expr).toMatch(new RegExp(`\\bby \\([^)]*\\b${label}\\b`));
-      // An instant query has no step: what it shows is now, or the whole of the chosen time.
+      // An instant query has no step: it shows the value now, or over the whole of the chosen time.
       if (panel.type === 'stat' || panel.type === 'table') expect(expr).not.toContain('$__rate_interval');
     },
   );
@@ -194,11 +197,11 @@ describe.each(ALERTS)('the alert $alert', ({ alert, expr, for: duration, labels,
     expect(managed?.annotations['summary']).toBe(annotations['summary']);
     expect(managed?.data.map(({ refId }) => refId)).toEqual(['A', 'B', 'C']);
     const asked = managed?.data[0]?.model.expr ?? '';
-    // Grafana has no recording rules to ask.
+    // Grafana has no recording rules that it could ask.
     if (expr.includes('airflow_xcom:')) expect(asked).not.toContain('airflow_xcom:');
     else expect(asked).toBe(expr);
     expect(strangers(asked)).toEqual([]);
-    // In Grafana the value of a rule is a field of it.
+    // In Grafana the value of a rule is a field of the rule.
     expect(managed?.annotations['description']).not.toMatch(/\$value\b|range query/);
   });
 });
@@ -328,7 +331,7 @@ function problemsOf(expr: string): string[] {
   return [...expr.matchAll(/\bproblem=~?"([^"]+)"/g)].flatMap(([, codes = '']) => codes.split('|'));
 }
 
-/** Whether what looks like a metric is the name of a label's value. */
+/** Whether the text that looks like a metric is the value of a label. */
 function isInString(expr: string, matchers: string | undefined): boolean {
   return matchers === undefined && /"[^"]*airflow_xcom/.test(expr);
 }

@@ -7,9 +7,9 @@ import { METRICS } from '../../src/metrics/catalogue.ts';
 import { settingsTable } from '../../src/settings/catalogue.ts';
 import { sentencesOf, sentencesOfText, wordsIn } from '../support/prose.ts';
 
-/** A sentence of more words has to be read twice. */
+/** A sentence with more words must be read twice. */
 const MOST_WORDS = 30;
-/** Of a text with at least ten sentences. */
+/** The limit for a text with at least ten sentences. */
 const MOST_WORDS_ON_AVERAGE = 18;
 
 const root = new URL('../../', import.meta.url);
@@ -34,7 +34,7 @@ const alerts = (parse(read('grafana/alerts.yml')) as { groups: { rules: Rule[] }
   ({ rules }) => rules,
 );
 
-/** All that a person reads, by where it stands. */
+/** All texts that a person reads, by the place where they stand. */
 const texts: readonly (readonly [string, readonly string[]])[] = [
   ...documents.map((path) => [path, sentencesOf(read(path))] as const),
   ['alerts', alerts.flatMap(({ annotations }) => textsOf(annotations?.summary, annotations?.description))],
@@ -72,7 +72,7 @@ test.each(texts)('%s: no sentence begins in its middle', (_, sentences) => {
 });
 
 test.each(texts)('%s: every word is a plain one', (path, sentences) => {
-  // It has the list itself.
+  // This document holds the list of these words itself.
   const read =
     path === 'CONTRIBUTING.md' ? sentences.filter((text) => !text.startsWith('code, code')) : sentences;
   const word = new RegExp(`\\b(?:${(banned ?? []).join('|')})\\b`, 'i');

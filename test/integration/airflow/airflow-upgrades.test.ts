@@ -33,7 +33,7 @@ import { usePostgres } from '../../support/postgres.ts';
 const fixtures = new URL('../../fixtures/airflow/', import.meta.url);
 const postgres = usePostgres();
 
-/** One database that 2.9.3 made and every later release has migrated in turn; its schema after each. */
+/** Releases with the schema of one database: 2.9.3 made the database, and every later release migrated it in turn. */
 const migrated = listReleases().filter((release) => existsSync(new URL(`${release}/migrated.sql`, fixtures)));
 
 test('there are schemas of migrated databases', () => {

@@ -190,7 +190,7 @@ test('finds Airflow in a schema of its own', async () => {
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
 });
 
-// Roles are of the whole server: the tests above have made this one as a superuser.
+// Roles belong to the whole server: the tests above have made this one as a superuser.
 test('makes the role for an owner of the tables who is no superuser, as on a managed Postgres', async () => {
   await using admin = await connect('postgres', 'postgres');
   await admin.client.query('ALTER ROLE xcom_exporter RENAME TO made_by_a_superuser');
@@ -224,7 +224,7 @@ test('says what is wrong in a database that is not Airflow’s', async () => {
   );
 });
 
-/** What docs/runbook.md has for this release, by the title of its section. */
+/** The statements of docs/runbook.md for this release, with the title of their section. */
 function runbookStatements(release: string): { readonly title: string; readonly text: string }[] {
   const mine = release.startsWith('2.')
     ? 'Airflow 2'
@@ -281,7 +281,7 @@ function queryOf(client: pg.Client): <Row>(statement: Statement) => Promise<Row[
   return async (statement) => (await client.query(statement.text, [...statement.values])).rows as never;
 }
 
-/** SQLSTATE of what the server answers, or null when it did as told. */
+/** The SQLSTATE of the server's refusal, or null when the server ran the statement. */
 async function refusal(client: pg.Client, statement: Statement): Promise<string | null> {
   try {
     await client.query(statement.text, [...statement.values]);

@@ -8,10 +8,10 @@ const postgres = usePostgres();
 const folder = new URL('../../fixtures/airflow-sizes/', import.meta.url);
 const releases = readdirSync(folder).filter((name) => name.endsWith('.json'));
 
-/** What a release measured of a value and stored of it; or why the push fails. */
+/** The size that a release measured of a value, and the text that it stored; or the reason why the push fails. */
 type Recorded = { readonly measured: number; readonly stored: string } | { readonly fails: string };
 
-/** Places that a value stands in, and kinds of values in each. */
+/** The file lists the places in which a value stands, and the kinds of values in each place. */
 function readSizes(file: string): { name: string; measured: number; stored: string }[] {
   const places = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Record<
     string,
@@ -24,9 +24,9 @@ function readSizes(file: string): { name: string; measured: number; stored: stri
   );
 }
 
-/** A jsonb writes out all digits of such a float: only within bounds is it known how long it was. */
+/** A jsonb writes out all digits of such a number: the length that Airflow measured is only known within bounds. */
 const GREY = /^(float_large|float_small|numpy_float64_large|numpy_float64_small|long_int) /;
-/** A jsonb has no -0.0: each is one byte longer than is known. */
+/** A jsonb has no -0.0: Airflow measured each one byte longer than the exporter can know. */
 const UNSEEN = /^float_negative_zero /;
 
 async function measure(

@@ -8,13 +8,13 @@ import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 import type { NewXCom, Run, Stage } from '../../support/seed.ts';
 import { openCycle, openStage } from '../../support/seed.ts';
 
-/** Who wrote a row is told by its key, its task instance and its time: never by what its value looks like. */
+/** The writer of a row is told by the row's key, task instance and time, never by what its value looks like. */
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 const { signal } = new AbortController();
 
-/** What `json.dumps`, the HttpOperator or `echo` in a BashOperator return: text that is JSON. */
+/** Text that is JSON, as `json.dumps`, the HttpOperator or `echo` in a BashOperator return it. */
 const JSON_TEXTS = [
   JSON.stringify({ rows: ['x'.repeat(2_000)] }),
   JSON.stringify(['x'.repeat(2_000)]),
@@ -55,7 +55,10 @@ describe.each(['3.0.6', '3.3.2', '3.4.0b2'])('on Airflow %s', (release) => {
     objects.close();
   }
 
-  /** The server wrote what there is of a task after the task had ended, or before it began. */
+  /**
+   * Moves the task's end to an hour ago, so that its rows count as written by the server; `columns` can move its
+   * start too.
+   */
   async function endedBefore(taskId: string, columns = ''): Promise<void> {
     await stage.writer.query(
       `UPDATE task_instance SET state = 'success', updated_at = clock_timestamp() - interval '1 hour' ${columns} WHERE task_id = $1`,
@@ -149,7 +152,7 @@ describe.each(['3.0.6', '3.3.2', '3.4.0b2'])('on Airflow %s', (release) => {
       const patched = await cycle.pass();
       expect(said(patched)).toEqual(['oversize_in_db']);
       expect(patched.problems[0]?.evidence).toContain('(1 written by the REST API or the server)');
-      // It has a time of its own: a push of the task, which is large as well.
+      // This row has a new timestamp: it is a push of the task, and it is large as well.
       await text('pushed', 'x'.repeat(2_000));
       expect(said(await cycle.pass())).toEqual(['backend_inactive']);
     } finally {
@@ -200,7 +203,7 @@ describe.each(['3.0.6', '3.3.2', '3.4.0b2'])('on Airflow %s', (release) => {
   });
 });
 
-/** Airflow 2 has no API that writes XComs, and a trigger that ends a task writes by way of the backend. */
+/** Airflow 2 has no API that writes XComs, and a trigger that ends a task writes through the backend. */
 test('on Airflow 2 what was written after the end of a task is a worker’s', async () => {
   const stage = await openStage(postgres(), '2.10.5');
   const cycle = openCycle(stage, { endpoint: s3().endpoint });

@@ -13,7 +13,7 @@ const postgres = useOwnPostgres({
     maintenance_work_mem: '128MB',
     autovacuum: 'off',
     max_wal_size: '4GB',
-    // As somebody may have set them for the sake of other statements.
+    // Somebody may have set these for other statements.
     enable_indexscan: 'off',
     enable_bitmapscan: 'off',
     enable_nestloop: 'off',
@@ -22,9 +22,9 @@ const postgres = useOwnPostgres({
 const s3 = useS3(BUCKET);
 
 /**
- * Half a busy week: 6,250 runs of 500 dags, 4 tasks in each and 5 rows of every task; the last run has a mapped task. A plan
- * is as good in a month of this: no sequential scan is among them, and the pages that a cycle touches are those of the
- * window, which is one day of it either way.
+ * Half a busy week: 6,250 runs of 500 dags, with 4 tasks in each run and 5 rows for every task; the last run has a
+ * mapped task. The plans are as good with a month of rows: none has a sequential scan. A cycle touches the pages of
+ * the window, and the window is one day in both cases.
  */
 const RUNS = 6_250;
 const DAYS = 3.75;
@@ -35,15 +35,15 @@ const LIVE = 20;
 /** References of the mapped task whose objects are gone. */
 const LOST = 30;
 
-/** The large tables; dag_run is read by its indexes as well, but a page of it costs next to nothing. */
+/** The large tables. dag_run is read by its indexes as well, but a page of it costs next to nothing. */
 const LARGE = ['xcom', 'xcom_v1', 'xcom_v2', 'task_instance'];
 
 /**
- * Pages that the statements of one ordinary cycle may touch, three times what was measured: 20 runs that are live, and
- * what is looked at again, make 200 to 1,400.
+ * The most pages that the statements of one ordinary cycle may touch, three times what was measured. The 20 live
+ * runs, and the rows that are looked at again, make 200 to 1,400.
  */
 const PAGES_A_CYCLE = 4_200;
-/** Pages of the first cycle, which reads 34,000 rows of 1,700 runs: 7,000 to 14,000 were measured. */
+/** The most pages of the first cycle, which reads 34,000 rows of 1,700 runs: 7,000 to 14,000 were measured. */
 const PAGES_OF_THE_FIRST = 25_000;
 
 describe.each(listShapes())('$shape (Airflow $release), an eighth of a million rows', ({ release }) => {
@@ -64,10 +64,10 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
        FROM pg_class WHERE relname IN ('xcom', 'xcom_v1', 'xcom_v2')`,
     );
     expect(size?.rows).toBeGreaterThanOrEqual(125_000);
-    // Whoever reads them all, by whatever index, is found out.
+    // A statement that reads all rows, by whatever index, exceeds the limit of pages.
     expect(size?.pages).toBeGreaterThan(PAGES_A_CYCLE);
 
-    // The first one reads the window: some 1,700 runs.
+    // The first cycle reads the window: some 1,700 runs.
     const first = await cycle.pass();
     expect(first.window?.rows.db).toBeGreaterThan(20_000);
     expectIndexed(recorded, release);
@@ -76,7 +76,7 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
 
     await write(stage);
     const second = await cycle.pass();
-    // All were looked up, and none is there.
+    // Every reference was looked up, and no object exists.
     expect(second).toMatchObject({
       coverage: 1,
       window: { rows: { s3: LIVE + LOST }, broken: { missing: LIVE + LOST } },
@@ -98,7 +98,7 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
     if (keyedBy === 'dag_run') sent.push(`counts_${table}`);
     else sent.push('open_task_places', `open_new_rows_${table}`, `open_sweep_${table}`, `task_rows_${table}`);
     expect(namesOf(recorded)).toEqual(expect.arrayContaining(sent));
-    // Where they lie: together, or one by one.
+    // The rows are read by their place: together, or one by one.
     if (keyedBy === 'dag_run')
       expect(namesOf(recorded).some((name) => /^open_rows_(at|between)_/.test(name))).toBe(true);
     const busy = recorded.splice(0);
@@ -120,16 +120,16 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
   }, 180_000);
 });
 
-/** Of these there is no plan. */
+/** These statements have no plan. */
 const UNPLANNED = ['fetch', 'close', 'savepoint', 'back_to_savepoint'];
 
 interface PlanNode {
   readonly 'Node Type': string;
   readonly 'Relation Name'?: string;
   readonly 'Actual Loops': number;
-  /** Of one loop. */
+  /** The count for one loop. */
   readonly 'Rows Removed by Filter'?: number;
-  /** Of a Memoize. */
+  /** Only a Memoize node has this key. */
   readonly 'Cache Key'?: string;
   readonly 'Shared Hit Blocks': number;
   readonly 'Shared Read Blocks': number;
@@ -141,14 +141,14 @@ interface Explained {
   readonly plan: PlanNode;
 }
 
-/** Explains every statement in the transaction that it is sent in, with its parameters. */
+/** Explains every statement with its parameters, in the transaction in which it is sent. */
 function explaining(recorded: Explained[]): (database: Database) => Pick<Database, 'read'> {
   return (database) => ({
     read: (read, signal) =>
       database.read(
         (query) =>
           read(async (statement) => {
-            // What a cursor gives is planned and run as a whole when it is opened.
+            // A cursor's statement is planned and run as a whole when the cursor is opened: its fetches have no plan.
             if (UNPLANNED.includes(statement.name)) return query(statement);
             const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
               ...statement,
@@ -168,7 +168,10 @@ function nodesOf(plan: PlanNode): PlanNode[] {
   return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 }
 
-/** Rows of task instances that a statement reads and throws away: of a mapped task, all but the one that it wants. */
+/**
+ * Fails when a statement reads many rows of task instances only to discard them, such as all but one of a mapped
+ * task's.
+ */
 function expectNarrow(recorded: readonly Explained[]): void {
   const wide = recorded.flatMap(({ statement, plan }) =>
     nodesOf(plan)
@@ -186,7 +189,7 @@ function expectIndexed(recorded: readonly Explained[], release: string): void {
       .map((node) => `${release}: ${statement.name} scans ${node['Relation Name'] ?? ''}`),
   );
   expect(scans).toEqual([]);
-  // To remember what it did with a value it would hash it, and fetch and unpack all of it for that.
+  // A Memoize node with this key would hash each value, and would fetch and unpack all of it for that.
   const remembered = recorded.filter(({ plan }) =>
     nodesOf(plan).some((node) => node['Cache Key']?.includes('value') === true),
   );
@@ -210,7 +213,7 @@ function summary(recorded: readonly Explained[]): string {
     .join(', ');
 }
 
-/** Between the tables and their indexes, so that nothing is inserted into an index row by row. */
+/** Fills the tables before their indexes are made, so that no row is inserted into an index singly. */
 async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>): Promise<void> {
   const at = `now() - (${RUNS} - r) * interval '1 day' * ${DAYS} / ${RUNS}`;
   const insert = (table: string, columns: Readonly<Record<string, string>>, from: string) =>
@@ -223,7 +226,7 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>): Promise
     {
       ...ids,
       ...(shape.hasRunAfter ? { run_after: at } : { execution_date: at }),
-      // One that was cleared long after, some that run, the rest has ended.
+      // One run was cleared long after it ended, some are running, and the rest have ended.
       state: `CASE WHEN r > ${RUNS - LIVE} OR r = 100 THEN 'running' ELSE 'success' END`,
       run_type: `'scheduled'`,
       queued_at: at,
@@ -272,23 +275,26 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>): Promise
           value: stored,
           timestamp: at,
         },
-        // What an upgrade leaves behind: the runs of the first day.
+        // The rows that an upgrade leaves behind: those of the first day's runs.
         `generate_series(1, ${first?.table === 'xcom' ? RUNS : RUNS / 4}) r, generate_series(1, ${TASKS}) t,
          generate_series(1, ${KEYS}) k`,
       );
   }
 }
 
-/** What happens between two cycles: rows in the live runs, of every kind that leads to a statement of its own. */
+/**
+ * Changes the tables between two cycles: adds rows to the live runs, of every kind that leads to a statement of its
+ * own.
+ */
 async function write(stage: Stage): Promise<void> {
-  // These settings are for the exporter: whoever writes a row would scan a table for each.
+  // The settings of this server are for the exporter: with them, every insert of a row would scan a table.
   await stage.writer.query('SET enable_indexscan = on; SET enable_bitmapscan = on; SET enable_nestloop = on');
   const live = await stage.writer.query<Run>(
     `SELECT id, dag_id AS "dagId", run_id AS "runId" FROM dag_run WHERE state = 'running' ORDER BY id DESC LIMIT ${LIVE}`,
   );
   const encode = (text: string) =>
     stage.source.value === 'bytea' ? Buffer.from(JSON.stringify(text)) : JSON.stringify(text);
-  // Too old to be found among the youngest: it is asked for by its id.
+  // This run is too old to be among the youngest: the exporter asks for it by its id.
   await stage.writer.query(
     `UPDATE dag_run SET state = 'success', end_date = now() WHERE run_id = 'scheduled__100'`,
   );
@@ -305,14 +311,14 @@ async function write(stage: Stage): Promise<void> {
     const path = `${BASE}/${run.dagId}/${run.runId}/mapped/${uuid4()}`;
     await stage.push({ run, taskId: 'mapped', mapIndex, key: 'return_value', stored: encode(path) });
   }
-  // A canary, of which the tasks are read with their reports.
+  // A canary run: the exporter reads its tasks together with their reports.
   const canary = await stage.addRun({
     dagId: 'airflow_xcom_canary',
     runId: 'scheduled__1',
     state: 'running',
   });
   await stage.push({ run: canary, taskId: 'look_default', key: 'canary_report', stored: encode('a report') });
-  // Of runs that have ended, something is deleted from the last, and written again in the first of the window.
+  // Among the ended runs, one row of the last run is deleted, and one row of the window's first run is written again.
   const ended = await stage.writer.query<Run>(
     `SELECT id, dag_id AS "dagId", run_id AS "runId" FROM dag_run
      WHERE id < ${RUNS - LIVE} AND queued_at > now() - interval '1 day' ORDER BY id`,

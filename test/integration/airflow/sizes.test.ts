@@ -9,13 +9,16 @@ import { useS3 } from '../../support/s3.ts';
 const postgres = usePostgres();
 const s3 = useS3(...RECORDED_BUCKETS);
 
-/** What every kind of value is tried at: Airflow measured exactly as many bytes. No data frame is as small. */
+/**
+ * Each kind of value is recorded at these sizes: Airflow measured exactly as many bytes. No data frame is as small.
+ */
 const EDGES = [999, 1000, 10_000];
 const THRESHOLD = 1000;
 
 /**
- * Bytes between the least and the most that Airflow can have measured, for a value of a thousand bytes that is
- * nothing but this kind: what a jsonb does not tell. All others are exact. A jsonb writes out the digits of a float.
+ * Width of the grey zone in bytes: the distance between the least and the most that Airflow can have measured. It is
+ * given for a value of a thousand bytes that is only of this kind, because a jsonb does not tell the exact size. All
+ * other kinds are exact. A jsonb writes out the digits of a float.
  */
 const GREY_ZONE: Readonly<Record<string, number>> = {
   long_integers: 630,
@@ -25,7 +28,7 @@ const GREY_ZONE: Readonly<Record<string, number>> = {
   smallest_floats: 28608,
 };
 
-/** Bytes that Airflow measured and the exporter does not know of: a jsonb has no -0.0, so each is one byte short. */
+/** Bytes that Airflow measured and the exporter cannot see: a jsonb has no -0.0, so each value is one byte short. */
 const UNSEEN: Readonly<Record<string, number>> = { negative_zeros: 160 };
 
 const recorded = listFixtures().filter(({ scenario }) => scenario === 'sizes');
@@ -60,7 +63,8 @@ describe.each(recorded)('sizes as Airflow $release measured them', ({ release, s
         const { bytes, leastBytes } = placement;
         noteMost(grey, kind, bytes - leastBytes);
         noteMost(unseen, kind, measured - bytes);
-        // Never taken for more than it is, and where the size is exact the threshold is: to the byte.
+        // A value is never taken for larger than it is. If its size is exact, the comparison with the threshold is
+        // exact to the byte.
         const isOver = isOversizeRow(rows.flagsOf(slot), leastBytes, THRESHOLD);
         if (isOver && measured < THRESHOLD) mistaken.push(row.key);
         if (!isOver && measured >= THRESHOLD && bytes === leastBytes && bytes === measured)

@@ -42,7 +42,7 @@ describe.each(listShapes())('$shape (Airflow $release), while Airflow writes and
         for (let step = 0; step < 60; step += 1) await world.act();
         const planted = await world.plant();
         const audited = await world.audit();
-        // Named when it was looked for the last time, and not there.
+        // When a missing reference was last looked for, a row still named it and its object did not exist.
         const namedThen = await world.named();
         const missing = audited.lists.missing.map(locationOf);
         expect(missing.filter((location) => !namedThen.has(location) || world.isThere(location))).toEqual([]);
@@ -52,7 +52,7 @@ describe.each(listShapes())('$shape (Airflow $release), while Airflow writes and
         const { deletions, lists } = audited;
         expect(deletions.flat().filter((location) => named.has(location))).toEqual([]);
         expect(deletions.flat().filter((location) => !world.wasOld(location))).toEqual([]);
-        // What was so all the time is said.
+        // The audit must report everything that was true all the time.
         expect(deletions.flat()).toEqual(expect.arrayContaining(planted.orphans));
         expect(missing).toEqual(expect.arrayContaining(planted.missing));
         expect(lists.orphaned.map(locationOf)).toEqual(expect.arrayContaining(planted.orphans));
@@ -78,14 +78,14 @@ interface Pending {
 }
 
 interface World {
-  /** Something that Airflow does, or begins to do, or ends. */
+  /** Lets Airflow do something, begin something or end something. */
   act(): Promise<void>;
-  /** What stays as it is: orphans that are old, and rows whose object never was. */
+  /** Adds what stays as it is: old orphans, and rows whose object never existed. */
   plant(): Promise<{ orphans: string[]; missing: string[] }>;
   audit(): Promise<Audited>;
-  /** Ends what was begun. */
+  /** Ends everything that has begun. */
   settle(): Promise<void>;
-  /** All that any table spells out. */
+  /** All locations that the rows of any table name. */
   named(): Promise<Set<string>>;
   wasOld(location: string): boolean;
   isThere(location: string): boolean;
@@ -161,7 +161,7 @@ async function openWorld(options: {
   }
   const remove = (at: Place) => stage.remove({ ...at });
 
-  /** The object first, the row a while later. */
+  /** Writes the object first, and its row some time later. */
   async function push(): Promise<void> {
     const at = place();
     const key = await keyOf(at);
@@ -170,7 +170,7 @@ async function openWorld(options: {
     if (chance() % 3 > 0) await end();
     else pushes.push({ at: now, end });
   }
-  /** The object first, its row a while later. */
+  /** Deletes the object first, and its row some time later. */
   async function purge(): Promise<void> {
     const at = place();
     const keys = await spelled(at);
@@ -180,7 +180,7 @@ async function openWorld(options: {
     }
     if (keys.length === 0) return;
     const end = async () => {
-      // Only what was purged: another push may have come in between.
+      // Deletes the row only if its object was purged: another push may have come in between.
       if ((await spelled(at)).every((key) => keys.includes(key) && !objects.has(`${BUCKET}/${key}`)))
         await remove(at);
     };
@@ -188,7 +188,7 @@ async function openWorld(options: {
     else purges.push({ at: now, end });
   }
   let archives = 0;
-  /** As `airflow db clean`: a copy, and later the rows are deleted. */
+  /** Does as `airflow db clean`: copies rows, and deletes them later. */
   async function clean(): Promise<void> {
     archives += 1;
     const table = `_airflow_deleted__${source.table}__2026010100${String(archives).padStart(4, '0')}`;
@@ -210,11 +210,11 @@ async function openWorld(options: {
 
   async function act(): Promise<void> {
     now += (1 + (chance() % 10)) * MINUTE_MS * (startedAt === Infinity ? 30 : 1);
-    // None takes as long as an hour.
+    // No act takes as long as an hour.
     pushes = await endOf(pushes, ({ at }) => now - at > 40 * MINUTE_MS || chance() % 4 === 0);
     purges = await endOf(purges, ({ at }) => now - at > 40 * MINUTE_MS || chance() % 6 === 0);
     const what = chance() % 20;
-    // Rows that move while they are read: often enough that some history has it.
+    // Moves rows while the audit reads them, often enough that some history has this case.
     if (startedAt < Infinity && what > 14 && archives < 8) await clean();
     else if (what < 11) await push();
     else if (what < 15) await purge();
@@ -251,7 +251,7 @@ async function openWorld(options: {
         url: stage.url,
         connection,
         configured: [{ bucket: BUCKET, prefix: 'base', connection: '' }],
-        // Pages of three keys, chunks of three rows: something happens between any two.
+        // Pages have three keys and chunks three rows, so that something happens between any two of them.
         store: {
           ...agedStore,
           list: (target, aborted) => agedStore.list({ ...target, maxKeys: 3 }, aborted),

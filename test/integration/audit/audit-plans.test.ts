@@ -20,7 +20,7 @@ const postgres = usePostgres();
 const RUNS = 400;
 const ROWS_A_RUN = 50;
 
-/** Takes all and remembers none: here it is the database that matters. */
+/** Accepts everything and keeps nothing: this test is about the database. */
 const nowhere: Pick<Duck, 'run' | 'append'> = {
   run: () => Promise.resolve([]),
   append: () => Promise.resolve(),
@@ -77,7 +77,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     const [size] = await stage.writer.query<{ heap: number }>(
       `SELECT (pg_relation_size('${table}') / current_setting('block_size')::int)::int AS heap`,
     );
-    // The heap once, and twice the index: for where a chunk ends, and for what is in it.
+    // The heap once, and the index twice: to find where a chunk ends, and to read what is in it.
     expect(pages).toBeLessThan(3 * (size?.heap ?? 0));
     const relations = mine.flatMap(({ plan }) => relationsOf(plan));
     expect([...new Set(relations)]).toEqual([table]);

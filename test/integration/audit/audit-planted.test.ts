@@ -50,7 +50,7 @@ const unreadable: string[] = [];
 const named: string[] = [];
 const others: string[] = [];
 
-/** `AUDIT_SERVER=weed`: on another of the servers of test/s3. */
+/** `AUDIT_SERVER=weed` runs these tests on another of the servers of test/s3. */
 beforeAll(async () => {
   stage = await openStage(postgres(), '3.3.2');
   const server = SERVERS.find(({ name }) => name === process.env['AUDIT_SERVER']);
@@ -98,7 +98,7 @@ async function put(key: string, { days = 30, storageClass = 'STANDARD' } = {}): 
   return location;
 }
 
-/** Every kind of row and object that there is, each at least once. */
+/** Plants every kind of row and object, each at least once. */
 async function plant(): Promise<void> {
   const month = { agoSeconds: 30 * 86_400 };
   const dags = isExact() ? ['etl', 'Reports Ü 😀', 'a+b%20c'] : ['etl', 'reports', 'a+b%20c'];
@@ -124,14 +124,14 @@ async function plant(): Promise<void> {
       const key = `${below('base', 'load')}/${uuid4()}${suffix}`;
       named.push(await put(key, { days: 40 + index }));
       await row(key, 'load', `k${index}`);
-      // What another task was handed in place of the value.
+      // A leaked path: another task was handed it in place of the value.
       if (index === 0) await row(key, 'leaked');
     }
     const cold = `${below('base', 'cold')}/${uuid4()}`;
     unreadable.push(await put(cold, { storageClass: 'GLACIER' }));
     await row(cold, 'cold');
     missing.push(await row(`${below('base', 'lost')}/${uuid4()}`, 'lost'));
-    // The path was another one once.
+    // The configured path was a different one earlier.
     const moved = `${below('older/path', 'load')}/${uuid4()}`;
     named.push(await put(moved, { days: 300 }));
     await row(moved, 'load', 'moved');
@@ -183,7 +183,7 @@ function audited(changes: Partial<RunOptions> = {}) {
   });
 }
 
-/** What is so, whatever the objects were found by. */
+/** Checks what must be true however the objects were found. */
 function expectTruth(result: Awaited<ReturnType<typeof audited>>): void {
   const { lists, deletions, figures, unlisted, confirmed } = result;
   const locations = (rows: readonly Readonly<Record<string, unknown>>[]) =>
@@ -340,7 +340,7 @@ interface Report {
   readonly change?: ((file: Buffer) => Buffer) | undefined;
 }
 
-/** Its files in the bucket of the inventories; gives the address of its manifest. */
+/** Puts the inventory's files into the bucket of the inventories; gives the address of its manifest. */
 async function putInventory({ format, createdAt, change = (file) => file }: Report): Promise<string> {
   const there = [...objects.values()].filter(({ lastModified }) => lastModified < createdAt);
   const name = format === 'CSV' ? `${uuid4()}.csv.gz` : `${uuid4()}.parquet`;
@@ -361,7 +361,10 @@ async function putInventory({ format, createdAt, change = (file) => file }: Repo
   return `s3://${INVENTORIES}/${at}`;
 }
 
-/** As S3 writes it: every field in quotes, keys URL-encoded with a plus for a space; an old version and a delete marker. */
+/**
+ * The file as S3 writes it: every field in quotes, keys URL-encoded with a plus for a space. It also has an old
+ * version and a delete marker.
+ */
 function csv(there: readonly Planted[]): Buffer {
   const line = (fields: readonly (string | number)[]) => fields.map((field) => `"${field}"`).join(',');
   const encode = (key: string) =>

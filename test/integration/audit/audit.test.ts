@@ -10,7 +10,9 @@ import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
 
-/** What differs in what names an object; the newest release of each shape that was recorded with it. */
+/**
+ * Scenarios in which different things name an object, with the newest release of each shape that was recorded in it.
+ */
 const SCENARIOS: Readonly<Record<string, readonly string[]>> = {
   healthy: ['2.11.2', '3.3.2', '3.4.0b2'],
   pickled: ['2.9.3', '2.11.2'],

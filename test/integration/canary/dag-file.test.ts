@@ -6,7 +6,10 @@ import { canaryCommand } from '../../../src/commands/canary.ts';
 import { callCommand } from '../../support/call-command.ts';
 import { anyCharacter } from '../../support/characters.ts';
 
-/** Python reads what was printed without running it: what it assigns to the names of the settings, and what it calls. */
+/**
+ * Lets Python parse the printed file without running it: gives the docstring, the settings, the statements and the
+ * functions.
+ */
 const READER = `
 import ast, json, sys
 tree = ast.parse(sys.stdin.read())
@@ -51,7 +54,7 @@ describe('the DAG file', () => {
     });
     expect(file).toContain('INTERVAL = timedelta(seconds=300)\n');
     expect(doc).toContain('288 runs and 288 tasks a day, 288 objects written and deleted');
-    // Nothing runs when it is parsed but the making of the DAG.
+    // Parsing the file runs only the creation of the DAG.
     expect(top).toEqual(['Assign', 'Expr', 'FunctionDef', 'Import', 'ImportFrom', 'Try', 'With']);
   });
 

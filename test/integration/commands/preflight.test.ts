@@ -57,7 +57,7 @@ async function probeOnly(
   return { code, document, found };
 }
 
-/** Other tests leave some, where deleting is refused. */
+/** Other tests leave objects behind when deleting is refused. */
 async function keysLeft(): Promise<string[]> {
   const listed = await fetch(`${s3().endpoint}/xcom?list-type=2`);
   return [...(await listed.text()).matchAll(/<Key>([^<]+)/g)].map(([, key = '']) => key);
@@ -65,7 +65,7 @@ async function keysLeft(): Promise<string[]> {
 
 function refuse(kinds: readonly RequestKind[], answer: HttpFaultAnswer): void {
   proxy.setFault({
-    // The greeting shows no credentials: it is no request of the probe's.
+    // The greeting carries no credentials: it is not one of the probe's requests.
     match: ({ kind, path }) => kinds.includes(kind) && !/^\/xcom$/.test(path),
     answer,
   });
@@ -89,7 +89,7 @@ test('all is allowed: ready, and nothing stays behind', async () => {
     list: 'ok: allowed',
     delete: 'ok: allowed',
     versions: 'ok: no answer names any',
-    // Of the embedded server both are true: tested on others by npm run test:s3.
+    // The embedded server shows both of these; npm run test:s3 tests other servers.
     listing: 'ok: LIST lacks keys that are there: a HEAD decides what a page lacks',
     strangers: '?: the server takes any key id: that the credentials are accepted says nothing',
   });
@@ -121,7 +121,7 @@ test.each([
   async (operation, action, resource) => {
     const message = `User: arn:aws:iam::123456789012:user/airflow is not authorized to perform: ${action} on resource: "${ARN}/k" because no identity-based policy allows the ${action} action`;
     const named = { error: { status: 403, code: 'AccessDenied', message, html: false } };
-    // Of a PUT alone the answer has to name the action, as that of AWS does.
+    // Only the answer to a PUT must name the action, as AWS does.
     refuse([operation], operation === 'put' ? named : 'deny');
     const { code, found, document } = await probeOnly(envFor(proxy.url));
     expect(code).toBe(1);
@@ -146,7 +146,7 @@ test('everything is denied: what can be told is told, and not more', async () =>
     put: expect.stringMatching(/^wrong s3:PutObject: /) as string,
     look: '?: not told: see list',
     bucket: expect.stringMatching(/^wrong s3:ListBucket: HeadBucket .* every push fails$/) as string,
-    // Without the list, 403 of an object that is not there says nothing of s3:GetObject.
+    // Without s3:ListBucket, a 403 for an object that does not exist says nothing of s3:GetObject.
     head: expect.stringMatching(/^\?: /) as string,
     get: expect.stringMatching(/^\?: .*s3:ListBucket$/) as string,
     list: expect.stringMatching(/^wrong s3:ListBucket: /) as string,
@@ -264,7 +264,7 @@ test('nothing listens', async () => {
   expect(code).toBe(1);
   expect(found['endpoint']).toMatch(/^wrong: http:\/\/127\.0\.0\.1:\d+\/xcom: ECONNREFUSED$/);
   expect(new Set(document.checks.slice(2).map(({ ok }) => ok))).toEqual(new Set([null]));
-  // Nobody was there to say or to withhold anything.
+  // Nothing answered, so nothing could be told or left out.
   expect([found['clock'], found['region']]).toEqual(Array(2).fill('?: not tried: no connection'));
   proxy = await startHttpFaultProxy({ upstream: s3() });
 });
@@ -364,7 +364,7 @@ test('a name that no bucket can have', async () => {
 });
 
 test('the console of MinIO, which answers in the form of S3', async () => {
-  // Run on MinIO 2026-02-12.
+  // Seen on MinIO 2026-02-12.
   const message = 'S3 API Requests must be made to API port.';
   proxy.setFault({ answer: { error: { status: 400, code: 'InvalidArgument', message, html: false } } });
   const { code, found, document } = await probeOnly(envFor(proxy.url));
@@ -409,7 +409,7 @@ test('no path that is known: nothing is tried, and that is said', async () => {
 });
 
 describe('what the storage says of itself', () => {
-  /** In front of the real one, with headers of its own. */
+  /** Starts a server in front of the real one that adds headers of its own. */
   async function withHeaders(headers: Record<string, string>, use: (url: string) => Promise<void>) {
     const { host, port } = s3();
     const front = createHttpServer((incoming, outgoing) => {
@@ -529,7 +529,7 @@ describe('TLS', () => {
         0,
         expect.stringMatching(/^ok: TLSv1\.3, the certificate is trusted and valid until \w{3} /),
       ]);
-      // Airflow's object storage does not follow the connection's word on this.
+      // Airflow's object storage does not follow the connection's `verify`.
       for (const verify of ['false', encodeURIComponent(authority)])
         expect(
           (

@@ -22,7 +22,7 @@ test('a rotated password is taken up from its file without a restart, and a wron
     own.password = password;
     return own.href;
   };
-  // As Kubernetes lays it: a link to a folder that is another one after each change.
+  // Lays the file as Kubernetes does: a link that gets another target with each change.
   const lay = (version: string, content: string) => {
     writeFileSync(join(folder, version), content);
     symlinkSync(version, join(folder, 'url.new'));
@@ -67,7 +67,7 @@ test('a rotated password is taken up from its file without a restart, and a wron
     await expectUp(1);
     expect(await daemon.value('exporter_config_last_reload_successful')).toBe(1);
     const text = lines.join('');
-    // Each wrong file once, however often it is looked at.
+    // Each wrong file is reported once, however often the exporter looks at it.
     expect(text.match(/a file with settings changed/g)).toHaveLength(2);
     expect(text.match(/settings not reloaded/g)).toHaveLength(1);
     expect(text).not.toMatch(/rotating:(?!\*)|"second"/);

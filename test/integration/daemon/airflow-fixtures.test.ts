@@ -16,7 +16,7 @@ const s3 = useS3(...RECORDED_BUCKETS);
 
 const MOMENT = '2026-01-01T00:00:00.000Z';
 
-/** The recorded runs of real Airflow releases, each held against what its dags did. */
+/** The recorded runs of real Airflow releases, each compared with what its dags did. */
 describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenario }) => {
   test('every row is placed as the dag placed it, and nothing but the planted problem is said', async () => {
     const fixture = await replay({ postgres: postgres(), s3: s3() }, { release, scenario });
@@ -61,7 +61,7 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
       );
       for (const entry of entries) {
         const bytes = measured.get(name(entry.row));
-        // Of the kinds of values that try it, sizes.test.ts says how near the exporter comes.
+        // The scenario `sizes` tries kinds of values: sizes.test.ts says how close the exporter comes for each.
         if (bytes === undefined || scenario === 'sizes') continue;
         const { placement } = entry;
         if (placement.storage === 'db')
@@ -84,14 +84,14 @@ describe.each(listFixtures())('Airflow $release, $scenario', ({ release, scenari
         ({ key, state_store: ofAStateStore }) =>
           ofAStateStore !== true && runs.some(({ place }) => key.includes(place)),
       );
-      // What a deleted run left behind lies under no run of the window, unless its deletion was seen.
+      // Objects that a deleted run left lie under no run of the window, unless the exporter saw the deletion.
       expect(report.window?.orphanObjects).toBe(underRuns.length - expected.objects.live);
       expect(report.coverage).toBe(1);
 
       const again = await fixture.cycle.run(null, signal);
       expect(again.increments).toEqual([]);
 
-      // The same run as a person sees it, who has nothing but the environment of a worker.
+      // The same run as seen by a person who has only the environment of a worker.
       const checked = await examineAsWorker(fixture.env);
       const golden = `../../golden/check/${release}/${scenario}`;
       await expect(checkText(checked, (text) => text)).toMatchFileSnapshot(`${golden}.txt`);
@@ -110,12 +110,12 @@ function name(row: { dagId: string; runId: string; taskId: string; mapIndex: num
   return JSON.stringify([row.dagId, row.runId, row.taskId, row.mapIndex, row.key]);
 }
 
-/** From Airflow 3.4 on several tries of one task keep their rows: the name alone is no order. */
+/** Since Airflow 3.4 several tries of one task keep their rows, so that the name alone does not give an order. */
 function byText(a: object, b: object): number {
   return JSON.stringify(a).localeCompare(JSON.stringify(b));
 }
 
-/** What `check --json` prints, with one moment in place of all and one second for whatever was timed. */
+/** The document of `check --json`, with one fixed moment in place of all and one second for every duration. */
 function steady(document: CheckDocument): string {
   const { cycle, probe } = document;
   const timed = {

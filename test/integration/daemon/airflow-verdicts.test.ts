@@ -17,7 +17,7 @@ test('there are recordings that are judged as a whole', () => {
   expect(verdicts.length).toBeGreaterThan(0);
 });
 
-/** Recorded runs that were judged wrongly once: what is said of them, and nothing else. */
+/** Recorded runs that were once judged wrongly: the exporter must say exactly what the verdict lists. */
 describe.each(verdicts)('Airflow $release, $scenario', ({ release, scenario, verdict }) => {
   test('is judged as its dags, its rows and its bucket say', async () => {
     const fixture = await replay({ postgres: postgres(), s3: s3() }, { release, scenario });

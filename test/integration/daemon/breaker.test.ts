@@ -13,7 +13,7 @@ const s3 = useS3('airflow-xcom');
 
 interface World extends AsyncDisposable {
   readonly airflow: SmallAirflow;
-  /** Each daemon behind a wire of its own. */
+  /** Starts a daemon that has a wire of its own to the database. */
   readonly start: (
     changes?: Readonly<Record<string, string>>,
   ) => Promise<{ daemon: Daemon; wire: TcpFaultProxy }>;
@@ -57,7 +57,7 @@ const rolesOf = (daemon: Daemon) =>
     .map(({ role }) => role)
     .filter((role) => role !== undefined);
 
-/** Ticks that were skipped, without those that found the last run still going. */
+/** Ticks that the breaker left out: all skipped ticks, except those that found the last run still going. */
 async function leftOut(daemon: Daemon): Promise<number> {
   const skips = await countOf(daemon, 'skips');
   return skips - daemon.lines.filter((line) => /"job":"sample".*still going/.test(line)).length;
@@ -71,7 +71,7 @@ describe.concurrent('statements that take too long', () => {
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBe(0);
     });
-    // What the limit of the server does after ten seconds is done here at once: the same error, 57014.
+    // The server's limit cancels a statement after ten seconds. The test does so at once, with the same error, 57014.
     const locker = await openWriter({ url: airflow.url, connections: 1 });
     const cancelling = new AbortController();
     await locker.query('BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
@@ -89,7 +89,7 @@ describe.concurrent('statements that take too long', () => {
     }, 40);
     expect(await countOf(daemon, 'failures', { reason: 'statement_timeout' })).toBe(2);
     expect(await daemon.value('exporter_up', { target: 'database' })).toBe(0);
-    // Older than three intervals: what is left out is not known.
+    // The figure is older than three intervals: while the breaker leaves cycles out, the window is not known.
     await eventually(async () => {
       expect(await daemon.value('window_rows', { storage: 'db' })).toBeUndefined();
     }, 10);

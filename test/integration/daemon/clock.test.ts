@@ -18,7 +18,7 @@ test('a clock that is set back as the database goes away keeps no old figure ali
   vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: false });
   const [start, real] = [Date.now(), performance.now()];
   let offset = 0;
-  // The clock goes on by itself, apart from what it is set to.
+  // The clock goes on running from the time to which it is set.
   const clock = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
   const daemon = await startDaemon(workerEnv(airflow, s3(), { database }));
   const gauge = () => daemon.value('problem', { problem: 'oversize_in_db', severity: 'warning' });

@@ -13,19 +13,19 @@ import type { TcpFaultProxy } from '../../support/tcp-fault-proxy.ts';
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
 
-/** Airflow, the exporter, and between it and either server something that can break. */
+/** Airflow, the exporter, and between it and each server a proxy that can break the connection. */
 interface World extends AsyncDisposable {
   readonly airflow: SmallAirflow;
   readonly database: TcpFaultProxy;
-  /** In front of the storage: the wire, then what answers wrongly. */
+  /** In front of the storage: `wire` breaks connections, and `storage` behind it gives wrong answers. */
   readonly wire: TcpFaultProxy;
   readonly storage: HttpFaultProxy;
-  /** Read anew by a reload. */
+  /** The environment that a reload reads again. */
   readonly env: Record<string, string>;
   readonly daemon: Daemon;
 }
 
-/** With a healthy first cycle behind it, unless `change` prevents that. */
+/** Starts a world. Without `change`, waits for a healthy first cycle. */
 async function start(change?: (env: Record<string, string>) => void): Promise<World> {
   const airflow = await startAirflow(postgres(), s3());
   const database = await startTcpFaultProxy({ upstream: postgres() });
@@ -63,12 +63,14 @@ async function up({ daemon }: World): Promise<(number | undefined)[]> {
 const failures = ({ daemon }: World, reason: string) =>
   daemon.value('exporter_job_failures_total', { name: 'sample', reason });
 
-/** Back without help. On a quiet machine it takes two intervals of a second and what one cycle takes. */
+/**
+ * Waits until all is well again without help. On a quiet machine this takes two intervals of a second and one cycle.
+ */
 async function expectRecovery(world: World): Promise<void> {
   await eventually(async () => {
     expect(await up(world)).toEqual([1, 1]);
     const rows = (await world.daemon.value('window_rows', { storage: 'db' })) ?? 0;
-    // Everything is looked at and nothing is wrong, also where the window is empty.
+    // Everything is checked and nothing is wrong, also when the window is empty.
     const references = (await world.daemon.value('window_rows', { storage: 's3' })) ?? 0;
     // Small values alone do not tell whether the backend is there.
     const small =
@@ -104,14 +106,14 @@ describe.concurrent('the database', () => {
     await using world = await start();
     const { daemon, database } = world;
     await database.setMode('stall');
-    // The cycle or the probe waits for the other, which waits for the server: five seconds each at the most.
+    // The cycle or the probe waits for the other, and that one waits for the server: five seconds each at most.
     let meanwhile = 0;
     await eventually(async () => {
       expect((await daemon.get('/metrics')).status).toBe(200);
       meanwhile += 1;
       expect(await failures(world, 'unreachable')).toBe(1);
     }, 25);
-    // One that waited for the cycle would be the only one.
+    // A scrape that waited for the cycle would be the only one.
     expect(meanwhile).toBeGreaterThan(5);
     expect(await daemon.value('exporter_job_skips_total', { name: 'sample' })).toBeGreaterThan(0);
     await database.setMode('pass');
@@ -236,7 +238,7 @@ describe.concurrent('the storage', () => {
     readonly name: string;
     readonly reason: string;
     readonly fault: HttpFault['answer'] | 'refuse';
-    /** Only what looks for objects: the probe's writes succeed. */
+    /** True when only HEAD fails, which looks for objects: the probe's writes succeed. */
     readonly onlyHead?: boolean;
   }
   const cases: readonly Case[] = [
@@ -277,14 +279,14 @@ describe.concurrent('the storage', () => {
       missing.push(...(await missingNow(daemon)));
       await delay(200);
     }
-    // What was begun before the fault may end with an answer.
+    // A request that began before the fault may still get an answer.
     if (onlyHead !== true)
       await eventually(async () => {
         expect(await daemon.value('exporter_up', { target: 's3' })).toBe(0);
       });
     expect(missing).toEqual([]);
     expect(await checked()).toBe(1);
-    // Absent for a moment, where a cycle takes longer than figures stand.
+    // The figures are absent for a moment when a cycle takes longer than they stay valid.
     await eventually(async () => {
       expect([
         await daemon.value('window_rows', { storage: 's3' }),
@@ -294,14 +296,14 @@ describe.concurrent('the storage', () => {
 
     storage.setFault(null);
     await wire.setMode('pass');
-    // What was begun in the fault takes its ten seconds to be given up.
+    // A request that began during the fault is given up after its ten seconds.
     await eventually(async () => {
       expect(await checked()).toBe(4);
       expect(await daemon.value('exporter_sample_coverage_ratio')).toBe(1);
     }, 40);
     expect(await missingNow(daemon)).toEqual([]);
 
-    // That it could have been said: now one is.
+    // The exporter could have reported a missing object all along: now it reports one.
     await airflow.deleteObject(keys[0] ?? '');
     await eventually(async () => {
       expect(await missingNow(daemon)).toEqual([1, 1, 1]);
@@ -315,7 +317,7 @@ async function verdict(daemon: Daemon): Promise<string> {
   return status.verdict.title;
 }
 
-/** All that says "missing": the count, the gauge, the problem; empty when none does. */
+/** Everything that says "missing": the counter, the gauge, the problem. Empty when none of them does. */
 async function missingNow(daemon: Daemon): Promise<number[]> {
   const said = [
     await daemon.value('references_broken_total', { dag_id: 'orders', reason: 'missing' }),

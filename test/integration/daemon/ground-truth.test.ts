@@ -27,7 +27,10 @@ afterAll(() => {
   store.close();
 });
 
-/** 1,000: all at the threshold is stored as it is. 20,000: what compresses has to be unpacked to be measured. */
+/**
+ * 1,000: every value at the threshold is stored as it is. 20,000: a value that compresses must be unpacked to be
+ * measured.
+ */
 const cases = listShapes().flatMap((one) => [1_000, 20_000].map((threshold) => ({ ...one, threshold })));
 
 describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ release, threshold }) => {
@@ -60,7 +63,7 @@ describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ relea
       expect(windowOf(second)).toEqual(expected.window);
       expect(second.coverage).toBe(1);
 
-      // What is in the tables, read row by row without the exporter's help.
+      // The rows in the tables, read one by one without the exporter's code.
       const plain = await readPlainly(stage, { threshold, planted });
       expect(windowOf(second)).toEqual(plain);
 
@@ -68,7 +71,7 @@ describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ relea
       expect(third.increments).toEqual([]);
       expect(windowOf(third)).toEqual(expected.window);
 
-      // Runs that end, and an exporter that starts only now: nothing is added, the window is the same.
+      // The runs end, and a second exporter starts only now: nothing is added, and the window is the same.
       for (const run of Object.values(runs)) await stage.setState(run, 'success');
       const fourth = await cycle.pass();
       expect(fourth.increments).toEqual([]);
@@ -87,7 +90,7 @@ describe.each(cases)('$shape (Airflow $release), threshold $threshold', ({ relea
   });
 });
 
-/** Objects before rows, as Airflow does. */
+/** Writes objects before rows, as Airflow does. */
 async function write(stage: Stage, planted: readonly Planted[]): Promise<void> {
   for (const { object } of planted) {
     if (object === undefined || object === null) continue;
@@ -109,7 +112,7 @@ function windowOf({ window }: Report): Window | null {
   return { rows, bytes, oversizeRows, oversizeBytes, broken };
 }
 
-/** Sums the plan up. */
+/** The increments and the window that must follow from the plan. */
 function expectedOf(planted: readonly Planted[]): ReturnType<typeof sumUp> & { readonly window: Window } {
   const increments: Increment[] = [];
   const window = {
@@ -155,7 +158,7 @@ interface PlainRow {
   readonly bytes: Uint8Array | null;
 }
 
-/** Every row of the window, whole, and where it is by rules that are said in the shortest way. */
+/** Reads every row of the window whole, and decides where its value is by rules as short as possible. */
 async function readPlainly(
   stage: Stage,
   { threshold, planted }: { threshold: number; planted: readonly Planted[] },
@@ -195,7 +198,7 @@ async function readPlainly(
       window.rows.s3 += 1;
       const bytes = objects.get(text.slice('s3://'.length).replace(/^[^/]*@/, ''));
       window.bytes.s3 += isOwn ? (bytes ?? 0) : 0;
-      // JSON in JSON is read back as the path itself, whoever's it is.
+      // JSON in JSON is read back as the path itself, whichever task the path belongs to.
       if (!isOwn || row.json?.startsWith('"\\"s3://') === true) window.broken.leaked += 1;
       else if (bytes === undefined) window.broken.missing += 1;
       else if (bytes === 0) window.broken.empty += 1;
@@ -214,7 +217,7 @@ async function readPlainly(
   return window;
 }
 
-/** A tuple inside of a list was measured as a list. */
+/** Airflow measured a tuple inside a list as a list. */
 function measuredOf(json: string): number {
   const value: unknown = JSON.parse(json);
   const bare: unknown = Array.isArray(value)
@@ -232,7 +235,9 @@ function isTuple(value: unknown): value is { readonly __data__: unknown } {
   );
 }
 
-/** The string that a row holds, if it is one: out of a pickle by its marks, out of JSON in JSON once. */
+/**
+ * The string that a row holds, if it holds one: found in a pickle by its marks, decoded once more from JSON in JSON.
+ */
 function stringIn({ json, bytes }: PlainRow): string | null {
   if (bytes !== null) {
     const buffer = Buffer.from(bytes);

@@ -14,7 +14,7 @@ const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
 const large = 'x'.repeat(500);
 
-/** Airflow and a proxy in front of either server; what is opened in a test is closed in reverse. */
+/** Airflow, and a proxy in front of each server. Everything that a test opens is closed in reverse order. */
 async function setting() {
   const airflow = await startAirflow(postgres(), s3());
   const database = await startTcpFaultProxy({ upstream: postgres() });
@@ -33,7 +33,7 @@ async function setting() {
       daemons.push(daemon);
       return daemon;
     },
-    /** Reads this very environment on a reload. */
+    /** Starts a daemon that reads this very object again on each reload. */
     startOn: async (changing: Readonly<Record<string, string>>) => {
       const daemon = await startDaemon(changing);
       daemons.push(daemon);
@@ -167,7 +167,7 @@ describe.concurrent('a reload', () => {
     expect(await daemon.reload()).toEqual({ ok: false, problems: [problem] });
     headers('DENY');
     await daemon.get('/-/healthy');
-    // The reload is still to be made good.
+    // The file is right again, but the reload that failed has not been repeated yet.
     expect(await successful()).toBe(0);
     expect(await daemon.reload()).toEqual({ ok: true, unchanged: true });
     expect(await successful()).toBe(1);
@@ -263,7 +263,7 @@ describe.concurrent('a reload', () => {
 
     env[compression] = '';
     expect(await daemon.reload()).toEqual({ ok: true });
-    // Nothing can have been asked yet.
+    // The exporter cannot have asked anything with the new settings yet.
     expect([daemon.status().reloading, raised(daemon)]).toEqual([true, ['compression_unsupported']]);
     await eventually(() => {
       expect([daemon.status().reloading, raised(daemon)]).toEqual([false, []]);
@@ -297,7 +297,7 @@ describe.concurrent('a reload', () => {
     }
     expect((await runsOf(daemon)) - before).toBeLessThanOrEqual(6);
     expect(most).toBe(1);
-    // And what was counted stays counted, once.
+    // The row stays counted, and is counted only once.
     expect(await rowsOf(daemon, 'db')).toBe(1);
   });
 
@@ -388,7 +388,7 @@ describe.concurrent('two exporters with ha=lock', () => {
     return { leader, standby };
   }
 
-  /** Where the session was lost within a cycle, the next one says that it stands by. */
+  /** If the session was lost during a cycle, the exporter says only with the next one that it stands by. */
   async function expectStandingBy(daemon: Daemon): Promise<void> {
     await eventually(async () => {
       expect(await daemon.value('exporter_leader')).toBe(0);
@@ -429,7 +429,7 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await standby.value('window_rows', { storage: 'db' })).toBe(1);
       expect(await up(standby)).toEqual([1, 1]);
     });
-    // The first has counted it; the second takes it as given, and counts what comes.
+    // The first exporter has counted the row. The second takes it as given, and counts only new rows.
     expect((await rowsOf(standby, 'db')) ?? 0).toBe(0);
     await world.airflow.push('two');
     await eventually(async () => {
@@ -450,7 +450,7 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await leader.value('exporter_leader')).toBe(0);
     }, 30);
     await expectStandingBy(leader);
-    // What is there when it counts for the first time is where it begins.
+    // The new leader takes the rows of its first count as its baseline.
     await eventually(async () => {
       expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
     });
@@ -515,7 +515,7 @@ describe.concurrent('two exporters with ha=lock', () => {
     await world.airflow.push('one');
     await world.database.setMode('pass');
     await expectUp(leader);
-    // Nobody else counted it.
+    // No other exporter has counted the row.
     await eventually(async () => {
       expect(await rowsOf(leader, 'db')).toBe(1);
     });
@@ -549,7 +549,7 @@ test.concurrent('a state file that cannot be written is a job that fails, and co
   rmSync(folder, { recursive: true });
 });
 
-// Alone, last: what is measured is this process.
+// This test runs alone and last: it measures this process.
 describe('nothing is left', () => {
   async function play(
     world: { airflow: SmallAirflow } & Awaited<ReturnType<typeof setting>>,
@@ -561,7 +561,7 @@ describe('nothing is left', () => {
       if (cycle % 5 === 3) world.storage.setFault({ answer: 'deny' });
       if (cycle % 10 === 4) await world.database.setMode('stall');
       if (cycle % 10 === 9) world.storage.setFault({ answer: 'stall' });
-      // Each begins with a cycle and a probe at once, and breaks off those that hang.
+      // Each reload begins a cycle and a probe at once, and breaks off those that hang.
       await daemon.renew();
       await delay(80);
       await world.database.setMode('pass');

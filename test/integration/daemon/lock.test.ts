@@ -9,7 +9,7 @@ import { useS3 } from '../../support/s3.ts';
 const postgres = usePostgres();
 const s3 = useS3('airflow-xcom');
 
-/** How long the first lock is held at least; `LOCK_SECONDS=600` for ten minutes. */
+/** How long the first lock is held at least, in seconds; `LOCK_SECONDS=600` for ten minutes. */
 const HELD_SECONDS = Number(process.env['LOCK_SECONDS'] ?? 0);
 
 async function start() {
@@ -34,7 +34,7 @@ const lockTimeouts = (daemon: Daemon) =>
   daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'lock_timeout' });
 
 interface Watch {
-  /** Backends of the exporter at once, at most. */
+  /** The most backends that the exporter had at the same time. */
   readonly backends: number;
   /** Whether one of its statements was seen waiting for a lock. */
   readonly waited: boolean;
@@ -42,7 +42,7 @@ interface Watch {
   readonly blocked: ReadonlySet<number>;
 }
 
-/** Looks at the server's own view of who waits for whom until it is stopped. */
+/** Watches, in the server's own view, which session waits for which, until it is stopped. */
 function watch(airflow: SmallAirflow): () => Promise<Watch> {
   const seen = { backends: 0, waited: false, blocked: new Set<number>() };
   const stopped = new AbortController();
@@ -68,7 +68,7 @@ function watch(airflow: SmallAirflow): () => Promise<Watch> {
     }
     return seen;
   })();
-  // A test that fails closes the session under it.
+  // A test that fails closes the session while this loop still uses it.
   watching.catch(() => undefined);
   return () => {
     stopped.abort();
@@ -92,7 +92,7 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
       }, 40);
       const cyclesBefore = await daemon.value('exporter_job_runs_total', { name: 'sample' });
       await locker.query('ROLLBACK');
-      // What was under way may wait on and fail; the one after it may not.
+      // A cycle that was under way may still wait and fail; the one after it may not.
       await eventually(async () => {
         expect(await daemon.value('exporter_up', { target: 'database' })).toBe(1);
         expect(await daemon.value('window_rows', { storage: 'db' })).toBe(1);
@@ -119,9 +119,9 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
     await eventually(async () => {
       expect(await lockTimeouts(daemon)).toBeGreaterThanOrEqual(1);
     });
-    // From here on nothing of ours can hold the table.
+    // From here on no session of the exporter can hold the table.
     const stop = watch(airflow);
-    // A second one behind us in the queue waits until we have given up, or have read, and no longer.
+    // A second request for the lock, queued behind the exporter's, waits until the exporter has given up or has read.
     const locking = other.query('SELECT pg_sleep(0.5); BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE');
     await delay(1_000);
     await reader.query('ROLLBACK');
@@ -139,7 +139,7 @@ describe.concurrent('ACCESS EXCLUSIVE on xcom', () => {
     const { airflow, daemon } = world;
     for (let i = 0; i < 20; i += 1) await airflow.push('x'.repeat(50));
     const locker = await connect(airflow);
-    // The server refuses what it cannot give by then; a statement of ours may take ten seconds.
+    // The server refuses a lock that is not free within this time; a statement of the exporter may take ten seconds.
     await locker.query("SET lock_timeout = '5s'");
     for (let i = 0; i < 60; i += 1) {
       await locker.query('BEGIN; LOCK TABLE xcom IN ACCESS EXCLUSIVE MODE; COMMIT');

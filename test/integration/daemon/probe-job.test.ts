@@ -39,7 +39,7 @@ afterEach(async () => {
   await proxy.stop();
 });
 
-/** Notes every request as `HEAD /xcom`, and refuses those that are chosen. */
+/** Notes every request as `HEAD /xcom`, and refuses the chosen ones. */
 function refuse(isRefused: (method: string) => boolean): void {
   proxy.setFault({
     match: ({ method, path }) => {
@@ -71,13 +71,13 @@ function probeOf(bucket: string, change = (store: ObjectStore): ObjectStore => s
   });
 }
 
-/** How often the bucket itself was looked for in one run, and how often something was written. */
+/** Runs the job once; gives how often it looked for the bucket itself, and how often it wrote an object. */
 async function run(job: ProbeJob, bucket: string): Promise<{ looks: number; puts: number }> {
   asked = [];
   await job.run(never);
   return {
     looks: asked.filter((one) => one === `HEAD /${bucket}`).length,
-    // The listing is tried with objects of its own, once.
+    // The probe tries the listing once, with objects of its own; these are left out.
     puts: asked.filter((one) => one.startsWith('PUT ') && !one.includes('-list/')).length,
   };
 }
@@ -121,7 +121,7 @@ test('a refusal to delete versions is tried again after an hour', async () => {
     return erased.length;
   };
   try {
-    // Those of the listing are tried once with the first.
+    // The first run also tries it once for the objects of the listing.
     expect(await runAt(0)).toBe(2);
     expect([await runAt(1), await runAt(59)]).toEqual([0, 0]);
     expect([await runAt(60), await runAt(61)]).toEqual([1, 0]);

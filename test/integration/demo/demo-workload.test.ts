@@ -151,7 +151,7 @@ describe('what is measured', () => {
       const rows = await database.query<Record<string, unknown>>('SELECT * FROM xcom');
       const compared = rows.filter((row) => {
         const text = pythonJson(row['value']);
-        // What jsonb does not keep: envelopes of Python's classes, and floats without a point.
+        // Values that jsonb does not keep are left out: envelopes of Python's classes, and floats without a point.
         const { storage, measured_bytes: bytes } = measured.get(nameOf(row)) ?? {};
         return storage === 'db' && bytes !== undefined && !/__data__|e\+|\d{17}/.test(text);
       });
@@ -209,7 +209,7 @@ describe('the workload', () => {
   }
 
   test('rows and objects agree, and each value is on the side where its size belongs', async () => {
-    // Two runs of each dag: every third first try of a task fails and is purged.
+    // Waits for two runs of each dag: every third first try of a task fails and is purged.
     await eventually(() => endedRuns().length >= 6);
     const ended = endedRuns();
     const rows = await readRows(ended);
@@ -282,7 +282,7 @@ describe('the workload', () => {
         SELECT array_agg(x.key)::text[] AS keys FROM task_instance ti
         LEFT JOIN xcom x USING (dag_id, run_id, task_id, map_index) WHERE ti.state = 'failed' GROUP BY ti.id`);
       expect(failed.length).toBeGreaterThan(1);
-      // What a task pushed before, and small, stays.
+      // A small value that the task pushed earlier stays.
       expect(new Set(failed.flatMap(({ keys }) => keys))).not.toContain('return_value');
     } finally {
       proxy.setFault(null);

@@ -18,7 +18,7 @@ async function query(url: string, text: string, timeoutMs = 2_000): Promise<unkn
     connectionTimeoutMillis: timeoutMs,
     query_timeout: timeoutMs,
   });
-  // A server that goes away says so to clients that are idle, too.
+  // A server that shuts down tells its idle clients too.
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -65,7 +65,7 @@ describe('Postgres', () => {
 
   test('comes up, ends when told, and leaves no file', async () => {
     const dir = await mkdtemp(join(tmpdir(), 'embedded-'));
-    // The server's account has to pass through it.
+    // The account that runs the server must be able to enter this folder.
     execFileSync('chmod', ['755', dir]);
     const server = await startPostgres({ dir });
     const [folder] = await readdir(dir);

@@ -30,7 +30,7 @@ import { BACKEND, DENIED, lookOf, WITHOUT_BACKEND } from '../../support/canary.t
 import { openStage, stageConfig } from '../../support/seed.ts';
 import type { NewXCom, Run, Stage } from '../../support/seed.ts';
 
-/** Every problem, provoked on real servers: what is said of it, word by word, and that it goes with its cause. */
+/** Every problem, provoked on real servers: the tests check its exact words, and that it goes with its cause. */
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -42,47 +42,50 @@ type Place = Partial<Pick<NewXCom, 'run' | 'key' | 'mapIndex' | 'queue' | 'agoSe
 interface Scene {
   readonly stage: Stage;
   readonly run: Run;
-  /** In front of the storage, for the exporter alone. */
+  /** A proxy in front of the storage, for the exporter alone. */
   readonly proxy: HttpFaultProxy;
   /** Objects that the storage says are in another storage class, by key. */
   readonly archived: ArchiveDoor['archived'];
   /** Added to the environment of the exporter from the next look on. */
   env: Record<string, string>;
-  /** How much older the objects are than the storage says, and how much later it is than the database says. */
+  /** How much older the objects are than the storage says; `laterMs`: how much later it is than the database says. */
   objectsAgedMs: number;
   laterMs: number;
-  /** A value that Airflow measures with so many bytes, in the database. */
+  /** Writes a value to the database that Airflow measures with so many bytes. */
   readonly value: (taskId: string, bytes: number, place?: Place) => Promise<void>;
   readonly text: (taskId: string, text: string, place?: Place) => Promise<void>;
-  /** A reference, with an object of so many bytes behind it; null: with none. Gives the path. */
+  /** Writes a reference to an object of so many bytes; null: without an object. Gives the path. */
   readonly reference: (
     taskId: string,
     bytes: number | null,
     place?: Place & { base?: string },
   ) => Promise<string>;
   readonly remove: (taskId: string, place?: Place) => Promise<void>;
-  /** A probe and a cycle, with what the former looks have learnt. */
+  /** Runs a probe and a cycle, with what the earlier looks have learnt. */
   readonly look: () => Promise<Report>;
 }
 
 interface Case {
-  /** The recorded release whose tables it is played on; 3.3.2 unless said. */
+  /** The recorded release whose tables the case uses; 3.3.2 unless given. */
   readonly release?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What healthy deployments have: it must not be said of them. */
+  /** Causes the problem. */
   readonly provoke: (scene: Scene) => Promise<unknown>;
   readonly evidence: string | RegExp;
   readonly where?: readonly string[];
-  /** Rows that are listed. */
+  /** The number of rows that are listed. */
   readonly findings?: number;
-  /** What the data tell of the threshold, or of the path. */
+  /** The words for what the data show of the threshold, or of the path. */
   readonly seen?: string;
   readonly cure: (scene: Scene) => Promise<unknown>;
 }
 
 const xcomPath = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_';
 
-/** What a task of the canary left, in a run that began just now. */
+/**
+ * How many reports the canary has left. Each is left by a task in a run of its own, which begins now unless `ago`
+ * says otherwise.
+ */
 let reports = 0;
 async function report(scene: Scene, pool: string, changes: object = {}, ago = 0): Promise<void> {
   const { stage } = scene;
@@ -402,7 +405,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       await remove('lost too', { run });
     },
     evidence: 'Objects that no row refers to grew from 0 to 2 under the runs of the window.',
-    // Growth is told for an hour.
+    // Growth is reported for an hour.
     cure: (scene) => {
       scene.laterMs = 3_660_000;
       return Promise.resolve();
@@ -422,7 +425,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
   exporter_behind: {
     env: { XCOM_EXPORTER_S3_REQUESTS_PER_CYCLE: '4' },
     provoke: async ({ reference, proxy }) => {
-      // One listing would answer for all of them.
+      // One listing would answer for all the references.
       proxy.setFault({ match: ({ kind }) => kind === 'list', answer: 'deny' });
       for (let i = 0; i < 10; i += 1) await reference(`task_${i}`, 1_200, { agoSeconds: 300 });
     },
@@ -452,7 +455,7 @@ let door: ArchiveDoor;
 let proxy: HttpFaultProxy;
 let direct: ObjectStore;
 const closers: (() => Promise<void> | void)[] = [];
-/** One database a release, emptied for each case. */
+/** One database for each release, emptied for each case. */
 const stages = new Map<string, Stage>();
 let scenes = 0;
 beforeEach(async () => {
@@ -503,7 +506,7 @@ describe.each(PROBLEM_CODES)('%s', (code) => {
     expect(problem?.findings).toHaveLength(findings ?? 0);
     if (seen !== undefined)
       expect([thresholdWords(first.observed), pathWords(first.observed)]).toContain(seen);
-    // Said again, it has not begun anew.
+    // A problem that is raised again keeps its beginning.
     const again = await scene.look();
     const shown = show({}, first);
     const still = show(shown.memory, again);
@@ -571,7 +574,7 @@ async function openScene({ release = '3.3.2', env = {} }: Pick<Case, 'release' |
   return scene;
 }
 
-/** What a reload opens: new settings, and the ledger of before. */
+/** Opens the exporter as a reload does: with new settings and the old ledger. */
 function openExporter(scene: Scene, { restored, key }: { restored: LedgerState | null; key: string }) {
   const connection = `aws://key:secret@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(scene.proxy.url)}`;
   const config = stageConfig(scene.stage, {
@@ -583,7 +586,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   const stores = openStores(config.s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
   const refusals = createWriteRefusals();
   const opened = new Map<ObjectStore, ObjectStore>();
-  /** One for each store: the cycle tells them apart. */
+  /** One wrapper for each store, because the cycle tells stores apart. */
   const agedStores = (id: string): ObjectStore => {
     const store = stores.of(id);
     const known = opened.get(store) ?? aged(store, () => scene.objectsAgedMs);
@@ -615,7 +618,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
   };
 }
 
-/** The real database, on a clock that is ahead. */
+/** The real database, with a clock that is ahead. */
 function later(query: Query, byMs: () => number): Query {
   return async <Row>(...call: Parameters<Query>) => {
     const rows = await query<Row>(...call);

@@ -5,7 +5,7 @@ import { usePostgres } from '../../support/postgres.ts';
 import { listShapes, openStage } from '../../support/seed.ts';
 import type { Stage } from '../../support/seed.ts';
 
-/** Every statement of docs/runbook.md, run on the recorded tables with what it is there to find. */
+/** Every statement of docs/runbook.md, run on the recorded tables with the rows that it must find. */
 
 const postgres = usePostgres();
 const text = readFileSync(new URL('../../../docs/runbook.md', import.meta.url), 'utf8');
@@ -13,7 +13,7 @@ const LABELS = ['any Airflow', 'Airflow 2', 'Airflow 3.0 – 3.3', 'Airflow 3.4'
 type Label = (typeof LABELS)[number];
 
 interface Statement {
-  /** The heading it stands under. */
+  /** The heading above the statement. */
   readonly title: string;
   readonly label: string;
   readonly sql: string;

@@ -25,9 +25,9 @@ interface Row {
   /** Whose credentials were refused: the workers', unless said. */
   readonly asker?: Asker;
   readonly says: Readonly<Partial<Record<ProblemCode, RegExp>>>;
-  /** Why a problem is not said, where the answer tells that. */
+  /** The reason for not raising a problem, if the answer tells that reason. */
   readonly leavesOpen?: Readonly<Partial<Record<ProblemCode, RegExp>>>;
-  /** A word of the remedy that helps. */
+  /** Words that the remedy must contain. */
   readonly remedy: RegExp;
 }
 
@@ -36,8 +36,8 @@ const NOT_AUTHORISED = (action: string, why: string) =>
   `User: arn:aws:iam::123456789012:user/airflow is not authorized to perform: ${action} on resource: "arn:aws:s3:::xcom/k" ${why}`;
 
 /**
- * One answer of S3 at each operation, in the words that AWS, Ceph, MinIO and proxies document, in front of a server that
- * works. Sources: the S3 API reference, "Error responses"; the IAM user guide, "Troubleshoot access denied error
+ * One answer of S3 to each operation, in the words that AWS, Ceph, MinIO and proxies document, in front of a server
+ * that works. Sources: the S3 API reference, "Error responses"; the IAM user guide, "Troubleshoot access denied error
  * messages"; the S3 user guide on Object Lock and on SSE-KMS; RFC 9110.
  */
 const TABLE: readonly Row[] = [
@@ -73,7 +73,7 @@ const TABLE: readonly Row[] = [
     },
     remedy: /renew or correct them/,
   },
-  // The same key signed what else was asked: the storage takes another form of PUT than that of botocore.
+  // The same key signed the other requests: the storage expects another form of PUT than botocore's.
   {
     ...{ status: 403, code: 'SignatureDoesNotMatch', operations: ['put'], by: 's3' },
     says: {
@@ -87,7 +87,7 @@ const TABLE: readonly Row[] = [
     says: { write_denied: /SignatureDoesNotMatch \(403\); the credentials are not accepted\.$/ },
     remedy: /renew or correct them/,
   },
-  // One refusal of everything is one problem, whatever it is called.
+  // If everything is refused, that is one problem, whatever the refusal is called.
   {
     ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3' },
     says: { write_denied: /AccessDenied \(403\); s3:PutObject is missing, and s3:ListBucket is missing\.$/ },
@@ -110,7 +110,7 @@ const TABLE: readonly Row[] = [
     says: { bucket_unreachable: /NotImplemented/ },
     remedy: /endpoint_url/,
   })),
-  // A page to log in at: S3 redirects with a word, or with headers, of its own.
+  // A login page: a redirect of S3 carries a code or headers of its own.
   ...([302, 303, 307] as const).map((status): Row => ({
     ...{ status, code: '', operations: ALL, by: 'proxy' },
     says: { bucket_unreachable: /a proxy or a web console answers in place of S3.*the workers is not known/ },
@@ -136,7 +136,7 @@ const TABLE: readonly Row[] = [
     says: { writes_failing: /there is no room/ },
     remedy: /make room/,
   },
-  // Backblaze has no code of its own for it.
+  // Backblaze has no code of its own for an exceeded storage cap.
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     message: 'Cannot upload files, storage cap exceeded. See the Caps & Alerts page to increase your cap.',
@@ -223,7 +223,7 @@ const TABLE: readonly Row[] = [
     says: { bucket_unreachable: /NoSuchBucket \(404\)/ },
     remedy: /Check that the bucket exists/,
   },
-  // What only the exporter was refused says nothing of the workers.
+  // A refusal of the exporter's own credentials says nothing of the workers.
   {
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3', asker: 'exporter' },
     says: {},
@@ -316,7 +316,7 @@ const TABLE: readonly Row[] = [
     leavesOpen: { writes_failing: /a proxy answered a test put of the exporter .*nothing of the workers/ },
     remedy: /./,
   },
-  // Neither a refusal nor a fault of writes: what failed is told nowhere else.
+  // Neither a refusal nor a fault of writes: nothing else tells what failed.
   ...(
     [
       ['delete', 'deletes_denied', 501, 'NotImplemented'],
@@ -333,12 +333,12 @@ const TABLE: readonly Row[] = [
       remedy: /./,
     };
   }),
-  // A fault that may pass is no problem yet; the verdict is not healthy either.
+  // A fault that may pass is no problem yet, but the verdict is not healthy either.
   ...(
     [
       [500, 'InternalError'],
       [503, 'SlowDown'],
-      // Another request for the same place is under way: versitygw, where a DELETE empties the folder.
+      // Another request for the same place is under way, as on versitygw, where a DELETE empties the folder.
       [409, 'OperationAborted'],
       [409, 'ExistingObjectIsDirectory'],
     ] as const
@@ -404,11 +404,11 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
       typeof ruling !== 'string' && 'undecided' in ruling ? [[problem, ruling.undecided] as const] : [],
     );
     expect(Object.fromEntries(open)).toEqual(matching(leavesOpen));
-    // No account, role or key of the answer reaches the words.
+    // No account, role or key from the answer appears in the words.
     expect(JSON.stringify([raised, open])).not.toMatch(/123456789012|arn:/);
     const remedies = (Object.keys(row.says) as ProblemCode[]).map((problem) => PROBLEMS[problem].remedy);
     if (remedies.length > 0) expect(remedies.join(' ')).toMatch(row.remedy);
-    // What the operation rests on is not said to be clear.
+    // The problem that depends on this operation must not be ruled clear.
     const clear = rulings.filter(([, ruling]) => ruling === 'clear').map(([problem]) => problem);
     if (row.operations.includes('put')) expect(clear).not.toContain('write_denied');
   });

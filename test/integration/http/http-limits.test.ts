@@ -29,13 +29,13 @@ async function start(snapshot?: () => Promise<{ text: Buffer; gzip: Buffer }>): 
   return server;
 }
 
-/** What comes back for these bytes until the server closes the connection. */
+/** Sends these bytes; gives everything that comes back until the server closes the connection. */
 function exchange(port: number, bytes: string): Promise<string> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
-    // A reset is an answer too.
+    // A reset counts as an answer too.
     socket.on('error', () => undefined);
     socket.on('close', () => {
       resolve(Buffer.concat(chunks).toString());

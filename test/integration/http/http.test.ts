@@ -44,7 +44,7 @@ async function start(changes: Partial<HttpServerOptions> = {}) {
   return { server, lines, options, url: `http://127.0.0.1:${server.port}` };
 }
 
-/** The bytes as they are sent: fetch() would unpack them. */
+/** Gives the bytes as they are sent: fetch() would unpack them. */
 function raw(url: string, options: { method?: string; headers?: Record<string, string> } = {}) {
   return new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: Buffer }>(
     (resolve, reject) => {
@@ -324,7 +324,9 @@ describe('the socket', () => {
     expect((await fetch(`http://127.0.0.1:${server.port}/-/healthy`)).status).toBe(200);
   });
 
-  /** One with a request that never ends: whatever is closed before it did not wait out the two seconds. */
+  /**
+   * A server with a request that never ends. If something closes before it, that did not wait for the two seconds.
+   */
   async function startHanging(): Promise<HttpServer> {
     let asked: () => void = () => undefined;
     const arrived = new Promise<void>((resolve) => {

@@ -26,7 +26,7 @@ import { expectScrapeMatchesContract } from '../../support/contract.ts';
 import { eventually } from '../../support/daemon.ts';
 import { METRICS_OPTIONS, STATUS } from '../../support/small-exporter.ts';
 
-// As `htpasswd -nBC 10` writes it.
+// The hash as `htpasswd -nBC 10` writes it.
 const HASH = hashSync('correct horse', 10).replace(/^\$2b/, '$2y');
 
 let folder = '';
@@ -58,7 +58,7 @@ function openssl(...args: string[]): void {
 }
 
 const ELLIPTIC = ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'] as const;
-/** A key of RSA takes fifty times as long to find: for what is about RSA. */
+/** An RSA key takes fifty times as long to find: only tests about RSA use one. */
 const RSA = ['rsa:2048'] as const;
 
 function makeAuthority(name: string): void {
@@ -78,7 +78,7 @@ function makeCertificate(name: string, authority: string, options: CertificateOp
   const { newkey = ELLIPTIC, from = -60, to = 86_400, names = 'IP:127.0.0.1,DNS:localhost' } = options;
   const subject = ['-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`];
   openssl('req', '-newkey', ...newkey, '-nodes', ...subject);
-  // Of the ways to sign this one alone lets the time be chosen.
+  // This is the only way of signing that lets the validity period be chosen.
   mkdirSync(join(folder, `${name}.signed`));
   writeFileSync(join(folder, `${name}.signed`, 'index.txt'), '');
   writeFileSync(
@@ -135,7 +135,7 @@ function get(
   return new Promise((resolve, reject) => {
     const all = { host: '127.0.0.1', port, path: '/metrics', ca: pem('ca.crt'), agent: false, ...options };
     const sent = request(all, (response) => {
-      // Taken now: the socket is gone at the end.
+      // Read now: the socket is gone at the end.
       const peer = response.socket instanceof TLSSocket ? response.socket.getPeerCertificate() : null;
       let body = '';
       response.on('data', (chunk: Buffer) => {
@@ -186,7 +186,7 @@ describe('basic auth', () => {
     ['no colon', { headers: { authorization: `Basic ${Buffer.from('prometheus').toString('base64')}` } }],
   ])('refuses %s', async (_, options) => {
     const { url } = await start(configFile(users));
-    // The right one first: what is remembered of it must open nothing else.
+    // The right password first: the exporter remembers it, and that must open nothing else.
     expect((await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'))).status).toBe(200);
     expect((await fetch(`${url}/metrics`, options)).status).toBe(401);
   });
@@ -194,7 +194,7 @@ describe('basic auth', () => {
   test('an unknown user costs as much as a known one, and a known password nothing', async () => {
     const slow = hashSync('correct horse', 10);
     const { url } = await start(configFile(`basic_auth_users: { prometheus: "${slow}" }\n`));
-    /** The cost of each hash that a request is compared with. */
+    /** The cost of each hash that the password of a request is compared with. */
     const costsOf = async (user: string, password: string): Promise<number[]> => {
       const compared = vi.spyOn(bcrypt, 'compare');
       await (await fetch(`${url}/-/nothing`, basic(user, password))).text();
@@ -217,7 +217,7 @@ describe('basic auth', () => {
     const right = await fetch(`${url}/metrics`, basic('prometheus', 'correct horse'));
     const statuses = (await attack).map(({ status }) => status);
     expect(right.status).toBe(200);
-    // How many of each is a matter of time.
+    // How many requests get each status depends on timing.
     expect(statuses.filter((status) => status !== 401 && status !== 429)).toEqual([]);
   });
 
@@ -288,7 +288,7 @@ describe('TLS', () => {
     await eventually(async () => {
       expect((await get(port)).name).toBe('soon');
     });
-    // Tried several times, said once.
+    // The certificate was tried several times, but reported once.
     expect(lines.filter((line) => line.includes('is valid from'))).toHaveLength(1);
   });
 
@@ -325,7 +325,7 @@ describe('TLS', () => {
   test('is 1.2 and newer when nothing is said', async () => {
     const { port } = await start(configFile(tls('server')));
     expect((await get(port, { maxVersion: 'TLSv1.2' })).status).toBe(200);
-    // Level 0, or the client itself would not offer it.
+    // At a higher security level the client itself would not offer this version.
     const old = { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0' } as const;
     await expect(get(port, old)).rejects.toThrow(/protocol version/i);
   });

@@ -40,7 +40,10 @@ afterEach(async () => {
   await door.stop();
 });
 
-/** A ledger with one reference for each object of one run, which are there; null: in no storage class of its own. */
+/**
+ * A ledger with one reference to each object, all in one run, and every object exists. Null: an object without a
+ * storage class of its own.
+ */
 async function world(objects: readonly (Archived | null)[], { live = true } = {}): Promise<Ledger> {
   worlds += 1;
   const state = emptyState();
@@ -100,7 +103,7 @@ const many = <Item>(count: number, item: Item): Item[] => new Array<Item>(count)
 
 describe.each([
   ['by HEAD', 3],
-  // So many are listed.
+  // This number of objects is looked up by listing.
   ['by LIST', 40],
 ] as const)('what is in an archive is unreadable, looked up %s', (_, count) => {
   test.each<readonly [words: string, object: Archived | null, state: string]>([
@@ -124,7 +127,7 @@ describe.each([
       { storageClass: 'INTELLIGENT_TIERING', agoDays: 200, tier: 'DEEP_ARCHIVE_ACCESS', restoring: true },
       'unreadable',
     ],
-    // As a pool of Ceph's may be called: its administrator chooses the names.
+    // A pool of Ceph may have this name: its administrator chooses it.
     ['in what is only called GLACIER', { ...GLACIER, isGivenOut: true }, 'present'],
   ])('%s', async (_words, object, state) => {
     const ledger = await world([...many(count, object), STANDARD]);
@@ -140,7 +143,7 @@ test('an ended run is listed, and what went into an archive since is unreadable'
   expect(known(ledger)).toEqual(many(20, 'present'));
   const [run] = ledger.runs().values();
   if (run === undefined) throw new Error('There is no run');
-  // None is drawn for another look: the listing shows it.
+  // No object is drawn for another look: the listing shows the change.
   run.listed = null;
   for (const [slot] of [...ledger.rows().slotsOf(run)].entries()) {
     const key = ledger.rows().referenceOf(run, slot)?.key ?? '';
@@ -172,7 +175,7 @@ describe('what it costs', () => {
     const ledger = await world(many(60, GLACIER));
     await look(ledger);
     expect(seen.requests).toMatchObject({ list: 1, head: 60, get: 1 });
-    // What was said before is not tried again.
+    // The read that was refused is not tried again.
     await look(ledger);
     expect(seen.requests).toMatchObject({ list: 1, head: 60 + 25, get: 1 });
   });
@@ -201,7 +204,7 @@ test('one that is restored in this very moment does not speak for the others', a
   const ledger = await world([{ ...GLACIER, isGivenOut: true }, ...many(4, GLACIER)]);
   const [run] = ledger.runs().values();
   const first = run === undefined ? '' : (ledger.rows().referenceOf(run, 0)?.key ?? '');
-  // It is the first that is known to be in an archive, and so the first that is tried.
+  // This object is the first that is known to be in an archive, and so the first that is tried.
   proxy.setFault({
     match: ({ kind, path }) => kind === 'head' && !path.includes(first),
     answer: { delayMs: 200 },

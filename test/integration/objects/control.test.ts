@@ -46,8 +46,8 @@ test('while a HEAD tells what is not so, none is believed: nothing is looked up,
 });
 
 /**
- * A storage may answer 404 to whoever it does not know: references, one or many, are missing only while the same
- * credentials are shown another object of their bucket.
+ * A storage may answer 404 to a client that it does not know. References, one or many, are therefore missing only
+ * while the same credentials are shown another object of the bucket.
  */
 describe.each([1, 2, 3, 12])('%d references, whose objects are not there, as', (count) => {
   test.each<[string, Parameters<StageCycle['run']>[0], boolean, string]>([

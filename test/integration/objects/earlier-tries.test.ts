@@ -5,7 +5,7 @@ import { BASE, BUCKET, uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 
-/** What was wrong in a try is over when another one has taken its place: Airflow 3.4 keeps the rows of both. */
+/** A fault of a try is over when another try has taken its place: Airflow 3.4 keeps the rows of both. */
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -31,7 +31,7 @@ async function pushWhole(stage: Stage, run: Run, taskId: string): Promise<string
   return path;
 }
 
-/** Tasks that went wrong, each in another way. */
+/** Pushes the values of tasks that went wrong, each in another way. */
 async function pushWrong(stage: Stage, run: Run): Promise<void> {
   const wrong = {
     moved: pathOf(run, 'moved', MOVED),
@@ -65,7 +65,7 @@ describe.each(KEPT)('$shape', ({ release }) => {
       expect(after.window?.broken).toEqual(NONE_BROKEN);
       expect(after.window?.rows).toEqual({ db: 0, s3: 8, other: 0 });
       expect(CODES.map((code) => after.states[code])).toEqual(CODES.map(() => 'clear'));
-      // The object is looked up again, and is still there: the try is as past as before.
+      // The objects are looked up again and still exist: the earlier try still counts as past.
       expect((await cycle.pass()).window?.broken).toEqual(NONE_BROKEN);
     } finally {
       await cycle.close();

@@ -42,16 +42,19 @@ afterAll(async () => {
   await proxy.stop();
 });
 
-/** A run as it is in the bucket and as the rows tell of it. */
+/** A run as the bucket holds it and as the rows describe it. */
 interface TestRun {
   readonly dag: string;
   readonly id: string;
-  /** Objects of rows that wait, of rows that are settled, and those that no row knows of. */
+  /**
+   * Numbers of objects: of waiting rows (present, missing), of settled rows, and those that no row knows of
+   * (orphans).
+   */
   readonly present: number;
   readonly missing: number;
   readonly settled: number;
   readonly orphans: number;
-  /** Not in the window: the exporter knows nothing of it. */
+  /** Whether the run is outside of the window: the exporter knows nothing of it. */
   readonly unknown: boolean;
   readonly tasks: readonly string[];
 }
@@ -70,7 +73,10 @@ function run(dag: string, id: string, changes: Partial<TestRun> = {}): TestRun {
   };
 }
 
-/** Puts the objects there and gives what the rows say. Items are keys; those with `missing` in them are. */
+/**
+ * Puts the objects into the bucket, and gives what the rows say. Items are keys; those that end with `missing` have
+ * no object.
+ */
 async function plant(runs: readonly TestRun[]): Promise<PendingOfRun<string>[]> {
   worlds += 1;
   const base = `world${worlds}`;
@@ -78,7 +84,7 @@ async function plant(runs: readonly TestRun[]): Promise<PendingOfRun<string>[]> 
   let serial = 0;
   const told = runs.map((one): PendingOfRun<string> => {
     const prefix = `${base}/${one.dag}/${one.id}/`;
-    // Spread over the run as uuids are: what is missing lies among what is there.
+    // The keys spread over the run as UUIDs do: missing objects lie among existing ones.
     const keys = (count: number, kind: string) =>
       Array.from({ length: count }, () => {
         serial += 1;
@@ -130,7 +136,7 @@ describe('what the plan makes of a bucket', () => {
     const answer = await ask(runs);
     expect(answer.found).toHaveLength(1_100);
     expectTruth(answer);
-    // A HEAD for each that a page lacks, all at once, and then whether the bucket is there.
+    // One HEAD for each object that a page lacks, all at once, and then one LIST to see whether the bucket exists.
     expect(seen.requests).toMatchObject({ list: 2 + 1, head: 10 });
   });
 
@@ -168,7 +174,7 @@ describe('what the plan makes of a bucket', () => {
     const answer = await ask(runs);
     expect(answer.found).toHaveLength(33);
     expectTruth(answer);
-    // The page that began with the old run, and one for the rest.
+    // One page begins with the old run, and one serves the rest.
     expect(seen.requests.list).toBeLessThanOrEqual(2);
     expect(seen.requests.head).toBeLessThan(13);
   });
@@ -177,7 +183,7 @@ describe('what the plan makes of a bucket', () => {
     const answer = await ask(await plant([run('small', 'manual__2026-01-01', { present: 9, missing: 3 })]));
     expectTruth(answer);
     expect(answer.found).toHaveLength(12);
-    // Once: whether the bucket is there, for those that are missing.
+    // The LIST is sent once, for the missing objects: it shows whether the bucket exists.
     expect(seen.requests).toMatchObject({ head: 12, list: 1 });
   });
 
@@ -281,7 +287,7 @@ test('for any bucket and ceiling: the truth, each once, and no more requests tha
       expect(seen.requests.head + seen.requests.list - before).toBeLessThanOrEqual(ceiling);
       const all = told.flatMap(({ waiting }) => waiting.map(({ item }) => item));
       expect([...answer.found.map(({ item }) => item), ...answer.left].sort()).toEqual(all.sort());
-      // What is left over when every request may take two is less than two.
+      // Every request may take two, so that less than two requests are left over.
       if (answer.left.length > 0) {
         expect(ceiling - (seen.requests.head + seen.requests.list - before)).toBeLessThan(4);
       }

@@ -7,7 +7,7 @@ import { listShapes, openCycle, openStage, sumUp } from '../../support/seed.ts';
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 
-// Seen of Airflow 2.9.3 on a busy machine: the object was gone for seconds before the row was.
+// Seen on Airflow 2.9.3 on a busy machine: the object was gone seconds before the row was.
 describe.each(listShapes())('$shape', ({ release }) => {
   test('an object that a try purges is not missing, until that try has ended or its row has stayed', async () => {
     const stage = await openStage(postgres(), release);

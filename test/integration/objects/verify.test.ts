@@ -43,7 +43,7 @@ interface TestRun {
   readonly hoursAgo: number;
   readonly present: number;
   readonly missing?: number;
-  /** Its dag's id is too long for a key, as Airflow 3.4 cuts it. */
+  /** The dag's id is too long for a key, and is cut as Airflow 3.4 cuts it. */
   readonly cut?: true;
 }
 
@@ -121,7 +121,7 @@ function look(ledger: Ledger, requests = 500): Promise<Verified> {
   return verify(ledger, options, new AbortController().signal);
 }
 
-/** As a cycle does: what was said is kept. */
+/** Keeps the answers, as a cycle does. */
 function keep(ledger: Ledger, { answers }: Verified): void {
   for (const { slot, object, bytes } of answers)
     ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
@@ -140,11 +140,12 @@ test('a day of small runs is one page for each dag, and what is missing among th
   ]);
   const first = await look(ledger);
   expect(said(first)).toEqual({ present: 120, missing: 1 });
-  // Of either one more: whether what a page lacks is missing, and whether the bucket is there.
+  // One more of each: a HEAD to see whether the object that a page lacks is missing, and a LIST to see whether the
+  // bucket exists.
   expect(seen.requests).toMatchObject({ list: 3, head: 1 });
   keep(ledger, first);
 
-  // The next cycle has nothing new: it looks at fifty again, and at the one that was missing.
+  // The next cycle finds nothing new: it looks again at fifty objects, and at the missing one.
   await look(ledger);
   expect(seen.requests.head).toBe(1 + 51);
 });
@@ -159,7 +160,7 @@ test('a large run is listed, a small one beside it is not', async () => {
 });
 
 test('what the ceiling leaves is unchecked for the budget, and looked up in the cycles after', async () => {
-  // Five references of each dag: six HEADs are dearer in requests than a page, and no two dags share one.
+  // Each dag has five references: six HEADs would cost more requests than a page. No two dags share a page.
   const dags = Array.from({ length: 30 }, (_, index) => ({
     dagId: `dag_${index}`,
     hoursAgo: index,
@@ -171,7 +172,7 @@ test('what the ceiling leaves is unchecked for the budget, and looked up in the 
   expect(list + head).toBeLessThanOrEqual(20);
   expect(newest.rest).toBe('budget');
   const looked = new Set(newest.answers.map(({ slot }) => ledger.runOf(slot).dagId));
-  // Newest first, and the oldest has had its turn.
+  // The newest come first, and the oldest has had its turn too.
   expect(looked).toContain('dag_0');
   expect(looked).toContain('dag_29');
   expect(looked.size).toBeLessThan(30);

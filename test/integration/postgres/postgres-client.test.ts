@@ -59,7 +59,7 @@ async function backends(): Promise<number> {
   return row?.n ?? -1;
 }
 
-/** The server takes its time to end a session that said goodbye. */
+/** The server takes some time to end a session after the client has closed it. */
 async function expectBackends(count: number): Promise<void> {
   await eventually(async () => {
     expect(await backends()).toBe(count);
@@ -97,7 +97,7 @@ describe('a transaction', () => {
       expect(await run('SELECT name FROM secrets')(query)).toEqual([{ name: 'one' }]);
     }, live());
     expect(await database.read(run('SELECT name FROM secrets ORDER BY 1'), live())).toHaveLength(2);
-    // Behind a pooler that hands sessions on, a setting that stays would be another program's.
+    // A pooler hands sessions on: a setting that stayed would reach another program.
     expect(
       await database.read(
         run("SELECT setting FROM pg_settings WHERE name = 'statement_timeout' AND source = 'session'"),
@@ -208,7 +208,7 @@ describe('the limits', () => {
     controller.abort();
     await gone;
     await expectBackends(1);
-    // Not by its own limit: the one beside it, which is as old, is still there.
+    // The backend did not end by its own limit: the statement beside it, which is as old, still runs.
     expect(hasEnded).toBe(false);
     const { reason, text } = await began;
     expect(reason).toBe('statement_timeout');
@@ -218,7 +218,7 @@ describe('the limits', () => {
 });
 
 describe('the sessions of one exporter', () => {
-  /** How many there were at once. */
+  /** Watches how many sessions there are at once. */
   function watchSessions() {
     const stopped = new AbortController();
     const seen = { most: 0 };
@@ -235,7 +235,7 @@ describe('the sessions of one exporter', () => {
       return watching;
     };
   }
-  /** Ends a statement of ours, once it is there. */
+  /** Ends a statement of the exporter, once it runs. */
   const kill = (call: 'pg_terminate_backend' | 'pg_cancel_backend') =>
     eventually(async () => {
       const killed = await writer.query(`SELECT ${call}(pid) FROM pg_stat_activity
@@ -280,7 +280,7 @@ describe('the sessions of one exporter', () => {
       controller.abort();
       expect((await aborted).reason).toBe('aborted');
       await database.read(one, live());
-      // Left alone, the server would let the other sleep on until its limit of ten seconds.
+      // Without help, the server would let the other statement sleep on until its limit of ten seconds.
       await eventually(async () => {
         expect(await backends()).toBe(1);
       }, 5);
@@ -490,7 +490,7 @@ describe('an abort', () => {
       await database.read(one, live());
       await proxy.setMode('stall');
       await database.close();
-      // A wire that stalls does not see the end either.
+      // A stalled wire does not pass on the end of a connection either.
       await proxy.setMode('pass');
       await eventually(() => {
         expect(proxy.connections()).toBe(0);

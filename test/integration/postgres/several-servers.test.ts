@@ -28,7 +28,7 @@ function ask(url: string): Promise<{ one: number }[]> {
   );
 }
 
-/** A URL with this in place of host and port, as user and password are those of the server. */
+/** A URL with these places as host and port, and with the user and password of the server. */
 function urlWith(places: string, { query = '', password = postgres().password } = {}): string {
   return `postgresql://postgres:${encodeURIComponent(password)}@${places}/postgres?sslmode=prefer${query}`;
 }

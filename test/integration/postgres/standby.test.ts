@@ -20,7 +20,7 @@ import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 
 const s3 = useS3('airflow-xcom');
 const LARGE = 'x'.repeat(500);
-/** May read, and has no right to monitor. */
+/** This role may read, but has no right to monitor. */
 const ROLE = 'reader';
 
 let dir: string;
@@ -31,7 +31,7 @@ let airflow: SmallAirflow;
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'xcom-exporter-standby-'));
-  // The account of Postgres has to get through.
+  // The account of Postgres must be able to pass through this folder.
   chmodSync(dir, 0o711);
   cluster = await startCluster(join(dir, 'postgres'), [await freePort(), await freePort()]);
   standby = await cluster.addStandby();
@@ -40,7 +40,7 @@ beforeAll(async () => {
     `CREATE ROLE ${ROLE} LOGIN PASSWORD 'reader'; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${ROLE}`,
   );
   admin = await openWriter({ url: standby.url('postgres'), connections: 1 });
-  // Neither the database nor the role is there before they are replayed.
+  // The standby has neither the database nor the role before it has replayed them.
   await eventually(async () => {
     await age(standby);
   });
@@ -66,7 +66,7 @@ const env = (node: Node) => ({
 
 const check = (node: Node) => examineAsWorker(env(node));
 
-/** As the reader sees it. `patienceMs`: for ever, unless a test says otherwise. */
+/** The age of a node's data, as the reader sees it. `patienceMs` is infinite unless a test says otherwise. */
 async function age(node: Node, patienceMs = Infinity): Promise<Age> {
   const database = openTestDatabase(urlOf(node));
   try {
@@ -88,7 +88,7 @@ async function setting(name: string, value: string | null): Promise<void> {
   await admin.query('SELECT pg_reload_conf()');
 }
 
-/** Large values stay in the database, as where workers of a queue lack the setting. */
+/** Pushes large values that stay in the database, as when the workers of a queue lack the setting. */
 async function pushPast(count: number): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const task = `legacy_${i}`;
@@ -105,13 +105,13 @@ async function pushPast(count: number): Promise<void> {
   }
 }
 
-/** As Airflow clears a task: its object goes first. */
+/** Clears a task as Airflow does: its object goes first. */
 async function clear(key: string, row: string): Promise<void> {
   await airflow.deleteObject(key);
   await airflow.writer.query(`DELETE FROM xcom WHERE task_id = '${row}'`);
 }
 
-/** What an audit makes of the references whose objects are not there. */
+/** The result of an audit for the references whose objects do not exist. */
 async function audited(node: Node): Promise<Audit['confirmed']> {
   const connection = connectionTo(s3().endpoint, s3());
   const store = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });

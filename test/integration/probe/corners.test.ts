@@ -17,7 +17,7 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** What something else than S3 answers, or S3 in place of the server. */
+/** An answer of something else than S3, or an answer that S3 gives in place of the server's. */
 interface Plain {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
@@ -29,7 +29,7 @@ interface With {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Null: the server's own answer. */
+/** Gives the answer to a request; null: the server's own answer. */
 type Rule = (
   request: ProxiedRequest & {
     readonly key: string;
@@ -41,7 +41,7 @@ type Rule = (
 
 const accessDenied = (message = 'Access Denied'): Refusal => ({ status: 403, code: 'AccessDenied', message });
 
-/** In the words of the IAM user guide, "Troubleshoot access denied error messages". */
+/** A refusal in the words of the IAM user guide, "Troubleshoot access denied error messages". */
 const notAuthorized = (action: string, why: string): Refusal =>
   accessDenied(
     `User: arn:aws:sts::123456789012:assumed-role/airflow/worker is not authorized to perform: ${action} on resource: "arn:aws:s3:::xcom" ${why}`,
@@ -71,7 +71,10 @@ const only = (
   };
 };
 
-/** In front of a server that keeps none. `erased`: the answer to whoever deletes a version; null: it is done. */
+/**
+ * A bucket with versions, in front of a server that keeps none. `erased`: the answer when a version is deleted; null:
+ * it is done.
+ */
 function versioned(erased: Refusal | null): Rule {
   return ({ kind, key, path }) => {
     if (key === '') return null;
@@ -91,14 +94,15 @@ function page(headers: Readonly<Record<string, string>>): Rule {
 }
 
 /**
- * Answers that AWS documents for what teams set up, in front of a server that works otherwise. Sources: the S3 user
- * guide (bucket policy examples, Requester Pays, SSE-KMS, Object Lock, VPC endpoints, request routing, Optimizing
- * performance, Directory buckets) and the S3 API reference, "Error responses".
+ * Answers that AWS documents for configurations that teams use, in front of a server that otherwise works. Sources:
+ * the S3 user guide (bucket policy examples, Requester Pays, SSE-KMS, Object Lock, VPC endpoints, request routing,
+ * Optimizing performance, Directory buckets) and the S3 API reference, "Error responses".
  */
 const CORNERS: Readonly<Record<string, Rule>> = {
   'a policy that allows LIST below the prefix alone': ({ kind, key, prefix, isThere }) => {
     if (kind === 'list') return prefix.startsWith('xcom/') ? null : accessDenied();
-    // GetBucketLocation is not allowed; the others need s3:ListBucket without a prefix.
+    // Requests for the bucket itself: GetBucketLocation is not allowed, and the others need s3:ListBucket without a
+    // prefix.
     if (key === '') return accessDenied();
     return (kind === 'head' || kind === 'get') && !isThere ? accessDenied() : null;
   },
@@ -223,7 +227,10 @@ beforeAll(async () => {
 });
 afterAll(() => door.stop());
 
-/** What `check --probe-only` prints, and what the probe of the daemon raises. A person agreed with each line. */
+/**
+ * Compares what `check --probe-only` prints, and what the daemon's probe raises, with a file. A person agreed with
+ * each line.
+ */
 test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
   let refusal: ReturnType<Rule> = null;
   const there = new Set<string>();
@@ -257,7 +264,7 @@ test.each(Object.entries(CORNERS))('%s', async (name, rule) => {
   await expect(`${printed}\nexit code ${code}\n\n${await raisedByProbe()}\n`).toMatchFileSnapshot(
     `../../golden/corners/${name.replaceAll(/[^A-Za-z]+/g, '-')}.txt`,
   );
-  // No account, role or key of the answer reaches the words.
+  // No account, role or key from the answer appears in the output.
   expect(printed).not.toMatch(/123456789012|arn:aws:(?!s3:)/);
 });
 

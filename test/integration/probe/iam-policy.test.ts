@@ -39,14 +39,14 @@ describe('docs/iam/policy.json', () => {
     { action: 's3:ListBucket', resource: 'airflow-xcom', prefix: '' },
     { action: 's3:ListBucket', resource: 'airflow-xcom', prefix: 'other/' },
     { action: 's3:ListBucket', resource: 'airflow-xcom' },
-    // Where the bucket keeps versions the probe deletes its own for good, and no other.
+    // If the bucket keeps versions, the probe deletes its own versions for good, and no others.
     { action: 's3:DeleteObjectVersion', resource: 'airflow-xcom/xcom/dag/run/task/object' },
   ])('does not allow $action on $resource', (request) => {
     expect(isAllowed(request)).toBe(false);
   });
 });
 
-/** A request as the policy sees it; the resource without `arn:aws:s3:::`. */
+/** A request as the policy sees it; the resource is given without `arn:aws:s3:::`. */
 interface Asked {
   readonly action: string;
   readonly resource: string;

@@ -33,7 +33,7 @@ beforeEach(async () => {
   direct = openObjectStore(connectionTo(server().endpoint, server()), options);
 });
 
-/** A store that waits for a moment only, where nothing answers it. */
+/** Opens a store that waits only for a moment, for tests in which nothing answers. */
 function openImpatient(): void {
   store.close();
   const options = { observer: recordRequests(), log, requestTimeoutMs: 500 };
@@ -51,7 +51,7 @@ function target(changes: Partial<ProbeTarget> = {}): ProbeTarget {
   return { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1', ...changes };
 }
 
-/** One word an operation: `ok`, `skipped`, or the reason and the detail. */
+/** One text for each operation: `ok`, `skipped`, or the reason and the detail. */
 function outline({ steps }: Tried): Record<string, string> {
   return Object.fromEntries(
     steps.map((step) => {
@@ -116,7 +116,7 @@ describe('the place where Airflow is to write', () => {
     expect(outline((await go('xcom')) ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', delete: 'ok' });
     const { head } = proxy.requests;
     await go('xcom');
-    // Of the bucket, of the object, and of one that is not there.
+    // One HEAD of the bucket, one of the object, and one of an object that does not exist.
     expect([head, proxy.requests]).toMatchObject([3, { put: 2, head: 6 }]);
   });
 
@@ -131,7 +131,9 @@ describe('the place where Airflow is to write', () => {
     expect(proxy.requests).toMatchObject({ put: 0, delete: 0 });
   });
 
-  /** As versitygw with a sidecar: what is written under the key of a deleted object is not found. Run on 1.8.0. */
+  /**
+   * Behaves as versitygw with a sidecar: an object written under the key of a deleted one is not found. Run on 1.8.0.
+   */
   function forgetful(): ObjectStore {
     const spent = new Set<string>();
     const hides = (key: string) => spent.has(key);
@@ -162,7 +164,7 @@ describe('the place where Airflow is to write', () => {
     const second = await again(forgets);
     expect(second?.isKeySpent).toBe(true);
     expect(outline(second ?? NOTHING)).toMatchObject({ put: 'ok', head: 'ok', get: 'ok', delete: 'ok' });
-    // A storage that loses a new key as well does fail.
+    // The probe fails on a storage that loses a new key as well.
     const losing: ObjectStore = {
       ...store,
       head: () => Promise.resolve({ kind: 'missing' }),
@@ -188,7 +190,7 @@ describe('the place where Airflow is to write', () => {
   ] as const)('of %s is asked with the credentials of %s', async (path, asker) => {
     const config = readConfig({ argv: [`--xcom.path=${path}`], env: {}, readFile: () => '' });
     const probed = await probeInForce(config, {
-      // Keys of AWS's variables serve a path without a connection.
+      // The keys in AWS's variables serve a path without a connection.
       stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
       refusals: createWriteRefusals(),
       id: 'p1',
@@ -351,7 +353,7 @@ test('a HEAD that finds what was never written is not believed', async () => {
     false,
     'a key that was never written is said to be there',
   ]);
-  // Without writing as well.
+  // The same holds without writing.
   expect(falseHead(await probe(credulous, target({ write: false }), never))).not.toBeNull();
   expect(falseHead(await probe(store, target({ write: false }), never))).toBeNull();
 });

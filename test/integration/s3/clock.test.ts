@@ -17,7 +17,7 @@ let seen: ReturnType<typeof recordRequests>;
 
 beforeEach(async () => {
   door = await startHttpFaultProxy({ upstream: server() });
-  // As AWS does: a signature that is a quarter of an hour old, or that far ahead, is refused.
+  // A signature that is a quarter of an hour old, or that far ahead, is refused, as AWS does.
   door.setFault({
     match: () => true,
     answer: (exchange) => {
@@ -68,7 +68,8 @@ test.each([5, 20, -5, -20])('%i minutes off: what is not there is asked for once
   ]);
   const skew = store.clockSkewSeconds() ?? 0;
   expect(Math.abs(skew + minutes * 60)).toBeLessThanOrEqual(1);
-  // The clock was set by the date of the answer to the put, before it went wrong: the first one is signed anew if refused.
+  // The store took the time from the answer to the put, before the clock went wrong. If the first HEAD is refused,
+  // the store signs it again.
   expect(seen.requests.head).toBe(4 + (Math.abs(minutes) > 15 ? 1 : 0));
   expect(seen.failures).toEqual(Math.abs(minutes) > 15 ? ['head clock_skew'] : []);
 });

@@ -9,7 +9,7 @@ import { openObjectStore } from '../../../src/s3/client.ts';
 import type { HeadAnswer } from '../../../src/s3/client.ts';
 import { recordRequests } from '../../support/s3.ts';
 
-/** One server is S3, STS and the agent at once, and writes down who signed what. */
+/** One server acts as S3, STS and the agent at once, and notes who signed which request. */
 interface World {
   readonly url: string;
   readonly asked: string[];

@@ -18,7 +18,7 @@ import type { EmbeddedS3 } from '../../../src/demo/embedded-s3.ts';
 import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
 
 const never = new AbortController().signal;
-/** Leads nowhere by itself. */
+/** Only the proxy leads to this host. */
 const FAR = 's3.example';
 const server = useS3('bucket');
 
@@ -50,12 +50,12 @@ async function listen(one: Server): Promise<number> {
   return (one.address() as AddressInfo).port;
 }
 
-/** Answers as an S3 that has the bucket and the one object. */
+/** Answers as an S3 that has the bucket and one object. */
 function answer({ method }: IncomingMessage, response: ServerResponse): void {
   response.writeHead(200, { etag: '"0"', 'content-length': method === 'HEAD' ? 3 : 0 }).end();
 }
 
-/** A proxy that leads every tunnel to one port, and notes whom it was asked for. */
+/** A proxy that leads every tunnel to one port, and notes the targets and credentials of its requests. */
 async function startProxy({ tunnel, status }: { tunnel: number; status: number }) {
   const asked: (string | undefined)[][] = [];
   const proxy = createServer((request, response) => {

@@ -60,9 +60,9 @@ async function put(key: string, text = 'hello'): Promise<void> {
   });
 }
 
-/** Past the client, which is not what is looked at then. */
+/** Puts objects without the client, for tests that look at other requests. */
 async function plantDirectly(keys: readonly string[]): Promise<void> {
-  // Thousands of connections at once are more than the server's queue of them holds.
+  // Thousands of connections at once would overflow the server's queue.
   for (let at = 0; at < keys.length; at += 50)
     await Promise.all(
       keys
@@ -71,7 +71,10 @@ async function plantDirectly(keys: readonly string[]): Promise<void> {
     );
 }
 
-/** Where nothing stalls: what is looked at is the answer, not how busy this machine is. */
+/**
+ * Opens a store with a long timeout, for tests in which nothing stalls: they must not depend on how busy the machine
+ * is.
+ */
 function beginPatient(): void {
   store.close();
   const options = { observer: seen, log, requestTimeoutMs: 20_000 };
@@ -94,7 +97,7 @@ function ask(operation: Operation): Promise<{ readonly kind: string }> {
   }
 }
 
-/** What the proxy has been sent, to hold against what the client says it sent. */
+/** The requests that reached the proxy, to compare with those that the client says it sent. */
 function arrived(): Record<Operation, number> {
   const { put, head, get, list, delete: deleted } = proxy.requests;
   return { put, head, get, list, delete: deleted };
@@ -207,7 +210,7 @@ describe('what S3 answers', () => {
 describe('what goes wrong is told apart', () => {
   const names = ['head', 'get', 'list', 'put', 'delete'] as const;
   const faults: [HttpFaultAnswer, S3Reason, string, string | null][] = [
-    // The fault, the reason, the detail, and the detail of a HEAD where it differs for want of a body.
+    // The fault, the reason, the detail, and the detail of a HEAD if it differs because a HEAD has no body.
     ['deny', 'denied', 'AccessDenied (403)', 'no code (403)'],
     ['slow_down', 'throttled', 'SlowDown (503)', 'no code (503)'],
     ['server_error', 'server_error', 'InternalError (500)', 'no code (500)'],
@@ -346,7 +349,7 @@ describe('HEADs one after another', () => {
     expect(await ask('head')).toMatchObject({ kind: 'unknown', reason, detail });
     expect(seen.requests.head - before).toBeLessThanOrEqual(answer === 'wrong_region' ? 3 : 2);
     expect(seen.requests).toEqual(arrived());
-    // What went wrong is not a way to go on.
+    // The failure changes nothing for later requests.
     proxy.setFault(null);
     expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
   });
@@ -372,7 +375,8 @@ describe('HEADs one after another', () => {
 
 describe('an access key that the storage does not know is denied, whatever the storage calls it', () => {
   test.each([
-    // As documented by AWS and taken over by most others; Garage; seen of versitygw 1.8, whose HEAD looks like a missing object.
+    // The first is documented by AWS and used by most others; the second is Garage's; the third was seen on versitygw
+    // 1.8, whose HEAD looks like a missing object.
     [403, 'InvalidAccessKeyId'],
     [403, 'AccessDenied'],
     [404, 'XAdminUserNotFound'],
@@ -544,7 +548,7 @@ describe('a storage that fails in all its ways at once', () => {
           return answer ?? 'cut';
         },
       });
-      // As many at once as have a place, so that the time of each is its own.
+      // No more calls at once than the client has places: the time of a call includes no wait for a place.
       for (let at = 0; at < keys.length; at += 16) {
         const calls = keys.slice(at, at + 16).map((key, index): Promise<HeadAnswer | ListAnswer> => {
           if (index % 4 > 0) return store.head({ bucket: 'xcom', key }, never);
@@ -562,7 +566,7 @@ describe('a storage that fails in all its ways at once', () => {
 describe('a storage that throttles', () => {
   beforeEach(beginPatient);
 
-  /** As a bucket does it: so many requests in a while are answered, the others are not. */
+  /** Answers as a bucket does that throttles: so many requests in a period are answered, the others are not. */
   function allow(count: number, options: { perMs: number }): HttpFault {
     const times: number[] = [];
     return {
@@ -589,7 +593,7 @@ describe('a storage that throttles', () => {
     const refused = answers.filter((answer) => answer.kind === 'unknown');
     expect(refused.every(({ reason }) => reason === 'throttled')).toBe(true);
     expect(answers.length - refused.length).toBeGreaterThan(50);
-    // Without a limit to the rate most of a hundred are refused, twice each.
+    // Without a limit to the rate, most of a hundred requests would be refused, twice each.
     expect(proxy.requests.head).toBeLessThan(150);
 
     proxy.setFault(null);

@@ -47,7 +47,7 @@ test('a server of its own that once named another region is signed to for the co
       Array.from({ length: 20 }, (_, at) => store.head({ bucket: 'bucket', key: `key-${at}` }, signal)),
     );
   try {
-    // Many at once: what one has learned of the region the others must not take for the configured one.
+    // Many requests at once: when one has learned the region, the others must not take it for the configured region.
     await heads();
     redirects = false;
     const answers = await heads();

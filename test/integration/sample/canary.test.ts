@@ -41,7 +41,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     runs += 1;
     return stage.addRun({ dagId, runId: `scheduled__${runs}`, state: 'running' });
   }
-  /** As Airflow stores it; the path of the workers is that of the exporter. */
+  /** The value as Airflow stores it, with the exporter's path as the path of the workers. */
   const encode = (value: unknown) => {
     const text = stage.source.value === 'bytea' ? dumps(value) : JSON.stringify(value);
     const told = text.replaceAll('s3://aws_xcom@airflow-xcom/xcom', BASE);
@@ -55,7 +55,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
       stored: encode(report),
       ...to,
     });
-  /** A reference, and the object that it names. */
+  /** Writes a reference, and the object that it names. */
   async function write(path: string, to: Pick<NewXCom, 'run' | 'taskId'>): Promise<void> {
     const key = path.slice(`s3://aws_xcom@${BUCKET}/`.length);
     const store = openObjectStore(connectionTo(s3().endpoint, s3()), {
@@ -138,7 +138,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     await leave(lookOf('default'));
     const honest = await cycle.pass();
     const forged: Partial<NewXCom>[] = [
-      // A megabyte that is stored as such, and one that Postgres packs into a few bytes.
+      // A megabyte that Postgres stores as it is, and one that it packs into a few bytes.
       { stored: encode(randomBytes(500_000).toString('hex')) },
       { stored: encode({ ...lookOf('legacy'), more: 'x'.repeat(1e6) }) },
       { stored: encode('x'.repeat(MOST_REPORT_BYTES + 1)) },
@@ -155,7 +155,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     const refused = [...report.canary.refusals.values()].reduce((sum, count) => sum + count, 0);
     expect(refused).toBe(forged.length);
     expect(report.canary.refusals.get('too_large')).toBe(4);
-    // They stand there and are refused, but each is counted once.
+    // The forged reports stay and are refused, but each is counted once.
     expect((await cycle.pass()).canary.refusals.size).toBe(0);
   });
 
@@ -169,7 +169,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
 
   test('tells what nobody told the exporter, also after a restart', async () => {
     await cycle.close();
-    // Left out is what `stageConfig` tells.
+    // These are the settings that `stageConfig` tells unless a test leaves them out.
     const nothing = {
       AIRFLOW__CORE__XCOM_BACKEND: undefined,
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: undefined,
@@ -187,7 +187,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     const some = await cycle.pass();
     expect(some.heard).toEqual([]);
     await leave(lookOf('legacy'));
-    // A reference below the path that all of them name, and one below another.
+    // One reference is below the path that all reports name, one below another path.
     const other = await begin('orders');
     for (const [taskId, base] of [
       ['here', BASE],
@@ -216,7 +216,7 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     cycle = openCycle(stage, { ...untold, restored: cycle.state() });
     expect((await cycle.pass()).heard).toEqual(heard.heard);
 
-    // One of them is set up in another way: what it was is not known any more.
+    // One pool is now set up in another way: the settings that the reports agreed on are not known any more.
     run = await begin();
     await leave(lookOf('denied', WITHOUT_BACKEND));
     const differ = await cycle.pass();

@@ -56,7 +56,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     return cycle;
   }
 
-  /** A cycle that has had its baseline, and a run that is younger. */
+  /** Opens a cycle that has had its baseline, and adds a run after it. */
   async function begin(options: Options = {}): Promise<{ cycle: StageCycle; run: Run }> {
     const cycle = start(options);
     expect((await cycle.pass()).increments).toEqual([]);
@@ -73,7 +73,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       expect(newRows(await cycle.pass())).toBe(1);
       expect(newRows(await cycle.pass())).toBe(0);
     }
-    // Between two cycles only the last one is there to be seen.
+    // Only the last of several pushes between two cycles can be seen.
     await stage.push(xcom(run));
     await stage.push(xcom(run));
     const report = await cycle.pass();
@@ -82,7 +82,8 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
   });
 
   test('how many there were unseen is what Postgres says, less what was counted', async () => {
-    // What sessions have written before, they hand in when it suits them: in this database nobody has.
+    // Sessions hand in their counts of earlier writes when it suits them. No session has written to this database
+    // before.
     const own = await openStage(postgres(), release);
     const cycle = openCycle(own, { endpoint: s3().endpoint });
     const { table } = own.source;
@@ -215,7 +216,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     await stage.setState(ended, 'failed');
     expect(newRows(await cycle.pass())).toBe(2);
     for (const one of [run, ended]) await stage.deleteRun(one);
-    // The rows of xcom_v1 hang on nothing here; those of the table for new rows go with their task.
+    // In this stage no foreign key holds the rows of xcom_v1; the rows of the table for new rows go with their task.
     const report = await cycle.pass();
     expect(report.increments).toEqual([]);
     expect(report.window?.rows.db).toBe(0);
@@ -242,7 +243,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
 
   test('an old run that is cleared and ends again while nobody looks', async () => {
     const old = await stage.addRun({ dagId: 'etl', runId: 'old', state: 'success', agoSeconds: 3 * 86_400 });
-    // More than are looked at again because of their ids.
+    // The run's id is now further back than the ids that a cycle looks at again.
     await stage.writer.query(`ALTER SEQUENCE dag_run_id_seq RESTART WITH ${old.id + 1_000}`);
     const { cycle } = await begin();
     expect(newRows(await cycle.pass())).toBe(0);
@@ -404,7 +405,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
       const without = await cycle.run(PROBED, new AbortController().signal);
       expect(without.databaseFailure?.reason).toBe('conflict');
       expect(without.window?.rows.db).toBe(keys.length);
-      // Or its rows alone, into tables that are there with all that belongs to them.
+      // The dump can also put back its rows alone, into tables that have all their keys and indexes already.
       await stage.writer.query(`DROP TABLE ${table}; CREATE TABLE ${table} (LIKE original INCLUDING ALL)`);
       expect((await cycle.pass()).window?.rows.db).toBe(0);
       const path = join(folder, `${uuid4()}.state`);
@@ -456,7 +457,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     state.origin = { tables: 'others', files: '' };
     const ended = await stage.addRun({ dagId: 'other', runId: 'ended', state: 'success', agoSeconds: 600 });
     for (const key of ['a', 'b']) await stage.push({ ...xcom(ended, key), agoSeconds: 600 });
-    // The run that is remembered under this id was another one.
+    // Another run now has the id of the run that the state remembers.
     await stage.deleteRun(run);
     const elsewhere = await stage.addRun({ dagId: 'etl', runId: 'elsewhere' });
     await stage.writer.query('UPDATE dag_run SET id = $1 WHERE id = $2', [run.id, elsewhere.id]);
@@ -509,7 +510,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     let rows = 0;
     const reports: Report[] = [];
     for (let at = 1; ; at += 1) {
-      // Something to attribute and something to confirm, so that every statement is sent.
+      // There is something to attribute and something to confirm, so that every statement is sent.
       await stage.push({ ...xcom(run, `large ${at}`), stored: json('x'.repeat(2_000)) });
       const path = `${BASE}/${run.dagId}/${run.runId}/extract/${uuid4()}`;
       await stage.push({ ...xcom(run, `reference ${at}`), stored: json(path) });
@@ -539,7 +540,8 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
 
   test('more large values than one cycle unpacks: the following ones take the rest, none is left at its packed size', async () => {
     const { cycle, run } = await begin();
-    // Packed, but not so small that a Postgres before 14, which does not tell what is packed, looks into it at once.
+    // The value is packed, but not so small that it is unpacked at once on a Postgres before 14, which does not tell
+    // which values are packed.
     const packed = json(`${noise(1_700)}${'x'.repeat(3_300)}`);
     await stage.push({ ...xcom(run, 'key'), stored: packed });
     await stage.multiply('key', 1_049);
@@ -618,21 +620,21 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
         fc.asyncProperty(fc.array(STEP, { minLength: 30, maxLength: 60 }), async (steps) => {
           await play(steps);
         }),
-        // `npm run test:histories` plays as many as it is told to, and other ones each time.
+        // `npm run test:histories` plays as many histories as it is told to, and different ones each time.
         HISTORIES === null ? { seed: 20_260_101, numRuns: 8 } : { numRuns: HISTORIES },
       );
     },
     HISTORIES === null ? 240_000 : HISTORIES * 60_000,
   );
 
-  /** Plays a history against the database and a model of it, which is compared at every cycle. */
+  /** Plays a history against the database and a model of it. The two are compared at every cycle. */
   async function play(steps: readonly Step[]): Promise<void> {
     await stage.clear();
     const late = await stage.connect();
     const killer = await stage.connect();
     const path = join(folder, `${uuid4()}.state`);
     let file = openStateFile(path, WHOLE);
-    /** The session ends before this statement of a cycle. */
+    /** The session ends before the statement of a cycle with this number. */
     let cutBefore = Infinity;
     let statements = 0;
     const through = (database: Database): Pick<Database, 'read'> => ({
@@ -650,7 +652,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     let cycle = start({ through });
     await cycle.pass();
     await file.write({ window: cycle.state(), problems: {}, cleared: [] });
-    /** What can be seen, and what the open transaction would add. */
+    /** The rows that can be seen; `waiting` has those that the open transaction would add. */
     const visible = new Map<string, Version>();
     let waiting: Map<string, Version> | null = null;
     const seen = new Set<number>();
@@ -720,7 +722,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
             await stage.setState(run, 'queued');
             break;
           case 'drop':
-            // A transaction that is open holds the task that its rows hang on.
+            // An open transaction holds the task that its rows belong to.
             if (waiting !== null) break;
             await stage.deleteRun(run);
             for (const one of [...visible.keys()]) if (one.startsWith(`${step.run} `)) visible.delete(one);
@@ -753,7 +755,7 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
             const report = await cycle.run(PROBED, new AbortController().signal);
             cutBefore = Infinity;
             await note(report);
-            // What was read is taken in as a whole or not at all.
+            // The rows that a cycle has read are taken in as a whole or not at all.
             const open = [...visible.values()].filter(({ id }) => !seen.has(id));
             if (report.databaseFailure !== null && newRows(report) === 0) break;
             for (const one of open) {
@@ -765,7 +767,8 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
             break;
           }
           case 'kill': {
-            // Nothing is written any more; another one goes on from the file, be it a restart or a standby.
+            // This process writes nothing any more. Another one goes on from the file, as after a restart or on a
+            // standby.
             await cycle.close();
             file = openStateFile(path, WHOLE);
             cycle = start({ restored: (await file.read())?.window ?? null, through });
@@ -798,7 +801,7 @@ interface Step {
 
 const RUNS = 3;
 const HISTORIES = process.env['HISTORIES'] === undefined ? null : Number(process.env['HISTORIES']);
-/** Named as often as they shall come. */
+/** Each kind stands in the list as often as it is to come up. */
 const KINDS = [
   'write',
   'write',
@@ -828,7 +831,7 @@ const STEP: fc.Arbitrary<Step> = fc.record({
   agoSeconds: fc.constantFrom(0, 0, 300, -300, 3_600),
 });
 
-/** Of the exporter in the database of this writer; gives how many there were. */
+/** Ends the exporter's sessions in the database of this writer; gives the sessions that were ended. */
 async function endSessions(writer: Awaited<ReturnType<Stage['connect']>>): Promise<readonly unknown[]> {
   const sessions = (what: string) =>
     writer.query(
@@ -836,7 +839,7 @@ async function endSessions(writer: Awaited<ReturnType<Stage['connect']>>): Promi
       [APPLICATION_NAME],
     );
   const ended = await sessions('pg_terminate_backend(pid)');
-  // Before Postgres 14 it cannot be waited for.
+  // Before Postgres 14 the server cannot wait for the end of a session.
   while ((await sessions('pid')).length > 0) await delay(5);
   return ended;
 }
@@ -845,7 +848,7 @@ function newRows({ increments }: Report): number {
   return increments.reduce((sum, one) => sum + (one.metric === 'rows_total' ? one.by : 0), 0);
 }
 
-/** Ends the session of the exporter, once, in place of the next statement of that name. */
+/** Ends the exporter's session once, in place of the next statement whose name matches. */
 function cuttingBefore(database: Database, name: RegExp, breaking: { on: boolean }): Pick<Database, 'read'> {
   return {
     read: (read, signal) =>

@@ -14,7 +14,7 @@ afterEach(() => {
 
 type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
 
-/** What measures a value goes through `measuring` first. */
+/** A cycle that calls `measuring` before each statement that measures a value. */
 function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
   return openCycle(stage, {
     endpoint: s3().endpoint,
@@ -32,7 +32,7 @@ function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
   });
 }
 
-/** Airflow 3 with one run that lives, and an exporter that has seen it empty. */
+/** Airflow 3 with one live run, and an exporter that has seen the window empty. */
 async function start(measuring: Measuring) {
   const stage = await openStage(postgres(), '3.1.8');
   const cycle = openMeasuring(stage, measuring);
@@ -48,7 +48,7 @@ async function start(measuring: Measuring) {
   };
 }
 
-/** Pushes a JSON text of so many characters, which is stored in a hundredth of them. */
+/** Pushes a JSON text of so many characters, which Postgres stores in a hundredth of them. */
 async function push(stage: Stage, run: Run, task: { taskId: string; characters: number }): Promise<void> {
   await stage.push({ run, taskId: task.taskId, stored: JSON.stringify('x'.repeat(task.characters - 2)) });
 }
@@ -68,7 +68,7 @@ test('a value that takes the server too long to unpack stands with its stored si
   expect(counters['rows_total large db']).toBe(2);
   expect(counters['bytes_total db']).toBeGreaterThan(50_000);
   expect(counters['bytes_total db']).toBeLessThan(1_000_000);
-  // Nor is it tried again.
+  // The value is not measured again either.
   expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
 });
 
@@ -116,7 +116,7 @@ test('the window of an exporter that starts is shown exactly, as soon as there i
   }
 });
 
-/** Lets time go on at once. */
+/** Moves the clock on at once, in place of a wait. */
 function slowly(): (ms: number) => void {
   const now = performance.now.bind(performance);
   let slept = 0;
@@ -126,7 +126,7 @@ function slowly(): (ms: number) => void {
   };
 }
 
-/** Stored as they are: two of them fit in one statement. */
+/** Pushes six values that are stored as they are: two of them fit in one statement. */
 async function pushSix({ stage, run }: { stage: Stage; run: Run }): Promise<void> {
   await stage.writer.query('ALTER TABLE xcom ALTER value SET STORAGE EXTERNAL');
   for (let at = 0; at < 6; at += 1) await push(stage, run, { taskId: `task_${at}`, characters: 60_000 });

@@ -16,10 +16,10 @@ const s3 = useS3(BUCKET);
 
 /** More rows than one cycle compares. */
 const INSTANCES = 1_500;
-/** Rows of each task instance of a large window, of which a cycle compares a share. */
+/** Rows of each task instance in a large window. A cycle compares a share of such a window. */
 const KEYS_OF_MANY = 5;
 const RUNS = ['one', 'two', 'three'];
-/** Rows that one cycle compares, and cycles until all have been. */
+/** How many rows one cycle compares; ROUND is the number of cycles until all rows have been compared. */
 const COMPARED = 1_000;
 const ROUND = Math.ceil((INSTANCES * RUNS.length) / COMPARED) + 1;
 const byTaskInstance = listShapes().filter(({ release }) =>
@@ -28,7 +28,7 @@ const byTaskInstance = listShapes().filter(({ release }) =>
 
 interface Sent {
   readonly statement: Statement;
-  /** What it, or the cursor that it opened, has given. */
+  /** How many rows the statement, or the cursor that it opened, has given. */
   rows: number;
 }
 
@@ -74,7 +74,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
   }
   const namesOf = () => sent.map(({ statement }) => statement.name);
 
-  /** What is counted until every row has been compared once. */
+  /** Gives how many rows are counted until every row has been compared once. */
   async function round(): Promise<number> {
     let counted = 0;
     for (let i = 0; i < ROUND; i += 1) {
@@ -95,7 +95,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     stored: '"new"',
   });
   const rowsOf = ({ window }: Report) => window?.rows.db;
-  /** A session tells what it deleted up to ten seconds later, if it is not asked to tell at once. */
+  /** A session reports its deletions up to ten seconds later, unless it is asked to report at once. */
   const tellCounts = () => stage.writer.query('SELECT pg_stat_force_next_flush()');
   async function rowsThere(): Promise<number> {
     const [row] = await stage.writer.query<{ rows: number }>(
@@ -141,7 +141,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     await late.query('COMMIT');
     expect(newRows(await pass())).toBe(RUNS.length);
     expect(await round()).toBe(0);
-    // By more than new rows are looked for.
+    // These clocks are off by more than the range in which new rows are looked for.
     for (const run of runs) await stage.push({ ...xcom(run, 'an hour behind'), agoSeconds: 3_600 });
     expect(await round()).toBe(RUNS.length);
     expect(await round()).toBe(0);
@@ -158,7 +158,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
     // A range for each run, in each page of rows that one fetch gives.
     expect(ranges.reduce((sum, one) => sum + one, 0)).toBeLessThan(40);
     await stage.writer.query(`DELETE FROM xcom_v2 WHERE key = 'again'`);
-    // Twice as many are remembered.
+    // The exporter remembers twice as many rows, so that two rounds are needed.
     expect((await round()) + (await round())).toBe(0);
     expect(rowsOf(await pass())).toBe(await rowsThere());
   });
@@ -271,7 +271,8 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
       all += swept;
       looks += swept > 0 ? 1 : 0;
     }
-    // What was made an hour ago and what these tests have made since: two of a hundred and twenty parts, or three.
+    // Rows made an hour ago, and rows that these tests have made since, lie in two or three of a hundred and twenty
+    // parts.
     expect(looks).toBeLessThan(5);
     expect(all).toBeLessThan(2 * (await rowsThere()));
     expect(all).toBeGreaterThan(INSTANCES);
@@ -292,7 +293,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
       const swept = sent.find(({ statement }) => statement.name.startsWith('open_sweep'));
       return { rows: window?.rows.db ?? 0, swept: swept?.rows ?? 0 };
     };
-    // Nothing was deleted since it was read.
+    // Nothing was deleted since the window was read.
     for (let i = 0; i < 3; i += 1) expect((await compared()).swept).toBeLessThan(1.2 * COMPARED);
 
     await stage.writer.query(`DELETE FROM xcom_v2 WHERE key = 'many_1'`);
@@ -304,7 +305,7 @@ describe.each(byTaskInstance)('rows that hang on their task, $shape (Airflow $re
       expect(look.swept).toBeLessThan(1.2 * most);
       rows = look.rows;
     }
-    // The first of them is told of the deletion, and compares its part at the old pace.
+    // The first of these cycles learns of the deletion, and compares its part at the old pace.
     expect(cycles).toBeLessThanOrEqual(21);
     for (let i = 0; i < 20; i += 1) await pass();
     expect((await compared()).swept).toBeLessThan(1.2 * COMPARED);
@@ -334,7 +335,7 @@ function noting(database: Database, sent: Sent[]): Pick<Database, 'read'> {
   };
 }
 
-/** One row in each of the instances of a mapped task in each run, an hour ago, made one after the other. */
+/** Adds one row for each instance of a mapped task in each run, made an hour ago, one after the other. */
 async function fill({ writer, shape }: Stage): Promise<void> {
   const made = `now() - interval '1 hour' + (2000 * r.id + m) * interval '1 millisecond'`;
   await writer.query(/* SQL */ `

@@ -6,7 +6,7 @@ import { useS3 } from '../../support/s3.ts';
 import { openCycle, openStage } from '../../support/seed.ts';
 import type { Run, Stage } from '../../support/seed.ts';
 
-/** Rows that Airflow 3.4 took along from before, in `xcom_v1`, and what ran since. */
+/** Rows from before the upgrade that Airflow 3.4 took along in `xcom_v1`, and tasks that ran since. */
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -29,7 +29,7 @@ afterAll(async () => {
 const LARGE = JSON.stringify('x'.repeat(2_000));
 const lost = (taskId: string) => JSON.stringify(`${BASE}/etl/manual/${taskId}/${uuid4()}`);
 
-/** Its one try began so long ago; null: it has not begun. */
+/** Sets how long ago the task's only try began; null: it has not begun. */
 async function began(taskId: string, agoSeconds: number | null): Promise<void> {
   await stage.writer.query(
     `UPDATE task_instance SET start_date = now() - make_interval(secs => $2::float8),

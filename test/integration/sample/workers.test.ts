@@ -8,7 +8,7 @@ import { openCycle, openStage } from '../../support/seed.ts';
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
 
-/** Three large values that the REST API wrote after their task had ended, and a look that asks about the writers of two. */
+/** The REST API wrote three large values after their task had ended, and one cycle asks about the writers of two. */
 test('nothing is said of large values while nobody knows who wrote them', async () => {
   const stage = await openStage(postgres(), '3.3.2');
   const cycle = openCycle(stage, { endpoint: s3().endpoint, workersACycle: 2 });

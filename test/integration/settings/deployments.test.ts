@@ -21,7 +21,7 @@ import type { Stage } from '../../support/seed.ts';
 import { openStage } from '../../support/seed.ts';
 
 const BUCKET = 'airflow-xcom';
-/** What in a deployment's texts must be in no word that the exporter says. */
+/** Secrets in the texts of the deployments: nothing that the exporter says may contain them. */
 const SECRETS = ['embedded-secret', 'air?flow', 'p@ss', 'p%%40ss', 'not-a-secret', 'cm90YXRlZC1'];
 const names = listDeployments();
 const postgres = usePostgres();
@@ -60,7 +60,7 @@ function lay(deployment: Deployment): Record<string, string> {
   const places = new Map([
     ['minio.storage:9000', `127.0.0.1:${s3().port}`],
     ['minio.storage%3A9000', `127.0.0.1%3A${s3().port}`],
-    // The owner of a server has a password of its own here.
+    // The owner `postgres` has another password on this server, so that the user `airflow` takes its place.
     ['postgres:postgres@', 'airflow:airflow@'],
     ...(deployment.expected.database_at === undefined
       ? []
@@ -76,7 +76,7 @@ function lay(deployment: Deployment): Record<string, string> {
   return env;
 }
 
-/** A value in the row and one in the bucket, as a worker of this deployment writes them. */
+/** Writes one value to the database and one to the bucket, as a worker of this deployment does. */
 async function push(path: string): Promise<void> {
   if (stage === null) throw new Error('no stage');
   const run = await stage.addRun({ dagId: 'etl', runId: 'manual__1', state: 'success' });
@@ -93,7 +93,7 @@ async function push(path: string): Promise<void> {
   await stage.push({ run, taskId: 'large', stored: dumps(`${path}/${key}`) });
 }
 
-/** The whole of what a command says, here and on standard error; of one that is refused the reasons. */
+/** All that a command prints on standard output and standard error; for a refused command, the reasons. */
 async function said(
   command: (io: CommandIo) => Promise<number>,
   asked: Partial<CommandIo> & Pick<CommandIo, 'env'>,

@@ -23,7 +23,7 @@ const postgres = useOwnPostgres();
 const s3 = useS3('airflow-xcom');
 let stage: Stage;
 
-/** As `Fernet(key).encrypt` does it. */
+/** Encrypts a text as `Fernet(key).encrypt` does. */
 function encrypt(text: string, key: string): string {
   const bytes = Buffer.from(key, 'base64url');
   const iv = randomBytes(16);
@@ -70,7 +70,10 @@ function makeView(ids: string): Promise<unknown> {
   return stage.writer.query(sql('connections-view.sql').replace(":'ids'", `'${ids}'`));
 }
 
-/** The role of docs/sql on the database, nothing of S3 in the environment, and the view by its name. */
+/**
+ * The environment of an exporter with the database role of docs/sql and the view by its name, without a connection
+ * for S3.
+ */
 function environment(changes: Readonly<Record<string, string>> = {}): Record<string, string> {
   const url = new URL(stage.url);
   url.username = 'xcom_exporter';

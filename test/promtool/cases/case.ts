@@ -1,6 +1,8 @@
-/** Cases for `promtool test rules`, as data. What is expected is written by hand and knows nothing of the rules. */
+/**
+ * Cases for `promtool test rules`, as data. The expected results are written by hand and know nothing of the rules.
+ */
 
-/** What a case is there to show. Each alert has every kind that can happen to it. */
+/** The kind of a case. Each alert has a case of every kind that can happen to it. */
 export type Kind = 'fires' | 'does not fire' | 'no data' | 'restart' | 'counter reset' | 'replicas';
 
 export interface ExpectedAlert {
@@ -11,15 +13,15 @@ export interface ExpectedAlert {
 export interface Case {
   readonly alert: string;
   readonly kind: Kind;
-  /** What happens, in words. */
+  /** The events of the case, in words. */
   readonly story: string;
   /** Series in Prometheus' notation -> values in promtool's. */
   readonly series: Readonly<Record<string, string>>;
-  /** When -> the alerts that fire then. */
+  /** Moment -> the alerts that fire then. */
   readonly at: Readonly<Record<string, readonly ExpectedAlert[]>>;
-  /** It lasts days: rules are evaluated every ten minutes rather than every minute. */
+  /** True when the case lasts days: its rules are evaluated every ten minutes, not every minute. */
   readonly days?: true;
-  /** Expression -> its samples, at a moment. */
+  /** An expression and its samples at a moment. */
   readonly samples?: readonly {
     readonly expr: string;
     readonly at: string;
@@ -27,7 +29,7 @@ export interface Case {
   }[];
 }
 
-/** Summary and link do not depend on what happens. */
+/** The summary and the link, which are the same in every case. */
 export interface Words {
   readonly summary: string;
   readonly runbook: string;
@@ -40,7 +42,7 @@ export function of(metric: string, labels = '', instance = 'exporter:10048'): st
   return `${metric}{${[JOB, `instance="${instance}"`, ...(labels === '' ? [] : [labels])].join(', ')}}`;
 }
 
-/** That it leads, which the evidence in a description asks for. */
+/** The exporter leads: the evidence in a description asks for this. */
 export const LEADER = { [of('airflow_xcom_exporter_leader')]: '1x6000' };
 export const EVIDENCE = ' Evidence: http://exporter:10048/ ';
 

@@ -28,7 +28,7 @@ const HEADER = `# promtool test rules test/promtool/*.test.yml
 /** The files of `promtool test rules`, by name. */
 export const PROMTOOL_FILES: Readonly<Record<string, () => string>> = {
   'alerts.test.yml': () => fileOf('1m', (one) => one.days !== true),
-  // Evaluated every minute, three days take minutes.
+  // Three days would take minutes if evaluated every minute.
   'days.test.yml': () => fileOf('10m', (one) => one.days === true),
 };
 
@@ -39,7 +39,8 @@ function fileOf(evaluationInterval: string, chosen: (one: Case) => boolean): str
       {
         rule_files: ['objectives', 'recording', 'alerts'].map((name) => `../../grafana/${name}.yml`),
         evaluation_interval: evaluationInterval,
-        // Without it promtool takes the groups in any order, and a rule may miss what the one before it records.
+        // Without this list promtool takes the groups in any order, and a rule may miss the recording of the rule
+        // before it.
         group_eval_order: [OBJECTIVES, ...RECORDINGS, ...ALERTS].map(({ name }) => name),
         tests: CASES.filter(chosen).map(testOf),
       },
@@ -78,7 +79,7 @@ function expectedAlert(alert: string, { labels, description }: ExpectedAlert): o
     exp_annotations: {
       summary: words.summary,
       description,
-      // Where one alert is about several problems, the link follows the problem.
+      // If one alert is about several problems, the link follows the problem.
       runbook_url: words.runbook === '' ? `docs/runbook.md#${labels['problem'] ?? ''}` : words.runbook,
     },
   };

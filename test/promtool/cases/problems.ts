@@ -5,11 +5,11 @@ interface Story {
   readonly alert: string;
   readonly problem: string;
   readonly severity: 'critical' | 'warning';
-  /** Minutes that the problem has to stay. */
+  /** How many minutes the problem must last. */
   readonly minutes: number;
-  /** The series of the figure, and the figure. A counter is given as what it grows by each minute. */
+  /** The series of the figure, and its values. A counter is given by its growth in each minute. */
   readonly figure?: { readonly series: string; readonly values: string };
-  /** Of two exporters that each have the figure. */
+  /** The description for two exporters that each have the figure. */
   readonly both: string;
   readonly says: string;
   /** Whether a restart of two minutes is bridged. */
@@ -221,7 +221,7 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
     labels: { ...TARGET, problem, severity },
     description: description + EVIDENCE,
   });
-  // The problem is there from minute 21 on, when every range of a figure is full.
+  // The problem begins at minute 21, when every range of a figure is full.
   const due = 21 + minutes;
   return [
     {
@@ -303,7 +303,7 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
 
 export const PROBLEM_CASES: readonly Case[] = STORIES.flatMap(casesOf);
 
-/** Where the figure is a counter. */
+/** Cases in which the figure is a counter. */
 export const RESET_CASES: readonly Case[] = [
   {
     alert: 'AirflowXComWriteDenied',
@@ -319,7 +319,7 @@ export const RESET_CASES: readonly Case[] = [
         {
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
-            // Fifteen minutes, one of which the reset hides.
+            // The failures of fifteen minutes; the reset hides one of these minutes.
             '14 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],

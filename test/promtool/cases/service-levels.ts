@@ -23,7 +23,7 @@ const burning = (slo: string, rate: string, severity: 'critical' | 'warning') =>
 const fast = (slo: string, rate: string) => burning(slo, rate, 'critical');
 const slow = (slo: string, rate: string) => burning(slo, rate, 'warning');
 
-/** Test writes and how many of them fail, in promtool's notation. One error in a hundred is what is allowed. */
+/** Test writes and their failures, in promtool's notation. The objective allows one error in a hundred. */
 function writes(all: string, failed: string, instance?: string) {
   return {
     [of('airflow_xcom_probe_duration_seconds_count', 'operation="put"', instance)]: all,
@@ -38,7 +38,7 @@ function latency(fastEnough: string, bound: string) {
   };
 }
 
-/** What the canary tells of a push on each of five queues: the first so many are as the first value says. */
+/** The canary's figures for a push on each of five queues: the first `count` queues have the first value. */
 function pushes(
   metric: 'success' | 'duration_seconds',
   count: number,
@@ -64,10 +64,10 @@ export const SERVICE_LEVEL_CASES: readonly Case[] = [
     story: 'from minute 360 to 480 a fifth of the writes fail: twenty times what is allowed',
     series: { ...LEADER, ...writes('0+1x1000', '0x360 0.2+0.2x119 24x500') },
     at: {
-      // 36 % of an hour at twenty times is 7: not yet 14.4.
+      // 36 % of an hour at twenty times is 7: less than 14.4.
       '380m': [],
       '435m': [fast('write_availability', '20.0')],
-      // The half hour of the slower pair has passed as well.
+      // The half hour of the slower pair is over as well.
       '530m': [],
     },
   },

@@ -33,7 +33,7 @@ const failing = (operation: string, count: number) => ({
   description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and it failed in the last probe.${EVIDENCE}`,
 });
 
-/** Of each minute's operation, how many took up to 0.5, 1, 5 seconds and longer, as a share. */
+/** The share of each minute's operation that took up to 0.5, 1 and 5 seconds; the rest took longer. */
 function durations(shares: { upTo05: number; upTo1: number; upTo5: number }, instance?: string) {
   const bucket = (le: string) =>
     of('airflow_xcom_probe_duration_seconds_bucket', `operation="put", le="${le}"`, instance);

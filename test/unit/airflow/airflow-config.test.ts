@@ -4,7 +4,7 @@ import { parseConfigFile } from '../../../src/airflow/config-file.ts';
 import type { AirflowOption } from '../../../src/airflow/config-option.ts';
 import { lookUpOption, wholeNumberOf } from '../../../src/airflow/config-option.ts';
 
-/** One question, as test/airflow/config/config_cases.py asks it of every release. */
+/** One question about an option, as test/airflow/config/config_cases.py asks it of every release. */
 interface Case {
   readonly file: string | null;
   readonly env: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ const read = (name: string): unknown => JSON.parse(readFileSync(new URL(name, fo
 const cases = read('cases.json') as readonly Case[];
 const releases = readdirSync(folder).filter((name) => name !== 'cases.json');
 
-/** The names that an option has in a release of `configuration.py`, and none that this product leaves out. */
+/** The names that an option has in a release's `configuration.py`, without those that this product leaves out. */
 function optionIn(release: string, { section, key }: Case): AirflowOption {
   const [major = 0, minor = 0] = release.split('.').map(Number);
   const sensitive = key === 'sql_alchemy_conn';
@@ -41,7 +41,7 @@ function answer(release: string, one: Case): unknown {
       return { absent: true };
     case 'fault':
       return { error: found.fault };
-    // The output of a command and of a secret only Airflow knows: those of the cases say who they are.
+    // Only Airflow knows the output of a command and of a secret: in the cases, each output names its source.
     case 'command':
       return { value: 'from-a-command\n' };
     case 'secret':

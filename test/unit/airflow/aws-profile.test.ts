@@ -6,7 +6,7 @@ import type { S3Connection } from '../../../src/s3/connection.ts';
 import { sentenceOf } from '../../../src/settings/push-fault.ts';
 import { workerWarnings } from '../../../src/settings/worker-warnings.ts';
 
-/** One pair of files and what botocore made of it: test/airflow/aws-files has both. */
+/** A pair of files and botocore's result for it: both come from test/airflow/aws-files. */
 interface Recorded {
   readonly case: {
     readonly config: string;
@@ -29,7 +29,7 @@ const { cases } = JSON.parse(
   readFileSync(new URL('../../fixtures/aws-files/answers.json', import.meta.url), 'utf8'),
 ) as { readonly cases: readonly Recorded[] };
 
-/** Where a client asks for an object. */
+/** The address at which a client asks for an object. */
 function addressOf({ endpoint, forcePathStyle, variants }: S3Connection): string {
   const kind = variants.useAccelerateEndpoint
     ? 's3-accelerate'

@@ -102,7 +102,8 @@ describe('a connection', () => {
       '{"extra":{"endpoint_url":"http://all:1","service_config":{"s3":{"endpoint_url":"http://s3:2"}}}}',
       { ...nothing, endpoint: 'http://s3:2', forcePathStyle: true },
     ],
-    // As Airflow 2.9.3, 2.11.2, 3.1.8 and 3.4.0b2 read them: a second :// is taken where no @ and no colon is before it.
+    // Airflow 2.9.3, 2.11.2, 3.1.8 and 3.4.0b2 read them so: a second :// counts if no @ and no colon stands before
+    // it.
     [
       'aws:///?endpoint_url=http://m:9&region_name=eu-west-1',
       { ...nothing, endpoint: 'http://m:9', region: 'eu-west-1', forcePathStyle: true },
@@ -118,7 +119,7 @@ describe('a connection', () => {
         forcePathStyle: true,
       },
     ],
-    // Each parameter is a text to Airflow, whatever it looks like.
+    // For Airflow each parameter is a text, whatever it looks like.
     [
       'aws://?aws_access_key_id=12345678&aws_secret_access_key=87654321&aws_session_token=true&region_name=null',
       {
@@ -134,7 +135,7 @@ describe('a connection', () => {
       'aws://?aws_access_key_id=1e400&aws_secret_access_key=12345678901234567890',
       { ...nothing, asker: 'workers', accessKeyId: '1e400', secretAccessKey: '12345678901234567890' },
     ],
-    // Python's urlsplit drops them.
+    // Python's urlsplit drops these characters.
     [
       'aws://KEY:SE\nCRET@/?region_name=eu-\r\n\twest-1',
       { ...nothing, asker: 'workers', accessKeyId: 'KEY', secretAccessKey: 'SECRET', region: 'eu-west-1' },

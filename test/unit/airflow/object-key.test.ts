@@ -15,21 +15,22 @@ import {
 import { isBackendKey, REFERENCE_HINT, spell } from '../../../src/airflow/reference.ts';
 import { anyCharacter } from '../../support/characters.ts';
 
-/** The keys that the properties try; each is taken apart and put together again. */
+/** How many keys the properties try. Each key is taken apart and put together again. */
 const KEYS = 100_000;
 
 const noRun = () => false;
 const hint = new RegExp(REFERENCE_HINT);
 
-// What Airflow's validate_key lets into a dag_id and a task_id: `[\w.-]`, letters of every script.
+// The characters that Airflow's validate_key allows in a dag_id and a task_id: `[\w.-]`, letters of every script.
 const ID = Array.from('abzAZ09_.-жЖ中éßﬁ𝔘');
 const RUN = [...ID, ...Array.from('+:/ ?#%@&=~')];
-/** Runs of characters that are cut inside: a long id of single ones takes long to make up. */
+/** Pieces of long ids, which are cut inside a piece: to make a long id of single characters takes long. */
 const CHUNKS = ['abzAZ09_.-', 'daily_load', 'Заказы-v2.', '中é.ßﬁ_𝔘-x', 'finance_of'];
 
 const shortIds = fc.record({
   dagId: fc.string({ unit: fc.constantFrom(...ID), minLength: 1, maxLength: 30 }),
-  // `allowed_run_id_pattern` may let in everything; slashes at an end or beside each other are folded on the way.
+  // `allowed_run_id_pattern` may allow every character. Slashes at an end or next to each other are folded on the
+  // way.
   runId: fc
     .string({ unit: fc.constantFrom(...RUN), minLength: 1, maxLength: 30 })
     .map((text) => text.replace(/\/+/g, '/').replace(/^\/|\/$/g, ''))
@@ -43,7 +44,7 @@ const ids = fc.oneof(
   { weight: 9, arbitrary: shortIds },
   fc.record({ dagId: longId, runId: longId.map((text) => text.replace('_', '/')), taskId: longId }),
 );
-/** No column of Postgres holds the character 0 or half a surrogate pair. */
+/** No column of Postgres holds NUL or half a surrogate pair. */
 const anyText = fc
   .string({ unit: anyCharacter, minLength: 1, maxLength: 60 })
   .map((text) => text.replaceAll('\0', 'x'));
@@ -79,14 +80,14 @@ describe('the keys of the backend', () => {
           const name = owner === '' ? '' : nameOfKey(xcomKey);
           const parts = { folder: '', owner, uuid: instance, name, suffix: ending };
           const cut = owner === '' ? own : shortenIds(own, { host: start, prefix: base, key: parts });
-          // Then the push fails.
+          // If the ids cannot be shortened, the push fails.
           fc.pre(cut !== null);
           const made = { ...parts, folder: folderOf(base, cut) };
           const text = formatObjectKey(made);
           if (cut.dagId !== own.dagId || cut.runId !== own.runId || cut.taskId !== own.taskId) shortened += 1;
           if (/^[0-9a-f]{64}$/.test(name)) hashed += 1;
 
-          // Node's assertions: those of the runner would take most of the time of so many keys.
+          // These are Node's assertions: the test runner's would take most of the time with so many keys.
           deepEqual(parseObjectKey(text), made);
           const path = `${start}/${text}`;
           match(path, hint);
@@ -99,7 +100,7 @@ describe('the keys of the backend', () => {
           const compact = compactReference(reference, place);
           if (compact !== null) deepEqual(expandReference(compact, place), reference);
           const run = `${base === '' ? '' : `${base}/`}${own.dagId}/${own.runId}/`;
-          // What is not held in columns lies elsewhere than its run.
+          // A key that columns do not hold lies in another place than its run.
           equal(compact === null, text !== formatObjectKey({ ...made, folder: folderOf(base, own) }));
           if (text.startsWith(run) && compact !== null) equal(isBackendKey(text.slice(run.length)), true);
         },

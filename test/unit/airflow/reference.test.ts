@@ -8,7 +8,7 @@ const instance = '01a20a90-b5b9-7797-8b2d-8c6c50b7de87';
 const own = `s3://aws@bkt/xcom/orders/manual__1/load.part/${uuid}`;
 const another = `s3://aws@bkt/xcom/orders/manual__1/extract/${uuid}`;
 const hint = new RegExp(REFERENCE_HINT);
-/** The runs of the window. */
+/** Whether the window has this run. */
 const isRun = (dagId: string, runId: string) =>
   dagId === 'orders' && ['manual__2', 'with/slash'].includes(runId);
 
@@ -35,7 +35,7 @@ describe('a string in a row', () => {
     ['without a scheme', `/orders/manual__1/load.part/${uuid}`, 'local'],
     ['on a disk', `file:///data/orders/manual__1/load.part/${uuid}`, 'local'],
     ['of another backend', `s3_xcom_${uuid}`, 'third_party'],
-    // The REST API of 3.0 and 3.1 stores what it is given as JSON text, up to twice: no reader takes it for a reference.
+    // The REST API of 3.0 and 3.1 stores its input as JSON text, up to twice: no reader takes this for a reference.
     ['its own, as JSON text', JSON.stringify(own), 'foreign'],
     ['its own, as JSON text of JSON text', JSON.stringify(JSON.stringify(own)), 'foreign'],
     ['of another task, as JSON text of JSON text', JSON.stringify(JSON.stringify(another)), 'foreign'],
@@ -70,7 +70,10 @@ describe('a string in a row', () => {
   });
 });
 
-/** Run with universal-pathlib 0.2.2, 0.2.6 and 0.3.10: nothing else of a run id is altered, and since 0.3 not that. */
+/**
+ * Run with universal-pathlib 0.2.2, 0.2.6 and 0.3.10: they alter nothing else of a run id, and 0.3 does not alter
+ * this either.
+ */
 test.each([
   ['.', 'orders/load.part', 'own'],
   ['.', 'orders/./load.part', 'own'],
@@ -89,7 +92,7 @@ test.each([
   expect(found.kind).toBe(kind);
   if (found.kind !== 'own') return;
   expect(found.reference.prefix).toBe('xcom');
-  // The key that is asked for is the one that was written.
+  // The exporter asks for exactly the key that was written.
   const place = { ...row, runId, key: 'return_value' };
   const compact = compactReference(found.reference, place);
   const again = compact === null ? found.reference : expandReference(compact, place);
@@ -101,7 +104,7 @@ test.each([
   [`load.part/${uuid}.gz`, true],
   [`load.part/ti-${instance}/return_value.json`, true],
   [`load.part/write-${uuid}/return_value.json.gz`, true],
-  // The task state store of 3.3: its keys are free.
+  // The task state store of 3.3 may use any key.
   [`load.part/-1/${uuid}`, false],
   ['load.part/-1/cursor', false],
   // The run `manual__1/a` begins like the run `manual__1`.

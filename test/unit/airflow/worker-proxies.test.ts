@@ -3,7 +3,7 @@ import { workerProxies } from '../../../src/airflow/worker-proxies.ts';
 
 const P = 'http://proxy:3128';
 
-/** What a worker took, run with botocore 1.43: test/airflow/WORKER-S3.md has most of these rows. */
+/** The proxy that a worker took, run with botocore 1.43: test/airflow/WORKER-S3.md has most of these rows. */
 test.each<[string, Readonly<Record<string, string>>, string, string | null]>([
   ['nothing', {}, 'http://s3.example', null],
   ['HTTP_PROXY', { HTTP_PROXY: P }, 'http://s3.example', P],

@@ -3,8 +3,9 @@ import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 
 /**
- * Most rows were run with a worker: Airflow 3.4.0b2, amazon 9.39.0, s3fs 2026.9.0, aiobotocore 3.10.0. The order of the three
- * authorities, the region of the file against AWS_DEFAULT_REGION, and a profile against keys in variables are botocore's source.
+ * Most rows were run with a worker: Airflow 3.4.0b2, amazon 9.39.0, s3fs 2026.9.0, aiobotocore 3.10.0. Three things
+ * come from botocore's source: the order of the three authorities, the file's region against AWS_DEFAULT_REGION, and
+ * a profile against keys in variables.
  */
 interface Row {
   readonly extra?: Readonly<Record<string, unknown>>;

@@ -53,7 +53,9 @@ describe('parseXComPath', () => {
   });
 });
 
-/** Run with Airflow 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2, which all write below the second. */
+/**
+ * Run with Airflow 2.9.3, 2.11.2, 3.1.8, 3.3.2 and 3.4.0b2: given the first text, all of them write below the second.
+ */
 test.each([
   ['s3://c@b/x\n', 's3://c@b/x'],
   ['s3://c@b/x\r\n', 's3://c@b/x'],
@@ -103,7 +105,7 @@ describe('a reference is as configured', () => {
     ['at the second path', 's3://c@b/xcom, s3://d@pool/xcom', 's3://d@pool/xcom', true],
     ['below the second path', 's3://c@b/xcom, s3://d@pool', 's3://d@pool/xcom', true],
     ['anywhere, where nothing is configured', '', 's3://c@b/xcom', true],
-    // As 2.10.5 to 3.1.8 write it, and as 3.3.2 and 3.4 do.
+    // 2.10.5 to 3.1.8 write the first form, 3.3.2 and 3.4 the second.
     ['without the dots of the path', 's3://c@b/a/./b', 's3://c@b/a/b', true],
     ['with the dots of the path', 's3://c@b/a/./b', 's3://c@b/a/./b/v2', true],
     ['with dots that the path has not', 's3://c@b/a/b', 's3://c@b/a/./b', false],
@@ -159,7 +161,7 @@ test.each([
   const base = { scheme, connection: connection ?? '', bucket, prefix, suffix: '' };
   expect(standingRule(parseXComPaths('s3://c@b/xcom'))(base)).toBe(standing);
   expect(standingRule(null)(base)).toBe('untold');
-  // Without a connection that workers use, a bucket says nothing.
+  // Without a connection that workers use, a bucket says nothing about the path.
   expect(standingRule(parseXComPaths('s3://other/xcom'))({ ...base, connection: '' })).toBe('open');
 });
 

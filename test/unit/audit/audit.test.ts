@@ -116,7 +116,7 @@ describe('lanes', () => {
     const keys = Array.from({ length: 100 }, (_, index) => `k${String(index).padStart(2, '0')}`);
     expect(cutsOf([...keys, ...keys].reverse(), 4)).toEqual(['k25', 'k50', 'k75']);
     expect(cutsOf(keys.slice(0, 3), 4)).toEqual([]);
-    // U+FFFD is behind U+1F600 in UTF-16, and before it in UTF-8.
+    // U+FFFD comes after U+1F600 in UTF-16, and before it in UTF-8.
     expect(cutsOf(['\u{1F600}', '\uFFFD', 'a', 'b', 'c', 'd', 'e', 'f'], 2)).toEqual(['e']);
     expect(areInOrder(['a', '\uFFFD', '\u{1F600}'], null)).toBe(true);
     expect(areInOrder(['a', 'B'], null)).toBe(false);
@@ -227,7 +227,7 @@ test('the picture has a bar for every month, those without an object too', () =>
     '2026-01: 0 B not orphaned, 0 B orphaned',
     '2026-02: 500 B not orphaned, 0 B orphaned',
   ]);
-  // The largest month is as high as there is room.
+  // The bar of the largest month fills the available height.
   expect(svg).toContain('height="180.0" fill="#2a78d6"');
   expect(svg).toContain('y="40.0" width="164.0" height="60.0" fill="#d9822b"');
   expect(monthsPicture([])).toContain('</svg>');

@@ -10,7 +10,7 @@ import { BACKEND, lookOf, settingsWith, taskOf, WITHOUT_BACKEND } from '../../su
 const NOW = Date.UTC(2026, 10, 28, 12);
 const PATH = 's3://aws_xcom@airflow-xcom/xcom';
 
-/** The verdict when each of the pools has said what it resolves. */
+/** The verdict after each pool has reported the settings that it resolves. */
 function canary(changes: Readonly<Record<string, object>>): CanaryVerdict | null {
   const pools = Object.fromEntries(Object.keys(changes).map((name) => [name, name]));
   const tasks = Object.entries(changes).map(([name, change]) =>

@@ -133,7 +133,7 @@ describe('a report', () => {
     const replaced = fc
       .record({
         path: fc.constantFrom('pool', 'pools', 'interval', 'operations', 'settings', 'payload'),
-        // A number alone is what an interval may be.
+        // An interval may be a number alone.
         value: fc.oneof(fc.jsonValue(), fc.nat()),
       })
       .map(({ path, value }) => JSON.stringify({ ...lookOf('default'), [path]: value }));
@@ -148,14 +148,15 @@ describe('a report', () => {
         expect(parsed.interval).toBeGreaterThan(0);
         for (const name of Object.keys(parsed.pools)) expect(name).toMatch(/^\P{C}{1,100}$/u);
         expect(parsed.operations.filter((one) => one.seconds < 0)).toEqual([]);
-        // Besides names and the path, what stands in a sentence has neither markup nor a line end.
+        // Apart from names and the path, no text that is shown in a sentence has markup or a line end.
         const words = { ...parsed, pools: null, pool: null, settings: { ...parsed.settings, path: null } };
         const operations = parsed.operations.map((one) => ({ ...one, from: null }));
         expect(JSON.stringify({ ...words, operations })).not.toMatch(/[<>\p{Cc}]|\\[nru]/u);
       }),
       { numRuns: 2_000 },
     );
-    // Else nothing was looked at: where a cut meets a number, the report stays one.
+    // Some reports must be believed, or the checks above tested nothing: a report whose number was cut is still a
+    // report.
     expect(believed).toBeGreaterThan(10);
   });
 });
@@ -185,7 +186,7 @@ describe('what is remembered of the canary', () => {
       malformed: 1,
       other_version: 1,
     });
-    // As long as they stand there, they are counted once.
+    // While the reports stay in the table, they are counted once.
     expect(noteTasks(after.memory, [...honest, ...forged]).refusals.size).toBe(0);
   });
 

@@ -179,7 +179,7 @@ describe('the verdict of check', () => {
     expect(found(['exporter_behind'])).toEqual([
       `${sample} More with a higher s3.requests-per-cycle, or a shorter window.`,
     ]);
-    // The others were asked about in vain: more requests would not help.
+    // The other rows were asked about without an answer: more requests would not help.
     expect(found([])).toEqual([sample]);
     const unanswered = reportOf([], {
       coverage: 0.5,
@@ -192,7 +192,7 @@ describe('the verdict of check', () => {
       'Object storage gave no answer: denied (403)',
       'A sample: 500000 of 1000000 rows are decided (50 %).',
     ]);
-    // Never all of what is not all.
+    // A figure that is not all is never rounded to all.
     expect(checkVerdict(checked(reportOf([], { coverage: 0.999_999_9 }))).notes[0]).toContain(
       '999999 of 1000000 rows are decided (99 %)',
     );

@@ -5,7 +5,7 @@ import { createFreshness } from '../../../src/daemon/freshness.ts';
 test('figures that are good for years are not stale at once', async () => {
   let ended = 0;
   const freshness = createFreshness({
-    // Ten ticks of a schedule of leap days.
+    // Ten ticks of a schedule that runs on leap days.
     staleMs: 94_867_200_000,
     onStale: () => {
       ended += 1;

@@ -9,7 +9,7 @@ interface Play {
   readonly setAhead: (ms: number) => void;
 }
 
-/** A clock that goes on by itself, apart from what it is set to. */
+/** Runs a schedule on a clock that goes on running from the time to which it is set. */
 async function play(expression: string, act: (play: Play) => Promise<void>): Promise<void> {
   let runs = 0;
   let missed = 0;
@@ -65,7 +65,7 @@ test('a clock that leaps ahead goes on from there, and not through all that was 
   await play('*/4 * * * * *', async ({ runs, missed, setAhead }) => {
     const first = runs();
     await vi.waitUntil(() => runs() > first, { timeout: 10_000, interval: 10 });
-    // Its next tick is four seconds away.
+    // The next tick is four seconds away.
     setAhead(7_200_000);
     await delay(3_000);
     const before = runs();

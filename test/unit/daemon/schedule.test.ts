@@ -5,7 +5,7 @@ import { startSchedule } from '../../../src/daemon/schedule.ts';
 import { intervalOf } from '../../../src/lib/cron.ts';
 
 const everySecond = '* * * * * *';
-/** Far away: only the run at the start. */
+/** The next tick is far away: only the run at the start happens. */
 const yearly = '0 0 0 1 1 *';
 
 const started: Schedule[] = [];
@@ -35,7 +35,7 @@ function start(expression: string, run: (signal: AbortSignal) => Promise<void>) 
   return { schedule, seen };
 }
 
-/** A run that lasts until it is aborted, and then as long as it likes. */
+/** A run that lasts until it is aborted, and `ms` longer. */
 function untilAborted(signal: AbortSignal, ms = 0): Promise<void> {
   return new Promise((resolve) => {
     signal.addEventListener('abort', () => setTimeout(resolve, ms), { once: true });
@@ -66,7 +66,7 @@ describe('runs', () => {
       running -= 1;
     });
     await vi.advanceTimersByTimeAsync(4_200);
-    // From 0.3 to 1.6 s, and from 2 to 3.3 s, and from 4 s on: what came at 1 s and at 3 s was skipped.
+    // Runs last from 0.3 to 1.6 s, from 2 to 3.3 s, and from 4 s on: the ticks at 1 s and 3 s were skipped.
     expect([most, runs, seen.skipped]).toEqual([1, 3, 2]);
     expect(seen.lines.filter((line) => line.includes('this tick is skipped'))).toHaveLength(seen.skipped);
   });
@@ -128,7 +128,7 @@ describe('the interval', () => {
     ['*/30 * * * * *', 30],
     ['0 * * * * *', 60],
     ['0 */5 * * * *', 300],
-    // Not evenly: the longest wait is the one that counts.
+    // The ticks are not evenly spaced: the longest wait counts.
     ['0,10 * * * * *', 50],
     ['*/40 * * * * *', 40],
     ['0 0 * * * *', 3_600],

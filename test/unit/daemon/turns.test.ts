@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Runs that end when they are told to. */
+/** Runs that end when the test ends them. */
 function runs() {
   const ends: ((value: number) => void)[] = [];
   const run = () => new Promise<number>((resolve) => ends.push(resolve));

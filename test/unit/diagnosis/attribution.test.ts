@@ -23,7 +23,7 @@ function chosen<Item>(items: readonly Item[], random: () => number): Item {
 
 interface Plan {
   readonly rows: number;
-  /** Share of the tasks that run in the pool whose workers lack the setting; 0: there is none. */
+  /** Share of the tasks that run in the pool whose workers lack the setting; 0: no such pool exists. */
   readonly share: number;
   /** Share of the large values elsewhere that are in the database for other reasons. */
   readonly noise: number;
@@ -34,7 +34,7 @@ interface Plan {
 const QUEUES = ['default', 'etl', 'reports', 'ml', 'backfill', 'exports'];
 const OPERATORS = ['PythonOperator', '_PythonDecoratedOperator', 'KubernetesPodOperator', 'BashOperator'];
 
-/** So many rows, by where they went, and when the first and the last of them did. */
+/** A number of rows: whether they went past S3, and the times of the first and the last row. */
 function went(bypassed: boolean, rows = 1, [first, last] = [0, 0]): Omit<Placed, 'worker'> {
   return bypassed
     ? { bypassed: rows, offloaded: 0, kept: { first, last }, latestPut: null }
@@ -62,7 +62,7 @@ function both(bypassed: number, offloaded: number): Omit<Placed, 'worker'> {
   return { bypassed, offloaded, kept: null, latestPut: null };
 }
 
-/** Worker by worker, as a survey tells them, written one after the other. */
+/** The rows grouped by worker, as a survey gives them. They were written one after the other. */
 function inTurn(rows: readonly Placed[]): Placed[] {
   const placed = new Map<
     string,
@@ -86,7 +86,7 @@ function inTurn(rows: readonly Placed[]): Placed[] {
 
 const DRAWS = 200;
 
-/** Shares of the draws that named the planted pool alone, and that named one that was not planted. */
+/** The share of draws that named only the planted pool, and the share that named a pool that was not planted. */
 function rates(plan: Plan): { right: number; wrong: number } {
   let right = 0;
   let wrong = 0;
@@ -99,7 +99,7 @@ function rates(plan: Plan): { right: number; wrong: number } {
   return { right: right / DRAWS, wrong: wrong / DRAWS };
 }
 
-/** One line of test/golden/attribution.txt, where the figures are kept. */
+/** One line of test/golden/attribution.txt, which keeps the figures. */
 function figures({ rows, share, noise, mended }: Plan, { right, wrong }: ReturnType<typeof rates>): string {
   const percent = (rate: number) => `${(rate * 100).toFixed(1)} %`.padStart(8);
   const columns = [String(rows).padStart(6), ...[share, noise, mended, right, wrong].map(percent)];
@@ -289,9 +289,9 @@ describe('what a pool is called', () => {
   });
 
   test('p is that of Fisher’s exact test: 3 of 3 against 0 of 3 in one of 2 pools', () => {
-    // Chance 1/20 = C(3,3) C(3,0) / C(6,3), twice for two pools: no proof.
+    // The chance is 1/20 = C(3,3) C(3,0) / C(6,3), times two for two pools: no proof.
     expect(pools([...rows(3, { queue: 'a' }, true), ...rows(3, { queue: 'b' }, false)])).toEqual([]);
-    // 1 / C(12,6) = 1/924, twice.
+    // 1 / C(12,6) = 1/924, times two.
     const [pool] = pools([...rows(6, { queue: 'a' }, true), ...rows(6, { queue: 'b' }, false)]);
     expect(pool?.p).toBeCloseTo(2 / 924, 10);
   });

@@ -11,7 +11,7 @@ const CODE: ProblemCode = 'worker_bypass';
 const MINUTE = 60_000;
 const DAY = 1_440 * MINUTE;
 
-/** Cycles a minute apart: what each found. */
+/** Plays cycles that are a minute apart. `found`: the state that each cycle found. */
 function play(
   found: readonly ProblemState[],
   { stepMs = MINUTE, windowMs = DAY, from = 0, cleared = [] as readonly ClearedProblem[] } = {},

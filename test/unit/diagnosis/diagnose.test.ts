@@ -19,7 +19,10 @@ import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 import { lookOf } from '../../support/canary.ts';
 
-/** Tries every rule of the verdict on plain values: what it says, when it says nothing, when nothing is known, and the borders. */
+/**
+ * Tries every rule of the verdict on plain values: its sentence, when nothing is raised, when nothing is known, and
+ * the limits.
+ */
 
 const SHAPE: Shape = {
   airflow: '3.0-3.2',
@@ -51,7 +54,7 @@ const KINDS: readonly Kind[] = [
   'belowThreshold',
 ];
 
-/** A moment, and how the evidence has it. */
+/** A moment, and its text in the evidence. */
 const AT = Date.UTC(2026, 0, 1, 14, 5);
 const MOMENT = '2026-01-01T14:05Z';
 
@@ -127,7 +130,7 @@ const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;
 type Operation = (typeof OPERATIONS)[number];
 type Failure = Pick<Extract<ProbeStep, { ok: false }>, 'reason' | 'detail' | 'said'>;
 
-/** As the exporter reads such an answer of S3. */
+/** The failure that the exporter reads from such an answer of S3. */
 function answered(code: string, status: number): Failure {
   return explainFailure(
     { name: code, $metadata: { httpStatusCode: status } },
@@ -135,7 +138,7 @@ function answered(code: string, status: number): Failure {
   );
 }
 
-/** Of a storage that names no action, where other requests are taken. */
+/** The words for a storage that names no action but accepts other requests. */
 const PUT_ALONE =
   's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 const REFUSED = answered('AccessDenied', 403);
@@ -151,7 +154,7 @@ const STS_REFUSED: Failure = explainFailure(
 );
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
-/** Credentials of the process in place of a connection that is not known, and S3 refuses them. */
+/** The connection is not known. The process's own credentials stand in for it, and S3 refuses them. */
 const STANDS_IN: Failure = {
   ...REFUSED,
   detail:
@@ -189,23 +192,23 @@ const VARIABLES: Readonly<Record<ToldSetting, string>> = {
 };
 
 interface World {
-  /** Null takes a variable away: nobody told it. */
+  /** Null removes a variable: nobody has told its setting. */
   readonly env?: Readonly<Record<string, string | null>>;
-  /** In place of what was sampled of a healthy window; null: the database was not read. */
+  /** Replaces what was sampled of a healthy window; null: the database was not read. */
   readonly sampled?: Partial<Sampled> | { readonly unsupported: string } | null;
   readonly survey?: Partial<Survey>;
   readonly window?: Partial<Survey['window']>;
-  /** So many rows of a kind. */
+  /** How many rows of each kind there are. */
   readonly rows?: Partial<Record<Kind, number>>;
-  /** Operations that did not work; null: no probe has ended. */
+  /** The operations that did not work; null: no probe has ended. */
   readonly probe?: Partial<Record<Operation, Failure | 'untried'>> | null;
-  /** Whose credentials the probe has: the workers', unless said. */
+  /** Whose credentials the probe has: the workers' unless given. */
   readonly asker?: ProbeResult['asker'];
   readonly othersWriteFrom?: number;
   readonly writesFailSince?: number;
 }
 
-/** A healthy deployment but for what is said. */
+/** A healthy deployment, except for the given changes. */
 function observed(world: World): Observation {
   const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
   const { asker = 'workers', othersWriteFrom = null, writesFailSince = null } = world;
@@ -257,7 +260,7 @@ function allProbed(outcome: Failure | 'untried'): Record<Operation, Failure | 'u
   return { put: outcome, head: outcome, get: outcome, list: outcome, delete: outcome };
 }
 
-/** So many values that went past S3 on one queue, and 12 on another that did not. */
+/** One queue whose values (`rows` of them) went past S3, and another queue with 12 values that did not. */
 function bypassed(rows: number): World {
   const on = (queue: string) => ({ queue, executor: null, hostname: null, operator: null });
   const placed: Placed[] = [
@@ -271,8 +274,8 @@ function bypassed(rows: number): World {
 }
 
 /**
- * The values of one operator that went past S3, kept in these minutes on the first host, those of another there that did
- * not, put until minute 10, and those that it put on others.
+ * Values of one operator went past S3, kept in these minutes on the first host. Values of another operator on that
+ * host went to S3, until minute 10. That operator also put `others` values on another host.
  */
 function byOperator({
   kept: [first, last] = [0, 5],
@@ -300,7 +303,7 @@ function byOperator({
   return { ...world, survey: { ...world.survey, placed } };
 }
 
-/** Large values in the database and not one reference. */
+/** Large values in the database, and not a single reference. */
 const WITHOUT_REFERENCES: Partial<Survey> = {
   references: 0,
   inForce: 0,
@@ -314,7 +317,7 @@ const NOWHERE: World = {
 const NOTHING_LARGE: World = { survey: WITHOUT_REFERENCES };
 const FORMER = 'airflow.providers.common.io.xcom.backend.XComObjectStoreBackend';
 
-/** Sizes on the two sides of a threshold that is not the configured one. */
+/** Sizes on both sides of a threshold that is not the configured one. */
 function sizes(world: {
   readonly small?: number;
   readonly large?: number;
@@ -330,7 +333,7 @@ function sizes(world: {
   };
 }
 
-/** A pool of workers that has put a value into object storage, below the path of its own. */
+/** A pool of workers that has put a value into object storage, below its own path. */
 function stored(at: number, path = 's3://aws@bucket/xcom'): World {
   const { settings } = lookOf('default');
   return canary([{ storedAt: at, settings: { ...(settings as CanarySettings), path } }]);
@@ -338,7 +341,7 @@ function stored(at: number, path = 's3://aws@bucket/xcom'): World {
 
 const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };
 
-/** References that nobody has looked up, by what they wait for. */
+/** References that nobody has looked up, by the reason why they wait. */
 function unlooked({
   waitingSince = null,
   askedSince = null,
@@ -355,12 +358,12 @@ function unlooked({
   };
 }
 
-/** The latest reference whose object is not known to be gone. */
+/** Sets the time of the latest reference whose object is not known to be gone. */
 function writtenAt(at: number): Partial<Survey> {
   return { times: { ...SURVEY.times, latestWritten: at } };
 }
 
-/** Every reference lies in another place than the one that was told, where every request fails. */
+/** All references lie in another place than the configured one, and every request to the configured place fails. */
 function mistyped(place: { bucket: string; connection: string }, failure: Failure): World {
   return {
     probe: allProbed(failure),
@@ -379,10 +382,10 @@ function withTimes(world: World, times: Partial<Survey['times']>): World {
 const UNREAD: World = { sampled: null };
 const UNSUPPORTED: World = { sampled: { unsupported: 'there is no table xcom, xcom_v1 or xcom_v2' } };
 
-/** What is said in a world: the sentence, or that there is nothing to say, or that nothing is known. */
+/** The expected words in a world: the sentence, or that nothing is raised, or that nothing is known. */
 type Case = readonly [name: string, world: World, expected: string];
 
-/** A canary of these pools. */
+/** A canary with these pools. */
 function canary(
   pools: readonly Partial<PoolVerdict>[],
   differences: CanaryVerdict['differences'] = [],
@@ -653,7 +656,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { env: { [`${XCOM}COMPRESSION`]: 'gz' }, ...UNREAD, probe: null },
       'The compression is gz, for which fsspec knows no file extension.',
     ],
-    // fsspec compares to the letter.
+    // fsspec compares the name letter by letter.
     ...['GZIP', 'zlib', 'brotli', 'br', 'deflate', 'none', ' gzip'].map((compression): Case => [
       compression,
       { env: { [`${XCOM}COMPRESSION`]: compression } },
@@ -1514,7 +1517,7 @@ test('settings with which no push works are part of the figures, whatever the da
   expect(faultOf({})).toBeNull();
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '1000 # bytes' })).toBe(noNumber);
   expect(faultOf({ [`${XCOM}THRESHOLD`]: '1MB' }, UNREAD)).toBe(noNumber);
-  // Nobody reads it, or it is not what Airflow has.
+  // Nobody reads the value, or Airflow has another one.
   expect(
     faultOf({ [`${XCOM}THRESHOLD`]: '1MB', AIRFLOW__CORE__XCOM_BACKEND: 'airflow.models.xcom.BaseXCom' }),
   ).toBeNull();
@@ -1525,11 +1528,11 @@ test('settings with which no push works are part of the figures, whatever the da
   const styled = (style: string) => ({ config_kwargs: { s3: { addressing_style: style } } });
   expect(faultWith(styled('PATH'))).toMatch(/addressing_style, has a value that botocore refuses/);
   expect(faultWith(styled('path'))).toBeNull();
-  // Said in other words, and meant as well.
+  // These faults have other words, and make every push fail too.
   expect(faultWith({ profile_name: '' })).toMatch(/has an empty profile_name, .*: every push fails/);
   expect(faultWith({ config_kwargs: { signature_version: 'unsigned' } })).toMatch(/unsigned/);
   expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x' })).toMatch(/takes a role and no region is given/);
-  // The exporter's own way is another, and pushes work.
+  // The exporter does this differently, and pushes work.
   expect(faultWith({ verify: false })).toBeNull();
 });
 
@@ -1636,7 +1639,7 @@ describe('what the catalogue says that a problem rests on', () => {
     for (const operation of rests) expect(stateOf(code, only([operation])), operation).toBe('clear');
   });
 
-  /** A verdict of a world that is altered by what nobody is asked for. */
+  /** Settings that change a verdict in one of this file's worlds when nobody tells them. */
   const altered = PROBLEM_CODES.flatMap((code) =>
     [...Object.values(VARIABLES), EXECUTOR]
       .filter((variable) => {

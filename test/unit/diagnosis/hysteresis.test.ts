@@ -14,12 +14,12 @@ const CODE: ProblemCode = 'worker_bypass';
 const CERTAIN: ProblemCode = 'threshold_disabled';
 const WINDOW = 10_000;
 
-/** One cycle: what it found, how long after the one before, and whether it looked or repeats. */
+/** One cycle: the state that it found, the time since the cycle before, and whether it looked or repeats. */
 interface Step {
   readonly state: ProblemState;
   readonly afterMs: number;
   readonly looked: boolean;
-  /** What is not known now speaks against what was said before. */
+  /** True when the data now speak against what was raised before, but decide nothing. */
   readonly takenBack?: boolean;
 }
 
@@ -69,7 +69,7 @@ function play(
 
 const words = { r: 'raised', c: 'clear', u: 'unknown', t: 'unknown' } as const;
 
-/** One letter a cycle, a second apart; a small letter looks, a capital one repeats. */
+/** The shown states for one letter a cycle, a second apart. A small letter looks, a capital one repeats. */
 function statesOf(letters: string, code: ProblemCode = CODE): string {
   const steps = letters.split('').map((letter) => ({
     state: words[letter.toLowerCase() as keyof typeof words],
@@ -170,7 +170,7 @@ describe('of any sequence of cycles holds', () => {
           const before = shown[index - 1];
           if (before?.since == null || one.since === null || before.lastSeen === null) continue;
           expect(one.lastSeen).toBeGreaterThanOrEqual(before.lastSeen);
-          // Seen anew after more than a window it is another one.
+          // A problem that is seen again after more than a window is another problem.
           if (one.observedAt - before.lastSeen <= WINDOW) expect(one.since).toBe(before.since);
         }
       }),
@@ -186,7 +186,7 @@ describe('of any sequence of cycles holds', () => {
           if (before?.state !== 'raised' || one.state === 'raised' || before.lastSeen === null) continue;
           if (one.now - before.lastSeen > WINDOW) continue;
           expect(one.state).toBe('clear');
-          // Back to where it was last found: the looks since then that found health.
+          // The looks that found health since the problem was last found.
           const from = sequence.slice(0, index + 1).findLastIndex(({ state }) => state === 'raised');
           const looks = new Set(
             sequence

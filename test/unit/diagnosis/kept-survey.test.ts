@@ -44,7 +44,7 @@ const SETTINGS: readonly SurveyOptions[] = [
   standing: standingRule(paths === null ? null : parseXComPaths(String(paths))),
 }));
 
-/** A window of several chunks, into which rows are written in turn. */
+/** A window of several chunks, which new rows fill in turn. */
 function newWorld(): World {
   const state = emptyState();
   const runs = Array.from({ length: RUNS }, (_, id) => {
@@ -59,7 +59,7 @@ function newWorld(): World {
       baseline: false,
     }),
   );
-  // The place that was given back last is taken first.
+  // A new row takes the slot that was given back last.
   for (let index = 0; index < CHUNK_ROWS; index += 1)
     for (let chunk = 0; chunk < CHUNKS; chunk += 1)
       state.rows.discard(slots[chunk * CHUNK_ROWS + index] ?? 0);
@@ -105,7 +105,7 @@ const WORKERS = [
 ] as const;
 
 const size = fc.constantFrom(5, 99, 100, 999, 1_000, 1_001, 5_000, 70_000);
-/** Minutes apart, hours apart, and the same. */
+/** Moments that are minutes apart, hours apart, or equal. */
 const moment = fc
   .tuple(fc.nat({ max: 5 }), fc.constantFrom(0, 0.5, 1, 2, 3, 30))
   .map(([hours, minutes]) => START + hours * HOUR + minutes * 60_000);
@@ -141,7 +141,7 @@ const written = fc.record({
 });
 type Written = typeof written extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** What they keep and what they put into object storage, in any order and of any size. */
+/** Values that two workers keep or put into object storage, in any order and of any size. */
 const ofFewWorkers: typeof written = written.map((one) => ({
   ...one,
   where: one.where === 'value' ? one.where : 'reference',
@@ -263,7 +263,7 @@ function play(world: World, step: Step): void {
   }
 }
 
-/** Something else becomes of one of the rows. */
+/** Changes one of the rows. */
 function change({ state: { rows }, runs }: World, step: Extract<Step, { which: number }>): void {
   const slots = runs.flatMap((run) => Array.from(rows.slotsOf(run), (slot) => ({ run, slot })));
   const picked = slots[step.which % slots.length];
@@ -344,7 +344,7 @@ describe('a survey that looks only at what was written since', () => {
     const { chunks } = world.state.rows;
     const noted = chunks.map((chunk) => chunk.written);
     play(world, { do: 'write', rows: [{ ...VALUE, mapIndex: 1 }] });
-    // As if nobody had noted that it was written.
+    // The window looks as if nobody had noted that the row was written.
     for (const [at, chunk] of chunks.entries()) chunk.written = noted[at] ?? 0;
     expect(await values()).toBe(1);
     expect(told).toEqual([]);

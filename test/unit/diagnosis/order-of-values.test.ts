@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import type { Written } from '../../support/judged-rows.ts';
 import { judge, kept, many, MIB, offloaded, raisedOf, TOLD } from '../../support/judged-rows.ts';
 
-/** What the order of time and the sizes say of workers that kept large values in the database. */
+/** Tests what the order of times and the sizes say of workers that kept large values in the database. */
 
 const on = (hostname: string | null) => (one: Written) => ({ ...one, hostname });
 const gzip = (one: Written) => (one.under === null ? one : { ...one, suffix: '.gz' });
-/** Each task in a pod of its own. */
+/** Puts each task into a pod of its own. */
 const inPods = (one: Written, index: number) => ({ ...one, hostname: `pod-${index}` });
 
 async function evidenceOf(written: readonly Written[], told = TOLD): Promise<string> {
@@ -66,7 +66,7 @@ describe('a repair', () => {
     expect(await raisedOf(one, TOLD)).toEqual(['worker_bypass']);
     const alone = many(60, (i) => on('node-2')(offloaded(2_009, 80 - i)));
     expect(await raisedOf([...one, ...alone], TOLD)).toEqual(['oversize_in_db']);
-    // Where the host itself goes on with references, nothing is left to say.
+    // If the host itself goes on with references, nothing is left to raise.
     const both = alone.map((row, i) => on(`node-${1 + (i % 2)}`)(row));
     expect(await raisedOf([...one, ...both], TOLD)).toEqual([]);
   });

@@ -16,7 +16,7 @@ import { createLooks } from '../../../src/window/looks.ts';
 import { newRun } from '../../../src/window/run.ts';
 import { uuid4 } from '../../support/plant.ts';
 
-/** Texts that tasks have pushed, laid out as the backend lays out its own: what may be said of them. */
+/** Texts that tasks have pushed, in the form of the backend's own paths: tests what the exporter may say of them. */
 
 const NOW = Date.UTC(2026, 0, 1, 18);
 const SHAPE: Shape = {
@@ -58,12 +58,12 @@ function path(base: string, task: string): string {
   return `${base}/orders/r1/${task}/${uuid4()}`;
 }
 
-/** A reference of its own row. */
+/** A reference to an object of its own row. */
 function reference(base: string, task: string, more: Partial<Pushed> = {}): Pushed {
   return { task, text: path(base, task), ago: 10, object: 'present', bytes: 2_000, ...more };
 }
 
-/** A reference that nobody looks up. */
+/** A reference whose object nobody looks up. */
 function stored(base: string, task: string, ago: number): Pushed {
   return { task, text: path(base, task), ago };
 }

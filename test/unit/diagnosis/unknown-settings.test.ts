@@ -15,15 +15,15 @@ import {
   TOLD,
 } from '../../support/judged-rows.ts';
 
-/** Rows of the window as they are, and settings as somebody told them: what may be said of both together. */
+/** Rows of the window and settings as a user tells them: tests what the exporter may say of both together. */
 
 const NAMES = Object.keys(TOLD) as ToldSetting[];
-/** Every subset of the settings: those that are told. */
+/** Every subset of the settings; the settings in a subset are told. */
 const SUBSETS = Array.from({ length: 2 ** NAMES.length }, (_, bits) =>
   NAMES.filter((_name, index) => (bits & (1 << index)) !== 0),
 );
 
-/** Deployments that are sound, by the threshold that their workers have. */
+/** Healthy deployments, with the threshold of their workers. */
 const HEALTHY: readonly (readonly [string, string, readonly Written[]])[] = [
   [
     'small values in the database, large ones in S3',
@@ -77,14 +77,14 @@ describe.each(HEALTHY)('%s', (_name, threshold, written) => {
 describe('two settings that follow each other', () => {
   test('a threshold that was lowered: what was written before is no fallback of one pool', async () => {
     const written = [
-      // Until two hours ago it was 1 MiB, and the queue science was the busy one.
+      // Until two hours ago the threshold was 1 MiB, and most values came from the queue science.
       ...many(30, (i) => kept(5_000 + i, 130 + i, 'science')),
       ...many(5, (i) => offloaded(MIB + i, 130 + i)),
       ...many(40, (i) => offloaded(1_000 + i, 60 + i)),
       ...many(10, (i) => offloaded(1_000 + i, 60 + i, { queue: 'science' })),
     ];
     expect(await raisedOf(written, TOLD)).toEqual([]);
-    // The same while both go on at once.
+    // The same values, but both kinds go on at the same time.
     const both = written.map((one) => ({ ...one, ago: one.under === null ? one.ago - 110 : one.ago }));
     expect(await raisedOf(both, TOLD)).toContain('worker_bypass');
   });
@@ -96,14 +96,15 @@ describe('two settings that follow each other', () => {
       ...many(40, (i) => offloaded(1_000 + i, 60 + i)),
     ];
     expect(await raisedOf(silent, TOLD)).toEqual(['oversize_in_db']);
-    // Nor of one that put values as small into S3 before: what it kept since then is no setting of the time before.
+    // A worker that put values as small into S3 before is different: the old threshold does not explain what it kept
+    // since then.
     const again = [
       ...silent,
       offloaded(1_000, 200, { queue: 'science' }),
       offloaded(1_000, 60, { queue: 'science' }),
     ];
     expect(await raisedOf(again, TOLD)).toEqual(expect.arrayContaining(['worker_bypass']));
-    // Changed within a minute, as a restart changes it.
+    // The change takes less than a minute, as with a restart.
     const soon = [
       ...many(20, (i) => kept(2_000 + i, 60.5, 'science')),
       ...many(5, (i) => offloaded(MIB + i, 61, { queue: 'science' })),

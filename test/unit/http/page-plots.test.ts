@@ -10,7 +10,7 @@ const WINDOW = {
   bytes: { db: 10, s3: null, other: 30 },
 } as unknown as NonNullable<Report['window']>;
 
-/** What the plots look at of a report. */
+/** The parts of a report that the plots use. */
 function reportAt(at: number, changes: Partial<Report> = {}): Report {
   return { at, databaseFailure: null, window: WINDOW, increments: [], ...changes } as unknown as Report;
 }

@@ -29,7 +29,7 @@ test('nothing of the runbook is lost, and no mark of Markdown is left outside co
     .replaceAll('&#39;', "'")
     .replaceAll('&amp;', '&');
   const words = (of: string): string[] => of.match(/[\p{L}\p{N}]{3,}/gu) ?? [];
-  // Addresses of links, the languages of code and the marks of a table are not shown.
+  // The addresses of links, the languages of code blocks and the markers of tables are not shown.
   const shown = source
     .replaceAll(/\]\([^)]*\)/g, ']')
     .replaceAll(/^```\w*$/gm, '')

@@ -123,7 +123,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
   };
 }
 
-/** A probe of which every operation worked. */
+/** A probe in which every operation worked. */
 const WORKED = {
   steps: [
     { operation: 'put', ok: true, seconds: 0.02 },
@@ -132,7 +132,7 @@ const WORKED = {
   leftoversDeleted: 0,
 } as const;
 
-/** As a look says of them that began before a probe had ended. */
+/** The states that a look gives these problems if it began before a probe had ended. */
 const UNPROBED = {
   write_denied: 'unknown',
   writes_failing: 'unknown',
@@ -210,7 +210,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
   };
 }
 
-/** Every character of a name takes three bytes, nine in an address; or six in HTML. */
+/** Names whose characters take the most room: three bytes each and nine in an address, or six in HTML. */
 const LONGEST = findingOf({
   dagId: '東'.repeat(70),
   runId: '東'.repeat(70),
@@ -220,7 +220,7 @@ const LONGEST = findingOf({
   hostname: '"'.repeat(250),
 });
 
-/** A row of which everything has this name. */
+/** A row in which every name is this one. */
 function namedAll(name: string): Finding {
   return findingOf({
     dagId: name,
@@ -236,7 +236,7 @@ function namedAll(name: string): Finding {
 
 const NONE_BROKEN = { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0 };
 
-/** As much as is kept. */
+/** As many cycles and probes as the history keeps. */
 const HISTORY = Array.from({ length: 300 }, (_, i) => NOW - (300 - i) * 30_000).reduce((history, at, i) => {
   const increments = [{ metric: 'value_bytes', storage: 'db', bytes: 4 ** (i % 14) } as const];
   const steps = (['put', 'head', 'get', 'list', 'delete'] as const).map(
@@ -284,7 +284,7 @@ function canaryReport(pools: readonly PoolVerdict[]): Report {
 const render = (status: Status, view: Partial<PageView> = {}): string =>
   renderStatusPage(status, { problem: null, page: 1, refresh: true, runbook: null, ...view });
 
-/** What a reader sees: no tags, entities resolved, white space as one blank. */
+/** The text that a reader sees: no tags, entities resolved, white space as one blank. */
 function textOf(page: string): string {
   return page
     .replace(/<style>.*<\/style>/s, '')
@@ -327,7 +327,7 @@ describe('the verdict', () => {
         }),
       },
     ],
-    // Nobody told the compression, and the references in the window show that pushes work.
+    // Nobody told the compression, but the references in the window show that pushes work.
     [
       'Healthy',
       {
@@ -335,7 +335,7 @@ describe('the verdict', () => {
         report: reportOf({ states: { ...reportOf().states, compression_unsupported: 'unknown' } }),
       },
     ],
-    // It was told that nothing goes there, and references in the window speak against it.
+    // The settings say that no value goes to S3, but references in the window speak against that.
     [
       'Unknown: not everything critical could be decided',
       {
@@ -412,7 +412,7 @@ describe('the verdict', () => {
       title: 'Unknown: object storage could not be looked at',
       notes: ['Cannot read S3: denied (no keys).', 'Not decided: bucket_unreachable.'],
     });
-    // No operation failed, and none is meant to work that was not tried.
+    // No operation failed, and an operation that was not tried need not work.
     const read = { steps: [{ operation: 'put', ok: null } as const, WORKED.steps[1]], leftoversDeleted: 0 };
     expect(verdictOf(statusOf({ report, probe: read })).state).toBe('healthy');
   });
@@ -542,7 +542,7 @@ describe('the page', () => {
     expect(text).not.toContain('listings');
     const words = 'LIST lacks keys that are there: a HEAD decides what a page lacks';
     expect(textOf(render(statusOf({ listing: { kind: 'lacking', words } })))).toContain(`listings ${words}`);
-    // What is as it should be needs no line.
+    // A listing that is as it should be gets no line.
     const whole = { kind: 'whole', words: 'whole, and in the order of keys' } as const;
     expect(textOf(render(statusOf({ listing: whole })))).not.toContain('listings');
     for (const clockSkewSeconds of [null, 0])
@@ -867,7 +867,7 @@ describe('the page', () => {
   });
 });
 
-/** As a reader sees a name: what cannot be seen is there by its number. */
+/** A name as a reader sees it: characters that cannot be seen are shown by their number. */
 function shownAs(name: string): string {
   return name.replaceAll(
     /[\n\0\u001b\u202e\ud800]/g,
@@ -875,7 +875,7 @@ function shownAs(name: string): string {
   );
 }
 
-/** The same status with harmless names: the page must have the same tags. */
+/** The same status with harmless names: its page must have the same tags. */
 function tamed(status: Status): Status {
   return JSON.parse(
     JSON.stringify(status, (key, value: unknown) => {
@@ -913,7 +913,7 @@ function tamed(status: Status): Status {
 
 function tagsOf(page: string): readonly string[] {
   const tags = page.match(/<[^>]*>/g) ?? [];
-  // An address may be there or not (half a surrogate pair has none); what counts is that no tag is new.
+  // A link may be there or not, since half a surrogate pair has no address. The test checks that no tag is new.
   return tags.filter((tag) => !/^<\/?a[ >]/.test(tag)).map((tag) => tag.replace(/"[^"]*"/g, '""'));
 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createBreaker } from '../../../src/lib/breaker.ts';
 
-/** Turns until one may be used, when the last one did harm. */
+/** Counts the turns that the breaker leaves out after a failure. */
 function leftOut(breaker: ReturnType<typeof createBreaker>): number {
   let turns = 0;
   while (!breaker.turn()) turns += 1;

@@ -16,7 +16,7 @@ function limiterOf(max = 16): Limiter {
   return createLimiter({ max, firstPauseMs: 100, longestPauseMs: 400 });
 }
 
-/** Starts that many tasks, each of which ends at once, and gives the milliseconds at which they began. */
+/** Starts that many tasks, each of which ends at once. Gives the milliseconds at which they began. */
 function begin(limiter: Limiter, count: number, atStart: () => void = () => undefined): number[] {
   const starts: number[] = [];
   for (let index = 0; index < count; index += 1) {
@@ -56,7 +56,7 @@ test('a refusal halves the rate after a pause that doubles; refusals in the paus
   const starts = begin(limiter, 64);
   await vi.advanceTimersByTimeAsync(99);
   expect(starts).toEqual([]);
-  // The rest of the pause, and half a second.
+  // The rest of the pause, and half a second more.
   await vi.advanceTimersByTimeAsync(1 + 500);
   expect(starts.length).toBeGreaterThanOrEqual(60);
   expect(starts.length).toBeLessThanOrEqual(65);

@@ -6,7 +6,7 @@ test('a text that is a URL, and one that is none', () => {
   expect(['', 'minio', 'http://[::1'].map(parseUrl)).toEqual([null, null, null]);
 });
 
-/** V8 compiles what runs often; from then on Node 20 and 22 ask another `URL.canParse`. */
+/** V8 compiles code that runs often; from then on Node 20 and 22 use another `URL.canParse`. */
 test('a host with other letters is one however often it is asked', () => {
   const hosts = Array.from({ length: 20_000 }, () => parseUrl('https://bücher.example')?.host);
   expect(new Set(hosts)).toEqual(new Set(['xn--bcher-kva.example']));

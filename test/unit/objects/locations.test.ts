@@ -30,7 +30,7 @@ const anyKey = fc
 const written = fc.record({
   key: fc.oneof(anyKey, fc.constantFrom('row-count', 'a-b-c', '...', 'percent/slash', 'k'.repeat(300))),
   owner: fc.constantFrom('' as const, 'ti-' as const, 'write-' as const),
-  // Some share theirs, as the keys of one task instance do.
+  // Some keys share a UUID, as the keys of one task instance do.
   uuid: fc.oneof(fc.constant('6f1b2a0e-3c4d-4e5f-8a9b-0c1d2e3f4a5b'), fc.uuid({ version: 4 })),
   suffix: fc.constantFrom('', '.xz'),
 });
@@ -44,7 +44,7 @@ test('each key of a listing is found to be that of its row, and no other key is'
       });
       const unlike = [...new Map(keyed.map((one) => [one.text, one])).values()];
       const { matcher, slots } = rowsOf(unlike.map(({ key, text }) => ({ key, path: `s3://b/${text}` })));
-      // Node's assertions: those of the runner would take most of the time.
+      // These are Node's assertions: the test runner's would take most of the time.
       deepEqual(
         unlike.map(({ text }) => matcher(text)),
         slots,
@@ -59,7 +59,7 @@ test('each key of a listing is found to be that of its row, and no other key is'
   );
 }, 120_000);
 
-/** Airflow's server takes a `%2F` in a key apart, so that the row has another key than its object. */
+/** Airflow's server decodes a `%2F` in a key, so that the row has another key than its object. */
 test('an object that is called by another key than its row is found as well', () => {
   const text = 'xcom/orders/manual__1/extract/ti-01a22184-193c-7bd7-9c13-752c663439e4/percent%252Fslash.json';
   const { matcher, slots } = rowsOf([{ key: 'percent/slash', path: `s3://b/${text}` }]);

@@ -7,7 +7,7 @@ type TestRange = KeyRange<string, string>;
 
 const MINUTE = 60_000;
 
-/** A range whose references have these ranks, the later ones written later. */
+/** A range whose references have these ranks; a higher rank was written later. */
 function range(place: string, ranks: readonly number[], changes: Partial<Wanted<string>> = {}): TestRange {
   return {
     location: place,
@@ -183,7 +183,7 @@ describe('for all ranges and ceilings', () => {
       fc.property(anyLanes(24), fc.integer({ min: 1, max: 48 }), (ranges, ceiling) => {
         const best = bruteForce(ranges, ceiling);
         const { cost, left } = plan(ranges, ceiling);
-        // The ceiling may leave no way to look at everything.
+        // The ceiling may be too low to look at everything.
         if (best === null) {
           expect(left.length).toBeGreaterThan(0);
           return;
@@ -198,7 +198,7 @@ describe('for all ranges and ceilings', () => {
   test('whatever keeps arriving, what waits is asked for in its time', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 10 }), (ceiling, more) => {
-        // The old ones and all that arrive lie too far apart for a page.
+        // The old references and all that arrive lie too far apart to share a page.
         let waiting = upTo(10).map((rank) => rank * PAGE_KEYS);
         const old = new Set(waiting);
         let rank = waiting.length;
@@ -215,9 +215,9 @@ describe('for all ranges and ceilings', () => {
   });
 });
 
-/** The least cost of looking at everything with so many requests; null when they do not suffice. */
+/** The least cost of looking at everything with at most `ceiling` requests; null when they do not suffice. */
 function bruteForce(ranges: readonly TestRange[], ceiling: number): number | null {
-  /** By number of requests. */
+  /** The least cost, by the number of requests. */
   let best: number[] = [0];
   for (const { waiting, listable } of ranges) {
     const ways = waysOf(waiting, listable);

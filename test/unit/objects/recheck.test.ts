@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createDraw } from '../../../src/objects/recheck.ts';
 
-/** Lehmer's generator: the same every time. */
+/** Lehmer's generator: it gives the same numbers every time. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -12,7 +12,8 @@ function seeded(seed: number): () => number {
 
 test('a hundredth of 2,000 references is come across within the cycles said, in 99 of 100 times', () => {
   const random = seeded(4);
-  // Each of 50 looks a cycle misses them all with a chance of 0.99: after 10 cycles with one of 0.66 %.
+  // In each cycle, 50 looks miss all the missing ones with a chance of 0.99 to the power of 50: after 10 cycles that
+  // is 0.66 %.
   const cycles = 10;
   let found = 0;
   const trials = 1_000;
@@ -37,7 +38,7 @@ test('each is as likely to be drawn as any other', () => {
     expect(new Set(draw.drawn).size).toBe(10);
     for (const item of draw.drawn) times[item] = (times[item] ?? 0) + 1;
   }
-  // 500 expected of each; five standard deviations are 106.
+  // 500 draws are expected of each; five standard deviations are 106.
   expect(Math.min(...times)).toBeGreaterThan(394);
   expect(Math.max(...times)).toBeLessThan(606);
 });

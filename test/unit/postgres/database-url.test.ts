@@ -15,7 +15,7 @@ function read(url: string) {
   return { ...settings, password: settings.password?.reveal() ?? null };
 }
 
-/** All that is said of a URL: what is wrong with it, or what it is taken for. */
+/** Everything that the exporter says of a URL: its faults, or the settings read from it. */
 function sayingOf(variable: string, url: string): string {
   try {
     const { origins, warnings, database } = readConfig({

@@ -5,7 +5,7 @@ import { doubtOfAge, knownUpTo } from '../../../src/postgres/standby.ts';
 const HOUR = 3_600_000;
 const NOW = 1_800_000_000_000;
 
-/** The primary is idle for an hour, and the standby has all. */
+/** The primary has been idle for an hour, and the standby has everything. */
 const IDLE: Look = {
   now: NOW,
   isThrough: true,

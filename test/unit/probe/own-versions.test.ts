@@ -14,11 +14,11 @@ const denied: Unknown = unknown('denied', 'AccessDenied (403)', 's3');
 interface Version {
   readonly key: string;
   readonly version: string;
-  /** Null: a marker of a deletion. */
+  /** Null for a delete marker. */
   readonly body: Uint8Array | null;
 }
 
-/** A bucket that keeps versions, by the rules of AWS; each of seven servers does the same in `npm run test:s3`. */
+/** A bucket that keeps versions by the rules of AWS. In `npm run test:s3` each of seven servers does the same. */
 function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version[] } {
   const kept: Version[] = [];
   let count = 0;
@@ -153,7 +153,7 @@ describe('a bucket that keeps versions', () => {
 });
 
 describe('a bucket whose versioning is suspended', () => {
-  /** A PUT names no version, a deletion leaves a marker: run on versitygw; MinIO does not name the marker. */
+  /** A PUT names no version, and a deletion leaves a marker: run on versitygw. MinIO does not name the marker. */
   function suspendedBucket(): { store: ObjectStore; kept: Version[] } {
     const { store, kept } = versionedBucket(true);
     const replace = (key_: string, body: Uint8Array | null) => {

@@ -7,7 +7,7 @@ import { compareKeys } from '../../../src/s3/key-order.ts';
 const never = new AbortController().signal;
 const place = { bucket: 'xcom', prefix: 'base', id: 'p1' };
 
-/** A server that lists in this order; `skips`: its pages go on one key too late. */
+/** A server that lists in this order; with `skips`, each further page begins one key too late. */
 function serverThat(compare: (a: string, b: string) => number, skips = false): [ObjectStore, Set<string>] {
   const keys = new Set<string>();
   const store: ObjectStore = {

@@ -19,7 +19,7 @@ describe('the headers of an object tell whether it has to be restored', () => {
     ['ONEZONE_IA', null, null, null],
     ['REDUCED_REDUNDANCY', null, null, null],
     ['EXPRESS_ONEZONE', null, null, null],
-    // It answers within milliseconds.
+    // GLACIER_IR answers within milliseconds.
     ['GLACIER_IR', null, null, null],
     ['GLACIER', null, null, 'GLACIER'],
     ['GLACIER', RESTORING, null, 'GLACIER'],
@@ -31,7 +31,7 @@ describe('the headers of an object tell whether it has to be restored', () => {
     ['INTELLIGENT_TIERING', null, 'ARCHIVE_ACCESS', 'ARCHIVE_ACCESS'],
     ['INTELLIGENT_TIERING', null, 'DEEP_ARCHIVE_ACCESS', 'DEEP_ARCHIVE_ACCESS'],
     ['INTELLIGENT_TIERING', RESTORING, 'ARCHIVE_ACCESS', 'ARCHIVE_ACCESS'],
-    // A class of Ceph's or MinIO's own.
+    // A storage class of Ceph's or MinIO's own.
     ['COLD-POOL', null, null, null],
   ])('%s, %s, %s: %s', (storageClass, restore, archiveStatus, archive) => {
     expect(
@@ -52,7 +52,7 @@ describe('a listing leaves open what only a HEAD tells', () => {
     ['GLACIER_IR', 1_000, false],
     ['GLACIER', 0, true],
     ['DEEP_ARCHIVE', 0, true],
-    // No object is moved into an archive tier before 90 days have passed.
+    // No object moves into an archive tier before 90 days have passed.
     ['INTELLIGENT_TIERING', 0, false],
     ['INTELLIGENT_TIERING', 88, false],
     ['INTELLIGENT_TIERING', 90, true],

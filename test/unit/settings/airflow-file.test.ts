@@ -6,7 +6,7 @@ import { readConfig } from '../../../src/settings/read-config.ts';
 const FILE = '/opt/airflow/airflow.cfg';
 const PATH_VARIABLE = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH';
 const THRESHOLD_VARIABLE = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD';
-/** As the official chart renders its `config:` block. */
+/** A file as the official chart renders it from its `config:` block. */
 const CHART = `[common.io]
 xcom_objectstorage_path = s3://aws_default@bucket/xcom
 xcom_objectstorage_threshold = 1.048576e+06
@@ -35,7 +35,7 @@ function read(
   });
 }
 
-/** One file, and no variable but these. */
+/** Reads this one file, and no variables but these. */
 function readOne(path: string, content: string, env: Readonly<Record<string, string>>): Config {
   return readConfig({
     argv: [],
@@ -170,7 +170,7 @@ describe("Airflow's own file", () => {
 
   test('that is not there is none in the home, a warning by AIRFLOW_CONFIG, an error by the setting', () => {
     expect(read(null).warnings).toEqual([]);
-    // The watch has to notice when it comes.
+    // The exporter must notice when the file appears.
     expect(read(null).secretFiles.get(FILE)).toBeNull();
     expect(read(null, { env: { AIRFLOW_CONFIG: FILE } }).warnings).toEqual([
       expect.stringMatching(/^AIRFLOW_CONFIG: Cannot read .*airflow\.cfg: no such file; .* airflow\.config$/),
@@ -367,7 +367,7 @@ describe("Airflow's own file", () => {
     };
     expect(read(null, { env }).database?.options).toBe(options);
     expect(read(null, { env }).warnings).toHaveLength(warnings);
-    // Whoever gave the URL, Airflow's tables are in that schema.
+    // Airflow's tables are in that schema, even if the URL is the exporter's own.
     const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d' };
     expect(read(null, { env: own }).database?.options).toBe(
       schema === 'airflow' ? '-csearch_path=airflow' : null,
@@ -382,12 +382,15 @@ describe("Airflow's own file", () => {
   ])("warns of what Airflow's driver is given beside the URL, in %s", (_, content, given) => {
     const env = { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://u@h/d', ...given };
     expect(read(content, { env }).warnings).toEqual([expect.stringMatching(CONNECT_ARGS)]);
-    // A URL of the exporter's own has all that it needs.
+    // A URL of the exporter's own holds everything that it needs.
     const own = { ...env, XCOM_EXPORTER_DATABASE_URL: 'postgresql://u@h/d?sslmode=require' };
     expect(read(content, { env: own }).warnings).toEqual([]);
   });
 
-  /** Run with SQLAlchemy 1.4.53 and 2.1.8: the first raises, the second asks for a database with that name, the third raises. */
+  /**
+   * Run with SQLAlchemy 1.4.53 and 2.1.8: the first URL fails, the second asks for a database with that name, the
+   * third fails.
+   */
   test.each([
     [' postgresql://u:geheim@h/d', /white space around its URL/],
     ['postgresql://u:geheim@h/d\n', /white space around its URL/],

@@ -30,7 +30,7 @@ function read({ argv = [], ownFlags = [], env = {}, files = {} }: Given): Config
   });
 }
 
-/** The settings file and nothing else. */
+/** Reads the settings file and nothing else. */
 function readYaml(content: string): Config {
   return read({ argv: ['--config.file', 'c.yaml'], files: { 'c.yaml': content } });
 }
@@ -707,7 +707,7 @@ describe('warnings', () => {
     expect(read({ env: { ...noPath, [`${prefix}THRESHOLD`]: '0' } }).warnings).toEqual([
       expect.stringMatching(/to the disk of each worker/),
     ]);
-    // Nobody told the path: nothing is said of it.
+    // Nobody told the path, so nothing is said of it.
     expect(read({ env: backend }).warnings).toEqual([]);
     expect(read({ env: { ...backend, [`${prefix}PATH`]: 's3://b' } }).warnings).toEqual([]);
   });
@@ -772,13 +772,13 @@ describe('warnings', () => {
             ),
           ];
     expect(read({ env }).warnings).toEqual(sentence('AIRFLOW_CONN_AWS'));
-    // The same one in Airflow's database.
+    // The same connection in Airflow's database.
     const { stored } = read({
       env: { ...env, AIRFLOW_CONN_AWS: '', XCOM_EXPORTER_AIRFLOW_CONNECTIONS: 'a_view' },
     });
     const kept = { id: 'aws', given: parseConnection(connection) };
     expect(stored?.warningsOf(kept, stored.toS3(kept))).toEqual(sentence('The connection aws'));
-    // Here the endpoint comes from elsewhere.
+    // Here the endpoint comes from another source.
     expect(read({ env: { ...env, AWS_ENDPOINT_URL: 'http://minio:9000' } }).warnings).toEqual([]);
   });
 
@@ -1139,7 +1139,7 @@ describe('the connections of the paths', () => {
       ['s3://bucket/xcom', 's3://my_s3@bucket/xcom'],
       ['s3://other@bucket', 's3://my_s3@bucket'],
       ['s3://my_s3@bucket/xcom', null],
-      // One variable holds both.
+      // One variable holds both connections.
       ['s3://MY_S3@bucket/xcom', null],
     ])('which %s does not name: the words are %s', (raw, meant) => {
       const { logs } = read({ env: logging });
@@ -1237,7 +1237,7 @@ describe('files of certificate authorities', () => {
     ]);
     const files = { '/db-ca.pem': '', '/s3-ca.pem': '-----BEGIN CERTIFICATE-----' };
     expect(read({ env, files }).database).not.toBeNull();
-    // Python takes no such file, and every push fails.
+    // Python does not accept such a file, and every push fails.
     expect(problemsOf(() => read({ env, files: { ...files, '/s3-ca.pem': '' } }))).toEqual([
       'AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or ca_bundle of the AWS config file: the file holds no certificate: give one in PEM',
     ]);

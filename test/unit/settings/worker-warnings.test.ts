@@ -553,7 +553,7 @@ test.each<[string, Row, RegExp]>([
   expect(warning).not.toMatch(/geheim/);
 });
 
-/** Run with Airflow 2.9.3, 2.10.5 and 3.4.0b2: each raises. */
+/** Run with Airflow 2.9.3, 2.10.5 and 3.4.0b2: each raises an error. */
 test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
   '%s as JSON in the query of a URI is a text to Airflow',
   (name) => {

@@ -21,7 +21,7 @@ import { faultOf, readOpenApi } from '../../support/open-api.ts';
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 describe('docs/openapi.json', () => {
-  // `npm run docs` writes what differs.
+  // `npm run docs` writes the differences.
   test('is what the schemas of the answers give', async () => {
     const { code } = await format('openapi.json', JSON.stringify(openApiDocument()), { printWidth: 110 });
     await expect(code).toMatchFileSnapshot('../../../docs/openapi.json');

@@ -24,7 +24,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A row as a plain object: what the store must say of it. */
+/** A row as a plain object: the store must give the same. */
 interface Plain {
   readonly row: SampledRow;
   readonly placement: Placement;
@@ -34,7 +34,7 @@ interface Plain {
   queue: string | null;
 }
 
-/** The store and a map that does the same the plain way. */
+/** The store, and a map that does the same in a simple way. */
 interface World {
   state: LedgerState;
   readonly runs: Run[];
@@ -108,7 +108,7 @@ const rowArbitrary: fc.Arbitrary<Row> = fc.record({
 
 const base = { scheme: 's3', connection: 'aws', bucket: 'b', prefix: 'a/b', suffix: '' };
 
-/** Every kind of placement; of references every spelling that Airflow has and one that it has not. */
+/** Every kind of placement. References have every spelling that Airflow uses, and one that it does not use. */
 const placementArbitrary = fc.oneof(
   fc.record({
     storage: fc.constant('db' as const),
@@ -150,7 +150,7 @@ function placementOf(kind: Kind, row: SampledRow): Placement {
     case 's3': {
       const { prefix, suffix, leaf, uuid } = kind;
       const folder = `${prefix === '' ? '' : `${prefix}/`}${row.dagId}/${row.runId}/${row.taskId}/`;
-      // As Python's quote(…, safe='') has it.
+      // The key as Python's quote(…, safe='') gives it.
       const quoted = row.key.replace("it's a (key)!*é", 'it%27s%20a%20%28key%29%21%2A%C3%A9');
       const keys = {
         uuid: `${folder}${uuid}${suffix}`,
@@ -261,7 +261,7 @@ async function play(world: World, step: Step): Promise<void> {
   switch (step.do) {
     case 'write': {
       const row = sampled(world, step.row);
-      // A reading has each row once.
+      // A reading has each row only once.
       if (world.waiting.some(({ plain }) => nameOf(plain.row) === nameOf(row))) return;
       const placement = placementOf(step.kind, row);
       const run = runOf(world, row);
@@ -379,7 +379,7 @@ function expectSame({ state, runs, model }: World): void {
     ]);
     expect(run.oldest).toBeLessThanOrEqual(Math.min(Infinity, ...ours.map(({ row }) => row.at)));
   }
-  // What nobody holds any more is let go.
+  // Names, workers and bases that no row uses any more are released.
   const names = new Set([...model.values()].map(({ row }) => `${row.taskId}\0${row.key}`));
   expect([...rows.names.entries()].map(([, name]) => name).sort()).toEqual([...names].sort());
   expect([...rows.workers.entries()]).toHaveLength(
@@ -512,7 +512,7 @@ describe('a state file', () => {
     expect(await other.changed()).toBe(true);
     await expect(other.write(state)).rejects.toThrow('another exporter writes to it');
     await one.write(state);
-    // After the first has ended, however it did, the second goes on from what it left.
+    // After the first has ended, in whatever way, the second goes on from the file that it left.
     await other.read();
     await other.write(state);
     await expect(one.write(state)).rejects.toThrow('another exporter writes to it');
