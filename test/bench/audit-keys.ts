@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** The parts of a path, as many of them as a large team has. */
+/** How many dags a large team has, and how many runs each dag has. */
 const DAGS = 200;
 const RUNS = 50;
 
@@ -13,7 +13,7 @@ function keyOf(i: number): string {
   return `base/pipeline_${dag}/scheduled__2026-01-${run}T00:00:00+00:00/transform/${uuid}`;
 }
 
-/** The same in SQL, for `i`. */
+/** The SQL of the same key, for a column `i`. */
 export const KEY_SQL = `'base/pipeline_' || lpad((i % ${DAGS})::text, 3, '0') || '/scheduled__2026-01-' ||
   lpad((i / ${DAGS} % ${RUNS})::text, 2, '0') || 'T00:00:00+00:00/transform/' || substr(md5(i::text), 1, 8) || '-' ||
   substr(md5(i::text), 9, 4) || '-4' || substr(md5(i::text), 14, 3) || '-a' || substr(md5(i::text), 18, 3) || '-' ||
@@ -26,7 +26,10 @@ export const RUN_SQL = {
   run: `'scheduled__2026-01-' || lpad(r::text, 2, '0') || 'T00:00:00+00:00'`,
 };
 
-/** The keys of objects 0 to `count` - 1 in S3's order: sorted run by run, for all at once takes a minute. */
+/**
+ * The keys of objects 0 to `count` - 1 in S3's order. Each run is sorted by itself: sorting all keys at once takes a
+ * minute.
+ */
 export function sortedKeys(count: number): string[] {
   const keys: string[] = [];
   for (let dag = 0; dag < DAGS; dag += 1)

@@ -1,6 +1,7 @@
 /**
- * A listing as S3 answers it, of keys that are made up: a server with two million files would be what is measured. Run
- * as a process of its own, so that its CPU is nobody's: `node audit-server.js PORT OBJECTS DELAY_MS`.
+ * Answers a LIST as S3 does, with keys that are made up: with a server that holds two million files, the benchmark
+ * would measure that server. It runs in a process of its own, so that its CPU counts for neither side:
+ * `node audit-server.js PORT OBJECTS DELAY_MS`.
  */
 import { createServer } from 'node:http';
 import { sortedKeys } from './audit-keys.ts';
@@ -10,7 +11,7 @@ const MOST = 1_000;
 
 const keys = sortedKeys(objects);
 
-/** The first key that is not before, or behind, a text. */
+/** The index of the first key that is not before a text; with `isBehind`, of the first key behind it. */
 function bound(text: string, isBehind: boolean): number {
   let low = 0;
   let high = keys.length;

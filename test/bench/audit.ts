@@ -1,7 +1,8 @@
 import { pino } from 'pino';
 /**
- * The audit beside what a person would build of psql, s5cmd, sort and comm: `npm run bench:audit -- [references] [objects]`.
- * Both read the same table and the same listing, without and with 30 ms before each answer. Writes test/bench/audit.md.
+ * Measures the audit beside the pipeline that a person would build of psql, s5cmd, sort and comm:
+ * `npm run bench:audit -- [references] [objects]`. Both read the same table and the same listing, without and with
+ * 30 ms before each answer. Writes test/bench/audit.md.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,7 @@ import { findS5cmd } from './s3-server.ts';
 
 const [references = 1_000_000, objects = 2_000_000] = process.argv.slice(2).map(Number);
 const PORT = 19_000 + (process.pid % 1_000);
-/** From where it is built to. */
+/** The repository, as seen from the folder of the compiled file. */
 const ROOT = new URL('../../../../../../', import.meta.url);
 const MAIN = fileURLToPath(new URL('dist/main.js', ROOT));
 const SERVER = fileURLToPath(new URL('audit-server.js', import.meta.url));
@@ -26,7 +27,7 @@ interface Cost {
   readonly name: string;
   readonly wall: number;
   readonly cpu: number;
-  /** Of the largest of its processes, MB. */
+  /** The peak memory of the largest of its processes, MiB. */
   readonly peak: number;
   readonly found: string;
 }
@@ -114,7 +115,7 @@ async function pipeline(name: string, program: string): Promise<Cost> {
   return { name, ...measured.cost, found: `${measured.stdout.trim()} orphaned` };
 }
 
-/** Wall, CPU with all children, and the largest process that was seen. */
+/** Runs a command. Measures its wall time, its CPU with all children, and the largest process that was seen. */
 async function measure(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
@@ -152,7 +153,7 @@ function largestBelow(pid: number): number {
     for (const child of readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' '))
       if (child !== '') most = Math.max(most, largestBelow(Number(child)));
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
   return most;
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Line } from './database-report.ts';
 
-/** What another build asks of the server for the same: pages of 8 kB. */
+/** The pages of 8 kB that the server looks at for another build in the same measurement. */
 export interface BaseLine extends Pick<Line, 'release' | 'rows' | 'what'> {
   readonly buffers: number;
 }
@@ -10,7 +10,7 @@ export interface BaseLine extends Pick<Line, 'release' | 'rows' | 'what'> {
 /** A larger history takes an hour more, and the pages of a cycle hardly grow with it. */
 const MOST_ROWS = 1_000_000;
 
-/** Lets the build in a folder run its own benchmark, and reads what that prints; nothing if the folder is ''. */
+/** Runs the benchmark of the build in a folder and reads what it prints. Gives no lines if the folder is ''. */
 export async function measureBase(
   dir: string,
   { rows, releases }: { rows: readonly number[]; releases: readonly string[] },

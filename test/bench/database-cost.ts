@@ -3,13 +3,13 @@ import { openWriter } from '../../src/postgres/writer.ts';
 import type { EmbeddedPostgres } from '../../src/demo/embedded-postgres.ts';
 import type { Stage } from '../support/seed.ts';
 
-/** What the server did for one role. */
+/** The work that the server did for one role. */
 export interface Cost {
   /** Pages of 8 kB looked at, in memory or on disk, planning included. */
   readonly buffers: number;
   /** Rows that scans gave back, of all tables of Airflow. */
   readonly rowsRead: number;
-  /** In the server, planning included. */
+  /** Time in the server, planning included. */
   readonly ms: number;
   readonly wallMs: number;
   /** Pages of values that are stored out of line, and of their index. */
@@ -24,7 +24,7 @@ export interface Cost {
   }[];
 }
 
-/** Two roles that may read: ours with the grants that the documentation gives it. Gives their URLs. */
+/** Prepares two roles that may read, and gives their URLs. Ours has the grants that the documentation gives it. */
 export async function prepareMeasuring(
   stage: Stage,
   postgres: EmbeddedPostgres,
@@ -52,7 +52,7 @@ export async function costOf(
   { writer }: Stage,
   options: { role: string; flush: () => Promise<void>; work: () => Promise<void> },
 ): Promise<Cost> {
-  // What was written before is told to all a while later.
+  // A session reports its statistics with a delay: this makes the writer report those of its earlier writes.
   await writer.query('SELECT pg_stat_force_next_flush()');
   const before = await readTables(writer);
   await writer.query('SELECT pg_stat_statements_reset()');
@@ -78,7 +78,9 @@ export async function costOf(
   };
 }
 
-/** Counted by the server for everybody: nothing else may read while it is looked at. */
+/**
+ * The server counts these figures for all sessions together: nothing else may read the tables during a measurement.
+ */
 async function readTables(writer: Stage['writer']): Promise<{ rows: number; toast: number }> {
   const [row] = await writer.query<{ rows: number; toast: number }>(/* SQL */ `
     SELECT sum(coalesce(t.seq_tup_read, 0) + coalesce(t.idx_tup_fetch, 0))::float8 AS rows,

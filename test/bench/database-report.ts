@@ -7,7 +7,7 @@ export interface Line {
   readonly release: string;
   readonly rows: number;
   readonly what: 'first' | 'busy' | 'large' | 'idle' | 'flood' | 'rival';
-  /** Cycles that the cost is the mean of. */
+  /** How many cycles the cost is the mean of. */
   readonly cycles: number;
   readonly cost: Cost;
 }

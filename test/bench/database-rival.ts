@@ -11,11 +11,14 @@ const PROGRAM = 'prometheus-sql-exporter';
 
 /** A generic SQL exporter with one query. */
 export interface Rival extends AsyncDisposable {
-  /** Waits for the end of its query, which it sends once, and gives the rows that it then shows, of all dags. */
+  /**
+   * Waits until the exporter's query, which runs once, has ended. Gives the rows that the exporter then shows, summed
+   * over all dags.
+   */
   ran(): Promise<number>;
 }
 
-/** The version of the package. Throws where the program is not installed. */
+/** The version of the package. Throws if the program is not installed. */
 export async function rivalVersion(): Promise<string> {
   try {
     const { stdout, stderr } = await promisify(execFile)(PROGRAM, ['-version']);

@@ -4,21 +4,23 @@ import { openStage } from '../support/seed.ts';
 import type { Stage } from '../support/seed.ts';
 import { uuid7 } from '../support/uuid7.ts';
 
-/** Tasks of a run, and rows of a task: 20 rows a run. */
+/** The tasks of a run and the rows of a task: 20 rows a run. */
 const TASKS = 4;
 const KEYS = 5;
-/** What a day brings does not depend on how long the table has been growing: 33,340 rows in 1,667 runs. */
+/** A day brings 33,340 rows in 1,667 runs, however long the table has been growing. */
 const RUNS_A_DAY = 1_667;
 const DAGS = 500;
 const LIVE = 20;
-/** One row in so many has a value of 2 MB; every other one of them cannot be compressed. */
+/** One row in this many has a value of 2 MB. Every other one of these values cannot be compressed. */
 const LARGE_EVERY = 10_000;
 const LARGE_BYTES = 2_000_000;
 
-/** Rows of one cycle: mapped task instances in the live runs, one row each. */
+/** The new rows that one cycle finds: mapped task instances in the live runs, one row each. */
 export const BUSY_ROWS = 2_000;
 
-/** A history of `rows` rows, keys and indexes as the release has them, vacuumed as autovacuum leaves a table. */
+/**
+ * Builds a history of `rows` rows, with the keys and indexes of the release, vacuumed as autovacuum leaves a table.
+ */
 export async function buildWorld(
   postgres: EmbeddedPostgres,
   { release, rows }: { release: string; rows: number },
@@ -35,7 +37,7 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>, runs: nu
     writer.query(
       `INSERT INTO ${table} (${Object.keys(columns).join(', ')}) SELECT ${Object.values(columns).join(', ')} FROM ${from}`,
     );
-  // One run was cleared long after it ended and runs again; the youngest run; the rest has ended.
+  // The youngest runs are live, and so is one that was cleared long after it ended. All others have ended.
   const live = `(r > ${runs - LIVE} OR r = 100)`;
   const ids = { dag_id: `'dag_' || r % ${DAGS}`, run_id: `'scheduled__' || r` };
   await insert(
@@ -58,7 +60,7 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>, runs: nu
   const keys = `CROSS JOIN LATERAL generate_series(1, ${KEYS} + 0 * t) k`;
   await insert('task_instance', { ...ids, ...taskColumns(shape, at) }, inTurns(0, runs, ''));
   for (const { table, value, keyedBy } of shape.sources) {
-    // What an upgrade leaves behind in xcom_v1: the first quarter.
+    // The rows that an upgrade leaves behind in xcom_v1 are those of the first quarter of the runs.
     const from = keyedBy === 'task_instance' ? runs / 4 : 0;
     const to = table === 'xcom_v1' ? runs / 4 : runs;
     const row = `(r * ${TASKS * KEYS} + t * ${KEYS} + k)`;
@@ -71,7 +73,8 @@ async function fill({ writer, shape }: Pick<Stage, 'writer' | 'shape'>, runs: nu
       timestamp: at,
     };
     if (keyedBy === 'task_instance') {
-      // Of what functions give nothing is known: two tables of millions would be joined row by row.
+      // The planner knows nothing about the rows that functions give: it would join two tables of millions row by
+      // row.
       await writer.query('ANALYZE task_instance; SET enable_nestloop = off');
       await insert(
         table,
@@ -107,14 +110,20 @@ function taskColumns(shape: Shape, at: string): Record<string, string> {
 const NOISE = `CREATE UNLOGGED TABLE noise AS SELECT id, string_agg(md5(id || '.' || part), '') AS text
   FROM generate_series(0, 9) id, generate_series(1, ${LARGE_BYTES / 32}) part GROUP BY id`;
 
-/** What else a cycle may find: `large` values of 2 MB that do not compress, `medium` ones of 20 kB that do. */
+/**
+ * The new rows that a cycle finds: `large` of them have values of 2 MB that do not compress, and `medium` have values
+ * of 20 kB that do.
+ */
 export interface Writing {
   readonly rows: number;
   readonly large: number;
   readonly medium: number;
 }
 
-/** What the tasks of the live runs write between two cycles. `name` tells one writing from the others. */
+/**
+ * Writes what the tasks of the live runs write between two cycles. `name` is their task id, which tells the rows of
+ * one call from those of the others.
+ */
 export async function writeRows(
   { writer, shape, source }: Stage,
   { name, rows, large, medium }: Writing & { name: string },

@@ -10,7 +10,7 @@ declare module 'vitest' {
   }
 }
 
-// What stands behind `--` on the command line, as `--rows 50000000`.
+// The value of an option behind `--` on the command line, as in `--rows 50000000`.
 const given = (name: string) =>
   process.argv.includes(name) ? (process.argv[process.argv.lastIndexOf(name) + 1] ?? '') : '';
 const list = (name: string) => (given(name) === '' ? null : given(name).split(','));
@@ -26,7 +26,7 @@ export default defineConfig({
       rows,
       releases,
       base: given('--base'),
-      // A part of it is for trying things out: the table in the repository is that of the whole.
+      // A run of only a part is a trial: the table in the repository comes from a whole run.
       write: rows.length > 1 && list('--releases') === null && given('--base') !== '',
     },
   },

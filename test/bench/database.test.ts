@@ -109,7 +109,7 @@ async function measure(stage: Stage, { release, rows }: { release: string; rows:
       return countingMeasured(opened, measured);
     },
   });
-  /** The server adds up the rows that a session read once a second at most, at the end of a transaction. */
+  /** A session reports the rows that it read once a second at most, at the end of a transaction. */
   const flush = async () => {
     await delay(1_100);
     await database?.read(
@@ -174,7 +174,7 @@ async function measure(stage: Stage, { release, rows }: { release: string; rows:
       },
     });
     note('rival', { ...cost, wallMs: cost.ms });
-    // The same figure, or it is no comparison; a row at the edge of the window may have left it meanwhile.
+    // The comparison needs the same figure from both. A row at the edge of the window may have left it meanwhile.
     const found = window === null ? 0 : window.rows.db + window.rows.s3 + window.rows.other;
     expect(Math.abs(counted - found)).toBeLessThan(400);
     expect(cost.statements.reduce((sum, { calls }) => sum + calls, 0)).toBe(1);
@@ -225,7 +225,7 @@ async function versionOf(): Promise<string> {
   return row?.version ?? '';
 }
 
-/** The disk is needed for the next one. */
+/** Drops the database, because the next one needs the disk. */
 async function drop(stage: Stage): Promise<void> {
   const writer = await openWriter({ url: postgres().url, connections: 1 });
   await writer.query(`DROP DATABASE ${new URL(stage.url).pathname.slice(1)} WITH (FORCE)`);

@@ -7,13 +7,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 export interface WatchedDaemon {
   readonly pid: number | undefined;
   readonly port: number;
-  /** The next cycle in the log; it may have ended before it is asked for. */
+  /** The next cycle in the log; the cycle may have ended before this call. */
   nextCycle(): Promise<CycleLine>;
-  /** Resident now, and the most since the last look; bytes. */
+  /** Resident memory now, and its peak since the last call; bytes. */
   memory(): { readonly rss: number; readonly peak: number };
-  /** CPU of the process since that moment, epoch ms; no earlier than the last look at the memory. */
+  /** CPU of the process since a moment, epoch ms. The moment is no earlier than the last call of `memory`. */
   cpuMs(since: number): number;
-  /** The longest the event loop stood still since the last look, ms by the clock and of CPU. */
+  /** How long the event loop stood still at most since the last call, in ms by the clock and in ms of CPU. */
   stall(): Promise<{ readonly ms: number; readonly cpuMs: number }>;
   stop(): Promise<void>;
 }
@@ -26,8 +26,9 @@ export interface CycleLine {
 }
 
 /**
- * Loaded before the daemon: on a signal it says how long the event loop stood still at most, by the clock and by the
- * CPU that went by between two turns: on a machine that others use too, only the latter is the daemon's own.
+ * Loaded before the daemon. On a signal it prints how long the event loop stood still at most: by the clock, and by
+ * the CPU that the process used between two turns. On a machine that others use too, only the CPU is the daemon's
+ * own.
  */
 const WATCH = `
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -45,7 +46,7 @@ process.on('SIGUSR2', () => {
   delay.reset();
   most = 0;
 });`;
-/** For Node, before the program. */
+/** Arguments for Node, placed before the program. */
 export const WATCHED = ['--import', `data:text/javascript,${encodeURIComponent(WATCH)}`];
 
 export async function startWatched(
@@ -95,7 +96,7 @@ export async function startWatched(
   /** The kernel counts in hundredths of a second. */
   function cpuMs(): number {
     const text = readFileSync(`/proc/${child.pid ?? 0}/stat`, 'utf8');
-    // The name of the program stands in brackets before, and may hold spaces.
+    // The program's name comes before these fields, in brackets, and may contain spaces.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
     return 10 * (Number(fields[11]) + Number(fields[12]));
   }

@@ -8,9 +8,9 @@ export interface Figures {
   readonly firstPages: number;
   /** Median of the idle cycles. */
   readonly idleCpuMs: number;
-  /** The longest of all cycles, of CPU. */
+  /** The longest stall in all cycles, ms of CPU. */
   readonly stallMs: number;
-  /** Resident at any moment. */
+  /** The highest resident memory at any moment. */
   readonly rssMb: number;
   readonly p99Ms: number;
 }
@@ -26,7 +26,7 @@ const COLUMNS: readonly { readonly figure: Figure; readonly title: string; reado
   { figure: 'p99Ms', title: '/metrics p99, ms', digits: 0 },
 ];
 
-/** What a scrape waits is shown; `npm run bench:scrape` has the bar. */
+/** The report shows how long a scrape waits, without a bar: `npm run bench:scrape` has that bar. */
 const BARS: readonly {
   readonly says: string;
   readonly figure: Figure;

@@ -5,10 +5,13 @@ import { openStage } from '../support/seed.ts';
 import type { Stage } from '../support/seed.ts';
 import { uuid7 } from '../support/uuid7.ts';
 
-/** What the values are: small ones in the database, references, or values that should have been references. */
+/** The kind of the values: small ones in the database, references, or values that should have been references. */
 export type Mix = 'small' | 'references' | 'oversize';
 
-/** One half are runs of one task with mapped instances, as 100,000 of a million rows; the other are runs of 50 rows. */
+/**
+ * One half of the rows is in runs of one task with mapped instances: 100,000 rows each if there are a million in all.
+ * The other half is in runs of 50 rows.
+ */
 const MAPPED_RUNS = 5;
 const LIVE = { tasks: 10, keys: 5 };
 const DAGS = 500;
@@ -24,7 +27,7 @@ export async function buildWindow(
   return stage;
 }
 
-/** Some more rows in a live run and in one of the mapped ones. */
+/** Writes some more rows in a live run and in a mapped one. */
 export async function writeMore(stage: Stage, { mix, name }: { mix: Mix; name: string }): Promise<void> {
   await insertRows(stage.writer, stage.shape, {
     mix,
@@ -73,7 +76,7 @@ async function fill(
       hostname: `'worker-' || r % 20`,
       operator: `'PythonOperator'`,
       state: `'success'`,
-      // One a millisecond, as a scheduler makes them.
+      // One id each millisecond, as a scheduler makes them.
       ...(shape.major === 3
         ? { id: uuid7(`${at} + (r * 10 + m) * interval '1 millisecond'`), try_number: '1' }
         : {}),
@@ -81,7 +84,7 @@ async function fill(
     `generate_series(1, ${total}) r
      CROSS JOIN LATERAL generate_series(1, CASE WHEN ${isMapped} THEN ${instances} ELSE ${LIVE.tasks} END) m`,
   );
-  // For the join that follows.
+  // The index and the statistics are for the join that follows.
   await writer.query(
     'CREATE INDEX temporary_ti ON task_instance (dag_id, run_id); ANALYZE dag_run, task_instance',
   );

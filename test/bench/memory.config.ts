@@ -10,7 +10,7 @@ declare module 'vitest' {
   }
 }
 
-// What stands behind `--` on the command line, as `--cases 3.4.0b2:references --cycles 3`.
+// The value of an option behind `--` on the command line, as in `--cases 3.4.0b2:references --cycles 3`.
 const given = (name: string) =>
   process.argv.includes(name) ? (process.argv[process.argv.lastIndexOf(name) + 1] ?? '') : null;
 const releases = ['2.11.2', '3.3.2', '3.4.0b2'];
@@ -30,7 +30,8 @@ export default defineConfig({
       // A clone of another build, with its `dist`, to be measured beside this one.
       base: given('--base') ?? '',
       windowRows: Number(given('--rows') ?? '1000000'),
-      // Fewer rows or cycles are for trying things out. Some of the cases are a table that names them.
+      // A run with `--rows` or `--cycles` is a trial and writes no table. A run with `--cases` does write one, which
+      // names its cases.
       writeMemory: given('--base') !== null && given('--cycles') === null && given('--rows') === null,
     },
   },

@@ -33,10 +33,10 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'bench-memory-'));
 const figures: Figures[] = [];
 let profile: { of: string; table: string } | null = null;
-/** Whose profile is taken: the newest release of those whose values are references. */
+/** The case whose profile is taken: the newest release of those whose values are references. */
 const profiled = inject('cases').findLast(([, mix]) => mix === 'references');
 
-/** At the end, with nothing new in the database. */
+/** How many cycles come at the end, with nothing new in the database. */
 const IDLE_CYCLES = 3;
 const EVERY_S = 15;
 
@@ -95,7 +95,8 @@ async function measure(
     for (let cycle = 1; cycle <= cycles + IDLE_CYCLES; cycle += 1) {
       let line = null;
       while (line === null || line.began < asked) {
-        // A cycle that began before this is counted in part, or was over: the next one is taken in its place.
+        // A cycle that began before `asked` is counted only in part or not at all: the loop takes the next one
+        // instead.
         if (cycle > 1) {
           serial += 1;
           if (cycle <= cycles) await writeMore(stage, { mix, name: `more_${build}_${serial}` });
@@ -104,7 +105,7 @@ async function measure(
         }
         line = await daemon.nextCycle();
       }
-      // The state file is written after the line; but what the next cycle does is not counted.
+      // The daemon writes the state file after its log line: wait for the file, but not into the next cycle.
       const untilNext = 1_000 * EVERY_S - (Date.now() % (1_000 * EVERY_S));
       await delay(Math.max(0, Math.min(1_500, untilNext - 100)));
       const after = await work(stage);
@@ -130,7 +131,7 @@ async function measure(
   }
 }
 
-/** The first cycle and the last ones, in a process that no figure is taken from. */
+/** Profiles the first cycle and the last ones, in a process that no figure is taken from. */
 async function profileOf(stage: Stage, mix: Mix): Promise<string> {
   const profiler = startProfiler();
   const daemon = await startWatched(main, profiler.nodeArguments, {
@@ -138,11 +139,11 @@ async function profileOf(stage: Stage, mix: Mix): Promise<string> {
     XCOM_EXPORTER_STATE_FILE: join(folder, 'profile.state'),
   });
   try {
-    // What the start took is another bench's.
+    // This profile is dropped: another benchmark measures the start.
     await profiler.next(daemon);
     await daemon.nextCycle();
     const first = await profiler.next(daemon);
-    // The state file is written, and the first cycle with nothing new is over.
+    // The second profile is dropped too: it covers writing the state file and the first cycle with nothing new.
     await daemon.nextCycle();
     await profiler.next(daemon);
     for (let cycle = 0; cycle < IDLE_CYCLES; cycle += 1) await daemon.nextCycle();

@@ -1,4 +1,4 @@
-/** What a process spends its CPU on: a profile of the daemon, condensed into a table. */
+/** Profiles the daemon and condenses the profile into a table of what the process spends its CPU on. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { SourceMap } from 'node:module';
 import type { SourceMapPayload } from 'node:module';
@@ -7,7 +7,7 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** As V8 writes it, as far as it is read here. */
+/** The part of V8's profile that is read here. */
 export interface Profile {
   readonly nodes: readonly Node[];
   /** Microseconds. */
@@ -20,24 +20,24 @@ interface Node {
   readonly callFrame: {
     readonly functionName: string;
     readonly url: string;
-    /** Of its first character; from 0. */
+    /** The line of the function's first character, counted from 0. */
     readonly lineNumber: number;
   };
   readonly hitCount?: number;
   readonly children?: readonly number[];
-  /** Lines from 1. */
+  /** Lines are counted from 1. */
   readonly positionTicks?: readonly { readonly line: number; readonly ticks: number }[];
 }
 
 export interface Profiler {
-  /** For Node, before the program. A first profile starts with the process. */
+  /** Arguments for Node, placed before the program. The first profile starts with the process. */
   readonly nodeArguments: readonly string[];
   /** Ends the profile under way and starts the next one. */
   readonly next: (process: { readonly pid?: number | undefined }) => Promise<Profile>;
   readonly close: () => void;
 }
 
-/** Loaded before the daemon: at each signal it writes what it has, and begins anew. */
+/** Loaded before the daemon: at each signal it writes the profile so far and starts a new one. */
 const preload = (dir: string) => `
 import { renameSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector';
@@ -80,7 +80,7 @@ const COLLECTION = 'garbage collection';
 const LOADING = 'loading and compiling modules';
 const NODE = 'Node itself';
 
-/** A table with a column for each profile: what the time went to in which the process was not idle. */
+/** A table with a column for each group of profiles. The column shows what the process did while it was not idle. */
 export function profileTable(root: string, columns: Readonly<Record<string, readonly Profile[]>>): string {
   const sourceOf = sourceFinder(root);
   const found = Object.entries(columns).map(([name, profiles]) => {
@@ -107,7 +107,7 @@ export function profileTable(root: string, columns: Readonly<Record<string, read
   ].join('\n');
 }
 
-/** Adds the ticks of a profile to those of its kinds; returns the seconds in which the process was not idle. */
+/** Adds the ticks of a profile to `ticks`, by kind; returns the seconds in which the process was not idle. */
 function condense(
   profile: Profile,
   { sourceOf, ticks }: { sourceOf: SourceFinder; ticks: Map<string, number> },
@@ -116,7 +116,7 @@ function condense(
   const add = (what: string, count: number) => ticks.set(what, (ticks.get(what) ?? 0) + count);
   let idle = 0;
   let all = 0;
-  /** `above` is what the caller belongs to: what has no file of its own works for that. */
+  /** `above` is the kind of the caller: a function without a file of its own counts for its caller. */
   function visit(node: Node, above: string): void {
     const { functionName, url, lineNumber } = node.callFrame;
     const hits = node.hitCount ?? 0;
@@ -127,7 +127,7 @@ function condense(
     else if (url.startsWith('file:')) {
       what = sourceOf(url, lineNumber);
       let rest = hits;
-      // What a module does when it is loaded stands in one function with that of all others of its bundle.
+      // All modules of a bundle do their work at loading in one function: only the lines tell the modules apart.
       for (const { line, ticks: count } of node.positionTicks ?? []) {
         add(sourceOf(url, line - 1), count);
         rest -= count;
@@ -150,7 +150,7 @@ function condense(
 
 type SourceFinder = (url: string, line: number) => string;
 
-/** Finds the package or the folder of `src` that a line of a file was made from. */
+/** Finds the package or the folder of `src` that a line of a file comes from. */
 function sourceFinder(root: string): SourceFinder {
   const maps = new Map<string, SourceMap | null>();
   return (url, line) => {
@@ -176,7 +176,7 @@ function nameOf(root: string, path: string): string {
   const name = /^(?:@[^/]+\/)?[^/]+/.exec(inPackages.at(-1) ?? '')?.[0];
   if (name === undefined) {
     const [first = '', folder = ''] = relative(root, path).split('/');
-    // The bundle's own lines do nothing but run each module when it is first wanted: V8 compiles it there.
+    // The bundle's own lines only run each module when it is first needed, and V8 compiles the module there.
     return first === 'src' ? `\`src/${folder}\`` : LOADING;
   }
   if (/^@(?:aws|smithy)/.test(name)) return '`@aws-sdk`, `@smithy`';

@@ -23,7 +23,10 @@ export interface BenchServer {
   stop(): Promise<void>;
 }
 
-/** A server that verifies signatures, with these keys in its bucket `xcom`; fauxqs, which does not, where Go is missing. */
+/**
+ * Starts versitygw, which verifies signatures, with these keys in its bucket `xcom`. If there is neither versitygw
+ * nor Go, starts fauxqs, which does not verify them.
+ */
 export async function startServer(keys: readonly string[]): Promise<BenchServer> {
   const program = await findProgram('versitygw', async (path) => {
     await run('go', ['install', VERSITYGW], { env: { ...process.env, GOBIN: dirname(path) } });
@@ -31,12 +34,13 @@ export async function startServer(keys: readonly string[]): Promise<BenchServer>
   return program === null ? startFauxqs(keys) : startVersitygw(program, keys);
 }
 
-/** s5cmd, built where Go is; null where neither is to be had. */
+/** The path and version of s5cmd, which Go builds if it is missing; null if there is neither s5cmd nor Go. */
 export async function findS5cmd(): Promise<{ path: string; version: string } | null> {
   const path = await findProgram('s5cmd', async (target) => {
     const folder = await mkdtemp(join(tmpdir(), 'xcom-bench-'));
     try {
-      // As a requirement of an empty module: `go install` asks the proxy for more than the version that is named.
+      // s5cmd is a requirement of an empty module: `go install` asks the proxy for more than the version that is
+      // named.
       const { module, version } = S5CMD;
       await writeFile(join(folder, 'go.mod'), `module bench\n\ngo 1.22\n\nrequire ${module} ${version}\n`);
       const env = { ...process.env, GOFLAGS: '-mod=mod' };
@@ -47,7 +51,7 @@ export async function findS5cmd(): Promise<{ path: string; version: string } | n
   });
   if (path === null) return null;
   const { stdout } = await run(path, ['version']);
-  // Built from the module's source it does not know its own version.
+  // An s5cmd that is built from the module's source does not know its own version.
   return { path, version: stdout.includes('dev') ? S5CMD.version : stdout.trim() };
 }
 
@@ -73,7 +77,7 @@ async function findProgram(name: string, build: (path: string) => Promise<void>)
 async function startVersitygw(program: string, keys: readonly string[]): Promise<BenchServer> {
   const folder = await mkdtemp(join(tmpdir(), 'xcom-bench-'));
   const root = join(folder, 'buckets');
-  // Files put there by another program are objects as well, and a hundred times faster.
+  // Files that another program writes there are objects as well, and writing them is a hundred times faster.
   const folders = new Set(keys.map((key) => dirname(join(root, 'xcom', key))));
   for (const one of folders) await mkdir(one, { recursive: true });
   for (let at = 0; at < keys.length; at += 500)

@@ -28,9 +28,9 @@ export interface Task {
   readonly region: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  /** Names of the groups that are looked at together, one measurement after the other. */
+  /** Each part is one measurement: the names of the groups that are looked up together. */
   readonly parts: readonly (readonly string[])[];
-  /** References of them that are looked up at most. */
+  /** How many of their references the variants of HEAD look up at most. */
   readonly most: number;
 }
 
@@ -60,7 +60,7 @@ async function together<Item>(items: readonly Item[], work: (item: Item) => Prom
   );
 }
 
-/** Evenly over all groups, so that a part stands for the whole. */
+/** Picks references evenly from all groups, so that a part stands for the whole. */
 function some(groups: readonly WorldGroup[], most: number): string[] {
   const all = groups.flatMap(wantedOf);
   const every = Math.max(1, all.length / most);
@@ -114,7 +114,7 @@ function openOurs(): ObjectStore {
         failure: (operation, reason) => failures.push(`${operation} ${reason}`),
       },
       log: pino({ level: 'silent' }),
-      // What a machine is too busy for is no matter of this bench.
+      // A machine that is too busy must not cause timeouts: this benchmark does not measure them.
       requestTimeoutMs: 120_000,
     },
   );
@@ -167,7 +167,7 @@ function oursHead(): Way {
   };
 }
 
-/** Reads pages from a key on until past another one, and counts which of the wanted are there. */
+/** Lists the keys with a prefix. Ours starts behind `startAfter` and ends with the page that reaches `until`. */
 type Pages = (range: { prefix: string; startAfter: string; until: string }) => Promise<string[]>;
 
 function sdkPages(): Pages {
@@ -208,7 +208,10 @@ function oursPages(): Pages {
 
 const END = '\u{10FFFF}';
 
-/** By what is listed at a time: a run, all that the bucket has of a dag, or of a dag what is of the window. */
+/**
+ * Looks references up by LIST. `along` says what is listed at a time: a run, all of a dag in the bucket, or the part
+ * of a dag that is in the window.
+ */
 function listing(pages: Pages, along: 'run' | 'dag' | 'range'): Way {
   return async (groups) => {
     const wanted = new Set(groups.flatMap(wantedOf));
@@ -271,7 +274,7 @@ const way = ways[task.variant]();
 const measured: Measured[] = [];
 for (const part of task.parts) {
   const groups = world.filter(({ name }) => part.includes(name));
-  // What runs for weeks has been compiled long since.
+  // Warm up: in a process that runs for weeks, this code has been compiled long ago.
   await way(groups, Math.min(task.most, 1_000));
   Object.assign(sent, { head: 0, list: 0 });
   const before = { cpu: process.cpuUsage(), at: performance.now() };

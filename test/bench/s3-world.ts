@@ -1,6 +1,6 @@
 import type { PendingOfRun } from '../../src/objects/pending.ts';
 
-/** One reference of the window, or an object that none refers to. */
+/** A reference of the window, or an object that no row of the window refers to. */
 export interface WorldKey {
   readonly key: string;
   readonly wanted: boolean;
@@ -10,7 +10,7 @@ export interface WorldKey {
 export interface WorldRun {
   readonly dag: string;
   readonly id: string;
-  /** With a slash at the end. */
+  /** Ends with a slash. */
   readonly prefix: string;
   readonly keys: readonly WorldKey[];
 }
@@ -19,7 +19,7 @@ export interface WorldRun {
 export interface WorldGroup {
   readonly name: string;
   readonly what: string;
-  /** All that the bucket holds of them, in the order of keys. */
+  /** All runs of these dags in the bucket, in the order of keys. */
   readonly runs: readonly WorldRun[];
 }
 
@@ -27,10 +27,10 @@ const PREFIX = 'xcom';
 const LAST_HOUR = Date.UTC(2026, 5, 30, 23);
 const HOUR = 3_600_000;
 
-/** The same keys at every call. */
+/** Builds the same keys at every call. */
 export function buildWorld(): WorldGroup[] {
   let state = 1;
-  /** Lehmer's generator: a uuid that is as good as random and the same every time. */
+  /** Lehmer's generator: the uuids are as good as random and the same every time. */
   const word = () => {
     state = (state * 48_271) % 2_147_483_647;
     return state.toString(16).padStart(8, '0');
@@ -57,7 +57,7 @@ export function buildWorld(): WorldGroup[] {
   };
   const dags = (name: string, count: number, runsOf: (dag: string) => WorldRun[]) =>
     Array.from({ length: count }, (_, index) => runsOf(`${name}_${String(index).padStart(3, '0')}`)).flat();
-  /** Every so many hours for so many days; the window is the last one. */
+  /** A run every `every` hours for `days` days; the window is the last day. */
   const series = (dag: string, days: number, every: number, content: { tasks: number; each: number }) =>
     Array.from({ length: Math.floor((days * 24) / every) }, (_, index) =>
       run(dag, index * every, { ...content, wanted: index * every < 24 }),
@@ -92,7 +92,7 @@ export function buildWorld(): WorldGroup[] {
   ];
 }
 
-/** What the rows of the window tell of a group: nothing of older runs, nothing of objects without a row. */
+/** The facts that the rows of the window tell about a group: nothing about older runs or objects without a row. */
 export function toldBy(group: WorldGroup): PendingOfRun<string>[] {
   return windowOf(group).map(({ id, prefix, keys }) => ({
     location: { connection: '', bucket: 'xcom', prefix },

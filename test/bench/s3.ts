@@ -1,4 +1,4 @@
-/** How cheap looking at references is: `npm run bench:s3`. Writes its table to test/bench/s3.md. */
+/** Measures what looking at references costs: `npm run bench:s3`. Writes its table to test/bench/s3.md. */
 import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const HEADS = 2_000;
 const HEAD_PRICE = 0.0004 / 1_000;
 const LIST_PRICE = 0.005 / 1_000;
 const CPU_PRICE = 0.04 / 3_600;
-/** Where references lie close together: what LIST is for. */
+/** Groups whose references lie close together: LIST is for these. */
 const DENSE = ['mapped', 'leaky'];
 
 const world = buildWorld();
@@ -25,7 +25,7 @@ const all = world.map(({ name }) => name);
 const s5cmd = await findS5cmd();
 const server = await startServer(everything);
 
-/** Every measurement, by its name, one of each round. */
+/** The measurements by name, one for each round. */
 const results = new Map<string, Measured[]>();
 
 function note(name: string, measured: Measured): void {
@@ -41,7 +41,10 @@ async function measure(variant: Variant, ...parts: readonly (readonly string[])[
   return JSON.parse(stdout) as Measured[];
 }
 
-/** s5cmd on the same keys: a HEAD for each, or a listing of each run. The shell tells what CPU it took. */
+/**
+ * Measures s5cmd on the same keys: a HEAD for each, or a listing of each run. The shell tells how much CPU s5cmd
+ * took.
+ */
 async function measureS5cmd(
   path: string,
   commands: readonly string[],
@@ -70,7 +73,7 @@ async function measureS5cmd(
   }
 }
 
-/** `0m1.234s` */
+/** Reads a time such as `0m1.234s`. */
 function secondsOf(text: string): number {
   const [, minutes = '0', seconds = '0'] = /(\d+)m([\d.]+)s/.exec(text) ?? [];
   return Number(minutes) * 60 + Number(seconds);
@@ -115,7 +118,7 @@ const of = (name: string) => results.get(name) ?? [];
 const micros = (one: Measured) => (one.cpuSeconds / one.references) * 1e6;
 const dollars = ({ requests, lists, cpuSeconds }: Measured) =>
   (requests - lists) * HEAD_PRICE + lists * LIST_PRICE + cpuSeconds * CPU_PRICE;
-/** A part of the references was asked for: what all would have cost. */
+/** The cost of all references of a group, projected from those that were looked up. */
 const whole = (name: string, group: WorldGroup) =>
   of(name).map((one) => (dollars(one) / one.references) * wantedOf(group).length);
 

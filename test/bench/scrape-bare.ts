@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import autocannon from 'autocannon';
 
-/** What the machine makes of it when nothing is computed: the same bytes out of a process that does nothing else. */
+/** Shows what the machine can do when nothing is computed: the process only sends the same bytes. */
 const BARE = `
   const [url, encoding] = process.argv.slice(1);
   const get = (await import('node:http')).get;

@@ -4,10 +4,10 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { EmbeddedS3 } from '../../src/demo/embedded-s3.ts';
 
-/** A daemon under way, with the lines of its log. */
+/** A running daemon, with the lines of its log. */
 export interface Daemon {
   readonly lines: readonly string[];
-  /** Waits for a line that holds this, from some line on. */
+  /** Waits for a log line that contains the text, from line `from` on. */
   readonly logged: (text: string, from?: number) => Promise<string>;
   readonly pid: number | undefined;
   readonly stop: () => Promise<void>;
@@ -31,7 +31,7 @@ export function startDaemon(main: string, { url, s3, maxDags, nodeArguments = []
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/xcom',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '100',
       AIRFLOW_CONN_AWS_XCOM: `aws://${s3.accessKeyId}:${s3.secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${s3.region}`,
-      // One cycle after the other: the next tick is never far.
+      // Cycles follow one another: the next tick is a second away at most.
       XCOM_EXPORTER_SAMPLE_SCHEDULE: '* * * * * *',
       XCOM_EXPORTER_LABELS_MAX_DAGS: String(maxDags),
       XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',

@@ -23,7 +23,7 @@ import type { Daemon } from './scrape-daemon.ts';
 const root = fileURLToPath(new URL('../../../../../../', import.meta.url));
 const { values: asked } = parseArgs({
   options: {
-    /** How long each line of the table is measured; another one than usual writes no table. */
+    /** How many seconds each line of the table is measured; any value but the usual one writes no table. */
     seconds: { type: 'string', default: '30' },
     /** A clone of another build, with its `dist`, to be measured beside this one. */
     base: { type: 'string' },
@@ -34,10 +34,10 @@ const SECONDS = Number(asked.seconds);
 const DAGS = 1_250;
 const ROWS_A_DAG = 40;
 const RATE = 50;
-/** Connections that ask on and on, for {@link FLOOD_SECONDS}. */
+/** Connections that send one request after the other, for {@link FLOOD_SECONDS}. */
 const FLOOD = 200;
 const FLOOD_SECONDS = 10;
-/** Of the exporter's figures to those of the bare server with the same bytes. */
+/** Bars for the ratio of the exporter's figures to those of the bare server with the same bytes. */
 const BARS = { p99: 1.3, rate: 0.8 };
 
 const log = pino({ level: 'silent' });
@@ -53,10 +53,10 @@ interface Rows {
   readonly objects: number;
 }
 
-/** An Airflow of its own for each build: none has the rows that were written beside another one. */
+/** Each build has an Airflow of its own, so that it has no rows that were written for another build. */
 interface Airflow {
   readonly url: string;
-  /** Writes so many rows to every dag from `first` to `last`; of `objects` of them the value is an object. */
+  /** Writes `each` rows to every dag from `first` to `last`, and `objects` objects, to which as many rows refer. */
   readonly push: (rows: Rows) => Promise<void>;
   readonly close: () => Promise<void>;
 }
@@ -109,7 +109,7 @@ const series = (text: string) =>
 
 const steadily = { connections: 4, duration: SECONDS, overallRate: RATE };
 
-/** Writes new rows as long as something else takes; null: none. */
+/** Writes new rows while `run` is under way; writes none if `push` is null. */
 async function whileWriting<Result>(
   push: Airflow['push'] | null,
   run: () => Promise<Result>,
@@ -151,7 +151,7 @@ async function withDaemon<Result>(
   try {
     const { port } = JSON.parse(await daemon.logged('"listening"')) as { port: number };
     await daemon.logged('"cycle"');
-    // Rows that were there before are in no counter: these make the series.
+    // No counter includes rows from before the start: the rows of this push create the series.
     await push({ first: 1, last: DAGS, each: 1, objects: 500 });
     await delay(5_000);
     await daemon.logged('"cycle"', daemon.lines.length);
@@ -197,7 +197,7 @@ function measure(build: string, main: string): Promise<Measured> {
   });
 }
 
-/** Where the exporter's time goes under the same load, in a process of its own that no figure is taken from. */
+/** Profiles the exporter under the same load, in a process of its own that no figure is taken from. */
 async function profile(main: string): Promise<string> {
   const profiler = startProfiler();
   try {

@@ -1,4 +1,4 @@
-/** What a start costs: `npm run bench:start -- --base DIR`. Writes its table to test/bench/start.md. */
+/** Measures what a start costs: `npm run bench:start -- --base DIR`. Writes its table to test/bench/start.md. */
 import { spawn } from 'node:child_process';
 import type { ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,27 +18,27 @@ const { values: asked } = parseArgs({
   options: {
     /** A clone of another build, with its `dist`, to be measured beside this one. */
     base: { type: 'string' },
-    /** Fewer than usual write no table. */
+    /** Any number but the usual one writes no table. */
     times: { type: 'string', default: '7' },
   },
 });
-/** After so long nothing happens any more until the next cycle, whose database refuses. */
+/** After this time, nothing happens until the next cycle, whose database refuses the connection. */
 const IDLE_MS = 5_000;
-/** Of what the other build takes. */
+/** The highest share of the other build's CPU. */
 const CPU_BAR = 0.5;
 const RSS_BAR_MB = 70;
 const PEER_PORT = 19_000 + (process.pid % 1_000);
-/** Apart from the starts that are measured. */
+/** How many starts are profiled, apart from those that are measured. */
 const PROFILES = 5;
 
 interface Start {
   /** CPU until the first answer of /metrics, ms. */
   readonly cpuMs: number;
-  /** Resident when it has nothing to do, MB. */
+  /** Resident memory when the process has nothing to do, MB. */
   readonly rssMb: number;
 }
 
-/** In clock ticks, of which Linux has a hundred a second. */
+/** Linux counts CPU in clock ticks, a hundred a second. */
 function cpuMsOf(pid: number): number {
   const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
   const fields = rest.split(' ').map(Number);
@@ -53,7 +53,7 @@ function rssMbOf(pid: number): number {
 
 type Daemon = ChildProcessByStdio<null, Readable, null>;
 
-/** Starts it, waits for the first answer of /metrics, and stops it after the look. */
+/** Starts a build, waits for the first answer of /metrics, and stops the build after the look. */
 async function start<Seen>(
   main: string,
   look: (daemon: Daemon) => Promise<Seen>,
@@ -63,7 +63,7 @@ async function start<Seen>(
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],
-      // Nobody listens there: what is measured is the exporter alone.
+      // Nobody listens at this address: only the exporter itself is measured.
       AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: 'postgresql://airflow:airflow@127.0.0.1:1/airflow',
       AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
       AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://aws_xcom@airflow-xcom/xcom',
@@ -83,7 +83,10 @@ async function start<Seen>(
   }
 }
 
-/** The exporter of Debian's package `prometheus-postgres-exporter`, whose database does not listen either; null: it is not there. */
+/**
+ * The exporter of Debian's package `prometheus-postgres-exporter`, whose database does not listen either; null if the
+ * exporter does not start.
+ */
 async function startPeer(): Promise<Start | null> {
   const child = spawn('prometheus-postgres-exporter', [`--web.listen-address=127.0.0.1:${PEER_PORT}`], {
     stdio: ['ignore', 'ignore', 'ignore'],
@@ -146,7 +149,7 @@ const builds = [
   ...(asked.base === undefined ? [] : [{ name: 'base', main: join(asked.base, 'dist/main.js') }]),
   { name: 'this', main: ourMain },
 ].map((build) => ({ ...build, starts: [] as Start[] }));
-// In turn: what else the machine does meanwhile meets both.
+// The builds take turns, so that any other load on the machine meets both.
 for (let turn = 0; turn < Number(asked.times); turn += 1)
   for (const { main, starts } of builds) starts.push(await start(main, weigh));
 const peer = await startPeer();

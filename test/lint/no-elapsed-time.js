@@ -1,6 +1,6 @@
 /**
- * A rule for oxlint: no assertion on elapsed time. A busy machine makes such a test fail, and an idle one hides what it is for:
- * count work, or say what comes first.
+ * A rule for oxlint: no assertion on elapsed time. Such a test fails on a busy machine, and an idle machine hides
+ * what the test is for. Count work instead, or assert what comes first.
  */
 const COMPARED = 'CallExpression[callee.property.name=/^toBe(Less|Greater)Than/]';
 const EXPECTED = 'CallExpression[callee.name="expect"]';
