@@ -71,6 +71,37 @@ test.each(texts)('%s: no sentence begins in its middle', (_, sentences) => {
   ).toEqual([]);
 });
 
+test('no comment begins in its middle', () => {
+  const files = ['src/', 'test/'].flatMap((folder) =>
+    readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+      .filter((name) => /\.[jt]s$/.test(name))
+      .map((name) => `${folder}${name}`),
+  );
+  const begun = files.flatMap((path) =>
+    firstWords(read(path)).map(({ line, word }) => ({ path, line, word })),
+  );
+  expect(begun.length).toBeGreaterThan(1_000);
+  expect(begun.filter(({ word }) => /^(?:What|Where|Of|Or|Nor|Which|That)$/.test(word))).toEqual([]);
+});
+
+test('the first words of comments are found', () => {
+  const text = [
+    '/** Of a. */',
+    '/**',
+    ' * What b',
+    ' * Or c',
+    ' */',
+    '  // Where d',
+    '  // Nor e',
+    "x('// Of f');",
+  ];
+  expect(firstWords(text.join('\n'))).toEqual([
+    { line: 1, word: 'Of' },
+    { line: 3, word: 'What' },
+    { line: 6, word: 'Where' },
+  ]);
+});
+
 test.each(texts)('%s: every word is a plain one', (path, sentences) => {
   // This document holds the list of these words itself.
   const read =
@@ -87,6 +118,19 @@ test('the check finds what it is for', () => {
   expect(wordsIn(long)).toBeGreaterThan(MOST_WORDS);
   expect(wordsIn('It reads s3://bucket/key, 1,000 rows.')).toBe(6);
 });
+
+/** The first word of each comment that stands on lines of its own. */
+function firstWords(text: string): { line: number; word: string }[] {
+  const lines = text.split('\n');
+  return lines.flatMap((line, index) => {
+    const before = lines[index - 1]?.trim() ?? '';
+    const isOpened = before === '/**' && /^\s*\* /.test(line);
+    const begins =
+      isOpened || /^\s*\/\*\* /.test(line) || (/^\s*\/\/ /.test(line) && !before.startsWith('//'));
+    const [, word] = /^[\s/*]*(\w+)/.exec(line) ?? [];
+    return begins && word !== undefined ? [{ line: index + 1, word }] : [];
+  });
+}
 
 function textsOf(...given: (string | undefined)[]): string[] {
   return given.flatMap((text) => sentencesOfText(text ?? ''));
