@@ -1,3 +1,4 @@
+import type { Pace } from '../lib/pace.ts';
 import { createPace } from '../lib/pace.ts';
 import { inKeyOrder } from '../s3/key-order.ts';
 import type { Location } from './locations.ts';
@@ -40,17 +41,20 @@ export async function keyRangesOf<Item>(
     if (first === undefined || range.every(({ waiting }) => waiting.length === 0)) continue;
     const { connection, bucket } = first.location;
     const listable = !unlistable.has(`${connection}/${bucket}`);
-    found.push({ location: first.location, listable, waiting: rank(range, apart) });
-    await pace.rest();
+    found.push({ location: first.location, listable, waiting: await rank(range, { apart, pace }) });
   }
   return found;
 }
 
 /** Gives every waiting key its rank among all keys that are believed to be in the range. */
-function rank<Item>(range: readonly PendingOfRun<Item>[], apart: ReadonlySet<string>): Wanted<Item>[] {
+async function rank<Item>(
+  range: readonly PendingOfRun<Item>[],
+  { apart, pace }: { readonly apart: ReadonlySet<string>; readonly pace: Pace },
+): Promise<Wanted<Item>[]> {
   const ranked: Wanted<Item>[] = [];
   let before = 0;
   for (const run of inKeyOrder(range, ({ location }) => location.prefix)) {
+    if (pace.isDue()) await pace.rest();
     const { settled, waiting, others } = run;
     const known = (typeof settled === 'number' ? settled : settled.length) + waiting.length;
     if (waiting.length > 0) {

@@ -46,13 +46,18 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
             .locations
         : null;
     for (const { location, slots } of places) {
+      const waiting: PendingOfRun<number>['waiting'][number][] = [];
+      for (const slot of slots) {
+        waiting.push(waitingOf(run, slot));
+        if (pace.isDue()) await pace.rest();
+      }
       const same = known?.find(
         (one) => one.location.prefix === location.prefix && one.location.bucket === location.bucket,
       );
       objects.push({
         location,
         runId: run.runId,
-        waiting: slots.map((slot) => waitingOf(run, slot)),
+        waiting,
         settled:
           known === null
             ? // The references that were looked up lie before the first ones that were not.

@@ -91,21 +91,23 @@ function cover<Item, Location>(
   ranges: readonly KeyRange<Item, Location>[],
   ceiling: number,
 ): Unit<Item, Location>[] {
-  const all = (surcharge: number) => ranges.flatMap((range) => coverRange(range, surcharge));
+  const all = (surcharge: number) => ranges.flatMap((range) => unitsOf(range, surcharge));
   const cheapest = all(0);
   if (cheapest.length <= ceiling) return cheapest;
+  const countOf = (surcharge: number) =>
+    ranges.reduce((sum, range) => sum + cheapestUnits(range, surcharge).count, 0);
   // A surcharge on every request makes pages cheaper by comparison. Above this surcharge the result no longer changes.
   let enough = PAGE_COST * PAGE_KEYS;
-  let fitting = all(enough);
-  if (fitting.length >= ceiling) return fitting;
+  let fitting = countOf(enough);
+  if (fitting >= ceiling) return all(enough);
   let tooLittle = 0;
-  for (let round = 0; round < 24 && fitting.length < ceiling; round += 1) {
+  for (let round = 0; round < 24 && fitting < ceiling; round += 1) {
     const middle = (tooLittle + enough) / 2;
-    const units = all(middle);
-    if (units.length > ceiling) tooLittle = middle;
-    else [enough, fitting] = [middle, units];
+    const count = countOf(middle);
+    if (count > ceiling) tooLittle = middle;
+    else [enough, fitting] = [middle, count];
   }
-  return spend(fitting, ceiling - fitting.length);
+  return spend(all(enough), ceiling - fitting);
 }
 
 /** Turns pages back into HEADs where HEADs are cheaper, with the requests left under the ceiling. */
@@ -128,27 +130,33 @@ function spend<Item, Location>(
   return units.flatMap((unit) => (split.has(unit) ? headsOf(unit) : [unit]));
 }
 
+/** How a range is covered. Numbers alone, because a plan tries some two dozen surcharges. */
+interface Covered {
+  readonly count: number;
+  /** For each reference, the index at which the unit that ends with it begins. */
+  readonly begin: Int32Array;
+  /** For each reference, 1 when that unit is a page. */
+  readonly isPage: Uint8Array;
+}
+
 /**
  * The cheapest units for one range when each request costs a surcharge. For every reference it takes the least total
  * cost up to and including that reference. The reference's own request is a HEAD, or a page that begins earlier and
  * ends with it.
  */
-function coverRange<Item, Location>(
-  range: KeyRange<Item, Location>,
+function cheapestUnits<Item, Location>(
+  { waiting, listable }: KeyRange<Item, Location>,
   surcharge: number,
-): Unit<Item, Location>[] {
-  const { waiting, listable } = range;
-  const count = waiting.length;
+): Covered {
+  const size = waiting.length;
   const head = HEAD_COST + surcharge;
-  const page = PAGE_COST + surcharge;
-  if (!listable) return headsOf({ range, page: false, from: 0, to: count });
-  const cost = new Float64Array(count + 1);
-  /** The index at which the request for this reference begins; the reference's own index for a HEAD. */
-  const begin = new Int32Array(count);
-  const isPage = new Uint8Array(count);
+  const page = listable ? PAGE_COST + surcharge : Infinity;
+  const cost = new Float64Array(size + 1);
+  const begin = new Int32Array(size);
+  const isPage = new Uint8Array(size);
   /** The first reference that fits on a page ending at the current one: no later start is cheaper. */
   let first = 0;
-  for (let index = 0; index < count; index += 1) {
+  for (let index = 0; index < size; index += 1) {
     const rank = waiting[index]?.rank ?? 0;
     const before = cost[index] ?? 0;
     while (rank - (waiting[first]?.rank ?? 0) >= PAGE_KEYS) first += 1;
@@ -158,8 +166,16 @@ function coverRange<Item, Location>(
     isPage[index] = byPage < byHead ? 1 : 0;
     begin[index] = byPage < byHead ? first : index;
   }
+  let count = 0;
+  for (let to = size; to > 0; to = begin[to - 1] ?? 0) count += 1;
+  return { count, begin, isPage };
+}
+
+/** The last units first. */
+function unitsOf<Item, Location>(range: KeyRange<Item, Location>, surcharge: number): Unit<Item, Location>[] {
+  const { count, begin, isPage } = cheapestUnits(range, surcharge);
   const units: Unit<Item, Location>[] = [];
-  for (let to = count; to > 0;) {
+  for (let to = range.waiting.length; units.length < count;) {
     const from = begin[to - 1] ?? 0;
     units.push({ range, page: isPage[to - 1] === 1, from, to });
     to = from;

@@ -1,9 +1,8 @@
 import { activeRunsStatement, recentRunsStatement, runsStatement } from '../airflow/run-queries.ts';
-import type { Shape } from '../airflow/shape.ts';
 import { chunks } from '../lib/chunks.ts';
-import type { Query } from '../postgres/client.ts';
 import type { DueRuns } from '../window/due-runs.ts';
 import type { FoundRun } from '../window/run.ts';
+import type { Reading } from './reading.ts';
 
 interface RunRow {
   id: number;
@@ -22,37 +21,40 @@ const LATE_RUNS = 250;
 /** After this long without a reading, old runs may have been cleared and have ended again. */
 const AWAY_MS = 5 * 60_000;
 const RECENT_PAGE = 5_000;
-const IDS_A_STATEMENT = 5_000;
+/** All rows of an answer are parsed in one turn of the event loop. */
+const IDS_A_STATEMENT = 1_000;
 
 /**
  * Reads the runs that can have new rows; on the first reading, the runs of the window. Runs asked for by id are always
  * read.
  */
 export async function readRuns(
-  query: Query,
-  shape: Shape,
+  reading: Pick<Reading, 'query' | 'readEach' | 'shape'>,
   /** Epoch ms: now, the start of the window, and when runs were last looked for; null: not known. */
   options: DueRuns & { now: number; sinceMs: number; lastMs: number | null },
 ): Promise<FoundRun[]> {
+  const { query, readEach } = reading;
   const { lastRunId, ids, isKnown, now, sinceMs, lastMs } = options;
   const runs = new Map<number, FoundRun>();
   const take = (found: readonly RunRow[]) => {
     for (const run of found) runs.set(run.id, foundRun(run));
   };
+  const readActive = (after: number, takeActive: (found: readonly RunRow[]) => void) =>
+    readEach<RunRow>(activeRunsStatement({ after }), takeActive, { pageByPage: false });
   if (lastRunId === null) {
-    take(await readWindow(query, shape, sinceMs));
-    take(await query<RunRow>(activeRunsStatement({ after: Number.MAX_SAFE_INTEGER })));
+    take(await readWindow(reading, sinceMs));
+    await readActive(Number.MAX_SAFE_INTEGER, take);
   } else {
     const due = new Set(ids);
-    const active = await query<RunRow>(activeRunsStatement({ after: lastRunId - LATE_RUNS }));
     const wanted = ({ id, state, endedAt }: RunRow) =>
       id > lastRunId ||
       isLive(state) ||
       due.has(id) ||
       (!isKnown(id) && endedAt !== null && endedAt >= sinceMs);
-    take(active.filter(wanted));
-    if (lastMs !== null && now - lastMs > AWAY_MS)
-      take(await readWindow(query, shape, Math.max(lastMs, sinceMs)));
+    await readActive(lastRunId - LATE_RUNS, (active) => {
+      take(active.filter(wanted));
+    });
+    if (lastMs !== null && now - lastMs > AWAY_MS) take(await readWindow(reading, Math.max(lastMs, sinceMs)));
   }
   const rest = ids.filter((id) => !runs.has(id));
   for (const some of chunks(rest, IDS_A_STATEMENT)) take(await query<RunRow>(runsStatement(some)));
@@ -60,12 +62,22 @@ export async function readRuns(
 }
 
 /** Reads pages from the youngest run backwards, until a page holds no recent run. */
-async function readWindow(query: Query, shape: Shape, sinceMs: number): Promise<RunRow[]> {
+async function readWindow(
+  { readEach, shape }: Pick<Reading, 'readEach' | 'shape'>,
+  sinceMs: number,
+): Promise<RunRow[]> {
   const runs: RunRow[] = [];
   // Above every possible run id.
   let below = Number.MAX_SAFE_INTEGER;
   for (;;) {
-    const page = await query<RunRow>(recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }));
+    const page: RunRow[] = [];
+    await readEach<RunRow>(
+      recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }),
+      (found) => {
+        page.push(...found);
+      },
+      { pageByPage: false },
+    );
     const recent = page.filter((run) => run.recent === true);
     runs.push(...recent);
     const last = page.at(-1);

@@ -4,6 +4,7 @@ import type { Placement } from '../airflow/classify.ts';
 import type { IsRun } from '../airflow/reference.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { SampledRow } from '../airflow/xcom-row.ts';
+import { createPace } from '../lib/pace.ts';
 import type { Query } from '../postgres/client.ts';
 import { readEachWith } from '../postgres/cursor.ts';
 import { DatabaseError } from '../postgres/failure.ts';
@@ -72,11 +73,15 @@ export async function sample(
   const staging = ledger.stage(start, (row, isRun) => options.classify(row, { shape, isRun }));
   try {
     const lastMs = due.lastReading?.at ?? null;
-    const found = await readRuns(query, shape, { ...due, now, sinceMs: from, lastMs });
+    const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
+    const found = await readRuns(reading, { ...due, now, sinceMs: from, lastMs });
     const ours = found.filter(({ dagId }) => isIn(options.shard, dagId));
     const canaryRuns = ours.filter(({ dagId }) => dagId === options.canaryDagId);
-    for (const run of ours) if (run.dagId !== options.canaryDagId) staging.open(run);
-    const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
+    const pace = createPace();
+    for (const run of ours) {
+      if (run.dagId !== options.canaryDagId) staging.open(run);
+      if (pace.isDue()) await pace.rest();
+    }
     const last =
       due.lastReading === null || isAhead(due.lastReading.horizon, horizon) ? null : due.lastReading;
     const byTask = shape.sources.find(({ keyedBy }) => keyedBy === 'task_instance');

@@ -3,6 +3,7 @@ import type { TaskPlace, TaskRowId } from '../airflow/task-queries.ts';
 import { newRowsStatement, taskRowsStatement } from '../airflow/task-queries.ts';
 import type { TaskRow } from '../airflow/xcom-row.ts';
 import { sampledTaskRow } from '../airflow/xcom-row.ts';
+import { createByPair } from '../lib/by-pair.ts';
 import type { LastReading } from '../window/ledger-state.ts';
 import type { Run } from '../window/run.ts';
 import type { StagedRun, Staging } from '../window/staging.ts';
@@ -71,16 +72,15 @@ export async function readTaskRows(
  * another shard or is too old.
  */
 function stagedByName(staging: Staging): (place: TaskPlace | undefined) => StagedRun | null {
-  const nameOf = ({ dagId, runId }: Pick<Run, 'dagId' | 'runId'>) => `${dagId}\0${runId}`;
-  const runs = new Map<string, Run>();
+  const runs = createByPair<Run>();
   return (place) => {
     if (place === undefined) return null;
-    if (runs.size === 0) {
-      for (const run of staging.state.runs.values()) if (!run.gone) runs.set(nameOf(run), run);
+    if (runs.isEmpty()) {
+      for (const run of staging.state.runs.values()) if (!run.gone) runs.set(run.dagId, run.runId, run);
       // A new run may have taken the name of a deleted one.
-      for (const { run } of staging.runs.values()) runs.set(nameOf(run), run);
+      for (const { run } of staging.runs.values()) runs.set(run.dagId, run.runId, run);
     }
-    const run = runs.get(nameOf(place));
+    const run = runs.get(place.dagId, place.runId);
     return run === undefined ? null : (staging.runs.get(run.id) ?? staging.openKnown(run));
   };
 }

@@ -9,6 +9,7 @@ import {
 } from '../airflow/task-queries.ts';
 import type { Place, TaskRow } from '../airflow/xcom-row.ts';
 import { sampledTaskRow } from '../airflow/xcom-row.ts';
+import { createByPair } from '../lib/by-pair.ts';
 import { chunks } from '../lib/chunks.ts';
 import type { StagedRun } from '../window/staging.ts';
 import type { Reading } from './reading.ts';
@@ -43,14 +44,15 @@ export async function readWholeTasks(
       const at = Number.parseInt(moment.replace('-', ''), 16);
       made.set(at, (made.get(at) ?? 0) + count);
     }
-  const runOf = new Map(runs.map((staged) => [nameOf(staged.run), staged]));
+  const runOf = createByPair<StagedRun>();
+  for (const staged of runs) runOf.set(staged.run.dagId, staged.run.runId, staged);
   for (const ranges of slices(made)) {
     const places = new Map<string, Place & { readonly staged: StagedRun }>();
     await readEach<TaskPlace>(
       taskPlacesStatement(shape, ranges),
       (found) => {
         for (const { taskInstanceId, taskId, mapIndex, dagId, runId } of found) {
-          const staged = runOf.get(nameOf({ dagId, runId }));
+          const staged = runOf.get(dagId, runId);
           if (staged === undefined) continue;
           // The run's own strings: those in the answer would be kept for each of its task instances.
           const { run } = staged;
@@ -78,10 +80,6 @@ export async function readWholeTasks(
       { pageByPage: true },
     );
   }
-}
-
-function nameOf({ dagId, runId }: { readonly dagId: string; readonly runId: string }): string {
-  return `${dagId}\0${runId}`;
 }
 
 /** The id ranges of about so many task instances, in order of time. `made`: how many were made in each moment. */

@@ -1,4 +1,6 @@
 import type { IsRun } from '../airflow/reference.ts';
+import type { ByPair } from '../lib/by-pair.ts';
+import { createByPair } from '../lib/by-pair.ts';
 import type { Link } from './columns.ts';
 
 /**
@@ -44,12 +46,13 @@ export interface Run {
 
 /** Tells whether a run exists, by its names. The set of names is built at the first question. */
 export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): IsRun {
-  // A text of Postgres never contains the character 0.
-  const nameOf = (dagId: string, runId: string) => `${dagId}\0${runId}`;
-  let names: ReadonlySet<string> | null = null;
+  let names: ByPair<true> | null = null;
   return (dagId, runId) => {
-    names ??= new Set(Array.from(runs(), (run) => nameOf(run.dagId, run.runId)));
-    return names.has(nameOf(dagId, runId));
+    if (names === null) {
+      names = createByPair();
+      for (const run of runs()) names.set(run.dagId, run.runId, true);
+    }
+    return names.get(dagId, runId) === true;
   };
 }
 

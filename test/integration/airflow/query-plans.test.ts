@@ -72,7 +72,7 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
     expect(first.window?.rows.db).toBeGreaterThan(20_000);
     expectIndexed(recorded, release);
     const baseline = recorded.splice(0);
-    expect(namesOf(baseline)).toContain('recent_runs');
+    expect(namesOf(baseline)).toContain('open_recent_runs');
 
     await write(stage);
     const second = await cycle.pass();
@@ -88,7 +88,7 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
     const sent = [
       'tables',
       'instant',
-      'active_runs',
+      'open_active_runs',
       'runs',
       workers,
       `versions_${table}`,
