@@ -5,8 +5,8 @@ import type { Survey } from './survey.ts';
 import { inVainWords } from './unlooked.ts';
 
 /**
- * References outside the path are from another time, or another path is in force beside it. Airflow can read back what
- * the workers of such a path wrote, but not references of another time.
+ * References outside the path are from another time, or another path is in force beside it. A worker reads back only
+ * references below its own path: those of another path in force have workers that can, those of another time have none.
  */
 export function pathMismatch(
   { rows, window, inOtherStore, times, mismatchedPrefixes, doubtfulPrefixes }: Survey,
