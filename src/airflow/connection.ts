@@ -97,9 +97,7 @@ const extraSchema = z.object({
 });
 /** The keys of `extra` whose value is an object. */
 const NESTED = ['config_kwargs', 'service_config', 'assume_role_kwargs', 'session_kwargs'];
-/**
- * Keys whose value is not text. `verify` is a boolean; a worker gets text for it from a URI, but follows neither form.
- */
+/** Keys whose value is not text. A URI gives a worker text for the boolean `verify`; it follows neither form. */
 const NO_TEXTS = [...NESTED, 'verify'];
 const jsonSchema = z.object({
   uri: text,

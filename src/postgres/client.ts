@@ -24,16 +24,11 @@ export interface Database {
 const CONNECT_TIMEOUT_MS = 5_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 const LOCK_TIMEOUT_MS = 2_000;
-/**
- * The client's own deadlines, because a server that stalls does not enforce any. The first is for a statement that
- * reads, the second for a statement that a healthy server answers at once.
- */
+/** The client's own deadline for a statement that reads, because a server that stalls does not enforce any. */
 const READ_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2_000;
+/** The same for a statement that a healthy server answers at once. */
 const PROMPT_DEADLINE_MS = 5_000;
-/**
- * The first number of the lock: "xcom" in ASCII. Any number works if all exporters use the same. The second number is
- * the shard's.
- */
+/** The first number of the lock: "xcom" in ASCII. All exporters have to use the same; the second is the shard's. */
 const LEADER_LOCK = 0x78636f6d;
 
 /**
@@ -234,9 +229,7 @@ function backendOf(client: pg.Client): number {
   return (client as unknown as { processID: number | null }).processID ?? 0;
 }
 
-/**
- * The server's messages when it ended a session between two statements: the next statement learns only that it ended.
- */
+/** The server's messages when it ended a session between two statements; the next one learns only that it ended. */
 const goodbyes = new WeakMap<pg.Client, Error>();
 
 interface Limit {
