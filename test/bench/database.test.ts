@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import type { Database } from '../../src/postgres/client.ts';
 import { openWriter } from '../../src/postgres/writer.ts';
+import { betweenQueries } from '../support/between-queries.ts';
 import { useOwnPostgres } from '../support/postgres.ts';
 import { useS3 } from '../support/s3.ts';
 import { openCycle } from '../support/seed.ts';
@@ -201,19 +202,11 @@ function meanOf(costs: readonly Cost[]): Cost {
 
 /** Counts the rows whose values a cycle has unpacked. */
 function countingMeasured(database: Database, measured: { rows: number }): Pick<Database, 'read'> {
-  return {
-    ...database,
-    read: (read, signal) =>
-      database.read(
-        (query) =>
-          read(async (statement) => {
-            const rows = await query<never>(statement);
-            if (statement.name.startsWith('measure')) measured.rows += rows.length;
-            return rows;
-          }),
-        signal,
-      ),
-  };
+  return betweenQueries(database, (query) => async (statement) => {
+    const rows = await query<never>(statement);
+    if (statement.name.startsWith('measure')) measured.rows += rows.length;
+    return rows;
+  });
 }
 
 async function versionOf(): Promise<string> {

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Database, Statement } from '../../../src/postgres/client.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { BASE, BUCKET, noise, uuid4 } from '../../support/plant.ts';
 import { useOwnPostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -143,25 +144,19 @@ interface Explained {
 
 /** Explains every statement with its parameters, in the transaction in which it is sent. */
 function explaining(recorded: Explained[]): (database: Database) => Pick<Database, 'read'> {
-  return (database) => ({
-    read: (read, signal) =>
-      database.read(
-        (query) =>
-          read(async (statement) => {
-            // A cursor's statement is planned and run as a whole when the cursor is opened: its fetches have no plan.
-            if (UNPLANNED.includes(statement.name)) return query(statement);
-            const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
-              ...statement,
-              text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`,
-            });
-            const plan = answer?.['QUERY PLAN'][0]?.Plan;
-            if (plan === undefined) throw new Error(`No plan for ${statement.name}`);
-            recorded.push({ statement, plan });
-            return query(statement);
-          }),
-        signal,
-      ),
-  });
+  return (database) =>
+    betweenQueries(database, (query) => async (statement) => {
+      // A cursor's statement is planned and run as a whole when the cursor is opened: its fetches have no plan.
+      if (UNPLANNED.includes(statement.name)) return query(statement);
+      const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
+        ...statement,
+        text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text}`,
+      });
+      const plan = answer?.['QUERY PLAN'][0]?.Plan;
+      if (plan === undefined) throw new Error(`No plan for ${statement.name}`);
+      recorded.push({ statement, plan });
+      return query(statement);
+    });
 }
 
 function nodesOf(plan: PlanNode): PlanNode[] {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { AuditOptions } from '../../../src/audit/audit.ts';
 import type { Duck } from '../../../src/audit/duck.ts';
 import { readRows } from '../../../src/audit/read-rows.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { openTestDatabase, unpaced } from '../../support/audit.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -36,24 +36,17 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
   test('a page of the table is looked at about once, whatever order its rows have, and no other table is', async () => {
     const plans: { name: string; plan: PlanNode }[] = [];
     const database = openTestDatabase(stage.url);
-    const explained: AuditOptions['database'] = {
-      read: (read, signal) =>
-        database.read(
-          (query) =>
-            read(async (statement) => {
-              if (/^(audit_(bound|runs)|open_audit_rows)_/.test(statement.name)) {
-                const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
-                  ...statement,
-                  text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text.replace(/^DECLARE .* CURSOR FOR /, '')}`,
-                });
-                const plan = answer?.['QUERY PLAN'][0]?.Plan;
-                if (plan !== undefined) plans.push({ name: statement.name, plan });
-              }
-              return query(statement);
-            }),
-          signal,
-        ),
-    };
+    const explained = betweenQueries(database, (query) => async (statement) => {
+      if (/^(audit_(bound|runs)|open_audit_rows)_/.test(statement.name)) {
+        const [answer] = await query<{ 'QUERY PLAN': readonly { readonly Plan: PlanNode }[] }>({
+          ...statement,
+          text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${statement.text.replace(/^DECLARE .* CURSOR FOR /, '')}`,
+        });
+        const plan = answer?.['QUERY PLAN'][0]?.Plan;
+        if (plan !== undefined) plans.push({ name: statement.name, plan });
+      }
+      return query(statement);
+    });
     try {
       await readRows({
         database: explained,

@@ -1,3 +1,4 @@
+import { betweenQueries } from '../../support/between-queries.ts';
 import { PROBED } from '../../support/probed.ts';
 import fc from 'fast-check';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -494,18 +495,12 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     let killBefore = Number.POSITIVE_INFINITY;
     const killer = await stage.connect();
     const { cycle, run } = await begin({
-      through: (database) => ({
-        read: (read, signal) =>
-          database.read(
-            (query) =>
-              read(async (statement) => {
-                statements += 1;
-                if (statements === killBefore) killed = await endSessions(killer);
-                return query(statement);
-              }),
-            signal,
-          ),
-      }),
+      through: (database) =>
+        betweenQueries(database, (query) => async (statement) => {
+          statements += 1;
+          if (statements === killBefore) killed = await endSessions(killer);
+          return query(statement);
+        }),
     });
     let rows = 0;
     const reports: Report[] = [];
@@ -637,18 +632,12 @@ describe.each(listShapes())('$shape (Airflow $release)', ({ release }) => {
     /** The session ends before the statement of a cycle with this number. */
     let cutBefore = Infinity;
     let statements = 0;
-    const through = (database: Database): Pick<Database, 'read'> => ({
-      read: (read, signal) =>
-        database.read(
-          (query) =>
-            read(async (statement) => {
-              statements += 1;
-              if (statements === cutBefore) await endSessions(killer);
-              return query(statement);
-            }),
-          signal,
-        ),
-    });
+    const through = (database: Database): Pick<Database, 'read'> =>
+      betweenQueries(database, (query) => async (statement) => {
+        statements += 1;
+        if (statements === cutBefore) await endSessions(killer);
+        return query(statement);
+      });
     let cycle = start({ through });
     await cycle.pass();
     await file.write({ window: cycle.state(), problems: {}, cleared: [] });
@@ -850,20 +839,9 @@ function newRows({ increments }: Report): number {
 
 /** Ends the exporter's session once, in place of the next statement whose name matches. */
 function cuttingBefore(database: Database, name: RegExp, breaking: { on: boolean }): Pick<Database, 'read'> {
-  return {
-    read: (read, signal) =>
-      database.read(
-        (query) =>
-          read((statement) => {
-            if (!breaking.on || !name.test(statement.name)) return query(statement);
-            breaking.on = false;
-            return query({
-              name: 'cut',
-              text: 'SELECT pg_terminate_backend(pg_backend_pid())',
-              values: [],
-            });
-          }),
-        signal,
-      ),
-  };
+  return betweenQueries(database, (query) => (statement) => {
+    if (!breaking.on || !name.test(statement.name)) return query(statement);
+    breaking.on = false;
+    return query({ name: 'cut', text: 'SELECT pg_terminate_backend(pg_backend_pid())', values: [] });
+  });
 }

@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
-import type { Database, Query, Statement } from '../../../src/postgres/client.ts';
+import type { Query, Statement } from '../../../src/postgres/client.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 import type { Run, Stage, StageCycle } from '../../support/seed.ts';
@@ -18,17 +19,11 @@ type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
 function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
   return openCycle(stage, {
     endpoint: s3().endpoint,
-    through: (database): Pick<Database, 'read'> => ({
-      read: (read, signal) =>
-        database.read(
-          (query) =>
-            read(async (statement) => {
-              if (statement.name.startsWith('measure_')) await measuring(statement, query);
-              return query(statement);
-            }),
-          signal,
-        ),
-    }),
+    through: (database) =>
+      betweenQueries(database, (query) => async (statement) => {
+        if (statement.name.startsWith('measure_')) await measuring(statement, query);
+        return query(statement);
+      }),
   });
 }
 

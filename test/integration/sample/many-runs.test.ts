@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Database } from '../../../src/postgres/client.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { BUCKET } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -15,13 +15,18 @@ const RUNS = 1_500;
 const MOST_ROWS = 1_000;
 
 test.each(listShapes())(
-  'no answer holds more rows, however many runs are live: $shape',
+  `no answer holds more than ${MOST_ROWS} rows, however many runs are live: $shape`,
   async ({ release }) => {
     const stage = await openStage(postgres(), release);
     const answers: { readonly name: string; readonly rows: number }[] = [];
     const cycle = openCycle(stage, {
       endpoint: s3().endpoint,
-      through: (database) => noting(database, answers),
+      through: (database) =>
+        betweenQueries(database, (query) => async (statement) => {
+          const answer = await query<never>(statement);
+          answers.push({ name: statement.name, rows: answer.length });
+          return answer;
+        }),
     });
     try {
       const first = await stage.addRun({ dagId: 'many', runId: 'run_0' });
@@ -71,19 +76,4 @@ async function pushInAll(stage: Stage, { first, taskId }: { first: Run; taskId: 
     [taskId],
   );
   await writer.query('ANALYZE');
-}
-
-function noting(database: Database, answers: { name: string; rows: number }[]): Pick<Database, 'read'> {
-  return {
-    read: (read, signal) =>
-      database.read(
-        (query) =>
-          read(async (statement) => {
-            const answer = await query<never>(statement);
-            answers.push({ name: statement.name, rows: answer.length });
-            return answer;
-          }),
-        signal,
-      ),
-  };
 }

@@ -4,6 +4,7 @@ import { uuidMs } from '../../../src/lib/uuid-words.ts';
 import type { Database, Statement } from '../../../src/postgres/client.ts';
 import { isIn } from '../../../src/settings/shard.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { BUCKET } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -318,21 +319,14 @@ function newRows({ increments }: Report): number {
 
 function noting(database: Database, sent: Sent[]): Pick<Database, 'read'> {
   const cursorOf = ({ text }: Statement) => /^(?:DECLARE|FETCH \d+ FROM) (rows_\d+)/.exec(text)?.[1];
-  return {
-    read: (read, signal) =>
-      database.read(
-        (query) =>
-          read(async (statement) => {
-            const answer = await query<never>(statement);
-            const cursor = cursorOf(statement);
-            const opened = sent.findLast((one) => cursor !== undefined && cursorOf(one.statement) === cursor);
-            if (statement.name === 'fetch' && opened !== undefined) opened.rows += answer.length;
-            else sent.push({ statement, rows: answer.length });
-            return answer;
-          }),
-        signal,
-      ),
-  };
+  return betweenQueries(database, (query) => async (statement) => {
+    const answer = await query<never>(statement);
+    const cursor = cursorOf(statement);
+    const opened = sent.findLast((one) => cursor !== undefined && cursorOf(one.statement) === cursor);
+    if (statement.name === 'fetch' && opened !== undefined) opened.rows += answer.length;
+    else sent.push({ statement, rows: answer.length });
+    return answer;
+  });
 }
 
 /** Adds one row for each instance of a mapped task in each run, made an hour ago, one after the other. */
