@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A process with DuckDB grows far beyond memory_limit, and half of that goes away with settings of DuckDB's allocator.
+# A process with DuckDB grows far beyond memory_limit, and a good part of that goes away with settings of DuckDB's allocator.
 #
-# memory_limit should bound what DuckDB takes, with some tens of MB for the program around it. A join and a COPY on two threads peak some
-# 370 MiB above a limit of 500 MiB. Three settings lower that peak by some 190 MiB: allocator_background_threads,
+# memory_limit should bound what DuckDB takes, with some tens of MB for the program around it. A join and a COPY on two threads peak 320
+# to 380 MiB above a limit of 500 MiB. Three settings lower that peak by 110 to 200 MiB: allocator_background_threads,
 # allocator_flush_threshold and allocator_bulk_deallocation_flush_threshold. The process took 14 s of CPU without them and 16 s with them.
 #
-# Seen with DuckDB 1.5.6 (npm package @duckdb/node-api 1.5.6-r.1), Node 20.20.2, Linux on x64: peaks of 873 to 883 MiB, 676 to 699 with the three.
+# Seen with DuckDB 1.5.6 (npm package @duckdb/node-api 1.5.6-r.1), Node 20.20.2, Linux on x64: peaks of 818 to 883 MiB, 676 to 705 with the three.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -38,4 +38,4 @@ J
 default=$(node look.cjs '{}' default.duckdb)
 flushed=$(node look.cjs '{"allocator_background_threads":"true","allocator_flush_threshold":"16MiB","allocator_bulk_deallocation_flush_threshold":"32MiB"}' flushed.duckdb)
 echo "memory_limit 500 MiB: a peak of $default MiB, with the allocator's settings $flushed MiB"
-if [ "$default" -gt 750 ] && [ "$flushed" -lt $((default - 100)) ]; then echo "as stated"; else exit 1; fi
+if [ "$default" -gt 750 ] && [ "$flushed" -lt $((default - 50)) ]; then echo "as stated"; else exit 1; fi
