@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ListedObject, ObjectStore } from '../s3/client.ts';
+import type { ObjectStore } from '../s3/client.ts';
+import type { ListedObject } from '../s3/listing.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { Duck } from './duck.ts';

@@ -1,6 +1,6 @@
 import { mayBeArchived } from '../s3/archive.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
-import type { ListedObject } from '../s3/client.ts';
+import type { ListedObject } from '../s3/listing.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { Stores } from '../s3/stores.ts';

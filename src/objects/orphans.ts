@@ -2,7 +2,7 @@ import type { Reference } from '../airflow/reference.ts';
 import { isBackendKey } from '../airflow/reference.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
-import type { ListedObject } from '../s3/client.ts';
+import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';

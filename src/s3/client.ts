@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import type { ListObjectsV2CommandOutput, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
+import type { ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
   GetBucketLocationCommand,
@@ -20,6 +20,8 @@ import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest } from './failure.ts';
+import type { ListAnswer } from './listing.ts';
+import { takeListing } from './listing.ts';
 
 /** `missing` is given only when the bucket is known to exist. */
 export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
@@ -30,24 +32,6 @@ export interface PresentObject {
   /** The archive that the object has to be restored from before it can be read, in S3's words; null: it can be read. */
   readonly archive: string | null;
 }
-
-export interface ListedObject {
-  readonly key: string;
-  readonly bytes: number;
-  /** Epoch milliseconds, on the storage's clock. */
-  readonly lastModified: number;
-  /** In S3's words, e.g. `GLACIER`; `STANDARD` when the server names none. */
-  readonly storageClass: string;
-}
-
-export type ListAnswer =
-  | {
-      readonly kind: 'listed';
-      readonly objects: readonly ListedObject[];
-      /** Continuation token for the next page, to be passed as `after`; null on the last page. */
-      readonly next: string | null;
-    }
-  | Unknown;
 
 /** `version`: the version that the bucket keeps, which may be a delete marker; null when it keeps no versions. */
 export type DoneAnswer = { readonly kind: 'done'; readonly version: string | null } | Unknown;
@@ -187,7 +171,12 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     };
     const outcome = await calls.run('list', {
       signal,
-      send: async (sending) => readPage(await send(new ListObjectsV2Command(input), sending)),
+      send: async (sending) => {
+        const command = new ListObjectsV2Command(input);
+        const listed = takeListing(command);
+        await send(command, sending);
+        return listed();
+      },
     });
     return answerOf(seen(bucket, outcome));
   }
@@ -282,16 +271,4 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       client.destroy();
     },
   };
-}
-
-/** Null when a portal or a proxy answered in place of S3: its answer must not pass for an empty page. */
-function readPage(output: ListObjectsV2CommandOutput): ListAnswer | null {
-  const { IsTruncated: truncated, NextContinuationToken: next, Contents: contents = [] } = output;
-  if (truncated === undefined || (truncated && next === undefined)) return null;
-  const objects: ListedObject[] = [];
-  for (const { Key: key, Size: bytes, LastModified: modified, StorageClass } of contents) {
-    if (key === undefined || bytes === undefined || modified === undefined) return null;
-    objects.push({ key, bytes, lastModified: modified.getTime(), storageClass: StorageClass ?? 'STANDARD' });
-  }
-  return { kind: 'listed', objects, next: truncated ? (next ?? null) : null };
 }

@@ -1,4 +1,5 @@
-import type { GetAnswer, HeadAnswer, ListAnswer } from '../../src/s3/client.ts';
+import type { GetAnswer, HeadAnswer } from '../../src/s3/client.ts';
+import type { ListAnswer } from '../../src/s3/listing.ts';
 import type { World } from './world.ts';
 
 /** The result of a case: what the server did, what the exporter said, and whether the one follows from the other. */

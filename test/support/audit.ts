@@ -10,7 +10,8 @@ import { writeReferences } from '../../src/audit/references.ts';
 import { writeResults } from '../../src/audit/results.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
 import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
-import type { ListedObject, ObjectStore } from '../../src/s3/client.ts';
+import type { ObjectStore } from '../../src/s3/client.ts';
+import type { ListedObject } from '../../src/s3/listing.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 
 export const HOUR_MS = 3_600_000;

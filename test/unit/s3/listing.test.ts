@@ -1,0 +1,149 @@
+import { Readable } from 'node:stream';
+import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Listed } from '../../../src/s3/listing.ts';
+import { takeListing } from '../../../src/s3/listing.ts';
+
+/** A client of the SDK that gets this answer to each request. */
+function clientOf(pieces: readonly Uint8Array[], statusCode = 200): S3Client {
+  return new S3Client({
+    region: 'us-east-1',
+    credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
+    maxAttempts: 1,
+    requestHandler: {
+      handle: () =>
+        Promise.resolve({
+          response: { statusCode, headers: {}, body: Readable.from(pieces) },
+        }),
+    },
+  });
+}
+
+const command = () => new ListObjectsV2Command({ Bucket: 'xcom', Prefix: '' });
+
+/** Gives the page that `takeListing` finds in an answer, and the error that the SDK throws. */
+async function take(
+  pieces: readonly Uint8Array[],
+  statusCode?: number,
+): Promise<{ listed: Listed | null; error: unknown }> {
+  const sent = command();
+  const listed = takeListing(sent);
+  const error = await clientOf(pieces, statusCode)
+    .send(sent)
+    .then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+  return { listed: listed(), error };
+}
+
+/** Gives the page as the SDK alone reads it. */
+async function bySdk(pieces: readonly Uint8Array[]): Promise<Listed> {
+  const { Contents = [], IsTruncated, NextContinuationToken = null } = await clientOf(pieces).send(command());
+  const objects = Contents.map(({ Key = '', Size = -1, LastModified, StorageClass = 'STANDARD' }) => ({
+    key: Key,
+    bytes: Size,
+    lastModified: LastModified?.getTime() ?? -1,
+    storageClass: StorageClass,
+  }));
+  return { kind: 'listed', objects, next: IsTruncated === true ? NextContinuationToken : null };
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const pageOf = (contents: string, rest = '<IsTruncated>false</IsTruncated>') =>
+  `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>xcom</Name><Prefix/>${rest}${contents}</ListBucketResult>`;
+const contentOf = (key: string, size = '5', modified = '2026-11-28T11:22:33.000Z') =>
+  `<Contents><Key>${key}</Key><LastModified>${modified}</LastModified><ETag>&quot;d41d&quot;</ETag><Size>${size}</Size><Owner><ID>1</ID><DisplayName>Key</DisplayName></Owner><StorageClass>GLACIER</StorageClass></Contents>`;
+
+/** The ways in which servers write a character. */
+const written = fc.oneof(
+  fc.constantFrom('&amp;', '&lt;', '&gt;', '&quot;', '&apos;', '&#39;', '&#xD;', '&#13;', '&#x1;', '&#128;'),
+  fc.constantFrom(
+    '<![CDATA[<&amp;]]>',
+    '<!-- no part of it -->',
+    '&amp;lt;',
+    ' ',
+    '\t',
+    '\n',
+    '%2F',
+    '/',
+    'é',
+    '日',
+    '😀',
+  ),
+  fc
+    .string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 8 })
+    .map((text) => text.replaceAll(/[<>&\r]/gu, '_')),
+);
+const keys = fc.array(
+  fc.array(written, { maxLength: 6 }).map((parts) => `k${parts.join('')}`),
+  { maxLength: 5 },
+);
+
+describe('takeListing', () => {
+  test('reads what the SDK reads, in whatever pieces it comes and however it is written', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        keys,
+        fc.boolean(),
+        fc.boolean(),
+        fc.infiniteStream(fc.integer({ min: 1, max: 90 })),
+        async (names, isPretty, isLast, cuts) => {
+          const rest = isLast
+            ? '<IsTruncated>false</IsTruncated>'
+            : '<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b=</NextContinuationToken>';
+          const xml = pageOf(names.map((name) => contentOf(name)).join(''), rest);
+          let left = bytes(isPretty ? xml.replaceAll(/(?<=>)(?=<(?!!))/gu, '\n  ') : xml);
+          const pieces: Uint8Array[] = [];
+          while (left.length > 0) {
+            const cut = cuts.next().value ?? 1;
+            pieces.push(left.subarray(0, cut));
+            left = left.subarray(cut);
+          }
+          expect(await take(pieces)).toEqual({ listed: await bySdk(pieces), error: null });
+        },
+      ),
+    );
+  });
+
+  test('a reference to a character above U+FFFF is that character, where the SDK 3.1173 reads another', async () => {
+    const pieces = [bytes(pageOf(contentOf('&#x20000;')))];
+    expect((await take(pieces)).listed?.objects[0]?.key).toBe('\u{20000}');
+  });
+
+  test('no beginning of a page is a page', async () => {
+    const xml = pageOf(contentOf('a'));
+    expect((await take([bytes(xml)])).listed?.objects).toHaveLength(1);
+    for (let end = 0; end < xml.length; end += 1)
+      expect((await take([bytes(xml.slice(0, end))])).listed).toBeNull();
+  });
+
+  test.each([
+    ['a page of a portal', '<html><body>Sign in</body></html>'],
+    ['no XML', 'OK'],
+    ['nothing', ''],
+    ['a page without an end or a next', pageOf('', '')],
+    ['a page that goes on without a token', pageOf('', '<IsTruncated>true</IsTruncated>')],
+    ['an object without a key', pageOf(contentOf(''))],
+    ['an object without fields', pageOf('<Contents/>')],
+    ['a size that is no number', pageOf(contentOf('a', 'five'))],
+    ['no size', pageOf(contentOf('a', ''))],
+    ['a time in no zone', pageOf(contentOf('a', '5', '2026-11-28T11:22:33.000'))],
+    ['no time', pageOf(contentOf('a', '5', 'yesterday'))],
+    ['an object that is not closed', pageOf(contentOf('a').replace('</Contents>', ''))],
+    ['a key that is not closed', pageOf(contentOf('a').replace('</Key>', ''))],
+    ['a list of other things', pageOf('').replaceAll('ListBucketResult', 'ListVersionsResult')],
+  ])('%s is no page', async (_, xml) => {
+    expect((await take([bytes(xml)])).listed).toBeNull();
+  });
+
+  test('the SDK gets an error of S3 as it came, with whatever status', async () => {
+    const error = bytes('<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Less</Message></Error>');
+    for (const status of [200, 503])
+      expect(await take([error], status)).toMatchObject({
+        listed: null,
+        error: { name: 'SlowDown', message: 'Less' },
+      });
+  });
+});
