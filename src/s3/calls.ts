@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Deadline } from '../lib/deadline.ts';
 import { runWithin } from '../lib/deadline.ts';
@@ -61,6 +62,13 @@ export function createCalls(options: {
 }): Calls {
   const { observer, log, requestTimeoutMs, concurrency } = options;
   const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
+  let begun: Promise<void> = Promise.resolve();
+
+  /** The SDK computes for a millisecond or two before it sends: calls that begin together would be one long turn. */
+  function ownTurn(): Promise<void> {
+    begun = begun.then(() => nextTurn());
+    return begun;
+  }
 
   /** A failed attempt is reported once: the end of its call does not report it again. */
   function report(call: Call, failure: Unknown): void {
@@ -98,18 +106,17 @@ export function createCalls(options: {
       // Boxed, because the compiler does not see that the callback below assigns it.
       const started: { call: Call | null } = { call: null };
       try {
-        const answer = await limiter.run(
-          () =>
-            runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
-              const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
-              started.call = call;
-              return send({
-                abortSignal: deadline.signal,
-                watchAttempt: (attempt) => watchAttempt(call, attempt),
-              });
-            }),
-          signal,
-        );
+        const answer = await limiter.run(async () => {
+          await ownTurn();
+          return runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
+            const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
+            started.call = call;
+            return send({
+              abortSignal: deadline.signal,
+              watchAttempt: (attempt) => watchAttempt(call, attempt),
+            });
+          });
+        }, signal);
         if (answer !== null) return { kind: 'answered', answer };
         if (started.call !== null) report(started.call, unreadable);
         return unreadable;

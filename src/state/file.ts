@@ -9,7 +9,7 @@ import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
 
 /** The version of the format, which changes with every change of the form. A file of another version is refused. */
-const FORMAT = 'airflow-xcom-exporter-state/2';
+const FORMAT = 'airflow-xcom-exporter-state/3';
 /** How many bytes the header takes; the first line of the file is shorter. */
 const HEADER_BYTES = 256;
 

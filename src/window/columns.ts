@@ -1,6 +1,6 @@
-/** How many rows one set of columns holds. */
-export const CHUNK_ROWS = 1 << 14;
-const CHUNK_BITS = 14;
+/** How many rows one set of columns holds: few enough that a pass over them does not hold up the event loop. */
+export const CHUNK_ROWS = 1 << 12;
+const CHUNK_BITS = 12;
 
 /** A step in a list of rows: the slot of the next one plus one; 0 ends the list. */
 export type Link = number;

@@ -26,19 +26,20 @@ export interface CycleLine {
 }
 
 /**
- * Loaded before the daemon. On a signal it prints how long the event loop stood still at most: by the clock, and by
- * the CPU that the process used between two turns. On a machine that others use too, only the CPU is the daemon's
- * own.
+ * Loaded before the daemon. On a signal it prints how long the event loop stood still at most: by the clock, and by the
+ * CPU that was used between two turns. On a machine that others use too, only the CPU is the daemon's own. From 23.9 on
+ * Node says what the main thread alone used; before that it counts the threads that help with garbage as well.
  */
 const WATCH = `
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+const used = process.threadCpuUsage ?? process.cpuUsage;
 const delay = monitorEventLoopDelay({ resolution: 2 });
 delay.enable();
-let before = process.cpuUsage();
+let before = used();
 let most = 0;
 setInterval(() => {
-  const { user, system } = process.cpuUsage(before);
-  before = process.cpuUsage();
+  const { user, system } = used(before);
+  before = used();
   most = Math.max(most, user + system);
 }, 2).unref();
 process.on('SIGUSR2', () => {
