@@ -17,19 +17,18 @@ function openCalls(request: () => void = () => undefined): Calls {
 
 test('calls that come together begin in turns of their own, because the SDK computes before it sends', async () => {
   const calls = openCalls();
-  let turn = 0;
-  let isOver = false;
+  const loop = { turns: 0, isOver: false };
   const counting = (async () => {
-    for (; !isOver; turn += 1) await nextTurn();
+    for (; !loop.isOver; loop.turns += 1) await nextTurn();
   })();
   const begun: number[] = [];
   const { signal } = new AbortController();
   const send = () => {
-    begun.push(turn);
+    begun.push(loop.turns);
     return Promise.resolve('answer');
   };
   await Promise.all(Array.from({ length: COUNT }, () => calls.run('head', { signal, send })));
-  isOver = true;
+  loop.isOver = true;
   await counting;
   expect(new Set(begun).size).toBe(COUNT);
 });
