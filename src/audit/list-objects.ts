@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectStore } from '../s3/client.ts';
-import type { ListedObject } from '../s3/listing.ts';
 import type { S3Reason, Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
+import type { ListedObject } from '../s3/listing.ts';
 import type { Duck } from './duck.ts';
 import { startOf } from './key-sql.ts';
 import type { Lane } from './lanes.ts';

@@ -1,8 +1,8 @@
 import { mayBeArchived } from '../s3/archive.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
-import type { ListedObject } from '../s3/listing.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
+import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createAllowance, TOGETHER } from './allowance.ts';
 import type { Sighting } from './findings.ts';

@@ -62,12 +62,12 @@ export function createCalls(options: {
 }): Calls {
   const { observer, log, requestTimeoutMs, concurrency } = options;
   const limiter = createLimiter({ max: concurrency, firstPauseMs: 100, longestPauseMs: 5_000 });
-  let begun: Promise<void> = Promise.resolve();
+  let lastTurn: Promise<void> = Promise.resolve();
 
   /** The SDK computes for a millisecond or two before it sends: calls that begin together would be one long turn. */
   function ownTurn(): Promise<void> {
-    begun = begun.then(() => nextTurn());
-    return begun;
+    lastTurn = lastTurn.then(() => nextTurn());
+    return lastTurn;
   }
 
   /** A failed attempt is reported once: the end of its call does not report it again. */
@@ -82,6 +82,8 @@ export function createCalls(options: {
   }
 
   async function watchAttempt<T>(call: Call, attempt: () => Promise<T>): Promise<T> {
+    // The call may have ended while the SDK fetched credentials. Nothing is sent then.
+    call.deadline.signal.throwIfAborted();
     // The SDK's own pause ignores what other calls have met, so a retry waits for the limiter too.
     if (call.attempts > 0) await limiter.turn(call.deadline.signal);
     call.attempts += 1;
@@ -108,6 +110,7 @@ export function createCalls(options: {
       try {
         const answer = await limiter.run(async () => {
           await ownTurn();
+          signal.throwIfAborted();
           return runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
             const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
             started.call = call;

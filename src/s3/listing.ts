@@ -21,7 +21,7 @@ export interface Listed {
 
 export type ListAnswer = Listed | Unknown;
 
-/** An answer of which the SDK has not read the body yet. */
+/** An answer whose body the SDK has not read yet. */
 interface HttpAnswer {
   readonly statusCode: number;
   body?: unknown;
@@ -32,10 +32,11 @@ const TIME_WITH_ZONE = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 
 /**
  * Takes the page out of the command's answer before the SDK reads it, and leaves the SDK an answer without a body. The
- * SDK takes some four times the CPU for a thousand keys, most of it in one turn of the event loop.
+ * SDK takes several times the CPU for a thousand keys, most of it in one turn of the event loop.
  *
- * @returns the page, to be asked for when the command has been sent; null when its answer is not a whole page, e.g. a
- *   portal or a proxy answered in place of S3. The SDK gets such an answer as it came, because it knows S3's errors.
+ * @returns a function that gives the page once the command was sent. It gives null when the answer is not a whole page,
+ *   e.g. when a portal or a proxy answered in place of S3. Such an answer goes to the SDK unchanged: the SDK knows S3's
+ *   errors.
  */
 export function takeListing(command: ListObjectsV2Command): () => Listed | null {
   let listed: Listed | null = null;
@@ -51,10 +52,10 @@ export function takeListing(command: ListObjectsV2Command): () => Listed | null 
   return () => listed;
 }
 
-/** Each piece of the body is read in a turn of its own. */
+/** Reads the body piece by piece, as it arrives. */
 async function takeFrom(answer: HttpAnswer): Promise<Listed | null> {
   const { body } = answer;
-  if (answer.statusCode !== 200 || !(body instanceof Readable)) return null;
+  if (answer.statusCode >= 300 || !(body instanceof Readable)) return null;
   const pieces: Uint8Array[] = [];
   const decoder = new TextDecoder();
   const reader = createReader();
@@ -75,35 +76,39 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
   /** The names of the open elements, the root first. */
   const open: string[] = [];
   let text = '';
-  let isEmpty = true;
+  /** Whether the present element has no element within. */
+  let isLeaf = true;
+  /** Whether the root was closed. */
+  let isOver = false;
   let isBroken = false;
 
   const parser = new Parser(
     {
       onopentagname: (name) => {
+        if (isOver) isBroken = true;
         open.push(name);
         text = '';
-        isEmpty = true;
+        isLeaf = true;
       },
       ontext: (more) => {
         text += more;
-        isEmpty = false;
       },
       onclosetag: (name, isImplied) => {
-        // The parser closes what was left open; it says the same of `<Prefix/>`, which has no content.
-        if (isImplied && !isEmpty) isBroken = true;
-        isEmpty = false;
+        // The parser itself closes what was left open, and reports it as implied. It reports `<Prefix/>` so too.
+        if (isImplied && !(isLeaf && text === '')) isBroken = true;
+        const value = isLeaf ? text : null;
+        isLeaf = false;
         open.pop();
+        isOver = open.length === 0;
         const [root, parent] = open;
         if (root !== 'ListBucketResult') return;
-        if (open.length === 2 && parent === 'Contents') fields.set(name, text);
-        else if (open.length === 1 && name !== 'Contents') page.set(name, text);
-        else if (open.length === 1) {
+        if (open.length === 1 && name === 'Contents') {
           const object = objectOf(fields);
           if (object === null) isBroken = true;
           else objects.push(object);
           fields.clear();
-        }
+        } else if (value !== null && open.length === 1) page.set(name, value);
+        else if (value !== null && open.length === 2 && parent === 'Contents') fields.set(name, value);
       },
     },
     { xmlMode: true },
@@ -115,10 +120,11 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
     },
     end: () => {
       parser.end();
-      const truncated = page.get('IsTruncated');
-      const next = page.get('NextContinuationToken') ?? null;
-      if (isBroken || (truncated !== 'false' && (truncated !== 'true' || next === null))) return null;
-      return { kind: 'listed', objects, next: truncated === 'true' ? next : null };
+      const isTruncated = page.get('IsTruncated')?.toLowerCase();
+      const next = isTruncated === 'true' ? (page.get('NextContinuationToken') ?? '') : null;
+      // Without a token the listing would begin again.
+      if (isBroken || next === '' || (next === null && isTruncated !== 'false')) return null;
+      return { kind: 'listed', objects, next };
     },
   };
 }
@@ -129,5 +135,5 @@ function objectOf(fields: ReadonlyMap<string, string>): ListedObject | null {
   const modified = fields.get('LastModified') ?? '';
   const lastModified = TIME_WITH_ZONE.test(modified) ? Date.parse(modified) : Number.NaN;
   if (key === '' || !/^\d+$/.test(size) || Number.isNaN(lastModified)) return null;
-  return { key, bytes: Number(size), lastModified, storageClass: fields.get('StorageClass') ?? 'STANDARD' };
+  return { key, bytes: Number(size), lastModified, storageClass: fields.get('StorageClass') || 'STANDARD' };
 }

@@ -8,7 +8,6 @@ import type { KeptColumn, RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, columnBytes, keptColumns, newChunk } from '../window/columns.ts';
 import type { LedgerState } from '../window/ledger-state.ts';
 import { emptyState } from '../window/ledger-state.ts';
-import { lookAgain } from '../window/look-again.ts';
 import type { Run, RunItem } from '../window/run.ts';
 import { createRunSlots, newRun } from '../window/run.ts';
 
@@ -35,24 +34,19 @@ type RecordHead =
       readonly rows: number;
       readonly columns: readonly KeptColumn[];
     }
-  | ({ readonly kind: 'end' } & Pick<LedgerState, 'lastRunId' | 'schema'> &
-      Pick<State, 'problems'> &
-      // Files of older versions lack these fields.
-      Partial<Pick<LedgerState, 'lastReading' | 'origin' | 'countsFrom'> & Pick<State, 'cleared'>> & {
-        /** Whether the state `present` also means that the object is readable. */
-        readonly tellsArchives?: boolean;
-      });
+  | ({ readonly kind: 'end' } & Pick<
+      LedgerState,
+      'lastRunId' | 'schema' | 'lastReading' | 'origin' | 'countsFrom'
+    > &
+      Pick<State, 'problems' | 'cleared'>);
 
 /** Writes records: length and checksum, four bytes each, then the bytes. Columns are written as they are in memory. */
 export async function writeState(file: FileHandle, { window, problems, cleared }: State): Promise<void> {
   const { rows } = window;
-  const put = async (bytes: Uint8Array): Promise<void> => {
-    const prefix = Buffer.alloc(8);
-    prefix.writeUInt32LE(bytes.length, 0);
-    prefix.writeUInt32LE(crc32(bytes), 4);
-    await file.writev([prefix, bytes]);
+  const put = async (...records: readonly Uint8Array[]): Promise<void> => {
+    await file.writev(records.flatMap((bytes) => [prefixOf(bytes), bytes]));
   };
-  const putHead = (head: RecordHead) => put(Buffer.from(JSON.stringify(head)));
+  const headOf = (head: RecordHead) => Buffer.from(JSON.stringify(head));
 
   async function putList(
     kind: 'run' | 'name' | 'base' | 'worker' | 'odd',
@@ -62,10 +56,10 @@ export async function writeState(file: FileHandle, { window, problems, cleared }
     for (const item of list) {
       items.push(item);
       if (items.length < ITEMS_A_RECORD) continue;
-      await putHead({ kind, items });
+      await put(headOf({ kind, items }));
       items = [];
     }
-    if (items.length > 0) await putHead({ kind, items });
+    if (items.length > 0) await put(headOf({ kind, items }));
   }
 
   await putList('run', runItems(window.runs));
@@ -76,21 +70,20 @@ export async function writeState(file: FileHandle, { window, problems, cleared }
   for (const chunk of rows.chunks) {
     const columns = keptColumns(chunk);
     const used = Math.min(CHUNK_ROWS, rows.size() - chunk.first);
-    await putHead({ kind: 'chunk', first: chunk.first, rows: used, columns });
-    for (const column of columns) await put(columnBytes(chunk, column, used));
+    const head = headOf({ kind: 'chunk', first: chunk.first, rows: used, columns });
+    await put(head, ...columns.map((column) => columnBytes(chunk, column, used)));
   }
   const { lastRunId, schema, origin, lastReading, countsFrom } = window;
-  await putHead({
-    kind: 'end',
-    lastRunId,
-    schema,
-    origin,
-    lastReading,
-    countsFrom,
-    tellsArchives: true,
-    problems: withFewFindings(problems),
-    cleared,
-  });
+  const known = { lastRunId, schema, origin, lastReading, countsFrom };
+  await put(headOf({ kind: 'end', ...known, problems: withFewFindings(problems), cleared }));
+}
+
+/** The length and the checksum of a record. */
+function prefixOf(bytes: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(8);
+  prefix.writeUInt32LE(bytes.length, 0);
+  prefix.writeUInt32LE(crc32(bytes), 4);
+  return prefix;
 }
 
 /**
@@ -113,6 +106,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
   const runs: Run[] = [];
   const verbatim: [number, Reference][] = [];
   const chunks: RowChunk[] = [];
+  const { size } = await file.stat();
   let position = start;
 
   async function fill(bytes: Uint8Array): Promise<void> {
@@ -128,7 +122,6 @@ export async function readState(file: FileHandle, start: number): Promise<State>
     await fill(prefix);
     const length = prefix.readUInt32LE(0);
     if (into !== null && into.length !== length) throw new Error(`A column has ${length} bytes`);
-    const { size } = await file.stat();
     if (position + length > size) throw new Error(`A record at ${position} is longer than the file`);
     const bytes = into ?? Buffer.alloc(length);
     await fill(bytes);
@@ -161,16 +154,15 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         break;
       }
       case 'end': {
-        if (position !== (await file.stat()).size) throw new Error(`The file goes on at ${position}`);
-        if (head.tellsArchives !== true) chunks.forEach(lookAgain);
+        if (position !== size) throw new Error(`The file goes on at ${position}`);
         for (const run of runs) state.runs.set(run.id, run);
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, verbatim, runOf: (slot) => runSlots.at(slot) });
-        const { lastRunId, schema, origin = null, lastReading = null, countsFrom = null } = head;
+        const { lastRunId, schema, origin, lastReading, countsFrom, problems, cleared } = head;
         return {
           window: { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom },
-          problems: head.problems,
-          cleared: head.cleared ?? [],
+          problems,
+          cleared,
         };
       }
     }

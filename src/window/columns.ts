@@ -1,12 +1,15 @@
-/** How many rows one set of columns holds: few enough that a pass over them does not hold up the event loop. */
-export const CHUNK_ROWS = 1 << 12;
 const CHUNK_BITS = 12;
+/**
+ * How many rows one set of columns holds: few enough that a pass over them does not hold up the event loop. The state
+ * file depends on it: with another number, raise FORMAT in state/file.ts.
+ */
+export const CHUNK_ROWS = 1 << CHUNK_BITS;
 
 /** A step in a list of rows: the slot of the next one plus one; 0 ends the list. */
 export type Link = number;
 
 /**
- * Some thousand rows as columns: 48 bytes per row, plus 16 for each uuid column. A row has the number `index` in its
+ * A few thousand rows as columns: 48 bytes per row, plus 16 for each uuid column. A row has the number `index` in its
  * chunk and `first + index` among all rows. Only window/ writes to the columns; row-fields.ts reads them.
  */
 export interface RowChunk {

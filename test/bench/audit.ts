@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 /**
- * Measures the audit beside the pipeline that a person would build of psql, s5cmd, sort and comm:
- * `npm run bench:audit -- [references] [objects]`. Both read the same table and the same listing, without and with
- * 30 ms before each answer. Writes test/bench/audit.md.
+ * Measures the audit beside the pipeline that a person would build of psql, s5cmd, sort and comm, and beside the build in
+ * another folder: `npm run bench:audit -- [references] [objects] [folder]`. All read the same table and the same listing,
+ * without and with 30 ms before each answer. Writes test/bench/audit.md, but for its profile.
  */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -17,6 +17,8 @@ import { KEY_SQL, RUN_SQL } from './audit-keys.ts';
 import { findS5cmd } from './s3-server.ts';
 
 const [references = 1_000_000, objects = 2_000_000] = process.argv.slice(2).map(Number);
+/** A build to compare with; null: there is none. */
+const base = process.argv[4] ?? null;
 const PORT = 19_000 + (process.pid % 1_000);
 /** The repository, as seen from the folder of the compiled file. */
 const ROOT = new URL('../../../../../../', import.meta.url);
@@ -50,7 +52,11 @@ try {
     try {
       await answering(`http://127.0.0.1:${PORT}/healthy`);
       const suffix = delayMs === 0 ? '' : `, ${delayMs} ms before each answer`;
-      costs.push(await ours(`audit${suffix}`, `out-${delayMs}`));
+      costs.push(await ours(`audit${suffix}`, { main: MAIN, out: `out-${delayMs}` }));
+      if (base !== null) {
+        const main = join(base, 'dist/main.js');
+        costs.push(await ours(`audit of the base${suffix}`, { main, out: `base-${delayMs}` }));
+      }
       if (s5cmd !== null) costs.push(await pipeline(`psql, s5cmd, sort, comm${suffix}`, s5cmd.path));
       console.table(costs);
     } finally {
@@ -61,7 +67,8 @@ try {
   await postgres.stop();
   rmSync(folder, { recursive: true });
 }
-writeFileSync(fileURLToPath(new URL('test/bench/audit.md', ROOT)), report());
+const file = fileURLToPath(new URL('test/bench/audit.md', ROOT));
+writeFileSync(file, report(readFileSync(file, 'utf8')));
 
 async function fill(): Promise<void> {
   const writer = await openWriter({ url: postgres.url, connections: 1 });
@@ -82,7 +89,7 @@ async function fill(): Promise<void> {
   await writer.close();
 }
 
-async function ours(name: string, out: string): Promise<Cost> {
+async function ours(name: string, { main, out }: { main: string; out: string }): Promise<Cost> {
   const env = {
     ...process.env,
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: postgres.url,
@@ -90,7 +97,7 @@ async function ours(name: string, out: string): Promise<Cost> {
     AIRFLOW_CONN_AWS: `aws://key:secret@/?region_name=us-east-1&endpoint_url=${encodeURIComponent(`http://127.0.0.1:${PORT}`)}`,
   };
   const unpaced = ['--pages-per-second', '100000000', '--requests-per-second', '100000000'];
-  const argv = [MAIN, 'audit', '--json', '--out', join(folder, out), ...unpaced];
+  const argv = [main, 'audit', '--json', '--out', join(folder, out), ...unpaced];
   const measured = await measure([process.execPath, ...argv], env);
   const { objects: found } = JSON.parse(measured.stdout) as { objects: { orphaned: { objects: number } } };
   return { name, ...measured.cost, found: `${found.orphaned.objects} orphaned` };
@@ -171,18 +178,42 @@ async function answering(url: string): Promise<void> {
   throw new Error('The server does not answer');
 }
 
-function report(): string {
+function report(last: string): string {
   const rows = costs.map(
     ({ name, wall, cpu, peak, found }) => `| ${name} | ${wall} | ${cpu} | ${peak} | ${found} |`,
   );
+  const [here, away] = [costs.slice(0, costs.length / 2), costs.slice(costs.length / 2)];
+  const bars = [
+    bar("CPU at most 0.6 of the pipeline's", here, { figure: 'cpu', most: 0.6 }),
+    bar('no slower on the loopback', here, { figure: 'wall', most: 1 }),
+    bar('with 30 ms before each answer, at most 1/5 of the wall time', away, { figure: 'wall', most: 0.2 }),
+  ];
+  const profile = last.indexOf('## Where the CPU goes');
   return `# What an audit costs
 
 \`npm run bench:audit\`: ${references} references in table \`xcom\` of Airflow 3.3, ${objects} objects by LIST from a server of ready
-keys on the loopback, ${cpus().length} cores${s5cmd === null ? '' : `, s5cmd ${s5cmd.version}`}. CPU is that of the clients together, without Postgres and the storage.
+keys on the loopback, ${cpus().length} cores${s5cmd === null ? '' : `, s5cmd ${s5cmd.version}`}, Node ${process.versions.node}. CPU is that of the clients together, without Postgres and the storage. One round each${base === null ? '' : '; the base is the build in the folder that was named'}.
 
 <!-- prettier-ignore -->
 | | wall s | CPU s | peak MB | |
 |---|---|---|---|---|
 ${rows.join('\n')}
-`;
+
+| bar | found | |
+|---|---:|---|
+${bars.join('\n')}
+
+${profile === -1 ? '' : last.slice(profile)}`;
+}
+
+/** `of`: the audit's costs first, the pipeline's last. */
+function bar(
+  says: string,
+  of: readonly Cost[],
+  { figure, most }: { figure: 'cpu' | 'wall'; most: number },
+): string {
+  const ratio =
+    s5cmd === null ? Number.NaN : (of[0]?.[figure] ?? Number.NaN) / (of.at(-1)?.[figure] ?? Number.NaN);
+  const verdict = Number.isNaN(ratio) ? 'not measured' : ratio <= most ? 'met' : '**missed**';
+  return `| ${says} | ${ratio.toFixed(2)} | ${verdict} |`;
 }

@@ -27,8 +27,8 @@ export interface CycleLine {
 
 /**
  * Loaded before the daemon. On a signal it prints how long the event loop stood still at most: by the clock, and by the
- * CPU that was used between two turns. On a machine that others use too, only the CPU is the daemon's own. From 23.9 on
- * Node says what the main thread alone used; before that it counts the threads that help with garbage as well.
+ * CPU that was used between two turns. On a machine that others use too, only the CPU is the daemon's own. Node tells
+ * that of the main thread from 23.9 on; before, it is that of the whole process, with its helping threads.
  */
 const WATCH = `
 import { monitorEventLoopDelay } from 'node:perf_hooks';

@@ -5,31 +5,35 @@ import { describe, expect, test } from 'vitest';
 import type { Listed } from '../../../src/s3/listing.ts';
 import { takeListing } from '../../../src/s3/listing.ts';
 
-/** A client of the SDK that gets this answer to each request. */
-function clientOf(pieces: readonly Uint8Array[], statusCode = 200): S3Client {
+interface Answer {
+  readonly statusCode: number;
+  readonly pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+/** A client of the SDK that gets these answers, one after the other, and the last one again and again. */
+function clientOf(...answers: readonly Answer[]): S3Client {
+  let asked = 0;
   return new S3Client({
     region: 'us-east-1',
     credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
-    maxAttempts: 1,
+    maxAttempts: answers.length,
     requestHandler: {
-      handle: () =>
-        Promise.resolve({
-          response: { statusCode, headers: {}, body: Readable.from(pieces) },
-        }),
+      handle: () => {
+        const { statusCode, pieces } = answers[Math.min(asked, answers.length - 1)] as Answer;
+        asked += 1;
+        return Promise.resolve({ response: { statusCode, headers: {}, body: Readable.from(pieces) } });
+      },
     },
   });
 }
 
 const command = () => new ListObjectsV2Command({ Bucket: 'xcom', Prefix: '' });
 
-/** Gives the page that `takeListing` finds in an answer, and the error that the SDK throws. */
-async function take(
-  pieces: readonly Uint8Array[],
-  statusCode?: number,
-): Promise<{ listed: Listed | null; error: unknown }> {
+/** Gives the page that `takeListing` finds, and the error that the SDK throws. */
+async function takeFrom(...answers: readonly Answer[]): Promise<{ listed: Listed | null; error: unknown }> {
   const sent = command();
   const listed = takeListing(sent);
-  const error = await clientOf(pieces, statusCode)
+  const error = await clientOf(...answers)
     .send(sent)
     .then(
       () => null,
@@ -38,9 +42,15 @@ async function take(
   return { listed: listed(), error };
 }
 
+const take = (pieces: Answer['pieces'], statusCode = 200) => takeFrom({ statusCode, pieces });
+
 /** Gives the page as the SDK alone reads it. */
-async function bySdk(pieces: readonly Uint8Array[]): Promise<Listed> {
-  const { Contents = [], IsTruncated, NextContinuationToken = null } = await clientOf(pieces).send(command());
+async function bySdk(pieces: Answer['pieces']): Promise<Listed> {
+  const {
+    Contents = [],
+    IsTruncated,
+    NextContinuationToken = null,
+  } = await clientOf({ statusCode: 200, pieces }).send(command());
   const objects = Contents.map(({ Key = '', Size = -1, LastModified, StorageClass = 'STANDARD' }) => ({
     key: Key,
     bytes: Size,
@@ -51,10 +61,11 @@ async function bySdk(pieces: readonly Uint8Array[]): Promise<Listed> {
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const slowDown = bytes('<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Less</Message></Error>');
 const pageOf = (contents: string, rest = '<IsTruncated>false</IsTruncated>') =>
-  `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>xcom</Name><Prefix/>${rest}${contents}</ListBucketResult>`;
+  `<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>xcom</Name><Prefix/><CommonPrefixes><Key>none</Key></CommonPrefixes>${rest}${contents}</ListBucketResult>`;
 const contentOf = (key: string, size = '5', modified = '2026-11-28T11:22:33.000Z') =>
-  `<Contents><Key>${key}</Key><LastModified>${modified}</LastModified><ETag>&quot;d41d&quot;</ETag><Size>${size}</Size><Owner><ID>1</ID><DisplayName>Key</DisplayName></Owner><StorageClass>GLACIER</StorageClass></Contents>`;
+  `<Contents><Key>${key}</Key><LastModified>${modified}</LastModified><ETag>&quot;d41d&quot;</ETag><Size>${size}</Size><Owner><ID>1</ID><Key>none</Key><Size>7</Size></Owner><StorageClass>GLACIER</StorageClass></Contents>`;
 
 /** The ways in which servers write a character. */
 const written = fc.oneof(
@@ -88,16 +99,16 @@ describe('takeListing', () => {
         keys,
         fc.boolean(),
         fc.boolean(),
-        fc.infiniteStream(fc.integer({ min: 1, max: 90 })),
-        async (names, isPretty, isLast, cuts) => {
+        fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1 }),
+        async (names, isPretty, isLast, sizes) => {
           const rest = isLast
             ? '<IsTruncated>false</IsTruncated>'
             : '<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b=</NextContinuationToken>';
           const xml = pageOf(names.map((name) => contentOf(name)).join(''), rest);
-          let left = bytes(isPretty ? xml.replaceAll(/(?<=>)(?=<(?!!))/gu, '\n  ') : xml);
+          let left: Uint8Array = bytes(isPretty ? xml.replaceAll(/(?<=>)(?=<(?!!))/gu, '\n  ') : xml);
           const pieces: Uint8Array[] = [];
           while (left.length > 0) {
-            const cut = cuts.next().value ?? 1;
+            const cut = sizes[pieces.length % sizes.length];
             pieces.push(left.subarray(0, cut));
             left = left.subarray(cut);
           }
@@ -124,6 +135,10 @@ describe('takeListing', () => {
     ['no XML', 'OK'],
     ['nothing', ''],
     ['a page without an end or a next', pageOf('', '')],
+    [
+      'a page that goes on with an empty token',
+      pageOf('', '<IsTruncated>true</IsTruncated><NextContinuationToken/>'),
+    ],
     ['a page that goes on without a token', pageOf('', '<IsTruncated>true</IsTruncated>')],
     ['an object without a key', pageOf(contentOf(''))],
     ['an object without fields', pageOf('<Contents/>')],
@@ -133,17 +148,42 @@ describe('takeListing', () => {
     ['no time', pageOf(contentOf('a', '5', 'yesterday'))],
     ['an object that is not closed', pageOf(contentOf('a').replace('</Contents>', ''))],
     ['a key that is not closed', pageOf(contentOf('a').replace('</Key>', ''))],
+    ['a key with an element within', pageOf(contentOf('a<br/>b'))],
+    [
+      'a token with an element within',
+      pageOf('', '<IsTruncated>true</IsTruncated><NextContinuationToken>a<b/>c</NextContinuationToken>'),
+    ],
+    ['two pages one after the other', pageOf(contentOf('a')) + pageOf(contentOf('b'))],
+    ['a page with an error behind it', `${pageOf(contentOf('a'))}<Error><Code>InternalError</Code></Error>`],
     ['a list of other things', pageOf('').replaceAll('ListBucketResult', 'ListVersionsResult')],
   ])('%s is no page', async (_, xml) => {
     expect((await take([bytes(xml)])).listed).toBeNull();
   });
 
   test('the SDK gets an error of S3 as it came, with whatever status', async () => {
-    const error = bytes('<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Less</Message></Error>');
     for (const status of [200, 503])
-      expect(await take([error], status)).toMatchObject({
+      expect(await take([slowDown], status)).toMatchObject({
         listed: null,
         error: { name: 'SlowDown', message: 'Less' },
       });
+  });
+
+  test('a page behind a mark of the byte order is one', async () => {
+    expect((await take([bytes(`\uFEFF${pageOf(contentOf('a'))}`)])).listed?.objects).toHaveLength(1);
+  });
+
+  test('the SDK asks again after an error and after a body that breaks off, and that page counts', async () => {
+    async function* breakingOff(): AsyncGenerator<Uint8Array> {
+      yield bytes(pageOf(contentOf('a')).slice(0, -9));
+      await Promise.resolve();
+      throw Object.assign(new Error('aborted'), { code: 'ECONNRESET' });
+    }
+    const found = await takeFrom(
+      { statusCode: 200, pieces: [slowDown] },
+      { statusCode: 200, pieces: breakingOff() },
+      { statusCode: 200, pieces: [bytes(pageOf(contentOf('b')))] },
+    );
+    expect(found.error).toBeNull();
+    expect(found.listed?.objects.map(({ key }) => key)).toEqual(['b']);
   });
 });
