@@ -102,6 +102,11 @@ export async function auditCommand(io: CommandIo): Promise<number> {
     });
     if (beside !== null) await writeAuditResult(beside, result);
     return code;
+  } catch (error) {
+    if (!io.signal.aborted) throw error;
+    throw new Error('audit: interrupted. Call it again with the same --out, and it goes on', {
+      cause: error,
+    });
   } finally {
     progress.stop();
     stores.close();

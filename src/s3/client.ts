@@ -175,7 +175,10 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         const command = new ListObjectsV2Command(input);
         const listed = takeListing(command);
         await send(command, sending);
-        return listed();
+        const page = listed();
+        // With the same token again a listing would never end.
+        const isAnswer = page !== null && (page.next === null || page.next !== after);
+        return isAnswer && page.objects.every(({ key }) => key.startsWith(prefix)) ? page : null;
       },
     });
     return answerOf(seen(bucket, outcome));

@@ -27,6 +27,14 @@ interface HttpAnswer {
   body?: unknown;
 }
 
+/** A page has at most 1,000 keys of 1,024 bytes. Each byte may be written as a reference of six characters. */
+const MOST_BYTES = 32 * 2 ** 20;
+/** The deepest element of a page is the fourth. The parser's time grows with the square of the depth. */
+const DEEPEST = 8;
+/** The fields that a page is made of. */
+const PAGE_FIELDS = new Set(['IsTruncated', 'NextContinuationToken']);
+const OBJECT_FIELDS = new Set(['Key', 'Size', 'LastModified', 'StorageClass']);
+
 /** A local time without a zone would be read in the zone of this machine. */
 const TIME_WITH_ZONE = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
 
@@ -56,15 +64,20 @@ export function takeListing(command: ListObjectsV2Command): () => Listed | null 
 async function takeFrom(answer: HttpAnswer): Promise<Listed | null> {
   const { body } = answer;
   if (answer.statusCode >= 300 || !(body instanceof Readable)) return null;
+  answer.body = Readable.from([]);
   const pieces: Uint8Array[] = [];
+  let size = 0;
   const decoder = new TextDecoder();
   const reader = createReader();
   for await (const piece of body as AsyncIterable<Uint8Array>) {
     pieces.push(piece);
+    size += piece.length;
+    // Leaving the loop ends the connection.
+    if (size > MOST_BYTES) return null;
     reader.read(decoder.decode(piece, { stream: true }));
   }
   const listed = reader.end();
-  answer.body = Readable.from(listed === null ? pieces : []);
+  if (listed === null) answer.body = Readable.from(pieces);
   return listed;
 }
 
@@ -82,11 +95,24 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
   let isOver = false;
   let isBroken = false;
 
+  /** A field that comes twice or holds elements, and an error among the fields, make it no page. */
+  function keep(
+    into: Map<string, string>,
+    fieldsOf: ReadonlySet<string>,
+    name: string,
+    value: string | null,
+  ): void {
+    if (name === 'Error') isBroken = true;
+    if (!fieldsOf.has(name)) return;
+    if (value === null || into.has(name)) isBroken = true;
+    else into.set(name, value);
+  }
+
   const parser = new Parser(
     {
       onopentagname: (name) => {
-        if (isOver) isBroken = true;
         open.push(name);
+        if (isOver || open.length > DEEPEST) isBroken = true;
         text = '';
         isLeaf = true;
       },
@@ -107,8 +133,8 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
           if (object === null) isBroken = true;
           else objects.push(object);
           fields.clear();
-        } else if (value !== null && open.length === 1) page.set(name, value);
-        else if (value !== null && open.length === 2 && parent === 'Contents') fields.set(name, value);
+        } else if (open.length === 1) keep(page, PAGE_FIELDS, name, value);
+        else if (open.length === 2 && parent === 'Contents') keep(fields, OBJECT_FIELDS, name, value);
       },
     },
     { xmlMode: true },
@@ -116,10 +142,10 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
 
   return {
     read: (xml) => {
-      parser.write(xml);
+      if (!isBroken) parser.write(xml);
     },
     end: () => {
-      parser.end();
+      if (!isBroken) parser.end();
       const isTruncated = page.get('IsTruncated')?.toLowerCase();
       const next = isTruncated === 'true' ? (page.get('NextContinuationToken') ?? '') : null;
       // Without a token the listing would begin again.
@@ -134,6 +160,7 @@ function objectOf(fields: ReadonlyMap<string, string>): ListedObject | null {
   const size = fields.get('Size') ?? '';
   const modified = fields.get('LastModified') ?? '';
   const lastModified = TIME_WITH_ZONE.test(modified) ? Date.parse(modified) : Number.NaN;
-  if (key === '' || !/^\d+$/.test(size) || Number.isNaN(lastModified)) return null;
-  return { key, bytes: Number(size), lastModified, storageClass: fields.get('StorageClass') || 'STANDARD' };
+  const bytes = /^\d+$/.test(size) ? Number(size) : Number.NaN;
+  if (key === '' || !Number.isSafeInteger(bytes) || Number.isNaN(lastModified)) return null;
+  return { key, bytes, lastModified, storageClass: fields.get('StorageClass') || 'STANDARD' };
 }

@@ -81,7 +81,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         const header = await readHeader(file);
         if (header?.format !== FORMAT)
           throw new StateFileError(
-            `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another`,
+            `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another: the window then forms the baseline`,
           );
         if (header.shard !== nameOf(shard))
           throw new StateFileError(

@@ -94,8 +94,14 @@ interface Ended {
   readonly stderr: string;
 }
 
+interface KillAt {
+  readonly words: string;
+  readonly afterMs: number;
+  readonly signal?: 'SIGTERM' | 'SIGKILL';
+}
+
 /** Runs `audit`. `killAt`: words of its progress, and how long after them the process is killed. */
-async function call(argv: readonly string[], killAt?: { words: string; afterMs: number }): Promise<Ended> {
+async function call(argv: readonly string[], killAt?: KillAt): Promise<Ended> {
   const child = spawn(process.execPath, [main, 'audit', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
@@ -107,7 +113,7 @@ async function call(argv: readonly string[], killAt?: { words: string; afterMs: 
     stderr += text;
     if (killAt === undefined || isDue || !stderr.includes(killAt.words)) return;
     isDue = true;
-    void delay(killAt.afterMs).then(() => child.kill('SIGKILL'));
+    void delay(killAt.afterMs).then(() => child.kill(killAt.signal ?? 'SIGKILL'));
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, stdout, stderr };
@@ -170,10 +176,12 @@ describe('killed and called again', () => {
     expect(readdirSync(out).filter((name) => !/^audit-.*Z$/.test(name))).toEqual([]);
   }, 300_000);
 
-  test('what was read before is not read again', async () => {
+  test('after a signal it says how to go on, and what was read before is not read again', async () => {
     const out = join(folder, 'goes-on');
     const argv = ['--out', out, '--inventory', writeInventory()];
-    await call(argv, { words: 'reading the inventory', afterMs: 0 });
+    const ended = await call(argv, { words: 'reading the inventory', afterMs: 0, signal: 'SIGTERM' });
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('audit: interrupted. Call it again with the same --out, and it goes on');
     const again = await call(argv);
     expect(again.code).toBe(0);
     expect(again.stderr).not.toContain('reading xcom');

@@ -155,6 +155,17 @@ describe('takeListing', () => {
     ],
     ['two pages one after the other', pageOf(contentOf('a')) + pageOf(contentOf('b'))],
     ['a page with an error behind it', `${pageOf(contentOf('a'))}<Error><Code>InternalError</Code></Error>`],
+    [
+      'a page with two ends',
+      pageOf(
+        '',
+        '<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken><IsTruncated>false</IsTruncated>',
+      ),
+    ],
+    ['an object with two keys', pageOf(contentOf('a').replace('</Key>', '</Key><Key>b</Key>'))],
+    ['a page with an error in it', pageOf('<Error><Code>InternalError</Code></Error>')],
+    ['a size that no number holds', pageOf(contentOf('a', '99999999999999999999999'))],
+    ['a page that is deeper than any', pageOf(`${'<a>'.repeat(8)}${'</a>'.repeat(8)}`)],
     ['a list of other things', pageOf('').replaceAll('ListBucketResult', 'ListVersionsResult')],
   ])('%s is no page', async (_, xml) => {
     expect((await take([bytes(xml)])).listed).toBeNull();
@@ -166,6 +177,19 @@ describe('takeListing', () => {
         listed: null,
         error: { name: 'SlowDown', message: 'Less' },
       });
+  });
+
+  test('a key with all its characters written as references is read, and a page without end is left', async () => {
+    const key = '&#x6b;'.repeat(1_024);
+    const listed = await take([bytes(pageOf(contentOf(key).repeat(1_000)))]);
+    expect(listed.listed?.objects).toHaveLength(1_000);
+    let pieces = 0;
+    function* endless(): Generator<Uint8Array> {
+      yield bytes(pageOf('').replace('</ListBucketResult>', ''));
+      for (; ; pieces += 1) yield bytes(contentOf('a').repeat(4_000));
+    }
+    expect((await take(endless())).listed).toBeNull();
+    expect(pieces).toBeLessThan(40);
   });
 
   test('a page behind a mark of the byte order is one', async () => {
