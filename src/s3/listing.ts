@@ -27,7 +27,7 @@ interface HttpAnswer {
   body?: unknown;
 }
 
-/** A page has at most 1,000 keys of 1,024 bytes. Each byte may be written as a reference of six characters. */
+/** More than any page: it has at most 1,000 keys of 1,024 bytes, and each byte may be written in six characters. */
 const MOST_BYTES = 32 * 2 ** 20;
 /** The deepest element of a page is the fourth. The parser's time grows with the square of the depth. */
 const DEEPEST = 8;
@@ -43,8 +43,8 @@ const TIME_WITH_ZONE = /^\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)$/;
  * SDK takes several times the CPU for a thousand keys, most of it in one turn of the event loop.
  *
  * @returns a function that gives the page once the command was sent. It gives null when the answer is not a whole page,
- *   e.g. when a portal or a proxy answered in place of S3. Such an answer goes to the SDK unchanged: the SDK knows S3's
- *   errors.
+ *   e.g. when a portal or a proxy answered in place of S3. Such an answer goes to the SDK unchanged, unless it is too
+ *   long: the SDK knows S3's errors.
  */
 export function takeListing(command: ListObjectsV2Command): () => Listed | null {
   let listed: Listed | null = null;

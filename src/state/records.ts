@@ -44,7 +44,8 @@ type RecordHead =
 export async function writeState(file: FileHandle, { window, problems, cleared }: State): Promise<void> {
   const { rows } = window;
   const put = async (...records: readonly Uint8Array[]): Promise<void> => {
-    await file.writev(records.flatMap((bytes) => [prefixOf(bytes), bytes]));
+    // Unlike `writev`, `writeFile` goes on when a disk that is almost full took a part of the bytes only.
+    await file.writeFile(Buffer.concat(records.flatMap((bytes) => [prefixOf(bytes), bytes])));
   };
   const headOf = (head: RecordHead) => Buffer.from(JSON.stringify(head));
 
