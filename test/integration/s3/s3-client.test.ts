@@ -404,22 +404,17 @@ describe('an access key that the storage does not know is denied, whatever the s
 });
 
 describe('a listing is not believed', () => {
-  const page = (rest: string) => `<ListBucketResult>${rest}</ListBucketResult>`;
-  const key = (name: string) =>
-    `<Contents><Key>${name}</Key><LastModified>2026-11-28T11:22:33Z</LastModified><Size>5</Size></Contents>`;
+  const end = '<IsTruncated>false</IsTruncated>';
+  const goesOn = '<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>';
   test.each([
-    [
-      'that goes on with the token it was asked with',
-      'IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken',
-    ],
-    ['with a key that does not begin with the prefix', 'IsTruncated>false</IsTruncated'],
-  ])('%s', async (_, fields) => {
-    const name = fields.includes('true') ? 'k1' : 'other';
+    ['that goes on with the token it was asked with', goesOn, 'k1'],
+    ['with a key that does not begin with the prefix', end, 'other'],
+  ])('%s', async (_, fields, name) => {
     const endpoint = await listen((request, response) => {
       request.resume();
-      response
-        .writeHead(200, { 'content-type': 'application/xml' })
-        .end(page(`<${fields}>${key('k')}${key(name)}`));
+      const object = `<Contents><Key>${name}</Key><LastModified>2026-11-28T11:22:33Z</LastModified><Size>5</Size></Contents>`;
+      response.writeHead(200, { 'content-type': 'application/xml' });
+      response.end(`<ListBucketResult>${fields}${object}</ListBucketResult>`);
     });
     await withStore({ endpoint }, async (odd) => {
       expect(await odd.list({ bucket: 'xcom', prefix: 'k', after: 'a' }, never)).toMatchObject({
@@ -427,7 +422,7 @@ describe('a listing is not believed', () => {
         detail: 'not an answer of S3',
       });
       const first = await odd.list({ bucket: 'xcom', prefix: '', after: null }, never);
-      expect(first).toMatchObject({ kind: 'listed', objects: [{ key: 'k' }, { key: name }] });
+      expect(first).toMatchObject({ kind: 'listed', objects: [{ key: name }] });
     });
   });
 });
