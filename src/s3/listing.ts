@@ -28,7 +28,7 @@ interface HttpAnswer {
 }
 
 /** More than any page: it has at most 1,000 keys of 1,024 bytes, and each byte may be written in six characters. */
-const MOST_BYTES = 32 * 2 ** 20;
+const MOST_BYTES = 16 * 2 ** 20;
 /** The deepest element of a page is the fourth. The parser's time grows with the square of the depth. */
 const DEEPEST = 8;
 /** The fields that a page is made of. */

@@ -189,7 +189,7 @@ describe('takeListing', () => {
       for (; ; pieces += 1) yield bytes(contentOf('a').repeat(4_000));
     }
     expect((await take(endless())).listed).toBeNull();
-    expect(pieces).toBeLessThan(40);
+    expect(pieces).toBeLessThan(20);
   });
 
   test('a page behind a mark of the byte order is one', async () => {
