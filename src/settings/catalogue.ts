@@ -138,7 +138,7 @@ const SETTINGS = {
   'state.file': {
     schema: optional(String),
     default: '',
-    description: 'the file that remembers over a restart which rows were counted',
+    description: 'the file that remembers across restarts which rows were counted',
   },
   ha: {
     schema: z.enum(['off', 'lock'], { error: 'must be off or lock' }),
