@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason, Unknown } from '../s3/failure.ts';
+import type { Unknown } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Duck } from './duck.ts';

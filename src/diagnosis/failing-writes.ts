@@ -1,7 +1,7 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
-import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import { isConflictOfTheMoment } from '../s3/refusal.ts';
 import type { FailedStep } from './probe-step.ts';
 import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';

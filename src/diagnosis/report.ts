@@ -2,7 +2,7 @@ import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { HeardSetting } from '../canary/known-settings.ts';
 import type { Refusal } from '../canary/report.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
-import type { S3Reason } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import type { ToldSettings } from '../settings/config.ts';
 import type { Storage } from '../window/flags.ts';
 import type { Increment } from '../window/increments.ts';

@@ -5,7 +5,7 @@ import type { Rendered } from '../lib/render-on-change.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { DatabaseProbe } from '../probe/database.ts';
 import type { S3Operation } from '../s3/calls.ts';
-import type { S3Reason } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import type { Shard } from '../settings/shard.ts';
 import type { AuditResult } from '../state/audit-result.ts';
 import type { JobName } from '../status/jobs.ts';

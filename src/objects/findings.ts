@@ -1,5 +1,6 @@
 import type { ObjectStore, PresentObject } from '../s3/client.ts';
-import type { S3Reason, Unknown } from '../s3/failure.ts';
+import type { Unknown } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import type { Stores } from '../s3/stores.ts';
 import { indexInChunk } from '../window/columns.ts';
 import type { ObjectState, UncheckedReason } from '../window/flags.ts';

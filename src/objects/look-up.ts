@@ -1,5 +1,5 @@
 import { mayBeArchived } from '../s3/archive.ts';
-import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';

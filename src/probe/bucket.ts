@@ -3,7 +3,8 @@ import { withGrace } from '../lib/grace.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Asker } from '../s3/connection.ts';
-import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
+import type { Said, Unknown } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import { FALSELY_THERE } from './worker-way.ts';
 import type { WriteHistory } from './write-refusal.ts';
 

@@ -1,4 +1,4 @@
-import { NO_ANSWER_OF_S3 } from '../s3/calls.ts';
+import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import { isAboutAsking, isRejected } from './credentials-fix.ts';
 import type { Answered, Answers, Refused } from './preflight-answers.ts';
 import { OPERATIONS, refusals } from './preflight-answers.ts';

@@ -1,6 +1,7 @@
 import { withinGrace } from '../lib/grace.ts';
 import type { ObjectStore } from '../s3/client.ts';
-import type { S3Reason, Said, Unknown } from '../s3/failure.ts';
+import type { Said, Unknown } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import { asTold, LOST, mayHaveArrived } from './bucket.ts';
 import type { WorkerWay } from './worker-way.ts';
 import { FALSELY_THERE, goWorkerWay } from './worker-way.ts';

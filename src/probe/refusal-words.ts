@@ -1,5 +1,6 @@
 import type { S3Operation } from '../s3/calls.ts';
-import type { S3Reason, Said } from '../s3/failure.ts';
+import type { Said } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
 import { isRejected } from './credentials-fix.ts';
 
 /**

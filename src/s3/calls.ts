@@ -4,8 +4,9 @@ import type { Logger } from 'pino';
 import type { Deadline } from '../lib/deadline.ts';
 import { runWithin } from '../lib/deadline.ts';
 import { createLimiter, SentAway } from '../lib/limiter.ts';
-import type { S3Reason, Unknown } from './failure.ts';
-import { explainFailure, isNoSuchKey, unknown } from './failure.ts';
+import type { Unknown } from './failure.ts';
+import type { S3Reason } from './reason.ts';
+import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
@@ -49,8 +50,6 @@ interface Call {
   failed: Unknown | null;
 }
 
-/** The detail for a success that lacks the fields every answer of S3 has. */
-export const NO_ANSWER_OF_S3 = 'not an answer of S3';
 const unreadable = unknown('server_error', NO_ANSWER_OF_S3, 's3');
 
 /** Queues the calls to one storage, limits their time, counts them and names their failures. */

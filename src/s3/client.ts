@@ -14,12 +14,12 @@ import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { answerOf, createCalls, NO_ANSWER_OF_S3, unknownOf, unknownOfBucket } from './calls.ts';
+import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
 import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
 import { clientConfig, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
-import { isBodilessBadRequest } from './failure.ts';
+import { isBodilessBadRequest, NO_ANSWER_OF_S3 } from './failure.ts';
 import type { ListAnswer } from './listing.ts';
 import { takeListing } from './listing.ts';
 

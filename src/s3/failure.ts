@@ -1,26 +1,12 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
+import { reasonOf } from './reason.ts';
+import type { S3Reason } from './reason.ts';
 import { refusalOf } from './refusal.ts';
 import type { PolicyKind, RefusalCause } from './refusal.ts';
 import { codeOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
-
-/** Why a request to object storage has no answer. Each reason has its own remedy. */
-export type S3Reason =
-  /** The credentials are missing, wrong or expired, or a policy forbids the request. */
-  | 'denied'
-  | 'throttled'
-  | 'timeout'
-  /** There was no connection, it broke, the host is unknown, or the certificate is not trusted. */
-  | 'unreachable'
-  | 'no_such_bucket'
-  | 'wrong_region'
-  /** The server answered with neither the result nor one of these reasons: it has a fault of its own or is not S3. */
-  | 'server_error'
-  | 'clock_skew'
-  /** The caller's signal ended the request. */
-  | 'aborted';
 
 /**
  * Who gave the answer. `exporter`: we ended the call or never sent it. `credentials`: nobody was asked, because there
@@ -63,50 +49,13 @@ export function unknown(reason: S3Reason, detail: string, by: Party): Unknown {
   };
 }
 
-const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
-  ['NoSuchBucket', 'no_such_bucket'],
-  ['InvalidBucketName', 'no_such_bucket'],
-  ['PermanentRedirect', 'wrong_region'],
-  ['TemporaryRedirect', 'wrong_region'],
-  ['AuthorizationHeaderMalformed', 'wrong_region'],
-  ['IllegalLocationConstraintException', 'wrong_region'],
-  ['SlowDown', 'throttled'],
-  ['SlowDownRead', 'throttled'],
-  ['SlowDownWrite', 'throttled'],
-  ['ServiceUnavailable', 'throttled'],
-  ['RequestLimitExceeded', 'throttled'],
-  ['Throttling', 'throttled'],
-  ['ThrottlingException', 'throttled'],
-  ['TooManyRequests', 'throttled'],
-  ['RequestTimeTooSkewed', 'clock_skew'],
-  ['RequestExpired', 'clock_skew'],
-  ['RequestInTheFuture', 'clock_skew'],
-  ['ExpiredToken', 'denied'],
-  ['ExpiredTokenException', 'denied'],
-  ['InvalidToken', 'denied'],
-  ['TokenRefreshRequired', 'denied'],
-  ['InvalidAccessKeyId', 'denied'],
-  ['InvalidClientTokenId', 'denied'],
-  // versitygw's code for an unknown access key, with status 404; AWS, MinIO and Ceph answer 403.
-  ['XAdminUserNotFound', 'denied'],
-  ['CredentialsProviderError', 'denied'],
-  ['TokenProviderError', 'denied'],
-  ['RequestTimeout', 'timeout'],
-  ['TimeoutError', 'timeout'],
-  ['ETIMEDOUT', 'timeout'],
-]);
+/** The detail for a success that lacks what every answer of S3 has. */
+export const NO_ANSWER_OF_S3 = 'not an answer of S3';
 
 /** Whether this may be a 400 answer to a HEAD. Such an answer has no body and therefore no error code. */
 export function isBodilessBadRequest({ said }: Unknown): boolean {
   return said.status === 400 && said.code === null;
 }
-
-/** AWS refuses a signature older than this. */
-const toleratedSkewMs = 15 * 60_000;
-
-/** Node's codes for failures below HTTP: sockets, name look-up, TLS, and answers that are not HTTP. */
-const connectionCode =
-  /^(?:E(?:CONN|HOST|NET|PIPE|NOTFOUND|AI_|ADDR|PROTO)|HPE_|ERR_(?:TLS|SSL)|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED)/;
 
 /** Requires the storage's own code, because a proxy's 404 says nothing about the key. A HEAD has no code. */
 export function isNoSuchKey(error: unknown, operation: string): boolean {
@@ -168,7 +117,7 @@ export function explainFailure(
   const headers = thrown.$response?.headers ?? {};
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
-  const reason = reasonOf({ code, status, headers, now, by });
+  const reason = reasonOf({ code, status, headers, now, isOfProxy: by === 'proxy' });
   const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
   // Without a status, `words` is the code alone.
   const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
@@ -218,21 +167,10 @@ function reasonOfRefusedCredentials(status: number | null): S3Reason {
 }
 
 function wordsOf({ code, status }: { code: string | null; status: number | null }): string {
-  return status === null ? (code ?? 'no answer') : `${code ?? 'no code'} (${status})`;
-}
-
-function reasonOf(answer: {
-  code: string | null;
-  status: number | null;
-  headers: Readonly<Record<string, string>>;
-  now: number;
-  by: Party;
-}): S3Reason {
-  const { code, status } = answer;
-  const known = code === null ? undefined : reasonsByCode.get(code);
-  if (known !== undefined) return known;
-  if (code !== null && connectionCode.test(code)) return 'unreachable';
-  return status === null ? 'server_error' : reasonByStatus(status, answer);
+  if (status === null) return code ?? 'no answer';
+  // The SDK found no answer of S3 in a success, e.g. because the XML breaks off.
+  if (code === null && status < 300) return NO_ANSWER_OF_S3;
+  return `${code ?? 'no code'} (${status})`;
 }
 
 /** For these statuses S3 answers in XML with a code, or without a body. */
@@ -265,36 +203,4 @@ function isOfProxy(
 /** The server's name for itself; null when there is nothing that can be shown. */
 function nameOf({ server }: Readonly<Record<string, string>>): string | null {
   return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? server : null;
-}
-
-function reasonByStatus(
-  status: number,
-  answer: { code: string | null; headers: Readonly<Record<string, string>>; now: number; by: Party },
-): S3Reason {
-  const { code, headers, now, by } = answer;
-  switch (status) {
-    case 401:
-    case 403:
-      return code === null && isSkewed(headers, now) ? 'clock_skew' : 'denied';
-    case 301:
-    case 307:
-    case 308:
-      return by === 'proxy' ? 'server_error' : 'wrong_region';
-    case 400:
-      return code === null && headers['x-amz-bucket-region'] !== undefined ? 'wrong_region' : 'server_error';
-    case 408:
-    case 504:
-      return 'timeout';
-    case 429:
-      return 'throttled';
-    case 503:
-      // Without a code, "slow down" and "out of order" look the same, and slowing down is right for both.
-      return code === null ? 'throttled' : 'server_error';
-    default:
-      return 'server_error';
-  }
-}
-
-function isSkewed(headers: Readonly<Record<string, string>>, now: number): boolean {
-  return Math.abs(Date.parse(headers['date'] ?? '') - now) > toleratedSkewMs;
 }

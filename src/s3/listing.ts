@@ -32,7 +32,7 @@ const MOST_BYTES = 16 * 2 ** 20;
 /** The deepest element of a page is the fourth. The parser's time grows with the square of the depth. */
 const DEEPEST = 8;
 /** The fields that a page is made of. */
-const PAGE_FIELDS = new Set(['IsTruncated', 'NextContinuationToken']);
+const PAGE_FIELDS = new Set(['IsTruncated', 'NextContinuationToken', 'EncodingType']);
 const OBJECT_FIELDS = new Set(['Key', 'Size', 'LastModified', 'StorageClass']);
 
 /** A local time without a zone would be read in the zone of this machine. */
@@ -150,6 +150,8 @@ function createReader(): { read(xml: string): void; end(): Listed | null } {
       const next = isTruncated === 'true' ? (page.get('NextContinuationToken') ?? '') : null;
       // Without a token the listing would begin again.
       if (isBroken || next === '' || (next === null && isTruncated !== 'false')) return null;
+      // We ask for no encoding, so keys in one are not the keys of the bucket.
+      if ((page.get('EncodingType') ?? '') !== '') return null;
       return { kind: 'listed', objects, next };
     },
   };

@@ -103,7 +103,7 @@ function parse(text: string): AuditFound {
   const isOther = parsed.error.issues.some(({ path: [first] }) => first === 'format');
   return {
     kind: 'unusable',
-    why: isOther ? 'it was not written by this version of the exporter' : 'it is damaged',
+    why: isOther ? 'it is of another version of the exporter' : 'it is damaged',
   };
 }
 

@@ -79,9 +79,13 @@ export function openStateFile(path: string, shard: Shard): StateFile {
       }
       try {
         const header = await readHeader(file);
-        if (header?.format !== FORMAT)
+        if (header === null)
           throw new StateFileError(
-            `Cannot use the state file ${path}: it was not written by this version of the exporter. Move it away, or name another: the window then forms the baseline`,
+            `Cannot use the state file ${path}: it is damaged, or no state file. Move it away, or name another: the window then forms the baseline`,
+          );
+        if (header.format !== FORMAT)
+          throw new StateFileError(
+            `Cannot use the state file ${path}: it is of another version of the exporter. Move it away, or name another: the window then forms the baseline`,
           );
         if (header.shard !== nameOf(shard))
           throw new StateFileError(
@@ -160,7 +164,7 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
   throw new StateFileError(`Cannot use the state file ${path}: it is no file. Name one in state.file`);
 }
 
-/** Reads the header. Null: the file is not a state file of version 2 or later. */
+/** Reads the header. Null: there is none, e.g. because the file was cut short. */
 async function readHeader(file: FileHandle): Promise<Header | null> {
   const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
   try {

@@ -216,12 +216,12 @@ describe('config refuses what run refuses', () => {
     ['no database', () => ({}), 'database.url: not set'],
     [
       'a state file whose folder is not there',
-      () => ({ XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') }),
+      () => ({ XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state') }),
       'Cannot write the state file',
     ],
     [
       'a state file that is damaged',
-      () => ({ XCOM_EXPORTER_STATE_FILE: inFolder('state.json', '{"format":') }),
+      () => ({ XCOM_EXPORTER_STATE_FILE: inFolder('state', '{"format":') }),
       'Cannot use the state file',
     ],
     [
@@ -260,7 +260,7 @@ describe('config refuses what run refuses', () => {
 
   test('with the code of wrong settings, and not a row of the table', async () => {
     const { code, stdout, stderr } = await call(['config'], {
-      env: { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') },
+      env: { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state') },
     });
     expect([code, stdout, stderr.trimEnd().split('\n')]).toEqual([
       2,
@@ -284,7 +284,7 @@ describe('config refuses what run refuses', () => {
     ]);
     expect(stdout).not.toContain('geheim');
     // The program does not start, because the folder does not exist. It has reported the odd variable before that.
-    const state = { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state.json') };
+    const state = { XCOM_EXPORTER_STATE_FILE: join(folder, 'no', 'state') };
     const run = await call(['run'], { env: { ...env, ...state } });
     expect(run.stdout).toContain('did you mean AIRFLOW__CORE__XCOM_BACKEND?');
   });

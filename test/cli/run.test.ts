@@ -319,7 +319,7 @@ describe('no secret and no value', () => {
   test('is in any output, answer or file, also when things fail', async () => {
     await using world = await setting();
     const { airflow, database, storage, folder } = world;
-    const state = join(folder, 'state.json');
+    const state = join(folder, 'state');
     const env: Record<string, string> = {
       ...world.env,
       AIRFLOW_CONN_AWS_XCOM: (world.env['AIRFLOW_CONN_AWS_XCOM'] ?? '').replace(

@@ -147,7 +147,7 @@ export async function startWorld(options: {
       XCOM_EXPORTER_SAMPLE_SCHEDULE: schedule,
       XCOM_EXPORTER_PROBE_SCHEDULE: schedule,
       XCOM_EXPORTER_WEB_LISTEN_ADDRESS: '127.0.0.1:0',
-      XCOM_EXPORTER_STATE_FILE: join(room?.stateDir ?? dir, 'state.json'),
+      XCOM_EXPORTER_STATE_FILE: join(room?.stateDir ?? dir, 'state'),
       ...options.env,
     };
     const start = (extra: Readonly<Record<string, string>> = {}) =>

@@ -38,7 +38,7 @@ function damage(whole: Buffer, chance: Chance): Buffer {
 
 test('a state file that was damaged is refused, never counted from', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'xcom-exporter-fuzz-'));
-  const path = join(dir, 'state.json');
+  const path = join(dir, 'state');
   const stage = await openStage(postgres(), listShapes().at(-2)?.release ?? '');
   const cycle = openCycle(stage, { endpoint: s3().endpoint });
   try {

@@ -11,7 +11,7 @@ import { openObjectStore } from '../../../src/s3/client.ts';
 import type { HeadAnswer, ObjectStore } from '../../../src/s3/client.ts';
 import type { ListAnswer } from '../../../src/s3/listing.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
-import type { S3Reason } from '../../../src/s3/failure.ts';
+import type { S3Reason } from '../../../src/s3/reason.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import type { HttpFault, HttpFaultAnswer, HttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { connectionTo, recordRequests, useS3 } from '../../support/s3.ts';
@@ -404,6 +404,22 @@ describe('an access key that the storage does not know is denied, whatever the s
 });
 
 describe('a listing is not believed', () => {
+  test('that breaks off, though the answer is whole', async () => {
+    const endpoint = await listen((request, response) => {
+      request.resume();
+      response.writeHead(200, { 'content-type': 'application/xml' });
+      response.end('<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>k1</Key>');
+    });
+    await withStore({ endpoint }, async (odd) => {
+      expect(await odd.list({ bucket: 'xcom', prefix: 'k', after: null }, never)).toMatchObject({
+        kind: 'unknown',
+        reason: 'server_error',
+        detail: 'not an answer of S3',
+        said: { by: 's3', status: 200, code: null },
+      });
+    });
+  });
+
   const end = '<IsTruncated>false</IsTruncated>';
   const goesOn = '<IsTruncated>true</IsTruncated><NextContinuationToken>a</NextContinuationToken>';
   test.each([

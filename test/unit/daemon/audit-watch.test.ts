@@ -130,7 +130,7 @@ describe('the result of the last audit', () => {
       () => {
         writeFileSync(path, JSON.stringify({ format: 'airflow-xcom-exporter-audit/2', ...RESULT }));
       },
-      'it was not written by this version of the exporter',
+      'it is of another version of the exporter',
     ],
     [
       'too long',

@@ -166,6 +166,10 @@ describe('takeListing', () => {
     ['a page with an error in it', pageOf('<Error><Code>InternalError</Code></Error>')],
     ['a size that no number holds', pageOf(contentOf('a', '99999999999999999999999'))],
     ['a page that is deeper than any', pageOf(`${'<a>'.repeat(8)}${'</a>'.repeat(8)}`)],
+    [
+      'a page in an encoding that nobody asked for',
+      pageOf(`<EncodingType>url</EncodingType>${contentOf('a%20b')}`),
+    ],
     ['a list of other things', pageOf('').replaceAll('ListBucketResult', 'ListVersionsResult')],
   ])('%s is no page', async (_, xml) => {
     expect((await take([bytes(xml)])).listed).toBeNull();

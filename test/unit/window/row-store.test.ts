@@ -450,14 +450,20 @@ describe('a state file', () => {
     [
       'of the version before',
       '{"format":"airflow-xcom-exporter-state/2","owner":"1","written":1,"shard":""}'.padEnd(255) + '\n',
+      'it is of another version of the exporter',
     ],
-    ['of somebody else', '#!/bin/sh\n'],
-    ['that is empty', ''],
-  ])('%s is refused and stays as it is', async (_, text) => {
+    [
+      'that is cut short within its first line',
+      '{"format":"airflow-xcom-exporter-state/3","owner":"1","wri',
+      'it is damaged, or no state file',
+    ],
+    ['of somebody else', '#!/bin/sh\n', 'it is damaged, or no state file'],
+    ['that is empty', '', 'it is damaged, or no state file'],
+  ])('%s is refused and stays as it is', async (_, text, words) => {
     const path = join(folder, 'foreign');
     writeFileSync(path, text);
     const file = openStateFile(path, WHOLE);
-    await expect(file.read()).rejects.toThrow('it was not written by this version of the exporter');
+    await expect(file.read()).rejects.toThrow(`Cannot use the state file ${path}: ${words}`);
     await expect(file.write({ window: emptyState(), problems: {}, cleared: [] })).rejects.toThrow(
       'another exporter writes to it',
     );
