@@ -122,7 +122,7 @@ export function memoryReport(
   return `# What a million rows cost in memory and time
 
 \`npm run bench:memory -- --base DIR\` fills an embedded Postgres with ${rows.toLocaleString('en')} rows in the window, a half of them of mapped instances, and lets the build in DIR and then this one watch it, each from nothing: \`base\` and \`this\`. A cycle starts every 15 s.
-Each has a first cycle, ${busyCycles} with some new rows and ${idleCycles} with none; "idle" is the median of these. Some 20 scrapes a second go on all the time, and are in every figure of CPU. "small": the values are small ones in the database; "references": all are references, and there is no object; "oversize": all should have been references.
+Each has a first cycle, ${busyCycles} with some new rows and ${idleCycles} with none; "idle" is the median of these. Some 20 scrapes a second go on until the idle cycles, which are measured alone. "small": the values are small ones in the database; "references": all are references, and there is no object; "oversize": all should have been references.
 "Pages" are those that Postgres touched. A stall is the CPU of ${WHOSE_CPU} between two turns of the event loop, which others on the machine do not lengthen.
 All on the same ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end; Node ${process.version}.
 
