@@ -17,6 +17,7 @@ import { profileTable, startProfiler } from './profile.ts';
 import { ask, besideBare } from './scrape-bare.ts';
 import type { Asked, Encoding } from './scrape-bare.ts';
 import { startDaemon } from './scrape-daemon.ts';
+import { startPeer } from './scrape-peer.ts';
 import type { Daemon } from './scrape-daemon.ts';
 
 // From the compiled file back into the repository.
@@ -27,6 +28,8 @@ const { values: asked } = parseArgs({
     seconds: { type: 'string', default: '30' },
     /** A clone of another build, with its `dist`, to be measured beside this one. */
     base: { type: 'string' },
+    /** The program of kube-state-metrics, to be measured with about as many series. */
+    peer: { type: 'string' },
   },
 });
 const SECONDS = Number(asked.seconds);
@@ -170,7 +173,8 @@ interface Measured {
     readonly what: string;
     readonly ours: Asked;
     readonly bare: Asked;
-    readonly cycles: number;
+    /** Null: the program has none. */
+    readonly cycles: number | null;
   }[];
 }
 
@@ -195,6 +199,23 @@ function measure(build: string, main: string): Promise<Measured> {
       }));
     return { build, series: series(text), bytes: text.length, lines };
   });
+}
+
+/** Measures kube-state-metrics, which has nothing new in its pods either. */
+async function measurePeer(program: string, like: Measured): Promise<Measured> {
+  const { metrics, version, stop } = await startPeer(program, like.series);
+  try {
+    const text = await (await fetch(metrics)).text();
+    const lines: Measured['lines'][number][] = [];
+    for (const encoding of ['identity', 'gzip'] as const) {
+      const what = `${encoding === 'gzip' ? 'gzip' : 'plain'}, nothing new`;
+      lines.push({ what, ...(await pair(metrics, encoding, null)), cycles: null });
+    }
+    const build = `kube-state-metrics ${version}, ${series(text)} series, ${(text.length / 1e6).toFixed(2)} MB`;
+    return { build, series: series(text), bytes: text.length, lines };
+  } finally {
+    await stop();
+  }
 }
 
 /** Profiles the exporter under the same load, in a process of its own that no figure is taken from. */
@@ -231,6 +252,7 @@ try {
   ];
   const profiled = await profile(join(root, 'dist/main.js'));
   const ours = results.at(-1);
+  const peers = asked.peer === undefined || ours === undefined ? [] : [await measurePeer(asked.peer, ours)];
   const steady = ours?.lines.filter(({ what }) => !what.startsWith(String(FLOOD))) ?? [];
   const floods = ours?.lines.filter(({ what }) => what.startsWith(String(FLOOD))) ?? [];
   const slowest = Math.max(...steady.map(({ ours: one, bare }) => share(one.p99, bare.p99)));
@@ -251,19 +273,19 @@ try {
   ];
   const document = `# What a scrape takes while cycles run
 
-\`npm run bench:scrape -- --base DIR\` starts an exporter on an embedded Postgres and an embedded S3, gives it ${DAGS} dags with ${DAGS * (ROWS_A_DAG + 1)} rows in the window, lets a cycle start every second, and scrapes it ${RATE} times a second for ${SECONDS} s with autocannon; then
-${FLOOD} connections ask on and on for ${FLOOD_SECONDS} s. After each the same is asked of a bare \`node:http\` server with the same bytes. "base" is the build in DIR.
+\`npm run bench:scrape -- --base DIR --peer PROGRAM\` starts an exporter on an embedded Postgres and an embedded S3, gives it ${DAGS} dags with ${DAGS * (ROWS_A_DAG + 1)} rows in the window, lets a cycle start every second, and scrapes it ${RATE} times a second for ${SECONDS} s with autocannon; then
+${FLOOD} connections ask on and on for ${FLOOD_SECONDS} s. After each the same is asked of a bare \`node:http\` server with the same bytes. "base" is the build in DIR, and PROGRAM is kube-state-metrics, on a server of its API whose pods never change.
 All on the same ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end; Node ${process.version}. "New rows all the time": some 1,000 a second, a tenth of them with an object.
 
 ${ours?.series ?? 0} series, ${((ours?.bytes ?? 0) / 1e6).toFixed(2)} MB as plain text.
 
 | build | scrapes | asked | bare | ratio | failed | p50 ms | p99 ms | bare p99 ms | ratio | longest ms | cycles |
 |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
-${results
+${[...results, ...peers]
   .flatMap(({ build, lines }) =>
     lines.map(
       ({ what, ours: one, bare, cycles }) =>
-        `| ${build} | ${what} | ${one.scrapes} | ${bare.scrapes} | ${ratio(one.scrapes, bare.scrapes)} | ${one.failed} | ${one.p50} | ${one.p99} | ${bare.p99} | ${ratio(one.p99, bare.p99)} | ${one.max} | ${cycles} |`,
+        `| ${build} | ${what} | ${one.scrapes} | ${bare.scrapes} | ${ratio(one.scrapes, bare.scrapes)} | ${one.failed} | ${one.p50} | ${one.p99} | ${bare.p99} | ${ratio(one.p99, bare.p99)} | ${one.max} | ${cycles ?? ''} |`,
     ),
   )
   .join('\n')}
