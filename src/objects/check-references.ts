@@ -17,7 +17,7 @@ import type { Increment, Learnt } from '../window/increments.ts';
 import { objectIncrements } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
-import { flagsAt, workerAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, workerAt } from '../window/row-fields.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { Verified } from './verify.ts';
@@ -127,7 +127,6 @@ async function noteUnchecked(
   ledger: Ledger,
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
 ): Promise<Increment[]> {
-  if (rest === null && unchecked.size === 0) return [];
   if (![...ledger.runs().values()].some((run) => run.unverified > 0)) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();
@@ -136,7 +135,7 @@ async function noteUnchecked(
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
       if (!is.isUnverified(flags)) continue;
-      const reason = unchecked.get(chunk.first + index) ?? rest;
+      const reason = unchecked.get(chunk.first + index) ?? rest(rows.bases.at(baseAt(chunk, index)));
       if (reason === null || is.uncheckedOf(flags) === reason) continue;
       rows.setUnchecked(chunk.first + index, reason);
       counts.set(reason, (counts.get(reason) ?? 0) + 1);

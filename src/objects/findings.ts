@@ -1,7 +1,7 @@
-import type { ObjectStore, PresentObject } from '../s3/client.ts';
+import { createByPair } from '../lib/by-pair.ts';
+import type { PresentObject } from '../s3/client.ts';
 import type { Unknown } from '../s3/failure.ts';
 import type { S3Reason } from '../s3/reason.ts';
-import type { Stores } from '../s3/stores.ts';
 import { indexInChunk } from '../window/columns.ts';
 import type { ObjectState, UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
@@ -46,7 +46,7 @@ export interface Findings {
   /** Takes in the outcome of trying to read them. */
   settleArchived(slots: readonly number[], as: Tried): void;
   /**
-   * Takes back answers that are `missing` without other evidence. A 404 counts only if the same credentials see
+   * Takes back answers that are `missing` without other evidence. A 404 counts only if the same connection sees
    * something in the bucket. Some servers answer 404 to an unknown key id, and a proxy may answer it to every request.
    */
   confirm(): void;
@@ -63,18 +63,17 @@ interface BucketOf {
  */
 const SUSPECTS = 5_000;
 
-export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Findings {
+export function createFindings(rows: RowStore): Findings {
   let answers: Answer[] = [];
   const archives = new Map<number, string>();
   const seenBases = new Set<number>();
-  const seen = new Map<ObjectStore, Set<string>>();
+  const seen = createByPair<true>();
   const unchecked = new Map<number, UncheckedReason>();
   let suspects = 0;
 
+  /** By the connection's name: what another connection sees says nothing of a name that leads to a stand-in. */
   function noteSeen({ connection, bucket }: BucketOf): void {
-    const store = stores.of(connection);
-    const buckets = seen.get(store) ?? new Set();
-    seen.set(store, buckets.add(bucket));
+    seen.set(connection, bucket, true);
   }
 
   return {
@@ -85,7 +84,7 @@ export function createFindings(rows: RowStore, stores: Pick<Stores, 'of'>): Find
       for (const base of seenBases) noteSeen(rows.bases.at(base));
       const isAbsent = ({ slot, object }: Answer): boolean => {
         const { connection, bucket } = rows.bases.at(baseAt(rows.chunkOf(slot), indexInChunk(slot)));
-        return object === 'missing' && seen.get(stores.of(connection))?.has(bucket) !== true;
+        return object === 'missing' && seen.get(connection, bucket) !== true;
       };
       for (const { slot } of answers.filter(isAbsent))
         if (is.isUnverified(rows.flagsOf(slot))) unchecked.set(slot, 'unconfirmed');

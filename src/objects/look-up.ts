@@ -4,6 +4,7 @@ import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
+import type { Closure } from './allowance.ts';
 import { createAllowance, TOGETHER } from './allowance.ts';
 import type { Sighting } from './findings.ts';
 import { keyRangesOf } from './key-ranges.ts';
@@ -26,10 +27,9 @@ export interface LookedUp<Item> {
   readonly found: readonly { readonly item: Item; readonly finding: Sighting }[];
   /** S3 was asked about these items and did not answer. */
   readonly unanswered: readonly { readonly item: Item; readonly unknown: Unknown }[];
-  /** S3 was not asked about these items: there were too many, or S3 had stopped answering. */
+  /** S3 was not asked about these items: there were too many, or their place had stopped answering. */
   readonly left: readonly Item[];
-  /** Why the look-up gave up: of several requests sent together not one was answered. */
-  readonly failure: Unknown | null;
+  readonly closures: readonly Closure[];
   readonly answered: boolean;
 }
 
@@ -52,25 +52,35 @@ export async function lookUp<Item>(
    */
   const undecided: { location: Location; item: Item; isListed: boolean }[] = [];
 
-  while (open.size > 0 && allowance.beginnable() > 0) {
-    const waiting = runs.map((run) => ({
-      ...run,
-      waiting: run.waiting.filter(({ item }) => open.has(item)),
-    }));
+  while (allowance.beginnable() > 0) {
+    const waiting = runs
+      .filter(({ location }) => !allowance.isClosed(location))
+      .map((run) => ({ ...run, waiting: run.waiting.filter(({ item }) => open.has(item)) }));
+    if (waiting.every((run) => run.waiting.length === 0)) break;
     await follow(plan(await keyRangesOf(waiting, lessons), allowance.left()).steps);
   }
-  return { found, unanswered, left: [...open], ...allowance.progress };
+  return {
+    found,
+    unanswered,
+    left: [...open],
+    closures: allowance.closures(),
+    answered: allowance.hasAnswer(),
+  };
 
   async function follow(steps: readonly Step<Item, Location>[]): Promise<void> {
     for (let at = 0; at < steps.length;) {
       const batch = steps.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
       if (batch.length === 0) return;
       at += batch.length;
-      const unknowns = await Promise.all(
-        batch.map((step) => (step.kind === 'head' ? head(step) : list(step))),
+      const replies = await Promise.all(
+        batch
+          .filter(({ location }) => !allowance.isClosed(location))
+          .map(async (step) => ({
+            place: step.location,
+            unknown: await (step.kind === 'head' ? head(step) : list(step)),
+          })),
       );
-      const [unknown] = unknowns;
-      if (unknown != null && !unknowns.includes(null)) allowance.giveUp(unknown);
+      allowance.judge(replies);
       // Items asked for together share one look at their bucket, which costs more than ten of their requests.
       const isTight = allowance.beginnable() < 2 * TOGETHER;
       if (undecided.length >= TOGETHER || at >= steps.length || isTight) await settleUndecided();
@@ -88,14 +98,17 @@ export async function lookUp<Item>(
       const batch = all.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
       if (batch.length === 0) return;
       at += batch.length;
-      const answers = await Promise.all(batch.map(({ location, item }) => sighting(location, item)));
-      batch.forEach(({ location: { connection, bucket }, isListed }, index) => {
-        if (!isListed && answers[index]?.kind === 'present')
-          lessons.unlistable.add(`${connection}/${bucket}`);
-      });
-      const unknowns = answers.filter((answer) => answer.kind === 'unknown');
-      const [unknown] = unknowns;
-      if (unknown !== undefined && unknowns.length === answers.length) allowance.giveUp(unknown);
+      const replies = await Promise.all(
+        batch
+          .filter(({ location }) => !allowance.isClosed(location))
+          .map(async ({ location, item, isListed }) => {
+            const answer = await sighting(location, item);
+            const { connection, bucket } = location;
+            if (!isListed && answer.kind === 'present') lessons.unlistable.add(`${connection}/${bucket}`);
+            return { place: location, unknown: answer.kind === 'unknown' ? answer : null };
+          }),
+      );
+      allowance.judge(replies);
     }
   }
 

@@ -1,5 +1,7 @@
 import type { Reference } from '../airflow/reference.ts';
 import { isBackendKey } from '../airflow/reference.ts';
+import type { ByPair } from '../lib/by-pair.ts';
+import { createByPair } from '../lib/by-pair.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
 import type { ListedObject } from '../s3/listing.ts';
@@ -37,20 +39,22 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
     .filter((run) => !run.live && now - run.activeAt > ORPHAN_GRACE_MS)
     .filter((run) => run.listed === null || now - run.listed.at > RELIST_MS)
     .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
+  const unlistable = createByPair<true>();
   for (const run of quiet) {
     const pages = Math.min(allowance.beginnable(), allowance.left() - leftAfter);
-    if (pages <= 0 || !(await listRun(ledger, run, { ...options, pages }, signal))) return;
+    if (pages <= 0) return;
+    await listRun(ledger, run, { ...options, pages, unlistable }, signal);
   }
 }
 
-type RunOptions = ListOptions & { readonly pages: number };
+type RunOptions = ListOptions & { readonly pages: number; readonly unlistable: ByPair<true> };
 
 /**
- * A run whose ids were cut to fit into a key is not listed: other ids may have been cut to the same text.
- * False: S3 does not list, or no request was left.
+ * A run whose ids were cut to fit into a key is not listed: other ids may have been cut to the same text. Nor is one
+ * with a place that was given up, or that may not be listed.
  */
-async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<boolean> {
-  const { now } = options;
+async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
+  const { now, allowance, unlistable } = options;
   let orphans = 0;
   let orphanBytes = 0;
   const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
@@ -59,9 +63,13 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   });
   if (scattered.length > 0) {
     run.listed = { at: now, unseen: true };
-    return true;
+    return;
   }
-  for (const group of locationsOf(locations, run, options.base)) {
+  const groups = locationsOf(locations, run, options.base);
+  const isLeft = ({ location }: LocationRows) =>
+    allowance.isClosed(location) || unlistable.get(location.connection, location.bucket) === true;
+  if (groups.some(isLeft)) return;
+  for (const group of groups) {
     const { prefix } = group.location;
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
       if (!isBackendKey(key.slice(prefix.length))) return;
@@ -69,10 +77,9 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
       orphans += 1;
       orphanBytes += bytes;
     };
-    if (!(await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal))) return false;
+    if (!(await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal))) return;
   }
   run.listed = { at: now, unseen: false, orphans, orphanBytes };
-  return true;
 }
 
 /** The locations of the run's references, and the location where Airflow would put new ones now. */
@@ -140,12 +147,14 @@ async function listAll(
   options: RunOptions & { readonly take: (objects: readonly ListedObject[]) => Promise<void> },
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { stores, allowance, pages } = options;
+  const { stores, allowance, pages, unlistable } = options;
   let after: string | null = null;
   for (let page = 0; page < Math.min(pages, allowance.beginnable()); page += 1) {
     const answer = await stores.of(connection).list({ bucket, prefix, after }, signal);
     if (answer.kind === 'unknown') {
-      if (answer.reason !== 'denied') allowance.giveUp(answer);
+      // Without permission to list, HEAD still works.
+      if (answer.reason === 'denied') unlistable.set(connection, bucket, true);
+      else allowance.judge([{ place: { connection, bucket }, unknown: answer }]);
       return false;
     }
     allowance.answered();

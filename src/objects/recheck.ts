@@ -1,8 +1,8 @@
 import { createPace } from '../lib/pace.ts';
 import type { Stores } from '../s3/stores.ts';
-import { CHUNK_ROWS } from '../window/columns.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
-import { flagsAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt } from '../window/row-fields.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Allowance } from './allowance.ts';
 import { TOGETHER } from './allowance.ts';
@@ -39,23 +39,25 @@ export async function headEach(
       batch.map(async (slot) => {
         const reference = rows.referenceOf(ledger.runOf(slot), slot);
         if (reference === null) throw new Error('Only references are looked up');
-        return { slot, reply: await stores.of(reference.connection).head(reference, signal) };
+        if (allowance.isClosed(reference)) return [];
+        const answer = await stores.of(reference.connection).head(reference, signal);
+        if (answer.kind === 'unknown') return [{ place: reference, unknown: answer }];
+        allowance.answered();
+        findings.note(slot, answer);
+        return [{ place: reference, unknown: null }];
       }),
     );
-    for (const { slot, reply } of replies) {
-      if (reply.kind === 'unknown') continue;
-      allowance.answered();
-      findings.note(slot, reply);
-    }
-    const unknowns = replies.flatMap(({ reply }) => (reply.kind === 'unknown' ? [reply] : []));
-    const [unknown] = unknowns;
-    if (unknown !== undefined && unknowns.length === replies.length) allowance.giveUp(unknown);
+    allowance.judge(replies.flat());
   }
 }
 
+/** How many references are looked at of a base of which none was drawn, so that each place has to answer. */
+const OF_OTHER_BASES = 3;
+
 /**
  * Slots of references that were found before, each drawn with the same chance. Then half as many whose object was
- * missing, empty or unreadable, so that a repair shows.
+ * missing, empty or unreadable, so that a repair shows. Before them come the latest ones of bases of which
+ * none was drawn.
  */
 async function drawKnown(
   ledger: Ledger,
@@ -65,15 +67,24 @@ async function drawKnown(
   const pace = createPace();
   const broken = createDraw(Math.ceil(count / 2), random);
   const whole = createDraw(count, random);
+  const latest: number[][] = [];
   for (const chunk of ledger.rows().chunks) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
       if (!is.isReference(flags) || is.isUnverified(flags)) continue;
-      ((flags & is.OBJECT_MASK) === is.PRESENT ? whole : broken).offer(chunk.first + index);
+      const slot = chunk.first + index;
+      const isWhole = (flags & is.OBJECT_MASK) === is.PRESENT;
+      (isWhole ? whole : broken).offer(slot);
+      if (!isWhole) continue;
+      const ofBase = (latest[baseAt(chunk, index)] ??= []);
+      if (ofBase.push(slot) > OF_OTHER_BASES) ofBase.shift();
     }
     await pace.rest();
   }
-  return [...whole.drawn, ...broken.drawn];
+  const rows = ledger.rows();
+  const drawn = new Set(whole.drawn.map((slot) => baseAt(rows.chunkOf(slot), indexInChunk(slot))));
+  const others = latest.filter((_, base) => !drawn.has(base)).flat();
+  return [...others.slice(0, count), ...whole.drawn, ...broken.drawn];
 }
 
 /** Algorithm R: keeps `count` of all offered items, each with the same chance. */

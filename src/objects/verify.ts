@@ -4,7 +4,7 @@ import type { Stores } from '../s3/stores.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
-import type { Allowance } from './allowance.ts';
+import type { Allowance, Closure, Place } from './allowance.ts';
 import { createAllowance } from './allowance.ts';
 import { createArchiveTries } from './archive-tries.ts';
 import type { Answer, Findings } from './findings.ts';
@@ -19,9 +19,9 @@ export interface Verified {
   readonly answers: readonly Answer[];
   /** References that S3 gave no answer about, by slot. */
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
-  /** Why S3 was not asked about the other references that nobody has looked up yet; null: the signal ended the work. */
-  readonly rest: UncheckedReason | null;
-  /** The last request that got no answer, or null. */
+  /** Why S3 was not asked about another reference that nobody has looked up yet; null: the signal ended the work. */
+  readonly rest: (place: Place) => UncheckedReason | null;
+  /** Why a place was given up: of the requests sent to it together none was answered. Null: all places answered. */
   readonly failure: Unknown | null;
   /** S3 answered at least one request. */
   readonly answered: boolean;
@@ -31,7 +31,7 @@ export interface Verified {
 export const NOTHING_ASKED: Verified = {
   answers: [],
   unchecked: new Map(),
-  rest: 'unconfirmed',
+  rest: () => 'unconfirmed',
   failure: null,
   answered: false,
 };
@@ -63,7 +63,7 @@ const ORPHANS_SHARE = 0.25;
 /** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const { stores, requests, base, control, isCurrent, now, random } = options;
-  const findings = createFindings(ledger.rows(), stores);
+  const findings = createFindings(ledger.rows());
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
   const allowance = createAllowance(stores, { requests, until, signal });
@@ -72,21 +72,34 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   const round = { stores, allowance, findings };
   const tries = createArchiveTries(ledger, round);
   await lookUpPending(ledger, { ...round, until, now, keep: count + Math.ceil(count / 2) }, signal);
+  allowance.reopen();
   // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
   await listOrphans(ledger, { ...round, base, now, requests: forOrphans }, signal);
   await tries.settle(signal);
   findings.confirm();
-  const { failure, answered } = allowance.progress;
-  const rest = failure === null ? 'budget' : uncheckedReason(failure.reason);
+  const closures = allowance.closures();
   return {
     answers: findings.answers(),
     unchecked: findings.unchecked,
-    rest: signal.aborted ? null : rest,
-    failure,
-    answered,
+    rest: (place) => (signal.aborted ? null : reasonOf(place, closures)),
+    failure: failureOf(closures, allowance.hasAnswer()),
+    answered: allowance.hasAnswer(),
   };
+}
+
+function reasonOf({ connection, bucket }: Place, closures: readonly Closure[]): UncheckedReason {
+  const closure = closures.find(({ place }) => place.connection === connection && place.bucket === bucket);
+  return closure === undefined ? 'budget' : uncheckedReason(closure.unknown.reason);
+}
+
+/** The last failure. It names the bucket when another place answered, or answered later. */
+function failureOf(closures: readonly Closure[], hasAnswer: boolean): Unknown | null {
+  const last = closures.at(-1);
+  if (last === undefined) return null;
+  const { place, unknown } = last;
+  return hasAnswer ? { ...unknown, detail: `bucket ${place.bucket}: ${unknown.detail}` } : unknown;
 }
 
 /** `keep`: how many requests stay for the steps after this one. */
@@ -111,7 +124,8 @@ async function lookUpPending(
     for (const { item, finding } of looked.found) findings.note(item, finding);
     for (const { item, unknown } of looked.unanswered) findings.noteUnanswered(item, unknown);
     if (looked.answered) allowance.answered();
-    if (looked.failure !== null) allowance.giveUp(looked.failure);
-    if (looked.left.length > 0) return;
+    for (const closure of looked.closures) allowance.close(closure);
+    // Those of a closed place are left, but those of another place may come after them.
+    if (looked.left.length > 0 && looked.closures.length === 0) return;
   }
 }

@@ -203,7 +203,7 @@ describe('what S3 does not do', () => {
     const answer = await ask(await plant([run('denied', 'manual__2026-01-01', { present: 30, missing: 2 })]));
     expectTruth(answer);
     expect(answer.found.length).toBeGreaterThanOrEqual(30);
-    expect(answer.failure).toBeNull();
+    expect(answer.closures).toEqual([]);
   });
 
   test.each([
@@ -231,7 +231,7 @@ describe('what S3 does not do', () => {
     store = openObjectStore(connectionTo(url, server()), { observer: seen, log });
     const answer = await ask(runs);
     expectTruth(answer);
-    expect([answer.found.length, answer.failure]).toEqual([32, null]);
+    expect([answer.found.length, answer.closures]).toEqual([32, []]);
     front.closeAllConnections();
     front.close();
   });
@@ -245,7 +245,7 @@ describe('what S3 does not do', () => {
     const answer = await ask(runs, 1_000);
     expectTruth(answer);
     expect(answer.found.length).toBeGreaterThan(1_000);
-    expect(answer.failure).toBeNull();
+    expect(answer.closures).toEqual([]);
   });
 
   test.each(['slow_down', 'cut', 'stall', 'server_error', 'garbage'] as const)(
@@ -259,7 +259,7 @@ describe('what S3 does not do', () => {
       proxy.setFault({ answer: fault });
       const answer = await ask(runs);
       expect(answer.found).toEqual([]);
-      expect(answer.failure).not.toBeNull();
+      expect(answer.closures).not.toEqual([]);
       expect(answer.unanswered.length + answer.left.length).toBe(41);
     },
   );

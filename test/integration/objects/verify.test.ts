@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import type { Verified } from '../../../src/objects/verify.ts';
+import type { Verified, VerifyOptions } from '../../../src/objects/verify.ts';
+import { uncheckedReason } from '../../../src/objects/findings.ts';
 import { verify } from '../../../src/objects/verify.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
+import type { Unknown } from '../../../src/s3/failure.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { Ledger } from '../../../src/window/ledger.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
@@ -45,13 +47,15 @@ interface TestRun {
   readonly missing?: number;
   /** The dag's id is too long for a key, and is cut as Airflow 3.4 cuts it. */
   readonly cut?: true;
+  /** The place that the references name; by default the server's bucket without a connection. */
+  readonly place?: { readonly connection: string; readonly bucket: string };
 }
 
 /** A ledger with these runs, and their objects in the bucket. */
 async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> {
   const state = emptyState();
   const keys: string[] = [];
-  for (const [index, { dagId, hoursAgo, present, missing = 0, cut }] of runs.entries()) {
+  for (const [index, { dagId, hoursAgo, present, missing = 0, cut, place }] of runs.entries()) {
     const at = NOW - hoursAgo * HOUR;
     const runId = `scheduled__${new Date(at).toISOString().replace('.000Z', '+00:00')}`;
     const run = newRun(state.runSlots.take(), {
@@ -91,7 +95,7 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
         leastBytes: 100,
         text: null,
       };
-      const reference = { scheme: 's3', connection: '', bucket: 'xcom', key, prefix, suffix: '' };
+      const reference = { scheme: 's3', connection: '', bucket: 'xcom', ...place, key, prefix, suffix: '' };
       const placement = { storage: 's3' as const, reference, leaked: false, bytes: 100 };
       state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
     }
@@ -107,12 +111,16 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
   return createLedger(state);
 }
 
-function look(ledger: Ledger, requests = 500): Promise<Verified> {
-  const stores = storesOf(store, seen);
+function look(
+  ledger: Ledger,
+  requests = 500,
+  { objects = store, control = null }: { objects?: ObjectStore; control?: VerifyOptions['control'] } = {},
+): Promise<Verified> {
+  const stores = storesOf(objects, seen);
   const options = {
     stores,
     base: null,
-    control: null,
+    control,
     isCurrent: true,
     requests,
     now: NOW,
@@ -170,7 +178,7 @@ test('what the ceiling leaves is unchecked for the budget, and looked up in the 
   const newest = await look(ledger, 20);
   const { list, head } = seen.requests;
   expect(list + head).toBeLessThanOrEqual(20);
-  expect(newest.rest).toBe('budget');
+  expect(newest.rest({ connection: '', bucket: 'xcom' })).toBe('budget');
   const looked = new Set(newest.answers.map(({ slot }) => ledger.runOf(slot).dagId));
   // The newest come first, and the oldest has had its turn too.
   expect(looked).toContain('dag_0');
@@ -198,4 +206,83 @@ test('a run whose ids are cut in its keys is not listed, and that is no figure o
   }
   expect(orphans(cut)).toEqual({ orphanObjects: null, orphanBytes: null, unseenRuns: 1 });
   expect(orphans(both)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 1 });
+});
+
+/** The server's store, but for one bucket, of which every request gets this answer. */
+function except(bucket: string, answer: Unknown): ObjectStore {
+  return {
+    ...store,
+    head: (target, signal) =>
+      target.bucket === bucket ? Promise.resolve(answer) : store.head(target, signal),
+    list: (target, signal) =>
+      target.bucket === bucket ? Promise.resolve(answer) : store.list(target, signal),
+  };
+}
+
+const by = { by: 's3', cause: null, action: null, policy: null } as const;
+const denied: Unknown = {
+  kind: 'unknown',
+  reason: 'denied',
+  detail: 'AccessDenied (403)',
+  said: { ...by, code: 'AccessDenied', status: 403 },
+};
+const noBucket: Unknown = {
+  kind: 'unknown',
+  reason: 'no_such_bucket',
+  detail: 'NoSuchBucket (404)',
+  said: { ...by, code: 'NoSuchBucket', status: 404 },
+};
+const timeout: Unknown = {
+  kind: 'unknown',
+  reason: 'timeout',
+  detail: 'no answer in 20000 ms',
+  said: { ...by, by: 'network', code: null, status: null },
+};
+
+test.each([
+  ['refuses', denied],
+  ['is gone', noBucket],
+  ['does not answer', timeout],
+])('another bucket that %s hides no loss in this one', async (_, answer) => {
+  const place = { connection: '', bucket: 'old' };
+  const ledger = await world(`other_${answer.reason}`, [
+    { dagId: 'a', hoursAgo: 1, present: 0, missing: 60 },
+    { dagId: 'b', hoursAgo: 1, present: 0, missing: 80, place },
+  ]);
+  const control = { connection: '', bucket: 'xcom' };
+  const first = await look(ledger, 500, { objects: except('old', answer), control });
+  // They were found before, and are not there any more.
+  for (const { slot } of first.answers)
+    ledger.rows().setObject(ledger.runOf(slot), slot, { object: 'present', bytes: 5 });
+  const second = await look(ledger, 500, { objects: except('old', answer), control });
+  expect(said(second).missing).toBeGreaterThan(0);
+  expect(second.failure).toMatchObject({ reason: answer.reason, detail: `bucket old: ${answer.detail}` });
+  expect([second.rest(place), second.rest(control)]).toEqual([uncheckedReason(answer.reason), 'budget']);
+});
+
+test('a bucket of a few old references that is gone is heard of in each cycle', async () => {
+  const ledger = await world('few', [
+    { dagId: 'a', hoursAgo: 1, present: 300 },
+    { dagId: 'b', hoursAgo: 1, present: 0, missing: 2, place: { connection: '', bucket: 'second' } },
+  ]);
+  for (const run of ledger.runs().values())
+    for (const slot of ledger.rows().slotsOf(run))
+      ledger.rows().setObject(run, slot, { object: 'present', bytes: 5 });
+  for (let cycle = 0; cycle < 3; cycle += 1) {
+    const { failure, answered } = await look(ledger, 500, { objects: except('second', noBucket) });
+    expect([failure?.detail, answered]).toEqual(['bucket second: NoSuchBucket (404)', true]);
+  }
+});
+
+test('what one connection sees in a bucket makes nothing missing for another connection', async () => {
+  const ledger = await world('named', [
+    { dagId: 'a', hoursAgo: 1, present: 0, missing: 3, place: { connection: 'old_minio', bucket: 'xcom' } },
+  ]);
+  const unsure = await look(ledger, 500, { control: { connection: 'aws', bucket: 'xcom' } });
+  expect([said(unsure), [...unsure.unchecked.values()]]).toEqual([
+    { present: 0, missing: 0 },
+    ['unconfirmed', 'unconfirmed', 'unconfirmed'],
+  ]);
+  const sure = await look(ledger, 500, { control: { connection: 'old_minio', bucket: 'xcom' } });
+  expect(said(sure)).toEqual({ present: 0, missing: 3 });
 });
