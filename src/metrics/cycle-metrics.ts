@@ -69,7 +69,7 @@ export const CYCLE_METRICS = {
   },
   write_failures_total: {
     type: 'counter',
-    help: 'Failed writes to object storage, as of the last cycle. Label source: probe if a test write failed, task if a row was written and its object is missing or empty.',
+    help: 'Failed writes to object storage, as of the last cycle. Label source: probe if a test write failed, task if the first look, within ten minutes of the row, finds its object missing or empty.',
     labels: ['source', 'reason'],
     group: 'rows',
   },

@@ -111,7 +111,7 @@ export async function checkReferences(
     if (archived) rows.setArchived(slot);
   }
   const bases = await basesOf(ledger, { standing, threshold: config.xcom.threshold, looks });
-  const increments = objectIncrements(ledger, learnt, bases);
+  const increments = objectIncrements(ledger, learnt, { bases, now: options.now });
   ledger.forget(gone);
   return {
     verified,

@@ -61,7 +61,22 @@ export function isBodilessBadRequest({ said }: Unknown): boolean {
 export function isNoSuchKey(error: unknown, operation: string): boolean {
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
-  return statusOf(thrown) === 404 && (operation === 'head' ? code === null : code === 'NoSuchKey');
+  if (statusOf(thrown) !== 404) return false;
+  return operation === 'head' ? code === null && !isWebPage(headersOf(thrown)) : code === 'NoSuchKey';
+}
+
+/** Whether this may be the page of a web server. Headers of AWS come from S3, or from a server that speaks as S3. */
+function isWebPage(headers: Headers): boolean {
+  return (
+    /^text\/html\b/.test(headers['content-type'] ?? '') &&
+    !Object.keys(headers).some((name) => name.startsWith('x-amz'))
+  );
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+function headersOf(thrown: Thrown): Headers {
+  return thrown.$response?.headers ?? {};
 }
 
 const NO_HEADER = 'not sent: the access key or the token has a line break in it, which no header takes';
@@ -114,7 +129,7 @@ export function explainFailure(
       said: { ...said, by: 'sts' },
     };
   }
-  const headers = thrown.$response?.headers ?? {};
+  const headers = headersOf(thrown);
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
   const reason = reasonOf({ code, status, headers, now, isOfProxy: by === 'proxy' });
@@ -137,7 +152,7 @@ function isRegionRefused({ message }: Thrown): boolean {
 }
 
 /** The region that S3 names in place of the requested one; null when S3 names none. */
-function regionOf({ Region: region }: Thrown, headers: Readonly<Record<string, string>>): string | null {
+function regionOf({ Region: region }: Thrown, headers: Headers): string | null {
   const named = region ?? headers['x-amz-bucket-region'];
   return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
 }
@@ -184,7 +199,7 @@ function isOfProxy(
   status: number,
   answer: {
     readonly code: string | null;
-    readonly headers: Readonly<Record<string, string>>;
+    readonly headers: Headers;
     readonly hasBody: boolean;
     readonly message?: unknown;
   },

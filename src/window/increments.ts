@@ -48,8 +48,18 @@ export interface Learnt {
   readonly first: boolean;
 }
 
-/** Gives the increments from first answers about references, or from later worse ones; marks what has been counted. */
-export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], bases: Bases): Increment[] {
+/** A first look that comes later than this after its row may find an object gone that was written well. */
+const SOON_MS = 10 * 60_000;
+
+/**
+ * Gives the increments from first answers about references, or from later worse ones; marks what has been counted.
+ * `now`: epoch ms.
+ */
+export function objectIncrements(
+  ledger: Ledger,
+  learnt: readonly Learnt[],
+  { bases, now }: { readonly bases: Bases; readonly now: number },
+): Increment[] {
   const rows = ledger.rows();
   const increments: Increment[] = [];
   const sums = createSums();
@@ -72,7 +82,7 @@ export function objectIncrements(ledger: Ledger, learnt: readonly Learnt[], base
     chunk.flags[index] = flags | is.saidBit(reason);
     sums.broken(dagId, reason);
     // An object that was whole at the first answer was written well; a later loss is not a failed write.
-    if (first && (reason === 'missing' || reason === 'empty'))
+    if (first && now - rows.timeOf(slot) <= SOON_MS && (reason === 'missing' || reason === 'empty'))
       increments.push({ metric: 'write_failures_total', reason, by: 1 });
   }
   if (checked > 0) increments.push({ metric: 'references_checked_total', by: checked });

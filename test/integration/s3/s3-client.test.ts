@@ -443,6 +443,21 @@ describe('a listing is not believed', () => {
   });
 });
 
+test('a web page with status 404 in answer to a HEAD is no word of S3 about the object', async () => {
+  const endpoint = await listen((request, response) => {
+    request.resume();
+    response.writeHead(404, { 'content-type': 'text/html; charset=utf-8', server: 'nginx' });
+    response.end();
+  });
+  await withStore({ endpoint }, async (odd) => {
+    expect(await odd.head({ bucket: 'xcom', key: 'k' }, never)).toMatchObject({
+      kind: 'unknown',
+      reason: 'server_error',
+      said: { by: 'proxy', status: 404 },
+    });
+  });
+});
+
 describe('credentials', () => {
   beforeEach(() => {
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_PROFILE']) {
