@@ -38,6 +38,7 @@ const NOTHING_PROBED: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'exporter',
   othersWriteFrom: null,
+  othersReachFrom: null,
   writesFailSince: null,
 };
 

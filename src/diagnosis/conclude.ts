@@ -4,6 +4,7 @@ import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
+import { knownFigures, unseenFigures } from './broken-objects.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
 import { observedOf } from './observed.ts';
@@ -47,8 +48,7 @@ export function conclude(
     told: toldSettings(config),
     backend: known === null ? null : backendInfo(config, known.shape),
     observed: known === null ? null : observedOf(known.survey),
-    window:
-      known === null ? null : falseHead(probe) === null ? known.survey.window : unseen(known.survey.window),
+    window: known === null ? null : figuresOf(known, probe),
     states,
     undecided,
     takenBack,
@@ -61,10 +61,8 @@ export function conclude(
   };
 }
 
-/** While HEAD answers wrongly, the sizes of objects are not known, nor which objects are missing or empty. */
-function unseen(window: Survey['window']): Survey['window'] {
-  const { bytes, broken } = window;
-  return { ...window, bytes: { ...bytes, s3: null }, broken: { ...broken, missing: null, empty: null } };
+function figuresOf({ survey, now }: Sampled, probe: ProbeResult | null): Survey['window'] {
+  return falseHead(probe) === null ? knownFigures(survey, now) : unseenFigures(survey.window);
 }
 
 /** Keeps the figures of the last reading while the database is away; only the results of settings and probe are new. */

@@ -6,6 +6,7 @@ import { falseHead } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
 import type { Config } from '../settings/config.ts';
 import { logsWords } from '../settings/logs.ts';
+import { brokenObjects } from './broken-objects.ts';
 import { explainCanary } from './canary.ts';
 import { NO_EVIDENCE } from './evidence.ts';
 import type { Evidence } from './evidence.ts';
@@ -13,7 +14,7 @@ import { explainFallback } from './fallback.ts';
 import { fromProbe } from './from-probe.ts';
 import { missingOf, triedBy } from './grounds.ts';
 import type { Known } from './grounds.ts';
-import { localPath, objectsMissing, pathMismatch } from './misplaced.ts';
+import { localPath, pathMismatch } from './misplaced.ts';
 import { ofOneCause } from './one-cause.ts';
 import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
@@ -175,35 +176,21 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     ...explainFallback(survey, {
       ...config,
       canaryWorks: canary?.pools.some(({ state }) => state === 'works') === true,
+      now,
     }),
-    objects_missing: objectsMissing(survey, now),
-    objects_empty: some(
-      rows.empty,
-      window.broken.empty,
-      (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object' : ' at objects'} of 0 bytes.`,
-    ),
-    objects_unreadable: some(
-      rows.unreadable,
-      window.broken.unreadable,
-      (n) =>
-        `${n} of ${counted(window.rows.s3, 'reference')} in the window point${n === 1 ? 's at an object that is' : ' at objects that are'} in an archive and not restored.`,
-    ),
+    ...brokenObjects(survey, now),
     path_mismatch: pathMismatch(survey, config),
     path_leaked: some(
       rows.leaked,
-      0,
       (n) => `${counted(n, 'row')} in the window hold${n === 1 ? 's' : ''} the path of another row.`,
     ),
     local_path: localPath(survey, config),
     skip_decision_offloaded: some(
       skips,
-      0,
       (n) => `${counted(n, 'skip decision')} in the window ${n === 1 ? 'is a reference' : 'are references'}.`,
     ),
     third_party_backend: some(
       rows.third_party,
-      0,
       (n) =>
         `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend, or to a store that is not S3.`,
     ),
@@ -233,9 +220,9 @@ function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>
   };
 }
 
-function some(seen: Evidence, known: number | null, evidence: (rows: number) => string): Ruling {
-  if (seen.rows > 0) return say(evidence(seen.rows), seen);
-  return known === null ? 'unknown' : 'clear';
+/** For rows that show a problem by themselves, without an answer of S3. */
+function some(seen: Evidence, evidence: (rows: number) => string): Ruling {
+  return seen.rows > 0 ? say(evidence(seen.rows), seen) : 'clear';
 }
 
 /** More requests help only the references that wait for one. References that were asked about in vain do not count. */

@@ -1,10 +1,11 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking } from '../probe/credentials-fix.ts';
+import type { FailedStep } from '../probe/reach.ts';
+import { isRefusal, outOfReach } from '../probe/reach.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import { isConflictOfTheMoment } from '../s3/refusal.ts';
-import type { FailedStep } from './probe-step.ts';
-import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
+import { isUnauthorised, ruling } from './probe-step.ts';
 import type { Ruling, Undecided } from './problem.ts';
 import { momentOf, say, undecided } from './problem.ts';
 
@@ -63,7 +64,7 @@ export function failing(
     if (step.said?.by !== 'proxy')
       return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
     // A proxy that answers every request is reported as bucket_unreachable alone.
-    if (!steps.some((one) => one.ok === true)) return 'unknown';
+    if (outOfReach(steps) !== null) return 'unknown';
     if (asker === 'exporter' || isUnauthorised(step))
       return undecided(
         `a proxy answered a test put of the exporter in place of S3 (${step.detail}), which says nothing of the workers`,

@@ -9,6 +9,7 @@ import { clusterOf } from './shared-hosts.ts';
 import type { Cluster } from './shared-hosts.ts';
 import { allOf, FEW } from './standing.ts';
 import type { Survey } from './survey.ts';
+import { clearUnlessInVain } from './unlooked.ts';
 import { isOther, keptByDefault, kindOf, thresholdDisabled } from './told-off.ts';
 import { clusterWords, DIMENSIONS, sumOf } from './worker-pools.ts';
 
@@ -20,6 +21,8 @@ export const LARGE_BYTES = 1_048_576;
 interface Settings extends Pick<Config, 'xcom' | 'shard'> {
   /** Whether a canary of some pool was stored in S3 and read back lately. */
   readonly canaryWorks: boolean;
+  /** Epoch ms, by the clock of the database. */
+  readonly now: number;
 }
 
 /**
@@ -28,7 +31,7 @@ interface Settings extends Pick<Config, 'xcom' | 'shard'> {
  */
 export function explainFallback(survey: Survey, settings: Settings): Record<FallbackCode, Ruling> {
   const { xcom } = settings;
-  const mismatch = thresholdMismatch(survey, xcom.threshold);
+  const mismatch = thresholdMismatch(survey, settings);
   const inactive = backendInactive(survey, settings);
   const isDisabled = isRaised(thresholdDisabled(xcom, survey));
   const bypass = isDisabled || isRaised(inactive) ? 'clear' : workerBypass(survey, xcom);
@@ -207,7 +210,7 @@ function isMeant({ paths, threshold }: Config['xcom']): boolean {
  * The sizes on both sides give the threshold in force: with one threshold everywhere, the largest value in the
  * database is smaller than the smallest object. Only uncompressed objects have the size that Airflow measured.
  */
-function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
+function thresholdMismatch(survey: Survey, { xcom: { threshold }, now }: Settings): Ruling {
   if (threshold === null || threshold < 0) return 'clear';
   const { belowThreshold: small, aboveThreshold: large } = survey.rows;
   const { smallest } = survey.objects;
@@ -225,7 +228,7 @@ function thresholdMismatch(survey: Survey, threshold: number | null): Ruling {
       `The threshold is ${sizeWords(threshold)}. ${thresholdThere(placeOf(there.worker), there.history)}.`,
       survey.rows.otherThreshold,
     );
-  if (small.rows < FEW || isPast(survey.times)) return 'clear';
+  if (small.rows < FEW || isPast(survey.times)) return clearUnlessInVain(survey.unlooked, now);
   return say(
     `${small.rows} objects are smaller than the threshold of ${sizeWords(threshold)}, the smallest has ${sizeWords(smallest)}: some workers use a lower one${untilWords(survey.times)}.`,
     small,

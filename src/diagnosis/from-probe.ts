@@ -1,12 +1,13 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
+import type { FailedStep } from '../probe/reach.ts';
+import { isOfAnotherRegion, isRefusal, outOfReach } from '../probe/reach.ts';
 import { HEAD_ALONE, isOfTheBucket, putAlone, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
 import { failing, passing } from './failing-writes.ts';
-import type { FailedStep } from './probe-step.ts';
-import { isRefusal, isUnauthorised, ruling } from './probe-step.ts';
+import { isUnauthorised, ruling } from './probe-step.ts';
 import type { CodeFrom } from './problem-sources.ts';
 import type { Ruling } from './problem.ts';
 import { isRaised, say, takenBack, undecided } from './problem.ts';
@@ -17,15 +18,6 @@ export interface ProbedPlace {
   readonly latestWritten: { readonly at: number; readonly words: string } | null;
 }
 
-/** Reasons that put a bucket out of reach when no operation works. */
-const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
-  'unreachable',
-  'timeout',
-  'no_such_bucket',
-  'wrong_region',
-  'server_error',
-]);
-
 /** Causes of a refusal that other credentials would not avoid. */
 const NOBODY_MAY: ReadonlySet<RefusalCause | null | undefined> = new Set(['kms_state', 'object_lock']);
 
@@ -33,17 +25,19 @@ const READS_ALONE = ' (if they are to read alone, set probe.write to false)';
 
 /** Says what a probe of a bucket shows. */
 export function fromProbe(
-  { steps, asker, othersWriteFrom, writesFailSince }: ProbeResult,
+  { steps, asker, othersWriteFrom, othersReachFrom, writesFailSince }: ProbeResult,
   { bucket, latestWritten }: ProbedPlace,
 ): Record<CodeFrom<'probe'>, Ruling> {
   const step = (operation: S3Operation) => steps.find((one) => one.operation === operation);
   const put = step('put');
   const isOneAnswered = steps.some((one) => one.ok === true || isRefusal(one));
   const isOneDone = steps.some((one) => one.ok === true);
-  const written =
-    othersWriteFrom !== null && latestWritten !== null && latestWritten.at >= othersWriteFrom
-      ? latestWritten
-      : null;
+  const writtenFrom = (from: number | null) =>
+    from !== null && latestWritten !== null && latestWritten.at >= from ? latestWritten : null;
+  const written = writtenFrom(othersWriteFrom);
+  const reached = writtenFrom(othersReachFrom);
+  const down = outOfReach(steps);
+  const isReached = isOneDone || (isOneAnswered && down === null);
   const list = step('list');
   /** A refusal of everything for one reason is reported as write_denied alone. */
   const isAllRefused = !isOneDone && isRefusal(list) && isSameRefusal(list, put);
@@ -54,7 +48,7 @@ export function fromProbe(
   };
   /** For a failure that is not the problem's own and that no other problem reports. */
   const orFailed = (one: ProbeStep | undefined, said: Ruling): Ruling =>
-    said === 'unknown' && isOneDone && one?.ok === false
+    said === 'unknown' && one?.ok === false && (isOneDone || (isReached && !isRefusal(one)))
       ? undecided(`a test ${one.operation} failed (${one.detail})`)
       : said;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
@@ -71,23 +65,25 @@ export function fromProbe(
         );
   const writeDenied = unlessWritten(refused(put, 'A test write to'), written);
   const get = refusedRead(steps) ?? step('get');
-  const mayPass = isOneDone ? passing(put, writesFailSince) : null;
-  const outOfReach = unreachable(steps, bucket);
+  const mayPass = isReached ? passing(put, writesFailSince) : null;
+  const unreachable = down === null ? null : unreachableBy(down, bucket);
   /** While others write, a refusal concerns the exporter alone. */
   const refusedOne = written === null ? asker : 'exporter';
   return {
     not_watching: isOneDone
       ? 'clear'
-      : (blindness(steps, { asker: refusedOne, bucket }) ?? (isOneAnswered ? 'clear' : 'unknown')),
+      : (blindness(steps, { asker: refusedOne, bucket }) ??
+        cutOff(down, { reached, bucket }) ??
+        (isOneAnswered ? 'clear' : 'unknown')),
     write_denied: mayPass ?? writeDenied,
     // A failure of every request is reported as bucket_unreachable alone.
     writes_failing:
-      outOfReach !== null && isRaised(outOfReach) && !isOneAnswered
+      unreachable !== null && isRaised(unreachable) && !isOneAnswered
         ? 'unknown'
         : (mayPass ?? unlessWritten(failing(steps, { asker, bucket, writesFailSince }), written)),
     reads_denied: orFailed(get, refused(get, 'Reading a test object in')),
     deletes_denied: orFailed(step('delete'), refused(step('delete'), 'Deleting a test object in')),
-    bucket_unreachable: outOfReach ?? (isOneAnswered ? 'clear' : 'unknown'),
+    bucket_unreachable: unlessWritten(unreachable ?? (isOneAnswered ? 'clear' : 'unknown'), reached),
     permissions_unverifiable: orFailed(
       list,
       ruling(
@@ -170,14 +166,6 @@ function blindness(
   );
 }
 
-/**
- * Whether S3 points to another region. Tested: botocore signs the request again for that region, so Airflow's pushes go
- * on. The exporter does not sign again.
- */
-function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
-  return reason === 'wrong_region' && said?.by === 's3';
-}
-
 /** Whether the failure is about who asks or when. Such a failure says nothing about a permission. */
 function isOfAsking({ reason, said }: FailedStep): boolean {
   return reason === 'clock_skew' || isRejected(said);
@@ -209,13 +197,18 @@ function refusedRead(steps: ProbeResult['steps']): ProbeStep | undefined {
   return refused('get') ?? refused('head');
 }
 
-function unreachable(steps: ProbeResult['steps'], bucket: string): Ruling | null {
-  if (steps.some((one) => one.ok === true)) return null;
-  const failed = steps.filter((one) => one.ok === false);
-  const down = failed.find(
-    (one) => !isAboutAsking(one.said) && (UNREACHABLE.has(one.reason) || one.said?.by === 'proxy'),
+/** Others have written since the exporter reached nothing, so it is cut off alone; null: not so, or not known. */
+function cutOff(
+  down: FailedStep | null,
+  { reached, bucket }: { readonly reached: ProbedPlace['latestWritten']; readonly bucket: string },
+): Ruling | null {
+  if (down === null || reached === null) return null;
+  return say(
+    `The exporter cannot reach the bucket ${bucket}: ${answererOf(down)} (${down.detail}), yet ${reached.words}.`,
   );
-  if (down === undefined) return null;
+}
+
+function unreachableBy(down: FailedStep, bucket: string): Ruling {
   if (isOfAnotherRegion(down))
     return undecided(
       `the exporter asks in the wrong region (${down.detail}), and the workers are sent on to the right one`,

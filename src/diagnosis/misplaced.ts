@@ -2,7 +2,6 @@ import type { Config } from '../settings/config.ts';
 import { counted, say, takenBack, undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
-import { inVainWords } from './unlooked.ts';
 
 /**
  * References outside the path are from another time, or another path is in force beside it. A worker reads back only
@@ -29,23 +28,6 @@ export function pathMismatch(
   return say(
     `${outside.rows} of ${counted(window.rows.s3 + inOtherStore, 'reference')} in the window lie${outside.rows === 1 ? 's' : ''} outside ${configured}; seen is ${seen}.`,
     outside,
-  );
-}
-
-/**
- * The answers that are known were believed: objects/findings.ts takes back a 404 for somebody who sees nothing there.
- * `now`: epoch ms.
- */
-export function objectsMissing({ rows: { missing }, window, unlooked }: Survey, now: number): Ruling {
-  const { rows: count } = missing;
-  if (count === 0) {
-    const inVain = inVainWords(unlooked, now);
-    if (window.broken.missing === null) return 'unknown';
-    return inVain === null ? 'clear' : undecided(inVain);
-  }
-  return say(
-    `${count} of ${counted(window.rows.s3, 'reference')} in the window point${count === 1 ? 's at an object that is' : ' at objects that are'} not there.`,
-    missing,
   );
 }
 

@@ -1,7 +1,6 @@
 import type { ProbeStep } from '../probe/bucket.ts';
+import type { FailedStep } from '../probe/reach.ts';
 import type { Ruling } from './problem.ts';
-
-export type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
 /**
  * A step that worked is clear. A step that failed in another way than the problem's own says nothing about the problem.
@@ -14,14 +13,6 @@ export function ruling(
   if (step === undefined || step.ok === null) return 'unknown';
   if (step.ok) return 'clear';
   return isIts(step) ? rule(step) : 'unknown';
-}
-
-/** Whether the storage recognised who asks, and refused. */
-export function isRefusal(step: ProbeStep | undefined): boolean {
-  if (step?.ok !== false || step.said?.by !== 's3') return false;
-  return step.reason === 'denied' || step.reason === 'clock_skew'
-    ? step.said.cause !== 'quota'
-    : step.said.cause === 'kms' || step.said.cause === 'kms_state';
 }
 
 /** Whether something asked for a password, and not with an error code of S3. */

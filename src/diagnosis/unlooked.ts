@@ -1,5 +1,7 @@
 import type { UncheckedReason } from '../window/flags.ts';
 import { uncheckedOf } from '../window/flags.ts';
+import { undecided } from './problem.ts';
+import type { Ruling } from './problem.ts';
 
 /** References that nobody has looked up yet, by what they wait for. Times are epoch ms; null: there is none. */
 export interface Unlooked {
@@ -61,6 +63,12 @@ const WORDS: Readonly<Record<AskedInVain, string>> = {
   unreachable: 'S3 gave no answer',
   unconfirmed: 'S3 has no object, and that it is gone for good is not certain',
 };
+
+/** No fault was seen. Objects that S3 was asked about in vain may have it all the same. `now`: epoch ms. */
+export function clearUnlessInVain(unlooked: Unlooked, now: number): Ruling {
+  const inVain = inVainWords(unlooked, now);
+  return inVain === null ? 'clear' : undecided(inVain);
+}
 
 /** Why the objects of so many references are not known; null: none is older than a look takes. `now`: epoch ms. */
 export function inVainWords({ inVain }: Unlooked, now: number): string | null {

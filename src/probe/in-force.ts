@@ -8,6 +8,7 @@ import type { ProbeResult, ProbeStep, Tried } from './bucket.ts';
 import { LOST, probe } from './bucket.ts';
 import type { Litter } from './own-versions.ts';
 import { noteVersions } from './own-versions.ts';
+import { outOfReach } from './reach.ts';
 import type { Listing } from './server-ways.ts';
 import { seeListing } from './server-ways.ts';
 import { missingBucket } from './worker-way.ts';
@@ -15,7 +16,7 @@ import type { WriteRefusals } from './write-refusal.ts';
 
 export interface ProbeInForceOptions {
   readonly stores: Pick<Stores, 'of' | 'connectionOf'>;
-  /** The history of earlier test writes. */
+  /** The history of earlier probes. */
   readonly refusals: WriteRefusals;
   /** Names the test object. */
   readonly id: string;
@@ -69,7 +70,10 @@ export async function probeInForce(
     steps,
     asker: connection === '' ? 'exporter' : stores.connectionOf(connection).asker,
     ...refusals.note(
-      steps.find(({ operation }) => operation === 'put'),
+      {
+        put: steps.find(({ operation }) => operation === 'put'),
+        isOutOfReach: outOfReach(steps) !== null,
+      },
       now,
     ),
     litter: mayErase ? await withinGrace(signal, own.erase) : null,

@@ -208,7 +208,7 @@ export const FAULTS: readonly Fault[] = [
       world.room?.setHosts({ database: true, storage: false });
       world.wire.drop();
     },
-    seen: storage('unreachable', 'bucket_unreachable'),
+    seen: storage('unreachable', 'not_watching'),
     end: (world) => {
       world.room?.setHosts({ database: true, storage: true });
     },
@@ -235,20 +235,20 @@ export const FAULTS: readonly Fault[] = [
     begin: (world) => {
       world.wire.setMode({ kind: 'refuse' });
     },
-    seen: storage('unreachable', 'bucket_unreachable'),
+    seen: storage('unreachable', 'not_watching'),
     end: (world) => {
       world.wire.setMode({ kind: 'pass' });
     },
   },
   // The fault does not stand in front of the workers: the references that they go on writing speak against
-  // write_denied.
+  // write_denied and bucket_unreachable.
   answering('S3: 403 AccessDenied', 'deny', ['denied', null]),
-  answering('S3: 404 NoSuchBucket', 'no_such_bucket', ['no_such_bucket', 'bucket_unreachable']),
-  answering('S3: 500 InternalError', 'server_error', ['server_error', 'bucket_unreachable']),
+  answering('S3: 404 NoSuchBucket', 'no_such_bucket', ['no_such_bucket', 'not_watching']),
+  answering('S3: 500 InternalError', 'server_error', ['server_error', 'not_watching']),
   answering('S3: 503 SlowDown', 'slow_down', ['throttled', null]),
   answering('S3: takes the request, never answers', 'stall', ['timeout', null]),
   answering('S3: stops in the middle of an answer', 'stall_body', ['timeout', null]),
-  answering('S3: cut in the middle of an answer', 'cut', ['unreachable', 'bucket_unreachable']),
+  answering('S3: cut in the middle of an answer', 'cut', ['unreachable', 'not_watching']),
   answering('S3: garbage in place of XML', 'garbage', ['server_error', null]),
   answering('S3: 400 ExpiredToken', 'expired_token', ['denied', null]),
   answering('S3: 301 to another region', 'wrong_region', ['wrong_region', 'not_watching']),

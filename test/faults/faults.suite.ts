@@ -63,6 +63,7 @@ function recovered({ watch }: World, since: number): boolean {
     watch.value('exporter_up', { target: 'database' }) === 1 &&
     watch.value('exporter_up', { target: 's3' }) === 1 &&
     watch.value('problem', { problem: 'bucket_unreachable' }) === 0 &&
+    watch.value('problem', { problem: 'not_watching' }) === 0 &&
     watch.value('problem', { problem: 'write_denied' }) === 0
   );
 }

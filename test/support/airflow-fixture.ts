@@ -209,7 +209,13 @@ export async function replay(
       const path = config.xcom.inForce;
       const target = { bucket: path?.bucket ?? '', prefix: path?.prefix ?? '', write: true };
       const tried = await probe(direct, { ...target, now: Date.now(), id: 'test' }, signal);
-      return { ...tried, asker: 'workers', othersWriteFrom: null, writesFailSince: null };
+      return {
+        ...tried,
+        asker: 'workers',
+        othersWriteFrom: null,
+        othersReachFrom: null,
+        writesFailSince: null,
+      };
     },
     close: async () => {
       await database.close();

@@ -59,6 +59,7 @@ const PROBE: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  othersReachFrom: null,
   writesFailSince: null,
 };
 

@@ -10,5 +10,6 @@ export const PROBED: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  othersReachFrom: null,
   writesFailSince: null,
 };

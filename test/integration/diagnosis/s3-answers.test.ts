@@ -392,7 +392,7 @@ describe('an answer of S3 becomes the problem of the party that gave it', () => 
     const { asker = 'workers', leavesOpen = {} } = row;
     const rulings = Object.entries(
       fromProbe(
-        { ...result, asker, othersWriteFrom: null, writesFailSince: null },
+        { ...result, asker, othersWriteFrom: null, othersReachFrom: null, writesFailSince: null },
         { bucket: 'xcom', latestWritten: null },
       ),
     );
@@ -428,6 +428,7 @@ test('a page that comes with 200 to everything is named as no S3', async () => {
       ...(await probe(store, target, never)),
       asker: 'workers',
       othersWriteFrom: null,
+      othersReachFrom: null,
       writesFailSince: null,
     },
     { bucket: 'xcom', latestWritten: null },

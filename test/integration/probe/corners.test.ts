@@ -289,7 +289,7 @@ async function raisedByProbe(): Promise<string> {
   const tried = await probe(store, target, never);
   const rulings = Object.entries(
     fromProbe(
-      { ...tried, asker: 'workers', othersWriteFrom: null, writesFailSince: null },
+      { ...tried, asker: 'workers', othersWriteFrom: null, othersReachFrom: null, writesFailSince: null },
       { bucket: 'xcom', latestWritten: null },
     ),
   );

@@ -219,6 +219,26 @@ describe('the place where Airflow is to write', () => {
     expect((await again())?.othersWriteFrom).toBeNull();
   });
 
+  test('tells from when on nothing is reached, and a refusal is an answer', async () => {
+    const refusals = createWriteRefusals();
+    const args = ['--xcom.path=s3://aws@xcom/base', '--probe.write=false'];
+    const again = () =>
+      probeInForce(readConfig({ argv: args, env: {}, readFile: () => '' }), {
+        stores: { of: () => store, connectionOf: () => connectionTo(proxy.url, server()) },
+        refusals,
+        ...{ id: 'p1', mayErase: true, signal: never },
+      });
+    proxy.setFault({ answer: 'deny' });
+    expect((await again())?.othersReachFrom).toBeNull();
+    proxy.setFault({ answer: 'server_error' });
+    const begun = Date.now();
+    const from = (await again())?.othersReachFrom ?? 0;
+    expect(from).toBeGreaterThanOrEqual(begun);
+    expect((await again())?.othersReachFrom).toBe(from);
+    proxy.setFault(null);
+    expect((await again())?.othersReachFrom).toBeNull();
+  });
+
   test.each(['deny', 'server_error', 'slow_down'] as const)(
     'is written to where %s says nothing of it',
     async (answer) => {

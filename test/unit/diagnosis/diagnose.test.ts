@@ -143,6 +143,19 @@ const PUT_ALONE =
   's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
 const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
+const TIMEOUT: Failure = {
+  ...explainFailure({ name: 'TimeoutError' }, { now: 0, sent: true, hasBody: true }),
+  detail: 'timeout',
+};
+/** Answers without a code of S3: a page, and the refusal of a HEAD, which has no body. */
+const BY_PROXY: Failure = explainFailure(
+  { $metadata: { httpStatusCode: 405 }, $response: { headers: { 'content-type': 'text/html' } } },
+  { now: 0, sent: true, hasBody: true },
+);
+const BODILESS: Failure = explainFailure(
+  { $metadata: { httpStatusCode: 403 } },
+  { now: 0, sent: true, hasBody: false },
+);
 const NO_CREDENTIALS: Failure = explainFailure(
   { name: 'CredentialsProviderError' },
   { now: 0, sent: false, hasBody: true },
@@ -205,13 +218,15 @@ interface World {
   /** Whose credentials the probe has: the workers' unless given. */
   readonly asker?: ProbeResult['asker'];
   readonly othersWriteFrom?: number;
+  readonly othersReachFrom?: number;
   readonly writesFailSince?: number;
 }
 
 /** A healthy deployment, except for the given changes. */
 function observed(world: World): Observation {
   const { env = {}, sampled = {}, survey, window, rows = {}, probe = {} } = world;
-  const { asker = 'workers', othersWriteFrom = null, writesFailSince = null } = world;
+  const { asker = 'workers', writesFailSince = null } = world;
+  const { othersWriteFrom = null, othersReachFrom = null } = world;
   const kinds = Object.entries(rows).map(([kind, count]) => [kind, evidenceOf(kind, count)]);
   return {
     config: configOf({ ...ENV, ...env }),
@@ -240,6 +255,7 @@ function observed(world: World): Observation {
             leftoversDeleted: 0,
             asker,
             othersWriteFrom,
+            othersReachFrom,
             writesFailSince,
           },
   };
@@ -835,6 +851,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with ECONNREFUSED.`,
     ],
     ['nothing answers for long', { probe: allProbed(DOWN), writesFailSince: AT }, 'unknown'],
+    [
+      'a proxy answers a write, and S3 the listing',
+      { probe: { ...allProbed('untried'), put: BY_PROXY, head: BODILESS, list: REFUSED } },
+      'A test write to the bucket bucket failed: no code (405); a proxy in between answers in place of S3.',
+    ],
     ['it was refused for long', { probe: { put: REFUSED }, writesFailSince: AT }, 'unknown'],
     [
       'a fault that lasts, and others have written since',
@@ -927,6 +948,22 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       mistyped({ bucket: 'old', connection: 'aws' }, NO_CREDENTIALS),
       'The exporter cannot ask for the bucket bucket: no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
     ],
+    ...[
+      {
+        survey: writtenAt(AT),
+        said: 'a reference was written at MOMENT, which Airflow does after its object',
+      },
+      { ...stored(AT), said: 'the canary of default wrote there at MOMENT' },
+    ].map(({ said, ...since }): Case => [
+      `nothing answers the exporter, yet ${said}`,
+      { ...since, probe: allProbed(DOWN), othersReachFrom: AT },
+      `The exporter cannot reach the bucket bucket: unreachable (ECONNREFUSED), yet ${said.replace('MOMENT', momentOf(AT))}.`,
+    ]),
+    [
+      'nothing answers, and others wrote before',
+      { probe: allProbed(DOWN), othersReachFrom: AT, survey: writtenAt(AT - 1) },
+      'unknown',
+    ],
     ['what stands in for a connection may read alone', { probe: { put: STANDS_IN } }, 'clear'],
     ['everything works', {}, 'clear'],
     ['nothing answers', { probe: allProbed(DOWN) }, 'unknown'],
@@ -973,10 +1010,62 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       mistyped({ bucket: 'old', connection: 'aws' }, DOWN),
       'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
     ],
+    ...[
+      { survey: writtenAt(AT), name: 'a reference' },
+      { ...stored(AT), name: 'a canary' },
+    ].map(({ name, ...since }): Case => [
+      `nothing answers, and ${name} was written since`,
+      { ...since, probe: allProbed(DOWN), othersReachFrom: AT },
+      'unknown',
+    ]),
+    [
+      'nothing answers, and others wrote before, while test writes alone were refused',
+      {
+        probe: allProbed(DOWN),
+        ...{ othersWriteFrom: AT - 3_600_000, othersReachFrom: AT },
+        survey: writtenAt(AT - 1),
+      },
+      'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
+    ],
     [
       'one refused, another unanswered',
       { probe: { ...allProbed('untried'), put: REFUSED, head: DOWN } },
-      'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
+      'clear',
+    ],
+    [
+      'S3 refuses the credentials of the exporter, and a listing alone is not answered',
+      { probe: { ...allProbed('untried'), put: REFUSED, head: REFUSED, list: TIMEOUT }, asker: 'exporter' },
+      'clear',
+    ],
+    [
+      'S3 has no room, and a listing is not answered',
+      { probe: { ...allProbed('untried'), put: answered('QuotaExceeded', 403), list: TIMEOUT } },
+      'unknown',
+    ],
+    [
+      'S3 is asked too much, and a listing is not answered',
+      { probe: { ...allProbed('untried'), put: answered('SlowDown', 503), list: TIMEOUT } },
+      'unknown',
+    ],
+    [
+      'a write is not answered, and S3 points the listing to another region',
+      { probe: { ...allProbed('untried'), put: TIMEOUT, list: answered('PermanentRedirect', 301) } },
+      'unknown',
+    ],
+    [
+      'a write is refused, and S3 says that there is no bucket',
+      { probe: { ...allProbed('untried'), put: REFUSED, list: answered('NoSuchBucket', 404) } },
+      'No request to the bucket bucket succeeds: no_such_bucket (NoSuchBucket (404)).',
+    ],
+    [
+      'a proxy answers, and who refuses a HEAD is not known',
+      { probe: { ...allProbed(BY_PROXY), head: BODILESS } },
+      'No request to the bucket bucket succeeds: a proxy or a web console answers in place of S3 (no code (405)). What answers the workers is not known.',
+    ],
+    [
+      'a proxy answers a write, and S3 the listing',
+      { probe: { ...allProbed('untried'), put: BY_PROXY, head: BODILESS, list: REFUSED } },
+      'clear',
     ],
     ['one refusal is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
     ['everything works', {}, 'clear'],
@@ -1033,6 +1122,13 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['HEAD tells another size than was put', { rows: { empty: 2 }, probe: { head: MISMATCH } }, 'unknown'],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, empty: null } } }, 'unknown'],
+    ['some are not known for 2 minutes', { survey: unlooked({ askedSince: AT - 120_000 }) }, 'clear'],
+    ['some are not known for longer', { survey: unlooked({ askedSince: AT - 121_000 }) }, 'unknown'],
+    [
+      'one, and others are not known',
+      { rows: { empty: 1 }, survey: unlooked({ askedSince: AT - 121_000 }) },
+      '1 of 10 references in the window points at an object of 0 bytes.',
+    ],
     ['database not read', UNREAD, 'unknown'],
   ],
   objects_unreadable: [
@@ -1048,6 +1144,13 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['none', {}, 'clear'],
     ['none was looked up', { window: { broken: { ...SURVEY.window.broken, unreadable: null } } }, 'unknown'],
+    ['some are not known for 2 minutes', { survey: unlooked({ askedSince: AT - 120_000 }) }, 'clear'],
+    ['some are not known for longer', { survey: unlooked({ askedSince: AT - 121_000 }) }, 'unknown'],
+    [
+      'one, and others are not known',
+      { rows: { unreadable: 1 }, survey: unlooked({ askedSince: AT - 121_000 }) },
+      '1 of 10 references in the window points at an object that is in an archive and not restored.',
+    ],
     ['database not read', UNREAD, 'unknown'],
   ],
   path_mismatch: [
@@ -1448,6 +1551,35 @@ test.each<[string, World, ProblemCode, string]>([
     `a test write to the bucket bucket was refused: AccessDenied (403); ${PUT_ALONE}, yet the canary of default wrote there at ${momentOf(AT)}`,
   ],
   [
+    'a bucket that others reach',
+    { probe: allProbed(DOWN), othersReachFrom: AT, survey: writtenAt(AT) },
+    'bucket_unreachable',
+    `no request to the bucket bucket succeeds: unreachable (ECONNREFUSED), yet a reference was written at ${momentOf(AT)}, which Airflow does after its object`,
+  ],
+  ...(
+    [
+      ['permissions_unverifiable', { put: REFUSED, head: REFUSED, list: TIMEOUT }, 'list failed (timeout)'],
+      [
+        'write_denied',
+        { put: TIMEOUT, head: REFUSED, list: REFUSED },
+        'put failed (timeout), which may pass',
+      ],
+    ] as const
+  ).map(([code, probe, words]): [string, World, ProblemCode, string] => [
+    `a request without an answer, while S3 refuses others: ${code}`,
+    { probe: { ...allProbed('untried'), ...probe }, asker: 'exporter' },
+    code,
+    `a test ${words}`,
+  ]),
+  ...(['objects_empty', 'objects_unreadable', 'threshold_mismatch'] as const).map(
+    (code): [string, World, ProblemCode, string] => [
+      `references that were asked about in vain: ${code}`,
+      { survey: unlooked({ askedSince: AT - 3_600_000 }) },
+      code,
+      'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
+    ],
+  ),
+  [
     'canaries that did not see where their values went',
     canary([{ state: 'untold' }, { state: 'untold', name: 'gpu' }]),
     'canary_failing',
@@ -1570,7 +1702,29 @@ test('while HEAD tells what is not so, no figure rests on it', () => {
   expect(figures(MISMATCH)).toEqual({
     ...SURVEY.window,
     bytes: { ...SURVEY.window.bytes, s3: null },
-    broken: { ...SURVEY.window.broken, missing: null, empty: null },
+    broken: { ...SURVEY.window.broken, missing: null, empty: null, unreadable: null },
+  });
+});
+
+describe('while S3 is asked about some references in vain', () => {
+  const broken = (since: number, more: Partial<Survey['window']['broken']> = {}) => {
+    const window = { broken: { ...SURVEY.window.broken, ...more } };
+    const { config, probe, sampled } = observed({ survey: unlooked({ askedSince: since }), window });
+    return conclude(sampled, { config, probe, at: AT }).window?.broken;
+  };
+  const none = SURVEY.window.broken;
+
+  test('no figure says that nothing is broken', () => {
+    expect(broken(AT - 121_000)).toEqual({ ...none, missing: null, empty: null, unreadable: null });
+  });
+
+  test('what was found broken is counted', () => {
+    const found = { missing: 3, path_mismatch: 2 };
+    expect(broken(AT - 121_000, found)).toEqual({ ...none, ...found, empty: null, unreadable: null });
+  });
+
+  test('two minutes are as long as a look takes', () => {
+    expect(broken(AT - 120_000)).toEqual(none);
   });
 });
 

@@ -39,6 +39,7 @@ const PROBE: ProbeResult = {
   leftoversDeleted: 0,
   asker: 'workers',
   othersWriteFrom: null,
+  othersReachFrom: null,
   writesFailSince: null,
 };
 const BASE = 's3://aws@bucket/xcom';

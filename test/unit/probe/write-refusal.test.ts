@@ -77,7 +77,7 @@ test.each<
   ],
 ])('from when on others are heard: %s', (_, looks, from) => {
   const refusals = createWriteRefusals();
-  const said = looks.map(([put, at]) => refusals.note(put, at * SECOND)).at(-1);
+  const said = looks.map(([put, at]) => refusals.note({ put, isOutOfReach: false }, at * SECOND)).at(-1);
   expect(said?.othersWriteFrom).toBe(from === null ? null : from * SECOND);
 });
 
@@ -144,6 +144,24 @@ test.each<[string, readonly (readonly [{ readonly ok: boolean | null }, number])
   ],
 ])('since when each write fails: %s', (_, looks, since) => {
   const refusals = createWriteRefusals();
-  const said = looks.map(([put, at]) => refusals.note(put, at * SECOND)).at(-1);
+  const said = looks.map(([put, at]) => refusals.note({ put, isOutOfReach: false }, at * SECOND)).at(-1);
   expect(said?.writesFailSince).toBe(since === null ? null : since * SECOND);
+});
+
+test('a bucket that goes out of reach has a history of its own', () => {
+  const refusals = createWriteRefusals();
+  const seen = (isOutOfReach: boolean, at: number) =>
+    refusals.note({ put: FAILED, isOutOfReach }, at * SECOND).othersReachFrom;
+  expect(seen(false, 1_000)).toBeNull();
+  // Test writes have failed for an hour. References of that hour show nothing about the reach of the bucket.
+  expect(seen(true, 4_600)).toBe(4_600 * SECOND);
+  expect(seen(true, 4_660)).toBe(4_600 * SECOND);
+  expect(seen(true, 5_201)).toBe(4_720 * SECOND);
+  expect(seen(false, 5_260)).toBeNull();
+  expect(seen(true, 5_320)).toBe(5_320 * SECOND);
+});
+
+test('a bucket that was never in reach: references of the last two minutes count', () => {
+  const seen = createWriteRefusals().note({ put: UNTRIED, isOutOfReach: true }, 1_000 * SECOND);
+  expect(seen.othersReachFrom).toBe(880 * SECOND);
 });

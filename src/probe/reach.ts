@@ -1,0 +1,55 @@
+import type { ProbeStep } from './bucket.ts';
+import { isAboutAsking } from './credentials-fix.ts';
+
+export type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
+
+/** Reasons that put a bucket out of reach when no operation works and S3 answers none. */
+const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
+  'unreachable',
+  'timeout',
+  'no_such_bucket',
+  'wrong_region',
+  'server_error',
+]);
+
+/**
+ * The failure that puts the bucket out of reach; null: S3 was reached, or nothing shows that it was not. One failure is
+ * not enough: an answer of S3 to another request speaks against it.
+ */
+export function outOfReach(steps: readonly ProbeStep[]): FailedStep | null {
+  if (steps.some(({ ok }) => ok === true)) return null;
+  const failed = steps.filter((one) => one.ok === false && !isAboutAsking(one.said)) as FailedStep[];
+  // This is S3's own word about the bucket, so a refusal of another request does not speak against it.
+  const told = failed.find(({ reason }) => reason === 'no_such_bucket') ?? failed.find(isOfAnotherRegion);
+  if (told !== undefined) return told;
+  const isProxied = failed.some(isOfProxy);
+  if (failed.some((one) => isAnswerOfS3(one, isProxied))) return null;
+  return failed.find((one) => UNREACHABLE.has(one.reason) || isOfProxy(one)) ?? null;
+}
+
+/** Whether the storage recognised who asks, and refused. */
+export function isRefusal(step: ProbeStep | undefined): boolean {
+  if (step?.ok !== false || step.said?.by !== 's3') return false;
+  return step.reason === 'denied' || step.reason === 'clock_skew'
+    ? step.said.cause !== 'quota'
+    : step.said.cause === 'kms' || step.said.cause === 'kms_state';
+}
+
+/**
+ * Whether S3 points to another region. Tested: botocore signs the request again for that region, so Airflow's pushes go
+ * on. The exporter does not sign again.
+ */
+export function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
+  return reason === 'wrong_region' && said?.by === 's3';
+}
+
+function isOfProxy({ said }: FailedStep): boolean {
+  return said?.by === 'proxy';
+}
+
+/** A refused HEAD has no body and no code. If a proxy answered other requests, it may have refused the HEAD as well. */
+function isAnswerOfS3(step: FailedStep, isProxied: boolean): boolean {
+  if (step.said?.by !== 's3') return false;
+  if (step.said.code === null) return isRefusal(step) && !isProxied;
+  return isRefusal(step) || !UNREACHABLE.has(step.reason);
+}
