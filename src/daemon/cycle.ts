@@ -26,7 +26,7 @@ import { createLedger } from '../window/ledger.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { createLooks } from '../window/looks.ts';
 import { createCanaryWatch } from './canary-watch.ts';
-import { NO_GROWTH, isListed, withOrphans } from './orphan-growth.ts';
+import { NO_GROWTH, growthAt, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
 import type { ReadRowsOptions, RowsRead } from './read-rows.ts';
 
@@ -139,10 +139,11 @@ export function createCycle(options: CycleOptions): Cycle {
     const { oversize, threshold, paths } = known().xcom;
     const standing = standingRule(paths);
     const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, standing });
-    growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger) });
+    growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger, now) });
     const decided = decidedOf(seen, { now, unmeasured });
     const standby = { lagSeconds: age.lagSeconds, doubt: doubtOfAge(age) };
-    return { shape, survey: seen, orphansGrew: growth.grew, canary: canary.verdict(), standby, ...decided };
+    const orphanGrowth = growthAt(growth, now);
+    return { shape, survey: seen, orphanGrowth, canary: canary.verdict(), standby, ...decided };
   }
 
   return {

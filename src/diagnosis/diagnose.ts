@@ -50,8 +50,8 @@ export interface Sampled {
   readonly survey: Survey;
   /** The clock of the database, epoch ms. */
   readonly now: number;
-  /** How the number of objects without a row grew lately; null: it did not. */
-  readonly orphansGrew: { readonly from: number; readonly to: number } | null;
+  /** How the number of objects without a row grew lately. `unknown`: it was not counted twice yet, or not lately. */
+  readonly orphanGrowth: { readonly from: number; readonly to: number } | 'none' | 'unknown';
   /** Share of the window that is measured and looked up, 0..1. */
   readonly coverage: number;
   /** Age of the oldest row that is not decided. */
@@ -194,14 +194,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       (n) =>
         `${counted(n, 'row')} in the window hold${n === 1 ? 's a reference' : ' references'} of another backend, or to a store that is not S3.`,
     ),
-    orphans_growing:
-      window.orphanObjects === null
-        ? because('no run of the window has been listed yet; one is, ten minutes after it ended')
-        : sampled.orphansGrew === null
-          ? 'clear'
-          : say(
-              `Objects that no row refers to grew from ${sampled.orphansGrew.from} to ${sampled.orphansGrew.to} under the runs of the window.`,
-            ),
+    orphans_growing: orphansGrowing(sampled),
     exporter_behind: behind(sampled),
     ...explainCanary(canary),
   };
@@ -218,6 +211,19 @@ function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>
     objects_unreadable: ruling,
     threshold_mismatch: ruling,
   };
+}
+
+function orphansGrowing({ survey, orphanGrowth: growth }: Sampled): Ruling {
+  if (survey.window.orphanObjects === null)
+    return because('no run of the window has been listed yet; one is, ten minutes after it ended');
+  if (growth === 'none') return 'clear';
+  if (growth === 'unknown')
+    return because(
+      'objects without a row have not been counted twice lately; they are when every run that ended ten minutes ago is listed',
+    );
+  return say(
+    `Objects that no row refers to grew from ${growth.from} to ${growth.to} under the runs of the window.`,
+  );
 }
 
 /** For rows that show a problem by themselves, without an answer of S3. */

@@ -117,7 +117,7 @@ export const CYCLE_METRICS = {
   },
   window_orphan_objects: {
     type: 'gauge',
-    help: 'Objects under the runs of the window that no XCom row refers to, after a grace period, as of the last cycle.',
+    help: 'Objects written in the window, under its ended runs, that no XCom row refers to, after a grace period, as of the last cycle. Older objects are not counted.',
     labels: [],
     group: 'window',
     stability: 'experimental',
@@ -125,7 +125,7 @@ export const CYCLE_METRICS = {
   },
   window_orphan_bytes: {
     type: 'gauge',
-    help: 'Bytes of the objects that no XCom row refers to, as of the last cycle.',
+    help: 'Bytes of the objects that window_orphan_objects counts, as of the last cycle.',
     labels: [],
     group: 'window',
     stability: 'experimental',

@@ -56,6 +56,7 @@ export async function checkReferences(
         {
           ...options,
           base,
+          from: options.now - config.windowMs,
           control: sawProbe ? base : null,
           isCurrent: doubtOfAge(read) === null,
           requests: config.s3.requestsPerCycle,

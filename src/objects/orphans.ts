@@ -15,10 +15,10 @@ import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
 import { headEach } from './recheck.ts';
 
-/** A younger object may still get its row; S3's clock and the database's clock may also differ. */
+/** A younger object may still get its row; the clocks of S3, the workers and the database may also differ. */
 const ORPHAN_GRACE_MS = 10 * 60_000;
 /** How often an ended run is listed again. */
-const RELIST_MS = 3_600_000;
+export const RELIST_MS = 3_600_000;
 
 export interface ListOptions {
   readonly stores: Pick<Stores, 'of'>;
@@ -29,14 +29,23 @@ export interface ListOptions {
   /** How many requests may go into listing for orphans. */
   readonly requests: number;
   readonly now: number;
+  /** The start of the window, epoch ms: older rows are not remembered. */
+  readonly from: number;
 }
 
-/** Lists ended runs once they are quiet: every object must have its row. */
+/** Whether a run has ended and been left alone long enough to be listed. */
+export function isQuiet({ live, activeAt }: Pick<Run, 'live' | 'activeAt'>, now: number): boolean {
+  return !live && now - activeAt > ORPHAN_GRACE_MS;
+}
+
+/** Lists ended runs once they are quiet: every object that was written in the window must have its row. */
 export async function listOrphans(ledger: Ledger, options: ListOptions, signal: AbortSignal): Promise<void> {
-  const { allowance, now } = options;
+  const { allowance, now, from } = options;
+  // In a window this short no object could be judged, and none found would look like a sound 0.
+  if (now - from <= 2 * ORPHAN_GRACE_MS) return;
   const leftAfter = allowance.left() - options.requests;
   const quiet = [...ledger.runs().values()]
-    .filter((run) => !run.live && now - run.activeAt > ORPHAN_GRACE_MS)
+    .filter((run) => isQuiet(run, now))
     .filter((run) => run.listed === null || now - run.listed.at > RELIST_MS)
     .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
   const unlistable = createByPair<true>();
@@ -54,7 +63,7 @@ type RunOptions = ListOptions & { readonly pages: number; readonly unlistable: B
  * with a place that was given up, or that may not be listed.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
-  const { now, allowance, unlistable } = options;
+  const { now, from, allowance, unlistable } = options;
   let orphans = 0;
   let orphanBytes = 0;
   const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
@@ -74,6 +83,8 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
       if (!isBackendKey(key.slice(prefix.length))) return;
       if (now - lastModified < ORPHAN_GRACE_MS) return;
+      // An object is written just before its row, so the row of this one may be older than the window and unknown here.
+      if (lastModified - from < ORPHAN_GRACE_MS) return;
       orphans += 1;
       orphanBytes += bytes;
     };

@@ -47,6 +47,8 @@ export interface VerifyOptions {
   /** Requests that this cycle may send. */
   readonly requests: number;
   readonly now: number;
+  /** The start of the window, epoch ms: older rows are not remembered. */
+  readonly from: number;
   readonly random: () => number;
 }
 
@@ -62,7 +64,7 @@ const ORPHANS_SHARE = 0.25;
 
 /** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
-  const { stores, requests, base, control, isCurrent, now, random } = options;
+  const { stores, requests, base, control, isCurrent, now, from, random } = options;
   const findings = createFindings(ledger.rows());
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
@@ -76,7 +78,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
-  await listOrphans(ledger, { ...round, base, now, requests: forOrphans }, signal);
+  await listOrphans(ledger, { ...round, base, now, from, requests: forOrphans }, signal);
   await tries.settle(signal);
   findings.confirm();
   const closures = allowance.closures();

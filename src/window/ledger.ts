@@ -11,6 +11,7 @@ import type { LedgerState, Origin } from './ledger-state.ts';
 import { flagsAt, timeAt } from './row-fields.ts';
 import type { RowStore } from './row-store.ts';
 import type { Run } from './run.ts';
+import { listAgain } from './run.ts';
 import { createStaging } from './staging.ts';
 import type { Classify, StagedRun, Staging } from './staging.ts';
 import type { SweepState } from './sweep-state.ts';
@@ -95,7 +96,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
       // This depends on the state before the reading, so it comes first.
       const countedFrom = countsFrom(state, reading.origin);
       state = reading.staging.state;
-      for (const run of drop(reading.lost)) run.listed = null;
+      for (const run of drop(reading.lost)) listAgain(run);
       noteGone(reading);
       const fresh = await takeRows(reading, pace);
       await forgetOld(from, pace);
@@ -129,9 +130,9 @@ export function createLedger(restored: LedgerState | null): Ledger {
         gone: true,
         horizon: null,
         expired: 0,
-        listed: null,
         activeAt: now,
       });
+      listAgain(run);
     }
   }
 
@@ -147,10 +148,10 @@ export function createLedger(restored: LedgerState | null): Ledger {
         const linked = state.rows.link(run, slot);
         if ((state.rows.flagsOf(linked) & is.BASELINE) === 0) fresh.push(linked);
         run.activeAt = Math.max(run.activeAt, state.rows.timeOf(linked));
-        run.listed = null;
         taken += 1;
         if (taken % 1_024 === 0) await pace.rest();
       }
+      if (taken > 0) listAgain(run);
       if (pace.isDue()) await pace.rest();
     }
     return fresh;
@@ -205,7 +206,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     if (staged.complete) run.horizon = reading.horizon;
     if (!staged.whole) return;
     const removed = state.rows.remove(run, (_, chunk, index) => (flagsAt(chunk, index) & is.SEEN) === 0);
-    if (removed > 0) run.listed = null;
+    if (removed > 0) listAgain(run);
     run.expired = staged.old;
   }
 

@@ -4,7 +4,8 @@ import { createByPair } from '../lib/by-pair.ts';
 import type { Link } from './columns.ts';
 
 /**
- * The result of a listing. `unseen`: some objects of the run lie where no listing of it leads, so orphans are unknown.
+ * The result of a listing. `at`: epoch ms; 0: something changed since. `unseen`: some objects of the run lie where no
+ * listing of it leads, so orphans are unknown.
  */
 export type Listed =
   | { readonly at: number; readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
@@ -29,7 +30,7 @@ export interface Run {
   gone: boolean;
   /** When the run was last seen live or written to; orphans count from a grace period after this moment. */
   activeAt: number;
-  /** The objects that a listing found and that no row refers to; null when something changed since. */
+  /** The objects of the window that the last listing found and that no row refers to; null: none has ended yet. */
   listed: Listed | null;
   /** How many rows of the window the run holds. The row store keeps this number and the three below. */
   rows: number;
@@ -54,6 +55,14 @@ export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): I
     }
     return names.get(dagId, runId) === true;
   };
+}
+
+/**
+ * Has the run listed again, since something changed. Its figure stands until then: without it, the total would fall
+ * now and seem to grow later.
+ */
+export function listAgain(run: Run): void {
+  if (run.listed !== null) run.listed = { ...run.listed, at: 0 };
 }
 
 /** The fields of a run that follow from its rows. */

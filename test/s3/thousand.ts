@@ -56,6 +56,7 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
       isCurrent: true,
       requests: 2_000,
       now: start + at * CYCLE_MS,
+      from: 0,
       random: Math.random,
     };
     const verified = await verify(ledger, options, never);

@@ -154,7 +154,7 @@ export async function judge(
     {
       shape: SHAPE,
       survey: seen,
-      orphansGrew: null,
+      orphanGrowth: 'none',
       canary: null,
       standby: { lagSeconds: 0, doubt: null },
       ...decidedOf(seen, { now: NOW, unmeasured: 0 }),

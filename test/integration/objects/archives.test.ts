@@ -81,6 +81,7 @@ async function look(ledger: Ledger, requests = 500): Promise<Verified> {
     isCurrent: true,
     requests,
     now: Date.now(),
+    from: Date.now() - 24 * 3_600_000,
     random: () => 0.5,
   };
   const verified = await verify(ledger, options, never);

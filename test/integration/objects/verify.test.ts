@@ -124,6 +124,7 @@ function look(
     isCurrent: true,
     requests,
     now: NOW,
+    from: NOW - 24 * HOUR,
     random: () => 0.5,
   };
   return verify(ledger, options, new AbortController().signal);

@@ -118,7 +118,7 @@ const SAMPLED: Sampled = {
   shape: SHAPE,
   survey: SURVEY,
   now: AT,
-  orphansGrew: null,
+  orphanGrowth: 'none',
   coverage: 1,
   lagSeconds: 0,
   standby: { lagSeconds: 0, doubt: null },
@@ -1417,10 +1417,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   orphans_growing: [
     [
       'they grew',
-      { sampled: { orphansGrew: { from: 3, to: 5 } } },
+      { sampled: { orphanGrowth: { from: 3, to: 5 } } },
       'Objects that no row refers to grew from 3 to 5 under the runs of the window.',
     ],
     ['they did not', {}, 'clear'],
+    ['they were not counted twice', { sampled: { orphanGrowth: 'unknown' } }, 'unknown'],
     ['no run was listed', { window: { orphanObjects: null } }, 'unknown'],
     ['database not read', UNREAD, 'unknown'],
   ],

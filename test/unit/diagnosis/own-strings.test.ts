@@ -140,7 +140,7 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
   const sampled = {
     shape: SHAPE,
     survey: seen,
-    orphansGrew: null,
+    orphanGrowth: 'none' as const,
     standby: { lagSeconds: 0, doubt: null },
     canary: null,
   };
