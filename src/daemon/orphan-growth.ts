@@ -36,7 +36,7 @@ export function withOrphans(
   };
 }
 
-/** What is said of the growth now. Without a recent count nothing is known, even if earlier ones found none. */
+/** Gives what is known of the growth now. Without a recent count that is nothing, even if earlier ones found none. */
 export function growthAt({ last, isCompared, grew }: OrphanGrowth, now: number): Sampled['orphanGrowth'] {
   if (grew !== null) return grew;
   return isCompared && last !== null && now - last.at <= GROWTH_MS ? 'none' : 'unknown';
