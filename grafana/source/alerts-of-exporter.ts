@@ -1,10 +1,16 @@
 import type { Alert } from './alert.ts';
-import { REPLICA } from './promql.ts';
+import { REPLICA, countByShard } from './promql.ts';
 import { SITE, runbook } from './site.ts';
 
 const ITSELF = runbook('the-exporter-itself');
 const up = `up{job=~"${SITE.job}"}`;
 const lastSample = 'airflow_xcom_exporter_job_last_success_timestamp_seconds{name="sample"}';
+const ordinal = 'airflow_xcom_exporter_shard_ordinal';
+
+/** One series for each problem and each shard that knows its state, whichever replica does. */
+function shardsThatKnow(problems: string, ordinals: string): string {
+  return countByShard(`0 * ${problems}\n    + ignoring (problem, severity) group_left () ${ordinals}`);
+}
 
 /** What would make the other alerts blind. */
 export const EXPORTER_ALERTS: readonly Alert[] = [
@@ -16,7 +22,8 @@ export const EXPORTER_ALERTS: readonly Alert[] = [
     or
     (process_start_time_seconds and on (job, instance) airflow_xcom_exporter_build_info)
     unless on (instance) (${lastSample})
-  ) > 300
+  )
+  > ignoring (name) airflow_xcom_exporter_sample_stale_after_seconds
 )
 and on (instance) airflow_xcom_exporter_leader == 1`,
     for: '5m',
@@ -26,19 +33,36 @@ and on (instance) airflow_xcom_exporter_leader == 1`,
       '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://{{ $labels.instance }}/',
     runbookUrl: ITSELF,
     comment:
-      'Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the start of its process counts.',
+      'Compared with the time after which the exporter itself takes its figures away: it follows sample.schedule. Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the start of its process counts.',
   },
   {
     name: 'AirflowXComExporterNoLeader',
-    expr: `count without (${REPLICA}) (airflow_xcom_exporter_leader)
-and max without (${REPLICA}) (airflow_xcom_exporter_leader) == 0`,
+    expr: `${countByShard(ordinal)}
+unless
+${countByShard(`${ordinal} and airflow_xcom_exporter_leader == 1`)}`,
     for: '5m',
     severity: 'critical',
-    summary: 'Every XCom exporter stands by and none samples.',
+    summary: 'Every XCom exporter of a shard stands by and none samples.',
     description:
-      '{{ $value }} exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.',
+      '{{ $value }} exporters of shard {{ $labels.shard }} run, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags.',
     hasNoPage: true,
     runbookUrl: ITSELF,
+    comment: 'Each shard for itself. Without the setting `shard` there is one, shard 0.',
+  },
+  {
+    name: 'AirflowXComExporterShardMissing',
+    expr: `max without (${REPLICA}) (airflow_xcom_exporter_shards)
+- count without (shard) (${countByShard(ordinal)})
+> 0`,
+    for: '5m',
+    severity: 'critical',
+    summary: 'No XCom exporter of a shard can be scraped, and others can.',
+    description:
+      'No exporter answers for {{ $value }} of the shards that share the dags. Nothing watches the XComs of their dags.',
+    hasNoPage: true,
+    runbookUrl: ITSELF,
+    comment:
+      'A shard that was never started is no target of Prometheus, so only the other shards know that it should be there.',
   },
   {
     name: 'AirflowXComExporterDown',
@@ -83,20 +107,20 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
   {
     name: 'AirflowXComProblemUnknown',
     expr: `count without (problem, severity) (
-  max without (${REPLICA}) (max_over_time(airflow_xcom_problem[6h]))
+  ${shardsThatKnow('max_over_time(airflow_xcom_problem{problem!="orphans_growing"}[6h])', `last_over_time(${ordinal}[6h])`)}
   unless
-  max without (${REPLICA}) (airflow_xcom_problem)
+  ${shardsThatKnow('airflow_xcom_problem', ordinal)}
 )
 and
-max without (${REPLICA}) (airflow_xcom_oversize_bytes)`,
+${countByShard(`${ordinal} and airflow_xcom_oversize_bytes`)}`,
     for: '1h',
     severity: 'warning',
     summary: 'For an hour the XCom exporter has not known if some problems are there.',
     description:
-      'The exporter knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
+      'The exporter of shard {{ $labels.shard }} knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
     runbookUrl: runbook('problems-that-are-not-known'),
     comment:
-      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires.',
+      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Each shard for itself: its number becomes the value of the series, and count_values makes a label of the value. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires. orphans_growing is left out: it is about cost, and by design it is not known while a run lasts longer than an hour. An alert would then call a healthy exporter blind.',
   },
   {
     name: 'AirflowXComExporterReloadFailed',

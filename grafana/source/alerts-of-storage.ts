@@ -1,5 +1,5 @@
 import type { Alert } from './alert.ts';
-import { REPLICA, total } from './promql.ts';
+import { REPLICA, figureOr, total, valueOr } from './promql.ts';
 import { runbook } from './site.ts';
 
 /** What the counters and the probe say, whatever the verdict is. */
@@ -19,13 +19,15 @@ export const STORAGE_ALERTS: readonly Alert[] = [
   {
     name: 'AirflowXComProbeFailing',
     expr: `(min without (${REPLICA}) (airflow_xcom_probe_success) == 0)
-+ ${total('increase(airflow_xcom_probe_failures_total[15m])', 'reason')}`,
++ ${figureOr('(airflow_xcom_probe_success == 0)', {
+      metric: 'increase(airflow_xcom_probe_failures_total[15m])',
+      over: ['reason'],
+    })}`,
     for: '5m',
     keepFiringFor: '5m',
     severity: 'critical',
     summary: 'A test operation on the XCom bucket or the metadata database keeps failing.',
-    description:
-      'The operation {{ $labels.operation }} of the probe failed {{ $value | printf "%.0f" }} times within 15 minutes, and it failed in the last probe.',
+    description: `The operation {{ $labels.operation }} of the probe failed ${valueOr('an unknown number of', '$value | printf "%.0f"')} times within 15 minutes, and it failed in the last probe.`,
     runbookUrl: runbook('the-probe'),
     comment: 'An operation that is not tried has no series, so it neither fails nor passes.',
   },

@@ -30,8 +30,9 @@ export function alertsFile(): string {
     `Prometheus alerting rules. ${GENERATED}
 runbook_url is a path in this repository: put the address at which your team reads it in front.
 Figures are added up over instance, pod and node: a standby, shards and a change of the leader need nothing else.
-Where a figure is not known there is no series and no alert; AirflowXComExporterStale, AirflowXComExporterDown and
-AirflowXComProblemUnknown say so. The alerts of error budgets need recording.yml and objectives.yml.`,
+Where the state of a problem is not known there is no series and no alert; AirflowXComExporterStale,
+AirflowXComExporterDown, AirflowXComExporterShardMissing and AirflowXComProblemUnknown say so. A figure that is not
+known is NaN, and its alert fires all the same. The alerts of error budgets need recording.yml and objectives.yml.`,
   )}${groupsYaml(ALERTS.map(alertGroup))}`;
 }
 

@@ -93,6 +93,9 @@ export function startEngine(parts: {
   const intervalMs = intervalOf(config.sampleSchedule);
   const freshness = createFreshness({
     staleMs: STALE_INTERVALS * intervalMs,
+    onRenew: (freshMs) => {
+      metrics.setStaleAfter(freshMs / 1000);
+    },
     onStale: () => {
       metrics.markStale();
     },

@@ -11,13 +11,23 @@ const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Uses a clock that nobody sets, and its own timer: a cycle that hangs or breaks off must not keep old figures alive.
- * Figures are fresh for `staleMs` at first; `onStale` is called each time they stop being fresh.
+ * Figures are fresh for `staleMs` at first; `onStale` is called each time they stop being fresh. `onRenew` is told for
+ * how many ms they stay fresh.
  */
-export function createFreshness({ staleMs, onStale }: { staleMs: number; onStale: () => void }): Freshness {
+export function createFreshness({
+  staleMs,
+  onRenew,
+  onStale,
+}: {
+  staleMs: number;
+  onRenew: (freshMs: number) => void;
+  onStale: () => void;
+}): Freshness {
   let freshUntil = 0;
   let timer: NodeJS.Timeout | undefined;
   function renew(ms: number): void {
     freshUntil = performance.now() + staleMs + ms;
+    onRenew(staleMs + ms);
     arm();
   }
   function arm(): void {

@@ -80,6 +80,12 @@ export const LIVE_METRICS = {
     group: 'exporter',
     read: eachReading(({ lagSeconds }) => lagSeconds),
   },
+  exporter_sample_stale_after_seconds: {
+    type: 'gauge',
+    help: 'How long after a good cycle the gauges about XComs go away, in seconds: three intervals of sample.schedule, and as long as that cycle took.',
+    labels: [],
+    group: 'exporter',
+  },
   exporter_sample_coverage_ratio: {
     type: 'gauge',
     help: 'Share of what the window holds that was measured and looked up, 0 to 1, as of the last cycle.',

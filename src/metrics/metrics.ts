@@ -28,6 +28,7 @@ export interface Metrics {
   s3Failure(operation: S3Operation, reason: S3Reason): void;
   setUp(target: 'database' | 's3', up: boolean): void;
   setLeader(leader: boolean): void;
+  setStaleAfter(seconds: number): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
   /** Removes the figures read from the report; counts and figures of the exporter itself stay. */
@@ -135,6 +136,9 @@ export function createMetrics(options: {
     },
     setLeader(leader) {
       set('exporter_leader', {}, Number(leader));
+    },
+    setStaleAfter(seconds) {
+      set('exporter_sample_stale_after_seconds', {}, seconds);
     },
     configReloaded(ok, at) {
       set('exporter_config_last_reload_successful', {}, Number(ok));

@@ -1,7 +1,6 @@
 /**
  * The generated rules with every time divided by a factor, so that an hour becomes a minute. This covers `for`,
- * `keep_firing_for`, the ranges in brackets, and the seconds that `time() - …` is compared with; every `interval`
- * becomes 1 s. Nothing else changes, least of all the names of recordings.
+ * `keep_firing_for` and the ranges in brackets; every `interval` becomes 1 s. Nothing else changes, least of all the names of recordings.
  */
 export function scaledRules(text: string, factor: number): string {
   return scaledExpression(text, factor)
@@ -14,12 +13,7 @@ export function scaledRules(text: string, factor: number): string {
 
 /** Scales the times of one PromQL expression in the same way. */
 export function scaledExpression(expr: string, factor: number): string {
-  return expr
-    .replaceAll(/\[(\d+[smhd])\]/g, (_, range: string) => `[${shorter(range, factor)}]`)
-    .replaceAll(
-      /(time\(\) - [\s\S]*?> )(\d+)$/gm,
-      (_, before: string, seconds: string) => `${before}${Number(seconds) / factor}`,
-    );
+  return expr.replaceAll(/\[(\d+[smhd])\]/g, (_, range: string) => `[${shorter(range, factor)}]`);
 }
 
 const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };

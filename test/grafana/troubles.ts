@@ -271,6 +271,24 @@ export const TROUBLES: readonly Trouble[] = [
       ]),
   },
   {
+    act: 'The second of two shards was never started',
+    fires: ['AirflowXComExporterShardMissing'],
+    mayFire: {
+      ...SLOWLY,
+      ...EXCHANGE,
+      AirflowXComBudgetBurnsFast: 'six hours of the acts before',
+      AirflowXComProblemUnknown: 'a shard does not know all that one exporter of all dags knew',
+    },
+    seconds: 15,
+    rest: 10,
+    begin: (scene) => exchange(scene, [['--shard', '0/2']]),
+    cure: (scene) =>
+      exchange(scene, [
+        ['--ha', 'lock'],
+        ['--ha', 'lock'],
+      ]),
+  },
+  {
     act: 'Both have died',
     fires: ['AirflowXComExporterDown'],
     mayFire: SLOWLY,

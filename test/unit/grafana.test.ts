@@ -30,8 +30,6 @@ const BESIDES = [
 const UNUSED: Readonly<Record<string, string>> = {
   airflow_xcom_setting_known:
     'the page and the log say it with the line to give; a figure that rests on it is absent',
-  airflow_xcom_exporter_shard_ordinal: 'a setting, to be looked at: which dags are whose',
-  airflow_xcom_exporter_shards: 'a setting; a shard that is gone is a target of Prometheus that is down',
 };
 
 /**
@@ -68,8 +66,10 @@ function strangers(expr: string): string[] {
       const label = /^\s*(\w+)\s*[=!]/.exec(matcher)?.[1] ?? matcher;
       if (LABELS.get(metric)?.includes(label) !== true) found.push(`${metric}{${label}}`);
     }
-  // label_replace makes labels that no metric has.
-  const made = [...expr.matchAll(/label_replace\([\s\S]*?, "(\w+)", "/g)].map(([, label = '']) => label);
+  // label_replace and count_values make labels that no metric has.
+  const made = [...expr.matchAll(/label_replace\([\s\S]*?, "(\w+)", "|count_values [^"]*"(\w+)"/g)].map(
+    ([, replaced, counted]) => replaced ?? counted ?? '',
+  );
   const inQuery = new Set([...metrics.flatMap((metric) => LABELS.get(metric) ?? []), ...made, 'run']);
   for (const [, list = ''] of bare.matchAll(/\b(?:by|on|ignoring|without|group_left) \(([^)]*)\)/g))
     for (const label of list.split(',').map((one) => one.trim()))

@@ -145,6 +145,12 @@ describe.concurrent('a reload', () => {
     delete env['XCOM_EXPORTER_WINDOW'];
     expect((await reload()).status).toBe(200);
     expect(await daemon.value('exporter_config_last_reload_successful')).toBe(1);
+
+    const staleAfter = () => daemon.value('exporter_sample_stale_after_seconds');
+    expect(await staleAfter()).toBeLessThan(2_700);
+    env['XCOM_EXPORTER_SAMPLE_SCHEDULE'] = '0 */15 * * * *';
+    expect((await reload()).status).toBe(200);
+    expect(await staleAfter()).toBeGreaterThanOrEqual(2_700);
   });
 
   test('is refused while the web configuration is wrong, which shows in the metrics before it', async () => {

@@ -9,7 +9,11 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
     runbook: ITSELF,
   },
   AirflowXComExporterNoLeader: {
-    summary: 'Every XCom exporter stands by and none samples.',
+    summary: 'Every XCom exporter of a shard stands by and none samples.',
+    runbook: ITSELF,
+  },
+  AirflowXComExporterShardMissing: {
+    summary: 'No XCom exporter of a shard can be scraped, and others can.',
     runbook: ITSELF,
   },
   AirflowXComExporterDown: { summary: 'The XCom exporter cannot be scraped.', runbook: ITSELF },
@@ -43,13 +47,25 @@ const lastSample = (instance?: string) =>
   of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
 const build = (instance?: string) => of('airflow_xcom_exporter_build_info', 'version="1.0.0"', instance);
 const leader = (instance?: string) => of('airflow_xcom_exporter_leader', '', instance);
+const ordinal = (instance?: string) => of('airflow_xcom_exporter_shard_ordinal', '', instance);
+const shards = (instance?: string) => of('airflow_xcom_exporter_shards', '', instance);
+/** As the exporter has it with its default schedule. */
+const limit = (instance?: string) => of('airflow_xcom_exporter_sample_stale_after_seconds', '', instance);
 const start = (instance?: string) => of('process_start_time_seconds', '', instance);
 const up = (instance?: string) => of('up', '', instance);
 /** Seconds since the epoch, which is minute 0, at each minute. */
 const now = '0+60';
 
-const stale = (words: string, instance = first, labels: Record<string, string> = { name: 'sample' }) => ({
-  labels: { job, instance, severity: 'critical', ...labels },
+/** A leader and its standby, without shards. */
+const pair = {
+  [ordinal()]: '0x60',
+  [shards()]: '1x60',
+  [ordinal(second)]: '0x60',
+  [shards(second)]: '1x60',
+};
+
+const stale = (words: string, instance = first) => ({
+  labels: { job, instance, severity: 'critical' },
   description: `${instance} has had no good cycle for ${words}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://${instance}/`,
 });
 const down = (count: number, labels: Record<string, string> = { job }) => ({
@@ -57,11 +73,20 @@ const down = (count: number, labels: Record<string, string> = { job }) => ({
   description: `None of ${count} targets answers, or there is no target at all. Nothing watches the XComs.`,
 });
 
+const noLeader = (count: number, shard = '0') => ({
+  labels: { job, shard, severity: 'critical' },
+  description: `${count} exporters of shard ${shard} run, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags.`,
+});
+const shardsMissing = (count: number) => ({
+  labels: { job, severity: 'critical' },
+  description: `No exporter answers for ${count} of the shards that share the dags. Nothing watches the XComs of their dags.`,
+});
+
 const problem = (code: string, instance?: string) =>
   of('airflow_xcom_problem', `problem="${code}", severity="critical"`, instance);
-const unknown = (count: number) => ({
-  labels: { job, severity: 'warning' },
-  description: `The exporter knew the state of ${count} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.${EVIDENCE}`,
+const unknown = (count: number, shard = '0') => ({
+  labels: { job, shard, severity: 'warning' },
+  description: `The exporter of shard ${shard} knew the state of ${count} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.${EVIDENCE}`,
 });
 
 const runs = (name: string, kind: 'runs' | 'skips') =>
@@ -93,6 +118,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       [leader()]: '1x100',
       [build()]: '1x100',
       [start()]: '0x100',
+      [limit()]: '300x100',
       [lastSample()]: `${now}x10 600x30 2460+60x50`,
     },
     at: { '19m': [], '22m': [stale('12m 0s')], '45m': [] },
@@ -101,8 +127,39 @@ export const EXPORTER_CASES: readonly Case[] = [
     alert: 'AirflowXComExporterStale',
     kind: 'fires',
     story: 'it never had a good cycle since it was started at minute 10',
-    series: { [leader()]: '_x10 1x100', [build()]: '_x10 1x100', [start()]: '_x10 600x100' },
-    at: { '19m': [], '22m': [stale('12m 0s', first, {})] },
+    series: {
+      [leader()]: '_x10 1x100',
+      [build()]: '_x10 1x100',
+      [start()]: '_x10 600x100',
+      [limit()]: '_x10 300x100',
+    },
+    at: { '19m': [], '22m': [stale('12m 0s')] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'it samples every 30 seconds, and has been stale since 90 seconds after minute 10',
+    series: {
+      [leader()]: '1x100',
+      [build()]: '1x100',
+      [start()]: '0x100',
+      [limit()]: '90x100',
+      [lastSample()]: `${now}x10 600x30`,
+    },
+    at: { '16m': [], '17m': [stale('7m 0s')] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'does not fire',
+    story: 'it samples every quarter of an hour, and one run fails',
+    series: {
+      [leader()]: '1x100',
+      [build()]: '1x100',
+      [start()]: '0x100',
+      [limit()]: '2700x100',
+      [lastSample()]: '0x14 900x14 1800x40',
+    },
+    at: { '14m': [], '29m': [], '60m': [] },
   },
   {
     alert: 'AirflowXComExporterStale',
@@ -112,6 +169,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       [leader()]: '1x100',
       [build()]: '1x100',
       [start()]: '0x100',
+      [limit()]: '90x100',
       [lastSample()]: '0x3 240x3 480x3 720x3 960x3 1200x3 1440x3',
       [of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="probe"')]: '0x100',
     },
@@ -132,6 +190,7 @@ export const EXPORTER_CASES: readonly Case[] = [
       [leader()]: '1x7 1x7 1x7 1x20',
       [build()]: '1x100',
       [start()]: '0x7 480x7 960x7 1440x20',
+      [limit()]: '90x100',
       [lastSample()]: `${now}x7 480+60x7 960+60x7 1440+60x20`,
     },
     at: { '12m': [], '24m': [], '40m': [] },
@@ -146,6 +205,8 @@ export const EXPORTER_CASES: readonly Case[] = [
       [start()]: '0x100',
       [leader(second)]: '1x100',
       [build(second)]: '1x100',
+      [limit()]: '90x100',
+      [limit(second)]: '90x100',
       [lastSample(second)]: '0x100',
     },
     at: { '20m': [stale('20m 0s', second)] },
@@ -155,23 +216,34 @@ export const EXPORTER_CASES: readonly Case[] = [
     alert: 'AirflowXComExporterNoLeader',
     kind: 'fires',
     story: 'the leader lost the database, and the other cannot ask for the lock',
-    series: { [leader()]: '1x10 0x30 1x20', [leader(second)]: '0x60' },
-    at: {
-      '14m': [],
-      '20m': [
-        {
-          labels: { job, severity: 'critical' },
-          description: `2 exporters run, and none of them holds the lock in the metadata database. Nothing watches the XComs.`,
-        },
-      ],
-      '45m': [],
+    series: { ...pair, [leader()]: '1x10 0x30 1x20', [leader(second)]: '0x60' },
+    at: { '14m': [], '20m': [noLeader(2)], '45m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterNoLeader',
+    kind: 'fires',
+    story: 'both replicas of shard 1 stand by while shard 0 has a leader',
+    series: {
+      ...pair,
+      [shards()]: '2x60',
+      [shards(second)]: '2x60',
+      [leader()]: '1x60',
+      [leader(second)]: '0x60',
+      ...Object.fromEntries(
+        ['shard-1-a:10048', 'shard-1-b:10048'].flatMap((instance) => [
+          [ordinal(instance), '1x60'],
+          [shards(instance), '2x60'],
+          [leader(instance), '0x40 1x20'],
+        ]),
+      ),
     },
+    at: { '4m': [], '20m': [noLeader(2, '1')], '45m': [] },
   },
   {
     alert: 'AirflowXComExporterNoLeader',
     kind: 'does not fire',
     story: 'one stands by',
-    series: { [leader()]: '1x60', [leader(second)]: '0x60' },
+    series: { ...pair, [leader()]: '1x60', [leader(second)]: '0x60' },
     at: { '30m': [] },
   },
   {
@@ -185,15 +257,76 @@ export const EXPORTER_CASES: readonly Case[] = [
     alert: 'AirflowXComExporterNoLeader',
     kind: 'restart',
     story: 'the leader is away for two minutes and the other has not taken over yet',
-    series: { [leader()]: '1x10 stale _ 1x40', [leader(second)]: '0x60' },
+    series: {
+      ...pair,
+      [ordinal()]: '0x10 stale _ 0x40',
+      [leader()]: '1x10 stale _ 1x40',
+      [leader(second)]: '0x60',
+    },
     at: { '12m': [], '17m': [] },
   },
   {
     alert: 'AirflowXComExporterNoLeader',
     kind: 'replicas',
     story: 'the standby takes over',
-    series: { [leader()]: '1x10 0x50', [leader(second)]: '0x10 1x50' },
+    series: { ...pair, [leader()]: '1x10 0x50', [leader(second)]: '0x10 1x50' },
     at: { '30m': [] },
+  },
+
+  {
+    alert: 'AirflowXComExporterShardMissing',
+    kind: 'fires',
+    story: 'shard 1 of three was never started, and shard 2 is stopped at minute 20',
+    series: {
+      [ordinal()]: '0x60',
+      [shards()]: '3x60',
+      [ordinal(second)]: '2x20 stale',
+      [shards(second)]: '3x20 stale',
+    },
+    at: { '4m': [], '6m': [shardsMissing(1)], '30m': [shardsMissing(2)] },
+  },
+  {
+    alert: 'AirflowXComExporterShardMissing',
+    kind: 'does not fire',
+    story: 'both shards are there',
+    series: {
+      [ordinal()]: '0x60',
+      [shards()]: '2x60',
+      [ordinal(second)]: '1x60',
+      [shards(second)]: '2x60',
+    },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterShardMissing',
+    kind: 'no data',
+    story: 'no shard is scraped: another alert says so',
+    series: { [up()]: '0x60' },
+    at: { '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterShardMissing',
+    kind: 'restart',
+    story: 'shard 1 is away for three minutes',
+    series: {
+      [ordinal()]: '0x60',
+      [shards()]: '2x60',
+      [ordinal(second)]: '1x10 stale _x2 1x40',
+      [shards(second)]: '2x10 stale _x2 2x40',
+    },
+    at: { '13m': [], '30m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterShardMissing',
+    kind: 'replicas',
+    story: 'without shards, a leader and a standby are one shard; two replicas of shard 0 are no shard 1',
+    series: {
+      [ordinal()]: '0x60',
+      [shards()]: '1x20 2x40',
+      [ordinal(second)]: '0x60',
+      [shards(second)]: '1x20 2x40',
+    },
+    at: { '19m': [], '30m': [shardsMissing(1)] },
   },
 
   {
@@ -352,6 +485,17 @@ export const EXPORTER_CASES: readonly Case[] = [
   {
     alert: 'AirflowXComProblemUnknown',
     kind: 'no data',
+    story: 'a run lasts longer than an hour: by design nobody knows then if orphans grow',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [of('airflow_xcom_problem', 'problem="orphans_growing", severity="warning"')]: '0x30 stale',
+    },
+    at: { '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'no data',
     story: 'nothing is known at all, because there is no cycle: another alert says so',
     series: {
       ...LEADER,
@@ -379,10 +523,55 @@ export const EXPORTER_CASES: readonly Case[] = [
       ...LEADER,
       [of('airflow_xcom_oversize_bytes')]: '1000x30 stale',
       [of('airflow_xcom_oversize_bytes', '', second)]: '_x30 1000x300',
+      [ordinal(second)]: '0x400',
       [problem('write_denied')]: '0x30 stale',
       [problem('write_denied', second)]: '_x30 0x300',
     },
     at: { '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'replicas',
+    story: 'shard 1 does not know any more what shard 0 knows',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [problem('objects_missing')]: '0x400',
+      [of('airflow_xcom_oversize_bytes', '', second)]: '1000x400',
+      [ordinal(second)]: '1x400',
+      [problem('objects_missing', second)]: '0x30 stale _x119 0x100',
+    },
+    at: { '85m': [], '95m': [unknown(1, '1')], '160m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'replicas',
+    story: 'shard 1 has no good cycle, and shard 0 knows everything: another alert says so',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [problem('objects_missing')]: '0x400',
+      [of('airflow_xcom_oversize_bytes', '', second)]: '1000x30 stale',
+      [ordinal(second)]: '1x400',
+      [problem('objects_missing', second)]: '0x30 stale',
+    },
+    at: { '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'replicas',
+    story: 'another pod takes the place of the one that knew it, and does not know it',
+    series: {
+      [leader(second)]: '_x30 1x400',
+      [of('airflow_xcom_oversize_bytes')]: '1000x30 stale',
+      [ordinal()]: '0x30 stale',
+      [problem('write_denied')]: '0x30 stale',
+      [of('airflow_xcom_oversize_bytes', '', second)]: '_x30 1000x400',
+      [ordinal(second)]: '_x30 0x400',
+    },
+    at: {
+      '100m': [{ ...unknown(1), description: unknown(1).description.replaceAll('exporter:10048', second) }],
+    },
   },
 
   {

@@ -11,6 +11,8 @@ interface Story {
   readonly figure?: { readonly series: string; readonly values: string };
   /** The description for two exporters that each have the figure. */
   readonly both: string;
+  /** The description while the figure is not known; only with a figure. */
+  readonly unknown?: string;
   readonly says: string;
   /** Whether a restart of two minutes is bridged. */
   readonly bridged: boolean;
@@ -71,6 +73,7 @@ const inactive = (problem: string): Story => ({
   figure: { series: large, values: '7x200' },
   says: `${problem}: every value stays in the metadata database, and the database grows. 7 values in the window have at least the oversize limit.`,
   both: `${problem}: every value stays in the metadata database, and the database grows. 14 values in the window have at least the oversize limit.`,
+  unknown: `${problem}: every value stays in the metadata database, and the database grows. An unknown number of values in the window have at least the oversize limit.`,
   bridged: true,
 });
 
@@ -82,6 +85,7 @@ const missing = (problem: string, reason: string): Story => ({
   figure: broken(reason),
   says: `${problem}: 3 rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.`,
   both: `${problem}: 6 rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.`,
+  unknown: `${problem}: an unknown number of rows of the window point at an object that is gone or empty. A task that pulls such a value is handed its path instead, or fails.`,
   bridged: true,
 });
 
@@ -93,6 +97,7 @@ const unreadable = (problem: string, figure: Story['figure']): Story => ({
   ...(figure === undefined ? {} : { figure }),
   says: `${problem}: 3 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
   both: `${problem}: 6 rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
+  unknown: `${problem}: an unknown number of rows of the window hold a path that Airflow, as configured, does not turn back into a value.`,
   bridged: true,
 });
 
@@ -128,6 +133,8 @@ export const STORIES: readonly Story[] = [
     figure: { series: large, values: '7x200' },
     says: '7 large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
     both: '14 large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
+    unknown:
+      'An unknown number of large values in the window are in the metadata database. They cluster on some queue, executor, host or operator.',
     bridged: true,
   },
   {
@@ -138,6 +145,8 @@ export const STORIES: readonly Story[] = [
     figure: { series: large, values: '7x200' },
     says: '7 values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
     both: '14 values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
+    unknown:
+      'An unknown number of values in the window are in the metadata database and have at least the oversize limit. The backend is active, and no single pool of workers explains them.',
     bridged: true,
   },
   missing('objects_missing', 'missing'),
@@ -150,6 +159,8 @@ export const STORIES: readonly Story[] = [
     figure: broken('unreadable'),
     says: '3 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
     both: '6 rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
+    unknown:
+      'An unknown number of rows of the window point at an object in an archive that is not restored. A task that pulls such a value fails.',
     bridged: true,
   },
   unreadable('path_mismatch', broken('path_mismatch')),
@@ -166,6 +177,8 @@ export const STORIES: readonly Story[] = [
     },
     says: '15 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     both: '30 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
+    unknown:
+      'An unknown number of test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -176,6 +189,8 @@ export const STORIES: readonly Story[] = [
     figure: { series: 'airflow_xcom_window_orphan_objects', values: '40x200' },
     says: '40 objects under the runs of the window have no row. There were fewer before.',
     both: '80 objects under the runs of the window have no row. There were fewer before.',
+    unknown:
+      'An unknown number of objects under the runs of the window have no row. There were fewer before.',
     bridged: true,
   },
   {
@@ -186,6 +201,7 @@ export const STORIES: readonly Story[] = [
     figure: { series: 'airflow_xcom_exporter_sample_coverage_ratio', values: '0.4x200' },
     says: 'The exporter has measured and looked up only 40% of the window.',
     both: 'The exporter has measured and looked up only 40% of the window.',
+    unknown: 'The exporter has measured and looked up only an unknown share of the window.',
     bridged: false,
   },
   ...[
@@ -210,17 +226,23 @@ export const STORIES: readonly Story[] = [
 
 const second = 'exporter-1:10048';
 
-function casesOf({ alert, problem, severity, minutes, figure, says, both, bridged }: Story): Case[] {
-  const labels = `problem="${problem}", severity="${severity}"`;
-  const name = of('airflow_xcom_problem', labels);
-  const figureOf = (instance?: string) => {
-    const [metric = '', more = ''] = (figure?.series ?? '').split('|');
-    return figure === undefined ? {} : { [of(metric, more, instance)]: figure.values };
-  };
-  const fired = (description: string) => ({
-    labels: { ...TARGET, problem, severity },
-    description: description + EVIDENCE,
-  });
+function problemOf({ problem, severity }: Story, instance?: string): string {
+  return of('airflow_xcom_problem', `problem="${problem}", severity="${severity}"`, instance);
+}
+
+function figureOf(figure: Story['figure'], instance?: string, values = figure?.values) {
+  const [metric = '', more = ''] = (figure?.series ?? '').split('|');
+  return values === undefined ? {} : { [of(metric, more, instance)]: values };
+}
+
+function firedAs({ problem, severity }: Story, description: string) {
+  return { labels: { ...TARGET, problem, severity }, description: description + EVIDENCE };
+}
+
+function casesOf(story: Story): Case[] {
+  const { alert, problem, minutes, figure, says, both, bridged } = story;
+  const isCounter = figure?.series.includes('_total') === true;
+  const fired = (description: string) => firedAs(story, description);
   // The problem begins at minute 21, when every range of a figure is full.
   const due = 21 + minutes;
   return [
@@ -228,7 +250,7 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
       alert,
       kind: 'fires',
       story: `${problem} stays`,
-      series: { ...LEADER, ...figureOf(), [name]: `0x20 1x${minutes + 20} 0x100` },
+      series: { ...LEADER, ...figureOf(figure), [problemOf(story)]: `0x20 1x${minutes + 20} 0x100` },
       at: {
         [`${due - 1}m`]: [],
         [`${due + 2}m`]: [fired(says)],
@@ -239,34 +261,24 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
       alert,
       kind: 'does not fire',
       story: `${problem} passes before its time`,
-      series: { ...LEADER, ...figureOf(), [name]: `0x20 1x${minutes - 3} 0x100` },
+      series: { ...LEADER, ...figureOf(figure), [problemOf(story)]: `0x20 1x${minutes - 3} 0x100` },
       at: { [`${due - 1}m`]: [], [`${due + 2}m`]: [] },
     },
     {
       alert,
       kind: 'no data',
       story: `nobody knows whether ${problem} is there`,
-      series: { ...LEADER, ...figureOf(), [name]: '0x20 stale _x200' },
+      series: { ...LEADER, ...figureOf(figure), [problemOf(story)]: '0x20 stale _x200' },
       at: { [`${due + 2}m`]: [] },
     },
-    ...(figure === undefined
-      ? []
-      : [
-          {
-            alert,
-            kind: 'no data',
-            story: `the figure of ${problem} is not known`,
-            series: { ...LEADER, [name]: '1x200' },
-            at: { [`${due + 2}m`]: [] },
-          } as const,
-        ]),
+    ...(figure === undefined ? [] : unknownFigure(story, figure)),
     {
       alert,
       kind: 'restart',
       story: bridged
         ? `${problem} stays while the exporter starts again: the alert neither ends nor begins anew`
         : `${problem} stays while the exporter starts again: the alert begins anew`,
-      series: { ...LEADER, ...figureOf(), [name]: `1x${minutes + 20} stale _ 1x100` },
+      series: { ...LEADER, ...figureOf(figure), [problemOf(story)]: `1x${minutes + 20} stale _ 1x100` },
       at: {
         [`${minutes + 19}m`]: [fired(says)],
         [`${minutes + 25}m`]: bridged ? [fired(says)] : [],
@@ -279,9 +291,15 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
       story: `${problem} is said by the standby that takes over, and the alert goes on`,
       series: {
         ...LEADER,
-        ...figureOf(),
-        [name]: `1x${minutes + 20} stale`,
-        [of('airflow_xcom_problem', labels, second)]: `_x${minutes + 20} 1x100`,
+        // Gauges go with the problem; each replica has a counter of its own.
+        ...(figure === undefined || isCounter
+          ? figureOf(figure)
+          : figureOf(figure, undefined, `${figure.values.replace('x200', `x${minutes + 20}`)} stale`)),
+        ...(figure === undefined
+          ? {}
+          : figureOf(figure, second, isCounter ? '0x200' : `_x${minutes + 20} ${figure.values}`)),
+        [problemOf(story)]: `1x${minutes + 20} stale`,
+        [problemOf(story, second)]: `_x${minutes + 20} 1x100`,
       },
       at: { [`${minutes + 19}m`]: [fired(says)], [`${minutes + 22}m`]: [fired(says)] },
     },
@@ -291,14 +309,56 @@ function casesOf({ alert, problem, severity, minutes, figure, says, both, bridge
       story: `two shards say ${problem}: one alert, with the figures of both`,
       series: {
         ...LEADER,
-        ...figureOf(),
-        ...figureOf(second),
-        [name]: '1x200',
-        [of('airflow_xcom_problem', labels, second)]: '1x200',
+        ...figureOf(figure),
+        ...figureOf(figure, second),
+        [problemOf(story)]: '1x200',
+        [problemOf(story, second)]: '1x200',
       },
       at: { [`${due + 2}m`]: [fired(both)] },
     },
   ];
+}
+
+/** The alert fires all the same, and its description names no figure. */
+function unknownFigure(story: Story, figure: NonNullable<Story['figure']>): Case[] {
+  const { alert, problem, minutes, says, unknown = '' } = story;
+  const due = 21 + minutes;
+  const cases: Case[] = [
+    {
+      alert,
+      kind: 'no data',
+      story: `the figure of ${problem} is not known`,
+      series: { ...LEADER, [problemOf(story)]: '0x20 1x200' },
+      at: { [`${due - 1}m`]: [], [`${due + 2}m`]: [firedAs(story, unknown)] },
+    },
+    {
+      alert,
+      kind: 'no data',
+      story: `the figure of ${problem} stops being known while the problem stays`,
+      series: {
+        ...LEADER,
+        ...figureOf(figure, undefined, `${figure.values.replace('x200', `x${due + 5}`)} stale`),
+        [problemOf(story)]: '0x20 1x200',
+      },
+      // A counter that stopped has a growth for a quarter of an hour.
+      at: { [`${due + 2}m`]: [firedAs(story, says)], [`${due + 25}m`]: [firedAs(story, unknown)] },
+    },
+  ];
+  // The least of two shares is known if one of them is; a sum is not.
+  if (!figure.series.endsWith('_ratio'))
+    cases.push({
+      alert,
+      kind: 'replicas',
+      story: `two shards say ${problem}, and one does not know its figure`,
+      series: {
+        ...LEADER,
+        ...figureOf(figure),
+        [problemOf(story)]: '1x200',
+        [problemOf(story, second)]: '1x200',
+      },
+      at: { [`${due + 2}m`]: [firedAs(story, unknown)] },
+    });
+  return cases;
 }
 
 export const PROBLEM_CASES: readonly Case[] = STORIES.flatMap(casesOf);

@@ -28,7 +28,7 @@ const success = (operation: string, instance?: string) =>
   of('airflow_xcom_probe_success', `operation="${operation}"`, instance);
 const failures = (operation: string, reason: string, instance?: string) =>
   of('airflow_xcom_probe_failures_total', `operation="${operation}", reason="${reason}"`, instance);
-const failing = (operation: string, count: number) => ({
+const failing = (operation: string, count: number | string) => ({
   labels: { ...TARGET, operation, severity: 'critical' },
   description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and it failed in the last probe.${EVIDENCE}`,
 });
@@ -127,6 +127,13 @@ export const STORAGE_CASES: readonly Case[] = [
     story: 'get is not tried, because put failed before',
     series: { ...LEADER, [failures('get', 'denied')]: '0x100', [success('get')]: '1x10 stale _x100' },
     at: { '20m': [], '60m': [] },
+  },
+  {
+    alert: 'AirflowXComProbeFailing',
+    kind: 'no data',
+    story: 'put fails, and nobody knows how often',
+    series: { ...LEADER, [success('put')]: '0x100' },
+    at: { '20m': [failing('put', 'an unknown number of')] },
   },
   {
     alert: 'AirflowXComProbeFailing',

@@ -102,7 +102,7 @@ function seriesOf(found: Awaited<ReturnType<typeof scrape>>, name: string): numb
 const DATA = METRICS.filter(
   ({ name, type }) =>
     (type === 'gauge' || name === 'airflow_xcom_database_writes_total') &&
-    /^airflow_xcom_(database_writes_|window_(?!seconds)|problem|backend_info|threshold_|oversize_|exporter_sample_)/.test(
+    /^airflow_xcom_(database_writes_|window_(?!seconds)|problem|backend_info|threshold_|oversize_|exporter_sample_(?!stale_after))/.test(
       name,
     ),
 ).map(({ name }) => name.slice('airflow_xcom_'.length));
@@ -279,6 +279,7 @@ describe('a report', () => {
     const metrics = createMetrics(OPTIONS);
     metrics.setUp('database', true);
     metrics.setLeader(true);
+    metrics.setStaleAfter(102);
     metrics.jobFinished('sample', { seconds: 1, failure: null, at: 5_000 });
     metrics.publishReport(reportOf(), false);
     metrics.publishReport(reportOf({ increments: [{ metric: 'references_checked_total', by: 4 }] }), true);
@@ -288,6 +289,7 @@ describe('a report', () => {
     expect(sampleOf(found, 'airflow_xcom_references_checked_total')).toBe(4);
     expect(sampleOf(found, 'airflow_xcom_exporter_up', { target: 'database' })).toBe(1);
     expect(sampleOf(found, 'airflow_xcom_exporter_leader')).toBe(1);
+    expect(sampleOf(found, 'airflow_xcom_exporter_sample_stale_after_seconds')).toBe(102);
     expect(
       sampleOf(found, 'airflow_xcom_exporter_job_last_success_timestamp_seconds', { name: 'sample' }),
     ).toBe(5);
