@@ -166,7 +166,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   if ('unsupported' in sampled)
     return { ...unknown('database'), schema_unsupported: say(`${sentence(sampled.unsupported)}.`) };
   const { shape, survey, canary, now } = sampled;
-  const { window, rows } = survey;
+  const { rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
     schema_unsupported: 'clear',
