@@ -98,7 +98,7 @@ function isBelow(path: XComPath, { scheme, connection, bucket, prefix }: Omit<Re
   );
 }
 
-function writtenPrefixes({ prefix }: XComPath): readonly string[] {
+function writtenPrefixes({ prefix }: Pick<XComPath, 'prefix'>): readonly string[] {
   const short = withoutDots(prefix);
   return short === prefix ? [prefix] : [prefix, short];
 }
@@ -120,15 +120,28 @@ export function standingRule(paths: readonly XComPath[] | null): StandingRule {
   const isInForce = inForceRule(paths);
   return (base) => {
     if (isInForce(base)) return 'in_force';
-    return paths.some((path) => hasConnectionOf(path, base) || isAt(path, base)) ? 'elsewhere' : 'open';
+    return paths.some((path) => isPlaceOf(path, base)) ? 'elsewhere' : 'open';
   };
 }
 
-function hasConnectionOf(path: XComPath, { connection }: Pick<Reference, 'connection'>): boolean {
+type PlaceParts = 'scheme' | 'connection' | 'bucket' | 'prefix';
+
+/** Whether a place is at this path or has its connection, so that a task has no reason to lay out its own files there. */
+export function isPlaceOf(path: Pick<XComPath, PlaceParts>, base: Pick<Reference, PlaceParts>): boolean {
+  return hasConnectionOf(path, base) || isAt(path, base);
+}
+
+function hasConnectionOf(
+  path: Pick<XComPath, 'connection'>,
+  { connection }: Pick<Reference, 'connection'>,
+): boolean {
   return connection !== '' && connection === path.connection;
 }
 
 /** Compares without the connection, because it may have been changed, or Airflow 2.9.1 may have left it out. */
-function isAt(path: XComPath, { scheme, bucket, prefix }: Omit<Reference, 'key'>): boolean {
+function isAt(
+  path: Pick<XComPath, 'scheme' | 'bucket' | 'prefix'>,
+  { scheme, bucket, prefix }: Pick<Reference, 'scheme' | 'bucket' | 'prefix'>,
+): boolean {
   return scheme === path.scheme && bucket === path.bucket && writtenPrefixes(path).includes(prefix);
 }

@@ -11,6 +11,8 @@ import type { Duck } from './duck.ts';
 import { openDuck, requireDuck } from './duck.ts';
 import type { Figures } from './figures.ts';
 import { figuresOf } from './figures.ts';
+import type { HeldPlace } from './held-places.ts';
+import { heldPlaces } from './held-places.ts';
 import { holdBack } from './held.ts';
 import type { Inventory } from './inventory.ts';
 import { loadInventory, openInventory } from './inventory.ts';
@@ -20,6 +22,7 @@ import { safeDays } from './lifecycle.ts';
 import type { Unlisted } from './list-objects.ts';
 import { listObjects } from './list-objects.ts';
 import type { Base } from './named-object.ts';
+import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
@@ -58,6 +61,8 @@ export interface Audit {
   readonly sources: readonly string[];
   readonly places: readonly Base[];
   readonly unlisted: readonly Unlisted[];
+  /** The places whose orphans are listed, but not for deletion. */
+  readonly held: readonly HeldPlace[];
   readonly figures: Figures;
   readonly confirmed: Confirmed;
   readonly safe: SafeDays;
@@ -190,7 +195,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const { database, configured, olderThanMs, report, signal } = options;
   const rows = await rowsOf(duck, options);
   await duck.reopen();
-  const seen = rows.bases.filter((base) => !configured.some((one) => isSame(one, base)));
+  const seen = distinctPlaces(rows.bases).filter((base) => !configured.some((one) => isSamePlace(one, base)));
   const { places, unlisted } = await once(duck, 'objects done', () =>
     inventory === null
       ? listObjects({
@@ -228,10 +233,12 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
   const confirmed = await confirm({ ...options, duck, sources: live, bases, pace: options.requests });
+  const held = heldPlaces({ configured, bases: rows.bases });
   await holdBack({
     ...options,
     duck,
     bases,
+    held,
     deletedUpTo: deletedUpTo ?? NEVER,
     hasTaskInstances: live.some(({ owner }) => owner === 'task_instance_id'),
   });
@@ -242,13 +249,10 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     sources: rows.sources,
     places,
     unlisted,
+    held,
     figures,
     confirmed,
     safe: safeDays(figures, rows.asOf ?? ALWAYS),
     deletedUpTo,
   };
-}
-
-function isSame(a: Base, b: Base): boolean {
-  return a.bucket === b.bucket && a.prefix === b.prefix;
 }

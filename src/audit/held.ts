@@ -1,15 +1,19 @@
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Duck } from './duck.ts';
-import { below, dagOf } from './key-sql.ts';
+import type { HeldPlace } from './held-places.ts';
+import { below, byPlace } from './key-sql.ts';
 import type { Base } from './named-object.ts';
+import { isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import { nextDagStatement, taskInstancesStatement } from './row-statements.ts';
+import { text } from './sql-text.ts';
 
 export interface HoldOptions {
   readonly duck: Duck;
   readonly database: Pick<Database, 'read'>;
   readonly bases: readonly Base[];
+  readonly held: readonly HeldPlace[];
   /** Orphans younger than this are listed, but must not be deleted; epoch ms. */
   readonly deletedUpTo: number;
   /** Whether rows name task instances by id, as in 3.4; only then does the audit ask the database for them. */
@@ -22,18 +26,21 @@ const IDS_A_STATEMENT = 1_000;
 
 /** Says for each orphan why it must not be deleted; '' when it may be deleted. */
 export async function holdBack(options: HoldOptions): Promise<void> {
-  const { duck, bases, deletedUpTo } = options;
+  const { duck, bases, held, deletedUpTo } = options;
   await duck.run('CREATE OR REPLACE TABLE there (task_instance VARCHAR)');
   await duck.run('CREATE OR REPLACE TABLE dags (dag VARCHAR)');
   await keepTaskInstances(options);
   await keepDags(options);
   // If Airflow's path is a whole bucket, files of another program may look like XComs.
   const isOwn = below(bases.filter(({ prefix }) => prefix !== ''));
+  const whyOf = (base: Base) => held.find((one) => isSamePlace(one, base))?.why ?? '';
+  const whyPlace = byPlace(bases, (base) => text(whyOf(base)), "''");
   // A view, because writing the orphans once more would take as long as the comparison.
   await duck.run(`CREATE OR REPLACE VIEW orphans AS
     SELECT location, bytes, at_ms, class, dag,
       CASE WHEN at_ms > ${deletedUpTo} THEN 'younger than asked for'
         WHEN task_instance <> '' AND task_instance IN (SELECT task_instance FROM there) THEN 'its task instance is there and could write it again'
+        WHEN ${whyPlace} <> '' THEN ${whyPlace}
         WHEN NOT ${isOwn} AND dag NOT IN (SELECT dag FROM dags)
           THEN 'the path is a whole bucket, and no dag of this name is known'
         ELSE '' END AS held
@@ -69,7 +76,7 @@ async function keepTaskInstances(options: HoldOptions): Promise<void> {
   }
 }
 
-/** Keeps the dags of all runs, and the dags in the paths that rows and archives name. */
+/** Keeps the dags of all runs. A dag that only a path names may be a folder of a task's own files. */
 async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): Promise<void> {
   if (!bases.some(({ prefix }) => prefix === '')) return;
   const dags: string[] = [];
@@ -81,9 +88,6 @@ async function keepDags({ duck, database, bases, pages, signal }: HoldOptions): 
     dags.push(after);
   }
   await keep(duck, 'dags', dags);
-  await duck.run(
-    `INSERT INTO dags SELECT DISTINCT ${dagOf(bases)} FROM named WHERE kind IN ('row', 'archive')`,
-  );
 }
 
 async function keep(duck: Duck, table: string, texts: readonly string[]): Promise<void> {

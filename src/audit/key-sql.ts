@@ -18,19 +18,24 @@ export function keysBelow(places: readonly Base[]): string {
 
 /** The rest of a location after the innermost place that it is below; the whole location when it is below none. */
 export function relative(bases: readonly Base[]): string {
-  return byPlace(bases, (start) => `substr(location, ${Array.from(start).length + 1})`, 'location');
+  return byPlace(bases, (base) => `substr(location, ${Array.from(startOf(base)).length + 1})`, 'location');
 }
 
 /** The first part of that rest, which is the dag. */
 export function dagOf(bases: readonly Base[]): string {
   const part = (number: number) => `split_part(location, '/', ${number})`;
-  return byPlace(bases, (start) => part(start.split('/').length), part(1));
+  return byPlace(bases, (base) => part(startOf(base).split('/').length), part(1));
 }
 
-function byPlace(bases: readonly Base[], inside: (start: string) => string, outside: string): string {
-  const innermostFirst = bases.map(startOf).sort((a, b) => b.length - a.length);
+/** A value for each location, by the innermost place that it is below. */
+export function byPlace<Place extends Base>(
+  bases: readonly Place[],
+  inside: (base: Place) => string,
+  outside: string,
+): string {
+  const innermostFirst = bases.toSorted((a, b) => startOf(b).length - startOf(a).length);
   const cases = innermostFirst.map(
-    (start) => `WHEN starts_with(location, ${text(start)}) THEN ${inside(start)}`,
+    (base) => `WHEN starts_with(location, ${text(startOf(base))}) THEN ${inside(base)}`,
   );
   return cases.length === 0 ? outside : `CASE ${cases.join(' ')} ELSE ${outside} END`;
 }

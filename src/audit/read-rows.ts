@@ -247,8 +247,9 @@ async function keep(
   });
 }
 
-function nameOf({ bucket, prefix }: Base): string {
-  return `${bucket}/${prefix}`;
+/** Rows may reach one place through several connections, and each of them tells whose place it is. */
+function nameOf({ bucket, prefix, connection }: Base): string {
+  return `${connection}@${bucket}/${prefix}`;
 }
 
 function namesOf(sources: readonly RowSource[]): string {

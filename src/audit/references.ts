@@ -35,7 +35,7 @@ export async function writeReferences({ duck, rowsAsOf, bases, folder }: Referen
     const places = bases.map(({ bucket, prefix }) => `(${text(bucket)}, ${text(prefix)}, ${asOf})`);
     await copy(
       'xcom_places',
-      `SELECT * FROM (VALUES ${places.join(', ')}) AS t (bucket, prefix, rows_as_of)`,
+      `SELECT DISTINCT * FROM (VALUES ${places.join(', ')}) AS t (bucket, prefix, rows_as_of)`,
     );
   });
 }

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount } from '../lib/format.ts';
 import type { Audit } from './audit.ts';
 import type { Amount } from './figures.ts';
+import type { Base } from './named-object.ts';
 
 /** 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out. */
 export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
@@ -24,6 +25,7 @@ export function auditDocument(
     may_be_deleted_up_to: iso(audit.deletedUpTo),
     tables: sources,
     places: places.map(place),
+    held_back: audit.held.map((one) => ({ place: place(one), reason: one.why })),
     not_listed: unlisted.map((one) => ({ place: place(one), reason: one.reason })),
     references: figures.references,
     confirmed,
@@ -78,6 +80,7 @@ export function auditText(
       'By month',
       figures.byMonth.slice(-12).map(({ month, all, orphaned }) => [month, all, orphaned]),
     ),
+    ...placesText(audit, plain),
     safe.days === null
       ? `Lifecycle rule: no safe number of days is known: ${plain(safe.reason)}.`
       : `Lifecycle rule: safe from ${safe.days} days on: ${plain(safe.reason)}.`,
@@ -99,6 +102,29 @@ export function auditText(
     `Lists: ${folder}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** A task that puts the date into its path can make a place of each day. */
+const MOST_PLACES = 10;
+
+function placesText({ places, held }: Audit, plain: (text: string) => string): string[] {
+  const shown = ({ bucket, prefix }: Pick<Base, 'bucket' | 'prefix'>) =>
+    `  s3://${plain(bucket)}/${plain(prefix)}`;
+  const some = (lines: readonly string[]) => [
+    ...lines.slice(0, MOST_PLACES),
+    ...(lines.length > MOST_PLACES ? [`  and ${lines.length - MOST_PLACES} more: summary.json`] : []),
+    '',
+  ];
+  return [
+    'Places that were judged',
+    ...some(places.map(shown)),
+    ...(held.length === 0
+      ? []
+      : [
+          'Places whose orphans are not to be deleted',
+          ...some(held.map((one) => `${shown(one)}: ${plain(one.why)}`)),
+        ]),
+  ];
 }
 
 function title(audit: Audit): string {

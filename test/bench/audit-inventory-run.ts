@@ -43,6 +43,7 @@ await holdBack({
   duck,
   database: { read: refuse },
   bases,
+  held: [],
   deletedUpTo: judgedUpTo,
   hasTaskInstances: false,
   pages: refuse,

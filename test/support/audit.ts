@@ -27,7 +27,9 @@ export interface Audited extends Audit {
 
 export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'storeOf' | 'connectionOf'>> {
   readonly url: string;
+  /** Every connection leads to this store, unless `storeOf` is given. */
   readonly store: Pick<ObjectStore, 'list' | 'head'>;
+  readonly storeOf?: AuditOptions['storeOf'];
   readonly connection: S3Connection;
   readonly configured: readonly Base[];
   /** Wraps the database that the audit reads. */

@@ -178,7 +178,7 @@ function audited(changes: Partial<RunOptions> = {}) {
     url: stage.url,
     store: aged(store, objects),
     connection,
-    configured: [{ bucket: BUCKET, prefix: 'base', connection: '' }],
+    configured: [{ bucket: BUCKET, prefix: 'base', connection: 'aws' }],
     ...changes,
   });
 }
@@ -239,7 +239,7 @@ test('a younger age asks for more, an older one for less', async () => {
 test('of a bucket that is a path as a whole only what is of a known dag is to be deleted', async () => {
   const alien = await put(`another program/a/b/${uuid4()}`);
   const ours = await put(`etl/run/task/${uuid4()}`);
-  const result = await audited({ configured: [{ bucket: BUCKET, prefix: '', connection: '' }] });
+  const result = await audited({ configured: [{ bucket: BUCKET, prefix: '', connection: 'aws' }] });
   const expected = [...orphans.old, ...orphans.young, alien, ours];
   expect(result.lists.orphaned.map(({ key }) => `${BUCKET}/${String(key)}`).sort()).toEqual(expected.sort());
   expect(result.deletions.flat().sort()).toEqual([...orphans.old, ours].sort());
@@ -290,7 +290,7 @@ test('the SQL for Athena and Trino says the same of the same inventory', async (
   const createdAt = Date.now() - 2 * HOUR_MS;
   const address = await putInventory({ format: 'Parquet', createdAt });
   const references = join(folder, 'references');
-  const configured = [{ bucket: BUCKET, prefix: 'base', connection: '' }];
+  const configured = [{ bucket: BUCKET, prefix: 'base', connection: 'aws' }];
   await exportReferences({ url: stage.url, store, connection, configured }, references);
   const inventoryObjects = statementsOf('audit-tables.sql').at(-1) ?? '';
   const dt = '2026-11-28-01-00';

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { auditDocument, auditText } from '../../../src/audit/summary.ts';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { compareKeys } from '../../../src/s3/key-order.ts';
+import type { RunOptions } from '../../support/audit.ts';
+import { DAY_MS, runAudit } from '../../support/audit.ts';
+import { uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import type { Stage } from '../../support/seed.ts';
+import { openStage } from '../../support/seed.ts';
+import { connectionTo, useS3 } from '../../support/s3.ts';
+
+const postgres = usePostgres();
+const s3 = useS3('bkt');
+const MONTH_MS = 30 * DAY_MS;
+const signal = new AbortController().signal;
+let stage: Stage;
+beforeAll(async () => {
+  stage = await openStage(postgres(), '3.3.2');
+});
+afterAll(() => stage.close());
+
+/** The objects of one server, all of them a month old. A server that answers to an ARN cannot be had here. */
+interface Server {
+  readonly store: Pick<ObjectStore, 'list' | 'head'>;
+  readonly asked: string[];
+  put(location: string): string;
+}
+
+function startServer(): Server {
+  const objects = new Set<string>();
+  const asked: string[] = [];
+  return {
+    asked,
+    put(location) {
+      objects.add(location);
+      return location;
+    },
+    store: {
+      list: ({ bucket, prefix, startAfter = '' }) =>
+        Promise.resolve({
+          kind: 'listed',
+          objects: [...objects]
+            .filter((location) => location.startsWith(`${bucket}/${prefix}`))
+            .map((location) => ({
+              key: location.slice(bucket.length + 1),
+              bytes: 1_000,
+              lastModified: Date.now() - MONTH_MS,
+              storageClass: 'STANDARD',
+            }))
+            .filter(({ key }) => compareKeys(key, startAfter) > 0)
+            .sort((a, b) => compareKeys(a.key, b.key)),
+          next: null,
+        }),
+      head: ({ bucket, key }) => {
+        asked.push(`${bucket} ${key}`);
+        return Promise.resolve(
+          objects.has(`${bucket}/${key}`)
+            ? { kind: 'present', bytes: 1_000, archive: null }
+            : { kind: 'missing' },
+        );
+      },
+    },
+  };
+}
+
+let server: Server;
+beforeEach(async () => {
+  await stage.clear();
+  server = startServer();
+});
+
+let rows = 0;
+/** Writes a row of a task whose value is an address below `start`, laid out as Airflow does. Gives the location. */
+async function row(start: string, { ending = '' } = {}): Promise<string> {
+  rows += 1;
+  const run = await stage.addRun({ dagId: `dag${rows}`, runId: 'r', state: 'success' });
+  const address = `s3://${start}/${run.dagId}/r/t/${uuid4()}${ending}`;
+  await stage.push({ run, taskId: 't', stored: JSON.stringify(address), agoSeconds: MONTH_MS / 1_000 });
+  return address.replace(/^s3:\/\/([^/]*@)?/, '');
+}
+
+/** The location of an object that no row names, below `start`. */
+const unnamed = (start: string) => `${start}/sales/2024-01-01/export/${uuid4()}.gz`;
+
+function audited(changes: Partial<RunOptions> = {}) {
+  return runAudit({
+    url: stage.url,
+    store: server.store,
+    connection: connectionTo(s3().endpoint, s3()),
+    configured: [{ bucket: 'bkt', prefix: 'xcom', connection: '' }],
+    signal,
+    ...changes,
+  });
+}
+type Result = Awaited<ReturnType<typeof audited>>;
+
+const orphansOf = ({ lists }: Result) =>
+  lists.orphaned.map(({ bucket, key }) => `${String(bucket)}/${String(key)}`).sort();
+const reasonsOf = ({ lists }: Result) => [...new Set(lists.orphaned.map((one) => one['why_not']))];
+const heldBy = (result: Result) =>
+  (auditDocument(result, { folder: '', version: '' }) as { held_back: unknown }).held_back;
+
+const A_TASKS =
+  'xcom.path does not name this place, and the files may be of a task that laid them out itself';
+
+test('files that a task laid out as Airflow does are not to be deleted, and the summary says so', async () => {
+  server.put(await row('bkt/exports', { ending: '.gz' }));
+  const exported = server.put(unnamed('bkt/exports'));
+  const ours = server.put(unnamed('bkt/xcom'));
+  const result = await audited();
+  expect(orphansOf(result)).toEqual([exported, ours].sort());
+  expect(result.deletions.flat()).toEqual([ours]);
+  expect(heldBy(result)).toEqual([{ place: 's3://bkt/exports', reason: A_TASKS }]);
+  const text = auditText(result, { folder: '', plain: (name) => name });
+  expect(text).toContain('Places that were judged\n  s3://bkt/xcom\n  s3://bkt/exports\n\n');
+  expect(text).toContain(`Places whose orphans are not to be deleted\n  s3://bkt/exports: ${A_TASKS}\n\n`);
+});
+
+test.each(['xcom', ''])(
+  'neither are those that a task laid out below the path "%s" of Airflow',
+  async (prefix) => {
+    const start = prefix === '' ? 'bkt' : `bkt/${prefix}`;
+    server.put(await row(`${start}/exports`));
+    server.put(unnamed(`${start}/exports`));
+    const result = await audited({ configured: [{ bucket: 'bkt', prefix, connection: '' }] });
+    expect(orphansOf(result)).toHaveLength(1);
+    expect([result.deletions, reasonsOf(result)]).toEqual([[], [A_TASKS]]);
+  },
+);
+
+test('a former path is judged if rows name it by the connection of the path, or if it is configured', async () => {
+  server.put(await row('aws@bkt/former'));
+  // Another row may name the same place without the connection, before or after.
+  server.put(await row('bkt/former'));
+  server.put(await row('bkt/older'));
+  const locations = [server.put(unnamed('bkt/former')), server.put(unnamed('bkt/older'))];
+  const path = { bucket: 'bkt', prefix: 'xcom', connection: 'aws' };
+  const byConnection = await audited({ configured: [path] });
+  expect(byConnection.deletions.flat()).toEqual(locations.slice(0, 1));
+  const configured = [path, { ...path, prefix: 'older' }];
+  const both = await audited({ configured });
+  expect(both.deletions.flat().sort()).toEqual(locations);
+  expect(heldBy(both)).toEqual([]);
+});
+
+test('a folder that only a value of a task names is no dag of a path that is a whole bucket', async () => {
+  const run = await stage.addRun({ dagId: 'etl', runId: 'r', state: 'success' });
+  await stage.push({ run, taskId: 't', stored: JSON.stringify(`s3://bkt/exports/a/b/c/${uuid4()}`) });
+  await stage.writer.query(`CREATE TABLE _airflow_deleted__xcom__20260101000000 AS SELECT * FROM xcom`);
+  const ours = server.put(`bkt/etl/r/t/${uuid4()}`);
+  server.put(unnamed('bkt/exports'));
+  const result = await audited({ configured: [{ bucket: 'bkt', prefix: '', connection: '' }] });
+  await stage.writer.query('DROP TABLE _airflow_deleted__xcom__20260101000000');
+  expect(orphansOf(result)).toHaveLength(2);
+  expect(result.deletions.flat()).toEqual([ours]);
+});
