@@ -17,6 +17,7 @@ import { holdBack } from './held.ts';
 import type { Inventory } from './inventory.ts';
 import { loadInventory, openInventory } from './inventory.ts';
 import { join } from './join.ts';
+import { bucketOf } from './key-sql.ts';
 import type { SafeDays } from './lifecycle.ts';
 import { safeDays } from './lifecycle.ts';
 import type { Unlisted } from './list-objects.ts';
@@ -233,7 +234,14 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
   const confirmed = await confirm({ ...options, duck, sources: live, bases, pace: options.requests });
-  const held = heldPlaces({ configured, bases: rows.bases });
+  const buckets = await duck.run<{ name: string }>(
+    `SELECT DISTINCT ${bucketOf('location')} AS name FROM named`,
+  );
+  const held = heldPlaces({
+    configured,
+    bases: rows.bases,
+    buckets: buckets.map(({ name }) => name),
+  });
   await holdBack({
     ...options,
     duck,

@@ -1,3 +1,4 @@
+import { splitBucket } from '../airflow/bucket.ts';
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import { ageOf, MOST_LAG_SECONDS } from '../postgres/standby.ts';
@@ -112,10 +113,9 @@ async function headAll(
   async function work(): Promise<void> {
     for (let index = next++; index < candidates.length; index = next++) {
       const { location = '' } = candidates[index] ?? {};
-      const [bucket = ''] = location.split('/', 1);
       const base = bases.find((one) => location.startsWith(`${one.bucket}/${one.prefix}`));
       await pace(1, signal);
-      const target = { bucket, key: location.slice(bucket.length + 1) };
+      const target = splitBucket(location);
       answers[index] = (await storeOf(base?.connection ?? '').head(target, signal)).kind;
     }
   }

@@ -12,16 +12,32 @@ export interface HeldPlacesOptions {
   readonly configured: readonly Base[];
   /** The places that Airflow wrote to, as rows say, with every connection by which rows name them. */
   readonly bases: readonly Base[];
+  /** The buckets that rows of any kind name. */
+  readonly buckets: readonly string[];
 }
+
+/** An ARN, or an alias that AWS gives to an access point. Either is one more name of a bucket that has its own. */
+const ACCESS_POINT_NAME = /^arn:|-s3alias$|--ol-s3$/;
 
 const MAY_BE_A_TASKS =
   'xcom.path does not name this place, and the files may be of a task that laid them out itself';
 
 /** The places where a file in the form of an XCom need not be Airflow's to delete. */
-export function heldPlaces({ configured, bases }: HeldPlacesOptions): HeldPlace[] {
-  return byPlaces([...configured, ...bases]).flatMap((place) =>
-    place.some((base) => isAirflows(base, configured)) ? [] : [{ ...place[0], why: MAY_BE_A_TASKS }],
-  );
+export function heldPlaces({ configured, bases, buckets }: HeldPlacesOptions): HeldPlace[] {
+  const places = byPlaces([...configured, ...bases]);
+  const names = new Set([...buckets, ...places.map(([{ bucket }]) => bucket)]);
+  const accessPoint = names.size > 1 ? [...names].find((name) => ACCESS_POINT_NAME.test(name)) : undefined;
+  return places.flatMap((place) => {
+    const [first] = place;
+    if (accessPoint !== undefined)
+      return [
+        {
+          ...first,
+          why: `${accessPoint} is an access point, so rows may name an object here by another name of its bucket`,
+        },
+      ];
+    return place.some((base) => isAirflows(base, configured)) ? [] : [{ ...first, why: MAY_BE_A_TASKS }];
+  });
 }
 
 /**

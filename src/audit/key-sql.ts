@@ -1,6 +1,18 @@
+import { ACCESS_POINT } from '../airflow/bucket.ts';
 import { SUFFIX, UUID, UUID4 } from '../airflow/object-key.ts';
 import type { Base } from './named-object.ts';
 import { text } from './sql-text.ts';
+
+/** The bucket of a location: everything before the first slash, or before the second one of an access point's ARN. */
+export function bucketOf(column: string): string {
+  return `CASE WHEN starts_with(${column}, 'arn:') THEN regexp_extract(${column}, ${text(`^(${ACCESS_POINT}/[^/]*|[^/]*)`)}, 1)
+    ELSE split_part(${column}, '/', 1) END`;
+}
+
+/** The key of a location. */
+export function keyOf(column: string): string {
+  return `substr(${column}, length(${bucketOf(column)}) + 2)`;
+}
 
 /** Whether a location is below one of the places. */
 export function below(places: readonly Base[]): string {

@@ -10,7 +10,7 @@ import type { NamingRow } from './row-statements.ts';
 export type NamingKind = 'row' | 'foreign' | 'archive' | 'state';
 
 export interface NamedObject {
-  /** `<bucket>/<key>`: a bucket's name has no slash. */
+  /** `<bucket>/<key>`. A bucket's name has no slash, but the ARN of an access point has one. */
   readonly location: string;
   readonly kind: NamingKind;
   /** The place that Airflow was writing to; null when the row does not prove it. */

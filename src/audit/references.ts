@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duck } from './duck.ts';
+import { bucketOf, keyOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
 import { asAWhole, PARQUET } from './results.ts';
 import { text } from './sql-text.ts';
@@ -28,7 +29,7 @@ export async function writeReferences({ duck, rowsAsOf, bases, folder }: Referen
     };
     await copy(
       'xcom_references',
-      `SELECT split_part(location, '/', 1) AS bucket, substr(location, strpos(location, '/') + 1) AS key, kind,
+      `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, kind,
         source AS in_table, make_timestamp_ms(at_ms::BIGINT) AS written FROM named`,
     );
     const asOf = rowsAsOf === null ? 'NULL::TIMESTAMP' : `make_timestamp_ms(${Math.floor(rowsAsOf)})`;

@@ -1,6 +1,7 @@
 import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Duck } from './duck.ts';
+import { bucketOf, keyOf } from './key-sql.ts';
 import { text } from './sql-text.ts';
 
 export interface ResultsOptions {
@@ -18,20 +19,18 @@ const PIECE_BYTES = 2 ** 18;
 /** DuckDB's default level 3 takes twice the CPU, and the files are no smaller. */
 export const PARQUET = '(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1)';
 
-const key = (column: string) => `substr(${column}, strpos(${column}, '/') + 1)`;
-const bucket = (column: string) => `split_part(${column}, '/', 1)`;
 const time = (column: string) => `make_timestamp_ms(${column}::BIGINT)`;
 
 /** Orphans are not sorted: there may be millions of them, and sorting them took longer than finding them. */
 const LISTS = {
-  orphaned: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, bytes::BIGINT AS bytes,
+  orphaned: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, bytes::BIGINT AS bytes,
     ${time('at_ms')} AS last_modified, class AS storage_class, dag AS dag_id, held = '' AS may_be_deleted, held AS why_not
     FROM orphans`,
-  missing: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
+  missing: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     looked.location IS NOT NULL AS asked_for
     FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked) looked USING (location)
     WHERE absent.verdict = 'missing' ORDER BY location`,
-  unreadable: `SELECT ${bucket('location')} AS bucket, ${key('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
+  unreadable: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     class AS storage_class, bytes::BIGINT AS bytes FROM unreadable ORDER BY location`,
 } as const;
 

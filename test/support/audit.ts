@@ -1,7 +1,7 @@
 import { DuckDBInstance } from '@duckdb/node-api';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import type { Audit, AuditOptions } from '../../src/audit/audit.ts';
 import { audit, readReferences } from '../../src/audit/audit.ts';
@@ -133,20 +133,22 @@ export async function readList(file: string): Promise<Record<string, unknown>[]>
 }
 
 export function readDeletions(folder: string): string[][] {
-  let buckets: string[];
+  let names: string[];
   try {
-    buckets = readdirSync(folder);
+    names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   } catch {
     return [];
   }
-  return buckets.flatMap((bucket) =>
-    readdirSync(join(folder, bucket)).map((part) => {
-      const { Objects: objects } = JSON.parse(readFileSync(join(folder, bucket, part), 'utf8')) as {
+  // The ARN of an access point has a slash, so it is a folder in a folder.
+  return names
+    .filter((name) => name.endsWith('.json'))
+    .sort()
+    .map((name) => {
+      const { Objects: objects } = JSON.parse(readFileSync(join(folder, name), 'utf8')) as {
         Objects: { Key: string }[];
       };
-      return objects.map(({ Key }) => `${bucket}/${Key}`);
-    }),
-  );
+      return objects.map(({ Key }) => `${dirname(name)}/${Key}`);
+    });
 }
 
 /** The real store, but its objects have the age and the storage class that `said` gives them. */

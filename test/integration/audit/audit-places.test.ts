@@ -155,3 +155,37 @@ test('a folder that only a value of a task names is no dag of a path that is a w
   expect(orphansOf(result)).toHaveLength(2);
   expect(result.deletions.flat()).toEqual([ours]);
 });
+
+const ACCESS_POINT = 'arn:aws:s3:eu-central-1:123456789012:accesspoint/ap';
+
+test.each([ACCESS_POINT, 'ap-abc123-s3alias'])(
+  'nothing is to be deleted that rows may name as %s, another name of the bucket',
+  async (alias) => {
+    const named = await row(`${alias}/xcom`);
+    const live = named.replace(alias, 'bkt');
+    server.put(named);
+    server.put(live);
+    server.put(unnamed('bkt/xcom'));
+    const result = await audited();
+    expect(orphansOf(result)).toContain(live);
+    expect(result.deletions).toEqual([]);
+    expect(reasonsOf(result)).toEqual([
+      `${alias} is an access point, so rows may name an object here by another name of its bucket`,
+    ]);
+    // A path that was encoded once more names an object and no place.
+    await stage.writer.query('UPDATE xcom SET value = to_jsonb(value::text)');
+    expect((await audited()).deletions).toEqual([]);
+  },
+);
+
+test('an access point that is the only name of its bucket is taken apart at its own slash', async () => {
+  server.put(await row(`${ACCESS_POINT}/xcom`));
+  const lost = await row(`${ACCESS_POINT}/xcom`);
+  const orphan = server.put(unnamed(`${ACCESS_POINT}/xcom`));
+  const key = (location: string) => location.slice(ACCESS_POINT.length + 1);
+  const result = await audited({ configured: [{ bucket: ACCESS_POINT, prefix: 'xcom', connection: '' }] });
+  expect(result.lists.orphaned).toMatchObject([{ bucket: ACCESS_POINT, key: key(orphan), dag_id: 'sales' }]);
+  expect(result.deletions).toEqual([[orphan]]);
+  expect(server.asked).toEqual([`${ACCESS_POINT} ${key(lost)}`]);
+  expect(result.lists.missing).toMatchObject([{ bucket: ACCESS_POINT, key: key(lost) }]);
+});
