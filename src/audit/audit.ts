@@ -28,12 +28,15 @@ import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
 import { auditOriginStatement } from './row-statements.ts';
+import { refuseTwoServers, serversOf } from './servers.ts';
 import { createTables, once, progressOf, setProgress } from './store.ts';
 
 export interface AuditOptions {
   readonly database: Pick<Database, 'read'>;
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'list' | 'head'>;
   readonly connectionOf: (id: string) => S3Connection;
+  /** False for an id that only rows name, when another connection stands in for it. */
+  readonly isKnown: (id: string) => boolean;
   /** The places that Airflow is configured to write to. */
   readonly configured: readonly Base[];
   /** The address of a manifest.json; null when the audit lists the objects. */
@@ -77,7 +80,7 @@ const PUSH_MS = HOUR_MS;
 /** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
-const LAYOUT = 2;
+const LAYOUT = 3;
 /** If an earlier run read its rows longer ago, the audit starts anew: too many of them have been purged since. */
 const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
@@ -96,6 +99,7 @@ export async function audit<Result>(
 ): Promise<Result> {
   const { work, report, signal } = options;
   requireDuck();
+  refuseTwoServers(options.configured, serversOf(options));
   mkdirSync(work, { recursive: true });
   const inventory =
     options.inventory === null
@@ -193,15 +197,20 @@ async function openWork(
 }
 
 async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {
-  const { database, configured, olderThanMs, report, signal } = options;
+  const { database, olderThanMs, report, signal } = options;
+  const serverOf = serversOf(options);
+  const configured = distinctPlaces(options.configured, serverOf);
   const rows = await rowsOf(duck, options);
   await duck.reopen();
-  const seen = distinctPlaces(rows.bases).filter((base) => !configured.some((one) => isSamePlace(one, base)));
+  const seen = distinctPlaces(rows.bases, serverOf).filter(
+    (base) => !configured.some((one) => isSamePlace(one, base)),
+  );
   const { places, unlisted } = await once(duck, 'objects done', () =>
     inventory === null
       ? listObjects({
           ...options,
           duck,
+          configured,
           seen,
           pace: options.requests,
           report: ({ objects, lanes, done }) => {
@@ -211,6 +220,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
       : loadInventory(inventory, {
           ...options,
           duck,
+          configured,
           seen,
           folder: joinPath(options.work, 'inventory'),
           report: ({ files, of }) => {
@@ -233,12 +243,20 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   });
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
-  const confirmed = await confirm({ ...options, duck, sources: live, bases, pace: options.requests });
+  const confirmed = await confirm({
+    ...options,
+    duck,
+    sources: live,
+    bases,
+    places,
+    serverOf,
+    pace: options.requests,
+  });
   const buckets = await duck.run<{ name: string }>(
     `SELECT DISTINCT ${bucketOf('location')} AS name FROM named`,
   );
   const held = heldPlaces({
-    configured,
+    configured: options.configured,
     bases: rows.bases,
     buckets: buckets.map(({ name }) => name),
   });

@@ -8,6 +8,8 @@ import { namedObject } from './named-object.ts';
 import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
+import type { ServerOf, Unjudged } from './servers.ts';
+import { setApart } from './servers.ts';
 import type { NamingRow } from './row-statements.ts';
 import { ownersStatement } from './row-statements.ts';
 
@@ -25,6 +27,8 @@ export interface Confirmed {
   readonly vanished: number;
   /** Storage gave no answer, or a standby is behind and still shows rows that may be gone. */
   readonly unknown: number;
+  /** Those of `unknown` that the listing says nothing about; they are not in `absent`. */
+  readonly unjudged: readonly Unjudged[];
 }
 
 export interface ConfirmOptions {
@@ -32,6 +36,9 @@ export interface ConfirmOptions {
   readonly database: Pick<Database, 'read'>;
   readonly sources: readonly RowSource[];
   readonly bases: readonly Base[];
+  /** The places that were listed, each with the connection by which it was listed. */
+  readonly places: readonly Base[];
+  readonly serverOf: ServerOf;
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'head'>;
   readonly pace: Rate;
   readonly pages: Rate;
@@ -43,6 +50,7 @@ export interface ConfirmOptions {
 
 interface Candidate {
   readonly location: string;
+  readonly connection: string;
   readonly source: string;
   readonly owner: string;
 }
@@ -56,33 +64,42 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const { duck } = options;
   // If an audit was killed after this step, its verdicts are still here: they are checked anew.
   await duck.run(`UPDATE absent SET verdict = 'missing' WHERE verdict <> 'young'`);
+  const unjudged = await setApart(options);
+  const apart = unjudged.reduce((sum, { references }) => sum + references, 0);
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,
   );
   const candidates = await duck.run<Candidate>(
-    `SELECT location, source, owner FROM absent WHERE verdict = 'missing' ORDER BY hash(location) LIMIT ${MOST}`,
+    `SELECT location, connection, source, owner FROM absent WHERE verdict = 'missing' ORDER BY hash(location) LIMIT ${MOST}`,
   );
-  if (candidates.length === 0) return { absent, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0 };
+  if (candidates.length === 0)
+    return { absent, looked: 0, missing: 0, present: 0, vanished: 0, unknown: apart, unjudged };
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
   const gone = candidates.filter((_, index) => heads[index] === 'missing');
   const isBehind = gone.length > 0 && (await staysBehind(options));
   const still = await stillNamed(gone, options);
-  const verdicts = candidates.map((candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked'> => {
-    const head = heads[index] ?? 'unknown';
-    if (head !== 'missing') return head;
-    if (isBehind) return 'unknown';
-    return still.has(candidate.location) ? 'missing' : 'vanished';
-  });
-  await duck.run('CREATE OR REPLACE TABLE looked (location VARCHAR, verdict VARCHAR)');
+  const verdicts = candidates.map(
+    (candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked' | 'unjudged'> => {
+      const head = heads[index] ?? 'unknown';
+      if (head !== 'missing') return head;
+      if (isBehind) return 'unknown';
+      return still.has(candidate.location) ? 'missing' : 'vanished';
+    },
+  );
+  await duck.run('CREATE OR REPLACE TABLE looked (location VARCHAR, connection VARCHAR, verdict VARCHAR)');
   await duck.append({
     table: 'looked',
-    types: ['text', 'text'],
-    columns: [candidates.map(({ location }) => location), verdicts],
+    types: ['text', 'text', 'text'],
+    columns: [
+      candidates.map(({ location }) => location),
+      candidates.map(({ connection }) => connection),
+      verdicts,
+    ],
     progress: [],
   });
   await duck.run(`UPDATE absent SET verdict = looked.verdict FROM looked WHERE absent.location = looked.location
-    AND absent.verdict = 'missing'`);
+    AND absent.connection = looked.connection AND absent.verdict = 'missing'`);
   // References outside the sample count as missing only if every reference in the sample is missing.
   if (absent > candidates.length && verdicts.some((verdict) => verdict !== 'missing'))
     await duck.run(`UPDATE absent SET verdict = 'unsure' WHERE verdict = 'missing'
@@ -94,7 +111,8 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     missing: count('missing'),
     present: count('present'),
     vanished: count('vanished'),
-    unknown: count('unknown'),
+    unknown: count('unknown') + apart,
+    unjudged,
   };
 }
 
@@ -106,17 +124,16 @@ async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolea
 
 async function headAll(
   candidates: readonly Candidate[],
-  { bases, storeOf, pace, concurrency, signal }: ConfirmOptions,
+  { storeOf, pace, concurrency, signal }: ConfirmOptions,
 ): Promise<('present' | 'missing' | 'unknown')[]> {
   const answers: ('present' | 'missing' | 'unknown')[] = [];
   let next = 0;
   async function work(): Promise<void> {
     for (let index = next++; index < candidates.length; index = next++) {
-      const { location = '' } = candidates[index] ?? {};
-      const base = bases.find((one) => location.startsWith(`${one.bucket}/${one.prefix}`));
+      const { location = '', connection = '' } = candidates[index] ?? {};
       await pace(1, signal);
       const target = splitBucket(location);
-      answers[index] = (await storeOf(base?.connection ?? '').head(target, signal)).kind;
+      answers[index] = (await storeOf(connection).head(target, signal)).kind;
     }
   }
   await Promise.all(Array.from({ length: concurrency }, work));

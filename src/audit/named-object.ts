@@ -12,6 +12,8 @@ export type NamingKind = 'row' | 'foreign' | 'archive' | 'state';
 export interface NamedObject {
   /** `<bucket>/<key>`. A bucket's name has no slash, but the ARN of an access point has one. */
   readonly location: string;
+  /** The connection that Airflow would read it with; '' when the path names none. */
+  readonly connection: string;
   readonly kind: NamingKind;
   /** The place that Airflow was writing to; null when the row does not prove it. */
   readonly base: Base | null;
@@ -38,12 +40,13 @@ export function namedObject(
   const plain = stored === null ? null : unwrap(stored);
   const path = plain === null ? null : splitPath(plain);
   if (path === null || stored === null || !S3_SCHEMES.includes(path.scheme)) return null;
+  const { connection } = path;
   const location = `${path.bucket}/${path.key}`;
   if (source.value === 'text')
-    return { location, kind: source.kind === 'archive' ? 'archive' : 'state', base: null };
+    return { location, connection, kind: source.kind === 'archive' ? 'archive' : 'state', base: null };
   const prefix = plain === stored ? ownPrefix(source, { row, stored, key: path.key }) : null;
-  const base = prefix === null ? null : { bucket: path.bucket, prefix, connection: path.connection };
-  if (source.kind === 'archive') return { location, kind: 'archive', base };
+  const base = prefix === null ? null : { bucket: path.bucket, prefix, connection };
+  if (source.kind === 'archive') return { location, connection, kind: 'archive', base };
   const isBelow = bases.some(
     ({ bucket, prefix: of }) => bucket === path.bucket && (of === '' || path.key.startsWith(`${of}/`)),
   );
@@ -51,7 +54,7 @@ export function namedObject(
   const namesNone =
     !source.hasPlace && plain === stored && path.key.split('/').at(-2)?.startsWith('ti-') !== true;
   const isOwn = base !== null || (namesNone && isBelow);
-  return { location, kind: isOwn ? 'row' : 'foreign', base };
+  return { location, connection, kind: isOwn ? 'row' : 'foreign', base };
 }
 
 /** The prefix before the row's own dag, run and task; null when nothing proves that the path is this row's. */

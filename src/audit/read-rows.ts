@@ -235,9 +235,10 @@ async function keep(
   reader.named += kept.length;
   await reader.duck.append({
     table: 'named',
-    types: ['text', 'text', 'text', 'text', 'number'],
+    types: ['text', 'text', 'text', 'text', 'text', 'number'],
     columns: [
       kept.map(({ location }) => location),
+      kept.map(({ connection }) => connection),
       kept.map(({ kind }) => kind),
       kept.map(() => source.table),
       kept.map(({ owner }) => owner),

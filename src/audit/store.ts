@@ -3,7 +3,7 @@ import type { Duck } from './duck.ts';
 /** The tables that the audit keeps on disk between its steps, and the progress of each step. */
 export const TABLES = /* SQL */ `
   CREATE TABLE IF NOT EXISTS progress (step VARCHAR PRIMARY KEY, state VARCHAR NOT NULL);
-  CREATE TABLE IF NOT EXISTS named (location VARCHAR, kind VARCHAR, source VARCHAR, owner VARCHAR, at_ms DOUBLE)`;
+  CREATE TABLE IF NOT EXISTS named (location VARCHAR, connection VARCHAR, kind VARCHAR, source VARCHAR, owner VARCHAR, at_ms DOUBLE)`;
 
 /**
  * The table keeps only objects below the places that were listed. With an inventory, a table or a view over its files

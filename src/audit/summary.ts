@@ -45,6 +45,7 @@ export function auditText(
 ): string {
   const { figures, confirmed, safe, unlisted } = audit;
   const { references, objects } = figures;
+  const unanswered = confirmed.unjudged.reduce((left, one) => left - one.references, confirmed.unknown);
   const lines = [
     title(audit),
     '',
@@ -87,10 +88,12 @@ export function auditText(
     ...unlisted.map(
       ({ bucket, prefix, reason }) => `Not listed: s3://${plain(bucket)}/${plain(prefix)} (${reason}).`,
     ),
-    ...(confirmed.unknown > 0
-      ? [
-          `${confirmed.unknown} objects could not be confirmed: storage gave no answer, or a standby is behind.`,
-        ]
+    ...confirmed.unjudged.map(
+      ({ connection, place, references: count, why }) =>
+        `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}.`,
+    ),
+    ...(unanswered > 0
+      ? [`${unanswered} objects could not be confirmed: storage gave no answer, or a standby is behind.`]
       : []),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']
@@ -132,6 +135,10 @@ function title(audit: Audit): string {
   if (code === 1) return 'Rows name objects that Airflow cannot read.';
   if (code === 2) return 'Not all could be found out.';
   return 'All objects that rows name are there.';
+}
+
+function byConnection(connection: string): string {
+  return connection === '' ? 'without a connection' : `with the connection ${connection}`;
 }
 
 function missingWords({ figures, confirmed }: Audit): string {

@@ -12,7 +12,7 @@ export function auditResult(
   }: {
     readonly rowsAsOf: Audit['rowsAsOf'];
     readonly unlisted: readonly unknown[];
-    readonly confirmed: Audit['confirmed'];
+    readonly confirmed: Omit<Audit['confirmed'], 'unjudged'>;
     readonly figures: {
       readonly objects: Readonly<Record<keyof AuditResult['objects'], Amount>>;
       readonly references: Pick<Audit['figures']['references'], 'absent'>;
@@ -41,7 +41,11 @@ function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
 }
 
 /** A sample speaks for all of them only if every object that was looked up is missing. */
-function missingOf({ absent, looked, missing, unknown }: Audit['confirmed'], left: number): number | null {
-  if (looked === absent) return unknown === 0 ? missing : null;
+function missingOf(
+  { absent, looked, missing, unknown }: Omit<Audit['confirmed'], 'unjudged'>,
+  left: number,
+): number | null {
+  if (unknown > 0) return null;
+  if (looked === absent) return missing;
   return missing === looked ? left : null;
 }

@@ -56,6 +56,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
       database,
       storeOf: stores.of,
       connectionOf: stores.connectionOf,
+      isKnown: stores.knows,
       configured,
       inventory: own.inventory,
       work: join(out, 'work'),

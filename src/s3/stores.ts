@@ -14,6 +14,8 @@ export interface Stores {
   readonly of: (connection: string) => ObjectStore;
   /** The connection settings of the same store. */
   readonly connectionOf: (connection: string) => S3Connection;
+  /** Whether an id leads to a connection of its own; another stands in for an id that only rows name. */
+  readonly knows: (connection: string) => boolean;
   /** From now on these connection ids lead to these connections. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
   /** Requests that all stores have sent so far, retries included. */
@@ -67,10 +69,14 @@ export function openStores(
     connections.set(id, learned);
   }
 
-  function idOf(connection: string): string {
+  function ownIdOf(connection: string): string | undefined {
     // An id that only rows name is known by its name in Airflow's variable, in capitals.
     const names = connection === '' ? [] : [connection, connection.toUpperCase()];
-    return names.find((name) => connections.has(name)) ?? fallback;
+    return names.find((name) => connections.has(name));
+  }
+
+  function idOf(connection: string): string {
+    return ownIdOf(connection) ?? fallback;
   }
 
   function connectionOf(connection: string): S3Connection {
@@ -83,6 +89,7 @@ export function openStores(
   return {
     sent: () => sent,
     connectionOf,
+    knows: (connection) => connection === '' || ownIdOf(connection) !== undefined,
     learn(learned) {
       for (const [id, one] of learned) learnOne(id, one);
     },

@@ -51,7 +51,7 @@ async function prepare(folder: string, round: Pick<Round, 'references' | 'object
   for (const statement of TABLES.split(';')) await on.run(statement);
   const at = Date.now() - 30 * DAY_MS;
   await on.run(
-    `INSERT INTO named SELECT 'xcom/' || ${key('i')}, 'row', 'xcom', i::VARCHAR, ${at} FROM range(${round.references}) r(i)`,
+    `INSERT INTO named SELECT 'xcom/' || ${key('i')}, '', 'row', 'xcom', i::VARCHAR, ${at} FROM range(${round.references}) r(i)`,
   );
   await on.run(
     `COPY (SELECT substr(location, 6) FROM named) TO '${join(folder, 'rows.txt')}' (FORMAT csv, HEADER false)`,

@@ -30,6 +30,7 @@ export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'sto
   /** Every connection leads to this store, unless `storeOf` is given. */
   readonly store: Pick<ObjectStore, 'list' | 'head'>;
   readonly storeOf?: AuditOptions['storeOf'];
+  readonly connectionOf?: AuditOptions['connectionOf'];
   readonly connection: S3Connection;
   readonly configured: readonly Base[];
   /** Wraps the database that the audit reads. */
@@ -49,6 +50,7 @@ const DEFAULTS = {
   concurrency: 4,
   settle: () => Promise.resolve(),
   hasPrices: true,
+  isKnown: () => true,
   signal: new AbortController().signal,
   report: () => undefined,
 };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { auditDocument, auditText } from '../../../src/audit/summary.ts';
+import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { compareKeys } from '../../../src/s3/key-order.ts';
 import type { RunOptions } from '../../support/audit.ts';
@@ -188,4 +188,73 @@ test('an access point that is the only name of its bucket is taken apart at its 
   expect(result.deletions).toEqual([[orphan]]);
   expect(server.asked).toEqual([`${ACCESS_POINT} ${key(lost)}`]);
   expect(result.lists.missing).toMatchObject([{ bucket: ACCESS_POINT, key: key(lost) }]);
+});
+
+/** Two servers, and the connections that lead to them. */
+function openTwo(): { aws: Server; minio: Server; options: Pick<RunOptions, 'storeOf' | 'connectionOf'> } {
+  const aws = startServer();
+  const minio = startServer();
+  const isMinio = (id: string) => id.startsWith('minio');
+  const connection = connectionTo(s3().endpoint, s3());
+  return {
+    aws,
+    minio,
+    options: {
+      storeOf: (id) => (isMinio(id) ? minio : aws).store,
+      connectionOf: (id) => ({ ...connection, endpoint: isMinio(id) ? 'http://minio:9000' : null }),
+    },
+  };
+}
+const AWS_PATH = { bucket: 'bkt', prefix: 'xcom', connection: 'aws' };
+const NOT_JUDGED = /^Not judged: .*$/gm;
+const notJudged = (result: Result) =>
+  auditText(result, { folder: '', plain: (name) => name }).match(NOT_JUDGED);
+
+test('a reference to another server with a bucket of the same name is unknown, never missing', async () => {
+  const { aws, minio, options } = openTwo();
+  minio.put(await row('minio@bkt/xcom'));
+  await row('minio@bkt/xcom');
+  const result = await audited({ ...options, configured: [AWS_PATH] });
+  expect(result.lists.missing).toEqual([]);
+  expect(result.confirmed).toMatchObject({ absent: 0, missing: 0, unknown: 2 });
+  expect([auditCode(result), aws.asked]).toEqual([2, []]);
+  expect(notJudged(result)).toEqual([
+    'Not judged: references to s3://bkt/xcom/ with the connection minio (2): this connection leads to minio:9000, and the place was listed at AWS.',
+  ]);
+});
+
+test('neither is one with a connection that only rows name and that is not known', async () => {
+  await row('nobodys@bkt/xcom');
+  const lost = await row('aws@bkt/xcom');
+  const result = await audited({ configured: [AWS_PATH], isKnown: (id) => id !== 'nobodys' });
+  expect(result.lists.missing.map(({ key }) => `bkt/${String(key)}`)).toEqual([lost]);
+  expect(result.confirmed).toMatchObject({ absent: 1, missing: 1, unknown: 1 });
+  expect(notJudged(result)).toEqual([
+    'Not judged: references to s3://bkt/xcom/ with the connection nobodys (1): this connection is not known here.',
+  ]);
+});
+
+test('an object is asked for with the connection of its row, not of a place whose name begins alike', async () => {
+  const { aws, minio, options } = openTwo();
+  const lost = await row('minio@bkt/xcom-old');
+  const result = await audited({ ...options, configured: [AWS_PATH] });
+  expect([minio.asked, aws.asked]).toEqual([[lost.replace('/', ' ')], []]);
+  expect(result.lists.missing).toHaveLength(1);
+});
+
+test('a place that is configured with two connections to one server is one place', async () => {
+  server.put(await row('aws@bkt/xcom'));
+  const orphan = server.put(unnamed('bkt/xcom'));
+  const result = await audited({ configured: [AWS_PATH, { ...AWS_PATH, connection: 'aws_too' }] });
+  expect(result.deletions).toEqual([[orphan]]);
+  expect(result.figures.objects.all.objects).toBe(2);
+  expect(result.places).toEqual([AWS_PATH]);
+});
+
+test('a bucket of one name on two servers is refused', async () => {
+  const { options } = openTwo();
+  const configured = [AWS_PATH, { ...AWS_PATH, prefix: 'other', connection: 'minio' }];
+  await expect(audited({ ...options, configured })).rejects.toThrow(
+    'xcom.path names a bucket bkt on AWS and one on minio:9000: run an audit for each',
+  );
 });

@@ -43,24 +43,29 @@ describe('what a row names', () => {
   const ti = '01a20acf-a9fe-733b-b899-74edea1cfff5';
 
   test.each<[string, RowSource, NamingRow, ReturnType<typeof namedObject>]>([
-    ['its own path', source, row(own), { location: own.slice('s3://conn@'.length), kind: 'row', base }],
+    [
+      'its own path',
+      source,
+      row(own),
+      { location: own.slice('s3://conn@'.length), connection: 'conn', kind: 'row', base },
+    ],
     [
       'in an archive',
       { ...source, kind: 'archive' },
       row(own),
-      { location: own.slice('s3://conn@'.length), kind: 'archive', base },
+      { location: own.slice('s3://conn@'.length), connection: 'conn', kind: 'archive', base },
     ],
     [
       'its own path, encoded again',
       source,
       row(JSON.stringify(own)),
-      { location: own.slice('s3://conn@'.length), kind: 'foreign', base: null },
+      { location: own.slice('s3://conn@'.length), connection: 'conn', kind: 'foreign', base: null },
     ],
     [
       "another row's path",
       source,
       row(own, { taskId: 'other' }),
-      { location: own.slice('s3://conn@'.length), kind: 'foreign', base: null },
+      { location: own.slice('s3://conn@'.length), connection: 'conn', kind: 'foreign', base: null },
     ],
     ['a path on a disk', source, row(`file:///tmp/etl/a/b?c#d/load/${UUID}`), null],
     ['no path', source, row('value'), null],
@@ -70,6 +75,7 @@ describe('what a row names', () => {
       row(`s3://bucket/p/etl/run/load/ti-${ti}/k%2Fx.json`, { owner: ti }),
       {
         location: `bucket/p/etl/run/load/ti-${ti}/k%2Fx.json`,
+        connection: '',
         kind: 'row',
         base: { bucket: 'bucket', prefix: 'p', connection: '' },
       },
@@ -78,25 +84,25 @@ describe('what a row names', () => {
       'another task instance',
       v2,
       row(`s3://bucket/base/etl/run/load/ti-${ti}/k.json`, { owner: UUID }),
-      { location: `bucket/base/etl/run/load/ti-${ti}/k.json`, kind: 'foreign', base: null },
+      { location: `bucket/base/etl/run/load/ti-${ti}/k.json`, connection: '', kind: 'foreign', base: null },
     ],
     [
       'the old layout in 3.4',
       v2,
       row(`s3://bucket/base/etl/run/load/${UUID}`, { owner: ti }),
-      { location: `bucket/base/etl/run/load/${UUID}`, kind: 'row', base: null },
+      { location: `bucket/base/etl/run/load/${UUID}`, connection: '', kind: 'row', base: null },
     ],
     [
       'a state',
       state,
       row('{"__airflow_state_ref__": "s3://c@bucket/base/etl/run/load/-1/k"}'),
-      { location: 'bucket/base/etl/run/load/-1/k', kind: 'state', base: null },
+      { location: 'bucket/base/etl/run/load/-1/k', connection: 'c', kind: 'state', base: null },
     ],
     [
       'a state as text',
       state,
       row('"s3://bucket/base/k"'),
-      { location: 'bucket/base/k', kind: 'state', base: null },
+      { location: 'bucket/base/k', connection: '', kind: 'state', base: null },
     ],
     ['a state that is a value', state, row('{"url": "s3://bucket/base/k"}'), null],
   ])('%s', (_, from, given, expected) => {

@@ -38,6 +38,21 @@ test.each<[string, Partial<Found>, Partial<ReturnType<typeof auditResult>>]>([
     { missing: 9_000 },
   ],
   [
+    'does not know how many are missing when the listing says nothing of some',
+    {
+      figures: { ...FOUND.figures, references: { absent: 9_005 } },
+      confirmed: {
+        ...FOUND.confirmed,
+        absent: 9_000,
+        looked: 2_000,
+        missing: 2_000,
+        present: 0,
+        unknown: 5,
+      },
+    },
+    { missing: null },
+  ],
+  [
     'does not know how many are missing when one of a sample is there',
     {
       figures: { ...FOUND.figures, references: { absent: 9_000 } },

@@ -1,0 +1,89 @@
+import { parseUrl } from '../lib/parse-url.ts';
+import type { S3Connection } from '../s3/connection.ts';
+import { byPlace, startOf } from './key-sql.ts';
+import type { Duck } from './duck.ts';
+import type { Base } from './named-object.ts';
+import { text } from './sql-text.ts';
+
+/** The server that a connection leads to; null when the connection is not known. */
+export type ServerOf = (connection: string) => string | null;
+
+export interface Connections {
+  readonly connectionOf: (id: string) => S3Connection;
+  /** False for an id that only rows name, when another connection stands in for it. */
+  readonly isKnown: (id: string) => boolean;
+}
+
+export function serversOf({ connectionOf, isKnown }: Connections): ServerOf {
+  return (id) => (isKnown(id) ? serverAt(connectionOf(id).endpoint) : null);
+}
+
+/** A bucket has one name on all endpoints of AWS. */
+function serverAt(endpoint: string | null): string {
+  if (endpoint === null) return 'AWS';
+  const url = parseUrl(endpoint);
+  if (url === null) return endpoint;
+  return url.host.endsWith('.amazonaws.com') ? 'AWS' : `${url.host}${url.pathname.replace(/\/$/, '')}`;
+}
+
+/** @throws {Error} when two configured places are in buckets of one name on two servers: an object is known by that name. */
+export function refuseTwoServers(configured: readonly Base[], serverOf: ServerOf): void {
+  const servers = new Map<string, string | null>();
+  for (const { bucket, connection } of configured) {
+    const server = serverOf(connection);
+    const other = servers.get(bucket);
+    if (other !== undefined && other !== server)
+      throw new Error(
+        `xcom.path names a bucket ${bucket} on ${shown(other)} and one on ${shown(server)}: run an audit for each`,
+      );
+    servers.set(bucket, server);
+  }
+}
+
+/** References that the listing of a place says nothing about. */
+export interface Unjudged {
+  readonly connection: string;
+  readonly place: string;
+  readonly references: number;
+  readonly why: string;
+}
+
+/**
+ * Sets apart the references whose connection does not lead to the server where their place was listed, or is not known.
+ * Their objects may be elsewhere, under the same name.
+ */
+export async function setApart({
+  duck,
+  places,
+  serverOf,
+}: {
+  readonly duck: Duck;
+  readonly places: readonly Base[];
+  readonly serverOf: ServerOf;
+}): Promise<Unjudged[]> {
+  const groups = await duck.run<{ connection: string; start: string; references: number }>(
+    `SELECT connection, ${byPlace(places, (base) => text(startOf(base)), "''")} AS start, count(*)::DOUBLE AS "references"
+     FROM absent WHERE verdict = 'missing' GROUP BY ALL ORDER BY ALL`,
+  );
+  const unjudged: Unjudged[] = [];
+  for (const { connection, start, references } of groups) {
+    const place = places.find((base) => startOf(base) === start);
+    const listed = serverOf(place?.connection ?? '');
+    const own = serverOf(connection);
+    if (own !== null && own === listed) continue;
+    const why =
+      own === null
+        ? 'this connection is not known here'
+        : `this connection leads to ${own}, and the place was listed at ${shown(listed)}`;
+    unjudged.push({ connection, place: `s3://${start}`, references, why });
+    await duck.run(
+      `UPDATE absent SET verdict = 'unknown' WHERE verdict = 'missing' AND connection = $1 AND starts_with(location, $2)`,
+      [connection, start],
+    );
+  }
+  return unjudged;
+}
+
+function shown(server: string | null): string {
+  return server ?? 'a server that is not known';
+}
