@@ -44,23 +44,26 @@ export function namedObject(
   const location = `${path.bucket}/${path.key}`;
   if (source.value === 'text')
     return { location, connection, kind: source.kind === 'archive' ? 'archive' : 'state', base: null };
-  const prefix = plain === stored ? ownPrefix(source, { row, stored, key: path.key }) : null;
+  const around = bases.filter((one) => one.bucket === path.bucket && isBelow(one, path.key));
+  const prefix = plain === stored ? ownPrefix(source, { row, stored, key: path.key, around }) : null;
   const base = prefix === null ? null : { bucket: path.bucket, prefix, connection };
   if (source.kind === 'archive') return { location, connection, kind: 'archive', base };
-  const isBelow = bases.some(
-    ({ bucket, prefix: of }) => bucket === path.bucket && (of === '' || path.key.startsWith(`${of}/`)),
-  );
   // A row of 3.4 does not hold its dag. If its path names no task instance either, a place below a base is enough.
   const namesNone =
     !source.hasPlace && plain === stored && path.key.split('/').at(-2)?.startsWith('ti-') !== true;
-  const isOwn = base !== null || (namesNone && isBelow);
+  const isOwn = base !== null || (namesNone && around.length > 0);
   return { location, connection, kind: isOwn ? 'row' : 'foreign', base };
 }
 
 /** The prefix before the row's own dag, run and task; null when nothing proves that the path is this row's. */
 function ownPrefix(
   source: RowSource,
-  { row, stored, key }: { row: NamingRow; stored: string; key: string },
+  {
+    row,
+    stored,
+    key,
+    around,
+  }: { row: NamingRow; stored: string; key: string; around: readonly Pick<Base, 'prefix'>[] },
 ): string | null {
   if (source.hasPlace) {
     const { dagId, runId, taskId } = row;
@@ -75,10 +78,23 @@ function ownPrefix(
     );
     return spelling.kind === 'own' ? spelling.reference.prefix : null;
   }
-  const segments = key.split('/');
-  return segments.at(-2) === `ti-${row.owner}` && segments.length >= 5
-    ? segments.slice(0, -5).join('/')
-    : null;
+  if (key.split('/').at(-2) !== `ti-${row.owner}`) return null;
+  // The run may hold slashes, so a place that is known comes before one that ends where a plain run would begin.
+  const known = around.filter(({ prefix }) => segmentsBelow(prefix, key) >= LEAST_SEGMENTS);
+  const [innermost] = known.toSorted((a, b) => b.prefix.length - a.prefix.length);
+  if (innermost !== undefined) return innermost.prefix;
+  return segmentsBelow('', key) >= LEAST_SEGMENTS ? key.split('/').slice(0, -LEAST_SEGMENTS).join('/') : null;
+}
+
+/** Dag, run, task, task instance and name. */
+const LEAST_SEGMENTS = 5;
+
+function segmentsBelow(prefix: string, key: string): number {
+  return key.split('/').length - (prefix === '' ? 0 : prefix.split('/').length);
+}
+
+function isBelow({ prefix }: Pick<Base, 'prefix'>, key: string): boolean {
+  return prefix === '' || key.startsWith(`${prefix}/`);
 }
 
 /** Reads a reference from JSON with an envelope; releases before 3.3.0 stored the reference without the envelope. */

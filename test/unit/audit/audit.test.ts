@@ -81,6 +81,28 @@ describe('what a row names', () => {
       },
     ],
     [
+      'its own task instance in a run with a slash, below a place that is known',
+      v2,
+      row(`s3://bucket/base/etl/team/run/load/ti-${ti}/k.json`, { owner: ti }),
+      {
+        location: `bucket/base/etl/team/run/load/ti-${ti}/k.json`,
+        connection: '',
+        kind: 'row',
+        base: { bucket: 'bucket', prefix: 'base', connection: '' },
+      },
+    ],
+    [
+      'its own task instance too near to a place that is known',
+      v2,
+      row(`s3://bucket/base/run/load/ti-${ti}/k.json`, { owner: ti }),
+      {
+        location: `bucket/base/run/load/ti-${ti}/k.json`,
+        connection: '',
+        kind: 'row',
+        base: { bucket: 'bucket', prefix: '', connection: '' },
+      },
+    ],
+    [
       'another task instance',
       v2,
       row(`s3://bucket/base/etl/run/load/ti-${ti}/k.json`, { owner: UUID }),
