@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import type { Database } from '../postgres/client.ts';
 import { ageOf } from '../postgres/standby.ts';
@@ -30,6 +30,7 @@ import { readRows, sourcesOf } from './read-rows.ts';
 import { auditOriginStatement } from './row-statements.ts';
 import { refuseTwoServers, serversOf } from './servers.ts';
 import { createTables, once, progressOf, setProgress } from './store.ts';
+import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts';
 
 export interface AuditOptions {
   readonly database: Pick<Database, 'read'>;
@@ -41,7 +42,7 @@ export interface AuditOptions {
   readonly configured: readonly Base[];
   /** The address of a manifest.json; null when the audit lists the objects. */
   readonly inventory: string | null;
-  /** The folder that keeps the work done so far, until the audit is complete. */
+  /** The folder that keeps the work done so far. The audit makes it, and removes it when it is complete. */
   readonly work: string;
   readonly olderThanMs: number;
   readonly memoryBytes: number;
@@ -100,7 +101,7 @@ export async function audit<Result>(
   const { work, report, signal } = options;
   requireDuck();
   refuseTwoServers(options.configured, serversOf(options));
-  mkdirSync(work, { recursive: true });
+  claimWork(work);
   const inventory =
     options.inventory === null
       ? null
@@ -112,7 +113,7 @@ export async function audit<Result>(
     report('writing the lists');
     const result = await use(audited, duck);
     await duck.close();
-    rmSync(work, { recursive: true, force: true });
+    removeWork(work);
     return result;
   } finally {
     await duck.close();
@@ -129,14 +130,14 @@ export async function readReferences(
 ): Promise<void> {
   const { work } = options;
   requireDuck();
-  mkdirSync(work, { recursive: true });
+  claimWork(work);
   const duck = await openWork(options, null);
   try {
     const rows = await rowsOf(duck, options);
     options.report('writing the references');
     await use(rows, duck);
     await duck.close();
-    rmSync(work, { recursive: true, force: true });
+    removeWork(work);
   } finally {
     await duck.close();
   }
@@ -163,9 +164,8 @@ async function openWork(
   inventory: Inventory | null,
 ): Promise<Duck> {
   const { database, work, memoryBytes, configured, signal } = options;
-  const file = joinPath(work, 'audit.duckdb');
   const spill = `spill-${randomUUID()}`;
-  const open = () => openDuck({ file, temporary: joinPath(work, spill), memoryBytes });
+  const open = () => openDuck({ file: databaseIn(work), temporary: joinPath(work, spill), memoryBytes });
   const [named] = await database.read((query) => query<{ origin: string }>(auditOriginStatement()), signal);
   const { asOf } = await ageOf(database, { patienceMs: 0, signal });
   const question = JSON.stringify([
@@ -189,7 +189,7 @@ async function openWork(
     return duck;
   }
   await duck.close();
-  for (const name of [file, `${file}.wal`]) rmSync(name, { force: true });
+  forgetWork(work);
   const fresh = await open();
   await createTables(fresh);
   await setProgress(fresh, 'question', question);

@@ -13,6 +13,8 @@ export interface ResultsOptions {
 }
 
 const UNFINISHED = '.unfinished';
+/** The names that the command gives to such folders: others are not the audit's to delete. */
+const OWN_UNFINISHED = /^(audit|references)-\d{4}-\d{2}-\d{2}T\d{6}Z\.unfinished$/;
 /** The most keys that one request of delete-objects takes. */
 const KEYS_A_REQUEST = 1_000;
 const PIECE_BYTES = 2 ** 18;
@@ -42,7 +44,7 @@ export async function asAWhole(folder: string, write: (unfinished: string) => Pr
   const unfinished = `${folder}${UNFINISHED}`;
   // Only one audit works in a folder at a time, so runs that were killed have left these.
   for (const name of readdirSync(dirname(folder)))
-    if (name.endsWith(UNFINISHED)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
+    if (OWN_UNFINISHED.test(name)) rmSync(join(dirname(folder), name), { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
   await write(unfinished);
   renameSync(unfinished, folder);

@@ -12,6 +12,7 @@ import { createRate } from '../audit/rate.ts';
 import { writeReferences } from '../audit/references.ts';
 import { writeResults } from '../audit/results.ts';
 import { auditCode, auditDocument, auditText } from '../audit/summary.ts';
+import { WORK_FOLDER } from '../audit/work-folder.ts';
 import { openDatabase } from '../postgres/client.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
@@ -59,7 +60,7 @@ export async function auditCommand(io: CommandIo): Promise<number> {
       isKnown: stores.knows,
       configured,
       inventory: own.inventory,
-      work: join(out, 'work'),
+      work: join(out, WORK_FOLDER),
       olderThanMs: own.olderThanMs,
       memoryBytes: own.memoryBytes,
       pages: createRate(own.pagesPerSecond),
