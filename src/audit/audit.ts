@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, rmSync } from 'node:fs';
 import { join as joinPath } from 'node:path';
 import type { Database } from '../postgres/client.ts';
-import { ageOf } from '../postgres/standby.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import type { Confirmed } from './confirm.ts';
@@ -27,9 +26,9 @@ import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { auditOriginStatement } from './row-statements.ts';
 import { refuseTwoServers, serversOf } from './servers.ts';
-import { createTables, once, progressOf, setProgress } from './store.ts';
+import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
+import { createTables, once } from './store.ts';
 import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts';
 
 export interface AuditOptions {
@@ -55,7 +54,10 @@ export interface AuditOptions {
   /** Whether storage is billed as AWS bills it. */
   readonly hasPrices: boolean;
   readonly signal: AbortSignal;
+  /** Takes what the audit is doing. The next words take their place. */
   readonly report: (words: string) => void;
+  /** Takes a sentence that the reader has to see. */
+  readonly note: (sentence: string) => void;
 }
 
 export interface Audit {
@@ -82,8 +84,6 @@ const PUSH_MS = HOUR_MS;
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
 const LAYOUT = 3;
-/** If an earlier run read its rows longer ago, the audit starts anew: too many of them have been purged since. */
-const STALE_MS = 24 * HOUR_MS;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
@@ -144,8 +144,8 @@ export async function readReferences(
 }
 
 function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<RowsRead> {
-  return once(duck, 'rows done', () =>
-    readRows({
+  return once(duck, 'rows done', async () => {
+    const rows = await readRows({
       ...options,
       duck,
       bases: options.configured,
@@ -154,8 +154,10 @@ function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<R
       report: ({ pages, named, table }) => {
         options.report(`reading ${table}: ${named} references, ${pages} pages`);
       },
-    }),
-  );
+    });
+    await keepEndpoints(duck, rows.bases, options.connectionOf);
+    return rows;
+  });
 }
 
 /** Continues the work of an earlier run if that run was asked the same question, and not long ago. */
@@ -163,37 +165,26 @@ async function openWork(
   options: Omit<AuditOptions, 'inventory'>,
   inventory: Inventory | null,
 ): Promise<Duck> {
-  const { database, work, memoryBytes, configured, signal } = options;
+  const { work, memoryBytes, note } = options;
   const spill = `spill-${randomUUID()}`;
   const open = () => openDuck({ file: databaseIn(work), temporary: joinPath(work, spill), memoryBytes });
-  const [named] = await database.read((query) => query<{ origin: string }>(auditOriginStatement()), signal);
-  const { asOf } = await ageOf(database, { patienceMs: 0, signal });
-  const question = JSON.stringify([
-    LAYOUT,
-    named?.origin,
-    configured,
-    inventory?.createdAt,
-    inventory?.sourceBucket,
-  ]);
-  const duck = await open();
+  const now = await askNow(options, { layout: LAYOUT, inventory });
+  let duck = await open();
   // DuckDB has the file open now, so no other process works in this folder.
   for (const name of readdirSync(work))
     if (name.startsWith('spill-') && name !== spill)
       rmSync(joinPath(work, name), { recursive: true, force: true });
   await createTables(duck);
-  const earlier = await progressOf<string>(duck, 'question');
-  const begun = await progressOf<{ asOf: number | null }>(duck, 'rows');
-  const isStale = (asOf ?? 0) - (begun?.asOf ?? Infinity) > STALE_MS;
-  if (earlier === null || (earlier === question && !isStale)) {
-    await setProgress(duck, 'question', question);
-    return duck;
+  const reason = await reasonToStartOver(duck, now);
+  if (reason !== null) {
+    note(`The audit starts over: ${reason}.`);
+    await duck.close();
+    forgetWork(work);
+    duck = await open();
+    await createTables(duck);
   }
-  await duck.close();
-  forgetWork(work);
-  const fresh = await open();
-  await createTables(fresh);
-  await setProgress(fresh, 'question', question);
-  return fresh;
+  await keepQuestion(duck, now);
+  return duck;
 }
 
 async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {

@@ -25,7 +25,10 @@ export interface Confirmed {
   readonly present: number;
   /** Meanwhile the row is gone or names something else, or the row is of an earlier try that nothing reads. */
   readonly vanished: number;
-  /** Storage gave no answer, or a standby is behind and still shows rows that may be gone. */
+  /**
+   * Storage gave no answer, a standby is behind and still shows rows that may be gone, or the table of the row is not
+   * there any more.
+   */
   readonly unknown: number;
   /** Those of `unknown` that the listing says nothing about; they are not in `absent`. */
   readonly unjudged: readonly Unjudged[];
@@ -83,7 +86,9 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     (candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked' | 'unjudged'> => {
       const head = heads[index] ?? 'unknown';
       if (head !== 'missing') return head;
-      if (isBehind) return 'unknown';
+      // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
+      const isReadAgain = options.sources.some(({ table }) => table === candidate.source);
+      if (isBehind || !isReadAgain) return 'unknown';
       return still.has(candidate.location) ? 'missing' : 'vanished';
     },
   );

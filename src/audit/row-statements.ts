@@ -146,13 +146,14 @@ function quoted(table: string): string {
   return `"${table.replaceAll('"', '""')}"`;
 }
 
-/** Tells which database this is. */
+/** Tells which database of its cluster this is, and whether the role may ask which cluster it is. */
 export function auditOriginStatement(): Statement {
   return {
     name: 'audit_origin',
     text: /* SQL */ `
       SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), current_database(),
-        to_regclass('dag_run')::oid) AS "origin"`,
+        to_regclass('dag_run')::oid) AS "origin",
+        has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"`,
     values: [],
   };
 }

@@ -93,7 +93,9 @@ export function auditText(
         `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}.`,
     ),
     ...(unanswered > 0
-      ? [`${unanswered} objects could not be confirmed: storage gave no answer, or a standby is behind.`]
+      ? [
+          `${unanswered} objects could not be confirmed: storage gave no answer, a standby is behind, or Airflow was upgraded meanwhile.`,
+        ]
       : []),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']

@@ -73,6 +73,10 @@ export async function auditCommand(io: CommandIo): Promise<number> {
         words = next;
         says(next);
       },
+      note: (sentence) => {
+        // On a terminal the sentence takes the place of the line that shows the progress.
+        io.stderr(`${io.stderrIsTty ? '\r\u001b[K' : ''}${sentence}\n`);
+      },
     };
     if (own.isForReferences) {
       await readReferences(options, ({ asOf, bases }, duck) =>

@@ -25,7 +25,7 @@ export interface Audited extends Audit {
   readonly deletions: readonly (readonly string[])[];
 }
 
-export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'storeOf' | 'connectionOf'>> {
+export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'storeOf'>> {
   readonly url: string;
   /** Every connection leads to this store, unless `storeOf` is given. */
   readonly store: Pick<ObjectStore, 'list' | 'head'>;
@@ -53,6 +53,7 @@ const DEFAULTS = {
   isKnown: () => true,
   signal: new AbortController().signal,
   report: () => undefined,
+  note: () => undefined,
 };
 
 /** Writes the references of the rows into a folder, as the command does with --references. */

@@ -1,0 +1,48 @@
+import type { ObjectStore } from '../../src/s3/client.ts';
+import type { S3Connection } from '../../src/s3/connection.ts';
+import type { ListedObject } from '../../src/s3/listing.ts';
+import { DAY_MS } from './audit.ts';
+import { uuid4 } from './plant.ts';
+import type { Stage } from './seed.ts';
+
+/** The objects of a store in memory, by `bucket/key`: when each was put, epoch ms. */
+export type SmallStore = Map<string, number>;
+
+/** A store that lists and finds these objects, each of 1,000 bytes. */
+export function storeOf(objects: SmallStore): Pick<ObjectStore, 'list' | 'head'> {
+  return {
+    list: ({ bucket, prefix, startAfter }) => {
+      const listed = [...objects].flatMap(([location, lastModified]): ListedObject[] => {
+        const key = location.slice(bucket.length + 1);
+        const isListed = location.startsWith(`${bucket}/${prefix}`) && key > (startAfter ?? '');
+        return isListed ? [{ key, bytes: 1_000, lastModified, storageClass: 'STANDARD' }] : [];
+      });
+      return Promise.resolve({
+        kind: 'listed',
+        objects: listed.sort((a, b) => (a.key < b.key ? -1 : 1)),
+        next: null,
+      });
+    },
+    head: ({ bucket, key }) =>
+      Promise.resolve(
+        objects.has(`${bucket}/${key}`)
+          ? { kind: 'present', bytes: 1_000, archive: null }
+          : { kind: 'missing' },
+      ),
+  };
+}
+
+/** A connection to nowhere, for stores in memory. */
+export function connectionAt(endpoint: string): S3Connection {
+  return { endpoint, region: 'eu-central-1', variants: {} } as S3Connection;
+}
+
+/** Adds a row of a month ago that names an object below `start`, `bucket/prefix`. Gives the object's location. */
+export async function addRow(stage: Stage, start: string): Promise<string> {
+  const agoSeconds = (30 * DAY_MS) / 1_000;
+  const name = uuid4();
+  const run = await stage.addRun({ dagId: `dag-${name}`, runId: 'run', state: 'success', agoSeconds });
+  const location = `${start}/${run.dagId}/run/task/${name}`;
+  await stage.push({ run, taskId: 'task', stored: JSON.stringify(`s3://${location}`), agoSeconds });
+  return location;
+}
