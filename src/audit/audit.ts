@@ -269,7 +269,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     held,
     figures,
     confirmed,
-    safe: safeDays(figures, rows.asOf ?? ALWAYS),
+    safe: safeDays(figures, rows.asOf),
     deletedUpTo,
   };
 }

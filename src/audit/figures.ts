@@ -56,6 +56,16 @@ export interface Figures {
   readonly byDag: readonly ByDag[];
   readonly byMonth: readonly ByMonth[];
   readonly oldest: Oldest | null;
+  /** The places with the most references of which it is not known whether their objects are there. */
+  readonly undecided: readonly Undecided[];
+}
+
+/** References to objects that the listing could not have, by the bucket and first folder in their paths. */
+export interface Undecided {
+  readonly place: string;
+  /** `outside`: the place was not listed. `young`: the rows are too young for the inventory. */
+  readonly why: 'outside' | 'young';
+  readonly references: number;
 }
 
 /** The oldest object that something names. */
@@ -67,6 +77,7 @@ export interface Oldest {
 }
 
 const MOST_DAGS = 1_000;
+const MOST_PLACES = 20;
 const HOUR_MS = 3_600_000;
 const ZERO: Amount = { objects: 0, bytes: 0, dollars: 0 };
 
@@ -104,7 +115,7 @@ export async function figuresOf(
     await summed('orphan_amounts', 'dag'),
   ];
   const verdicts = await summed('unnamed_amounts', 'verdict');
-  const deletable = await summed('orphan_amounts', `held = ''`).then((both) => both.get('true') ?? ZERO);
+  const holds = await summed('orphan_amounts', 'held');
   const all = total(classes.values());
   const orphaned = verdicts.get('orphaned') ?? ZERO;
   const young = verdicts.get('young') ?? ZERO;
@@ -115,7 +126,7 @@ export async function figuresOf(
       all,
       named: less(all, [orphaned, young, other]),
       orphaned,
-      deletable,
+      deletable: holds.get('') ?? ZERO,
       young,
       other,
     },
@@ -131,6 +142,7 @@ export async function figuresOf(
       .map(([name, amount]) => ({ month: name, all: amount, orphaned: orphanMonths.get(name) ?? ZERO }))
       .sort((a, b) => (a.month < b.month ? -1 : 1)),
     oldest: await oldestOf(duck),
+    undecided: await undecidedOf(duck, places),
   };
 }
 
@@ -160,6 +172,17 @@ async function referencesOf(duck: Duck, places: readonly Base[]): Promise<Refere
     archived,
     foreign,
   };
+}
+
+async function undecidedOf(duck: Duck, places: readonly Base[]): Promise<readonly Undecided[]> {
+  // The ARN of an access point has a slash, which belongs to the bucket.
+  const place = `concat('s3://', regexp_extract(location, '^(arn:[^/]*/)?[^/]*/([^/]+/)?'))`;
+  return duck.run<Undecided>(
+    `SELECT ${place} AS place, why, count(*)::DOUBLE AS "references" FROM (
+       SELECT location, 'outside' AS why FROM named WHERE kind IN ('row', 'state') AND NOT ${below(places)}
+       UNION ALL SELECT location, 'young' FROM absent WHERE verdict = 'young')
+     GROUP BY ALL ORDER BY "references" DESC, place, why LIMIT ${MOST_PLACES}`,
+  );
 }
 
 /**

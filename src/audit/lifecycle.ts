@@ -11,10 +11,16 @@ export interface SafeDays {
 
 const DAY_MS = 86_400_000;
 
+/** `now`: the moment up to which the rows are known, epoch ms; null when a standby cannot say. */
 export function safeDays(
   { oldest, references }: Pick<Figures, 'oldest' | 'references'>,
-  now: number,
+  now: number | null,
 ): SafeDays {
+  if (now === null)
+    return {
+      days: null,
+      reason: 'the standby does not say how far it is, so the age of what its rows name is not known',
+    };
   if (references.outside > 0)
     return {
       days: null,

@@ -6,7 +6,8 @@ import type { Base } from './named-object.ts';
 /** 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out. */
 export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
   if (confirmed.missing > 0 || figures.references.unreadable.length > 0) return 1;
-  const isOpen = confirmed.unknown > 0 || figures.references.absent > 0;
+  const { absent, outside, young } = figures.references;
+  const isOpen = confirmed.unknown > 0 || absent + outside + young > 0;
   return isOpen || unlisted.length > 0 || rowsAsOf === null ? 2 : 0;
 }
 
@@ -28,6 +29,7 @@ export function auditDocument(
     held_back: audit.held.map((one) => ({ place: place(one), reason: one.why })),
     not_listed: unlisted.map((one) => ({ place: place(one), reason: one.reason })),
     references: figures.references,
+    undecided: figures.undecided,
     confirmed,
     objects: figures.objects,
     by_class: figures.byClass,
@@ -92,6 +94,10 @@ export function auditText(
       ({ connection, place, references: count, why }) =>
         `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}.`,
     ),
+    ...figures.undecided.map(({ place: at, why, references: count }) => {
+      const words = why === 'outside' ? 'outside of what was listed' : 'too young for the inventory';
+      return `Not known: ${formatCount(count)} references below ${plain(at)} are ${words}.`;
+    }),
     ...(unanswered > 0
       ? [
           `${unanswered} objects could not be confirmed: storage gave no answer, a standby is behind, or Airflow was upgraded meanwhile.`,

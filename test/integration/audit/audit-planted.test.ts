@@ -205,9 +205,14 @@ function expectTruth(result: Awaited<ReturnType<typeof audited>>): void {
     archived: 3,
     live: 3 * 3 + 3 + 3,
   });
+  expect(figures.undecided).toEqual([{ place: 's3://nowhere/far/', why: 'outside', references: 1 }]);
   expect(figures.objects.named).toMatchObject({ objects: named.length + unreadable.length });
   expect(figures.objects.other).toMatchObject({ objects: others.length, bytes: others.length * 1_000 });
   expect(figures.objects.orphaned.bytes).toBe((orphans.old.length + orphans.young.length) * 1_000);
+  expect(figures.objects.deletable).toMatchObject({
+    objects: orphans.old.length,
+    bytes: orphans.old.length * 1_000,
+  });
   expect(figures.byClass.map(({ storageClass, orphaned }) => [storageClass, orphaned.objects])).toEqual(
     expect.arrayContaining([
       ['GLACIER', 0],

@@ -234,6 +234,13 @@ describe('the days of a lifecycle rule', () => {
     expect(safeDays({ oldest, references }, now)).toMatchObject({ days: 32 });
   });
 
+  test('are not known where a standby does not say how far it is', () => {
+    expect(safeDays({ oldest, references }, null)).toEqual({
+      days: null,
+      reason: 'the standby does not say how far it is, so the age of what its rows name is not known',
+    });
+  });
+
   test('are not known where not all was listed, or nothing is named', () => {
     expect(safeDays({ oldest, references: { ...references, outside: 2 } }, now)).toEqual({
       days: null,

@@ -1,0 +1,57 @@
+import { describe, expect, test } from 'vitest';
+import type { Audit } from '../../../src/audit/audit.ts';
+import { auditCode, auditText } from '../../../src/audit/summary.ts';
+
+const nothing = { objects: 0, bytes: 0, dollars: null };
+const references = { live: 1, absent: 0, young: 0, unreadable: [], outside: 0, archived: 0, foreign: 0 };
+const WHOLE: Audit = {
+  rowsAsOf: 1,
+  inventoryAt: null,
+  sources: ['xcom'],
+  places: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
+  unlisted: [],
+  figures: {
+    references,
+    objects: {
+      all: nothing,
+      named: nothing,
+      orphaned: nothing,
+      deletable: nothing,
+      young: nothing,
+      other: nothing,
+    },
+    byClass: [],
+    byDag: [],
+    byMonth: [],
+    oldest: null,
+    undecided: [],
+  },
+  confirmed: { absent: 0, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0 },
+  safe: { days: null, reason: 'no object that a row names was found' },
+  deletedUpTo: 1,
+};
+const text = (audit: Audit) => auditText(audit, { folder: 'out', plain: (name) => name });
+
+describe('an audit', () => {
+  test('says that all is there if all was looked at', () => {
+    expect(auditCode(WHOLE)).toBe(0);
+    expect(text(WHOLE)).toMatch(/^All objects that rows name are there\.\n/);
+  });
+
+  test.each([
+    ['outside', 'Not known: 5 references below s3://states/s/ are outside of what was listed.'],
+    ['young', 'Not known: 5 references below s3://states/s/ are too young for the inventory.'],
+  ] as const)('says that it is not known of references that are %s, and where they point', (why, line) => {
+    const audit: Audit = {
+      ...WHOLE,
+      figures: {
+        ...WHOLE.figures,
+        references: { ...references, [why]: 5 },
+        undecided: [{ place: 's3://states/s/', why, references: 5 }],
+      },
+    };
+    expect(auditCode(audit)).toBe(2);
+    expect(text(audit)).toMatch(/^Not all could be found out\.\n/);
+    expect(text(audit)).toContain(`\n${line}\n`);
+  });
+});
