@@ -13,7 +13,7 @@ import type { Manifest, ManifestFile } from './manifest.ts';
 import { parseManifest } from './manifest.ts';
 import type { Base } from './named-object.ts';
 import { NO_OBJECTS } from './store.ts';
-import { text } from './sql-text.ts';
+import { AS_IT_IS, pathText, text } from './sql-text.ts';
 
 export interface Inventory extends Manifest {
   /** The folder of its manifest on this machine; null when the manifest is in S3. */
@@ -110,7 +110,7 @@ async function checkedFile(inventory: Inventory, file: ManifestFile, options: Lo
     mkdirSync(options.folder, { recursive: true });
     path = join(options.folder, name);
     // An earlier run may have fetched the file.
-    if (existsSync(path) && isIt(await digest(path))) return path;
+    if (existsSync(path) && isIt(await digest(path, options.signal))) return path;
     found = await fetchTo(path, { ...inventory, key: file.key }, options);
   } else {
     // `aws s3 sync` leaves the files like this: the folder of the report lies beside the folder of its data.
@@ -118,7 +118,7 @@ async function checkedFile(inventory: Inventory, file: ManifestFile, options: Lo
     const there = places.find((place) => existsSync(place));
     if (there === undefined) throw new Error(`Cannot find ${name} of the inventory beside its manifest`);
     path = there;
-    found = await digest(there);
+    found = await digest(there, options.signal);
   }
   if (!isIt(found))
     throw new Error(
@@ -127,15 +127,19 @@ async function checkedFile(inventory: Inventory, file: ManifestFile, options: Lo
   return path;
 }
 
-async function digest(path: string): Promise<Digest> {
+async function digest(path: string, signal: AbortSignal): Promise<Digest> {
   const md5 = createHash('md5');
   let bytes = 0;
-  await pipeline(createReadStream(path), async (pieces: AsyncIterable<Buffer>) => {
-    for await (const piece of pieces) {
-      md5.update(piece);
-      bytes += piece.length;
-    }
-  });
+  await pipeline(
+    createReadStream(path),
+    async (pieces: AsyncIterable<Buffer>) => {
+      for await (const piece of pieces) {
+        md5.update(piece);
+        bytes += piece.length;
+      }
+    },
+    { signal },
+  );
   return { bytes, md5: md5.digest('hex') };
 }
 
@@ -145,14 +149,14 @@ async function selectOf(
   { format, columns }: Manifest,
   { paths, places }: { readonly paths: readonly string[]; readonly places: readonly Base[] },
 ): Promise<string> {
-  const files = `[${paths.map(text).join(', ')}]`;
+  const files = `[${paths.map(pathText).join(', ')}]`;
   if (format === 'CSV') {
     const given = columns.map((name) => `${text(snake(name))}: 'VARCHAR'`).join(', ');
     const from = `read_csv(${files}, header = false, auto_detect = false, delim = ',', quote = '"', escape = '"',
-      columns = {${given}})`;
+      columns = {${given}}, ${AS_IT_IS})`;
     return select(from, new Map(columns.map((name) => [snake(name), 'CSV'])), places);
   }
-  const from = `read_parquet(${files}, binary_as_string = true)`;
+  const from = `read_parquet(${files}, binary_as_string = true, ${AS_IT_IS})`;
   const types = await duck.run<{ column_name: string; column_type: string }>(
     `DESCRIBE SELECT * FROM ${from}`,
   );

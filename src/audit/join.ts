@@ -3,7 +3,7 @@ import { ARCHIVE_CLASSES } from '../s3/archive.ts';
 import type { Duck } from './duck.ts';
 import { below, dagOf, isXComKey, relative, taskInstanceOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
-import { text } from './sql-text.ts';
+import { AS_IT_IS, pathText, text } from './sql-text.ts';
 import { once } from './store.ts';
 
 export interface JoinOptions {
@@ -27,7 +27,7 @@ export interface JoinOptions {
  */
 export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: JoinOptions): Promise<void> {
   // The result is a file, because a table of DuckDB's own costs twice as much to write.
-  const file = text(joinPath(work, 'unmatched.parquet'));
+  const file = joinPath(work, 'unmatched.parquet');
   await once(duck, 'compared', async () => {
     // This reads each side once. It keeps objects that nothing names, and hashes of names that have no object.
     await duck.run(`COPY (
@@ -36,10 +36,12 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
         ${taskInstanceOf('rel')} AS task_instance
       FROM (SELECT objects.*, lost, ${relative(bases)} AS rel
             FROM objects FULL JOIN (SELECT hash(location) AS lost FROM named) ON hash(location) = lost
-            WHERE location IS NULL OR lost IS NULL)) TO ${file} (FORMAT parquet, COMPRESSION lz4)`);
+            WHERE location IS NULL OR lost IS NULL)) TO ${text(file)} (FORMAT parquet, COMPRESSION lz4)`);
     return true;
   });
-  await duck.run(`CREATE OR REPLACE VIEW unmatched AS SELECT * FROM read_parquet(${file})`);
+  await duck.run(
+    `CREATE OR REPLACE VIEW unmatched AS SELECT * FROM read_parquet(${pathText(file)}, ${AS_IT_IS})`,
+  );
   await duck.run(
     'CREATE OR REPLACE VIEW unnamed AS SELECT * EXCLUDE (lost) FROM unmatched WHERE location IS NOT NULL',
   );

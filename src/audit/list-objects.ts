@@ -109,8 +109,10 @@ async function newPlan(
   { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
   { duck, configured, concurrency }: ListObjectsOptions,
 ): Promise<Plan> {
-  await duck.run(NO_OBJECTS);
+  // The progress goes first: after a kill in between, objects without progress are forgotten by the next plan, but
+  // progress without its objects would make the listing look whole.
   await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
+  await duck.run(NO_OBJECTS);
   const lanes: Lane[] = [];
   // There are more lanes than are listed at once: a lane with more than its share of orphans does not hold up the end.
   for (const place of outermost([...configured, ...seen]))

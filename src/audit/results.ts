@@ -2,7 +2,7 @@ import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, writeFile
 import { dirname, join } from 'node:path';
 import type { Duck } from './duck.ts';
 import { bucketOf, keyOf } from './key-sql.ts';
-import { text } from './sql-text.ts';
+import { AS_IT_IS, pathText, text } from './sql-text.ts';
 
 export interface ResultsOptions {
   readonly duck: Duck;
@@ -58,10 +58,11 @@ export async function writeResults(options: ResultsOptions): Promise<void> {
 async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<void> {
   await duck.run('CREATE TABLE IF NOT EXISTS looked (location VARCHAR, verdict VARCHAR)');
   for (const [name, query] of Object.entries(LISTS)) {
-    const to = (ending: string) => text(join(folder, `${name}.${ending}`));
-    await duck.run(`COPY (${query}) TO ${to('parquet')} ${PARQUET}`);
+    const file = join(folder, `${name}.parquet`);
+    const csv = join(folder, `${name}.csv`);
+    await duck.run(`COPY (${query}) TO ${text(file)} ${PARQUET}`);
     await duck.run(
-      `COPY (SELECT * FROM read_parquet(${to('parquet')})) TO ${to('csv')} (FORMAT csv, HEADER)`,
+      `COPY (FROM read_parquet(${pathText(file)}, ${AS_IT_IS})) TO ${text(csv)} (FORMAT csv, HEADER)`,
     );
   }
   await writeDeletions(duck, {
@@ -76,7 +77,7 @@ async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<vo
  * cost more.
  */
 async function writeDeletions(duck: Duck, { list, folder }: { list: string; folder: string }): Promise<void> {
-  const from = `read_parquet(${text(list)}) WHERE may_be_deleted`;
+  const from = `read_parquet(${pathText(list)}, ${AS_IT_IS}) WHERE may_be_deleted`;
   const buckets = await duck.run<{ name: string }>(`SELECT DISTINCT bucket AS name FROM ${from}`);
   for (const { name } of buckets) {
     mkdirSync(join(folder, name), { recursive: true });

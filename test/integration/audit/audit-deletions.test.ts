@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -50,11 +50,14 @@ test('each key that may be deleted is in one request, of 1,000 keys but for the 
     progress: [],
   });
 
-  await writeResults({ duck, folder: join(folder, 'audit'), documents: {} });
+  // The name of the folder is no pattern, and no column of the files in it.
+  const out = join(folder, 'bucket=audits [1]*?');
+  mkdirSync(out);
+  await writeResults({ duck, folder: join(out, 'audit'), documents: {} });
 
   const written = Object.fromEntries(
     Object.keys(keys).map((bucket) => {
-      const beneath = join(folder, 'audit', 'delete-objects', bucket);
+      const beneath = join(out, 'audit', 'delete-objects', bucket);
       const requests = readdirSync(beneath).map((name) => {
         const text = readFileSync(join(beneath, name), 'utf8');
         const body = JSON.parse(text) as { Objects: { Key: string }[] };
@@ -67,7 +70,9 @@ test('each key that may be deleted is in one request, of 1,000 keys but for the 
   expect(written['lines']?.map(({ length }) => length)).toEqual([1_000, 1_000, 506]);
   for (const [bucket, expected] of Object.entries(keys))
     expect(written[bucket]?.flat().sort()).toEqual([...expected].sort());
-  expect(readdirSync(join(folder, 'audit')).sort()).toEqual([
+  const csv = readFileSync(join(out, 'audit', 'orphaned.csv'), 'utf8');
+  expect(csv).toContain('other.keys,one,');
+  expect(readdirSync(join(out, 'audit')).sort()).toEqual([
     'delete-objects',
     ...['missing', 'orphaned', 'unreadable'].flatMap((name) => [`${name}.csv`, `${name}.parquet`]),
   ]);
