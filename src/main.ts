@@ -23,6 +23,11 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   canary: async () => (await import('./commands/canary.ts')).canaryCommand,
 };
 
+/** Said of a command that was ended before it could close and say so itself. */
+const hints: Readonly<Record<string, string>> = {
+  audit: '. Call it again with the same --out, and it goes on',
+};
+
 /** How long a command may take to close after a signal. */
 const closingMs = 5_000;
 
@@ -73,7 +78,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (load === undefined) return await unknownCommand(name);
     nameRuntime();
     const command = await load();
-    return await command(processIo(isNamed ? argv.slice(1) : argv));
+    return await command(processIo(name, isNamed ? argv.slice(1) : argv));
   } catch (error) {
     return report(error, { argv, name });
   }
@@ -99,7 +104,7 @@ function failureCode(name: string): number {
   return name === 'check' || name === 'audit' ? 2 : 1;
 }
 
-function processIo(argv: readonly string[]): CommandIo {
+function processIo(name: string, argv: readonly string[]): CommandIo {
   const isTty = isatty(1);
   return {
     argv,
@@ -113,7 +118,7 @@ function processIo(argv: readonly string[]): CommandIo {
     isTty,
     stderrIsTty: isatty(2),
     columns: isTty ? process.stdout.columns : 80,
-    signal: abortOnSignal(),
+    signal: abortOnSignal(name),
     onReload: (listener) => {
       process.on('SIGHUP', listener);
       return () => {
@@ -125,7 +130,7 @@ function processIo(argv: readonly string[]): CommandIo {
 }
 
 /** The first signal asks for an orderly end. The second signal, or the deadline, ends the process at once. */
-function abortOnSignal(): AbortSignal {
+function abortOnSignal(name: string): AbortSignal {
   const controller = new AbortController();
   function onSignal(signal: 'SIGTERM' | 'SIGINT'): void {
     // As process 1 of a container the exporter has no default action to fall back on.
@@ -134,9 +139,9 @@ function abortOnSignal(): AbortSignal {
     setTimeout(() => {
       write(
         process.stderr,
-        `airflow-xcom-exporter: not closed within ${closingMs / 1_000} s of ${signal}: ended\n`,
+        `airflow-xcom-exporter: not closed within ${closingMs / 1_000} s of ${signal}: ended${hints[name] ?? ''}\n`,
       );
-      process.exit(1);
+      process.exit(failureCode(name));
     }, closingMs).unref();
   }
   process.on('SIGTERM', onSignal);

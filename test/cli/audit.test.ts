@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -101,8 +110,15 @@ interface KillAt {
 }
 
 /** Runs `audit`. `killAt`: words of its progress, and how long after them the process is killed. */
-async function call(argv: readonly string[], killAt?: KillAt): Promise<Ended> {
-  const child = spawn(process.execPath, [main, 'audit', ...argv], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+async function call(
+  argv: readonly string[],
+  killAt?: KillAt,
+  nodeFlags: readonly string[] = [],
+): Promise<Ended> {
+  const child = spawn(process.execPath, [...nodeFlags, main, 'audit', ...argv], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let stdout = '';
   let stderr = '';
   let isDue = false;
@@ -186,6 +202,32 @@ describe('killed and called again', () => {
     expect(again.code).toBe(0);
     expect(again.stderr).not.toContain('reading xcom');
     await expectWhole(results(out)[0] ?? '');
+  });
+
+  test('a signal ends it while it reads a large file of the inventory', async () => {
+    const odd = mkdtempSync(join(folder, 'odd-'));
+    symlinkSync('/dev/zero', join(odd, 'a.csv.gz'));
+    const manifest = JSON.parse(readFileSync(writeInventory(), 'utf8')) as Record<string, unknown>;
+    const files = [{ key: 'x/data/a.csv.gz', size: 1, MD5checksum: '0'.repeat(32) }];
+    writeFileSync(join(odd, 'manifest.json'), JSON.stringify({ ...manifest, files }));
+    const { code, stderr } = await call(
+      ['--out', join(odd, 'out'), '--inventory', join(odd, 'manifest.json')],
+      { words: 'reading the inventory', afterMs: 200, signal: 'SIGTERM' },
+    );
+    expect([code, stderr.includes('not closed within')]).toEqual([2, false]);
+    expect(stderr).toContain('audit: interrupted. Call it again with the same --out, and it goes on');
+  });
+
+  test('a signal ends it with 2 and says how to go on, even if something stays open', async () => {
+    const { code, stderr } = await call(
+      ['--out', join(folder, 'open'), '--inventory', writeInventory()],
+      { words: 'reading xcom', afterMs: 0, signal: 'SIGTERM' },
+      ['--import', 'data:text/javascript,setInterval(() => undefined, 1_000)'],
+    );
+    expect(code).toBe(2);
+    expect(stderr).toContain(
+      'not closed within 5 s of SIGTERM: ended. Call it again with the same --out, and it goes on',
+    );
   });
 
   test('two at once: one is sent away, and the other comes to its end', async () => {

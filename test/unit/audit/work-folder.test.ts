@@ -1,10 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
+  renameSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,7 +21,7 @@ beforeEach(() => {
   work = join(out, WORK_FOLDER);
 });
 afterEach(() => {
-  rmSync(out, { recursive: true });
+  execFileSync('rm', ['-rf', out]);
 });
 
 describe('the folder of the work', () => {
@@ -43,6 +44,21 @@ describe('the folder of the work', () => {
     expect(readFileSync(databaseIn(work), 'utf8')).toBe('rows');
     removeWork(work);
     expect(readdirSync(out)).toEqual([]);
+  });
+
+  test('keeps no database that lacks its files, and its marker, when the removal ends halfway', () => {
+    claimWork(work);
+    writeFileSync(databaseIn(work), 'reads other files');
+    // A path that is too long for Node to remove: the removal fails there.
+    const half = Array.from({ length: 10 }, () => 'a'.repeat(250));
+    mkdirSync(join(work, ...half), { recursive: true });
+    mkdirSync(join(out, ...half), { recursive: true });
+    renameSync(join(out, half[0] ?? ''), join(work, ...half, 'rest'));
+    expect(() => {
+      removeWork(work);
+    }).toThrow();
+    expect(existsSync(databaseIn(work))).toBe(false);
+    claimWork(work);
   });
 
   test('is taken where a run was killed before it wrote its marker', () => {
