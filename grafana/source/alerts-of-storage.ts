@@ -9,9 +9,9 @@ export const STORAGE_ALERTS: readonly Alert[] = [
     expr: `${total('increase(airflow_xcom_write_failures_total{source="task"}[30m])', 'source', 'reason')} > 0`,
     for: '1m',
     severity: 'critical',
-    summary: 'Airflow wrote XCom rows whose objects are missing or empty from the start.',
+    summary: 'Airflow wrote XCom rows whose objects were missing or empty soon after.',
     description:
-      '{{ $value | printf "%.0f" }} rows within 30 minutes point at an object that was missing or empty at the first look. The write was lost: nobody deleted the object later.',
+      '{{ $value | printf "%.0f" }} rows within 30 minutes point at an object that was missing or empty at the first look, within ten minutes of the row. The write was lost, or the object was deleted at once.',
     runbookUrl: runbook('objects_missing'),
     comment:
       'source="task" counts what the first look at a reference found. A counter that begins with the process begins at 0, so the first failure counts.',

@@ -292,7 +292,7 @@ export const STORAGE: Page = {
           timeseries({
             title: 'Objects without a row',
             description:
-              'Objects under the runs of the window that no row refers to, after a grace period. Retries and `airflow db clean` leave them. They cost money and harm nothing.',
+              'Objects written in the window, under its ended runs, that no row refers to, after a grace period. Retries and `airflow db clean` leave them. They cost money and harm nothing. Delete by the audit, not by this figure.',
             runbook: 'orphans_growing',
             unit: 'short',
             min: 0,

@@ -3,7 +3,7 @@ import type { Case, Words } from './case.ts';
 
 export const STORAGE_WORDS: Readonly<Record<string, Words>> = {
   AirflowXComWriteFailures: {
-    summary: 'Airflow wrote XCom rows whose objects are missing or empty from the start.',
+    summary: 'Airflow wrote XCom rows whose objects were missing or empty soon after.',
     runbook: 'docs/runbook.md#objects_missing',
   },
   AirflowXComProbeFailing: {
@@ -21,7 +21,7 @@ const lost = (reason: string, instance?: string) =>
   of('airflow_xcom_write_failures_total', `source="task", reason="${reason}"`, instance);
 const lostWrites = (count: number) => ({
   labels: { ...TARGET, severity: 'critical' },
-  description: `${count} rows within 30 minutes point at an object that was missing or empty at the first look. The write was lost: nobody deleted the object later.${EVIDENCE}`,
+  description: `${count} rows within 30 minutes point at an object that was missing or empty at the first look, within ten minutes of the row. The write was lost, or the object was deleted at once.${EVIDENCE}`,
 });
 
 const success = (operation: string, instance?: string) =>

@@ -10,6 +10,7 @@ const WHOLE: Audit = {
   sources: ['xcom'],
   places: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
   unlisted: [],
+  held: [],
   figures: {
     references,
     objects: {
@@ -26,7 +27,7 @@ const WHOLE: Audit = {
     oldest: null,
     undecided: [],
   },
-  confirmed: { absent: 0, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0 },
+  confirmed: { absent: 0, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0, unjudged: [] },
   safe: { days: null, reason: 'no object that a row names was found' },
   deletedUpTo: 1,
 };
