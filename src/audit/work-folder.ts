@@ -13,6 +13,9 @@ const MARKED = 'The audit keeps its work here, and removes this folder when it i
  * @throws {Error} when somebody else made it: the audit would remove files that are not its own.
  */
 export function claimWork(work: string): void {
+  // DuckDB takes what follows for options, and looks for its write-ahead log elsewhere.
+  if (work.includes('?'))
+    throw new Error(`${work} has a question mark in its path: give another folder with --out`);
   mkdirSync(work, { recursive: true });
   const names = readdirSync(work);
   if (names.includes(MARKER)) return;

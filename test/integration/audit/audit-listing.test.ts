@@ -43,7 +43,7 @@ test.each([2, 3])(
         Array.from({ length: 20_000 }, (_, index) => [`bucket/xcom/${String(index).padStart(6, '0')}`, 0]),
       );
       const { list } = storeOf(objects);
-      let isKept = () => undefined as void;
+      let isKept: () => void = () => undefined;
       const kept = new Promise<void>((resolve) => {
         isKept = resolve;
       });

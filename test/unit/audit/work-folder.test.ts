@@ -36,6 +36,13 @@ describe('the folder of the work', () => {
     expect(readdirSync(work)).toEqual(['thesis.txt']);
   });
 
+  test('is refused where DuckDB could not keep a database', () => {
+    expect(() => {
+      claimWork(join(out, 'a?b'));
+    }).toThrow('has a question mark in its path: give another folder with --out');
+    expect(readdirSync(out)).toEqual([]);
+  });
+
   test('is taken again as long as it is there, and removed with all that is in it', () => {
     claimWork(work);
     writeFileSync(databaseIn(work), 'rows');
