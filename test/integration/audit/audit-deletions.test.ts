@@ -51,8 +51,8 @@ test('each key that may be deleted is in one request, of 1,000 keys but for the 
   });
 
   // The name of the folder is no pattern, and no column of the files in it.
-  const out = join(folder, 'bucket=audits [1]*?');
-  mkdirSync(out);
+  const out = join(folder, 'bucket=audits', '[1]*?');
+  mkdirSync(out, { recursive: true });
   await writeResults({ duck, folder: join(out, 'audit'), documents: {} });
 
   const written = Object.fromEntries(

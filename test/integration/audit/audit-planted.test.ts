@@ -281,7 +281,7 @@ describe.each(['CSV', 'Parquet'] as const)('by an inventory in %s', (format) => 
 
   test('the same is said, and nothing of what is younger', async () => {
     // The name of the folder is no pattern, and no column of the files in it.
-    const work = join(folder, 'bucket=other [1]*', 'work');
+    const work = join(folder, 'bucket=other', '[1]*', 'work');
     const result = await audited({ inventory: await inventory(), work });
     expectTruth(result);
     expect(result.figures.objects.young.objects).toBe(0);
