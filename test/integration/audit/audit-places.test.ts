@@ -111,6 +111,7 @@ test('files that a task laid out as Airflow does are not to be deleted, and the 
   const result = await audited();
   expect(orphansOf(result)).toEqual([exported, ours].sort());
   expect(result.deletions.flat()).toEqual([ours]);
+  expect(result.figures.objects.deletable.objects).toBe(1);
   expect(heldBy(result)).toEqual([{ place: 's3://bkt/exports', reason: A_TASKS }]);
   const text = auditText(result, { folder: '', plain: (name) => name });
   expect(text).toContain('Places that were judged\n  s3://bkt/xcom\n  s3://bkt/exports\n\n');
