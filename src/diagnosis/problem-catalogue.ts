@@ -119,7 +119,7 @@ export const PROBLEMS = {
     severity: 'warning',
     title: 'The exporter cannot look into object storage',
     remedy:
-      'Where the clock of this machine is wrong, set it by NTP. Where S3 names another region, set region_name of the connection. Renew credentials that are not accepted. Where there are none, give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature, and the exporter does not. Where workers still write, open the way from the exporter to the bucket.',
+      'Set a wrong clock by NTP. Where S3 names another region, set region_name of the connection. Renew credentials that are not accepted. Where there are none, give the exporter the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS. If it assumes a role, the trust policy of the role has to name the exporter and its ExternalId. If the agent of EKS Pod Identity gives none, associate a role with the service account of the exporter. A worker that has none asks without a signature; the exporter does not. If workers still write, open its way to the bucket.',
     restsOn: { ...NOTHING, settings: ['xcom.path'], probe: ['put', 'head', 'get', 'list', 'delete'] },
     clearsAfter: 1,
   },

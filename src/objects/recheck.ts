@@ -56,8 +56,8 @@ const OF_OTHER_BASES = 3;
 
 /**
  * Slots of references that were found before, each drawn with the same chance. Then half as many whose object was
- * missing, empty or unreadable, so that a repair shows. Before them come the latest ones of bases of which
- * none was drawn.
+ * missing, empty or unreadable, so that a repair shows. Before them come late ones of bases of which none
+ * was drawn.
  */
 async function drawKnown(
   ledger: Ledger,
@@ -76,8 +76,7 @@ async function drawKnown(
       const isWhole = (flags & is.OBJECT_MASK) === is.PRESENT;
       (isWhole ? whole : broken).offer(slot);
       if (!isWhole) continue;
-      const ofBase = (latest[baseAt(chunk, index)] ??= []);
-      if (ofBase.push(slot) > OF_OTHER_BASES) ofBase.shift();
+      (latest[baseAt(chunk, index)] ??= [])[index % OF_OTHER_BASES] = slot;
     }
     await pace.rest();
   }

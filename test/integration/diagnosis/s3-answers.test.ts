@@ -291,7 +291,7 @@ const TABLE: readonly Row[] = [
     leavesOpen: {
       write_denied: /^the clock of this machine is wrong .*, which says nothing of the workers$/,
     },
-    remedy: /set it by NTP/,
+    remedy: /by NTP/,
   })),
   ...(['workers', 'exporter'] as const).map((asker): Row => ({
     ...{ status: 401, code: '', operations: ALL, by: 's3', asker },
