@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -51,8 +51,10 @@ test('each key that may be deleted is in one request, of 1,000 keys but for the 
   });
 
   // The name of the folder is no pattern, and no column of the files in it.
-  const out = join(folder, 'bucket=audits', '[1]*?');
-  mkdirSync(out, { recursive: true });
+  const out = join(folder, 'bucket=audits', 'a*');
+  const matching = join(folder, 'bucket=audits', 'another', 'audit.unfinished');
+  for (const path of [out, matching]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(matching, 'orphaned.parquet'), 'of somebody else');
   await writeResults({ duck, folder: join(out, 'audit'), documents: {} });
 
   const written = Object.fromEntries(
