@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How many series kube-state-metrics shows for one of the pods below. */
-const SERIES_A_POD = 38;
+const SERIES_A_POD = 41;
 const NAMESPACE = 'airflow';
 const STARTED = '2026-11-01T00:00:00Z';
 const PORT = 20_000 + (process.pid % 1_000);
