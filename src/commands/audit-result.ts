@@ -15,7 +15,7 @@ export function auditResult(
     readonly confirmed: Omit<Audit['confirmed'], 'unjudged'>;
     readonly figures: {
       readonly objects: Readonly<Record<keyof AuditResult['objects'], Amount>>;
-      readonly references: Pick<Audit['figures']['references'], 'absent'>;
+      readonly references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>;
     };
   },
   at: number,
@@ -31,7 +31,7 @@ export function auditResult(
       young: judged(young),
       other: plain(other),
     },
-    missing: missingOf(confirmed, figures.references.absent),
+    missing: missingOf(confirmed, figures.references),
     unlistedPlaces: unlisted.length,
   };
 }
@@ -40,12 +40,15 @@ function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
   return { objects, bytes };
 }
 
-/** A sample speaks for all of them only if every object that was looked up is missing. */
+/**
+ * A sample speaks for all of them only if every object that was looked up is missing. Nobody looked for the objects of
+ * references that are outside of what was listed, or too young for the inventory.
+ */
 function missingOf(
   { absent, looked, missing, unknown }: Omit<Audit['confirmed'], 'unjudged'>,
-  left: number,
+  references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>,
 ): number | null {
-  if (unknown > 0) return null;
+  if (unknown + references.outside + references.young > 0) return null;
   if (looked === absent) return missing;
-  return missing === looked ? left : null;
+  return missing === looked ? references.absent : null;
 }
