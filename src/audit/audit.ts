@@ -269,7 +269,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     held,
     figures,
     confirmed,
-    safe: safeDays(figures, rows.asOf),
+    safe: safeDays(figures, { rowsAsOf: rows.asOf, now: Date.now() }),
     deletedUpTo,
   };
 }

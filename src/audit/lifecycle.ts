@@ -11,12 +11,15 @@ export interface SafeDays {
 
 const DAY_MS = 86_400_000;
 
-/** `now`: the moment up to which the rows are known, epoch ms; null when a standby cannot say. */
+/**
+ * `rowsAsOf`: the moment up to which the rows are known; null when a standby cannot say. The age counts up to `now`: a
+ * rule acts on today's age, however far behind the rows are. Both epoch ms.
+ */
 export function safeDays(
   { oldest, references }: Pick<Figures, 'oldest' | 'references'>,
-  now: number | null,
+  { rowsAsOf, now }: { readonly rowsAsOf: number | null; readonly now: number },
 ): SafeDays {
-  if (now === null)
+  if (rowsAsOf === null)
     return {
       days: null,
       reason: 'the standby does not say how far it is, so the age of what its rows name is not known',

@@ -229,24 +229,30 @@ describe('the days of a lifecycle rule', () => {
   const references = { live: 1, absent: 0, young: 0, unreadable: [], outside: 0, archived: 0, foreign: 0 };
   const oldest = { location: 'b/k', at: Date.UTC(2026, 0, 1), kind: 'row', source: 'xcom' };
   const now = Date.UTC(2026, 0, 31, 12);
+  const moment = { rowsAsOf: now, now };
 
   test('are more than the age of the oldest object that is named', () => {
-    expect(safeDays({ oldest, references }, now)).toMatchObject({ days: 32 });
+    expect(safeDays({ oldest, references }, moment)).toMatchObject({ days: 32 });
+  });
+
+  test('count up to now, though the rows are of days ago', () => {
+    const behind = { rowsAsOf: now - 3 * 86_400_000, now };
+    expect(safeDays({ oldest, references }, behind)).toMatchObject({ days: 32 });
   });
 
   test('are not known where a standby does not say how far it is', () => {
-    expect(safeDays({ oldest, references }, null)).toEqual({
+    expect(safeDays({ oldest, references }, { rowsAsOf: null, now })).toEqual({
       days: null,
       reason: 'the standby does not say how far it is, so the age of what its rows name is not known',
     });
   });
 
   test('are not known where not all was listed, or nothing is named', () => {
-    expect(safeDays({ oldest, references: { ...references, outside: 2 } }, now)).toEqual({
+    expect(safeDays({ oldest, references: { ...references, outside: 2 } }, moment)).toEqual({
       days: null,
       reason: '2 references point to places that were not listed, so their age is not known',
     });
-    expect(safeDays({ oldest: null, references }, now).days).toBeNull();
+    expect(safeDays({ oldest: null, references }, moment).days).toBeNull();
   });
 });
 
