@@ -7,6 +7,7 @@ import type { ObjectState, UncheckedReason } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import { baseAt, flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
+import type { Place } from './allowance.ts';
 
 /** S3's answer about one reference. Any answer but `present` is a suspicion until the row has been read again. */
 export interface Answer {
@@ -40,7 +41,7 @@ export interface Findings {
   note(slot: number, sighting: Sighting): void;
   noteUnanswered(slot: number, unknown: Unknown): void;
   /** An object in the bucket was seen that belongs to no reference. */
-  noteSeen(location: BucketOf): void;
+  noteSeen(place: Place): void;
   /** New answers about objects in an archive that nobody has tried to read yet. */
   archived(): readonly Archived[];
   /** Takes in the outcome of trying to read them. */
@@ -50,11 +51,6 @@ export interface Findings {
    * something in the bucket. Some servers answer 404 to an unknown key id, and a proxy may answer it to every request.
    */
   confirm(): void;
-}
-
-interface BucketOf {
-  readonly connection: string;
-  readonly bucket: string;
 }
 
 /**
@@ -72,7 +68,7 @@ export function createFindings(rows: RowStore): Findings {
   let suspects = 0;
 
   /** By the connection's name: what another connection sees says nothing of a name that leads to a stand-in. */
-  function noteSeen({ connection, bucket }: BucketOf): void {
+  function noteSeen({ connection, bucket }: Place): void {
     seen.set(connection, bucket, true);
   }
 

@@ -41,7 +41,7 @@ export interface VerifyOptions {
   /** The place where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
   /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
-  readonly control: Pick<Reference, 'connection' | 'bucket'> | null;
+  readonly control: Place | null;
   /** Whether the rows are recent. Among older rows, the cycle does not look for objects without a row. */
   readonly isCurrent: boolean;
   /** Requests that this cycle may send. */
