@@ -83,7 +83,7 @@ const PUSH_MS = HOUR_MS;
 /** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
-const LAYOUT = 3;
+const LAYOUT = 4;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 

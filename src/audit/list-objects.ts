@@ -5,11 +5,13 @@ import type { S3Reason } from '../s3/reason.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Duck } from './duck.ts';
-import { startOf } from './key-sql.ts';
+import { below, startOf } from './key-sql.ts';
 import type { Lane } from './lanes.ts';
 import { areInOrder, lanesOf, outermost } from './lanes.ts';
+import { createBuffer } from './listing-buffer.ts';
 import type { Base } from './named-object.ts';
 import type { Rate } from './rate.ts';
+import { text } from './sql-text.ts';
 import { NO_OBJECTS, progressOf, setProgress } from './store.ts';
 
 export interface ListObjectsOptions {
@@ -51,7 +53,6 @@ interface Plan {
   readonly isOrdered: boolean;
 }
 
-const ROWS_A_BATCH = 20_000;
 const TRIES = 7;
 const FIRST_PAUSE_MS = 250;
 /** Failures that a retry a moment later cannot mend. */
@@ -80,70 +81,103 @@ export async function listObjects(options: ListObjectsOptions): Promise<ObjectsL
     (await newPlan({ seen: options.seen, unlisted: [], isOrdered: true }, options));
   for (;;) {
     try {
-      await listAll(plan, options);
+      const refused = await listAll(plan, options);
+      if (refused.length > 0) {
+        plan = await without(refused, plan, options);
+        continue;
+      }
       if (!plan.isOrdered) await duck.run(ONCE);
       return { places: outermost([...configured, ...plan.seen]), unlisted: plan.unlisted };
     } catch (error) {
-      if (error instanceof OutOfOrder) plan = await newPlan({ ...plan, isOrdered: false }, options);
-      else if (error instanceof NotListed) plan = await newPlan(without(error, plan, configured), options);
-      else throw error;
+      if (!(error instanceof OutOfOrder)) throw error;
+      plan = await newPlan({ ...plan, isOrdered: false }, options);
     }
   }
 }
 
-/** Drops a place that cannot be listed as a whole; places within it may still be listed. */
-function without(error: NotListed, plan: Plan, configured: readonly Base[]): Plan {
-  const { bucket, prefix } = error.lane;
-  const isIt = (base: Base) => startOf(base) === `${bucket}/${prefix}`;
-  const place = plan.seen.find(isIt);
+/** The place that the failure rules out as a whole. @throws the error when the audit cannot do without it. */
+function refusedPlace(error: unknown, { seen }: Plan, configured: readonly Base[]): Unlisted {
+  if (!(error instanceof NotListed)) throw error;
+  const isIt = (base: Base) => startOf(base) === startOfLane(error.lane);
+  const place = seen.find(isIt);
   if (place === undefined || configured.some(isIt)) throw error;
-  return {
-    ...plan,
-    seen: plan.seen.filter((base) => !isIt(base)),
-    unlisted: [...plan.unlisted, { ...place, reason: error.failure.reason }],
-  };
+  return { ...place, reason: error.failure.reason };
+}
+
+/** Leaves out places, with what their lanes brought. Places within them are now listed by themselves. */
+async function without(refused: readonly Unlisted[], plan: Plan, options: ListObjectsOptions): Promise<Plan> {
+  const starts = new Set(refused.map(startOf));
+  const seen = plan.seen.filter((base) => !starts.has(startOf(base)));
+  const kept = plan.lanes.filter((lane) => !starts.has(startOfLane(lane)));
+  const listed = new Set(kept.map(startOfLane));
+  const more = outermost([...options.configured, ...seen]).filter((base) => !listed.has(startOf(base)));
+  const lanes = [...kept, ...(await lanesFor(more, plan, options))];
+  const next: Plan = { ...plan, lanes, seen, unlisted: [...plan.unlisted, ...refused] };
+  // After a kill, the plan is the one before and all objects are there, or both have changed.
+  await options.duck.run(`BEGIN;
+    DELETE FROM objects WHERE ${below(refused)};
+    INSERT OR REPLACE INTO progress VALUES ('lanes', ${text(JSON.stringify(next))});
+    COMMIT`);
+  return next;
 }
 
 /** Makes a plan, and forgets everything that was listed by an earlier plan. */
 async function newPlan(
   { seen, unlisted, isOrdered }: Omit<Plan, 'lanes'>,
-  { duck, configured, concurrency }: ListObjectsOptions,
+  options: ListObjectsOptions,
 ): Promise<Plan> {
+  const { duck, configured } = options;
   // The progress goes first: after a kill in between, objects without progress are forgotten by the next plan, but
   // progress without its objects would make the listing look whole.
   await duck.run(`DELETE FROM progress WHERE starts_with(step, 'lane')`);
   await duck.run(NO_OBJECTS);
-  const lanes: Lane[] = [];
-  // There are more lanes than are listed at once: a lane with more than its share of orphans does not hold up the end.
-  for (const place of outermost([...configured, ...seen]))
-    lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
+  const lanes = await lanesFor(outermost([...configured, ...seen]), { isOrdered }, options);
   const plan = { lanes, seen, unlisted, isOrdered };
   await setProgress(duck, 'lanes', plan);
   return plan;
 }
 
-async function listAll(plan: Plan, options: ListObjectsOptions): Promise<void> {
+async function lanesFor(
+  places: readonly Base[],
+  { isOrdered }: Pick<Plan, 'isOrdered'>,
+  { duck, concurrency }: ListObjectsOptions,
+): Promise<Lane[]> {
+  const lanes: Lane[] = [];
+  // There are more lanes than are listed at once: a lane with more than its share of orphans does not hold up the end.
+  for (const place of places) lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
+  return lanes;
+}
+
+/** Lists all lanes to their end, but for those of the places that it returns: these cannot be listed. */
+async function listAll(plan: Plan, options: ListObjectsOptions): Promise<readonly Unlisted[]> {
   const { duck, concurrency, report } = options;
   // A worker that fails ends the others.
   const failed = new AbortController();
   const signal = AbortSignal.any([options.signal, failed.signal]);
   const buffer = createBuffer(duck);
+  const refused = new Map<string, Unlisted>();
   let next = 0;
   let done = 0;
+  async function list(lane: Lane): Promise<void> {
+    try {
+      await listLane(lane, {
+        ...options,
+        signal,
+        isOrdered: plan.isOrdered,
+        isWanted: () => !refused.has(startOfLane(lane)),
+        keep: async (objects, progress) => {
+          await buffer.add(lane.bucket, objects, progress);
+          report({ objects: buffer.kept(), lanes: plan.lanes.length, done });
+        },
+      });
+    } catch (error) {
+      refused.set(startOfLane(lane), refusedPlace(error, plan, options.configured));
+    }
+  }
   async function work(): Promise<void> {
     for (let index = next++; index < plan.lanes.length; index = next++) {
       const lane = plan.lanes[index];
-      if (lane !== undefined)
-        await listLane(lane, {
-          ...options,
-          signal,
-          isOrdered: plan.isOrdered,
-          step: `lane ${index}`,
-          keep: async (objects, progress) => {
-            await buffer.add(lane.bucket, objects, progress);
-            report({ objects: buffer.kept(), lanes: plan.lanes.length, done });
-          },
-        });
+      if (lane !== undefined) await list(lane);
       done += 1;
     }
   }
@@ -160,11 +194,13 @@ async function listAll(plan: Plan, options: ListObjectsOptions): Promise<void> {
   if (first !== undefined) throw (failed.signal.reason as Error | undefined) ?? first;
   await buffer.flush();
   report({ objects: buffer.kept(), lanes: plan.lanes.length, done });
+  return [...refused.values()];
 }
 
 interface LaneOptions extends ListObjectsOptions {
   readonly isOrdered: boolean;
-  readonly step: string;
+  /** False as soon as another lane has shown that the place cannot be listed. */
+  readonly isWanted: () => boolean;
   readonly keep: (
     objects: readonly ListedObject[],
     progress: readonly [step: string, state: string],
@@ -172,13 +208,14 @@ interface LaneOptions extends ListObjectsOptions {
 }
 
 async function listLane(lane: Lane, options: LaneOptions): Promise<void> {
-  const { isOrdered, step, keep } = options;
+  const { isOrdered, isWanted, keep } = options;
+  const step = `lane ${startOfLane(lane)} ${lane.after ?? ''}`;
   const state = (await progressOf<LaneState>(options.duck, step)) ?? { last: null, isDone: false };
   if (state.isDone) return;
   // Without an order, a lane cannot continue in the middle and starts anew; an object that comes twice counts once.
   let last = isOrdered ? (state.last ?? lane.after) : null;
   let token: string | null = null;
-  for (;;) {
+  while (isWanted()) {
     const page = await listPage(lane, { after: token, startAfter: last }, options);
     const { upTo } = lane;
     if (
@@ -198,6 +235,10 @@ async function listLane(lane: Lane, options: LaneOptions): Promise<void> {
     if (isDone) return;
     token = page.next;
   }
+}
+
+function startOfLane({ bucket, prefix }: Lane): string {
+  return `${bucket}/${prefix}`;
 }
 
 async function listPage(
@@ -222,49 +263,4 @@ async function listPage(
     if (tried === TRIES || LASTING.includes(answer.reason)) throw new NotListed(lane, answer);
     await sleep(FIRST_PAUSE_MS * 2 ** (tried - 1), undefined, { signal });
   }
-}
-
-/** Keeps objects and the progress of each lane, in one transaction for many pages. */
-function createBuffer(duck: Duck): {
-  add(bucket: string, objects: readonly ListedObject[], progress: readonly [string, string]): Promise<void>;
-  flush(): Promise<void>;
-  kept(): number;
-} {
-  let locations: string[] = [];
-  let objects: ListedObject[] = [];
-  let progress = new Map<string, string>();
-  let writing: Promise<void> = Promise.resolve();
-  let kept = 0;
-
-  function flush(): Promise<void> {
-    const batch = {
-      table: 'objects',
-      types: ['text', 'number', 'number', 'text'] as const,
-      columns: [
-        locations,
-        objects.map(({ bytes }) => bytes),
-        objects.map(({ lastModified }) => lastModified),
-        objects.map(({ storageClass }) => storageClass),
-      ],
-      progress: [...progress],
-    };
-    locations = [];
-    objects = [];
-    progress = new Map();
-    writing = writing.then(() => duck.append(batch));
-    return writing;
-  }
-  return {
-    async add(bucket, more, [step, state]) {
-      for (const object of more) {
-        locations.push(`${bucket}/${object.key}`);
-        objects.push(object);
-      }
-      progress.set(step, state);
-      kept += more.length;
-      if (objects.length >= ROWS_A_BATCH) await flush();
-    },
-    flush,
-    kept: () => kept,
-  };
 }
