@@ -2,10 +2,12 @@ import { splitBucket } from '../airflow/bucket.ts';
 import { chunks } from '../lib/chunks.ts';
 import type { Database } from '../postgres/client.ts';
 import { ageOf, MOST_LAG_SECONDS } from '../postgres/standby.ts';
-import type { ObjectStore } from '../s3/client.ts';
+import type { HeadAnswer, ObjectStore } from '../s3/client.ts';
 import type { Duck } from './duck.ts';
 import { namedObject } from './named-object.ts';
 import type { Base } from './named-object.ts';
+import type { Unanswered } from './no-answer.ts';
+import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
 import type { ServerOf, Unjudged } from './servers.ts';
@@ -32,6 +34,8 @@ export interface Confirmed {
   readonly unknown: number;
   /** Those of `unknown` that the listing says nothing about; they are not in `absent`. */
   readonly unjudged: readonly Unjudged[];
+  /** Why the rest of `unknown` is not known. */
+  readonly unanswered: readonly Unanswered[];
 }
 
 export interface ConfirmOptions {
@@ -76,15 +80,24 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     `SELECT location, connection, source, owner FROM absent WHERE verdict = 'missing' ORDER BY hash(location) LIMIT ${MOST}`,
   );
   if (candidates.length === 0)
-    return { absent, looked: 0, missing: 0, present: 0, vanished: 0, unknown: apart, unjudged };
+    return {
+      absent,
+      looked: 0,
+      missing: 0,
+      present: 0,
+      vanished: 0,
+      unknown: apart,
+      unjudged,
+      unanswered: [],
+    };
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
-  const gone = candidates.filter((_, index) => heads[index] === 'missing');
+  const gone = candidates.filter((_, index) => heads[index]?.kind === 'missing');
   const isBehind = gone.length > 0 && (await staysBehind(options));
   const still = await stillNamed(gone, options);
   const verdicts = candidates.map(
-    (candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked' | 'unjudged'> => {
-      const head = heads[index] ?? 'unknown';
+    (candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked' | 'unjudged' | 'unanswered'> => {
+      const head = heads[index]?.kind ?? 'unknown';
       if (head !== 'missing') return head;
       // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
       const isReadAgain = options.sources.some(({ table }) => table === candidate.source);
@@ -92,6 +105,12 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
       return still.has(candidate.location) ? 'missing' : 'vanished';
     },
   );
+  const unanswered = candidates.flatMap(({ connection }, index) => {
+    if (verdicts[index] !== 'unknown') return [];
+    const head = heads[index];
+    if (head?.kind === 'unknown') return [noAnswer(connection, head)];
+    return [ownAnswer(connection, isBehind ? 'standby_behind' : 'table_gone')];
+  });
   await duck.run('CREATE OR REPLACE TABLE looked (location VARCHAR, connection VARCHAR, verdict VARCHAR)');
   await duck.append({
     table: 'looked',
@@ -118,6 +137,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     vanished: count('vanished'),
     unknown: count('unknown') + apart,
     unjudged,
+    unanswered: countAnswers(unanswered),
   };
 }
 
@@ -130,15 +150,15 @@ async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolea
 async function headAll(
   candidates: readonly Candidate[],
   { storeOf, pace, concurrency, signal }: ConfirmOptions,
-): Promise<('present' | 'missing' | 'unknown')[]> {
-  const answers: ('present' | 'missing' | 'unknown')[] = [];
+): Promise<HeadAnswer[]> {
+  const answers: HeadAnswer[] = [];
   let next = 0;
   async function work(): Promise<void> {
     for (let index = next++; index < candidates.length; index = next++) {
       const { location = '', connection = '' } = candidates[index] ?? {};
       await pace(1, signal);
       const target = splitBucket(location);
-      answers[index] = (await storeOf(connection).head(target, signal)).kind;
+      answers[index] = await storeOf(connection).head(target, signal);
     }
   }
   await Promise.all(Array.from({ length: concurrency }, work));

@@ -12,6 +12,7 @@ import type { Unlisted } from './list-objects.ts';
 import type { Manifest, ManifestFile } from './manifest.ts';
 import { parseManifest } from './manifest.ts';
 import type { Base } from './named-object.ts';
+import { noAnswer, ownAnswer, wordsOf } from './no-answer.ts';
 import { NO_OBJECTS } from './store.ts';
 import { AS_IT_IS, pathText, text } from './sql-text.ts';
 
@@ -53,7 +54,8 @@ async function fetchTo(
 ): Promise<Digest> {
   const answer = await downloadObject(connectionOf(connection), { bucket, key, file }, signal);
   if (answer.kind === 'downloaded') return answer;
-  const why = answer.kind === 'missing' ? 'it is not there' : `${answer.reason} (${answer.detail})`;
+  const why =
+    answer.kind === 'missing' ? 'it is not there' : wordsOf(noAnswer(connection, answer), 's3:GetObject');
   throw new Error(`Cannot read s3://${bucket}/${key}: ${why}`);
 }
 
@@ -95,7 +97,9 @@ export async function loadInventory(
     await duck.run(`CREATE OR REPLACE ${inventory.format === 'CSV' ? 'TABLE' : 'VIEW'} objects AS
       ${await selectOf(duck, inventory, { paths, places })}`);
   const unlisted = all.flatMap((base): Unlisted[] =>
-    base.bucket === inventory.sourceBucket ? [] : [{ ...base, reason: 'not_in_inventory' }],
+    base.bucket === inventory.sourceBucket
+      ? []
+      : [{ ...base, ...ownAnswer(base.connection, 'not_in_inventory') }],
   );
   return { places, unlisted };
 }

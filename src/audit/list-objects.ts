@@ -10,6 +10,8 @@ import type { Lane } from './lanes.ts';
 import { areInOrder, lanesOf, outermost } from './lanes.ts';
 import { createBuffer } from './listing-buffer.ts';
 import type { Base } from './named-object.ts';
+import type { NoAnswer } from './no-answer.ts';
+import { noAnswer, wordsOf } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import { text } from './sql-text.ts';
 import { NO_OBJECTS, progressOf, setProgress } from './store.ts';
@@ -28,10 +30,8 @@ export interface ListObjectsOptions {
   readonly report: (listed: { objects: number; lanes: number; done: number }) => void;
 }
 
-/** A place that could not be listed. */
-export interface Unlisted extends Base {
-  readonly reason: S3Reason | 'not_in_inventory';
-}
+/** A place that was not listed, and why. */
+export interface Unlisted extends Base, NoAnswer {}
 
 export interface ObjectsListed {
   /** The places that were listed to their end. */
@@ -67,7 +67,8 @@ class NotListed extends Error {
   readonly lane: Lane;
   readonly failure: Unknown;
   constructor(lane: Lane, failure: Unknown) {
-    super(`Cannot list s3://${lane.bucket}/${lane.prefix}: ${failure.reason} (${failure.detail})`);
+    const why = wordsOf(noAnswer(lane.connection, failure), 's3:ListBucket');
+    super(`Cannot list s3://${lane.bucket}/${lane.prefix}: ${why}`);
     this.lane = lane;
     this.failure = failure;
   }
@@ -101,7 +102,7 @@ function refusedPlace(error: unknown, { seen }: Plan, configured: readonly Base[
   const isIt = (base: Base) => startOf(base) === startOfLane(error.lane);
   const place = seen.find(isIt);
   if (place === undefined || configured.some(isIt)) throw error;
-  return { ...place, reason: error.failure.reason };
+  return { ...place, ...noAnswer(place.connection, error.failure) };
 }
 
 /** Leaves out places, with what their lanes brought. Places within them are now listed by themselves. */

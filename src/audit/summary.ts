@@ -2,6 +2,7 @@ import { formatBytes, formatCount } from '../lib/format.ts';
 import type { Audit } from './audit.ts';
 import type { Amount } from './figures.ts';
 import type { Base } from './named-object.ts';
+import { groupsOf, wordsOf } from './no-answer.ts';
 
 /** 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out. */
 export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
@@ -27,7 +28,7 @@ export function auditDocument(
     tables: sources,
     places: places.map(place),
     held_back: audit.held.map((one) => ({ place: place(one), reason: one.why })),
-    not_listed: unlisted.map((one) => ({ place: place(one), reason: one.reason })),
+    not_listed: unlisted.map(({ bucket, prefix, ...why }) => ({ place: place({ bucket, prefix }), ...why })),
     references: figures.references,
     undecided: figures.undecided,
     confirmed,
@@ -47,7 +48,6 @@ export function auditText(
 ): string {
   const { figures, confirmed, safe, unlisted } = audit;
   const { references, objects } = figures;
-  const unanswered = confirmed.unjudged.reduce((left, one) => left - one.references, confirmed.unknown);
   const lines = [
     title(audit),
     '',
@@ -87,22 +87,23 @@ export function auditText(
     safe.days === null
       ? `Lifecycle rule: no safe number of days is known: ${plain(safe.reason)}.`
       : `Lifecycle rule: safe from ${safe.days} days on: ${plain(safe.reason)}.`,
-    ...unlisted.map(
-      ({ bucket, prefix, reason }) => `Not listed: s3://${plain(bucket)}/${plain(prefix)} (${reason}).`,
-    ),
+    ...groupsOf(unlisted).map(([one, ...more]) => {
+      const others = more.length === 0 ? '' : ` and ${more.length} more (summary.json)`;
+      const place = `s3://${plain(one.bucket)}/${plain(one.prefix)}${others}`;
+      return `Not listed: ${place} ${byConnection(plain(one.connection))}: ${plain(wordsOf(one, 's3:ListBucket'))}`;
+    }),
     ...confirmed.unjudged.map(
       ({ connection, place, references: count, why }) =>
         `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}.`,
+    ),
+    ...confirmed.unanswered.map(
+      (one) =>
+        `Not confirmed: references ${byConnection(plain(one.connection))} (${formatCount(one.references)}): ${plain(wordsOf(one, 's3:GetObject'))}`,
     ),
     ...figures.undecided.map(({ place: at, why, references: count }) => {
       const words = why === 'outside' ? 'outside of what was listed' : 'too young for the inventory';
       return `Not known: ${formatCount(count)} references below ${plain(at)} are ${words}.`;
     }),
-    ...(unanswered > 0
-      ? [
-          `${unanswered} objects could not be confirmed: storage gave no answer, a standby is behind, or Airflow was upgraded meanwhile.`,
-        ]
-      : []),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']
       : []),

@@ -2,6 +2,8 @@ import type { Audit } from '../audit/audit.ts';
 import type { Amount } from '../audit/figures.ts';
 import type { AuditResult } from '../state/audit-result.ts';
 
+type ConfirmedCounts = Omit<Audit['confirmed'], 'unjudged' | 'unanswered'>;
+
 /** The figures of an audit that an exporter shows. `at`: when it ended, epoch ms. */
 export function auditResult(
   {
@@ -12,7 +14,7 @@ export function auditResult(
   }: {
     readonly rowsAsOf: Audit['rowsAsOf'];
     readonly unlisted: readonly unknown[];
-    readonly confirmed: Omit<Audit['confirmed'], 'unjudged'>;
+    readonly confirmed: ConfirmedCounts;
     readonly figures: {
       readonly objects: Readonly<Record<keyof AuditResult['objects'], Amount>>;
       readonly references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>;
@@ -45,7 +47,7 @@ function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
  * references that are outside of what was listed, or too young for the inventory.
  */
 function missingOf(
-  { absent, looked, missing, unknown }: Omit<Audit['confirmed'], 'unjudged'>,
+  { absent, looked, missing, unknown }: ConfirmedCounts,
   references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>,
 ): number | null {
   if (unknown + references.outside + references.young > 0) return null;

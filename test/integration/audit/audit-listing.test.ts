@@ -134,7 +134,13 @@ describe('a place that may not be listed', () => {
     expect(asked).toHaveLength(10 + days.length);
     expect(places).toEqual([place('xcom')]);
     expect(unlisted).toHaveLength(days.length);
-    expect(unlisted[0]).toMatchObject({ bucket: 'other', reason: 'denied' });
+    expect(unlisted[0]).toMatchObject({
+      bucket: 'other',
+      connection: '',
+      reason: 'denied',
+      by: 's3',
+      detail: 'AccessDenied (403)',
+    });
     expect(await kept()).toEqual([...objects.keys()]);
   });
 

@@ -27,7 +27,16 @@ const WHOLE: Audit = {
     oldest: null,
     undecided: [],
   },
-  confirmed: { absent: 0, looked: 0, missing: 0, present: 0, vanished: 0, unknown: 0, unjudged: [] },
+  confirmed: {
+    absent: 0,
+    looked: 0,
+    missing: 0,
+    present: 0,
+    vanished: 0,
+    unknown: 0,
+    unjudged: [],
+    unanswered: [],
+  },
   safe: { days: null, reason: 'no object that a row names was found' },
   deletedUpTo: 1,
 };

@@ -1,0 +1,104 @@
+import { connectionVariable } from '../airflow/connection.ts';
+import type { Party, Unknown } from '../s3/failure.ts';
+import type { S3Reason } from '../s3/reason.ts';
+import type { RefusalCause } from '../s3/refusal.ts';
+
+/** Why the audit knows nothing of a place or an object without having asked object storage, or in spite of its answer. */
+const OWN_WORDS = {
+  unknown_connection: 'this connection is not known here',
+  not_in_inventory: 'the inventory is of another bucket',
+  standby_behind: 'a standby is behind, and may still show rows that are gone',
+  table_gone: 'the table of the row is gone: Airflow was upgraded meanwhile',
+} as const;
+type OwnReason = keyof typeof OWN_WORDS;
+
+/** Why something could not be found out about a place or an object, and who said so. */
+export interface NoAnswer {
+  /** The connection that was used, or that would have to be known. */
+  readonly connection: string;
+  readonly reason: S3Reason | OwnReason;
+  /** Null: nobody was asked, or it was answered and did not suffice. */
+  readonly by: Party | null;
+  readonly detail: string | null;
+  readonly cause: RefusalCause | null;
+}
+
+export function noAnswer(connection: string, { reason, detail, said }: Unknown): NoAnswer {
+  return { connection, reason, by: said.by, detail, cause: said.cause };
+}
+
+export function ownAnswer(connection: string, reason: OwnReason): NoAnswer {
+  return { connection, reason, by: null, detail: null, cause: null };
+}
+
+/** References of which it could not be found out whether their objects are there, counted by why. */
+export interface Unanswered extends NoAnswer {
+  readonly references: number;
+}
+
+/** The most frequent reason comes first. */
+export function countAnswers(answers: readonly NoAnswer[]): Unanswered[] {
+  return groupsOf(answers)
+    .map(([first, ...more]) => ({ ...first, references: more.length + 1 }))
+    .toSorted((a, b) => b.references - a.references);
+}
+
+/** Those with one connection and one reason, in the order in which they come first. */
+export function groupsOf<One extends NoAnswer>(answers: readonly One[]): (readonly [One, ...One[]])[] {
+  const groups = new Map<string, [One, ...One[]]>();
+  for (const one of answers) {
+    const { connection, reason, by, detail, cause } = one;
+    const name = JSON.stringify([connection, reason, by, detail, cause]);
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [one]);
+    else group.push(one);
+  }
+  return [...groups.values()];
+}
+
+/** The beginning of what each party said. The others say in their detail who they are. */
+const SAID: Partial<Readonly<Record<Party, string>>> = {
+  s3: 'object storage answered ',
+  proxy: 'a proxy in between answered ',
+  network: 'no answer came, ',
+};
+
+/** The action that a request needs. */
+export type Action = 's3:ListBucket' | 's3:GetObject';
+
+/** The reason and what to do about it, as sentences. */
+export function wordsOf(one: NoAnswer, action: Action): string {
+  const { reason, by, detail } = one;
+  const why =
+    by === null
+      ? OWN_WORDS[reason as OwnReason]
+      : `${reason.replaceAll('_', ' ')}: ${SAID[by] ?? ''}${detail ?? ''}`;
+  return `${why}. ${remedyOf(one, action)}`;
+}
+
+const AGAIN = 'Run the audit again.';
+const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown_connection'>, string>> = {
+  throttled: 'Run the audit again with a lower --requests-per-second.',
+  timeout: 'Look at the network and at the load of object storage, and run the audit again.',
+  unreachable: 'Correct the endpoint of the connection, or open the way to it.',
+  no_such_bucket: 'If the bucket was not deleted, correct the endpoint of the connection.',
+  wrong_region: 'Set region_name of the connection to the region of the bucket.',
+  server_error: 'Look at the log of object storage, and run the audit again.',
+  clock_skew: 'Set the clock of this machine by NTP.',
+  aborted: AGAIN,
+  not_in_inventory: 'Run an audit without --inventory, or with an inventory of this bucket.',
+  standby_behind: 'Give the URL of the primary, or run the audit again.',
+  table_gone: AGAIN,
+};
+
+function remedyOf({ connection, reason, by, cause }: NoAnswer, action: Action): string {
+  const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
+  if (reason === 'unknown_connection' || by === 'credentials') return give;
+  if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';
+  if (by === 'agent') return 'Let the agent of credentials give the audit a role.';
+  if (by === 'proxy') return 'Let the proxy pass these requests, or name the host in NO_PROXY.';
+  if (reason !== 'denied') return BY_REASON[reason];
+  return cause === 'identity'
+    ? 'Renew or correct the credentials of the connection.'
+    : `Allow ${action} on the path to the credentials of the connection.`;
+}

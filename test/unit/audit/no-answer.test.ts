@@ -1,0 +1,72 @@
+import { describe, expect, test } from 'vitest';
+import type { NoAnswer } from '../../../src/audit/no-answer.ts';
+import { countAnswers, noAnswer, ownAnswer, wordsOf } from '../../../src/audit/no-answer.ts';
+import type { Party, Unknown } from '../../../src/s3/failure.ts';
+import { unknown } from '../../../src/s3/failure.ts';
+
+const from = (reason: Unknown['reason'], detail: string, by: Party) =>
+  noAnswer('aws', unknown(reason, detail, by));
+
+describe('what an answer comes to in words', () => {
+  test.each<[string, NoAnswer]>([
+    [
+      'denied: object storage answered AccessDenied (403). Allow s3:ListBucket on the path to the credentials of the connection.',
+      from('denied', 'AccessDenied (403)', 's3'),
+    ],
+    [
+      'denied: object storage answered InvalidAccessKeyId (403). Renew or correct the credentials of the connection.',
+      { ...from('denied', 'InvalidAccessKeyId (403)', 's3'), cause: 'identity' },
+    ],
+    [
+      'denied: a proxy in between answered no code (403) from squid. Let the proxy pass these requests, or name the host in NO_PROXY.',
+      from('denied', 'no code (403) from squid', 'proxy'),
+    ],
+    [
+      'denied: the connection aws is not known here, and with the credentials found in its place: AccessDenied (403). Give AIRFLOW_CONN_AWS.',
+      from(
+        'denied',
+        'the connection aws is not known here, and with the credentials found in its place: AccessDenied (403)',
+        'credentials',
+      ),
+    ],
+    [
+      'denied: no credentials found. Give credentials of AWS.',
+      noAnswer('', unknown('denied', 'no credentials found', 'credentials')),
+    ],
+    [
+      'denied: no credentials: STS answered AccessDenied (403). Let the audit reach STS, and let the trust policy of the role name the audit.',
+      from('denied', 'no credentials: STS answered AccessDenied (403)', 'sts'),
+    ],
+    [
+      'unreachable: no answer came, ECONNREFUSED. Correct the endpoint of the connection, or open the way to it.',
+      from('unreachable', 'ECONNREFUSED', 'network'),
+    ],
+    [
+      'wrong region: not sent: the region is no name of a region. Set region_name of the connection to the region of the bucket.',
+      from('wrong_region', 'not sent: the region is no name of a region', 'exporter'),
+    ],
+    ['this connection is not known here. Give AIRFLOW_CONN_AWS.', ownAnswer('aws', 'unknown_connection')],
+    [
+      'a standby is behind, and may still show rows that are gone. Give the URL of the primary, or run the audit again.',
+      ownAnswer('aws', 'standby_behind'),
+    ],
+  ])('%s', (words, answer) => {
+    expect(wordsOf(answer, 's3:ListBucket')).toBe(words);
+  });
+});
+
+test('answers are counted by connection, reason and party, the most frequent first', () => {
+  const answers = [
+    from('denied', 'no code (403)', 's3'),
+    from('denied', 'no code (403)', 'proxy'),
+    from('denied', 'no code (403)', 's3'),
+    noAnswer('other', unknown('denied', 'no code (403)', 's3')),
+  ];
+  expect(countAnswers(answers).map(({ connection, by, references }) => [connection, by, references])).toEqual(
+    [
+      ['aws', 's3', 2],
+      ['aws', 'proxy', 1],
+      ['other', 's3', 1],
+    ],
+  );
+});
