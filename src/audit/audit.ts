@@ -16,12 +16,13 @@ import { holdBack } from './held.ts';
 import type { Inventory } from './inventory.ts';
 import { loadInventory, openInventory } from './inventory.ts';
 import { join } from './join.ts';
-import { bucketOf } from './key-sql.ts';
+import { bucketOf, startOf } from './key-sql.ts';
 import type { SafeDays } from './lifecycle.ts';
 import { safeDays } from './lifecycle.ts';
 import type { Unlisted } from './list-objects.ts';
 import { listObjects } from './list-objects.ts';
 import type { Base } from './named-object.ts';
+import { ownAnswer } from './no-answer.ts';
 import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
@@ -155,7 +156,7 @@ function rowsOf(duck: Duck, options: Omit<AuditOptions, 'inventory'>): Promise<R
         options.report(`reading ${table}: ${named} references, ${pages} pages`);
       },
     });
-    await keepEndpoints(duck, rows.bases, options.connectionOf);
+    await keepEndpoints(duck, rows.bases, options);
     return rows;
   });
 }
@@ -196,13 +197,15 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const seen = distinctPlaces(rows.bases, serverOf).filter(
     (base) => !configured.some((one) => isSamePlace(one, base)),
   );
-  const { places, unlisted } = await once(duck, 'objects done', () =>
+  // Another connection would stand in for one that is not known, and lead to another server.
+  const asked = seen.filter(({ connection }) => serverOf(connection) !== null);
+  const listing = await once(duck, 'objects done', () =>
     inventory === null
       ? listObjects({
           ...options,
           duck,
           configured,
-          seen,
+          seen: asked,
           pace: options.requests,
           report: ({ objects, lanes, done }) => {
             report(`listing: ${objects} objects, ${done} of ${lanes} parts`);
@@ -212,13 +215,20 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
           ...options,
           duck,
           configured,
-          seen,
+          seen: asked,
           folder: joinPath(options.work, 'inventory'),
           report: ({ files, of }) => {
             report(`reading the inventory: ${files} of ${of} files`);
           },
         }),
   );
+  const { places } = listing;
+  const isListed = (base: Base) => places.some((place) => startOf(base).startsWith(startOf(place)));
+  const unasked = seen.filter((base) => !asked.includes(base) && !isListed(base));
+  const unlisted = [
+    ...listing.unlisted,
+    ...unasked.map((base) => ({ ...base, ...ownAnswer(base.connection, 'unknown_connection') })),
+  ];
   await duck.reopen();
   report('comparing');
   const bases = [...configured, ...seen];

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { connectionVariable } from '../airflow/connection.ts';
 import { splitPath } from '../airflow/reference.ts';
-import type { S3Connection } from '../s3/connection.ts';
 import { downloadObject } from '../s3/download.ts';
 import type { Duck } from './duck.ts';
 import { keysBelow } from './key-sql.ts';
@@ -14,6 +14,7 @@ import { parseManifest } from './manifest.ts';
 import type { Base } from './named-object.ts';
 import { noAnswer, ownAnswer, wordsOf } from './no-answer.ts';
 import { NO_OBJECTS } from './store.ts';
+import type { Connections } from './servers.ts';
 import { AS_IT_IS, pathText, text } from './sql-text.ts';
 
 export interface Inventory extends Manifest {
@@ -27,8 +28,7 @@ interface Digest {
   readonly md5: string;
 }
 
-export interface InventoryOptions {
-  readonly connectionOf: (id: string) => S3Connection;
+export interface InventoryOptions extends Connections {
   /** The folder that keeps fetched files until the audit ends. */
   readonly folder: string;
   readonly signal: AbortSignal;
@@ -40,8 +40,12 @@ export async function openInventory(where: string, options: InventoryOptions): P
     return { ...parseManifest(readFileSync(where, 'utf8')), folder: dirname(resolve(where)), connection: '' };
   const path = splitPath(where);
   if (path === null) throw new Error(`${JSON.stringify(where)} is no address of a manifest.json`);
-  mkdirSync(options.folder, { recursive: true });
   const { bucket, key, connection } = path;
+  if (!options.isKnown(connection))
+    throw new Error(
+      `--inventory: the connection ${connection} is not known here: give ${connectionVariable(connection)}`,
+    );
+  mkdirSync(options.folder, { recursive: true });
   const file = join(options.folder, 'manifest.json');
   await fetchTo(file, { bucket, key, connection }, options);
   return { ...parseManifest(readFileSync(file, 'utf8')), folder: null, connection };

@@ -1,12 +1,12 @@
 import { systemStatement } from '../airflow/catalogue-queries.ts';
 import type { Database } from '../postgres/client.ts';
 import { ageOf } from '../postgres/standby.ts';
-import type { S3Connection } from '../s3/connection.ts';
 import type { Duck } from './duck.ts';
 import type { Inventory } from './inventory.ts';
 import type { Base } from './named-object.ts';
 import { sourcesOf } from './read-rows.ts';
 import { auditOriginStatement } from './row-statements.ts';
+import type { Connections } from './servers.ts';
 import { progressOf, setProgress } from './store.ts';
 
 /** The parts of the question that an audit answers. Work goes on only if each of them is as it was. */
@@ -37,18 +37,17 @@ export interface Now {
   readonly question: Question;
   /** The database shows everything that was committed up to this moment, epoch ms; null when a standby cannot tell. */
   readonly asOf: number | null;
-  readonly connectionOf: (id: string) => S3Connection;
+  readonly connections: Connections;
 }
 
-interface AskOptions {
+interface AskOptions extends Connections {
   readonly database: Pick<Database, 'read'>;
   readonly configured: readonly Base[];
-  readonly connectionOf: (id: string) => S3Connection;
   readonly signal: AbortSignal;
 }
 
 export async function askNow(
-  { database, configured, connectionOf, signal }: AskOptions,
+  { database, configured, connectionOf, isKnown, signal }: AskOptions,
   { layout, inventory }: { readonly layout: number; readonly inventory: Inventory | null },
 ): Promise<Now> {
   const { origin, system } = await database.read(async (query) => {
@@ -68,7 +67,7 @@ export async function askNow(
       inventory: inventory === null ? null : [inventory.sourceBucket, inventory.createdAt],
     },
     asOf,
-    connectionOf,
+    connections: { connectionOf, isKnown },
   };
 }
 
@@ -78,7 +77,7 @@ export async function askNow(
  */
 export async function reasonToStartOver(
   duck: Duck,
-  { question, asOf, connectionOf }: Now,
+  { question, asOf, connections }: Now,
 ): Promise<string | null> {
   const begun = await progressOf<{ asOf: number | null }>(duck, 'rows');
   if (begun === null) return null;
@@ -86,33 +85,41 @@ export async function reasonToStartOver(
   for (const part of Object.keys(CHANGED) as (keyof Question)[])
     if (JSON.stringify(earlier?.[part]) !== JSON.stringify(question[part])) return CHANGED[part];
   if (question.system === null) return 'the role may not read which cluster the database is in';
-  for (const [id, endpoint] of Object.entries(await endpointsOf(duck)))
-    if (endpointOf(connectionOf(id)) !== endpoint) return 'object storage has another endpoint or region';
+  for (const [id, before] of Object.entries(await endpointsOf(duck))) {
+    const endpoint = endpointOf(id, connections);
+    if (endpoint === before) continue;
+    if (before === null) return 'a connection that rows name was not known before';
+    if (endpoint === null) return 'a connection that rows name is not known any more';
+    return 'object storage has another endpoint or region';
+  }
   if (asOf === null || begun.asOf === null) return 'the standby does not say how far it is';
   if (asOf < begun.asOf) return 'the database is behind the one that was read before';
   if (asOf - begun.asOf > STALE_MS) return 'the rows were read more than a day ago';
   return null;
 }
 
-export async function keepQuestion(duck: Duck, { question, connectionOf }: Now): Promise<void> {
+export async function keepQuestion(duck: Duck, { question, connections }: Now): Promise<void> {
   await setProgress(duck, 'question', question);
-  await keepEndpoints(duck, question.places, connectionOf);
+  await keepEndpoints(duck, question.places, connections);
 }
 
 /** Keeps where the connections of these places lead. Rows name connections too, so this is kept once more after them. */
 export async function keepEndpoints(
   duck: Duck,
   places: readonly Base[],
-  connectionOf: (id: string) => S3Connection,
+  connections: Connections,
 ): Promise<void> {
-  const endpoints = places.map(({ connection }) => [connection, endpointOf(connectionOf(connection))]);
+  const endpoints = places.map(({ connection }) => [connection, endpointOf(connection, connections)]);
   await setProgress(duck, 'endpoints', { ...(await endpointsOf(duck)), ...Object.fromEntries(endpoints) });
 }
 
-async function endpointsOf(duck: Duck): Promise<Readonly<Record<string, string>>> {
-  return (await progressOf<Record<string, string>>(duck, 'endpoints')) ?? {};
+async function endpointsOf(duck: Duck): Promise<Readonly<Record<string, string | null>>> {
+  return (await progressOf<Record<string, string | null>>(duck, 'endpoints')) ?? {};
 }
 
-function endpointOf({ endpoint, region, variants }: S3Connection): string {
+/** Null for a connection that is not known. */
+function endpointOf(id: string, { connectionOf, isKnown }: Connections): string | null {
+  if (!isKnown(id)) return null;
+  const { endpoint, region, variants } = connectionOf(id);
   return JSON.stringify([endpoint, region, variants]);
 }

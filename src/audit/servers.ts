@@ -1,3 +1,4 @@
+import { connectionVariable } from '../airflow/connection.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import { byPlace, startOf } from './key-sql.ts';
@@ -73,7 +74,7 @@ export async function setApart({
     if (own !== null && own === listed) continue;
     const why =
       own === null
-        ? 'this connection is not known here'
+        ? `this connection is not known here: give ${connectionVariable(connection)}`
         : `this connection leads to ${own}, and the place was listed at ${shown(listed)}`;
     unjudged.push({ connection, place: `s3://${start}`, references, why });
     await duck.run(

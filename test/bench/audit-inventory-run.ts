@@ -31,7 +31,12 @@ const duck = await openDuck({
   memoryBytes: Number(memoryBytes),
 });
 note('start');
-const options = { connectionOf: refuse, folder: joinPath(folder, 'work', 'inventory'), signal };
+const options = {
+  connectionOf: refuse,
+  isKnown: () => true,
+  folder: joinPath(folder, 'work', 'inventory'),
+  signal,
+};
 const inventory = await openInventory(joinPath(folder, 'inventory', 'manifest.json'), options);
 const report = () => undefined;
 const { places } = await loadInventory(inventory, { ...options, duck, configured: bases, seen: [], report });

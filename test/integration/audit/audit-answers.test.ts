@@ -1,9 +1,12 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
 import type { HeadAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { RunOptions } from '../../support/audit.ts';
-import { runAudit } from '../../support/audit.ts';
+import { DAY_MS, runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
 import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
 import { usePostgres } from '../../support/postgres.ts';
@@ -63,4 +66,74 @@ test('why object storage does not say of an object is counted by who said it, wi
     'Not confirmed: references with the connection aws (3): denied: object storage answered no code (403). Allow s3:GetObject on the path to the credentials of the connection.',
     'Not confirmed: references with the connection aws (1): throttled: object storage answered no code (503). Run the audit again with a lower --requests-per-second.',
   ]);
+});
+
+/** Everything that is asked, as `connection bucket`. */
+function watched(): { asked: string[]; options: Partial<RunOptions> } {
+  const asked: string[] = [];
+  const store = storeOf(objects);
+  const storeFor: RunOptions['storeOf'] = (id) => ({
+    list: (target, signal) => {
+      asked.push(`${id} ${target.bucket}`);
+      return store.list(target, signal);
+    },
+    head: (target, signal) => {
+      asked.push(`${id} ${target.bucket}`);
+      return store.head(target, signal);
+    },
+  });
+  return { asked, options: { storeOf: storeFor, isKnown: (id) => id !== 'old_minio' } };
+}
+
+test('a place whose connection is not known is not asked of the server of another one', async () => {
+  // The other server has a bucket of that name, too.
+  objects.set((await addRow(stage, 'old_minio@former/xcom')).replace('old_minio@', ''), 0);
+  await addRow(stage, 'old_minio@former/older');
+  // A place within the path is listed with the path.
+  await addRow(stage, 'old_minio@bucket/xcom/team');
+  const { asked, options } = watched();
+  const result = await audited(options);
+  expect(asked).toEqual([' bucket']);
+  expect(result.places.map(({ bucket }) => bucket)).toEqual(['bucket']);
+  const whose = { connection: 'old_minio', reason: 'unknown_connection', by: null, detail: null };
+  expect(documentOf(result)['not_listed']).toMatchObject([
+    { place: 's3://former/xcom', ...whose },
+    { place: 's3://former/older', ...whose },
+  ]);
+  expect(linesOf(result, 'Not listed')).toEqual([
+    'Not listed: s3://former/xcom and 1 more (summary.json) with the connection old_minio: this connection is not known here. Give AIRFLOW_CONN_OLD_MINIO.',
+  ]);
+  expect(linesOf(result, 'Not judged')).toEqual([
+    'Not judged: references to s3://bucket/xcom/ with the connection old_minio (1): this connection is not known here: give AIRFLOW_CONN_OLD_MINIO.',
+  ]);
+  expect([auditCode(result), result.figures.references.outside]).toEqual([2, 2]);
+});
+
+test('an inventory is no listing of a place whose connection is not known, and is not fetched with one', async () => {
+  await addRow(stage, 'old_minio@bucket/former');
+  await addRow(stage, 'elsewhere/xcom');
+  const folder = mkdtempSync(join(tmpdir(), 'audit-answers-'));
+  const inventory = join(folder, 'manifest.json');
+  const manifest = {
+    sourceBucket: 'bucket',
+    destinationBucket: 'arn:aws:s3:::inventories',
+    version: '2016-11-30',
+    creationTimestamp: String(Date.now() - DAY_MS),
+    fileFormat: 'CSV',
+    fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
+    files: [],
+  };
+  writeFileSync(inventory, JSON.stringify(manifest));
+  const { options } = watched();
+  const result = await audited({ ...options, inventory });
+  rmSync(folder, { recursive: true });
+  expect(result.places.map(({ prefix }) => prefix)).toEqual(['xcom']);
+  expect(linesOf(result, 'Not listed')).toEqual([
+    'Not listed: s3://elsewhere/xcom without a connection: the inventory is of another bucket. Run an audit without --inventory, or with an inventory of this bucket.',
+    'Not listed: s3://bucket/former with the connection old_minio: this connection is not known here. Give AIRFLOW_CONN_OLD_MINIO.',
+  ]);
+  const address = 's3://old_minio@inventories/manifest.json';
+  await expect(audited({ ...options, inventory: address })).rejects.toThrow(
+    '--inventory: the connection old_minio is not known here: give AIRFLOW_CONN_OLD_MINIO',
+  );
 });

@@ -231,7 +231,7 @@ test('neither is one with a connection that only rows name and that is not known
   expect(result.lists.missing.map(({ key }) => `bkt/${String(key)}`)).toEqual([lost]);
   expect(result.confirmed).toMatchObject({ absent: 1, missing: 1, unknown: 1 });
   expect(notJudged(result)).toEqual([
-    'Not judged: references to s3://bkt/xcom/ with the connection nobodys (1): this connection is not known here.',
+    'Not judged: references to s3://bkt/xcom/ with the connection nobodys (1): this connection is not known here: give AIRFLOW_CONN_NOBODYS.',
   ]);
 });
 

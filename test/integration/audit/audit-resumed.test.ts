@@ -134,6 +134,14 @@ describe('an audit that was interrupted', () => {
   });
 });
 
+test('an audit that was interrupted starts over if a connection that rows name has become known', async () => {
+  await addRow(stage, 'there@elsewhere/xcom');
+  await interrupted('comparing', { isKnown: (id) => id !== 'there' });
+  const { unlisted, places } = await audited();
+  expect(notes).toEqual(['The audit starts over: a connection that rows name was not known before.']);
+  expect([unlisted, places.length]).toEqual([[], 2]);
+});
+
 describe('an upgrade of Airflow', () => {
   afterEach(async () => {
     await stage.writer.query('ALTER TABLE IF EXISTS xcom_v1 RENAME TO xcom');
