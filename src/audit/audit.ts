@@ -27,7 +27,7 @@ import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { refuseTwoServers, serversOf } from './servers.ts';
+import { PRICED, refuseTwoServers, serversOf } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
 import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts';
@@ -52,8 +52,6 @@ export interface AuditOptions {
   readonly concurrency: number;
   /** Waits as long as a purging task may take from deleting an object to deleting its row. */
   readonly settle: (signal: AbortSignal) => Promise<void>;
-  /** Whether storage is billed as AWS bills it. */
-  readonly hasPrices: boolean;
   readonly signal: AbortSignal;
   /** Takes what the audit is doing. The next words take their place. */
   readonly report: (words: string) => void;
@@ -269,7 +267,11 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     deletedUpTo: deletedUpTo ?? NEVER,
     hasTaskInstances: live.some(({ owner }) => owner === 'task_instance_id'),
   });
-  const figures = await figuresOf(duck, { places, bases, hasPrices: options.hasPrices });
+  const figures = await figuresOf(duck, {
+    places,
+    bases,
+    hasPrices: places.every(({ connection }) => serverOf(connection) === PRICED),
+  });
   return {
     rowsAsOf: rows.asOf,
     inventoryAt: inventory?.createdAt ?? null,

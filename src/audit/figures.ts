@@ -85,7 +85,7 @@ export async function figuresOf(
   duck: Duck,
   { places, bases, hasPrices }: { places: readonly Base[]; bases: readonly Base[]; hasPrices: boolean },
 ): Promise<Figures> {
-  const dollars = hasPrices ? `sum(${monthlyDollars('bytes', 'class')})` : 'NULL::DOUBLE';
+  const dollars = hasPrices ? sumOfAll(monthlyDollars('bytes', 'class')) : 'NULL::DOUBLE';
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
 
   const month = `date_trunc('month', make_timestamp_ms(at_ms::BIGINT))`;
@@ -100,7 +100,7 @@ export async function figuresOf(
   async function summed(table: string, by: string): Promise<Map<string, Amount>> {
     const rows = await duck.run<Amount & { name: string }>(
       `SELECT name, objects, bytes, round(dollars, 6) AS dollars
-       FROM (SELECT ${by} AS name, sum(objects) AS objects, sum(bytes) AS bytes, sum(dollars) AS dollars
+       FROM (SELECT ${by} AS name, sum(objects) AS objects, sum(bytes) AS bytes, ${sumOfAll('dollars')} AS dollars
              FROM ${table} GROUP BY 1) ORDER BY bytes DESC, name`,
     );
     return new Map(rows.map(({ name, ...amount }) => [name, amount]));
@@ -144,6 +144,11 @@ export async function figuresOf(
     oldest: await oldestOf(duck),
     undecided: await undecidedOf(duck, places),
   };
+}
+
+/** The sum, or NULL where a part of it is not known: SQL's own sum leaves such a part out. */
+function sumOfAll(column: string): string {
+  return `CASE WHEN count(*) = count(${column}) THEN sum(${column}) END`;
 }
 
 async function referencesOf(duck: Duck, places: readonly Base[]): Promise<References> {

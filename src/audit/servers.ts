@@ -16,15 +16,27 @@ export interface Connections {
 }
 
 export function serversOf({ connectionOf, isKnown }: Connections): ServerOf {
-  return (id) => (isKnown(id) ? serverAt(connectionOf(id).endpoint) : null);
+  return (id) => (isKnown(id) ? serverAt(connectionOf(id)) : null);
 }
 
-/** A bucket has one name on all endpoints of AWS. */
-function serverAt(endpoint: string | null): string {
-  if (endpoint === null) return 'AWS';
-  const url = parseUrl(endpoint);
-  if (url === null) return endpoint;
-  return url.host.endsWith('.amazonaws.com') ? 'AWS' : `${url.host}${url.pathname.replace(/\/$/, '')}`;
+/** The partition of AWS whose list prices are known. */
+export const PRICED = 'AWS';
+
+/** A bucket has one name on all endpoints of its partition. Each partition has its own regions, accounts and names. */
+const PARTITIONS: readonly (readonly [name: string, region: RegExp, host: RegExp])[] = [
+  ['AWS China', /^cn-/, /\.amazonaws\.com\.cn$/],
+  ['AWS GovCloud', /^us-gov-/, /\bus-gov-[^.]*\.(vpce\.)?amazonaws\.com$/],
+  ['AWS European Sovereign Cloud', /^eusc-/, /\.amazonaws\.eu$/],
+  [PRICED, /^/, /\.amazonaws\.com$/],
+];
+
+function serverAt({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'>): string {
+  const url = endpoint === null ? null : parseUrl(endpoint);
+  if (endpoint !== null && url === null) return endpoint;
+  const partition = PARTITIONS.find(([, ofRegion, ofHost]) =>
+    url === null ? ofRegion.test(region ?? '') : ofHost.test(url.hostname),
+  );
+  return partition?.[0] ?? `${url?.host ?? ''}${url?.pathname.replace(/\/$/, '') ?? ''}`;
 }
 
 /** @throws {Error} when two configured places are in buckets of one name on two servers: an object is known by that name. */

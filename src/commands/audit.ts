@@ -67,7 +67,6 @@ export async function auditCommand(io: CommandIo): Promise<number> {
       requests: createRate(own.requestsPerSecond),
       concurrency: CONCURRENCY,
       settle: (signal) => sleep(SETTLE_MS, undefined, { signal }),
-      hasPrices: configured.every(({ connection }) => stores.connectionOf(connection).endpoint === null),
       signal: io.signal,
       report: (next) => {
         words = next;

@@ -49,7 +49,6 @@ const DEFAULTS = {
   requests: unpaced,
   concurrency: 4,
   settle: () => Promise.resolve(),
-  hasPrices: true,
   isKnown: () => true,
   signal: new AbortController().signal,
   report: () => undefined,

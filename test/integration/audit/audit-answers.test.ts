@@ -137,3 +137,45 @@ test('an inventory is no listing of a place whose connection is not known, and i
     '--inventory: the connection old_minio is not known here: give AIRFLOW_CONN_OLD_MINIO',
   );
 });
+
+/** The store, but its objects are in this class. */
+function inClass(storageClass: string): RunOptions['store'] {
+  const store = storeOf(objects);
+  return {
+    ...store,
+    list: async (target, signal) => {
+      const answer = await store.list(target, signal);
+      if (answer.kind === 'unknown') return answer;
+      const [first, ...rest] = answer.objects;
+      return first === undefined ? answer : { ...answer, objects: [{ ...first, storageClass }, ...rest] };
+    },
+  };
+}
+
+test('dollars are said only if the price of every object is known', async () => {
+  const onAws = { ...connectionAt(''), endpoint: null };
+  for (let index = 0; index < 2; index += 1)
+    objects.set(await addRow(stage, 'bucket/xcom'), Date.now() - 30 * DAY_MS);
+  const costOf = async (changes: Partial<RunOptions>) => {
+    const { byClass, byMonth, objects: sums } = (await audited({ connection: onAws, ...changes })).figures;
+    return [
+      sums.all.dollars,
+      byMonth.map(({ all }) => all.dollars),
+      byClass.map(({ storageClass, dollars }) => [storageClass, dollars]).sort(),
+    ];
+  };
+  const one = expect.any(Number) as number;
+  expect(await costOf({})).toEqual([one, [one], [['STANDARD', one]]]);
+  expect(await costOf({ store: inClass('EXPRESS_ONEZONE') })).toEqual([
+    null,
+    [null],
+    [
+      ['EXPRESS_ONEZONE', null],
+      ['STANDARD', one],
+    ],
+  ]);
+  // A former place on another server is in the same sums.
+  await addRow(stage, 'minio@former/xcom');
+  const connectionOf = (id: string) => (id === 'minio' ? connectionAt('http://minio:9000') : onAws);
+  expect(await costOf({ connectionOf })).toEqual([null, [null], [['STANDARD', null]]]);
+});
