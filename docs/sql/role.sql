@@ -24,12 +24,12 @@ BEGIN
       USING HINT = 'Where Airflow lives in a schema of its own: PGOPTIONS=-csearch_path=<schema>';
   END IF;
 
+  -- One exporter takes a connection, a pair with `ha: lock` three, `check` and `audit` one each. A limit that the role
+  -- has already is kept: docs/high-availability.md says when another one is needed.
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'xcom_exporter') THEN
-    CREATE ROLE xcom_exporter;
+    CREATE ROLE xcom_exporter CONNECTION LIMIT 10;
   END IF;
-  -- One connection samples, one holds the lock of `ha`, one is for `check` or the exporter that stands by. Shards
-  -- need as many each.
-  ALTER ROLE xcom_exporter LOGIN NOINHERIT CONNECTION LIMIT 3;
+  ALTER ROLE xcom_exporter LOGIN NOINHERIT;
   -- A new role has none of these, and where nobody is a superuser, as on RDS, nobody may even take them away.
   IF EXISTS (
     SELECT FROM pg_roles WHERE rolname = 'xcom_exporter'

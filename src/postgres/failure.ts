@@ -117,6 +117,18 @@ const WORDS_OF_SQLSTATE: Readonly<Record<string, string>> = {
     "chart knows Airflow's alone), or it reaches no server; name the role to it, or give database.url the address of the server itself",
 };
 
+/**
+ * Words for a refused connection by the function of Postgres that refused it: each watches over one limit. Its message
+ * names the limit too, but is translated.
+ */
+const WORDS_OF_ROUTINE: Readonly<Record<string, string>> = {
+  InitializeSessionUserId:
+    'the role has no connection left: raise its CONNECTION LIMIT with ALTER ROLE, docs/high-availability.md says to how many',
+  CheckMyDatabase: 'the database has no connection left: raise its CONNECTION LIMIT with ALTER DATABASE',
+  InitProcess: 'the server has no connection left: max_connections is its limit',
+  InitPostgres: 'the server has no connection left but those that it reserves: max_connections is its limit',
+};
+
 const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
   unreachable: 'the server takes no connections',
   denied: 'the role may not read a table; docs/sql/role.sql grants what it needs',
@@ -139,6 +151,10 @@ function wordsFor(
       'of the URL): list options in its ignore_startup_parameters, or set the search path of the role and give database.url without'
     );
   if (codeOf(error) === '42501') return wordsForDenied(error, tables);
+  if (codeOf(error) === '53300') {
+    const words = WORDS_OF_ROUTINE[routineOf(error)];
+    if (words !== undefined) return words;
+  }
   return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
 }
 
@@ -157,5 +173,14 @@ function wordsForDenied(error: unknown, tables: readonly string[]): string {
 function codeOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string'
     ? error.code
+    : '';
+}
+
+function routineOf(error: unknown): string {
+  return typeof error === 'object' &&
+    error !== null &&
+    'routine' in error &&
+    typeof error.routine === 'string'
+    ? error.routine
     : '';
 }

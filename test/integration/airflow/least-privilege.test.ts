@@ -149,7 +149,7 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
     expect(answers).toEqual(forbidden.map((text) => [text, permissionDenied]));
   });
 
-  test('is read-only, of three connections, and the same after a second run', async () => {
+  test('is read-only, of ten connections, and the same after a second run', async () => {
     await using owner = await connect('postgres', database);
     const before = await grantsOf(owner.client);
     await owner.client.query(`GRANT SELECT ON connection TO xcom_exporter`);
@@ -169,7 +169,7 @@ describe.each(releases)('the role of docs/sql/role.sql on Airflow %s', (release)
         rolcreatedb: false,
         rolreplication: false,
         rolbypassrls: false,
-        rolconnlimit: 3,
+        rolconnlimit: 10,
         readsConnections: false,
       },
     ]);
@@ -188,6 +188,21 @@ test('finds Airflow in a schema of its own', async () => {
   await role.client.query('BEGIN');
   const seen = await sample(queryOf(role.client), createLedger(null), options);
   expect(seen).toMatchObject({ shape: { airflow: '2.9' } });
+});
+
+test('keeps a limit of connections that somebody has set', async () => {
+  await using owner = await connect('postgres', 'airflow_elsewhere');
+  const limits = [];
+  for (const limit of [50, -1, 10]) {
+    await owner.client.query(`ALTER ROLE xcom_exporter CONNECTION LIMIT ${limit}`);
+    await owner.client.query('SET search_path = "Air flow"');
+    await owner.client.query(roleSql);
+    const { rows } = await owner.client.query<{ rolconnlimit: number }>(
+      `SELECT rolconnlimit FROM pg_roles WHERE rolname = 'xcom_exporter'`,
+    );
+    limits.push(rows[0]?.rolconnlimit);
+  }
+  expect(limits).toEqual([50, -1, 10]);
 });
 
 // Roles belong to the whole server: the tests above have made this one as a superuser.

@@ -387,6 +387,40 @@ describe('a refusal', () => {
     expect(denied.text).not.toContain('planted');
   });
 
+  test('of a connection names whose limit is reached', async () => {
+    await writer.query("DROP ROLE IF EXISTS many; CREATE ROLE many LOGIN PASSWORD 'many' CONNECTION LIMIT 1");
+    const asMany = (to: URL) => {
+      to.username = to.password = 'many';
+    };
+    const first = connectTo(asMany);
+    await first.read(one, live());
+    const refused = () => failure(connectTo(asMany).read(one, live()));
+    expect(await refused()).toMatchObject({
+      reason: 'unreachable',
+      text: expect.stringMatching(
+        /: the role has no connection left: .* ALTER ROLE, .* \(53300\)$/,
+      ) as string,
+    });
+
+    const name = url.pathname.slice(1);
+    await writer.query(`ALTER ROLE many CONNECTION LIMIT -1; ALTER DATABASE "${name}" CONNECTION LIMIT 1`);
+    expect((await refused()).text).toMatch(
+      /: the database has no connection left: .* ALTER DATABASE \(53300\)$/,
+    );
+    await writer.query(`ALTER DATABASE "${name}" CONNECTION LIMIT -1`);
+
+    const [limit] = await writer.query<{ most: number }>(
+      `SELECT current_setting('max_connections')::int AS most`,
+    );
+    const others = await Promise.all(
+      Array.from({ length: limit?.most ?? 0 }, () =>
+        openWriter({ url: url.href.replace(/\/\/[^@]*@/, '//many:many@'), connections: 1 }).catch(() => null),
+      ),
+    );
+    expect((await refused()).text).toMatch(/: the server has no connection left .*\(53300\)$/);
+    for (const other of others) await other?.close();
+  });
+
   test('of a table', async () => {
     await writer.query("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN PASSWORD 'reader'");
     const database = connectTo((to) => {
