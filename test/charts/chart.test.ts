@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { SETTING_NAMES } from '../../src/settings/catalogue.ts';
+import { SETTING_INPUTS, SETTING_NAMES } from '../../src/settings/catalogue.ts';
 import { readConfig } from '../../src/settings/read-config.ts';
 
 const chart = new URL('../../charts/airflow-xcom-exporter/', import.meta.url);
@@ -44,4 +44,12 @@ test('settings that the chart refuses, and those of its examples, are settings',
       Object.keys(settings).length,
     );
   }
+});
+
+test('what an exec starts in the pod has the settings of the exporter: variables, and no flag', () => {
+  const pod = read('templates/_pod.tpl');
+  expect(/^ *args: (.*)$/m.exec(pod)?.[1]).toBe('[run]');
+  const [, name, path] = /- name: (\w+_CONFIG_FILE)\n *value: (\S+)/.exec(pod) ?? [];
+  expect(SETTING_INPUTS.find(({ variable }) => variable === name)?.setting).toBe('config.file');
+  expect(pod).toContain(`mountPath: ${path}, subPath: settings.yml`);
 });

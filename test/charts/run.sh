@@ -60,6 +60,10 @@ if command -v helm >/dev/null; then
   for object in 'name: airflow-config$' 'secretName: airflow-metadata' 'secretName: airflow-fernet-key' 'airflow.connections: xcom_exporter_connection'; do
     check "the official chart's $object" grep -q "$object" "$work/official-config-values.yaml"
   done
+  check 'an exec has the settings of the exporter' sh -c "
+    grep -A1 'name: XCOM_EXPORTER_CONFIG_FILE' $work/small-values.yaml | grep -q 'value: /etc/airflow-xcom-exporter/settings.yml' &&
+    grep -q 'args: \[run\]$' $work/small-values.yaml"
+  refuses 'another file of settings' --set 'env[0].name=XCOM_EXPORTER_CONFIG_FILE,env[0].value=/etc/mine.yml'
   check 'OpenShift chooses the user' sh -c "! grep -qE 'runAsUser|runAsGroup|fsGroup' $work/openshift-values.yaml"
   refuses 'a digest that is none' --set image.digest=sha256:1
   check 'the command of docs/install.md' sh -c "$(sed -n '/^helm install/{s/^helm install/helm template --kube-version 1.31.0/;:more;/\\$/{N;bmore};p}' docs/install.md)"

@@ -22,6 +22,11 @@ const RUN_BY: readonly (readonly [RegExp, file: string, text: string])[] = [
   [/^docker build --target exporter /, '.github/workflows/image.yml', 'target: exporter'],
   [/^docker run .*airflow-xcom-exporter( check)?$/, '.github/workflows/image.yml', 'docker run --detach'],
   [/^docker compose --profile demo (up --build|config --quiet)$/, 'grafana/README.md', 'compose-go'],
+  [
+    /^(kubectl exec .* --|docker compose exec xcom-exporter) \/nodejs\/bin\/node \/app\/dist\/main\.js check$/,
+    'Dockerfile',
+    'ENTRYPOINT ["/nodejs/bin/node", "/app/dist/main.js"]',
+  ],
   [/^helm (install|upgrade --install) /, 'test/charts/run.sh', 'the command of docs/install.md'],
   [
     /^psql -d airflow -f docs\/sql\/role\.sql$/,

@@ -56,14 +56,16 @@ spec:
     - name: exporter
       image: {{ include "xcom.image" . }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
-      args: [run, --config.file=/etc/airflow-xcom-exporter/settings.yml]
+      args: [run]
       {{- with .Values.envFrom }}
       envFrom: {{- toYaml . | nindent 8 }}
       {{- end }}
       {{- $shards := int .Values.shards }}
       {{- $fernet := .Values.airflow.fernetKey }}
-      {{- if or .Values.database.existingSecret $fernet.existingSecret (gt $shards 1) .Values.env }}
       env:
+        # Not by a flag: what `kubectl exec` starts sees the variables, and not the arguments.
+        - name: XCOM_EXPORTER_CONFIG_FILE
+          value: /etc/airflow-xcom-exporter/settings.yml
         {{- if gt $shards 1 }}
         # The pod's ordinal, behind the last dash of its name, is its shard.
         - name: POD_NAME
@@ -80,7 +82,6 @@ spec:
           value: /run/secrets/airflow-xcom-exporter/{{ .Values.database.key }}
         {{- end }}
         {{- with .Values.env }}{{ toYaml . | nindent 8 }}{{ end }}
-      {{- end }}
       ports:
         - { name: metrics, containerPort: {{ .Values.web.port }}, protocol: TCP }
       # The process alone: a database that is away is no reason to restart.
