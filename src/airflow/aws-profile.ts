@@ -32,10 +32,12 @@ export interface ProfileKeys {
   readonly token: string | null;
 }
 
-/** The contents of the two files; '' when a file does not exist. */
+/** The contents of the two files; '' when a file does not exist, or may not be read. */
 export interface AwsFiles {
   readonly config: string;
   readonly credentials: string;
+  /** A sentence for each file that is there and may not be read: what it says is not known. */
+  readonly denied?: readonly string[];
 }
 
 /** Whether botocore refuses the file as a whole; every request then fails. */

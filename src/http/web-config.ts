@@ -3,6 +3,7 @@ import { validateHeaderValue } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { denial } from '../lib/denial.ts';
 import { messageOf } from '../lib/message-of.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import type { Authorization } from './basic-auth.ts';
@@ -233,7 +234,9 @@ function read(path: string, what: string): string {
   try {
     content = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(`Cannot read ${what} ${path}: ${messageOf(error)}`, { cause: error });
+    throw new Error(`Cannot read ${what} ${path}: ${denial(path, error) ?? messageOf(error)}`, {
+      cause: error,
+    });
   }
   // Whoever may write the file decides who gets in.
   if (mayAll('write', path))

@@ -1,6 +1,7 @@
 import type { ConfigFile } from '../airflow/config-file.ts';
 import { parseConfigFile } from '../airflow/config-file.ts';
 import { expandVariables } from '../airflow/config-value.ts';
+import { denial } from '../lib/denial.ts';
 import { secret } from '../lib/secret.ts';
 import { unreadable } from './attempts.ts';
 import type { SecretContents } from './secret-files.ts';
@@ -50,8 +51,13 @@ export function readAirflowFile(
     if (from === DEFAULT_HOME) return { ...none, path: '', contents };
     const message = `${from}: ${unreadable(path, cause)}`;
     if (setting !== undefined) return { ...none, problems: [message] };
-    const remedy = 'what Airflow reads there is not known: mount the file, or name it with airflow.config';
-    return { ...none, contents, warnings: [`${message}; ${remedy}`] };
+    // A file that may not be read is there: the message says who has to be let in.
+    const remedy = denial(path, cause) === null ? ': mount the file, or name it with airflow.config' : '';
+    return {
+      ...none,
+      contents,
+      warnings: [`${message}; what Airflow reads there is not known${remedy}`],
+    };
   }
   const contents = new Map([[path, secret(content)]]);
   const file = undecoded(content) ?? parseConfigFile(content);

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { dirname, isAbsolute } from 'node:path';
+import { denial } from '../lib/denial.ts';
 import { messageOf } from '../lib/message-of.ts';
 
 /** Collects what is wrong with the settings, so that all of it is told at once. */
@@ -43,15 +44,21 @@ export function createAttempts(readFile: (path: string) => string): Attempts {
 const PLAIN_PATH = /^\.{0,2}\/[\w./-]+$/;
 
 export function unreadable(path: string, cause: unknown): string {
-  return PLAIN_PATH.test(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
+  return PLAIN_PATH.test(path) ? withPath(path, cause) : withoutPath(path, cause);
 }
 
 /** A secret may look like a path, so only the part of a path that exists is named. */
 function unreadableValue(path: string, cause: unknown): string {
-  return existsSync(path) ? `Cannot read ${path}: ${messageOf(cause)}` : withoutPath(path, cause);
+  return existsSync(path) ? withPath(path, cause) : withoutPath(path, cause);
+}
+
+function withPath(path: string, cause: unknown): string {
+  return `Cannot read ${path}: ${denial(path, cause) ?? messageOf(cause)}`;
 }
 
 function withoutPath(path: string, cause: unknown): string {
+  const denied = denial(path, cause);
+  if (denied !== null) return `Cannot read the file that it names: ${denied}`;
   const [reason = ''] = messageOf(cause).replaceAll(path, '').split(', open', 1);
   const folder = nearestFolder(path);
   const where = folder === null ? '' : `, in ${folder}`;

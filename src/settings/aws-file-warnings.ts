@@ -6,8 +6,8 @@ import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
 /** Faults of AWS's own files, whichever connection uses them. */
-export function fileWarnings({ config, credentials }: AwsFiles): readonly Warning[] {
-  return Object.entries({ config, credentials }).flatMap(([name, content]) => [
+export function fileWarnings({ config, credentials, denied = [] }: AwsFiles): readonly Warning[] {
+  const faults = Object.entries({ config, credentials }).flatMap(([name, content]) => [
     ...(isBroken(content)
       ? [
           {
@@ -21,6 +21,7 @@ export function fileWarnings({ config, credentials }: AwsFiles): readonly Warnin
         ]
       : []),
   ]);
+  return [...denied, ...faults];
 }
 
 /** Faults of the profile. A worker takes from the profile whatever nothing else says. */
@@ -45,6 +46,8 @@ export function profileWarnings(
         pushFault: `${empty} is set and empty, which a worker takes for the name of a profile: every push fails. Leave it out`,
       },
     ];
+  // A file that may not be read may have what the other lacks.
+  if ((files.denied ?? []).length > 0) return [];
   if (name !== null && !profile.isKnown)
     return [
       `${who} takes the profile ${name}, which the exporter's AWS files do not have: a worker without it fails${isAsked ? ', and the exporter asks with other credentials or none' : ''}. Give it the same files`,
@@ -72,7 +75,7 @@ export function profileWarnings(
           },
         ]
       : []),
-    ...(isAsked && profile.takesRole && Object.values(files).some(isUnreadBySdk)
+    ...(isAsked && profile.takesRole && [files.config, files.credentials].some(isUnreadBySdk)
       ? [
           `${who} takes a role from AWS's files, of which the exporter reads no name in capital letters and none with a colon behind it: write them in small letters, with =`,
         ]

@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import type { AwsFiles } from '../airflow/aws-profile.ts';
 import { expandVariables } from '../airflow/config-value.ts';
+import { denial } from '../lib/denial.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -31,13 +33,19 @@ export function awsFilePaths(env: Environment): AwsFiles {
 
 /** A file that cannot be read counts as none: botocore and the SDK go on without it. */
 export function readAwsFiles(env: Environment, readFile: (path: string) => string): AwsFiles {
-  const { credentials, config } = awsFilePaths(env);
+  const given = new Set(Object.values(givenAwsPaths(env)));
+  const denied: string[] = [];
   const read = (path: string): string => {
     try {
       return path === '' ? '' : readFile(path);
-    } catch {
+    } catch (cause) {
+      const words = denial(path, cause);
+      // Below a home that may not be entered, nobody knows of a file.
+      if (words !== null && (given.has(path) || existsSync(path)))
+        denied.push(`Cannot read ${path}: ${words}; what it says of AWS is not known`);
       return '';
     }
   };
-  return { credentials: read(credentials), config: read(config) };
+  const { credentials, config } = awsFilePaths(env);
+  return { credentials: read(credentials), config: read(config), denied };
 }

@@ -3,6 +3,8 @@ import { constants, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { access, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { denial } from '../lib/denial.ts';
+import { messageOf } from '../lib/message-of.ts';
 import type { Shard } from '../settings/shard.ts';
 import { nameOf } from '../settings/shard.ts';
 import type { State } from './records.ts';
@@ -145,10 +147,16 @@ async function prepare(path: string): Promise<void> {
       if (name.startsWith(`${basename(path)}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name))
         await rm(join(dirname(path), name), { force: true });
   } catch (error) {
-    throw new StateFileError(`Cannot write the state file ${path}: its folder is not there or not writable`, {
+    throw new StateFileError(`Cannot write the state file ${path}: ${wordsForFolder(dirname(path), error)}`, {
       cause: error,
     });
   }
+}
+
+function wordsForFolder(folder: string, error: unknown): string {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+    return `its folder ${folder} is not there`;
+  return `its folder ${folder} takes no files: ${denial(folder, error, 'write') ?? messageOf(error)}`;
 }
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
@@ -159,7 +167,9 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
     await file.close();
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw new StateFileError(`Cannot read the state file ${path}: ${String(error)}`, { cause: error });
+    throw new StateFileError(`Cannot read the state file ${path}: ${denial(path, error) ?? String(error)}`, {
+      cause: error,
+    });
   }
   throw new StateFileError(`Cannot use the state file ${path}: it is no file. Name one in state.file`);
 }

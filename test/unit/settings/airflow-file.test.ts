@@ -1,3 +1,6 @@
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/settings/config.ts';
 import { ConfigError, requireDatabase, toldSettings } from '../../../src/settings/config.ts';
@@ -178,6 +181,33 @@ describe("Airflow's own file", () => {
     expect(problemsOf(() => read(null, { argv: ['--airflow.config', FILE] }))).toEqual([
       `--airflow.config: Cannot read ${FILE}: no such file`,
     ]);
+  });
+
+  test('that may not be read is there: the message says who has to be let in, and nothing of mounting', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'xcom-airflow-file-'));
+    const file = join(folder, 'airflow.cfg');
+    writeFileSync(file, '');
+    chmodSync(file, 0o000);
+    const readDenied = (given: Pick<Parameters<typeof readConfig>[0], 'argv' | 'env'>) =>
+      readConfig({
+        ...given,
+        readFile: (path) => {
+          throw Object.assign(new Error(`EACCES: permission denied, open '${path}'`), { code: 'EACCES' });
+        },
+      });
+    try {
+      const { warnings } = readDenied({ argv: [], env: { AIRFLOW_CONFIG: file } });
+      expect(warnings).toEqual([
+        expect.stringMatching(
+          /^AIRFLOW_CONFIG: Cannot read .*airflow\.cfg: permission denied: it belongs to \d+:\d+ with mode 0000, and the exporter runs as \d+:\d+: let that user or group read it; what Airflow reads there is not known$/,
+        ),
+      ]);
+      expect(problemsOf(() => readDenied({ argv: ['--airflow.config', file], env: {} }))).toEqual([
+        expect.stringMatching(/^--airflow\.config: Cannot read .*: permission denied: it belongs to /),
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   test.each([

@@ -888,6 +888,30 @@ describe('the database', () => {
     ]);
   });
 
+  test('a file that may not be read says whose it is, and not that a path is to be given', () => {
+    const denied = (path: string) =>
+      problemsOf(() =>
+        readConfig({
+          argv: [],
+          env: { XCOM_EXPORTER_DATABASE_URL_FILE: path },
+          readFile: () => {
+            throw Object.assign(new Error(`EACCES: permission denied, open '${path}'`), { code: 'EACCES' });
+          },
+        }),
+      );
+    const whose = String.raw`belongs to \d+:\d+ with mode [0-7]{4}, and the exporter runs as \d+:\d+: `;
+    expect(denied('/proc/self/status')).toEqual([
+      expect.stringMatching(
+        `^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read /proc/self/status: permission denied: it ${whose}`,
+      ),
+    ]);
+    expect(denied('/proc/self/geheim')).toEqual([
+      expect.stringMatching(
+        `^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: permission denied: the folder /proc/self ${whose}`,
+      ),
+    ]);
+  });
+
   test.each([
     'postgresql://h/db?user=u&password=geheim',
     'host=h user=u password=geheim',

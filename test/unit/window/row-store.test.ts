@@ -502,7 +502,7 @@ describe('a state file', () => {
     await openStateFile(path, WHOLE).read();
     expect(() => readFileSync(`${path}.00000000-0000-4000-8000-000000000000.tmp`)).toThrow('ENOENT');
     await expect(openStateFile(join(folder, 'no', 'folder'), WHOLE).read()).rejects.toThrow(
-      'its folder is not there or not writable',
+      `its folder ${join(folder, 'no')} is not there`,
     );
   });
 });
