@@ -47,6 +47,15 @@ if command -v helm >/dev/null; then
   for group in $(sed -n 's/^ *- name: \(airflow-xcom.*\)/\1/p' grafana/prometheusrule.yml); do
     check "rules of $group" grep -q "name: $group\$" "$work/full-values.yaml"
   done
+  render() {
+    helm template xcom $chart --kube-version 1.31.0 "$@" 2>/dev/null
+  }
+  render --set prometheusRule.enabled=true,web.tls=true,prometheusRule.runbookUrl=https://git.example/xcom/ >"$work/links"
+  check 'each runbook of an alert has its address' sh -c "grep -q runbook_url: $work/links && ! grep runbook_url: $work/links | grep -qv ' https://git.example/xcom/[a-z]'"
+  check 'the page of an exporter with TLS is https' sh -c "grep -q 'https://{{' $work/links && ! grep -q 'http://{{' $work/links"
+  render --set prometheusRule.enabled=true >"$work/plain"
+  check 'the page of one without is http' sh -c "grep -q 'http://{{' $work/plain && ! grep -q 'https://{{' $work/plain"
+  refuses 'an address of the runbook without https' --set prometheusRule.runbookUrl=git.example
   refuses 'two without the lock' --set replicas=2
   refuses 'two on one volume' --set replicas=2,ha=lock,state.persistence.enabled=true
   refuses 'an unknown value' --set replica=1
