@@ -56,6 +56,9 @@ if command -v helm >/dev/null; then
   render --set prometheusRule.enabled=true >"$work/plain"
   check 'the page of one without is http' sh -c "grep -q 'http://{{' $work/plain && ! grep -q 'https://{{' $work/plain"
   refuses 'an address of the runbook without https' --set prometheusRule.runbookUrl=git.example
+  render --set networkPolicy.enabled=true \
+    --set-json 'networkPolicy.egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]' >"$work/network"
+  check 'a rule of egress that is given' grep -q 'cidr: 169.254.169.254/32' "$work/network"
   refuses 'two without the lock' --set replicas=2
   refuses 'two on one volume' --set replicas=2,ha=lock,state.persistence.enabled=true
   refuses 'an unknown value' --set replica=1
