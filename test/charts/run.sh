@@ -59,6 +59,9 @@ if command -v helm >/dev/null; then
   render --set networkPolicy.enabled=true \
     --set-json 'networkPolicy.egress=[{"to":[{"ipBlock":{"cidr":"169.254.169.254/32"}}]}]' >"$work/network"
   check 'a rule of egress that is given' grep -q 'cidr: 169.254.169.254/32' "$work/network"
+  for port in 53 5353; do
+    check "DNS by port $port" sh -c "grep -q 'port: $port, protocol: UDP' $work/network && grep -q 'port: $port, protocol: TCP' $work/network"
+  done
   refuses 'two without the lock' --set replicas=2
   refuses 'two on one volume' --set replicas=2,ha=lock,state.persistence.enabled=true
   refuses 'an unknown value' --set replica=1
