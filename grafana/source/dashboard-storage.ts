@@ -216,7 +216,7 @@ export const STORAGE: Page = {
           timeseries({
             title: 'Looked up, and without an answer',
             description:
-              'References looked up in S3 each second, and those about which S3 gave no answer, by reason: these are neither sound nor broken. budget: s3.requests-per-cycle was used up.',
+              'References looked up in S3 each second, and those about which S3 gave no answer, by reason: these are neither sound nor broken. budget: s3.requests-per-cycle was used up. not_asked: S3 refused others of the same path.',
             runbook: 'exporter_behind',
             unit: 'ops',
             min: 0,

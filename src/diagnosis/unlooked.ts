@@ -7,7 +7,7 @@ import type { Ruling } from './problem.ts';
 export interface Unlooked {
   /** They wait for a request: none was left for them. */
   readonly waiting: { readonly rows: number; readonly oldest: number | null };
-  /** They wait for a useful answer: they were asked about in vain. */
+  /** They wait for a useful answer: they, or others of the same path, were asked about in vain. */
   readonly inVain: {
     readonly rows: number;
     readonly oldest: number | null;
@@ -62,6 +62,7 @@ const WORDS: Readonly<Record<AskedInVain, string>> = {
   timeout: 'S3 did not answer in time',
   unreachable: 'S3 gave no answer',
   unconfirmed: 'S3 has no object, and that it is gone for good is not certain',
+  not_asked: 'S3 was not asked about all, because it refused others of the same path',
 };
 
 /** No fault was seen. Objects that S3 was asked about in vain may have it all the same. `now`: epoch ms. */

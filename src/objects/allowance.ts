@@ -1,11 +1,9 @@
 import type { Reference } from '../airflow/reference.ts';
-import { createByPair } from '../lib/by-pair.ts';
 import type { Unknown } from '../s3/failure.ts';
-import type { S3Reason } from '../s3/reason.ts';
 import type { Stores } from '../s3/stores.ts';
 
-/** A bucket as one connection reaches it. */
-export type Place = Pick<Reference, 'connection' | 'bucket'>;
+/** A path of XComs as one connection reaches it. Policies are written for prefixes, so S3 may refuse one path alone. */
+export type Place = Pick<Reference, 'connection' | 'bucket' | 'prefix'>;
 
 /** The reply to one request; `unknown` is null when S3 answered. */
 export interface Reply {
@@ -25,24 +23,33 @@ export interface Allowance {
   left(): number;
   /** Requests that may begin now; none after the time limit or after an abort. */
   beginnable(): number;
-  answered(): void;
-  /** Closes each place that answered none of these requests, which were sent together: more would only harm S3. */
+  /** The items to ask about together next, none of them of a closed place, and the items for later. */
+  next<Item>(
+    items: readonly Item[],
+    placeOf: (item: Item) => Place,
+  ): { readonly batch: readonly Item[]; readonly later: readonly Item[] };
+  answered(place: Place): void;
+  /** Closes what answered none of these requests, which were sent together: more would only harm S3. */
   judge(replies: readonly Reply[]): void;
   close(closure: Closure): void;
   isClosed(place: Place): boolean;
+  /** Whether the whole bucket of the place is closed. */
+  isBucketClosed(place: Place): boolean;
   /**
-   * Opens the places again that refused. S3 refuses by object, so a refusal for some says little about the others. A
-   * place that gave no answer stays closed.
+   * Opens again what refused. S3 refuses by object, so a refusal for some says little about the others. A place that
+   * gave no answer stays closed.
    */
   reopen(): void;
-  /** All places that were closed so far, in that order; some may be open again. */
+  /** All closures so far, in that order; some of the places may be open again. */
   closures(): readonly Closure[];
-  /** Whether S3 answered any request. */
-  hasAnswer(): boolean;
+  /** The places in which S3 answered a request. */
+  answering(): readonly Place[];
 }
 
 /** How many requests begin at once; the places are judged between two such batches. */
 export const TOGETHER = 32;
+/** How many of them go to a place next to a refused one: a bucket that refuses everywhere must not cost a batch a path. */
+const FEW = 3;
 
 export function createAllowance(
   stores: Pick<Stores, 'sent'>,
@@ -55,46 +62,82 @@ export function createAllowance(
   },
 ): Allowance {
   const sentBefore = stores.sent();
-  let hasAnswer = false;
-  let closed = createByPair<true>();
+  const answering: Place[] = [];
+  let closed: Closure[] = [];
   const closures: Closure[] = [];
   const left = () => limits.requests - (stores.sent() - sentBefore);
-  const isClosed = ({ connection, bucket }: Place) => closed.get(connection, bucket) === true;
+  const isClosed = (place: Place) => closed.some((closure) => covers(closure, place));
+  const hasAnswered = (place: Place) => answering.some((one) => isSamePlace(one, place));
+  const isDoubtful = (place: Place) =>
+    !hasAnswered(place) &&
+    closures.some((one) => isOfPath(one.unknown) && isSameBucket(one.place, place) && !covers(one, place));
+
+  function beginnable(): number {
+    const isOver = limits.signal.aborted || performance.now() > limits.until;
+    const requests = left();
+    // Each request may need a second attempt, and a missing object needs a look at its bucket.
+    return isOver || requests < 2 ? 0 : Math.max(1, Math.floor((requests - 2) / 2));
+  }
 
   function close(closure: Closure): void {
-    closed.set(closure.place.connection, closure.place.bucket, true);
+    closed.push(closure);
     closures.push(closure);
   }
 
   return {
     left,
-    beginnable() {
-      const isOver = limits.signal.aborted || performance.now() > limits.until;
-      const requests = left();
-      // Each request may need a second attempt, and a missing object needs a look at its bucket.
-      return isOver || requests < 2 ? 0 : Math.max(1, Math.floor((requests - 2) / 2));
+    beginnable,
+    next<Item>(items: readonly Item[], placeOf: (item: Item) => Place) {
+      const most = Math.min(TOGETHER, beginnable());
+      const batch: Item[] = [];
+      const later: Item[] = [];
+      for (const [at, item] of items.entries()) {
+        if (batch.length >= most) return { batch, later: [...later, ...items.slice(at)] };
+        const place = placeOf(item);
+        if (isClosed(place)) continue;
+        const isEnough =
+          isDoubtful(place) && batch.filter((one) => isSamePlace(placeOf(one), place)).length >= FEW;
+        (isEnough ? later : batch).push(item);
+      }
+      return { batch, later };
     },
-    answered() {
-      hasAnswer = true;
+    answered(place) {
+      if (!hasAnswered(place)) answering.push(place);
     },
     judge(replies) {
-      const answering = createByPair<true>();
-      for (const { place, unknown } of replies)
-        if (unknown === null) answering.set(place.connection, place.bucket, true);
-      for (const { place, unknown } of replies)
-        if (unknown !== null && answering.get(place.connection, place.bucket) !== true && !isClosed(place))
-          close({ place, unknown });
+      for (const { place, unknown } of replies) {
+        if (unknown === null || isClosed(place)) continue;
+        const closure = { place, unknown };
+        if (!replies.some((other) => other.unknown === null && covers(closure, other.place))) close(closure);
+      }
     },
     close,
     isClosed,
+    isBucketClosed: (place) => closed.some((one) => !isOfPath(one.unknown) && covers(one, place)),
     reopen() {
-      closed = createByPair();
-      for (const { place, unknown } of closures)
-        if (!isRefusal(unknown)) closed.set(place.connection, place.bucket, true);
+      closed = closures.filter(({ unknown }) => !isRefusal(unknown));
     },
     closures: () => closures,
-    hasAnswer: () => hasAnswer,
+    answering: () => answering,
   };
+}
+
+/** Whether the place is closed with it: it is the same path, or what failed there fails in the whole bucket. */
+export function covers({ place, unknown }: Closure, other: Place): boolean {
+  return isOfPath(unknown) ? isSamePlace(place, other) : isSameBucket(place, other);
+}
+
+export function isSamePlace(one: Place, other: Place): boolean {
+  return isSameBucket(one, other) && one.prefix === other.prefix;
+}
+
+function isSameBucket(one: Place, other: Place): boolean {
+  return one.connection === other.connection && one.bucket === other.bucket;
+}
+
+/** Whether S3 knows who asks and does not allow it: it may allow the same below another prefix. */
+export function isOfPath({ reason, said }: Unknown): boolean {
+  return said.by === 's3' && reason === 'denied' && said.cause !== 'identity' && said.cause !== 'account';
 }
 
 /** Whether S3 itself answered that this request is not allowed, or that what it names is not there. */
@@ -102,4 +145,4 @@ function isRefusal(unknown: Unknown): boolean {
   return unknown.said.by === 's3' && REFUSALS.has(unknown.reason);
 }
 
-const REFUSALS: ReadonlySet<S3Reason> = new Set(['denied', 'no_such_bucket', 'wrong_region']);
+const REFUSALS: ReadonlySet<Unknown['reason']> = new Set(['denied', 'no_such_bucket', 'wrong_region']);

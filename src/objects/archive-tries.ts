@@ -17,7 +17,7 @@ export interface ArchiveTries {
 
 /**
  * Tries to read objects that S3 reports as archived: Ceph's administrator may call any pool GLACIER, and Ceph hands out
- * its objects. One refusal counts for all objects of the same archive in the same bucket, for the rest of the cycle.
+ * its objects. One refusal counts for all objects of the same archive below the same path, for the rest of the cycle.
  */
 export function createArchiveTries(
   ledger: Ledger,
@@ -34,20 +34,19 @@ export function createArchiveTries(
   function addressOf(slot: number) {
     const reference = rows.referenceOf(ledger.runOf(slot), slot);
     if (reference === null) throw new Error('Only references are looked up');
-    const { connection, bucket, key } = reference;
-    return { store: stores.of(connection), bucket, key };
+    return { store: stores.of(reference.connection), reference };
   }
 
-  /** Groups the objects by bucket and archive. */
+  /** Groups the objects by path and archive. */
   function grouped(
     all: readonly Archived[],
   ): readonly { store: ObjectStore; name: string; slots: number[] }[] {
     const groups = new Map<ObjectStore, Map<string, number[]>>();
     for (const { slot, archive } of all) {
-      const { store, bucket } = addressOf(slot);
+      const { store, reference } = addressOf(slot);
       const ofStore = groups.get(store) ?? new Map<string, number[]>();
       groups.set(store, ofStore);
-      const name = JSON.stringify([bucket, archive]);
+      const name = JSON.stringify([reference.bucket, reference.prefix, archive]);
       ofStore.set(name, [...(ofStore.get(name) ?? []), slot]);
     }
     return [...groups].flatMap(([store, names]) =>
@@ -60,9 +59,9 @@ export function createArchiveTries(
     let said: 'readable' | 'untried' = 'untried';
     for (const slot of slots.slice(0, TRIES)) {
       if (allowance.beginnable() === 0) return said;
-      const { store, bucket, key } = addressOf(slot);
-      const answer = await store.peek({ bucket, key }, signal);
-      if (answer.kind !== 'unknown') allowance.answered();
+      const { store, reference } = addressOf(slot);
+      const answer = await store.peek(reference, signal);
+      if (answer.kind !== 'unknown') allowance.answered(reference);
       if (answer.kind === 'archived') return 'archived';
       // The object has gone since the HEAD: the next cycle finds that out.
       if (answer.kind === 'missing') continue;

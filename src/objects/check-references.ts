@@ -124,7 +124,7 @@ export async function checkReferences(
 /**
  * Notes why S3 gave no answer about a reference that was never looked up; counts the reference when the reason is new.
  */
-async function noteUnchecked(
+export async function noteUnchecked(
   ledger: Ledger,
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
 ): Promise<Increment[]> {
@@ -137,7 +137,10 @@ async function noteUnchecked(
       const flags = flagsAt(chunk, index);
       if (!is.isUnverified(flags)) continue;
       const reason = unchecked.get(chunk.first + index) ?? rest(rows.bases.at(baseAt(chunk, index)));
-      if (reason === null || is.uncheckedOf(flags) === reason) continue;
+      const before = is.uncheckedOf(flags);
+      if (reason === null || reason === before) continue;
+      // Its own refusal says more than that of others, and it is asked about after those that were never asked about.
+      if (reason === 'not_asked' && before === 'denied') continue;
       rows.setUnchecked(chunk.first + index, reason);
       counts.set(reason, (counts.get(reason) ?? 0) + 1);
     }

@@ -9,6 +9,9 @@ import { baseAt, flagsAt, sizeAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Place } from './allowance.ts';
 
+/** A bucket as one connection reaches it. */
+export type BucketPlace = Omit<Place, 'prefix'>;
+
 /** S3's answer about one reference. Any answer but `present` is a suspicion until the row has been read again. */
 export interface Answer {
   readonly slot: number;
@@ -41,7 +44,7 @@ export interface Findings {
   note(slot: number, sighting: Sighting): void;
   noteUnanswered(slot: number, unknown: Unknown): void;
   /** An object in the bucket was seen that belongs to no reference. */
-  noteSeen(place: Place): void;
+  noteSeen(place: BucketPlace): void;
   /** New answers about objects in an archive that nobody has tried to read yet. */
   archived(): readonly Archived[];
   /** Takes in the outcome of trying to read them. */
@@ -68,7 +71,7 @@ export function createFindings(rows: RowStore): Findings {
   let suspects = 0;
 
   /** By the connection's name: what another connection sees says nothing of a name that leads to a stand-in. */
-  function noteSeen({ connection, bucket }: Place): void {
+  function noteSeen({ connection, bucket }: BucketPlace): void {
     seen.set(connection, bucket, true);
   }
 

@@ -1,6 +1,8 @@
 import type { Pace } from '../lib/pace.ts';
 import { createPace } from '../lib/pace.ts';
 import { inKeyOrder } from '../s3/key-order.ts';
+import type { Place } from './allowance.ts';
+import { isSamePlace } from './allowance.ts';
 import type { Location } from './locations.ts';
 import type { PendingOfRun } from './pending.ts';
 import type { KeyRange, Wanted } from './planner.ts';
@@ -8,8 +10,8 @@ import { PAGE_KEYS } from './planner.ts';
 
 /** Lessons from the listings since the cycle began. */
 export interface Lessons {
-  /** Buckets that cannot be listed, as `connection/bucket`. */
-  readonly unlistable: ReadonlySet<string>;
+  /** Places that cannot be listed. */
+  readonly unlistable: readonly Place[];
   /** Keys that no page reaches from the keys before, because too many other keys lie between. */
   readonly apart: ReadonlySet<string>;
 }
@@ -27,9 +29,9 @@ export async function keyRangesOf<Item>(
   const ranges = new Map<string, PendingOfRun<Item>[]>();
   for (const run of runs) {
     if (pace.isDue()) await pace.rest();
-    const { connection, bucket, prefix } = run.location;
+    const { connection, bucket, folder } = run.location;
     const kind = /^[a-z_]+?__(?=\d{4}-)/.exec(run.runId)?.[0];
-    const along = kind === undefined ? prefix : prefix.slice(0, -`${run.runId}/`.length) + kind;
+    const along = kind === undefined ? folder : folder.slice(0, -`${run.runId}/`.length) + kind;
     const name = JSON.stringify([connection, bucket, along]);
     const range = ranges.get(name);
     if (range === undefined) ranges.set(name, [run]);
@@ -39,9 +41,9 @@ export async function keyRangesOf<Item>(
   for (const range of ranges.values()) {
     const [first] = range;
     if (first === undefined || range.every(({ waiting }) => waiting.length === 0)) continue;
-    const { connection, bucket } = first.location;
-    const listable = !unlistable.has(`${connection}/${bucket}`);
-    found.push({ location: first.location, listable, waiting: await rank(range, { apart, pace }) });
+    const { location } = first;
+    const listable = !unlistable.some((place) => isSamePlace(place, location));
+    found.push({ location, listable, waiting: await rank(range, { apart, pace }) });
   }
   return found;
 }
@@ -53,7 +55,7 @@ async function rank<Item>(
 ): Promise<Wanted<Item>[]> {
   const ranked: Wanted<Item>[] = [];
   let before = 0;
-  for (const run of inKeyOrder(range, ({ location }) => location.prefix)) {
+  for (const run of inKeyOrder(range, ({ location }) => location.folder)) {
     if (pace.isDue()) await pace.rest();
     const { settled, waiting, others } = run;
     const known = (typeof settled === 'number' ? settled : settled.length) + waiting.length;

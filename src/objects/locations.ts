@@ -1,6 +1,5 @@
 import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { nameOfKey, parseObjectKey } from '../airflow/object-key.ts';
-import type { Reference } from '../airflow/reference.ts';
 import { uuidWords } from '../lib/uuid-words.ts';
 import { indexInChunk } from '../window/columns.ts';
 import { eachRow } from '../window/each-row.ts';
@@ -8,22 +7,17 @@ import * as is from '../window/flags.ts';
 import { baseAt, flagsAt, leafAt, nameAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
+import type { Place } from './allowance.ts';
 
-/** The place where the objects of one run lie together. One LIST, in as many pages as needed, returns them all. */
-export interface Location {
-  readonly connection: string;
-  readonly bucket: string;
-  /** The prefix of the keys, with a slash at the end. */
-  readonly prefix: string;
+/** The folder in which the objects of one run lie together. One LIST, in as many pages as needed, returns them all. */
+export interface Location extends Place {
+  /** The beginning of their keys, with a slash at the end. */
+  readonly folder: string;
 }
 
-export function locationOf(base: Pick<Reference, 'connection' | 'bucket' | 'prefix'>, run: Run): Location {
-  const start = base.prefix === '' ? '' : `${base.prefix}/`;
-  return {
-    connection: base.connection,
-    bucket: base.bucket,
-    prefix: `${start}${run.dagId}/${run.runId}/`,
-  };
+export function locationOf({ connection, bucket, prefix }: Place, run: Run): Location {
+  const start = prefix === '' ? '' : `${prefix}/`;
+  return { connection, bucket, prefix, folder: `${start}${run.dagId}/${run.runId}/` };
 }
 
 /** The references of one run in one location. */
@@ -54,7 +48,7 @@ export async function groupByLocation(
   const scattered: number[] = [];
   const groupOf = (base: ReferenceBase) => {
     const location = locationOf(base, run);
-    const name = JSON.stringify([location.bucket, location.prefix]);
+    const name = JSON.stringify([location.bucket, location.folder]);
     const group = locations.get(name) ?? { location, slots: [] };
     locations.set(name, group);
     return group;
@@ -66,7 +60,7 @@ export async function groupByLocation(
     const base = baseAt(chunk, index);
     if ((flags & is.VERBATIM) !== 0) {
       const { key } = rows.referenceOf(run, slot) ?? { key: '' };
-      if (!key.startsWith(locationOf(rows.bases.at(base), run).prefix)) {
+      if (!key.startsWith(locationOf(rows.bases.at(base), run).folder)) {
         scattered.push(slot);
         return;
       }

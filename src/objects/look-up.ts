@@ -4,7 +4,7 @@ import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
-import type { Closure } from './allowance.ts';
+import type { Closure, Place } from './allowance.ts';
 import { createAllowance, TOGETHER } from './allowance.ts';
 import type { Sighting } from './findings.ts';
 import { keyRangesOf } from './key-ranges.ts';
@@ -30,7 +30,8 @@ export interface LookedUp<Item> {
   /** S3 was not asked about these items: there were too many, or their place had stopped answering. */
   readonly left: readonly Item[];
   readonly closures: readonly Closure[];
-  readonly answered: boolean;
+  /** The places in which S3 answered a request. */
+  readonly answering: readonly Place[];
 }
 
 /** Looks up the waiting references in the cheapest way that the ceiling allows. Never throws. */
@@ -45,7 +46,7 @@ export async function lookUp<Item>(
   const allowance = createAllowance(stores, { requests: ceiling, until, signal });
   const keys = new Map(runs.flatMap(({ waiting }) => waiting.map(({ item, key }) => [item, key] as const)));
   const open = new Set(keys.keys());
-  const lessons = { unlistable: new Set<string>(), apart: new Set<string>() };
+  const lessons = { unlistable: new Array<Place>(), apart: new Set<string>() };
   /**
    * Items that a page leaves undecided: keys that it should hold but lacks, and objects that may be in an archive or
    * are empty.
@@ -64,27 +65,24 @@ export async function lookUp<Item>(
     unanswered,
     left: [...open],
     closures: allowance.closures(),
-    answered: allowance.hasAnswer(),
+    answering: allowance.answering(),
   };
 
   async function follow(steps: readonly Step<Item, Location>[]): Promise<void> {
-    for (let at = 0; at < steps.length;) {
-      const batch = steps.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
-      if (batch.length === 0) return;
-      at += batch.length;
+    for (let turn = allowance.next(steps, placeOf); turn.batch.length > 0;) {
       const replies = await Promise.all(
-        batch
-          .filter(({ location }) => !allowance.isClosed(location))
-          .map(async (step) => ({
-            place: step.location,
-            unknown: await (step.kind === 'head' ? head(step) : list(step)),
-          })),
+        turn.batch.map(async (step) => ({
+          place: step.location,
+          unknown: await (step.kind === 'head' ? head(step) : list(step)),
+        })),
       );
       allowance.judge(replies);
       // Items asked for together share one look at their bucket, which costs more than ten of their requests.
       const isTight = allowance.beginnable() < 2 * TOGETHER;
-      if (undecided.length >= TOGETHER || at >= steps.length || isTight) await settleUndecided();
+      if (undecided.length >= TOGETHER || isTight) await settleUndecided();
+      turn = allowance.next(turn.later, placeOf);
     }
+    await settleUndecided();
   }
 
   /**
@@ -94,33 +92,32 @@ export async function lookUp<Item>(
    */
   async function settleUndecided(): Promise<void> {
     const all = undecided.splice(0);
-    for (let at = 0; at < all.length;) {
-      const batch = all.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
-      if (batch.length === 0) return;
-      at += batch.length;
+    for (let turn = allowance.next(all, placeOf); turn.batch.length > 0;) {
       const replies = await Promise.all(
-        batch
-          .filter(({ location }) => !allowance.isClosed(location))
-          .map(async ({ location, item, isListed }) => {
-            const answer = await sighting(location, item);
-            const { connection, bucket } = location;
-            if (!isListed && answer.kind === 'present') lessons.unlistable.add(`${connection}/${bucket}`);
-            return { place: location, unknown: answer.kind === 'unknown' ? answer : null };
-          }),
+        turn.batch.map(async ({ location, item, isListed }) => {
+          const answer = await sighting(location, item);
+          if (!isListed && answer.kind === 'present') lessons.unlistable.push(location);
+          return { place: location, unknown: answer.kind === 'unknown' ? answer : null };
+        }),
       );
       allowance.judge(replies);
+      turn = allowance.next(turn.later, placeOf);
     }
   }
 
-  async function sighting({ connection, bucket }: Location, item: Item): Promise<Sighting | Unknown> {
+  async function sighting(location: Location, item: Item): Promise<Sighting | Unknown> {
+    const { connection, bucket } = location;
     const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
-    if (answer.kind === 'unknown') giveUpOn([item], answer);
-    else note(item, answer);
+    if (answer.kind === 'unknown') {
+      giveUpOn([item], answer);
+      return answer;
+    }
+    allowance.answered(location);
+    note(item, answer);
     return answer;
   }
 
   function note(item: Item, finding: Sighting): void {
-    allowance.answered();
     if (open.delete(item)) found.push({ item, finding });
   }
 
@@ -139,8 +136,8 @@ export async function lookUp<Item>(
   }
 
   async function list(step: Extract<Step<Item, Location>, { kind: 'list' }>): Promise<Unknown | null> {
-    const { prefix, startAfter, items } = step;
-    const { connection, bucket } = step.location;
+    const { location, prefix, startAfter, items } = step;
+    const { connection, bucket } = location;
     const target = { bucket, prefix, after: null, startAfter };
     const answer = await stores.of(connection).list(target, signal);
     if (answer.kind === 'unknown') {
@@ -149,10 +146,10 @@ export async function lookUp<Item>(
         return answer;
       }
       // Without permission to list, HEAD still works and shows which objects exist.
-      lessons.unlistable.add(`${connection}/${bucket}`);
+      lessons.unlistable.push(location);
       return null;
     }
-    allowance.answered();
+    allowance.answered(location);
     const {
       lacks,
       beyond,
@@ -160,12 +157,11 @@ export async function lookUp<Item>(
     } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
     const inOrder = isInOrder(answer.objects);
-    const { location } = step;
     if (inOrder) undecided.push(...lacks.map((item) => ({ location, item, isListed: false })));
     undecided.push(...unread.map((item) => ({ location, item, isListed: true })));
     // More keys lie here than expected. When a page answers for none of its items, its server does not know where to
     // begin.
-    if (beyond.length === items.length || !inOrder) lessons.unlistable.add(`${connection}/${bucket}`);
+    if (beyond.length === items.length || !inOrder) lessons.unlistable.push(location);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
@@ -196,6 +192,10 @@ export async function lookUp<Item>(
     }
     return { lacks, beyond, open: unread };
   }
+}
+
+function placeOf({ location }: { readonly location: Location }): Location {
+  return location;
 }
 
 /**

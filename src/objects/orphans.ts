@@ -1,7 +1,4 @@
-import type { Reference } from '../airflow/reference.ts';
 import { isBackendKey } from '../airflow/reference.ts';
-import type { ByPair } from '../lib/by-pair.ts';
-import { createByPair } from '../lib/by-pair.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
 import type { ListedObject } from '../s3/listing.ts';
@@ -9,7 +6,8 @@ import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
-import type { Allowance } from './allowance.ts';
+import type { Allowance, Place } from './allowance.ts';
+import { isOfPath, isSamePlace } from './allowance.ts';
 import type { Findings } from './findings.ts';
 import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
@@ -25,7 +23,7 @@ export interface ListOptions {
   readonly allowance: Allowance;
   readonly findings: Findings;
   /** The place where Airflow writes now; null when no path in S3 is configured. */
-  readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
+  readonly base: Place | null;
   /** How many requests may go into listing for orphans. */
   readonly requests: number;
   readonly now: number;
@@ -48,7 +46,7 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
     .filter((run) => isQuiet(run, now))
     .filter((run) => run.listed === null || now - run.listed.at > RELIST_MS)
     .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
-  const unlistable = createByPair<true>();
+  const unlistable: Place[] = [];
   for (const run of quiet) {
     const pages = Math.min(allowance.beginnable(), allowance.left() - leftAfter);
     if (pages <= 0) return;
@@ -56,11 +54,15 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
   }
 }
 
-type RunOptions = ListOptions & { readonly pages: number; readonly unlistable: ByPair<true> };
+type RunOptions = ListOptions & {
+  readonly pages: number;
+  /** The places that S3 has refused to list in this cycle. */
+  readonly unlistable: Place[];
+};
 
 /**
  * A run whose ids were cut to fit into a key is not listed: other ids may have been cut to the same text. Nor is one
- * with a place that was given up, or that may not be listed.
+ * with a bucket that was given up, or a place that may not be listed.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
   const { now, from, allowance, unlistable } = options;
@@ -75,13 +77,13 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     return;
   }
   const groups = locationsOf(locations, run, options.base);
-  const isLeft = ({ location }: LocationRows) =>
-    allowance.isClosed(location) || unlistable.get(location.connection, location.bucket) === true;
-  if (groups.some(isLeft)) return;
+  if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
+  const isRefused = ({ location }: LocationRows) => unlistable.some((place) => isSamePlace(place, location));
+  if (groups.some(isRefused)) return;
   for (const group of groups) {
-    const { prefix } = group.location;
+    const { folder } = group.location;
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
-      if (!isBackendKey(key.slice(prefix.length))) return;
+      if (!isBackendKey(key.slice(folder.length))) return;
       if (now - lastModified < ORPHAN_GRACE_MS) return;
       // An object is written just before its row, so the row of this one may be older than the window and unknown here.
       if (lastModified - from < ORPHAN_GRACE_MS) return;
@@ -103,7 +105,7 @@ function locationsOf(
   const base = locationOf(inForce, run);
   // The comparison ignores the connection: two connections may lead to the same bucket.
   const isThere = locations.some(
-    ({ location }) => location.bucket === base.bucket && location.prefix === base.prefix,
+    ({ location }) => location.bucket === base.bucket && location.folder === base.folder,
   );
   return isThere ? locations : [{ location: base, slots: [] }, ...locations];
 }
@@ -154,21 +156,22 @@ async function judgeLocation(
 
 /** Hands over page after page. True: the last page was read. */
 async function listAll(
-  { connection, bucket, prefix }: Location,
+  location: Location,
   options: RunOptions & { readonly take: (objects: readonly ListedObject[]) => Promise<void> },
   signal: AbortSignal,
 ): Promise<boolean> {
   const { stores, allowance, pages, unlistable } = options;
+  const { connection, bucket, folder: prefix } = location;
   let after: string | null = null;
   for (let page = 0; page < Math.min(pages, allowance.beginnable()); page += 1) {
     const answer = await stores.of(connection).list({ bucket, prefix, after }, signal);
     if (answer.kind === 'unknown') {
       // Without permission to list, HEAD still works.
-      if (answer.reason === 'denied') unlistable.set(connection, bucket, true);
-      else allowance.judge([{ place: { connection, bucket }, unknown: answer }]);
+      if (isOfPath(answer)) unlistable.push(location);
+      else allowance.judge([{ place: location, unknown: answer }]);
       return false;
     }
-    allowance.answered();
+    allowance.answered(location);
     await options.take(answer.objects);
     after = answer.next;
     if (after === null) return true;

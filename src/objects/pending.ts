@@ -1,4 +1,3 @@
-import type { ReferenceBase } from '../airflow/compact-reference.ts';
 import { createPace } from '../lib/pace.ts';
 import { indexInChunk } from '../window/columns.ts';
 import { eachRow } from '../window/each-row.ts';
@@ -7,6 +6,7 @@ import type { Ledger } from '../window/ledger.ts';
 import { flagsAt, leafStartAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
+import type { Place } from './allowance.ts';
 import type { Location } from './locations.ts';
 import { groupByLocation, locationOf } from './locations.ts';
 import type { Wanted } from './planner.ts';
@@ -31,7 +31,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
   const pace = createPace();
   const picked = pick([...ledger.runs().values()].filter((run) => run.unverified > 0 && !planned.has(run)));
   const objects: PendingOfRun<number>[] = [];
-  const bases = new Map<string, Map<string, Location>>();
+  const bases = new Map<string, Map<string, Place>>();
   for (const run of picked) {
     planned.add(run);
     await pace.rest();
@@ -52,7 +52,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
         if (pace.isDue()) await pace.rest();
       }
       const same = known?.find(
-        (one) => one.location.prefix === location.prefix && one.location.bucket === location.bucket,
+        (one) => one.location.folder === location.folder && one.location.bucket === location.bucket,
       );
       objects.push({
         location,
@@ -67,18 +67,18 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
             : (same?.slots ?? []).map((slot) => rows.referenceOf(run, slot)?.key ?? ''),
         others: othersOf(run),
       });
-      const ofDag = bases.get(run.dagId) ?? new Map<string, Location>();
+      const ofDag = bases.get(run.dagId) ?? new Map<string, Place>();
       bases.set(run.dagId, ofDag);
-      const prefix = location.prefix.slice(0, -`${run.dagId}/${run.runId}/`.length).replace(/\/$/, '');
-      ofDag.set(JSON.stringify([location.connection, location.bucket, prefix]), { ...location, prefix });
+      const { connection, bucket, prefix } = location;
+      ofDag.set(JSON.stringify([connection, bucket, prefix]), location);
     }
     // Outside the place where the backend puts the run's objects: the keys around it are unknown.
     for (const slot of scattered) {
       const waiting = waitingOf(run, slot);
-      const { connection = '', bucket = '' } = rows.referenceOf(run, slot) ?? {};
-      const prefix = waiting.key.slice(0, waiting.key.lastIndexOf('/') + 1);
+      const { connection = '', bucket = '', prefix = '' } = rows.referenceOf(run, slot) ?? {};
+      const folder = waiting.key.slice(0, waiting.key.lastIndexOf('/') + 1);
       objects.push({
-        location: { connection, bucket, prefix },
+        location: { connection, bucket, prefix, folder },
         runId: '',
         waiting: [waiting],
         settled: 0,
@@ -93,7 +93,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
     if (pace.isDue()) await pace.rest();
     for (const base of bases.get(run.dagId)?.values() ?? [])
       objects.push({
-        location: locationOf(base satisfies Pick<ReferenceBase, 'connection' | 'bucket' | 'prefix'>, run),
+        location: locationOf(base, run),
         runId: run.runId,
         waiting: [],
         settled: run.references,
@@ -108,7 +108,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
       item: slot,
       key: rows.referenceOf(run, slot)?.key ?? '',
       at: rows.timeOf(slot),
-      asked: unchecked !== null && unchecked !== 'budget',
+      asked: unchecked !== null && !is.isUnasked(unchecked),
     };
   }
 }

@@ -183,7 +183,10 @@ function unitsOf<Item, Location>(range: KeyRange<Item, Location>, surcharge: num
   return units;
 }
 
-/** Newest first, with the oldest of the rest at even intervals, so that they get their share of the ceiling. */
+/**
+ * Newest first, with the oldest of the rest at even intervals, so that they get their share of the ceiling. In both,
+ * those that S3 gave no answer about come last, so that they do not stand before the others in each cycle.
+ */
 function inTurn<Item, Location>(
   units: readonly Unit<Item, Location>[],
   ceiling: number,
@@ -197,7 +200,7 @@ function inTurn<Item, Location>(
       asked: waiting.every(({ asked }) => asked),
     };
   });
-  const newestFirst = [...dated].sort((a, b) => b.newest - a.newest);
+  const newestFirst = [...dated].sort((a, b) => Number(a.asked) - Number(b.asked) || b.newest - a.newest);
   if (units.length <= ceiling) return newestFirst.map(({ unit }) => unit);
   const oldestFirst = [...dated].sort((a, b) => Number(a.asked) - Number(b.asked) || a.oldest - b.oldest);
   const every = Math.max(1, Math.floor(ceiling / Math.max(1, Math.floor(ceiling * OLDEST_SHARE))));

@@ -5,7 +5,6 @@ import * as is from '../window/flags.ts';
 import { baseAt, flagsAt } from '../window/row-fields.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Allowance } from './allowance.ts';
-import { TOGETHER } from './allowance.ts';
 import type { Findings } from './findings.ts';
 
 interface HeadOptions {
@@ -31,23 +30,22 @@ export async function headEach(
   signal: AbortSignal,
 ): Promise<void> {
   const rows = ledger.rows();
-  for (let at = 0; at < slots.length;) {
-    const batch = slots.slice(at, at + Math.min(TOGETHER, allowance.beginnable()));
-    if (batch.length === 0) return;
-    at += batch.length;
+  const placeOf = (slot: number) => rows.bases.at(baseAt(rows.chunkOf(slot), indexInChunk(slot)));
+  for (let turn = allowance.next(slots, placeOf); turn.batch.length > 0;) {
     const replies = await Promise.all(
-      batch.map(async (slot) => {
+      turn.batch.map(async (slot) => {
         const reference = rows.referenceOf(ledger.runOf(slot), slot);
         if (reference === null) throw new Error('Only references are looked up');
-        if (allowance.isClosed(reference)) return [];
+        const place = placeOf(slot);
         const answer = await stores.of(reference.connection).head(reference, signal);
-        if (answer.kind === 'unknown') return [{ place: reference, unknown: answer }];
-        allowance.answered();
+        if (answer.kind === 'unknown') return { place, unknown: answer };
+        allowance.answered(place);
         findings.note(slot, answer);
-        return [{ place: reference, unknown: null }];
+        return { place, unknown: null };
       }),
     );
-    allowance.judge(replies.flat());
+    allowance.judge(replies);
+    turn = allowance.next(turn.later, placeOf);
   }
 }
 

@@ -1,13 +1,12 @@
-import type { Reference } from '../airflow/reference.ts';
 import type { Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
 import type { Allowance, Closure, Place } from './allowance.ts';
-import { createAllowance } from './allowance.ts';
+import { covers, createAllowance, isOfPath } from './allowance.ts';
 import { createArchiveTries } from './archive-tries.ts';
-import type { Answer, Findings } from './findings.ts';
+import type { Answer, BucketPlace, Findings } from './findings.ts';
 import { createFindings, uncheckedReason } from './findings.ts';
 import { lookUp } from './look-up.ts';
 import { listOrphans } from './orphans.ts';
@@ -39,9 +38,9 @@ export const NOTHING_ASKED: Verified = {
 export interface VerifyOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
   /** The place where Airflow writes now; null when no path in S3 is configured. */
-  readonly base: Pick<Reference, 'connection' | 'bucket' | 'prefix'> | null;
+  readonly base: Place | null;
   /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
-  readonly control: Place | null;
+  readonly control: BucketPlace | null;
   /** Whether the rows are recent. Among older rows, the cycle does not look for objects without a row. */
   readonly isCurrent: boolean;
   /** Requests that this cycle may send. */
@@ -82,26 +81,30 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   await tries.settle(signal);
   findings.confirm();
   const closures = allowance.closures();
+  const answered = allowance.answering().length > 0;
   return {
     answers: findings.answers(),
     unchecked: findings.unchecked,
     rest: (place) => (signal.aborted ? null : reasonOf(place, closures)),
-    failure: failureOf(closures, allowance.hasAnswer()),
-    answered: allowance.hasAnswer(),
+    failure: failureOf(closures, answered),
+    answered,
   };
 }
 
-function reasonOf({ connection, bucket }: Place, closures: readonly Closure[]): UncheckedReason {
-  const closure = closures.find(({ place }) => place.connection === connection && place.bucket === bucket);
-  return closure === undefined ? 'budget' : uncheckedReason(closure.unknown.reason);
+/** A bucket that gives no answer gives none about any object. A refusal is known only of those that were asked about. */
+function reasonOf(place: Place, closures: readonly Closure[]): UncheckedReason {
+  const closure = closures.find((one) => covers(one, place));
+  if (closure === undefined) return 'budget';
+  return isOfPath(closure.unknown) ? 'not_asked' : uncheckedReason(closure.unknown.reason);
 }
 
-/** The last failure. It names the bucket when another place answered, or answered later. */
+/** The last failure. It names the place when another one answered, or answered later. */
 function failureOf(closures: readonly Closure[], hasAnswer: boolean): Unknown | null {
   const last = closures.at(-1);
   if (last === undefined) return null;
   const { place, unknown } = last;
-  return hasAnswer ? { ...unknown, detail: `bucket ${place.bucket}: ${unknown.detail}` } : unknown;
+  const path = isOfPath(unknown) && place.prefix !== '' ? `, path ${place.prefix}` : '';
+  return hasAnswer ? { ...unknown, detail: `bucket ${place.bucket}${path}: ${unknown.detail}` } : unknown;
 }
 
 /** `keep`: how many requests stay for the steps after this one. */
@@ -120,12 +123,13 @@ async function lookUpPending(
   const { stores, allowance, findings, until, now, keep } = options;
   const planned = new Set<Run>();
   while (allowance.beginnable() > 0 && !findings.isFull()) {
-    const objects = await pendingReferences(ledger, planned);
-    if (objects.length === 0) return;
+    const pending = await pendingReferences(ledger, planned);
+    if (pending.length === 0) return;
+    const objects = pending.filter(({ location }) => !allowance.isClosed(location));
     const looked = await lookUp(objects, { stores, ceiling: allowance.left() - keep, until, now }, signal);
     for (const { item, finding } of looked.found) findings.note(item, finding);
     for (const { item, unknown } of looked.unanswered) findings.noteUnanswered(item, unknown);
-    if (looked.answered) allowance.answered();
+    for (const place of looked.answering) allowance.answered(place);
     for (const closure of looked.closures) allowance.close(closure);
     // Those of a closed place are left, but those of another place may come after them.
     if (looked.left.length > 0 && looked.closures.length === 0) return;

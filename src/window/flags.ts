@@ -27,9 +27,16 @@ const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empt
 /**
  * Why a reference was not checked. `unconfirmed`: S3 said that there is no object, but showed the same credentials no
  * other object either; or the row could not be read again from a database that is not behind; or the row's task may be
- * about to delete the row.
+ * about to delete the row. `not_asked`: S3 refused other references of the same path. `budget`: no request was left.
  */
-export type UncheckedReason = 'denied' | 'throttled' | 'timeout' | 'unreachable' | 'budget' | 'unconfirmed';
+export type UncheckedReason =
+  | 'denied'
+  | 'throttled'
+  | 'timeout'
+  | 'unreachable'
+  | 'budget'
+  | 'unconfirmed'
+  | 'not_asked';
 
 export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'denied',
@@ -38,6 +45,7 @@ export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'unreachable',
   'budget',
   'unconfirmed',
+  'not_asked',
 ];
 
 /** The reason why S3 gave no answer the last time. */
@@ -110,6 +118,10 @@ export function hasObject(flags: number): boolean {
 
 export function uncheckedOf(flags: number): UncheckedReason | null {
   return UNCHECKED[(flags & UNCHECKED_MASK) >> UNCHECKED_SHIFT] ?? null;
+}
+
+export function isUnasked(reason: UncheckedReason): boolean {
+  return reason === 'budget' || reason === 'not_asked';
 }
 
 export function withUnchecked(flags: number, reason: UncheckedReason | null): number {

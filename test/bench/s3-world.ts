@@ -95,7 +95,7 @@ export function buildWorld(): WorldGroup[] {
 /** The facts that the rows of the window tell about a group: nothing about older runs or objects without a row. */
 export function toldBy(group: WorldGroup): PendingOfRun<string>[] {
   return windowOf(group).map(({ id, prefix, keys }) => ({
-    location: { connection: '', bucket: 'xcom', prefix },
+    location: { connection: '', bucket: 'xcom', prefix: '', folder: prefix },
     runId: id,
     waiting: keys
       .filter(({ wanted }) => wanted)

@@ -51,7 +51,7 @@ async function lookThrough(
   const looked: LookedUp<string> = await lookUp(
     [
       {
-        location: { connection: '', bucket, prefix: `xcom/Dag/${RUN}/` },
+        location: { connection: '', bucket, prefix: 'xcom', folder: `xcom/Dag/${RUN}/` },
         runId: RUN,
         waiting: keys.map((key) => ({ item: key, key, at: 0, asked: false })),
         settled: 0,

@@ -88,7 +88,7 @@ async function present(
   const used = mayList ? store : { ...store, list: () => Promise.resolve(denied) };
   const stores: Pick<Stores, 'of' | 'sent'> = storesOf(used, observer);
   const waiting = keys.map((key) => ({ item: key, key, at: 0, asked: false }));
-  const location = { connection: '', bucket, prefix: `xcom/Dag/${RUN}/` };
+  const location = { connection: '', bucket, prefix: 'xcom', folder: `xcom/Dag/${RUN}/` };
   const looked = await lookUp(
     [{ location, runId: RUN, waiting, settled: 0, others: 0 }],
     { stores, ceiling: 10_000, until: performance.now() + 120_000, now: Date.now() },

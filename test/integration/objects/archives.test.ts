@@ -186,7 +186,7 @@ describe('what it costs', () => {
     const first = await look(ledger, 30);
     const states = new Set(known(ledger));
     expect(states).toEqual(new Set(['unreadable', 'unverified']));
-    expect(first.rest({ connection: '', bucket: 'xcom' })).toBe('budget');
+    expect(first.rest({ connection: '', bucket: 'xcom', prefix: '' })).toBe('budget');
     expect(seen.requests.list + seen.requests.head + seen.requests.get).toBeLessThanOrEqual(30);
     for (let cycle = 0; cycle < 8; cycle += 1) await look(ledger, 30);
     expect(known(ledger)).toEqual(many(60, 'unreadable'));

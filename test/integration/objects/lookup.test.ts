@@ -95,7 +95,7 @@ async function plant(runs: readonly TestRun[]): Promise<PendingOfRun<string>[]> 
     planted.push(...keys(one.orphans, 'orphan'), ...settled);
     planted.push(...waiting.filter((key) => !key.endsWith('missing')));
     return {
-      location: { connection: '', bucket: 'xcom', prefix },
+      location: { connection: '', bucket: 'xcom', prefix: base, folder: prefix },
       runId: one.id,
       waiting: waiting.map((key) => ({ item: key, key, at: serial, asked: false })),
       settled,

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Place } from '../../../src/objects/allowance.ts';
 import type { Verified, VerifyOptions } from '../../../src/objects/verify.ts';
-import { uncheckedReason } from '../../../src/objects/findings.ts';
+import { noteUnchecked } from '../../../src/objects/check-references.ts';
 import { verify } from '../../../src/objects/verify.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { Unknown } from '../../../src/s3/failure.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
+import * as is from '../../../src/window/flags.ts';
 import type { Ledger } from '../../../src/window/ledger.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import { orphans } from '../../../src/diagnosis/window-totals.ts';
@@ -47,15 +49,16 @@ interface TestRun {
   readonly missing?: number;
   /** The dag's id is too long for a key, and is cut as Airflow 3.4 cuts it. */
   readonly cut?: true;
-  /** The place that the references name; by default the server's bucket without a connection. */
-  readonly place?: { readonly connection: string; readonly bucket: string };
+  /** The place that the references name; by default the server's bucket without a connection, and the world's path. */
+  readonly place?: Partial<Place>;
 }
 
 /** A ledger with these runs, and their objects in the bucket. */
-async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> {
+async function world(path: string, runs: readonly TestRun[]): Promise<Ledger> {
   const state = emptyState();
   const keys: string[] = [];
-  for (const [index, { dagId, hoursAgo, present, missing = 0, cut, place }] of runs.entries()) {
+  for (const [index, { dagId, hoursAgo, present, missing = 0, cut, place = {} }] of runs.entries()) {
+    const { connection = '', bucket = 'xcom', prefix = path } = place;
     const at = NOW - hoursAgo * HOUR;
     const runId = `scheduled__${new Date(at).toISOString().replace('.000Z', '+00:00')}`;
     const run = newRun(state.runSlots.take(), {
@@ -95,7 +98,7 @@ async function world(prefix: string, runs: readonly TestRun[]): Promise<Ledger> 
         leastBytes: 100,
         text: null,
       };
-      const reference = { scheme: 's3', connection: '', bucket: 'xcom', ...place, key, prefix, suffix: '' };
+      const reference = { scheme: 's3', connection, bucket, key, prefix, suffix: '' };
       const placement = { storage: 's3' as const, reference, leaked: false, bytes: 100 };
       state.rows.link(run, state.rows.write(run, row, { placement, baseline: false }));
     }
@@ -130,10 +133,11 @@ function look(
   return verify(ledger, options, new AbortController().signal);
 }
 
-/** Keeps the answers, as a cycle does. */
-function keep(ledger: Ledger, { answers }: Verified): void {
+/** Keeps the answers, and why there is none, as a cycle does. */
+async function keep(ledger: Ledger, { answers, ...verified }: Verified): Promise<void> {
   for (const { slot, object, bytes } of answers)
     ledger.rows().setObject(ledger.runOf(slot), slot, { object, bytes });
+  await noteUnchecked(ledger, verified);
 }
 
 function said({ answers }: Verified): { present: number; missing: number } {
@@ -152,7 +156,7 @@ test('a day of small runs is one page for each dag, and what is missing among th
   // One more of each: a HEAD to see whether the object that a page lacks is missing, and a LIST to see whether the
   // bucket exists.
   expect(seen.requests).toMatchObject({ list: 3, head: 1 });
-  keep(ledger, first);
+  await keep(ledger, first);
 
   // The next cycle finds nothing new: it looks again at fifty objects, and at the missing one.
   await look(ledger);
@@ -179,17 +183,17 @@ test('what the ceiling leaves is unchecked for the budget, and looked up in the 
   const newest = await look(ledger, 20);
   const { list, head } = seen.requests;
   expect(list + head).toBeLessThanOrEqual(20);
-  expect(newest.rest({ connection: '', bucket: 'xcom' })).toBe('budget');
+  expect(newest.rest({ connection: '', bucket: 'xcom', prefix: 'ceiling' })).toBe('budget');
   const looked = new Set(newest.answers.map(({ slot }) => ledger.runOf(slot).dagId));
   // The newest come first, and the oldest has had its turn too.
   expect(looked).toContain('dag_0');
   expect(looked).toContain('dag_29');
   expect(looked.size).toBeLessThan(30);
 
-  keep(ledger, newest);
+  await keep(ledger, newest);
   let cycles = 1;
   for (; cycles < 10 && [...ledger.runs().values()].some((run) => run.unverified > 0); cycles += 1)
-    keep(ledger, await look(ledger, 20));
+    await keep(ledger, await look(ledger, 20));
   expect([...ledger.runs().values()].reduce((sum, run) => sum + run.unverified, 0)).toBe(0);
   expect(seen.requests.list + seen.requests.head).toBeLessThanOrEqual(20 * cycles);
 });
@@ -241,24 +245,136 @@ const timeout: Unknown = {
 };
 
 test.each([
-  ['refuses', denied],
-  ['is gone', noBucket],
-  ['does not answer', timeout],
-])('another bucket that %s hides no loss in this one', async (_, answer) => {
-  const place = { connection: '', bucket: 'old' };
-  const ledger = await world(`other_${answer.reason}`, [
+  // Those that it was asked about say so for themselves.
+  ['refuses', denied, 'not_asked', ', path other_denied'],
+  ['is gone', noBucket, 'unreachable', ''],
+  ['does not answer', timeout, 'timeout', ''],
+])('another bucket that %s hides no loss in this one', async (_, answer, unchecked, path) => {
+  const prefix = `other_${answer.reason}`;
+  const place = { connection: '', bucket: 'old', prefix };
+  const ledger = await world(prefix, [
     { dagId: 'a', hoursAgo: 1, present: 0, missing: 60 },
     { dagId: 'b', hoursAgo: 1, present: 0, missing: 80, place },
   ]);
-  const control = { connection: '', bucket: 'xcom' };
+  const control = { connection: '', bucket: 'xcom', prefix };
   const first = await look(ledger, 500, { objects: except('old', answer), control });
   // They were found before, and are not there any more.
   for (const { slot } of first.answers)
     ledger.rows().setObject(ledger.runOf(slot), slot, { object: 'present', bytes: 5 });
   const second = await look(ledger, 500, { objects: except('old', answer), control });
   expect(said(second).missing).toBeGreaterThan(0);
-  expect(second.failure).toMatchObject({ reason: answer.reason, detail: `bucket old: ${answer.detail}` });
-  expect([second.rest(place), second.rest(control)]).toEqual([uncheckedReason(answer.reason), 'budget']);
+  expect(second.failure).toMatchObject({
+    reason: answer.reason,
+    detail: `bucket old${path}: ${answer.detail}`,
+  });
+  expect([second.rest(place), second.rest(control)]).toEqual([unchecked, 'budget']);
+});
+
+/** The server's store as a policy leaves it that allows nothing below these paths. Counts what is asked. */
+function refusing(paths: readonly string[]): { objects: ObjectStore; refused: () => number } {
+  let refused = 0;
+  const isRefused = (key: string) => paths.some((path) => key.startsWith(`${path}/`));
+  const refuse = (operation: 'head' | 'list') => {
+    refused += 1;
+    seen.request(operation);
+    return Promise.resolve(denied);
+  };
+  const objects: ObjectStore = {
+    ...store,
+    head: (target, signal) => (isRefused(target.key) ? refuse('head') : store.head(target, signal)),
+    list: (target, signal) => (isRefused(target.prefix) ? refuse('list') : store.list(target, signal)),
+  };
+  return { objects, refused: () => refused };
+}
+
+/** How many references of the path wait, by the reason. */
+function waiting(ledger: Ledger, path: string): Partial<Record<string, number>> {
+  const rows = ledger.rows();
+  const counts: Partial<Record<string, number>> = {};
+  for (const run of ledger.runs().values())
+    for (const slot of rows.slotsOf(run)) {
+      const flags = rows.flagsOf(slot);
+      if (!is.isUnverified(flags) || rows.referenceOf(run, slot)?.prefix !== path) continue;
+      const reason = is.uncheckedOf(flags) ?? 'none';
+      counts[reason] = (counts[reason] ?? 0) + 1;
+    }
+  return counts;
+}
+
+const control = { connection: '', bucket: 'xcom' };
+
+test('a path that is refused hides no loss below another path of its bucket, and only who was asked is refused', async () => {
+  const theirs = { prefix: 'team/theirs' };
+  const ledger = await world('team/mine', [
+    { dagId: 'mine', hoursAgo: 2, present: 1, missing: 5 },
+    ...Array.from({ length: 40 }, (_, index) => ({
+      dagId: `theirs_${index}`,
+      hoursAgo: 1,
+      present: 0,
+      missing: 2,
+      place: theirs,
+    })),
+  ]);
+  const { objects, refused } = refusing(['team/theirs']);
+  const first = await look(ledger, 500, { objects, control });
+  expect(said(first)).toEqual({ present: 1, missing: 5 });
+  expect(first.failure?.detail).toBe('bucket xcom, path team/theirs: AccessDenied (403)');
+  await keep(ledger, first);
+  expect(waiting(ledger, 'team/theirs')).toEqual({ denied: 32, not_asked: 48 });
+  expect(refused()).toBe(32);
+
+  // The next cycle asks about others, and no more of them.
+  await keep(ledger, await look(ledger, 500, { objects, control }));
+  expect(waiting(ledger, 'team/theirs')).toEqual({ denied: 64, not_asked: 16 });
+  expect(refused()).toBe(64);
+});
+
+test('a bucket that refuses below ten paths costs little more than one path', async () => {
+  const paths = Array.from({ length: 10 }, (_, index) => `ten/path_${index}`);
+  const ledger = await world(
+    'ten',
+    paths.flatMap((prefix, at) =>
+      Array.from({ length: 20 }, (_, index) => ({
+        dagId: `dag_${at}_${index}`,
+        hoursAgo: 1 + at,
+        present: 0,
+        missing: 2,
+        place: { prefix },
+      })),
+    ),
+  );
+  const { objects, refused } = refusing(paths);
+  const { answers, answered } = await look(ledger, 500, { objects, control });
+  expect([answers, answered]).toEqual([[], false]);
+  expect(refused()).toBe(32 + 9 * 3);
+});
+
+test('known objects are looked at again below one path while another is refused', async () => {
+  const ledger = await world('known/mine', [
+    { dagId: 'theirs', hoursAgo: 1, present: 0, missing: 40, place: { prefix: 'known/theirs' } },
+    { dagId: 'mine', hoursAgo: 2, present: 0, missing: 5 },
+  ]);
+  for (const run of ledger.runs().values())
+    for (const slot of ledger.rows().slotsOf(run))
+      ledger.rows().setObject(run, slot, { object: 'present', bytes: 5 });
+  expect(said(await look(ledger, 500, { objects: refusing(['known/theirs']).objects, control }))).toEqual({
+    present: 0,
+    missing: 5,
+  });
+});
+
+test('a key that S3 does not know refuses the whole bucket', async () => {
+  const unknownKey: Unknown = {
+    ...denied,
+    detail: 'InvalidAccessKeyId (403)',
+    said: { ...denied.said, code: 'InvalidAccessKeyId', cause: 'identity' },
+  };
+  const ledger = await world('key', [
+    { dagId: 'a', hoursAgo: 1, present: 0, missing: 60, place: { prefix: 'key/one' } },
+    { dagId: 'b', hoursAgo: 2, present: 0, missing: 60, place: { prefix: 'key/two' } },
+  ]);
+  const { rest } = await look(ledger, 500, { objects: except('xcom', unknownKey), control });
+  expect(rest({ connection: '', bucket: 'xcom', prefix: 'key/two' })).toBe('denied');
 });
 
 test('a bucket of a few old references that is gone is heard of in each cycle', async () => {

@@ -104,6 +104,21 @@ describe('the ceiling', () => {
     expect(steps.map(({ location: place }) => place)).toEqual(['new', 'new', 'new', 'new']);
   });
 
+  test('nor does it stand before what was not asked when all fits', () => {
+    const { steps } = plan(
+      [
+        range(
+          'new',
+          [9, 8].map((at) => at * PAGE_KEYS),
+          { asked: true },
+        ),
+        range('old', [1]),
+      ],
+      4,
+    );
+    expect(steps.map(({ location: place }) => place)).toEqual(['old', 'new', 'new']);
+  });
+
   test('nothing may be sent: all is left', () => {
     expect(plan([range('run', upTo(5))], 0)).toMatchObject({ steps: [], cost: 0 });
     expect(plan([range('run', upTo(5))], 0).left).toHaveLength(5);
