@@ -20,6 +20,7 @@ import { PROBLEMS, PROBLEM_CODES } from './problem-catalogue.ts';
 import type { ProblemCode } from './problem-catalogue.ts';
 import { sourceOf } from './problem-sources.ts';
 import type { CodeFrom, Source } from './problem-sources.ts';
+import { unlistableWords } from './window-totals.ts';
 import { counted, isRaised, say, undecided as because } from './problem.ts';
 import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
@@ -214,7 +215,10 @@ function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>
 }
 
 function orphansGrowing({ survey, orphanGrowth: growth }: Sampled): Ruling {
-  if (survey.window.orphanObjects === null)
+  const { orphanObjects, unlistable } = survey.window;
+  if (unlistable.runs > 0 && (orphanObjects === null || growth === 'unknown'))
+    return because(`S3 refuses to list ${unlistableWords(unlistable)}`);
+  if (orphanObjects === null)
     return because('no run of the window has been listed yet; one is, ten minutes after it ended');
   if (growth === 'none') return 'clear';
   if (growth === 'unknown')

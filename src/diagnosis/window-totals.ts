@@ -1,3 +1,4 @@
+import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { BrokenReason, Storage } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 
@@ -13,17 +14,36 @@ export interface WindowTotals {
   readonly orphanBytes: number | null;
   /** Ended runs whose objects no listing leads to: objects without a row there are not counted as orphans. */
   readonly unseenRuns: number;
+  /** Those among them that S3 refused to list, and the paths that it refused. */
+  readonly unlistable: { readonly runs: number; readonly paths: readonly string[] };
 }
 
-export function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes' | 'unseenRuns'> {
+/** How many paths are named; the others are counted. */
+const PATHS_NAMED = 3;
+
+export function unlistableWords({ runs, paths }: WindowTotals['unlistable']): string {
+  const named = withoutPasswords(paths.slice(0, PATHS_NAMED).join(', '));
+  const more = paths.length > PATHS_NAMED ? ` and ${paths.length - PATHS_NAMED} other paths` : '';
+  return `${runs === 1 ? 'one ended run' : `${runs} ended runs`} of ${named}${more}`;
+}
+
+export function orphans(
+  ledger: Ledger,
+): Pick<WindowTotals, 'orphanObjects' | 'orphanBytes' | 'unseenRuns' | 'unlistable'> {
   let known = ledger.runs().size === 0;
   let orphanObjects = 0;
   let orphanBytes = 0;
   let unseenRuns = 0;
+  let refusedRuns = 0;
+  const paths = new Set<string>();
   for (const { listed } of ledger.runs().values()) {
     if (listed === null) continue;
     if (listed.unseen) {
       unseenRuns += 1;
+      if (listed.refused !== undefined) {
+        refusedRuns += 1;
+        paths.add(listed.refused);
+      }
       continue;
     }
     known = true;
@@ -31,5 +51,5 @@ export function orphans(ledger: Ledger): Pick<WindowTotals, 'orphanObjects' | 'o
     orphanBytes += listed.orphanBytes;
   }
   const figures = known ? { orphanObjects, orphanBytes } : { orphanObjects: null, orphanBytes: null };
-  return { ...figures, unseenRuns };
+  return { ...figures, unseenRuns, unlistable: { runs: refusedRuns, paths: [...paths].sort() } };
 }

@@ -78,8 +78,15 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   }
   const groups = locationsOf(locations, run, options.base);
   if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
-  const isRefused = ({ location }: LocationRows) => unlistable.some((place) => isSamePlace(place, location));
-  if (groups.some(isRefused)) return;
+  /** Ends the turn of a run that may not be listed: it must not keep the others waiting. */
+  const noteRefused = (): boolean => {
+    const refused = groups.find(({ location }) => unlistable.some((place) => isSamePlace(place, location)));
+    if (refused === undefined) return false;
+    const { bucket, prefix } = refused.location;
+    run.listed = { at: now, unseen: true, refused: `s3://${bucket}/${prefix}` };
+    return true;
+  };
+  if (noteRefused()) return;
   for (const group of groups) {
     const { folder } = group.location;
     const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
@@ -90,7 +97,8 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
       orphans += 1;
       orphanBytes += bytes;
     };
-    if (!(await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal))) return;
+    const isWhole = await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal);
+    if (noteRefused() || !isWhole) return;
   }
   run.listed = { at: now, unseen: false, orphans, orphanBytes };
 }

@@ -4,6 +4,7 @@ import { LARGE_BYTES } from '../diagnosis/fallback.ts';
 import type { ProblemCode } from '../diagnosis/problem-catalogue.ts';
 import { sourceOf } from '../diagnosis/problem-sources.ts';
 import type { Report } from '../diagnosis/report.ts';
+import { unlistableWords } from '../diagnosis/window-totals.ts';
 import { formatMoment, sizeWords } from '../lib/format.ts';
 import type { Tried } from '../probe/bucket.ts';
 import type { Status } from './status.ts';
@@ -197,11 +198,21 @@ export function pushFaultNote({ pushFault }: Pick<Report, 'pushFault'>): string[
 
 /** Names runs that no listing leads to: the figure of objects without a row says nothing about them. */
 export function unseenNote({ window }: Pick<Report, 'window'>): string[] {
-  if (window === null || window.unseenRuns === 0) return [];
-  const runs = window.unseenRuns === 1 ? 'one run' : `${window.unseenRuns} runs`;
-  return [
-    `Objects without a row were not looked for under ${runs}: the ids in their keys are shortened, and others may look the same.`,
-  ];
+  if (window === null) return [];
+  const { unseenRuns, unlistable } = window;
+  const shortened = unseenRuns - unlistable.runs;
+  const notes: string[] = [];
+  if (shortened > 0) {
+    const runs = shortened === 1 ? 'one run' : `${shortened} runs`;
+    notes.push(
+      `Objects without a row were not looked for under ${runs}: the ids in their keys are shortened, and others may look the same.`,
+    );
+  }
+  if (unlistable.runs > 0)
+    notes.push(
+      `Objects without a row were not looked for where S3 refuses to list: ${unlistableWords(unlistable)}.`,
+    );
+  return notes;
 }
 
 function isPathHeard({ heard }: Pick<Report, 'heard'>): boolean {

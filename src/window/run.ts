@@ -5,11 +5,11 @@ import type { Link } from './columns.ts';
 
 /**
  * The result of a listing. `at`: epoch ms; 0: something changed since. `unseen`: some objects of the run lie where no
- * listing of it leads, so orphans are unknown.
+ * listing of it leads, so orphans are unknown. `refused`: the path, because S3 refused to list below it.
  */
 export type Listed =
   | { readonly at: number; readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
-  | { readonly at: number; readonly unseen: true };
+  | { readonly at: number; readonly unseen: true; readonly refused?: string };
 
 /** One dag run of the window. */
 export interface Run {

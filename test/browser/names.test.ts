@@ -304,6 +304,7 @@ function largeStatus(rows: number): Status {
       orphanObjects: 12_345_678,
       orphanBytes: 2 ** 40,
       unseenRuns: 0,
+      unlistable: { runs: 0, paths: [] },
     },
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, 'clear'])) as Report['states'],
     problems: (['worker_bypass', 'objects_missing', 'orphans_growing'] as const).map(problemOf),

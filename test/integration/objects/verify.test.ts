@@ -209,8 +209,9 @@ test('a run whose ids are cut in its keys is not listed, and that is no figure o
     for (const run of ledger.runs().values()) run.live = false;
     expect(said(await look(ledger))).toMatchObject({ missing: 0 });
   }
-  expect(orphans(cut)).toEqual({ orphanObjects: null, orphanBytes: null, unseenRuns: 1 });
-  expect(orphans(both)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 1 });
+  const unlistable = { runs: 0, paths: [] };
+  expect(orphans(cut)).toEqual({ orphanObjects: null, orphanBytes: null, unseenRuns: 1, unlistable });
+  expect(orphans(both)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 1, unlistable });
 });
 
 /** The server's store, but for one bucket, of which every request gets this answer. */
@@ -361,6 +362,35 @@ test('known objects are looked at again below one path while another is refused'
     present: 0,
     missing: 5,
   });
+});
+
+test.each([
+  ['first', 3],
+  ['last', 1],
+])('a path that may not be listed and comes %s ends no search for orphans in another path', async (_, at) => {
+  const theirs = `listed_${at}/theirs`;
+  const planted = [
+    { dagId: 'theirs', hoursAgo: at, present: 0, missing: 3, place: { prefix: theirs } },
+    { dagId: 'theirs_too', hoursAgo: at, present: 0, missing: 3, place: { prefix: theirs } },
+    { dagId: 'mine', hoursAgo: 2, present: 3 },
+  ];
+  const ledger = await world(
+    `listed_${at}/mine`,
+    planted.sort((a, b) => b.hoursAgo - a.hoursAgo),
+  );
+  for (const run of ledger.runs().values()) {
+    run.live = false;
+    for (const slot of ledger.rows().slotsOf(run))
+      ledger.rows().setObject(run, slot, { object: 'present', bytes: 5 });
+  }
+  await look(ledger, 500, refusing([theirs]));
+  const unlistable = { runs: 2, paths: [`s3://xcom/${theirs}`] };
+  expect(orphans(ledger)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 2, unlistable });
+
+  // They had their turn, and are asked about in an hour again.
+  const { list } = seen.requests;
+  await look(ledger, 500, refusing([theirs]));
+  expect(seen.requests.list).toBe(list);
 });
 
 test('a key that S3 does not know refuses the whole bucket', async () => {

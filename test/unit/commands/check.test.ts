@@ -49,6 +49,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
       orphanObjects: null,
       orphanBytes: null,
       unseenRuns: 0,
+      unlistable: { runs: 0, paths: [] },
     },
     states: Object.fromEntries(states) as Report['states'],
     problems: raised.map((code) => ({ code, evidence: 'E.', where: [], since: 0, findings: [] })),
@@ -75,6 +76,18 @@ test('a run that no listing leads to is named: the orphans of the others are not
     (words) => words,
   );
   expect(text).toContain('Objects without a row were not looked for under 2 runs: ');
+});
+
+test('runs that S3 refuses to list are told from those whose ids are shortened, by their path', () => {
+  const { window } = reportOf([]);
+  if (window === null) throw new Error('A window is expected');
+  const unlistable = { runs: 3, paths: ['s3://b/theirs'] };
+  const text = checkText(
+    checked(reportOf([], { window: { ...window, orphanObjects: 0, unseenRuns: 4, unlistable } })),
+    (words) => words,
+  );
+  expect(text).toContain('Objects without a row were not looked for under one run: the ids');
+  expect(text).toContain('where S3 refuses to list: 3 ended runs of s3://b/theirs.');
 });
 
 test.each<[string, number | null, number, number, boolean]>([

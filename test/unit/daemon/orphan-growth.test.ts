@@ -69,6 +69,11 @@ describe('every quiet run is listed', () => {
     expect(isListed(worldOf(quiet), NOW + 121 * MINUTE)).toBe(false);
   });
 
+  test('but not one that S3 refuses to list, which may have orphans', () => {
+    const refused = { at: NOW, unseen: true, refused: 's3://bucket/theirs' } as const;
+    expect(isListed(worldOf(quiet, { ...quiet, listed: refused }), NOW)).toBe(false);
+  });
+
   test('but not one that changed since, whose figure stands meanwhile', () => {
     const ledger = worldOf(quiet);
     const run = ledger.runAt(0);

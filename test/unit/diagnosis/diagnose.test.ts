@@ -70,6 +70,7 @@ const SURVEY: Survey = {
     orphanObjects: 0,
     orphanBytes: 0,
     unseenRuns: 0,
+    unlistable: { runs: 0, paths: [] },
   },
   rows: Object.fromEntries(KINDS.map((kind) => [kind, NO_EVIDENCE])) as Survey['rows'],
   count: 30,
@@ -1705,6 +1706,16 @@ test('while HEAD tells what is not so, no figure rests on it', () => {
     bytes: { ...SURVEY.window.bytes, s3: null },
     broken: { ...SURVEY.window.broken, missing: null, empty: null, unreadable: null },
   });
+});
+
+test.each([
+  ['where others were listed', { orphanObjects: 0 }],
+  ['where none was', { orphanObjects: null, orphanBytes: null }],
+])('the path that S3 refuses to list is why the growth of orphans is not known, %s', (_, figures) => {
+  const unlistable = { runs: 3, paths: ['s3://b/theirs'] };
+  const window = { ...figures, unseenRuns: 3, unlistable };
+  const { undecided } = diagnose(observed({ window, sampled: { orphanGrowth: 'unknown' } }));
+  expect(undecided.orphans_growing).toBe('S3 refuses to list 3 ended runs of s3://b/theirs');
 });
 
 describe('while S3 is asked about some references in vain', () => {

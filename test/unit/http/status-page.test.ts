@@ -71,6 +71,7 @@ const WINDOW: NonNullable<Report['window']> = {
   orphanObjects: null,
   orphanBytes: null,
   unseenRuns: 0,
+  unlistable: { runs: 0, paths: [] },
 };
 
 function reportOf(changes: Partial<Report> = {}): Report {

@@ -40,6 +40,7 @@ const WINDOW: WindowTotals = {
   orphanObjects: 3,
   orphanBytes: 333,
   unseenRuns: 0,
+  unlistable: { runs: 0, paths: [] },
 };
 
 function statesOf(states: Partial<Record<ProblemCode, ProblemState>>): Record<ProblemCode, ProblemState> {

@@ -309,6 +309,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
       orphanObjects: figure(0),
       orphanBytes: figure(0),
       unseenRuns: 0,
+      unlistable: { runs: 0, paths: [] },
     },
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, stateOf(code)])) as Report['states'],
     problems,
