@@ -192,8 +192,9 @@ function wordsOf({ code, status }: { code: string | null; status: number | null 
 const coded: ReadonlySet<number> = new Set([401, 403]);
 
 /**
- * S3 and compatible servers answer in XML; a page of HTML comes from another server. A redirect without a code or
- * header of S3 does too, e.g. a redirect to a login page: S3 sends its own headers even to a HEAD.
+ * S3 and compatible servers answer in XML; a page of HTML comes from another server. A text or a redirect without a code
+ * or header of S3 does too, e.g. a mesh without a healthy server or a redirect to a login page: S3 sends its own headers
+ * even to a HEAD. The plain text of a refused HEAD tells nothing: web servers give this type to what has none.
  */
 function isOfProxy(
   status: number,
@@ -210,9 +211,12 @@ function isOfProxy(
   const type = headers['content-type'] ?? '';
   if (status === 407 || /^text\/html\b/.test(type)) return true;
   if (code !== null) return false;
-  if (hasBody && coded.has(status) && !/\bxml\b/.test(type)) return true;
-  const isRedirect = status >= 300 && status < 400;
-  return isRedirect && !Object.keys(headers).some((name) => name.startsWith('x-amz-'));
+  const isXml = /\bxml\b/.test(type);
+  if (hasBody && coded.has(status) && !isXml) return true;
+  // Moto's are called x-amzn-…
+  if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return false;
+  const isText = hasBody && type !== '' && !isXml && headers['content-length'] !== '0';
+  return (status >= 300 && status < 400) || (status >= 400 && isText);
 }
 
 /** The server's name for itself; null when there is nothing that can be shown. */

@@ -90,8 +90,8 @@ function reasonByStatus(
     case 429:
       return 'throttled';
     case 503:
-      // Without a code, "slow down" and "out of order" look the same, and slowing down is right for both.
-      return code === null ? 'throttled' : 'server_error';
+      // Without a code, S3's "slow down" and "out of order" look the same, and slowing down is right for both.
+      return code === null && !isOfProxy ? 'throttled' : 'server_error';
     default:
       return 'server_error';
   }

@@ -164,6 +164,19 @@ const CORNERS: Readonly<Record<string, Rule>> = {
     headers: { server: 'nginx', 'content-type': 'text/html' },
     body: '<html><h1>502 Bad Gateway</h1></html>',
   }),
+  'a mesh without a healthy server': ({ kind }) => ({
+    status: 503,
+    headers: { server: 'istio-envoy', 'content-type': 'text/plain' },
+    body: kind === 'head' ? '' : 'no healthy upstream',
+  }),
+  'a mesh that reaches nobody for a PUT': ({ kind }) =>
+    kind === 'put'
+      ? {
+          status: 502,
+          headers: { server: 'istio-envoy', 'content-type': 'text/plain' },
+          body: 'upstream connect error',
+        }
+      : null,
   'a proxy that reaches nobody for a PUT': ({ kind }) =>
     kind === 'put'
       ? {

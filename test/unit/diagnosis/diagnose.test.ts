@@ -153,6 +153,10 @@ const BY_PROXY: Failure = explainFailure(
   { $metadata: { httpStatusCode: 405 }, $response: { headers: { 'content-type': 'text/html' } } },
   { now: 0, sent: true, hasBody: true },
 );
+/** Envoy's answers when the mesh has no server for the request. */
+const MESH = { $metadata: { httpStatusCode: 503 }, $response: { headers: { 'content-type': 'text/plain' } } };
+const BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: true });
+const HEAD_BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: false });
 const BODILESS: Failure = explainFailure(
   { $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: true, hasBody: false },
@@ -1062,6 +1066,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'a proxy answers, and who refuses a HEAD is not known',
       { probe: { ...allProbed(BY_PROXY), head: BODILESS } },
       'No request to the bucket bucket succeeds: a proxy or a web console answers in place of S3 (no code (405)). What answers the workers is not known.',
+    ],
+    [
+      'a mesh has no server, and nothing is written',
+      { probe: { ...allProbed('untried'), head: HEAD_BY_MESH, list: BY_MESH } },
+      'No request to the bucket bucket succeeds: a proxy or a web console answers in place of S3 (no code (503)). What answers the workers is not known.',
     ],
     [
       'a proxy answers a write, and S3 the listing',
