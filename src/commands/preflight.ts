@@ -6,7 +6,6 @@ import { secret } from '../lib/secret.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import { noteVersions, versionsStep } from '../probe/own-versions.ts';
 import type { PreflightStep } from '../probe/preflight-step.ts';
-import { bad, open } from '../probe/preflight-step.ts';
 import { preflight } from '../probe/preflight.ts';
 import { seeServerWays, waySteps } from '../probe/server-ways.ts';
 import type { ObjectStore } from '../s3/client.ts';
@@ -45,9 +44,10 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const path = storageInForce(config);
   const id = path?.connection ?? '';
   const connection = config.s3.connections.get(id);
-  const isPathTold = toldSettings(config)['xcom.path'];
-  if (path === null || connection === undefined)
-    return { target: null, isPathTold, steps: [], version: io.version };
+  const told = { pushFault: config.xcom.pushFault, warnings: config.warnings, version: io.version };
+  // Other credentials, or another endpoint, would answer for something else than was asked.
+  if (path === null || connection === undefined || config.s3.missing.has(id))
+    return { ...told, target: { untried: untriedBecause(config, path === null ? null : id) }, steps: [] };
   const { bucket, prefix } = path;
   const greeting = await greet(connection, bucket, io.signal);
   const observer = { request: () => undefined, failure: () => undefined };
@@ -73,10 +73,10 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
     const untried = config.probe.write ? 'not tried: it takes put and delete' : UNWRITTEN;
     const litter = await withinGrace(io.signal, own.erase);
     const all = [...steps, versionsStep(isTried ? litter : { untried }, { bucket, prefix }), ...ways];
-    const missing = config.s3.missing.get(id);
     const name = id === '' ? 's3' : `s3 (${id})`;
     const shown = config.origins.find((origin) => origin.name === name)?.shown ?? '';
     return {
+      ...told,
       target: {
         path: withoutPasswords(path.raw),
         bucket: withoutPasswords(bucket),
@@ -85,9 +85,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         shown,
         greeting,
       },
-      isPathTold,
-      steps: missing === undefined ? all : all.map((step) => inPlaceOf(step, { id, missing })),
-      version: io.version,
+      steps: all,
     };
   } finally {
     stores.close();
@@ -127,16 +125,11 @@ function nobodyAt(connection: S3Connection): S3Connection {
   return { ...connection, accessKeyId, secretAccessKey, sessionToken: null, role: null };
 }
 
-/** While the connection is not known, failures with other credentials or endpoints are no fault of what was asked. */
-function inPlaceOf(
-  step: PreflightStep,
-  { id, missing }: { readonly id: string; readonly missing: string },
-): PreflightStep {
-  if (step.check === 'credentials' && step.ok !== true)
-    return bad('credentials', missing, {
-      fix: `Give the connection as ${connectionVariable(id)} first: no database is asked for it here, and the rest was tried without it.`,
-    });
-  return step.ok === false ? open(step.check, step.detail) : step;
+/** Gives the reason as a sentence. `id`: the connection of the path; null when no path in S3 is known. */
+function untriedBecause(config: Config, id: string | null): string {
+  if (id === null)
+    return `xcom.path ${toldSettings(config)['xcom.path'] ? 'names no place in S3' : 'is not known'}: nothing was tried.`;
+  return `The connection ${id} was not tried: its keys, endpoint and region are not known. Give it as ${connectionVariable(id)}: no database is asked for it here.`;
 }
 
 function textOf(tried: Preflight, io: CommandIo): string {
@@ -145,7 +138,7 @@ function textOf(tried: Preflight, io: CommandIo): string {
   const { target, steps } = tried;
   const colour = (['green', 'red', 'yellow'] as const)[preflightCode(tried)];
   const lines = [paint(`${title}.`, colour), ...notes];
-  if (target !== null) lines.push('', `${plain(target.path)} (${plain(target.shown)})`);
+  if (!('untried' in target)) lines.push('', `${plain(target.path)} (${plain(target.shown)})`);
   for (const step of steps) {
     lines.push(`  ${markOf(step, paint)}  ${step.check.padEnd(11)}  ${plain(step.detail)}`);
     if (step.fix !== null) lines.push(`         What to do: ${plain(step.fix)}`);

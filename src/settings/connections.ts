@@ -169,7 +169,7 @@ function missingConnection(
   // Whether the view has it is told when the view is read.
   if (view !== null) return [];
   return [
-    `The connection ${id}, which the path names, is not known here, as where it was made in Airflow's interface: give it as ${variable}, or a view of it as airflow.connections. Until then the credentials that AWS finds here are tried in its place`,
+    `The connection ${id}, which the path names, is not known here, as where it was made in Airflow's interface: give it as ${variable}, or a view of it as airflow.connections. Until then run and check try the credentials that AWS finds here in its place; check --probe-only tries nothing`,
   ];
 }
 

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { PREFLIGHT_CHECKS } from '../probe/preflight-step.ts';
 import type { Greeting } from '../s3/greeting.ts';
-import { SCHEMA_VERSION } from './report-document.ts';
+import { SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
-import { verdictSchema } from './verdict.ts';
+import { pushFaultNote, verdictSchema } from './verdict.ts';
 
 const stepSchema = z
   .strictObject({
@@ -39,43 +39,47 @@ export const preflightSchema = z
     version: z.string().describe('The release of the exporter.'),
     exit_code: z.union([z.literal(0), z.literal(1), z.literal(2)]),
     verdict: verdictSchema,
-    target: targetSchema.nullable().describe('Null when xcom.path is not known or names no place in S3.'),
+    target: targetSchema.nullable().describe('Null when nothing was tried: a note of the verdict says why.'),
     checks: z.array(stepSchema),
+    warnings: warningsSchema,
   })
   .describe('What `check --probe-only --json` prints.');
 
 export type PreflightDocument = z.output<typeof preflightSchema>;
 
 export interface Preflight {
-  /** Null when no path in S3 is known: nothing was tried. */
-  readonly target: {
-    readonly path: string;
-    readonly bucket: string;
-    readonly prefix: string;
-    readonly connection: string;
-    readonly shown: string;
-    readonly greeting: Greeting;
-  } | null;
-  readonly isPathTold: boolean;
+  readonly target: Target | { readonly untried: string };
   readonly steps: readonly PreflightStep[];
+  /** Why every push of a worker with these settings fails; null: nothing says that. */
+  readonly pushFault: string | null;
+  /** Sentences about odd settings. */
+  readonly warnings: readonly string[];
   readonly version: string;
 }
 
+interface Target {
+  readonly path: string;
+  readonly bucket: string;
+  readonly prefix: string;
+  readonly connection: string;
+  readonly shown: string;
+  readonly greeting: Greeting;
+}
+
 /** 0: all that was tried is allowed; 1: something is wrong; 2: something could not be found out. */
-export function preflightCode({ target, steps }: Preflight): 0 | 1 | 2 {
-  if (steps.some(({ ok }) => ok === false)) return 1;
-  return target === null || steps.some(({ isOpen }) => isOpen) ? 2 : 0;
+export function preflightCode({ target, steps, pushFault }: Preflight): 0 | 1 | 2 {
+  if (pushFault !== null || steps.some(({ ok }) => ok === false)) return 1;
+  return 'untried' in target || steps.some(({ isOpen }) => isOpen) ? 2 : 0;
 }
 
 export function preflightVerdict(preflight: Preflight): Verdict {
-  const { target, isPathTold, steps } = preflight;
+  const { target, steps, pushFault } = preflight;
   const wrong = steps.filter(({ ok }) => ok === false);
   const missing = [...new Set(wrong.flatMap(({ iamAction }) => iamAction ?? []))];
   const open = steps.filter(({ isOpen }) => isOpen).map(({ check }) => check);
   const notes = [
-    ...(target === null
-      ? [`xcom.path ${isPathTold ? 'names no place in S3' : 'is not known'}: nothing was tried.`]
-      : []),
+    ...('untried' in target ? [target.untried] : []),
+    ...pushFaultNote(preflight),
     ...(missing.length > 0 ? [`Missing in the policy: ${missing.join(', ')}.`] : []),
     ...(open.length > 0 ? [`Not found out: ${open.join(', ')}.`] : []),
   ];
@@ -83,24 +87,25 @@ export function preflightVerdict(preflight: Preflight): Verdict {
     case 0:
       return { state: 'healthy', title: 'Ready', notes };
     case 1:
-      return {
-        state: 'problems',
-        title: wrong.length === 1 ? '1 thing is wrong' : `${wrong.length} things are wrong`,
-        notes,
-      };
+      return { state: 'problems', title: problemsTitle(wrong.length, pushFault), notes };
     case 2:
       return { state: 'unknown', title: 'Could not decide', notes };
   }
 }
 
+function problemsTitle(wrong: number, pushFault: string | null): string {
+  if (pushFault !== null) return 'With these settings every push fails';
+  return wrong === 1 ? '1 thing is wrong' : `${wrong} things are wrong`;
+}
+
 export function preflightDocument(preflight: Preflight): PreflightDocument {
-  const { target, steps, version } = preflight;
+  const { target, steps, warnings, version } = preflight;
   return {
     schema_version: SCHEMA_VERSION,
     version,
     exit_code: preflightCode(preflight),
     verdict: preflightVerdict(preflight),
-    target: target === null ? null : targetOf(target),
+    target: 'untried' in target ? null : targetOf(target),
     checks: steps.map(({ check, ok, detail, iamAction, fix }) => ({
       check,
       ok,
@@ -108,10 +113,11 @@ export function preflightDocument(preflight: Preflight): PreflightDocument {
       iam_action: iamAction,
       fix,
     })),
+    warnings: [...warnings],
   };
 }
 
-function targetOf(target: NonNullable<Preflight['target']>): NonNullable<PreflightDocument['target']> {
+function targetOf(target: Target): NonNullable<PreflightDocument['target']> {
   const { path, bucket, prefix, connection, shown, greeting } = target;
   const answered = greeting.kind === 'answered' ? greeting : null;
   return {

@@ -305,13 +305,51 @@ test('a bucket that is not there is told once, and nothing is written to it', as
   expect(sent).not.toContain('delete');
 });
 
-test('what every push of a worker fails over is said, whatever the exporter may do', async () => {
-  const { code, document } = await probeOnly(
+test('a setting over which every push fails makes it not ready, whatever the exporter may do', async () => {
+  const { code, document, found } = await probeOnly(
     { ...envFor(proxy.url), AWS_PROFILE: '' },
     { warned: /^airflow-xcom-exporter: warning: AWS_PROFILE is set and empty, .*\n$/ },
   );
-  expect([code, document.verdict.title]).toEqual([0, 'Ready']);
+  const fault = expect.stringMatching(/^AWS_PROFILE is set and empty, .*: every push fails/) as string;
+  expect([code, document.verdict]).toEqual([
+    1,
+    { state: 'problems', title: 'With these settings every push fails', notes: [fault] },
+  ]);
+  expect(document.warnings).toEqual([fault]);
+  expect(found['put']).toBe('ok: allowed');
 });
+
+test.each([undefined, 'airflow_connections'])(
+  'a connection that nobody gave is not tried with others (view: %s)',
+  async (view) => {
+    const { accessKeyId, secretAccessKey } = s3();
+    const { AIRFLOW_CONN_AWS_XCOM: _, ...env } = envFor(proxy.url);
+    const { code, document } = await probeOnly(
+      {
+        ...env,
+        AWS_ACCESS_KEY_ID: accessKeyId,
+        AWS_SECRET_ACCESS_KEY: secretAccessKey,
+        AWS_ENDPOINT_URL: proxy.url,
+        AWS_DEFAULT_REGION: 'us-east-1',
+        ...(view === undefined ? {} : { XCOM_EXPORTER_AIRFLOW_CONNECTIONS: view }),
+      },
+      { warned: view === undefined ? /^[^\n]*The connection aws_xcom, .* is not known here[^\n]*\n$/ : /^$/ },
+    );
+    expect([code, document.target, document.checks, document.verdict]).toEqual([
+      2,
+      null,
+      [],
+      {
+        state: 'unknown',
+        title: 'Could not decide',
+        notes: [
+          'The connection aws_xcom was not tried: its keys, endpoint and region are not known. Give it as AIRFLOW_CONN_AWS_XCOM: no database is asked for it here.',
+        ],
+      },
+    ]);
+    expect(Object.values(proxy.requests)).toEqual(Object.values(proxy.requests).map(() => 0));
+  },
+);
 
 test.each([
   ['while the object is read', ({ kind }: ProxiedRequest) => kind === 'get'],

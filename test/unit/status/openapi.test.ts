@@ -101,9 +101,10 @@ describe('a document of every shape is as described', () => {
       tls: null,
     } as const;
     const target = { path: 's3://c@b/p', bucket: 'b', prefix: 'p', connection: 'c', shown: '', greeting };
+    const told = { pushFault: null, warnings: ['a warning'], version: '1' };
     for (const tried of [
-      { target, isPathTold: true, steps, version: '1' },
-      { target: null, isPathTold: false, steps: [], version: '1' },
+      { ...told, target, steps },
+      { ...told, target: { untried: 'xcom.path is not known: nothing was tried.' }, steps: [] },
     ])
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
   });
