@@ -62,8 +62,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         region: connection.region,
         write: config.probe.write,
         id: randomUUID(),
-        // Keys and roles of a connection are the same wherever Airflow's is used. All else is this machine's own.
-        asWorker: connection.accessKeyId !== null || connection.role !== null,
+        asWorker: connection.asker === 'workers',
       },
       { greeting, signal: io.signal },
     );

@@ -351,6 +351,26 @@ test.each([undefined, 'airflow_connections'])(
   },
 );
 
+test('keys of its own variables say nothing of what a worker may look at', async () => {
+  const { accessKeyId, secretAccessKey } = s3();
+  // A condition on s3:prefix: S3 refuses a HEAD of what is not there, and the exporter's own LIST is allowed.
+  let isPut = false;
+  proxy.setFault({
+    match: ({ kind, path }) => {
+      isPut ||= kind === 'put';
+      return kind === 'head' && !isPut && path !== '/xcom';
+    },
+    answer: 'deny',
+  });
+  const { found } = await probeOnly({
+    ...envFor(proxy.url),
+    AIRFLOW_CONN_AWS_XCOM: `aws://?endpoint_url=${encodeURIComponent(proxy.url)}&region_name=us-east-1`,
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+  });
+  expect(found['look']).toMatch(/^\?: .*: not told of a worker, for these are credentials of the exporter$/);
+});
+
 test.each([
   ['while the object is read', ({ kind }: ProxiedRequest) => kind === 'get'],
   [
