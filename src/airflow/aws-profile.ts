@@ -5,6 +5,7 @@ import type { ConfigEntry } from './config-file.ts';
 export interface AwsProfile {
   readonly region: string | null;
   readonly endpoint: string | null;
+  readonly stsEndpoint: string | null;
   readonly addressingStyle: string | null;
   /** The path of a file of certificate authorities. */
   readonly authorities: string | null;
@@ -98,7 +99,8 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
     ofCredentials?.get(key)?.text ?? ofConfig?.get(key)?.text ?? null;
   const services = named(config, 'services').get(option('services') ?? '');
   const hasServices = option('services') === null || services !== undefined;
-  const ofS3 = nested(services?.get('s3')?.text ?? null);
+  const endpointOf = (service: string): string | null =>
+    nested(services?.get(service)?.text ?? null).get('endpoint_url') ?? option('endpoint_url');
   const settingsOfS3 = nested(option('s3'));
   const isTrue = (text: string | null | undefined): boolean => text?.toLowerCase() === 'true';
   const others = [...(ofCredentials?.keys() ?? []), ...(ofConfig?.keys() ?? [])];
@@ -113,7 +115,8 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
     hasHalfOfKeys: keys === 'half',
     hasServices,
     region: option('region'),
-    endpoint: ofS3.get('endpoint_url') ?? option('endpoint_url'),
+    endpoint: endpointOf('s3'),
+    stsEndpoint: endpointOf('sts'),
     addressingStyle: settingsOfS3.get('addressing_style') ?? null,
     authorities: option('ca_bundle'),
     ignoresEndpoints: isTrue(option('ignore_configured_endpoint_urls')),

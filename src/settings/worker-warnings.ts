@@ -1,9 +1,10 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
+import type { AwsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { workerProxies } from '../airflow/worker-proxies.ts';
-import { addressAt, profileOf } from '../airflow/worker-s3.ts';
+import { addressAt, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
@@ -179,17 +180,30 @@ function halfAPair({ login, password, extra }: AirflowConnection, who: string): 
   ];
 }
 
-/** STS's client has no region of its own to fall back on, unlike S3's. */
-function roleWithoutRegion({ id, given, s3 }: Reach, { env, files: held }: World): Warning[] {
-  if (s3 === null || s3.region !== null) return [];
-  const profile = s3.secretAccessKey === null ? awsProfile(held, profileOf(given, env)) : null;
-  if (s3.role === null && profile?.takesRole !== true) return [];
+/**
+ * Without a region botocore asks STS of AWS, but no STS at an endpoint of its own; with an empty region it is the other
+ * way round. Tested: botocore 1.34.106 and 1.44.8, for the role of a connection and that of a profile.
+ */
+function roleWithoutRegion({ id, given, s3 }: Reach, world: World): Warning[] {
+  const region = regionOf(given, world)?.text;
+  if (s3 === null || (region !== undefined && region !== '')) return [];
+  const profile = awsProfile(world.files, profileOf(given, world.env));
+  if (s3.role === null && !(s3.secretAccessKey === null && profile.takesRole)) return [];
+  const isOfAws = (s3.role?.endpoint ?? stsEndpoint(profile, world)) === null;
+  if ((region === undefined) === isOfAws) return [];
   const who = id === '' ? 'Without a connection a role is taken' : `The connection ${id} takes a role`;
-  return [
-    {
-      pushFault: `${who} and no region is given: a worker cannot ask STS, and every push fails. Give region_name or AWS_DEFAULT_REGION`,
-    },
-  ];
+  const why =
+    region === undefined
+      ? 'no region is given, with STS at an endpoint of its own: botocore makes no client for it'
+      : 'its region is empty: botocore finds no address of STS';
+  return [{ pushFault: `${who} and ${why}, and every push fails. Give region_name or AWS_DEFAULT_REGION` }];
+}
+
+/** The endpoint of STS that the variables or the files name; null: that of AWS. */
+function stsEndpoint(profile: AwsProfile, { env }: World): string | null {
+  if (env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS']?.toLowerCase() === 'true' || profile.ignoresEndpoints)
+    return null;
+  return env['AWS_ENDPOINT_URL_STS'] || env['AWS_ENDPOINT_URL'] || profile.stsEndpoint || null;
 }
 
 /** The SDK asks STS for such an identity by its way to S3, and botocore by a separate way. */

@@ -1674,7 +1674,9 @@ test('settings with which no push works are part of the figures, whatever the da
   // These faults have other words, and make every push fail too.
   expect(faultWith({ profile_name: '' })).toMatch(/has an empty profile_name, .*: every push fails/);
   expect(faultWith({ config_kwargs: { signature_version: 'unsigned' } })).toMatch(/unsigned/);
-  expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x' })).toMatch(/takes a role and no region is given/);
+  const sts = { service_config: { sts: { endpoint_url: 'http://sts' } } };
+  expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x', ...sts })).toMatch(/no region is given/);
+  expect(faultWith({ role_arn: 'arn:aws:iam::1:role/x' })).toBeNull();
   // The exporter does this differently, and pushes work.
   expect(faultWith({ verify: false })).toBeNull();
 });

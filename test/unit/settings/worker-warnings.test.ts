@@ -37,6 +37,22 @@ function warned({
 
 test.each<[string, Row]>([
   ['nothing', {}],
+  ['a role without a region', { extra: { role_arn: 'r' } }],
+  ['a role of the file without a region', { config: '[default]\nrole_arn = r\n' }],
+  [
+    'a role without a region, beside an endpoint that does not count',
+    {
+      extra: { role_arn: 'r' },
+      env: { AWS_ENDPOINT_URL_STS: 'http://sts', AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' },
+    },
+  ],
+  [
+    'a role with an empty region, and servers of its own',
+    {
+      extra: { role_arn: 'r', region_name: '', endpoint_url: 'http://minio' },
+      env: { AWS_ENDPOINT_URL_STS: 'http://sts' },
+    },
+  ],
   ['a mode of a connection that is none', { extra: { config_kwargs: { defaults_mode: '' } } }],
   [
     'variables of AWS as a compose file hands them on',
@@ -424,15 +440,31 @@ test.each<[string, Row, RegExp]>([
   ],
   ['half a pair in the connection', { extra: { aws_access_key_id: 'K' } }, /has a part of aws_access_key_id/],
   ['a token without its keys', { extra: { aws_session_token: 'geheim' } }, /has a part of aws_access_key_id/],
+  ...(
+    [
+      [
+        'the connection',
+        { extra: { role_arn: 'r', service_config: { sts: { endpoint_url: 'http://sts' } } } },
+      ],
+      ['a variable', { extra: { role_arn: 'r' }, env: { AWS_ENDPOINT_URL_STS: 'http://sts' } }],
+      ['a variable for all services', { extra: { role_arn: 'r' }, env: { AWS_ENDPOINT_URL: 'http://all' } }],
+      ['a file', { extra: { role_arn: 'r' }, config: '[default]\nendpoint_url = http://all\n' }],
+      [
+        'a file, for a role of the file',
+        {
+          config: '[default]\nrole_arn = r\nservices = s\n[services s]\nsts =\n  endpoint_url = http://sts\n',
+        },
+      ],
+    ] as const
+  ).map(([place, row]): [string, Row, RegExp] => [
+    `a role without a region, with STS at an endpoint of ${place}`,
+    row,
+    /takes a role and no region is given, with STS at an endpoint of its own: .* every push fails/,
+  ]),
   [
-    'a role without a region',
-    { extra: { role_arn: 'r' } },
-    /takes a role and no region is given: a worker cannot ask STS, and every push fails/,
-  ],
-  [
-    'a role of the file without a region',
-    { extra: { profile_name: 'p' }, config: '[profile p]\nrole_arn = r\n' },
-    /takes a role and no region is given/,
+    'a role with an empty region, which STS of AWS does not take',
+    { extra: { role_arn: 'r', region_name: '', endpoint_url: 'http://minio' } },
+    /takes a role and its region is empty: botocore finds no address of STS, and every push fails/,
   ],
   [
     'an identity that is asked for beside the proxy',
