@@ -14,6 +14,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface WorkerWorld {
   readonly env: Environment;
   readonly files: AwsFiles;
+  /** The class that a worker asks for a connection before all that is known here; null: it asks none. */
+  readonly secretsBackend: string | null;
 }
 
 /** A connection by its id. `given` null: nobody gives one, and botocore and `get_fs` continue without a connection. */
@@ -38,7 +40,8 @@ const LINK_LOCAL_AGENT = 'http://169.254.170.2';
  *
  * @throws {RangeError} when the endpoint or the proxy is not an HTTP URL.
  */
-export function s3Connection({ id, given }: GivenConnection, { env, files }: WorkerWorld): S3Connection {
+export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld): S3Connection {
+  const { env, files } = world;
   const extra = given?.extra ?? {};
   const profile = profileOf(given, env);
   const own = ownKeysOf(given);
@@ -50,10 +53,10 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
   if (endpoint !== '' && (parseUrl(endpoint) === null || !isHttp)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
-  const region = regionOf(given, { env, files })?.text || null;
+  const region = regionOf(given, world)?.text || null;
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
-    asker: own !== null || extra.role_arn ? 'workers' : 'exporter',
+    asker: world.secretsBackend === null && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
     region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,
@@ -78,7 +81,7 @@ export function s3Connection({ id, given }: GivenConnection, { env, files }: Wor
  */
 export function regionOf(
   given: AirflowConnection | null,
-  { env, files }: WorkerWorld,
+  { env, files }: Pick<WorkerWorld, 'env' | 'files'>,
 ): { readonly text: string; readonly place: string | null } | null {
   const extra = given?.extra ?? {};
   const said = [
@@ -109,7 +112,7 @@ function variableProfile(env: Environment): string | null {
  * Login and password, else the pair in `extra`, else the deprecated pair in `extra.session_kwargs`. Half a pair is
  * skipped.
  */
-function ownKeysOf(given: AirflowConnection | null): Keys | null {
+export function ownKeysOf(given: AirflowConnection | null): Keys | null {
   const { login = null, password = null, extra = {} } = given ?? {};
   const pairs = [
     [login, password],
@@ -136,7 +139,7 @@ function keysOfVariables(given: AirflowConnection | null, env: Environment): Key
  */
 function keysOfProfile(
   given: AirflowConnection | null,
-  { env, files }: WorkerWorld,
+  { env, files }: Pick<WorkerWorld, 'env' | 'files'>,
 ): S3Connection['profileKeys'] {
   const hasIdentity = !given?.extra.profile_name && firstSet(env, ['AWS_WEB_IDENTITY_TOKEN_FILE']) !== null;
   const { keys } = awsProfile(files, profileOf(given, env));

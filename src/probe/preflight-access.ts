@@ -18,8 +18,8 @@ import { FALSELY_THERE } from './worker-way.ts';
 /** The S3 user guide, "Bucket naming rules". */
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
 
-/** The words for a refusal of the exporter's own credentials, which says nothing about a push. */
-const OWN = 'not told of a worker, for these are credentials of the exporter';
+/** The words for a refusal of credentials that the workers may not have: it says nothing about a push. */
+const OWN = 'not told of a worker, which may have other credentials';
 
 /** The two requests of a push before its PUT. */
 export function workerSteps(answers: Answers | null, target: AccessTarget): readonly PreflightStep[] {

@@ -10,7 +10,8 @@ import { AgentFailure, askAgent } from './container-agent.ts';
 
 /**
  * Whose credentials these are. `workers`: Airflow's connection gives keys or a role, and the workers have the same.
- * `exporter`: this process has its own from elsewhere, and their refusal says nothing about the workers.
+ * `exporter`: this process has its own from elsewhere, or the workers may have others from a secrets backend. Their
+ * refusal says nothing about the workers.
  */
 export type Asker = 'workers' | 'exporter';
 

@@ -32,6 +32,8 @@ export function profileWarnings(
   const name = profileOf(given, env);
   const profile = awsProfile(files, name);
   const isAsked = s3?.secretAccessKey === null;
+  // A worker asks for this identity before it reads keys from the files.
+  const takesIdentity = !given?.extra.profile_name && Boolean(env['AWS_WEB_IDENTITY_TOKEN_FILE']);
   const who = id === '' ? 'Without a connection a worker' : `The connection ${id}`;
   if (given?.extra.profile_name === '')
     return [
@@ -53,9 +55,11 @@ export function profileWarnings(
       `${who} takes the profile ${name}, which the exporter's AWS files do not have: a worker without it fails${isAsked ? ', and the exporter asks with other credentials or none' : ''}. Give it the same files`,
     ];
   return [
-    ...(isAsked && profile.hasHalfOfKeys
+    ...(isAsked && profile.hasHalfOfKeys && !takesIdentity
       ? [
-          `${who} takes its keys from AWS's files, which have half of a pair: a worker fails over it, and the exporter takes other credentials or none`,
+          {
+            pushFault: `${who} takes its keys from AWS's files, which have half of a pair: a worker fails over it at every push, and the exporter takes other credentials or none`,
+          },
         ]
       : []),
     ...(isAsked && profile.keys !== null && s3.profileKeys === null

@@ -124,9 +124,11 @@ export function connectionWarnings(
 ): readonly string[] {
   const ofPaths = connections
     .filter(({ id }) => id !== '')
-    .flatMap(({ id, isSet }) => [
+    .flatMap(({ id, variable, isSet }) => [
       ...teamWarnings(id, from.env),
-      ...(isSet ? [] : missingConnection(id, { from, view })),
+      ...(isSet
+        ? askedBefore({ id, place: variable }, secretsBackend(from))
+        : missingConnection(id, { from, view })),
     ]);
   const quoted = Object.entries(from.env).filter(
     ([name, text]) => /^AIRFLOW_CONN_/.test(name) && isQuoted(text?.trim() ?? ''),
@@ -163,13 +165,28 @@ function missingConnection(
   const backend = secretsBackend(from);
   if (backend !== null)
     return [
-      // Any other text may be the backend's options, with a secret in them.
-      `Airflow asks ${/^[\w.]+$/.test(backend) ? backend : 'a secrets backend'} for the connection ${id}, and the exporter does not: give it as ${variable}`,
+      `Airflow asks ${nameOf(backend)} for the connection ${id}, and the exporter does not: give it as ${variable}`,
     ];
   // Whether the view has it is told when the view is read.
   if (view !== null) return [];
   return [
     `The connection ${id}, which the path names, is not known here, as where it was made in Airflow's interface: give it as ${variable}, or a view of it as airflow.connections. Until then run and check try the credentials that AWS finds here in its place; check --probe-only tries nothing`,
+  ];
+}
+
+/** Any other text than a class may be the backend's options, with a secret in them. */
+function nameOf(backend: string): string {
+  return /^[\w.]+$/.test(backend) ? backend : 'a secrets backend';
+}
+
+/** Warns that the workers may have another connection of this id than the one in `place`. */
+export function askedBefore(
+  { id, place }: { readonly id: string; readonly place: string },
+  backend: string | null,
+): string[] {
+  if (backend === null) return [];
+  return [
+    `Airflow asks ${nameOf(backend)} for the connection ${id} before ${place}, and the exporter does not: it takes no refusal that it gets for one of the workers'. If the backend is to look for no connections, let its options say so: "connections_prefix": null, or "connections_path" for Vault`,
   ];
 }
 

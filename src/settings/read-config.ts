@@ -1,3 +1,4 @@
+import { secretsBackend } from '../airflow/config-option.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -15,6 +16,7 @@ import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
 import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
 import {
+  askedBefore,
   checkConnectionFiles,
   connectionWarnings,
   missingConnections,
@@ -78,7 +80,8 @@ export function readConfig(given: ConfigInput): Config {
   const values = unlinked.length > 0 ? { ...parsed, 'airflow.base-url': null } : parsed;
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
-  const world = { env, files: readAwsFiles(env, input.readFile) };
+  const backendOfSecrets = secretsBackend({ file: airflow.file, env });
+  const world = { env, files: readAwsFiles(env, input.readFile), secretsBackend: backendOfSecrets };
   const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
   const view = values['airflow.connections'] ?? null;
   const keys = attempts.attempt(chosen.get('airflow.fernet-key')?.from ?? 'airflow.fernet-key', () =>
@@ -138,6 +141,7 @@ export function readConfig(given: ConfigInput): Config {
               const stored = [{ id, variable: '', given, isSet: true, s3 }];
               const known = new Set(ofWorkers.map(sentenceOf));
               return [
+                ...askedBefore({ id, place: "Airflow's database" }, backendOfSecrets),
                 ...misplacedEndpoints(stored),
                 ...workerWarnings(stored, { ...world, paths: paths ?? [] }),
               ]

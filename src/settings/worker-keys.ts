@@ -1,24 +1,35 @@
+import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
+import { ownKeysOf } from '../airflow/worker-s3.ts';
 import type { Proxies } from '../s3/agents.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 
-/** Warns of variables over which a worker fails, whatever the connection. */
+/** Warns of a variable over which some workers fail, whatever the connection. */
 export function variableWarnings({ env }: Pick<WorkerWorld, 'env'>): readonly string[] {
-  const has = (name: string): boolean => (env[name] ?? '') !== '';
   const bundle = ['AWS_CA_BUNDLE', 'REQUESTS_CA_BUNDLE'].find((name) => env[name] !== undefined);
+  // Tested: botocore 1.34 and 1.43 fail, 1.42 does not.
+  if (bundle === undefined || env[bundle]?.trim() !== '') return [];
   return [
-    ...(has('AWS_ACCESS_KEY_ID') && !has('AWS_SECRET_ACCESS_KEY')
-      ? [
-          'AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: an Airflow worker with these variables fails, and the exporter takes other credentials or none',
-        ]
-      : []),
-    // Tested: botocore 1.34 and 1.43 fail, 1.42 does not.
-    ...(bundle !== undefined && env[bundle]?.trim() === ''
-      ? [
-          `${bundle} is set and empty: botocore 1.43 fails over it at every push, and older ones do not all do so. Leave it out`,
-        ]
-      : []),
+    `${bundle} is set and empty: botocore 1.43 fails over it at every push, and older ones do not all do so. Leave it out`,
+  ];
+}
+
+/**
+ * Warns of half a pair of keys in the variables, unless the connection has keys or a profile of its own: botocore asks
+ * for the variables first. Tested: 1.34.106 and 1.44.8.
+ */
+export function halfOfVariables(
+  given: AirflowConnection | null,
+  { env }: Pick<WorkerWorld, 'env'>,
+): readonly Warning[] {
+  if (ownKeysOf(given) !== null || given?.extra.profile_name) return [];
+  if (!env['AWS_ACCESS_KEY_ID'] || env['AWS_SECRET_ACCESS_KEY']) return [];
+  return [
+    {
+      pushFault:
+        'AWS_ACCESS_KEY_ID is set without AWS_SECRET_ACCESS_KEY: an Airflow worker with these variables fails at every push, and the exporter takes other credentials or none',
+    },
   ];
 }
 

@@ -4,7 +4,7 @@ import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { workerProxies } from '../airflow/worker-proxies.ts';
-import { addressAt, profileOf, regionOf } from '../airflow/worker-s3.ts';
+import { addressAt, ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { proxyHost } from '../s3/agents.ts';
@@ -15,7 +15,7 @@ import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
 import type { Warning } from './push-fault.ts';
 import { sentenceOf } from './push-fault.ts';
-import { reachWarnings, variableWarnings } from './worker-keys.ts';
+import { halfOfVariables, reachWarnings, variableWarnings } from './worker-keys.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
 
@@ -35,19 +35,29 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...fileWarnings(world.files),
     ...variableWarnings(world),
     ...regionVariable(connections, world),
-    ...connections.flatMap(({ id, given, s3 }) => [
-      ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
-      ...refusedRegion({ id, given, s3 }, world),
-      ...refusedEndpoints({ id, given, s3 }, world),
-      ...refusedOptions({ id, given }, world),
-      ...profileWarnings({ id, given, s3 }, world),
-      ...reachWarnings({ id, s3 }, world),
-      ...roleWithoutRegion({ id, given, s3 }, world),
-      ...identityBesideProxy({ id, given, s3 }, world),
-    ]),
+    ...connections.flatMap((one) =>
+      // A worker may have another connection of this id: then no push fails over this one.
+      one.given !== null && world.secretsBackend !== null
+        ? wayWarnings(one, world).map(sentenceOf)
+        : wayWarnings(one, world),
+    ),
   ].filter(
     (warning, index, all) => all.findIndex((one) => sentenceOf(one) === sentenceOf(warning)) === index,
   );
+}
+
+function wayWarnings({ id, given, s3 }: Reach, world: World): readonly Warning[] {
+  return [
+    ...(given === null ? [] : ofConnection(given, `The connection ${id}`)),
+    ...refusedRegion({ id, given, s3 }, world),
+    ...refusedEndpoints({ id, given, s3 }, world),
+    ...refusedOptions({ id, given }, world),
+    ...profileWarnings({ id, given, s3 }, world),
+    ...halfOfVariables(given, world),
+    ...reachWarnings({ id, s3 }, world),
+    ...roleWithoutRegion({ id, given, s3 }, world),
+    ...identityBesideProxy({ id, given, s3 }, world),
+  ];
 }
 
 /** Keys in `extra` that change a worker's way to the bucket and that the exporter does not follow. */
@@ -135,7 +145,7 @@ function ofConnection(given: AirflowConnection, who: string): Warning[] {
       .filter((name) => name !== 'assume_role_kwargs' || isGiven(extra.role_arn))
       .map(
         (name) =>
-          `${who} has ${name} in the query of its URI, where Airflow takes it for a text, but for 3.1: every push fails. Write the connection as JSON, or all of extra as __extra__`,
+          `${who} has ${name} in the query of its URI, which Airflow takes for a text in every release but 3.1: every push fails there. Write the connection as JSON, or all of extra as __extra__`,
       ),
     ...given.strays.map(
       ({ name, meant }) =>
@@ -170,13 +180,19 @@ function isVersion4(version: unknown): boolean {
   return version === 's3v4' || version === 'v4';
 }
 
-/** A worker signs with the parts that are there, and with nothing for the rest. */
-function halfAPair({ login, password, extra }: AirflowConnection, who: string): string[] {
-  if (login && password) return [];
-  const { aws_access_key_id: id, aws_secret_access_key: key, aws_session_token: token } = extra;
+/**
+ * A worker signs with the parts that are there, or cannot sign with nothing for the rest. Only a role that is taken by
+ * another method is asked for without a signature.
+ */
+function halfAPair(given: AirflowConnection, who: string): Warning[] {
+  const { aws_access_key_id: id, aws_secret_access_key: key, aws_session_token: token } = given.extra;
+  if (ownKeysOf(given) !== null) return [];
   if (isGiven(id) === isGiven(key) && (isGiven(id) || !isGiven(token))) return [];
+  if (isGiven(given.extra.role_arn) && !isPlainMethod(given.extra.assume_role_method)) return [];
   return [
-    `${who} has a part of aws_access_key_id, aws_secret_access_key and aws_session_token alone: a worker signs with just that, and every push is refused`,
+    {
+      pushFault: `${who} has a part of aws_access_key_id, aws_secret_access_key and aws_session_token alone: a worker signs with just that or cannot sign, and every push fails`,
+    },
   ];
 }
 

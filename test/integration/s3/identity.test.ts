@@ -82,7 +82,10 @@ async function head(
       extra: { endpoint_url: world.url, ...extra },
     }),
   );
-  const connection = s3Connection({ id: 'Team A', given }, { env, files: { config: '', credentials: '' } });
+  const connection = s3Connection(
+    { id: 'Team A', given },
+    { env, files: { config: '', credentials: '' }, secretsBackend: null },
+  );
   const store = openObjectStore(connection, {
     observer: recordRequests(),
     log: pino({ level: 'silent' }),

@@ -6,7 +6,10 @@ import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 const NO_FILES = { config: '', credentials: '' };
 
 function read(value: string, env: Readonly<Record<string, string>> = {}) {
-  const connection = s3Connection({ id: 'aws', given: parseConnection(value) }, { env, files: NO_FILES });
+  const connection = s3Connection(
+    { id: 'aws', given: parseConnection(value) },
+    { env, files: NO_FILES, secretsBackend: null },
+  );
   return {
     ...connection,
     secretAccessKey: connection.secretAccessKey?.reveal() ?? null,
@@ -182,7 +185,11 @@ describe('a connection', () => {
       endpoint: 'http://own',
     });
     const { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL } = env;
-    const world = { env: { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3: '' }, files: NO_FILES };
+    const world = {
+      env: { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3: '' },
+      files: NO_FILES,
+      secretsBackend: null,
+    };
     expect(s3Connection({ id: '', given: null }, world)).toMatchObject({
       region: 'us-east-2',
       endpoint: 'http://any:1',
@@ -263,6 +270,7 @@ describe('a connection', () => {
       {
         env: { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://a', AWS_CONTAINER_AUTHORIZATION_TOKEN: 'geheim3' },
         files: NO_FILES,
+        secretsBackend: null,
       },
     );
     expect(`${inspect(connection)}${JSON.stringify(connection)}`).not.toContain('geheim');

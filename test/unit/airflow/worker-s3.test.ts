@@ -22,7 +22,10 @@ const CREDENTIALS =
 
 function reached({ extra = {}, keys, env = {}, config = '', credentials = '' }: Row) {
   const given = parseConnection(JSON.stringify({ login: keys?.[0], password: keys?.[1], extra }));
-  const read = s3Connection({ id: 'Conn', given }, { env, files: { config, credentials } });
+  const read = s3Connection(
+    { id: 'Conn', given },
+    { env, files: { config, credentials }, secretsBackend: null },
+  );
   return { ...read, sessionToken: read.sessionToken?.reveal() ?? null };
 }
 

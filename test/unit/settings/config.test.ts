@@ -8,6 +8,7 @@ import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../.
 import type { Config } from '../../../src/settings/config.ts';
 import { logsWords } from '../../../src/settings/logs.ts';
 import { parseXComPath } from '../../../src/airflow/xcom-path.ts';
+import { sentenceOf } from '../../../src/settings/push-fault.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 interface Given {
@@ -1014,6 +1015,86 @@ describe('the connections of the paths', () => {
       from: 'AIRFLOW_CONN_OLD is not set',
     });
     expect(`${inspect(config, { depth: 9 })}${JSON.stringify(config)}`).not.toContain('geheim');
+  });
+
+  describe('with a secrets backend, which Airflow asks before its environment', () => {
+    const keyed = JSON.stringify({
+      conn_type: 'aws',
+      login: 'K',
+      password: 'geheim',
+      extra: { config_kwargs: { max_retries: 3 } },
+    });
+    const backend = 'airflow.providers.amazon.aws.secrets.secrets_manager.SecretsManagerBackend';
+    const kept = { id: 'aws_xcom', given: parseConnection(keyed) };
+    const readWith = (env: Readonly<Record<string, string>>, file = '') => {
+      const told = { AIRFLOW_CONN_AWS_XCOM: keyed, XCOM_EXPORTER_AIRFLOW_CONNECTIONS: 'a_view', ...env };
+      return read({
+        argv: ['--xcom.path', path, '--airflow.config', 'airflow.cfg'],
+        env: told,
+        files: { 'airflow.cfg': file },
+      });
+    };
+    const seen = (config: Config) => {
+      const { stored } = config;
+      const storedAs = stored?.toS3(kept);
+      return {
+        askers: [config.s3.connections.get('aws_xcom')?.asker, storedAs?.asker],
+        pushFault: config.xcom.pushFault,
+        asked: [
+          ...config.warnings,
+          ...(stored && storedAs ? stored.warningsOf(kept, storedAs).map(sentenceOf) : []),
+        ].filter((sentence) => sentence.includes(' before ')),
+      };
+    };
+
+    test.each<[string, Readonly<Record<string, string>>, string?]>([
+      ['a variable', { AIRFLOW__SECRETS__BACKEND: backend }],
+      ['the option of workers', { AIRFLOW__WORKERS__SECRETS_BACKEND: backend }],
+      ['the file', {}, `[secrets]\nbackend = ${backend}\n`],
+      [
+        'a variable, with options',
+        {
+          AIRFLOW__SECRETS__BACKEND: backend,
+          AIRFLOW__SECRETS__BACKEND_KWARGS:
+            '{"connections_prefix": "airflow/connections", "variables_prefix": null}',
+        },
+      ],
+    ])('in %s: a copy of a connection says nothing of the workers', (_, env, file) => {
+      const asked = (place: string): unknown =>
+        expect.stringMatching(
+          `^Airflow asks ${backend} for the connection aws_xcom before ${place}, and the exporter does not`,
+        );
+      expect(seen(readWith(env, file))).toEqual({
+        askers: ['exporter', 'exporter'],
+        pushFault: null,
+        asked: [asked('AIRFLOW_CONN_AWS_XCOM'), asked("Airflow's database")],
+      });
+    });
+
+    test.each<[string, Readonly<Record<string, string>>]>([
+      ['none', {}],
+      [
+        'one that looks for no connections',
+        {
+          AIRFLOW__SECRETS__BACKEND: backend,
+          AIRFLOW__SECRETS__BACKEND_KWARGS: '{"connections_prefix": null, "variables_prefix": "v"}',
+        },
+      ],
+      [
+        "Vault's that looks for no connections",
+        {
+          AIRFLOW__WORKERS__SECRETS_BACKEND: 'airflow.providers.hashicorp.secrets.vault.VaultBackend',
+          AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS: '{"connections_path":null}',
+          AIRFLOW__SECRETS__BACKEND: backend,
+        },
+      ],
+    ])('%s: a connection is that of the workers', (_, env) => {
+      expect(seen(readWith(env))).toEqual({
+        askers: ['workers', 'workers'],
+        pushFault: expect.stringContaining('max_retries') as string,
+        asked: [],
+      });
+    });
   });
 
   test('come from the variable of a team where the plain one is missing', () => {

@@ -18,7 +18,11 @@ const ARN = 'arn:aws:s3:us-east-1:123456789012:accesspoint/ap';
 const ROLE = { role_arn: 'r', region_name: 'eu-west-1' };
 const KEYS = { AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 'geheim' };
 
-function warned({
+function warned(row: Row): readonly string[] {
+  return warningsOf(row).map(sentenceOf);
+}
+
+function warningsOf({
   extra = {},
   env = {},
   config = '',
@@ -27,12 +31,12 @@ function warned({
   isSet = true,
 }: Row) {
   const given = parseConnection(JSON.stringify({ extra }));
-  const world = { env, files: { config, credentials } };
+  const world = { env, files: { config, credentials }, secretsBackend: null };
   const s3 = s3Connection({ id: 'conn', given }, world);
   return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet, s3 }], {
     ...world,
     paths: parseXComPaths(path),
-  }).map(sentenceOf);
+  });
 }
 
 test.each<[string, Row]>([
@@ -585,13 +589,68 @@ test.each<[string, Row, RegExp]>([
   expect(warning).not.toMatch(/geheim/);
 });
 
+const HALF = { AWS_ACCESS_KEY_ID: 'K' };
+const HALF_FILE = '[default]\naws_access_key_id = K\n';
+const IDENTITY = { AWS_WEB_IDENTITY_TOKEN_FILE: '/t' };
+const PAIR = { aws_access_key_id: 'K', aws_secret_access_key: 'S' };
+
+/** Run with botocore 1.34.106 and 1.44.8. */
+test.each<[string, Row, boolean]>([
+  ['in the connection', { extra: { aws_access_key_id: 'K' } }, true],
+  ['of secret alone in the connection', { extra: { aws_secret_access_key: 'K' } }, true],
+  ['in the connection, beside a pair', { extra: { aws_access_key_id: 'K', session_kwargs: PAIR } }, false],
+  [
+    'in the connection, whose role is asked for without a signature',
+    {
+      extra: { ...ROLE, aws_access_key_id: 'K', assume_role_method: 'assume_role_with_web_identity' },
+    },
+    false,
+  ],
+  ['in the variables', { env: HALF }, true],
+  ['in the variables, beside an empty secret', { env: { ...HALF, AWS_SECRET_ACCESS_KEY: '' } }, true],
+  ['in the variables, beside an identity', { env: { ...HALF, ...IDENTITY } }, true],
+  ['in the variables, beside a pair in the connection', { env: HALF, extra: PAIR }, false],
+  [
+    'in the variables, beside a profile of the connection',
+    { env: HALF, extra: { profile_name: 'p' }, config: '[profile p]\nregion = eu-west-1\n' },
+    false,
+  ],
+  ['in the files', { credentials: HALF_FILE }, true],
+  ['in the files, beside an identity that goes before', { credentials: HALF_FILE, env: IDENTITY }, false],
+  ['in the files, beside a pair in the variables', { credentials: HALF_FILE, env: KEYS }, false],
+])('half a pair of keys %s', (_, row, fails) => {
+  const faults = warningsOf(row).filter((warning) => typeof warning !== 'string');
+  expect(faults).toHaveLength(fails ? 1 : 0);
+});
+
+test('no push fails over a connection that the workers may have from a secrets backend', () => {
+  const [warning, ...more] = workerWarnings(
+    [
+      {
+        id: 'conn',
+        variable: 'AIRFLOW_CONN_CONN',
+        isSet: true,
+        given: parseConnection('{"extra": {"aws_access_key_id": "K"}}'),
+        s3: null,
+      },
+    ],
+    {
+      env: {},
+      files: { config: '', credentials: '' },
+      secretsBackend: 'a.Backend',
+      paths: parseXComPaths('s3://conn@b'),
+    },
+  );
+  expect([warning, more]).toEqual([expect.stringContaining('has a part of aws_access_key_id'), []]);
+});
+
 /** Run with Airflow 2.9.3, 2.10.5 and 3.4.0b2: each raises an error. */
 test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
   '%s as JSON in the query of a URI is a text to Airflow',
   (name) => {
     const of = (uri: string) => {
       const given = parseConnection(uri);
-      const world = { env: {}, files: { config: '', credentials: '' } };
+      const world = { env: {}, files: { config: '', credentials: '' }, secretsBackend: null };
       const s3 = s3Connection({ id: 'conn', given }, world);
       return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet: true, s3 }], {
         ...world,
@@ -625,7 +684,11 @@ test('what is not followed is shown beside the connection', () => {
 });
 
 test('a profile that is not there is named without a connection as well', () => {
-  const world = { env: { AWS_PROFILE: 'nope' }, files: { config: '', credentials: '' } };
+  const world = {
+    env: { AWS_PROFILE: 'nope' },
+    files: { config: '', credentials: '' },
+    secretsBackend: null,
+  };
   const s3 = s3Connection({ id: '', given: null }, world);
   const bare = { id: '', variable: 'AIRFLOW_CONN_', given: null, isSet: false, s3 };
   expect(workerWarnings([bare], { ...world, paths: parseXComPaths('s3://b') })).toEqual([
