@@ -13,10 +13,30 @@ export type Chosen = ReadonlyMap<SettingName, Given>;
 export function chooseTexts(sources: readonly Source[]): Chosen {
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
-    for (const [name, one] of given)
-      // `${URL:-}` in a compose file: a database with an empty URL is none, so the next source is asked.
-      if (!chosen.has(name) && !(name === 'database.url' && one.text === '')) chosen.set(name, one);
+    for (const [name, one] of given) if (!chosen.has(name) && !isNothing(name, one)) chosen.set(name, one);
   return chosen;
+}
+
+/**
+ * Whether a text tells nothing, so that the next source is asked: an own variable that is empty, as of `${X:-}` in a
+ * compose file, unless that means something of its own; and a database with an empty URL, from whichever source.
+ */
+function isNothing(name: SettingName, { text, origin }: Given): boolean {
+  if (text !== '') return false;
+  return name === 'database.url' || (origin === 'variable' && name !== 'canary.dag-id');
+}
+
+/** Warns of own variables that are empty, in whose place a value of Airflow's counts. */
+export function emptyVariables(own: readonly Source[], chosen: Chosen): readonly string[] {
+  return own.flatMap(({ given }) =>
+    [...given].flatMap(([name, one]) => {
+      const inForce = chosen.get(name);
+      if (!isNothing(name, one) || name === 'database.url' || inForce?.origin !== 'airflow') return [];
+      return [
+        `${one.from} is set and empty, which tells nothing: ${inForce.from} counts. Leave it out, or give ${inForce.input.flag}= for an empty value`,
+      ];
+    }),
+  );
 }
 
 /** The text of every setting: as it was given, from the file that a secret is in, or the default; null: nobody told it. */

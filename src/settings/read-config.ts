@@ -12,7 +12,7 @@ import { createAttempts } from './attempts.ts';
 import type { Attempts } from './attempts.ts';
 import { SETTING_NAMES, parseSettings } from './catalogue.ts';
 import type { SettingName, SettingValues } from './catalogue.ts';
-import { awsCredentialsFile, chooseTexts, readTexts } from './chosen-texts.ts';
+import { awsCredentialsFile, chooseTexts, emptyVariables, readTexts } from './chosen-texts.ts';
 import { ConfigError, storageInForce } from './config.ts';
 import type { Config } from './config.ts';
 import {
@@ -166,6 +166,7 @@ export function readConfig(given: ConfigInput): Config {
       ...airflow.warnings,
       ...unlinked,
       ...quotedTexts(own),
+      ...emptyVariables(own, chosen),
       ...unreadOptions(airflow, SETTING_NAMES),
       ...heard.map(sentenceOf),
       ...(database?.warnings ?? []),

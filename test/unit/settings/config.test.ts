@@ -327,12 +327,41 @@ describe('precedence', () => {
     });
   });
 
-  test("an empty variable of Airflow's is none, an empty one of ours takes the value away", () => {
+  test("an empty variable of Airflow's is none, and an empty flag of ours takes the value away", () => {
     expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '' } }).xcom.threshold).toBeNull();
     expect(read({ env: { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: '' } }).xcom.paths).toEqual([]);
     const path = { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b' };
     expect(read({ env: path }).xcom.paths).toHaveLength(1);
-    expect(read({ env: { ...path, XCOM_EXPORTER_XCOM_PATH: '' } }).xcom.paths).toEqual([]);
+    expect(read({ env: path, argv: ['--xcom.path='] }).xcom.paths).toEqual([]);
+  });
+
+  test('an empty variable of ours, as of a compose file, tells nothing', () => {
+    const empty = {
+      XCOM_EXPORTER_XCOM_PATH: '',
+      XCOM_EXPORTER_XCOM_BACKEND: '',
+      XCOM_EXPORTER_XCOM_COMPRESSION: '',
+      XCOM_EXPORTER_XCOM_THRESHOLD: '',
+      XCOM_EXPORTER_WINDOW: '',
+      XCOM_EXPORTER_AIRFLOW_FERNET_KEY_FILE: '',
+    };
+    const told = {
+      AIRFLOW__CORE__XCOM_BACKEND: 'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://b',
+    };
+    const nothing = read({ env: empty });
+    expect([nothing.xcom, nothing.windowMs, nothing.warnings]).toEqual([
+      read({}).xcom,
+      read({}).windowMs,
+      [],
+    ]);
+    const config = read({ env: { ...empty, ...told } });
+    expect(config.xcom).toEqual(read({ env: told }).xcom);
+    expect(config.warnings).toEqual([
+      'XCOM_EXPORTER_XCOM_PATH is set and empty, which tells nothing: AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH counts. Leave it out, or give --xcom.path= for an empty value',
+      'XCOM_EXPORTER_XCOM_BACKEND is set and empty, which tells nothing: AIRFLOW__CORE__XCOM_BACKEND counts. Leave it out, or give --xcom.backend= for an empty value',
+    ]);
+    // The table of settings says that an empty one is no canary.
+    expect(read({ env: { XCOM_EXPORTER_CANARY_DAG_ID: '' } }).canaryDagId).toBe('');
   });
 
   test('what is left of the precedence is not looked at, only named when it is unknown', () => {
