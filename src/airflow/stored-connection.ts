@@ -15,14 +15,17 @@ export interface StoredConnection {
   readonly host: string | null;
 }
 
-/** How many rows are read at most: a view shows a few connections, but a table in its place would show all of them. */
+/**
+ * How many rows are read at most besides those that are wanted: a view shows a few connections, but a table in its
+ * place would show all of them.
+ */
 const MOST = 50;
 
 /**
  * Reads the view that docs/sql/connections-view.sql creates; an older view has no `host`. `view`: a plain name, with or
- * without its schema.
+ * without its schema. `wanted`: the ids whose rows come first, so that none of them is left out.
  */
-export function storedConnectionsStatement(view: string): Statement {
+export function storedConnectionsStatement(view: string, wanted: readonly string[]): Statement {
   return {
     name: 'stored-connections',
     text: /* SQL */ `
@@ -30,8 +33,8 @@ export function storedConnectionsStatement(view: string): Statement {
     FROM ${view
       .split('.')
       .map((part) => `"${part}"`)
-      .join('.')} AS shown ORDER BY conn_id LIMIT $1::int`,
-    values: [MOST],
+      .join('.')} AS shown ORDER BY conn_id = ANY ($1::text[]) DESC, conn_id LIMIT $2::int`,
+    values: [wanted, wanted.length + MOST],
   };
 }
 

@@ -75,7 +75,7 @@ async function readNow(
   const wanted = [...s3.missing.keys()];
   let rows: readonly StoredConnection[];
   try {
-    const statement = storedConnectionsStatement(stored.view);
+    const statement = storedConnectionsStatement(stored.view, wanted);
     rows = await database.read((query) => query<StoredConnection>(statement), signal);
   } catch (error) {
     const reason = error instanceof Error ? error.message : 'the view cannot be read';

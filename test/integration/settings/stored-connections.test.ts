@@ -139,6 +139,14 @@ describe("a connection that is kept in Airflow's database", () => {
     expect([found.exit_code, found.verdict.title, found.warnings]).toEqual([0, 'Healthy', []]);
   });
 
+  test('is found among more connections than are read', async () => {
+    const others = Array.from({ length: 60 }, (_, index) => `customer_${index}`);
+    for (const id of [...others, 'minio']) await keep(id);
+    await makeView([...others, 'minio'].join(','));
+    const found = await check(environment());
+    expect([found.exit_code, found.verdict.title, found.problems]).toEqual([0, 'Healthy', []]);
+  });
+
   test('is not asked for unless a view is named, and that is said first', async () => {
     await keep('minio');
     await makeView('minio');
