@@ -124,8 +124,9 @@ export function connectionWarnings(
 ): readonly string[] {
   const ofPaths = connections
     .filter(({ id }) => id !== '')
-    .flatMap(({ id, variable, isSet }) => [
+    .flatMap(({ id, variable, given, isSet }) => [
       ...teamWarnings(id, from.env),
+      ...(given === null || given.refusedBySome === null ? [] : [`${variable} ${given.refusedBySome}`]),
       ...(isSet
         ? askedBefore({ id, place: variable }, secretsBackend(from))
         : missingConnection(id, { from, view })),
