@@ -1,3 +1,4 @@
+import { REPLICA } from './promql.ts';
 import type { Duration } from './promql.ts';
 
 /** The bound of the bucket of airflow_xcom_probe_duration_seconds up to which a test write is fast. Prometheus 3 calls it 1.0. */
@@ -5,13 +6,32 @@ const FAST_ENOUGH = '1(\\\\.0)?';
 
 /** In place of test writes, of which there is one a minute unless told otherwise: the rate per second. */
 const ONE_A_MINUTE = '1 / 60';
-const FAILED_PUSHES = 'airflow_xcom_canary_success{operation="push"} == bool 0';
-const SLOW_PUSHES = 'airflow_xcom_canary_duration_seconds{operation="push"} > bool 1';
+const FAILED_PUSHES = byWorkers('airflow_xcom_canary_success{operation="push"} == bool 0');
+const SLOW_PUSHES = byWorkers('airflow_xcom_canary_duration_seconds{operation="push"} > bool 1');
 
-/** The share of the queues, with the labels of the target alone. */
+/**
+ * The share of the queues, with the labels of the target alone. A push that leaves its value in the database by the
+ * settings of its workers says nothing about object storage.
+ */
 function byWorkers(pushes: string): string {
-  return `avg without (queue, operation) (${pushes})`;
+  return `avg without (queue, operation) ((${pushes}) unless ignoring (operation) airflow_xcom_canary_push_stored == 0)`;
 }
+
+/** The shard that has the DAG of the canary hears it for all shards: then the probe of none of them counts. */
+function orByProbe(ofPushes: string, { pushes, probes }: { pushes: string; probes: string }): string {
+  return `${ofPushes}
+or
+(
+  ${probes}
+  unless ignoring (${REPLICA}) ${pushes}
+)`;
+}
+
+const events = (pushes: string, window: Duration) =>
+  orByProbe(`(0 * ${pushes} + ${ONE_A_MINUTE})`, {
+    pushes,
+    probes: `sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
+  });
 
 /** One service level: of the events, which share may be errors, over 30 days. */
 export interface ServiceLevel {
@@ -60,32 +80,30 @@ sum without (dag_id, reason) (rate(airflow_xcom_references_broken_total{reason=~
     title: 'Write availability',
     objective: 0.99,
     meaning:
-      'Where the canary is heard, the share of the queues on which its latest push worked: those are the workers’ own writes. Else, of the test writes of the probe, the share that S3 took; it speaks of the exporter’s way to the bucket with its credentials. A minute with the canary weighs as one test write, whatever the number of queues; a queue that is silent counts neither way.',
-    events: (window) =>
-      `(0 * ${byWorkers(FAILED_PUSHES)} + ${ONE_A_MINUTE})
-or
-sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
-    errors: (window) => `${byWorkers(FAILED_PUSHES)} * ${ONE_A_MINUTE}
-or
-sum without (operation, reason) (rate(airflow_xcom_probe_failures_total{operation="put"}[${window}]))`,
+      'Among the queues whose latest push by the canary went into object storage or failed, the share on which it worked: those are the workers’ own writes. Where there is no such queue, of the test writes of the probe, the share that S3 took; it speaks of the exporter’s way to the bucket with its credentials. A minute with the canary weighs as one test write, whatever the number of queues and of shards; a queue that is silent, or whose settings keep the value of the push in the database, counts neither way.',
+    events: (window) => events(FAILED_PUSHES, window),
+    errors: (window) =>
+      orByProbe(`${FAILED_PUSHES} * ${ONE_A_MINUTE}`, {
+        pushes: FAILED_PUSHES,
+        probes: `sum without (operation, reason) (rate(airflow_xcom_probe_failures_total{operation="put"}[${window}]))`,
+      }),
   },
   {
     slo: 'write_latency',
     title: 'Write latency',
     objective: 0.95,
     meaning:
-      'Where the canary is heard, the share of the queues whose latest push took at most 1 second; else, of the test writes of the probe, the share that did. One that is refused at once is not slow: that it failed is the matter of write availability.',
-    events: (window) =>
-      `(0 * ${byWorkers(SLOW_PUSHES)} + ${ONE_A_MINUTE})
-or
-sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))`,
-    errors: (window) => `${byWorkers(SLOW_PUSHES)} * ${ONE_A_MINUTE}
-or
-clamp_min(
-  sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))
-  - sum without (operation, le) (rate(airflow_xcom_probe_duration_seconds_bucket{operation="put", le=~"${FAST_ENOUGH}"}[${window}])),
-  0
-)`,
+      'Among the queues whose latest push by the canary went into object storage or failed, the share on which it took at most 1 second; where there is no such queue, of the test writes of the probe, the share that did. One that is refused at once is not slow: that it failed is the matter of write availability.',
+    events: (window) => events(SLOW_PUSHES, window),
+    errors: (window) =>
+      orByProbe(`${SLOW_PUSHES} * ${ONE_A_MINUTE}`, {
+        pushes: SLOW_PUSHES,
+        probes: `clamp_min(
+    sum without (operation) (rate(airflow_xcom_probe_duration_seconds_count{operation="put"}[${window}]))
+    - sum without (operation, le) (rate(airflow_xcom_probe_duration_seconds_bucket{operation="put", le=~"${FAST_ENOUGH}"}[${window}])),
+    0
+  )`,
+      }),
   },
 ];
 

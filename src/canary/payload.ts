@@ -2,7 +2,8 @@ import { parseXComPath } from '../airflow/xcom-path.ts';
 import type { CanaryReport } from './report.ts';
 
 /**
- * The place of a value whose push raised nothing, as the worker saw the row. `untold`: the worker has the object
+ * The place of a value whose push raised nothing, as the worker saw the row. `kept`: in the database, as the settings
+ * of the worker say. Then the push says nothing about object storage. `untold`: the worker has the object
  * storage backend and did not see the row. `misplaced`: the value is where it does not belong.
  */
 export type Payload = { readonly kind: 'stored' | 'kept' | 'untold' } | Misplaced;

@@ -1,4 +1,5 @@
 import type { CanaryMemory, PoolMemory, Told } from './memory.ts';
+import type { Payload } from './payload.ts';
 import { payloadOf } from './payload.ts';
 import type { CanarySettings, Outcome } from './report.ts';
 import type { AgreedSettings, Difference, ToldSettings } from './settings.ts';
@@ -29,8 +30,8 @@ export interface PoolVerdict {
   readonly state: 'works' | 'fails' | 'untold' | 'silent' | 'waits';
   /** When it was last heard, epoch ms; null: never. */
   readonly heardAt: number | null;
-  /** When it last put a value into object storage, as its settings say, epoch ms; null: not known. */
-  readonly storedAt: number | null;
+  /** The place of the value of its latest push; null: the push failed, or nothing is known of it. */
+  readonly payload: Payload['kind'] | null;
   /** Known as long as the pool is heard. */
   readonly settings: CanarySettings | null;
   readonly operations: readonly OperationVerdict[];
@@ -72,7 +73,7 @@ function judgePool(
   const plain = {
     name,
     heardAt: look?.at ?? null,
-    storedAt: null,
+    payload: null,
     settings: null,
     operations: [],
     succeededAt,
@@ -90,7 +91,7 @@ function judgePool(
   return {
     ...plain,
     state: operations.every(({ ok }) => ok) ? soFar : 'fails',
-    storedAt: payload === 'stored' ? look.at : null,
+    payload,
     settings: look.report.settings ?? null,
     operations,
   };

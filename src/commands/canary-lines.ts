@@ -7,7 +7,7 @@ export function canaryLines(canary: CanaryVerdict | null): string[] {
   return ['Canary:', ...canary.pools.map((pool) => `  ${plain(pool.name)} ${poolWords(pool)}`)];
 }
 
-function poolWords({ state, settings, operations, silence }: PoolVerdict): string {
+function poolWords({ state, settings, operations, payload, silence }: PoolVerdict): string {
   if (state === 'silent') return `is silent: ${silence ?? ''}`;
   if (settings === null) return 'has not been heard yet';
   const { backend, path, threshold, object_storage } = settings;
@@ -15,7 +15,9 @@ function poolWords({ state, settings, operations, silence }: PoolVerdict): strin
     ? `path ${path === '' ? 'none' : plain(path)}, threshold ${threshold ?? 'unset'}`
     : plain(backend);
   const steps = operations.map(({ operation, ok, seconds }) =>
-    ok ? `${operation} ${seconds.toFixed(2)} s` : `${operation} failed`,
+    ok
+      ? `${operation} ${seconds.toFixed(2)} s${operation === 'push' && payload === 'kept' ? ' (kept in the database)' : ''}`
+      : `${operation} failed`,
   );
   return `${state}: ${where}; ${steps.join(', ')}`;
 }

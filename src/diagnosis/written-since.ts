@@ -30,7 +30,8 @@ function latestPush(canary: CanaryVerdict | null, path: XComPath): ProbedPlace['
   const isThere = inForceRule([path]);
   let latest: ProbedPlace['latestWritten'] = null;
   for (const pool of canary?.pools ?? []) {
-    const { storedAt: at, name, settings } = pool;
+    const { heardAt, payload, name, settings } = pool;
+    const at = payload === 'stored' ? heardAt : null;
     const base = settings === null ? null : baseOf(settings.path);
     if (at === null || base === null || (latest !== null && at <= latest.at) || !isThere(base)) continue;
     latest = { at, words: `the canary of ${name} wrote there at ${momentOf(at)}` };

@@ -28,7 +28,7 @@ function cellsOf(pool: PoolVerdict, now: number): readonly Part[] {
     settings === null ? UNKNOWN : name(settings.backend.split('.').at(-1) ?? ''),
     settings === null ? UNKNOWN : settings.path === '' ? 'none' : name(settings.path),
     settings === null ? UNKNOWN : name(settings.threshold ?? 'unset'),
-    stepOf(pool, 'push'),
+    pushOf(pool),
     stepOf(pool, 'pull'),
     othersOf(pool),
     pool.heardAt === null ? 'never' : ago(pool.heardAt, now),
@@ -56,6 +56,12 @@ function stepOf({ operations }: PoolVerdict, operation: Operation): Part {
   if (step === undefined) return '-';
   const took = formatSeconds(step.seconds);
   return step.ok ? took : html`<b class="no">failed</b> after ${took}: ${wordsOf(step.faults)}`;
+}
+
+/** A push that leaves the value in the database says nothing about object storage. */
+function pushOf(pool: PoolVerdict): Part {
+  const push = stepOf(pool, 'push');
+  return pool.payload === 'kept' ? html`${push}, kept in the database` : push;
 }
 
 /** The other operations that failed, by name. */

@@ -34,6 +34,16 @@ export const CANARY_METRICS = {
       Object.entries(succeededAt).map(([operation, at]) => [{ queue, operation }, at / 1000]),
     ),
   },
+  canary_push_stored: {
+    type: 'gauge',
+    help: '1 if the canary’s latest push on the queue went into object storage, 0 if the settings of its workers keep the value in the database. Absent if the push failed, or if that is not known.',
+    labels: ['queue'],
+    group: 'canary',
+    stability: 'experimental',
+    read: ofPools(({ name: queue, payload }) =>
+      payload === 'stored' || payload === 'kept' ? [[{ queue }, Number(payload === 'stored')]] : [],
+    ),
+  },
   canary_info: {
     type: 'gauge',
     help: 'The XCom settings that the workers of the queue use, as the canary reports them. Always 1.',

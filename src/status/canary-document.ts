@@ -35,6 +35,12 @@ const poolSchema = z
       })
       .nullable()
       .describe('What its workers resolve; null while it is not heard.'),
+    payload: z
+      .enum(['stored', 'kept', 'untold', 'misplaced'])
+      .nullable()
+      .describe(
+        'The place of the value of its latest push. stored: object storage. kept: the database, as its settings say. untold: it did not see. misplaced: not where its settings say. null: the push failed, or is not known.',
+      ),
     operations: z.array(
       z.strictObject({
         operation: z.enum(OPERATIONS),
@@ -78,13 +84,14 @@ export function canaryDocument(verdict: CanaryVerdict | null): CanaryDocument | 
 }
 
 function poolOf(pool: PoolVerdict): CanaryDocument['pools'][number] {
-  const { name, state, heardAt, silence, settings, operations, succeededAt } = pool;
+  const { name, state, heardAt, silence, settings, payload, operations, succeededAt } = pool;
   return {
     queue: name,
     state,
     heard_at: heardAt === null ? null : isoOf(heardAt),
     silence,
     settings: settings === null ? null : settingsOf(settings),
+    payload,
     operations: operations.map(({ operation, ok, seconds, faults }) => ({
       operation,
       ok,

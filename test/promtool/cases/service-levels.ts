@@ -31,6 +31,16 @@ function writes(all: string, failed: string, instance?: string) {
   };
 }
 
+/** On these queues the settings of the workers keep the value of the canary's push in the database, not in S3. */
+function kept(queues: readonly string[]) {
+  return Object.fromEntries(
+    ['a', 'b', 'c', 'd', 'e'].map((queue) => [
+      of('airflow_xcom_canary_push_stored', `queue="${queue}"`),
+      queues.includes(queue) ? '0x300' : '1x300',
+    ]),
+  );
+}
+
 function latency(fastEnough: string, bound: string) {
   return {
     [of('airflow_xcom_probe_duration_seconds_count', 'operation="put"')]: '0+1x600',
@@ -160,6 +170,63 @@ export const SERVICE_LEVEL_CASES: readonly Case[] = [
       ...LEADER,
       ...writes('0+1x300', '0+0.2x300'),
       ...pushes('success', 0, ['0x300', '1x300']),
+    },
+    at: { '200m': [] },
+    samples: [
+      {
+        expr: 'round(airflow_xcom:slo_burn_rate:over_1h{slo="write_availability"}, 0.01)',
+        at: '200m',
+        values: { '{job="airflow-xcom-exporter", slo="write_availability"}': 0 },
+      },
+    ],
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'fires',
+    story: 'the probe is refused, and the pushes of the canary work without S3: they prove nothing about it',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0+0.2x300'),
+      ...pushes('success', 0, ['0x300', '1x300']),
+      ...kept(['a', 'b', 'c', 'd', 'e']),
+    },
+    at: { '200m': [fast('write_availability', '20.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'fires',
+    story: 'of two queues that put their values into S3 one fails, and three others prove nothing about it',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0x300'),
+      ...pushes('success', 1, ['0x300', '1x300']),
+      ...kept(['c', 'd', 'e']),
+    },
+    at: { '200m': [fast('write_availability', '50.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'fires',
+    story:
+      'the test writes are slow, and the pushes of the canary are fast because they stay in the database',
+    series: {
+      ...LEADER,
+      ...latency('0+0.2x600', '1'),
+      ...pushes('duration_seconds', 0, ['2x300', '0.02x300']),
+      ...kept(['a', 'b', 'c', 'd', 'e']),
+    },
+    at: { '200m': [fast('write_latency', '16.0')] },
+  },
+  {
+    alert: 'AirflowXComBudgetBurnsFast',
+    kind: 'replicas',
+    story: 'one shard hears the canary, whose pushes work: the test writes of no shard count',
+    series: {
+      ...LEADER,
+      ...writes('0+1x300', '0x300'),
+      ...writes('0+1x300', '0+0.2x300', second),
+      ...pushes('success', 0, ['0x300', '1x300']),
+      ...kept([]),
     },
     at: { '200m': [] },
     samples: [

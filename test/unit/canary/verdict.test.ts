@@ -122,13 +122,13 @@ describe('a push that raised nothing', () => {
 describe('where the value of a push went', () => {
   const poolAfter = (changes: object) => poolOf(judge([looked('default', changes)]), 'default');
 
-  test('into object storage: that is when it was stored', () => {
-    expect(poolAfter({})).toMatchObject({ state: 'works', storedAt: START });
+  test('into object storage', () => {
+    expect(poolAfter({})).toMatchObject({ state: 'works', payload: 'stored' });
   });
 
   test('was not seen: nothing is said of the push', () => {
     const pool = poolAfter({ payload: { form: null, bytes: 1066 } });
-    expect(pool).toMatchObject({ state: 'untold', storedAt: null });
+    expect(pool).toMatchObject({ state: 'untold', payload: 'untold' });
     expect(pool?.operations.map(({ operation }) => operation)).toEqual(['pull']);
   });
 
@@ -137,12 +137,19 @@ describe('where the value of a push went', () => {
       'is as the settings say, without the backend',
       { ...WITHOUT_BACKEND, payload: { form: null, bytes: 1 } },
       'works',
+      'kept',
     ],
-    ['is the database', { payload: { form: 'value', bytes: 1066 } }, 'fails'],
-    ['is the disk', settingsWith({ path: '' }), 'fails'],
-    ['was not seen, and the pull failed', { ...DENIED, payload: { form: null, bytes: 1 } }, 'fails'],
-  ])('%s', (_, changes, state) => {
-    expect(poolAfter(changes)).toMatchObject({ state, storedAt: null });
+    [
+      'is the database, below the threshold',
+      { ...settingsWith({ threshold: '10_485_760' }), payload: { form: 'value', bytes: 1066 } },
+      'works',
+      'kept',
+    ],
+    ['is the database', { payload: { form: 'value', bytes: 1066 } }, 'fails', 'misplaced'],
+    ['is the disk', settingsWith({ path: '' }), 'fails', 'misplaced'],
+    ['was not seen, and the pull failed', { ...DENIED, payload: { form: null, bytes: 1 } }, 'fails', null],
+  ])('%s', (_, changes, state, payload) => {
+    expect(poolAfter(changes)).toMatchObject({ state, payload });
   });
 });
 

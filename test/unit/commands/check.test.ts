@@ -259,3 +259,13 @@ test('the canary has a line for each pool of workers, and none where there is no
   );
   expect(checkText(checked(reportOf([])), (word) => word)).not.toContain('Canary');
 });
+
+test('the canary says of a push that it went no further than the database', () => {
+  const now = 1_700_000_000_000;
+  const { memory } = noteTasks(NO_CANARY, [taskOf(lookOf('legacy', WITHOUT_BACKEND), { at: now })], { now });
+  const verdict = judgeCanary(memory, { now, told: { backend: null, paths: null, threshold: null } });
+  const canary = { verdict, refusals: new Map() };
+  expect(checkText(checked(reportOf([], { canary })), (word) => word)).toContain(
+    '  legacy works: airflow.sdk.bases.xcom.BaseXCom; push 0.38 s (kept in the database), pull 0.03 s\n',
+  );
+});

@@ -108,7 +108,7 @@ const WORKS: PoolVerdict = {
   name: 'default',
   state: 'works',
   heardAt: Date.UTC(2026, 10, 28),
-  storedAt: null,
+  payload: null,
   settings: null,
   operations: [],
   succeededAt: {},
@@ -357,7 +357,7 @@ function sizes(world: {
 /** A pool of workers that has put a value into object storage, below its own path. */
 function stored(at: number, path = 's3://aws@bucket/xcom'): World {
   const { settings } = lookOf('default');
-  return canary([{ storedAt: at, settings: { ...(settings as CanarySettings), path } }]);
+  return canary([{ heardAt: at, payload: 'stored', settings: { ...(settings as CanarySettings), path } }]);
 }
 
 const REFUSED_SINCE: World = { probe: { put: REFUSED }, othersWriteFrom: AT };

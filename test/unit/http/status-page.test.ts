@@ -268,7 +268,7 @@ const WENT: PoolVerdict['operations'] = [
 function poolOf(name: string, changes: Partial<PoolVerdict> = {}): PoolVerdict {
   const nothing = {
     heardAt: null,
-    storedAt: null,
+    payload: null,
     settings: null,
     operations: [],
     succeededAt: {},
@@ -579,6 +579,13 @@ describe('the page', () => {
               operations: WENT,
               heardAt: NOW - 90_000,
             }),
+            poolOf('small', {
+              state: 'works',
+              settings: { ...RESOLVED, threshold: '10485760' },
+              payload: 'kept',
+              operations: WENT,
+              heardAt: NOW,
+            }),
             poolOf('legacy', { state: 'silent', silence: 'its task waits (queued): no worker takes it' }),
             poolOf('denied', {
               state: 'fails',
@@ -596,6 +603,9 @@ describe('the page', () => {
     );
     expect(text).toContain(
       'default works XComObjectStorageBackend s3://aws_xcom@airflow-xcom/xcom 1000 383 ms 32 ms 1 min 30 s ago',
+    );
+    expect(text).toContain(
+      'small works XComObjectStorageBackend s3://aws_xcom@airflow-xcom/xcom 10485760 383 ms, kept in the database 32 ms now',
     );
     expect(text).toContain(
       'legacy silent : its task waits (queued): no worker takes it not known not known not known - - never',

@@ -13,7 +13,7 @@ import { createMetrics } from '../../../src/metrics/metrics.ts';
 import type { Metrics } from '../../../src/metrics/metrics.ts';
 import type { Tried } from '../../../src/probe/bucket.ts';
 import type { Increment } from '../../../src/window/increments.ts';
-import { BACKEND, DENIED, lookOf, taskOf } from '../../support/canary.ts';
+import { BACKEND, DENIED, lookOf, taskOf, WITHOUT_BACKEND } from '../../support/canary.ts';
 import {
   PROMISED_METRICS,
   expectScrapeMatchesContract,
@@ -644,13 +644,29 @@ describe('the canary', () => {
     expect(sampleOf(found, 'airflow_xcom_canary_reports_refused_total', { reason: 'foreign' })).toBe(0);
   });
 
+  test.each([
+    ['into object storage', {}, 1],
+    ['into the database, as its settings say', WITHOUT_BACKEND, 0],
+    ['nowhere', DENIED, undefined],
+    ['into the database above the threshold', { payload: { form: 'value', bytes: 1066 } }, undefined],
+    ['somewhere that the workers did not see', { payload: { form: null, bytes: 1066 } }, undefined],
+  ])('says whether a push went into object storage: %s', async (_, changes, stored) => {
+    const at = 1_700_000_000_000;
+    const found = noteTasks(NO_CANARY, [taskOf(lookOf('default', changes), { at })], { now: at });
+    const verdict = judgeCanary(found.memory, { now: at, told });
+    const metrics = createMetrics(OPTIONS);
+    metrics.publishReport(reportOf({ canary: { verdict, refusals: new Map() } }), false);
+    const labels = { queue: 'default' };
+    expect(sampleOf(await scrape(metrics), 'airflow_xcom_canary_push_stored', labels)).toBe(stored);
+  });
+
   test('of a queue that is silent leaves when it last succeeded, and no more', async () => {
     const metrics = createMetrics(OPTIONS);
     metrics.publishReport(reportOf(heard), false);
     const silent = { verdict: verdictAt(1_700_001_000_000), refusals: new Map() };
     metrics.publishReport(reportOf({ canary: silent }), false);
     const found = await scrape(metrics);
-    for (const name of ['canary_success', 'canary_duration_seconds', 'canary_info'])
+    for (const name of ['canary_success', 'canary_duration_seconds', 'canary_push_stored', 'canary_info'])
       expect([name, seriesOf(found, name)]).toEqual([name, 0]);
     expect(seriesOf(found, 'canary_last_success_timestamp_seconds')).toBe(2);
   });

@@ -169,7 +169,7 @@ test('check and the status share every name that they have in common', () => {
 
 const POOL = {
   heardAt: null,
-  storedAt: null,
+  payload: null,
   settings: null,
   operations: [],
   succeededAt: {},
