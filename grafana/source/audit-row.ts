@@ -2,7 +2,7 @@ import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
 import { stat, timeseries } from './panels.ts';
 
-const NONE = 'No audit has left its result here';
+const NONE = 'No result of an audit is known';
 const COLORS = { named: 'green', orphaned: 'orange', young: 'blue', other: 'purple' };
 
 /** The whole bucket, as the last audits found it: a row of Storage. */
@@ -57,7 +57,7 @@ export const AUDIT_ROW: Row = {
           { expr: `max(${chosen('airflow_xcom_audit_missing_references')})`, legend: 'missing' },
           { expr: `max(${chosen('airflow_xcom_audit_unlisted_places')})`, legend: 'not listed' },
         ],
-        noValue: NONE,
+        noValue: 'Unknown',
         steps: [
           [null, 'green'],
           [1, 'red'],

@@ -2,7 +2,7 @@ import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
 import { stat, stateTimeline, table, timeseries } from './panels.ts';
 
-const NOT_HEARD = 'No canary is heard';
+const NOT_HEARD = 'No report of a canary is known';
 
 /** What each pool of workers says of itself: a row of the Overview. */
 export const CANARY_ROW: Row = {
@@ -55,7 +55,7 @@ export const CANARY_ROW: Row = {
             expr: `time() - min(${chosen('airflow_xcom_canary_last_success_timestamp_seconds', 'operation="push"')})`,
           },
         ],
-        noValue: NOT_HEARD,
+        noValue: 'No such push is known',
         steps: [
           [null, 'green'],
           [900, 'orange'],

@@ -1,6 +1,6 @@
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { stat, stateTimeline, table, timeseries } from './panels.ts';
+import { NONE_KNOWN, stat, stateTimeline, table, timeseries } from './panels.ts';
 
 const ITSELF = 'the-exporter-itself';
 const rate = (metric: string) => `rate(${chosen(metric)}[$__rate_interval])`;
@@ -212,7 +212,7 @@ export const EXPORTER: Page = {
                 legend: '{{name}}: {{reason}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -355,13 +355,14 @@ export const EXPORTER: Page = {
           8,
           stat({
             title: 'Age of the settings',
-            description: 'Time since the settings were last read with success.',
+            description:
+              'Time since the settings were last read with success; of several exporters, where it is longest.',
             runbook: ITSELF,
             unit: 's',
             decimals: 0,
             queries: [
               {
-                expr: `time() - max(${chosen('airflow_xcom_exporter_config_last_reload_success_timestamp_seconds')})`,
+                expr: `time() - min(${chosen('airflow_xcom_exporter_config_last_reload_success_timestamp_seconds')})`,
               },
             ],
           }),

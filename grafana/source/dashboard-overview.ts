@@ -1,13 +1,32 @@
 import { CANARY_ROW } from './canary-row.ts';
-import { chosen } from './dashboards.ts';
+import { BROKEN_REASONS } from '../../src/window/flags.ts';
+import { ALL_HEALTHY, chosen, sumOfKnown } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { barGauge, stat, STORAGE_COLORS, stateTimeline, table, text, timeseries } from './panels.ts';
+import {
+  barGauge,
+  NO_EVENTS_OR_RULES,
+  NONE_KNOWN,
+  stat,
+  STORAGE_COLORS,
+  stateTimeline,
+  table,
+  text,
+  timeseries,
+} from './panels.ts';
 import { meanings, remedies } from './problem-texts.ts';
 import { BUDGET, ERRORS } from './recording-rules.ts';
 
 const bySeverity = (severity: string) => chosen('airflow_xcom_problem', `severity="${severity}"`);
-const oversize = `sum(${chosen('airflow_xcom_window_oversize_in_db_rows')})`;
-const inS3 = `sum(${chosen('airflow_xcom_window_rows', 'storage="s3"')})`;
+const oversize = sumOfKnown(chosen('airflow_xcom_window_oversize_in_db_rows'));
+const inS3 = sumOfKnown(chosen('airflow_xcom_window_rows', 'storage="s3"'));
+const broken = sumOfKnown(chosen('airflow_xcom_window_broken_references'), BROKEN_REASONS.length);
+const lastSample = chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"');
+/** One that stands by has none that counts. One that has had no good cycle is as old as its process. */
+const lastGoodCycles = `(
+    ${lastSample}
+    or on (instance) ${chosen('process_start_time_seconds')}
+  )
+  and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1`;
 
 export const OVERVIEW: Page = {
   uid: 'airflow-xcom-overview',
@@ -23,12 +42,12 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Is it working?',
             description:
-              'The worst that the exporter says now. Healthy: large values go to S3 and can be read back. Unknown: no exporter answers, or it has no fresh figures.',
+              'The worst that the exporters say now. Healthy: large values go to S3 and can be read back, say the status pages of all shards. Unknown: one does not know, does not answer, or is not chosen above.',
             runbook: 'runbook',
             unit: 'none',
             queries: [
               {
-                expr: `max(2 * ${bySeverity('critical')} or ${bySeverity('warning')} or 0 * ${bySeverity('info')})`,
+                expr: `max(2 * ${bySeverity('critical')} == 2 or ${bySeverity('warning')} == 1)\nor\n${ALL_HEALTHY}`,
               },
             ],
             noValue: 'Unknown',
@@ -49,8 +68,13 @@ export const OVERVIEW: Page = {
             runbook: 'oversize_in_db',
             unit: 'percentunit',
             decimals: 1,
-            queries: [{ expr: `${inS3} / (${inS3} + ${oversize} > 0)` }],
-            noValue: 'No large values',
+            queries: [
+              {
+                expr: `${inS3} / (${inS3} + ${oversize} > 0)\nor\n(${inS3} + ${oversize} == 0) - 1`,
+              },
+            ],
+            noValue: 'Unknown',
+            texts: { '-1': ['No large values', 'text'] },
             steps: [
               [null, 'red'],
               [0.9, 'orange'],
@@ -79,10 +103,10 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Broken references',
             description:
-              'Rows in the window whose object in S3 is gone, empty or out of reach: the next task is handed a path in place of the value. 0 is good.',
+              'Rows in the window whose object in S3 is gone, empty or out of reach: the next task is handed a path in place of the value. 0 is good. Unknown: one of the reasons is not known.',
             runbook: 'objects_missing',
             unit: 'short',
-            queries: [{ expr: `sum(${chosen('airflow_xcom_window_broken_references')})` }],
+            queries: [{ expr: broken }],
             noValue: 'Unknown',
             steps: [
               [null, 'green'],
@@ -95,13 +119,13 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Test write to S3',
             description:
-              'Whether the last probe could put a small object into the bucket, get it back and delete it. Other operations and the database: the dashboard S3 and probe.',
+              'Whether the last probe could put a small object into the bucket, get it back and delete it. Unknown: it was not tried, or no exporter answers. Other operations and the database: the dashboard S3 and probe.',
             runbook: 'write_denied',
             unit: 'none',
             queries: [
               { expr: `min(${chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"')})` },
             ],
-            noValue: 'Not tried',
+            noValue: 'Unknown',
             texts: { 0: ['Fails', 'red'], 1: ['Works', 'green'] },
             steps: [[null, 'text']],
           }),
@@ -111,20 +135,12 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Age of these figures',
             description:
-              'Time since the last good cycle of the exporter that samples: all other figures on this page are that old. From 5 minutes on do not trust them.',
+              'Time since the last good cycle of the exporter that samples, or since its start: all other figures on this page are that old. With several shards it is that of the oldest. From 5 minutes on do not trust them.',
             runbook: 'the-exporter-itself',
             unit: 's',
             decimals: 0,
-            queries: [
-              {
-                // One that stands by has none that counts.
-                expr: `time() - max(
-  ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"')}
-  and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1
-)`,
-              },
-            ],
-            noValue: 'Nobody samples',
+            queries: [{ expr: `time() - min(\n  ${lastGoodCycles}\n)` }],
+            noValue: 'Unknown',
             steps: [
               [null, 'green'],
               [180, 'orange'],
@@ -142,7 +158,7 @@ export const OVERVIEW: Page = {
           stateTimeline({
             title: 'Problems',
             description:
-              'When each problem was there; a problem that never was has no line. Red is critical, orange a warning, blue a remark. Nothing here is good.',
+              'When each problem was there; one that never was, or of which nothing is known, has no line. Red is critical, orange a warning, blue a remark.',
             runbook: 'runbook',
             unit: 'none',
             queries: [
@@ -151,7 +167,7 @@ export const OVERVIEW: Page = {
                 legend: '{{problem}}',
               },
             ],
-            noValue: 'No problem in this time',
+            noValue: 'No problem is known of this time',
             texts: { 1: ['warning', 'orange'], 2: ['critical', 'red'], 3: ['remark', 'blue'] },
           }),
         ],
@@ -194,7 +210,7 @@ export const OVERVIEW: Page = {
                 legend: '{{queue}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -231,7 +247,7 @@ export const OVERVIEW: Page = {
                 legend: '{{slo}}',
               },
             ],
-            noValue: 'No events, or no recording rules',
+            noValue: NO_EVENTS_OR_RULES,
             steps: [
               [null, 'red'],
               [0.01, 'orange'],
@@ -258,7 +274,7 @@ export const OVERVIEW: Page = {
             columns: { severity: 'severity', problem: 'problem', instance: 'exporter' },
             widths: { severity: 90, exporter: 170 },
             texts: meanings(),
-            noValue: 'Nothing',
+            noValue: 'No problem is known',
           }),
         ],
         [

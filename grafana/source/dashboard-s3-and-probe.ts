@@ -1,7 +1,7 @@
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { DATASOURCE, heatmap, stat, stateTimeline, timeseries } from './panels.ts';
+import { DATASOURCE, heatmap, NONE_KNOWN, stat, stateTimeline, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
 const increase = (metric: string, matchers = '') => `increase(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -90,7 +90,7 @@ export const S3_AND_PROBE: Page = {
                 legend: '{{operation}}: {{reason}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -108,7 +108,7 @@ export const S3_AND_PROBE: Page = {
                 legend: '{{source}}: {{reason}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
       ],
@@ -145,17 +145,17 @@ export const S3_AND_PROBE: Page = {
           stat({
             title: 'Last success',
             description:
-              'How long ago each operation worked last. Without data it never did since the exporter was started.',
+              'How long ago each operation worked last; of several shards, where it is longest. An operation that has not worked since the exporter was started has no value.',
             runbook: 'bucket_unreachable',
             unit: 's',
             decimals: 0,
             queries: [
               {
-                expr: `time() - max by (operation) (${chosen('airflow_xcom_probe_last_success_timestamp_seconds')})`,
+                expr: `time() - min by (operation) (${chosen('airflow_xcom_probe_last_success_timestamp_seconds')} and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1)`,
                 legend: '{{operation}}',
               },
             ],
-            noValue: 'Never',
+            noValue: 'None known',
             steps: [
               [null, 'green'],
               [180, 'orange'],
@@ -200,7 +200,7 @@ export const S3_AND_PROBE: Page = {
                 legend: '{{operation}}: {{reason}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [

@@ -2,7 +2,7 @@ import { chosen } from './dashboards.ts';
 import type { Page, Row } from './dashboards.ts';
 import { BURN_RATES, SERVICE_LEVELS } from './objectives.ts';
 import type { ServiceLevel } from './objectives.ts';
-import { stat, table, timeseries } from './panels.ts';
+import { NO_EVENTS, NO_EVENTS_OR_RULES, stat, table, timeseries } from './panels.ts';
 import type { Duration } from './promql.ts';
 import { BUDGET, ERRORS, EVENTS } from './recording-rules.ts';
 
@@ -33,7 +33,7 @@ function levelRow({ slo, title, meaning }: ServiceLevel): Row {
           unit: 'percentunit',
           decimals: 1,
           queries: [{ expr: `1 - ${burn(slo, '30d')}` }],
-          noValue: 'No events',
+          noValue: NO_EVENTS,
           steps: [
             [null, 'red'],
             [0.01, 'orange'],
@@ -53,7 +53,7 @@ function levelRow({ slo, title, meaning }: ServiceLevel): Row {
             { expr: `1 - ${of(ERRORS, slo, '30d')} / (${of(EVENTS, slo, '30d')} > 0)`, legend: 'reached' },
             { expr: `1 - ${of(BUDGET, slo, '30d')} / (${of(EVENTS, slo, '30d')} > 0)`, legend: 'objective' },
           ],
-          noValue: 'No events',
+          noValue: NO_EVENTS,
         }),
       ],
       [
@@ -122,7 +122,7 @@ export const SLO: Page = {
               },
             ],
             columns: { slo: 'service level', Value: 'burn rate over 1 h' },
-            noValue: 'No events, or no recording rules',
+            noValue: NO_EVENTS_OR_RULES,
           }),
         ],
       ],

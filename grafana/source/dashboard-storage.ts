@@ -1,7 +1,7 @@
 import { AUDIT_ROW } from './audit-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { heatmap, STORAGE_COLORS, table, timeseries } from './panels.ts';
+import { heatmap, NONE_KNOWN, STORAGE_COLORS, table, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
 const increase = (metric: string, matchers = '') => `increase(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -152,7 +152,7 @@ export const STORAGE: Page = {
                 legend: '{{dag_id}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -170,7 +170,7 @@ export const STORAGE: Page = {
                 legend: '{{dag_id}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -186,7 +186,7 @@ export const STORAGE: Page = {
               },
             ],
             columns: { dag_id: 'dag', queue: 'queue', Value: 'values' },
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
       ],
@@ -208,7 +208,7 @@ export const STORAGE: Page = {
               },
             ],
             columns: { dag_id: 'dag', reason: 'reason', Value: 'references' },
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
         [
@@ -244,7 +244,7 @@ export const STORAGE: Page = {
                 legend: '{{reason}}',
               },
             ],
-            noValue: 'None',
+            noValue: NONE_KNOWN,
           }),
         ],
       ],

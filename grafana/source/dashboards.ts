@@ -1,6 +1,7 @@
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DATASOURCE } from './panels.ts';
 import type { Panel } from './panels.ts';
+import { REPLICA } from './promql.ts';
 import { SITE } from './site.ts';
 
 /** Of all five: each links to the others by it. */
@@ -13,6 +14,20 @@ const CHOSEN = 'job=~"$job",instance=~"$instance"';
 export function chosen(metric: string, matchers = ''): string {
   return `${metric}{${CHOSEN}${matchers === '' ? '' : `,${matchers}`}}`;
 }
+
+const LEADERS = `count(${chosen('airflow_xcom_exporter_leader')} == 1)`;
+
+/** The sum over the chosen exporters; no value while one that samples does not know all of its series. */
+export function sumOfKnown(series: string, ofEach = 1): string {
+  return `(sum(${series}) and count(${series}) == ${ofEach} * ${LEADERS})`;
+}
+
+/** 0 if every exporter that samples says Healthy, and one samples for each shard; else no value. */
+export const ALL_HEALTHY = `0 * (
+  count(${chosen('airflow_xcom_healthy')} == 1)
+  == ${LEADERS}
+  >= sum(max without (${REPLICA}) (${chosen('airflow_xcom_exporter_shards')}))
+)`;
 
 /** Panels side by side, all of one height, in columns of 24. */
 export interface Row {

@@ -14,6 +14,11 @@ export type Panel = dashboard.Panel;
 /** Large values belong into S3: what is green is where it should be. */
 export const STORAGE_COLORS = { s3: 'green', db: 'orange', other: 'purple' };
 
+/** No data is not proof that there is nothing: the exporter may be down, or may not know. */
+export const NONE_KNOWN = 'None known';
+export const NO_EVENTS = 'No events known';
+export const NO_EVENTS_OR_RULES = `${NO_EVENTS}, or no recording rules`;
+
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 export interface Query {

@@ -13,6 +13,7 @@ import { NO_HISTORY, withCycle, withProbe } from '../status/history.ts';
 import type { JobName } from '../status/jobs.ts';
 import { createJobs } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
+import { verdictOf } from '../status/verdict.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
 import { createTurns } from './turns.ts';
@@ -172,7 +173,13 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     const listening = await startHttpServer({
       ...first.web,
       webConfigFile: first.web.configFile,
-      metrics,
+      metrics: {
+        snapshot() {
+          // The verdict changes without a job, as when the figures become stale: each scrape has that of its moment.
+          metrics.setVerdict(verdictOf(status()).state);
+          return metrics.snapshot();
+        },
+      },
       status,
       ready: () => !draining && jobs.attempted('sample'),
       reload: () => reloads.next(),

@@ -3,8 +3,15 @@ import { eachReading } from './definition.ts';
 
 const PROBE_SECONDS_BUCKETS = [0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
-/** Metrics of the probe and of the exporter itself: few series, which change at any time. */
+/** Metrics of the verdict, the probe and the exporter itself: few series, which change at any time. */
 export const LIVE_METRICS = {
+  healthy: {
+    type: 'gauge',
+    help: '1 if the verdict of the exporter is Healthy, 0 if there are problems, absent if it is unknown or the exporter stands by. Each shard has its own.',
+    labels: [],
+    group: 'exporter',
+  },
+
   probe_success: {
     type: 'gauge',
     help: '1 if the operation succeeded in the last probe, 0 if it failed, absent if it was not tried.',

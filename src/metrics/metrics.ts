@@ -9,6 +9,7 @@ import type { S3Reason } from '../s3/reason.ts';
 import type { Shard } from '../settings/shard.ts';
 import type { AuditResult } from '../state/audit-result.ts';
 import type { JobName } from '../status/jobs.ts';
+import type { VerdictState } from '../status/verdict.ts';
 import { auditSeries } from './audit-metrics.ts';
 import { READ_FROM_REPORT } from './catalogue.ts';
 import { createFamilies, createRuntime } from './families.ts';
@@ -28,6 +29,7 @@ export interface Metrics {
   s3Failure(operation: S3Operation, reason: S3Reason): void;
   setUp(target: 'database' | 's3', up: boolean): void;
   setLeader(leader: boolean): void;
+  setVerdict(verdict: VerdictState): void;
   setStaleAfter(seconds: number): void;
   /** `at`: epoch ms. */
   configReloaded(ok: boolean, at: number): void;
@@ -36,6 +38,13 @@ export interface Metrics {
   /** One scrape in the text format 0.0.4. */
   snapshot(): Promise<Answer>;
 }
+
+const HEALTHY: Readonly<Record<VerdictState, number | null>> = {
+  healthy: 1,
+  problems: 0,
+  unknown: null,
+  standby: null,
+};
 
 /** The same text, plain and as one gzip stream. */
 export interface Answer {
@@ -136,6 +145,9 @@ export function createMetrics(options: {
     },
     setLeader(leader) {
       set('exporter_leader', {}, Number(leader));
+    },
+    setVerdict(verdict) {
+      set('healthy', {}, HEALTHY[verdict]);
     },
     setStaleAfter(seconds) {
       set('exporter_sample_stale_after_seconds', {}, seconds);

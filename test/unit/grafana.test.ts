@@ -155,6 +155,13 @@ test('the overview is one screen', () => {
   expect(Math.max(...open.map(({ gridPos }) => gridPos.y + gridPos.h))).toBeLessThanOrEqual(23);
 });
 
+test('no panel says that there is nothing where nothing is known', () => {
+  const said = Object.values(DASHBOARDS).flatMap((one) =>
+    panelsOf(one).flatMap(({ fieldConfig }) => fieldConfig?.defaults.noValue ?? []),
+  );
+  expect(said.filter((words) => !/^Unknown$|\bknown\b/.test(words))).toEqual([]);
+});
+
 test('the overview tells the remedy of every problem, in the words of the status page', () => {
   const content = remedyPanel.options?.content ?? '';
   for (const code of PROBLEM_CODES) {

@@ -78,6 +78,7 @@ async function expectRecovery(world: World): Promise<void> {
         ? 'Unknown: not everything critical could be decided'
         : 'Unknown: nothing to judge yet, no XCom row is in the window';
     expect(await verdict(world.daemon)).toBe(references > 0 ? 'Healthy' : small);
+    expect(await world.daemon.value('healthy')).toBe(references > 0 ? 1 : undefined);
   }, 15);
 }
 

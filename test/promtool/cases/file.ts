@@ -1,7 +1,10 @@
 import { stringify } from 'yaml';
+import { OVERVIEW } from '../../../grafana/source/dashboard-overview.ts';
 import { ALERTS, OBJECTIVES, RECORDINGS } from '../../../grafana/source/rule-groups.ts';
 import type { Case, ExpectedAlert, Words } from './case.ts';
 import { EXPORTER_CASES, EXPORTER_WORDS } from './exporter.ts';
+import { PANEL_CASES } from './panels.ts';
+import type { PanelCase } from './panels.ts';
 import { PROBLEM_CASES, RESET_CASES, WORDS } from './problems.ts';
 import { SERVICE_LEVEL_CASES, SERVICE_LEVEL_WORDS } from './service-levels.ts';
 import { STORAGE_CASES, STORAGE_WORDS } from './storage.ts';
@@ -30,7 +33,35 @@ export const PROMTOOL_FILES: Readonly<Record<string, () => string>> = {
   'alerts.test.yml': () => fileOf('1m', (one) => one.days !== true),
   // Three days would take minutes if evaluated every minute.
   'days.test.yml': () => fileOf('10m', (one) => one.days === true),
+  'panels.test.yml': () =>
+    HEADER +
+    stringify({ tests: PANEL_CASES.map(panelTestOf) }, { lineWidth: 0, aliasDuplicateObjects: false }),
 };
+
+function panelTestOf({ story, series, shown }: PanelCase): object {
+  return {
+    name: story,
+    interval: '1m',
+    input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+    promql_expr_test: Object.entries(shown).map(([title, value]) => ({
+      expr: expressionOf(title),
+      eval_time: '60m',
+      exp_samples: value === null ? [] : [{ labels: '{}', value }],
+    })),
+  };
+}
+
+/** The only query of a panel of the Overview, for all jobs and instances. */
+function expressionOf(title: string): string {
+  const [query, ...others] = OVERVIEW.rows
+    .flatMap(({ panels }) => panels)
+    .filter(([, panel]) => panel.title === title)
+    .flatMap(([, { targets = [] }]) =>
+      targets.map((target) => ('expr' in target ? String(target.expr) : '')),
+    );
+  if (query === undefined || others.length > 0) throw new Error(`The Overview has no one query ${title}`);
+  return query.replaceAll(/\$(?:job|instance)\b/g, '.+');
+}
 
 function fileOf(evaluationInterval: string, chosen: (one: Case) => boolean): string {
   return (

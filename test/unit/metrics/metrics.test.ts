@@ -513,6 +513,21 @@ test('jobs, requests, reloads', async () => {
   expect(own('config_last_reload_success_timestamp_seconds')).toBe(7);
 });
 
+test('the verdict is 1 or 0, and absent where it is not known', async () => {
+  const metrics = createMetrics(OPTIONS);
+  const shown = async () => sampleOf(await scrape(metrics), 'airflow_xcom_healthy');
+  expect(await shown()).toBeUndefined();
+  for (const [verdict, value] of [
+    ['healthy', 1],
+    ['unknown', undefined],
+    ['problems', 0],
+    ['standby', undefined],
+  ] as const) {
+    metrics.setVerdict(verdict);
+    expect([verdict, await shown()]).toEqual([verdict, value]);
+  }
+});
+
 describe('a scrape', () => {
   test('renders any name so that it reads back as it was', async () => {
     const names = fc.oneof(

@@ -1,0 +1,191 @@
+import { of } from './case.ts';
+
+/** The figures of the top row of the Overview after an hour of these series; null: no value. */
+export interface PanelCase {
+  readonly story: string;
+  readonly series: Readonly<Record<string, string>>;
+  readonly shown: Readonly<Record<string, number | null>>;
+}
+
+const [first, second, third] = ['exporter:10048', 'exporter-1:10048', 'exporter-2:10048'];
+const REASONS = ['missing', 'empty', 'unreadable', 'path_mismatch', 'leaked'];
+
+const healthy = (instance: string) => of('airflow_xcom_healthy', '', instance);
+const problem = (name: string, severity: string, instance: string) =>
+  of('airflow_xcom_problem', `problem="${name}", severity="${severity}"`, instance);
+const broken = (reason: string, instance: string) =>
+  of('airflow_xcom_window_broken_references', `reason="${reason}"`, instance);
+const inS3 = (instance: string) => of('airflow_xcom_window_rows', 'storage="s3"', instance);
+const oversize = (instance: string) => of('airflow_xcom_window_oversize_in_db_rows', '', instance);
+const lastSample = (instance: string) =>
+  of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
+
+/** An exporter that samples and says Healthy. */
+function exporter(instance: string, { shards = 1 } = {}) {
+  return {
+    [of('airflow_xcom_exporter_leader', '', instance)]: '1x60',
+    [of('airflow_xcom_exporter_shards', '', instance)]: `${shards}x60`,
+    [of('process_start_time_seconds', '', instance)]: '0x60',
+    [lastSample(instance)]: '0+60x60',
+    [healthy(instance)]: '1x60',
+    [problem('objects_missing', 'critical', instance)]: '0x60',
+    [problem('oversize_in_db', 'warning', instance)]: '0x60',
+    [problem('third_party_backend', 'info', instance)]: '0x60',
+    ...Object.fromEntries(REASONS.map((reason) => [broken(reason, instance), '0x60'])),
+    [inS3(instance)]: '9x60',
+    [oversize(instance)]: '0x60',
+  };
+}
+
+/** The series of an exporter that stands by. */
+function standby(instance: string) {
+  return {
+    [of('airflow_xcom_exporter_leader', '', instance)]: '0x60',
+    [of('airflow_xcom_exporter_shards', '', instance)]: '1x60',
+    [of('process_start_time_seconds', '', instance)]: '0x60',
+    [lastSample(instance)]: '0+60x60',
+  };
+}
+
+function without(series: Readonly<Record<string, string>>, names: readonly string[]) {
+  return Object.fromEntries(Object.entries(series).filter(([name]) => !names.includes(name)));
+}
+
+const shards = {
+  ...exporter(first, { shards: 3 }),
+  ...exporter(second, { shards: 3 }),
+  ...exporter(third, { shards: 3 }),
+};
+
+export const PANEL_CASES: readonly PanelCase[] = [
+  {
+    story: 'the exporter says Healthy, and so does the Overview',
+    series: exporter(first),
+    shown: {
+      'Is it working?': 0,
+      'Large values in S3': 1,
+      'Large values in database': 0,
+      'Broken references': 0,
+      'Age of these figures': 0,
+    },
+  },
+  {
+    story: 'the verdict is unknown, and all problems that are known are not there',
+    series: without(exporter(first), [healthy(first)]),
+    shown: { 'Is it working?': null },
+  },
+  {
+    story: 'S3 gives no answer: nobody knows whether objects are missing, empty or unreadable',
+    series: without(
+      exporter(first),
+      ['missing', 'empty', 'unreadable'].map((reason) => broken(reason, first)),
+    ),
+    shown: { 'Broken references': null },
+  },
+  {
+    story: 'no exporter answers',
+    series: {},
+    shown: {
+      'Is it working?': null,
+      'Large values in S3': null,
+      'Large values in database': null,
+      'Broken references': null,
+      'Age of these figures': null,
+    },
+  },
+  {
+    story: 'the figures are stale, so the exporter has taken them away',
+    series: {
+      ...without(
+        exporter(first),
+        Object.keys(exporter(first)).filter((name) => /healthy|problem|window/.test(name)),
+      ),
+      [lastSample(first)]: '0+60x30 1800x30',
+    },
+    shown: {
+      'Is it working?': null,
+      'Large values in S3': null,
+      'Large values in database': null,
+      'Broken references': null,
+      'Age of these figures': 1800,
+    },
+  },
+  {
+    story: 'no value is large: there is no share, and that is known',
+    series: { ...exporter(first), [inS3(first)]: '0x60' },
+    shown: { 'Large values in S3': -1 },
+  },
+  {
+    story: 'a remark is no problem',
+    series: { ...exporter(first), [problem('third_party_backend', 'info', first)]: '1x60' },
+    shown: { 'Is it working?': 0 },
+  },
+  {
+    story: 'a warning is there',
+    series: {
+      ...exporter(first),
+      [healthy(first)]: '0x60',
+      [problem('oversize_in_db', 'warning', first)]: '1x60',
+    },
+    shown: { 'Is it working?': 1 },
+  },
+  {
+    story: 'a standby knows nothing, and takes nothing away',
+    series: { ...exporter(first), ...standby(second) },
+    shown: { 'Is it working?': 0, 'Large values in database': 0, 'Broken references': 0 },
+  },
+  {
+    story: 'a standby asks every minute for the lock, and the leader has not sampled for 50 minutes',
+    series: { ...exporter(first), [lastSample(first)]: '0+60x10 600x50', ...standby(second) },
+    shown: { 'Age of these figures': 3000 },
+  },
+  {
+    story: 'three shards say Healthy',
+    series: shards,
+    shown: {
+      'Is it working?': 0,
+      'Large values in S3': 1,
+      'Broken references': 0,
+      'Age of these figures': 0,
+    },
+  },
+  {
+    story: 'one of three shards does not know',
+    series: without(shards, [
+      healthy(second),
+      broken('missing', second),
+      oversize(second),
+      problem('objects_missing', 'critical', second),
+    ]),
+    shown: {
+      'Is it working?': null,
+      'Large values in S3': null,
+      'Large values in database': null,
+      'Broken references': null,
+    },
+  },
+  {
+    story: 'one of three shards does not know, and another one has a critical problem',
+    series: {
+      ...without(shards, [healthy(second)]),
+      [healthy(third)]: '0x60',
+      [problem('objects_missing', 'critical', third)]: '1x60',
+    },
+    shown: { 'Is it working?': 2 },
+  },
+  {
+    story: 'one of three shards does not answer',
+    series: { ...exporter(first, { shards: 3 }), ...exporter(second, { shards: 3 }) },
+    shown: { 'Is it working?': null },
+  },
+  {
+    story: 'one of three shards has not sampled for 50 minutes',
+    series: { ...shards, [lastSample(third)]: '0+60x10 600x50' },
+    shown: { 'Age of these figures': 3000 },
+  },
+  {
+    story: 'one of three shards has never sampled since it was started an hour ago',
+    series: without(shards, [lastSample(third)]),
+    shown: { 'Age of these figures': 3600 },
+  },
+];
