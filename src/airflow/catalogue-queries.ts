@@ -71,15 +71,19 @@ export function tableCountsStatement(tables: readonly string[]): Statement {
   };
 }
 
-/** Uses pg_catalog because information_schema hides columns that the role may not read. */
+/**
+ * Uses pg_catalog because information_schema hides columns that the role may not read. The system columns are among
+ * the columns, because they need a grant like any other.
+ */
 export function catalogueStatement(): Statement {
   return {
     name: 'catalogue',
     text: /* SQL */ `
-      SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type"
+      SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type",
+        has_column_privilege(c.oid, a.attnum, 'SELECT') AND NOT row_security_active(c.oid) AS "mayRead"
       FROM unnest($1::text[]) AS wanted(name)
       JOIN pg_class c ON c.oid = to_regclass(wanted.name) AND c.${IN_ONE_SCHEMA}
-      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped`,
+      JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped`,
     values: [[...SHAPE_TABLES]],
   };
 }

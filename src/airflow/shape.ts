@@ -3,6 +3,8 @@ export interface CatalogueColumn {
   readonly table: string;
   readonly column: string;
   readonly type: string;
+  /** Whether the role may read it, in every row. */
+  readonly mayRead: boolean;
 }
 
 /** One table that holds XCom rows. */
@@ -26,10 +28,13 @@ export interface Shape {
   readonly sources: readonly XComSource[];
   /** `task_instance.map_index`, which 3.4 calls `region_index`. */
   readonly mapIndexColumn: 'map_index' | 'region_index';
+  /** Whether `task_instance.executor` is there and may be read. */
   readonly hasExecutor: boolean;
   /** From 3.4 on earlier tries keep their task instance and rows; `working_set` marks the current one. */
   readonly keepsTries: boolean;
   readonly hasRunAfter: boolean;
+  /** Columns that the role may not read and that are treated as if they were not there. */
+  readonly unread: readonly string[];
 }
 
 export interface UnknownShape {
@@ -38,6 +43,38 @@ export interface UnknownShape {
 
 /** The tables whose columns {@link recogniseShape} needs. */
 export const SHAPE_TABLES = ['xcom', 'xcom_v1', 'xcom_v2', 'dag_run', 'task_instance'] as const;
+
+/**
+ * The columns that the statements read, where they are there. A test compares them with the grants of
+ * docs/sql/role.sql.
+ */
+const COLUMNS_READ = {
+  dag_run: ['id', 'dag_id', 'run_id', 'state', 'queued_at', 'start_date', 'end_date', 'run_after'],
+  task_instance: [
+    'dag_id',
+    'run_id',
+    'task_id',
+    'map_index',
+    'region_id',
+    'region_index',
+    'working_set',
+    'state',
+    'start_date',
+    'updated_at',
+    'queue',
+    'executor',
+    'hostname',
+    'operator',
+  ],
+  xcom: ['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp'],
+  xcom_v1: ['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp'],
+  xcom_v2: ['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp'],
+} as const satisfies Record<(typeof SHAPE_TABLES)[number], readonly string[]>;
+
+/**
+ * Came with a release between two that share their tables otherwise, so it is often not granted. It only names workers.
+ */
+const EXECUTOR = 'task_instance.executor';
 
 const RUN_KEYED = ['dag_run_id', 'task_id', 'map_index', 'key', 'dag_id', 'run_id', 'value', 'timestamp'];
 const TASK_KEYED = ['id', 'task_instance_id', 'key', 'value', 'timestamp'];
@@ -93,6 +130,8 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
   const v2 = sources.some(({ table }) => table === 'xcom_v2');
   const major = first.value === 'bytea' ? 2 : 3;
   const tooOld = major === 2 && !has('task_instance', 'rendered_map_index');
+  const refused = columns.filter(({ mayRead }) => !mayRead).map(({ table, column }) => `${table}.${column}`);
+  const unread = refused.filter((name) => name === EXECUTOR);
   const airflow = v2
     ? '3.4'
     : major === 3
@@ -111,8 +150,26 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
     name: sources.map(({ table, value }) => `${table}-${value}`).join('+'),
     sources,
     mapIndexColumn,
-    hasExecutor: has('task_instance', 'executor'),
+    hasExecutor: has('task_instance', 'executor') && unread.length === 0,
     keepsTries: has('task_instance', 'working_set'),
     hasRunAfter: has('dag_run', 'run_after'),
+    unread,
   };
+}
+
+/**
+ * Names what the role may not read although a statement will need it: whole tables, or single columns. Some statements
+ * come only with the first large value, and a quiet database would hide until then that the role cannot read it.
+ */
+export function refusedBy(columns: readonly CatalogueColumn[], { sources, unread }: Shape): string[] {
+  const isByTask = sources.some(({ keyedBy }) => keyedBy === 'task_instance');
+  return (['dag_run', 'task_instance', ...sources.map(({ table }) => table)] as const).flatMap((table) => {
+    const names: readonly string[] = [
+      ...COLUMNS_READ[table],
+      ...(table === 'task_instance' && isByTask ? ['id'] : []),
+    ];
+    const needed = columns.filter((one) => one.table === table && names.includes(one.column));
+    const refused = needed.filter(({ mayRead }) => !mayRead).map(({ column }) => `${table}.${column}`);
+    return refused.length === needed.length ? [table] : refused.filter((name) => !unread.includes(name));
+  });
 }

@@ -25,6 +25,7 @@ export type Figures = Pick<
   | 'takenBack'
   | 'problems'
   | 'standbyDoubt'
+  | 'unreadColumns'
   | 'pushFault'
   | 'lagSeconds'
   | 'coverage'
@@ -55,6 +56,7 @@ export function conclude(
     // The date is that of this look alone: diagnosis/problem-memory.ts knows the earlier ones.
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
+    unreadColumns: known === null ? [] : known.shape.unread,
     pushFault: config.xcom.pushFault,
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
@@ -74,13 +76,14 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
   for (const [code, state] of Object.entries(fresh.states) as [ProblemCode, ProblemState][])
     if (state !== 'unknown' && !held.includes(code)) states[code] = state;
   // Fields are named one by one: words on the report's own cycle, above all its increments, must not be repeated.
-  const { told, backend, observed, window, standbyDoubt, lagSeconds, coverage } = before;
+  const { told, backend, observed, window, standbyDoubt, unreadColumns, lagSeconds, coverage } = before;
   return {
     told,
     backend,
     observed,
     window,
     standbyDoubt,
+    unreadColumns,
     pushFault: fresh.pushFault,
     lagSeconds,
     coverage,

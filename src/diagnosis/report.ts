@@ -61,6 +61,8 @@ export interface Report {
   readonly problems: readonly Problem[];
   /** Why the rows may be out of date; null: they are current, or none were read. */
   readonly standbyDoubt: string | null;
+  /** Columns without which the reading gets along, although the role should be able to read them. */
+  readonly unreadColumns: readonly string[];
   /** Why every push of a worker with the settings that were told fails, as a sentence; null: nothing says that. */
   readonly pushFault: string | null;
   /**

@@ -1,10 +1,12 @@
 import type { Tables } from '../airflow/catalogue-queries.ts';
 import { catalogueStatement, systemStatement, tablesStatement } from '../airflow/catalogue-queries.ts';
 import type { CatalogueColumn, Shape, UnknownShape } from '../airflow/shape.ts';
-import { recogniseShape } from '../airflow/shape.ts';
+import { recogniseShape, refusedBy } from '../airflow/shape.ts';
 import type { Query } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { Origin } from '../window/ledger-state.ts';
+
+const GRANTS = 'docs/sql/role.sql grants what it needs, and has to be run again after an upgrade of Airflow';
 
 export interface Found {
   readonly shape: Shape | UnknownShape;
@@ -34,8 +36,19 @@ export function createShapeReader(): ReadShape {
     // A column that gets another type is rewritten, so the table gets new files.
     const tables = `${columns}; ${files}`;
     if (known !== null && known.tables === tables) return { shape: known.shape, origin };
-    const shape = recogniseShape(await query<CatalogueColumn>(catalogueStatement()));
-    known = 'unsupported' in shape ? null : { tables, shape };
+    const catalogue = await query<CatalogueColumn>(catalogueStatement());
+    const shape = recogniseShape(catalogue);
+    known = null;
+    if ('unsupported' in shape) return { shape, origin };
+    const refused = refusedBy(catalogue, shape);
+    if (refused.length > 0)
+      throw new DatabaseError(
+        'denied',
+        `Cannot read the database: the role may not read ${refused.join(', ')}, or not all rows (row-level security); ${GRANTS}`,
+        null,
+      );
+    // A grant does not show in the tables, so the catalogue is read until nothing is missing.
+    if (shape.unread.length === 0) known = { tables, shape };
     return { shape, origin };
   };
 }

@@ -15,6 +15,7 @@ import {
   unansweredOf,
   undecidedNote,
   unprobedNote,
+  unreadNote,
   unseenNote,
   verdictSchema,
 } from './verdict.ts';
@@ -121,6 +122,7 @@ function notesOf({ report, probed }: Checked): string[] {
   }
   notes.push(
     ...standbyNote(report),
+    ...unreadNote(report),
     ...outOfReachNote(report),
     ...unseenNote(report),
     ...pushFaultNote(report),

@@ -69,6 +69,7 @@ function verdictOfLook(status: Status): Verdict {
   const notes = [
     ...failuresOf(report, status.probe),
     ...standbyNote(report),
+    ...unreadNote(report),
     ...outOfReachNote(report),
     ...unseenNote(report),
     ...pushFaultNote(report),
@@ -121,12 +122,21 @@ const FROM_PROBE = PROBLEM_CODES.filter((code) => sourceOf(code) === 'probe');
 export function doubtOf(
   report: Pick<
     Report,
-    'states' | 'takenBack' | 'window' | 's3Failure' | 'told' | 'heard' | 'standbyDoubt' | 'pushFault'
+    | 'states'
+    | 'takenBack'
+    | 'window'
+    | 's3Failure'
+    | 'told'
+    | 'heard'
+    | 'standbyDoubt'
+    | 'unreadColumns'
+    | 'pushFault'
   >,
   { probe, hasStorage }: Pick<Status, 'probe' | 'hasStorage'>,
 ): string | null {
-  const { states, takenBack, window, s3Failure, standbyDoubt } = report;
+  const { states, takenBack, window, s3Failure, standbyDoubt, unreadColumns } = report;
   if (standbyDoubt !== null) return standbyDoubt;
+  if (unreadColumns.length > 0) return `the role may not read ${unreadColumns.join(', ')}`;
   if (Object.values(states).every((state) => state === 'unknown')) return 'nothing could be decided';
   if (!hasStorage) return unprobedDoubt(report);
   if (s3Failure !== null || unansweredOf(report, probe) !== null)
@@ -173,6 +183,14 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
   if (standbyDoubt === null) return [];
   return [
     `Problems of rows are neither reported nor cleared: ${standbyDoubt}. Let it catch up, or read the primary.`,
+  ];
+}
+
+/** Without these columns the rows are counted all the same. */
+export function unreadNote({ unreadColumns }: Pick<Report, 'unreadColumns'>): string[] {
+  if (unreadColumns.length === 0) return [];
+  return [
+    `Not all is known of the workers: the role may not read ${unreadColumns.join(', ')}. Run docs/sql/role.sql again.`,
   ];
 }
 

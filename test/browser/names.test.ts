@@ -309,6 +309,7 @@ function largeStatus(rows: number): Status {
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, 'clear'])) as Report['states'],
     problems: (['worker_bypass', 'objects_missing', 'orphans_growing'] as const).map(problemOf),
     standbyDoubt: null,
+    unreadColumns: [],
     pushFault: null,
     lagSeconds: 0,
     coverage: 0.999,

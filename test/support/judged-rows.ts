@@ -48,6 +48,7 @@ const SHAPE: Shape = {
   hasExecutor: true,
   keepsTries: false,
   hasRunAfter: true,
+  unread: [],
 };
 
 const PROBE: ProbeResult = {

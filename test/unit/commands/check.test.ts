@@ -54,6 +54,7 @@ function reportOf(raised: readonly ProblemCode[], changes: Partial<Report> = {})
     states: Object.fromEntries(states) as Report['states'],
     problems: raised.map((code) => ({ code, evidence: 'E.', where: [], since: 0, findings: [] })),
     standbyDoubt: null,
+    unreadColumns: [],
     pushFault: null,
     lagSeconds: 0,
     coverage: 1,

@@ -34,6 +34,7 @@ const SHAPE: Shape = {
   hasExecutor: true,
   keepsTries: false,
   hasRunAfter: true,
+  unread: [],
 };
 
 const KINDS: readonly Kind[] = [

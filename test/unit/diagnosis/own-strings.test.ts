@@ -29,6 +29,7 @@ const SHAPE: Shape = {
   hasExecutor: true,
   keepsTries: false,
   hasRunAfter: true,
+  unread: [],
 };
 const PROBE: ProbeResult = {
   steps: (['put', 'head', 'get', 'list', 'delete'] as const).map((operation) => ({

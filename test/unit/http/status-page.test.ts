@@ -117,6 +117,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     ) as Record<ProblemCode, ProblemState>,
     problems: [],
     standbyDoubt: null,
+    unreadColumns: [],
     pushFault: null,
     lagSeconds: 0,
     coverage: 0.999,
@@ -365,6 +366,10 @@ describe('the verdict', () => {
     [
       'Unknown: the standby is 412 s behind',
       { probe: WORKED, report: reportOf({ standbyDoubt: 'the standby is 412 s behind' }) },
+    ],
+    [
+      'Unknown: the role may not read task_instance.executor',
+      { probe: WORKED, report: reportOf({ unreadColumns: ['task_instance.executor'] }) },
     ],
     [
       'Unknown: with the settings that were told every push fails',

@@ -84,6 +84,7 @@ function reportOf(changes: Partial<Report> = {}): Report {
     states: statesOf({}),
     problems: [],
     standbyDoubt: null,
+    unreadColumns: [],
     pushFault: null,
     lagSeconds: 0,
     coverage: 1,

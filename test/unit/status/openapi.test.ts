@@ -315,6 +315,7 @@ function reportOf(known: 'everything' | 'nothing', problems: readonly Problem[] 
     states: Object.fromEntries(PROBLEM_CODES.map((code) => [code, stateOf(code)])) as Report['states'],
     problems,
     standbyDoubt: null,
+    unreadColumns: [],
     pushFault: null,
     lagSeconds: figure(-0.5),
     coverage: figure(1),

@@ -1,0 +1,110 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import type { Report } from '../../../src/diagnosis/report.ts';
+import { checkCode, checkVerdict } from '../../../src/status/check-document.ts';
+import { BUCKET, uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import { PROBED } from '../../support/probed.ts';
+import { useS3 } from '../../support/s3.ts';
+import type { Stage, StageCycle } from '../../support/seed.ts';
+import { listShapes, openCycle, openStage } from '../../support/seed.ts';
+
+const postgres = usePostgres();
+const s3 = useS3(BUCKET);
+
+let stage: Stage;
+let cycle: StageCycle;
+let role = '';
+
+afterEach(async () => {
+  await cycle.close();
+  await stage.writer.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`);
+  await stage.close();
+});
+
+/** Opens a stage of a release, and a cycle whose role may read all that the release has except for `refused`. */
+async function openAs(
+  release: string,
+  refused: { table: string; columns: readonly string[] },
+): Promise<void> {
+  stage = await openStage(postgres(), release);
+  role = `limited_${uuid4().slice(0, 8)}`;
+  await stage.writer.query(
+    `CREATE ROLE ${role} LOGIN PASSWORD 'limited'; GRANT USAGE ON SCHEMA public TO ${role}`,
+  );
+  await stage.writer.query(`GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${role}`);
+  await stage.writer.query(`REVOKE SELECT ON ${refused.table} FROM ${role}`);
+  const columns = await stage.writer.query<{ column: string }>(
+    `SELECT quote_ident(attname) AS "column" FROM pg_attribute
+     WHERE attrelid = '${refused.table}'::regclass AND NOT attisdropped`,
+  );
+  const granted = columns.filter(({ column }) => !refused.columns.includes(column));
+  if (refused.columns.length > 0)
+    await stage.writer.query(
+      `GRANT SELECT (${granted.map(({ column }) => column).join(', ')}) ON ${refused.table} TO ${role}`,
+    );
+  const url = new URL(stage.url);
+  Object.assign(url, { username: role, password: 'limited' });
+  cycle = openCycle({ ...stage, url: url.href }, { endpoint: s3().endpoint });
+}
+
+const pass = (): Promise<Report> => cycle.run(PROBED, new AbortController().signal);
+const checked = (report: Report) => ({ report, probed: PROBED, warnings: [], version: '0' });
+
+async function push(taskId: string, { bytes }: { readonly bytes: number }): Promise<void> {
+  const run = await stage.addRun({ dagId: 'etl', runId: `of ${taskId}` });
+  const text = JSON.stringify('x'.repeat(bytes));
+  await stage.push({ run, taskId, stored: stage.source.value === 'bytea' ? Buffer.from(text) : text });
+}
+
+describe.each(listShapes())('$shape', ({ release }) => {
+  test('a table that only a fault asks for is missed while all is quiet', async () => {
+    await openAs(release, { table: 'task_instance', columns: [] });
+    await push('small', { bytes: 1 });
+    const refused = await pass();
+    expect(refused.databaseFailure).toEqual({
+      reason: 'denied',
+      detail: expect.stringContaining('the role may not read task_instance, or not all rows') as string,
+    });
+    expect(checkCode(checked(refused))).toBe(2);
+
+    await stage.writer.query(`GRANT SELECT ON task_instance TO ${role}`);
+    expect(await pass()).toMatchObject({ databaseFailure: null, window: { rows: { db: 1 } } });
+  });
+
+  test('so is a single column of it', async () => {
+    await openAs(release, { table: 'task_instance', columns: ['hostname', 'queue'] });
+    const { databaseFailure } = await pass();
+    const words = databaseFailure?.detail ?? '';
+    expect(words).toContain('may not read task_instance.');
+    expect(words).toContain('task_instance.hostname');
+    expect(words).toContain('task_instance.queue');
+    expect(words).not.toContain('operator');
+  });
+
+  test('so are the rows of it that a policy hides', async () => {
+    await openAs(release, { table: 'log', columns: [] });
+    await stage.writer.query('ALTER TABLE task_instance ENABLE ROW LEVEL SECURITY');
+    expect((await pass()).databaseFailure).toMatchObject({ reason: 'denied' });
+  });
+});
+
+test('rows are counted without the executor, which came with 2.10, and nobody is told that all is well', async () => {
+  await openAs('2.10.5', { table: 'task_instance', columns: ['executor'] });
+  await pass();
+  await push('small', { bytes: 1 });
+  await push('large', { bytes: 5_000 });
+  const report = await pass();
+  expect(report).toMatchObject({
+    databaseFailure: null,
+    backend: { airflow: '2.10-2.11' },
+    window: { rows: { db: 2 } },
+    unreadColumns: ['task_instance.executor'],
+  });
+  expect(report.window?.oversizeRows).toBe(1);
+  expect(checkVerdict(checked(report)).notes).toContain(
+    'Not all is known of the workers: the role may not read task_instance.executor. Run docs/sql/role.sql again.',
+  );
+
+  await stage.writer.query(`GRANT SELECT ON task_instance TO ${role}`);
+  expect((await pass()).unreadColumns).toEqual([]);
+});
