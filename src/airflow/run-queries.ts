@@ -27,18 +27,50 @@ export function runsStatement(ids: readonly number[]): Statement {
   };
 }
 
-/** Reads one page of runs, youngest first, for the first reading of a window. */
+/** Whether a run began or ended in the window, whose start is the given parameter; also if nothing tells. */
+function isRecent({ hasRunAfter }: Shape, since: string): string {
+  const moments = ['queued_at', 'start_date', 'end_date', ...(hasRunAfter ? ['run_after'] : [])];
+  return `coalesce(greatest(${moments.join(', ')}) >= to_timestamp(${since}::float8 / 1000), true)`;
+}
+
+/** Finds the lowest id of so many runs, the youngest below `below`; the index alone gives it. */
+export function runPageStatement(options: { below: number; limit: number }): Statement {
+  return {
+    name: 'run_page',
+    text: /* SQL */ `
+      SELECT min(id) AS "first"
+      FROM (SELECT id FROM dag_run WHERE id < $1::bigint ORDER BY id DESC LIMIT $2::int) page`,
+    values: [options.below, options.limit],
+  };
+}
+
+/** Reads the recent runs from the id `first` to below the id `below`, youngest first. */
 export function recentRunsStatement(
   shape: Shape,
-  options: { below: number; sinceMs: number; limit: number },
+  options: { first: number; below: number; sinceMs: number },
 ): Statement {
-  const moments = ['queued_at', 'start_date', 'end_date', ...(shape.hasRunAfter ? ['run_after'] : [])];
   return {
     name: 'recent_runs',
     text: /* SQL */ `
-      SELECT ${RUN_COLUMNS},
-        coalesce(greatest(${moments.join(', ')}) >= to_timestamp($2::float8 / 1000), true) AS "recent"
-      FROM dag_run WHERE id < $1::bigint ORDER BY id DESC LIMIT $3::int`,
-    values: [options.below, options.sinceMs, options.limit],
+      SELECT ${RUN_COLUMNS} FROM dag_run
+      WHERE id >= $1::bigint AND id < $2::bigint AND ${isRecent(shape, '$3')}
+      ORDER BY id DESC`,
+    values: [options.first, options.below, options.sinceMs],
+  };
+}
+
+/** Finds the recent runs among those of some names. */
+export function runsNamedStatement(
+  shape: Shape,
+  options: { names: readonly { readonly dagId: string; readonly runId: string }[]; sinceMs: number },
+): Statement {
+  const { names, sinceMs } = options;
+  return {
+    name: 'runs_named',
+    text: /* SQL */ `
+      SELECT r.id FROM unnest($1::text[], $2::text[]) AS w(dag_id, run_id)
+      JOIN dag_run r ON r.dag_id = w.dag_id AND r.run_id = w.run_id
+      WHERE r.state IN ('queued', 'running') OR ${isRecent(shape, '$3')}`,
+    values: [names.map(({ dagId }) => dagId), names.map(({ runId }) => runId), sinceMs],
   };
 }

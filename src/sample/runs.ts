@@ -1,8 +1,17 @@
-import { activeRunsStatement, recentRunsStatement, runsStatement } from '../airflow/run-queries.ts';
+import {
+  activeRunsStatement,
+  recentRunsStatement,
+  runPageStatement,
+  runsStatement,
+} from '../airflow/run-queries.ts';
 import { chunks } from '../lib/chunks.ts';
 import type { DueRuns } from '../window/due-runs.ts';
 import type { FoundRun } from '../window/run.ts';
+import type { RunSweep } from '../window/run-sweep.ts';
+import { continueRunSweep, RUN_SWEEP_START } from '../window/run-sweep.ts';
 import type { Reading } from './reading.ts';
+
+type RunReading = Pick<Reading, 'query' | 'readEach' | 'shape'>;
 
 interface RunRow {
   id: number;
@@ -10,7 +19,6 @@ interface RunRow {
   runId: string;
   state: string | null;
   endedAt: number | null;
-  recent?: boolean;
 }
 
 /**
@@ -21,6 +29,11 @@ const LATE_RUNS = 250;
 /** After this long without a reading, old runs may have been cleared and have ended again. */
 const AWAY_MS = 5 * 60_000;
 const RECENT_PAGE = 5_000;
+/**
+ * How many older runs a cycle looks at, in turn. `dag_run` has no index on the time of an end, so a run that was cleared
+ * and has ended again between two cycles is found in this way alone. They are on some twenty pages.
+ */
+const RUNS_SWEPT = 500;
 /** All rows of an answer are parsed in one turn of the event loop. */
 const IDS_A_STATEMENT = 1_000;
 
@@ -29,16 +42,20 @@ const IDS_A_STATEMENT = 1_000;
  * read.
  */
 export async function readRuns(
-  reading: Pick<Reading, 'query' | 'readEach' | 'shape'>,
+  reading: RunReading,
   /** Epoch ms: now, the start of the window, and when runs were last looked for; null: not known. */
   options: DueRuns & { now: number; sinceMs: number; lastMs: number | null },
-): Promise<FoundRun[]> {
+): Promise<{ readonly found: readonly FoundRun[]; readonly runSweep: RunSweep }> {
   const { query, readEach } = reading;
-  const { lastRunId, ids, isKnown, now, sinceMs, lastMs } = options;
+  const { lastRunId, ids, isKnown, runSweep, now, sinceMs, lastMs } = options;
   const runs = new Map<number, FoundRun>();
-  const take = (found: readonly RunRow[]) => {
-    for (const run of found) runs.set(run.id, foundRun(run));
+  const takeAs = (found: readonly RunRow[], baselineUntil: number) => {
+    for (const run of found) if (!runs.has(run.id)) runs.set(run.id, foundRun(run, baselineUntil));
   };
+  const take = (found: readonly RunRow[]) => {
+    takeAs(found, -Infinity);
+  };
+  let next: RunSweep = { ...RUN_SWEEP_START, baselineUntil: now };
   const readActive = (after: number, takeActive: (found: readonly RunRow[]) => void) =>
     readEach<RunRow>(activeRunsStatement({ after }), takeActive, { pageByPage: false });
   if (lastRunId === null) {
@@ -55,39 +72,58 @@ export async function readRuns(
       take(active.filter(wanted));
     });
     if (lastMs !== null && now - lastMs > AWAY_MS) take(await readWindow(reading, Math.max(lastMs, sinceMs)));
+    const { below, baselineUntil, strays } = runSweep;
+    const swept = await readPage(reading, {
+      below: Math.min(below, lastRunId - LATE_RUNS + 1),
+      sinceMs,
+      limit: RUNS_SWEPT,
+    });
+    takeAs(
+      swept.recent.filter(({ id }) => !isKnown(id)),
+      baselineUntil,
+    );
+    if (strays.length > 0) takeAs(await query<RunRow>(runsStatement(strays)), baselineUntil);
+    next = continueRunSweep(runSweep, { last: swept.first, strays: [] });
   }
   const rest = ids.filter((id) => !runs.has(id));
   for (const some of chunks(rest, IDS_A_STATEMENT)) take(await query<RunRow>(runsStatement(some)));
-  return [...runs.values()];
+  return { found: [...runs.values()], runSweep: next };
 }
 
 /** Reads pages from the youngest run backwards, until a page holds no recent run. */
-async function readWindow(
-  { readEach, shape }: Pick<Reading, 'readEach' | 'shape'>,
-  sinceMs: number,
-): Promise<RunRow[]> {
+async function readWindow(reading: RunReading, sinceMs: number): Promise<RunRow[]> {
   const runs: RunRow[] = [];
   // Above every possible run id.
   let below = Number.MAX_SAFE_INTEGER;
   for (;;) {
-    const page: RunRow[] = [];
-    await readEach<RunRow>(
-      recentRunsStatement(shape, { below, sinceMs, limit: RECENT_PAGE }),
-      (found) => {
-        page.push(...found);
-      },
-      { pageByPage: false },
-    );
-    const recent = page.filter((run) => run.recent === true);
+    const { first, recent } = await readPage(reading, { below, sinceMs, limit: RECENT_PAGE });
     runs.push(...recent);
-    const last = page.at(-1);
-    if (last === undefined || page.length < RECENT_PAGE || recent.length === 0) return runs;
-    below = last.id;
+    if (first === null || recent.length === 0) return runs;
+    below = first;
   }
 }
 
-function foundRun({ id, dagId, runId, state, endedAt }: RunRow): FoundRun {
-  return { id, dagId, runId, endedAt, live: isLive(state) };
+/** Gives the lowest id of a page of runs, and the recent runs on it. */
+async function readPage(
+  { query, readEach, shape }: RunReading,
+  { below, sinceMs, limit }: { readonly below: number; readonly sinceMs: number; readonly limit: number },
+): Promise<{ readonly first: number | null; readonly recent: readonly RunRow[] }> {
+  const [page] = await query<{ first: number | null }>(runPageStatement({ below, limit }));
+  const first = page?.first ?? null;
+  const recent: RunRow[] = [];
+  if (first !== null)
+    await readEach<RunRow>(
+      recentRunsStatement(shape, { first, below, sinceMs }),
+      (found) => {
+        recent.push(...found);
+      },
+      { pageByPage: true },
+    );
+  return { first, recent };
+}
+
+function foundRun({ id, dagId, runId, state, endedAt }: RunRow, baselineUntil: number): FoundRun {
+  return { id, dagId, runId, endedAt, live: isLive(state), baselineUntil };
 }
 
 function isLive(state: string | null): boolean {

@@ -74,7 +74,7 @@ export async function sample(
   try {
     const lastMs = due.lastReading?.at ?? null;
     const reading = { query, readEach: readEachWith(query), shape, knowsCompression, staging };
-    const found = await readRuns(reading, { ...due, now, sinceMs: from, lastMs });
+    const { found, runSweep } = await readRuns(reading, { ...due, now, sinceMs: from, lastMs });
     const ours = found.filter(({ dagId }) => isIn(options.shard, dagId));
     const canaryRuns = ours.filter(({ dagId }) => dagId === options.canaryDagId);
     const pace = createPace();
@@ -100,10 +100,11 @@ export async function sample(
       (run) => run.whole || lostRows(run) || (last === null && byTask !== undefined),
     );
     await readWhole(reading, { runs: whole, from });
-    const lost =
+    const isOurs = (dagId: string) => isIn(options.shard, dagId) && dagId !== options.canaryDagId;
+    const { lost, strays } =
       last === null || byTask === undefined || part === null
-        ? []
-        : await readTaskRows(reading, byTask, { last, part, from });
+        ? { lost: [], strays: [] }
+        : await readTaskRows(reading, byTask, { last, part, from, isOurs });
     const unmeasured = await measure(reading);
     await attributeStaged(reading, options.oversize);
     // From here on, a session that wants to rewrite a table waits for this transaction.
@@ -127,6 +128,7 @@ export async function sample(
         to: part?.next ?? null,
         changes: counts.find(({ table }) => table === byTask?.table)?.changes ?? null,
       }),
+      runSweep: { ...runSweep, strays },
       unmeasured,
       writes: writesOf(counts),
       canaryRuns,

@@ -1,3 +1,4 @@
+import { runsNamedStatement } from '../airflow/run-queries.ts';
 import type { XComSource } from '../airflow/shape.ts';
 import type { TaskPlace, TaskRowId } from '../airflow/task-queries.ts';
 import { newRowsStatement, taskRowsStatement } from '../airflow/task-queries.ts';
@@ -15,27 +16,53 @@ import { findTaskPlaces } from './task-instances.ts';
 /** How much older than its commit a row's id may be, because clocks differ and transactions may take long. */
 const LATE_MS = 15 * 60_000;
 
+interface TaskRowsRead {
+  /** Slots of rows that are no longer in the window. */
+  readonly lost: readonly number[];
+  /** Runs of the window that are not known, although rows of them were found. */
+  readonly strays: readonly number[];
+}
+
 /**
  * Reads new rows that hang on their task instance: by the time in their ids, and by comparing a part of the remembered
  * rows with the table. Other changes are found when the sweep reaches their part. These are rows deleted, rewritten
- * under their id, or committed long after they got an id. Returns the slots of rows that are no longer in the window.
+ * under their id, or committed long after they got an id.
  */
 export async function readTaskRows(
   reading: Reading,
   source: XComSource,
   /** `from`: the start of the window, epoch ms. */
-  { last, part, from }: { readonly last: LastReading; readonly part: Part; readonly from: number },
-): Promise<readonly number[]> {
-  const { query, readEach, staging, knowsCompression } = reading;
+  {
+    last,
+    part,
+    from,
+    isOurs,
+  }: {
+    readonly last: LastReading;
+    readonly part: Part;
+    readonly from: number;
+    readonly isOurs: (dagId: string) => boolean;
+  },
+): Promise<TaskRowsRead> {
+  const { query, shape, readEach, staging, knowsCompression } = reading;
   const { rows } = staging.state;
   const since = { sinceMs: last.at - LATE_MS, horizon: last.horizon };
   const stagedAt = stagedByName(staging);
   const lost: number[] = [];
+  const strays = new Map<string, TaskPlace>();
+
+  /** Notes the run of a place that none of the known runs has: it may have been cleared, and have ended again. */
+  function stagedOrStray(place: TaskPlace | undefined): StagedRun | null {
+    const staged = stagedAt(place);
+    if (place !== undefined && staged === null && isOurs(place.dagId))
+      strays.set(JSON.stringify([place.dagId, place.runId]), place);
+    return staged;
+  }
 
   function stage(found: readonly TaskRow[], places: ReadonlyMap<string, TaskPlace>): void {
     for (const raw of found) {
       const place = places.get(raw.taskInstanceId);
-      const staged = stagedAt(place);
+      const staged = stagedOrStray(place);
       // A run that is read whole has been read already.
       if (place === undefined || staged === null || staged.whole) continue;
       const { dagId, runId, id: dagRunId } = staged.run;
@@ -51,7 +78,7 @@ export async function readTaskRows(
 
   async function take(changed: readonly TaskRowId[]): Promise<void> {
     const places = await findTaskPlaces(reading, changed);
-    const ours = changed.filter(({ taskInstanceId }) => stagedAt(places.get(taskInstanceId)) !== null);
+    const ours = changed.filter(({ taskInstanceId }) => stagedOrStray(places.get(taskInstanceId)) !== null);
     if (ours.length > 0)
       stage(await query<TaskRow>(taskRowsStatement(source, { rows: ours, knowsCompression })), places);
   }
@@ -64,7 +91,12 @@ export async function readTaskRows(
     { pageByPage: true },
   );
   const gone = await sweep(reading, source, { ...since, part, from, rows, take });
-  return [...lost, ...gone];
+  const names = [...strays.values()];
+  const found =
+    names.length === 0
+      ? []
+      : await query<{ id: number }>(runsNamedStatement(shape, { names, sinceMs: from }));
+  return { lost: [...lost, ...gone], strays: found.map(({ id }) => id) };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createTop } from '../lib/top.ts';
 import type { Change } from './change.ts';
 import type { LedgerState } from './ledger-state.ts';
+import type { RunSweep } from './run-sweep.ts';
 import { SWEEP_START } from './sweep-state.ts';
 
 /**
@@ -17,6 +18,7 @@ export interface DueRuns {
   /** Runs to read again: they were live at the last reading, or it is their turn. */
   readonly ids: readonly number[];
   readonly isKnown: (id: number) => boolean;
+  readonly runSweep: RunSweep;
 }
 
 /** The point from which the next reading continues. */
@@ -24,8 +26,8 @@ export type Continuation = DueRuns & Pick<LedgerState, 'lastReading' | 'sweep'>;
 
 /** Gives all runs when something has changed, and no remembered run when the window is read anew. */
 export function dueRuns(state: LedgerState, change: Change): Continuation {
-  const { lastRunId, lastReading, sweep, runs } = state;
-  const fromStart = { lastRunId: null, lastReading: null, sweep: SWEEP_START };
+  const { lastRunId, lastReading, sweep, runSweep, runs } = state;
+  const fromStart = { lastRunId: null, lastReading: null, sweep: SWEEP_START, runSweep };
   if (change === 'anew') return { ...fromStart, ids: [], isKnown: () => false };
   const isKnown = (id: number) => runs.get(id)?.gone === false;
   const there = [...runs.values()].filter(({ gone }) => !gone);
@@ -34,5 +36,5 @@ export function dueRuns(state: LedgerState, change: Change): Continuation {
   const ended = createTop(Math.min(Math.max(share, REREAD_RUNS.least), REREAD_RUNS.most));
   for (const run of there) if (!run.live) ended.offer(run.id, run.horizon === null ? Infinity : -run.readAt);
   const live = there.filter((run) => run.live).map(({ id }) => id);
-  return { lastRunId, lastReading, sweep, ids: [...live, ...ended.items()], isKnown };
+  return { lastRunId, lastReading, sweep, runSweep, ids: [...live, ...ended.items()], isKnown };
 }

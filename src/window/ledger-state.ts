@@ -2,6 +2,8 @@ import type { RowStore } from './row-store.ts';
 import { createRowStore } from './row-store.ts';
 import type { Run, RunSlots } from './run.ts';
 import { createRunSlots } from './run.ts';
+import type { RunSweep } from './run-sweep.ts';
+import { RUN_SWEEP_START } from './run-sweep.ts';
 import type { SweepState } from './sweep-state.ts';
 import { SWEEP_START } from './sweep-state.ts';
 
@@ -28,6 +30,7 @@ export interface LedgerState {
    */
   countsFrom: number | null;
   sweep: SweepState;
+  runSweep: RunSweep;
   readonly runs: Map<number, Run>;
   readonly runSlots: RunSlots;
   readonly rows: RowStore;
@@ -41,6 +44,7 @@ export function emptyState(): LedgerState {
     lastReading: null,
     countsFrom: null,
     sweep: SWEEP_START,
+    runSweep: RUN_SWEEP_START,
     runs: new Map(),
     runSlots: createRunSlots([]),
     rows: createRowStore(),

@@ -14,6 +14,7 @@ import type { Run } from './run.ts';
 import { listAgain } from './run.ts';
 import { createStaging } from './staging.ts';
 import type { Classify, StagedRun, Staging } from './staging.ts';
+import type { RunSweep } from './run-sweep.ts';
 import type { SweepState } from './sweep-state.ts';
 
 /** The findings of a reading of the database, for the ledger to take in. */
@@ -31,6 +32,7 @@ export interface StagedReading {
   /** Slots of remembered rows that are no longer in the window, without the rows of runs that were read whole. */
   readonly lost: readonly number[];
   readonly sweep: SweepState;
+  readonly runSweep: RunSweep;
 }
 
 /** Everything that the exporter remembers about the window. */
@@ -183,6 +185,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
     state.lastReading = { at, horizon, from };
     state.countsFrom = countedFrom;
     state.sweep = reading.sweep;
+    state.runSweep = reading.runSweep;
   }
 
   /** Takes in the findings about the run itself, and removes the rows that the run no longer holds. */

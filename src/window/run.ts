@@ -138,4 +138,6 @@ export interface FoundRun {
   readonly runId: string;
   readonly live: boolean;
   readonly endedAt: number | null;
+  /** Rows of the run are in no counter up to this moment, epoch ms. */
+  readonly baselineUntil: number;
 }

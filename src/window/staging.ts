@@ -17,6 +17,8 @@ export interface StagedRun {
   readonly live: boolean;
   /** When the run ended, epoch ms; null while it runs. */
   readonly endedAt: number | null;
+  /** As of a {@link FoundRun}. */
+  readonly baselineUntil: number;
   /**
    * Whether the reading looks at the rows that hang on the run itself; else it has only found rows that hang on tasks.
    */
@@ -114,7 +116,9 @@ export function createStaging(
     staged.firstLink = slot + 1;
   }
 
-  function openAs(found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'due'>): StagedRun {
+  function openAs(
+    found: Pick<StagedRun, 'run' | 'known' | 'live' | 'endedAt' | 'baselineUntil' | 'due'>,
+  ): StagedRun {
     const { run, known, live, endedAt, due } = found;
     // The fields are written out: there may be ten thousand, and a spread makes each object several times as large.
     const staged: StagedRun = {
@@ -122,6 +126,7 @@ export function createStaging(
       known,
       live,
       endedAt,
+      baselineUntil: Math.max(found.baselineUntil, baselineUntil),
       due,
       count: 0,
       whole: takesAll,
@@ -141,7 +146,7 @@ export function createStaging(
     // Most of ten thousand runs have no staged rows.
     slotsOf: ({ firstLink }) => (firstLink === 0 ? [] : slotsFrom(firstLink)),
     leaveOut,
-    open({ id, dagId, runId, live, endedAt }) {
+    open({ id, dagId, runId, live, endedAt, baselineUntil: until }) {
       const remembered = state.runs.get(id);
       // Postgres may give an id again after the database was restored from an earlier copy.
       const known = remembered?.dagId === dagId && remembered.runId === runId ? remembered : undefined;
@@ -159,9 +164,10 @@ export function createStaging(
           activeAt: 0,
           listed: null,
         });
-      return openAs({ run, known: known !== undefined, live, endedAt, due: true });
+      return openAs({ run, known: known !== undefined, live, endedAt, baselineUntil: until, due: true });
     },
-    openKnown: (run) => openAs({ run, known: true, live: run.live, endedAt: null, due: false }),
+    openKnown: (run) =>
+      openAs({ run, known: true, live: run.live, endedAt: null, baselineUntil, due: false }),
 
     add(staged, row) {
       const ofRun = row.taskInstanceId === null ? 1 : 0;
@@ -185,7 +191,7 @@ export function createStaging(
         }
         isRewritten = timeAt(chunk, index) === row.at;
       }
-      const baseline = row.at <= baselineUntil;
+      const baseline = row.at <= staged.baselineUntil;
       const slot = rows.write(staged.run, row, { placement: classify(row, isRun), baseline });
       // A worker's push sets a new time; PATCH of the REST API before 3.3 keeps the time of the push.
       if (isRewritten) rows.setServerWritten(slot);

@@ -13,7 +13,13 @@ import {
   rowsStatement,
   versionsStatement,
 } from '../../../src/airflow/row-queries.ts';
-import { activeRunsStatement, recentRunsStatement, runsStatement } from '../../../src/airflow/run-queries.ts';
+import {
+  activeRunsStatement,
+  recentRunsStatement,
+  runPageStatement,
+  runsNamedStatement,
+  runsStatement,
+} from '../../../src/airflow/run-queries.ts';
 import type { CatalogueColumn, Shape } from '../../../src/airflow/shape.ts';
 import { recogniseShape } from '../../../src/airflow/shape.ts';
 import {
@@ -96,7 +102,9 @@ function statementsOf(shape: Shape): Statement[] {
     instantStatement(),
     activeRunsStatement({ after: 0 }),
     runsStatement(runIds),
-    recentRunsStatement(shape, { below: 1, sinceMs: 0, limit: 1 }),
+    runPageStatement({ below: 1, limit: 1 }),
+    recentRunsStatement(shape, { first: 0, below: 1, sinceMs: 0 }),
+    runsNamedStatement(shape, { names: [{ dagId: 'dag', runId: 'run' }], sinceMs: 0 }),
     workersAtStatement(shape, [{ ...row, dagId: 'dag', runId: 'run' }]),
     ...(shape.keepsTries ? [workersStatement(shape, [row.taskInstanceId])] : []),
     ...shape.sources.flatMap((source) => [

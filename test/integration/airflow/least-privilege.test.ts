@@ -17,7 +17,13 @@ import {
   rowsStatement,
   versionsStatement,
 } from '../../../src/airflow/row-queries.ts';
-import { activeRunsStatement, recentRunsStatement, runsStatement } from '../../../src/airflow/run-queries.ts';
+import {
+  activeRunsStatement,
+  recentRunsStatement,
+  runPageStatement,
+  runsNamedStatement,
+  runsStatement,
+} from '../../../src/airflow/run-queries.ts';
 import type { CatalogueColumn, Shape } from '../../../src/airflow/shape.ts';
 import { recogniseShape, refusedBy } from '../../../src/airflow/shape.ts';
 import {
@@ -330,7 +336,9 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
     activeRunsStatement({ after: 0 }),
     canaryTasksStatement(shape, { runIds: [1], mostBytes: 1_000 }),
     runsStatement([1]),
-    recentRunsStatement(shape, { below: 1_000_000, sinceMs: 0, limit: 10 }),
+    runPageStatement({ below: 1, limit: 1 }),
+    recentRunsStatement(shape, { first: 0, below: 1, sinceMs: 0 }),
+    ...(shape.keepsTries ? [runsNamedStatement(shape, { names: [task], sinceMs: 0 })] : []),
     ...shape.sources.flatMap((source) => sourceStatements(shape, source)),
     workersAtStatement(shape, [task]),
     ...(shape.keepsTries ? [workersStatement(shape, [task.taskInstanceId])] : []),

@@ -90,6 +90,8 @@ describe.each(listShapes())('$shape (Airflow $release), an eighth of a million r
       'tables',
       'instant',
       'open_active_runs',
+      'run_page',
+      'open_recent_runs',
       'runs',
       workers,
       `versions_${table}`,
