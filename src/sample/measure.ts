@@ -1,11 +1,10 @@
 import { measureStatement } from '../airflow/row-queries.ts';
-import type { Shape } from '../airflow/shape.ts';
+import type { Shape, XComSource } from '../airflow/shape.ts';
 import { rowId, sampledRow } from '../airflow/xcom-row.ts';
 import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
-import type { Query, Statement } from '../postgres/client.ts';
-import { backToSavepointStatement, savepointStatement } from '../postgres/cursor.ts';
+import type { Query } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
@@ -17,6 +16,7 @@ import type { RememberedRow } from '../window/remembered-row.ts';
 import { flagsAt, sizeAt } from '../window/row-fields.ts';
 import { knownRuns } from '../window/run.ts';
 import type { Classify, StagedRun, Staging } from '../window/staging.ts';
+import { attempt } from './attempt.ts';
 import type { Reading } from './reading.ts';
 
 /** The most that one cycle unpacks, in stored bytes and in rows. */
@@ -116,15 +116,16 @@ export async function* unpackEach<Item extends Unmeasured>(
       // A value that alone exceeds the limit has its turn too, by itself.
       if (performance.now() >= until || (begun > 0 && begun + bytes > limit.bytes)) return;
       begun += bytes;
-      const names = some.map(({ entry }) => entry.row);
-      const answers = await unpack(query, measureStatement(shape, source, names), {
-        alone: some.length === 1,
-      });
-      const byId = new Map(answers?.map((row) => [rowId(source.table, row), row]));
+      const answers = await unpack(query, { shape, source, some });
+      if (answers !== null) {
+        yield* answers;
+        continue;
+      }
+      // One value that cannot be unpacked must not keep the others from it. They have as long again.
+      const untilAgain = performance.now() + limit.ms;
       for (const one of some) {
-        const { row } = one.entry;
-        const answer = byId.get(rowId(source.table, row));
-        yield [one, answers === null ? null : answer && sampledRow(source, answer, row)];
+        if (performance.now() >= untilAgain) return;
+        yield* (await unpack(query, { shape, source, some: [one] })) ?? [[one, null] as const];
       }
     }
   }
@@ -146,25 +147,24 @@ function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator
   if (some.length > 0) yield some;
 }
 
-/**
- * Null: the server takes too long to unpack a single value, or cannot unpack it at all. The transaction continues,
- * because otherwise that value would keep all others from ever being read.
- */
-async function unpack(
+/** Asks for the values together. Null: the server takes too long to unpack them, or cannot unpack one of them. */
+async function unpack<Item extends Unmeasured>(
   query: Query,
-  statement: Statement,
-  { alone }: { readonly alone: boolean },
-): Promise<RawRow[] | null> {
-  if (!alone) return query<RawRow>(statement);
-  await query(savepointStatement());
-  try {
-    return await query<RawRow>(statement);
-  } catch (error) {
-    if (!(error instanceof DatabaseError)) throw error;
-    if (error.reason !== 'statement_timeout' && error.reason !== 'query_failed') throw error;
-    await query(backToSavepointStatement());
-    return null;
-  }
+  {
+    shape,
+    source,
+    some,
+  }: { readonly shape: Shape; readonly source: XComSource; readonly some: readonly Item[] },
+): Promise<(readonly [Item, SampledRow | undefined])[] | null> {
+  const names = some.map(({ entry }) => entry.row);
+  const answers = await attempt<RawRow>(query, measureStatement(shape, source, names));
+  if (answers instanceof DatabaseError) return null;
+  const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
+  return some.map((one) => {
+    const { row } = one.entry;
+    const answer = byId.get(rowId(source.table, row));
+    return [one, answer && sampledRow(source, answer, row)];
+  });
 }
 
 /**

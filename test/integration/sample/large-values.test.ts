@@ -67,6 +67,50 @@ test('a value that takes the server too long to unpack stands with its stored si
   expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
 });
 
+test('a value that the server cannot unpack keeps no other that is asked for with it from being counted', async () => {
+  await using it = await start(async (statement, query) => {
+    // As if a part of the value were lost: the server fails over it alone and over every group with it.
+    if (namesTask(statement, 'broken')) await query({ name: 'broken', text: 'SELECT 1 / 0', values: [] });
+  });
+  for (const taskId of ['broken', 'sound', 'another'])
+    await push(it.stage, it.run, { taskId, characters: 50_000 });
+
+  const report = await it.cycle.pass();
+  const { counters } = sumUp(report.increments);
+  expect(counters['rows_total large db']).toBe(3);
+  expect(counters['bytes_total db']).toBeGreaterThan(100_000);
+  expect(counters['bytes_total db']).toBeLessThan(110_000);
+  expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
+});
+
+test('runs that take the server too long to count together are counted in smaller groups', async () => {
+  const stage = await openStage(postgres(), '3.1.8');
+  const counted: number[] = [];
+  const cycle = openCycle(stage, {
+    endpoint: s3().endpoint,
+    through: (database) =>
+      betweenQueries(database, (query) => async (statement) => {
+        if (!statement.name.startsWith('counts_')) return query(statement);
+        const [runs] = statement.values as [readonly number[]];
+        counted.push(runs.length);
+        if (runs.length > 1)
+          await query({ name: 'slow', text: 'SET LOCAL statement_timeout = 1', values: [] });
+        return query(
+          runs.length > 1 ? { ...statement, text: 'SELECT pg_sleep(1), $1::int[], $2::text' } : statement,
+        );
+      }),
+  });
+  const runs = [];
+  for (const runId of ['one', 'two', 'three']) runs.push(await stage.addRun({ dagId: 'many', runId }));
+  await cycle.pass();
+  for (const run of runs) await push(stage, run, { taskId: 'small', characters: 10 });
+
+  expect(sumUp((await cycle.pass()).increments).counters['rows_total many db']).toBe(3);
+  expect(counted).toEqual([3, 2, 1, 1, 1]);
+  await cycle.close();
+  await stage.close();
+});
+
 test('what takes longer than a cycle may is counted in the next ones, each at its size', async () => {
   const named: number[] = [];
   const sleep = slowly();
