@@ -41,7 +41,7 @@ export interface SampleJob {
   hide(): void;
   /** Forgets the memory. Another exporter counts meanwhile, and this one must not count the same rows again later. */
   forget(): void;
-  /** Goes on from the state file, where the former leader may have counted further, if both use the same file. */
+  /** Goes on from the state file if the former leader wrote it. Otherwise an exporter that stood by starts anew. */
   goOn(): Promise<void>;
 }
 
@@ -68,6 +68,7 @@ export function createSampleJob(parts: {
     finished: (end) => {
       jobs.finished('state', end);
     },
+    cyclesApartMs: LONGEST_PAUSE_MS + 2 * parts.intervalMs,
     log,
   });
   let { cycle, problems, cleared } = startFrom(parts.state);

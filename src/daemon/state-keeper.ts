@@ -12,8 +12,9 @@ export interface Keeper {
   /** Writes the state when it has news, and otherwise now and then. Throws nothing. */
   save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<void>;
   /**
-   * Reads the file when another exporter has written it since this one last read or wrote it, or when nothing is
-   * `remembered` here. Undefined: the memory here is as good, or there is no file.
+   * Reads the file when another exporter has written it since this one last read or wrote it, or may have written it
+   * last when nothing is `remembered` here. Null: the state of the last leader is not there. Undefined: the memory here
+   * is as good, or there is no file.
    */
   found(here: { readonly remembered: boolean }): Promise<State | null | undefined>;
 }
@@ -22,9 +23,11 @@ export function createKeeper(parts: {
   file: StateFile | null;
   /** Called after every state that was written or could not be written. */
   finished: (end: JobEnd) => void;
+  /** The longest time between two cycles of a leader. */
+  cyclesApartMs: number;
   log: Logger;
 }): Keeper {
-  const { file, finished, log } = parts;
+  const { file, finished, cyclesApartMs, log } = parts;
   let saved: State['window'] | null = null;
   let savedAt = 0;
   return {
@@ -67,7 +70,14 @@ export function createKeeper(parts: {
     async found({ remembered }) {
       if (file === null) return undefined;
       try {
-        return !remembered || (await file.changed()) ? await file.read() : undefined;
+        if (await file.changed()) return await file.read();
+        if (remembered) return undefined;
+        // Another exporter has led meanwhile. It would have written a file of both, and what it counted is not in here.
+        if (file.seenMs() <= QUIET_MS + cyclesApartMs) return await file.read();
+        log.warn(
+          'the exporter that led meanwhile did not write this state file: what is there now forms the baseline. Give both the same file',
+        );
+        return null;
       } catch (error) {
         if (!(error instanceof StateFileError)) throw error;
         // The file stays as it is: later counts are not written over it.

@@ -30,6 +30,8 @@ export interface StateFile {
   read(): Promise<State | null>;
   /** Whether somebody else has written the file since it was read or written here. */
   changed(): Promise<boolean>;
+  /** How long ago an unchanged file was first seen here. Infinity: this exporter wrote it itself. */
+  seenMs(): number;
   /**
    * Writes to another file and renames it: a crash leaves the old state or the new one, never half of one. The state
    * must not change meanwhile.
@@ -57,6 +59,8 @@ export function openStateFile(path: string, shard: Shard): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
   let last: Header | null = null;
+  /** When `last` was read first, on the clock of `performance`. */
+  let seenAt = 0;
   let written = 0;
 
   async function changed(): Promise<boolean> {
@@ -65,7 +69,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     if (there === null) return false;
     try {
       const header = await readHeader(there);
-      return header === null || header.owner !== last?.owner || header.written !== last.written;
+      return header === null || !isSame(header, last);
     } finally {
       await there.close();
     }
@@ -95,6 +99,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
           );
         try {
           const state = await readState(file, HEADER_BYTES);
+          if (!isSame(header, last)) seenAt = performance.now();
           last = header;
           return state;
         } catch (error) {
@@ -109,6 +114,11 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     },
 
     changed,
+
+    seenMs() {
+      if (last === null) return 0;
+      return last.owner === owner ? Infinity : performance.now() - seenAt;
+    },
 
     async write(state, whenWritten) {
       if (await changed())
@@ -138,6 +148,9 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     },
   };
 }
+
+const isSame = (one: Header, other: Header | null): boolean =>
+  one.owner === other?.owner && one.written === other.written;
 
 /** Checks that the folder takes new files, and removes half-written files that a crash left there. */
 async function prepare(path: string): Promise<void> {

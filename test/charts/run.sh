@@ -72,6 +72,9 @@ if command -v helm >/dev/null; then
   check 'shards are a set, and one is none' sh -c "
     grep -q 'kind: StatefulSet' $work/shards-values.yaml && ! grep -qE 'kind: (Deployment|PersistentVolumeClaim)$' $work/shards-values.yaml &&
     ! grep -q 'kind: StatefulSet' $work/small-values.yaml"
+  check 'a pair has no state file, and one exporter has' sh -c "
+    ! grep -qE 'state.file: |name: state(,|$)' $work/pair-values.yaml && grep -q 'state.file: ' $work/small-values.yaml &&
+    grep -q 'name: state$' $work/small-values.yaml"
   for object in 'name: airflow-config$' 'secretName: airflow-metadata' 'secretName: airflow-fernet-key' 'airflow.connections: xcom_exporter_connection'; do
     check "the official chart's $object" grep -q "$object" "$work/official-config-values.yaml"
   done

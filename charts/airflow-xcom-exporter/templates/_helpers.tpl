@@ -41,11 +41,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 
 {{- define "xcom.settings" -}}
 {{- $settings := dict "web.listen-address" (printf ":%d" (int .Values.web.port)) "ha" .Values.ha -}}
-{{- if .Values.state.enabled }}{{ $_ := set $settings "state.file" "/var/lib/airflow-xcom-exporter/state" }}{{ end -}}
+{{- if include "xcom.keepsState" . }}{{ $_ := set $settings "state.file" "/var/lib/airflow-xcom-exporter/state" }}{{ end -}}
 {{- if .Values.web.configSecret }}{{ $_ := set $settings "web.config.file" "/etc/airflow-xcom-exporter/web/web-config.yml" }}{{ end -}}
 {{- if include "xcom.airflowFile" . }}{{ $_ := set $settings "airflow.config" "/etc/airflow-xcom-exporter/airflow/airflow.cfg" }}{{ end -}}
 {{- with .Values.airflow.connectionsView }}{{ $_ := set $settings "airflow.connections" . }}{{ end -}}
 {{- toYaml (merge $settings .Values.settings) -}}
+{{- end }}
+
+{{- /* Two pods have no volume in common. With a file each, they would count twice what was written while the other led. */ -}}
+{{- define "xcom.keepsState" -}}
+{{ if and .Values.state.enabled (eq (int .Values.replicas) 1) }}true{{ end }}
 {{- end }}
 
 {{- /* A kubelet has no certificate to show: it can only see whether somebody listens. */ -}}

@@ -116,7 +116,7 @@ spec:
         {{- if .Values.web.configSecret }}
         - { name: web, mountPath: /etc/airflow-xcom-exporter/web, readOnly: true }
         {{- end }}
-        {{- if .Values.state.enabled }}
+        {{- if include "xcom.keepsState" . }}
         - { name: state, mountPath: /var/lib/airflow-xcom-exporter }
         {{- end }}
         {{- with .Values.extraVolumeMounts }}{{ toYaml . | nindent 8 }}{{ end }}
@@ -155,7 +155,7 @@ spec:
       secret: { secretName: {{ .Values.web.configSecret }}, defaultMode: 0440 }
     {{- end }}
     {{- /* Of several each has a volume of its own, from the claim of the set. */ -}}
-    {{- if and .Values.state.enabled (not (and (gt $shards 1) .Values.state.persistence.enabled)) }}
+    {{- if and (include "xcom.keepsState" .) (not (and (gt $shards 1) .Values.state.persistence.enabled)) }}
     - name: state
       {{- if .Values.state.persistence.enabled }}
       persistentVolumeClaim: { claimName: {{ default (include "xcom.fullname" .) .Values.state.persistence.existingClaim }} }

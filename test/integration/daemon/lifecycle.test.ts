@@ -381,13 +381,16 @@ describe.concurrent('figures that grow old', () => {
 describe.concurrent('two exporters with ha=lock', () => {
   const ha = { XCOM_EXPORTER_HA: 'lock' };
 
-  async function pair(world: { start: (env: Record<string, string>) => Promise<Daemon> }) {
-    const leader = await world.start(ha);
+  async function pair(
+    world: { start: (env: Record<string, string>) => Promise<Daemon> },
+    own: readonly Readonly<Record<string, string>>[] = [],
+  ) {
+    const leader = await world.start({ ...ha, ...own[0] });
     await eventually(async () => {
       expect(await leader.value('exporter_leader')).toBe(1);
       expect(await leader.value('window_rows', { storage: 'db' })).toBe(0);
     });
-    const standby = await world.start(ha);
+    const standby = await world.start({ ...ha, ...own[1] });
     await eventually(async () => {
       expect(await runsOf(standby)).toBeGreaterThan(1);
     });
@@ -443,34 +446,48 @@ describe.concurrent('two exporters with ha=lock', () => {
     });
   });
 
-  test('the leader that loses its session stands by, and what the other counted is not counted twice', async () => {
-    await using world = await setting();
-    const { leader, standby } = await pair(world);
-    await eventually(async () => {
-      await world.airflow.writer.query(
-        `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+  test.each([
+    { what: 'without a state file', files: [] as string[] },
+    { what: 'with a state file each', files: ['one', 'other'] },
+  ])(
+    'the leader that loses its session stands by, and what the other counted is not counted twice, $what',
+    async ({ files }) => {
+      await using world = await setting();
+      const folder = mkdtempSync(join(tmpdir(), 'pair-'));
+      const own = files.map((name) => ({ XCOM_EXPORTER_STATE_FILE: join(folder, name) }));
+      const { leader, standby } = await pair(world, own);
+      await eventually(async () => {
+        await world.airflow.writer.query(
+          `SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
          WHERE l.locktype = 'advisory' AND d.datname = current_database()`,
-      );
-      await delay(1_000);
-      expect(await standby.value('exporter_leader')).toBe(1);
-      expect(await leader.value('exporter_leader')).toBe(0);
-    }, 30);
-    await expectStandingBy(leader);
-    // The new leader takes the rows of its first count as its baseline.
-    await eventually(async () => {
-      expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
-    });
-    await world.airflow.push('one');
-    await eventually(async () => {
-      expect(await rowsOf(standby, 'db')).toBe(1);
-    });
-    await standby.close();
-    await eventually(async () => {
-      expect(await leader.value('exporter_leader')).toBe(1);
-      expect(await leader.value('window_rows', { storage: 'db' })).toBe(1);
-    });
-    expect((await rowsOf(leader, 'db')) ?? 0).toBe(0);
-  });
+        );
+        // Until both have asked again, their figures may be of before.
+        const before = await Promise.all([leader, standby].map(runsOf));
+        await eventually(async () => {
+          expect(await runsOf(leader)).toBeGreaterThan((before[0] ?? 0) + 1);
+          expect(await runsOf(standby)).toBeGreaterThan((before[1] ?? 0) + 1);
+        });
+        expect(await standby.value('exporter_leader')).toBe(1);
+        expect(await leader.value('exporter_leader')).toBe(0);
+      }, 30);
+      await expectStandingBy(leader);
+      // The new leader takes the rows of its first count as its baseline.
+      await eventually(async () => {
+        expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
+      });
+      await world.airflow.push('one');
+      await eventually(async () => {
+        expect(await rowsOf(standby, 'db')).toBe(1);
+      });
+      await standby.close();
+      await eventually(async () => {
+        expect(await leader.value('exporter_leader')).toBe(1);
+        expect(await leader.value('window_rows', { storage: 'db' })).toBe(1);
+      });
+      expect((await rowsOf(leader, 'db')) ?? 0).toBe(0);
+      rmSync(folder, { recursive: true });
+    },
+  );
 
   test.each([
     { what: 'was started', reloads: false },
