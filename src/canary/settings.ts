@@ -1,3 +1,4 @@
+import { kindOfBackend } from '../airflow/backend-class.ts';
 import type { CanarySettings } from './report.ts';
 
 /** The workers' settings as the exporter was told them; null: nobody told it. */
@@ -21,15 +22,18 @@ export interface Difference {
   readonly option: Option;
   /** By value, with the pools that have it. */
   readonly values: readonly { readonly value: string; readonly pools: readonly string[] }[];
-  /** The value that the exporter was told; null: none. */
+  /** The value that the exporter was told, which may be empty; null: none. */
   readonly told: string | null;
+  /** The pools that differ from what the exporter was told, or else from what most pools have. */
+  readonly odd: readonly string[];
 }
 
 /** Compression is left out: a reader takes it from the name of the object. */
 export function differences(heard: readonly HeardPool[], told: ToldSettings): Difference[] {
   // A path and a threshold mean nothing to a backend that does not read them: that is one difference, not three.
   const offloading = heard.filter(({ settings }) => settings.object_storage);
-  const paths = told.paths?.map(withoutEndSlash) ?? null;
+  // No path is what Airflow reads from an empty option, and a worker tells it so.
+  const paths = told.paths?.length === 0 ? [''] : (told.paths?.map(withoutEndSlash) ?? null);
   return [
     difference('xcom_backend', heard, {
       valueOf: backendOf,
@@ -86,15 +90,19 @@ function difference(
     const value = valueOf(settings);
     byValue.set(value, [...(byValue.get(value) ?? []), name]);
   }
-  const isAsTold =
-    told === null || [...byValue.keys()].every((value) => told.some((one) => isSame(one, value)));
+  const values = [...byValue].map(([value, pools]) => ({ value, pools }));
+  const [most] = [...values].sort((a, b) => b.pools.length - a.pools.length);
+  const unusual = values.filter((one) =>
+    told === null ? one !== most : !told.some((each) => isSame(each, one.value)),
+  );
   // Several paths are in force if the exporter was told so.
-  const isOne = byValue.size <= 1 || (told !== null && told.length > 1);
-  if (isAsTold && isOne) return null;
+  const isOne = values.length <= 1 || (told !== null && told.length > 1);
+  if (unusual.length === 0 && isOne) return null;
   return {
     option,
-    values: [...byValue].map(([value, pools]) => ({ value, pools })),
+    values,
     told: told === null ? null : told.join(', '),
+    odd: unusual.flatMap(({ pools }) => pools),
   };
 }
 
@@ -104,9 +112,10 @@ const isSameNumber = (one: string, other: string): boolean => Number(one) === Nu
 
 /**
  * The option may name a class by a module that only imports it, but the class itself has the module in which it is
- * written. So only the names of the classes are compared.
+ * written. So only the names of the classes are compared. An empty option is Airflow's own class.
  */
 function isSameClass(one: string, other: string): boolean {
+  if (kindOfBackend(one) === 'database' && kindOfBackend(other) === 'database') return true;
   return one.split('.').at(-1) === other.split('.').at(-1);
 }
 

@@ -40,7 +40,7 @@ export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, 
     worker_settings_differ:
       differences.length === 0
         ? otherwise
-        : say(differences.map(sentence).join(' '), placesOf(differences.flatMap((one) => odd(one)))),
+        : say(differences.map(sentence).join(' '), placesOf(differences.flatMap(({ odd }) => odd))),
   };
 }
 
@@ -69,15 +69,8 @@ function faultsOf({ operations }: PoolVerdict): string {
 
 function sentence({ option, values, told: given }: Difference): string {
   const seen = values.map(({ value, pools }) => `${value === '' ? 'nothing' : value} on ${pools.join(', ')}`);
-  const said = given === null ? '' : `; the exporter was told ${given}`;
+  const said = given === null ? '' : `; the exporter was told ${given === '' ? 'that it is empty' : given}`;
   return `${option} is ${seen.join(', and ')}${said}.`;
-}
-
-/** The pools that differ from what the exporter was told, or else from what most pools have. */
-function odd({ values, told: given }: Difference): readonly string[] {
-  const [first] = [...values].sort((a, b) => b.pools.length - a.pools.length);
-  const usual = values.find(({ value }) => value === given) ?? (given === null ? first : undefined);
-  return values.flatMap((one) => (one === usual ? [] : one.pools));
 }
 
 function placesOf(names: readonly string[]) {

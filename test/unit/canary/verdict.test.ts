@@ -82,6 +82,7 @@ describe('on Airflow 3.3.2, with a healthy queue, one without the backend and on
       {
         option: 'xcom_backend',
         told: null,
+        odd: ['legacy'],
         values: [
           { value: BACKEND, pools: ['default', 'denied'] },
           { value: 'airflow.sdk.bases.xcom.BaseXCom', pools: ['legacy'] },
@@ -234,6 +235,7 @@ describe('settings', () => {
       {
         option: 'xcom_objectstorage_path',
         told: null,
+        odd: ['legacy'],
         values: [
           { value: 's3://aws_xcom@airflow-xcom/xcom', pools: ['default', 'denied'] },
           { value: 's3://aws_xcom@airflow-xcom/other', pools: ['legacy'] },
@@ -247,6 +249,7 @@ describe('settings', () => {
       {
         option: 'xcom_objectstorage_threshold',
         told: '5000',
+        odd: ['default', 'denied', 'legacy'],
         values: [{ value: '1000', pools: ['default', 'denied', 'legacy'] }],
       },
     ]);
@@ -265,12 +268,37 @@ describe('settings', () => {
     expect(judge(heard(), { told: other }).differences.map(({ option }) => option)).toEqual(['xcom_backend']);
   });
 
+  test.each(['airflow.models.xcom.BaseXCom', 'airflow.sdk.bases.xcom.BaseXCom'])(
+    'of which the exporter was told an empty backend are those of a worker with %s',
+    (own) => {
+      const none = { ...told, backend: '' };
+      const all = { backend: own, object_storage: false };
+      expect(judge(heard({ default: all, denied: all, legacy: all }), { told: none }).differences).toEqual(
+        [],
+      );
+      const [difference] = judge(heard({ legacy: all }), { told: none }).differences;
+      expect(difference).toMatchObject({ option: 'xcom_backend', told: '', odd: ['default', 'denied'] });
+    },
+  );
+
+  test('of which the exporter was told an empty path are those of a worker with an empty path', () => {
+    const none = { ...told, paths: [] };
+    const all = { path: '' };
+    expect(judge(heard({ default: all, denied: all, legacy: all }), { told: none }).differences).toEqual([]);
+    const [difference] = judge(heard({ legacy: all }), { told: none }).differences;
+    expect(difference).toMatchObject({
+      option: 'xcom_objectstorage_path',
+      told: '',
+      odd: ['default', 'denied'],
+    });
+  });
+
   test('several paths that the exporter was told are all in force', () => {
     const paths = ['s3://aws_xcom@airflow-xcom/xcom', 's3://aws_xcom@airflow-xcom/other'];
     const two = heard({ legacy: { path: 's3://aws_xcom@airflow-xcom/other' } });
     expect(judge(two, { told: { ...told, paths } }).differences).toEqual([]);
     const three = heard({ legacy: { path: 's3://aws_xcom@airflow-xcom/third' } });
-    expect(judge(three, { told: { ...told, paths } }).differences).toHaveLength(1);
+    expect(judge(three, { told: { ...told, paths } }).differences).toMatchObject([{ odd: ['legacy'] }]);
   });
 
   test.each([

@@ -433,6 +433,7 @@ const DIFFERS = {
     { value: '', pools: ['legacy'] },
   ],
   told: null,
+  odd: ['legacy'],
 } as const;
 
 const ON_DISK = { [`${XCOM}PATH`]: 'file:///opt/xcom' };
@@ -741,6 +742,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'all differ from what was told',
       canary([{}], [{ ...DIFFERS, values: DIFFERS.values.slice(0, 1), told: 's3://aws@bucket/old' }]),
       'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu; the exporter was told s3://aws@bucket/old.',
+    ],
+    [
+      'all differ from an empty one that was told',
+      canary([{}], [{ ...DIFFERS, values: DIFFERS.values.slice(0, 1), told: '' }]),
+      'xcom_objectstorage_path is s3://aws@bucket/xcom on default, gpu; the exporter was told that it is empty.',
     ],
     ['all agree', canary([{}]), 'clear'],
     ['one is not heard', canary([{}, SILENT]), 'unknown'],

@@ -204,6 +204,7 @@ const CANARY: CanaryVerdict = {
       option: 'xcom_objectstorage_path',
       values: [{ value: 's3://c@b/p', pools: ['default'] }],
       told: 's3://c@b/q',
+      odd: ['default'],
     },
   ],
   agreed: { backend: null, path: null, threshold: null, compression: null },
