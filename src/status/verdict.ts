@@ -42,6 +42,13 @@ function verdictOfLook(status: Status): Verdict {
       notes: [sampling.lastFailure],
     };
   }
+  if (!status.leader && sampling?.lastRunAt === null) {
+    return {
+      state: 'unknown',
+      title: 'Unknown: no answer yet on who leads',
+      notes: ['The database has not answered yet which exporter leads. Until then this one does not sample.'],
+    };
+  }
   if (!status.leader) {
     return {
       state: 'standby',

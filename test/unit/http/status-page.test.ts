@@ -351,6 +351,14 @@ describe('the verdict', () => {
     ['No cycle yet', { report: null }],
     ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
     ['Standby', { leader: false, report: null, jobs: [] }],
+    [
+      'Unknown: no answer yet on who leads',
+      {
+        leader: false,
+        report: null,
+        jobs: statusOf().jobs.map((job) => ({ ...job, runs: 0, lastRunAt: null, lastFailure: null })),
+      },
+    ],
     ['Unknown: the database could not be asked who leads', { leader: false, report: null }],
     [
       'Unknown: the figures are stale',
