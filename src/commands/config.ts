@@ -4,6 +4,7 @@ import { messageOf } from '../lib/message-of.ts';
 import type { Config } from '../settings/config.ts';
 import { ConfigError, requireDatabase } from '../settings/config.ts';
 import type { SettingOrigin } from '../settings/origins.ts';
+import type { StateFile } from '../state/file.ts';
 import { openStateFile } from '../state/file.ts';
 import type { CommandIo } from './command.ts';
 import { loadConfig } from './command.ts';
@@ -16,11 +17,13 @@ import { plain } from './terminal.ts';
  */
 export async function configCommand(io: CommandIo): Promise<number> {
   const config = loadConfig(io);
-  const refused = await refusals(config);
+  const stateFile = config.stateFile === null ? null : openStateFile(config.stateFile, config.shard);
+  const refused = await refusals(config, stateFile);
   if (refused.length > 0) throw new ConfigError(refused);
   const rows = config.origins.map((origin) => [origin.name, shownOf(origin), whence(origin)]);
   io.stdout(table([['SETTING', 'VALUE', 'FROM'], ...rows]));
-  for (const warning of config.warnings) io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
+  for (const warning of [...config.warnings, stateFile?.unused() ?? []].flat())
+    io.stderr(`airflow-xcom-exporter: warning: ${warning}\n`);
   return 0;
 }
 
@@ -28,11 +31,11 @@ export async function configCommand(io: CommandIo): Promise<number> {
  * Checks the files that the settings name in the same way as `run`. The port is not checked: the exporter that runs
  * with these very settings uses it.
  */
-async function refusals(config: Config): Promise<readonly string[]> {
-  const { stateFile, web, shard } = config;
+async function refusals(config: Config, stateFile: StateFile | null): Promise<readonly string[]> {
+  const { web } = config;
   const asked = [
     () => requireDatabase(config),
-    () => (stateFile === null ? null : openStateFile(stateFile, shard).read()),
+    () => stateFile?.read(),
     () =>
       web.configFile === null ? null : openWebConfig(web.configFile, { log: pino({ level: 'silent' }) }),
   ];

@@ -170,6 +170,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     requireDatabase(first);
     stateFile = first.stateFile === null ? null : openStateFile(first.stateFile, first.shard);
     const restored = (await stateFile?.read()) ?? null;
+    const unused = stateFile?.unused() ?? null;
+    if (unused !== null) log.warn(unused);
     const listening = await startHttpServer({
       ...first.web,
       webConfigFile: first.web.configFile,

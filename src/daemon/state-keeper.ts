@@ -28,6 +28,12 @@ export function createKeeper(parts: {
   log: Logger;
 }): Keeper {
   const { file, finished, cyclesApartMs, log } = parts;
+  const read = async (from: StateFile): Promise<State | null> => {
+    const state = await from.read();
+    const unused = from.unused();
+    if (unused !== null) log.warn(unused);
+    return state;
+  };
   let saved: State['window'] | null = null;
   let savedAt = 0;
   return {
@@ -70,10 +76,10 @@ export function createKeeper(parts: {
     async found({ remembered }) {
       if (file === null) return undefined;
       try {
-        if (await file.changed()) return await file.read();
+        if (await file.changed()) return await read(file);
         if (remembered) return undefined;
         // Another exporter has led meanwhile. It would have written a file of both, and what it counted is not in here.
-        if (file.seenMs() <= QUIET_MS + cyclesApartMs) return await file.read();
+        if (file.seenMs() <= QUIET_MS + cyclesApartMs) return await read(file);
         log.warn(
           'the exporter that led meanwhile did not write this state file: what is there now forms the baseline. Give both the same file',
         );

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { access, open, readdir, rm } from 'node:fs/promises';
+import { access, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { denial } from '../lib/denial.ts';
 import { messageOf } from '../lib/message-of.ts';
@@ -10,8 +10,9 @@ import { nameOf } from '../settings/shard.ts';
 import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
 
-/** The version of the format, which changes with every change of the form. A file of another version is refused. */
-const FORMAT = 'airflow-xcom-exporter-state/3';
+const FORMATS = 'airflow-xcom-exporter-state/';
+/** The version of the format, which changes with every change of the form. A file of another version is set aside. */
+const FORMAT = `${FORMATS}3`;
 /** How many bytes the header takes; the first line of the file is shorter. */
 const HEADER_BYTES = 256;
 
@@ -23,11 +24,14 @@ export class StateFileError extends Error {
 /** The memory that one exporter leaves to the next. Only one exporter at a time writes it. */
 export interface StateFile {
   /**
-   * Gives the state that the last exporter left, or null when there is no file yet.
+   * Gives the state that the last exporter left, or null when there is no file yet, or one that no exporter like this
+   * can go on from. The next write keeps such a file under another name.
    *
    * @throws {StateFileError} when the file cannot be used, or could not be written later.
    */
   read(): Promise<State | null>;
+  /** Why this exporter does not go on from the file that it read; null: it does, or there is none. */
+  unused(): string | null;
   /** Whether somebody else has written the file since it was read or written here. */
   changed(): Promise<boolean>;
   /** How long ago an unchanged file was first seen here. Infinity: this exporter wrote it itself. */
@@ -58,10 +62,12 @@ interface Header {
 export function openStateFile(path: string, shard: Shard): StateFile {
   const owner = randomUUID();
   const beside = `${path}.${owner}.tmp`;
+  const old = `${path}.old`;
   let last: Header | null = null;
   /** When `last` was read first, on the clock of `performance`. */
   let seenAt = 0;
   let written = 0;
+  let unused: string | null = null;
 
   async function changed(): Promise<boolean> {
     const there = await openIfThere(path);
@@ -78,6 +84,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
   return {
     async read() {
       await prepare(path);
+      unused = null;
       const file = await openIfThere(path);
       if (file === null) {
         last = null;
@@ -89,17 +96,19 @@ export function openStateFile(path: string, shard: Shard): StateFile {
           throw new StateFileError(
             `Cannot use the state file ${path}: it is damaged, or no state file. Move it away, or name another: the window then forms the baseline`,
           );
-        if (header.format !== FORMAT)
+        if (header.shard !== nameOf(shard) && isOfSameNumber(header, shard))
           throw new StateFileError(
-            `Cannot use the state file ${path}: it is of another version of the exporter. Move it away, or name another: the window then forms the baseline`,
+            `Cannot use the state file ${path}: it is of shard ${header.shard}, and this exporter is ${nameOf(shard)}. Give each shard its own`,
           );
-        if (header.shard !== nameOf(shard))
-          throw new StateFileError(
-            `Cannot use the state file ${path}: it is of shard ${header.shard}, and this exporter is ${nameOf(shard)}. Give each shard its own; when their number changes, move the old ones away`,
-          );
+        if (!isSame(header, last)) seenAt = performance.now();
+        const other = otherKind(header, shard);
+        if (other !== null) {
+          last = header;
+          unused = `The state file ${path} is ${other}. It is set aside as ${old}, and what is in the window now forms the baseline`;
+          return null;
+        }
         try {
           const state = await readState(file, HEADER_BYTES);
-          if (!isSame(header, last)) seenAt = performance.now();
           last = header;
           return state;
         } catch (error) {
@@ -112,6 +121,8 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         await file.close();
       }
     },
+
+    unused: () => unused,
 
     changed,
 
@@ -135,6 +146,8 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         } finally {
           await file.close();
         }
+        if (unused !== null) await renameIfThere(path, old);
+        unused = null;
         // The rename and the next call are synchronous, so that a SIGKILL comes before both or after both.
         renameSync(beside, path);
         whenWritten?.();
@@ -147,6 +160,15 @@ export function openStateFile(path: string, shard: Shard): StateFile {
       await syncFolder(path);
     },
   };
+}
+
+/** A shard of the same number is at work beside this one, so its file was given to this one by mistake. */
+const isOfSameNumber = ({ shard }: Header, { count }: Shard): boolean => shard.endsWith(`/${count}`);
+
+/** The kind of another exporter that left the file, whose counts are of other rows or in another form; null: none. */
+function otherKind({ format, shard }: Header, own: Shard): string | null {
+  if (format !== FORMAT) return 'of another version of the exporter';
+  return shard === nameOf(own) ? null : `of shard ${shard}, and this exporter is ${nameOf(own)}`;
 }
 
 const isSame = (one: Header, other: Header | null): boolean =>
@@ -167,10 +189,19 @@ async function prepare(path: string): Promise<void> {
 }
 
 function wordsForFolder(folder: string, error: unknown): string {
-  if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-    return `its folder ${folder} is not there`;
+  if (isAbsence(error)) return `its folder ${folder} is not there`;
   return `its folder ${folder} takes no files: ${denial(folder, error, 'write') ?? messageOf(error)}`;
 }
+
+/** Somebody may have moved the file away by hand. */
+async function renameIfThere(path: string, other: string): Promise<void> {
+  await rename(path, other).catch((error: unknown) => {
+    if (!isAbsence(error)) throw error;
+  });
+}
+
+const isAbsence = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && error.code === 'ENOENT';
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
@@ -179,7 +210,7 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
     if ((await file.stat()).isFile()) return file;
     await file.close();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    if (isAbsence(error)) return null;
     throw new StateFileError(`Cannot read the state file ${path}: ${denial(path, error) ?? String(error)}`, {
       cause: error,
     });
@@ -205,6 +236,7 @@ function isHeader(value: unknown): value is Header {
     value !== null &&
     'format' in value &&
     typeof value.format === 'string' &&
+    value.format.startsWith(FORMATS) &&
     'owner' in value &&
     typeof value.owner === 'string' &&
     'written' in value &&

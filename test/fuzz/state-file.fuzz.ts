@@ -36,7 +36,7 @@ function damage(whole: Buffer, chance: Chance): Buffer {
   }
 }
 
-test('a state file that was damaged is refused, never counted from', async () => {
+test('a state file that was damaged is refused or set aside, never counted from', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'xcom-exporter-fuzz-'));
   const path = join(dir, 'state');
   const stage = await openStage(postgres(), listShapes().at(-2)?.release ?? '');
@@ -71,6 +71,8 @@ test('a state file that was damaged is refused, never counted from', async () =>
           refused += 1;
           continue;
         }
+        // Damage in the first line can look like another version or another number of shards.
+        if (state === null) continue;
         expect((await printed(state)) === sound, 'what a damaged file is taken for is what it was').toBe(
           true,
         );

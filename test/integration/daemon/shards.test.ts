@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -91,6 +91,29 @@ test('a state file of another shard is refused, and stays as it is', async () =>
     expect(await openStateFile(path, parseShard('0/2')).read()).not.toBeNull();
   } finally {
     await rm(path, { force: true });
+  }
+});
+
+test('a state file of another number of shards is set aside when the first of this number is written', async () => {
+  const path = join(tmpdir(), `xcom-state-${randomUUID()}`);
+  const state = { window: emptyState(), problems: {}, cleared: [] };
+  try {
+    await openStateFile(path, parseShard('0/3')).write(state);
+    const left = await readFile(path);
+    const next = openStateFile(path, parseShard('0/4'));
+    expect(await next.read()).toBeNull();
+    expect(next.unused()).toBe(
+      `The state file ${path} is of shard 0/3, and this exporter is 0/4. It is set aside as ${path}.old, and what is in the window now forms the baseline`,
+    );
+    expect(await readFile(path)).toEqual(left);
+    await next.write(state);
+    expect(await readFile(`${path}.old`)).toEqual(left);
+    const after = openStateFile(path, parseShard('0/4'));
+    expect(await after.read()).not.toBeNull();
+    expect(after.unused()).toBeNull();
+  } finally {
+    await rm(path, { force: true });
+    await rm(`${path}.old`, { force: true });
   }
 });
 

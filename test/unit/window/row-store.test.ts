@@ -448,11 +448,6 @@ describe('a state file', () => {
 
   test.each([
     [
-      'of the version before',
-      '{"format":"airflow-xcom-exporter-state/2","owner":"1","written":1,"shard":""}'.padEnd(255) + '\n',
-      'it is of another version of the exporter',
-    ],
-    [
       'that is cut short within its first line',
       '{"format":"airflow-xcom-exporter-state/3","owner":"1","wri',
       'it is damaged, or no state file',
@@ -468,6 +463,20 @@ describe('a state file', () => {
       'another exporter writes to it',
     );
     expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  test('of another version is set aside when the first of this version is written', async () => {
+    const path = join(folder, 'earlier');
+    const text =
+      '{"format":"airflow-xcom-exporter-state/2","owner":"1","written":1,"shard":"0/1"}'.padEnd(255) + '\n';
+    writeFileSync(path, text);
+    const file = openStateFile(path, WHOLE);
+    expect(await file.read()).toBeNull();
+    expect(file.unused()).toContain('is of another version of the exporter. It is set aside as');
+    expect(readFileSync(path, 'utf8')).toBe(text);
+    await file.write({ window: emptyState(), problems: {}, cleared: [] });
+    expect(readFileSync(`${path}.old`, 'utf8')).toBe(text);
+    expect(await openStateFile(path, WHOLE).read()).not.toBeNull();
   });
 
   test('has one writer: whoever finds that another one has written stops', async () => {
