@@ -66,6 +66,18 @@ export function canaryTasksStatement(
   };
 }
 
+/**
+ * Whether there is a run of the canary, however old. A deleted DAG has none, and `airflow db clean` keeps the latest
+ * scheduled run of each DAG.
+ */
+export function canaryRunStatement(dagId: string): Statement {
+  return {
+    name: 'canary_run',
+    text: 'SELECT EXISTS (SELECT FROM dag_run WHERE dag_id = $1) AS "isThere"',
+    values: [dagId],
+  };
+}
+
 export function canaryTask({ version, at, value, ...task }: CanaryTaskRow): CanaryTask {
   if (version === null || at === null) return { ...task, report: null };
   return { ...task, report: { version, at, text: value instanceof Uint8Array ? textOf(value) : value } };

@@ -1,5 +1,5 @@
 import type { Shape } from '../airflow/shape.ts';
-import { latestRuns, readCanary } from '../sample/canary.ts';
+import { hasRun, latestRuns, readCanary } from '../sample/canary.ts';
 import { NO_CANARY, noteTasks } from '../canary/memory.ts';
 import type { Refusal } from '../canary/report.ts';
 import { MOST_REPORT_BYTES } from '../canary/report.ts';
@@ -16,13 +16,16 @@ export interface CanaryWatch {
   look(query: Query, found: { shape: Shape; runs: readonly FoundRun[]; now: number }): Promise<void>;
   /** The verdict at the last look; null: no canary has been seen. */
   verdict(): CanaryVerdict | null;
+  /** Whether the last look found that there is no canary: no setting names it, or no run of it is left. */
+  isGone(): boolean;
   /** How many reports were refused since the last call, by reason. */
   takeRefusals(): ReadonlyMap<Refusal, number>;
 }
 
-export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): CanaryWatch {
+export function createCanaryWatch(config: Pick<Config, 'xcom' | 'canaryDagId'>): CanaryWatch {
   const told = toldSettings(config);
   let runIds: readonly number[] = [];
+  let isGone = config.canaryDagId === '';
   let memory = NO_CANARY;
   let verdict: CanaryVerdict | null = null;
   let refused = new Map<Refusal, number>();
@@ -33,12 +36,16 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'origins'>): Can
       // Runs that have no tasks here were deleted, or belong to another database.
       const there = new Set(tasks.map(({ dagRunId }) => dagRunId));
       runIds = latest.filter((id) => there.has(id) || runs.some((run) => run.id === id));
+      // A DAG that has none gets one that is found, so it is not asked for again.
+      isGone = runIds.length === 0 && (isGone || !(await hasRun(query, config.canaryDagId)));
+      if (isGone) memory = NO_CANARY;
       const noted = noteTasks(memory, tasks, { now });
       memory = noted.memory;
       for (const [reason, count] of noted.refusals) refused.set(reason, (refused.get(reason) ?? 0) + count);
       verdict = judgeCanary(memory, { now, told });
     },
     verdict: () => verdict,
+    isGone: () => isGone,
     takeRefusals() {
       const taken = refused;
       refused = new Map();

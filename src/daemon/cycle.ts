@@ -143,7 +143,8 @@ export function createCycle(options: CycleOptions): Cycle {
     const decided = decidedOf(seen, { now, unmeasured });
     const standby = { lagSeconds: age.lagSeconds, doubt: doubtOfAge(age) };
     const orphanGrowth = growthAt(growth, now);
-    return { shape, survey: seen, orphanGrowth, canary: canary.verdict(), standby, ...decided };
+    const ofCanary = { canary: canary.verdict(), isCanaryGone: canary.isGone() };
+    return { shape, survey: seen, orphanGrowth, ...ofCanary, standby, ...decided };
   }
 
   return {

@@ -2,17 +2,23 @@ import type { Difference } from '../canary/settings.ts';
 import type { CanaryVerdict, PoolVerdict } from '../canary/verdict.ts';
 import type { CanaryCode } from './problem-catalogue.ts';
 import type { Ruling } from './problem.ts';
-import { counted, say, undecided } from './problem.ts';
+import { counted, say, takenBack, undecided } from './problem.ts';
 
 /** The most pools that are named with what they reported; the rest are only counted. */
 const MOST_TOLD = 3;
 
 /**
- * The canary's verdict on the pools of workers. Without a canary nothing is known of the pools, and nothing is said.
+ * The canary's verdict on the pools of workers. Without a canary nothing is known of the pools, and nothing is said. If it
+ * was removed, nothing that it said before stands either.
  */
-export function explainCanary(canary: CanaryVerdict | null): Record<CanaryCode, Ruling> {
-  if (canary === null)
-    return { canary_failing: 'unknown', canary_silent: 'unknown', worker_settings_differ: 'unknown' };
+export function explainCanary(
+  canary: CanaryVerdict | null,
+  { isGone }: { readonly isGone: boolean },
+): Record<CanaryCode, Ruling> {
+  if (canary === null) {
+    const none = isGone ? takenBack('there is no canary, or no run of it is left') : 'unknown';
+    return { canary_failing: none, canary_silent: none, worker_settings_differ: none };
+  }
   const { pools, differences } = canary;
   const heard = pools.filter(({ state }) => state !== 'silent' && state !== 'waits');
   const untold = pools.filter(({ state }) => state === 'untold');

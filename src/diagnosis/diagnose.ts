@@ -61,6 +61,8 @@ export interface Sampled {
   readonly standby: Standby;
   /** Null: no canary has been seen. */
   readonly canary: CanaryVerdict | null;
+  /** Whether it is known that there is no canary. */
+  readonly isCanaryGone: boolean;
 }
 
 /** Says which problems there are. Pure: the same observation gives the same verdict. */
@@ -166,7 +168,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   if (sampled === null) return unknown('database');
   if ('unsupported' in sampled)
     return { ...unknown('database'), schema_unsupported: say(`${sentence(sampled.unsupported)}.`) };
-  const { shape, survey, canary, now } = sampled;
+  const { shape, survey, canary, isCanaryGone, now } = sampled;
   const { rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
   return {
@@ -197,7 +199,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     ),
     orphans_growing: orphansGrowing(sampled),
     exporter_behind: behind(sampled),
-    ...explainCanary(canary),
+    ...explainCanary(canary, { isGone: isCanaryGone }),
   };
 }
 

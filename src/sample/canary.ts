@@ -1,5 +1,5 @@
 import type { CanaryTask, CanaryTaskRow } from '../airflow/canary-queries.ts';
-import { canaryTask, canaryTasksStatement } from '../airflow/canary-queries.ts';
+import { canaryRunStatement, canaryTask, canaryTasksStatement } from '../airflow/canary-queries.ts';
 import type { Shape } from '../airflow/shape.ts';
 import type { Query } from '../postgres/client.ts';
 import type { FoundRun } from '../window/run.ts';
@@ -21,4 +21,9 @@ export async function readCanary(
   if (options.runIds.length === 0) return [];
   const rows = await query<CanaryTaskRow>(canaryTasksStatement(shape, options));
   return rows.map(canaryTask);
+}
+
+export async function hasRun(query: Query, dagId: string): Promise<boolean> {
+  const [row] = await query<{ isThere: boolean }>(canaryRunStatement(dagId));
+  return row?.isThere === true;
 }

@@ -157,6 +157,7 @@ export async function judge(
       survey: seen,
       orphanGrowth: 'none',
       canary: null,
+      isCanaryGone: false,
       standby: { lagSeconds: 0, doubt: null },
       ...decidedOf(seen, { now: NOW, unmeasured: 0 }),
     },

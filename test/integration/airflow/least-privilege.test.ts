@@ -7,7 +7,7 @@ import {
   systemStatement,
   tablesStatement,
 } from '../../../src/airflow/catalogue-queries.ts';
-import { canaryTasksStatement } from '../../../src/airflow/canary-queries.ts';
+import { canaryRunStatement, canaryTasksStatement } from '../../../src/airflow/canary-queries.ts';
 import { classify } from '../../../src/airflow/classify.ts';
 import type { RowId } from '../../../src/airflow/row-queries.ts';
 import {
@@ -334,6 +334,7 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
     catalogueStatement(),
     instantStatement(),
     activeRunsStatement({ after: 0 }),
+    canaryRunStatement('d'),
     canaryTasksStatement(shape, { runIds: [1], mostBytes: 1_000 }),
     runsStatement([1]),
     runPageStatement({ below: 1, limit: 1 }),

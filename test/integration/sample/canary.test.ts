@@ -159,12 +159,42 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     expect((await cycle.pass()).canary.refusals.size).toBe(0);
   });
 
-  test('whose run is deleted is silent in time, and asked for no more', async () => {
+  test('that was cleaned but for one run is silent in time, and asked for no more', async () => {
     await leave(lookOf('default'));
     await cycle.pass();
+    // `airflow db clean` keeps the latest scheduled run of each DAG, without its tasks.
+    await begin();
     await stage.deleteRun(run);
     expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
     expect(statesOf(await cycle.pass())).toEqual(['default works', 'denied waits', 'legacy waits']);
+  });
+
+  test('of which no run is left is gone, with what it said, also after a restart', async () => {
+    await leave(lookOf('denied', DENIED));
+    const before = await cycle.pass();
+    expect(before.states.canary_failing).toBe('raised');
+    await stage.deleteRun(run);
+    const codes = ['canary_failing', 'worker_settings_differ', 'canary_silent'];
+    const gone = { canary: { verdict: null }, takenBack: codes, states: { canary_failing: 'unknown' } };
+    expect(await cycle.pass()).toMatchObject(gone);
+    await cycle.close();
+    cycle = openCycle(stage, { endpoint: s3().endpoint, restored: cycle.state() });
+    expect(await cycle.pass()).toMatchObject(gone);
+    // It is set up again.
+    run = await begin();
+    await leave(lookOf('default'));
+    const again = await cycle.pass();
+    expect(statesOf(again)?.[0]).toBe('default works');
+    expect(again.takenBack).toEqual([]);
+  });
+
+  test('that no setting names any more is gone, though its runs are there', async () => {
+    await leave(lookOf('denied', DENIED));
+    await cycle.pass();
+    await cycle.close();
+    const env = { XCOM_EXPORTER_CANARY_DAG_ID: '' };
+    cycle = openCycle(stage, { endpoint: s3().endpoint, env, restored: cycle.state() });
+    expect((await cycle.pass()).takenBack).toContain('canary_failing');
   });
 
   test('tells what nobody told the exporter, also after a restart', async () => {

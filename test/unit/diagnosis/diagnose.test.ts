@@ -126,6 +126,7 @@ const SAMPLED: Sampled = {
   standby: { lagSeconds: 0, doubt: null },
   unmeasured: 0,
   canary: { pools: [WORKS], differences: [], agreed: AGREED },
+  isCanaryGone: false,
 };
 
 const OPERATIONS = ['put', 'head', 'get', 'list', 'delete'] as const;

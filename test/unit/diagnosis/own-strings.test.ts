@@ -144,6 +144,7 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
     orphanGrowth: 'none' as const,
     standby: { lagSeconds: 0, doubt: null },
     canary: null,
+    isCanaryGone: false,
   };
   return conclude(
     { ...sampled, ...decidedOf(seen, { now: NOW, unmeasured: 0 }) },
