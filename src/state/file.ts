@@ -83,7 +83,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
 
   return {
     async read() {
-      await prepare(path);
+      await checkFolder(path);
       unused = null;
       const file = await openIfThere(path);
       if (file === null) {
@@ -138,6 +138,8 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         );
       const next = { format: FORMAT, owner, written: written + 1, shard: nameOf(shard) };
       try {
+        // Not when reading: a command that only reads may run beside the exporter that writes just now.
+        if (written === 0) await removeHalfWritten(path);
         const file = await open(beside, 'w', 0o600);
         try {
           await file.write(`${JSON.stringify(next)}\n`.padEnd(HEADER_BYTES, ' '));
@@ -174,13 +176,16 @@ function otherKind({ format, shard }: Header, own: Shard): string | null {
 const isSame = (one: Header, other: Header | null): boolean =>
   one.owner === other?.owner && one.written === other.written;
 
-/** Checks that the folder takes new files, and removes half-written files that a crash left there. */
-async function prepare(path: string): Promise<void> {
+/** Removes half-written files that a crash left in the folder. */
+async function removeHalfWritten(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path)))
+    if (name.startsWith(`${basename(path)}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name))
+      await rm(join(dirname(path), name), { force: true });
+}
+
+async function checkFolder(path: string): Promise<void> {
   try {
     await access(dirname(path), constants.W_OK);
-    for (const name of await readdir(dirname(path)))
-      if (name.startsWith(`${basename(path)}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name))
-        await rm(join(dirname(path), name), { force: true });
   } catch (error) {
     throw new StateFileError(`Cannot write the state file ${path}: ${wordsForFolder(dirname(path), error)}`, {
       cause: error,
