@@ -24,13 +24,18 @@ import type { ListAnswer } from './listing.ts';
 import { takeListing } from './listing.ts';
 
 /** `missing` is given only when the bucket is known to exist. */
-export type HeadAnswer = PresentObject | { readonly kind: 'missing' } | Unknown;
+export type HeadAnswer = SeenObject | { readonly kind: 'missing' } | Unknown;
 
 export interface PresentObject {
   readonly kind: 'present';
   readonly bytes: number;
   /** The archive that the object has to be restored from before it can be read, in S3's words; null: it can be read. */
   readonly archive: string | null;
+}
+
+export interface SeenObject extends PresentObject {
+  /** Epoch ms; null when the storage does not say it. */
+  readonly lastModified: number | null;
 }
 
 /** `version`: the version that the bucket keeps, which may be a delete marker; null when it keeps no versions. */
@@ -195,10 +200,15 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending);
-          const { ContentLength: bytes, ETag, StorageClass: storageClass } = answer;
+          const { ContentLength: bytes, ETag, StorageClass: storageClass, LastModified } = answer;
           if (bytes === undefined || ETag === undefined) return null;
           const said = { storageClass, restore: answer.Restore, archiveStatus: answer.ArchiveStatus };
-          return { kind: 'present', bytes, archive: archiveOf(said) };
+          return {
+            kind: 'present',
+            bytes,
+            archive: archiveOf(said),
+            lastModified: LastModified?.getTime() ?? null,
+          };
         },
       });
       if (outcome.kind === 'missing') return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;

@@ -23,12 +23,14 @@ export function storeOf(objects: SmallStore): Pick<ObjectStore, 'list' | 'head'>
         next: null,
       });
     },
-    head: ({ bucket, key }) =>
-      Promise.resolve(
-        objects.has(`${bucket}/${key}`)
-          ? { kind: 'present', bytes: 1_000, archive: null }
-          : { kind: 'missing' },
-      ),
+    head: ({ bucket, key }) => {
+      const lastModified = objects.get(`${bucket}/${key}`);
+      return Promise.resolve(
+        lastModified === undefined
+          ? { kind: 'missing' }
+          : { kind: 'present', bytes: 1_000, archive: null, lastModified },
+      );
+    },
   };
 }
 

@@ -56,7 +56,7 @@ function startServer(): Server {
         asked.push(`${bucket} ${key}`);
         return Promise.resolve(
           objects.has(`${bucket}/${key}`)
-            ? { kind: 'present', bytes: 1_000, archive: null }
+            ? { kind: 'present', bytes: 1_000, archive: null, lastModified: Date.now() - MONTH_MS }
             : { kind: 'missing' },
         );
       },

@@ -360,7 +360,9 @@ test('a HEAD that finds what was never written is not believed', async () => {
     ...store,
     head: async (address, signal) => {
       const answer = await store.head(address, signal);
-      return answer.kind === 'missing' ? { kind: 'present', bytes: 65, archive: null } : answer;
+      return answer.kind === 'missing'
+        ? { kind: 'present', bytes: 65, archive: null, lastModified: null }
+        : answer;
     },
   };
   const probed = await probe(credulous, target(), never);

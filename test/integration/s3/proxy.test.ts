@@ -93,7 +93,7 @@ test('plain HTTP goes through the proxy as a whole, with the password of its URL
   const far = store(server(), `http://${FAR}:9000`, { http: proxy.url, https: null });
   const found = await far.head({ bucket: 'bucket', key: 'a b/k' }, never);
   far.close();
-  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null, lastModified: null });
   expect(proxy.asked).toEqual([[`http://${FAR}:9000/bucket/a%20b/k`, SIGNED]]);
 });
 
@@ -105,7 +105,7 @@ test('TLS goes through a tunnel, and the authorities are asked for what is behin
   const proxy = await startProxy({ tunnel: await listen(tls), status: 200 });
   const far = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
   const found = await far.head({ bucket: 'bucket', key: 'k' }, never);
-  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null, lastModified: null });
   expect(await far.put({ bucket: 'bucket', key: 'k', body: new Uint8Array(3) }, never)).toMatchObject({
     kind: 'done',
   });

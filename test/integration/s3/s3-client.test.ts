@@ -53,6 +53,7 @@ function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
+const HELLO = { kind: 'present', bytes: 5, archive: null, lastModified: expect.any(Number) as number };
 async function put(key: string, text = 'hello'): Promise<void> {
   expect(await store.put({ bucket: 'xcom', key, body: bytes(text) }, never)).toEqual({
     kind: 'done',
@@ -98,6 +99,13 @@ function ask(operation: Operation): Promise<{ readonly kind: string }> {
   }
 }
 
+/** The age of an object as its listing has it, in whole seconds as a HEAD has it. */
+async function listedAt(key: string): Promise<number> {
+  const answer = await store.list({ bucket: 'xcom', prefix: key, after: null }, never);
+  const at = answer.kind === 'listed' ? answer.objects[0]?.lastModified : undefined;
+  return Math.floor((at ?? NaN) / 1_000) * 1_000;
+}
+
 /** The requests that reached the proxy, to compare with those that the client says it sent. */
 function arrived(): Record<Operation, number> {
   const { put, head, get, list, delete: deleted } = proxy.requests;
@@ -110,7 +118,7 @@ describe('what S3 answers', () => {
   test('an object is put, seen, read and deleted', async () => {
     const target = { bucket: 'xcom', key: 'a/b' };
     await put('a/b');
-    expect(await store.head(target, never)).toEqual({ kind: 'present', bytes: 5, archive: null });
+    expect(await store.head(target, never)).toEqual({ ...HELLO, lastModified: await listedAt(target.key) });
     expect(await store.get(target, never)).toEqual({ kind: 'got', body: bytes('hello'), version: null });
     expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
     expect(await store.delete(target, never)).toEqual({ kind: 'done', version: null });
@@ -132,11 +140,7 @@ describe('what S3 answers', () => {
   ])('the key %s is the same in every request', async (name) => {
     const key = `odd/${name}`;
     await put(key);
-    expect(await store.head({ bucket: 'xcom', key }, never)).toEqual({
-      kind: 'present',
-      bytes: 5,
-      archive: null,
-    });
+    expect(await store.head({ bucket: 'xcom', key }, never)).toEqual(HELLO);
     expect(await store.get({ bucket: 'xcom', key }, never)).toMatchObject({ kind: 'got' });
     expect(await store.list({ bucket: 'xcom', prefix: key, after: null }, never)).toMatchObject({
       objects: [{ key, bytes: 5 }],
@@ -296,7 +300,7 @@ describe('what goes wrong is told apart', () => {
     await put('k');
     let left = 1;
     proxy.setFault({ match: () => left-- > 0, answer: 'server_error' });
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
+    expect(await ask('head')).toEqual(HELLO);
     expect(seen.requests.head).toBe(2);
     expect(seen.failures).toEqual(['head server_error']);
   });
@@ -325,6 +329,7 @@ describe('HEADs one after another', () => {
             kind: 'present',
             bytes: 5,
             archive: null,
+            lastModified: null,
           });
       });
       expect(paths.map(decodeURIComponent)).toEqual(['/xcom/first', `/xcom/${name}`, `/xcom/${name}`]);
@@ -352,7 +357,7 @@ describe('HEADs one after another', () => {
     expect(seen.requests).toEqual(arrived());
     // The failure changes nothing for later requests.
     proxy.setFault(null);
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
+    expect(await ask('head')).toEqual(HELLO);
   });
 
   test('a failure that passes costs a second request and nothing else', async () => {
@@ -360,7 +365,7 @@ describe('HEADs one after another', () => {
     await ask('head');
     let left = 1;
     proxy.setFault({ match: () => left-- > 0, answer: 'server_error' });
-    expect(await ask('head')).toEqual({ kind: 'present', bytes: 5, archive: null });
+    expect(await ask('head')).toEqual(HELLO);
     expect(seen.requests.head).toBe(3);
     expect(seen.failures).toEqual(['head server_error']);
   });

@@ -34,7 +34,9 @@ function versionedBucket(mayErase: boolean): { store: ObjectStore; kept: Version
     head: (to) => {
       const body = current(to.key);
       return Promise.resolve(
-        body === null ? { kind: 'missing' } : { kind: 'present', bytes: body.length, archive: null },
+        body === null
+          ? { kind: 'missing' }
+          : { kind: 'present', bytes: body.length, archive: null, lastModified: null },
       );
     },
     get: (to) => {

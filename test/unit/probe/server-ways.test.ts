@@ -29,7 +29,11 @@ function serverThat(compare: (a: string, b: string) => number, skips = false): [
       return Promise.resolve({ kind: 'done', version: null });
     },
     head: ({ key }) =>
-      Promise.resolve(keys.has(key) ? { kind: 'present', bytes: 1, archive: null } : { kind: 'missing' }),
+      Promise.resolve(
+        keys.has(key)
+          ? { kind: 'present', bytes: 1, archive: null, lastModified: null }
+          : { kind: 'missing' },
+      ),
     get: () => Promise.resolve({ kind: 'missing' }),
     peek: () => Promise.resolve({ kind: 'missing' }),
     seeBucket: () => Promise.resolve({ kind: 'seen', by: 'HeadBucket' as const }),
