@@ -27,7 +27,7 @@ import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { PRICED, refuseTwoServers, serversOf } from './servers.ts';
+import { PRICED, refuseTwoServers, serversOf, setApart } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
 import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts';
@@ -82,7 +82,7 @@ const PUSH_MS = HOUR_MS;
 /** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
-const LAYOUT = 4;
+const LAYOUT = 5;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
@@ -232,23 +232,18 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const bases = [...configured, ...seen];
   const since = rows.asOf === null ? null : Math.min(rows.asOf, inventory?.createdAt ?? Infinity);
   const deletedUpTo = since === null ? null : since - olderThanMs;
-  await join({
-    duck,
-    work: options.work,
-    places,
-    bases,
-    judgedUpTo: since === null ? NEVER : since - PUSH_MS,
-    rowsUpTo: inventory === null ? ALWAYS : inventory.createdAt - INVENTORY_LAG_MS,
-  });
+  const judgedUpTo = since === null ? NEVER : since - PUSH_MS;
+  const rowsUpTo = inventory === null ? ALWAYS : inventory.createdAt - INVENTORY_LAG_MS;
+  await join({ duck, work: options.work, places, bases, judgedUpTo, rowsUpTo });
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
+  const apart = await setApart({ duck, places, serverOf });
   const confirmed = await confirm({
     ...options,
     duck,
     sources: live,
     bases,
-    places,
-    serverOf,
+    apart,
     pace: options.requests,
   });
   const buckets = await duck.run<{ name: string }>(
@@ -270,6 +265,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const figures = await figuresOf(duck, {
     places,
     bases,
+    isApart: apart.isApart,
     hasPrices: places.every(({ connection }) => serverOf(connection) === PRICED),
   });
   return {

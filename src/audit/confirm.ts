@@ -10,8 +10,7 @@ import type { Unanswered } from './no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
-import type { ServerOf, Unjudged } from './servers.ts';
-import { setApart } from './servers.ts';
+import type { Apart, Unjudged } from './servers.ts';
 import type { NamingRow } from './row-statements.ts';
 import { ownersStatement } from './row-statements.ts';
 
@@ -32,7 +31,7 @@ export interface Confirmed {
    * there any more.
    */
   readonly unknown: number;
-  /** Those of `unknown` that the listing says nothing about; they are not in `absent`. */
+  /** Those of `unknown` that no listing says anything about; they are not in `absent`. */
   readonly unjudged: readonly Unjudged[];
   /** Why the rest of `unknown` is not known. */
   readonly unanswered: readonly Unanswered[];
@@ -43,9 +42,7 @@ export interface ConfirmOptions {
   readonly database: Pick<Database, 'read'>;
   readonly sources: readonly RowSource[];
   readonly bases: readonly Base[];
-  /** The places that were listed, each with the connection by which it was listed. */
-  readonly places: readonly Base[];
-  readonly serverOf: ServerOf;
+  readonly apart: Apart;
   readonly storeOf: (connection: string) => Pick<ObjectStore, 'head'>;
   readonly pace: Rate;
   readonly pages: Rate;
@@ -70,8 +67,9 @@ const OWNERS_A_STATEMENT = 50;
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const { duck } = options;
   // If an audit was killed after this step, its verdicts are still here: they are checked anew.
-  await duck.run(`UPDATE absent SET verdict = 'missing' WHERE verdict <> 'young'`);
-  const unjudged = await setApart(options);
+  await duck.run(`UPDATE absent SET verdict =
+    CASE WHEN ${options.apart.isApart} THEN 'unjudged' WHEN is_young THEN 'young' ELSE 'missing' END`);
+  const { unjudged } = options.apart;
   const apart = unjudged.reduce((sum, { references }) => sum + references, 0);
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,

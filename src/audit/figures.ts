@@ -34,6 +34,8 @@ export interface References {
   readonly young: number;
   /** The object is in a storage class that has to be restored before the object can be read. */
   readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
+  /** The connection is not known, or leads to another server than the one where the place was listed. */
+  readonly unjudged: number;
   /** The object is in a place that was not listed. */
   readonly outside: number;
   /** Rows of archives, which name objects too. */
@@ -83,8 +85,9 @@ const ZERO: Amount = { objects: 0, bytes: 0, dollars: 0 };
 
 export async function figuresOf(
   duck: Duck,
-  { places, bases, hasPrices }: { places: readonly Base[]; bases: readonly Base[]; hasPrices: boolean },
+  options: { places: readonly Base[]; bases: readonly Base[]; isApart: string; hasPrices: boolean },
 ): Promise<Figures> {
+  const { places, bases, hasPrices } = options;
   const dollars = hasPrices ? sumOfAll(monthlyDollars('bytes', 'class')) : 'NULL::DOUBLE';
   const sums = `count(*)::DOUBLE AS objects, coalesce(sum(bytes), 0)::DOUBLE AS bytes, ${dollars} AS dollars`;
 
@@ -121,7 +124,7 @@ export async function figuresOf(
   const young = verdicts.get('young') ?? ZERO;
   const other = verdicts.get('other') ?? ZERO;
   return {
-    references: await referencesOf(duck, places),
+    references: await referencesOf(duck, options),
     objects: {
       all,
       named: less(all, [orphaned, young, other]),
@@ -151,32 +154,42 @@ function sumOfAll(column: string): string {
   return `CASE WHEN count(*) = count(${column}) THEN sum(${column}) END`;
 }
 
-async function referencesOf(duck: Duck, places: readonly Base[]): Promise<References> {
-  const [named] = await duck.run<Record<'judged' | 'outside' | 'archived' | 'foreign', number>>(
-    `SELECT (count(*) FILTER (WHERE own AND here))::DOUBLE AS judged, (count(*) FILTER (WHERE own AND NOT here))::DOUBLE AS outside,
+async function referencesOf(
+  duck: Duck,
+  { places, isApart }: { places: readonly Base[]; isApart: string },
+): Promise<References> {
+  const [named] = await duck.run<Record<'judged' | 'unjudged' | 'outside' | 'archived' | 'foreign', number>>(
+    `SELECT (count(*) FILTER (WHERE own AND here AND NOT apart))::DOUBLE AS judged,
+      (count(*) FILTER (WHERE own AND here AND apart))::DOUBLE AS unjudged, (count(*) FILTER (WHERE own AND NOT here))::DOUBLE AS outside,
       (count(*) FILTER (WHERE kind = 'archive'))::DOUBLE AS archived, (count(*) FILTER (WHERE kind = 'foreign'))::DOUBLE AS "foreign"
-     FROM (SELECT kind, kind IN ('row', 'state') AS own, ${below(places)} AS here FROM named)`,
+     FROM (SELECT kind, kind IN ('row', 'state') AS own, ${below(places)} AS here, ${isApart} AS apart FROM named)`,
   );
   const absent = await duck.run<{ verdict: string; n: number }>(
-    'SELECT verdict, count(*)::DOUBLE AS n FROM absent GROUP BY 1',
+    `SELECT verdict, count(*)::DOUBLE AS n FROM absent WHERE verdict <> 'unjudged' GROUP BY 1`,
   );
   const unreadable = await duck.run<{ storageClass: string; references: number }>(
-    `SELECT class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable GROUP BY 1 ORDER BY 1`,
+    `SELECT class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable
+     WHERE NOT ${isApart} GROUP BY 1 ORDER BY 1`,
   );
-  const count = (verdict: string) => absent.find((one) => one.verdict === verdict)?.n ?? 0;
-  const { judged = 0, outside = 0, archived = 0, foreign = 0 } = named ?? {};
-  const young = count('young');
-  const all = absent.reduce((sum, { n }) => sum + n, 0);
-  const found = judged - all + count('present');
+  const count = (...some: readonly string[]) =>
+    sum(absent.filter(({ verdict }) => some.includes(verdict)).map(({ n }) => n));
+  const { judged = 0, unjudged = 0, outside = 0, archived = 0, foreign = 0 } = named ?? {};
+  const all = sum(absent.map(({ n }) => n));
+  const found = count('present');
   return {
-    live: found - unreadable.reduce((sum, { references }) => sum + references, 0),
-    absent: all - young - count('present') - count('vanished'),
-    young,
+    live: judged - all + found - sum(unreadable.map(({ references }) => references)),
+    absent: all - found - count('young', 'vanished'),
+    young: count('young'),
     unreadable,
+    unjudged,
     outside,
     archived,
     foreign,
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((left, right) => left + right, 0);
 }
 
 async function undecidedOf(duck: Duck, places: readonly Base[]): Promise<readonly Undecided[]> {

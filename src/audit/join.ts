@@ -50,8 +50,7 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
     ['lost', 'SELECT lost FROM unmatched WHERE lost IS NOT NULL'],
     [
       'absent',
-      `SELECT location, connection, kind, source, owner, at_ms,
-        CASE WHEN at_ms > ${rowsUpTo} THEN 'young' ELSE 'missing' END AS verdict
+      `SELECT location, connection, kind, source, owner, at_ms, at_ms > ${rowsUpTo} AS is_young, '' AS verdict
        FROM named SEMI JOIN lost ON hash(location) = lost WHERE kind IN ('row', 'state') AND ${below(places)}`,
     ],
     [

@@ -1,7 +1,7 @@
 import { connectionVariable } from '../airflow/connection.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
-import { byPlace, startOf } from './key-sql.ts';
+import { below, byPlace, startOf } from './key-sql.ts';
 import type { Duck } from './duck.ts';
 import type { Base } from './named-object.ts';
 import { text } from './sql-text.ts';
@@ -61,9 +61,15 @@ export interface Unjudged {
   readonly why: string;
 }
 
+export interface Apart {
+  readonly unjudged: readonly Unjudged[];
+  /** SQL: whether a reference is one of them. */
+  readonly isApart: string;
+}
+
 /**
- * Sets apart the references whose connection does not lead to the server where their place was listed, or is not known.
- * Their objects may be elsewhere, under the same name.
+ * Finds the references whose connection does not lead to the server where their place was listed, or is not known. Their
+ * objects may be elsewhere. An object of the same name may be another one, and is still no orphan.
  */
 export async function setApart({
   duck,
@@ -73,28 +79,25 @@ export async function setApart({
   readonly duck: Duck;
   readonly places: readonly Base[];
   readonly serverOf: ServerOf;
-}): Promise<Unjudged[]> {
+}): Promise<Apart> {
   const groups = await duck.run<{ connection: string; start: string; references: number }>(
     `SELECT connection, ${byPlace(places, (base) => text(startOf(base)), "''")} AS start, count(*)::DOUBLE AS "references"
-     FROM absent WHERE verdict = 'missing' GROUP BY ALL ORDER BY ALL`,
+     FROM named WHERE kind IN ('row', 'state') AND ${below(places)} GROUP BY ALL ORDER BY ALL`,
   );
-  const unjudged: Unjudged[] = [];
-  for (const { connection, start, references } of groups) {
+  const conditions: string[] = [];
+  const unjudged = groups.flatMap(({ connection, start, references }): Unjudged[] => {
     const place = places.find((base) => startOf(base) === start);
     const listed = serverOf(place?.connection ?? '');
     const own = serverOf(connection);
-    if (own !== null && own === listed) continue;
+    if (own !== null && own === listed) return [];
     const why =
       own === null
         ? `this connection is not known here: give ${connectionVariable(connection)}`
         : `this connection leads to ${own}, and the place was listed at ${shown(listed)}`;
-    unjudged.push({ connection, place: `s3://${start}`, references, why });
-    await duck.run(
-      `UPDATE absent SET verdict = 'unknown' WHERE verdict = 'missing' AND connection = $1 AND starts_with(location, $2)`,
-      [connection, start],
-    );
-  }
-  return unjudged;
+    conditions.push(`connection = ${text(connection)} AND starts_with(location, ${text(start)})`);
+    return [{ connection, place: `s3://${start}`, references, why }];
+  });
+  return { unjudged, isApart: conditions.length === 0 ? 'false' : `(${conditions.join(' OR ')})` };
 }
 
 function shown(server: string | null): string {

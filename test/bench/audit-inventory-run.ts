@@ -55,7 +55,7 @@ await holdBack({
   signal,
 });
 note('compare');
-const figures = await figuresOf(duck, { places, bases, hasPrices: true });
+const figures = await figuresOf(duck, { places, bases, isApart: 'false', hasPrices: true });
 note('count');
 await writeResults({ duck, folder: joinPath(folder, 'result'), documents: {} });
 await duck.close();

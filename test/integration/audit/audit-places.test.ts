@@ -235,6 +235,34 @@ test('neither is one with a connection that only rows name and that is not known
   ]);
 });
 
+test('an object of the same name on the server that was listed is not the object of such a reference', async () => {
+  const { aws, options } = openTwo();
+  aws.put(await row('aws@bkt/xcom'));
+  const copy = aws.put(await row('minio@bkt/xcom'));
+  const orphan = aws.put(unnamed('bkt/xcom'));
+  const result = await audited({ ...options, configured: [AWS_PATH] });
+  expect(result.figures.references).toMatchObject({ live: 1, unjudged: 1, absent: 0 });
+  expect(auditCode(result)).toBe(2);
+  expect(notJudged(result)).toEqual([
+    'Not judged: references to s3://bkt/xcom/ with the connection minio (1): this connection leads to minio:9000, and the place was listed at AWS.',
+  ]);
+  expect(result.safe).toEqual({
+    days: null,
+    reason:
+      '1 references have a connection that is not known here or leads to another server, so the age of their objects is not known',
+  });
+  // It may be the object in use: the listing does not show whose it is.
+  expect(orphansOf(result)).not.toContain(copy);
+  expect(result.deletions).toEqual([[orphan]]);
+});
+
+test('neither is it that of a reference whose connection is not known', async () => {
+  server.put(await row('nobodys@bkt/xcom'));
+  const result = await audited({ configured: [AWS_PATH], isKnown: (id) => id !== 'nobodys' });
+  expect(result.figures.references).toMatchObject({ live: 0, unjudged: 1 });
+  expect([auditCode(result), server.asked]).toEqual([2, []]);
+});
+
 test('an object is asked for with the connection of its row, not of a place whose name begins alike', async () => {
   const { aws, minio, options } = openTwo();
   const lost = await row('minio@bkt/xcom-old');

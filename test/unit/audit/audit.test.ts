@@ -226,7 +226,16 @@ describe('flags', () => {
 });
 
 describe('the days of a lifecycle rule', () => {
-  const references = { live: 1, absent: 0, young: 0, unreadable: [], outside: 0, archived: 0, foreign: 0 };
+  const references = {
+    live: 1,
+    absent: 0,
+    young: 0,
+    unreadable: [],
+    unjudged: 0,
+    outside: 0,
+    archived: 0,
+    foreign: 0,
+  };
   const oldest = { location: 'b/k', at: Date.UTC(2026, 0, 1), kind: 'row', source: 'xcom' };
   const now = Date.UTC(2026, 0, 31, 12);
   const moment = { rowsAsOf: now, now };
@@ -253,6 +262,12 @@ describe('the days of a lifecycle rule', () => {
       reason: '2 references point to places that were not listed, so their age is not known',
     });
     expect(safeDays({ oldest: null, references }, moment).days).toBeNull();
+  });
+
+  test.each(['unjudged'] as const)('are not known where references are %s', (what) => {
+    const { days, reason } = safeDays({ oldest, references: { ...references, [what]: 2 } }, moment);
+    expect(days).toBeNull();
+    expect(reason).toMatch(/^2 references .* so the age of their objects is not known$/);
   });
 });
 

@@ -3,7 +3,16 @@ import type { Audit } from '../../../src/audit/audit.ts';
 import { auditCode, auditText } from '../../../src/audit/summary.ts';
 
 const nothing = { objects: 0, bytes: 0, dollars: null };
-const references = { live: 1, absent: 0, young: 0, unreadable: [], outside: 0, archived: 0, foreign: 0 };
+const references = {
+  live: 1,
+  absent: 0,
+  young: 0,
+  unreadable: [],
+  unjudged: 0,
+  outside: 0,
+  archived: 0,
+  foreign: 0,
+};
 const WHOLE: Audit = {
   rowsAsOf: 1,
   inventoryAt: null,
