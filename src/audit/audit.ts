@@ -238,14 +238,9 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
   const apart = await setApart({ duck, places, serverOf });
-  const confirmed = await confirm({
-    ...options,
-    duck,
-    sources: live,
-    bases,
-    apart,
-    pace: options.requests,
-  });
+  const asking = { ...options, duck, bases, pace: options.requests };
+  const listedUpTo = Math.min(judgedUpTo, rowsUpTo);
+  const confirmed = await confirm({ ...asking, sources: live, apart, listedUpTo });
   const buckets = await duck.run<{ name: string }>(
     `SELECT DISTINCT ${bucketOf('location')} AS name FROM named`,
   );
@@ -253,6 +248,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
     configured: options.configured,
     bases: rows.bases,
     buckets: buckets.map(({ name }) => name),
+    doubts: confirmed.doubts,
   });
   await holdBack({
     ...options,

@@ -1,12 +1,14 @@
 import { splitBucket } from '../airflow/bucket.ts';
 import { chunks } from '../lib/chunks.ts';
+import { formatCount } from '../lib/format.ts';
 import type { Database } from '../postgres/client.ts';
 import { ageOf, MOST_LAG_SECONDS } from '../postgres/standby.ts';
-import type { HeadAnswer, ObjectStore } from '../s3/client.ts';
 import type { Duck } from './duck.ts';
+import type { AskOptions, Candidate } from './looks.ts';
+import { headAll, keepVerdicts, sampleOf } from './looks.ts';
 import { namedObject } from './named-object.ts';
 import type { Base } from './named-object.ts';
-import type { Unanswered } from './no-answer.ts';
+import type { NoAnswer, Unanswered } from './no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
@@ -35,133 +37,115 @@ export interface Confirmed {
   readonly unjudged: readonly Unjudged[];
   /** Why the rest of `unknown` is not known. */
   readonly unanswered: readonly Unanswered[];
+  /** The buckets whose listing and rows may name one object differently: none of their orphans is to be deleted. */
+  readonly doubts: readonly Doubt[];
 }
 
-export interface ConfirmOptions {
+/** A reason not to believe the listing of a bucket. */
+export interface Doubt {
+  readonly bucket: string;
+  readonly references: number;
+  readonly why: string;
+}
+
+export interface ConfirmOptions extends AskOptions {
   readonly duck: Duck;
   readonly database: Pick<Database, 'read'>;
   readonly sources: readonly RowSource[];
   readonly bases: readonly Base[];
   readonly apart: Apart;
-  readonly storeOf: (connection: string) => Pick<ObjectStore, 'head'>;
-  readonly pace: Rate;
+  /** An object that was put later than this may be younger than its listing, epoch ms. */
+  readonly listedUpTo: number;
   readonly pages: Rate;
-  readonly concurrency: number;
   /** Waits as long as a purging task may take from deleting an object to deleting its row. */
   readonly settle: (signal: AbortSignal) => Promise<void>;
-  readonly signal: AbortSignal;
 }
 
-interface Candidate {
-  readonly location: string;
-  readonly connection: string;
-  readonly source: string;
-  readonly owner: string;
-}
+/** The verdicts of a second look. `overlooked`: the object is there, and older than the listing that lacks it. */
+type Verdict = 'missing' | 'present' | 'overlooked' | 'vanished' | 'unknown' | 'unanswered';
 
-/** The most references that are looked at. If there are more, a sample decides whether the listing can be believed. */
-const MOST = 2_000;
 const OWNERS_A_STATEMENT = 50;
 
 /** A listing alone does not prove that an object is missing: the objects are asked for and the rows read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
-  const { duck } = options;
+  const { duck, bases, apart } = options;
+  const look = { duck, table: 'absent', listed: 'missing' } as const;
   // If an audit was killed after this step, its verdicts are still here: they are checked anew.
   await duck.run(`UPDATE absent SET verdict =
-    CASE WHEN ${options.apart.isApart} THEN 'unjudged' WHEN is_young THEN 'young' ELSE 'missing' END`);
-  const { unjudged } = options.apart;
-  const apart = unjudged.reduce((sum, { references }) => sum + references, 0);
+    CASE WHEN ${apart.isApart} THEN 'unjudged' WHEN is_young THEN 'young' ELSE 'missing' END`);
   const [{ absent } = { absent: 0 }] = await duck.run<{ absent: number }>(
     `SELECT count(*)::DOUBLE AS absent FROM absent WHERE verdict = 'missing'`,
   );
-  const candidates = await duck.run<Candidate>(
-    `SELECT location, connection, source, owner FROM absent WHERE verdict = 'missing' ORDER BY hash(location) LIMIT ${MOST}`,
-  );
-  if (candidates.length === 0)
-    return {
-      absent,
-      looked: 0,
-      missing: 0,
-      present: 0,
-      vanished: 0,
-      unknown: apart,
-      unjudged,
-      unanswered: [],
-    };
+  const candidates = await sampleOf(look, bases);
+  const judged = candidates.length === 0 ? [] : await judge(candidates, options);
+  const verdicts = judged.map(({ verdict }) => verdict);
+  if (candidates.length > 0) await keepVerdicts(look, candidates, verdicts);
+  const count = (...some: readonly Verdict[]) => verdicts.filter((one) => some.includes(one)).length;
+  const { unjudged } = apart;
+  return {
+    absent,
+    looked: candidates.length,
+    missing: count('missing'),
+    present: count('present', 'overlooked'),
+    vanished: count('vanished'),
+    unknown: count('unknown', 'unanswered') + unjudged.reduce((sum, { references }) => sum + references, 0),
+    unjudged,
+    unanswered: countAnswers(judged.flatMap(({ why }) => why ?? [])),
+    doubts: doubtsOf(candidates, verdicts),
+  };
+}
+
+interface Judged {
+  readonly verdict: Verdict;
+  /** Why it is not known whether the object is missing; null when it is known. */
+  readonly why: NoAnswer | null;
+}
+
+async function judge(candidates: readonly Candidate[], options: ConfirmOptions): Promise<Judged[]> {
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
   const gone = candidates.filter((_, index) => heads[index]?.kind === 'missing');
   const isBehind = gone.length > 0 && (await staysBehind(options));
   const still = await stillNamed(gone, options);
-  const verdicts = candidates.map(
-    (candidate, index): Exclude<keyof Confirmed, 'absent' | 'looked' | 'unjudged' | 'unanswered'> => {
-      const head = heads[index]?.kind ?? 'unknown';
-      if (head !== 'missing') return head;
-      // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
-      const isReadAgain = options.sources.some(({ table }) => table === candidate.source);
-      if (isBehind || !isReadAgain) return 'unknown';
-      return still.has(candidate.location) ? 'missing' : 'vanished';
-    },
-  );
-  const unanswered = candidates.flatMap(({ connection }, index) => {
-    if (verdicts[index] !== 'unknown') return [];
-    const head = heads[index];
-    if (head?.kind === 'unknown') return [noAnswer(connection, head)];
-    return [ownAnswer(connection, isBehind ? 'standby_behind' : 'table_gone')];
+  return heads.map((head, index): Judged => {
+    const { location = '', connection = '', source } = candidates[index] ?? {};
+    if (head.kind === 'unknown') return { verdict: 'unanswered', why: noAnswer(connection, head) };
+    if (head.kind === 'present') {
+      const isLater = (head.lastModified ?? 0) > options.listedUpTo;
+      return { verdict: isLater ? 'present' : 'overlooked', why: null };
+    }
+    if (isBehind) return { verdict: 'unknown', why: ownAnswer(connection, 'standby_behind') };
+    // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
+    if (!options.sources.some(({ table }) => table === source))
+      return { verdict: 'unknown', why: ownAnswer(connection, 'table_gone') };
+    return { verdict: still.has(location) ? 'missing' : 'vanished', why: null };
   });
-  await duck.run('CREATE OR REPLACE TABLE looked (location VARCHAR, connection VARCHAR, verdict VARCHAR)');
-  await duck.append({
-    table: 'looked',
-    types: ['text', 'text', 'text'],
-    columns: [
-      candidates.map(({ location }) => location),
-      candidates.map(({ connection }) => connection),
-      verdicts,
-    ],
-    progress: [],
+}
+
+/**
+ * Some servers list a key otherwise than a row spells it, and an inventory may leave keys out. An object that a HEAD
+ * finds shows that. If no HEAD of a bucket was answered, nothing shows the opposite either.
+ */
+function doubtsOf(candidates: readonly Candidate[], verdicts: readonly Verdict[]): Doubt[] {
+  const names = candidates.map(({ location }) => splitBucket(location).bucket);
+  const so = 'so it may have objects in use under other names';
+  return [...new Set(names)].sort().flatMap((bucket): Doubt[] => {
+    const own = verdicts.filter((_, index) => names[index] === bucket);
+    const overlooked = own.filter((verdict) => verdict === 'overlooked').length;
+    if (overlooked > 0) {
+      const why = `${formatCount(overlooked)} references name objects that storage has and the listing lacks, ${so}`;
+      return [{ bucket, references: overlooked, why }];
+    }
+    if (own.some((verdict) => verdict !== 'unanswered')) return [];
+    const why = `rows name objects that the listing lacks, and storage gave no answer about any of them, ${so}`;
+    return [{ bucket, references: own.length, why }];
   });
-  await duck.run(`UPDATE absent SET verdict = looked.verdict FROM looked WHERE absent.location = looked.location
-    AND absent.connection = looked.connection AND absent.verdict = 'missing'`);
-  // References outside the sample count as missing only if every reference in the sample is missing.
-  if (absent > candidates.length && verdicts.some((verdict) => verdict !== 'missing'))
-    await duck.run(`UPDATE absent SET verdict = 'unsure' WHERE verdict = 'missing'
-      AND location NOT IN (SELECT location FROM looked)`);
-  const count = (verdict: string) => verdicts.filter((one) => one === verdict).length;
-  return {
-    absent,
-    looked: candidates.length,
-    missing: count('missing'),
-    present: count('present'),
-    vanished: count('vanished'),
-    unknown: count('unknown') + apart,
-    unjudged,
-    unanswered: countAnswers(unanswered),
-  };
 }
 
 /** Whether a standby stays behind the moment at which the objects were gone: it may still show deleted rows. */
 async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolean> {
   const { lagSeconds } = await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
   return lagSeconds !== 0;
-}
-
-async function headAll(
-  candidates: readonly Candidate[],
-  { storeOf, pace, concurrency, signal }: ConfirmOptions,
-): Promise<HeadAnswer[]> {
-  const answers: HeadAnswer[] = [];
-  let next = 0;
-  async function work(): Promise<void> {
-    for (let index = next++; index < candidates.length; index = next++) {
-      const { location = '', connection = '' } = candidates[index] ?? {};
-      await pace(1, signal);
-      const target = splitBucket(location);
-      answers[index] = await storeOf(connection).head(target, signal);
-    }
-  }
-  await Promise.all(Array.from({ length: concurrency }, work));
-  signal.throwIfAborted();
-  return answers;
 }
 
 /** Reads the rows of these references again and returns the locations that they still name. */

@@ -36,6 +36,8 @@ export interface References {
   readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
   /** The connection is not known, or leads to another server than the one where the place was listed. */
   readonly unjudged: number;
+  /** The object is or may be there, but not in the listing, so its age is not known. */
+  readonly undated: number;
   /** The object is in a place that was not listed. */
   readonly outside: number;
   /** Rows of archives, which name objects too. */
@@ -175,13 +177,14 @@ async function referencesOf(
     sum(absent.filter(({ verdict }) => some.includes(verdict)).map(({ n }) => n));
   const { judged = 0, unjudged = 0, outside = 0, archived = 0, foreign = 0 } = named ?? {};
   const all = sum(absent.map(({ n }) => n));
-  const found = count('present');
+  const found = count('present', 'overlooked');
   return {
     live: judged - all + found - sum(unreadable.map(({ references }) => references)),
     absent: all - found - count('young', 'vanished'),
     young: count('young'),
     unreadable,
     unjudged,
+    undated: count('overlooked', 'unanswered', 'unsure'),
     outside,
     archived,
     foreign,

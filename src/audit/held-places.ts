@@ -1,4 +1,5 @@
 import { isPlaceOf } from '../airflow/xcom-path.ts';
+import type { Doubt } from './confirm.ts';
 import type { Base } from './named-object.ts';
 import { byPlaces } from './places.ts';
 
@@ -14,6 +15,7 @@ export interface HeldPlacesOptions {
   readonly bases: readonly Base[];
   /** The buckets that rows of any kind name. */
   readonly buckets: readonly string[];
+  readonly doubts: readonly Doubt[];
 }
 
 /** An ARN, or an alias that AWS gives to an access point. Either is one more name of a bucket that has its own. */
@@ -23,7 +25,7 @@ const MAY_BE_A_TASKS =
   'xcom.path does not name this place, and the files may be of a task that laid them out itself';
 
 /** The places where a file in the form of an XCom need not be Airflow's to delete. */
-export function heldPlaces({ configured, bases, buckets }: HeldPlacesOptions): HeldPlace[] {
+export function heldPlaces({ configured, bases, buckets, doubts }: HeldPlacesOptions): HeldPlace[] {
   const places = byPlaces([...configured, ...bases]);
   const names = new Set([...buckets, ...places.map(([{ bucket }]) => bucket)]);
   const accessPoint = names.size > 1 ? [...names].find((name) => ACCESS_POINT_NAME.test(name)) : undefined;
@@ -36,6 +38,8 @@ export function heldPlaces({ configured, bases, buckets }: HeldPlacesOptions): H
           why: `${accessPoint} is an access point, so rows may name an object here by another name of its bucket`,
         },
       ];
+    const doubt = doubts.find(({ bucket }) => bucket === first.bucket);
+    if (doubt !== undefined) return [{ ...first, why: doubt.why }];
     return place.some((base) => isAirflows(base, configured)) ? [] : [{ ...first, why: MAY_BE_A_TASKS }];
   });
 }

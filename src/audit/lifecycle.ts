@@ -34,6 +34,11 @@ export function safeDays(
       days: null,
       reason: `${references.unjudged} references have a connection that is not known here or leads to another server, so the age of their objects is not known`,
     };
+  if (references.undated > 0)
+    return {
+      days: null,
+      reason: `${references.undated} references name objects that the listing lacks and that are or may be there, so their age is not known`,
+    };
   if (oldest === null) return { days: null, reason: 'no object that a row names was found' };
   // A rule rounds up to the next midnight of UTC. One day more keeps the rule away from objects that are named today.
   const days = Math.max(1, Math.ceil((now - oldest.at) / DAY_MS)) + 1;

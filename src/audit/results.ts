@@ -30,7 +30,7 @@ const LISTS = {
     FROM orphans`,
   missing: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     looked.location IS NOT NULL AS asked_for
-    FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked) looked USING (location)
+    FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked_absent) looked USING (location)
     WHERE absent.verdict = 'missing' ORDER BY location`,
   unreadable: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     class AS storage_class, bytes::BIGINT AS bytes FROM unreadable ORDER BY location`,
@@ -56,7 +56,7 @@ export async function writeResults(options: ResultsOptions): Promise<void> {
 }
 
 async function writeAll({ duck, folder, documents }: ResultsOptions): Promise<void> {
-  await duck.run('CREATE TABLE IF NOT EXISTS looked (location VARCHAR, verdict VARCHAR)');
+  await duck.run('CREATE TABLE IF NOT EXISTS looked_absent (location VARCHAR, verdict VARCHAR)');
   for (const [name, query] of Object.entries(LISTS)) {
     const file = join(folder, `${name}.parquet`);
     const csv = join(folder, `${name}.csv`);

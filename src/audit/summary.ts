@@ -8,7 +8,7 @@ import { groupsOf, wordsOf } from './no-answer.ts';
 export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
   if (confirmed.missing > 0 || figures.references.unreadable.length > 0) return 1;
   const { absent, outside, young } = figures.references;
-  const isOpen = confirmed.unknown > 0 || absent + outside + young > 0;
+  const isOpen = confirmed.unknown + confirmed.doubts.length > 0 || absent + outside + young > 0;
   return isOpen || unlisted.length > 0 || rowsAsOf === null ? 2 : 0;
 }
 
@@ -104,6 +104,9 @@ export function auditText(
       const words = why === 'outside' ? 'outside of what was listed' : 'too young for the inventory';
       return `Not known: ${formatCount(count)} references below ${plain(at)} are ${words}.`;
     }),
+    ...confirmed.doubts.map(
+      ({ bucket, why }) => `Nothing in s3://${plain(bucket)} is to be deleted: ${plain(why)}.`,
+    ),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']
       : []),

@@ -23,15 +23,17 @@ export function auditResult(
   at: number,
 ): AuditResult {
   const { named, orphaned, young, other } = figures.objects;
+  // If the listing may name objects otherwise than rows do, nothing shows which objects rows name.
+  const compared = (amount: Amount) => (confirmed.doubts.length > 0 ? null : plain(amount));
   // Nothing is judged if the rows come from a standby that cannot say how far behind it is.
-  const judged = (amount: Amount) => (rowsAsOf === null ? null : plain(amount));
+  const judged = (amount: Amount) => (rowsAsOf === null ? null : compared(amount));
   return {
     at,
     objects: {
-      named: plain(named),
+      named: compared(named),
       orphaned: judged(orphaned),
       young: judged(young),
-      other: plain(other),
+      other: compared(other),
     },
     missing: missingOf(confirmed, figures.references),
     unlistedPlaces: unlisted.length,

@@ -12,7 +12,7 @@ export const AUDIT_METRICS = {
   },
   audit_objects: {
     type: 'gauge',
-    help: 'Objects in the places that the last audit could list: named by a row or a state store, orphaned, too young to be judged, or other files.',
+    help: 'Objects in the places that the last audit could list: named by a row or a state store, orphaned, too young to be judged, or other files. Absent if the listing may have other names for them.',
     labels: ['verdict'],
     group: 'audit',
     stability: 'experimental',

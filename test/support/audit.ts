@@ -154,10 +154,10 @@ export function readDeletions(folder: string): string[][] {
 }
 
 /** The real store, but its objects have the age and the storage class that `said` gives them. */
-export function aged(
-  store: ObjectStore,
+export function aged<Store extends Pick<ObjectStore, 'list' | 'head'>>(
+  store: Store,
   said: ReadonlyMap<string, Partial<Pick<ListedObject, 'lastModified' | 'storageClass'>>>,
-): ObjectStore {
+): Store {
   return {
     ...store,
     list: async (target, signal) => {
@@ -170,6 +170,12 @@ export function aged(
           ...said.get(`${target.bucket}/${object.key}`),
         })),
       };
+    },
+    head: async (target, signal) => {
+      const answer = await store.head(target, signal);
+      const own = said.get(`${target.bucket}/${target.key}`);
+      if (answer.kind !== 'present' || own === undefined) return answer;
+      return { ...answer, lastModified: own.lastModified ?? answer.lastModified };
     },
   };
 }

@@ -13,7 +13,7 @@ const FOUND: Found = {
     objects: { named: amount(5), orphaned: amount(2), young: amount(1), other: amount(0) },
     references: { absent: 3, outside: 0, young: 0 },
   },
-  confirmed: { absent: 4, looked: 4, missing: 3, present: 1, vanished: 0, unknown: 0 },
+  confirmed: { absent: 4, looked: 4, missing: 3, present: 1, vanished: 0, unknown: 0, doubts: [] },
 };
 
 test.each<[string, Partial<Found>, Partial<ReturnType<typeof auditResult>>]>([
@@ -23,6 +23,16 @@ test.each<[string, Partial<Found>, Partial<ReturnType<typeof auditResult>>]>([
     'calls nothing orphaned that was not judged',
     { rowsAsOf: null },
     { objects: { named: plain(5), orphaned: null, young: null, other: plain(0) } },
+  ],
+  [
+    'does not know which objects rows name when the listing may have other names for them',
+    {
+      confirmed: {
+        ...FOUND.confirmed,
+        doubts: [{ bucket: 'bucket', references: 1, why: 'of a contradiction' }],
+      },
+    },
+    { objects: { named: null, orphaned: null, young: null, other: null } },
   ],
   [
     'does not know how many are missing when storage did not say it of one',

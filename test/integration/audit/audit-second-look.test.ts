@@ -1,0 +1,175 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openDuck } from '../../../src/audit/duck.ts';
+import { sampleOf } from '../../../src/audit/looks.ts';
+import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
+import type { HeadAnswer } from '../../../src/s3/client.ts';
+import { unknown } from '../../../src/s3/failure.ts';
+import type { Audited, RunOptions } from '../../support/audit.ts';
+import { DAY_MS, runAudit } from '../../support/audit.ts';
+import type { SmallStore } from '../../support/audit-small.ts';
+import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { uuid4 } from '../../support/plant.ts';
+import { usePostgres } from '../../support/postgres.ts';
+import type { Stage } from '../../support/seed.ts';
+import { openStage } from '../../support/seed.ts';
+
+const postgres = usePostgres();
+const folder = mkdtempSync(join(tmpdir(), 'audit-second-look-'));
+const MONTH_MS = 30 * DAY_MS;
+const DENIED = unknown('denied', 'no code (403)', 's3');
+let stage: Stage;
+let objects: SmallStore;
+
+beforeAll(async () => {
+  stage = await openStage(postgres(), '3.3.2');
+});
+afterAll(async () => {
+  await stage.close();
+  rmSync(folder, { recursive: true });
+});
+beforeEach(async () => {
+  await stage.clear();
+  objects = new Map();
+});
+
+function put(location: string, age = MONTH_MS): string {
+  objects.set(location, Date.now() - age);
+  return location;
+}
+const orphanIn = (place: string) => put(`${place}/sales/run/task/${uuid4()}`);
+const place = (bucket: string) => ({ bucket, prefix: 'xcom', connection: '' });
+
+function audited(changes: Partial<RunOptions> = {}): Promise<Audited> {
+  return runAudit({
+    url: stage.url,
+    store: storeOf(objects),
+    connection: connectionAt('http://one'),
+    configured: [place('bucket')],
+    ...changes,
+  });
+}
+const textOf = (result: Audited) => auditText(result, { folder: '', plain: (name) => name });
+const heldBy = (result: Audited) =>
+  (auditDocument(result, { folder: '', version: '' }) as { held_back: unknown }).held_back;
+
+describe('an object that a HEAD finds and the listing lacks', () => {
+  /** The server keeps, lists and finds `a//b` as `a/b`. */
+  const fold = (key: string) => key.replaceAll('//', '/');
+  const folding = (): RunOptions['store'] => {
+    const { list, head } = storeOf(objects);
+    return { list, head: (target, signal) => head({ ...target, key: fold(target.key) }, signal) };
+  };
+
+  test('holds back its bucket, since a row may name what looks orphaned', async () => {
+    put(fold(await addRow(stage, 'bucket/xcom//team')));
+    orphanIn('bucket/xcom');
+    const elsewhere = orphanIn('other/xcom');
+    const result = await audited({ store: folding(), configured: [place('bucket'), place('other')] });
+    expect(result.lists.orphaned).toHaveLength(3);
+    expect(result.deletions).toEqual([[elsewhere]]);
+    const why =
+      '1 references name objects that storage has and the listing lacks, so it may have objects in use under other names';
+    expect(heldBy(result)).toEqual([
+      { place: 's3://bucket/xcom', reason: why },
+      { place: 's3://bucket/xcom//team', reason: why },
+    ]);
+    expect(result.confirmed.doubts).toEqual([{ bucket: 'bucket', references: 1, why }]);
+    expect(auditCode(result)).toBe(2);
+    expect(textOf(result)).toMatch(/^Not all could be found out\.\n/);
+    expect(textOf(result)).toContain(`\nNothing in s3://bucket is to be deleted: ${why}.\n`);
+  });
+
+  test('holds back nothing if it was put after the rows were read', async () => {
+    const late = put(await addRow(stage, 'bucket/xcom'), 0);
+    const orphan = orphanIn('bucket/xcom');
+    const before = new Map(objects);
+    before.delete(late);
+    const result = await audited({ store: { ...storeOf(objects), list: storeOf(before).list } });
+    expect(result.confirmed).toMatchObject({ present: 1, doubts: [] });
+    expect([auditCode(result), result.deletions]).toEqual([0, [[orphan]]]);
+  });
+
+  test('is not excluded if storage gave no answer at all', async () => {
+    put(fold(await addRow(stage, 'bucket/xcom//team')));
+    const result = await audited({ store: { ...folding(), head: () => Promise.resolve(DENIED) } });
+    expect([auditCode(result), result.deletions]).toEqual([2, []]);
+    expect(textOf(result)).toContain(
+      'Nothing in s3://bucket is to be deleted: rows name objects that the listing lacks, and storage gave no answer about any of them,',
+    );
+    // One answer is enough to see that the listing is right.
+    await addRow(stage, 'bucket/xcom');
+    const orphan = orphanIn('bucket/xcom');
+    const head: RunOptions['store']['head'] = ({ key }) =>
+      Promise.resolve<HeadAnswer>(key.includes('//') ? DENIED : { kind: 'missing' });
+    const answered = await audited({ store: { ...storeOf(objects), head } });
+    expect(answered.confirmed).toMatchObject({ missing: 1, unknown: 1, doubts: [] });
+    expect(answered.deletions.flat()).toContain(orphan);
+  });
+
+  test('leaves no safe number of days, since its age is in no listing', async () => {
+    // The inventory has a prefix, which its manifest does not say.
+    put(await addRow(stage, 'bucket/xcom'), 200 * DAY_MS);
+    const young = put(await addRow(stage, 'bucket/xcom'), 3 * DAY_MS);
+    const result = await audited({ inventory: writeInventory([young]) });
+    expect(result.safe).toEqual({
+      days: null,
+      reason:
+        '1 references name objects that the listing lacks and that are or may be there, so their age is not known',
+    });
+    expect(auditCode(result)).toBe(2);
+  });
+});
+
+test('a sample of too many references has some of every place', async () => {
+  const duck = await openDuck({
+    file: join(folder, 'audit.duckdb'),
+    temporary: join(folder, 'spill'),
+    memoryBytes: 2 ** 29,
+  });
+  try {
+    await duck.run(`CREATE TABLE absent AS SELECT concat('bucket/', CASE WHEN n = 4000 THEN 'few' ELSE 'many' END, '/', n) AS location,
+      '' AS connection, 'xcom' AS source, '1' AS owner, 'missing' AS verdict FROM range(6000) numbers (n)`);
+    const bases = ['many', 'few'].map((prefix) => ({ bucket: 'bucket', prefix, connection: '' }));
+    const sample = await sampleOf({ duck, table: 'absent', listed: 'missing' }, bases);
+    expect(new Set(sample.map(({ location }) => location)).size).toBe(2_000);
+    expect(sample.map(({ location }) => location)).toContain('bucket/few/4000');
+  } finally {
+    await duck.close();
+  }
+});
+
+/** Writes an inventory of these objects, made a day ago. Gives the path of its manifest. */
+function writeInventory(locations: readonly string[]): string {
+  const lines = locations.map((location) => {
+    const at = new Date(objects.get(location) ?? 0).toISOString();
+    return ['bucket', location.slice('bucket/'.length), 1_000, at, 'STANDARD']
+      .map((one) => `"${one}"`)
+      .join(',');
+  });
+  const csv = lines.join('\n');
+  writeFileSync(join(folder, 'a.csv'), csv);
+  const manifest = join(folder, 'manifest.json');
+  writeFileSync(
+    manifest,
+    JSON.stringify({
+      sourceBucket: 'bucket',
+      destinationBucket: 'arn:aws:s3:::inventories',
+      version: '2016-11-30',
+      creationTimestamp: String(Date.now() - DAY_MS),
+      fileFormat: 'CSV',
+      fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
+      files: [
+        {
+          key: 'a.csv',
+          size: Buffer.byteLength(csv),
+          MD5checksum: createHash('md5').update(csv).digest('hex'),
+        },
+      ],
+    }),
+  );
+  return manifest;
+}
