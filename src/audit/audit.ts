@@ -30,6 +30,7 @@ import { readRows, sourcesOf } from './read-rows.ts';
 import { PRICED, refuseTwoServers, serversOf, setApart } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
+import { confirmUnreadable } from './unreadable.ts';
 import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts';
 
 export interface AuditOptions {
@@ -239,8 +240,9 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const { live } = await sourcesOf(database, signal);
   const apart = await setApart({ duck, places, serverOf });
   const asking = { ...options, duck, bases, pace: options.requests };
+  const unanswered = await confirmUnreadable({ ...asking, isApart: apart.isApart });
   const listedUpTo = Math.min(judgedUpTo, rowsUpTo);
-  const confirmed = await confirm({ ...asking, sources: live, apart, listedUpTo });
+  const confirmed = await confirm({ ...asking, sources: live, apart, unanswered, listedUpTo });
   const buckets = await duck.run<{ name: string }>(
     `SELECT DISTINCT ${bucketOf('location')} AS name FROM named`,
   );

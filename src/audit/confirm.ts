@@ -35,7 +35,7 @@ export interface Confirmed {
   readonly unknown: number;
   /** Those of `unknown` that no listing says anything about; they are not in `absent`. */
   readonly unjudged: readonly Unjudged[];
-  /** Why the rest of `unknown` is not known. */
+  /** Why the rest of `unknown` is not known, and whether objects in archive classes can be read. */
   readonly unanswered: readonly Unanswered[];
   /** The buckets whose listing and rows may name one object differently: none of their orphans is to be deleted. */
   readonly doubts: readonly Doubt[];
@@ -54,6 +54,8 @@ export interface ConfirmOptions extends AskOptions {
   readonly sources: readonly RowSource[];
   readonly bases: readonly Base[];
   readonly apart: Apart;
+  /** Why it is not known of some objects in archive classes whether they can be read. */
+  readonly unanswered: readonly NoAnswer[];
   /** An object that was put later than this may be younger than its listing, epoch ms. */
   readonly listedUpTo: number;
   readonly pages: Rate;
@@ -90,7 +92,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     vanished: count('vanished'),
     unknown: count('unknown', 'unanswered') + unjudged.reduce((sum, { references }) => sum + references, 0),
     unjudged,
-    unanswered: countAnswers(judged.flatMap(({ why }) => why ?? [])),
+    unanswered: countAnswers([...options.unanswered, ...judged.flatMap(({ why }) => why ?? [])]),
     doubts: doubtsOf(candidates, verdicts),
   };
 }

@@ -32,8 +32,10 @@ export interface References {
   readonly absent: number;
   /** The rows are so young that an inventory may lack their objects. */
   readonly young: number;
-  /** The object is in a storage class that has to be restored before the object can be read. */
+  /** The object has to be restored from an archive before it can be read. */
   readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
+  /** The object is in an archive class, and storage did not say whether it can be read. */
+  readonly unsure: number;
   /** The connection is not known, or leads to another server than the one where the place was listed. */
   readonly unjudged: number;
   /** The object is or may be there, but not in the listing, so its age is not known. */
@@ -64,11 +66,11 @@ export interface Figures {
   readonly undecided: readonly Undecided[];
 }
 
-/** References to objects that the listing could not have, by the bucket and first folder in their paths. */
+/** References that the listing could not decide, by the bucket and first folder in their paths. */
 export interface Undecided {
   readonly place: string;
-  /** `outside`: the place was not listed. `young`: the rows are too young for the inventory. */
-  readonly why: 'outside' | 'young';
+  /** `outside`: the place was not listed. `young`: the rows are too young for the inventory. `unsure`: as in References. */
+  readonly why: 'outside' | 'young' | 'unsure';
   readonly references: number;
 }
 
@@ -169,20 +171,22 @@ async function referencesOf(
   const absent = await duck.run<{ verdict: string; n: number }>(
     `SELECT verdict, count(*)::DOUBLE AS n FROM absent WHERE verdict <> 'unjudged' GROUP BY 1`,
   );
-  const unreadable = await duck.run<{ storageClass: string; references: number }>(
-    `SELECT class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable
-     WHERE NOT ${isApart} GROUP BY 1 ORDER BY 1`,
+  const cold = await duck.run<{ verdict: string; storageClass: string; references: number }>(
+    `SELECT verdict, class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable
+     WHERE verdict IN ('unreadable', 'unsure') GROUP BY ALL ORDER BY ALL`,
   );
   const count = (...some: readonly string[]) =>
     sum(absent.filter(({ verdict }) => some.includes(verdict)).map(({ n }) => n));
   const { judged = 0, unjudged = 0, outside = 0, archived = 0, foreign = 0 } = named ?? {};
   const all = sum(absent.map(({ n }) => n));
   const found = count('present', 'overlooked');
+  const ofVerdict = (one: string) => cold.filter(({ verdict }) => verdict === one);
   return {
-    live: judged - all + found - sum(unreadable.map(({ references }) => references)),
+    live: judged - all + found - sum(cold.map(({ references }) => references)),
     absent: all - found - count('young', 'vanished'),
     young: count('young'),
-    unreadable,
+    unreadable: ofVerdict('unreadable').map(({ storageClass, references }) => ({ storageClass, references })),
+    unsure: sum(ofVerdict('unsure').map(({ references }) => references)),
     unjudged,
     undated: count('overlooked', 'unanswered', 'unsure'),
     outside,
@@ -201,7 +205,8 @@ async function undecidedOf(duck: Duck, places: readonly Base[]): Promise<readonl
   return duck.run<Undecided>(
     `SELECT ${place} AS place, why, count(*)::DOUBLE AS "references" FROM (
        SELECT location, 'outside' AS why FROM named WHERE kind IN ('row', 'state') AND NOT ${below(places)}
-       UNION ALL SELECT location, 'young' FROM absent WHERE verdict = 'young')
+       UNION ALL SELECT location, 'young' FROM absent WHERE verdict = 'young'
+       UNION ALL SELECT location, 'unsure' FROM unreadable WHERE verdict = 'unsure')
      GROUP BY ALL ORDER BY "references" DESC, place, why LIMIT ${MOST_PLACES}`,
   );
 }

@@ -59,7 +59,7 @@ export async function join({ duck, work, places, bases, judgedUpTo, rowsUpTo }: 
     ],
     [
       'unreadable',
-      `SELECT named.*, archived.class, archived.bytes FROM named JOIN archived USING (location)
+      `SELECT named.*, archived.class, archived.bytes, '' AS verdict FROM named JOIN archived USING (location)
        WHERE kind IN ('row', 'state')`,
     ],
   ] as const) {

@@ -17,9 +17,9 @@ export interface Candidate {
 /** Such references have a table. Its column `verdict` has the verdict of the listing until they are looked at. */
 export interface LookOptions {
   readonly duck: Duck;
-  readonly table: 'absent';
+  readonly table: 'absent' | 'unreadable';
   /** The verdict of the listing, which is also the name of the references to look at. */
-  readonly listed: 'missing';
+  readonly listed: 'missing' | 'unreadable';
 }
 
 /** The most references that are looked at. If there are more, a sample decides whether the listing can be believed. */

@@ -8,6 +8,7 @@ const OWN_WORDS = {
   unknown_connection: 'this connection is not known here',
   not_in_inventory: 'the inventory is of another bucket',
   standby_behind: 'a standby is behind, and may still show rows that are gone',
+  gone_since: 'the listing has the object, and it is gone by now',
   table_gone: 'the table of the row is gone: Airflow was upgraded meanwhile',
 } as const;
 type OwnReason = keyof typeof OWN_WORDS;
@@ -88,6 +89,7 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
   aborted: AGAIN,
   not_in_inventory: 'Run an audit without --inventory, or with an inventory of this bucket.',
   standby_behind: 'Give the URL of the primary, or run the audit again.',
+  gone_since: AGAIN,
   table_gone: AGAIN,
 };
 

@@ -1,14 +1,15 @@
 import { formatBytes, formatCount } from '../lib/format.ts';
+import { TIERED } from '../s3/archive.ts';
 import type { Audit } from './audit.ts';
-import type { Amount } from './figures.ts';
+import type { Amount, Undecided } from './figures.ts';
 import type { Base } from './named-object.ts';
 import { groupsOf, wordsOf } from './no-answer.ts';
 
 /** 0: all that rows name is there; 1: something is missing or cannot be read; 2: something could not be found out. */
 export function auditCode({ figures, confirmed, unlisted, rowsAsOf }: Audit): 0 | 1 | 2 {
   if (confirmed.missing > 0 || figures.references.unreadable.length > 0) return 1;
-  const { absent, outside, young } = figures.references;
-  const isOpen = confirmed.unknown + confirmed.doubts.length > 0 || absent + outside + young > 0;
+  const { absent, outside, young, unsure } = figures.references;
+  const isOpen = confirmed.unknown + confirmed.doubts.length > 0 || absent + outside + young + unsure > 0;
   return isOpen || unlisted.length > 0 || rowsAsOf === null ? 2 : 0;
 }
 
@@ -101,12 +102,14 @@ export function auditText(
         `Not confirmed: references ${byConnection(plain(one.connection))} (${formatCount(one.references)}): ${plain(wordsOf(one, 's3:GetObject'))}`,
     ),
     ...figures.undecided.map(({ place: at, why, references: count }) => {
-      const words = why === 'outside' ? 'outside of what was listed' : 'too young for the inventory';
-      return `Not known: ${formatCount(count)} references below ${plain(at)} are ${words}.`;
+      return `Not known: ${formatCount(count)} references below ${plain(at)} are ${UNDECIDED[why]}.`;
     }),
     ...confirmed.doubts.map(
       ({ bucket, why }) => `Nothing in s3://${plain(bucket)} is to be deleted: ${plain(why)}.`,
     ),
+    ...(figures.byClass.some(({ storageClass }) => storageClass === TIERED)
+      ? [`Named objects in ${TIERED} count as live: no listing shows which of them are in an archive tier.`]
+      : []),
     ...(audit.rowsAsOf === null
       ? ['The standby does not say how far it is: no object is called orphaned.']
       : []),
@@ -118,6 +121,12 @@ export function auditText(
   ];
   return `${lines.join('\n')}\n`;
 }
+
+const UNDECIDED: Readonly<Record<Undecided['why'], string>> = {
+  outside: 'outside of what was listed',
+  young: 'too young for the inventory',
+  unsure: 'in an archive class, and storage did not say whether they can be read',
+};
 
 /** A task that puts the date into its path can make a place of each day. */
 const MOST_PLACES = 10;

@@ -11,7 +11,7 @@
 export const ARCHIVE_CLASSES: readonly string[] = ['GLACIER', 'DEEP_ARCHIVE'];
 
 /** Some tiers of this storage class are archives, and a listing does not show which tier an object is in. */
-const TIERED = 'INTELLIGENT_TIERING';
+export const TIERED = 'INTELLIGENT_TIERING';
 /** No object moves to an archive tier before 90 days without access. One day less allows for clocks that differ. */
 const TIERED_READABLE_MS = 89 * 86_400_000;
 

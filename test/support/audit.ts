@@ -10,6 +10,7 @@ import { writeReferences } from '../../src/audit/references.ts';
 import { writeResults } from '../../src/audit/results.ts';
 import { openDatabase } from '../../src/postgres/client.ts';
 import { databaseSettings, parseDatabaseUrl } from '../../src/postgres/database-url.ts';
+import { archiveOf } from '../../src/s3/archive.ts';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { ListedObject } from '../../src/s3/listing.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
@@ -175,7 +176,9 @@ export function aged<Store extends Pick<ObjectStore, 'list' | 'head'>>(
       const answer = await store.head(target, signal);
       const own = said.get(`${target.bucket}/${target.key}`);
       if (answer.kind !== 'present' || own === undefined) return answer;
-      return { ...answer, lastModified: own.lastModified ?? answer.lastModified };
+      const { storageClass, lastModified = answer.lastModified } = own;
+      const archive = archiveOf({ storageClass, restore: undefined, archiveStatus: undefined });
+      return { ...answer, archive, lastModified };
     },
   };
 }

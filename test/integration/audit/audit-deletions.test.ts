@@ -33,7 +33,7 @@ test('each key that may be deleted is in one request, of 1,000 keys but for the 
   );
   await duck.run('CREATE TABLE absent (location VARCHAR, source VARCHAR, at_ms DOUBLE, verdict VARCHAR)');
   await duck.run(
-    'CREATE TABLE unreadable (location VARCHAR, source VARCHAR, at_ms DOUBLE, class VARCHAR, bytes DOUBLE)',
+    'CREATE TABLE unreadable (location VARCHAR, source VARCHAR, at_ms DOUBLE, class VARCHAR, bytes DOUBLE, verdict VARCHAR)',
   );
   const all = [...locations, ...held];
   await duck.append({

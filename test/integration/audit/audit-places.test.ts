@@ -256,11 +256,23 @@ test('an object of the same name on the server that was listed is not the object
   expect(result.deletions).toEqual([[orphan]]);
 });
 
-test('neither is it that of a reference whose connection is not known', async () => {
+test('neither is it that of a reference whose connection is not known, in an archive class or not', async () => {
   server.put(await row('nobodys@bkt/xcom'));
-  const result = await audited({ configured: [AWS_PATH], isKnown: (id) => id !== 'nobodys' });
-  expect(result.figures.references).toMatchObject({ live: 0, unjudged: 1 });
-  expect([auditCode(result), server.asked]).toEqual([2, []]);
+  const { store } = server;
+  const list: typeof store.list = async (target, aborted) => {
+    const answer = await store.list(target, aborted);
+    if (answer.kind !== 'listed') return answer;
+    return { ...answer, objects: answer.objects.map((one) => ({ ...one, storageClass: 'GLACIER' })) };
+  };
+  for (const listing of [store, { ...store, list }]) {
+    const result = await audited({
+      store: listing,
+      configured: [AWS_PATH],
+      isKnown: (id) => id !== 'nobodys',
+    });
+    expect(result.figures.references).toMatchObject({ live: 0, unjudged: 1, unreadable: [], unsure: 0 });
+    expect([auditCode(result), result.lists.unreadable, server.asked]).toEqual([2, [], []]);
+  }
 });
 
 test('an object is asked for with the connection of its row, not of a place whose name begins alike', async () => {

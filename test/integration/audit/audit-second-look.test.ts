@@ -9,7 +9,7 @@ import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.
 import type { HeadAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
-import { DAY_MS, runAudit } from '../../support/audit.ts';
+import { aged, DAY_MS, runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
 import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
@@ -140,6 +140,53 @@ test('a sample of too many references has some of every place', async () => {
   } finally {
     await duck.close();
   }
+});
+
+describe('an object that the listing has in an archive class', () => {
+  const GLACIER = { storageClass: 'GLACIER' };
+  const inGlacier = () => aged(storeOf(objects), new Map([...objects.keys()].map((key) => [key, GLACIER])));
+
+  test('is unreadable if storage says so', async () => {
+    const cold = put(await addRow(stage, 'bucket/xcom'));
+    const result = await audited({ store: inGlacier() });
+    expect(result.lists.unreadable.map(({ key }) => `bucket/${String(key)}`)).toEqual([cold]);
+    expect(result.figures.references).toMatchObject({
+      live: 0,
+      unsure: 0,
+      unreadable: [{ storageClass: 'GLACIER', references: 1 }],
+    });
+    expect(auditCode(result)).toBe(1);
+  });
+
+  test('is live if it was restored, or the server keeps no archive', async () => {
+    put(await addRow(stage, 'bucket/xcom'));
+    const result = await audited({ store: { ...storeOf(objects), list: inGlacier().list } });
+    expect(result.lists.unreadable).toEqual([]);
+    expect(result.figures.references).toMatchObject({ live: 1, unsure: 0, unreadable: [] });
+    expect(auditCode(result)).toBe(0);
+  });
+
+  test('is neither if storage gives no answer', async () => {
+    put(await addRow(stage, 'bucket/xcom'));
+    const result = await audited({ store: { ...inGlacier(), head: () => Promise.resolve(DENIED) } });
+    expect(result.lists.unreadable).toEqual([]);
+    expect(result.figures.references).toMatchObject({ live: 0, unsure: 1, unreadable: [] });
+    expect(auditCode(result)).toBe(2);
+    expect(textOf(result)).toContain(
+      '\nNot confirmed: references without a connection (1): denied: object storage answered no code (403). Allow s3:GetObject on the path to the credentials of the connection.\n',
+    );
+    expect(textOf(result)).toContain(
+      '\nNot known: 1 references below s3://bucket/xcom/ are in an archive class, and storage did not say whether they can be read.\n',
+    );
+  });
+
+  test('may be one of INTELLIGENT_TIERING, which is said', async () => {
+    const tiered = put(await addRow(stage, 'bucket/xcom'));
+    const said = new Map([[tiered, { storageClass: 'INTELLIGENT_TIERING' }]]);
+    expect(textOf(await audited({ store: aged(storeOf(objects), said) }))).toContain(
+      '\nNamed objects in INTELLIGENT_TIERING count as live: no listing shows which of them are in an archive tier.\n',
+    );
+  });
 });
 
 /** Writes an inventory of these objects, made a day ago. Gives the path of its manifest. */

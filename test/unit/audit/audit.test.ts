@@ -231,6 +231,7 @@ describe('the days of a lifecycle rule', () => {
     absent: 0,
     young: 0,
     unreadable: [],
+    unsure: 0,
     unjudged: 0,
     undated: 0,
     outside: 0,

@@ -8,6 +8,7 @@ const references = {
   absent: 0,
   young: 0,
   unreadable: [],
+  unsure: 0,
   unjudged: 0,
   undated: 0,
   outside: 0,
