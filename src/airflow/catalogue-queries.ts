@@ -30,18 +30,29 @@ export function tablesStatement(): Statement {
         coalesce(string_agg(relfilenode::text, ', ' ORDER BY oid), '') AS "files",
         coalesce(bool_and(relfilenode = coalesce(pg_relation_filenode(oid), 0)), true) AS "isCurrent",
         coalesce(bool_and(relhasindex OR relkind NOT IN ('r', 'p')), true) AS "isIndexed",
-        has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"
+        has_function_privilege('pg_control_system()', 'EXECUTE')
+          AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS "mayNameSystem"
       FROM pg_class WHERE oid = ANY(ARRAY(SELECT to_regclass(name)::oid FROM unnest($1::text[]) name))
         AND ${IN_ONE_SCHEMA}`,
     values: [[...SHAPE_TABLES]],
   };
 }
 
-/** Identifies the cluster: two clusters that are set up alike give their tables the same oids. */
+export interface System {
+  readonly system: string;
+  readonly timeline: number;
+}
+
+/**
+ * Identifies the cluster: two clusters that are set up alike give their tables the same oids. A copy that is put back as
+ * of an earlier moment begins a new timeline, as a standby does that becomes the primary.
+ */
 export function systemStatement(): Statement {
   return {
     name: 'system',
-    text: 'SELECT system_identifier::text AS "system" FROM pg_control_system()',
+    text: /* SQL */ `
+      SELECT system_identifier::text AS "system", timeline_id AS "timeline"
+      FROM pg_control_system(), pg_control_checkpoint()`,
     values: [],
   };
 }

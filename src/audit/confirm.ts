@@ -2,7 +2,8 @@ import { splitBucket } from '../airflow/bucket.ts';
 import { chunks } from '../lib/chunks.ts';
 import { formatCount } from '../lib/format.ts';
 import type { Database } from '../postgres/client.ts';
-import { ageOf, MOST_LAG_SECONDS } from '../postgres/standby.ts';
+import { nullIfBehind } from '../postgres/failure.ts';
+import { ageOf, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
 import type { Duck } from './duck.ts';
 import type { AskOptions, Candidate } from './looks.ts';
 import { headAll, keepVerdicts, sampleOf } from './looks.ts';
@@ -107,8 +108,7 @@ async function judge(candidates: readonly Candidate[], options: ConfirmOptions):
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
   const gone = candidates.filter((_, index) => heads[index]?.kind === 'missing');
-  const isBehind = gone.length > 0 && (await staysBehind(options));
-  const still = await stillNamed(gone, options);
+  const still = gone.length === 0 ? new Set<string>() : await stillNamed(gone, options);
   return heads.map((head, index): Judged => {
     const { location = '', connection = '', source } = candidates[index] ?? {};
     if (head.kind === 'unknown') return { verdict: 'unanswered', why: noAnswer(connection, head) };
@@ -116,7 +116,7 @@ async function judge(candidates: readonly Candidate[], options: ConfirmOptions):
       const isLater = (head.lastModified ?? 0) > options.listedUpTo;
       return { verdict: isLater ? 'present' : 'overlooked', why: null };
     }
-    if (isBehind) return { verdict: 'unknown', why: ownAnswer(connection, 'standby_behind') };
+    if (still === null) return { verdict: 'unknown', why: ownAnswer(connection, 'standby_behind') };
     // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
     if (!options.sources.some(({ table }) => table === source))
       return { verdict: 'unknown', why: ownAnswer(connection, 'table_gone') };
@@ -144,21 +144,26 @@ function doubtsOf(candidates: readonly Candidate[], verdicts: readonly Verdict[]
   });
 }
 
-/** Whether a standby stays behind the moment at which the objects were gone: it may still show deleted rows. */
-async function staysBehind({ database, signal }: ConfirmOptions): Promise<boolean> {
-  const { lagSeconds } = await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
-  return lagSeconds !== 0;
-}
-
-/** Reads the rows of these references again and returns the locations that they still name. */
-async function stillNamed(gone: readonly Candidate[], options: ConfirmOptions): Promise<Set<string>> {
-  const { database, sources, bases, pages, signal } = options;
+/**
+ * Reads the rows of these references again and returns the locations that they still name. Null: a standby stays behind
+ * the moment at which the objects were gone, and may still show deleted rows.
+ */
+async function stillNamed(
+  gone: readonly Candidate[],
+  { database, sources, bases, pages, signal }: ConfirmOptions,
+): Promise<Set<string> | null> {
+  const patient = { patienceMs: MOST_LAG_SECONDS * 1_000, signal };
+  const age = await ageOf(database, patient);
+  if (age.lagSeconds !== 0) return null;
   const named = new Set<string>();
   for (const source of sources) {
     const owners = [...new Set(gone.filter((one) => one.source === source.table).map(({ owner }) => owner))];
     for (const some of chunks(owners, OWNERS_A_STATEMENT)) {
       await pages(some.length, signal);
-      const rows = await database.read((query) => query<NamingRow>(ownersStatement(source, some)), signal);
+      const rows = await readUpTo(database, { age, ...patient }, (query) =>
+        query<NamingRow>(ownersStatement(source, some)),
+      ).catch(nullIfBehind);
+      if (rows === null) return null;
       for (const row of rows) {
         const found = namedObject(source, row, bases);
         if (found !== null) named.add(found.location);

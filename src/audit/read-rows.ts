@@ -1,6 +1,7 @@
 import type { Database, Query } from '../postgres/client.ts';
 import { readEachWith } from '../postgres/cursor.ts';
-import { ageOf } from '../postgres/standby.ts';
+import type { Age } from '../postgres/standby.ts';
+import { ageOf, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
 import type { Duck } from './duck.ts';
 import type { Base, NamedObject } from './named-object.ts';
 import { namedObject } from './named-object.ts';
@@ -32,9 +33,7 @@ export interface ReadRowsOptions {
   readonly report: (read: { pages: number; named: number; table: string }) => void;
 }
 
-interface Started {
-  readonly asOf: number | null;
-}
+type Started = Pick<Age, 'asOf' | 'position'>;
 interface SourceState {
   readonly after: Bounds['after'];
   readonly isDone: boolean;
@@ -61,12 +60,16 @@ const WANTED_MS = 1_000;
  * @throws {Error} when a table cannot be read, or Airflow was upgraded meanwhile.
  */
 export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
-  const { database, duck, signal } = options;
+  const { duck, signal } = options;
   const started = (await progressOf<Started>(duck, 'rows')) ?? (await start(options));
+  const database: ReadRowsOptions['database'] = {
+    read: (read) =>
+      readUpTo(options.database, { age: started, patienceMs: MOST_LAG_SECONDS * 1_000, signal }, read),
+  };
   const earlier = (await progressOf<Base[]>(duck, 'bases')) ?? [];
   const bases = new Map([...options.bases, ...earlier].map((base) => [nameOf(base), base]));
   const found = await sourcesOf(database, signal);
-  const reader = { ...options, bases, pages: 0, named: 0 };
+  const reader = { ...options, database, bases, pages: 0, named: 0 };
   for (const source of found.live) await readSource(source, reader);
 
   // Airflow makes an archive before it deletes the rows that it moved to the archive. So the archives that exist now
@@ -97,8 +100,8 @@ export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
 }
 
 async function start({ database, duck, signal }: ReadRowsOptions): Promise<Started> {
-  const { asOf } = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
-  const started = { asOf };
+  const { asOf, position } = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
+  const started = { asOf, position };
   await setProgress(duck, 'rows', started);
   return started;
 }

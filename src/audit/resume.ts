@@ -1,3 +1,4 @@
+import type { System } from '../airflow/catalogue-queries.ts';
 import { systemStatement } from '../airflow/catalogue-queries.ts';
 import type { Database } from '../postgres/client.ts';
 import { ageOf } from '../postgres/standby.ts';
@@ -52,7 +53,7 @@ export async function askNow(
 ): Promise<Now> {
   const { origin, system } = await database.read(async (query) => {
     const [named] = await query<{ origin: string; mayNameSystem: boolean }>(auditOriginStatement());
-    const [cluster] = named?.mayNameSystem === true ? await query<{ system: string }>(systemStatement()) : [];
+    const [cluster] = named?.mayNameSystem === true ? await query<System>(systemStatement()) : [];
     return { origin: named?.origin, system: cluster?.system ?? null };
   }, signal);
   const { asOf } = await ageOf(database, { patienceMs: 0, signal });

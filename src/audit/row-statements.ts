@@ -153,7 +153,8 @@ export function auditOriginStatement(): Statement {
     text: /* SQL */ `
       SELECT concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), current_database(),
         to_regclass('dag_run')::oid) AS "origin",
-        has_function_privilege('pg_control_system()', 'EXECUTE') AS "mayNameSystem"`,
+        has_function_privilege('pg_control_system()', 'EXECUTE')
+          AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS "mayNameSystem"`,
     values: [],
   };
 }

@@ -13,7 +13,7 @@ import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { Age } from '../postgres/standby.ts';
-import { ageOf, doubtOfAge } from '../postgres/standby.ts';
+import { ageOf, doubtOfAge, readUpTo } from '../postgres/standby.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead, sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -90,21 +90,21 @@ export function createCycle(options: CycleOptions): Cycle {
   /** Reads the rows, then asks S3 about the references among them. */
   async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
     try {
-      const read = await ageOf(database, { patienceMs: PATIENCE_MS, signal });
+      const patient = { patienceMs: PATIENCE_MS, signal };
+      const read = await ageOf(database, patient);
       const before = standingRule(known().xcom.paths);
-      const rows = await database.read(
-        (query) =>
-          readRows(query, ledger, {
-            config,
-            standing: before,
-            looks,
-            readShape,
-            canary,
-            count,
-            workersACycle,
-            random,
-          }),
-        signal,
+      const rows = await readUpTo(database, { age: read, ...patient }, (query, place) =>
+        readRows(query, ledger, {
+          place,
+          config,
+          standing: before,
+          looks,
+          readShape,
+          canary,
+          count,
+          workersACycle,
+          random,
+        }),
       );
       writes = 'unsupported' in rows ? {} : rows.writes;
       if ('unsupported' in rows) return { rows, verified: null };

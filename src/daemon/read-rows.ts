@@ -5,6 +5,7 @@ import type { StandingRule } from '../airflow/xcom-path.ts';
 import type { FaultLooks } from '../objects/earlier-tries.ts';
 import { noteEarlierTries } from '../objects/earlier-tries.ts';
 import type { Query } from '../postgres/client.ts';
+import type { Place } from '../postgres/standby.ts';
 import type { WaitingLooks } from '../sample/measure.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
@@ -29,6 +30,7 @@ export interface RowsRead {
 }
 
 export interface ReadRowsOptions {
+  readonly place: Place;
   readonly config: Pick<Config, 'windowMs' | 'shard' | 'canaryDagId' | 'xcom'>;
   readonly standing: StandingRule;
   readonly looks: {
@@ -50,11 +52,12 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { config, standing, looks, readShape, canary, count, workersACycle, random }: ReadRowsOptions,
+  { place, config, standing, looks, readShape, canary, count, workersACycle, random }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
   const sampled = await sample(query, ledger, {
+    place,
     windowMs,
     shard,
     canaryDagId,

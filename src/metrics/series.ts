@@ -91,6 +91,7 @@ export function startAtZero(
     add('exporter_job_failures_total', { name: 'sample', reason }, 0);
     add('probe_failures_total', { operation: 'database', reason }, 0);
   }
+  add('exporter_job_failures_total', { name: 'sample', reason: 'behind' }, 0);
   for (const reason of PROBE_REASONS) add('exporter_job_failures_total', { name: 'probe', reason }, 0);
   for (const reason of keepsState ? STATE_REASONS : [])
     add('exporter_job_failures_total', { name: 'state', reason }, 0);

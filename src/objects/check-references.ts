@@ -2,8 +2,9 @@ import type { Shape } from '../airflow/shape.ts';
 import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
+import { nullIfBehind } from '../postgres/failure.ts';
 import type { Age } from '../postgres/standby.ts';
-import { ageOf, doubtOfAge, MOST_LAG_SECONDS } from '../postgres/standby.ts';
+import { ageOf, doubtOfAge, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
 import type { Stores } from '../s3/stores.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
@@ -65,26 +66,28 @@ export async function checkReferences(
       );
   const suspects = verified.answers.filter(({ object }) => object !== 'present').map(({ slot }) => slot);
   // A standby must first reach the moment of the bad news: a row that it still shows may be gone by then.
-  const age =
-    suspects.length === 0 || doubtOfAge(read) !== null
-      ? read
-      : await ageOf(database, { patienceMs: MOST_LAG_SECONDS * 1_000, signal });
-  const isBehind = suspects.length > 0 && age.lagSeconds !== 0;
+  const patient = { patienceMs: MOST_LAG_SECONDS * 1_000, signal };
+  const age = suspects.length === 0 || doubtOfAge(read) !== null ? read : await ageOf(database, patient);
   const rows = ledger.rows();
+  const readAgain = () =>
+    readUpTo(database, { age, ...patient }, async (query) => {
+      const there = await confirm(query, shape, {
+        suspects,
+        entryOf: (slot) => readRow(rows, ledger.runOf(slot), slot),
+      });
+      const unnamed = [...there.keys()].filter(
+        (slot) => workerAt(rows.chunkOf(slot), indexInChunk(slot)) === 0,
+      );
+      await attribute(query, shape, { ledger, slots: unnamed });
+      return there;
+    });
+  // Null: no server could be asked that has reached this moment.
   const confirmed =
-    suspects.length === 0 || isBehind
+    suspects.length === 0
       ? new Map<number, Confirmed>()
-      : await database.read(async (query) => {
-          const there = await confirm(query, shape, {
-            suspects,
-            entryOf: (slot) => readRow(rows, ledger.runOf(slot), slot),
-          });
-          const unnamed = [...there.keys()].filter(
-            (slot) => workerAt(rows.chunkOf(slot), indexInChunk(slot)) === 0,
-          );
-          await attribute(query, shape, { ledger, slots: unnamed });
-          return there;
-        }, signal);
+      : age.lagSeconds === 0
+        ? await readAgain().catch(nullIfBehind)
+        : null;
 
   const unchecked = new Map(verified.unchecked);
   const learnt: Learnt[] = [];
@@ -93,15 +96,15 @@ export async function checkReferences(
   const pace = createPace();
   for (const [at, { slot, object, bytes }] of verified.answers.entries()) {
     if (at % 1_024 === 0) await pace.rest();
-    if (object !== 'present' && isBehind) {
+    if (object !== 'present' && confirmed === null) {
       unchecked.set(slot, 'unconfirmed');
       continue;
     }
-    if (object !== 'present' && !confirmed.has(slot)) {
+    if (object !== 'present' && confirmed?.has(slot) === false) {
       gone.push(slot);
       continue;
     }
-    const { archived, purging } = confirmed.get(slot) ?? { archived: false, purging: false };
+    const { archived, purging } = confirmed?.get(slot) ?? { archived: false, purging: false };
     // The object is neither reported nor taken as sound. It is asked about again until the row or the try ends.
     if (purging) {
       unchecked.set(slot, 'unconfirmed');

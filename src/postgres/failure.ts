@@ -16,11 +16,15 @@ export type DatabaseReason =
   | 'conflict'
   | 'shutdown'
   | 'pooled'
+  | 'behind'
   | 'aborted'
   | 'query_failed';
 
+/** The reasons that a server or the connection to it gives; the exporter finds the others itself. */
+type GivenReason = Exclude<DatabaseReason, 'pooled' | 'behind'>;
+
 /** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-const REASON_OF_SQLSTATE: Readonly<Record<string, DatabaseReason>> = {
+const REASON_OF_SQLSTATE: Readonly<Record<string, GivenReason>> = {
   '28000': 'denied',
   '28P01': 'denied',
   '42501': 'denied',
@@ -100,6 +104,22 @@ export function pooledError(): DatabaseError {
   );
 }
 
+/** A standby would take back what another server has already shown. */
+export function behindError(): DatabaseError {
+  return new DatabaseError(
+    'behind',
+    'Cannot read the database: the server is a standby that is behind the one read before, and would show less than was already seen. ' +
+      'It is read when it has caught up; if it does not, look at its replay, or give database.url the address of one server',
+    null,
+  );
+}
+
+/** @throws every other error. */
+export function nullIfBehind(error: unknown): null {
+  if (error instanceof DatabaseError && error.reason === 'behind') return null;
+  throw error;
+}
+
 /** The oldest release of Postgres that Airflow 2.9 and every statement here work with. */
 const MINIMUM_POSTGRES = 12;
 
@@ -129,7 +149,7 @@ const WORDS_OF_ROUTINE: Readonly<Record<string, string>> = {
   InitPostgres: 'the server has no connection left but those that it reserves: max_connections is its limit',
 };
 
-const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
+const WORDS: Readonly<Record<GivenReason, string>> = {
   unreachable: 'the server takes no connections',
   denied: 'the role may not read a table; docs/sql/role.sql grants what it needs',
   lock_timeout: 'a table is locked (ACCESS EXCLUSIVE)',
@@ -141,7 +161,7 @@ const WORDS: Readonly<Record<Exclude<DatabaseReason, 'pooled'>, string>> = {
 };
 
 function wordsFor(
-  reason: DatabaseReason,
+  reason: GivenReason,
   { error, tables }: { error: unknown; tables: readonly string[] },
 ): string {
   // This message comes before any statement, so it cannot quote a row, and it is always in the same language.
@@ -155,7 +175,7 @@ function wordsFor(
     const words = WORDS_OF_ROUTINE[routineOf(error)];
     if (words !== undefined) return words;
   }
-  return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason === 'pooled' ? 'unreachable' : reason];
+  return WORDS_OF_SQLSTATE[codeOf(error)] ?? WORDS[reason];
 }
 
 /**

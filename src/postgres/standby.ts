@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isBefore } from '../lib/log-position.ts';
 import type { Database, Query, Statement } from './client.ts';
 import { backToSavepointStatement, savepointStatement } from './cursor.ts';
-import { DatabaseError } from './failure.ts';
+import { behindError, DatabaseError } from './failure.ts';
 
 /** The age of the rows that a database shows. */
 export interface Age {
@@ -13,6 +14,15 @@ export interface Age {
   readonly lagSeconds: number | null;
   /** Whether replay is paused on the standby, so that the standby stays behind. */
   readonly isPaused: boolean;
+  /** The position in the log at which this holds. A server that is not there yet shows less. Null: not told. */
+  readonly position: string | null;
+}
+
+/** The server that a transaction was given. */
+export interface Place {
+  readonly isStandby: boolean;
+  /** The position in the log that it has come to; null: it does not tell. */
+  readonly position: string | null;
 }
 
 /** The state of a standby at one moment, as it reports it. */
@@ -34,7 +44,7 @@ export const MOST_LAG_SECONDS = 60;
 const STEP_MS = 250;
 
 /**
- * The age of the rows that the next reading sees. A standby has `patienceMs` to reach the present position of its
+ * The age of the rows that {@link readUpTo} sees. A standby has `patienceMs` to reach the present position of its
  * primary. The role needs no grant for this. `npm run test:database` and test/integration/postgres/standby.test.ts ask
  * real standbys.
  */
@@ -44,20 +54,65 @@ export async function ageOf(
 ): Promise<Age> {
   const look = () => database.read(lookAt, signal);
   const first = await look();
-  if ('primaryAt' in first) return recent(first.primaryAt);
+  if ('primaryAt' in first) return recent(first.primaryAt, first.position);
   let before = first;
   for (;;) {
     // If the wait is aborted, the next look fails and reports that.
     await sleep(STEP_MS, undefined, { signal }).catch(() => undefined);
     const after = await look();
-    if ('primaryAt' in after) return recent(after.primaryAt);
-    const { now, isPaused } = after;
+    if ('primaryAt' in after) return recent(after.primaryAt, after.position);
+    const { now, isPaused, position } = after;
     const asOf = knownUpTo(before, after);
-    if (asOf === null) return { asOf, lagSeconds: null, isPaused };
-    if (asOf >= first.now) return recent(asOf);
-    if (isPaused || now - first.now >= patienceMs) return { asOf, lagSeconds: (now - asOf) / 1000, isPaused };
+    if (asOf === null) return { asOf, lagSeconds: null, isPaused, position };
+    if (asOf >= first.now) return recent(asOf, position);
+    if (isPaused || now - first.now >= patienceMs)
+      return { asOf, lagSeconds: (now - asOf) / 1000, isPaused, position };
     before = after;
   }
+}
+
+/**
+ * Reads rows that are at least as recent as `age` says. A pooler or a name may lead each transaction to another server,
+ * so the server of this one is asked how far it is. If it is behind, it or another one has `patienceMs` to be there.
+ * The snapshot is older than the answer by one round trip. That matters to no server that was asked for the age: it
+ * never goes back.
+ *
+ * @throws {DatabaseError} with the reason `behind`, which `read` may throw as well, when no server was there in time.
+ */
+export async function readUpTo<Result>(
+  database: Pick<Database, 'read'>,
+  {
+    age,
+    patienceMs,
+    signal,
+  }: {
+    readonly age: Pick<Age, 'asOf' | 'position'>;
+    readonly patienceMs: number;
+    readonly signal: AbortSignal;
+  },
+  read: (query: Query, place: Place) => Promise<Result>,
+): Promise<Result> {
+  const begun = performance.now();
+  for (;;) {
+    try {
+      return await database.read(async (query) => {
+        const look = await lookAt(query);
+        const place = { isStandby: !('primaryAt' in look), position: look.position };
+        if (showsLess(place, age)) throw behindError();
+        return read(query, place);
+      }, signal);
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || error.reason !== 'behind') throw error;
+      if (performance.now() - begun >= patienceMs) throw error;
+    }
+    await sleep(STEP_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** A primary shows everything. If a position is not told, a standby has to be taken for one that is behind. */
+function showsLess({ isStandby, position }: Place, age: Pick<Age, 'asOf' | 'position'>): boolean {
+  if (!isStandby || age.asOf === null) return false;
+  return position === null || age.position === null || isBefore(position, age.position);
 }
 
 /**
@@ -77,11 +132,13 @@ export function doubtOfAge({ lagSeconds, isPaused }: Pick<Age, 'lagSeconds' | 'i
   return `the standby is ${Math.ceil(lagSeconds)} s behind${isPaused ? ', its replay is paused' : ''}`;
 }
 
-function recent(asOf: number): Age {
-  return { asOf, lagSeconds: 0, isPaused: false };
+function recent(asOf: number, position: string | null): Age {
+  return { asOf, lagSeconds: 0, isPaused: false, position };
 }
 
-async function lookAt(query: Query): Promise<Look | { readonly primaryAt: number }> {
+async function lookAt(
+  query: Query,
+): Promise<Look | { readonly primaryAt: number; readonly position: string | null }> {
   const [role] = await query<{ now: number; isStandby: boolean }>({
     name: 'role',
     text: /* SQL */ `
@@ -89,19 +146,38 @@ async function lookAt(query: Query): Promise<Look | { readonly primaryAt: number
     values: [],
   });
   if (role === undefined) throw new Error('Cannot read the role of the database: no row came back');
-  if (!role.isStandby) return { primaryAt: role.now };
+  if (!role.isStandby) {
+    const wrote = await unlessRefused<Pick<Look, 'position'>>(query, writtenStatement());
+    return { primaryAt: role.now, position: wrote?.position ?? null };
+  }
+  const said = await unlessRefused<Omit<Look, 'now'>>(query, replayStatement());
+  return { now: role.now, ...(said ?? UNTOLD) };
+}
+
+const UNTOLD: Omit<Look, 'now'> = { isThrough: false, position: null, replayedTo: null, isPaused: false };
+
+/** Reads one row; null: the server or a missing grant refuses it. Aurora lacks these functions, and gives an error. */
+async function unlessRefused<Row>(query: Query, statement: Statement): Promise<Row | null> {
   await query(savepointStatement());
   try {
-    const [said] = await query<Omit<Look, 'now'>>(replayStatement());
-    if (said === undefined) throw new Error('Cannot read how far the standby is: no row came back');
-    return { now: role.now, ...said };
+    const [said] = await query<Row>(statement);
+    if (said === undefined) throw new Error('Cannot read how far the server is: no row came back');
+    return said;
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     if (error.reason !== 'query_failed' && error.reason !== 'denied') throw error;
-    // Aurora lacks these functions, and gives an error.
     await query(backToSavepointStatement());
-    return { now: role.now, isThrough: false, position: null, replayedTo: null, isPaused: false };
+    return null;
   }
+}
+
+/**
+ * Reads how far a primary is. A commit is visible only once it is written, unless synchronous_commit is off: then it
+ * may lie beyond this position for a moment. The position of the next insert would be no better: after a switch of the
+ * log, it lies beyond everything that a standby can replay.
+ */
+function writtenStatement(): Statement {
+  return { name: 'written', text: 'SELECT pg_current_wal_lsn()::text AS "position"', values: [] };
 }
 
 /** Reads the replay state. A role that may not monitor still sees that the receiver exists, so that it is connected. */

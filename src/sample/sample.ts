@@ -7,7 +7,8 @@ import type { SampledRow } from '../airflow/xcom-row.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Query } from '../postgres/client.ts';
 import { readEachWith } from '../postgres/cursor.ts';
-import { DatabaseError } from '../postgres/failure.ts';
+import { behindError, DatabaseError } from '../postgres/failure.ts';
+import type { Place } from '../postgres/standby.ts';
 import type { Shard } from '../settings/shard.ts';
 import { isIn } from '../settings/shard.ts';
 import type { Ledger, StagedReading } from '../window/ledger.ts';
@@ -32,6 +33,7 @@ export interface Sample extends StagedReading {
 }
 
 export interface SampleOptions {
+  readonly place: Place;
   readonly windowMs: number;
   readonly classify: (
     row: SampledRow,
@@ -48,13 +50,16 @@ export interface SampleOptions {
  * Reads the rows that are new since the horizon of each run's last reading. If a run then has another number of rows
  * than is remembered, rows were deleted, and the whole run is read. {@link readTaskRows} reads rows that hang on their
  * task instance.
+ *
+ * @throws {DatabaseError} with the reason `behind` when a standby shows less than the last reading saw.
  */
 export async function sample(
   query: Query,
-  ledger: Pick<Ledger, 'due' | 'stage'>,
+  ledger: Pick<Ledger, 'isBehind' | 'due' | 'stage'>,
   options: SampleOptions,
 ): Promise<Sample | UnknownShape> {
   const { shape, origin } = await options.readShape(query);
+  if (ledger.isBehind({ origin, ...options.place })) throw behindError();
   if ('unsupported' in shape) return shape;
   const [instant] = await query<{
     now: number;
@@ -120,6 +125,7 @@ export async function sample(
       origin,
       now,
       horizon,
+      position: options.place.position,
       lastRunId: instant.lastRunId,
       staging,
       goneRuns: due.ids.filter((id) => !staging.runs.has(id)),

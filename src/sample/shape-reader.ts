@@ -1,4 +1,4 @@
-import type { Tables } from '../airflow/catalogue-queries.ts';
+import type { System, Tables } from '../airflow/catalogue-queries.ts';
 import { catalogueStatement, systemStatement, tablesStatement } from '../airflow/catalogue-queries.ts';
 import type { CatalogueColumn, Shape, UnknownShape } from '../airflow/shape.ts';
 import { recogniseShape, refusedBy } from '../airflow/shape.ts';
@@ -31,8 +31,12 @@ export function createShapeReader(): ReadShape {
         'Cannot read the database: a table of Airflow has no index, as while a dump is put back; it is read when it has one',
         null,
       );
-    const [cluster] = mayNameSystem ? await query<{ system: string }>(systemStatement()) : [];
-    const origin = { tables: `${cluster?.system ?? ''}: ${found.origin}`, files };
+    const [cluster] = mayNameSystem ? await query<System>(systemStatement()) : [];
+    const origin = {
+      tables: `${cluster?.system ?? ''}: ${found.origin}`,
+      files,
+      timeline: cluster?.timeline ?? null,
+    };
     // A column that gets another type is rewritten, so the table gets new files.
     const tables = `${columns}; ${files}`;
     if (known !== null && known.tables === tables) return { shape: known.shape, origin };

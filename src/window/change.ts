@@ -1,3 +1,4 @@
+import { isBefore } from '../lib/log-position.ts';
 import type { LedgerState, Origin } from './ledger-state.ts';
 
 /** The schema, the tables and the window that the next reading starts with. */
@@ -27,6 +28,27 @@ export function changeSince(state: LedgerState, { schema, origin, from }: Start)
  */
 export function countsFrom(state: LedgerState, origin: Origin): number | null {
   return (isAnother(state, origin) ? state.lastReading?.at : null) ?? state.countsFrom;
+}
+
+/**
+ * Whether a standby has not come to the last reading yet. Its rows would take back what was read, and the next reading
+ * would count it a second time. A primary that is behind was put back from a copy, and so was the primary of a standby
+ * on a later timeline: they are read.
+ */
+export function isBehind(
+  state: LedgerState,
+  {
+    origin,
+    isStandby,
+    position,
+  }: { readonly origin: Origin; readonly isStandby: boolean; readonly position: string | null },
+): boolean {
+  const last = state.lastReading?.position ?? null;
+  if (!isStandby || position === null || last === null || isAnother(state, origin)) return false;
+  const before = state.origin?.timeline ?? null;
+  const now = origin.timeline ?? null;
+  const isLater = before !== null && now !== null && now > before;
+  return !isLater && isBefore(position, last);
 }
 
 function isAnother(state: LedgerState, { tables }: Origin): boolean {

@@ -13,6 +13,8 @@ export interface LastReading {
   readonly horizon: string;
   /** The start of the window, epoch ms; older rows were not remembered. */
   readonly from: number;
+  /** The position in the log that the server had come to; null: it does not tell. */
+  readonly position?: string | null;
 }
 
 /** All that the exporter remembers. One ledger hands it to the next; two ledgers never share it. */
@@ -57,4 +59,6 @@ export interface Origin {
   readonly tables: string;
   /** Names the files that hold the tables. */
   readonly files: string;
+  /** Counts up when a standby becomes the primary, or a copy is put back; null: the role may not read it. */
+  readonly timeline?: number | null;
 }

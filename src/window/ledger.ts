@@ -1,7 +1,7 @@
 import type { Shape } from '../airflow/shape.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Pace } from '../lib/pace.ts';
-import { changeSince, countsFrom } from './change.ts';
+import { changeSince, countsFrom, isBehind } from './change.ts';
 import type { Start } from './change.ts';
 import { dueRuns } from './due-runs.ts';
 import type { Continuation } from './due-runs.ts';
@@ -24,6 +24,8 @@ export interface StagedReading {
   /** The database's clock, epoch ms. */
   readonly now: number;
   readonly horizon: string;
+  /** The position in the log that the server had come to; null: it does not tell. */
+  readonly position: string | null;
   readonly lastRunId: number;
   /** The runs that were read, and their rows. */
   readonly staging: Staging;
@@ -48,6 +50,8 @@ export interface Ledger {
    * every row, the reading starts anew with the runs of the window.
    */
   due(start: Start): Continuation;
+  /** Whether this server has not come to the last reading yet, so that it must not be read. */
+  isBehind(server: Parameters<typeof isBehind>[1]): boolean;
   /** Begins a reading; its rows wait in the staging. */
   stage(start: Start, classify: Classify): Staging;
   /** Takes in one reading; gives the slots of the new rows that are to be counted. */
@@ -67,6 +71,8 @@ export function createLedger(restored: LedgerState | null): Ledger {
     runAt: (slot) => state.runSlots.at(slot),
     runOf: (slot) => state.runSlots.at(state.rows.runSlotOf(slot)),
     state: () => state,
+
+    isBehind: (server) => isBehind(state, server),
 
     due: (start) => dueRuns(state, changeSince(state, start)),
 
@@ -178,11 +184,11 @@ export function createLedger(restored: LedgerState | null): Ledger {
     reading: StagedReading,
     { from, countedFrom }: { readonly from: number; readonly countedFrom: number | null },
   ): void {
-    const { now: at, horizon } = reading;
+    const { now: at, horizon, position } = reading;
     state.lastRunId = reading.lastRunId;
     state.schema = reading.shape.name;
     state.origin = reading.origin;
-    state.lastReading = { at, horizon, from };
+    state.lastReading = { at, horizon, from, position };
     state.countsFrom = countedFrom;
     state.sweep = reading.sweep;
     state.runSweep = reading.runSweep;

@@ -53,6 +53,7 @@ const permissionDenied = '42501';
 const postgres = useOwnPostgres();
 
 const options: SampleOptions = {
+  place: { isStandby: false, position: null },
   windowMs: centuryMs,
   shard: WHOLE,
   canaryDagId: 'airflow_xcom_canary',

@@ -200,7 +200,7 @@ describe('a standby', () => {
     const call = 'EXECUTE ON FUNCTION pg_last_wal_receive_lsn()';
     await airflow.writer.query(`REVOKE ${call} FROM PUBLIC`);
     await eventually(async () => {
-      expect(await age(standby)).toEqual({ asOf: null, lagSeconds: null, isPaused: false });
+      expect(await age(standby)).toEqual({ asOf: null, lagSeconds: null, isPaused: false, position: null });
     });
     const checked = await check(standby);
     expect(doubts(checked)).toEqual({
