@@ -2,7 +2,7 @@ import pg from 'pg';
 import { runWithin } from '../lib/deadline.ts';
 import { clientConfig } from './client-config.ts';
 import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
-import { databaseError, pooledError } from './failure.ts';
+import { databaseError, pooledError, standbyLockError } from './failure.ts';
 import type { ServerKind } from './servers.ts';
 import { firstFit, placesOf, refuseOther } from './servers.ts';
 
@@ -214,14 +214,15 @@ async function holdsLock(
   const own = backendOf(client);
   const held = lock !== null ? `pg_try_advisory_lock(${LEADER_LOCK}, ${lock})` : 'true';
   const text = `BEGIN READ ONLY; ${LIMITS};
-    SELECT CASE WHEN pg_backend_pid() = ${own} THEN ${held} END AS held; COMMIT`;
-  const [answer] = await ask<{ held: boolean | null }>(
+    SELECT pg_is_in_recovery() AS standby,
+      CASE WHEN pg_backend_pid() = ${own} AND NOT pg_is_in_recovery() THEN ${held} END AS held; COMMIT`;
+  const [answer] = await ask<{ standby: boolean; held: boolean | null }>(
     client,
     { text },
     { ms: PROMPT_DEADLINE_MS, signal, tables: [] },
   );
   if (answer?.held === true || answer?.held === false) return answer.held;
-  throw pooledError();
+  throw answer?.standby === true ? standbyLockError() : pooledError();
 }
 
 /** The number of the backend, as the client was told. A pooler tells each client a number that the pooler invented. */

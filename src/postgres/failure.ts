@@ -16,12 +16,13 @@ export type DatabaseReason =
   | 'conflict'
   | 'shutdown'
   | 'pooled'
+  | 'standby'
   | 'behind'
   | 'aborted'
   | 'query_failed';
 
 /** The reasons that a server or the connection to it gives; the exporter finds the others itself. */
-type GivenReason = Exclude<DatabaseReason, 'pooled' | 'behind'>;
+type GivenReason = Exclude<DatabaseReason, 'pooled' | 'standby' | 'behind'>;
 
 /** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const REASON_OF_SQLSTATE: Readonly<Record<string, GivenReason>> = {
@@ -100,6 +101,19 @@ export function pooledError(): DatabaseError {
     'pooled',
     'Cannot hold the lock of ha=lock: a connection pooler is in between and the session behind it is not ours; ' +
       'give database.url the address of the server itself',
+    null,
+  );
+}
+
+/**
+ * An advisory lock on a standby is known to that standby alone. Two exporters may be led to two of them by one name, and
+ * nothing tells one of them so.
+ */
+export function standbyLockError(): DatabaseError {
+  return new DatabaseError(
+    'standby',
+    'Cannot hold the lock of ha=lock: the server is a standby, and no other server knows of its locks; ' +
+      'give database.url the address of the primary, or run one exporter without ha',
     null,
   );
 }

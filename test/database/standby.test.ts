@@ -103,25 +103,21 @@ describe('a hot standby', () => {
     await airflow.close();
   });
 
-  test('has the lock of ha as well: one leads among those that sample it', async () => {
+  test('has no lock of ha that another standby knows of, so it is refused with a word on what to do', async () => {
     const airflow = await startAirflow(primary, s3());
     await using standby = await primary.standby();
     await caughtUp(airflow.writer, standby);
     const env = { ...workerEnv(airflow, s3(), { database: standby }), XCOM_EXPORTER_HA: 'lock' };
-    const first = await startDaemon(env);
+    const daemon = await startDaemon(env);
     await eventually(async () => {
-      expect(await first.value('exporter_leader')).toBe(1);
+      expect(await failures(daemon, 'standby')).toBeGreaterThan(1);
     });
-    const second = await startDaemon(env);
-    await eventually(async () => {
-      expect(await second.value('exporter_job_runs_total', { name: 'sample' })).toBeGreaterThan(1);
-    });
-    expect([await first.value('exporter_leader'), await second.value('exporter_leader')]).toEqual([1, 0]);
-    await first.close();
-    await eventually(async () => {
-      expect(await second.value('exporter_leader')).toBe(1);
-    });
-    await second.close();
+    expect(await daemon.value('exporter_leader')).toBe(0);
+    const { verdict } = JSON.parse((await daemon.get('/api/v1/status')).text) as {
+      verdict: { notes: string[] };
+    };
+    expect(verdict.notes.join(' ')).toContain('give database.url the address of the primary');
+    await daemon.close();
     await airflow.close();
   });
 

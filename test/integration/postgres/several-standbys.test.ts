@@ -190,3 +190,12 @@ test('a replica behind the one read before is not read, takes nothing back, and 
   await cycle.close();
   await restarted.close();
 });
+
+test('each replica has advisory locks of its own, so none of them can say who leads', async () => {
+  const wanted = {
+    reason: 'standby',
+    message: expect.stringMatching(/the server is a standby.*the address of the primary/) as string,
+  };
+  for (const { database } of [prompt, late])
+    await expect(database.lead(signal())).rejects.toMatchObject(wanted);
+});
