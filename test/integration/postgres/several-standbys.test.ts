@@ -9,7 +9,9 @@ import { openWriter } from '../../../src/postgres/writer.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import type { Cluster, Node } from '../../faults/cluster.ts';
 import { freePort, startCluster } from '../../faults/cluster.ts';
-import { openTestDatabase } from '../../support/audit.ts';
+import { DAY_MS, openTestDatabase, runAudit } from '../../support/audit.ts';
+import type { SmallStore } from '../../support/audit-small.ts';
+import { connectionAt, storeOf } from '../../support/audit-small.ts';
 import { eventually } from '../../support/daemon.ts';
 import { BUCKET, uuid4 } from '../../support/plant.ts';
 import { PROBED } from '../../support/probed.ts';
@@ -61,12 +63,13 @@ afterAll(async () => {
 
 async function replicaOn(node: Node): Promise<Replica> {
   const url = node.url(new URL(stage.url).pathname.slice(1));
-  let admin: PostgresWriter | null = null;
+  const opened: PostgresWriter[] = [];
   // The standby does not have the database before it has replayed it.
   await eventually(async () => {
-    admin = await openWriter({ url, connections: 1 });
+    opened.push(await openWriter({ url, connections: 1 }));
   });
-  if (admin === null) throw new Error('the standby does not answer');
+  const [admin] = opened;
+  if (admin === undefined) throw new Error('the standby does not answer');
   return { database: openTestDatabase(url), admin };
 }
 
@@ -189,6 +192,27 @@ test('a replica behind the one read before is not read, takes nothing back, and 
   expect([after.databaseFailure, newRows(after), after.window?.rows.db]).toEqual([null, 0, 4]);
   await cycle.close();
   await restarted.close();
+});
+
+test('the audit reads no row from a replica that is behind the moment up to which it judges objects', async () => {
+  const run = await stage.addRun({ dagId: 'etl', runId: 'run' });
+  await pushLost(run);
+  await holdBack(true);
+  const key = `base/etl/run/load/${uuid4()}`;
+  const location = JSON.stringify(`s3://aws_xcom@${BUCKET}/${key}`);
+  await stage.push({ run, taskId: 'load', stored: location });
+  await caughtUp(prompt);
+  // The reads that find out what is asked and how recent it is go to the prompt replica.
+  const turns = [...Array.from({ length: 6 }, () => isPrompt), ...Array.from({ length: 3 }, () => isLate)];
+  const objects: SmallStore = new Map([[`${BUCKET}/${key}`, Date.now() - 30 * DAY_MS]]);
+  const { lists, deletions } = await runAudit({
+    url: stage.url,
+    store: storeOf(objects),
+    connection: connectionAt('http://one'),
+    configured: [{ bucket: BUCKET, prefix: 'base', connection: 'aws_xcom' }],
+    database: () => pooled(...turns, isPrompt),
+  });
+  expect([lists.orphaned, deletions]).toEqual([[], []]);
 });
 
 test('each replica has advisory locks of its own, so none of them can say who leads', async () => {

@@ -28,7 +28,7 @@ describe('a server that shows less than the last reading saw', () => {
   });
 
   test('is not known while a position is not told', () => {
-    expect(isBehind(read, { ...behind, position: null } as never)).toBe(false);
+    expect(isBehind(read, { ...behind, position: null })).toBe(false);
     expect(isBehind(emptyState(), behind)).toBe(false);
     const untold = { ...read, lastReading: { at: 0, horizon: '700', from: 0 } };
     expect(isBehind(untold, behind)).toBe(false);
