@@ -48,7 +48,8 @@ export const EXPORTER: Page = {
           8,
           stateTimeline({
             title: 'Targets',
-            description: 'Whether the database and S3 answered when they were last asked.',
+            description:
+              'Whether the database and S3 served the exporter when they were last asked. One that answers and refuses is not up either: the reasons of the failures below tell which.',
             runbook: ITSELF,
             unit: 'none',
             queries: [
@@ -57,7 +58,7 @@ export const EXPORTER: Page = {
                 legend: '{{target}}, {{instance}}',
               },
             ],
-            texts: { 0: ['no answer', 'red'], 1: ['answers', 'green'] },
+            texts: { 0: ['refuses, fails or no answer', 'red'], 1: ['served', 'green'] },
           }),
         ],
       ],

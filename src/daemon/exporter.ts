@@ -193,9 +193,6 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     server = listening;
     undo.push(() => listening.close());
     configRead('settings', true);
-    metrics.setUp('database', false);
-    // An exporter that stands by does not ask the storage, so it reports nothing about S3.
-    if (first.ha === 'off' && storageInForce(first) !== null) metrics.setUp('s3', false);
     engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
     undo.push(async () => {
       await engine?.stop();
