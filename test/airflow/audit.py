@@ -208,6 +208,8 @@ def main() -> int:
     cells, wrong = {}, []
     try:
         options.main = exporter.built(options.exporter, folder)
+        if not options.exporter:  # DuckDB is no part of the bundle
+            (options.main.parent.parent / "node_modules").symlink_to(exporter.REPOSITORY / "node_modules")
         postgres, redis, s3 = Postgres(servers, folder), Redis(servers), S3(servers, folder)
         for release in options.release:
             try:
