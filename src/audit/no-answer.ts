@@ -64,6 +64,11 @@ const SAID: Partial<Readonly<Record<Party, string>>> = {
   network: 'no answer came, ',
 };
 
+/** A proxy that opens no way is named in the detail, with what it did. */
+function saidBy(by: Party, detail: string | null): string {
+  return detail?.includes('the proxy ') === true ? '' : (SAID[by] ?? '');
+}
+
 /** The action that a request needs. */
 export type Action = 's3:ListBucket' | 's3:GetObject';
 
@@ -73,7 +78,7 @@ export function wordsOf(one: NoAnswer, action: Action): string {
   const why =
     by === null
       ? OWN_WORDS[reason as OwnReason]
-      : `${reason.replaceAll('_', ' ')}: ${SAID[by] ?? ''}${detail ?? ''}`;
+      : `${reason.replaceAll('_', ' ')}: ${saidBy(by, detail)}${detail ?? ''}`;
   return `${why}. ${remedyOf(one, action)}`;
 }
 

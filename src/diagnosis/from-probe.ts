@@ -221,7 +221,9 @@ function unreachableBy(down: FailedStep, bucket: string): Ruling {
 
 /** Names what the operator has to look at, if the reason alone leaves that open. */
 function answererOf({ reason, said }: FailedStep): string {
-  if (said?.by === 'proxy') return 'a proxy or a web console answers in place of S3';
+  // Without an answer, the detail names the proxy.
+  if (said?.by === 'proxy')
+    return said.status === null ? reason : 'a proxy or a web console answers in place of S3';
   if (reason !== 'server_error' || said?.by !== 's3') return reason;
   if (said.status === null) return 'what answers is not S3';
   return said.status >= 500 ? 'the storage itself fails' : reason;

@@ -52,7 +52,7 @@ export function openAgents(
   const { http, https } = proxies;
   return {
     httpAgent:
-      http === null ? new HttpAgent(options) : new HttpProxyAgent(http.reveal(), { ...options, ...trusted }),
+      http === null ? new HttpAgent(options) : new Passage(http.reveal(), { ...options, ...trusted }),
     httpsAgent:
       https === null
         ? new HttpsAgent({ ...options, ...trusted })
@@ -74,6 +74,22 @@ function trust(authorities: string | null): { ca?: Buffer } {
   } catch (cause) {
     throw new Error(`Cannot read the certificate authorities in ${authorities}: ${String(cause)}`, { cause });
   }
+}
+
+/** Tells a proxy that is not there from a storage that is not there. */
+class Passage extends HttpProxyAgent<string> {
+  override connect(
+    ...asked: Parameters<HttpProxyAgent<string>['connect']>
+  ): ReturnType<HttpProxyAgent<string>['connect']> {
+    return super.connect(...asked).catch((error: unknown) => {
+      throw unanswered(this.proxy, error);
+    });
+  }
+}
+
+function unanswered({ host }: URL, error: unknown): ProxyFailure {
+  const { code } = Object(error) as { code?: unknown };
+  return new ProxyFailure(host, { status: null, code: typeof code === 'string' ? code : null });
 }
 
 /** A request's options as they are when its agent sees them. */
@@ -102,14 +118,12 @@ class Tunnel extends HttpsProxyAgent<string> {
     request.once('proxyConnect', (answer: { statusCode: number }) => {
       heard.status = answer.statusCode;
     });
-    const { host } = this.proxy;
     const socket = await super.connect(request, options).catch((error: unknown) => {
-      const { code } = Object(error) as { code?: unknown };
-      throw new ProxyFailure(host, { status: null, code: typeof code === 'string' ? code : null });
+      throw unanswered(this.proxy, error);
     });
     if (heard.status === 200) return socket;
     socket.destroy();
-    throw new ProxyFailure(host, { status: heard.status, code: null });
+    throw new ProxyFailure(this.proxy.host, { status: heard.status, code: null });
   }
 }
 

@@ -128,17 +128,25 @@ test('a proxy that refuses is named, and so is one that is not there', async () 
   const refused = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
   const gone = secret('http://u:geheim@127.0.0.1:1');
   const down = store(server(), `https://${FAR}`, { http: null, https: gone });
+  const downInPlain = store(server(), `http://${FAR}:9000`, { http: gone, https: null });
   const host = `127.0.0.1:${proxy.port}`;
   expect(await refused.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
     reason: 'unreachable',
     detail: `the proxy ${host} answered 403`,
     said: { by: 'proxy', status: 403 },
   });
-  expect(await down.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
-    reason: 'unreachable',
-    detail: 'the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
-    said: { by: 'proxy', code: 'ECONNREFUSED' },
-  });
+  for (const one of [down, downInPlain]) {
+    expect(await one.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
+      reason: 'unreachable',
+      detail: 'the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
+      said: { by: 'proxy', code: 'ECONNREFUSED' },
+    });
+    expect(await greet(one.connection, 'bucket', never)).toMatchObject({
+      stage: 'proxy',
+      code: 'the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
+    });
+    one.close();
+  }
   expect(await greet(refused.connection, 'bucket', never)).toMatchObject({
     stage: 'proxy',
     code: `the proxy ${host} answered 403`,

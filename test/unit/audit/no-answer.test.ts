@@ -22,6 +22,10 @@ describe('what an answer comes to in words', () => {
       from('denied', 'no code (403) from squid', 'proxy'),
     ],
     [
+      'unreachable: the proxy squid:3128 did not answer: ECONNREFUSED. Let the proxy pass these requests, or name the host in NO_PROXY.',
+      from('unreachable', 'the proxy squid:3128 did not answer: ECONNREFUSED', 'proxy'),
+    ],
+    [
       'denied: the connection aws is not known here, and with the credentials found in its place: AccessDenied (403). Give AIRFLOW_CONN_AWS.',
       from(
         'denied',

@@ -14,6 +14,7 @@ import type { Kind } from '../../../src/diagnosis/evidence-kinds.ts';
 import type { Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
+import { ProxyFailure } from '../../../src/s3/agents.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -159,6 +160,10 @@ const BY_PROXY: Failure = explainFailure(
 const MESH = { $metadata: { httpStatusCode: 503 }, $response: { headers: { 'content-type': 'text/plain' } } };
 const BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: true });
 const HEAD_BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: false });
+const PROXY_DOWN: Failure = explainFailure(
+  new ProxyFailure('proxy:3128', { status: null, code: 'ECONNREFUSED' }),
+  { now: 0, sent: true, hasBody: true },
+);
 const BODILESS: Failure = explainFailure(
   { $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: true, hasBody: false },
@@ -1002,6 +1007,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'nothing answers',
       { probe: { ...allProbed('untried'), put: DOWN, head: DOWN } },
       'No request to the bucket bucket succeeds: unreachable (ECONNREFUSED).',
+    ],
+    [
+      'the proxy on the way does not answer',
+      { probe: { ...allProbed('untried'), put: PROXY_DOWN, head: PROXY_DOWN } },
+      'No request to the bucket bucket succeeds: unreachable (the proxy proxy:3128 did not answer: ECONNREFUSED). What answers the workers is not known.',
     ],
     [
       'it is not there',
