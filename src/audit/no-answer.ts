@@ -103,6 +103,7 @@ function remedyOf({ connection, reason, by, cause }: NoAnswer, action: Action): 
   if (reason === 'unknown_connection' || by === 'credentials') return give;
   if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';
   if (by === 'agent') return 'Let the agent of credentials give the audit a role.';
+  if (by === 'sdk') return 'Correct the bucket, or the endpoint of AWS that the connection asks for.';
   if (by === 'proxy') return 'Let the proxy pass these requests, or name the host in NO_PROXY.';
   if (reason !== 'denied') return BY_REASON[reason];
   return cause === 'identity'

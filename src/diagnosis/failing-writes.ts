@@ -1,5 +1,5 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
-import { isAboutAsking } from '../probe/credentials-fix.ts';
+import { isUnasked } from '../probe/credentials-fix.ts';
 import type { FailedStep } from '../probe/reach.ts';
 import { isRefusal, outOfReach } from '../probe/reach.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
@@ -14,7 +14,7 @@ import { momentOf, say, undecided } from './problem.ts';
  * lasted already.
  */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {
-  if (isRefusal(step) || isAboutAsking(step.said)) return false;
+  if (isRefusal(step) || isUnasked(step.said)) return false;
   if (step.reason === 'content_mismatch') return true;
   if (step.said === null || step.said.by === 'exporter') return false;
   if (isLasting) return true;
@@ -35,7 +35,7 @@ function isForeign(step: ProbeStep): boolean {
 /** Why a failed put tells nothing yet; null: it tells something, or it did not fail. */
 export function passing(put: ProbeStep | undefined, writesFailSince: number | null): Undecided | null {
   if (put?.ok !== false || isRefusal(put) || isFailure(put, writesFailSince !== null)) return null;
-  return isAboutAsking(put.said) ? null : undecided(`a test put failed (${put.detail}), which may pass`);
+  return isUnasked(put.said) ? null : undecided(`a test put failed (${put.detail}), which may pass`);
 }
 
 /** Whether writes fail for another reason than a refusal. */

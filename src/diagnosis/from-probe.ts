@@ -1,5 +1,5 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
-import { isAboutAsking, isRejected } from '../probe/credentials-fix.ts';
+import { isUnasked, isRejected } from '../probe/credentials-fix.ts';
 import type { FailedStep } from '../probe/reach.ts';
 import { isOfAnotherRegion, isRefusal, outOfReach } from '../probe/reach.ts';
 import { HEAD_ALONE, isOfTheBucket, putAlone, refusalWords } from '../probe/refusal-words.ts';
@@ -52,7 +52,7 @@ export function fromProbe(
       ? undecided(`a test ${one.operation} failed (${one.detail})`)
       : said;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
-    isOneDone && one?.ok === false && isAboutAsking(one.said)
+    isOneDone && one?.ok === false && isUnasked(one.said)
       ? undecided(one.detail)
       : ruling(one, isRefusal, (it) =>
           ofWorkers(it, {
@@ -146,7 +146,7 @@ function blindness(
   { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
 ): Ruling | null {
   const failed = steps.filter((one) => one.ok === false);
-  const unasked = failed.find(({ said }) => isAboutAsking(said));
+  const unasked = failed.find(({ said }) => isUnasked(said));
   if (unasked !== undefined)
     return say(`The exporter cannot ask for the bucket ${bucket}: ${unasked.detail}.`);
   const late = failed.find(({ reason }) => reason === 'clock_skew');

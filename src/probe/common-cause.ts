@@ -8,7 +8,7 @@ import { isOfTheBucket } from './refusal-words.ts';
 export type CommonCause = 'endpoint' | 'credentials' | 'clock' | 'region' | 'bucket';
 
 export function commonCauseOf(answers: Answers): CommonCause | null {
-  if (isNoS3(answers)) return 'endpoint';
+  if (isNoS3(answers) || notSent(answers) !== null) return 'endpoint';
   // A refused HEAD has no body, so it does not say why.
   const refused = refusals(answers).filter(({ said }) => said?.by !== 's3' || said.code !== null);
   const isAllowed = OPERATIONS.some((name) => answers[name].kind === 'allowed');
@@ -20,6 +20,13 @@ export function commonCauseOf(answers: Answers): CommonCause | null {
   return refused.every(({ said }) => isOfTheBucket(said) && said?.cause === refused[0]?.said?.cause)
     ? 'bucket'
     : null;
+}
+
+/** Why the SDK made no request of anything that was asked; null: it made one. */
+export function notSent(answers: Answers): string | null {
+  const all = OPERATIONS.map((name) => answers[name]).filter(({ kind }) => kind !== 'skipped');
+  const refused = refusals(answers).filter(({ said }) => said?.by === 'sdk');
+  return refused.length === all.length ? (refused[0]?.detail ?? null) : null;
 }
 
 /** The answers to these show who speaks: any server can answer 204 to a DELETE or 200 to a HEAD. */

@@ -1,5 +1,10 @@
 import type { Said } from '../s3/failure.ts';
 
+/** Whether the bucket was not asked at all: there were no credentials, or no host that the SDK would send to. */
+export function isUnasked(said: Said | null | undefined): boolean {
+  return said?.by === 'sdk' || isAboutAsking(said);
+}
+
 /** Whether the bucket was not asked at all, because there were no credentials. */
 export function isAboutAsking(said: Said | null | undefined): boolean {
   return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent';

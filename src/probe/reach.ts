@@ -1,5 +1,5 @@
 import type { ProbeStep } from './bucket.ts';
-import { isAboutAsking } from './credentials-fix.ts';
+import { isUnasked } from './credentials-fix.ts';
 
 export type FailedStep = Extract<ProbeStep, { readonly ok: false }>;
 
@@ -18,7 +18,7 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
  */
 export function outOfReach(steps: readonly ProbeStep[]): FailedStep | null {
   if (steps.some(({ ok }) => ok === true)) return null;
-  const failed = steps.filter((one) => one.ok === false && !isAboutAsking(one.said)) as FailedStep[];
+  const failed = steps.filter((one) => one.ok === false && !isUnasked(one.said)) as FailedStep[];
   // This is S3's own word about the bucket, so a refusal of another request does not speak against it.
   const told = failed.find(({ reason }) => reason === 'no_such_bucket') ?? failed.find(isOfAnotherRegion);
   if (told !== undefined) return told;

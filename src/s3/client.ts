@@ -8,7 +8,6 @@ import {
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
-  S3Client,
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
 import { archiveOf } from './archive.ts';
@@ -17,7 +16,7 @@ import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
 import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
-import { clientConfig, openTransport } from './connection.ts';
+import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, NO_ANSWER_OF_S3 } from './failure.ts';
 import type { ListAnswer } from './listing.ts';
@@ -117,7 +116,7 @@ export interface ObjectStoreOptions {
 export function openObjectStore(connection: S3Connection, options: ObjectStoreOptions): ObjectStore {
   const { observer, log, requestTimeoutMs = 7_000, concurrency = 16 } = options;
   const requestHandler = openTransport(connection, { requestTimeoutMs, concurrency });
-  const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  const client = openClient(connection, { requestHandler });
   correctClockOnce(client, log);
   // This middleware copies requests and answers for a log of the SDK that nobody keeps.
   client.middlewareStack.remove('loggerMiddleware');

@@ -147,6 +147,25 @@ export function clientConfig(connection: S3Connection): S3ClientConfig {
 }
 
 /**
+ * A client, which sends nothing yet. An ARN is no part of a path: botocore asks for an access point by its host name,
+ * whatever the style, also at an endpoint of one's own. The SDK refuses it beside path style.
+ */
+export function openClient(
+  connection: S3Connection,
+  more: Pick<S3ClientConfig, 'requestHandler' | 'credentials'>,
+): S3Client {
+  const client = new S3Client({ ...clientConfig(connection), forcePathStyle: false, ...more });
+  const { endpointProvider } = client.config;
+  client.config.endpointProvider = (parameters, context) => {
+    const isArn = parameters.Bucket?.startsWith('arn:') === true;
+    // The SDK itself asks by the path for a name that fits in no host.
+    const isPath = parameters.ForcePathStyle === true || (connection.forcePathStyle && !isArn);
+    return endpointProvider({ ...parameters, ForcePathStyle: isPath }, context);
+  };
+  return client;
+}
+
+/**
  * The SDK's default chain. When the chain would report that there are no credentials, this reports the agent's answer.
  */
 function askedOf(agent: ContainerAgent, chain: S3ClientConfig): NonNullable<S3ClientConfig['credentials']> {

@@ -1,11 +1,11 @@
-import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ObjectAddress } from './client.ts';
 import type { S3Connection } from './connection.ts';
-import { clientConfig, openTransport } from './connection.ts';
+import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { explainFailure, isNoSuchKey } from './failure.ts';
 
@@ -24,7 +24,7 @@ export async function downloadObject(
   signal: AbortSignal,
 ): Promise<DownloadAnswer> {
   const requestHandler = openTransport(connection, { requestTimeoutMs: SILENCE_MS, concurrency: 1 });
-  const client = new S3Client({ ...clientConfig(connection), requestHandler });
+  const client = openClient(connection, { requestHandler });
   try {
     const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), {
       abortSignal: signal,

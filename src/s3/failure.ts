@@ -1,7 +1,7 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
-import { reasonOf } from './reason.ts';
+import { isOfNetwork, reasonOf } from './reason.ts';
 import type { S3Reason } from './reason.ts';
 import { refusalOf } from './refusal.ts';
 import type { PolicyKind, RefusalCause } from './refusal.ts';
@@ -9,11 +9,12 @@ import { codeOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
 /**
- * Who gave the answer. `exporter`: we ended the call or never sent it. `credentials`: nobody was asked, because there
+ * Who gave the answer. `exporter`: we ended the call or never sent it. `sdk`: the AWS SDK made no request of the call,
+ * e.g. because its rules have no host for the bucket. `credentials`: nobody was asked, because there
  * are no credentials. `sts`: STS refused the request for credentials. `agent`: the container's credentials agent gave
  * none. `network`: no answer came, or TLS failed. `proxy`: a server in between answered that does not speak S3.
  */
-export type Party = 'exporter' | 'credentials' | 'sts' | 'agent' | 'network' | 'proxy' | 's3';
+export type Party = 'exporter' | 'sdk' | 'credentials' | 'sts' | 'agent' | 'network' | 'proxy' | 's3';
 
 /** Says as data who refused a request and why, so that nobody has to parse a sentence. */
 export interface Said {
@@ -117,6 +118,7 @@ export function explainFailure(
   // A web identity's token is in a file, and without the file nobody can be asked.
   if (!sent && code !== null && fileCodes.has(code))
     return unknown('denied', noTokenFile(code), 'credentials');
+  if (isOfSdk(thrown, { code, status, sent })) return unknown('unreachable', wordsOfSdk(thrown, code), 'sdk');
   const words = wordsOf({ code, status });
   const said = { code, status, ...refusalOf(thrown, { code, status }) };
   if (!sent) {
@@ -149,6 +151,26 @@ export function explainFailure(
 /** The SDK has no error name for this. See test/unit/s3/refused-region.test.ts. */
 function isRegionRefused({ message }: Thrown): boolean {
   return typeof message === 'string' && message.startsWith('Region not accepted:');
+}
+
+/**
+ * The SDK resolves the host and signs before an attempt. An error from before it comes from STS only if STS was asked:
+ * then there is its answer, or a connection that failed.
+ */
+function isOfSdk(
+  { name }: Thrown,
+  { code, status, sent }: { code: string | null; status: number | null; sent: boolean },
+): boolean {
+  return name === 'EndpointError' || (!sent && status === null && !isOfNetwork(code));
+}
+
+/** Only the rules for hosts give a sentence that can be shown: it names the bucket, its region and its options. */
+function wordsOfSdk({ name, message }: Thrown, code: string | null): string {
+  if (name === 'EndpointError' && typeof message === 'string')
+    return `not sent: ${message.slice(0, 200).replace(/\.$/, '')}`;
+  if (typeof message === 'string' && message.includes('SigV4a'))
+    return 'not sent: an access point of several regions asks for a signature that the exporter does not make (SigV4a)';
+  return `not sent: the AWS SDK makes no request of it${code === null ? '' : ` (${code})`}`;
 }
 
 /** The region that S3 names in place of the requested one; null when S3 names none. */

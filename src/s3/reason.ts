@@ -54,6 +54,11 @@ const toleratedSkewMs = 15 * 60_000;
 const connectionCode =
   /^(?:E(?:CONN|HOST|NET|PIPE|NOTFOUND|AI_|ADDR|PROTO)|HPE_|ERR_(?:TLS|SSL)|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED)/;
 
+/** Whether this is Node's code for a connection that failed, or a word for one that took too long. */
+export function isOfNetwork(code: string | null): boolean {
+  return code !== null && (connectionCode.test(code) || reasonsByCode.get(code) === 'timeout');
+}
+
 /** Gives the reason for an answer that is no success, and for none. `now` is this machine's clock in epoch milliseconds. */
 export function reasonOf(answer: {
   code: string | null;

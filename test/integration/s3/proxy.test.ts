@@ -97,6 +97,20 @@ test('plain HTTP goes through the proxy as a whole, with the password of its URL
   expect(proxy.asked).toEqual([[`http://${FAR}:9000/bucket/a%20b/k`, SIGNED]]);
 });
 
+test('an access point is asked by its host name also at an endpoint of one’s own, and a bucket by the path', async () => {
+  const proxy = await startProxy({ tunnel: 0, status: 200 });
+  const far = store(server(), `http://accesspoint.${FAR}`, { http: proxy.url, https: null });
+  const bucket = 'arn:aws:s3:eu-west-1:123456789012:accesspoint/xcom';
+  const found = await far.head({ bucket, key: 'k' }, never);
+  await far.head({ bucket: 'bucket', key: 'k' }, never);
+  far.close();
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(proxy.asked.map(([url]) => url)).toEqual([
+    `http://xcom-123456789012.accesspoint.${FAR}/k`,
+    `http://accesspoint.${FAR}/bucket/k`,
+  ]);
+});
+
 test('TLS goes through a tunnel, and the authorities are asked for what is behind it', async () => {
   const tls = createTlsServer(
     { key: readFileSync(join(folder, 'key.pem')), cert: readFileSync(join(folder, 'cert.pem')) },

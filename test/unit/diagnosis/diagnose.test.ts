@@ -177,6 +177,10 @@ const STS_REFUSED: Failure = explainFailure(
   { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: false, hasBody: true },
 );
+const NOT_SENT: Failure = explainFailure(
+  Object.assign(new Error('S3 Accelerate cannot be used in this region'), { name: 'EndpointError' }),
+  { now: 0, sent: false, hasBody: true },
+);
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
 /** The connection is not known. The process's own credentials stand in for it, and S3 refuses them. */
@@ -818,6 +822,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
     ['it failed for another reason', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
+    ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['a path elsewhere', { env: { [`${XCOM}PATH`]: 'gs://bucket/xcom' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
@@ -887,6 +892,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
+    ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
@@ -955,6 +961,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'S3 points to another region',
       { probe: allProbed(answered('PermanentRedirect', 301)) },
       'The exporter cannot look into the bucket bucket: it asks in the wrong region (PermanentRedirect (301)).',
+    ],
+    [
+      'no host of AWS to send to',
+      { probe: allProbed(NOT_SENT) },
+      'The exporter cannot ask for the bucket bucket: not sent: S3 Accelerate cannot be used in this region.',
     ],
     [
       'no credentials for a connection that no reference names',
@@ -1102,6 +1113,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
     ['too many requests', { probe: allProbed(answered('SlowDown', 503)) }, 'unknown'],
     ['no credentials to ask with', { probe: allProbed(NO_CREDENTIALS) }, 'unknown'],
+    ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
