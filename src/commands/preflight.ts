@@ -60,6 +60,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
         bucket,
         prefix,
         region: connection.region,
+        isAtAws: connection.endpoint === null,
         write: config.probe.write,
         id: randomUUID(),
         asWorker: connection.asker === 'workers',

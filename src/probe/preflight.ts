@@ -3,7 +3,7 @@ import type { ObjectStore } from '../s3/client.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS, OTHER_NAME } from '../s3/greeting.ts';
 import { credentialsFix } from './credentials-fix.ts';
-import { commonCauseOf, foreignWords, isAboutCredentials, NOT_S3 } from './common-cause.ts';
+import { commonCauseOf, foreignWords, isAboutCredentials, NOT_S3, notSent } from './common-cause.ts';
 import { operationStep, workerSteps } from './preflight-access.ts';
 import type { AccessTarget, Answered, Answers } from './preflight-answers.ts';
 import { askAll, OPERATIONS, refusals } from './preflight-answers.ts';
@@ -13,6 +13,8 @@ import { bad, good, idle, open } from './preflight-step.ts';
 export interface PreflightTarget extends AccessTarget {
   /** The region of the connection; null when none is configured. */
   readonly region: string | null;
+  /** Whether the host is one of AWS's own, which nobody writes down. */
+  readonly isAtAws: boolean;
 }
 
 /** AWS refuses a signature whose time is further off than this. */
@@ -27,8 +29,8 @@ export async function preflight(
   target: PreflightTarget,
   { greeting, signal }: { greeting: Greeting; signal: AbortSignal },
 ): Promise<readonly PreflightStep[]> {
-  const reached = greeting.kind === 'answered';
-  const answers = reached ? await askAll(store, target, signal) : null;
+  // Without an address the requests say why, and none of them is sent.
+  const answers = greeting.kind !== 'failed' ? await askAll(store, target, signal) : null;
   return [
     endpointStep(greeting, { target, answers }),
     tlsStep(greeting),
@@ -42,8 +44,14 @@ export async function preflight(
 
 function endpointStep(
   greeting: Greeting,
-  { target: { bucket }, answers }: { target: PreflightTarget; answers: Answers | null },
+  { target: { bucket, isAtAws }, answers }: { target: PreflightTarget; answers: Answers | null },
 ): PreflightStep {
+  const unsent = answers === null ? null : notSent(answers);
+  if (unsent !== null)
+    return bad('endpoint', unsent, {
+      fix: 'Correct the bucket in xcom_objectstorage_path, or take what the message names out of config_kwargs of the connection, the variables and the AWS files.',
+    });
+  if (greeting.kind === 'unsent') return idle('endpoint', 'not tried: see the region');
   const { url } = greeting;
   if (answers !== null && commonCauseOf(answers) === 'endpoint')
     return bad('endpoint', `${url}: no S3 answers there (${foreignWords(answers)})`, { fix: NOT_S3 });
@@ -59,6 +67,10 @@ function endpointStep(
     return bad('endpoint', `${url}: ${greeting.code}`, {
       fix: 'Correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY, for the workers as for the exporter, or let the proxy through to the endpoint.',
     });
+  if (isAtAws)
+    return bad('endpoint', `${url}: ${greeting.code}`, {
+      fix: 'Correct region_name of the connection if the host has the wrong region, or open the way to AWS: DNS, a firewall, a proxy or an endpoint of the VPC.',
+    });
   if (new URL(url).hostname.startsWith(`${bucket}.`))
     return bad('endpoint', `${url}: ${greeting.code}`, {
       fix: 'The name of the bucket is part of the host: take addressing_style out of config_kwargs of the connection, or give the DNS such names.',
@@ -68,7 +80,10 @@ function endpointStep(
   });
 }
 
+const UNSENT = 'not tried: nothing is sent';
+
 function tlsStep(greeting: Greeting): PreflightStep {
+  if (greeting.kind === 'unsent') return idle('tls', UNSENT);
   if (/^http:/i.test(greeting.url)) return idle('tls', 'not used: the endpoint is http');
   if (greeting.kind === 'failed') {
     if (greeting.stage !== 'tls') return open('tls', 'not tried: no connection');
@@ -89,6 +104,7 @@ function tlsFix(code: string): string {
 
 function clockStep(greeting: Greeting, answers: Answers | null): PreflightStep {
   if (greeting.kind === 'failed') return open('clock', 'not tried: no connection');
+  if (greeting.kind === 'unsent') return idle('clock', UNSENT);
   const { skewSeconds } = greeting;
   const isRefused = answers !== null && refusals(answers).some(({ reason }) => reason === 'clock_skew');
   const fix = 'Set the clock of this machine by NTP: S3 refuses signatures that are 15 minutes off.';
@@ -113,7 +129,7 @@ function regionStep(
   if (greeting.kind === 'failed') return open('region', 'not tried: no connection');
   if (answers !== null && commonCauseOf(answers) === 'endpoint')
     return idle('region', 'not told: see the endpoint');
-  const found = greeting.bucketRegion;
+  const found = greeting.kind === 'answered' ? greeting.bucketRegion : null;
   const given = target.region;
   if (given !== null && !isRegionName(given))
     return bad(

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { isIP } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { PeerCertificate } from 'node:tls';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Way } from './agents.ts';
 import { openAgents, ProxyFailure } from './agents.ts';
+import { bucketUrl } from './bucket-url.ts';
 import type { S3Connection } from './connection.ts';
 import { speaksNoTls } from './no-tls.ts';
 
@@ -34,13 +34,11 @@ export type Greeting =
       readonly stage: 'connection' | 'tls' | 'timeout' | 'proxy';
       /** Node's error code, e.g. `ECONNREFUSED`, or what the proxy did. */
       readonly code: string;
-    };
+    }
+  /** The SDK has no address for the bucket, as each request to the store then says. */
+  | { readonly kind: 'unsent' };
 
 const timeoutMs = 5_000;
-const defaultRegion = 'us-east-1';
-/** A bucket name with dots would match no certificate. */
-const HOST_LABEL = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/;
-const ACCESS_POINT = /^arn:aws[^:]*:s3:([a-z0-9-]+):(\d{12}):accesspoint[:/](.+)$/;
 
 /** Node's codes for a certificate that it does not trust, and for a server that does not speak TLS. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
@@ -56,11 +54,12 @@ export const NO_TLS = 'ERR_SSL_WRONG_VERSION_NUMBER';
  * The SDK gives neither: it follows a redirect and corrects a skewed clock by itself. Never throws.
  */
 export async function greet(
-  connection: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'> & Way,
+  connection: S3Connection,
   bucket: string,
   signal: AbortSignal,
 ): Promise<Greeting> {
-  const address = addressOf(connection, bucket);
+  const address = await bucketUrl(connection, bucket).catch(() => null);
+  if (address === null) return { kind: 'unsent' };
   const url = withoutPasswords(address);
   const start = performance.now();
   const startedAt = Date.now();
@@ -75,7 +74,7 @@ export async function greet(
       seconds: milliseconds / 1_000,
       skewSeconds: Number.isNaN(date) ? null : skewOf(date, { startedAt, milliseconds }),
       // For an access point, the region of the bucket behind it does not matter to the caller.
-      bucketRegion: typeof region === 'string' && region !== '' && !ACCESS_POINT.test(bucket) ? region : null,
+      bucketRegion: typeof region === 'string' && region !== '' && !bucket.startsWith('arn:') ? region : null,
       tls,
     };
   } catch (error) {
@@ -92,28 +91,6 @@ function skewOf(date: number, sent: { startedAt: number; milliseconds: number })
   const arrived = sent.startedAt + sent.milliseconds;
   if (date + 999 < sent.startedAt) return -Math.round((sent.startedAt - date - 999) / 1_000);
   return date > arrived ? Math.round((date - arrived) / 1_000) : 0;
-}
-
-/** The address that the SDK will use: with the bucket in the host name when that is allowed and possible. */
-function addressOf(
-  { endpoint, region, forcePathStyle }: Pick<S3Connection, 'endpoint' | 'region' | 'forcePathStyle'>,
-  bucket: string,
-): string {
-  const point = ACCESS_POINT.exec(bucket);
-  if (point !== null && endpoint === null) {
-    const [, at = '', account = '', name = ''] = point;
-    return `https://${name}-${account}.s3-accesspoint.${at}.${suffixOf(at)}/`;
-  }
-  const place = region ?? defaultRegion;
-  const base = endpoint ?? `https://s3.${place}.${suffixOf(place)}`;
-  const [, scheme = '', host = '', path = ''] = /^(https?:\/\/)([^/]+)(.*)$/i.exec(base) ?? [];
-  if (!forcePathStyle && HOST_LABEL.test(bucket) && isIP(host.replace(/:\d+$/, '')) === 0)
-    return `${scheme}${bucket}.${host}${path.replace(/\/+$/, '')}/`;
-  return `${base.replace(/\/+$/, '')}/${encodeURIComponent(bucket)}`;
-}
-
-function suffixOf(region: string): string {
-  return region.startsWith('cn-') ? 'amazonaws.com.cn' : 'amazonaws.com';
 }
 
 function head(

@@ -23,7 +23,7 @@ const targetSchema = z
     prefix: z.string(),
     connection: z.string(),
     shown: z.string().describe('How it is reached: kind of credentials, region, endpoint.'),
-    url: z.string(),
+    url: z.string().nullable().describe('Null when the AWS SDK has no address for the bucket.'),
     bucket_region: z.string().nullable(),
     clock_skew_seconds: z
       .int()
@@ -126,7 +126,7 @@ function targetOf(target: Target): NonNullable<PreflightDocument['target']> {
     prefix,
     connection,
     shown,
-    url: greeting.url,
+    url: greeting.kind === 'unsent' ? null : greeting.url,
     bucket_region: answered?.bucketRegion ?? null,
     clock_skew_seconds: answered?.skewSeconds ?? null,
   };

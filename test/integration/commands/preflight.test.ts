@@ -445,6 +445,21 @@ test('a bucket that is part of the host is looked for there', async () => {
   expect(document.checks[0]?.fix).toContain('addressing_style');
 });
 
+test('no host of AWS for the bucket: nothing is sent, and the endpoint alone is wrong', async () => {
+  const { code, found, document } = await probeOnly({
+    ...envFor(''),
+    AIRFLOW_CONN_AWS_XCOM: JSON.stringify({
+      conn_type: 'aws',
+      login: s3().accessKeyId,
+      password: s3().secretAccessKey,
+      extra: { region_name: 'cn-north-1', config_kwargs: { s3: { use_accelerate_endpoint: true } } },
+    }),
+  });
+  expect([code, document.verdict.title, document.target?.url]).toEqual([1, '1 thing is wrong', null]);
+  expect(found['endpoint']).toBe('wrong: not sent: S3 Accelerate cannot be used in this region');
+  expect(found['put']).toBe('?: not told: see the endpoint');
+});
+
 test('no path in S3: nothing is tried, and that is said', async () => {
   const { code, document } = await probeOnly(
     { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 'file:///opt/xcom' },

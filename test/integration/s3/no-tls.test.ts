@@ -4,7 +4,7 @@ import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { secret } from '../../../src/lib/secret.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import { greet } from '../../../src/s3/greeting.ts';
-import { useS3 } from '../../support/s3.ts';
+import { connectionTo, useS3 } from '../../support/s3.ts';
 
 const s3 = useS3('airflow-xcom');
 const closers: (() => void)[] = [];
@@ -16,17 +16,7 @@ afterAll(() => {
 const endpoint = (): string => s3().endpoint.replace('http:', 'https:');
 
 test('https in front of a port of plain HTTP is called by its name', async () => {
-  const greeting = await greet(
-    {
-      endpoint: endpoint(),
-      region: 'us-east-1',
-      forcePathStyle: true,
-      authorities: null,
-      proxies: NO_PROXIES,
-    },
-    'airflow-xcom',
-    AbortSignal.timeout(10_000),
-  );
+  const greeting = await greet(connectionTo(endpoint(), s3()), 'airflow-xcom', AbortSignal.timeout(10_000));
   expect(greeting).toMatchObject({ kind: 'failed', stage: 'tls', code: 'ERR_SSL_WRONG_VERSION_NUMBER' });
 });
 
