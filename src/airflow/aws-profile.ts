@@ -14,6 +14,8 @@ export interface AwsProfile {
   readonly checksums: string | null;
   readonly accelerates: boolean;
   readonly isDualstack: boolean;
+  /** `legacy` or `regional`: the host of us-east-1. */
+  readonly usEast1: string | null;
   /** Whether the profile takes its credentials from a role, through STS. */
   readonly takesRole: boolean;
   /** Whether one of the files has this profile. */
@@ -123,6 +125,8 @@ export function awsProfile(files: AwsFiles, name: string | null): AwsProfile {
     checksums: option('request_checksum_calculation'),
     accelerates: isTrue(settingsOfS3.get('use_accelerate_endpoint')),
     isDualstack: isTrue(settingsOfS3.get('use_dualstack_endpoint')),
+    usEast1:
+      option('s3_us_east_1_regional_endpoint') ?? settingsOfS3.get('us_east_1_regional_endpoint') ?? null,
     takesRole: option('role_arn') !== null,
     isKnown: ofConfig !== undefined || ofCredentials !== undefined,
   };

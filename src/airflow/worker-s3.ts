@@ -6,6 +6,7 @@ import type { ContainerAgent } from '../s3/container-agent.ts';
 import { awsProfile } from './aws-profile.ts';
 import type { AwsFiles, AwsProfile } from './aws-profile.ts';
 import type { AirflowConnection } from './connection.ts';
+import { variantsOf } from './endpoint-variants.ts';
 import { workerProxies } from './worker-proxies.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -54,6 +55,7 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
   }
   const region = regionOf(given, world)?.text || null;
+  const variants = endpoint ? {} : variantsOf(given, { env, profile: ofSession, region });
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
     asker: world.secretsBackend === null && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
@@ -68,9 +70,9 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
     forcePathStyle: pathStyle(addressing, endpoint),
     authorities:
       firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
-    proxies: proxiesOf(given, { endpoint: endpoint || addressAt('s3', region), env }),
+    proxies: proxiesOf(given, { endpoint: endpoint || s3Address(region, variants), env }),
     sendsChecksums: sendsChecksums(given, { env, profile: ofSession }),
-    variants: endpoint ? {} : variantsOf(given, { env, profile: ofSession }),
+    variants,
     agent: agentOf(env),
   };
 }
@@ -228,13 +230,33 @@ function proxiesOf(
   return workerProxies(endpoint, { told, env });
 }
 
+/** The partitions of AWS with names of their own, by their regions. */
+const SUFFIXES: readonly (readonly [region: RegExp, suffix: string])[] = [
+  [/^cn-/, 'amazonaws.com.cn'],
+  [/^eusc-/, 'amazonaws.eu'],
+  [/^us-iso-/, 'c2s.ic.gov'],
+  [/^us-isob-/, 'sc2s.sgov.gov'],
+  [/^us-isof-/, 'csp.hci.ic.gov'],
+  [/^eu-isoe-/, 'cloud.adc-e.uk'],
+];
+
 /**
  * The endpoint of a client for AWS itself, which NO_PROXY is matched against. No client is made for a region whose name
  * is not valid.
  */
 export function addressAt(service: string, region: string | null): string {
-  const suffix = region?.startsWith('cn-') === true ? 'amazonaws.com.cn' : 'amazonaws.com';
+  const suffix = SUFFIXES.find(([ofRegion]) => ofRegion.test(region ?? ''))?.[1] ?? 'amazonaws.com';
   return `https://${service}.${region === null || !isRegionName(region) ? '' : `${region}.`}${suffix}`;
+}
+
+/** The endpoint of S3's client. With two stacks it names the region even where the global one is asked. */
+function s3Address(
+  region: string | null,
+  { useFipsEndpoint: isFips, useDualstackEndpoint: isDual, useGlobalEndpoint: isGlobal }: EndpointVariants,
+): string {
+  const service = `${isFips ? 's3-fips' : 's3'}${isDual ? '.dualstack' : ''}`;
+  if (!isGlobal || isDual) return addressAt(service, region ?? 'us-east-1');
+  return addressAt(service, isFips ? 'aws-global' : null);
 }
 
 function sendsChecksums(
@@ -246,32 +268,6 @@ function sendsChecksums(
     firstSet(env, ['AWS_REQUEST_CHECKSUM_CALCULATION']) ??
     profile.checksums;
   return said?.toLowerCase() !== 'when_required';
-}
-
-/** Looks in botocore's order: the connection, the variable, the files. */
-function variantsOf(
-  given: AirflowConnection | null,
-  { env, profile }: { env: Environment; profile: AwsProfile },
-): EndpointVariants {
-  const config = given?.extra.config_kwargs;
-  const isTrue = (text: string | null | undefined): boolean | undefined =>
-    text == null ? undefined : text.toLowerCase() === 'true';
-  const accelerates = config?.s3?.use_accelerate_endpoint ?? profile.accelerates;
-  const isDual =
-    config?.use_dualstack_endpoint ??
-    config?.s3?.use_dualstack_endpoint ??
-    isTrue(env['AWS_USE_DUALSTACK_ENDPOINT']) ??
-    isTrue(profile.option('use_dualstack_endpoint')) ??
-    profile.isDualstack;
-  const isFips =
-    config?.use_fips_endpoint ??
-    isTrue(env['AWS_USE_FIPS_ENDPOINT']) ??
-    isTrue(profile.option('use_fips_endpoint'));
-  return {
-    ...(Boolean(accelerates) ? { useAccelerateEndpoint: true } : {}),
-    ...(Boolean(isDual) ? { useDualstackEndpoint: true } : {}),
-    ...(Boolean(isFips) ? { useFipsEndpoint: true } : {}),
-  };
 }
 
 function firstSet(env: Environment, names: readonly string[]): string | null {

@@ -48,6 +48,8 @@ export interface EndpointVariants {
   readonly useAccelerateEndpoint?: true;
   readonly useDualstackEndpoint?: true;
   readonly useFipsEndpoint?: true;
+  /** The host of us-east-1 that has no region in its name. */
+  readonly useGlobalEndpoint?: true;
 }
 
 /** The request to STS for a role. */
@@ -162,7 +164,42 @@ export function openClient(
     const isPath = parameters.ForcePathStyle === true || (connection.forcePathStyle && !isArn);
     return endpointProvider({ ...parameters, ForcePathStyle: isPath }, context);
   };
+  if (connection.variants.useGlobalEndpoint === true)
+    client.middlewareStack.add(followElsewhere, {
+      step: 'initialize',
+      priority: 'low',
+      name: 'followElsewhere',
+    });
   return client;
+}
+
+interface Elsewhere {
+  name: string;
+  readonly $metadata?: { readonly httpStatusCode?: number };
+  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
+}
+
+/**
+ * The global host leads to the region of the bucket, which answers 400 to a signature for us-east-1 and names itself.
+ * The SDK signs again for the region that a 301 names, and after a 400 only with this code.
+ */
+function followElsewhere<Args, Output>(
+  next: (args: Args) => Promise<Output>,
+): (args: Args) => Promise<Output> {
+  let isFollowed = false;
+  return async (args) => {
+    try {
+      return await next(args);
+    } catch (error) {
+      const refused = Object(error) as Elsewhere;
+      const region = refused.$response?.headers?.['x-amz-bucket-region'] ?? 'us-east-1';
+      if (refused.$metadata?.httpStatusCode === 400 && region !== 'us-east-1' && !isFollowed) {
+        isFollowed = true;
+        refused.name = 'IllegalLocationConstraintException';
+      }
+      throw error;
+    }
+  };
 }
 
 /**

@@ -75,10 +75,11 @@ const OPTIONS: readonly Option[] = [
   },
   {
     ...REGIONAL,
-    ...plain('us_east_1_regional_endpoint'),
     kwarg: 's3.us_east_1_regional_endpoint',
     ofConnection: ({ s3 }) => s3?.us_east_1_regional_endpoint,
     variable: 'AWS_S3_US_EAST_1_REGIONAL_ENDPOINT',
+    key: 'us_east_1_regional_endpoint',
+    ofProfile: ({ usEast1 }) => usEast1,
   },
 ];
 

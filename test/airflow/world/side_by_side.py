@@ -113,8 +113,7 @@ def way(notes: list) -> dict | None:
     }  # fmt: skip
     tunnels = {(note["door"], note["proxy_user"]) for note in notes if note["operation"] == "CONNECT"}
     return {
-        # Two names of one place.
-        "host": put["host"].replace(".s3.us-east-1.", ".s3."),
+        "host": put["host"],
         "bucket": put["bucket"],
         "signed by": put["signed_by"],
         "token": put["token"],

@@ -30,10 +30,15 @@ const nothing = {
   authorities: null,
   proxies: { http: null, https: null },
   sendsChecksums: true,
-  variants: {},
   agent: null,
   profileKeys: null,
 };
+
+/** Without a region of its own, AWS is asked at the global host of us-east-1. */
+function variantsOf({ region, endpoint }: { region: string | null; endpoint: string | null }) {
+  const isGlobal = endpoint === null && (region === null || region === 'us-east-1');
+  return isGlobal ? { useGlobalEndpoint: true } : {};
+}
 
 test('the variable of a connection', () => {
   expect(connectionVariable('aws_default')).toBe('AIRFLOW_CONN_AWS_DEFAULT');
@@ -165,7 +170,7 @@ describe('a connection', () => {
       { ...nothing, endpoint: 'https://all' },
     ],
   ])('%s', (value, expected) => {
-    expect(read(value)).toEqual(expected);
+    expect(read(value)).toEqual({ ...expected, variants: variantsOf(expected) });
   });
 
   test('is completed by the variables of AWS, and goes before them', () => {

@@ -349,7 +349,73 @@ describe('other endpoints of AWS', () => {
       {},
     ],
   ])('%s', (_, row, variants) => {
-    expect(reached(row).variants).toEqual(variants);
+    const env = { AWS_DEFAULT_REGION: 'eu-west-1', ...row.env };
+    expect(reached({ ...row, env }).variants).toEqual(variants);
+  });
+});
+
+/** Each was run with botocore 1.44.8. */
+describe('the host of us-east-1', () => {
+  const VARIABLE = 'AWS_S3_US_EAST_1_REGIONAL_ENDPOINT';
+  const US = { AWS_DEFAULT_REGION: 'us-east-1' };
+  const indented = (text: string) => `[default]\ns3 =\n  us_east_1_regional_endpoint = ${text}\n`;
+  test.each<[string, Row, boolean]>([
+    ['of no region', {}, true],
+    ['of no region, whatever is told', { env: { [VARIABLE]: 'regional' } }, true],
+    ['of us-east-1', { env: US }, true],
+    ['of another region', { env: { AWS_DEFAULT_REGION: 'eu-west-1' } }, false],
+    ['of an own endpoint', { extra: { endpoint_url: 'http://own:1' } }, false],
+    ['told by the variable', { env: { ...US, [VARIABLE]: 'regional' } }, false],
+    ['told by the file', { env: US, config: indented('regional') }, false],
+    [
+      'told by the profile itself',
+      { env: US, config: '[default]\ns3_us_east_1_regional_endpoint = regional\n' },
+      false,
+    ],
+    [
+      'a name that botocore does not read',
+      { env: US, config: '[default]\nus_east_1_regional_endpoint = regional\n' },
+      true,
+    ],
+    [
+      'the variable before the file',
+      { env: { ...US, [VARIABLE]: 'legacy' }, config: indented('regional') },
+      true,
+    ],
+    [
+      'the connection before the variable',
+      {
+        env: { ...US, [VARIABLE]: 'legacy' },
+        extra: { config_kwargs: { s3: { us_east_1_regional_endpoint: 'regional' } } },
+      },
+      false,
+    ],
+  ])('%s', (_, row, isGlobal) => {
+    expect(reached(row).variants.useGlobalEndpoint ?? false).toBe(isGlobal);
+  });
+});
+
+/** Each was run with botocore 1.44.8, which matches NO_PROXY against the endpoint of its client. */
+describe('NO_PROXY at AWS', () => {
+  const FIPS = { AWS_USE_FIPS_ENDPOINT: 'true' };
+  const DUAL = { AWS_USE_DUALSTACK_ENDPOINT: 'true' };
+  test.each<[string, string, Readonly<Record<string, string>>, 'left out' | 'asked']>([
+    ['us-east-1', 's3.amazonaws.com', {}, 'left out'],
+    ['us-east-1', 's3.us-east-1.amazonaws.com', {}, 'asked'],
+    ['us-east-1', '.us-east-1.amazonaws.com', {}, 'asked'],
+    ['us-east-1', '.us-east-1.amazonaws.com', { AWS_S3_US_EAST_1_REGIONAL_ENDPOINT: 'regional' }, 'left out'],
+    ['us-east-1', 's3.dualstack.us-east-1.amazonaws.com', DUAL, 'left out'],
+    ['us-east-1', 's3-fips.us-east-1.amazonaws.com', FIPS, 'asked'],
+    ['eu-west-1', 's3.eu-west-1.amazonaws.com', {}, 'left out'],
+    ['eu-west-1', 's3.dualstack.eu-west-1.amazonaws.com', DUAL, 'left out'],
+    ['us-gov-west-1', 's3-fips.us-gov-west-1.amazonaws.com', FIPS, 'left out'],
+    ['us-gov-west-1', 's3.us-gov-west-1.amazonaws.com', FIPS, 'asked'],
+    ['cn-north-1', '.amazonaws.com.cn', {}, 'left out'],
+    ['eusc-de-east-1', '.amazonaws.eu', {}, 'left out'],
+    ['us-iso-east-1', '.c2s.ic.gov', {}, 'left out'],
+  ])('%s, NO_PROXY=%s %j: the proxy is %s', (region, no, more, way) => {
+    const env = { HTTPS_PROXY: 'http://proxy:1', NO_PROXY: no, AWS_DEFAULT_REGION: region, ...more };
+    expect(reached({ env }).proxies.https === null ? 'left out' : 'asked').toBe(way);
   });
 });
 

@@ -27,6 +27,7 @@ function at(told: Partial<S3Connection>): S3Connection {
 
 const FIPS = { useFipsEndpoint: true } as const;
 const DUAL = { useDualstackEndpoint: true } as const;
+const GLOBAL = { useGlobalEndpoint: true } as const;
 const FAST = { useAccelerateEndpoint: true } as const;
 
 /** Each was run with `head_bucket` of botocore 1.44.8, which asks the same host. */
@@ -35,6 +36,11 @@ describe('the host of AWS that is asked', () => {
     ['eu-west-1', {}, 's3.eu-west-1.amazonaws.com'],
     ['eu-west-1', DUAL, 's3.dualstack.eu-west-1.amazonaws.com'],
     ['eu-west-1', FAST, 's3-accelerate.amazonaws.com'],
+    ['us-east-1', GLOBAL, 's3.amazonaws.com'],
+    ['us-east-1', {}, 's3.us-east-1.amazonaws.com'],
+    ['us-east-1', { ...GLOBAL, ...FIPS }, 's3-fips.us-east-1.amazonaws.com'],
+    ['us-east-1', { ...GLOBAL, ...DUAL }, 's3.dualstack.us-east-1.amazonaws.com'],
+    ['us-east-1', { ...GLOBAL, ...FAST }, 's3-accelerate.amazonaws.com'],
     ['us-gov-west-1', FIPS, 's3-fips.us-gov-west-1.amazonaws.com'],
     ['us-gov-west-1', { ...FIPS, ...DUAL }, 's3-fips.dualstack.us-gov-west-1.amazonaws.com'],
     ['cn-north-1', {}, 's3.cn-north-1.amazonaws.com.cn'],

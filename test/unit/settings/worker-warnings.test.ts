@@ -354,6 +354,11 @@ test.each<[string, Row, RegExp]>([
     /^addressing_style in the AWS files has a value that botocore refuses/,
   ],
   [
+    'a value of the file that botocore refuses, with its other name',
+    { config: '[default]\ns3 =\n  us_east_1_regional_endpoint = Regional\n' },
+    /^us_east_1_regional_endpoint in the AWS files has a value that botocore refuses/,
+  ],
+  [
     'retries with a name that botocore does not know',
     { extra: { config_kwargs: { retries: { attempts: 3 } } } },
     /has attempts in config_kwargs\.retries, which botocore does not know: every push of Airflow fails/,

@@ -1,0 +1,63 @@
+import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
+import { NO_PROXIES } from '../../../src/s3/agents.ts';
+import { openClient } from '../../../src/s3/connection.ts';
+
+interface Sent {
+  readonly hostname: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Answers as AWS does for a bucket in eu-west-1. The host of a bucket leads to its region. */
+function bucketInIreland(answerThere: { readonly status: number; readonly code: string }) {
+  const asked: string[] = [];
+  const handle = ({ hostname, headers }: Sent) => {
+    const region = /Credential=[^/]+\/\d+\/([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] ?? '';
+    asked.push(`${hostname} ${region}`);
+    const { status, code } =
+      region === 'eu-west-1' ? answerThere : { status: 400, code: 'AuthorizationHeaderMalformed' };
+    const body = status === 200 ? '' : `<Error><Code>${code}</Code><Region>eu-west-1</Region></Error>`;
+    const answered = { 'x-amz-bucket-region': 'eu-west-1', 'content-type': 'application/xml', etag: '"0"' };
+    return Promise.resolve({
+      response: { statusCode: status, headers: answered, body: Readable.from([Buffer.from(body)]) },
+    });
+  };
+  const client = openClient(
+    {
+      asker: 'workers',
+      region: null,
+      endpoint: null,
+      accessKeyId: 'K',
+      secretAccessKey: secret('s'),
+      sessionToken: null,
+      profile: null,
+      profileKeys: null,
+      role: null,
+      forcePathStyle: false,
+      authorities: null,
+      proxies: NO_PROXIES,
+      sendsChecksums: true,
+      variants: { useGlobalEndpoint: true },
+      agent: null,
+    },
+    { requestHandler: { handle } },
+  );
+  return { asked, client };
+}
+
+const BOTH = ['bucket.s3.amazonaws.com us-east-1', 'bucket.s3.eu-west-1.amazonaws.com eu-west-1'];
+
+test('without a region, a bucket elsewhere is asked in the region that S3 names, as botocore does', async () => {
+  const { asked, client } = bucketInIreland({ status: 200, code: '' });
+  await client.send(new PutObjectCommand({ Bucket: 'bucket', Key: 'k', Body: new Uint8Array(1) }));
+  expect(asked).toEqual(BOTH);
+});
+
+test('the refusal there is S3’s own', async () => {
+  const { asked, client } = bucketInIreland({ status: 400, code: 'ExpiredToken' });
+  const sent = client.send(new GetObjectCommand({ Bucket: 'bucket', Key: 'k' }));
+  await expect(sent).rejects.toMatchObject({ name: 'ExpiredToken' });
+  expect(asked).toEqual(BOTH);
+});
