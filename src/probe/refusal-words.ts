@@ -19,7 +19,7 @@ const ACTIONS: Readonly<Record<S3Operation, string>> = {
 export const HEAD_ALONE = 'a GET of the same object is allowed, so no permission is missing';
 
 const NO_CHECKSUM =
-  'the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
+  'the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none)';
 
 /**
  * Why a PUT is refused while other requests with the same credentials are accepted; null: not a PUT, or the answer

@@ -4,6 +4,7 @@ import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { Warning } from './push-fault.ts';
+import { sentenceOf } from './push-fault.ts';
 
 type Config = NonNullable<AirflowConnection['extra']['config_kwargs']>;
 
@@ -16,10 +17,16 @@ interface Option {
   readonly variable: string | null;
   readonly key: string;
   readonly ofProfile: (profile: AwsProfile) => string | null;
+  /** The first botocore that reads the variable and the file; none: every one that Airflow's object storage has. */
+  readonly since?: string;
 }
 
 const REGIONAL = { takes: /^(?:legacy|regional)$/, words: 'legacy or regional, in small letters' };
-const WHEN = { takes: /^when_(?:supported|required)$/i, words: 'when_supported or when_required' };
+const WHEN = {
+  takes: /^when_(?:supported|required)$/i,
+  words: 'when_supported or when_required',
+  since: '1.36',
+};
 
 /** Tested with botocore 1.36 to 1.43. */
 const OPTIONS: readonly Option[] = [
@@ -92,6 +99,16 @@ function plain(name: string): Pick<Option, 'kwarg' | 'ofConnection' | 'key' | 'o
   };
 }
 
+/** Options that botocore 1.34.106 does not know, which is that of Airflow 2.9.3, and 1.44.8 does. */
+const YOUNG = [
+  'account_id_endpoint_mode',
+  'auth_scheme_preference',
+  'request_checksum_calculation',
+  'response_checksum_validation',
+  's3_disable_express_session_auth',
+  'sigv4a_signing_region_set',
+] as const;
+
 /** botocore calculates with these options as they are. */
 const NUMBERS = ['connect_timeout', 'read_timeout', 'max_pool_connections'];
 
@@ -103,31 +120,45 @@ function plusOne(attempts: number | undefined): number | undefined {
 /** Warns of values that keep botocore from making a client. No sentence repeats one. */
 export function refusedOptions(
   { id, given }: { readonly id: string; readonly given: AirflowConnection | null },
-  { env, files }: WorkerWorld,
+  { env, files }: Pick<WorkerWorld, 'env' | 'files'>,
 ): readonly Warning[] {
   const profile = awsProfile(files, profileOf(given, env));
   const config = given?.extra.config_kwargs ?? {};
-  const options = OPTIONS.flatMap(({ takes, words, variable, ...option }) => {
+  const options = OPTIONS.flatMap(({ takes, words, variable, since, ...option }): Warning[] => {
+    const ofConnection = option.ofConnection(config);
     const said = [
       {
-        value: option.ofConnection(config),
+        value: ofConnection,
         place: `The connection ${id}, in config_kwargs.${option.kwarg},`,
       },
       { value: variable === null ? null : env[variable], place: variable ?? '' },
       { value: option.ofProfile(profile), place: `${option.key} in the AWS files` },
     ].find(({ value }) => value != null);
-    return said === undefined || takes.test(String(said.value))
-      ? []
+    if (said === undefined || takes.test(String(said.value))) return [];
+    // Nobody tells the exporter which botocore the workers have.
+    return since !== undefined && ofConnection == null
+      ? [
+          `${said.place} has a value that botocore refuses from ${since} on: with it every push of Airflow fails. It takes ${words}`,
+        ]
       : [
           {
             pushFault: `${said.place} has a value that botocore refuses: every push of Airflow fails. It takes ${words}`,
           },
         ];
   });
+  const young = YOUNG.filter(
+    (name) =>
+      Object.hasOwn(config, name) &&
+      !options.some((one) => sentenceOf(one).includes(`config_kwargs.${name},`)),
+  );
   const numbers = NUMBERS.filter((name) => typeof config[name] === 'string');
   const isText = profile.option('s3')?.startsWith('\n') === false;
   return [
     ...options,
+    ...young.map(
+      (name) =>
+        `The connection ${id} has ${name} in config_kwargs, which an older botocore does not know, as that of Airflow 2.9: every push fails there. Set AWS_${name.toUpperCase()} in its place, which it ignores`,
+    ),
     ...numbers.map((name) => ({
       pushFault: `The connection ${id}, in config_kwargs.${name}, has a text for a number: every push of Airflow fails. Write it without quotes`,
     })),

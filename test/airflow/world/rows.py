@@ -103,7 +103,7 @@ def cases(at) -> list[Case]:
         Case("config_kwargs", "retries, read_timeout", {**own, "config_kwargs": {"retries": {"max_attempts": 2}, "read_timeout": 10}}),
         Case("config_kwargs", "client_cert", {**tls, "config_kwargs": {"client_cert": at.certificate}}, {"AWS_CA_BUNDLE": at.ca}, warning="client_cert"),
         Case("checksum", "of a PUT", own),
-        Case("checksum", "request_checksum_calculation when_required", {**own, "config_kwargs": {"request_checksum_calculation": "when_required"}}),
+        Case("checksum", "request_checksum_calculation when_required", {**own, "config_kwargs": {"request_checksum_calculation": "when_required"}}, warning="which an older botocore does not know"),
         Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}),
         Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION of another value", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": "required"}, warning="AWS_REQUEST_CHECKSUM_CALCULATION has a value that botocore refuses"),
         Case("checksum", "AWS_REQUEST_CHECKSUM_CALCULATION that is empty", own, {"AWS_REQUEST_CHECKSUM_CALCULATION": ""}, warning="AWS_REQUEST_CHECKSUM_CALCULATION has a value that botocore refuses"),

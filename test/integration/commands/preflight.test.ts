@@ -635,7 +635,7 @@ s3://aws_xcom@xcom/base (access key, region us-east-1, endpoint http://HOST)
   ok     credentials  accepted
   ok     look         allowed: a new key is seen to be free
   ok     bucket       allowed: seen by HeadBucket
-  WRONG  put          AccessDenied (403): s3:PutObject on arn:aws:s3:::xcom/base/* is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)
+  WRONG  put          AccessDenied (403): s3:PutObject on arn:aws:s3:::xcom/base/* is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none)
          What to do: Allow s3:PutObject on arn:aws:s3:::xcom/base/*, and kms:GenerateDataKey if the bucket is encrypted by KMS. If it is allowed, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required for the workers and the exporter.
   ok     head         allowed: the object is not there
   ok     get          allowed: the object is not there

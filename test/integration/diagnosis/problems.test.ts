@@ -178,7 +178,7 @@ const CASES: Readonly<Record<ProblemCode, Case>> = {
       return Promise.resolve();
     },
     evidence:
-      'A test write to the bucket airflow-xcom was refused: AccessDenied (403); s3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out).',
+      'A test write to the bucket airflow-xcom was refused: AccessDenied (403); s3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none).',
     cure: ({ proxy }) => {
       proxy.setFault(null);
       return Promise.resolve();

@@ -45,7 +45,7 @@ const TABLE: readonly Row[] = [
     ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3' },
     says: {
       write_denied:
-        /AccessDenied \(403\); s3:PutObject is missing, or the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out\)\.$/,
+        /AccessDenied \(403\); s3:PutObject is missing, or the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none\)\.$/,
     },
     remedy: /allow them s3:PutObject/,
   },
@@ -78,7 +78,7 @@ const TABLE: readonly Row[] = [
     ...{ status: 403, code: 'SignatureDoesNotMatch', operations: ['put'], by: 's3' },
     says: {
       write_denied:
-        /SignatureDoesNotMatch \(403\); other requests with the same credentials are accepted: the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out\), or a proxy changes the request\.$/,
+        /SignatureDoesNotMatch \(403\); other requests with the same credentials are accepted: the storage does not take the checksum of a PUT \(AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none\), or a proxy changes the request\.$/,
     },
     remedy: /./,
   },

@@ -144,7 +144,7 @@ function answered(code: string, status: number): Failure {
 
 /** The words for a storage that names no action but accepts other requests. */
 const PUT_ALONE =
-  's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out)';
+  's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none)';
 const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
 const TIMEOUT: Failure = {

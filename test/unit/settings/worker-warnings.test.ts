@@ -110,18 +110,18 @@ test.each<[string, Row]>([
     {
       extra: {
         config_kwargs: {
-          request_checksum_calculation: 'when_required',
+          defaults_mode: 'standard',
           retries: { mode: 'adaptive', max_attempts: 0 },
         },
         profile_name: 'p',
       },
       env: {
-        AWS_REQUEST_CHECKSUM_CALCULATION: 'x',
+        AWS_DEFAULTS_MODE: 'x',
         AWS_RETRY_MODE: '',
         AWS_MAX_ATTEMPTS: 'x',
         AWS_PROFILE: '',
       },
-      config: '[profile p]\nrequest_checksum_calculation = x\n',
+      config: '[profile p]\ndefaults_mode = x\n',
     },
   ],
   [
@@ -300,7 +300,6 @@ test.each<[string, Row, RegExp]>([
   ]),
   ...(
     [
-      ['AWS_REQUEST_CHECKSUM_CALCULATION', ''],
       ['AWS_RETRY_MODE', 'STANDARD'],
       ['AWS_MAX_ATTEMPTS', 'ten'],
       ['AWS_DEFAULTS_MODE', ''],
