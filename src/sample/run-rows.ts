@@ -4,12 +4,9 @@ import type { XComSource } from '../airflow/shape.ts';
 import type { RawRow } from '../airflow/xcom-row.ts';
 import { sampledRow } from '../airflow/xcom-row.ts';
 import { chunks } from '../lib/chunks.ts';
-import type { Query, Statement } from '../postgres/client.ts';
 import { pageByPage } from '../postgres/cursor.ts';
-import { DatabaseError } from '../postgres/failure.ts';
 import type { Run } from '../window/run.ts';
 import type { StagedRun } from '../window/staging.ts';
-import { attempt } from './attempt.ts';
 import type { Reading } from './reading.ts';
 import { RUNS_A_STATEMENT } from './reading.ts';
 import { readWholeTasks } from './whole-tasks.ts';
@@ -33,7 +30,7 @@ export async function readFresh(reading: Reading, horizon: string): Promise<void
       for (const source of byRun) {
         const runIds = chunk.map(({ run }) => run.id);
         const counts = await pageByPage(query, () =>
-          countRuns(query, runIds, (ids) => countsStatement(shape, source, { runIds: ids, horizon: since })),
+          query<RunCounts>(countsStatement(shape, source, { runIds, horizon: since })),
         );
         for (const { dagRunId, rows } of counts) {
           const staged = staging.runs.get(dagRunId);
@@ -44,22 +41,6 @@ export async function readFresh(reading: Reading, horizon: string): Promise<void
         await readRows(reading, source, { runIds: many.map(({ dagRunId }) => dagRunId), horizon: since });
       }
   }
-}
-
-/** Counts the rows of fewer runs at a time if the server takes too long for all of them. */
-async function countRuns(
-  query: Query,
-  runIds: readonly number[],
-  statementOf: (runIds: readonly number[]) => Statement,
-): Promise<RunCounts[]> {
-  const counts = await attempt<RunCounts>(query, statementOf(runIds));
-  if (!(counts instanceof DatabaseError)) return counts;
-  if (counts.reason !== 'statement_timeout' || runIds.length === 1) throw counts;
-  const half = Math.ceil(runIds.length / 2);
-  return [
-    ...(await countRuns(query, runIds.slice(0, half), statementOf)),
-    ...(await countRuns(query, runIds.slice(half), statementOf)),
-  ];
 }
 
 export async function readWhole(
