@@ -118,6 +118,12 @@ export function standbyLockError(): DatabaseError {
   );
 }
 
+/** Whether the server has no such function, and so will not have it until another one is started in its place. */
+export function isUnknownThere({ cause }: DatabaseError): boolean {
+  // Aurora has the functions of Postgres, and says of some that it does not support them.
+  return ['0A000', '42883'].includes(codeOf(cause));
+}
+
 /** A standby would take back what another server has already shown. */
 export function behindError(): DatabaseError {
   return new DatabaseError(

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isBefore } from '../lib/log-position.ts';
 import type { Database, Query, Statement } from './client.ts';
 import { backToSavepointStatement, savepointStatement } from './cursor.ts';
-import { behindError, DatabaseError } from './failure.ts';
+import { behindError, DatabaseError, isUnknownThere } from './failure.ts';
 
 /** The age of the rows that a database shows. */
 export interface Age {
@@ -139,25 +139,42 @@ function recent(asOf: number, position: string | null): Age {
 async function lookAt(
   query: Query,
 ): Promise<Look | { readonly primaryAt: number; readonly position: string | null }> {
-  const [role] = await query<{ now: number; isStandby: boolean }>({
-    name: 'role',
-    text: /* SQL */ `
-      SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "now", pg_is_in_recovery() AS "isStandby"`,
-    values: [],
-  });
+  const [role] = await query<Role>(roleStatement());
   if (role === undefined) throw new Error('Cannot read the role of the database: no row came back');
   if (!role.isStandby) {
-    const wrote = await unlessRefused<Pick<Look, 'position'>>(query, writtenStatement());
+    const wrote = role.mayAskWritten
+      ? await unlessRefused<Pick<Look, 'position'>>(query, { statement: writtenStatement(), role })
+      : null;
     return { primaryAt: role.now, position: wrote?.position ?? null };
   }
-  const said = await unlessRefused<Omit<Look, 'now'>>(query, replayStatement());
+  const said = await unlessRefused<Omit<Look, 'now'>>(query, { statement: replayStatement(), role });
   return { now: role.now, ...(said ?? UNTOLD) };
+}
+
+interface Role {
+  readonly now: number;
+  readonly isStandby: boolean;
+  /** False: nobody granted it. Asking all the same would leave an error in the log of the server. */
+  readonly mayAskWritten: boolean;
+  /** When the server started: no two servers start within the same microsecond. */
+  readonly server: string;
 }
 
 const UNTOLD: Omit<Look, 'now'> = { isThrough: false, position: null, replayedTo: null, isPaused: false };
 
-/** Reads one row; null: the server or a missing grant refuses it. Aurora lacks these functions, and gives an error. */
-async function unlessRefused<Row>(query: Query, statement: Statement): Promise<Row | null> {
+/**
+ * The statements that a server does not know, with the server. Each try would leave an error in the log of the server.
+ * Aurora lacks these functions, and its catalogue does not tell so.
+ */
+const unknownTo = new Set<string>();
+
+/** Reads one row; null: the server does not know the functions, or a grant is missing, which may come at any time. */
+async function unlessRefused<Row>(
+  query: Query,
+  { statement, role }: { readonly statement: Statement; readonly role: Role },
+): Promise<Row | null> {
+  const asked = `${statement.name} ${role.server}`;
+  if (unknownTo.has(asked)) return null;
   await query(savepointStatement());
   try {
     const [said] = await query<Row>(statement);
@@ -166,9 +183,21 @@ async function unlessRefused<Row>(query: Query, statement: Statement): Promise<R
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     if (error.reason !== 'query_failed' && error.reason !== 'denied') throw error;
+    if (isUnknownThere(error)) unknownTo.add(asked);
     await query(backToSavepointStatement());
     return null;
   }
+}
+
+function roleStatement(): Statement {
+  return {
+    name: 'role',
+    text: /* SQL */ `
+      SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "now", pg_is_in_recovery() AS "isStandby",
+        has_function_privilege('pg_current_wal_lsn()', 'EXECUTE') AS "mayAskWritten",
+        extract(epoch FROM pg_postmaster_start_time())::text AS "server"`,
+    values: [],
+  };
 }
 
 /**

@@ -13,6 +13,7 @@ import { checkCode, checkVerdict } from '../../../src/status/check-document.ts';
 import type { Cluster, Node } from '../../faults/cluster.ts';
 import { freePort, startCluster } from '../../faults/cluster.ts';
 import { openTestDatabase, runAudit } from '../../support/audit.ts';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { examineAsWorker } from '../../support/call-command.ts';
 import { eventually, startAirflow, startDaemon, workerEnv } from '../../support/daemon.ts';
 import type { SmallAirflow } from '../../support/daemon.ts';
@@ -213,6 +214,23 @@ describe('a standby', () => {
     await eventually(async () => {
       expect((await age(standby)).lagSeconds).toBe(0);
     });
+  });
+
+  test('is told from a primary that may not say where its log is, and is not asked for it', async () => {
+    const call = 'EXECUTE ON FUNCTION pg_current_wal_lsn()';
+    const asked: string[] = [];
+    const database = openTestDatabase(urlOf(cluster.primary()));
+    const noting = betweenQueries(database, (query) => (statement) => {
+      asked.push(statement.name);
+      return query(statement);
+    });
+    const options = { patienceMs: 0, signal: new AbortController().signal };
+    await airflow.writer.query(`REVOKE ${call} FROM PUBLIC`);
+    expect(await ageOf(noting, options)).toMatchObject({ lagSeconds: 0, position: null });
+    expect(asked).toEqual(['role']);
+    await airflow.writer.query(`GRANT ${call} TO PUBLIC`);
+    expect((await ageOf(noting, options)).position).not.toBeNull();
+    await database.close();
   });
 
   test('that has lost its primary is behind, though it has replayed all that came in', async () => {

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { Database, Query } from '../../../src/postgres/client.ts';
+import { databaseError } from '../../../src/postgres/failure.ts';
 import type { Look } from '../../../src/postgres/standby.ts';
-import { doubtOfAge, knownUpTo } from '../../../src/postgres/standby.ts';
+import { ageOf, doubtOfAge, knownUpTo, readUpTo } from '../../../src/postgres/standby.ts';
 
 const HOUR = 3_600_000;
 const NOW = 1_800_000_000_000;
@@ -52,4 +54,53 @@ test.each<[number | null, boolean, string | null]>([
   [null, false, 'the standby does not say how far it is behind'],
 ])('%s s behind, paused: %s', (lagSeconds, isPaused, doubt) => {
   expect(doubtOfAge({ lagSeconds, isPaused })).toBe(doubt);
+});
+
+describe('a server that lacks the functions for positions, as Aurora does', () => {
+  const signal = new AbortController().signal;
+
+  /** A database whose server notes each of its errors in its log. `code`: the SQLSTATE of these errors. */
+  function refusing(code: string) {
+    const server = { isStandby: false, server: '' };
+    const log: string[] = [];
+    function answer(name: string): unknown[] {
+      if (name === 'role') return [{ now: NOW, mayAskWritten: true, ...server }];
+      if (name !== 'written' && name !== 'replay') return [];
+      log.push(name);
+      const error = Object.assign(new Error('is currently not supported for Aurora'), { code });
+      throw databaseError(error, { signal, tables: [] });
+    }
+    const query: Query = <Row>({ name }: { readonly name: string }) =>
+      new Promise<Row[]>((resolve) => {
+        resolve(answer(name) as Row[]);
+      });
+    const database: Pick<Database, 'read'> = { read: (read) => read(query) };
+    return { server, log, database };
+  }
+
+  async function cycle(database: Pick<Database, 'read'>): Promise<void> {
+    const age = await ageOf(database, { patienceMs: 0, signal });
+    await readUpTo(database, { age, patienceMs: 0, signal }, () => Promise.resolve());
+  }
+
+  test.each<['written' | 'replay', boolean]>([
+    ['written', false],
+    ['replay', true],
+  ])('is asked once for what is %s, until another server is there', async (name, isStandby) => {
+    const { server, log, database } = refusing('0A000');
+    Object.assign(server, { isStandby, server: `first, ${name}` });
+    await cycle(database);
+    await cycle(database);
+    expect(log).toEqual([name]);
+    server.server = `restarted, ${name}`;
+    await cycle(database);
+    expect(log).toEqual([name, name]);
+  });
+
+  test('is told from one that had another fault, which may pass', async () => {
+    const { server, log, database } = refusing('53200');
+    server.server = 'without memory';
+    await cycle(database);
+    expect(log).toEqual(['written', 'written']);
+  });
 });
