@@ -129,7 +129,8 @@ export function behindError(): DatabaseError {
   return new DatabaseError(
     'behind',
     'Cannot read the database: the server is a standby that is behind the one read before, and would show less than was already seen. ' +
-      'It is read when it has caught up; if it does not, look at its replay, or give database.url the address of one server',
+      'It is read when it has caught up, or some minutes after its primary was put back from a copy. ' +
+      'If this lasts, look at its replay, or give database.url the address of one server',
     null,
   );
 }

@@ -23,6 +23,8 @@ export interface Place {
   readonly isStandby: boolean;
   /** The position in the log that it has come to; null: it does not tell. */
   readonly position: string | null;
+  /** When the last transaction that a standby replayed was committed; see {@link Look}. Null: a primary, or not told. */
+  readonly replayedTo: number | null;
 }
 
 /** The state of a standby at one moment, as it reports it. */
@@ -97,7 +99,8 @@ export async function readUpTo<Result>(
     try {
       return await database.read(async (query) => {
         const look = await lookAt(query);
-        const place = { isStandby: !('primaryAt' in look), position: look.position };
+        const isStandby = !('primaryAt' in look);
+        const place = { isStandby, position: look.position, replayedTo: isStandby ? look.replayedTo : null };
         if (showsLess(place, age)) throw behindError();
         return read(query, place);
       }, signal);

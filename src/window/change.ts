@@ -30,25 +30,32 @@ export function countsFrom(state: LedgerState, origin: Origin): number | null {
   return (isAnother(state, origin) ? state.lastReading?.at : null) ?? state.countsFrom;
 }
 
+/** The server to read, at one moment. */
+interface Server {
+  readonly origin: Origin;
+  readonly isStandby: boolean;
+  readonly position: string | null;
+  /** When the last transaction that a standby replayed was committed, by the clock of its primary, epoch ms. */
+  readonly replayedTo: number | null;
+}
+
+/** By this much the clocks of the servers may differ. */
+const CLOCKS_APART_MS = 120_000;
+
 /**
  * Whether a standby has not come to the last reading yet. Its rows would take back what was read, and the next reading
  * would count it a second time. A primary that is behind was put back from a copy, and so was the primary of a standby
- * on a later timeline: they are read.
+ * on a later timeline: they are read. A copy of a volume keeps the timeline, and a role may not read it. Then the log
+ * tells: all that one log has before a position was committed before a server showed that position.
  */
-export function isBehind(
-  state: LedgerState,
-  {
-    origin,
-    isStandby,
-    position,
-  }: { readonly origin: Origin; readonly isStandby: boolean; readonly position: string | null },
-): boolean {
-  const last = state.lastReading?.position ?? null;
+export function isBehind(state: LedgerState, { origin, isStandby, position, replayedTo }: Server): boolean {
+  const { at = 0, position: last = null } = state.lastReading ?? {};
   if (!isStandby || position === null || last === null || isAnother(state, origin)) return false;
   const before = state.origin?.timeline ?? null;
   const now = origin.timeline ?? null;
   const isLater = before !== null && now !== null && now > before;
-  return !isLater && isBefore(position, last);
+  const isAnotherLog = replayedTo !== null && replayedTo > at + CLOCKS_APART_MS;
+  return !isLater && !isAnotherLog && isBefore(position, last);
 }
 
 function isAnother(state: LedgerState, { tables }: Origin): boolean {

@@ -53,7 +53,7 @@ const permissionDenied = '42501';
 const postgres = useOwnPostgres();
 
 const options: SampleOptions = {
-  place: { isStandby: false, position: null },
+  place: { isStandby: false, position: null, replayedTo: null },
   windowMs: centuryMs,
   shard: WHOLE,
   canaryDagId: 'airflow_xcom_canary',
