@@ -49,11 +49,12 @@ export async function readRuns(
   const { query, readEach } = reading;
   const { lastRunId, ids, isKnown, runSweep, now, sinceMs, lastMs } = options;
   const runs = new Map<number, FoundRun>();
-  const takeAs = (found: readonly RunRow[], baselineUntil: number) => {
-    for (const run of found) if (!runs.has(run.id)) runs.set(run.id, foundRun(run, baselineUntil));
-  };
+  /** A run that is neither known nor new may have rows from before the window was read for the first time. */
+  const isLate = (id: number) => !isKnown(id) && id <= (lastRunId ?? Infinity);
   const take = (found: readonly RunRow[]) => {
-    takeAs(found, -Infinity);
+    for (const run of found)
+      if (!runs.has(run.id))
+        runs.set(run.id, foundRun(run, isLate(run.id) ? runSweep.baselineUntil : -Infinity));
   };
   let next: RunSweep = { ...RUN_SWEEP_START, baselineUntil: now };
   const readActive = (after: number, takeActive: (found: readonly RunRow[]) => void) =>
@@ -72,17 +73,14 @@ export async function readRuns(
       take(active.filter(wanted));
     });
     if (lastMs !== null && now - lastMs > AWAY_MS) take(await readWindow(reading, Math.max(lastMs, sinceMs)));
-    const { below, baselineUntil, strays } = runSweep;
+    const { below, strays } = runSweep;
     const swept = await readPage(reading, {
       below: Math.min(below, lastRunId - LATE_RUNS + 1),
       sinceMs,
       limit: RUNS_SWEPT,
     });
-    takeAs(
-      swept.recent.filter(({ id }) => !isKnown(id)),
-      baselineUntil,
-    );
-    if (strays.length > 0) takeAs(await query<RunRow>(runsStatement(strays)), baselineUntil);
+    take(swept.recent.filter(({ id }) => !isKnown(id)));
+    if (strays.length > 0) take(await query<RunRow>(runsStatement(strays)));
     next = continueRunSweep(runSweep, { last: swept.first, strays: [] });
   }
   const rest = ids.filter((id) => !runs.has(id));

@@ -10,6 +10,8 @@ import type { LedgerState } from '../window/ledger-state.ts';
 import { emptyState } from '../window/ledger-state.ts';
 import type { Run, RunItem } from '../window/run.ts';
 import { createRunSlots, newRun } from '../window/run.ts';
+import { RUN_SWEEP_START } from '../window/run-sweep.ts';
+import { SWEEP_START } from '../window/sweep-state.ts';
 
 /** How many items of a list one record holds at most: this limits the text in memory. */
 const ITEMS_A_RECORD = 500;
@@ -38,6 +40,8 @@ type RecordHead =
       LedgerState,
       'lastRunId' | 'schema' | 'lastReading' | 'origin' | 'countsFrom'
     > &
+      // A file of an earlier build has neither.
+      Partial<Pick<LedgerState, 'sweep' | 'runSweep'>> &
       Pick<State, 'problems' | 'cleared'>);
 
 /** Writes records: length and checksum, four bytes each, then the bytes. Columns are written as they are in memory. */
@@ -74,8 +78,8 @@ export async function writeState(file: FileHandle, { window, problems, cleared }
     const head = headOf({ kind: 'chunk', first: chunk.first, rows: used, columns });
     await put(head, ...columns.map((column) => columnBytes(chunk, column, used)));
   }
-  const { lastRunId, schema, origin, lastReading, countsFrom } = window;
-  const known = { lastRunId, schema, origin, lastReading, countsFrom };
+  const { lastRunId, schema, origin, lastReading, countsFrom, sweep, runSweep } = window;
+  const known = { lastRunId, schema, origin, lastReading, countsFrom, sweep, runSweep };
   await put(headOf({ kind: 'end', ...known, problems: withFewFindings(problems), cleared }));
 }
 
@@ -160,11 +164,11 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         const runSlots = createRunSlots(runs);
         await state.rows.load({ chunks, verbatim, runOf: (slot) => runSlots.at(slot) });
         const { lastRunId, schema, origin, lastReading, countsFrom, problems, cleared } = head;
-        return {
-          window: { ...state, runSlots, lastRunId, schema, origin, lastReading, countsFrom },
-          problems,
-          cleared,
-        };
+        const { sweep = SWEEP_START } = head;
+        // How far the first round had come is not known, so a run that is found late may be from before the first start.
+        const { runSweep = { ...RUN_SWEEP_START, baselineUntil: lastReading?.at ?? 0 } } = head;
+        const known = { lastRunId, schema, origin, lastReading, countsFrom, sweep, runSweep };
+        return { window: { ...state, runSlots, ...known }, problems, cleared };
       }
     }
   }

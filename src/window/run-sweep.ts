@@ -3,7 +3,7 @@ export interface RunSweep {
   /** Runs with smaller ids come next. */
   readonly below: number;
   /**
-   * Rows of the runs that are found are in no counter up to this moment, epoch ms. The first round also finds runs that
+   * Rows of runs that are found late are in no counter up to this moment, epoch ms. The first round also finds runs that
    * ended before the window was read for the first time.
    */
   readonly baselineUntil: number;
@@ -11,10 +11,10 @@ export interface RunSweep {
   readonly strays: readonly number[];
 }
 
-/** `below`: above every possible run id. */
+/** `below`: above every possible run id. `baselineUntil`: before every row, and unlike -Infinity a number in JSON. */
 export const RUN_SWEEP_START: RunSweep = {
   below: Number.MAX_SAFE_INTEGER,
-  baselineUntil: -Infinity,
+  baselineUntil: 0,
   strays: [],
 };
 

@@ -1,10 +1,17 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/diagnosis/report.ts';
+import { openStateFile } from '../../../src/state/file.ts';
+import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { BUCKET } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
 import type { Run, Stage, StageCycle } from '../../support/seed.ts';
 import { listShapes, openCycle, openStage } from '../../support/seed.ts';
+import { WHOLE } from '../../support/whole.ts';
 
 const postgres = usePostgres();
 const s3 = useS3(BUCKET);
@@ -26,9 +33,10 @@ describe.each(listShapes())('a run that was cleared, $shape (Airflow $release)',
     await stage.close();
   });
 
-  function start(): StageCycle {
+  function start(restored: LedgerState | null = null): StageCycle {
     const cycle = openCycle(stage, {
       endpoint: s3().endpoint,
+      restored,
       env: { XCOM_EXPORTER_WINDOW: '24h' },
     });
     open.push(cycle);
@@ -72,7 +80,8 @@ describe.each(listShapes())('a run that was cleared, $shape (Airflow $release)',
     expect({ counted, oversize: report.window?.oversizeRows }).toEqual({ counted: 1, oversize: 1 });
   });
 
-  test('and ended before the first cycle is in the window, and in no counter', async () => {
+  /** An old run that was cleared and has ended again before the first cycle, in the window. */
+  async function addCleared(): Promise<Run> {
     const old = await addOld();
     await stage.push({ run: old, taskId: 'extract', stored: large(), agoSeconds: 3_600 });
     await stage.writer.query(
@@ -80,10 +89,34 @@ describe.each(listShapes())('a run that was cleared, $shape (Airflow $release)',
          end_date = now() - interval '1 hour' WHERE id = $1`,
       [old.id],
     );
+    return old;
+  }
+
+  test('and ended before the first cycle is in the window, and in no counter', async () => {
+    await addCleared();
     const cycle = start();
     await cycle.pass();
     const { report, counted } = await passes(cycle, ROUND * 2);
     expect({ counted, oversize: report.window?.oversizeRows }).toEqual({ counted: 0, oversize: 1 });
+  });
+
+  test('and ended before the first cycle is in no counter after a restart either', async () => {
+    await addCleared();
+    const first = start();
+    await first.pass();
+    const cycle = start(await throughFile(first.state()));
+    const { report, counted } = await passes(cycle, ROUND * 2);
+    expect({ counted, oversize: report.window?.oversizeRows }).toEqual({ counted: 0, oversize: 1 });
+  });
+
+  test('before the first cycle and once more counts the rows that it has written since', async () => {
+    const old = await addCleared();
+    const cycle = start();
+    await cycle.pass();
+    await stage.setState(old, 'running');
+    await stage.push({ run: old, taskId: 'load', stored: large() });
+    const { report, counted } = await passes(cycle, 1);
+    expect({ counted, oversize: report.window?.oversizeRows }).toEqual({ counted: 1, oversize: 2 });
   });
 
   test('is found at once where a row tells when it was made', async ({ skip }) => {
@@ -98,6 +131,17 @@ describe.each(listShapes())('a run that was cleared, $shape (Airflow $release)',
     expect((await passes(cycle, 2)).counted).toBe(1);
   });
 });
+
+/** The state that an exporter finds after a restart. */
+async function throughFile(window: LedgerState): Promise<LedgerState | null> {
+  const path = join(tmpdir(), `xcom-state-${randomUUID()}`);
+  try {
+    await openStateFile(path, WHOLE).write({ window, problems: {}, cleared: [] });
+    return (await openStateFile(path, WHOLE).read())?.window ?? null;
+  } finally {
+    await rm(path, { force: true });
+  }
+}
 
 /** Runs some cycles: the last report, and how many rows they counted together. */
 async function passes(

@@ -479,6 +479,25 @@ describe('a state file', () => {
     expect(await openStateFile(path, WHOLE).read()).not.toBeNull();
   });
 
+  test('keeps how far each search has come, so that frequent restarts do not begin it anew', async () => {
+    const path = join(folder, 'searches');
+    const sweep = { to: 5, changes: 7, fastRounds: 1 };
+    const runSweep = { below: 400, baselineUntil: 1_000, strays: [3] };
+    const window = { ...emptyState(), sweep, runSweep };
+    await openStateFile(path, WHOLE).write({ window, problems: {}, cleared: [] });
+    const read = await openStateFile(path, WHOLE).read();
+    expect(read?.window).toMatchObject({ sweep, runSweep });
+  });
+
+  test('without the search for old runs counts nothing of them from before its last reading', async () => {
+    const path = join(folder, 'no searches');
+    const { sweep, runSweep, ...earlier } = emptyState();
+    const window = { ...earlier, lastReading: { at: 2_000, horizon: '1', from: 1_000 } } as LedgerState;
+    await openStateFile(path, WHOLE).write({ window, problems: {}, cleared: [] });
+    const read = await openStateFile(path, WHOLE).read();
+    expect(read?.window).toMatchObject({ sweep, runSweep: { ...runSweep, baselineUntil: 2_000 } });
+  });
+
   test('has one writer: whoever finds that another one has written stops', async () => {
     const path = await written('two');
     const one = openStateFile(path, WHOLE);
