@@ -72,6 +72,8 @@ if command -v helm >/dev/null; then
   check 'shards are a set, and one is none' sh -c "
     grep -q 'kind: StatefulSet' $work/shards-values.yaml && ! grep -qE 'kind: (Deployment|PersistentVolumeClaim)$' $work/shards-values.yaml &&
     ! grep -q 'kind: StatefulSet' $work/small-values.yaml"
+  check 'the claim of a shard goes with it, and with the set' sh -c "
+    grep -q 'whenScaled: Delete, whenDeleted: Delete' $work/shards-values.yaml"
   check 'a pair has no state file, and one exporter has' sh -c "
     ! grep -qE 'state.file: |name: state(,|$)' $work/pair-values.yaml && grep -q 'state.file: ' $work/small-values.yaml &&
     grep -q 'name: state$' $work/small-values.yaml"
