@@ -78,10 +78,10 @@ export function createKeeper(parts: {
       try {
         if (await file.changed()) return await read(file);
         if (remembered) return undefined;
-        // Another exporter has led meanwhile. It would have written a file of both, and what it counted is not in here.
+        // Another exporter may have led meanwhile. It would have written a file of both; what it counted is not in here.
         if (file.seenMs() <= QUIET_MS + cyclesApartMs) return await read(file);
         log.warn(
-          'the exporter that led meanwhile did not write this state file: what is there now forms the baseline. Give both the same file',
+          'another exporter may have led since this state file was written, and what it counted is not in it: what is there now forms the baseline. Give both the same file',
         );
         return null;
       } catch (error) {

@@ -104,7 +104,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         const other = otherKind(header, shard);
         if (other !== null) {
           last = header;
-          unused = `The state file ${path} is ${other}. It is set aside as ${old}, and what is in the window now forms the baseline`;
+          unused = `The state file ${path} is ${other}. It will be set aside as ${old}, and what is then in the window forms the baseline`;
           return null;
         }
         try {

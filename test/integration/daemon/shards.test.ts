@@ -103,7 +103,7 @@ test('a state file of another number of shards is set aside when the first of th
     const next = openStateFile(path, parseShard('0/4'));
     expect(await next.read()).toBeNull();
     expect(next.unused()).toBe(
-      `The state file ${path} is of shard 0/3, and this exporter is 0/4. It is set aside as ${path}.old, and what is in the window now forms the baseline`,
+      `The state file ${path} is of shard 0/3, and this exporter is 0/4. It will be set aside as ${path}.old, and what is then in the window forms the baseline`,
     );
     expect(await readFile(path)).toEqual(left);
     await next.write(state);

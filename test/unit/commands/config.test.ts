@@ -28,7 +28,7 @@ test('a state file that run would set aside is warned of, and stays', async () =
     XCOM_EXPORTER_SHARD: '0/4',
   };
   const { stderr } = await callCommand(configCommand, { env });
-  expect(stderr).toContain('is of shard 0/3, and this exporter is 0/4. It is set aside as');
+  expect(stderr).toContain('is of shard 0/3, and this exporter is 0/4. It will be set aside as');
   expect([existsSync(path), existsSync(`${path}.old`)]).toEqual([true, false]);
   rmSync(folder, { recursive: true });
 });

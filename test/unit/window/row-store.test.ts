@@ -472,7 +472,7 @@ describe('a state file', () => {
     writeFileSync(path, text);
     const file = openStateFile(path, WHOLE);
     expect(await file.read()).toBeNull();
-    expect(file.unused()).toContain('is of another version of the exporter. It is set aside as');
+    expect(file.unused()).toContain('is of another version of the exporter. It will be set aside as');
     expect(readFileSync(path, 'utf8')).toBe(text);
     await file.write({ window: emptyState(), problems: {}, cleared: [] });
     expect(readFileSync(`${path}.old`, 'utf8')).toBe(text);
