@@ -1,6 +1,6 @@
 import { CANARY_ROW } from './canary-row.ts';
 import { BROKEN_REASONS } from '../../src/window/flags.ts';
-import { ALL_HEALTHY, chosen, sumOfKnown } from './dashboards.ts';
+import { ALL_HEALTHY, chosen, ofAll, sumOfKnown } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import {
   barGauge,
@@ -20,6 +20,7 @@ const bySeverity = (severity: string) => chosen('airflow_xcom_problem', `severit
 const oversize = sumOfKnown(chosen('airflow_xcom_window_oversize_in_db_rows'));
 const inS3 = sumOfKnown(chosen('airflow_xcom_window_rows', 'storage="s3"'));
 const broken = sumOfKnown(chosen('airflow_xcom_window_broken_references'), BROKEN_REASONS.length);
+const testWrite = `min(${chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"')})`;
 const lastSample = chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"');
 /** One that stands by has none that counts. One that has had no good cycle is as old as its process. */
 const lastGoodCycles = `(
@@ -42,7 +43,7 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Is it working?',
             description:
-              'The worst that the exporters say now. Healthy: large values go to S3 and can be read back, say the status pages of all shards. Unknown: one does not know, does not answer, or is not chosen above.',
+              'The worst that the exporters say now. Healthy: large values go to S3 and can be read back, say the status pages of all shards. Unknown: one does not know, does not answer, or is not chosen above. One that was taken away on purpose counts for 6 hours; until then leave it out above.',
             runbook: 'runbook',
             unit: 'none',
             queries: [
@@ -64,7 +65,7 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Large values in S3',
             description:
-              'Of the values in the window that are large enough for S3, the share that is there. 100 % is good; the rest lies in the metadata database.',
+              'Of the values in the window that are large enough for S3, the share that is there. 100 % is good; the rest lies in the metadata database. Unknown: one exporter does not know, or does not answer.',
             runbook: 'oversize_in_db',
             unit: 'percentunit',
             decimals: 1,
@@ -87,7 +88,7 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Large values in database',
             description:
-              'Values in the window that stayed in the metadata database although they are large: the silent fallback, for nothing in Airflow fails when that happens. 0 is good.',
+              'Values in the window that stayed in the metadata database although they are large: the silent fallback, for nothing in Airflow fails when that happens. 0 is good. Unknown: one exporter does not know, or does not answer.',
             runbook: 'large-values-in-the-database',
             unit: 'short',
             queries: [{ expr: oversize }],
@@ -103,7 +104,7 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Broken references',
             description:
-              'Rows in the window whose object in S3 is gone, empty or out of reach: the next task is handed a path in place of the value. 0 is good. Unknown: one of the reasons is not known.',
+              'Rows in the window whose object in S3 is gone, empty or out of reach: the next task is handed a path in place of the value. 0 is good. Unknown: one of the reasons is not known, or one exporter does not answer.',
             runbook: 'objects_missing',
             unit: 'short',
             queries: [{ expr: broken }],
@@ -119,12 +120,10 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Test write to S3',
             description:
-              'Whether the last probe could put a small object into the bucket, get it back and delete it. Unknown: it was not tried, or no exporter answers. Other operations and the database: the dashboard S3 and probe.',
+              'Whether the last probe could put a small object into the bucket, get it back and delete it. Unknown: it was not tried, or one exporter does not answer. Other operations and the database: the dashboard S3 and probe.',
             runbook: 'write_denied',
             unit: 'none',
-            queries: [
-              { expr: `min(${chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"')})` },
-            ],
+            queries: [{ expr: `${testWrite} == 0\nor\n${ofAll(testWrite)}` }],
             noValue: 'Unknown',
             texts: { 0: ['Fails', 'red'], 1: ['Works', 'green'] },
             steps: [[null, 'text']],
@@ -135,11 +134,11 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Age of these figures',
             description:
-              'Time since the last good cycle of the exporter that samples, or since its start: all other figures on this page are that old. With several shards it is that of the oldest. From 5 minutes on do not trust them.',
+              'Time since the last good cycle of the exporter that samples, or since its start: all other figures on this page are that old. With several shards it is that of the oldest. From 5 minutes on do not trust them. Unknown: one exporter does not answer.',
             runbook: 'the-exporter-itself',
             unit: 's',
             decimals: 0,
-            queries: [{ expr: `time() - min(\n  ${lastGoodCycles}\n)` }],
+            queries: [{ expr: ofAll(`time() - min(\n  ${lastGoodCycles}\n)`) }],
             noValue: 'Unknown',
             steps: [
               [null, 'green'],

@@ -17,6 +17,9 @@ const broken = (reason: string, instance: string) =>
   of('airflow_xcom_window_broken_references', `reason="${reason}"`, instance);
 const inS3 = (instance: string) => of('airflow_xcom_window_rows', 'storage="s3"', instance);
 const oversize = (instance: string) => of('airflow_xcom_window_oversize_in_db_rows', '', instance);
+const up = (instance: string) => of('up', '', instance);
+const probed = (operation: string, instance: string) =>
+  of('airflow_xcom_probe_success', `operation="${operation}"`, instance);
 const lastSample = (instance: string) =>
   of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
 
@@ -32,6 +35,7 @@ function exporter(instance: string, { shards = 1 } = {}) {
     [problem('oversize_in_db', 'warning', instance)]: '0x60',
     [problem('third_party_backend', 'info', instance)]: '0x60',
     ...Object.fromEntries(REASONS.map((reason) => [broken(reason, instance), '0x60'])),
+    ...Object.fromEntries(['put', 'get', 'delete'].map((operation) => [probed(operation, instance), '1x60'])),
     [inS3(instance)]: '9x60',
     [oversize(instance)]: '0x60',
   };
@@ -46,6 +50,33 @@ function standby(instance: string) {
     [lastSample(instance)]: '0+60x60',
   };
 }
+
+/** These series of another Airflow: the same instance in another namespace. */
+function elsewhere(series: Readonly<Record<string, string>>) {
+  return Object.fromEntries(
+    Object.entries(series).map(([name, values]) => [name.replace('{', '{namespace="elsewhere", '), values]),
+  );
+}
+
+/** These series end after ten minutes: the target no longer answers, or there is none. */
+function ended(series: Readonly<Record<string, string>>) {
+  return Object.fromEntries(
+    Object.entries(series).map(([name, values]) => [
+      name,
+      values.startsWith('0+') ? '0+60x10 stale' : `${values.replace('x60', 'x10')} stale`,
+    ]),
+  );
+}
+
+/** The top row while an Airflow may be watched by nobody, whatever the exporters of the others say. */
+const UNKNOWN = {
+  'Is it working?': null,
+  'Large values in S3': null,
+  'Large values in database': null,
+  'Broken references': null,
+  'Test write to S3': null,
+  'Age of these figures': null,
+};
 
 function without(series: Readonly<Record<string, string>>, names: readonly string[]) {
   return Object.fromEntries(Object.entries(series).filter(([name]) => !names.includes(name)));
@@ -66,6 +97,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
       'Large values in S3': 1,
       'Large values in database': 0,
       'Broken references': 0,
+      'Test write to S3': 1,
       'Age of these figures': 0,
     },
   },
@@ -85,13 +117,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'no exporter answers',
     series: {},
-    shown: {
-      'Is it working?': null,
-      'Large values in S3': null,
-      'Large values in database': null,
-      'Broken references': null,
-      'Age of these figures': null,
-    },
+    shown: UNKNOWN,
   },
   {
     story: 'the figures are stale, so the exporter has taken them away',
@@ -176,7 +202,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'one of three shards does not answer',
     series: { ...exporter(first, { shards: 3 }), ...exporter(second, { shards: 3 }) },
-    shown: { 'Is it working?': null },
+    shown: UNKNOWN,
   },
   {
     story: 'one of three shards has not sampled for 50 minutes',
@@ -187,5 +213,64 @@ export const PANEL_CASES: readonly PanelCase[] = [
     story: 'one of three shards has never sampled since it was started an hour ago',
     series: without(shards, [lastSample(third)]),
     shown: { 'Age of these figures': 3600 },
+  },
+  {
+    story: 'the exporters of two Airflows say Healthy',
+    series: {
+      ...exporter(first),
+      [up(first)]: '1x60',
+      ...elsewhere({ ...exporter(first), [up(first)]: '1x60' }),
+    },
+    shown: { 'Is it working?': 0, 'Large values in S3': 1, 'Test write to S3': 1, 'Age of these figures': 0 },
+  },
+  {
+    story: 'the exporter of a second Airflow has not answered for 50 minutes',
+    series: {
+      ...exporter(first),
+      [up(first)]: '1x60',
+      ...elsewhere({ ...ended(exporter(first)), [up(first)]: '1x10 0x49' }),
+    },
+    shown: UNKNOWN,
+  },
+  {
+    story: 'the exporter of a second Airflow has been no target for 50 minutes',
+    series: { ...exporter(first), ...elsewhere(ended(exporter(first))) },
+    shown: UNKNOWN,
+  },
+  {
+    story: 'the exporter of a second Airflow has never answered',
+    series: { ...exporter(first), [up(first)]: '1x60', ...elsewhere({ [up(first)]: '0x60' }) },
+    shown: UNKNOWN,
+  },
+  {
+    story:
+      'the exporter of a second Airflow does not answer, and the first has a critical problem and no way to S3',
+    series: {
+      ...exporter(first),
+      [healthy(first)]: '0x60',
+      [problem('objects_missing', 'critical', first)]: '1x60',
+      [probed('put', first)]: '0x60',
+      ...elsewhere(ended(exporter(first))),
+    },
+    shown: { 'Is it working?': 2, 'Test write to S3': 0 },
+  },
+  {
+    story: 'a standby does not answer, and takes nothing away',
+    series: { ...exporter(first), [up(first)]: '1x60', ...ended(standby(second)), [up(second)]: '1x10 0x49' },
+    shown: { 'Is it working?': 0, 'Large values in database': 0, 'Test write to S3': 1 },
+  },
+  {
+    story: 'targets of other programs do not answer',
+    series: { ...exporter(first), 'up{job="statsd-exporter", instance="statsd:9102"}': '0x60' },
+    shown: { 'Is it working?': 0 },
+  },
+  {
+    story: 'three shards have become two',
+    series: {
+      ...exporter(first, { shards: 2 }),
+      ...exporter(second, { shards: 2 }),
+      ...ended(exporter(third, { shards: 3 })),
+    },
+    shown: { 'Is it working?': 0 },
   },
 ];
