@@ -68,29 +68,8 @@ export function lookUpOption(option: AirflowOption, { file, env }: Configuration
   return { kind: 'absent' };
 }
 
-/** The options that name the class of a secrets backend: one for workers (since 3.0), and one for every process. */
-const SECRETS_BACKENDS = [
-  { section: 'workers', key: 'secrets_backend', options: 'secrets_backend_kwargs' },
-  { section: 'secrets', key: 'backend', options: 'backend_kwargs' },
-] as const;
-
-/**
- * The class of the secrets backend that a worker asks for connections before its environment, as it is written; null
- * when none is configured, or when it is told to look for none. Source: `get_custom_secret_backend` and
- * `initialize_secrets_backends` in 2.9.3, 3.1.0 and 3.3.2.
- */
-export function secretsBackend(from: ConfigurationTexts): string | null {
-  const first = SECRETS_BACKENDS.find((name) => textOf(name, from) !== '');
-  if (first === undefined) return null;
-  const options = textOf({ section: first.section, key: first.options }, from);
-  return LOOKS_FOR_NO_CONNECTION.test(options) ? null : textOf(first, from);
-}
-
-/** The providers' backends ask for no connection if this option is null: Vault's has a path, the others a prefix. */
-const LOOKS_FOR_NO_CONNECTION = /"connections_(?:prefix|path)"\s*:\s*null\b/;
-
 /** The text of an option, with no reference resolved; '' when the option is not set. */
-function textOf(name: OptionName, { file, env }: ConfigurationTexts): string {
+export function textOf(name: OptionName, { file, env }: ConfigurationTexts): string {
   const ofFile = file === null ? null : entryOf(file, name.section, name.key);
   return env[optionVariable(name)] ?? ofFile?.text ?? '';
 }

@@ -7,6 +7,8 @@ import { awsProfile } from './aws-profile.ts';
 import type { AwsFiles, AwsProfile } from './aws-profile.ts';
 import type { AirflowConnection } from './connection.ts';
 import { variantsOf } from './endpoint-variants.ts';
+import type { SecretsBackend } from './secrets-backend.ts';
+import { mayHave } from './secrets-backend.ts';
 import { workerProxies } from './worker-proxies.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -15,8 +17,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface WorkerWorld {
   readonly env: Environment;
   readonly files: AwsFiles;
-  /** The class that a worker asks for a connection before all that is known here; null: it asks none. */
-  readonly secretsBackend: string | null;
+  /** A worker may ask it for a connection before all that is known here. */
+  readonly secretsBackend: SecretsBackend | null;
 }
 
 /** A connection by its id. `given` null: nobody gives one, and botocore and `get_fs` continue without a connection. */
@@ -58,7 +60,7 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
   const variants = endpoint ? {} : variantsOf(given, { env, profile: ofSession, region });
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   return {
-    asker: world.secretsBackend === null && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
+    asker: !mayHave(world.secretsBackend, id) && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
     region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,

@@ -1,7 +1,8 @@
 import type { ConfigurationTexts } from '../airflow/config-option.ts';
-import { secretsBackend } from '../airflow/config-option.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { connectionVariable, parseConnection } from '../airflow/connection.ts';
+import type { SecretsBackend } from '../airflow/secrets-backend.ts';
+import { hasLookupPattern, mayHave, secretsBackend } from '../airflow/secrets-backend.ts';
 import { brokenProxy } from '../airflow/worker-proxies.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -164,9 +165,9 @@ function missingConnection(
       `${slip} is no variable of Airflow's for the connection ${id}, which the path names: did you mean ${variable}?`,
     ];
   const backend = secretsBackend(from);
-  if (backend !== null)
+  if (mayHave(backend, id))
     return [
-      `Airflow asks ${nameOf(backend)} for the connection ${id}, and the exporter does not: give it as ${variable}`,
+      `Airflow may ask ${nameOf(backend)} first for the connection ${id}, and the exporter does not: give it as ${variable}`,
     ];
   // Whether the view has it is told when the view is read.
   if (view !== null) return [];
@@ -176,18 +177,21 @@ function missingConnection(
 }
 
 /** Any other text than a class may be the backend's options, with a secret in them. */
-function nameOf(backend: string): string {
-  return /^[\w.]+$/.test(backend) ? backend : 'a secrets backend';
+function nameOf({ className }: SecretsBackend): string {
+  return /^[\w.]+$/.test(className) ? className : 'a secrets backend';
 }
 
 /** Warns that the workers may have another connection of this id than the one in `place`. */
 export function askedBefore(
   { id, place }: { readonly id: string; readonly place: string },
-  backend: string | null,
+  backend: SecretsBackend | null,
 ): string[] {
-  if (backend === null) return [];
+  if (!mayHave(backend, id)) return [];
+  const orPattern = hasLookupPattern(backend)
+    ? ', or, if the backend has none, exclude the id by its option connections_lookup_pattern'
+    : '';
   return [
-    `Airflow asks ${nameOf(backend)} for the connection ${id} before ${place}, and the exporter does not: it takes no refusal that it gets for one of the workers'. If the backend is to look for no connections, let its options say so: "connections_prefix": null, or "connections_path" for Vault`,
+    `Airflow may ask ${nameOf(backend)} for the connection ${id} before ${place}, and the exporter does not: it takes no refusal that it gets for one of the workers'. Give the exporter the same connection as the backend has${orPattern}`,
   ];
 }
 

@@ -1,4 +1,4 @@
-import { secretsBackend } from '../airflow/config-option.ts';
+import { secretsBackend } from '../airflow/secrets-backend.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';

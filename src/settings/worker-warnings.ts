@@ -2,6 +2,7 @@ import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AwsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
+import { mayHave } from '../airflow/secrets-backend.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { workerProxies } from '../airflow/worker-proxies.ts';
 import { addressAt, ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
@@ -37,7 +38,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...regionVariable(connections, world),
     ...connections.flatMap((one) =>
       // A worker may have another connection of this id: then no push fails over this one.
-      one.given !== null && world.secretsBackend !== null
+      one.given !== null && mayHave(world.secretsBackend, one.id)
         ? wayWarnings(one, world).map(sentenceOf)
         : wayWarnings(one, world),
     ),

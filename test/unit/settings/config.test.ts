@@ -1091,10 +1091,17 @@ describe('the connections of the paths', () => {
             '{"connections_prefix": "airflow/connections", "variables_prefix": null}',
         },
       ],
+      [
+        'a variable, with a pattern that the id matches',
+        {
+          AIRFLOW__SECRETS__BACKEND: backend,
+          AIRFLOW__SECRETS__BACKEND_KWARGS: '{"connections_lookup_pattern": "^AWS_"}',
+        },
+      ],
     ])('in %s: a copy of a connection says nothing of the workers', (_, env, file) => {
       const asked = (place: string): unknown =>
         expect.stringMatching(
-          `^Airflow asks ${backend} for the connection aws_xcom before ${place}, and the exporter does not`,
+          `^Airflow may ask ${backend} for the connection aws_xcom before ${place}, and the exporter does not.* Give the exporter the same connection as the backend has, or, if`,
         );
       expect(seen(readWith(env, file))).toEqual({
         askers: ['exporter', 'exporter'],
@@ -1110,6 +1117,21 @@ describe('the connections of the paths', () => {
         {
           AIRFLOW__SECRETS__BACKEND: backend,
           AIRFLOW__SECRETS__BACKEND_KWARGS: '{"connections_prefix": null, "variables_prefix": "v"}',
+        },
+      ],
+      [
+        'one that looks for other connections',
+        {
+          AIRFLOW__SECRETS__BACKEND: backend,
+          AIRFLOW__SECRETS__BACKEND_KWARGS:
+            '{"connections_prefix": "airflow/connections", "connections_lookup_pattern": "^smtp"}',
+        },
+      ],
+      [
+        "Airflow's own, with variables alone",
+        {
+          AIRFLOW__SECRETS__BACKEND: 'airflow.secrets.local_filesystem.LocalFilesystemBackend',
+          AIRFLOW__SECRETS__BACKEND_KWARGS: '{"variables_file_path": "/files/var.json"}',
         },
       ],
       [

@@ -641,7 +641,7 @@ test('no push fails over a connection that the workers may have from a secrets b
     {
       env: {},
       files: { config: '', credentials: '' },
-      secretsBackend: 'a.Backend',
+      secretsBackend: { className: 'a.Backend', options: {} },
       paths: parseXComPaths('s3://conn@b'),
     },
   );
