@@ -6,6 +6,7 @@ import { SETTING_NAMES, settingOf } from './catalogue.ts';
 import type { SecretContents } from './secret-files.ts';
 import { readSecretFile } from './secret-files.ts';
 import type { Given, Source } from './sources.ts';
+import { isNothing } from './sources.ts';
 
 export type Chosen = ReadonlyMap<SettingName, Given>;
 
@@ -13,17 +14,8 @@ export type Chosen = ReadonlyMap<SettingName, Given>;
 export function chooseTexts(sources: readonly Source[]): Chosen {
   const chosen = new Map<SettingName, Given>();
   for (const { given } of sources)
-    for (const [name, one] of given) if (!chosen.has(name) && !isNothing(name, one)) chosen.set(name, one);
+    for (const [name, one] of given) if (!chosen.has(name) && !isNothing(one)) chosen.set(name, one);
   return chosen;
-}
-
-/**
- * Whether a text tells nothing, so that the next source is asked: an own variable that is empty, as of `${X:-}` in a
- * compose file, unless that means something of its own; and a database with an empty URL, from whichever source.
- */
-function isNothing(name: SettingName, { text, origin }: Given): boolean {
-  if (text !== '') return false;
-  return name === 'database.url' || (origin === 'variable' && name !== 'canary.dag-id');
 }
 
 /** Warns of own variables that are empty, in whose place a value of Airflow's counts. */
@@ -31,7 +23,7 @@ export function emptyVariables(own: readonly Source[], chosen: Chosen): readonly
   return own.flatMap(({ given }) =>
     [...given].flatMap(([name, one]) => {
       const inForce = chosen.get(name);
-      if (!isNothing(name, one) || name === 'database.url' || inForce?.origin !== 'airflow') return [];
+      if (!isNothing(one) || name === 'database.url' || inForce?.origin !== 'airflow') return [];
       return [
         `${one.from} is set and empty, which tells nothing: ${inForce.from} counts. Leave it out, or give ${inForce.input.flag}= for an empty value`,
       ];

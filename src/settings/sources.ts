@@ -150,10 +150,21 @@ function scalarText(value: unknown): string | null | undefined {
   return parts.every((part) => typeof part === 'string') ? parts.join(',') : null;
 }
 
+/**
+ * Whether a text tells nothing, so that the next one is asked: an own variable that is empty, as of `${X:-}` in a
+ * compose file, unless that means something of its own; and a database with an empty URL, from whichever source.
+ */
+export function isNothing({ input, text, origin }: Given): boolean {
+  if (text !== '') return false;
+  return input.setting === 'database.url' || (origin === 'variable' && input.setting !== 'canary.dag-id');
+}
+
 function onePerSetting(found: readonly Given[], problems: readonly string[]): Source {
-  const grouped = SETTING_NAMES.map(
-    (name) => [name, found.filter((given) => given.input.setting === name)] as const,
-  );
+  const grouped = SETTING_NAMES.map((name) => {
+    const all = found.filter((given) => given.input.setting === name);
+    const telling = all.filter((given) => !isNothing(given));
+    return [name, telling.length > 0 ? telling : all.slice(0, 1)] as const;
+  });
   return {
     given: new Map(grouped.flatMap(([name, [first]]) => (first === undefined ? [] : [[name, first]]))),
     problems: [

@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parseConnection } from '../../../src/airflow/connection.ts';
 import { isS3Path } from '../../../src/airflow/xcom-path.ts';
-import { SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
+import { SETTING_INPUTS, SETTING_NAMES, settingsTable } from '../../../src/settings/catalogue.ts';
 import { ConfigError, requireDatabase, storageInForce, toldSettings } from '../../../src/settings/config.ts';
 import type { Config } from '../../../src/settings/config.ts';
 import { logsWords } from '../../../src/settings/logs.ts';
@@ -913,6 +913,26 @@ describe('the database', () => {
     expect(problemsOf(() => read({ env }))).toEqual([
       'database.url is given more than once: XCOM_EXPORTER_DATABASE_URL, XCOM_EXPORTER_DATABASE_URL_FILE',
     ]);
+  });
+
+  test.each(
+    SETTING_INPUTS.filter(({ holds }) => holds === 'path').map(({ setting, variable }) => [
+      setting,
+      variable,
+    ]),
+  )('%s: an empty variable is no second value beside its twin', (setting, ofFile) => {
+    const plain = ofFile.replace(/_FILE$/, '');
+    const files = { pw: url };
+    for (const [inForce, env] of [
+      [ofFile, { [plain]: '', [ofFile]: 'pw' }],
+      [plain, { [plain]: url, [ofFile]: '' }],
+      [plain, { [ofFile]: '', [plain]: url }],
+      ['', { [plain]: '', [ofFile]: '' }],
+    ] as const) {
+      const config = read({ env, files });
+      expect(originOf(config, setting).from).toBe(inForce);
+      expect(config.warnings).toEqual([]);
+    }
   });
 
   test('a file that cannot be read is named; its path is not taken for a URL', () => {
