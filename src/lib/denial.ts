@@ -1,6 +1,6 @@
 import type { Stats } from 'node:fs';
-import { readFileSync, statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 
 type Access = 'read' | 'write' | 'enter';
 
@@ -26,7 +26,7 @@ export function denial(path: string, cause: unknown, access: 'read' | 'write' = 
   const found = place === null ? undefined : look(place);
   if (self === null || place === null || found === undefined)
     return `permission denied: let the user of the exporter ${access} it`;
-  const what = place === path ? 'it' : `the folder ${place}`;
+  const what = place === path ? 'it' : `the folder ${quietly(() => realpathSync(place)) ?? place}`;
   return `permission denied: ${what} ${explainRights(found, self, place === path ? access : 'enter')}`;
 }
 
@@ -46,16 +46,29 @@ export function explainRights(
   return `${facts}: let that user or group ${access} it${asOwner}`;
 }
 
-/** The last part of the path that this process may see: the one that refuses. */
-function lastVisible(path: string): string | null {
+/**
+ * The last part of the path that this process may see: the one that refuses. Behind a link that leads to nothing visible,
+ * it is part of what the link names.
+ */
+function lastVisible(path: string, linksLeft = MOST_LINKS): string | null {
   if (look(path) !== undefined) return path;
   const folder = dirname(path);
-  return folder === path ? null : lastVisible(folder);
+  const target = linksLeft === 0 ? undefined : quietly(() => readlinkSync(path));
+  const base = quietly(() => realpathSync(folder));
+  if (target !== undefined && base !== undefined) return lastVisible(resolve(base, target), linksLeft - 1);
+  return folder === path ? null : lastVisible(folder, linksLeft);
 }
 
+/** Linux follows no more. */
+const MOST_LINKS = 40;
+
 function look(path: string): Stats | undefined {
+  return quietly(() => statSync(path));
+}
+
+function quietly<T>(ask: () => T): T | undefined {
   try {
-    return statSync(path);
+    return ask();
   } catch {
     return undefined;
   }

@@ -1,4 +1,13 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -50,9 +59,14 @@ describe('what rights refuse', () => {
 describe('a path that is refused', () => {
   let folder = '';
   beforeAll(() => {
-    folder = mkdtempSync(join(tmpdir(), 'xcom-denial-'));
+    folder = realpathSync(mkdtempSync(join(tmpdir(), 'xcom-denial-')));
     writeFileSync(join(folder, 'airflow.cfg'), '');
     mkdirSync(join(folder, 'closed'));
+    mkdirSync(join(folder, 'second'));
+    symlinkSync(join(folder, 'closed', 'geheim'), join(folder, 'link.cfg'));
+    symlinkSync('../link.cfg', join(folder, 'second', 'again.cfg'));
+    symlinkSync('closed', join(folder, 'alias'));
+    symlinkSync('circle', join(folder, 'circle'));
     for (const name of ['airflow.cfg', 'closed']) chmodSync(join(folder, name), 0o000);
   });
   afterAll(() => {
@@ -71,6 +85,21 @@ describe('a path that is refused', () => {
     expect(words).toContain(`permission denied: the folder ${folder}/closed belongs to `);
     expect(words).toMatch(/: let that user or group enter it$/);
     expect(words).not.toContain('geheim');
+  });
+
+  test.each([
+    ['a link into it', 'link.cfg'],
+    ['a link to such a link', 'second/again.cfg'],
+    ['a link to it', 'alias/geheim'],
+  ])('by a folder behind %s names the folder, not the link', (_, path) => {
+    const words = denial(join(folder, path), refused) ?? '';
+    expect(words).toContain(`permission denied: the folder ${folder}/closed belongs to `);
+    expect(words).toMatch(/: let that user or group enter it$/);
+    expect(words).not.toContain('geheim');
+  });
+
+  test('by links in a circle is explained by their folder', () => {
+    expect(denial(join(folder, 'circle'), refused)).toContain(`the folder ${folder} belongs to `);
   });
 
   test('for another cause is not explained', () => {

@@ -960,7 +960,7 @@ describe('the database', () => {
     ]);
     expect(denied('/proc/self/geheim')).toEqual([
       expect.stringMatching(
-        `^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: permission denied: the folder /proc/self ${whose}`,
+        `^XCOM_EXPORTER_DATABASE_URL_FILE: Cannot read the file that it names: permission denied: the folder /proc/${process.pid} ${whose}`,
       ),
     ]);
   });
