@@ -31,11 +31,12 @@ BEGIN
   END IF;
   ALTER ROLE xcom_exporter LOGIN NOINHERIT;
   -- A new role has none of these, and where nobody is a superuser, as on RDS, nobody may even take them away.
+  -- BYPASSRLS stays if you gave it: the exporter reads all rows, and needs it where Airflow's tables have row-level security.
   IF EXISTS (
     SELECT FROM pg_roles WHERE rolname = 'xcom_exporter'
-      AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)
+      AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication)
   ) THEN
-    ALTER ROLE xcom_exporter NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
+    ALTER ROLE xcom_exporter NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
   END IF;
   ALTER ROLE xcom_exporter SET default_transaction_read_only = on;
   ALTER ROLE xcom_exporter SET statement_timeout = '30s';

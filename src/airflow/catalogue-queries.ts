@@ -91,7 +91,7 @@ export function catalogueStatement(): Statement {
     name: 'catalogue',
     text: /* SQL */ `
       SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type",
-        has_column_privilege(c.oid, a.attnum, 'SELECT') AND NOT row_security_active(c.oid) AS "mayRead"
+        has_column_privilege(c.oid, a.attnum, 'SELECT') AS "mayRead", row_security_active(c.oid) AS "hidesRows"
       FROM unnest($1::text[]) AS wanted(name)
       JOIN pg_class c ON c.oid = to_regclass(wanted.name) AND c.${IN_ONE_SCHEMA}
       JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped`,

@@ -3,8 +3,10 @@ export interface CatalogueColumn {
   readonly table: string;
   readonly column: string;
   readonly type: string;
-  /** Whether the role may read it, in every row. */
+  /** Whether the role may read it. */
   readonly mayRead: boolean;
+  /** Whether row-level security may hide rows of its table from the role. */
+  readonly hidesRows: boolean;
 }
 
 /** One table that holds XCom rows. */
@@ -161,9 +163,10 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
  * Names what the role may not read although a statement will need it: whole tables, or single columns. Some statements
  * come only with the first large value, and a quiet database would hide until then that the role cannot read it.
  */
-export function refusedBy(columns: readonly CatalogueColumn[], { sources, unread }: Shape): string[] {
+export function refusedBy(columns: readonly CatalogueColumn[], shape: Shape): string[] {
+  const { sources, unread } = shape;
   const isByTask = sources.some(({ keyedBy }) => keyedBy === 'task_instance');
-  return (['dag_run', 'task_instance', ...sources.map(({ table }) => table)] as const).flatMap((table) => {
+  return tablesRead(shape).flatMap((table) => {
     const names: readonly string[] = [
       ...COLUMNS_READ[table],
       ...(table === 'task_instance' && isByTask ? ['id'] : []),
@@ -172,4 +175,15 @@ export function refusedBy(columns: readonly CatalogueColumn[], { sources, unread
     const refused = needed.filter(({ mayRead }) => !mayRead).map(({ column }) => `${table}.${column}`);
     return refused.length === needed.length ? [table] : refused.filter((name) => !unread.includes(name));
   });
+}
+
+/** Names the tables of which the role may not see every row. */
+export function hiddenBy(columns: readonly CatalogueColumn[], shape: Shape): string[] {
+  return tablesRead(shape).filter((name) =>
+    columns.some(({ table, hidesRows }) => hidesRows && table === name),
+  );
+}
+
+function tablesRead({ sources }: Shape) {
+  return ['dag_run', 'task_instance', ...sources.map(({ table }) => table)] as const;
 }

@@ -206,9 +206,16 @@ function wordsFor(
 function wordsForDenied(error: unknown, tables: readonly string[]): string {
   const said = error instanceof Error ? error.message : '';
   const table = tables.find((name) => new RegExp(`\\b${name}\\b`).test(said));
+  // Postgres' own function: it raises this error because row_security is off.
+  if (routineOf(error) === 'check_enable_rls') return wordsForHiddenRows([table ?? 'a table']);
   const what =
     table === undefined ? 'a table, or not enter the database or its schema' : `the table ${table}`;
-  return `the role may not read ${what}, or not all its rows (row-level security); docs/sql/role.sql grants what it needs`;
+  return `the role may not read ${what}; docs/sql/role.sql grants what it needs`;
+}
+
+/** A grant does not help, nor does a policy: the session reads all rows or none. */
+export function wordsForHiddenRows(tables: readonly string[]): string {
+  return `row-level security may hide rows of ${tables.join(', ')} from the role; ALTER ROLE … BYPASSRLS lets it read them all, and docs/sql/role.sql keeps that`;
 }
 
 function codeOf(error: unknown): string {

@@ -1,9 +1,9 @@
 import type { System, Tables } from '../airflow/catalogue-queries.ts';
 import { catalogueStatement, systemStatement, tablesStatement } from '../airflow/catalogue-queries.ts';
 import type { CatalogueColumn, Shape, UnknownShape } from '../airflow/shape.ts';
-import { recogniseShape, refusedBy } from '../airflow/shape.ts';
+import { hiddenBy, recogniseShape, refusedBy } from '../airflow/shape.ts';
 import type { Query } from '../postgres/client.ts';
-import { DatabaseError } from '../postgres/failure.ts';
+import { DatabaseError, wordsForHiddenRows } from '../postgres/failure.ts';
 import type { Origin } from '../window/ledger-state.ts';
 
 const GRANTS = 'docs/sql/role.sql grants what it needs, and has to be run again after an upgrade of Airflow';
@@ -48,9 +48,12 @@ export function createShapeReader(): ReadShape {
     if (refused.length > 0)
       throw new DatabaseError(
         'denied',
-        `Cannot read the database: the role may not read ${refused.join(', ')}, or not all rows (row-level security); ${GRANTS}`,
+        `Cannot read the database: the role may not read ${refused.join(', ')}; ${GRANTS}`,
         null,
       );
+    const hidden = hiddenBy(catalogue, shape);
+    if (hidden.length > 0)
+      throw new DatabaseError('denied', `Cannot read the database: ${wordsForHiddenRows(hidden)}`, null);
     // A grant does not show in the tables, so the catalogue is read until nothing is missing.
     if (shape.unread.length === 0) known = { tables, shape };
     return { shape, origin };

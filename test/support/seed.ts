@@ -100,7 +100,7 @@ export function shapeOf(release: string): Shape {
     /^CREATE TABLE public\.(\w+) \(\n(.*?)^\);/gms,
   ))
     for (const [, column = '', type = ''] of body.matchAll(/^ {4}"?([a-z_]+)"? ([a-z ]+)/gm))
-      columns.push({ table, column, type: type.trim(), mayRead: true });
+      columns.push({ table, column, type: type.trim(), mayRead: true, hidesRows: false });
   const shape = recogniseShape(columns);
   if ('unsupported' in shape) throw new Error(`Release ${release}: ${shape.unsupported}`);
   return shape;

@@ -250,6 +250,17 @@ test('takes away what a role of that name may do besides', async () => {
   expect(rows).toEqual([{ rolsuper: false, rolcreatedb: false }]);
 });
 
+test('keeps the right to read all rows where somebody has set row-level security', async () => {
+  await using owner = await connect('postgres', 'managed');
+  await owner.client.query('ALTER TABLE xcom ENABLE ROW LEVEL SECURITY; ALTER ROLE xcom_exporter BYPASSRLS');
+  await owner.client.query(roleSql);
+  await using role = await connect('xcom_exporter', 'managed');
+  expect(await missedBy(role.client)).toEqual([]);
+  expect((await role.client.query(`SELECT row_security_active('xcom')`)).rows).toEqual([
+    { row_security_active: false },
+  ]);
+});
+
 test('says what is wrong in a database that is not Airflow’s', async () => {
   await using owner = await connect('postgres', 'template1');
   await expect(owner.client.query(roleSql)).rejects.toThrow(

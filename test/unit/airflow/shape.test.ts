@@ -5,7 +5,9 @@ test('a database without tables of Airflow is told apart from tables that no rel
   expect(recogniseShape([])).toEqual({
     unsupported: 'no table of Airflow is there, or the role sees none in the schemas of its search_path',
   });
-  expect(recogniseShape([{ table: 'dag_run', column: 'id', type: 'integer', mayRead: true }])).toEqual({
+  expect(
+    recogniseShape([{ table: 'dag_run', column: 'id', type: 'integer', mayRead: true, hidesRows: false }]),
+  ).toEqual({
     unsupported: 'table dag_run lacks a column of every known release',
   });
 });
@@ -18,7 +20,13 @@ test('a table of the former name beside that for new rows is not Airflow’s', (
     xcom_v2: ['id', 'task_instance_id', 'key', 'value', 'timestamp'],
   };
   const catalogue = Object.entries(columns).flatMap(([table, names]) =>
-    names.map((column) => ({ table, column, type: column === 'value' ? 'jsonb' : 'text', mayRead: true })),
+    names.map((column) => ({
+      table,
+      column,
+      type: column === 'value' ? 'jsonb' : 'text',
+      mayRead: true,
+      hidesRows: false,
+    })),
   );
   expect(recogniseShape(catalogue)).toMatchObject({ name: 'xcom_v2-jsonb', airflow: '3.4' });
   const before = catalogue.filter(({ table }) => table !== 'xcom_v2');
