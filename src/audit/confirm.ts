@@ -94,7 +94,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     unknown: count('unknown', 'unanswered') + unjudged.reduce((sum, { references }) => sum + references, 0),
     unjudged,
     unanswered: countAnswers([...options.unanswered, ...judged.flatMap(({ why }) => why ?? [])]),
-    doubts: doubtsOf(candidates, verdicts),
+    doubts: doubtsOf(candidates, judged),
   };
 }
 
@@ -126,21 +126,23 @@ async function judge(candidates: readonly Candidate[], options: ConfirmOptions):
 
 /**
  * Some servers list a key otherwise than a row spells it, and an inventory may leave keys out. An object that a HEAD
- * finds shows that. If no HEAD of a bucket was answered, nothing shows the opposite either.
+ * finds shows that. A HEAD without an answer might have shown it, whatever the others of its bucket say.
  */
-function doubtsOf(candidates: readonly Candidate[], verdicts: readonly Verdict[]): Doubt[] {
+function doubtsOf(candidates: readonly Candidate[], judged: readonly Judged[]): Doubt[] {
   const names = candidates.map(({ location }) => splitBucket(location).bucket);
   const so = 'so it may have objects in use under other names';
   return [...new Set(names)].sort().flatMap((bucket): Doubt[] => {
-    const own = verdicts.filter((_, index) => names[index] === bucket);
-    const overlooked = own.filter((verdict) => verdict === 'overlooked').length;
+    const own = judged.filter((_, index) => names[index] === bucket);
+    const overlooked = own.filter(({ verdict }) => verdict === 'overlooked').length;
     if (overlooked > 0) {
       const why = `${formatCount(overlooked)} references name objects that storage has and the listing lacks, ${so}`;
       return [{ bucket, references: overlooked, why }];
     }
-    if (own.some((verdict) => verdict !== 'unanswered')) return [];
-    const why = `rows name objects that the listing lacks, and storage gave no answer about any of them, ${so}`;
-    return [{ bucket, references: own.length, why }];
+    const silent = own.filter(({ verdict }) => verdict === 'unanswered');
+    if (silent.length === 0) return [];
+    const reasons = new Set(silent.map(({ why }) => why?.reason.replaceAll('_', ' ')));
+    const why = `the listing lacks the objects of ${formatCount(silent.length)} references, and no HEAD of them was answered (${[...reasons].join(', ')}), ${so}`;
+    return [{ bucket, references: silent.length, why }];
   });
 }
 

@@ -93,21 +93,53 @@ describe('an object that a HEAD finds and the listing lacks', () => {
     expect([auditCode(result), result.deletions]).toEqual([0, [[orphan]]]);
   });
 
-  test('is not excluded if storage gave no answer at all', async () => {
-    put(fold(await addRow(stage, 'bucket/xcom//team')));
-    const result = await audited({ store: { ...folding(), head: () => Promise.resolve(DENIED) } });
+  /** Only the HEAD of a key with two slashes gets this answer. */
+  const butOfTwoSlashes = (answer: HeadAnswer): RunOptions['store'] => {
+    const { list, head } = folding();
+    return {
+      list,
+      head: (target, signal) => (target.key.includes('//') ? Promise.resolve(answer) : head(target, signal)),
+    };
+  };
+
+  test.each([DENIED, unknown('timeout', 'no answer in 7000 ms', 'network')])(
+    'is not excluded by what other HEADs say, if its own is not answered ($reason)',
+    async (answer) => {
+      const inUse = put(fold(await addRow(stage, 'bucket/xcom//team')));
+      await addRow(stage, 'bucket/xcom');
+      const result = await audited({ store: butOfTwoSlashes(answer) });
+      expect(result.lists.orphaned.map(({ key }) => `bucket/${String(key)}`)).toEqual([inUse]);
+      expect(result.deletions).toEqual([]);
+      const why = `the listing lacks the objects of 1 references, and no HEAD of them was answered (${answer.reason}), so it may have objects in use under other names`;
+      expect(result.confirmed).toMatchObject({
+        missing: 1,
+        unknown: 1,
+        doubts: [{ bucket: 'bucket', references: 1, why }],
+      });
+      expect(textOf(result)).toContain(`\nNothing in s3://bucket is to be deleted: ${why}.\n`);
+    },
+  );
+
+  test('is not excluded where a path may be listed and not read, and the summary says what to do', async () => {
+    for (let row = 0; row < 20; row += 1) await addRow(stage, 'bucket/former//team');
+    put(await addRow(stage, 'bucket/xcom'));
+    orphanIn('bucket/xcom');
+    const result = await audited({ store: butOfTwoSlashes(DENIED) });
     expect([auditCode(result), result.deletions]).toEqual([2, []]);
     expect(textOf(result)).toContain(
-      'Nothing in s3://bucket is to be deleted: rows name objects that the listing lacks, and storage gave no answer about any of them,',
+      '\nNot confirmed: references without a connection (20): denied: object storage answered no code (403). Allow s3:GetObject on the path to the credentials of the connection.\n',
     );
-    // One answer is enough to see that the listing is right.
-    await addRow(stage, 'bucket/xcom');
-    const orphan = orphanIn('bucket/xcom');
-    const head: RunOptions['store']['head'] = ({ key }) =>
-      Promise.resolve<HeadAnswer>(key.includes('//') ? DENIED : { kind: 'missing' });
-    const answered = await audited({ store: { ...storeOf(objects), head } });
-    expect(answered.confirmed).toMatchObject({ missing: 1, unknown: 1, doubts: [] });
-    expect(answered.deletions.flat()).toContain(orphan);
+    expect(textOf(result)).toContain(
+      'Nothing in s3://bucket is to be deleted: the listing lacks the objects of 20 references, and no HEAD of them was answered (denied),',
+    );
+  });
+
+  test('holds back no other bucket by a HEAD that is not answered', async () => {
+    await addRow(stage, 'bucket/xcom//team');
+    const elsewhere = orphanIn('other/xcom');
+    const configured = [place('bucket'), place('other')];
+    const result = await audited({ store: butOfTwoSlashes(DENIED), configured });
+    expect(result.deletions).toEqual([[elsewhere]]);
   });
 
   test('leaves no safe number of days, since its age is in no listing', async () => {
