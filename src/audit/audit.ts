@@ -27,7 +27,7 @@ import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { PRICED, refuseTwoServers, serversOf, setApart } from './servers.ts';
+import { comparedAt, PRICED, refuseTwoServers, serversOf, setApart } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
 import { confirmUnreadable } from './unreadable.ts';
@@ -83,7 +83,7 @@ const PUSH_MS = HOUR_MS;
 /** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
-const LAYOUT = 5;
+const LAYOUT = 6;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
@@ -190,14 +190,15 @@ async function openWork(
 async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {
   const { database, olderThanMs, report, signal } = options;
   const serverOf = serversOf(options);
-  const configured = distinctPlaces(options.configured, serverOf);
   const rows = await rowsOf(duck, options);
   await duck.reopen();
-  const seen = distinctPlaces(rows.bases, serverOf).filter(
+  const isAsked = comparedAt([...options.configured, ...rows.bases], serverOf);
+  const configured = distinctPlaces(options.configured, isAsked);
+  const seen = distinctPlaces(rows.bases, isAsked).filter(
     (base) => !configured.some((one) => isSamePlace(one, base)),
   );
   // Another connection would stand in for one that is not known, and lead to another server.
-  const asked = seen.filter(({ connection }) => serverOf(connection) !== null);
+  const asked = seen.filter(isAsked);
   const listing = await once(duck, 'objects done', () =>
     inventory === null
       ? listObjects({
@@ -226,7 +227,10 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const unasked = seen.filter((base) => !asked.includes(base) && !isListed(base));
   const unlisted = [
     ...listing.unlisted,
-    ...unasked.map((base) => ({ ...base, ...ownAnswer(base.connection, 'unknown_connection') })),
+    ...unasked.map((base) => {
+      const reason = serverOf(base.connection) === null ? 'unknown_connection' : 'other_server';
+      return { ...base, ...ownAnswer(base.connection, reason) };
+    }),
   ];
   await duck.reopen();
   report('comparing');

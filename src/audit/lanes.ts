@@ -12,7 +12,10 @@ export interface Lane {
   readonly upTo: string | null;
 }
 
-/** The places that lie in no other place: a place below `xcom` is listed with `xcom`. */
+/**
+ * The places that lie in no other place: a place below `xcom` is listed with `xcom`. All places in a bucket have to be on
+ * one server.
+ */
 export function outermost(bases: readonly Base[]): Base[] {
   const contains = (outer: Base, inner: Base) =>
     outer.bucket === inner.bucket &&

@@ -21,7 +21,10 @@ export interface ListObjectsOptions {
   readonly duck: Duck;
   /** The places that Airflow is configured to write to; the audit fails if one of them cannot be listed. */
   readonly configured: readonly Base[];
-  /** Other places that Airflow wrote to, as rows say. If one of them cannot be listed, it is not judged. */
+  /**
+   * Other places that Airflow wrote to, as rows say. All places in a bucket are on one server. If one of them cannot be
+   * listed, it is not judged.
+   */
   readonly seen: readonly Base[];
   /** Limits the requests to storage. */
   readonly pace: Rate;

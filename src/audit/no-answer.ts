@@ -6,6 +6,7 @@ import type { RefusalCause } from '../s3/refusal.ts';
 /** Why the audit knows nothing of a place or an object without having asked object storage, or in spite of its answer. */
 const OWN_WORDS = {
   unknown_connection: 'this connection is not known here',
+  other_server: 'there is a bucket of this name on another server, and the audit compared that one',
   not_in_inventory: 'the inventory is of another bucket',
   standby_behind: 'a standby is behind, and may still show rows that are gone',
   gone_since: 'the listing has the object, and it is gone by now',
@@ -92,6 +93,7 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
   server_error: 'Look at the log of object storage, and run the audit again.',
   clock_skew: 'Set the clock of this machine by NTP.',
   aborted: AGAIN,
+  other_server: 'Run an audit of its own for this place: give it as xcom.path.',
   not_in_inventory: 'Run an audit without --inventory, or with an inventory of this bucket.',
   standby_behind: 'Give the URL of the primary, or run the audit again.',
   gone_since: AGAIN,

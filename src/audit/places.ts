@@ -1,6 +1,5 @@
 import { startOf } from './key-sql.ts';
 import type { Base } from './named-object.ts';
-import type { ServerOf } from './servers.ts';
 
 /** The connection is left out: several may lead to one place. */
 export function isSamePlace(a: Omit<Base, 'connection'>, b: Omit<Base, 'connection'>): boolean {
@@ -18,9 +17,7 @@ export function byPlaces(bases: readonly Base[]): (readonly [Base, ...Base[]])[]
   return [...places.values()];
 }
 
-/** Each place once, with the first of its connections that is known. */
-export function distinctPlaces(bases: readonly Base[], serverOf: ServerOf): Base[] {
-  return byPlaces(bases).map(
-    (place) => place.find(({ connection }) => serverOf(connection) !== null) ?? place[0],
-  );
+/** Each place once, with the first of its connections through which it is to be asked, if it has one. */
+export function distinctPlaces(bases: readonly Base[], isAsked: (base: Base) => boolean): Base[] {
+  return byPlaces(bases).map((place) => place.find(isAsked) ?? place[0]);
 }

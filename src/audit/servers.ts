@@ -53,6 +53,23 @@ export function refuseTwoServers(configured: readonly Base[], serverOf: ServerOf
   }
 }
 
+/**
+ * Whether a place is on the server at which its bucket is compared. An object is known by the name of its bucket, so each
+ * name is compared at one server: that of the first place in this bucket whose connection is known. An inventory names no
+ * server, and is one of this bucket there.
+ */
+export function comparedAt(bases: readonly Base[], serverOf: ServerOf): (base: Base) => boolean {
+  const servers = new Map<string, string>();
+  for (const { bucket, connection } of bases) {
+    const server = serverOf(connection);
+    if (server !== null && !servers.has(bucket)) servers.set(bucket, server);
+  }
+  return ({ bucket, connection }) => {
+    const server = serverOf(connection);
+    return server !== null && server === servers.get(bucket);
+  };
+}
+
 /** References that the listing of a place says nothing about. */
 export interface Unjudged {
   readonly connection: string;

@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import type { ListedObject } from '../../src/s3/listing.ts';
@@ -47,4 +50,39 @@ export async function addRow(stage: Stage, start: string): Promise<string> {
   const location = `${start}/${run.dagId}/run/task/${name}`;
   await stage.push({ run, taskId: 'task', stored: JSON.stringify(`s3://${location}`), agoSeconds });
   return location;
+}
+
+/** Writes an inventory of these objects, made a day ago, into the folder. Gives the path of its manifest. */
+export function writeInventory(
+  folder: string,
+  { bucket, objects }: { readonly bucket: string; readonly objects: SmallStore },
+): string {
+  const lines = [...objects].map(([location, lastModified]) => {
+    const at = new Date(lastModified).toISOString();
+    return [bucket, location.slice(bucket.length + 1), 1_000, at, 'STANDARD']
+      .map((one) => `"${one}"`)
+      .join(',');
+  });
+  const csv = lines.join('\n');
+  writeFileSync(join(folder, 'a.csv'), csv);
+  const manifest = join(folder, 'manifest.json');
+  writeFileSync(
+    manifest,
+    JSON.stringify({
+      sourceBucket: bucket,
+      destinationBucket: 'arn:aws:s3:::inventories',
+      version: '2016-11-30',
+      creationTimestamp: String(Date.now() - DAY_MS),
+      fileFormat: 'CSV',
+      fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
+      files: [
+        {
+          key: 'a.csv',
+          size: Buffer.byteLength(csv),
+          MD5checksum: createHash('md5').update(csv).digest('hex'),
+        },
+      ],
+    }),
+  );
+  return manifest;
 }

@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { compareKeys } from '../../../src/s3/key-order.ts';
 import type { RunOptions } from '../../support/audit.ts';
 import { DAY_MS, runAudit } from '../../support/audit.ts';
+import { writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -24,21 +28,25 @@ afterAll(() => stage.close());
 interface Server {
   readonly store: Pick<ObjectStore, 'list' | 'head'>;
   readonly asked: string[];
+  readonly listed: string[];
   put(location: string): string;
 }
 
 function startServer(): Server {
   const objects = new Set<string>();
   const asked: string[] = [];
+  const listed: string[] = [];
   return {
     asked,
+    listed,
     put(location) {
       objects.add(location);
       return location;
     },
     store: {
-      list: ({ bucket, prefix, startAfter = '' }) =>
-        Promise.resolve({
+      list: ({ bucket, prefix, startAfter = '' }) => {
+        listed.push(`${bucket}/${prefix}`);
+        return Promise.resolve({
           kind: 'listed',
           objects: [...objects]
             .filter((location) => location.startsWith(`${bucket}/${prefix}`))
@@ -51,7 +59,8 @@ function startServer(): Server {
             .filter(({ key }) => compareKeys(key, startAfter) > 0)
             .sort((a, b) => compareKeys(a.key, b.key)),
           next: null,
-        }),
+        });
+      },
       head: ({ bucket, key }) => {
         asked.push(`${bucket} ${key}`);
         return Promise.resolve(
@@ -208,8 +217,12 @@ function openTwo(): { aws: Server; minio: Server; options: Pick<RunOptions, 'sto
 }
 const AWS_PATH = { bucket: 'bkt', prefix: 'xcom', connection: 'aws' };
 const NOT_JUDGED = /^Not judged: .*$/gm;
-const notJudged = (result: Result) =>
-  auditText(result, { folder: '', plain: (name) => name }).match(NOT_JUDGED);
+const NOT_LISTED = /^Not listed: .*$/gm;
+const textOf = (result: Result) => auditText(result, { folder: '', plain: (name) => name });
+const notJudged = (result: Result) => textOf(result).match(NOT_JUDGED);
+const notListed = (result: Result) => textOf(result).match(NOT_LISTED);
+const notListedOnMinio = (place: string) =>
+  `Not listed: s3://${place} with the connection minio: there is a bucket of this name on another server, and the audit compared that one. Run an audit of its own for this place: give it as xcom.path.`;
 
 test('a reference to another server with a bucket of the same name is unknown, never missing', async () => {
   const { aws, minio, options } = openTwo();
@@ -277,11 +290,74 @@ test('neither is it that of a reference whose connection is not known, in an arc
 
 test('an object is asked for with the connection of its row, not of a place whose name begins alike', async () => {
   const { aws, minio, options } = openTwo();
-  const lost = await row('minio@bkt/xcom-old');
-  const result = await audited({ ...options, configured: [AWS_PATH] });
+  const lost = await row('minio@bkt-old/xcom');
+  const result = await audited({ ...options, configured: [{ ...AWS_PATH, prefix: '' }] });
   expect([minio.asked, aws.asked]).toEqual([[lost.replace('/', ' ')], []]);
   expect(result.lists.missing).toHaveLength(1);
 });
+
+test.each(['', 'xcom-old', 'former'])(
+  'a former place "%s" in a bucket of that name on another server takes no place of the path, and is not listed',
+  async (prefix) => {
+    const { aws, minio, options } = openTwo();
+    const start = prefix === '' ? 'bkt' : `bkt/${prefix}`;
+    minio.put(await row(`minio@${start}`));
+    await row(`minio@${start}`);
+    aws.put(await row('aws@bkt/xcom'));
+    const orphan = aws.put(unnamed('bkt/xcom'));
+    const result = await audited({ ...options, configured: [AWS_PATH] });
+    expect([aws.listed, minio.listed, minio.asked]).toEqual([['bkt/xcom/'], [], []]);
+    expect(result.places).toEqual([AWS_PATH]);
+    expect(result.figures.references).toMatchObject({ live: 1, absent: 0, unjudged: 0, outside: 2 });
+    expect([orphansOf(result), result.deletions]).toEqual([[orphan], [[orphan]]]);
+    expect([auditCode(result), notListed(result)]).toEqual([2, [notListedOnMinio(`bkt/${prefix}`)]]);
+  },
+);
+
+test('a bucket that only rows name, on two servers, is listed at one of them', async () => {
+  const { aws, minio, options } = openTwo();
+  minio.put(await row('minio@former/xcom'));
+  aws.put(await row('aws@former/xcom/team'));
+  const result = await audited({ ...options, configured: [AWS_PATH] });
+  expect([aws.listed, minio.listed]).toEqual([['bkt/xcom/'], ['former/xcom/']]);
+  expect(result.figures.references).toMatchObject({ live: 1, unjudged: 1, absent: 0 });
+  expect([auditCode(result), result.lists.missing]).toEqual([2, []]);
+});
+
+test('a place that rows name on both servers is listed at the one of the path', async () => {
+  const { aws, minio, options } = openTwo();
+  minio.put(await row('minio@bkt/former'));
+  aws.put(await row('aws@bkt/former'));
+  const result = await audited({ ...options, configured: [AWS_PATH] });
+  expect([aws.listed, minio.listed]).toEqual([['bkt/xcom/', 'bkt/former/'], []]);
+  expect(result.figures.references).toMatchObject({ live: 1, unjudged: 1 });
+  expect([auditCode(result), notListed(result)]).toEqual([2, null]);
+});
+
+test.each(['a copy of the object', 'nothing'])(
+  'an inventory of the bucket of the path, with %s, says nothing of a bucket of that name on another server',
+  async (copied) => {
+    const { aws, minio, options } = openTwo();
+    const objects = new Map<string, number>();
+    const put = (location: string) => objects.set(aws.put(location), Date.now() - MONTH_MS);
+    put(await row('aws@bkt/xcom'));
+    const orphan = unnamed('bkt/xcom');
+    put(orphan);
+    const there = await row('minio@bkt/former');
+    if (copied === 'nothing') minio.put(there);
+    else put(there);
+    const folder = mkdtempSync(join(tmpdir(), 'audit-places-'));
+    const inventory = writeInventory(folder, { bucket: 'bkt', objects });
+    const result = await audited({ ...options, configured: [AWS_PATH], inventory });
+    rmSync(folder, { recursive: true });
+    expect(result.figures.references).toMatchObject({ live: 1, absent: 0, outside: 1 });
+    expect(result.confirmed).toMatchObject({ missing: 0, doubts: [] });
+    expect([auditCode(result), minio.asked]).toEqual([2, []]);
+    expect(notListed(result)).toEqual([notListedOnMinio('bkt/former')]);
+    expect(result.deletions).toEqual([[orphan]]);
+    expect(result.safe.days).toBeNull();
+  },
+);
 
 test('a place that is configured with two connections to one server is one place', async () => {
   server.put(await row('aws@bkt/xcom'));

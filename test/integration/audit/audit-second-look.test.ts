@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -11,7 +10,7 @@ import { unknown } from '../../../src/s3/failure.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
 import { aged, DAY_MS, runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { addRow, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -146,7 +145,11 @@ describe('an object that a HEAD finds and the listing lacks', () => {
     // The inventory has a prefix, which its manifest does not say.
     put(await addRow(stage, 'bucket/xcom'), 200 * DAY_MS);
     const young = put(await addRow(stage, 'bucket/xcom'), 3 * DAY_MS);
-    const result = await audited({ inventory: writeInventory([young]) });
+    const inventory = writeInventory(folder, {
+      bucket: 'bucket',
+      objects: new Map([[young, objects.get(young) ?? 0]]),
+    });
+    const result = await audited({ inventory });
     expect(result.safe).toEqual({
       days: null,
       reason:
@@ -220,35 +223,3 @@ describe('an object that the listing has in an archive class', () => {
     );
   });
 });
-
-/** Writes an inventory of these objects, made a day ago. Gives the path of its manifest. */
-function writeInventory(locations: readonly string[]): string {
-  const lines = locations.map((location) => {
-    const at = new Date(objects.get(location) ?? 0).toISOString();
-    return ['bucket', location.slice('bucket/'.length), 1_000, at, 'STANDARD']
-      .map((one) => `"${one}"`)
-      .join(',');
-  });
-  const csv = lines.join('\n');
-  writeFileSync(join(folder, 'a.csv'), csv);
-  const manifest = join(folder, 'manifest.json');
-  writeFileSync(
-    manifest,
-    JSON.stringify({
-      sourceBucket: 'bucket',
-      destinationBucket: 'arn:aws:s3:::inventories',
-      version: '2016-11-30',
-      creationTimestamp: String(Date.now() - DAY_MS),
-      fileFormat: 'CSV',
-      fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
-      files: [
-        {
-          key: 'a.csv',
-          size: Buffer.byteLength(csv),
-          MD5checksum: createHash('md5').update(csv).digest('hex'),
-        },
-      ],
-    }),
-  );
-  return manifest;
-}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { refuseTwoServers, serversOf } from '../../../src/audit/servers.ts';
+import { comparedAt, refuseTwoServers, serversOf } from '../../../src/audit/servers.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
 
 function serverAt(endpoint: string | null, region: string | null): string | null {
@@ -37,4 +37,24 @@ test('an audit is refused of buckets of one name in two partitions of AWS, and n
   refuseTwoServers(configured, (id) =>
     serverAt(id === 'china' ? 'https://s3.cn-north-1.amazonaws.com.cn' : null, 'cn-north-1'),
   );
+});
+
+test('a bucket is compared at the server of its first known connection, and at all endpoints of that server', () => {
+  const endpoints: Readonly<Record<string, string | null>> = {
+    aws: null,
+    private_link: 'https://bucket.vpce-1.s3.us-east-1.vpce.amazonaws.com',
+    minio: 'http://minio:9000',
+  };
+  const place = (connection: string, bucket = 'bucket') => ({ bucket, prefix: 'xcom', connection });
+  const serverOf = (id: string) => (id in endpoints ? serverAt(endpoints[id] ?? null, 'us-east-1') : null);
+  const bases = [place('nobodys'), place('private_link'), place('minio'), place('minio', 'other')];
+  const isCompared = comparedAt(bases, serverOf);
+  expect(['nobodys', 'private_link', 'aws', 'minio'].map((id) => isCompared(place(id)))).toEqual([
+    false,
+    true,
+    true,
+    false,
+  ]);
+  expect([isCompared(place('minio', 'other')), isCompared(place('aws', 'other'))]).toEqual([true, false]);
+  expect(comparedAt([place('nobodys')], serverOf)(place('nobodys'))).toBe(false);
 });
