@@ -21,16 +21,18 @@ export interface NoAnswer {
   readonly reason: S3Reason | OwnReason;
   /** Null: nobody was asked, or it was answered and did not suffice. */
   readonly by: Party | null;
+  /** HTTP status; null: there was none. */
+  readonly status: number | null;
   readonly detail: string | null;
   readonly cause: RefusalCause | null;
 }
 
 export function noAnswer(connection: string, { reason, detail, said }: Unknown): NoAnswer {
-  return { connection, reason, by: said.by, detail, cause: said.cause };
+  return { connection, reason, by: said.by, status: said.status, detail, cause: said.cause };
 }
 
 export function ownAnswer(connection: string, reason: OwnReason): NoAnswer {
-  return { connection, reason, by: null, detail: null, cause: null };
+  return { connection, reason, by: null, status: null, detail: null, cause: null };
 }
 
 /** References of which it could not be found out whether their objects are there, counted by why. */
@@ -100,15 +102,25 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
   table_gone: AGAIN,
 };
 
-function remedyOf({ connection, reason, by, cause }: NoAnswer, action: Action): string {
+function remedyOf(one: NoAnswer, action: Action): string {
+  const { connection, reason, by, cause } = one;
   const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
   if (reason === 'unknown_connection' || by === 'credentials') return give;
   if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';
   if (by === 'agent') return 'Let the agent of credentials give the audit a role.';
   if (by === 'sdk') return 'Correct the bucket, or the endpoint of AWS that the connection asks for.';
-  if (by === 'proxy') return 'Let the proxy pass these requests, or name the host in NO_PROXY.';
+  if (by === 'proxy') return remedyOfProxy(one);
   if (reason !== 'denied') return BY_REASON[reason];
   return cause === 'identity'
     ? 'Renew or correct the credentials of the connection.'
     : `Allow ${action} on the path to the credentials of the connection.`;
+}
+
+function remedyOfProxy({ reason, status }: NoAnswer): string {
+  if (reason === 'throttled') return BY_REASON.throttled;
+  // A proxy that opens no way is one of HTTP_PROXY or HTTPS_PROXY. A gateway answers instead.
+  if (reason === 'unreachable') return 'Let the proxy pass these requests, or name the host in NO_PROXY.';
+  if (reason === 'timeout' || (status ?? 0) >= 500)
+    return 'Look at the log of the proxy and at the server behind it, and run the audit again.';
+  return 'Let the proxy pass these requests, or correct the endpoint of the connection. If HTTP_PROXY names the proxy, NO_PROXY can name the host.';
 }

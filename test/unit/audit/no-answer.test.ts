@@ -1,11 +1,23 @@
 import { describe, expect, test } from 'vitest';
 import type { NoAnswer } from '../../../src/audit/no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer, wordsOf } from '../../../src/audit/no-answer.ts';
+import { ProxyFailure } from '../../../src/s3/agents.ts';
 import type { Party, Unknown } from '../../../src/s3/failure.ts';
-import { unknown } from '../../../src/s3/failure.ts';
+import { explainFailure, unknown } from '../../../src/s3/failure.ts';
 
 const from = (reason: Unknown['reason'], detail: string, by: Party) =>
   noAnswer('aws', unknown(reason, detail, by));
+
+const explain = (error: unknown) => explainFailure(error, { now: Date.now(), sent: true, hasBody: true });
+/** A server in front of object storage answers with a text of its own. */
+const ofGateway = (status: number, server = 'istio-envoy') =>
+  noAnswer(
+    'aws',
+    explain({
+      $metadata: { httpStatusCode: status },
+      $response: { headers: { 'content-type': 'text/plain', 'content-length': '18', server } },
+    }),
+  );
 
 describe('what an answer comes to in words', () => {
   test.each<[string, NoAnswer]>([
@@ -18,12 +30,36 @@ describe('what an answer comes to in words', () => {
       { ...from('denied', 'InvalidAccessKeyId (403)', 's3'), cause: 'identity' },
     ],
     [
-      'denied: a proxy in between answered no code (403) from squid. Let the proxy pass these requests, or name the host in NO_PROXY.',
-      from('denied', 'no code (403) from squid', 'proxy'),
+      'denied: a proxy in between answered no code (403) from squid. Let the proxy pass these requests, or correct the endpoint of the connection. If HTTP_PROXY names the proxy, NO_PROXY can name the host.',
+      ofGateway(403, 'squid'),
+    ],
+    [
+      'throttled: a proxy in between answered no code (429) from istio-envoy. Run the audit again with a lower --requests-per-second.',
+      ofGateway(429),
+    ],
+    [
+      'server error: a proxy in between answered no code (502) from istio-envoy. Look at the log of the proxy and at the server behind it, and run the audit again.',
+      ofGateway(502),
+    ],
+    [
+      'server error: a proxy in between answered no code (503) from istio-envoy. Look at the log of the proxy and at the server behind it, and run the audit again.',
+      ofGateway(503),
+    ],
+    [
+      'timeout: a proxy in between answered no code (504) from istio-envoy. Look at the log of the proxy and at the server behind it, and run the audit again.',
+      ofGateway(504),
+    ],
+    [
+      'server error: a proxy in between answered no code (404) from nginx. Let the proxy pass these requests, or correct the endpoint of the connection. If HTTP_PROXY names the proxy, NO_PROXY can name the host.',
+      ofGateway(404, 'nginx'),
     ],
     [
       'unreachable: the proxy squid:3128 did not answer: ECONNREFUSED. Let the proxy pass these requests, or name the host in NO_PROXY.',
-      from('unreachable', 'the proxy squid:3128 did not answer: ECONNREFUSED', 'proxy'),
+      noAnswer('aws', explain(new ProxyFailure('squid:3128', { status: null, code: 'ECONNREFUSED' }))),
+    ],
+    [
+      'unreachable: the proxy squid:3128 answered 503. Let the proxy pass these requests, or name the host in NO_PROXY.',
+      noAnswer('aws', explain(new ProxyFailure('squid:3128', { status: 503, code: null }))),
     ],
     [
       'denied: the connection aws is not known here, and with the credentials found in its place: AccessDenied (403). Give AIRFLOW_CONN_AWS.',
