@@ -1,7 +1,7 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isUnasked } from '../probe/credentials-fix.ts';
 import type { FailedStep } from '../probe/reach.ts';
-import { isRefusal, outOfReach } from '../probe/reach.ts';
+import { isInPlaceOfS3, isRefusal, outOfReach } from '../probe/reach.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import { isConflictOfTheMoment } from '../s3/refusal.ts';
@@ -19,9 +19,9 @@ function isFailure(step: FailedStep, isLasting: boolean): boolean {
   if (step.said === null || step.said.by === 'exporter') return false;
   if (isLasting) return true;
   if (step.said.by === 'network') return false;
-  const { cause, status, by } = step.said;
+  const { cause, status } = step.said;
   if (cause === 'quota' || cause === 'not_supported' || cause === 'object_lock') return true;
-  if (by === 'proxy') return status !== null && status < 500;
+  if (isInPlaceOfS3(step)) return status !== null && status < 500;
   return (
     status !== null && status < 500 && step.reason === 'server_error' && !isConflictOfTheMoment(step.said)
   );
@@ -29,7 +29,7 @@ function isFailure(step: FailedStep, isLasting: boolean): boolean {
 
 /** Whether the answer is not one of S3: a web page, or a success without what S3 sends with one. */
 function isForeign(step: ProbeStep): boolean {
-  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || step.said?.by === 'proxy');
+  return step.ok === false && (step.detail === NO_ANSWER_OF_S3 || isInPlaceOfS3(step));
 }
 
 /** Why a failed put tells nothing yet; null: it tells something, or it did not fail. */
@@ -57,11 +57,11 @@ export function failing(
       return say(
         `The bucket ${bucket} took a test write and gave back something else: ${step.operation}, ${step.detail}.`,
       );
-    if (writesFailSince !== null && step.said?.by !== 'proxy' && !isFailure(step, false))
+    if (writesFailSince !== null && !isInPlaceOfS3(step) && !isFailure(step, false))
       return say(
         `Each test write to the bucket ${bucket} has failed since ${momentOf(writesFailSince)}, lately with ${step.detail}${failureWords(step)}.`,
       );
-    if (step.said?.by !== 'proxy')
+    if (!isInPlaceOfS3(step))
       return say(`A test write to the bucket ${bucket} failed: ${step.detail}${failureWords(step)}.`);
     // A proxy that answers every request is reported as bucket_unreachable alone.
     if (outOfReach(steps) !== null) return 'unknown';
@@ -87,6 +87,6 @@ function failedWrite(steps: ProbeResult['steps']): ProbeStep | undefined {
 }
 
 function failureWords(step: FailedStep): string {
-  if (step.said?.by === 'proxy') return '; a proxy in between answers in place of S3';
+  if (isInPlaceOfS3(step)) return '; a proxy in between answers in place of S3';
   return step.said?.cause == null ? '' : `; ${refusalWords(step, 'put', null)}`;
 }

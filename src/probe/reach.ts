@@ -22,9 +22,9 @@ export function outOfReach(steps: readonly ProbeStep[]): FailedStep | null {
   // This is S3's own word about the bucket, so a refusal of another request does not speak against it.
   const told = failed.find(({ reason }) => reason === 'no_such_bucket') ?? failed.find(isOfAnotherRegion);
   if (told !== undefined) return told;
-  const isProxied = failed.some(isOfProxy);
-  if (failed.some((one) => isAnswerOfS3(one, isProxied))) return null;
-  return failed.find((one) => UNREACHABLE.has(one.reason) || isOfProxy(one)) ?? null;
+  const isProxied = failed.some(isInPlaceOfS3);
+  if (failed.some((one) => isHeldBack(one) || isAnswerOfS3(one, isProxied))) return null;
+  return failed.find((one) => UNREACHABLE.has(one.reason) || isInPlaceOfS3(one)) ?? null;
 }
 
 /** Whether the storage recognised who asks, and refused. */
@@ -43,8 +43,14 @@ export function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
   return reason === 'wrong_region' && said?.by === 's3';
 }
 
-function isOfProxy({ said }: FailedStep): boolean {
-  return said?.by === 'proxy';
+/** Whether a proxy answers where S3 was meant to. */
+export function isInPlaceOfS3(step: FailedStep): boolean {
+  return step.said?.by === 'proxy' && !isHeldBack(step);
+}
+
+/** Whether a gateway asked for fewer requests: S3 may be behind it, and did not hear this one. */
+function isHeldBack({ reason, said }: FailedStep): boolean {
+  return said?.by === 'proxy' && reason === 'throttled';
 }
 
 /** A refused HEAD has no body and no code. If a proxy answered other requests, it may have refused the HEAD as well. */

@@ -192,7 +192,7 @@ function explainAgent({ host, status, code }: AgentFailure): Unknown {
 function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): Unknown {
   return {
     kind: 'unknown',
-    reason: 'unreachable',
+    reason: status === 429 ? 'throttled' : 'unreachable',
     detail: sent ? message : `no credentials: ${message}`,
     said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };

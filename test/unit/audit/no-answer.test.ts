@@ -54,6 +54,10 @@ describe('what an answer comes to in words', () => {
       ofGateway(404, 'nginx'),
     ],
     [
+      'throttled: a proxy in between answered no code (429) from istio-envoy. Run the audit again with a lower --requests-per-second.',
+      from('throttled', 'no code (429) from istio-envoy', 'proxy'),
+    ],
+    [
       'unreachable: the proxy squid:3128 did not answer: ECONNREFUSED. Let the proxy pass these requests, or name the host in NO_PROXY.',
       noAnswer('aws', explain(new ProxyFailure('squid:3128', { status: null, code: 'ECONNREFUSED' }))),
     ],

@@ -160,6 +160,10 @@ const BY_PROXY: Failure = explainFailure(
 const MESH = { $metadata: { httpStatusCode: 503 }, $response: { headers: { 'content-type': 'text/plain' } } };
 const BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: true });
 const HEAD_BY_MESH: Failure = explainFailure(MESH, { now: 0, sent: true, hasBody: false });
+const BY_RATE_LIMIT: Failure = explainFailure(
+  { $metadata: { httpStatusCode: 429 }, $response: { headers: { 'content-type': 'text/plain' } } },
+  { now: 0, sent: true, hasBody: true },
+);
 const PROXY_DOWN: Failure = explainFailure(
   new ProxyFailure('proxy:3128', { status: null, code: 'ECONNREFUSED' }),
   { now: 0, sent: true, hasBody: true },
@@ -857,6 +861,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { probe: { put: answered('ObjectParentIsFile', 409) } },
       'A test write to the bucket bucket failed: ObjectParentIsFile (409).',
     ],
+    ['a gateway asks for fewer requests', { probe: { put: BY_RATE_LIMIT } }, 'unknown'],
+    [
+      'a gateway has asked for fewer for long',
+      { probe: { put: BY_RATE_LIMIT }, writesFailSince: AT },
+      `Each test write to the bucket bucket has failed since ${momentOf(AT)}, lately with no code (429).`,
+    ],
     ['a conflict of the moment', { probe: { put: answered('OperationAborted', 409) } }, 'unknown'],
     [
       'a conflict that lasts',
@@ -1112,6 +1122,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['refusals are answers', { probe: allProbed(REFUSED) }, 'clear'],
     ['nothing was tried', { probe: allProbed('untried') }, 'unknown'],
     ['too many requests', { probe: allProbed(answered('SlowDown', 503)) }, 'unknown'],
+    ['too many requests for a gateway', { probe: allProbed(BY_RATE_LIMIT) }, 'unknown'],
+    [
+      'a write is too much for a gateway, and a listing is not answered',
+      { probe: { ...allProbed('untried'), put: BY_RATE_LIMIT, list: TIMEOUT } },
+      'unknown',
+    ],
     ['no credentials to ask with', { probe: allProbed(NO_CREDENTIALS) }, 'unknown'],
     ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { preflight } from '../../../src/probe/preflight.ts';
@@ -24,6 +26,48 @@ async function fixFor(host: string, { isAtAws }: { isAtAws: boolean }): Promise<
   store.close();
   return steps.find(({ check }) => check === 'endpoint')?.fix ?? null;
 }
+
+test('a gateway that asks for fewer requests is no server that is not S3', async () => {
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      response.writeHead(429, {
+        'content-type': 'text/plain',
+        'content-length': '18',
+        server: 'istio-envoy',
+      });
+      response.end(request.method === 'HEAD' ? undefined : 'local_rate_limited');
+    });
+  });
+  const url = await new Promise<string>((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    });
+  });
+  const target = {
+    ...{ region: null, isAtAws: false, bucket: 'xcom', prefix: '', write: true, id: 'a' },
+    asWorker: true,
+  };
+  const store = openObjectStore(connectionTo(url, NOBODY), {
+    observer: recordRequests(),
+    log: pino({ level: 'silent' }),
+    requestTimeoutMs: 500,
+  });
+  const greeting = {
+    kind: 'answered',
+    url: `${url}/`,
+    seconds: 0.001,
+    skewSeconds: 0,
+    bucketRegion: null,
+    tls: null,
+  } as const;
+  const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
+  store.close();
+  server.close();
+  const stepOf = (check: string) => steps.find((step) => step.check === check);
+  expect(stepOf('endpoint')).toMatchObject({ ok: true });
+  expect(stepOf('put')).toMatchObject({ isOpen: true, detail: 'throttled: no code (429) from istio-envoy' });
+});
 
 test('at AWS a bucket in the host is the rule, and no addressing_style is to blame', async () => {
   const atAws = await fixFor('xcom.s3.eu-west-11.amazonaws.com', { isAtAws: true });

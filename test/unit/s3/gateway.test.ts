@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ProxyFailure } from '../../../src/s3/agents.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -36,6 +37,13 @@ describe('a text that no S3 writes is told as that of a gateway', () => {
       'no code (502)',
     ],
     [
+      'a rate limit of Kong',
+      429,
+      { 'content-type': 'application/json; charset=utf-8', server: 'kong/3.9' },
+      'throttled',
+      'no code (429) from kong/3.9',
+    ],
+    [
       'JSON of Kong',
       404,
       { 'content-type': 'application/json', server: 'kong/3.9' },
@@ -51,6 +59,15 @@ describe('a text that no S3 writes is told as that of a gateway', () => {
     ],
   ])('%s', (_, status, headers, reason, detail) => {
     expect(explain(status, headers)).toEqual({ reason, detail, by: 'proxy' });
+  });
+});
+
+test('a proxy that limits the rate of its tunnels throttles', () => {
+  const failure = new ProxyFailure('proxy:3128', { status: 429, code: null });
+  expect(explainFailure(failure, { now: 0, sent: true, hasBody: true })).toMatchObject({
+    reason: 'throttled',
+    detail: 'the proxy proxy:3128 answered 429',
+    said: { by: 'proxy' },
   });
 });
 
