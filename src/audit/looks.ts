@@ -9,6 +9,8 @@ import { text } from './sql-text.ts';
 /** A reference that the listing alone does not decide. */
 export interface Candidate {
   readonly location: string;
+  /** The path of the place that it lies in; '' when it lies in none. */
+  readonly prefix: string;
   readonly connection: string;
   readonly source: string;
   readonly owner: string;
@@ -32,9 +34,10 @@ export function sampleOf(
 ): Promise<readonly Candidate[]> {
   const share = Math.ceil(MOST / Math.max(1, bases.length));
   const place = byPlace(bases, ({ bucket, prefix }) => text(`${bucket}/${prefix}`), "''");
+  const prefixOf = byPlace(bases, ({ prefix }) => text(prefix), "''");
   const from = `FROM ${table} WHERE verdict = ${text(listed)}`;
   return duck.run<Candidate>(
-    `SELECT location, connection, source, owner ${from}
+    `SELECT location, ${prefixOf} AS prefix, connection, source, owner ${from}
      ORDER BY rowid IN (SELECT unnest(arg_min(rowid, hash(location), ${share})) ${from} GROUP BY ${place}) DESC, hash(location)
      LIMIT ${MOST}`,
   );
@@ -56,9 +59,9 @@ export async function headAll(
   let next = 0;
   async function work(): Promise<void> {
     for (let index = next++; index < candidates.length; index = next++) {
-      const { location = '', connection = '' } = candidates[index] ?? {};
+      const { location = '', prefix = '', connection = '' } = candidates[index] ?? {};
       await pace(1, signal);
-      answers[index] = await storeOf(connection).head(splitBucket(location), signal);
+      answers[index] = await storeOf(connection).head({ ...splitBucket(location), prefix }, signal);
     }
   }
   await Promise.all(Array.from({ length: concurrency }, work));

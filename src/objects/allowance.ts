@@ -1,4 +1,5 @@
 import type { Reference } from '../airflow/reference.ts';
+import { isOfPath } from '../s3/failure.ts';
 import type { Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 
@@ -133,11 +134,6 @@ export function isSamePlace(one: Place, other: Place): boolean {
 
 function isSameBucket(one: Place, other: Place): boolean {
   return one.connection === other.connection && one.bucket === other.bucket;
-}
-
-/** Whether S3 knows who asks and does not allow it: it may allow the same below another prefix. */
-export function isOfPath({ reason, said }: Unknown): boolean {
-  return said.by === 's3' && reason === 'denied' && said.cause !== 'identity' && said.cause !== 'account';
 }
 
 /** Whether S3 itself answered that this request is not allowed, or that what it names is not there. */

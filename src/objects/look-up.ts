@@ -106,8 +106,9 @@ export async function lookUp<Item>(
   }
 
   async function sighting(location: Location, item: Item): Promise<Sighting | Unknown> {
-    const { connection, bucket } = location;
-    const answer = await stores.of(connection).head({ bucket, key: keys.get(item) ?? '' }, signal);
+    const { connection, bucket, prefix } = location;
+    const target = { bucket, key: keys.get(item) ?? '', prefix };
+    const answer = await stores.of(connection).head(target, signal);
     if (answer.kind === 'unknown') {
       giveUpOn([item], answer);
       return answer;

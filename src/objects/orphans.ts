@@ -1,13 +1,14 @@
 import { isBackendKey } from '../airflow/reference.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
+import { isOfPath } from '../s3/failure.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
 import type { Allowance, Place } from './allowance.ts';
-import { isOfPath, isSamePlace } from './allowance.ts';
+import { isSamePlace } from './allowance.ts';
 import type { Findings } from './findings.ts';
 import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';

@@ -1,10 +1,11 @@
+import { isOfPath } from '../s3/failure.ts';
 import type { Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { UncheckedReason } from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Run } from '../window/run.ts';
 import type { Allowance, Closure, Place } from './allowance.ts';
-import { covers, createAllowance, isOfPath } from './allowance.ts';
+import { covers, createAllowance } from './allowance.ts';
 import { createArchiveTries } from './archive-tries.ts';
 import type { Answer, BucketPlace, Findings } from './findings.ts';
 import { createFindings, uncheckedReason } from './findings.ts';

@@ -73,7 +73,8 @@ export interface ListTarget {
 
 /** None of the requests throws: an `Unknown` says what went wrong. */
 export interface ObjectStore {
-  head(target: ObjectAddress, signal: AbortSignal): Promise<HeadAnswer>;
+  /** `prefix`: the path of the object, for which S3 may have rules of its own. */
+  head(target: ObjectAddress & { readonly prefix?: string }, signal: AbortSignal): Promise<HeadAnswer>;
   /** Reads one page with one request. */
   list(target: ListTarget, signal: AbortSignal): Promise<ListAnswer>;
   put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<PutAnswer>;

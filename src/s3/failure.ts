@@ -58,6 +58,11 @@ export function isBodilessBadRequest({ said }: Unknown): boolean {
   return said.status === 400 && said.code === null;
 }
 
+/** Whether S3 knows who asks and does not allow it: it may allow the same below another prefix. */
+export function isOfPath({ reason, said }: Unknown): boolean {
+  return said.by === 's3' && reason === 'denied' && said.cause !== 'identity' && said.cause !== 'account';
+}
+
 /** Requires the storage's own code, because a proxy's 404 says nothing about the key. A HEAD has no code. */
 export function isNoSuchKey(error: unknown, operation: string): boolean {
   const thrown = Object(error) as Thrown;

@@ -14,6 +14,7 @@ import type { Ledger } from '../../../src/window/ledger.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import { orphans } from '../../../src/diagnosis/window-totals.ts';
 import { newRun } from '../../../src/window/run.ts';
+import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
 import { connectionTo, recordRequests, storesOf, useS3 } from '../../support/s3.ts';
 
 const server = useS3('xcom');
@@ -334,6 +335,32 @@ test('a bucket that refuses below ten paths costs little more than one path', as
   const paths = Array.from({ length: 10 }, (_, index) => `ten/path_${index}`);
   const ledger = await world(
     'ten',
+test('a path that may not be listed hides no loss below another one, where HEAD tells of both', async () => {
+  const ledger = await world('looked/open', [
+    { dagId: 'pii', hoursAgo: 1, present: 0, missing: 1, place: { prefix: 'looked/pii' } },
+    ...Array.from({ length: 10 }, (_, index) => ({
+      dagId: `open_${index}`,
+      hoursAgo: 2,
+      present: 0,
+      missing: 1,
+    })),
+  ]);
+  const proxy = await startHttpFaultProxy({ upstream: server() });
+  proxy.setFault({ match: ({ kind, path }) => kind === 'list' && path.includes('pii'), answer: 'deny' });
+  const objects = openObjectStore(connectionTo(proxy.url, server()), {
+    observer: recordRequests(),
+    log: pino({ level: 'silent' }),
+  });
+  const { answers, unchecked, failure } = await look(ledger, 500, { objects, control });
+  objects.close();
+  await proxy.stop();
+  expect(answers.map(({ object }) => object)).toEqual(Array.from({ length: 10 }, () => 'missing'));
+  expect([...unchecked.values()]).toEqual(['denied']);
+  expect(failure?.detail).toBe('bucket xcom, path looked/pii: AccessDenied (403)');
+  // One look at the bucket for each path.
+  expect(proxy.requests).toMatchObject({ head: 11, list: 2 });
+});
+
     paths.flatMap((prefix, at) =>
       Array.from({ length: 20 }, (_, index) => ({
         dagId: `dag_${at}_${index}`,
