@@ -12,7 +12,10 @@ export interface WindowTotals {
   readonly broken: Readonly<Record<BrokenReason, number | null>>;
   readonly orphanObjects: number | null;
   readonly orphanBytes: number | null;
-  /** Ended runs whose objects no listing leads to: objects without a row there are not counted as orphans. */
+  /**
+   * Ended runs whose objects no listing leads to. Objects without a row there are not counted as orphans, but for those
+   * that were listed before S3 refused.
+   */
   readonly unseenRuns: number;
   /** Those among them that S3 refused to list, and the paths that it refused. */
   readonly unlistable: { readonly runs: number; readonly paths: readonly string[] };
@@ -38,14 +41,12 @@ export function orphans(
   const paths = new Set<string>();
   for (const { listed } of ledger.runs().values()) {
     if (listed === null) continue;
-    if (listed.unseen) {
-      unseenRuns += 1;
-      if (listed.refused !== undefined) {
-        refusedRuns += 1;
-        paths.add(listed.refused);
-      }
-      continue;
+    if (listed.refused !== undefined) {
+      refusedRuns += 1;
+      paths.add(listed.refused);
     }
+    if (listed.unseen || listed.refused !== undefined) unseenRuns += 1;
+    if (listed.unseen) continue;
     known = true;
     orphanObjects += listed.orphans;
     orphanBytes += listed.orphanBytes;

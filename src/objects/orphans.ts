@@ -6,7 +6,7 @@ import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import type { Run } from '../window/run.ts';
+import type { Listed, Run } from '../window/run.ts';
 import type { Allowance, Place } from './allowance.ts';
 import { isSamePlace } from './allowance.ts';
 import type { Findings } from './findings.ts';
@@ -18,6 +18,8 @@ import { headEach } from './recheck.ts';
 const ORPHAN_GRACE_MS = 10 * 60_000;
 /** How often an ended run is listed again. */
 export const RELIST_MS = 3_600_000;
+/** How soon a run is tried again that S3 refused to list. A refusal may pass, and a path costs one request. */
+const REFUSED_AGAIN_MS = 5 * 60_000;
 
 export interface ListOptions {
   readonly stores: Pick<Stores, 'of'>;
@@ -45,7 +47,7 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
   const leftAfter = allowance.left() - options.requests;
   const quiet = [...ledger.runs().values()]
     .filter((run) => isQuiet(run, now))
-    .filter((run) => run.listed === null || now - run.listed.at > RELIST_MS)
+    .filter(({ listed }) => listed === null || now - listed.at > waitAfter(listed))
     .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
   const unlistable: Place[] = [];
   for (const run of quiet) {
@@ -53,6 +55,10 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
     if (pages <= 0) return;
     await listRun(ledger, run, { ...options, pages, unlistable }, signal);
   }
+}
+
+function waitAfter({ refused }: Listed): number {
+  return refused === undefined ? RELIST_MS : REFUSED_AGAIN_MS;
 }
 
 type RunOptions = ListOptions & {
@@ -79,12 +85,15 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   }
   const groups = locationsOf(locations, run, options.base);
   if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
-  /** Ends the turn of a run that may not be listed: it must not keep the others waiting. */
+  /**
+   * Ends the turn of a run that may not be listed: it must not keep the others waiting. Its figure stands: without it,
+   * the total would fall now and seem to grow later.
+   */
   const noteRefused = (): boolean => {
     const refused = groups.find(({ location }) => unlistable.some((place) => isSamePlace(place, location)));
     if (refused === undefined) return false;
     const { bucket, prefix } = refused.location;
-    run.listed = { at: now, unseen: true, refused: `s3://${bucket}/${prefix}` };
+    run.listed = { ...(run.listed ?? { unseen: true }), at: now, refused: `s3://${bucket}/${prefix}` };
     return true;
   };
   if (noteRefused()) return;

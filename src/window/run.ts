@@ -5,11 +5,13 @@ import type { Link } from './columns.ts';
 
 /**
  * The result of a listing. `at`: epoch ms; 0: something changed since. `unseen`: some objects of the run lie where no
- * listing of it leads, so orphans are unknown. `refused`: the path, because S3 refused to list below it.
+ * listing of it leads, so orphans are unknown. `refused`: the path, because S3 refused to list below it at that time.
+ * The orphans are then those of an earlier listing, if there was one.
  */
-export type Listed =
-  | { readonly at: number; readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
-  | { readonly at: number; readonly unseen: true; readonly refused?: string };
+export type Listed = { readonly at: number; readonly refused?: string } & (
+  | { readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
+  | { readonly unseen: true }
+);
 
 /** One dag run of the window. */
 export interface Run {

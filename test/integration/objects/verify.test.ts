@@ -118,7 +118,11 @@ async function world(path: string, runs: readonly TestRun[]): Promise<Ledger> {
 function look(
   ledger: Ledger,
   requests = 500,
-  { objects = store, control = null }: { objects?: ObjectStore; control?: VerifyOptions['control'] } = {},
+  {
+    objects = store,
+    control = null,
+    now = NOW,
+  }: { objects?: ObjectStore; control?: VerifyOptions['control']; now?: number } = {},
 ): Promise<Verified> {
   const stores = storesOf(objects, seen);
   const options = {
@@ -127,8 +131,8 @@ function look(
     control,
     isCurrent: true,
     requests,
-    now: NOW,
-    from: NOW - 24 * HOUR,
+    now,
+    from: now - 24 * HOUR,
     random: () => 0.5,
   };
   return verify(ledger, options, new AbortController().signal);
@@ -331,10 +335,6 @@ test('a path that is refused hides no loss below another path of its bucket, and
   expect(refused()).toBe(64);
 });
 
-test('a bucket that refuses below ten paths costs little more than one path', async () => {
-  const paths = Array.from({ length: 10 }, (_, index) => `ten/path_${index}`);
-  const ledger = await world(
-    'ten',
 test('a path that may not be listed hides no loss below another one, where HEAD tells of both', async () => {
   const ledger = await world('looked/open', [
     { dagId: 'pii', hoursAgo: 1, present: 0, missing: 1, place: { prefix: 'looked/pii' } },
@@ -361,6 +361,10 @@ test('a path that may not be listed hides no loss below another one, where HEAD 
   expect(proxy.requests).toMatchObject({ head: 11, list: 2 });
 });
 
+test('a bucket that refuses below ten paths costs little more than one path', async () => {
+  const paths = Array.from({ length: 10 }, (_, index) => `ten/path_${index}`);
+  const ledger = await world(
+    'ten',
     paths.flatMap((prefix, at) =>
       Array.from({ length: 20 }, (_, index) => ({
         dagId: `dag_${at}_${index}`,
@@ -414,10 +418,39 @@ test.each([
   const unlistable = { runs: 2, paths: [`s3://xcom/${theirs}`] };
   expect(orphans(ledger)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 2, unlistable });
 
-  // They had their turn, and are asked about in an hour again.
+  // They had their turn, and after some minutes one request asks about their path again.
   const { list } = seen.requests;
   await look(ledger, 500, refusing([theirs]));
   expect(seen.requests.list).toBe(list);
+  await look(ledger, 500, { ...refusing([theirs]), now: NOW + 6 * 60_000 });
+  expect(seen.requests.list).toBe(list + 1);
+});
+
+test('a LIST that is refused once takes back no orphan that was counted before', async () => {
+  const prefix = 'once';
+  const ledger = await world(prefix, [
+    { dagId: 'a', hoursAgo: 2, present: 3 },
+    { dagId: 'b', hoursAgo: 3, present: 3 },
+  ]);
+  for (const run of ledger.runs().values()) {
+    run.live = false;
+    const key = `${prefix}/${run.dagId}/${encodeURIComponent(run.runId)}/task/${randomUUID()}`;
+    await fetch(`${server().endpoint}/xcom/${key}`, { method: 'PUT', body: 'value' });
+  }
+  const found = { orphanObjects: 2, orphanBytes: 10 };
+  const minutes = 60_000;
+  const now = Date.now() + 20 * minutes;
+  await keep(ledger, await look(ledger, 500, { now }));
+  const listable = { runs: 0, paths: [] };
+  expect(orphans(ledger)).toEqual({ ...found, unseenRuns: 0, unlistable: listable });
+
+  const refusal = refusing([prefix]);
+  await look(ledger, 500, { ...refusal, now: now + 61 * minutes });
+  const unlistable = { runs: 2, paths: [`s3://xcom/${prefix}`] };
+  expect(orphans(ledger)).toEqual({ ...found, unseenRuns: 2, unlistable });
+
+  await look(ledger, 500, { now: now + 67 * minutes });
+  expect(orphans(ledger)).toEqual({ ...found, unseenRuns: 0, unlistable: listable });
 });
 
 test('a key that S3 does not know refuses the whole bucket', async () => {
