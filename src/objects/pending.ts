@@ -1,9 +1,9 @@
 import { createPace } from '../lib/pace.ts';
-import { indexInChunk } from '../window/columns.ts';
+import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import { eachRow } from '../window/each-row.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
-import { flagsAt, leafStartAt } from '../window/row-fields.ts';
+import { baseAt, flagsAt, leafStartAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Place } from './allowance.ts';
@@ -111,6 +111,26 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
       asked: unchecked !== null && !is.isUnasked(unchecked),
     };
   }
+}
+
+/** The runs that wait for nothing but answers of closed places: planning them would only cost CPU. */
+export async function runsOfClosed(ledger: Ledger, isClosed: (place: Place) => boolean): Promise<Run[]> {
+  const rows = ledger.rows();
+  const pace = createPace();
+  const closed = new Map<number, boolean>();
+  const isOfClosed = (base: number): boolean => {
+    const known = closed.get(base) ?? isClosed(rows.bases.at(base));
+    closed.set(base, known);
+    return known;
+  };
+  const open = new Set<Run>();
+  for (const chunk of rows.chunks) {
+    for (let index = 0; index < CHUNK_ROWS; index += 1)
+      if (is.isUnverified(flagsAt(chunk, index)) && !isOfClosed(baseAt(chunk, index)))
+        open.add(ledger.runOf(chunk.first + index));
+    await pace.rest();
+  }
+  return [...ledger.runs().values()].filter((run) => run.unverified > 0 && !open.has(run));
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Answer, BucketPlace, Findings } from './findings.ts';
 import { createFindings, uncheckedReason } from './findings.ts';
 import { lookUp } from './look-up.ts';
 import { listOrphans } from './orphans.ts';
-import { pendingReferences } from './pending.ts';
+import { pendingReferences, runsOfClosed } from './pending.ts';
 import { recheck } from './recheck.ts';
 
 export interface Verified {
@@ -132,6 +132,8 @@ async function lookUpPending(
     for (const { item, unknown } of looked.unanswered) findings.noteUnanswered(item, unknown);
     for (const place of looked.answering) allowance.answered(place);
     for (const closure of looked.closures) allowance.close(closure);
+    if (looked.closures.length > 0)
+      for (const run of await runsOfClosed(ledger, allowance.isClosed)) planned.add(run);
     // Those of a closed place are left, but those of another place may come after them.
     if (looked.left.length > 0 && looked.closures.length === 0) return;
   }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import type { Place } from '../../../src/objects/allowance.ts';
 import type { Verified, VerifyOptions } from '../../../src/objects/verify.ts';
 import { noteUnchecked } from '../../../src/objects/check-references.ts';
@@ -379,6 +379,25 @@ test('a bucket that refuses below ten paths costs little more than one path', as
   const { answers, answered } = await look(ledger, 500, { objects, control });
   expect([answers, answered]).toEqual([[], false]);
   expect(refused()).toBe(32 + 9 * 3);
+});
+
+test('a path that refuses everything is planned once, and what another path waits for is found all the same', async () => {
+  const prefix = 'much/theirs';
+  const ledger = await world('much/mine', [
+    ...Array.from({ length: 200 }, (_, index) => ({
+      dagId: `theirs_${index}`,
+      hoursAgo: 1 + index / 100,
+      present: 0,
+      missing: 100,
+      place: { prefix },
+    })),
+    { dagId: 'mine', hoursAgo: 2.005, present: 0, missing: 5 },
+  ]);
+  const built = vi.spyOn(ledger.rows(), 'referenceOf');
+  const first = await look(ledger, 500, { objects: refusing([prefix]).objects, control });
+  expect(said(first)).toEqual({ present: 0, missing: 5 });
+  // A plan covers about 6,000 of the 20,000.
+  expect(built.mock.calls.length).toBeLessThan(7_000);
 });
 
 test('known objects are looked at again below one path while another is refused', async () => {
