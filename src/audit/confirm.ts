@@ -5,6 +5,7 @@ import type { Database } from '../postgres/client.ts';
 import { nullIfBehind } from '../postgres/failure.ts';
 import { ageOf, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
 import type { Duck } from './duck.ts';
+import { bucketOf } from './key-sql.ts';
 import type { AskOptions, Candidate } from './looks.ts';
 import { headAll, keepVerdicts, sampleOf } from './looks.ts';
 import { namedObject } from './named-object.ts';
@@ -13,7 +14,7 @@ import type { NoAnswer, Unanswered } from './no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
-import type { Apart, Unjudged } from './servers.ts';
+import type { Apart, Connections, Unjudged } from './servers.ts';
 import type { NamingRow } from './row-statements.ts';
 import { ownersStatement } from './row-statements.ts';
 
@@ -49,7 +50,7 @@ export interface Doubt {
   readonly why: string;
 }
 
-export interface ConfirmOptions extends AskOptions {
+export interface ConfirmOptions extends AskOptions, Pick<Connections, 'isKnown'> {
   readonly duck: Duck;
   readonly database: Pick<Database, 'read'>;
   readonly sources: readonly RowSource[];
@@ -85,6 +86,13 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   if (candidates.length > 0) await keepVerdicts(look, candidates, verdicts);
   const count = (...some: readonly Verdict[]) => verdicts.filter((one) => some.includes(one)).length;
   const { unjudged } = apart;
+  const doubts = doubtsOf([
+    ...judged.map(({ verdict, why }, index) => {
+      const { bucket } = splitBucket(candidates[index]?.location ?? '');
+      return { bucket, references: 1, verdict, reason: why?.reason ?? null };
+    }),
+    ...(await unaskedOf(options)),
+  ]);
   return {
     absent,
     looked: candidates.length,
@@ -94,7 +102,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     unknown: count('unknown', 'unanswered') + unjudged.reduce((sum, { references }) => sum + references, 0),
     unjudged,
     unanswered: countAnswers([...options.unanswered, ...judged.flatMap(({ why }) => why ?? [])]),
-    doubts: doubtsOf(candidates, judged),
+    doubts,
   };
 }
 
@@ -124,25 +132,45 @@ async function judge(candidates: readonly Candidate[], options: ConfirmOptions):
   });
 }
 
+/** References that the listing of their bucket lacks, and why it is not known whether their objects are there. */
+interface Lacking {
+  readonly bucket: string;
+  readonly references: number;
+  readonly verdict: Verdict;
+  readonly reason: NoAnswer['reason'] | null;
+}
+
+/** Those that nobody was asked about: a connection that is not known may lead to this server. */
+async function unaskedOf({ duck, isKnown }: ConfirmOptions): Promise<Lacking[]> {
+  const groups = await duck.run<{ bucket: string; connection: string; references: number }>(
+    `SELECT ${bucketOf('location')} AS bucket, connection, count(*)::DOUBLE AS "references"
+     FROM absent WHERE verdict = 'unjudged' GROUP BY ALL`,
+  );
+  return groups
+    .filter(({ connection }) => !isKnown(connection))
+    .map((one) => ({ ...one, verdict: 'unanswered', reason: 'unknown_connection' }));
+}
+
 /**
  * Some servers list a key otherwise than a row spells it, and an inventory may leave keys out. An object that a HEAD
  * finds shows that. A HEAD without an answer might have shown it, whatever the others of its bucket say.
  */
-function doubtsOf(candidates: readonly Candidate[], judged: readonly Judged[]): Doubt[] {
-  const names = candidates.map(({ location }) => splitBucket(location).bucket);
+function doubtsOf(lacking: readonly Lacking[]): Doubt[] {
   const so = 'so it may have objects in use under other names';
-  return [...new Set(names)].sort().flatMap((bucket): Doubt[] => {
-    const own = judged.filter((_, index) => names[index] === bucket);
-    const overlooked = own.filter(({ verdict }) => verdict === 'overlooked').length;
+  const countOf = (some: readonly Lacking[]) => some.reduce((sum, { references }) => sum + references, 0);
+  return [...new Set(lacking.map(({ bucket }) => bucket))].sort().flatMap((bucket): Doubt[] => {
+    const own = lacking.filter((one) => one.bucket === bucket);
+    const overlooked = countOf(own.filter(({ verdict }) => verdict === 'overlooked'));
     if (overlooked > 0) {
       const why = `${formatCount(overlooked)} references name objects that storage has and the listing lacks, ${so}`;
       return [{ bucket, references: overlooked, why }];
     }
     const silent = own.filter(({ verdict }) => verdict === 'unanswered');
-    if (silent.length === 0) return [];
-    const reasons = new Set(silent.map(({ why }) => why?.reason.replaceAll('_', ' ')));
-    const why = `the listing lacks the objects of ${formatCount(silent.length)} references, and no HEAD of them was answered (${[...reasons].join(', ')}), ${so}`;
-    return [{ bucket, references: silent.length, why }];
+    const references = countOf(silent);
+    if (references === 0) return [];
+    const reasons = new Set(silent.map(({ reason }) => reason?.replaceAll('_', ' ')));
+    const why = `the listing lacks the objects of ${formatCount(references)} references, and no HEAD of them was answered (${[...reasons].join(', ')}), ${so}`;
+    return [{ bucket, references, why }];
   });
 }
 

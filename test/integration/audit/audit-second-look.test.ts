@@ -133,6 +133,24 @@ describe('an object that a HEAD finds and the listing lacks', () => {
     );
   });
 
+  test.each([
+    ['not known here', false],
+    ['to another server', true],
+  ])('is not excluded if the row has a connection that nobody can ask, $0', async (_, isKnown) => {
+    const named = await addRow(stage, 'elsewhere@bucket/xcom//team');
+    const inUse = put(fold(named.replace('elsewhere@', '')));
+    const result = await audited({
+      store: folding(),
+      isKnown: (id) => isKnown || id !== 'elsewhere',
+      connectionOf: (id) => connectionAt(id === 'elsewhere' ? 'http://two' : 'http://one'),
+    });
+    const why =
+      'the listing lacks the objects of 1 references, and no HEAD of them was answered (unknown connection), so it may have objects in use under other names';
+    // If it is known to lead elsewhere, its object is no object of this bucket.
+    expect(result.confirmed.doubts).toEqual(isKnown ? [] : [{ bucket: 'bucket', references: 1, why }]);
+    expect(result.deletions).toEqual(isKnown ? [[inUse]] : []);
+  });
+
   test('holds back no other bucket by a HEAD that is not answered', async () => {
     await addRow(stage, 'bucket/xcom//team');
     const elsewhere = orphanIn('other/xcom');
