@@ -48,9 +48,12 @@ export function isInPlaceOfS3(step: FailedStep): boolean {
   return step.said?.by === 'proxy' && !isHeldBack(step);
 }
 
-/** Whether a gateway asked for fewer requests: S3 may be behind it, and did not hear this one. */
-function isHeldBack({ reason, said }: FailedStep): boolean {
-  return said?.by === 'proxy' && reason === 'throttled';
+/**
+ * Whether a gateway asked for fewer requests: S3 may be behind it, and did not hear this one. A HEAD that it answers
+ * with 503 counts as throttled too, and tells nothing of the kind.
+ */
+function isHeldBack({ said }: FailedStep): boolean {
+  return said?.by === 'proxy' && said.status === 429;
 }
 
 /** A refused HEAD has no body and no code. If a proxy answered other requests, it may have refused the HEAD as well. */
