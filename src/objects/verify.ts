@@ -132,8 +132,10 @@ async function lookUpPending(
     for (const { item, unknown } of looked.unanswered) findings.noteUnanswered(item, unknown);
     for (const place of looked.answering) allowance.answered(place);
     for (const closure of looked.closures) allowance.close(closure);
-    if (looked.closures.length > 0)
-      for (const run of await runsOfClosed(ledger, allowance.isClosed)) planned.add(run);
+    if (looked.closures.length > 0) {
+      const closed = await runsOfClosed(ledger, (place) => allowance.isClosed(place));
+      for (const run of closed) planned.add(run);
+    }
     // Those of a closed place are left, but those of another place may come after them.
     if (looked.left.length > 0 && looked.closures.length === 0) return;
   }

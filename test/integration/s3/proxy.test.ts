@@ -104,7 +104,7 @@ test('an access point is asked by its host name also at an endpoint of one’s o
   const found = await far.head({ bucket, key: 'k' }, never);
   await far.head({ bucket: 'bucket', key: 'k' }, never);
   far.close();
-  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null });
+  expect(found).toEqual({ kind: 'present', bytes: 3, archive: null, lastModified: null });
   expect(proxy.asked.map(([url]) => url)).toEqual([
     `http://xcom-123456789012.accesspoint.${FAR}/k`,
     `http://accesspoint.${FAR}/bucket/k`,
