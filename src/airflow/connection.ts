@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { percentDecode } from '../lib/percent-decode.ts';
-import { NO_TYPE, URI_IN_JSON } from './refused-by-some.ts';
 import { strayExtras } from './stray-extra.ts';
 import type { StrayExtra } from './stray-extra.ts';
 
@@ -14,8 +13,6 @@ export interface AirflowConnection {
   /** Keys of `extra` that hold JSON in the query of a URI: Airflow gets plain text for them, and its hook raises. */
   readonly texts: readonly string[];
   readonly strays: readonly StrayExtra[];
-  /** Why tasks of some releases refuse the value, as the rest of a sentence; null: none is known to. */
-  readonly refusedBySome: string | null;
 }
 
 const text = z.string().nullish();
@@ -152,13 +149,13 @@ function isShown(value: string): boolean {
 
 function fromJson(value: string): AirflowConnection {
   const given = parseJson(value, 'the connection');
-  const { uri, conn_type: type, login, password, host, port, extra } = checked(jsonSchema, given);
+  const { uri, login, password, host, port, extra } = checked(jsonSchema, given);
   const keys = Object.keys(given as object);
   refuseUnknown(keys.filter((key) => !Object.hasOwn(jsonSchema.shape, key)));
   if (uri) {
     if (keys.length > 1)
       throw new RangeError('has "uri" beside other keys, which Airflow refuses: give the URI alone');
-    return { ...fromUri(uri), refusedBySome: URI_IN_JSON };
+    return fromUri(uri);
   }
   // Accepts the same text as Python's `int`.
   if (typeof port === 'string' && !/^(?:\s*[+-]?\d+\s*)?$/.test(port)) throw new RangeError(WRONG_PORT);
@@ -170,7 +167,6 @@ function fromJson(value: string): AirflowConnection {
     extra: checked(extraSchema, extraValue || {}, 'extra'),
     texts: [],
     strays: strayExtras(extraValue, Object.keys(extraSchema.shape)),
-    refusedBySome: type ? null : NO_TYPE,
   };
 }
 
@@ -238,7 +234,6 @@ function fromUri(given: string): AirflowConnection {
     extra: checked(extraSchema, extra, 'extra'),
     texts: whole === null ? NESTED.filter((name) => parameters.has(name)) : [],
     strays: strayExtras(extra, Object.keys(extraSchema.shape)),
-    refusedBySome: null,
   };
 }
 
@@ -272,6 +267,11 @@ function refuseAuthority(user: string, host: string): void {
   const port = /:([^:\]]*)$/.exec(host)?.[1] ?? '';
   if (!/^\d*$/.test(port) || Number(port) > 65_535)
     throw new RangeError(`${WRONG_PORT}; a key and its secret end with an @`);
+}
+
+/** The places where the connection names a server but the Amazon provider does not look; empty when there are none. */
+export function misplacedEndpoint({ host, extra }: AirflowConnection): readonly string[] {
+  return [...(extra.host ? ['host in extra'] : []), ...(host === null ? [] : ['its host'])];
 }
 
 function checked<T extends z.ZodType>(schema: T, value: unknown, root = ''): z.output<T> {

@@ -56,8 +56,6 @@ export function openStoredConnection(row: StoredConnection, keys: readonly Secre
   };
   return parseConnection(
     JSON.stringify({
-      // The view does not show the type. A task gets it from the table, and asks nothing of it.
-      conn_type: 'aws',
       login: row.login,
       host: row.host,
       password: clear(row.password, row.is_encrypted),

@@ -125,9 +125,8 @@ export function connectionWarnings(
 ): readonly string[] {
   const ofPaths = connections
     .filter(({ id }) => id !== '')
-    .flatMap(({ id, variable, given, isSet }) => [
+    .flatMap(({ id, variable, isSet }) => [
       ...teamWarnings(id, from.env),
-      ...(given === null || given.refusedBySome === null ? [] : [`${variable} ${given.refusedBySome}`]),
       ...(isSet
         ? askedBefore({ id, place: variable }, secretsBackend(from))
         : missingConnection(id, { from, view })),

@@ -1,4 +1,4 @@
-import type { AirflowConnection } from '../airflow/connection.ts';
+import { misplacedEndpoint } from '../airflow/connection.ts';
 import type { NamedConnection } from './connections.ts';
 
 /**
@@ -17,9 +17,4 @@ export function misplacedEndpoints(connections: readonly NamedConnection[]): rea
         : `${who}: only an older Amazon provider, as of Airflow 2.9, takes host in extra for the endpoint; with any later one requests go to AWS, as the exporter's do: write endpoint_url in extra`,
     ];
   });
-}
-
-/** The places where the connection names a server but the Amazon provider does not look; empty when there are none. */
-function misplacedEndpoint({ host, extra }: AirflowConnection): readonly string[] {
-  return [...(extra.host ? ['host in extra'] : []), ...(host === null ? [] : ['its host'])];
 }

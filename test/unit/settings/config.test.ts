@@ -785,10 +785,7 @@ describe('warnings', () => {
     ['{"conn_type": "aws", "login": "K", "password": "S", "host": "http://minio:9000"}', 'its host'],
     ['aws://K:S@minio:9000/', 'its host'],
     ['aws://K:S@minio/?endpoint_url=http%3A%2F%2Fminio%3A9000', null],
-    [
-      '{"conn_type": "aws", "extra": {"host": "x", "service_config": {"s3": {"endpoint_url": "http://minio:9000"}}}}',
-      null,
-    ],
+    ['{"extra": {"host": "x", "service_config": {"s3": {"endpoint_url": "http://minio:9000"}}}}', null],
     ['aws://K:S@/?region_name=eu-west-1', null],
   ])('the connection %j has its endpoint in %j', (connection, place) => {
     const env = { [`${prefix}PATH`]: 's3://aws@b', AIRFLOW_CONN_AWS: connection };
@@ -1169,22 +1166,6 @@ describe('the connections of the paths', () => {
         asked: [],
       });
     });
-  });
-
-  test.each([
-    ['{"login": "K", "password": "geheim"}', /has no conn_type in its JSON, .* 3\.1\.0 to 3\.1\.7 refuse it/],
-    ['{"conn_type": "", "login": "K"}', /has no conn_type in its JSON/],
-    ['{"uri": "aws://K:geheim@/"}', /has its URI inside JSON, .* tasks of Airflow 3\.1 refuse it/],
-    ['{"conn_type": "aws", "login": "K"}', null],
-    ['aws://K:geheim@/', null],
-  ])('are told of a form that tasks of some releases refuse: %s', (AIRFLOW_CONN_AWS_XCOM, said) => {
-    const { s3, warnings, xcom } = read({ argv: ['--xcom.path', path], env: { AIRFLOW_CONN_AWS_XCOM } });
-    expect(warnings).toEqual(
-      said === null ? [] : [expect.stringMatching(new RegExp(`^AIRFLOW_CONN_AWS_XCOM ${said.source}`))],
-    );
-    // Other releases take it.
-    expect([xcom.pushFault, s3.missing.size]).toEqual([null, 0]);
-    expect(warnings.join()).not.toContain('geheim');
   });
 
   test('come from the variable of a team where the plain one is missing', () => {
