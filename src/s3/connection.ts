@@ -157,13 +157,19 @@ export function openClient(
   more: Pick<S3ClientConfig, 'requestHandler' | 'credentials'>,
 ): S3Client {
   const client = new S3Client({ ...clientConfig(connection), forcePathStyle: false, ...more });
-  const { endpointProvider } = client.config;
-  client.config.endpointProvider = (parameters, context) => {
-    const isArn = parameters.Bucket?.startsWith('arn:') === true;
-    // The SDK itself asks by the path for a name that fits in no host.
-    const isPath = parameters.ForcePathStyle === true || (connection.forcePathStyle && !isArn);
-    return endpointProvider({ ...parameters, ForcePathStyle: isPath }, context);
-  };
+  const { endpointProvider, httpAuthSchemeProvider } = client.config;
+  // The SDK itself asks by the path for a name that fits in no host.
+  const isPath = ({ Bucket: bucket, ForcePathStyle: isForced }: Styled): boolean =>
+    isForced === true || (connection.forcePathStyle && bucket?.startsWith('arn:') !== true);
+  const styled = <P extends Styled>(parameters: P): P => ({
+    ...parameters,
+    ForcePathStyle: isPath(parameters),
+  });
+  // The choice of a signature resolves the host as well, and fails if a name fits in none.
+  Object.assign<S3Client['config'], Partial<S3Client['config']>>(client.config, {
+    endpointProvider: (parameters, context) => endpointProvider(styled(parameters), context),
+    httpAuthSchemeProvider: (parameters) => httpAuthSchemeProvider(styled(parameters)),
+  });
   if (connection.variants.useGlobalEndpoint === true)
     client.middlewareStack.add(followElsewhere, {
       step: 'initialize',
@@ -171,6 +177,12 @@ export function openClient(
       name: 'followElsewhere',
     });
   return client;
+}
+
+/** The parameters of the SDK's rules for hosts that decide on path style. */
+interface Styled {
+  readonly Bucket?: string | undefined;
+  readonly ForcePathStyle?: boolean | undefined;
 }
 
 interface Elsewhere {

@@ -180,7 +180,7 @@ export async function replay(
 
   const env = {
     // An option that the recorded worker did not set has Airflow's default; the exporter is told that default.
-    XCOM_EXPORTER_XCOM_COMPRESSION: recorded.env[`${OPTION}COMPRESSION`] ?? '',
+    [`${OPTION}COMPRESSION`]: '',
     XCOM_EXPORTER_XCOM_THRESHOLD: recorded.env[`${OPTION}THRESHOLD`] ?? '-1',
     ...withoutDatabase(recorded.env),
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url.replace('postgresql:', 'postgresql+psycopg2:'),

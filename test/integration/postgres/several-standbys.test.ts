@@ -88,6 +88,20 @@ async function caughtUp({ admin }: Replica): Promise<void> {
 async function holdBack(isHeld: boolean): Promise<void> {
   await late.admin.query(`ALTER SYSTEM SET recovery_min_apply_delay = '${isHeld ? '1h' : '0'}'`);
   await late.admin.query('SELECT pg_reload_conf()');
+  // The server takes the setting in by itself, some time after it was told.
+  if (isHeld)
+    await eventually(async () => {
+      await stage.writer.query("SELECT pg_logical_emit_message(true, 'test', 'a commit')");
+      const [position] = await stage.writer.query<{ lsn: string }>(
+        'SELECT pg_current_wal_lsn()::text AS lsn',
+      );
+      await caughtUp(prompt);
+      const [row] = await late.admin.query<{ there: boolean }>(
+        'SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn AS there',
+        [position?.lsn],
+      );
+      expect(row?.there).toBe(false);
+    });
 }
 
 /** A pooler gives each transaction a server: those of `turns` in turn, and then the last of them. */
