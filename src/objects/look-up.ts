@@ -5,7 +5,7 @@ import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Closure, Place } from './allowance.ts';
-import { createAllowance, TOGETHER } from './allowance.ts';
+import { createAllowance, isSamePlace, TOGETHER } from './allowance.ts';
 import type { Sighting } from './findings.ts';
 import { keyRangesOf } from './key-ranges.ts';
 import type { Location } from './locations.ts';
@@ -96,7 +96,7 @@ export async function lookUp<Item>(
       const replies = await Promise.all(
         turn.batch.map(async ({ location, item, isListed }) => {
           const answer = await sighting(location, item);
-          if (!isListed && answer.kind === 'present') lessons.unlistable.push(location);
+          if (!isListed && answer.kind === 'present') noteUnlistable(location);
           return { place: location, unknown: answer.kind === 'unknown' ? answer : null };
         }),
       );
@@ -116,6 +116,10 @@ export async function lookUp<Item>(
     allowance.answered(location);
     note(item, answer);
     return answer;
+  }
+
+  function noteUnlistable(place: Place): void {
+    if (!lessons.unlistable.some((one) => isSamePlace(one, place))) lessons.unlistable.push(place);
   }
 
   function note(item: Item, finding: Sighting): void {
@@ -147,7 +151,7 @@ export async function lookUp<Item>(
         return answer;
       }
       // Without permission to list, HEAD still works and shows which objects exist.
-      lessons.unlistable.push(location);
+      noteUnlistable(location);
       return null;
     }
     allowance.answered(location);
@@ -162,7 +166,7 @@ export async function lookUp<Item>(
     undecided.push(...unread.map((item) => ({ location, item, isListed: true })));
     // More keys lie here than expected. When a page answers for none of its items, its server does not know where to
     // begin.
-    if (beyond.length === items.length || !inOrder) lessons.unlistable.push(location);
+    if (beyond.length === items.length || !inOrder) noteUnlistable(location);
     else if (first !== undefined) lessons.apart.add(keys.get(first) ?? '');
     return null;
   }
