@@ -48,25 +48,37 @@ export async function plantDirectly(
   if (!answer.ok) throw new Error(`Cannot ${method} ${object.key}: the embedded S3 said ${answer.status}`);
 }
 
+/** A connection to AWS by keys, apart from what is told. */
+export function connectionWith(told: Partial<S3Connection>): S3Connection {
+  return {
+    asker: 'workers',
+    region: null,
+    endpoint: null,
+    accessKeyId: 'K',
+    secretAccessKey: secret('s'),
+    sessionToken: null,
+    profile: null,
+    profileKeys: null,
+    role: null,
+    forcePathStyle: false,
+    authorities: null,
+    proxies: NO_PROXIES,
+    sendsChecksums: true,
+    variants: {},
+    agent: null,
+    ...told,
+  };
+}
+
 /** The settings with which the client talks to the embedded server, or to a proxy in front of it. */
 export function connectionTo(endpoint: string, server: EmbeddedS3): S3Connection {
-  return {
+  return connectionWith({
     region: server.region,
     endpoint,
     accessKeyId: server.accessKeyId,
     secretAccessKey: secret(server.secretAccessKey),
-    sessionToken: null,
-    profile: null,
-    role: null,
     forcePathStyle: true,
-    authorities: null,
-    proxies: NO_PROXIES,
-    sendsChecksums: true,
-    asker: 'workers',
-    variants: {},
-    agent: null,
-    profileKeys: null,
-  };
+  });
 }
 
 /** Records the requests and the failures that an object store reports. */

@@ -1,29 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { secret } from '../../../src/lib/secret.ts';
-import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { bucketUrl } from '../../../src/s3/bucket-url.ts';
 import type { EndpointVariants, S3Connection } from '../../../src/s3/connection.ts';
-
-function at(told: Partial<S3Connection>): S3Connection {
-  return {
-    asker: 'workers',
-    region: null,
-    endpoint: null,
-    accessKeyId: 'K',
-    secretAccessKey: secret('s'),
-    sessionToken: null,
-    profile: null,
-    profileKeys: null,
-    role: null,
-    forcePathStyle: false,
-    authorities: null,
-    proxies: NO_PROXIES,
-    sendsChecksums: true,
-    variants: {},
-    agent: null,
-    ...told,
-  };
-}
+import { connectionWith } from '../../support/s3.ts';
 
 const FIPS = { useFipsEndpoint: true } as const;
 const DUAL = { useDualstackEndpoint: true } as const;
@@ -49,7 +27,9 @@ describe('the host of AWS that is asked', () => {
     ['us-isob-east-1', {}, 's3.us-isob-east-1.sc2s.sgov.gov'],
     ['eu-isoe-west-1', {}, 's3.eu-isoe-west-1.cloud.adc-e.uk'],
   ])('%s %j', async (region, variants, host) => {
-    expect(await bucketUrl(at({ region, variants }), 'xcom-bucket')).toBe(`https://xcom-bucket.${host}/`);
+    expect(await bucketUrl(connectionWith({ region, variants }), 'xcom-bucket')).toBe(
+      `https://xcom-bucket.${host}/`,
+    );
   });
 });
 
@@ -87,10 +67,10 @@ test.each<[string, Partial<S3Connection>, string, string]>([
     'http://minio:9000/xcom',
   ],
 ])('%s', async (_, told, bucket, url) => {
-  expect(await bucketUrl(at(told), bucket)).toBe(url);
+  expect(await bucketUrl(connectionWith(told), bucket)).toBe(url);
 });
 
 test('no address: the error of the SDK', async () => {
-  const asked = bucketUrl(at({ region: 'cn-north-1', variants: FAST }), 'xcom');
+  const asked = bucketUrl(connectionWith({ region: 'cn-north-1', variants: FAST }), 'xcom');
   await expect(asked).rejects.toThrow('S3 Accelerate cannot be used in this region');
 });

@@ -1,9 +1,8 @@
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { secret } from '../../../src/lib/secret.ts';
-import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openClient } from '../../../src/s3/connection.ts';
+import { connectionWith } from '../../support/s3.ts';
 
 interface Sent {
   readonly hostname: string;
@@ -24,26 +23,9 @@ function bucketInIreland(answerThere: { readonly status: number; readonly code: 
       response: { statusCode: status, headers: answered, body: Readable.from([Buffer.from(body)]) },
     });
   };
-  const client = openClient(
-    {
-      asker: 'workers',
-      region: null,
-      endpoint: null,
-      accessKeyId: 'K',
-      secretAccessKey: secret('s'),
-      sessionToken: null,
-      profile: null,
-      profileKeys: null,
-      role: null,
-      forcePathStyle: false,
-      authorities: null,
-      proxies: NO_PROXIES,
-      sendsChecksums: true,
-      variants: { useGlobalEndpoint: true },
-      agent: null,
-    },
-    { requestHandler: { handle } },
-  );
+  const client = openClient(connectionWith({ variants: { useGlobalEndpoint: true } }), {
+    requestHandler: { handle },
+  });
   return { asked, client };
 }
 

@@ -1,28 +1,10 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import { secret } from '../../../src/lib/secret.ts';
-import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
-import { recordRequests } from '../../support/s3.ts';
+import { connectionWith, recordRequests } from '../../support/s3.ts';
 
-const AWS: S3Connection = {
-  asker: 'workers',
-  region: 'eu-west-1',
-  endpoint: null,
-  accessKeyId: 'K',
-  secretAccessKey: secret('s'),
-  sessionToken: null,
-  profile: null,
-  profileKeys: null,
-  role: null,
-  forcePathStyle: false,
-  authorities: null,
-  proxies: NO_PROXIES,
-  sendsChecksums: true,
-  variants: {},
-  agent: null,
-};
+const AWS = connectionWith({ region: 'eu-west-1' });
 const ACCELERATED = { useAccelerateEndpoint: true } as const;
 const OF_SEVERAL_REGIONS = 'arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap';
 
