@@ -7,6 +7,7 @@ import { monthsPicture } from '../../../src/audit/picture.ts';
 import { namedObject } from '../../../src/audit/named-object.ts';
 import type { RowSource } from '../../../src/audit/row-sources.ts';
 import type { NamingRow } from '../../../src/audit/row-statements.ts';
+import { ONE_LIVE } from '../../support/audit-references.ts';
 
 const UUID = '3f4a5b6e-34c6-47ab-b759-7ca5bf8a6828';
 
@@ -226,48 +227,36 @@ describe('flags', () => {
 });
 
 describe('the days of a lifecycle rule', () => {
-  const references = {
-    live: 1,
-    absent: 0,
-    young: 0,
-    unreadable: [],
-    unsure: 0,
-    unjudged: 0,
-    undated: 0,
-    outside: 0,
-    archived: 0,
-    foreign: 0,
-  };
   const oldest = { location: 'b/k', at: Date.UTC(2026, 0, 1), kind: 'row', source: 'xcom' };
   const now = Date.UTC(2026, 0, 31, 12);
   const moment = { rowsAsOf: now, now };
 
   test('are more than the age of the oldest object that is named', () => {
-    expect(safeDays({ oldest, references }, moment)).toMatchObject({ days: 32 });
+    expect(safeDays({ oldest, references: ONE_LIVE }, moment)).toMatchObject({ days: 32 });
   });
 
   test('count up to now, though the rows are of days ago', () => {
     const behind = { rowsAsOf: now - 3 * 86_400_000, now };
-    expect(safeDays({ oldest, references }, behind)).toMatchObject({ days: 32 });
+    expect(safeDays({ oldest, references: ONE_LIVE }, behind)).toMatchObject({ days: 32 });
   });
 
   test('are not known where a standby does not say how far it is', () => {
-    expect(safeDays({ oldest, references }, { rowsAsOf: null, now })).toEqual({
+    expect(safeDays({ oldest, references: ONE_LIVE }, { rowsAsOf: null, now })).toEqual({
       days: null,
       reason: 'the standby does not say how far it is, so the age of what its rows name is not known',
     });
   });
 
   test('are not known where not all was listed, or nothing is named', () => {
-    expect(safeDays({ oldest, references: { ...references, outside: 2 } }, moment)).toEqual({
+    expect(safeDays({ oldest, references: { ...ONE_LIVE, outside: 2 } }, moment)).toEqual({
       days: null,
       reason: '2 references point to places that were not listed, so their age is not known',
     });
-    expect(safeDays({ oldest: null, references }, moment).days).toBeNull();
+    expect(safeDays({ oldest: null, references: ONE_LIVE }, moment).days).toBeNull();
   });
 
   test.each(['unjudged', 'undated'] as const)('are not known where references are %s', (what) => {
-    const { days, reason } = safeDays({ oldest, references: { ...references, [what]: 2 } }, moment);
+    const { days, reason } = safeDays({ oldest, references: { ...ONE_LIVE, [what]: 2 } }, moment);
     expect(days).toBeNull();
     expect(reason).toMatch(/^2 references .* so (the age of their objects|their age) is not known$/);
   });

@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Audit } from '../../../src/audit/audit.ts';
 import { auditCode, auditText } from '../../../src/audit/summary.ts';
+import { ONE_LIVE } from '../../support/audit-references.ts';
 
 const nothing = { objects: 0, bytes: 0, dollars: null };
-const references = {
-  live: 1,
-  absent: 0,
-  young: 0,
-  unreadable: [],
-  unsure: 0,
-  unjudged: 0,
-  undated: 0,
-  outside: 0,
-  archived: 0,
-  foreign: 0,
-};
 const WHOLE: Audit = {
   rowsAsOf: 1,
   inventoryAt: null,
@@ -23,7 +12,7 @@ const WHOLE: Audit = {
   unlisted: [],
   held: [],
   figures: {
-    references,
+    references: ONE_LIVE,
     objects: {
       all: nothing,
       named: nothing,
@@ -68,7 +57,7 @@ describe('an audit', () => {
       ...WHOLE,
       figures: {
         ...WHOLE.figures,
-        references: { ...references, [why]: 5 },
+        references: { ...ONE_LIVE, [why]: 5 },
         undecided: [{ place: 's3://states/s/', why, references: 5 }],
       },
     };
