@@ -58,7 +58,7 @@ function finite(moment: number): number | null {
 
 const WORDS: Readonly<Record<AskedInVain, string>> = {
   denied: 'S3 refused to tell',
-  throttled: 'S3 or a gateway asked for fewer requests or was out of order',
+  throttled: 'S3 or a gateway asked for fewer requests, or could not serve them',
   timeout: 'S3 did not answer in time',
   unreachable: 'S3 gave no answer',
   unconfirmed: 'S3 has no object, and that it is gone for good is not certain',

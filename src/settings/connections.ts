@@ -190,7 +190,7 @@ export function askedBefore(
     ? ', or, if the backend has none, exclude the id by its option connections_lookup_pattern'
     : '';
   return [
-    `Airflow may ask ${nameOf(backend)} for the connection ${id} before ${place}, and the exporter does not: it takes no refusal that it gets for one of the workers'. Give the exporter the same connection as the backend has${orPattern}`,
+    `Airflow may ask ${nameOf(backend)} for the connection ${id} before ${place}, and the exporter does not: a refusal of the exporter's keys says nothing of the workers'. Give the exporter the same connection as the backend has${orPattern}`,
   ];
 }
 
