@@ -21,10 +21,17 @@ const WORDS: Readonly<Record<Line['what'], string>> = {
   rival: 'prometheus-sql-exporter, one run of its query',
 };
 
-/** The table as it is kept in the repository. */
+/** Pages with 50 million rows, of those with 10 million. */
+const MOST_GROWTH = 1.1;
+
+/**
+ * The report as it is kept in the repository, with a section for each Airflow release. A release of `lines` gets a new
+ * section; the others keep theirs of `kept`, which is the report so far.
+ */
 export function describeBench(
   lines: readonly Line[],
   facts: {
+    kept: string;
     version: string;
     rival: string;
     base: readonly BaseLine[];
@@ -35,34 +42,22 @@ export function describeBench(
   const { large, flood } = facts;
   const words = ({ rows, large, medium }: Writing) =>
     `${rows.toLocaleString('en')} new rows, ${large} of them of 2 MB that do not compress and ${medium.toLocaleString('en')} of 20 kB that do`;
-  const body = lines.map((line) => {
-    const { cost, rows, release, what } = line;
-    const rival = lines.find((one) => one.release === release && one.rows === rows && one.what === 'rival');
-    const share = rival === undefined || what === 'rival' ? '' : shareOf(cost.buffers, rival.cost.buffers);
-    const base = facts.base.find((one) => one.release === release && one.rows === rows && one.what === what);
-    const cells = [
-      release,
-      rows.toLocaleString('en'),
-      WORDS[what],
-      cost.buffers.toLocaleString('en'),
-      base?.buffers.toLocaleString('en') ?? '',
-      base === undefined || what === 'rival' ? '' : (cost.buffers / base.buffers).toFixed(2),
-      share,
-      cost.rowsRead.toLocaleString('en'),
-      cost.ms.toFixed(1),
-      what === 'rival' ? '' : cost.measuredRows.toLocaleString('en'),
-      what === 'rival' ? '' : ((cost.toastBuffers * 8_192) / 2 ** 20).toFixed(1),
-    ];
-    return `| ${cells.join(' | ')} |`;
-  });
+  const sections = new Map(
+    facts.kept
+      .split(/^(?=## )/m)
+      .slice(1)
+      .map((section) => [/^## Airflow (\S+)/.exec(section)?.[1] ?? '', `${section.trimEnd()}\n`]),
+  );
+  for (const release of new Set(lines.map((line) => line.release))) {
+    const ofRelease = (line: { readonly release: string }) => line.release === release;
+    const base = facts.base.filter(ofRelease);
+    sections.set(release, sectionOf(release, lines.filter(ofRelease), { ...facts, base }));
+  }
   return `# What a cycle costs the database
 
 Written by \`npm run bench:database -- --base DIR\`, which needs Debian's package \`prometheus-sql-exporter\`. With 50 million rows as well, where
-the disk has 40 GB to spare: \`--rows 1000000,10000000,50000000\`. "base" is the build in DIR, which runs the same benchmark of its own
-first, with a million rows.
-
-PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end: other work
-beside it shows in the milliseconds, and not in the pages.
+the disk has 40 GB to spare: \`--rows 1000000,10000000,50000000\`. \`--releases 2.11.2\` measures one release and leaves the sections of the
+others as they are. "base" is the build in DIR, which runs the same benchmark of its own first, with a million rows.
 
 The tables are those that the Airflow release itself made, with its keys and indexes. The history grows, the day does not: 1,667 runs and
 33,340 rows a day, 20 runs live, rows of runs that are live together mixed in the table, one value in 10,000 of 2 MB. A busy cycle finds 2,000 new rows
@@ -75,10 +70,62 @@ The other exporter is asked for rows and bytes of each dag over the last day, wh
 - **unpacked**: rows whose value was unpacked to be measured, and pages of large values that were read for it; a cycle may unpack 1,000 rows
   and 64 MB, of what was there at the start a quarter of that more, and begins with none after 5 s. A \`bytea\` says its size without being unpacked.
 
-| Airflow | rows | what | buffers | buffers of the base | ratio to it | of the other's | rows read | ms | rows unpacked | MB unpacked |
-|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|
+${[...sections.values()].join('\n')}`;
+}
+
+/** `lines` and `facts.base` are those of this release alone. */
+function sectionOf(
+  release: string,
+  lines: readonly Line[],
+  facts: { version: string; rival: string; base: readonly BaseLine[] },
+): string {
+  const body = lines.map((line) => {
+    const { cost, rows, what } = line;
+    const rival = lines.find((one) => one.rows === rows && one.what === 'rival');
+    const base = facts.base.find((one) => one.rows === rows && one.what === what);
+    const fewer = lines.findLast((one) => one.rows < rows && one.what === what);
+    const isOurs = what !== 'rival';
+    const cells = [
+      rows.toLocaleString('en'),
+      WORDS[what],
+      cost.buffers.toLocaleString('en'),
+      base?.buffers.toLocaleString('en') ?? '',
+      isOurs && base !== undefined ? (cost.buffers / base.buffers).toFixed(2) : '',
+      isOurs && fewer !== undefined ? (cost.buffers / fewer.cost.buffers).toFixed(2) : '',
+      isOurs && rival !== undefined ? shareOf(cost.buffers, rival.cost.buffers) : '',
+      cost.rowsRead.toLocaleString('en'),
+      cost.ms.toFixed(1),
+      isOurs ? cost.measuredRows.toLocaleString('en') : '',
+      isOurs ? ((cost.toastBuffers * 8_192) / 2 ** 20).toFixed(1) : '',
+    ];
+    return `| ${cells.join(' | ')} |`;
+  });
+  return `## Airflow ${release}
+
+PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end: other work
+beside it shows in the milliseconds, and not in the pages.
+
+| rows | what | buffers | buffers of the base | ratio to it | ratio to fewer rows | of the other's | rows read | ms | rows unpacked | MB unpacked |
+|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ${body.join('\n')}
+
+${growthOf(lines)}
 `;
+}
+
+/** Says of each kind of cycle that misses the bar of growth how far it does. */
+function growthOf(lines: readonly Line[]): string {
+  const grown = lines
+    .filter(({ rows, what }) => rows === 50_000_000 && what !== 'rival')
+    .flatMap(({ what, cost }) => {
+      const fewer = lines.find((one) => one.rows === 10_000_000 && one.what === what);
+      return fewer === undefined ? [] : [{ what, ratio: cost.buffers / fewer.cost.buffers }];
+    });
+  const bar = `Bar: from 10 to 50 million rows, buffers grow by at most ${MOST_GROWTH} times:`;
+  if (grown.length === 0) return `${bar} not measured.`;
+  const missed = grown.filter(({ ratio }) => ratio > MOST_GROWTH);
+  if (missed.length === 0) return `${bar} met.`;
+  return `${bar} **missed** by ${missed.map(({ what, ratio }) => `"${WORDS[what]}" (${ratio.toFixed(2)})`).join(', ')}.`;
 }
 
 function shareOf(ours: number, others: number): string {

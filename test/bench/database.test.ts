@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
@@ -24,7 +24,7 @@ const postgres = useOwnPostgres({
   settings: {
     shared_buffers: '512MB',
     maintenance_work_mem: '512MB',
-    max_wal_size: '8GB',
+    max_wal_size: '2GB',
     autovacuum: 'off',
     shared_preload_libraries: 'pg_stat_statements',
     'pg_stat_statements.track': 'all',
@@ -62,7 +62,9 @@ describe.each(inject('releases'))('Airflow %s', (release) => {
 });
 
 afterAll(async () => {
+  const report = new URL('database.md', import.meta.url);
   const text = describeBench(lines, {
+    kept: await readFile(report, 'utf8'),
     version: await versionOf(),
     rival: await rivalVersion(),
     base,
@@ -70,7 +72,7 @@ afterAll(async () => {
     flood: FLOOD,
   });
   console.log(text);
-  if (inject('write')) await writeFile(new URL('database.md', import.meta.url), text);
+  if (inject('write')) await writeFile(report, text);
 });
 
 test('the bars', () => {
