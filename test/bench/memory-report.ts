@@ -15,6 +15,16 @@ export interface Figures {
   readonly p99Ms: number;
 }
 
+/** The memory of this build after the last cycle, MB. */
+export interface Memory {
+  readonly resident: number;
+  /** V8's heap, of which `heapUsed` is in use. */
+  readonly heap: number;
+  readonly heapUsed: number;
+  /** Buffers and typed arrays, which lie outside V8's heap. */
+  readonly external: number;
+}
+
 /** Node tells the CPU of one thread from 23.9 on. */
 const WHOSE_CPU =
   'threadCpuUsage' in process ? 'the main thread' : 'the whole process, its helping threads included,';
@@ -70,9 +80,11 @@ export function memoryReport(
     readonly busyCycles: number;
     readonly idleCycles: number;
     readonly profile: { readonly of: string; readonly table: string } | null;
+    /** Of the same case as the profile. */
+    readonly memory: Memory | null;
   },
 ): string {
-  const { rows, busyCycles, idleCycles, profile } = how;
+  const { rows, busyCycles, idleCycles, profile, memory } = how;
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const pairs = figures
     .filter(({ build }) => build === 'this')
@@ -140,6 +152,22 @@ ${
 What the CPU of this build goes to, from profiles of another run on ${profile.of}, without scrapes; in brackets the time in which it was not idle. A function that V8 compiles at its first call counts for the caller.
 
 ${profile.table}
-`
+${memory === null ? '' : memoryTable(memory)}`
 }`;
+}
+
+function memoryTable({ resident, heap, heapUsed, external }: Memory): string {
+  const line = (what: string, mb: number) => `| ${what} | ${mb.toFixed(0)} |`;
+  return `
+What the memory of this build was after the last cycle of the same case, without a profiler:
+
+| what | MB |
+|---|---:|
+${[
+  line("columns of the window, and other buffers outside of V8's heap", external),
+  line("V8's heap, in use", heapUsed),
+  line("V8's heap, kept for what comes next", heap - heapUsed),
+  line("Node itself: its program, V8's code, threads", resident - heap - external),
+].join('\n')}
+`;
 }

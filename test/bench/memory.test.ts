@@ -12,7 +12,7 @@ import type { Stage } from '../support/seed.ts';
 import { startWatched, WATCHED } from './memory-daemon.ts';
 import type { WatchedDaemon } from './memory-daemon.ts';
 import { memoryReport } from './memory-report.ts';
-import type { Figures } from './memory-report.ts';
+import type { Figures, Memory } from './memory-report.ts';
 import { buildWindow, writeMore } from './memory-world.ts';
 import type { Mix } from './memory-world.ts';
 import { profileTable, startProfiler } from './profile.ts';
@@ -33,7 +33,8 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'bench-memory-'));
 const figures: Figures[] = [];
 let profile: { of: string; table: string } | null = null;
-/** The case whose profile is taken: the newest release of those whose values are references. */
+let memory: Memory | null = null;
+/** The case whose profile is taken, and whose memory is told apart: the newest release of those whose values are references. */
 const profiled = inject('cases').findLast(([, mix]) => mix === 'references');
 
 /** How many cycles come at the end, with nothing new in the database. */
@@ -53,6 +54,7 @@ afterAll(() => {
     busyCycles: inject('cycles') - 1,
     idleCycles: IDLE_CYCLES,
     profile,
+    memory,
   });
   console.log(text);
   const isWhole = figures.length === 2 * inject('cases').length;
@@ -126,11 +128,24 @@ async function measure(
       expect(rows).toBeGreaterThanOrEqual(inject('windowRows'));
     }
     const idleCpuMs = idle.toSorted((a, b) => a - b)[Math.floor(idle.length / 2)] ?? Number.NaN;
+    if (build === 'this' && profiled?.[0] === release && profiled[1] === mix) memory = await memoryOf(daemon);
     figures.push({ release, mix, build, ...first, idleCpuMs, stallMs, rssMb, p99Ms: scraping.p99() });
   } finally {
     await scraping.stop();
     await daemon.stop();
   }
+}
+
+/** What the daemon says of its own memory. */
+async function memoryOf({ port }: WatchedDaemon): Promise<Memory> {
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const mb = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]) / 1e6;
+  return {
+    resident: mb('process_resident_memory_bytes'),
+    heap: mb('nodejs_heap_size_total_bytes'),
+    heapUsed: mb('nodejs_heap_size_used_bytes'),
+    external: mb('nodejs_external_memory_bytes'),
+  };
 }
 
 /** Profiles the first cycle and the last ones, in a process that no figure is taken from. */
