@@ -57,7 +57,7 @@ const fileSchema = z.strictObject({
   tls_server_config: tlsSchema.optional(),
   basic_auth_users: z
     .record(
-      z.string().regex(/^[^:]+$/, 'is no user name: it is empty or has a colon'),
+      z.string().regex(/^[^:]+$/, 'is empty or has a colon'),
       z
         .string()
         .regex(/^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/, {
@@ -130,7 +130,7 @@ export function openWebConfig(
           { file },
           'Switching TLS or client_auth_type takes a restart: the old setting stays in force',
         );
-        current = { ...next, tls: current.tls };
+        current = { ...next, tls: withPairOf(next.tls, current.tls) };
       } else {
         current = next;
         log.info({ file }, 'Read the web configuration again');
@@ -166,6 +166,13 @@ export function openWebConfig(
     },
     authorize: (header) => authorize(header, refresh().users),
   };
+}
+
+/** What waits for a restart must not hold back a renewed certificate: the old one may expire before that. */
+function withPairOf(renewed: TlsSetup | null, served: TlsSetup | null): TlsSetup | null {
+  if (renewed === null || served === null) return served;
+  const { cert, key } = renewed.options;
+  return { ...served, options: { ...served.options, cert, key } };
 }
 
 function load(file: string): Loaded {
@@ -223,7 +230,11 @@ function explainIssue(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => `${path === '' ? key : `${path}.${key}`} is unknown or not supported`);
   }
-  if (issue.code === 'invalid_key') return issue.issues.map((inner) => `${path} ${inner.message}`);
+  // The key is not shown: a line of htpasswd in place of a name has a hash in it.
+  if (issue.code === 'invalid_key') {
+    const parent = issue.path.slice(0, -1).join('.');
+    return issue.issues.map((inner) => `${parent} has a name that ${inner.message}`);
+  }
   if (issue.code === 'invalid_value') return [`${path} must be one of ${issue.values.join(', ')}`];
   if (issue.code === 'invalid_type') return [`${path === '' ? 'the file' : path} must be: ${issue.expected}`];
   return [`${path} ${issue.message}`];
@@ -258,14 +269,20 @@ function mayAll(access: 'read' | 'write', path: string): boolean {
 
 /**
  * Changes when any of the files changes. Follows links, because Kubernetes renews a mounted secret by moving a link.
+ * Never throws: it runs at each connection, where an error would end the process.
  */
 function fingerprint(files: readonly string[]): string {
-  return files
-    .map((file) => {
-      const stat = statSync(file, { throwIfNoEntry: false });
-      return stat === undefined ? 'gone' : `${stat.ino}:${stat.mtimeMs}:${stat.size}`;
-    })
-    .join(' ');
+  return files.map(fingerprintOf).join(' ');
+}
+
+function fingerprintOf(file: string): string {
+  try {
+    const { ino, mtimeMs, size } = statSync(file);
+    return `${ino}:${mtimeMs}:${size}`;
+  } catch (error) {
+    // A folder that may not be entered is a state of the file as well, which the next reading tells.
+    return messageOf(error);
+  }
 }
 
 function costOf(hash: string): number {

@@ -65,8 +65,9 @@ export async function writeAuditResult(path: string, result: AuditResult): Promi
 /** A text that differs whenever the file may have changed. */
 export async function auditStamp(path: string): Promise<string> {
   try {
-    const { ino, mtimeMs, size } = await stat(path);
-    return `${ino} ${mtimeMs} ${size}`;
+    // The time of the last change of the inode is in it: a file that could not be read changes by its mode alone.
+    const { ino, ctimeMs, size } = await stat(path);
+    return `${ino} ${ctimeMs} ${size}`;
   } catch (error) {
     return codeOf(error);
   }

@@ -360,6 +360,25 @@ describe('TLS', () => {
     expect((await get(port)).name).toBe('renewed');
   });
 
+  test('a renewed certificate is served, also while a new client_auth_type waits for a restart', async () => {
+    const file = configFile(tls('server'));
+    const { port, lines } = await start(file);
+    const auth = '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n';
+    writeFileSync(file, tls('renewed', auth));
+    expect(await get(port)).toMatchObject({ name: 'renewed', status: 200 });
+    expect(lines.join('')).toContain('takes a restart');
+  });
+
+  test('a file that can no longer be looked at is logged, and the old one stays in force', async () => {
+    const file = configFile(tls('server'));
+    const { port, lines } = await start(file);
+    rmSync(file);
+    // As with a folder that may not be entered, the look itself fails.
+    symlinkSync(file, file);
+    expect(await get(port)).toMatchObject({ name: 'server', status: 200 });
+    expect(lines.join('')).toContain('the old one stays in force');
+  });
+
   const client = () => ({ cert: pem('client.crt'), key: pem('client.key') });
   const stranger = () => ({ cert: pem('stranger.crt'), key: pem('stranger.key') });
 
@@ -533,7 +552,7 @@ describe('a file that is wrong', () => {
       `basic_auth_users: { joe: "${HASH.replace('$10$', '$17$')}" }\n`,
       /basic_auth_users\.joe is a bcrypt hash of a cost above 16/,
     ],
-    ['basic_auth_users: { "a:b": hunter2 }\n', /basic_auth_users\.a:b is no user name/],
+    ['basic_auth_users: { "joe:hunter2": }\n', /basic_auth_users has a name that is empty or has a colon$/],
     ['basic_auth_users: [joe]\n', /basic_auth_users must be: record/],
     [
       'http_server_config: { headers: { Server: x } }\n',

@@ -1,13 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { watchAudit } from '../../../src/daemon/audit-watch.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import type { AuditResult } from '../../../src/state/audit-result.ts';
-import { auditResultPath, readAuditResult, writeAuditResult } from '../../../src/state/audit-result.ts';
+import {
+  auditResultPath,
+  auditStamp,
+  readAuditResult,
+  writeAuditResult,
+} from '../../../src/state/audit-result.ts';
 import { expectScrapeMatchesContract } from '../../support/contract.ts';
 import { METRICS_OPTIONS } from '../../support/small-exporter.ts';
 
@@ -56,6 +62,15 @@ function start(file: string | null = stateFile) {
   };
   return { watch, lines, shown };
 }
+
+test('a new mode of the file alone is a change: a file that could not be read can then be', async () => {
+  await writeAuditResult(path, RESULT);
+  const before = await auditStamp(path);
+  // The kernel gives times in steps of some milliseconds.
+  await delay(50);
+  chmodSync(path, 0o640);
+  expect(await auditStamp(path)).not.toBe(before);
+});
 
 const SHOWN = {
   timestamp_seconds: 1_700_000_000,
