@@ -128,7 +128,8 @@ export async function sample(
       position: options.place.position,
       lastRunId: instant.lastRunId,
       staging,
-      goneRuns: due.ids.filter((id) => !staging.runs.has(id)),
+      goneRuns: goneOf(due.ids, found),
+      canaryDagId: options.canaryDagId,
       lost,
       sweep: continueSweep(due.sweep, {
         to: part?.next ?? null,
@@ -143,6 +144,12 @@ export async function sample(
     staging.discard();
     throw error;
   }
+}
+
+/** Runs that the database no longer has; those of the canary are there, and not opened. */
+function goneOf(due: readonly number[], found: readonly FoundRun[]): number[] {
+  const there = new Set(found.map(({ id }) => id));
+  return due.filter((id) => !there.has(id));
 }
 
 export async function readWrites(query: Query, shape: Shape): Promise<Writes> {

@@ -1,4 +1,5 @@
 import type { Shape } from '../airflow/shape.ts';
+import { createByPair } from '../lib/by-pair.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Pace } from '../lib/pace.ts';
 import { changeSince, countsFrom, isBehind } from './change.ts';
@@ -31,6 +32,8 @@ export interface StagedReading {
   readonly staging: Staging;
   /** Remembered runs that are no longer in the database. */
   readonly goneRuns: readonly number[];
+  /** The dag whose rows are not watched; '': none. */
+  readonly canaryDagId: string;
   /** Slots of remembered rows that are no longer in the window, without the rows of runs that were read whole. */
   readonly lost: readonly number[];
   readonly sweep: SweepState;
@@ -107,7 +110,8 @@ export function createLedger(restored: LedgerState | null): Ledger {
       for (const run of drop(reading.lost)) listAgain(run);
       noteGone(reading);
       const fresh = await takeRows(reading, pace);
-      await forgetOld(from, pace);
+      forgetNamesakes();
+      await forgetOld(reading, from, pace);
       noteReading(reading, { from, countedFrom });
       return fresh;
     },
@@ -165,17 +169,45 @@ export function createLedger(restored: LedgerState | null): Ledger {
     return fresh;
   }
 
-  /** Forgets rows that are older than the window, and ended runs that have nothing left in the window. */
-  async function forgetOld(from: number, pace: Pace): Promise<void> {
+  /**
+   * Forgets each gone run whose name another run has taken: both have one folder, so a listing for the other finds the
+   * objects of both. The figure of the gone run stands until then.
+   */
+  function forgetNamesakes(): void {
+    const gone = [...state.runs.values()].filter((run) => run.gone);
+    if (gone.length === 0) return;
+    const heirs = createByPair<Run>();
+    for (const run of state.runs.values())
+      if (heirs.get(run.dagId, run.runId)?.gone !== false) heirs.set(run.dagId, run.runId, run);
+    for (const run of gone) {
+      const heir = heirs.get(run.dagId, run.runId);
+      if (heir === undefined || heir === run) continue;
+      if (heir.listed === null && run.listed !== null) heir.listed = { ...run.listed, at: 0 };
+      forgetRun(run);
+    }
+  }
+
+  function forgetRun(run: Run): void {
+    state.runs.delete(run.id);
+    state.runSlots.give(run.slot);
+  }
+
+  /**
+   * Forgets rows that are older than the window, ended runs that have nothing left in the window, and the runs of a
+   * dag that has become the canary.
+   */
+  async function forgetOld({ canaryDagId }: StagedReading, from: number, pace: Pace): Promise<void> {
     for (const run of [...state.runs.values()]) {
+      if (run.dagId === canaryDagId) {
+        state.rows.remove(run, () => true);
+        forgetRun(run);
+        continue;
+      }
       if (run.oldest < from) {
         expire(run, from);
         await pace.rest();
       }
-      if (!run.live && run.rows === 0 && run.activeAt < from) {
-        state.runs.delete(run.id);
-        state.runSlots.give(run.slot);
-      }
+      if (!run.live && run.rows === 0 && run.activeAt < from) forgetRun(run);
     }
   }
 

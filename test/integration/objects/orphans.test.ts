@@ -63,8 +63,8 @@ async function lookAt(stage: Stage, ...minutes: readonly number[]): Promise<Repo
   return report;
 }
 
-function open(stage: Stage, restored: LedgerState | null): StageCycle {
-  const env = { XCOM_EXPORTER_WINDOW: '75m' };
+function open(stage: Stage, restored: LedgerState | null, more: Record<string, string> = {}): StageCycle {
+  const env = { XCOM_EXPORTER_WINDOW: '75m', ...more };
   return openCycle(stage, { endpoint: s3().endpoint, env, through: later, restored });
 }
 
@@ -124,6 +124,48 @@ describe.each(listShapes())('$shape: a run of which a row leaves the window', ({
     await cycle?.close();
     cycle = open(stage, kept);
     expect((await lookAt(stage, 82)).window).toMatchObject({ rows: { s3: 1 }, orphanObjects: 0 });
+  });
+});
+
+describe.each(['2.11.2', '3.3.2', '3.4.0b2'])('Airflow %s: a run that is deleted', (release) => {
+  let stage: Stage;
+
+  beforeAll(async () => {
+    stage = await openStage(postgres(), release);
+  });
+
+  beforeEach(async () => {
+    await stage.clear();
+  });
+
+  afterAll(async () => {
+    await stage.close();
+  });
+
+  test('and made again under its name: each object of the one folder is judged once, by the rows of both', async () => {
+    const names = { dagId: 'orders', runId: `again__${release}`, state: 'success' };
+    const before = await stage.addRun(names);
+    await push(stage, before, { taskId: 'extract', ahead: 0 });
+    await lookAt(stage, 0);
+    await stage.clear();
+    expect((await lookAt(stage, 1, 12)).window?.orphanObjects).toBe(1);
+    const again = await stage.addRun(names);
+    for (const taskId of ['extract', 'transform', 'load']) await push(stage, again, { taskId, ahead: 12 });
+    // The figure stands until the new run has been left alone long enough.
+    expect((await lookAt(stage, 13)).window).toMatchObject({ rows: { s3: 3 }, orphanObjects: 1 });
+    const { window, states } = await lookAt(stage, 24);
+    expect(window).toMatchObject({ rows: { s3: 3 }, orphanObjects: 1 });
+    expect(states.orphans_growing).toBe('clear');
+  });
+
+  test('from what is watched, since its dag has become the canary, leaves no orphans and no rows', async () => {
+    const run = await addRun(stage);
+    await push(stage, run, { taskId: 'look', ahead: 0 });
+    await lookAt(stage, 0);
+    const kept = cycle?.state() ?? null;
+    await cycle?.close();
+    cycle = open(stage, kept, { XCOM_EXPORTER_CANARY_DAG_ID: 'orders' });
+    expect((await lookAt(stage, 1, 12, 24)).window).toMatchObject({ rows: { s3: 0 }, orphanObjects: 0 });
   });
 });
 
