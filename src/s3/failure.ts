@@ -139,10 +139,11 @@ export function explainFailure(
   const headers = headersOf(thrown);
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
-  const reason = reasonOf({ code, status, headers, now, isOfProxy: by === 'proxy' });
-  const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
+  const region = regionOf(thrown, headers);
+  const reason = reasonOf({ ...said, headers, now, isOfProxy: by === 'proxy', region });
+  const wanted = reason === 'wrong_region' ? region : regionInWords(thrown);
   // Without a status, `words` is the code alone.
-  const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
+  const more = speaksNoTls(error) ? PLAIN_HTTP : wanted === null ? null : `S3 asks for the region ${wanted}`;
   const server = by === 'proxy' ? nameOf(headers) : null;
   const who = server === null ? words : `${words} from ${server}`;
   return {
@@ -182,6 +183,12 @@ function wordsOfSdk({ name, message }: Thrown, code: string | null): string {
 function regionOf({ Region: region }: Thrown, headers: Headers): string | null {
   const named = region ?? headers['x-amz-bucket-region'];
   return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
+}
+
+/** Some servers name the region in a sentence alone, and botocore does not read it. */
+function regionInWords({ message }: Thrown): string | null {
+  if (typeof message !== 'string') return null;
+  return /\bregion\b.* is wrong; expecting '([a-z0-9-]{1,40})'/.exec(message)?.[1] ?? null;
 }
 
 function explainAgent({ host, status, code }: AgentFailure): Unknown {

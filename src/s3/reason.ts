@@ -1,3 +1,5 @@
+import type { RefusalCause } from './refusal.ts';
+
 /** Why a request to object storage has no answer. Each reason has its own remedy. */
 export type S3Reason =
   /** The credentials are missing, wrong or expired, or a policy forbids the request. */
@@ -19,27 +21,16 @@ const reasonsByCode: ReadonlyMap<string, S3Reason> = new Map([
   ['InvalidBucketName', 'no_such_bucket'],
   ['PermanentRedirect', 'wrong_region'],
   ['TemporaryRedirect', 'wrong_region'],
-  ['AuthorizationHeaderMalformed', 'wrong_region'],
   ['IllegalLocationConstraintException', 'wrong_region'],
   ['SlowDown', 'throttled'],
   ['SlowDownRead', 'throttled'],
   ['SlowDownWrite', 'throttled'],
   ['ServiceUnavailable', 'throttled'],
   ['RequestLimitExceeded', 'throttled'],
-  ['Throttling', 'throttled'],
-  ['ThrottlingException', 'throttled'],
   ['TooManyRequests', 'throttled'],
   ['RequestTimeTooSkewed', 'clock_skew'],
   ['RequestExpired', 'clock_skew'],
   ['RequestInTheFuture', 'clock_skew'],
-  ['ExpiredToken', 'denied'],
-  ['ExpiredTokenException', 'denied'],
-  ['InvalidToken', 'denied'],
-  ['TokenRefreshRequired', 'denied'],
-  ['InvalidAccessKeyId', 'denied'],
-  ['InvalidClientTokenId', 'denied'],
-  // versitygw's code for an unknown access key, with status 404; AWS, MinIO and Ceph answer 403.
-  ['XAdminUserNotFound', 'denied'],
   ['CredentialsProviderError', 'denied'],
   ['TokenProviderError', 'denied'],
   ['RequestTimeout', 'timeout'],
@@ -54,31 +45,39 @@ const toleratedSkewMs = 15 * 60_000;
 const connectionCode =
   /^(?:E(?:CONN|HOST|NET|PIPE|NOTFOUND|AI_|ADDR|PROTO)|HPE_|ERR_(?:TLS|SSL)|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED)/;
 
+/** Each service of AWS says so in its own form; S3 passes on `KMS.ThrottlingException`. */
+const throttlingCode = /Throttl(?:ing|ed)(?:Exception)?$/;
+
 /** Whether this is Node's code for a connection that failed, or a word for one that took too long. */
 export function isOfNetwork(code: string | null): boolean {
   return code !== null && (connectionCode.test(code) || reasonsByCode.get(code) === 'timeout');
 }
 
-/** Gives the reason for an answer that is no success, and for none. `now` is this machine's clock in epoch milliseconds. */
-export function reasonOf(answer: {
-  code: string | null;
-  status: number | null;
-  headers: Readonly<Record<string, string>>;
-  now: number;
-  isOfProxy: boolean;
-}): S3Reason {
+/** An answer that is no success, or none. */
+export interface Failed {
+  readonly code: string | null;
+  readonly status: number | null;
+  readonly headers: Readonly<Record<string, string>>;
+  /** This machine's clock in epoch milliseconds. */
+  readonly now: number;
+  readonly isOfProxy: boolean;
+  readonly cause: RefusalCause | null;
+  /** The region that the answer names; null: none. */
+  readonly region: string | null;
+}
+
+/** Gives the reason for an answer that is no success, and for none. */
+export function reasonOf(answer: Failed): S3Reason {
   const { code, status } = answer;
+  if (answer.cause === 'identity') return 'denied';
   const known = code === null ? undefined : reasonsByCode.get(code);
   if (known !== undefined) return known;
+  if (code !== null && throttlingCode.test(code)) return 'throttled';
   if (code !== null && connectionCode.test(code)) return 'unreachable';
   return status === null ? 'server_error' : reasonByStatus(status, answer);
 }
 
-function reasonByStatus(
-  status: number,
-  answer: { code: string | null; headers: Readonly<Record<string, string>>; now: number; isOfProxy: boolean },
-): S3Reason {
-  const { code, headers, now, isOfProxy } = answer;
+function reasonByStatus(status: number, { code, headers, now, isOfProxy, region }: Failed): S3Reason {
   switch (status) {
     case 401:
     case 403:
@@ -88,7 +87,10 @@ function reasonByStatus(
     case 308:
       return isOfProxy ? 'server_error' : 'wrong_region';
     case 400:
-      return code === null && headers['x-amz-bucket-region'] !== undefined ? 'wrong_region' : 'server_error';
+      // This code without a region says that the header is no header; botocore then goes on to no other region either.
+      return region !== null && (code === null || code === 'AuthorizationHeaderMalformed')
+        ? 'wrong_region'
+        : 'server_error';
     case 408:
     case 504:
       return 'timeout';

@@ -54,6 +54,7 @@ const identityCodes: ReadonlySet<string> = new Set([
   'InvalidToken',
   'SignatureDoesNotMatch',
   'TokenRefreshRequired',
+  // versitygw's code for an unknown access key, with status 404; AWS, MinIO and Ceph answer 403.
   'XAdminUserNotFound',
 ]);
 
@@ -72,6 +73,14 @@ const quotaWords = /\bcap exceeded\b/i;
 
 const policyKind = new RegExp(`\\b(?:no|an?|the) (${POLICY_KINDS.join('|')})\\b`);
 
+/** Codes of KMS, which S3 passes on. The others, e.g. of a throttling, say nothing of the key. */
+const kmsStateCode = /^KMS\.(?:Disabled|NotFound|(?:KMS)?InvalidState|InvalidKeyUsage)/;
+
+/** The words of an answer without names: the name of a role or a bucket may hold any word. */
+function plainWords(message: string): string {
+  return message.replaceAll(/\barn:\S+|"[^"]*"|`[^`]*`|(?<!\w)'[^']*'/g, ' ');
+}
+
 /**
  * Finds in an answer why it refuses. Nothing else of its message is kept: it may name accounts, roles and keys.
  * `status` null: there was no answer.
@@ -84,29 +93,47 @@ export function refusalOf(
   { code, status }: { readonly code: string | null; readonly status: number | null },
 ): Refusal {
   if (status === null) return NO_REFUSAL;
-  const message = typeof thrown.message === 'string' ? thrown.message : '';
-  const cause = causeOf(message, { code, status });
-  if (cause === null) return NO_REFUSAL;
-  return {
-    cause,
-    action: /perform: ([a-z0-9-]{2,20}:[A-Za-z]{2,60})\b/.exec(message)?.[1] ?? null,
-    policy: (policyKind.exec(message)?.[1] as PolicyKind | undefined) ?? null,
-  };
+  const words = plainWords(typeof thrown.message === 'string' ? thrown.message : '');
+  const action = /perform: ([a-z0-9-]{2,20}:[A-Za-z]{2,60})\b/.exec(words)?.[1] ?? null;
+  const policy = (policyKind.exec(words)?.[1] as PolicyKind | undefined) ?? null;
+  const cause =
+    causeOfCode({ code, status }) ??
+    // An action or a policy that the answer names is the cause, whatever other words stand beside it.
+    (action === null && policy === null ? causeOfWords(words, status) : null) ??
+    causeOfPolicy(words, { code, status });
+  return cause === null ? NO_REFUSAL : { cause, action, policy };
 }
 
-function causeOf(
-  message: string,
-  { code, status }: { readonly code: string | null; readonly status: number },
-): RefusalCause | null {
+function causeOfCode({
+  code,
+  status,
+}: {
+  readonly code: string | null;
+  readonly status: number;
+}): RefusalCause | null {
   if (code !== null && identityCodes.has(code)) return 'identity';
   if (code !== null && accountCodes.has(code)) return 'account';
   if (code === 'InvalidObjectState') return 'archived';
-  if (code?.startsWith('KMS.') === true) return 'kms_state';
-  if (/\bkms:[A-Za-z]+/.test(message)) return 'kms';
-  if (status === 507 || (code !== null && quotaCode.test(code)) || quotaWords.test(message)) return 'quota';
-  if (/object.?lock|WORM/i.test(message) || code === 'ObjectLocked') return 'object_lock';
+  if (code === 'ObjectLocked') return 'object_lock';
+  if (code !== null && kmsStateCode.test(code)) return 'kms_state';
+  return status === 507 || (code !== null && quotaCode.test(code)) ? 'quota' : null;
+}
+
+function causeOfWords(words: string, status: number): RefusalCause | null {
+  // AWS and Cloudflare answer like this to a key id that is none, and not with a code of credentials.
+  if (status === 400 && /\bcredential\b|\baccess key\b/i.test(words) && !/\bregion\b/i.test(words))
+    return 'identity';
+  if (quotaWords.test(words)) return 'quota';
+  return /\bobject[ -]?lock\b|\bWORM\b/i.test(words) ? 'object_lock' : null;
+}
+
+function causeOfPolicy(
+  words: string,
+  { code, status }: { readonly code: string | null; readonly status: number },
+): RefusalCause | null {
+  if (/\bkms:[A-Za-z]+/.test(words)) return 'kms';
   if (status === 405 || status === 411 || status === 501) return 'not_supported';
-  if (/explicit deny/i.test(message)) return 'explicit_deny';
+  if (/\bexplicit deny\b/i.test(words)) return 'explicit_deny';
   return code === 'AccessDenied' ? 'permission' : null;
 }
 

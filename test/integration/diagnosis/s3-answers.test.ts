@@ -87,6 +87,40 @@ const TABLE: readonly Row[] = [
     says: { write_denied: /SignatureDoesNotMatch \(403\); the credentials are not accepted\.$/ },
     remedy: /renew or correct them/,
   },
+  // AWS and Cloudflare say so of a key id that is no key id, e.g. of an id and a secret in each other's place.
+  ...(
+    [
+      [
+        'AuthorizationHeaderMalformed',
+        'The authorization header is malformed; the Credential is mal-formed; expecting "&lt;YOUR-AKID&gt;/YYYYMMDD/REGION/SERVICE/aws4_request".',
+      ],
+      ['InvalidArgument', 'Credential access key has length 64, should be 32'],
+    ] as const
+  ).map(([code, message]): Row => ({
+    ...{ status: 400, code, message, operations: ALL, by: 's3' },
+    says: { write_denied: /\(400\); the credentials are not accepted\.$/ },
+    remedy: /renew or correct them/,
+  })),
+  // Botocore goes on to another region only if the answer has an element or a header for the region.
+  {
+    ...{ status: 400, code: 'AuthorizationHeaderMalformed', operations: ALL, by: 's3' },
+    message: "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+    says: { bucket_unreachable: /AuthorizationHeaderMalformed \(400\): S3 asks for the region eu-west-1/ },
+    remedy: /./,
+  },
+  // A word in a name is no reason.
+  ...(
+    [
+      ['assumed-role/bookworm-WORM/s', 'xcom'],
+      ['user/airflow', 'objectlock-team'],
+    ] as const
+  ).map(([who, bucket]): Row => ({
+    ...{ status: 403, code: 'AccessDenied', operations: ['put'], by: 's3', asker: 'exporter' },
+    message: `User: arn:aws:sts::123456789012:${who} is not authorized to perform: s3:PutObject on resource: "arn:aws:s3:::${bucket}/k" because no identity-based policy allows the s3:PutObject action`,
+    says: {},
+    leavesOpen: { write_denied: /s3:PutObject is missing\), which says nothing of the workers/ },
+    remedy: /./,
+  })),
   // If everything is refused, that is one problem, whatever the refusal is called.
   {
     ...{ status: 403, code: 'AccessDenied', operations: ALL, by: 's3' },
@@ -338,6 +372,8 @@ const TABLE: readonly Row[] = [
     [
       [500, 'InternalError'],
       [503, 'SlowDown'],
+      // The key may be used, and no longer as often.
+      [400, 'KMS.ThrottlingException'],
       // Another request for the same place is under way, as on versitygw, where a DELETE empties the folder.
       [409, 'OperationAborted'],
       [409, 'ExistingObjectIsDirectory'],
