@@ -67,9 +67,9 @@ const SAID: Partial<Readonly<Record<Party, string>>> = {
   network: 'no answer came, ',
 };
 
-/** A proxy that opens no way is named in the detail, with what it did. */
+/** A detail about credentials, or about a proxy that opens no way, names who said it. */
 function saidBy(by: Party, detail: string | null): string {
-  return detail?.includes('the proxy ') === true ? '' : (SAID[by] ?? '');
+  return detail !== null && /^no credentials|\bthe proxy /.test(detail) ? '' : (SAID[by] ?? '');
 }
 
 /** The action that a request needs. */
@@ -106,6 +106,7 @@ function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
   const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
   if (reason === 'unknown_connection' || by === 'credentials') return give;
+  if ((by === 'sts' || by === 'agent') && (reason === 'throttled' || reason === 'server_error')) return AGAIN;
   if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';
   if (by === 'agent') return 'Let the agent of credentials give the audit a role.';
   if (by === 'sdk') return 'Correct the bucket, or the endpoint of AWS that the connection asks for.';

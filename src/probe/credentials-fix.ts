@@ -1,4 +1,6 @@
 import type { Said } from '../s3/failure.ts';
+import { isOfFile } from '../s3/failure.ts';
+import type { Refused } from './preflight-answers.ts';
 
 /** Whether the bucket was not asked at all: there were no credentials, or no host that the SDK would send to. */
 export function isUnasked(said: Said | null | undefined): boolean {
@@ -16,11 +18,15 @@ export function isRejected(said: Said | null | undefined): boolean {
 }
 
 /** The remedy for missing credentials and for rejected ones. */
-export function credentialsFix(said: Said | null): string {
+export function credentialsFix({ reason, said }: Pick<Refused, 'reason' | 'said'>): string {
+  if (said?.status != null && isAboutAsking(said) && (reason === 'throttled' || reason === 'server_error'))
+    return 'Run the check again in a minute. If this stays, look at what answered.';
   switch (said?.by) {
     case 'credentials':
-      return said.code === 'ERR_INVALID_CHAR'
-        ? 'Take the line break out of the access key or its token, where it was given.'
+      if (said.code === 'ERR_INVALID_CHAR')
+        return 'Take the line break out of the access key or its token, where it was given.';
+      return isOfFile(said.code)
+        ? 'Let the exporter read the file, or correct the variable that names it.'
         : 'Give the connection that the path names (AIRFLOW_CONN_…), or credentials of AWS.';
     case 'sts':
       return said.status === null

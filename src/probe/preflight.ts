@@ -165,7 +165,7 @@ function credentialsStep(answers: Answers | null): PreflightStep {
   const wrong = refused.find(isAboutCredentials);
   if (wrong !== undefined)
     return bad('credentials', wrong.detail, {
-      fix: credentialsFix(wrong.said),
+      fix: credentialsFix(wrong),
     });
   if (refused.some(isKnown))
     return good(

@@ -6,7 +6,8 @@ import type { Secret } from '../lib/secret.ts';
 import type { Proxies, Way } from './agents.ts';
 import { openAgents } from './agents.ts';
 import type { ContainerAgent } from './container-agent.ts';
-import { AgentFailure, askAgent } from './container-agent.ts';
+import { AgentFailure, askAgent, mayHideAgent } from './container-agent.ts';
+import { tellCredentials } from './credentials-failure.ts';
 
 /**
  * Whose credentials these are. `workers`: Airflow's connection gives keys or a role, and the workers have the same.
@@ -157,6 +158,7 @@ export function openClient(
   more: Pick<S3ClientConfig, 'requestHandler' | 'credentials'>,
 ): S3Client {
   const client = new S3Client({ ...clientConfig(connection), forcePathStyle: false, ...more });
+  tellCredentials(client);
   const { endpointProvider, httpAuthSchemeProvider } = client.config;
   // The SDK itself asks by the path for a name that fits in no host.
   const isPath = ({ Bucket: bucket, ForcePathStyle: isForced }: Styled): boolean =>
@@ -227,7 +229,7 @@ function askedOf(agent: ContainerAgent, chain: S3ClientConfig): NonNullable<S3Cl
       if (found !== null) return found;
       throw (await askAgent(agent)) ?? new AgentFailure(agent, { status: null, code: 'TimeoutError' });
     } catch (error) {
-      if (!(error instanceof Error) || error.name !== 'CredentialsProviderError') throw error;
+      if (!mayHideAgent(error)) throw error;
       throw (await askAgent(agent)) ?? error;
     } finally {
       holder.destroy();

@@ -28,19 +28,38 @@ export class AgentFailure extends Error {
 
 const timeoutMs = 1_000;
 /** Matches `(AccessDeniedException): Unauthorized …` of the Pod Identity agent and `"code":"…"` of others. */
+const KEYS = /"AccessKeyId"\s*:/;
 const WORD = /\b([A-Z][A-Za-z]{2,50}Exception)\b|"[Cc]ode"\s*:\s*"([\w.-]{1,60})"/;
 
-/** Asks the agent once more, because the SDK drops the agent's answer. Null: the agent gives credentials by now. */
+/**
+ * Whether this error may hide an answer of the agent, which the SDK asks last. The errors of others show their origin: a
+ * file has a path, and the SDK asks STS by a client, which leaves metadata.
+ */
+export function mayHideAgent(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    !(error instanceof AgentFailure) &&
+    !('path' in error) &&
+    !('$metadata' in error)
+  );
+}
+
+/**
+ * Asks the agent once more, because the SDK drops the agent's answer. Null: the agent gives credentials by now.
+ *
+ * @throws {Error} when the file of its token cannot be read.
+ */
 export async function askAgent(agent: ContainerAgent): Promise<AgentFailure | null> {
+  const token = agent.tokenFile === null ? agent.token?.reveal() : readFileSync(agent.tokenFile, 'utf8');
   try {
-    const token = agent.tokenFile === null ? agent.token?.reveal() : readFileSync(agent.tokenFile, 'utf8');
     const answer = await fetch(agent.url, {
       headers: token === undefined ? {} : { authorization: token },
       redirect: 'manual',
       signal: AbortSignal.timeout(timeoutMs),
     });
-    if (answer.ok) return null;
-    const [, exception, code] = WORD.exec((await answer.text()).slice(0, 4_000)) ?? [];
+    const text = await answer.text();
+    if (answer.ok && KEYS.test(text)) return null;
+    const [, exception, code] = WORD.exec(text.slice(0, 4_000)) ?? [];
     return new AgentFailure(agent, { status: answer.status, code: exception ?? code ?? null });
   } catch (error) {
     return new AgentFailure(agent, { status: null, code: codeOf(error) });

@@ -1,7 +1,8 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
+import { CredentialsFailure } from './credentials-failure.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
-import { isOfNetwork, reasonOf } from './reason.ts';
+import { isOfNetwork, reasonOf, reasonOfNoCredentials } from './reason.ts';
 import type { S3Reason } from './reason.ts';
 import { refusalOf } from './refusal.ts';
 import type { PolicyKind, RefusalCause } from './refusal.ts';
@@ -90,52 +91,26 @@ const NO_HEADER = 'not sent: the access key or the token has a line break in it,
 const NO_CREDENTIALS =
   'no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS';
 
-/** Node's codes for a file that cannot be read. */
-const fileCodes: ReadonlySet<string> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
-
-function noTokenFile(code: string): string {
-  return `no credentials: the token file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read (${code})`;
-}
-
 /**
  * Gives the reason for an error that a request threw. A HEAD has no body, hence no code: its status and headers decide.
- * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun: then the request for
- * credentials failed. `hasBody`: S3 can say why it refuses; to a HEAD it cannot.
+ * `now` is this machine's clock in epoch milliseconds. `sent` is false when no attempt had begun. `hasBody`: S3 can say
+ * why it refuses; to a HEAD it cannot.
  */
 export function explainFailure(
   error: unknown,
   { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
 ): Unknown {
-  if (error instanceof AgentFailure) return explainAgent(error);
-  if (error instanceof ProxyFailure) return explainProxy(error, sent);
+  if (error instanceof CredentialsFailure) return explainCredentials(error.cause, now);
+  if (error instanceof ProxyFailure) return explainProxy(error, '');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
-  if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
-    return unknown('denied', NO_CREDENTIALS, 'credentials');
-  // Node refuses to put this character in a header.
-  if (code === 'ERR_INVALID_CHAR') {
-    const { said, ...answer } = unknown('denied', NO_HEADER, 'credentials');
-    return { ...answer, said: { ...said, code } };
-  }
+  if (isHeaderRefused(code)) return ofCredentials(NO_HEADER, code);
   if (isRegionRefused(thrown))
     return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
-  // A web identity's token is in a file, and without the file nobody can be asked.
-  if (!sent && code !== null && fileCodes.has(code))
-    return unknown('denied', noTokenFile(code), 'credentials');
   if (isOfSdk(thrown, { code, status, sent })) return unknown('unreachable', wordsOfSdk(thrown, code), 'sdk');
   const words = wordsOf({ code, status });
   const said = { code, status, ...refusalOf(thrown, { code, status }) };
-  if (!sent) {
-    // STS refuses in its own words, and none of them is about the bucket.
-    const answered = status === null ? 'did not answer:' : 'answered';
-    return {
-      kind: 'unknown',
-      reason: reasonOfRefusedCredentials(status),
-      detail: `no credentials: STS ${answered} ${words}`,
-      said: { ...said, by: 'sts' },
-    };
-  }
   const headers = headersOf(thrown);
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
@@ -144,14 +119,69 @@ export function explainFailure(
   const wanted = reason === 'wrong_region' ? region : regionInWords(thrown);
   // Without a status, `words` is the code alone.
   const more = speaksNoTls(error) ? PLAIN_HTTP : wanted === null ? null : `S3 asks for the region ${wanted}`;
-  const server = by === 'proxy' ? nameOf(headers) : null;
-  const who = server === null ? words : `${words} from ${server}`;
+  const who = by === 'proxy' ? `${words}${fromServer(headers)}` : words;
   return {
     kind: 'unknown',
     reason,
     detail: more === null ? who : `${who}: ${more}`,
     said: { ...said, by },
   };
+}
+
+/** Whoever was asked for credentials is the one to look at, and nothing was asked of S3. */
+function explainCredentials(error: unknown, now: number): Unknown {
+  if (error instanceof AgentFailure) return explainAgent(error, now);
+  if (error instanceof ProxyFailure) return explainProxy(error, NONE);
+  const thrown = Object(error) as Thrown;
+  const code = codeOf(thrown);
+  const status = statusOf(thrown);
+  if (code === 'CredentialsProviderError' || code === 'TokenProviderError')
+    return unknown('denied', NO_CREDENTIALS, 'credentials');
+  if (isHeaderRefused(code)) return ofCredentials(NO_HEADER, code);
+  if (isRegionRefused(thrown))
+    return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
+  const file = fileOf(thrown);
+  if (file !== null) return ofCredentials(`${NONE}${file} cannot be read (${code ?? 'no word'})`, code);
+  // A client of the SDK leaves this in its errors, and STS alone is asked for credentials by one.
+  if (thrown.$metadata === undefined)
+    return ofCredentials(`${NONE}what gives them failed (${code ?? 'no word'})`, code);
+  const said = { code, status, ...refusalOf(thrown, { code, status }) };
+  const headers = headersOf(thrown);
+  const isProxied = status !== null && isOfProxy(status, { ...thrown, code, headers, hasBody: true });
+  const answered = isProxied
+    ? `in place of STS a proxy answered ${wordsOf(said)}${fromServer(headers)}`
+    : `STS ${status === null ? 'did not answer:' : 'answered'} ${wordsOf(said)}`;
+  return {
+    kind: 'unknown',
+    reason: reasonOfNoCredentials({ ...said, headers, now, isOfProxy: isProxied }),
+    detail: `${NONE}${answered}`,
+    said: { ...said, by: isProxied ? 'proxy' : 'sts' },
+  };
+}
+
+const NONE = 'no credentials: ';
+
+function ofCredentials(detail: string, code: string | null): Unknown {
+  const { said, ...answer } = unknown('denied', detail, 'credentials');
+  return { ...answer, said: { ...said, code } };
+}
+
+/** Node refuses to put the character in a header. */
+function isHeaderRefused(code: string | null): boolean {
+  return code === 'ERR_INVALID_CHAR';
+}
+
+/** The file that could not be read; null: that was not the reason. */
+function fileOf({ path, code, cause }: Thrown): string | null {
+  if (typeof path === 'string' && isOfFile(code)) return path;
+  return typeof cause === 'object' && cause !== null ? fileOf(cause) : null;
+}
+
+const fileCodes: ReadonlySet<unknown> = new Set(['ENOENT', 'EACCES', 'EISDIR']);
+
+/** Whether this is Node's code for a file that cannot be read. */
+export function isOfFile(code: unknown): boolean {
+  return fileCodes.has(code);
 }
 
 /** The SDK has no error name for this. See test/unit/s3/refused-region.test.ts. */
@@ -191,28 +221,25 @@ function regionInWords({ message }: Thrown): string | null {
   return /\bregion\b.* is wrong; expecting '([a-z0-9-]{1,40})'/.exec(message)?.[1] ?? null;
 }
 
-function explainAgent({ host, status, code }: AgentFailure): Unknown {
+function explainAgent({ host, status, code }: AgentFailure, now: number): Unknown {
   const answered = status === null ? 'did not answer:' : 'answered';
+  const words = status !== null && code === null ? `no code (${status})` : wordsOf({ code, status });
   return {
     kind: 'unknown',
-    reason: reasonOfRefusedCredentials(status),
-    detail: `no credentials: the agent of credentials at ${host} ${answered} ${wordsOf({ code, status })}`,
+    reason: reasonOfNoCredentials({ code, status, headers: {}, now, isOfProxy: false, cause: null }),
+    detail: `${NONE}the agent of credentials at ${host} ${answered} ${words}`,
     said: { by: 'agent', code, status, cause: null, action: null, policy: null },
   };
 }
 
-function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): Unknown {
+/** `before`: the first words of the detail. */
+function explainProxy({ message, status, code }: ProxyFailure, before: string): Unknown {
   return {
     kind: 'unknown',
     reason: status === 429 ? 'throttled' : 'unreachable',
-    detail: sent ? message : `no credentials: ${message}`,
+    detail: `${before}${message}`,
     said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };
-}
-
-function reasonOfRefusedCredentials(status: number | null): S3Reason {
-  if (status === null) return 'unreachable';
-  return status >= 500 ? 'server_error' : 'denied';
 }
 
 function wordsOf({ code, status }: { code: string | null; status: number | null }): string {
@@ -253,7 +280,7 @@ function isOfProxy(
   return (status >= 300 && status < 400) || (status >= 400 && isText);
 }
 
-/** The server's name for itself; null when there is nothing that can be shown. */
-function nameOf({ server }: Readonly<Record<string, string>>): string | null {
-  return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? server : null;
+/** The server's name for itself; empty when there is nothing that can be shown. */
+function fromServer({ server }: Headers): string {
+  return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? ` from ${server}` : '';
 }

@@ -77,6 +77,15 @@ export function reasonOf(answer: Failed): S3Reason {
   return status === null ? 'server_error' : reasonByStatus(status, answer);
 }
 
+/** Gives the reason for which STS or an agent gave no credentials. They refuse by 400 and 404 too, and have no buckets. */
+export function reasonOfNoCredentials(answer: Omit<Failed, 'region'>): S3Reason {
+  const { code, status } = answer;
+  const reason = reasonOf({ ...answer, region: null });
+  if (reason !== 'server_error') return reason;
+  if (status === null) return 'unreachable';
+  return status < 500 && (status >= 400 || code !== null) ? 'denied' : reason;
+}
+
 function reasonByStatus(status: number, { code, headers, now, isOfProxy, region }: Failed): S3Reason {
   switch (status) {
     case 401:

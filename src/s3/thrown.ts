@@ -8,6 +8,8 @@ export interface Thrown {
   readonly Region?: unknown;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
+  /** Node's name of the file that an operation failed for. */
+  readonly path?: unknown;
   readonly cause?: unknown;
 }
 

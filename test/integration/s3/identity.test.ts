@@ -1,6 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseConnection } from '../../../src/airflow/connection.ts';
@@ -16,7 +20,7 @@ interface World {
   readonly roles: URLSearchParams[];
 }
 
-type Answer = readonly [status: number, body: string] | 'stall';
+type Answer = readonly [status: number, body: string, headers?: Readonly<Record<string, string>>] | 'stall';
 
 const never = new AbortController().signal;
 const ROLE = 'arn:aws:iam::123456789012:role/x';
@@ -45,7 +49,7 @@ beforeEach(async () => {
       const key = /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1];
       asked.push(method === 'POST' ? 'sts' : url === '/credentials' ? 'agent' : `s3 ${key ?? 'unsigned'}`);
       if (answer === 'stall') return;
-      response.writeHead(answer[0]).end(answer[1]);
+      response.writeHead(answer[0], answer[2]).end(answer[1]);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -73,7 +77,12 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 
 async function head(
   extra: Readonly<Record<string, unknown>>,
-  { keys = true, env = {}, ms = 6_000 }: { keys?: boolean; env?: Record<string, string>; ms?: number } = {},
+  {
+    keys = true,
+    env = {},
+    ms = 6_000,
+    opened = () => {},
+  }: { keys?: boolean; env?: Record<string, string>; ms?: number; opened?: () => void } = {},
 ): Promise<HeadAnswer> {
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
   const given = parseConnection(
@@ -91,6 +100,7 @@ async function head(
     log: pino({ level: 'silent' }),
     requestTimeoutMs: ms,
   });
+  opened();
   try {
     return await store.head({ bucket: 'xcoms', key: 'k' }, never);
   } finally {
@@ -145,10 +155,41 @@ describe('a role', () => {
       [500, error('InternalFailure')],
       { reason: 'server_error', said: { by: 'sts', status: 500 } },
     ],
+    [
+      'asks for fewer requests',
+      [400, error('Throttling')],
+      { reason: 'throttled', detail: 'no credentials: STS answered Throttling (400)', said: { by: 'sts' } },
+    ],
+    [
+      'is not reached, for a proxy shows a page',
+      [403, '<html>denied</html>', { 'content-type': 'text/html', server: 'squid/6.1' }],
+      {
+        reason: 'denied',
+        detail: 'no credentials: in place of STS a proxy answered no code (403) from squid/6.1',
+        said: { by: 'proxy', status: 403 },
+      },
+    ],
   ])('STS %s, and nothing is asked of S3', async (_, answer, expected) => {
     sts = answer;
     expect(await head(assumed())).toMatchObject({ kind: 'unknown', ...(expected as object) });
     expect(world.asked.every((who) => who === 'sts')).toBe(true);
+  });
+
+  test('the certificate authorities are gone by then', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'authorities-'));
+    const file = join(folder, 'ca.pem');
+    writeFileSync(file, rootCertificates[0] ?? '');
+    const answer = await head(assumed(), {
+      env: { AWS_CA_BUNDLE: file },
+      opened: () => {
+        rmSync(folder, { recursive: true });
+      },
+    });
+    expect(answer).toMatchObject({
+      reason: 'denied',
+      detail: `no credentials: ${file} cannot be read (ENOENT)`,
+      said: { by: 'credentials', code: 'ENOENT' },
+    });
   });
 
   test('STS that nobody answers for', async () => {
@@ -175,8 +216,8 @@ describe('a web identity', () => {
     const env = { AWS_ROLE_ARN: ROLE, AWS_WEB_IDENTITY_TOKEN_FILE: '/no/token' };
     expect(await head({}, { keys: false, env })).toMatchObject({
       reason: 'denied',
-      detail: 'no credentials: the token file of AWS_WEB_IDENTITY_TOKEN_FILE cannot be read (ENOENT)',
-      said: { by: 'credentials' },
+      detail: 'no credentials: /no/token cannot be read (ENOENT)',
+      said: { by: 'credentials', code: 'ENOENT' },
     });
     expect(world.asked).toEqual([]);
   });
@@ -231,6 +272,24 @@ describe('the agent of a container', () => {
       'answered no code (500)',
       { reason: 'server_error', said: { status: 500 } },
     ],
+    [
+      'asks for fewer requests',
+      [429, '{"code":"ThrottlingException","message":"no"}'],
+      'answered ThrottlingException (429)',
+      { reason: 'throttled', said: { code: 'ThrottlingException', status: 429 } },
+    ],
+    [
+      'says in a success that there are none',
+      [200, '{"Code":"AssumeRoleUnauthorizedAccess","Message":"no"}'],
+      'answered AssumeRoleUnauthorizedAccess (200)',
+      { reason: 'denied', said: { code: 'AssumeRoleUnauthorizedAccess', status: 200 } },
+    ],
+    [
+      'is no agent, but a web server',
+      [200, '<html>login</html>'],
+      'answered no code (200)',
+      { reason: 'server_error', said: { status: 200 } },
+    ],
   ])('%s', async (_, answer, words, expected) => {
     agent = answer;
     const found = await head({}, { keys: false, env: uri() });
@@ -251,10 +310,20 @@ describe('the agent of a container', () => {
     });
   });
 
+  test('is not asked without the file of its token', async () => {
+    const env = { ...uri(), AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: '/no/token' };
+    expect(await head({}, { keys: false, env })).toMatchObject({
+      reason: 'denied',
+      detail: 'no credentials: /no/token cannot be read (ENOENT)',
+      said: { by: 'credentials' },
+    });
+    expect(world.asked).toEqual([]);
+  });
+
   test('stalls', async () => {
     agent = 'stall';
     expect(await head({}, { keys: false, env: uri() })).toMatchObject({
-      reason: 'unreachable',
+      reason: 'timeout',
       said: { by: 'agent', code: 'TimeoutError', status: null },
     });
   });

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { NoAnswer } from '../../../src/audit/no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer, wordsOf } from '../../../src/audit/no-answer.ts';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
+import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
 import type { Party, Unknown } from '../../../src/s3/failure.ts';
 import { explainFailure, unknown } from '../../../src/s3/failure.ts';
 
@@ -80,6 +81,25 @@ describe('what an answer comes to in words', () => {
     [
       'denied: no credentials: STS answered AccessDenied (403). Let the audit reach STS, and let the trust policy of the role name the audit.',
       from('denied', 'no credentials: STS answered AccessDenied (403)', 'sts'),
+    ],
+    [
+      'throttled: no credentials: STS answered Throttling (400). Run the audit again.',
+      noAnswer(
+        'aws',
+        explain(new CredentialsFailure({ Code: 'Throttling', $metadata: { httpStatusCode: 400 } })),
+      ),
+    ],
+    [
+      'denied: no credentials: in place of STS a proxy answered no code (403) from squid. Let the proxy pass these requests, or correct the endpoint of the connection. If HTTP_PROXY names the proxy, NO_PROXY can name the host.',
+      noAnswer(
+        'aws',
+        explain(
+          new CredentialsFailure({
+            $metadata: { httpStatusCode: 403 },
+            $response: { headers: { 'content-type': 'text/html', server: 'squid' } },
+          }),
+        ),
+      ),
     ],
     [
       'unreachable: no answer came, ECONNREFUSED. Correct the endpoint of the connection, or open the way to it.',

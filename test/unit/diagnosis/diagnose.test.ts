@@ -15,6 +15,7 @@ import type { Survey } from '../../../src/diagnosis/survey.ts';
 import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
+import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -172,13 +173,14 @@ const BODILESS: Failure = explainFailure(
   { $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: true, hasBody: false },
 );
-const NO_CREDENTIALS: Failure = explainFailure(
-  { name: 'CredentialsProviderError' },
-  { now: 0, sent: false, hasBody: true },
-);
+const NO_CREDENTIALS: Failure = explainFailure(new CredentialsFailure({ name: 'CredentialsProviderError' }), {
+  now: 0,
+  sent: false,
+  hasBody: true,
+});
 
 const STS_REFUSED: Failure = explainFailure(
-  { name: 'AccessDenied', $metadata: { httpStatusCode: 403 } },
+  new CredentialsFailure({ name: 'AccessDenied', $metadata: { httpStatusCode: 403 } }),
   { now: 0, sent: false, hasBody: true },
 );
 const NOT_SENT: Failure = explainFailure(

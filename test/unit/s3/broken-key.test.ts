@@ -15,5 +15,5 @@ test.each([
     detail: expect.stringMatching(/^not sent: .* has a line break in it/) as unknown,
     said: { by: 'credentials', status: null },
   });
-  expect(credentialsFix(failure.said)).toMatch(/^Take the line break out/);
+  expect(credentialsFix(failure)).toMatch(/^Take the line break out/);
 });
