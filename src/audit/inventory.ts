@@ -4,7 +4,8 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { connectionVariable } from '../airflow/connection.ts';
 import { splitPath } from '../airflow/reference.ts';
-import { downloadObject } from '../s3/download.ts';
+import type { Downloads } from '../s3/download.ts';
+import { openDownloads } from '../s3/download.ts';
 import type { Duck } from './duck.ts';
 import { keysBelow } from './key-sql.ts';
 import { outermost } from './lanes.ts';
@@ -47,16 +48,21 @@ export async function openInventory(where: string, options: InventoryOptions): P
     );
   mkdirSync(options.folder, { recursive: true });
   const file = join(options.folder, 'manifest.json');
-  await fetchTo(file, { bucket, key, connection }, options);
+  const downloads = openDownloads(options.connectionOf(connection));
+  try {
+    await fetchTo(file, { bucket, key, connection }, { downloads, signal: options.signal });
+  } finally {
+    downloads.close();
+  }
   return { ...parseManifest(readFileSync(file, 'utf8')), folder: null, connection };
 }
 
 async function fetchTo(
   file: string,
   { bucket, key, connection }: { bucket: string; key: string; connection: string },
-  { connectionOf, signal }: InventoryOptions,
+  { downloads, signal }: { downloads: Downloads; signal: AbortSignal },
 ): Promise<Digest> {
-  const answer = await downloadObject(connectionOf(connection), { bucket, key, file }, signal);
+  const answer = await downloads.download({ bucket, key, file }, signal);
   if (answer.kind === 'downloaded') return answer;
   const why =
     answer.kind === 'missing' ? 'it is not there' : wordsOf(noAnswer(connection, answer), 's3:GetObject');
@@ -91,9 +97,14 @@ export async function loadInventory(
   const places = all.filter(({ bucket }) => bucket === inventory.sourceBucket);
   await duck.run(`SET TimeZone = 'UTC'`);
   const paths: string[] = [];
-  for (const file of inventory.files) {
-    options.report({ files: paths.length, of: inventory.files.length });
-    paths.push(await checkedFile(inventory, file, options));
+  const downloads = openDownloads(options.connectionOf(inventory.connection));
+  try {
+    for (const file of inventory.files) {
+      options.report({ files: paths.length, of: inventory.files.length });
+      paths.push(await checkedFile(inventory, file, { ...options, downloads }));
+    }
+  } finally {
+    downloads.close();
   }
   options.report({ files: paths.length, of: inventory.files.length });
   if (paths.length === 0) await duck.run(NO_OBJECTS);
@@ -108,7 +119,11 @@ export async function loadInventory(
   return { places, unlisted };
 }
 
-async function checkedFile(inventory: Inventory, file: ManifestFile, options: LoadOptions): Promise<string> {
+async function checkedFile(
+  inventory: Inventory,
+  file: ManifestFile,
+  options: LoadOptions & { readonly downloads: Downloads },
+): Promise<string> {
   const name = basename(file.key);
   const { folder } = inventory;
   const isIt = (found: Digest) => found.bytes === file.bytes && found.md5 === file.md5;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server } from 'node:http';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,8 @@ import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { HeadAnswer } from '../../../src/s3/client.ts';
+import type { S3Connection } from '../../../src/s3/connection.ts';
+import { openDownloads } from '../../../src/s3/download.ts';
 import { recordRequests } from '../../support/s3.ts';
 
 /** One server acts as S3, STS and the agent at once, and notes who signed which request. */
@@ -35,16 +38,18 @@ let server: Server;
 let world: World;
 let sts: Answer;
 let agent: Answer;
+let s3: Answer;
 
 beforeEach(async () => {
   const asked: string[] = [];
   const roles: URLSearchParams[] = [];
   sts = [200, roleOf('AssumeRole')];
   agent = [200, GIVEN];
+  s3 = [404, ''];
   server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
       const { method = '', url = '' } = request;
-      const answer = method === 'POST' ? sts : url === '/credentials' ? agent : ([404, ''] as const);
+      const answer = method === 'POST' ? sts : url === '/credentials' ? agent : s3;
       if (method === 'POST') roles.push(new URLSearchParams(body));
       const key = /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1];
       asked.push(method === 'POST' ? 'sts' : url === '/credentials' ? 'agent' : `s3 ${key ?? 'unsigned'}`);
@@ -75,6 +80,22 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
+function connectionOf(
+  extra: Readonly<Record<string, unknown>>,
+  { keys = true, env = {} }: { keys?: boolean; env?: Record<string, string> } = {},
+): S3Connection {
+  const given = parseConnection(
+    JSON.stringify({
+      ...(keys ? { login: 'AK', password: 'SK' } : {}),
+      extra: { endpoint_url: world.url, ...extra },
+    }),
+  );
+  return s3Connection(
+    { id: 'Team A', given },
+    { env, files: { config: '', credentials: '' }, secretsBackend: null },
+  );
+}
+
 async function head(
   extra: Readonly<Record<string, unknown>>,
   {
@@ -85,16 +106,7 @@ async function head(
   }: { keys?: boolean; env?: Record<string, string>; ms?: number; opened?: () => void } = {},
 ): Promise<HeadAnswer> {
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
-  const given = parseConnection(
-    JSON.stringify({
-      ...(keys ? { login: 'AK', password: 'SK' } : {}),
-      extra: { endpoint_url: world.url, ...extra },
-    }),
-  );
-  const connection = s3Connection(
-    { id: 'Team A', given },
-    { env, files: { config: '', credentials: '' }, secretsBackend: null },
-  );
+  const connection = connectionOf(extra, { keys, env });
   const store = openObjectStore(connection, {
     observer: recordRequests(),
     log: pino({ level: 'silent' }),
@@ -326,5 +338,53 @@ describe('the agent of a container', () => {
       reason: 'timeout',
       said: { by: 'agent', code: 'TimeoutError', status: null },
     });
+  });
+});
+
+describe('downloads', () => {
+  const assumed = () => ({ role_arn: ROLE, service_config: { sts: { endpoint_url: world.url } } });
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'downloads-'));
+    s3 = [200, 'hello', { etag: '"0"' }];
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true });
+  });
+
+  async function download(extra: Readonly<Record<string, unknown>>, files: readonly string[]) {
+    const downloads = openDownloads(connectionOf(extra));
+    try {
+      const answers = [];
+      for (const file of files)
+        answers.push(await downloads.download({ bucket: 'xcoms', key: 'k', file }, never));
+      return answers;
+    } finally {
+      downloads.close();
+    }
+  }
+
+  test('ask for a role once', async () => {
+    const files = ['a', 'b', 'c'].map((name) => join(folder, name));
+    const md5 = createHash('md5').update('hello').digest('hex');
+    expect(await download(assumed(), files)).toEqual(
+      files.map(() => ({ kind: 'downloaded', bytes: 5, md5 })),
+    );
+    expect(readFileSync(files[2] ?? '', 'utf8')).toBe('hello');
+    expect(world.asked).toEqual(['sts', 's3 ROLE', 's3 ROLE', 's3 ROLE']);
+  });
+
+  test('without a role are refused by STS and not by S3', async () => {
+    sts = [403, error('AccessDenied')];
+    const [answer] = await download(assumed(), [join(folder, 'a')]);
+    expect(answer).toMatchObject({
+      reason: 'denied',
+      said: { by: 'sts', code: 'AccessDenied', status: 403 },
+    });
+    expect(new Set(world.asked)).toEqual(new Set(['sts']));
+  });
+
+  test.each(['/dev/full', '/no/folder/a'])('that %s does not take are no word of S3', async (file) => {
+    await expect(download({}, [file])).rejects.toThrow(new RegExp(`^Cannot write ${file}: (ENOSPC|ENOENT)`));
   });
 });
