@@ -27,8 +27,8 @@ export class AgentFailure extends Error {
 }
 
 const timeoutMs = 1_000;
-/** Matches `(AccessDeniedException): Unauthorized …` of the Pod Identity agent and `"code":"…"` of others. */
 const KEYS = /"AccessKeyId"\s*:/;
+/** Matches `(AccessDeniedException): Unauthorized …` of the Pod Identity agent and `"code":"…"` of others. */
 const WORD = /\b([A-Z][A-Za-z]{2,50}Exception)\b|"[Cc]ode"\s*:\s*"([\w.-]{1,60})"/;
 
 /**
