@@ -33,6 +33,11 @@ export interface Look {
   readonly now: number;
   /** Whether the standby's receiver is connected and everything received is replayed. */
   readonly isThrough: boolean;
+  /**
+   * The moment since which the receiver has surely heard from its primary, epoch ms. Null: no receiver is connected, or
+   * it would wait for ever.
+   */
+  readonly heardAt: number | null;
   /** The position in the log up to which the standby has replayed. */
   readonly position: string | null;
   /** When the last replayed transaction was committed, by the clock of the primary, epoch ms. */
@@ -119,13 +124,18 @@ function showsLess({ isStandby, position }: Place, age: Pick<Age, 'asOf' | 'posi
 }
 
 /**
- * The moment up to which a standby has everything. An idle primary sends nothing, so the last replayed transaction may
- * be old although the standby is up to date. But while a standby catches up, everything received may also be replayed
- * for a moment, until more comes in. So the position must not change between two looks.
+ * The moment up to which a standby has everything. An idle primary sends no transaction, so the last replayed one may
+ * be old although the standby is up to date. But a primary that has stalled, or is cut off, sends nothing either. So a
+ * quiet standby has everything only up to the last moment at which its primary was surely heard.
+ *
+ * While a standby catches up, everything received may also be replayed for a moment, until more comes in. So the
+ * position must not change between two looks.
  */
 export function knownUpTo(before: Look, after: Look): number | null {
+  const { heardAt, replayedTo } = after;
   const isQuiet = before.isThrough && after.isThrough && before.position === after.position;
-  return isQuiet ? before.now : after.replayedTo;
+  if (!isQuiet || heardAt === null) return replayedTo;
+  return Math.max(replayedTo ?? -Infinity, Math.min(before.now, heardAt));
 }
 
 /** The reason why the rows allow no verdict; null: the rows are recent enough. */
@@ -163,7 +173,13 @@ interface Role {
   readonly server: string;
 }
 
-const UNTOLD: Omit<Look, 'now'> = { isThrough: false, position: null, replayedTo: null, isPaused: false };
+const UNTOLD: Omit<Look, 'now'> = {
+  isThrough: false,
+  heardAt: null,
+  position: null,
+  replayedTo: null,
+  isPaused: false,
+};
 
 /**
  * The statements that a server does not know, with the server. Each try would leave an error in the log of the server.
@@ -212,13 +228,19 @@ function writtenStatement(): Statement {
   return { name: 'written', text: 'SELECT pg_current_wal_lsn()::text AS "position"', values: [] };
 }
 
-/** Reads the replay state. A role that may not monitor still sees that the receiver exists, so that it is connected. */
+/**
+ * Reads the replay state. A role that may not monitor still sees that the receiver exists, so that it is connected. A
+ * receiver asks a silent primary for an answer after half of its timeout, and ends if none has come after all of it.
+ */
 function replayStatement(): Statement {
   return {
     name: 'replay',
     text: /* SQL */ `
       SELECT EXISTS (SELECT FROM pg_stat_wal_receiver)
           AND coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) AS "isThrough",
+        (SELECT (extract(epoch FROM coalesce(last_msg_receipt_time,
+            clock_timestamp() - nullif(current_setting('wal_receiver_timeout')::interval, '0'))) * 1000)::float8
+          FROM pg_stat_wal_receiver) AS "heardAt",
         pg_last_wal_replay_lsn()::text AS "position",
         (extract(epoch FROM pg_last_xact_replay_timestamp()) * 1000)::float8 AS "replayedTo",
         pg_is_wal_replay_paused() AS "isPaused"`,

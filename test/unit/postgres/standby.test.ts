@@ -7,19 +7,39 @@ import { ageOf, doubtOfAge, knownUpTo, readUpTo } from '../../../src/postgres/st
 const HOUR = 3_600_000;
 const NOW = 1_800_000_000_000;
 
-/** The primary has been idle for an hour, and the standby has everything. */
+/** The primary has been idle for an hour, and the standby has everything and heard so this moment. */
 const IDLE: Look = {
   now: NOW,
   isThrough: true,
+  heardAt: NOW,
   position: '0/3000060',
   replayedTo: NOW - HOUR,
   isPaused: false,
 };
-const later = (changes: Partial<Look> = {}): Look => ({ ...IDLE, now: NOW + 250, ...changes });
+const later = (changes: Partial<Look> = {}): Look => ({
+  ...IDLE,
+  now: NOW + 250,
+  heardAt: NOW + 250,
+  ...changes,
+});
 
 describe('up to when a standby has all', () => {
   test.each<[string, Look, Look, number | null]>([
     ['of an idle primary: until just now', IDLE, later(), NOW],
+    ['whose primary is silent: until it was heard', IDLE, later({ heardAt: NOW - 30_000 }), NOW - 30_000],
+    [
+      'whose primary fell silent after a transaction: that one',
+      IDLE,
+      later({ heardAt: NOW - 30_000, replayedTo: NOW - 20_000 }),
+      NOW - 20_000,
+    ],
+    ['whose receiver waits for ever: its last transaction', IDLE, later({ heardAt: null }), NOW - HOUR],
+    [
+      'that has heard of its primary but replayed no transaction since it started: until it was heard',
+      IDLE,
+      later({ replayedTo: null }),
+      NOW,
+    ],
     ['paused before anything came in: until just now', IDLE, later({ isPaused: true }), NOW],
     [
       'of a busy primary: its last transaction',
