@@ -90,11 +90,12 @@ export function catalogueStatement(): Statement {
   return {
     name: 'catalogue',
     text: /* SQL */ `
-      SELECT c.relname::text AS "table", a.attname::text AS "column", format_type(a.atttypid, NULL) AS "type",
+      SELECT c.relname::text AS "table", a.attname::text AS "column", t.typname::text AS "type",
         has_column_privilege(c.oid, a.attnum, 'SELECT') AS "mayRead", row_security_active(c.oid) AS "hidesRows"
       FROM unnest($1::text[]) AS wanted(name)
       JOIN pg_class c ON c.oid = to_regclass(wanted.name) AND c.${IN_ONE_SCHEMA}
-      JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped`,
+      JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+      JOIN pg_type t ON t.oid = a.atttypid`,
     values: [[...SHAPE_TABLES]],
   };
 }
@@ -109,7 +110,7 @@ export function instantStatement(): Statement {
     name: 'instant',
     text: /* SQL */ `
       SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "now",
-        (pg_snapshot_xmin(pg_current_snapshot())::text::bigint & 4294967295)::text AS "horizon",
+        (txid_snapshot_xmin(txid_current_snapshot()) & 4294967295)::text AS "horizon",
         (SELECT coalesce(max(id), 0) FROM dag_run) AS "lastRunId",
         to_regproc('pg_column_compression') IS NOT NULL AS "knowsCompression"`,
     values: [],

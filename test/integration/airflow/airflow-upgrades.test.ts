@@ -69,6 +69,15 @@ test('an Airflow of another release that was left behind in a schema further on 
   expect(columns).not.toContain('xcom_v2');
 });
 
+test.each(['2.9.3', '3.1.8'])(
+  'the tables of %s are known where the server quotes every name',
+  async (release) => {
+    await using database = await open(`${readSchema(release)}; SET quote_all_identifiers = on`);
+    await using plain = await open(readSchema(release));
+    expect(await shapeOf(database.run)).toEqual(await shapeOf(plain.run));
+  },
+);
+
 interface Opened extends AsyncDisposable {
   readonly run: (statement: Statement) => Promise<readonly unknown[]>;
 }
