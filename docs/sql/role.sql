@@ -58,6 +58,7 @@ BEGIN
         'working_set', 'state', 'start_date', 'updated_at', 'queue', 'executor', 'hostname', 'operator']),
       ('xcom', ARRAY['ctid', 'xmin', 'dag_run_id', 'dag_id', 'run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
       ('xcom_v1', ARRAY['ctid', 'xmin', 'dag_run_id', 'task_id', 'map_index', 'key', 'value', 'timestamp']),
+      ('legacy_task_data_owner', ARRAY['dag_id', 'run_id', 'task_id', 'map_index', 'task_instance_id']),
       ('xcom_v2', ARRAY['xmin', 'id', 'task_instance_id', 'key', 'value', 'timestamp']),
       -- Only where connections-view.sql has made it.
       ('xcom_exporter_connection', ARRAY['conn_id', 'login', 'password', 'is_encrypted', 'extra', 'is_extra_encrypted', 'host'])

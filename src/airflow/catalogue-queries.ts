@@ -1,5 +1,5 @@
 import type { Statement } from '../postgres/client.ts';
-import { SHAPE_TABLES } from './shape.ts';
+import { CATALOGUE_TABLES, SHAPE_TABLES } from './shape.ts';
 
 /** The state of Airflow's tables as a whole, from the catalogue. */
 export interface Tables {
@@ -96,7 +96,7 @@ export function catalogueStatement(): Statement {
       JOIN pg_class c ON c.oid = to_regclass(wanted.name) AND c.${IN_ONE_SCHEMA}
       JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
       JOIN pg_type t ON t.oid = a.atttypid`,
-    values: [[...SHAPE_TABLES]],
+    values: [[...CATALOGUE_TABLES]],
   };
 }
 

@@ -59,20 +59,14 @@ const PURGE = "interval '10 minutes'";
 export function versionsStatement(shape: Shape, source: XComSource, rows: readonly RowId[]): Statement {
   const { from, values } = theseRows(source, rows);
   const { place, runId } = fromSource(shape, source);
-  const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
-  const columns = ['state', 'start_date', ...(shape.keepsTries ? ['id'] : [])];
-  const join =
-    source.keyedBy === 'task_instance'
-      ? ''
-      : `JOIN dag_run r ON r.id = x.dag_run_id
-      LEFT JOIN ${taskInstanceAt(shape, { at, columns })} ti ON true`;
+  const { join, archived } = ownerOf(shape, source);
   return {
     name: `versions_${source.table}`,
     text: /* SQL */ `
       SELECT ${runId} AS "dagRunId", ${place.taskId} AS "taskId", ${place.mapIndex} AS "mapIndex", x.key,
         ${source.keyedBy === 'task_instance' ? 'ti.id::text' : 'NULL::text'} AS "taskInstanceId",
         x.xmin::text AS "version",
-        ${isArchived(shape, source)} AS "archived",
+        ${archived} AS "archived",
         coalesce(ti.state = 'running' AND ti.start_date > now() - ${PURGE}, false) AS "purging"
       FROM ${from} ${join}`,
     values,
@@ -80,12 +74,27 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
 }
 
 /**
- * Rows that Airflow 3.4 took over from before give way to a new row under the same key, and to a try that began since.
+ * Joins the task instance `ti` that a row belongs to, and tells whether no task reads the row any more; NULL: not known.
+ * The rows that Airflow 3.4 took over from before have an owner each, and give way to a new row of the owner under the
+ * same key (`_rows` in Airflow's models/xcom.py). No time tells this: a cleared task may not have begun again.
  */
-function isArchived({ keepsTries }: Shape, { keyedBy }: XComSource): string {
-  if (keyedBy === 'task_instance') return 'ti.working_set IS NOT TRUE';
-  const isWrittenAgain = 'EXISTS (SELECT FROM xcom_v2 y WHERE y.task_instance_id = ti.id AND y.key = x.key)';
-  return keepsTries ? `coalesce(ti.start_date > x.timestamp, false) OR ${isWrittenAgain}` : 'false';
+function ownerOf(shape: Shape, { keyedBy }: XComSource): { join: string; archived: string } {
+  if (keyedBy === 'task_instance') return { join: '', archived: 'ti.working_set IS NOT TRUE' };
+  const run = 'JOIN dag_run r ON r.id = x.dag_run_id';
+  if (!shape.keepsTries) {
+    const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
+    const instance = taskInstanceAt(shape, { at, columns: ['state', 'start_date'] });
+    return { join: `${run} LEFT JOIN ${instance} ti ON true`, archived: 'false' };
+  }
+  if (!shape.knowsOwners) return { join: 'LEFT JOIN task_instance ti ON false', archived: 'NULL::boolean' };
+  return {
+    join: `${run}
+      LEFT JOIN legacy_task_data_owner o ON o.dag_id = r.dag_id AND o.task_id = x.task_id
+        AND o.run_id = r.run_id AND o.map_index = x.map_index
+      LEFT JOIN task_instance ti ON ti.id = o.task_instance_id`,
+    archived: `ti.working_set IS NOT TRUE
+      OR EXISTS (SELECT FROM xcom_v2 y WHERE y.task_instance_id = ti.id AND y.key = x.key)`,
+  };
 }
 
 /** The `FROM` and joins of one source: they give every statement `x` (the row) and the columns of its place. */

@@ -34,6 +34,8 @@ export interface Shape {
   readonly hasExecutor: boolean;
   /** From 3.4 on earlier tries keep their task instance and rows; `working_set` marks the current one. */
   readonly keepsTries: boolean;
+  /** Whether the owners of the rows from before 3.4 may be read: their task instances, as Airflow finds them. */
+  readonly knowsOwners: boolean;
   readonly hasRunAfter: boolean;
   /** Columns that the role may not read and that are treated as if they were not there. */
   readonly unread: readonly string[];
@@ -45,6 +47,17 @@ export interface UnknownShape {
 
 /** The tables whose columns {@link recogniseShape} needs. */
 export const SHAPE_TABLES = ['xcom', 'xcom_v1', 'xcom_v2', 'dag_run', 'task_instance'] as const;
+
+/**
+ * Names the task instance of each row of `xcom_v1` from 3.4 on. Without it, nobody knows if a task still reads the row.
+ */
+const OWNERS = {
+  table: 'legacy_task_data_owner',
+  columns: ['dag_id', 'run_id', 'task_id', 'map_index', 'task_instance_id'],
+} as const;
+
+/** The tables whose columns are read from the catalogue. A table that is not needed may be missing or not be granted. */
+export const CATALOGUE_TABLES = [...SHAPE_TABLES, OWNERS.table] as const;
 
 /**
  * The columns that the statements read, where they are there. A test compares them with the grants of
@@ -133,7 +146,12 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
   const major = first.value === 'bytea' ? 2 : 3;
   const tooOld = major === 2 && !has('task_instance', 'rendered_map_index');
   const refused = columns.filter(({ mayRead }) => !mayRead).map(({ table, column }) => `${table}.${column}`);
-  const unread = refused.filter((name) => name === EXECUTOR);
+  const owners = OWNERS.columns.map((name) => `${OWNERS.table}.${name}`);
+  const unreadOwners = owners.filter((name) => refused.includes(name));
+  const unread = [
+    ...refused.filter((name) => name === EXECUTOR),
+    ...(unreadOwners.length === owners.length ? [OWNERS.table] : unreadOwners),
+  ];
   const airflow = v2
     ? '3.4'
     : major === 3
@@ -152,8 +170,14 @@ export function recogniseShape(columns: readonly CatalogueColumn[]): Shape | Unk
     name: sources.map(({ table, value }) => `${table}-${value}`).join('+'),
     sources,
     mapIndexColumn,
-    hasExecutor: has('task_instance', 'executor') && unread.length === 0,
+    hasExecutor: has('task_instance', 'executor') && !unread.includes(EXECUTOR),
     keepsTries: has('task_instance', 'working_set'),
+    knowsOwners: OWNERS.columns.every((name) =>
+      columns.some(
+        ({ table, column, mayRead, hidesRows }) =>
+          table === OWNERS.table && column === name && mayRead && !hidesRows,
+      ),
+    ),
     hasRunAfter: has('dag_run', 'run_after'),
     unread,
   };

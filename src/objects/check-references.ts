@@ -105,8 +105,9 @@ export async function checkReferences(
       continue;
     }
     const { archived, purging } = confirmed?.get(slot) ?? { archived: false, purging: false };
-    // The object is neither reported nor taken as sound. It is asked about again until the row or the try ends.
-    if (purging) {
+    // The object is neither reported nor taken as sound. It is asked about again until the row or the try ends, or until
+    // it is known if anybody reads the row.
+    if (purging || archived === null) {
       unchecked.set(slot, 'unconfirmed');
       continue;
     }

@@ -11,8 +11,8 @@ const ROWS_A_STATEMENT = 1_000;
 
 /** More about a row that still exists. */
 export interface Confirmed {
-  /** The row belongs to an earlier try, which no task reads. */
-  readonly archived: boolean;
+  /** The row belongs to an earlier try, which no task reads. Null: the role may not read what tells this. */
+  readonly archived: boolean | null;
   /** The row's task instance has begun to run lately, and may be about to delete the row. */
   readonly purging: boolean;
 }

@@ -197,7 +197,7 @@ export function standbyNote({ standbyDoubt }: Pick<Report, 'standbyDoubt'>): str
 export function unreadNote({ unreadColumns }: Pick<Report, 'unreadColumns'>): string[] {
   if (unreadColumns.length === 0) return [];
   return [
-    `Not all is known of the workers: the role may not read ${unreadColumns.join(', ')}. Run docs/sql/role.sql again.`,
+    `Not all is known: the role may not read ${unreadColumns.join(', ')}. Run docs/sql/role.sql again.`,
   ];
 }
 

@@ -47,6 +47,7 @@ const SHAPE: Shape = {
   mapIndexColumn: 'map_index',
   hasExecutor: true,
   keepsTries: false,
+  knowsOwners: false,
   hasRunAfter: true,
   unread: [],
 };

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Report } from '../../../src/diagnosis/report.ts';
 import { checkCode, checkVerdict } from '../../../src/status/check-document.ts';
-import { BUCKET, uuid4 } from '../../support/plant.ts';
+import { BASE, BUCKET, uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { PROBED } from '../../support/probed.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -111,9 +111,27 @@ test('rows are counted without the executor, which came with 2.10, and nobody is
   });
   expect(report.window?.oversizeRows).toBe(1);
   expect(checkVerdict(checked(report)).notes).toContain(
-    'Not all is known of the workers: the role may not read task_instance.executor. Run docs/sql/role.sql again.',
+    'Not all is known: the role may not read task_instance.executor. Run docs/sql/role.sql again.',
   );
 
   await stage.writer.query(`GRANT SELECT ON task_instance TO ${role}`);
   expect((await pass()).unreadColumns).toEqual([]);
+});
+
+test('an object of a row from before 3.4 is not missed while its owner may not be read', async () => {
+  await openAs('3.4.0b2', { table: 'legacy_task_data_owner', columns: [] });
+  const run = await stage.addRun({ dagId: 'etl', runId: 'r' });
+  const stored = JSON.stringify(`${BASE}/etl/r/extract/${uuid4()}`);
+  await stage.push({ run, taskId: 'extract', stored, table: 'xcom_v1' });
+  const report = await pass();
+  expect(report).toMatchObject({
+    databaseFailure: null,
+    coverage: 0,
+    window: { broken: { missing: null } },
+    unreadColumns: ['legacy_task_data_owner'],
+  });
+  expect(report.states.objects_missing).not.toBe('raised');
+
+  await stage.writer.query(`GRANT SELECT ON legacy_task_data_owner TO ${role}`);
+  expect(await pass()).toMatchObject({ window: { broken: { missing: 1 } }, unreadColumns: [] });
 });

@@ -51,13 +51,20 @@ async function missing(): Promise<number | null | undefined> {
   return (await look()).window?.broken.missing;
 }
 
-test('an object of theirs that is not there is missed until the task runs or writes again', async () => {
-  for (const taskId of ['untouched', 'again', 'patched']) {
+test('an object of theirs that is not there is missed until the task is cleared or writes again', async () => {
+  const cleared = ['again', 'waiting', 'in a region', 'ownerless'];
+  for (const taskId of ['untouched', 'patched', ...cleared]) {
     await stage.push({ run, taskId, stored: lost(taskId), agoSeconds: 3_600, table: 'xcom_v1' });
     await began(taskId, 3_700);
   }
-  expect(await missing()).toBe(3);
-  await began('again', 1_000);
+  expect(await missing()).toBe(6);
+  for (const taskId of ['again', 'waiting', 'in a region']) await stage.clearTask({ run, taskId });
+  const next = (values: string) => stage.writer.query(`UPDATE task_instance SET ${values} WHERE working_set`);
+  await next(`start_date = CASE task_id WHEN 'again' THEN now() END`);
+  // A mapped task that is cleared as a whole expands into a region of its own.
+  await next(`region_id = CASE task_id WHEN 'in a region' THEN id ELSE region_id END`);
+  // No task reads a row without an owner.
+  await stage.writer.query(`DELETE FROM legacy_task_data_owner WHERE task_id = 'ownerless'`);
   await stage.push({ run, taskId: 'patched', stored: '1' });
   expect(await missing()).toBe(1);
 });

@@ -28,6 +28,7 @@ const SHAPE: Shape = {
   mapIndexColumn: 'map_index',
   hasExecutor: true,
   keepsTries: false,
+  knowsOwners: false,
   hasRunAfter: true,
   unread: [],
 };
