@@ -27,8 +27,8 @@ const MEASURING_MS = 5_000;
 
 /**
  * Unpacks the values whose stored size does not show their real size, smallest first, up to the cap. The rest waits for
- * the next reading, except in a reading that takes all, as the first does to form the baseline. For values above any
- * cap, and for values that the server cannot unpack, the stored size stands. Returns how many were left.
+ * the next reading, except for rows of the baseline: {@link measureBaseline} corrects those in place. For values above
+ * any cap, and for values that the server cannot unpack, the stored size stands. Returns how many were left.
  */
 export async function measure({ query, shape, staging }: Reading): Promise<number> {
   const { rows } = staging.state;
@@ -63,17 +63,22 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
     if (answer === null) inVain.add(entry.slot);
     else if (answer !== undefined) staging.rewrite(staged, entry.slot, answer);
   }
-  if (open > tried && !staging.takesAll) await leaveOutRest(staging, inVain);
+  if (open > tried) await leaveOutRest(staging, inVain);
   return open - tried;
 }
 
-/** Leaves out the values that have not been measured; their runs are then not complete. */
+/**
+ * Leaves out the values that have not been measured and would be counted; their runs are then not complete. A row of
+ * the baseline stays, because the next reading would take it for a new one.
+ */
 async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
+  const { rows } = staging.state;
   const pace = createPace();
   for (const staged of staging.runs.values()) {
     staging.leaveOut(staged, (slot) => {
       const size = inexactSize(staging, slot);
-      const waits = size !== null && size <= MEASURED_BYTES && !inVain.has(slot);
+      const isCounted = (rows.flagsOf(slot) & is.BASELINE) === 0;
+      const waits = isCounted && size !== null && size <= MEASURED_BYTES && !inVain.has(slot);
       if (waits) staged.complete = false;
       return waits;
     });
@@ -173,15 +178,15 @@ async function unpack<Item extends Unmeasured>(
 const BASELINE_BYTES = MEASURED_BYTES / 4;
 const BASELINE_ROWS = MEASURED_ROWS / 4;
 const BASELINE_MS = 2_000;
-/** These values are in no counter, and only their stored size is known. */
+/** These values are in no counter, and only their stored size is known: a counter cannot be corrected later. */
 const WAITING = is.BASELINE | is.INEXACT;
 
 /** Whether any value of a chunk still waits. */
 export type WaitingLooks = Looks<RowChunk, boolean>;
 
 /**
- * Unpacks some values for which the first reading, which takes all, had no time. Without this, the window would look
- * smaller than it is until these values leave it.
+ * Unpacks some values of the baseline for which their reading had no time. Without this, the window would look smaller
+ * than it is until these values leave it.
  */
 export async function measureBaseline(
   query: Query,

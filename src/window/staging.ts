@@ -44,11 +44,6 @@ export interface StagedRun {
 export interface Staging {
   /** The columns, lists and runs that will take in the reading: the remembered ones, or empty ones. */
   readonly state: LedgerState;
-  /**
-   * Whether all rows are read again, not only new ones. No row may be left for the next reading, which would take it
-   * for a new row.
-   */
-  readonly takesAll: boolean;
   readonly runs: ReadonlyMap<number, StagedRun>;
   /** Adds a run that is due. */
   open(found: FoundRun): StagedRun;
@@ -77,6 +72,7 @@ export function createStaging(
     classify: Classify;
     /** Rows with a timestamp up to this moment are part of the window and in no counter; epoch ms. */
     baselineUntil: number;
+    /** Whether all rows are read again, not only new ones. */
     takesAll: boolean;
     /** Whether rows may have other versions now than when they were read. */
     copied: boolean;
@@ -141,7 +137,6 @@ export function createStaging(
 
   return {
     state,
-    takesAll,
     runs,
     // Most of ten thousand runs have no staged rows.
     slotsOf: ({ firstLink }) => (firstLink === 0 ? [] : slotsFrom(firstLink)),

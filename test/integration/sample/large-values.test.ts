@@ -1,5 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Query, Statement } from '../../../src/postgres/client.ts';
+import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { betweenQueries } from '../../support/between-queries.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { PROBED } from '../../support/probed.ts';
@@ -17,9 +18,15 @@ afterEach(() => {
 type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
 
 /** A cycle that calls `measuring` before each statement that measures a value. */
-function openMeasuring(stage: Stage, measuring: Measuring): StageCycle {
+function openMeasuring(
+  stage: Stage,
+  measuring: Measuring,
+  { restored = null, window = '24h' }: { restored?: LedgerState | null; window?: string } = {},
+): StageCycle {
   return openCycle(stage, {
     endpoint: s3().endpoint,
+    env: { XCOM_EXPORTER_WINDOW: window },
+    restored,
     through: (database) =>
       betweenQueries(database, (query) => async (statement) => {
         if (statement.name.startsWith('measure_')) await measuring(statement, query);
@@ -161,6 +168,55 @@ test('the window of an exporter that starts is shown exactly, as soon as there i
   }
 });
 
+test.each(['VACUUM FULL', 'a longer window'])(
+  'new values for which there is no time are counted later, each once and at its size, also after %s',
+  async (change) => {
+    const sleep = slowly();
+    await using it = await start(() => undefined);
+    await it.cycle.pass();
+    await pushSix(it);
+    if (change === 'VACUUM FULL') await it.stage.writer.query('VACUUM FULL xcom');
+    const late = openMeasuring(
+      it.stage,
+      () => {
+        sleep(4_000);
+      },
+      { restored: it.cycle.state(), window: change === 'VACUUM FULL' ? '24h' : '25h' },
+    );
+    try {
+      const reports = [await late.pass(), await late.pass(), await late.pass()];
+      expect(reports.map(({ increments }) => sumUp(increments).counters['bytes_total db'])).toEqual([
+        240_000,
+        120_000,
+        undefined,
+      ]);
+      expect(reports.map(({ window }) => window?.oversizeRows)).toEqual([4, 6, 6]);
+    } finally {
+      await late.close();
+    }
+  },
+);
+
+test('values of an old run that comes back are in no counter, although there is no time for them at once', async () => {
+  const sleep = slowly();
+  const stage = await openStage(postgres(), '3.1.8');
+  const run = await stage.addRun({ dagId: 'old', runId: 'old', state: 'success', agoSeconds: 172_800 });
+  await stage.addRun({ dagId: 'old', runId: 'live' });
+  await pushSix({ stage, run });
+  const cycle = openMeasuring(stage, () => {
+    sleep(5_000);
+  });
+  try {
+    expect((await cycle.pass()).window?.rows.db).toBe(0);
+    await stage.setState(run, 'queued');
+    for (let at = 0; at < 4; at += 1) expect((await cycle.pass()).increments).toEqual([]);
+    expect((await cycle.pass()).window).toMatchObject({ bytes: { db: 360_000 }, oversizeRows: 6 });
+  } finally {
+    await cycle.close();
+    await stage.close();
+  }
+});
+
 /** Moves the clock on at once, in place of a wait. */
 function slowly(): (ms: number) => void {
   const now = performance.now.bind(performance);
@@ -172,7 +228,7 @@ function slowly(): (ms: number) => void {
 }
 
 /** Pushes six values that are stored as they are: two of them fit in one statement. */
-async function pushSix({ stage, run }: { stage: Stage; run: Run }): Promise<void> {
+async function pushSix({ stage, run }: { readonly stage: Stage; readonly run: Run }): Promise<void> {
   await stage.writer.query('ALTER TABLE xcom ALTER value SET STORAGE EXTERNAL');
   for (let at = 0; at < 6; at += 1) await push(stage, run, { taskId: `task_${at}`, characters: 60_000 });
 }
