@@ -107,7 +107,7 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
   {
     name: 'AirflowXComProblemUnknown',
     expr: `count without (problem, severity) (
-  ${shardsThatKnow('max_over_time(airflow_xcom_problem{problem!="orphans_growing"}[6h])', `last_over_time(${ordinal}[6h])`)}
+  ${shardsThatKnow('max_over_time(airflow_xcom_problem{problem!~"backend_inactive|orphans_growing"}[6h])', `last_over_time(${ordinal}[6h])`)}
   unless
   ${shardsThatKnow('airflow_xcom_problem', ordinal)}
 )
@@ -120,7 +120,7 @@ ${countByShard(`${ordinal} and airflow_xcom_oversize_bytes`)}`,
       'The exporter of shard {{ $labels.shard }} knew the state of {{ $value }} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.',
     runbookUrl: runbook('problems-that-are-not-known'),
     comment:
-      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Each shard for itself: its number becomes the value of the series, and count_values makes a label of the value. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires. orphans_growing is left out: it is about cost, and by design it is not known while a run lasts longer than an hour. An alert would then call a healthy exporter blind.',
+      'Known before, so that what the settings rule out (a probe that must not write, no bucket) is never waited for. Each shard for itself: its number becomes the value of the series, and count_values makes a label of the value. Without a good cycle there is no oversize_bytes either, and AirflowXComExporterStale fires. orphans_growing is left out: it is about cost, and by design it is not known while a run lasts longer than an hour. So is backend_inactive: by design it is not known while no worker writes a large value, as on a quiet weekend. An alert would then call a healthy exporter blind.',
   },
   {
     name: 'AirflowXComExporterReloadFailed',

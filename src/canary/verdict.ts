@@ -47,6 +47,11 @@ export interface CanaryVerdict {
   readonly agreed: AgreedSettings;
 }
 
+/** Whether the latest value went into object storage and the same pool pulled it: a value kept in a row shows nothing. */
+export function isReadBack({ payload, operations }: PoolVerdict): boolean {
+  return payload === 'stored' && operations.some(({ operation, ok }) => operation === 'pull' && ok);
+}
+
 /** Null: no canary has been seen. Pure: `now` is the database's clock, epoch ms. */
 export function judgeCanary(
   { pools, intervalMs }: CanaryMemory,

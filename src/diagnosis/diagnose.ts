@@ -1,6 +1,7 @@
 import { codecOf } from '../airflow/compression.ts';
 import type { Shape, UnknownShape } from '../airflow/shape.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
+import { isReadBack } from '../canary/verdict.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead } from '../probe/bucket.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
@@ -178,7 +179,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
       : 'clear',
     ...explainFallback(survey, {
       ...config,
-      canaryWorks: canary?.pools.some(({ state }) => state === 'works') === true,
+      canaryWorks: canary?.pools.some(isReadBack) === true,
       now,
     }),
     ...brokenObjects(survey, now),

@@ -19,7 +19,7 @@ export type FallbackCode = 'backend_inactive' | 'worker_bypass' | 'threshold_mis
 export const LARGE_BYTES = 1_048_576;
 
 interface Settings extends Pick<Config, 'xcom' | 'shard'> {
-  /** Whether a canary of some pool was stored in S3 and read back lately. */
+  /** Whether the latest canary of some pool was stored in object storage and read back. */
   readonly canaryWorks: boolean;
   /** Epoch ms, by the clock of the database. */
   readonly now: number;
@@ -96,7 +96,7 @@ function backendInactive(survey: Survey, { xcom, shard, canaryWorks }: Settings)
     );
   // The backend put values on disk as it was told to: the problem local_path says whether that is right.
   if (large.rows === 0)
-    return survey.count === 0 || canaryWorks || survey.rows.local.rows > 0
+    return canaryWorks || survey.rows.local.rows > 0
       ? 'clear'
       : undecided(
           'no worker wrote a value that is large enough to show whether it would go to object storage',

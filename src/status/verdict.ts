@@ -155,20 +155,21 @@ export function doubtOf(
   // The probe ended after the look that the report is from: the next look judges the probe.
   if (FROM_PROBE.every((code) => states[code] === 'unknown')) return 'no probe has been judged yet';
   const isOffloading = (window?.rows.s3 ?? 0) > 0;
+  const isEmpty = window !== null && Object.values(window.rows).every((rows) => rows === 0);
   const isOpen = PROBLEM_CODES.some(
     (code) =>
       isUndecided(states, code) &&
       PROBLEMS[code].severity === 'critical' &&
       sourceOf(code) !== 'probe' &&
+      // Only values can decide it, and that there are none is told in words of its own.
+      !(isEmpty && code === 'backend_inactive') &&
       // Settings that were told and rows that were seen contradict each other: one of them is out of date.
       (takenBack.includes(code) || !(isOffloading && SHOWN_BY_REFERENCES.has(code))),
   );
   if (isOpen) return 'not everything critical could be decided';
   // References in the window may be older than those settings.
   if (report.pushFault !== null) return 'with the settings that were told every push fails';
-  if (window !== null && Object.values(window.rows).every((rows) => rows === 0))
-    return 'nothing to judge yet, no XCom row is in the window';
-  return null;
+  return isEmpty ? 'nothing to judge yet, no XCom row is in the window' : null;
 }
 
 function unprobedDoubt(report: Pick<Report, 'told' | 'heard'>): string {

@@ -496,6 +496,17 @@ export const EXPORTER_CASES: readonly Case[] = [
   {
     alert: 'AirflowXComProblemUnknown',
     kind: 'no data',
+    story: 'a quiet weekend: by design nobody knows if the backend works while no large value is written',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_oversize_bytes')]: '1000x400',
+      [of('airflow_xcom_problem', 'problem="backend_inactive", severity="critical"')]: '0x30 stale',
+    },
+    at: { '120m': [] },
+  },
+  {
+    alert: 'AirflowXComProblemUnknown',
+    kind: 'no data',
     story: 'nothing is known at all, because there is no cycle: another alert says so',
     series: {
       ...LEADER,

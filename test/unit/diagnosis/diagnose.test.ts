@@ -424,6 +424,10 @@ const UNSUPPORTED: World = { sampled: { unsupported: 'there is no table xcom, xc
 /** The expected words in a world: the sentence, or that nothing is raised, or that nothing is known. */
 type Case = readonly [name: string, world: World, expected: string];
 
+const PULL = { operation: 'pull', ok: true, seconds: 0.1, faults: [] } as const;
+const PULL_FAILS = { ...PULL, ok: false, faults: ['nothing was handed over'] } as const;
+const READ_BACK: Partial<PoolVerdict> = { payload: 'stored', operations: [PULL] };
+
 /** A canary with these pools. */
 function canary(
   pools: readonly Partial<PoolVerdict>[],
@@ -555,7 +559,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       { ...NOWHERE, survey: { ...NOWHERE.survey, unattributed: 1 } },
       'The database holds 2 values of at least 1000 B, the largest of 2 KiB (2,000 B), and not one reference is in the window.',
     ],
-    ['only the server wrote large values', { ...NOWHERE, rows: { oversize: 2 } }, 'clear'],
+    ['only the server wrote large values', { ...NOWHERE, rows: { oversize: 2 } }, 'unknown'],
     ['the threshold says so', { ...NOWHERE, env: { [`${XCOM}THRESHOLD`]: '-1' } }, 'clear'],
     [
       'nobody told the backend: the path and the threshold are there for one',
@@ -581,6 +585,31 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'nothing large is in the database, for it is on a disk',
       { ...NOTHING_LARGE, rows: { local: 2 }, env: ON_DISK },
       'clear',
+    ],
+    [
+      'no value is in the window',
+      { ...NOTHING_LARGE, survey: { ...NOTHING_LARGE.survey, count: 0 } },
+      'unknown',
+    ],
+    [
+      'nothing large yet, and a canary was stored and read back',
+      { ...canary([READ_BACK]), ...NOTHING_LARGE },
+      'clear',
+    ],
+    [
+      'nothing large yet, and a canary was kept in the database',
+      { ...canary([{ ...READ_BACK, payload: 'kept' }]), ...NOTHING_LARGE },
+      'unknown',
+    ],
+    [
+      'nothing large yet, and a canary was stored and not read back',
+      { ...canary([{ ...READ_BACK, operations: [PULL_FAILS] }]), ...NOTHING_LARGE },
+      'unknown',
+    ],
+    [
+      'nothing large yet, and a canary was stored and no pull was tried',
+      { ...canary([{ ...READ_BACK, operations: [] }]), ...NOTHING_LARGE },
+      'unknown',
     ],
     ['another backend with references', { env: { AIRFLOW__CORE__XCOM_BACKEND: 'company.Backend' } }, 'clear'],
     [

@@ -316,6 +316,26 @@ describe('the verdict', () => {
       { probe: WORKED, report: reportOf({ window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } } }) },
     ],
     [
+      'Unknown: nothing to judge yet, no XCom row is in the window',
+      {
+        probe: WORKED,
+        report: reportOf({
+          states: { ...reportOf().states, backend_inactive: 'unknown' },
+          window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } },
+        }),
+      },
+    ],
+    [
+      'Unknown: not everything critical could be decided',
+      {
+        probe: WORKED,
+        report: reportOf({
+          states: { ...reportOf().states, threshold_disabled: 'unknown' },
+          window: { ...WINDOW, rows: { db: 0, s3: 0, other: 0 } },
+        }),
+      },
+    ],
+    [
       'Unknown: not everything critical could be decided',
       { probe: WORKED, report: reportOf({ states: { ...reportOf().states, worker_bypass: 'unknown' } }) },
     ],
