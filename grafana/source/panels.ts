@@ -14,6 +14,7 @@ export type Panel = dashboard.Panel;
 /** Large values belong into S3: what is green is where it should be. */
 export const STORAGE_COLORS = { s3: 'green', db: 'orange', other: 'purple' };
 
+export const UNKNOWN = 'Unknown';
 /** No data is not proof that there is nothing: the exporter may be down, or may not know. */
 export const NONE_KNOWN = 'None known';
 export const NO_EVENTS = 'No events known';
@@ -40,7 +41,7 @@ export interface Content {
   readonly max?: number;
   /** Colours from these values on; the first is below all, with null. */
   readonly steps?: readonly (readonly [from: number | null, color: string])[];
-  /** What is shown where there is no data. */
+  /** What is shown where there is no data; on a stat and a bar gauge `Unknown` unless given. */
   readonly noValue?: string;
   /** Text and colour in place of a value. */
   readonly texts?: Readonly<Record<string, readonly [text: string, color: string]>>;
@@ -194,6 +195,8 @@ function filled(panel: Panel, content: Content, format: Format): Panel {
   const { steps, texts } = content;
   const defaults = panel.fieldConfig?.defaults ?? {};
   const tinted = steps !== undefined || texts !== undefined;
+  const isOneFigure = panel.type === 'stat' || panel.type === 'bargauge';
+  const noValue = content.noValue ?? (isOneFigure ? UNKNOWN : undefined);
   return {
     ...panel,
     title: content.title,
@@ -209,7 +212,7 @@ function filled(panel: Panel, content: Content, format: Format): Panel {
         ...(content.decimals === undefined ? {} : { decimals: content.decimals }),
         ...(content.min === undefined ? {} : { min: content.min }),
         ...(content.max === undefined ? {} : { max: content.max }),
-        ...(content.noValue === undefined ? {} : { noValue: content.noValue }),
+        ...(noValue === undefined ? {} : { noValue }),
         color: {
           mode:
             tinted && panel.type !== 'timeseries'
@@ -220,22 +223,29 @@ function filled(panel: Panel, content: Content, format: Format): Panel {
           mode: dashboard.ThresholdsMode.Absolute,
           steps: (steps ?? [[null, 'green']]).map(([value, color]) => ({ value, color })),
         },
-        mappings:
-          texts === undefined
-            ? []
-            : [
-                {
-                  type: dashboard.MappingType.ValueToText,
-                  options: Object.fromEntries(
-                    Object.entries(texts).map(([value, [shown, color]], index) => [
-                      value,
-                      { text: shown, color, index },
-                    ]),
-                  ),
-                },
-              ],
+        mappings: [
+          ...(texts === undefined ? [] : [inPlaceOf(texts)]),
+          ...(isOneFigure ? [inPlaceOfNone(noValue)] : []),
+        ],
       },
     },
+  };
+}
+
+function inPlaceOf(texts: NonNullable<Content['texts']>): dashboard.ValueMapping {
+  return {
+    type: dashboard.MappingType.ValueToText,
+    options: Object.fromEntries(
+      Object.entries(texts).map(([value, [shown, color]], index) => [value, { text: shown, color, index }]),
+    ),
+  };
+}
+
+/** Grafana paints a figure that is not there in the colour of the lowest step, which is that of good or of bad. */
+function inPlaceOfNone(text = UNKNOWN): dashboard.ValueMapping {
+  return {
+    type: dashboard.MappingType.SpecialValue,
+    options: { match: dashboard.SpecialValueMatch.NullAndNan, result: { text, color: 'text' } },
   };
 }
 

@@ -59,8 +59,6 @@ function named({ panel, results }: Drawing): { name: string; series: Series }[] 
 function stat(drawing: Drawing): string {
   const { panel, results } = drawing;
   const value = results[0]?.[0] === undefined ? Number.NaN : last(results[0][0]);
-  if (Number.isNaN(value))
-    return `<div class="stat" style="background:#6b7280">${escaped(panel.fieldConfig?.defaults.noValue ?? 'No data')}</div>`;
   const { text, color } = look(value, panel);
   return `<div class="stat" style="background:${color}">${escaped(text)}</div>`;
 }

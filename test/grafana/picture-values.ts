@@ -1,4 +1,4 @@
-import type { Panel } from '../support/grafana.ts';
+import type { Panel, TextAndColor } from '../support/grafana.ts';
 
 const SCALES: Readonly<Record<string, readonly [units: readonly string[], step: number]>> = {
   bytes: [['B', 'KiB', 'MiB', 'GiB'], 1024],
@@ -32,13 +32,18 @@ const COLORS: Readonly<Record<string, string>> = {
   text: '#6b7280',
 };
 
-/** The text that the panel shows in place of a value. */
-export function mapped(value: number | string, panel: Panel): { text: string; color: string } | undefined {
-  return panel.fieldConfig?.defaults.mappings?.[0]?.options[String(value)];
+/** The text that the panel shows in place of a value, or of none. */
+export function mapped(value: number | string, panel: Panel): TextAndColor | undefined {
+  for (const { type, options } of panel.fieldConfig?.defaults.mappings ?? []) {
+    const found =
+      type === 'value' ? options[String(value)] : Number.isNaN(value) ? options.result : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** The text for a value, and its colour. */
-export function look(value: number, panel: Panel): { text: string; color: string } {
+export function look(value: number, panel: Panel): TextAndColor {
   const text = mapped(value, panel);
   if (text !== undefined) return { text: text.text, color: COLORS[text.color] ?? '#6b7280' };
   const { thresholds } = panel.fieldConfig?.defaults ?? {};

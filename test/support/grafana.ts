@@ -23,9 +23,7 @@ export interface Panel {
       readonly unit?: string;
       readonly decimals?: number;
       readonly noValue?: string;
-      readonly mappings?: readonly {
-        readonly options: Readonly<Record<string, { readonly text: string; readonly color: string }>>;
-      }[];
+      readonly mappings?: readonly Mapping[];
       readonly thresholds?: {
         readonly steps: readonly { readonly value: number | null; readonly color: string }[];
       };
@@ -39,6 +37,16 @@ export interface Panel {
   readonly links?: readonly { readonly url?: string }[];
   readonly targets?: readonly Target[];
   readonly panels?: readonly Panel[];
+}
+
+/** A text and a colour in place of a value, or of none. */
+export type Mapping =
+  | { readonly type: 'value'; readonly options: Readonly<Record<string, TextAndColor>> }
+  | { readonly type: 'special'; readonly options: { readonly match: string; readonly result: TextAndColor } };
+
+export interface TextAndColor {
+  readonly text: string;
+  readonly color: string;
 }
 
 export interface Variable {

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { BURN_RATES, LEAST_OBJECTIVE, SERVICE_LEVELS } from '../../grafana/source/objectives.ts';
@@ -160,6 +161,20 @@ test('no panel says that there is nothing where nothing is known', () => {
     panelsOf(one).flatMap(({ fieldConfig }) => fieldConfig?.defaults.noValue ?? []),
   );
   expect(said.filter((words) => !/^Unknown$|\bknown\b/.test(words))).toEqual([]);
+});
+
+test('a figure that is not there has the colour of no step', () => {
+  // Without such a mapping Grafana (@grafana/data 12.1.0) paints it in the colour of the lowest step.
+  const ofOneFigure = Object.values(DASHBOARDS)
+    .flatMap(panelsOf)
+    .filter(({ type }) => ['stat', 'gauge', 'bargauge'].includes(type));
+  expect(ofOneFigure.length).toBeGreaterThan(20);
+  const isPainted = ({ fieldConfig }: Panel) => {
+    const { noValue = '', mappings = [] } = fieldConfig?.defaults ?? {};
+    const ofNone = mappings.find(({ type, options }) => type === 'special' && options.match === 'null+nan');
+    return noValue === '' || !isDeepStrictEqual(ofNone?.options['result'], { text: noValue, color: 'text' });
+  };
+  expect(ofOneFigure.filter(isPainted).map(({ title }) => title)).toEqual([]);
 });
 
 test('the overview tells the remedy of every problem, in the words of the status page', () => {
