@@ -1,7 +1,8 @@
 import { CANARY_ROW } from './canary-row.ts';
 import { BROKEN_REASONS } from '../../src/window/flags.ts';
-import { ALL_HEALTHY, chosen, ofAll, sumOfKnown } from './dashboards.ts';
+import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
+import { ALL_HEALTHY, LEADERS, ofKnown, sumOfKnown } from './known-figures.ts';
 import {
   barGauge,
   NO_EVENTS_OR_RULES,
@@ -18,16 +19,22 @@ import { BUDGET, ERRORS } from './recording-rules.ts';
 
 const bySeverity = (severity: string) => chosen('airflow_xcom_problem', `severity="${severity}"`);
 const oversize = sumOfKnown(chosen('airflow_xcom_window_oversize_in_db_rows'));
-const inS3 = sumOfKnown(chosen('airflow_xcom_window_rows', 'storage="s3"'));
-const broken = sumOfKnown(chosen('airflow_xcom_window_broken_references'), BROKEN_REASONS.length);
-const testWrite = `min(${chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"')})`;
+const inS3 = sumOfKnown(chosen('airflow_xcom_window_rows', 'storage="s3"'), {
+  labels: ['storage'],
+  ofEach: 1,
+});
+const broken = sumOfKnown(chosen('airflow_xcom_window_broken_references'), {
+  labels: ['reason'],
+  ofEach: BROKEN_REASONS.length,
+});
+const testWrites = chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"');
 const lastSample = chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"');
 /** One that stands by has none that counts. One that has had no good cycle is as old as its process. */
 const lastGoodCycles = `(
-    ${lastSample}
-    or on (instance) ${chosen('process_start_time_seconds')}
+    max without (name) (${lastSample})
+    or ${chosen('process_start_time_seconds')}
   )
-  and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1`;
+  and ${LEADERS}`;
 
 export const OVERVIEW: Page = {
   uid: 'airflow-xcom-overview',
@@ -123,7 +130,11 @@ export const OVERVIEW: Page = {
               'Whether the last probe could put a small object into the bucket, get it back and delete it. Unknown: it was not tried, or one exporter does not answer. Other operations and the database: the dashboard S3 and probe.',
             runbook: 'write_denied',
             unit: 'none',
-            queries: [{ expr: `${testWrite} == 0\nor\n${ofAll(testWrite)}` }],
+            queries: [
+              {
+                expr: `min(${testWrites}) == 0\nor\n${ofKnown(`min(${testWrites})`, testWrites, { labels: ['operation'], ofEach: 3 })}`,
+              },
+            ],
             noValue: 'Unknown',
             texts: { 0: ['Fails', 'red'], 1: ['Works', 'green'] },
             steps: [[null, 'text']],
@@ -138,7 +149,7 @@ export const OVERVIEW: Page = {
             runbook: 'the-exporter-itself',
             unit: 's',
             decimals: 0,
-            queries: [{ expr: ofAll(`time() - min(\n  ${lastGoodCycles}\n)`) }],
+            queries: [{ expr: ofKnown(`time() - min(\n  ${lastGoodCycles}\n)`, lastGoodCycles) }],
             noValue: 'Unknown',
             steps: [
               [null, 'green'],

@@ -1,7 +1,6 @@
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { DATASOURCE } from './panels.ts';
 import type { Panel } from './panels.ts';
-import { REPLICA } from './promql.ts';
 import { SITE } from './site.ts';
 
 /** Of all five: each links to the others by it. */
@@ -14,36 +13,6 @@ const CHOSEN = 'job=~"$job",instance=~"$instance"';
 export function chosen(metric: string, matchers = ''): string {
   return `${metric}{${CHOSEN}${matchers === '' ? '' : `,${matchers}`}}`;
 }
-
-const LEADERS = `count(${chosen('airflow_xcom_exporter_leader')} == 1)`;
-
-const SHARDS = chosen('airflow_xcom_exporter_shards');
-
-/**
- * True if an exporter samples for each shard of each Airflow. An Airflow whose exporters do not answer counts as long as
- * Prometheus has a target for one of them, and for some hours after that.
- */
-const ALL_ANSWER = `(
-  ${LEADERS}
-  >= sum(
-    max without (${REPLICA}) (${SHARDS})
-    or max without (${REPLICA}) (last_over_time(${SHARDS}[6h]))
-    or group without (${REPLICA}) (${chosen('up', `job=~"${SITE.job}"`)})
-  )
-)`;
-
-/** A figure of all chosen exporters together; no value while one of them does not answer. */
-export function ofAll(figure: string): string {
-  return `(${figure} and ${ALL_ANSWER})`;
-}
-
-/** The sum over the chosen exporters; no value while one that samples does not know all of its series. */
-export function sumOfKnown(series: string, ofEach = 1): string {
-  return ofAll(`sum(${series}) and count(${series}) == ${ofEach} * ${LEADERS}`);
-}
-
-/** 0 if every exporter that samples says Healthy; else no value. */
-export const ALL_HEALTHY = `0 * ${ofAll(`count(${chosen('airflow_xcom_healthy')} == 1) == ${LEADERS}`)}`;
 
 /** Panels side by side, all of one height, in columns of 24. */
 export interface Row {

@@ -9,7 +9,7 @@ import { formattedYaml } from './formatted.ts';
 import { grafanaAlertsFile } from './grafana-alerts.ts';
 import { alertsFile, objectivesFile, prometheusRuleFile, recordingFile } from './prometheus-rules.ts';
 
-const PAGES: Readonly<Record<string, Page>> = {
+export const PAGES: Readonly<Record<string, Page>> = {
   'overview.json': OVERVIEW,
   'storage.json': STORAGE,
   's3-and-probe.json': S3_AND_PROBE,

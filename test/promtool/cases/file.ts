@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { OVERVIEW } from '../../../grafana/source/dashboard-overview.ts';
+import { PAGES } from '../../../grafana/source/files.ts';
 import { ALERTS, OBJECTIVES, RECORDINGS } from '../../../grafana/source/rule-groups.ts';
 import type { Case, ExpectedAlert, Words } from './case.ts';
 import { EXPORTER_CASES, EXPORTER_WORDS } from './exporter.ts';
@@ -46,21 +46,27 @@ function panelTestOf({ story, series, shown }: PanelCase): object {
     promql_expr_test: Object.entries(shown).map(([title, value]) => ({
       expr: expressionOf(title),
       eval_time: '60m',
-      exp_samples: value === null ? [] : [{ labels: '{}', value }],
+      exp_samples: Object.entries(typeof value === 'number' ? { '{}': value } : (value ?? {})).map(
+        ([labels, one]) => ({ labels, value: one }),
+      ),
     })),
   };
 }
 
-/** The only query of a panel of the Overview, for all jobs and instances. */
+/** The query of this title, and of this legend if its panel has several: for all jobs and instances. */
 function expressionOf(title: string): string {
-  const [query, ...others] = OVERVIEW.rows
+  const [query, ...others] = Object.values(PAGES)
+    .flatMap(({ rows }) => rows)
     .flatMap(({ panels }) => panels)
-    .filter(([, panel]) => panel.title === title)
-    .flatMap(([, { targets = [] }]) =>
-      targets.map((target) => ('expr' in target ? String(target.expr) : '')),
-    );
-  if (query === undefined || others.length > 0) throw new Error(`The Overview has no one query ${title}`);
-  return query.replaceAll(/\$(?:job|instance)\b/g, '.+');
+    .flatMap(([, panel]) =>
+      (panel.targets ?? []).map((target) => ({ title: panel.title, legendFormat: '', expr: '', ...target })),
+    )
+    .filter((one) => [one.title, `${one.title}: ${one.legendFormat}`].includes(title));
+  if (query === undefined || others.length > 0) throw new Error(`The dashboards have no one query ${title}`);
+  return query.expr
+    .replaceAll(/\$(?:job|instance)\b/g, '.+')
+    .replaceAll('$__rate_interval', '5m')
+    .replaceAll('$__range', '1h');
 }
 
 function fileOf(evaluationInterval: string, chosen: (one: Case) => boolean): string {

@@ -1,10 +1,14 @@
 import { of } from './case.ts';
 
-/** The figures of the top row of the Overview after an hour of these series; null: no value. */
+/**
+ * The figures of panels after an hour of these series, by the title of the panel. The legend follows the title if the
+ * panel has several queries. Null: no value.
+ */
 export interface PanelCase {
   readonly story: string;
   readonly series: Readonly<Record<string, string>>;
-  readonly shown: Readonly<Record<string, number | null>>;
+  /** A figure without labels, or by the labels of each. */
+  readonly shown: Readonly<Record<string, number | null | Readonly<Record<string, number>>>>;
 }
 
 const [first, second, third] = ['exporter:10048', 'exporter-1:10048', 'exporter-2:10048'];
@@ -24,10 +28,11 @@ const lastSample = (instance: string) =>
   of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
 
 /** An exporter that samples and says Healthy. */
-function exporter(instance: string, { shards = 1 } = {}) {
+function exporter(instance: string, { shards = 1, ordinal = 0 } = {}) {
   return {
     [of('airflow_xcom_exporter_leader', '', instance)]: '1x60',
     [of('airflow_xcom_exporter_shards', '', instance)]: `${shards}x60`,
+    [of('airflow_xcom_exporter_shard_ordinal', '', instance)]: `${ordinal}x60`,
     [of('process_start_time_seconds', '', instance)]: '0x60',
     [lastSample(instance)]: '0+60x60',
     [healthy(instance)]: '1x60',
@@ -46,6 +51,7 @@ function standby(instance: string) {
   return {
     [of('airflow_xcom_exporter_leader', '', instance)]: '0x60',
     [of('airflow_xcom_exporter_shards', '', instance)]: '1x60',
+    [of('airflow_xcom_exporter_shard_ordinal', '', instance)]: '0x60',
     [of('process_start_time_seconds', '', instance)]: '0x60',
     [lastSample(instance)]: '0+60x60',
   };
@@ -84,8 +90,8 @@ function without(series: Readonly<Record<string, string>>, names: readonly strin
 
 const shards = {
   ...exporter(first, { shards: 3 }),
-  ...exporter(second, { shards: 3 }),
-  ...exporter(third, { shards: 3 }),
+  ...exporter(second, { shards: 3, ordinal: 1 }),
+  ...exporter(third, { shards: 3, ordinal: 2 }),
 };
 
 export const PANEL_CASES: readonly PanelCase[] = [
@@ -201,7 +207,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
   },
   {
     story: 'one of three shards does not answer',
-    series: { ...exporter(first, { shards: 3 }), ...exporter(second, { shards: 3 }) },
+    series: { ...exporter(first, { shards: 3 }), ...exporter(second, { shards: 3, ordinal: 1 }) },
     shown: UNKNOWN,
   },
   {
@@ -268,9 +274,37 @@ export const PANEL_CASES: readonly PanelCase[] = [
     story: 'three shards have become two',
     series: {
       ...exporter(first, { shards: 2 }),
-      ...exporter(second, { shards: 2 }),
-      ...ended(exporter(third, { shards: 3 })),
+      ...exporter(second, { shards: 2, ordinal: 1 }),
+      ...ended(exporter(third, { shards: 3, ordinal: 2 })),
     },
     shown: { 'Is it working?': 0 },
+  },
+  {
+    story: 'two exporters sample the first of two shards, and none the second',
+    series: { ...exporter(first, { shards: 2 }), ...exporter(second, { shards: 2 }) },
+    shown: UNKNOWN,
+  },
+  {
+    story: 'two exporters sample one Airflow, and the exporter of another does not answer',
+    series: { ...exporter(first), ...exporter(second), ...elsewhere({ [up(third)]: '0x60' }) },
+    shown: UNKNOWN,
+  },
+  {
+    story: 'the exporter of a second Airflow has never sampled since it was started an hour ago',
+    series: { ...exporter(first), ...elsewhere(without(exporter(first), [lastSample(first)])) },
+    shown: { 'Age of these figures': 3600 },
+  },
+  {
+    story: 'the exporter of a second Airflow has not tried a test write',
+    series: {
+      ...exporter(first),
+      ...elsewhere(
+        without(
+          exporter(first),
+          ['put', 'get', 'delete'].map((operation) => probed(operation, first)),
+        ),
+      ),
+    },
+    shown: { 'Test write to S3': null },
   },
 ];

@@ -1,0 +1,77 @@
+import { chosen } from './dashboards.ts';
+import { countByShard, REPLICA } from './promql.ts';
+import { SITE } from './site.ts';
+
+/** The exporters that sample, each with the value 1. */
+export const LEADERS = `${chosen('airflow_xcom_exporter_leader')} == 1`;
+
+const SHARDS = chosen('airflow_xcom_exporter_shards');
+
+/**
+ * Of each Airflow, how many shards it has. An Airflow whose exporters do not answer counts as long as Prometheus has a
+ * target for one of them, and for some hours after that.
+ */
+const SHARDS_OF_EACH = `(
+    max without (${REPLICA}) (${SHARDS})
+    or max without (${REPLICA}) (last_over_time(${SHARDS}[6h]))
+    or group without (${REPLICA}) (${chosen('up', `job=~"${SITE.job}"`)})
+  )`;
+
+/** Of each Airflow, for how many shards an exporter samples. Two for one shard count once. */
+const LED_OF_EACH = `count without (shard) (${countByShard(`${chosen('airflow_xcom_exporter_shard_ordinal')} and ${LEADERS}`)})`;
+
+/** True if an exporter samples for each shard of each Airflow. Sums would let one Airflow stand in for another. */
+const ALL_ANSWER = `(
+  count(${LED_OF_EACH} >= ${SHARDS_OF_EACH})
+  == count${SHARDS_OF_EACH}
+)`;
+
+/** A figure of all chosen exporters together; no value while one of them does not answer. */
+export function ofAll(figure: string): string {
+  return `(${figure} and on () ${ALL_ANSWER})`;
+}
+
+/** Series of which each exporter that samples has so many, which differ in these labels. */
+interface Parts {
+  readonly labels: readonly string[];
+  readonly ofEach: number;
+}
+
+/** A figure of these series; no value while one exporter that samples does not know all of its own. */
+export function ofKnown(
+  figure: string,
+  series: string,
+  { labels, ofEach }: Parts = { labels: [], ofEach: 1 },
+): string {
+  const whole = `count without (${labels.join(', ')}) (${series}) == ${ofEach}`;
+  return ofAll(`${figure} and on () count(${whole} and ${LEADERS}) == count(${LEADERS})`);
+}
+
+export function sumOfKnown(series: string, parts?: Parts): string {
+  return ofKnown(`sum(${series})`, series, parts);
+}
+
+/** By this label, the least of these series; no value of one that some exporter that samples does not have. */
+export function leastOfKnown(series: string, label: string): string {
+  const led = `(${series} and ignoring (${label}) ${LEADERS})`;
+  return ofAll(
+    `min by (${label}) ${led} and on (${label}) count by (${label}) ${led} == on () group_left () count(${LEADERS})`,
+  );
+}
+
+/** Of each Airflow its own: a fact that several exporters of it may tell. */
+export function ofEachAirflow(series: string): string {
+  return `max without (${REPLICA}) (${series})`;
+}
+
+/** These facts of all Airflows put together; no value while it is not known of one. */
+export function ofAllAirflows(combine: 'min' | 'sum', series: string): string {
+  const facts = `(${ofEachAirflow(series)})`;
+  return ofAll(`${combine}${facts} and on () count${facts} == count${SHARDS_OF_EACH}`);
+}
+
+/** 0 if every exporter that samples says Healthy; else no value. */
+export const ALL_HEALTHY = (() => {
+  const healthy = `${chosen('airflow_xcom_healthy')} == 1`;
+  return `0 * ${ofKnown(`count(${healthy})`, healthy)}`;
+})();
