@@ -148,7 +148,8 @@ async function lanesFor(
 ): Promise<Lane[]> {
   const lanes: Lane[] = [];
   // There are more lanes than are listed at once: a lane with more than its share of orphans does not hold up the end.
-  for (const place of places) lanes.push(...(await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)));
+  for (const place of places)
+    for (const lane of await lanesOf(duck, place, isOrdered ? 8 * concurrency : 1)) lanes.push(lane);
   return lanes;
 }
 

@@ -145,7 +145,7 @@ async function readSource(source: RowSource, reader: Reader): Promise<void> {
   // The rows of runs are stored right away, because a run may have more rows than memory should hold.
   async function take(rows: readonly NamingRow[]): Promise<void> {
     if (source.isByRun) await store(rows, []);
-    else held.push(...rows);
+    else for (const row of rows) held.push(row);
   }
   reader.report({ pages: reader.pages, named: reader.named, table: source.table });
   while (!state.isDone) {

@@ -81,7 +81,7 @@ export function createCycle(options: CycleOptions): Cycle {
   let last: Report | null = null;
 
   function count(increments: readonly Increment[]): void {
-    pending.push(...increments);
+    for (const increment of increments) pending.push(increment);
   }
 
   /** The settings according to the canary's latest report, which may come in the middle of a cycle. */
@@ -153,8 +153,6 @@ export function createCycle(options: CycleOptions): Cycle {
     async run(probe, signal) {
       const started = performance.now();
       const looked = await look(probe, signal);
-      const increments = pending;
-      pending = [];
       const databaseFailure = 'failure' in looked ? looked.failure : null;
       const verified = 'failure' in looked ? null : looked.verified;
       const s3Failure = verified?.failure ?? null;
@@ -167,6 +165,9 @@ export function createCycle(options: CycleOptions): Cycle {
             ? conclude(null, judged)
             : concludeAgain(last, judged)
           : conclude('age' in looked ? await sampledOf(looked.rows, looked.age) : looked.rows, judged);
+      // Nothing can fail from here on: increments that left this list would be lost with the report.
+      const increments = pending;
+      pending = [];
       last = {
         at: clock(),
         durationSeconds: (performance.now() - started) / 1000,

@@ -162,8 +162,8 @@ export async function lookUp<Item>(
     } = judge(items, answer.objects, { complete: answer.next === null, startAfter });
     const [first] = beyond;
     const inOrder = isInOrder(answer.objects);
-    if (inOrder) undecided.push(...lacks.map((item) => ({ location, item, isListed: false })));
-    undecided.push(...unread.map((item) => ({ location, item, isListed: true })));
+    if (inOrder) for (const item of lacks) undecided.push({ location, item, isListed: false });
+    for (const item of unread) undecided.push({ location, item, isListed: true });
     // More keys lie here than expected. When a page answers for none of its items, its server does not know where to
     // begin.
     if (beyond.length === items.length || !inOrder) noteUnlistable(location);

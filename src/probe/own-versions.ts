@@ -53,7 +53,7 @@ export function noteVersions(store: ObjectStore): OwnVersions {
         if (!put.isCertain && answer.version !== null) doubtful.push({ bucket, key });
         // The version is deleted before the marker: without the marker the object would be visible again.
         const named = new Set([put.version, answer.version].filter((each) => each !== null));
-        own.push(...[...named].map((each) => ({ bucket, key, version: each })));
+        for (const version of named) own.push({ bucket, key, version });
         return answer;
       },
     },

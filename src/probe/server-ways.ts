@@ -103,7 +103,7 @@ async function listingOf(
   for (let page = 0; page <= keys.length; page += 1) {
     const answer = await store.list({ bucket, prefix: folder, after, maxKeys: 2 }, signal);
     if (answer.kind === 'unknown') return null;
-    listed.push(...answer.objects.map(({ key }) => key));
+    for (const { key } of answer.objects) listed.push(key);
     after = answer.next;
     if (after === null) break;
   }

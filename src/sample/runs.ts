@@ -95,7 +95,7 @@ async function readWindow(reading: RunReading, sinceMs: number): Promise<RunRow[
   let below = Number.MAX_SAFE_INTEGER;
   for (;;) {
     const { first, recent } = await readPage(reading, { below, sinceMs, limit: RECENT_PAGE });
-    runs.push(...recent);
+    for (const run of recent) runs.push(run);
     if (first === null || recent.length === 0) return runs;
     below = first;
   }
@@ -113,7 +113,7 @@ async function readPage(
     await readEach<RunRow>(
       recentRunsStatement(shape, { first, below, sinceMs }),
       (found) => {
-        recent.push(...found);
+        for (const run of found) recent.push(run);
       },
       { pageByPage: true },
     );

@@ -150,7 +150,7 @@ export async function readState(file: FileHandle, start: number): Promise<State>
         restore(state.rows.workers, head.items);
         break;
       case 'odd':
-        verbatim.push(...(head.items as [number, Reference][]));
+        for (const item of head.items as [number, Reference][]) verbatim.push(item);
         break;
       case 'chunk': {
         const chunk = newChunk(head.first, head.columns);

@@ -186,7 +186,7 @@ export function createSlots(): Slots {
       free = slot + 1;
     },
     adopt(filled) {
-      chunks.push(...filled);
+      for (const chunk of filled) chunks.push(chunk);
       size = chunks.length * CHUNK_ROWS;
     },
   };
