@@ -9,6 +9,7 @@ import type { Report } from '../diagnosis/report.ts';
 import type { Comparison } from '../diagnosis/surveyor.ts';
 import { createSurveyor } from '../diagnosis/surveyor.ts';
 import { checkReferences } from '../objects/check-references.ts';
+import type { UnfinishedListings } from '../objects/orphans.ts';
 import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
@@ -72,6 +73,7 @@ export function createCycle(options: CycleOptions): Cycle {
     workers: createLooks(),
     waiting: createLooks(),
   };
+  const unfinished: UnfinishedListings = new WeakMap();
   const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
   /** Increments wait here until a report takes them, so that a later failed stage loses none. */
@@ -118,6 +120,7 @@ export function createCycle(options: CycleOptions): Cycle {
           shape,
           standing: standingRule(xcom.paths),
           looks: looks.bases,
+          unfinished,
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),

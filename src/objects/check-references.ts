@@ -21,6 +21,7 @@ import { readRow } from '../window/remembered-row.ts';
 import { baseAt, flagsAt, workerAt } from '../window/row-fields.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
+import type { UnfinishedListings } from './orphans.ts';
 import type { Verified } from './verify.ts';
 import { NOTHING_ASKED, verify } from './verify.ts';
 
@@ -31,6 +32,8 @@ export interface CheckOptions {
   readonly shape: Shape;
   readonly standing: StandingRule;
   readonly looks: BaseLooks;
+  /** Kept from cycle to cycle. */
+  readonly unfinished: UnfinishedListings;
   /** Whether the probe has just seen its own object in the bucket in force. */
   readonly sawProbe: boolean;
   /** Whether a HEAD by the probe has just given a false answer: then no HEAD is believed. */

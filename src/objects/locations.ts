@@ -9,7 +9,10 @@ import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Place } from './allowance.ts';
 
-/** The folder in which the objects of one run lie together. One LIST, in as many pages as needed, returns them all. */
+/**
+ * The folder in which the objects of one run lie together, as one connection reaches it: a bucket of the same name on
+ * another server is another one. One LIST, in as many pages as needed, returns them all.
+ */
 export interface Location extends Place {
   /** The beginning of their keys, with a slash at the end. */
   readonly folder: string;
@@ -48,7 +51,7 @@ export async function groupByLocation(
   const scattered: number[] = [];
   const groupOf = (base: ReferenceBase) => {
     const location = locationOf(base, run);
-    const name = JSON.stringify([location.bucket, location.folder]);
+    const name = JSON.stringify([location.connection, location.bucket, location.folder]);
     const group = locations.get(name) ?? { location, slots: [] };
     locations.set(name, group);
     return group;

@@ -21,8 +21,28 @@ export const RELIST_MS = 3_600_000;
 /** How soon a run is tried again that S3 refused to list. A refusal may pass, and a path costs one request. */
 const REFUSED_AGAIN_MS = 5 * 60_000;
 
+/** A listing of a run that does not fit into one cycle, and goes on in a later one. */
+interface Unfinished {
+  /** The `activeAt` of the run when the listing began: a run that changed since is listed anew. */
+  readonly activeAt: number;
+  /** When the run last had its turn, epoch ms. */
+  turnAt: number;
+  /** The places that are listed to the end. */
+  readonly done: Place[];
+  /** The point at which the listing of the next place goes on; null: its beginning. */
+  next: { readonly place: Place; readonly after: string } | null;
+  orphans: number;
+  orphanBytes: number;
+  /** The keys of orphans in a bucket that two connections name: both may lead to one server. */
+  readonly counted: Set<string>;
+}
+
+/** The listings that go on in a later cycle. */
+export type UnfinishedListings = WeakMap<Run, Unfinished>;
+
 export interface ListOptions {
   readonly stores: Pick<Stores, 'of'>;
+  readonly unfinished: UnfinishedListings;
   readonly allowance: Allowance;
   readonly findings: Findings;
   /** The place where Airflow writes now; null when no path in S3 is configured. */
@@ -39,22 +59,34 @@ export function isQuiet({ live, activeAt }: Pick<Run, 'live' | 'activeAt'>, now:
   return !live && now - activeAt > ORPHAN_GRACE_MS;
 }
 
-/** Lists ended runs once they are quiet: every object that was written in the window must have its row. */
+/**
+ * Lists ended runs once they are quiet: every object that was written in the window must have its row. A run with more
+ * objects than one cycle lists keeps its place, and the others come before its next turn.
+ */
 export async function listOrphans(ledger: Ledger, options: ListOptions, signal: AbortSignal): Promise<void> {
-  const { allowance, now, from } = options;
+  const { allowance, now, from, unfinished } = options;
   // In a window this short no object could be judged, and none found would look like a sound 0.
   if (now - from <= 2 * ORPHAN_GRACE_MS) return;
   const leftAfter = allowance.left() - options.requests;
   const quiet = [...ledger.runs().values()]
     .filter((run) => isQuiet(run, now))
     .filter(({ listed }) => listed === null || now - listed.at > waitAfter(listed))
-    .sort((a, b) => (a.listed?.at ?? 0) - (b.listed?.at ?? 0));
+    .sort((a, b) => turnOf(a, unfinished) - turnOf(b, unfinished));
   const unlistable: Place[] = [];
   for (const run of quiet) {
     const pages = Math.min(allowance.beginnable(), allowance.left() - leftAfter);
     if (pages <= 0) return;
     await listRun(ledger, run, { ...options, pages, unlistable }, signal);
   }
+}
+
+function turnOf(run: Run, unfinished: UnfinishedListings): number {
+  return goingOn(run, unfinished)?.turnAt ?? run.listed?.at ?? 0;
+}
+
+function goingOn(run: Run, unfinished: UnfinishedListings): Unfinished | undefined {
+  const listing = unfinished.get(run);
+  return listing?.activeAt === run.activeAt ? listing : undefined;
 }
 
 function waitAfter({ refused }: Listed): number {
@@ -72,9 +104,7 @@ type RunOptions = ListOptions & {
  * with a bucket that was given up, or a place that may not be listed.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
-  const { now, from, allowance, unlistable } = options;
-  let orphans = 0;
-  let orphanBytes = 0;
+  const { now, allowance, unlistable, unfinished } = options;
   const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
     wanted: () => true,
     among: null,
@@ -85,6 +115,9 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   }
   const groups = locationsOf(locations, run, options.base);
   if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
+  const listing = goingOn(run, unfinished) ?? newListing(run);
+  listing.turnAt = now;
+  unfinished.set(run, listing);
   /**
    * Ends the turn of a run that may not be listed: it must not keep the others waiting. Its figure stands: without it,
    * the total would fall now and seem to grow later.
@@ -94,23 +127,27 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     if (refused === undefined) return false;
     const { bucket, prefix } = refused.location;
     run.listed = { ...(run.listed ?? { unseen: true }), at: now, refused: `s3://${bucket}/${prefix}` };
+    unfinished.delete(run);
     return true;
   };
   if (noteRefused()) return;
   for (const group of groups) {
-    const { folder } = group.location;
-    const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
-      if (!isBackendKey(key.slice(folder.length))) return;
-      if (now - lastModified < ORPHAN_GRACE_MS) return;
-      // An object is written just before its row, so the row of this one may be older than the window and unknown here.
-      if (lastModified - from < ORPHAN_GRACE_MS) return;
-      orphans += 1;
-      orphanBytes += bytes;
-    };
-    const isWhole = await judgeLocation(ledger, { run, group }, { ...options, countOrphan }, signal);
-    if (noteRefused() || !isWhole) return;
+    const { location } = group;
+    if (listing.done.some((place) => isSamePlace(place, location))) continue;
+    const namesakes = groups.filter((other) => other !== group && isOfSameName(other.location, location));
+    const judged = await judgeLocation(ledger, { run, group, namesakes, listing }, options, signal);
+    // S3 may no longer know where the listing was to go on.
+    if (judged === 'failed') unfinished.set(run, { ...newListing(run), turnAt: now });
+    if (noteRefused() || judged !== 'whole') return;
+    listing.done.push(location);
   }
+  const { orphans, orphanBytes } = listing;
   run.listed = { at: now, unseen: false, orphans, orphanBytes };
+  unfinished.delete(run);
+}
+
+function newListing({ activeAt }: Run): Unfinished {
+  return { activeAt, turnAt: 0, done: [], next: null, orphans: 0, orphanBytes: 0, counted: new Set() };
 }
 
 /** The locations of the run's references, and the location where Airflow would put new ones now. */
@@ -119,37 +156,61 @@ function locationsOf(
   run: Run,
   inForce: ListOptions['base'],
 ): readonly LocationRows[] {
-  if (inForce === null) return locations;
-  const base = locationOf(inForce, run);
-  // The comparison ignores the connection: two connections may lead to the same bucket.
-  const isThere = locations.some(
-    ({ location }) => location.bucket === base.bucket && location.folder === base.folder,
-  );
-  return isThere ? locations : [{ location: base, slots: [] }, ...locations];
+  if (inForce === null || locations.some(({ location }) => isSamePlace(location, inForce))) return locations;
+  return [{ location: locationOf(inForce, run), slots: [] }, ...locations];
+}
+
+/** Whether both connections name the same objects: on one server, or on two. */
+function isOfSameName(one: Location, other: Location): boolean {
+  return one.bucket === other.bucket && one.folder === other.folder;
+}
+
+interface Judged {
+  readonly run: Run;
+  readonly group: LocationRows;
+  /** The locations of the same name that other connections reach. */
+  readonly namesakes: readonly LocationRows[];
+  readonly listing: Unfinished;
 }
 
 /**
  * Lists one location of a run. A HEAD decides about each reference whose object a complete listing lacks, or lists in a
  * storage class that may be an archive. A partial listing decides nothing, since not every server lists in the order of
- * keys. True: the whole location was listed.
+ * keys, and neither does one that took several cycles: its first pages are too old.
  */
 async function judgeLocation(
   ledger: Ledger,
-  { run, group: { location, slots } }: { run: Run; group: LocationRows },
-  options: RunOptions & { readonly countOrphan: (object: ListedObject) => void },
+  { run, group: { location, slots }, namesakes, listing }: Judged,
+  options: RunOptions,
   signal: AbortSignal,
-): Promise<boolean> {
-  const { findings, now } = options;
+): Promise<Extent> {
+  const { findings, now, from } = options;
   const rows = ledger.rows();
   const pace = createPace();
   const slotOf = createMatcher(rows, run, slots);
+  const namesakeOf = createMatcher(
+    rows,
+    run,
+    namesakes.flatMap((other) => other.slots),
+  );
   const seen = new Set<number>();
+  const countOrphan = ({ key, bytes, lastModified }: ListedObject) => {
+    if (!isBackendKey(key.slice(location.folder.length))) return;
+    if (now - lastModified < ORPHAN_GRACE_MS) return;
+    // An object is written just before its row, so the row of this one may be older than the window and unknown here.
+    if (lastModified - from < ORPHAN_GRACE_MS) return;
+    // The object of a row with another connection may be a copy, or this very object.
+    if (namesakeOf(key) !== undefined || listing.counted.has(key)) return;
+    if (namesakes.length > 0) listing.counted.add(key);
+    listing.orphans += 1;
+    listing.orphanBytes += bytes;
+  };
   const take = async (objects: readonly ListedObject[]) => {
     for (const object of objects) {
       const slot = slotOf(object.key);
       if (slot === undefined) {
         findings.noteSeen(location);
-        options.countOrphan(object);
+        countOrphan(object);
         continue;
       }
       const { bytes, storageClass } = object;
@@ -161,38 +222,47 @@ async function judgeLocation(
     }
     await pace.rest();
   };
-  const isWhole = await listAll(location, { ...options, take }, signal);
-  if (isWhole)
+  const isOfOneCycle = listing.next === null;
+  const extent = await listAll(location, { ...options, listing, take }, signal);
+  if (extent === 'whole' && isOfOneCycle)
     await headEach(
       ledger,
       slots.filter((slot) => !seen.has(slot)),
       options,
       signal,
     );
-  return isWhole;
+  return extent;
 }
 
-/** Hands over page after page. True: the last page was read. */
+/** How far a location was listed. `failed`: S3 refused the next page, or answered with a fault of its own. */
+type Extent = 'whole' | 'part' | 'failed';
+
+/** Hands over page after page, from where the listing ended last. */
 async function listAll(
   location: Location,
-  options: RunOptions & { readonly take: (objects: readonly ListedObject[]) => Promise<void> },
+  options: RunOptions & {
+    readonly listing: Unfinished;
+    readonly take: (objects: readonly ListedObject[]) => Promise<void>;
+  },
   signal: AbortSignal,
-): Promise<boolean> {
-  const { stores, allowance, pages, unlistable } = options;
+): Promise<Extent> {
+  const { stores, allowance, pages, unlistable, listing } = options;
   const { connection, bucket, folder: prefix } = location;
-  let after: string | null = null;
+  const { next } = listing;
+  let after = next !== null && isSamePlace(next.place, location) ? next.after : null;
   for (let page = 0; page < Math.min(pages, allowance.beginnable()); page += 1) {
     const answer = await stores.of(connection).list({ bucket, prefix, after }, signal);
     if (answer.kind === 'unknown') {
       // Without permission to list, HEAD still works.
       if (isOfPath(answer)) unlistable.push(location);
       else allowance.judge([{ place: location, unknown: answer }]);
-      return false;
+      return answer.said.by === 's3' && answer.reason !== 'throttled' ? 'failed' : 'part';
     }
     allowance.answered(location);
     await options.take(answer.objects);
     after = answer.next;
-    if (after === null) return true;
+    listing.next = after === null ? null : { place: location, after };
+    if (after === null) return 'whole';
   }
-  return false;
+  return 'part';
 }

@@ -7,6 +7,7 @@ import { baseAt, flagsAt, leafStartAt } from '../window/row-fields.ts';
 import type { RowStore } from '../window/row-store.ts';
 import type { Run } from '../window/run.ts';
 import type { Place } from './allowance.ts';
+import { isSamePlace } from './allowance.ts';
 import type { Location } from './locations.ts';
 import { groupByLocation, locationOf } from './locations.ts';
 import type { Wanted } from './planner.ts';
@@ -51,9 +52,7 @@ export async function pendingReferences(ledger: Ledger, planned: Set<Run>): Prom
         waiting.push(waitingOf(run, slot));
         if (pace.isDue()) await pace.rest();
       }
-      const same = known?.find(
-        (one) => one.location.folder === location.folder && one.location.bucket === location.bucket,
-      );
+      const same = known?.find((one) => isSamePlace(one.location, location));
       objects.push({
         location,
         runId: run.runId,

@@ -10,6 +10,7 @@ import { createArchiveTries } from './archive-tries.ts';
 import type { Answer, BucketPlace, Findings } from './findings.ts';
 import { createFindings, uncheckedReason } from './findings.ts';
 import { lookUp } from './look-up.ts';
+import type { UnfinishedListings } from './orphans.ts';
 import { listOrphans } from './orphans.ts';
 import { pendingReferences, runsOfClosed } from './pending.ts';
 import { recheck } from './recheck.ts';
@@ -42,6 +43,8 @@ export interface VerifyOptions {
   readonly base: Place | null;
   /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
   readonly control: BucketPlace | null;
+  /** Kept from cycle to cycle. */
+  readonly unfinished: UnfinishedListings;
   /** Whether the rows are recent. Among older rows, the cycle does not look for objects without a row. */
   readonly isCurrent: boolean;
   /** Requests that this cycle may send. */
@@ -64,7 +67,7 @@ const ORPHANS_SHARE = 0.25;
 
 /** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
-  const { stores, requests, base, control, isCurrent, now, from, random } = options;
+  const { stores, requests, base, control, unfinished, isCurrent, now, from, random } = options;
   const findings = createFindings(ledger.rows());
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
@@ -78,7 +81,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
-  await listOrphans(ledger, { ...round, base, now, from, requests: forOrphans }, signal);
+  await listOrphans(ledger, { ...round, base, unfinished, now, from, requests: forOrphans }, signal);
   await tries.settle(signal);
   findings.confirm();
   const closures = allowance.closures();

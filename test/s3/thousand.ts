@@ -53,6 +53,7 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
       stores,
       base,
       control: null,
+      unfinished: new WeakMap(),
       isCurrent: true,
       requests: 2_000,
       now: start + at * CYCLE_MS,

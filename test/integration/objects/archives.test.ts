@@ -78,6 +78,7 @@ async function look(ledger: Ledger, requests = 500): Promise<Verified> {
     stores,
     base: null,
     control,
+    unfinished: new WeakMap(),
     isCurrent: true,
     requests,
     now: Date.now(),

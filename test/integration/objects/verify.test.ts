@@ -129,6 +129,7 @@ function look(
     stores,
     base: null,
     control,
+    unfinished: new WeakMap(),
     isCurrent: true,
     requests,
     now,
