@@ -43,7 +43,7 @@ export interface Cycle {
 export interface CycleOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
-  readonly stores: Pick<Stores, 'of' | 'sent'>;
+  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
   readonly stored: Pick<StoredConnections, 'pushFault'>;
   readonly restored: LedgerState | null;
   /** How many rows one cycle asks the worker of, besides new oversize rows. */

@@ -28,7 +28,7 @@ import { NOTHING_ASKED, verify } from './verify.ts';
 export interface CheckOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
-  readonly stores: Pick<Stores, 'of' | 'sent'>;
+  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
   readonly shape: Shape;
   readonly standing: StandingRule;
   readonly looks: BaseLooks;

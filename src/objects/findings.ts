@@ -50,8 +50,10 @@ export interface Findings {
   /** Takes in the outcome of trying to read them. */
   settleArchived(slots: readonly number[], as: Tried): void;
   /**
-   * Takes back answers that are `missing` without other evidence. A 404 counts only if the same connection sees
-   * something in the bucket. Some servers answer 404 to an unknown key id, and a proxy may answer it to every request.
+   * Takes back bad news without other evidence. A 404 counts only if the same connection sees something in the bucket.
+   * Some servers answer 404 to an unknown key id, and a proxy may answer it to every request. No bad news counts through
+   * what stands in for a connection that is not known: it may lead to another server. An object that is seen there was
+   * written under a key that is given once, so it counts.
    */
   confirm(): void;
 }
@@ -62,7 +64,11 @@ export interface Findings {
  */
 const SUSPECTS = 5_000;
 
-export function createFindings(rows: RowStore): Findings {
+/** `isKnown`: whether the exporter has the connection itself, and not one that stands in for it. */
+export function createFindings(
+  rows: RowStore,
+  { isKnown }: { readonly isKnown: (connection: string) => boolean },
+): Findings {
   let answers: Answer[] = [];
   const archives = new Map<number, string>();
   const seenBases = new Set<number>();
@@ -70,7 +76,7 @@ export function createFindings(rows: RowStore): Findings {
   const unchecked = new Map<number, UncheckedReason>();
   let suspects = 0;
 
-  /** By the connection's name: what another connection sees says nothing of a name that leads to a stand-in. */
+  /** By the connection's name, because another connection may lead to another server. */
   function noteSeen({ connection, bucket }: BucketPlace): void {
     seen.set(connection, bucket, true);
   }
@@ -81,13 +87,14 @@ export function createFindings(rows: RowStore): Findings {
     noteSeen,
     confirm() {
       for (const base of seenBases) noteSeen(rows.bases.at(base));
-      const isAbsent = ({ slot, object }: Answer): boolean => {
+      const isDoubtful = ({ slot, object }: Answer): boolean => {
+        if (object === 'present') return false;
         const { connection, bucket } = rows.bases.at(baseAt(rows.chunkOf(slot), indexInChunk(slot)));
-        return object === 'missing' && seen.get(connection, bucket) !== true;
+        return !isKnown(connection) || (object === 'missing' && seen.get(connection, bucket) !== true);
       };
-      for (const { slot } of answers.filter(isAbsent))
+      for (const { slot } of answers.filter(isDoubtful))
         if (is.isUnverified(rows.flagsOf(slot))) unchecked.set(slot, 'unconfirmed');
-      answers = answers.filter((answer) => !isAbsent(answer));
+      answers = answers.filter((answer) => !isDoubtful(answer));
     },
     isFull: () => suspects >= SUSPECTS,
     note(slot, sighting) {

@@ -38,7 +38,7 @@ export const NOTHING_ASKED: Verified = {
 };
 
 export interface VerifyOptions {
-  readonly stores: Pick<Stores, 'of' | 'sent'>;
+  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
   /** The place where Airflow writes now; null when no path in S3 is configured. */
   readonly base: Place | null;
   /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
@@ -68,7 +68,7 @@ const ORPHANS_SHARE = 0.25;
 /** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
   const { stores, requests, base, control, unfinished, isCurrent, now, from, random } = options;
-  const findings = createFindings(ledger.rows());
+  const findings = createFindings(ledger.rows(), { isKnown: stores.knows });
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
   const allowance = createAllowance(stores, { requests, until, signal });

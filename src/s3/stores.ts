@@ -14,7 +14,10 @@ export interface Stores {
   readonly of: (connection: string) => ObjectStore;
   /** The connection settings of the same store. */
   readonly connectionOf: (connection: string) => S3Connection;
-  /** Whether an id leads to a connection of its own; another stands in for an id that only rows name. */
+  /**
+   * Whether an id leads to its own connection. Another stands in for one that nobody gave or that only rows name, and may
+   * lead to another server.
+   */
   readonly knows: (connection: string) => boolean;
   /** From now on these connection ids lead to these connections. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
@@ -89,7 +92,10 @@ export function openStores(
   return {
     sent: () => sent,
     connectionOf,
-    knows: (connection) => connection === '' || ownIdOf(connection) !== undefined,
+    knows(connection) {
+      const id = connection === '' ? fallback : ownIdOf(connection);
+      return id !== undefined && !missing.has(id);
+    },
     learn(learned) {
       for (const [id, one] of learned) learnOne(id, one);
     },

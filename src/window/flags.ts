@@ -26,7 +26,7 @@ const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empt
 
 /**
  * Why a reference was not checked. `unconfirmed`: S3 said that there is no object, but showed the same credentials no
- * other object either; or the row could not be read again from a database that is not behind; or the row's task may be
+ * other object either; or the row's connection is not known, and another stood in for it; or the row could not be read again from a database that is not behind; or the row's task may be
  * about to delete the row. `not_asked`: S3 refused other references of the same path. `budget`: no request was left.
  */
 export type UncheckedReason =

@@ -104,9 +104,10 @@ export function recordRequests(): S3Observer & {
 export function storesOf(
   store: ObjectStore,
   observer: { readonly requests: Readonly<Record<S3Operation, number>> },
-): Pick<Stores, 'of' | 'sent'> {
+): Pick<Stores, 'of' | 'sent' | 'knows'> {
   return {
     of: () => store,
+    knows: () => true,
     sent: () => Object.values(observer.requests).reduce((sum, requests) => sum + requests, 0),
   };
 }

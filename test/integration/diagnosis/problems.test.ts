@@ -598,7 +598,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
     database: {
       read: (use, ...rest) => database.read((query) => use(later(query, () => scene.laterMs)), ...rest),
     },
-    stores: { sent: stores.sent, of: agedStores },
+    stores: { ...stores, of: agedStores },
     stored: { pushFault: () => null },
     restored,
     workersACycle: 1_000,

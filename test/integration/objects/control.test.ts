@@ -85,3 +85,29 @@ describe.each([1, 2, 3, 12])('%d references, whose objects are not there, as', (
     }
   });
 });
+
+/** The exporter's own credentials stand in, and may lead to another server with a bucket of this name. */
+test.each([
+  ['that nobody gave', 'aws_xcom', { AIRFLOW_CONN_AWS_XCOM: undefined }],
+  ['that only rows name', 'renamed', {}],
+])(
+  'of a connection %s, an object that is there counts, and none is missing or empty',
+  async (_name, id, given) => {
+    const stage = await openStage(postgres(), '3.3.2');
+    const own = { AWS_ACCESS_KEY_ID: 'own', AWS_SECRET_ACCESS_KEY: 'own', AWS_DEFAULT_REGION: 'us-east-1' };
+    const env = { ...own, AWS_ENDPOINT_URL_S3: s3().endpoint, ...given };
+    const cycle = openCycle(stage, { endpoint: s3().endpoint, env });
+    const run = await stage.addRun({ dagId: 'etl', runId: `r_${uuid4()}`, agoSeconds: 400 });
+    for (const [taskId, body] of Object.entries({ kept: 'x'.repeat(2_000), empty: '', lost: null })) {
+      const key = `base/${run.dagId}/${run.runId}/${taskId}/${uuid4()}`;
+      await stage.push({ run, taskId, stored: dumps(`s3://${id}@${BUCKET}/${key}`), agoSeconds: 300 });
+      if (body !== null) await fetch(`${s3().endpoint}/${BUCKET}/${key}`, { method: 'PUT', body });
+    }
+    const { states, coverage, increments } = await cycle.run(PROBED, new AbortController().signal);
+    expect(coverage).toBeCloseTo(1 / 3);
+    expect([states.objects_missing, states.objects_empty]).not.toContain('raised');
+    expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 2 });
+    await cycle.close();
+    await stage.close();
+  },
+);

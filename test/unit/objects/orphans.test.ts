@@ -87,6 +87,7 @@ async function oneCycle(
       if (server === undefined) throw new Error(`No connection ${connection}`);
       return server.store;
     },
+    knows: () => true,
     sent: () => [...new Set(Object.values(servers))].reduce((sum, server) => sum + server.sent(), 0),
   };
   const options = { stores, base, control: null, unfinished, isCurrent: true, requests };

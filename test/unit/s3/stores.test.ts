@@ -5,7 +5,7 @@ import { openStores } from '../../../src/s3/stores.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 import { recordRequests } from '../../support/s3.ts';
 
-test('an id is known if a path names it, or if a variable or the database holds its connection', () => {
+test('an id is known if a variable or the database holds its connection, whoever names it', () => {
   const { s3 } = readConfig({
     argv: [],
     env: {
@@ -22,6 +22,9 @@ test('an id is known if a path names it, or if a variable or the database holds 
     ]),
   );
   const ids = ['', 'of_the_path', 'in_a_variable', 'in_the_database', 'unreadable', 'only_in_rows'];
+  // A row without a connection is read through that of the path, which nobody gave.
+  expect(ids.filter(stores.knows)).toEqual(['in_a_variable', 'in_the_database']);
+  stores.learn(new Map([['of_the_path', stores.connectionOf('in_a_variable')]]));
   expect(ids.filter(stores.knows)).toEqual(['', 'of_the_path', 'in_a_variable', 'in_the_database']);
   stores.close();
 });
