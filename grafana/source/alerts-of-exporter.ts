@@ -1,5 +1,6 @@
 import type { Alert } from './alert.ts';
 import { REPLICA, countByShard } from './promql.ts';
+import type { Duration } from './promql.ts';
 import { SITE, runbook } from './site.ts';
 
 const ITSELF = runbook('the-exporter-itself');
@@ -12,20 +13,26 @@ function shardsThatKnow(problems: string, ordinals: string): string {
   return countByShard(`0 * ${problems}\n    + ignoring (problem, severity) group_left () ${ordinals}`);
 }
 
+/** An exporter that starts again and again has only this moment of each process: what it did before counts as well. */
+const MEMORY: Duration = '6h';
+/** So long an exporter may be away between two starts. Longer, and a pod that was replaced would seem to stand still. */
+const GAP: Duration = '5m';
+const leading = `last_over_time(airflow_xcom_exporter_leader[${GAP}]) == 1`;
+
 /** What would make the other alerts blind. */
 export const EXPORTER_ALERTS: readonly Alert[] = [
   {
     name: 'AirflowXComExporterStale',
     expr: `(
   time() - (
-    (${lastSample})
+    max_over_time(${lastSample}[${MEMORY}])
     or
-    (process_start_time_seconds and on (job, instance) airflow_xcom_exporter_build_info)
-    unless on (instance) (${lastSample})
+    (min_over_time(process_start_time_seconds[${MEMORY}]) and ${leading})
+    unless ignoring (name) max_over_time(${lastSample}[${MEMORY}])
   )
-  > ignoring (name) airflow_xcom_exporter_sample_stale_after_seconds
+  > ignoring (name) last_over_time(airflow_xcom_exporter_sample_stale_after_seconds[${GAP}])
 )
-and on (instance) airflow_xcom_exporter_leader == 1`,
+and ignoring (name) ${leading}`,
     for: '5m',
     severity: 'critical',
     summary: 'The XCom exporter runs but cannot sample the metadata database.',
@@ -33,7 +40,7 @@ and on (instance) airflow_xcom_exporter_leader == 1`,
       '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://{{ $labels.instance }}/',
     runbookUrl: ITSELF,
     comment:
-      'Compared with the time after which the exporter itself takes its figures away: it follows sample.schedule. Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the start of its process counts.',
+      'Compared with the time after which the exporter itself takes its figures away: it follows sample.schedule. Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the first start of its process within 6 hours counts, so that one that ends again and again is not always young.',
   },
   {
     name: 'AirflowXComExporterNoLeader',
@@ -42,9 +49,9 @@ unless
 ${countByShard(`${ordinal} and airflow_xcom_exporter_leader == 1`)}`,
     for: '5m',
     severity: 'critical',
-    summary: 'Every XCom exporter of a shard stands by and none samples.',
+    summary: 'Of the XCom exporters of a shard that answer, none samples.',
     description:
-      '{{ $value }} exporters of shard {{ $labels.shard }} run, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags.',
+      '{{ $value }} exporters of shard {{ $labels.shard }} answer, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags, unless an exporter does that Prometheus cannot scrape.',
     hasNoPage: true,
     runbookUrl: ITSELF,
     comment: 'Each shard for itself. Without the setting `shard` there is one, shard 0.',
@@ -91,6 +98,19 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
       '{{ $labels.instance }} has given no answer for 15 minutes (up is {{ $value }}). Others of its job answer. Either the standby is gone, or nobody watches a shard.',
     hasNoPage: true,
     runbookUrl: ITSELF,
+  },
+  {
+    name: 'AirflowXComExporterRestarting',
+    expr: `changes(process_start_time_seconds[1h]) > 3
+and
+last_over_time(airflow_xcom_exporter_leader[${GAP}])`,
+    for: '5m',
+    severity: 'warning',
+    summary: 'The XCom exporter starts again and again.',
+    description:
+      'http://{{ $labels.instance }}/ has started {{ $value }} times within an hour. Each start begins the waiting time of the other alerts anew, so they may never come. The last lines of its log say why it ended.',
+    runbookUrl: ITSELF,
+    comment: 'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word.',
   },
   {
     name: 'AirflowXComExporterOverrun',

@@ -24,7 +24,12 @@ function standalone(severity: string): string {
 function burnOf({ errors, events, objective }: ServiceLevel): Burn {
   // The figure is printed, and floating point makes 0.010000000000000009 of 1 - 0.99.
   const allowed = Number((1 - objective).toPrecision(6));
-  return (window) => `(\n${total(errors(window))}\n/\n(${total(events(window))} * ${allowed} > 0)\n)`;
+  // The same sums as of the recording rules: a figure of the canary is of one moment and has no window of its own.
+  // Evaluated every 5 minutes, so the shortest window has to hold two pushes.
+  const over = (of: ServiceLevel['events'], window: Duration) =>
+    `sum_over_time((${of('5m')})[${window === '5m' ? '10m:1m' : `${window}:5m`}])`;
+  return (window) =>
+    `(\n${total(over(errors, window))}\n/\n(${total(over(events, window))} * ${allowed} > 0)\n)`;
 }
 
 const description =

@@ -6,9 +6,11 @@ import type { Recording } from './recording-rules.ts';
 
 const GENERATED = 'Written by `npm run grafana` from grafana/source; tested by `npm run test:rules`.';
 
+/** Labels that tell Airflows apart, as in alertmanager.yml. One that an alert lacks is empty, which matches its absence. */
+const OF_ONE_AIRFLOW = ['job', 'airflow', 'namespace', 'cluster'];
+
 /** Appended to a description where the template may ask Prometheus: the pages of this Airflow's exporters. */
-const EVIDENCE =
-  ' Evidence: {{ range query (printf "airflow_xcom_exporter_leader{job=%q, namespace=%q} == 1" $labels.job $labels.namespace) }}http://{{ .Labels.instance }}/ {{ end }}';
+const EVIDENCE = ` Evidence: {{ range query (printf "airflow_xcom_exporter_leader{${OF_ONE_AIRFLOW.map((label) => `${label}=%q`).join(', ')}} == 1" ${OF_ONE_AIRFLOW.map((label) => `$labels.${label}`).join(' ')}) }}http://{{ .Labels.instance }}/ {{ end }}`;
 
 /** The file to be named under `rule_files`: an installation sets its objectives in it. */
 export function objectivesFile(): string {

@@ -9,7 +9,7 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
     runbook: ITSELF,
   },
   AirflowXComExporterNoLeader: {
-    summary: 'Every XCom exporter of a shard stands by and none samples.',
+    summary: 'Of the XCom exporters of a shard that answer, none samples.',
     runbook: ITSELF,
   },
   AirflowXComExporterShardMissing: {
@@ -19,6 +19,10 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
   AirflowXComExporterDown: { summary: 'The XCom exporter cannot be scraped.', runbook: ITSELF },
   AirflowXComExporterReplicaDown: {
     summary: 'One of several XCom exporters cannot be scraped.',
+    runbook: ITSELF,
+  },
+  AirflowXComExporterRestarting: {
+    summary: 'The XCom exporter starts again and again.',
     runbook: ITSELF,
   },
   AirflowXComExporterOverrun: {
@@ -75,7 +79,7 @@ const down = (count: number, labels: Record<string, string> = { job }) => ({
 
 const noLeader = (count: number, shard = '0') => ({
   labels: { job, shard, severity: 'critical' },
-  description: `${count} exporters of shard ${shard} run, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags.`,
+  description: `${count} exporters of shard ${shard} answer, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags, unless an exporter does that Prometheus cannot scrape.`,
 });
 const shardsMissing = (count: number) => ({
   labels: { job, severity: 'critical' },
