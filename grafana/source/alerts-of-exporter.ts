@@ -110,7 +110,8 @@ last_over_time(airflow_xcom_exporter_leader[${GAP}])`,
     description:
       'http://{{ $labels.instance }}/ has started {{ $value }} times within an hour. Each start begins the waiting time of the other alerts anew, so they may never come. The last lines of its log say why it ended.',
     runbookUrl: ITSELF,
-    comment: 'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word.',
+    comment:
+      'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word.',
   },
   {
     name: 'AirflowXComExporterOverrun',

@@ -36,7 +36,8 @@ export const RATE_RULES: readonly Recording[] = [
   {
     record: BUDGET,
     expr: `${EVENTS} * on (slo) group_left () (1 - max by (slo) (${OBJECTIVE}))`,
-    comment: 'The errors that the objective allows. Rules of several clusters may have written several series of one objective.',
+    comment:
+      'The errors that the objective allows. Rules of several clusters may have written several series of one objective.',
   },
 ];
 

@@ -93,6 +93,11 @@ const unknown = (count: number, shard = '0') => ({
   description: `The exporter of shard ${shard} knew the state of ${count} problems within the last 6 hours and does not know it now. Their alerts are blind. The status page names them. Their series of airflow_xcom_problem are absent.${EVIDENCE}`,
 });
 
+const restarting = (times: number) => ({
+  labels: { job, instance: first, severity: 'warning' },
+  description: `http://${first}/ has started ${times} times within an hour. Each start begins the waiting time of the other alerts anew, so they may never come. The last lines of its log say why it ended.`,
+});
+
 const runs = (name: string, kind: 'runs' | 'skips') =>
   of(`airflow_xcom_exporter_job_${kind}_total`, `name="${name}"`);
 const overrun = (share: string) => ({
@@ -198,6 +203,58 @@ export const EXPORTER_CASES: readonly Case[] = [
       [lastSample()]: `${now}x7 480+60x7 960+60x7 1440+60x20`,
     },
     at: { '12m': [], '24m': [], '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'it ends half a minute after each start, before any good cycle',
+    series: {
+      [leader()]: '1x60',
+      [start()]: '0+60x60',
+      [limit()]: '90x60',
+    },
+    at: { '5m': [], '20m': [stale('20m 0s')] },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'replicas',
+    story:
+      'an Airflow that was never sampled has the same instance as one that is sampled in another namespace',
+    series: {
+      ...Object.fromEntries(
+        [leader(), limit(), start()].flatMap((series) =>
+          ['a', 'b'].map((namespace) => [
+            series.replace('}', `, namespace="${namespace}"}`),
+            series === leader() ? '1x60' : series === limit() ? '90x60' : '0x60',
+          ]),
+        ),
+      ),
+      [lastSample().replace('}', ', namespace="a"}')]: `${now}x60`,
+    },
+    at: {
+      '30m': [
+        {
+          ...stale('30m 0s'),
+          labels: { job, instance: first, namespace: 'b', severity: 'critical' },
+        },
+      ],
+    },
+  },
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'does not fire',
+    story: 'the pod that led is replaced by another at minute 20',
+    series: {
+      [leader()]: '1x20 stale',
+      [start()]: '0x20 stale',
+      [limit()]: '90x20 stale',
+      [lastSample()]: `${now}x20 stale`,
+      [leader(second)]: '_x20 1x60',
+      [start(second)]: '_x20 1200x60',
+      [limit(second)]: '_x20 90x60',
+      [lastSample(second)]: `_x21 1260+60x60`,
+    },
+    at: { '22m': [], '24m': [], '26m': [], '40m': [] },
   },
   {
     alert: 'AirflowXComExporterStale',
@@ -421,6 +478,31 @@ export const EXPORTER_CASES: readonly Case[] = [
     at: { '30m': [] },
   },
 
+  {
+    alert: 'AirflowXComExporterRestarting',
+    kind: 'fires',
+    story: 'it ends eight minutes after each start',
+    series: { [leader()]: '1x70', [start()]: '0x7 480x7 960x7 1440x7 1920x7 2400x30' },
+    at: { '30m': [], '38m': [restarting(4)], '45m': [restarting(5)] },
+  },
+  {
+    alert: 'AirflowXComExporterRestarting',
+    kind: 'does not fire',
+    story: 'a rollout and its repair; another program ends all the time',
+    series: {
+      [leader()]: '1x70',
+      [start()]: '0x10 660x5 960x5 1260x50',
+      [start().replaceAll('airflow-xcom-exporter', 'other')]: '0+60x70',
+    },
+    at: { '25m': [], '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterRestarting',
+    kind: 'no data',
+    story: 'it ended many times, and is away: another alert says so',
+    series: { [leader()]: '1x20 stale', [start()]: '0+120x10 stale' },
+    at: { '30m': [], '50m': [] },
+  },
   {
     alert: 'AirflowXComExporterOverrun',
     kind: 'fires',
