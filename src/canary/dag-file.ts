@@ -106,7 +106,7 @@ function header({ pools, intervalMs, version }: DagSettings): string {
     ...others,
     '',
     'The report of each task is an XCom of about 1 kB under the key canary_report. It is written to the database past',
-    'the XCom backend (BaseXCom.set), so that it arrives when the backend fails; the next run deletes it. A task whose',
+    'the XCom backend (BaseXCom.set), so that it arrives when the backend fails; a later run deletes it. A task whose',
     'step fails is failed once it has reported.',
     '',
     `What it costs: ${counted(runs, 'run')} and ${counted(runs * tasks, 'task')} a day, ${counted(runs * pools.length, 'object')} written and deleted. Airflow keeps its usual rows of`,

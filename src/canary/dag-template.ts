@@ -124,6 +124,12 @@ def option(name):
     return None if value is None else str(value)
 
 
+def threshold_read():
+    """The threshold as the backend reads it, in digits. None: Airflow refuses the text, and every push with it."""
+    number, _ = attempt("read", lambda: conf.getint("common.io", "xcom_objectstorage_threshold", fallback=-1))
+    return None if number is None else str(min(max(number, -1), 2**63))
+
+
 def offloads(in_force):
     """Whether the class is the object storage backend, or one made from it."""
     return any(one.__name__ == "XComObjectStorageBackend" for one in in_force.__mro__)
@@ -145,6 +151,7 @@ def settings():
         # Whoever put a key and its secret where the id of a connection belongs gets no copy of them.
         "path": re.sub(r"://[^/]*:[^/]*@", "://***@", option("path") or "")[:500],
         "threshold": None if threshold is None else threshold if re.fullmatch(r"[\w.+-]{1,20}", threshold) else "***",
+        "threshold_bytes": threshold_read(),
         "compression": safe(option("compression") or ""),
         "versions": versions,
     }
@@ -159,8 +166,8 @@ def payload(ti, its_task, length):
 
 def payload_length(found):
     """Just above the threshold of this worker."""
-    threshold = found["threshold"] or "-1"
-    least = int(threshold) + 64 if re.fullmatch(r"\d+", threshold) else 0
+    threshold = int(found["threshold_bytes"] or -1)
+    least = threshold + 64 if threshold >= 0 else 0
     return PAYLOAD_BYTES if least > MOST_BYTES else max(least, PAYLOAD_BYTES)
 
 
@@ -202,10 +209,12 @@ def report(ti, step, name, operations, **more):
 
 
 def forget_previous(ti, step, its_task):
-    """Deletes what the run before has left of this task: its report, and its payload if nobody cleaned it."""
-    before = ti.get_previous_dagrun()
-    if before is None:
+    """Deletes what an ended run has left of this task: its report, and its payload if nobody cleaned it."""
+    # A run that is still open has tasks to come that read both.
+    ended = [run for run in map(ti.get_previous_dagrun, ("success", "failed")) if run is not None]
+    if not ended:
         return
+    before = max(ended, key=lambda run: run.logical_date)
     for key in (PAYLOAD_KEY, REPORT_KEY) if step == "look" else (REPORT_KEY,):
         delete({**place_of(ti, step, its_task, key), "run_id": before.run_id})
 

@@ -87,8 +87,9 @@ function pathsOf(path: string | null): Said<readonly XComPath[]> | null {
 }
 
 function thresholdOf(threshold: string | null): Said<number> | null {
-  if (threshold === null || !/^[+-]?\d+(?:_\d+)*$/.test(threshold)) return null;
-  return { value: Number(threshold.replaceAll('_', '')), shown: threshold };
+  // The pools agree on a number in plain digits, or on a text that is none.
+  if (threshold === null || !/^-?\d+$/.test(threshold)) return null;
+  return { value: Number(threshold), shown: threshold };
 }
 
 function textOf(text: string | null): Said<string> | null {

@@ -1,10 +1,11 @@
 import { parseXComPath } from '../airflow/xcom-path.ts';
 import type { CanaryReport } from './report.ts';
+import { thresholdBytes } from './settings.ts';
 
 /**
  * The place of a value whose push raised nothing, as the worker saw the row. `kept`: in the database, as the settings
  * of the worker say. Then the push says nothing about object storage. `untold`: the worker has the object
- * storage backend and did not see the row. `misplaced`: the value is where it does not belong.
+ * storage backend and did not see the row, or its threshold is not known. `misplaced`: the value is where it does not belong.
  */
 export type Payload = { readonly kind: 'stored' | 'kept' | 'untold' } | Misplaced;
 
@@ -20,16 +21,11 @@ export function payloadOf({ settings, payload, operations }: Look): Payload | nu
   const push = operations.find(({ operation }) => operation === 'push');
   if (push?.ok !== true || settings === undefined || payload === undefined) return null;
   if (!settings.object_storage) return { kind: 'kept' };
-  const threshold = Number((settings.threshold ?? '-1').replaceAll('_', ''));
   switch (payload.form) {
     case null:
       return { kind: 'untold' };
     case 'value':
-      return threshold >= 0 && payload.bytes >= threshold
-        ? misplaced(
-            `${payload.bytes} bytes stayed in the database although the threshold there is ${threshold}`,
-          )
-        : { kind: 'kept' };
+      return keptOf(payload.bytes, thresholdBytes(settings));
     case 'reference':
       return isOnDisk(settings.path)
         ? misplaced(
@@ -37,6 +33,13 @@ export function payloadOf({ settings, payload, operations }: Look): Payload | nu
           )
         : { kind: 'stored' };
   }
+}
+
+function keptOf(bytes: number, threshold: bigint | null): Payload {
+  if (threshold === null) return { kind: 'untold' };
+  return threshold >= 0n && BigInt(bytes) >= threshold
+    ? misplaced(`${bytes} bytes stayed in the database although the threshold there is ${threshold}`)
+    : { kind: 'kept' };
 }
 
 function misplaced(fault: string): Misplaced {

@@ -54,6 +54,12 @@ const settings = z.object({
     .string()
     .regex(/^[\w.+*-]{0,20}$/)
     .nullable(),
+  /** As Airflow reads that text, in digits; null: Airflow refuses it. DAG files of earlier exporters do not tell it. */
+  threshold_bytes: z
+    .string()
+    .regex(/^-?\d{1,20}$/)
+    .nullable()
+    .optional(),
   compression: word,
   versions: z.object({
     python: version,

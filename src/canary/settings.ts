@@ -1,4 +1,5 @@
 import { kindOfBackend } from '../airflow/backend-class.ts';
+import { wholeNumberOf } from '../airflow/config-option.ts';
 import type { CanarySettings } from './report.ts';
 
 /** The workers' settings as the exporter was told them; null: nobody told it. */
@@ -122,11 +123,21 @@ function isSameClass(one: string, other: string): boolean {
 const backendOf = ({ backend }: CanarySettings): string => backend;
 const pathOf = ({ path }: CanarySettings): string => withoutEndSlash(path);
 
-/** The threshold as Airflow means it: unset is -1. A text that is no number is shown as it is. */
-function thresholdOf({ threshold }: CanarySettings): string {
-  // Python reads 1_000 as a number.
-  const plain = (threshold ?? '-1').replace(/^\+/, '').replaceAll(/(?<=\d)_(?=\d)/g, '');
-  return /^-?\d+$/.test(plain) ? String(BigInt(plain)) : plain;
+/**
+ * The threshold in bytes as Airflow reads it; unset is -1. Null: it is not known. The worker's own reading counts; a
+ * report without one is read by the rule of Airflow.
+ */
+export function thresholdBytes({
+  threshold,
+  threshold_bytes: read,
+}: Pick<CanarySettings, 'threshold' | 'threshold_bytes'>): bigint | null {
+  if (read === null) return null;
+  return wholeNumberOf(read ?? threshold ?? '-1')?.number ?? null;
+}
+
+/** A text that is no number is shown as it is. */
+function thresholdOf(settings: CanarySettings): string {
+  return String(thresholdBytes(settings) ?? settings.threshold ?? '-1');
 }
 
 function withoutEndSlash(path: string): string {

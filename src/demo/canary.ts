@@ -182,6 +182,7 @@ async function look(
       object_storage: true,
       path: basePath(base),
       threshold: String(own),
+      threshold_bytes: String(own),
       compression: '',
       versions: VERSIONS,
     },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { wholeNumberOf } from '../airflow/config-option.ts';
 import { scheduleFault } from '../lib/cron.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 
@@ -23,13 +24,12 @@ export function wholeNumber(least: number) {
   return parsed((text) => parseWholeNumber(text, least));
 }
 
-/** Airflow's own numbers have no limit. Beyond 2^53 the nearest double is good enough to compare sizes with. */
+/** A whole number as Airflow reads its own option. Airflow's numbers have no limit. Beyond 2^53 the nearest double is good enough to compare sizes with. */
 export function integer() {
   return parsed((text) => {
-    const given = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
-    const number = Math.min(Math.max(given, -Number.MAX_VALUE), Number.MAX_VALUE);
-    if (Number.isNaN(number)) throw new RangeError(`${numberGiven(text)} is not a whole number`);
-    return number;
+    const whole = wholeNumberOf(text);
+    if (whole === null) throw new RangeError(`${numberGiven(text)} is not a whole number`);
+    return Math.min(Math.max(Number(whole.number), -Number.MAX_VALUE), Number.MAX_VALUE);
   });
 }
 

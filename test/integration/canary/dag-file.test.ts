@@ -22,6 +22,93 @@ print(json.dumps({
 }))
 `;
 
+/**
+ * Runs the printed file in a small Airflow 3: rows are a dictionary, and the class in force keeps every value in it. What
+ * a test adds below it uses `canary`, the names of the file, and `tell`, which gives a value back to the test.
+ */
+const AIRFLOW = `
+import json, sys, types
+from datetime import datetime, timezone
+
+told = json.load(sys.stdin)
+rows = {}
+
+def module(name, **members):
+    sys.modules[name] = types.ModuleType(name)
+    vars(sys.modules[name]).update(members)
+
+class Conf:
+    def get(self, section, key, fallback=None):
+        return told["threshold"] if key.endswith("threshold") else fallback
+
+    def getint(self, section, key, fallback=None):
+        text = self.get(section, key, fallback)
+        try:
+            return int(text)
+        except ValueError:
+            whole = float(text)
+            if whole != int(whole):
+                raise
+            return int(whole)
+
+class BaseXCom:
+    @staticmethod
+    def set(key, value, dag_id, task_id, run_id, map_index):
+        rows[run_id, task_id, key] = value
+
+    @staticmethod
+    def get_one(key, dag_id, task_id, run_id, map_index):
+        return rows.get((run_id, task_id, key))
+
+    @staticmethod
+    def delete(key, dag_id, task_id, run_id, map_index):
+        rows.pop((run_id, task_id, key), None)
+
+class Run:
+    def __init__(self, run_id, minute, state="running"):
+        self.run_id, self.state = run_id, state
+        self.logical_date = datetime(2026, 1, 1, 0, minute, tzinfo=timezone.utc)
+
+class Task:
+    dag_id = "airflow_xcom_canary"
+
+    def __init__(self, task_id, run, before):
+        self.task_id, self.run_id, self.before = task_id, run.run_id, before
+
+    def xcom_push(self, key, value):
+        BaseXCom.set(key, value, self.dag_id, self.task_id, self.run_id, -1)
+
+    def xcom_pull(self, task_ids, key):
+        return rows.get((self.run_id, task_ids, key))
+
+    def get_previous_dagrun(self, state=None):
+        runs = [run for run in self.before if state in (None, run.state)]
+        return max(runs, key=lambda run: run.logical_date, default=None)
+
+class Anything:
+    def __init__(self, *args, **more): pass
+    def __call__(self, *args): return self
+    def __enter__(self): return self
+    def __exit__(self, *error): pass
+    def __rshift__(self, other): pass
+    def __rrshift__(self, other): pass
+
+module("airflow")
+module("airflow.configuration", conf=Conf())
+module("airflow.sdk", DAG=Anything, task=Anything)
+module("airflow.sdk.bases")
+module("airflow.sdk.bases.xcom", BaseXCom=BaseXCom)
+module("airflow.sdk.execution_time")
+module("airflow.sdk.execution_time.xcom", XCom=BaseXCom)
+canary = types.ModuleType("canary")
+exec(told["file"], vars(canary))
+tell, sys.stdout = sys.stdout, sys.stderr
+
+def act(step, pool, run, before=()):
+    canary_step = getattr(canary, step)
+    canary_step(pool, ti=Task(f"{step}_{pool}", run, before))
+`;
+
 interface Read {
   readonly doc: string;
   readonly settings: Readonly<Record<string, unknown>>;
@@ -139,6 +226,51 @@ describe('the DAG file', () => {
       JSON.stringify(texts.map(pythonString)),
     );
     expect(read).toEqual(texts);
+  });
+});
+
+describe('a task of the DAG', () => {
+  const run = (program: string, { threshold = '-1', pools = ['default'] } = {}) => {
+    const file = made(pools.map((name) => ({ name, queue: name, executor: null })));
+    return python(`${AIRFLOW}${program}`, JSON.stringify({ file, threshold }));
+  };
+
+  test.each([
+    ['1000000', '1000000', 1_000_066],
+    ['1_000_000', '1000000', 1_000_066],
+    [' +1000000', '1000000', 1_000_066],
+    ['1e6', '1000000', 1_000_066],
+    ['0', '0', 1_002],
+    ['-5', '-1', 1_002],
+    ['99999999999999999999999', '9223372036854775808', 1_002],
+    ['1.5', null, 1_002],
+    ['', null, 1_002],
+  ])('reads a threshold of %j as Airflow does', (threshold, bytes, length) => {
+    const look = `
+act("look", "default", Run("one", 0))
+report = rows["one", "look_default", "canary_report"]
+print(json.dumps([report["settings"]["threshold_bytes"], report["payload"]["bytes"]]), file=tell)
+`;
+    expect(run(look, { threshold })).toEqual([bytes, length]);
+  });
+
+  test('deletes nothing of a run that is still open, and what the latest ended one has left', () => {
+    const overlap = `
+old, ended, still, now = Run("old", 0, "success"), Run("ended", 5, "failed"), Run("still", 10), Run("now", 15)
+for one in (old, ended, still):
+    act("look", "default", one)
+act("look", "default", now, [old, ended, still])
+act("look", "slow", still)
+for step in ("read", "clean"):
+    act(step, "slow", still, [old, ended])
+    act(step, "default", still, [old, ended])
+read = rows["still", "read_slow", "canary_report"]
+print(json.dumps({"runs": sorted({run for run, _, _ in rows}), "read": read["operations"]}), file=tell)
+`;
+    expect(run(overlap, { pools: ['default', 'slow'] })).toEqual({
+      runs: ['now', 'old', 'still'],
+      read: [{ operation: 'read', ok: true, got: 'equal', from: 'default', seconds: expect.any(Number) }],
+    });
   });
 });
 

@@ -121,6 +121,7 @@ describe('a push that raised nothing', () => {
 });
 
 describe('where the value of a push went', () => {
+  const KEPT = { payload: { form: 'value', bytes: 1066 } };
   const poolAfter = (changes: object) => poolOf(judge([looked('default', changes)]), 'default');
 
   test('into object storage', () => {
@@ -145,6 +146,30 @@ describe('where the value of a push went', () => {
       { ...settingsWith({ threshold: '10_485_760' }), payload: { form: 'value', bytes: 1066 } },
       'works',
       'kept',
+    ],
+    [
+      'is the database, below the threshold that Airflow reads in an unusual text',
+      { ...settingsWith({ threshold: '1e6', threshold_bytes: '1000000' }), ...KEPT },
+      'works',
+      'kept',
+    ],
+    [
+      'is the database, above the threshold that Airflow reads in a masked text',
+      { ...settingsWith({ threshold: '***', threshold_bytes: '1000' }), ...KEPT },
+      'fails',
+      'misplaced',
+    ],
+    [
+      'is the database, and the text of the threshold is masked',
+      { ...settingsWith({ threshold: '***' }), ...KEPT },
+      'untold',
+      'untold',
+    ],
+    [
+      'is the database, and Airflow refuses the threshold',
+      { ...settingsWith({ threshold: '1e6', threshold_bytes: null }), ...KEPT },
+      'untold',
+      'untold',
     ],
     ['is the database', { payload: { form: 'value', bytes: 1066 } }, 'fails', 'misplaced'],
     ['is the disk', settingsWith({ path: '' }), 'fails', 'misplaced'],
@@ -307,8 +332,12 @@ describe('settings', () => {
     ['-1', '-1'],
     ['+5', '5'],
     ['1k', '1k'],
-  ])('a threshold %j is %s', (threshold, meant) => {
-    const changes = { pools: { default: 'default' }, ...settingsWith({ threshold }) };
+    ['1e6', '1000000'],
+    ['***', '1000000', '1000000'],
+    ['1e6', '1e6', null],
+  ])('a threshold %j is %s', (threshold, meant, read?: string | null) => {
+    const told = read === undefined ? {} : { threshold_bytes: read };
+    const changes = { pools: { default: 'default' }, ...settingsWith({ threshold, ...told }) };
     expect(judge([looked('default', changes)]).agreed.threshold).toBe(meant);
   });
 

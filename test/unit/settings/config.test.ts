@@ -101,6 +101,15 @@ test('a space at the end of a path is part of it, as Airflow takes it', () => {
   expect(xcom.inForce).toMatchObject({ bucket: 'airflow-xcom', prefix: 'xcom ' });
 });
 
+test.each(['1_000_000', '+1000000', ' 1000000', '1e6'])(
+  'a threshold of %j is read as Airflow reads it',
+  (text) => {
+    const variable = 'AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD';
+    expect(read({ argv: ['--xcom.threshold', text] }).xcom.threshold).toBe(1_000_000);
+    expect(read({ env: { [variable]: text } }).xcom.threshold).toBe(1_000_000);
+  },
+);
+
 test.each(['9223372036854775807', '1000000000000000000'])(
   'the threshold %s, which nothing reaches, is a number',
   (text) => {
