@@ -6,6 +6,7 @@ import {
   parseObjectKey,
   prefixOf,
   prefixOfShortened,
+  UUID4,
 } from './object-key.ts';
 import { readPickledString } from './pickle.ts';
 
@@ -36,7 +37,12 @@ export type Spelling =
   | { readonly kind: 'third_party' }
   | { readonly kind: 'value' };
 
-const THIRD_PARTY = /^(?:s3_xcom_|xcom_s3:\/\/)/;
+/**
+ * References of the S3 backend of astronomer-providers (`s3_xcom_<uuid4>[_dataframe][.gz]`) and of the backend in
+ * Astronomer's guide (`xcom_s3://[<run_id>/<task_id>/]data_<uuid4>[.csv]`). Postgres reads the pattern as well.
+ */
+const THIRD_PARTY_FORM = `(s3_xcom_|xcom_s3://([^ ]*[/_])?)${UUID4}[A-Za-z0-9_.]*`;
+const THIRD_PARTY = new RegExp(`^${THIRD_PARTY_FORM}$`);
 
 /** Schemes of web pages: fsspec reads pages but never writes them, so no backend can have made such a path. */
 const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
@@ -45,7 +51,7 @@ const PAGE_SCHEMES: ReadonlySet<string> = new Set(['http', 'https']);
  * A pattern for Postgres. It matches every string that {@link spell} may call something other than a value, and keeps
  * other values in the database. Quotes and backslashes at the end come from JSON text inside JSON text.
  */
-export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, '^[\\\\"]*(s3_xcom_|xcom_s3://)'].join('|');
+export const REFERENCE_HINT = [...OBJECT_KEY_HINTS, `^[\\\\"]*${THIRD_PARTY_FORM}[\\\\"]*$`].join('|');
 
 /**
  * Splits a path as Airflow stores it. A URL parser would be wrong: a run_id may contain `?` and `#`, and the key is

@@ -29,7 +29,7 @@ export function valueColumns(source: XComSource, options: Depth): ValueColumns {
       octet_length(x.value)::float8 AS "leastBytes",
       NULL::text AS "text",
       CASE WHEN octet_length(x.value) BETWEEN 20 AND ${SHORT_BYTES} AND get_byte(x.value, 0) IN (34, 128)
-        AND (encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-|s3_xcom_|xcom_s3://') THEN x.value END AS "raw"`,
+        AND encode(x.value, 'escape') ~ '-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-' THEN x.value END AS "raw"`,
     };
   const small = options.deep
     ? 'true'

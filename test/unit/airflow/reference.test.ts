@@ -35,6 +35,10 @@ describe('a string in a row', () => {
     ['without a scheme', `/orders/manual__1/load.part/${uuid}`, 'local'],
     ['on a disk', `file:///data/orders/manual__1/load.part/${uuid}`, 'local'],
     ['of another backend', `s3_xcom_${uuid}`, 'third_party'],
+    ['of another backend, a compressed frame', `s3_xcom_${uuid}_dataframe.gz`, 'third_party'],
+    ['of another backend, as JSON text', JSON.stringify(`s3_xcom_${uuid}`), 'third_party'],
+    ['of a second one', `xcom_s3://data_${uuid}.csv`, 'third_party'],
+    ['of a second one, with its run', `xcom_s3://manual__1/load.part/data_${uuid}.json`, 'third_party'],
     // The REST API of 3.0 and 3.1 stores its input as JSON text, up to twice: no reader takes this for a reference.
     ['its own, as JSON text', JSON.stringify(own), 'foreign'],
     ['its own, as JSON text of JSON text', JSON.stringify(JSON.stringify(own)), 'foreign'],
@@ -45,6 +49,12 @@ describe('a string in a row', () => {
   });
 
   test.each([
+    ['a name that begins as a reference of another backend', 's3_xcom_latency_report'],
+    ['the beginning of such a reference', 's3_xcom_'],
+    ['a sentence that begins as one', 'xcom_s3:// is the prefix that we use'],
+    ['a sentence that begins with one', `s3_xcom_${uuid} is the object`],
+    ['a sentence that ends with one', `xcom_s3:// as in xcom_s3://data_${uuid}`],
+    ['such a path without an id', 'xcom_s3://bucket/report.csv'],
     [
       'a file that a task names as Airflow would',
       `s3://warehouse/orders/manual__1/load.part/${uuid}.parquet`,
