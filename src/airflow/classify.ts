@@ -1,3 +1,4 @@
+import { MOST_UNPACKED_A_BYTE } from './measured-size.ts';
 import type { IsRun, Reference } from './reference.ts';
 import { spell } from './reference.ts';
 import type { SampledRow } from './xcom-row.ts';
@@ -9,7 +10,10 @@ export type ByDesign = 'extra_link' | 'skip_decision' | 'server_side';
 export type Placement =
   | {
       readonly storage: 'db';
-      /** The upper bound of the size as Airflow measured it. `exact` false: only the stored size is known. */
+      /**
+       * The upper bound of the size as Airflow measured it. `exact` false: that is not known, and this is what the value
+       * takes in Postgres. `leastBytes` is a lower bound in any case.
+       */
       readonly bytes: number;
       readonly leastBytes: number;
       readonly exact: boolean;
@@ -39,7 +43,7 @@ export function classify(
   const inDatabase = {
     storage: 'db',
     bytes: row.isNull ? 0 : bytes,
-    leastBytes: row.isNull ? 0 : (row.leastBytes ?? row.stored),
+    leastBytes: row.isNull ? 0 : (row.leastBytes ?? Math.floor(row.stored / MOST_UNPACKED_A_BYTE)),
     exact: row.isNull || row.bytes !== null,
     byDesign: byDesign(row, major),
   } as const;

@@ -74,3 +74,17 @@ function countedOneByOne(value: string): string {
       )
       SELECT sum(CASE type WHEN '${TUPLE}' THEN ${envelope(TUPLE)} WHEN '${FLOAT64}' THEN ${envelope(FLOAT64)} ELSE 0 END) FROM part)`;
 }
+
+/**
+ * A `jsonb` takes up to this many bytes for each byte that Airflow measured: most in a tuple that holds nothing but
+ * another tuple, 46 bytes for a bracket.
+ */
+export const MOST_UNPACKED_A_BYTE = 48;
+
+/**
+ * The least size that Airflow can have measured of an unpacked value that is not written out; NULL: the value has
+ * envelopes. Without any, a list of one-digit numbers takes the most: twelve bytes for each `1, `, and a header.
+ */
+export function leastUnwritten(value: string): string {
+  return `(CASE WHEN NOT jsonb_path_exists(${value}, '$.**.__classname__') THEN (pg_column_size(${value}) - 16) / 4 END)`;
+}

@@ -16,11 +16,11 @@ export interface SampledRow extends RowId {
   /** The writer's own timestamp, epoch ms; at most the end of the year 9999. */
   readonly at: number;
   readonly isNull: boolean;
-  /** Bytes on disk, after compression. */
+  /** Bytes in Postgres: on disk, after compression; for a value that was unpacked, bytes in memory. */
   readonly stored: number;
   /**
-   * The bytes that Airflow measured: `bytes` at most, `leastBytes` at least. Null: over the cap, only `stored` is
-   * known.
+   * The bytes that Airflow measured: `bytes` at most, `leastBytes` at least. Null: only `stored` is known. A value that
+   * is too large to be measured may have `leastBytes` alone.
    */
   readonly bytes: number | null;
   readonly leastBytes: number | null;

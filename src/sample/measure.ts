@@ -22,13 +22,13 @@ import type { Reading } from './reading.ts';
 /** The most that one cycle unpacks, in stored bytes and in rows. */
 export const MEASURED_BYTES = 64 * 1024 * 1024;
 export const MEASURED_ROWS = 1_000;
-/** A cycle begins no unpacking after this time either: one stored megabyte may unpack to two hundred. */
+/** A cycle begins no unpacking after this time either: one stored megabyte may unpack to a hundred. */
 const MEASURING_MS = 5_000;
 
 /**
  * Unpacks the values whose stored size does not show their real size, smallest first, up to the cap. The rest waits for
  * the next reading, except for rows of the baseline: {@link measureBaseline} corrects those in place. For values above
- * any cap, and for values that the server cannot unpack, the stored size stands. Returns how many were left.
+ * any cap, and for values that the server cannot measure, the size in Postgres stands. Returns how many were left.
  */
 export async function measure({ query, shape, staging }: Reading): Promise<number> {
   const { rows } = staging.state;
@@ -54,16 +54,14 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
     if (staged === undefined) return [];
     return [{ staged, entry: readRow(rows, staged.run, slot), size: inexactSize(staging, slot) ?? 0 }];
   });
-  /** Slots of values that the server could not unpack: for these too, the stored size stands. */
-  const inVain = new Set<number>();
   let tried = 0;
   const limit = { ms: MEASURING_MS, bytes: MEASURED_BYTES };
   for await (const [{ staged, entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
     tried += 1;
-    if (answer === null) inVain.add(entry.slot);
-    else if (answer !== undefined) staging.rewrite(staged, entry.slot, answer);
+    if (answer) staging.rewrite(staged, entry.slot, answer);
+    if (answer === null || answer?.bytes === null) rows.setNotUnpacked(entry.slot);
   }
-  if (open > tried) await leaveOutRest(staging, inVain);
+  if (open > tried) await leaveOutRest(staging);
   return open - tried;
 }
 
@@ -71,14 +69,14 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
  * Leaves out the values that have not been measured and would be counted; their runs are then not complete. A row of
  * the baseline stays, because the next reading would take it for a new one.
  */
-async function leaveOutRest(staging: Staging, inVain: ReadonlySet<number>): Promise<void> {
+async function leaveOutRest(staging: Staging): Promise<void> {
   const { rows } = staging.state;
   const pace = createPace();
   for (const staged of staging.runs.values()) {
     staging.leaveOut(staged, (slot) => {
       const size = inexactSize(staging, slot);
-      const isCounted = (rows.flagsOf(slot) & is.BASELINE) === 0;
-      const waits = isCounted && size !== null && size <= MEASURED_BYTES && !inVain.has(slot);
+      const mayWait = (rows.flagsOf(slot) & (is.BASELINE | is.NOT_UNPACKED)) === 0;
+      const waits = mayWait && size !== null && size <= MEASURED_BYTES;
       if (waits) staged.complete = false;
       return waits;
     });
@@ -106,7 +104,8 @@ interface Unmeasured {
 
 /**
  * Unpacks values in the given order, and begins none after `ms`, or beyond `bytes` in all. Yields the row for each
- * tried value: undefined when the row no longer exists, null when the server cannot unpack the value.
+ * tried value: undefined when the row no longer exists, null when the server cannot unpack the value. The row of a
+ * value that is too large to be measured has no `bytes`.
  */
 export async function* unpackEach<Item extends Unmeasured>(
   query: Query,
@@ -122,15 +121,23 @@ export async function* unpackEach<Item extends Unmeasured>(
       if (performance.now() >= until || (begun > 0 && begun + bytes > limit.bytes)) return;
       begun += bytes;
       const answers = await unpack(query, { shape, source, some });
-      if (answers !== null) {
+      if (!(answers instanceof DatabaseError)) {
         yield* answers;
         continue;
       }
+      const [first] = some;
+      if (first !== undefined && some.length === 1) {
+        yield [first, null];
+        continue;
+      }
+      // A group is little work: a server without time for it has none for its values one by one.
+      if (answers.reason === 'statement_timeout') return;
       // One value that cannot be unpacked must not keep the others from it. They have as long again.
       const untilAgain = performance.now() + limit.ms;
       for (const one of some) {
         if (performance.now() >= untilAgain) return;
-        yield* (await unpack(query, { shape, source, some: [one] })) ?? [[one, null] as const];
+        const alone = await unpack(query, { shape, source, some: [one] });
+        yield* alone instanceof DatabaseError ? [[one, null] as const] : alone;
       }
     }
   }
@@ -152,7 +159,7 @@ function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator
   if (some.length > 0) yield some;
 }
 
-/** Asks for the values together. Null: the server takes too long to unpack them, or cannot unpack one of them. */
+/** Asks for the values together. A failure: the server takes too long to unpack them, or cannot unpack one of them. */
 async function unpack<Item extends Unmeasured>(
   query: Query,
   {
@@ -160,10 +167,10 @@ async function unpack<Item extends Unmeasured>(
     source,
     some,
   }: { readonly shape: Shape; readonly source: XComSource; readonly some: readonly Item[] },
-): Promise<(readonly [Item, SampledRow | undefined])[] | null> {
+): Promise<(readonly [Item, SampledRow | undefined])[] | DatabaseError> {
   const names = some.map(({ entry }) => entry.row);
   const answers = await attempt<RawRow>(query, measureStatement(shape, source, names));
-  if (answers instanceof DatabaseError) return null;
+  if (answers instanceof DatabaseError) return answers;
   const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
   return some.map((one) => {
     const { row } = one.entry;

@@ -61,7 +61,7 @@ const SAID_SHIFT = 8;
 const SAID: readonly BrokenReason[] = ['missing', 'empty', 'path_mismatch', 'leaked'];
 const SAID_UNREADABLE = 1 << 25;
 
-/** Only the stored size is known. */
+/** The size that Airflow measured is not known, only the size that the value has in Postgres. */
 export const INEXACT = 1 << 12;
 const BY_DESIGN_SHIFT = 13;
 export const BY_DESIGN_MASK = 3 << BY_DESIGN_SHIFT;
@@ -95,7 +95,7 @@ export const SEEN = 1 << 21;
  */
 export const ARCHIVED = 1 << 22;
 
-/** The server could not unpack the value when it was asked to. */
+/** The server could not unpack the value when it was asked to, or it is too large to be measured. */
 export const NOT_UNPACKED = 1 << 23;
 
 export function storageOf(flags: number): Storage {
@@ -148,6 +148,10 @@ export function byDesignBits(byDesign: ByDesign | null): number {
 export function asServerWritten(flags: number): number {
   const isUnexplained = (flags & STORAGE_MASK) === DB && (flags & BY_DESIGN_MASK) === 0;
   return isUnexplained ? flags | SERVER_SIDE : flags;
+}
+
+export function withMeasured(flags: number, exact: boolean): number {
+  return exact ? flags & ~INEXACT : flags | NOT_UNPACKED;
 }
 
 export function tableOf(flags: number): XComSource['table'] {

@@ -51,9 +51,9 @@ export interface RowStore extends Pick<SharedValues, 'names' | 'bases' | 'worker
   setArchived(slot: number): void;
   /** Notes why S3 gave no answer about a reference. */
   setUnchecked(slot: number, reason: UncheckedReason): void;
-  /** Notes the measured size of a value for which only the stored size was known. */
-  setMeasured(slot: number, measured: Pick<ValuePlacement, 'bytes' | 'leastBytes'>): void;
-  /** Notes that the server cannot unpack the value. */
+  /** Notes what measuring has shown of a value for which only the stored size was known. */
+  setMeasured(slot: number, measured: Pick<ValuePlacement, 'bytes' | 'leastBytes' | 'exact'>): void;
+  /** Notes that the server cannot unpack the value, or that it is too large to be measured. */
   setNotUnpacked(slot: number): void;
   /** Notes that no worker with the backend wrote the row. */
   setServerWritten(slot: number): void;
@@ -242,7 +242,7 @@ export function createRowStore(): RowStore {
     setMeasured(slot, measured) {
       const { chunk, index } = opened(slot);
       writeValueSize(chunk, index, measured);
-      chunk.flags[index] = flagsAt(chunk, index) & ~is.INEXACT;
+      chunk.flags[index] = is.withMeasured(flagsAt(chunk, index), measured.exact);
     },
 
     setNotUnpacked(slot) {

@@ -21,11 +21,15 @@ type Measuring = (statement: Statement, query: Query) => Promise<void> | void;
 function openMeasuring(
   stage: Stage,
   measuring: Measuring,
-  { restored = null, window = '24h' }: { restored?: LedgerState | null; window?: string } = {},
+  {
+    restored = null,
+    window = '24h',
+    threshold = '1000',
+  }: { readonly restored?: LedgerState | null; readonly window?: string; readonly threshold?: string } = {},
 ): StageCycle {
   return openCycle(stage, {
     endpoint: s3().endpoint,
-    env: { XCOM_EXPORTER_WINDOW: window },
+    env: { XCOM_EXPORTER_WINDOW: window, AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: threshold },
     restored,
     through: (database) =>
       betweenQueries(database, (query) => async (statement) => {
@@ -60,9 +64,11 @@ const namesTask = ({ values }: Statement, taskId: string) =>
   values.some((list) => Array.isArray(list) && list.includes(taskId));
 
 test('a value that takes the server too long to unpack stands with its stored size, and keeps no other from being counted', async () => {
+  let tries = 0;
   await using it = await start(async (statement, query) => {
-    if (namesTask(statement, 'slow'))
-      await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
+    if (!namesTask(statement, 'slow')) return;
+    tries += 1;
+    await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
   });
   await push(it.stage, it.run, { taskId: 'slow', characters: 20_000_000 });
   await push(it.stage, it.run, { taskId: 'small', characters: 10_000 });
@@ -73,6 +79,89 @@ test('a value that takes the server too long to unpack stands with its stored si
   expect(counters['bytes_total db']).toBeLessThan(1_000_000);
   // The value is not measured again either.
   expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
+  expect(tries).toBe(1);
+});
+
+test('values that take the server too long together are not tried one by one, but together in the next cycle', async () => {
+  const named: number[] = [];
+  let isSlow = true;
+  await using it = await start(async ({ values: [runs] }, query) => {
+    named.push((runs as unknown[]).length);
+    if (isSlow) await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
+  });
+  for (let at = 0; at < 6; at += 1)
+    await push(it.stage, it.run, { taskId: `task_${at}`, characters: 1_000_000 });
+
+  const slow = await it.cycle.pass();
+  expect(sumUp(slow.increments).counters).toEqual({});
+  expect(slow.states.exporter_behind).toBe('raised');
+  isSlow = false;
+  expect(sumUp((await it.cycle.pass()).increments).counters['bytes_total db']).toBe(6_000_000);
+  expect(named).toEqual([6, 6]);
+});
+
+test('a value too large to be written out is large for certain, and counted once at the size that it unpacks to', async () => {
+  let tries = 0;
+  const note = () => {
+    tries += 1;
+  };
+  await using it = await start(note);
+  await push(it.stage, it.run, { taskId: 'huge', characters: 20_000_000 });
+
+  const report = await it.cycle.pass();
+  const { counters } = sumUp(report.increments);
+  expect(counters['oversize_in_db_total large default']).toBe(1);
+  expect(counters['bytes_total db']).toBe(20_000_010);
+  expect(report.coverage).toBe(0);
+  expect(report.states.exporter_behind).toBe('raised');
+  expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
+  expect(tries).toBe(1);
+
+  // An exporter that starts has the value in its baseline.
+  const late = openMeasuring(it.stage, note);
+  try {
+    for (let at = 0; at < 3; at += 1)
+      expect((await late.pass()).window).toMatchObject({ bytes: { db: 20_000_010 }, oversizeRows: 1 });
+    expect(tries).toBe(2);
+  } finally {
+    await late.close();
+  }
+});
+
+test('a value that takes more in Postgres than Airflow measured is not called large before it is measured', async () => {
+  const sleep = slowly();
+  const stage = await openStage(postgres(), '3.1.8');
+  const run = await stage.addRun({ dagId: 'digits', runId: 'digits' });
+  await pushSix({ stage, run });
+  await stage.push({ run, taskId: 'digits', stored: '1' });
+  await stage.writer.query(
+    `UPDATE xcom SET value = (SELECT jsonb_agg(n % 10) FROM generate_series(1, 330000) n) WHERE task_id = 'digits'`,
+  );
+  const [size] = await stage.writer.query<{ stored: number }>(
+    `SELECT pg_column_size(value) AS stored FROM xcom WHERE task_id = 'digits'`,
+  );
+  expect(size?.stored).toBeGreaterThan(3_900_000);
+  const cycle = openMeasuring(
+    stage,
+    () => {
+      sleep(5_000);
+    },
+    { threshold: '1000000' },
+  );
+  try {
+    const coverages: number[] = [];
+    for (let at = 0; at < 5; at += 1) {
+      const report = await cycle.pass();
+      coverages.push(report.coverage ?? Number.NaN);
+      expect(report.window?.oversizeRows).toBe(0);
+      expect(report.problems.map(({ code }) => code)).not.toContain('backend_inactive');
+    }
+    expect(coverages[0]).toBeLessThan(1);
+    expect(coverages.at(-1)).toBe(1);
+  } finally {
+    await cycle.close();
+    await stage.close();
+  }
 });
 
 test('a value that the server cannot unpack keeps no other that is asked for with it from being counted', async () => {

@@ -275,7 +275,7 @@ function change({ state: { rows }, runs }: World, step: Extract<Step, { which: n
   if (step.do === 'worker') rows.setWorker(slot, WORKERS[step.worker % WORKERS.length] ?? WORKERS[0]);
   if (step.do === 'server') rows.setServerWritten(slot);
   if (step.do === 'measured' && is.storageOf(flags) === 'db')
-    rows.setMeasured(slot, { bytes: step.size, leastBytes: step.size });
+    rows.setMeasured(slot, { bytes: step.size, leastBytes: step.size, exact: true });
   if (step.do === 'unchecked' && is.isUnverified(flags)) rows.setUnchecked(slot, 'denied');
 }
 
