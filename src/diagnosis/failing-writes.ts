@@ -1,7 +1,7 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isUnasked } from '../probe/credentials-fix.ts';
 import type { FailedStep } from '../probe/reach.ts';
-import { isInPlaceOfS3, isRefusal, outOfReach } from '../probe/reach.ts';
+import { isInPlaceOfS3, isRefusal, isSlow, outOfReach } from '../probe/reach.ts';
 import { refusalWords } from '../probe/refusal-words.ts';
 import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import { isConflictOfTheMoment } from '../s3/refusal.ts';
@@ -35,7 +35,12 @@ function isForeign(step: ProbeStep): boolean {
 /** Why a failed put tells nothing yet; null: it tells something, or it did not fail. */
 export function passing(put: ProbeStep | undefined, writesFailSince: number | null): Undecided | null {
   if (put?.ok !== false || isRefusal(put) || isFailure(put, writesFailSince !== null)) return null;
-  return isUnasked(put.said) ? null : undecided(`a test put failed (${put.detail}), which may pass`);
+  if (isUnasked(put.said)) return null;
+  return undecided(
+    isSlow(put)
+      ? `a test put had ${put.detail}, and a worker waits longer`
+      : `a test put failed (${put.detail}), which may pass`,
+  );
 }
 
 /** Whether writes fail for another reason than a refusal. */

@@ -1,7 +1,7 @@
 import type { ProbeResult, ProbeStep } from '../probe/bucket.ts';
 import { isUnasked, isRejected } from '../probe/credentials-fix.ts';
 import type { FailedStep } from '../probe/reach.ts';
-import { isOfAnotherRegion, isRefusal, outOfReach } from '../probe/reach.ts';
+import { isOfAnotherRegion, isRefusal, isSlow, outOfReach } from '../probe/reach.ts';
 import { HEAD_ALONE, isOfTheBucket, putAlone, refusalWords } from '../probe/refusal-words.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { Asker } from '../s3/connection.ts';
@@ -209,6 +209,8 @@ function cutOff(
 }
 
 function unreachableBy(down: FailedStep, bucket: string): Ruling {
+  if (isSlow(down))
+    return undecided(`the storage takes connections, and gave ${down.detail}: a worker waits longer`);
   if (isOfAnotherRegion(down))
     return undecided(
       `the exporter asks in the wrong region (${down.detail}), and the workers are sent on to the right one`,

@@ -24,7 +24,9 @@ export function outOfReach(steps: readonly ProbeStep[]): FailedStep | null {
   if (told !== undefined) return told;
   const isProxied = failed.some(isInPlaceOfS3);
   if (failed.some((one) => isHeldBack(one) || isAnswerOfS3(one, isProxied))) return null;
-  return failed.find((one) => UNREACHABLE.has(one.reason) || isInPlaceOfS3(one)) ?? null;
+  return (
+    failed.find(isSlow) ?? failed.find((one) => UNREACHABLE.has(one.reason) || isInPlaceOfS3(one)) ?? null
+  );
 }
 
 /** Whether the storage recognised who asks, and refused. */
@@ -41,6 +43,11 @@ export function isRefusal(step: ProbeStep | undefined): boolean {
  */
 export function isOfAnotherRegion({ reason, said }: FailedStep): boolean {
   return reason === 'wrong_region' && said?.by === 's3';
+}
+
+/** Whether a server that is there did not answer in our time. S3fs waits 15 s for an answer, and asks five times more. */
+export function isSlow(step: Pick<FailedStep, 'reason' | 'said'>): boolean {
+  return step.reason === 'timeout' && step.said?.by === 'exporter';
 }
 
 /** Whether a proxy answers where S3 was meant to. */

@@ -6,7 +6,7 @@ import { runWithin } from '../lib/deadline.ts';
 import { createLimiter, SentAway } from '../lib/limiter.ts';
 import type { Unknown } from './failure.ts';
 import type { S3Reason } from './reason.ts';
-import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, unknown } from './failure.ts';
+import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, noAnswerIn, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
@@ -134,8 +134,10 @@ export function createCalls(options: {
           requestTimeoutMs,
           sent: started.call.attempts > 0,
         });
-        // The time ran out in the pause before the next attempt: the last attempt's failure says more than the timeout.
-        const failure = ending.reason === 'timeout' ? (started.call.failed ?? ending) : ending;
+        // The time ran out in the pause before the next attempt: an answer to the last attempt says more than the timeout.
+        const { failed } = started.call;
+        const failure =
+          ending.reason === 'timeout' && failed?.said.by !== 'exporter' ? (failed ?? ending) : ending;
         report(started.call, failure);
         return failure;
       }
@@ -152,9 +154,7 @@ function explain(
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
   if (ended === 'timeout' && !call.sent)
     return unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials');
-  if (ended === 'timeout') {
-    return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
-  }
+  if (ended === 'timeout') return unknown('timeout', noAnswerIn(call.requestTimeoutMs), 'exporter');
   return explainFailure(error, { now: Date.now(), sent: call.sent, hasBody: call.operation !== 'head' });
 }
 

@@ -1,6 +1,8 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { CredentialsFailure } from './credentials-failure.ts';
+import { fromServer, headersOf, isOfProxy, isWebPage } from './in-between.ts';
+import type { Headers } from './in-between.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
 import { isOfNetwork, reasonOf, reasonOfNoCredentials } from './reason.ts';
 import type { S3Reason } from './reason.ts';
@@ -10,7 +12,7 @@ import { codeOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
 /**
- * Who gave the answer. `exporter`: we ended the call or never sent it. `sdk`: the AWS SDK made no request of the call,
+ * Who gave the answer. `exporter`: we ended the call, perhaps since our time for it was over, or never sent it. `sdk`: the AWS SDK made no request of the call,
  * e.g. because its rules have no host for the bucket. `credentials`: nobody was asked, because there
  * are no credentials. `sts`: STS refused the request for credentials. `agent`: the container's credentials agent gave
  * none. `network`: no answer came, or TLS failed. `proxy`: a server in between answered that does not speak S3.
@@ -72,20 +74,6 @@ export function isNoSuchKey(error: unknown, operation: string): boolean {
   return operation === 'head' ? code === null && !isWebPage(headersOf(thrown)) : code === 'NoSuchKey';
 }
 
-/** Whether this may be the page of a web server. Headers of AWS come from S3, or from a server that speaks as S3. */
-function isWebPage(headers: Headers): boolean {
-  return (
-    /^text\/html\b/.test(headers['content-type'] ?? '') &&
-    !Object.keys(headers).some((name) => name.startsWith('x-amz'))
-  );
-}
-
-type Headers = Readonly<Record<string, string>>;
-
-function headersOf(thrown: Thrown): Headers {
-  return thrown.$response?.headers ?? {};
-}
-
 const NO_HEADER = 'not sent: the access key or the token has a line break in it, which no header takes';
 
 const NO_CREDENTIALS =
@@ -108,6 +96,11 @@ export function explainFailure(
   if (isHeaderRefused(code)) return ofCredentials(NO_HEADER, code);
   if (isRegionRefused(thrown))
     return unknown('wrong_region', 'not sent: the region is no name of a region', 'exporter');
+  const waitedMs = status === null ? waited(thrown) : null;
+  if (waitedMs !== null) {
+    const { said, ...answer } = unknown('timeout', noAnswerIn(waitedMs), 'exporter');
+    return { ...answer, said: { ...said, code } };
+  }
   if (isOfSdk(thrown, { code, status, sent })) return unknown('unreachable', wordsOfSdk(thrown, code), 'sdk');
   const words = wordsOf({ code, status });
   const said = { code, status, ...refusalOf(thrown, { code, status }) };
@@ -126,6 +119,22 @@ export function explainFailure(
     detail: more === null ? who : `${who}: ${more}`,
     said: { ...said, by },
   };
+}
+
+/** The detail for an answer that did not come in our time. A worker may wait longer for it. */
+export function noAnswerIn(ms: number): string {
+  return `no answer in ${ms} ms`;
+}
+
+/**
+ * The milliseconds that a connected server had for its answer; null: it failed in another way. The SDK calls a
+ * connection that takes too long by the same name. See test/integration/s3/s3-client.test.ts.
+ */
+function waited({ name, message }: Thrown): number | null {
+  if (name !== 'TimeoutError' || typeof message !== 'string' || message.includes('did not establish'))
+    return null;
+  const ms = /\b(\d+) ms\b/.exec(message)?.[1];
+  return ms === undefined ? null : Number(ms);
 }
 
 /** Whoever was asked for credentials is the one to look at, and nothing was asked of S3. */
@@ -247,40 +256,4 @@ function wordsOf({ code, status }: { code: string | null; status: number | null 
   // The SDK found no answer of S3 in a success, e.g. because the XML breaks off.
   if (code === null && status < 300) return NO_ANSWER_OF_S3;
   return `${code ?? 'no code'} (${status})`;
-}
-
-/** For these statuses S3 answers in XML with a code, or without a body. */
-const coded: ReadonlySet<number> = new Set([401, 403]);
-
-/**
- * S3 and compatible servers answer in XML; a page of HTML comes from another server. A text or a redirect without a code
- * or header of S3 does too, e.g. a mesh without a healthy server or a redirect to a login page: S3 sends its own headers
- * even to a HEAD. The plain text of a refused HEAD tells nothing: web servers give this type to what has none.
- */
-function isOfProxy(
-  status: number,
-  answer: {
-    readonly code: string | null;
-    readonly headers: Headers;
-    readonly hasBody: boolean;
-    readonly message?: unknown;
-  },
-): boolean {
-  const { code, headers, hasBody, message } = answer;
-  // MinIO's console answers this, in the form of S3.
-  if (typeof message === 'string' && message.includes('must be made to API port')) return true;
-  const type = headers['content-type'] ?? '';
-  if (status === 407 || /^text\/html\b/.test(type)) return true;
-  if (code !== null) return false;
-  const isXml = /\bxml\b/.test(type);
-  if (hasBody && coded.has(status) && !isXml) return true;
-  // Moto's are called x-amzn-…
-  if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return false;
-  const isText = hasBody && type !== '' && !isXml && headers['content-length'] !== '0';
-  return (status >= 300 && status < 400) || (status >= 400 && isText);
-}
-
-/** The server's name for itself; empty when there is nothing that can be shown. */
-function fromServer({ server }: Headers): string {
-  return server !== undefined && /^[\w./() +-]{1,60}$/.test(server) ? ` from ${server}` : '';
 }

@@ -473,3 +473,41 @@ test('a page that comes with 200 to everything is named as no S3', async () => {
     'No request to the bucket xcom succeeds: what answers is not S3 (not an answer of S3).',
   );
 });
+
+describe('a storage that answers later than the exporter waits', () => {
+  async function probeSlow(match: (request: { readonly kind: string }) => boolean) {
+    proxy.setFault({ match, answer: 'stall' });
+    const slow = openObjectStore(connectionTo(proxy.url, server()), {
+      observer: recordRequests(),
+      log: pino({ level: 'silent' }),
+      requestTimeoutMs: 1_000,
+    });
+    const target = { bucket: 'xcom', prefix: 'base', write: true, now: Date.now(), id: 'p1' };
+    const tried = await probe(slow, target, never);
+    slow.close();
+    return [null, 1].map((writesFailSince) =>
+      fromProbe(
+        { ...tried, asker: 'workers', othersWriteFrom: null, othersReachFrom: null, writesFailSince },
+        { bucket: 'xcom', latestWritten: null },
+      ),
+    );
+  }
+
+  test('to everything, is not said to be out of reach', async () => {
+    for (const rulings of await probeSlow(() => true)) {
+      expect(Object.values(rulings).filter(isRaised)).toEqual([]);
+      expect(rulings.bucket_unreachable).toMatchObject({
+        undecided: 'the storage takes connections, and gave no answer in 1000 ms: a worker waits longer',
+      });
+    }
+  });
+
+  test('to a PUT alone, is not said to fail writes', async () => {
+    for (const rulings of await probeSlow(({ kind }) => kind === 'put')) {
+      expect(Object.values(rulings).filter(isRaised)).toEqual([]);
+      expect(rulings.writes_failing).toMatchObject({
+        undecided: 'a test put had no answer in 1000 ms, and a worker waits longer',
+      });
+    }
+  });
+});

@@ -1,6 +1,9 @@
+import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { Agent, createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
+import { Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +12,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { NO_PROXIES } from '../../../src/s3/agents.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { HeadAnswer, ObjectStore } from '../../../src/s3/client.ts';
+import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ListAnswer } from '../../../src/s3/listing.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
 import type { S3Reason } from '../../../src/s3/reason.ts';
@@ -550,7 +554,36 @@ describe('time', () => {
     ['get', 'stall'],
   ] as const)('a %s that meets %s ends in time', async (operation, answer) => {
     proxy.setFault({ answer });
-    expect(await ask(operation)).toMatchObject({ kind: 'unknown', reason: 'timeout' });
+    expect(await ask(operation)).toMatchObject({
+      ...{ kind: 'unknown', reason: 'timeout' },
+      detail: expect.stringMatching(/^no answer in \d+ ms$/) as unknown,
+      said: { by: 'exporter' },
+    });
+  });
+
+  test('a server that did not answer in the time of an attempt was there, and another was not', async () => {
+    const never = await listen(() => {});
+    const unconnected = new Agent();
+    unconnected.createConnection = () => Object.assign(new Socket(), { connecting: true });
+    const answers = [];
+    for (const more of [{ requestTimeout: 50 }, { socketTimeout: 50 }, { httpAgent: unconnected }]) {
+      const client = new S3Client({
+        ...{ region: 'us-east-1', endpoint: never, maxAttempts: 1 },
+        credentials: { accessKeyId: 'K', secretAccessKey: 's' },
+        requestHandler: new NodeHttpHandler({ connectionTimeout: 50, throwOnRequestTimeout: true, ...more }),
+      });
+      const error: unknown = await client
+        .send(new ListObjectsV2Command({ Bucket: 'b' }))
+        .catch((thrown: unknown) => thrown);
+      client.destroy();
+      const { reason, detail, said } = explainFailure(error, { now: 0, sent: true, hasBody: true });
+      answers.push([reason, detail, said.by]);
+    }
+    expect(answers).toEqual([
+      ['timeout', 'no answer in 50 ms', 'exporter'],
+      ['timeout', 'no answer in 50 ms', 'exporter'],
+      ['timeout', 'TimeoutError', 'network'],
+    ]);
   });
 
   test.each(['stall', 'stall_body', { delayMs: 10_000 }] as const)(
