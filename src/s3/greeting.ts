@@ -8,6 +8,7 @@ import type { Way } from './agents.ts';
 import { openAgents, ProxyFailure } from './agents.ts';
 import { bucketUrl } from './bucket-url.ts';
 import type { S3Connection } from './connection.ts';
+import { noAnswerIn } from './failure.ts';
 import { speaksNoTls } from './no-tls.ts';
 
 /** The endpoint's answer about itself and a bucket to a request without credentials. */
@@ -30,7 +31,10 @@ export type Greeting =
   | {
       readonly kind: 'failed';
       readonly url: string;
-      /** `tls`: a server is there, but its certificate is not trusted or it does not speak TLS. */
+      /**
+       * `timeout`: a server is there and did not answer in our time; a worker waits longer. `tls`: a server is there, but
+       * its certificate is not trusted or it does not speak TLS.
+       */
       readonly stage: 'connection' | 'tls' | 'timeout' | 'proxy';
       /** Node's error code, e.g. `ECONNREFUSED`, or what the proxy did. */
       readonly code: string;
@@ -39,6 +43,7 @@ export type Greeting =
   | { readonly kind: 'unsent' };
 
 const timeoutMs = 5_000;
+const LATE = noAnswerIn(timeoutMs);
 
 /** Node's codes for a certificate that it does not trust, and for a server that does not speak TLS. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
@@ -81,7 +86,7 @@ export async function greet(
     if (error instanceof ProxyFailure) return { kind: 'failed', url, stage: 'proxy', code: error.message };
     const code = speaksNoTls(error) ? NO_TLS : codeOf(error);
     const names = namesOf(error);
-    const stage = code === 'ETIMEDOUT' ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
+    const stage = code === LATE ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
     return { kind: 'failed', url, stage, code: names === null ? code : `${code}: it names ${names}` };
   }
 }
@@ -103,7 +108,8 @@ function head(
       ? httpsRequest(url, { method: 'HEAD', agent: httpsAgent, signal })
       : httpRequest(url, { method: 'HEAD', agent: httpAgent, signal });
     const timer = setTimeout(() => {
-      sent.destroy(Object.assign(new Error('no answer in time'), { code: 'ETIMEDOUT' }));
+      const isThere = sent.socket?.connecting === false;
+      sent.destroy(Object.assign(new Error('no answer in time'), { code: isThere ? LATE : 'ETIMEDOUT' }));
     }, timeoutMs);
     sent.once('response', (answer) => {
       // Read now, while the socket still exists.

@@ -1,16 +1,24 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { preflight } from '../../../src/probe/preflight.ts';
+import type { PreflightStep } from '../../../src/probe/preflight-step.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { EmbeddedS3 } from '../../../src/demo/embedded-s3.ts';
+import { greet } from '../../../src/s3/greeting.ts';
+import type { Greeting } from '../../../src/s3/greeting.ts';
 import { connectionTo, recordRequests } from '../../support/s3.ts';
+
+type Failed = Extract<Greeting, { kind: 'failed' }>;
 
 const NOBODY = { region: 'us-east-1', accessKeyId: 'K', secretAccessKey: 's' } as EmbeddedS3;
 
-/** The remedy for a host that gives no answer. */
-async function fixFor(host: string, { isAtAws }: { isAtAws: boolean }): Promise<string | null> {
+/** The step of a host that gives no answer. */
+async function endpointOf(
+  host: string,
+  { isAtAws = false, stage = 'connection', code = 'ENOTFOUND' }: Partial<Failed & { isAtAws: boolean }>,
+): Promise<PreflightStep | undefined> {
   const target = { region: null, isAtAws, bucket: 'xcom', prefix: '', write: true, id: 'a', asWorker: true };
   const store = openObjectStore(connectionTo('http://127.0.0.1:1', NOBODY), {
     observer: recordRequests(),
@@ -19,12 +27,11 @@ async function fixFor(host: string, { isAtAws }: { isAtAws: boolean }): Promise<
   const greeting = {
     kind: 'failed',
     url: `https://${host}/`,
-    stage: 'connection',
-    code: 'ENOTFOUND',
+    ...{ stage, code },
   } as const;
   const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
   store.close();
-  return steps.find(({ check }) => check === 'endpoint')?.fix ?? null;
+  return steps.find(({ check }) => check === 'endpoint');
 }
 
 test('a gateway that asks for fewer requests is no server that is not S3', async () => {
@@ -70,8 +77,30 @@ test('a gateway that asks for fewer requests is no server that is not S3', async
 });
 
 test('at AWS a bucket in the host is the rule, and no addressing_style is to blame', async () => {
-  const atAws = await fixFor('xcom.s3.eu-west-11.amazonaws.com', { isAtAws: true });
-  expect(atAws).toMatch(/^Correct region_name of the connection if the host has the wrong region/);
-  const own = await fixFor('xcom.minio.local', { isAtAws: false });
-  expect(own).toMatch(/addressing_style/);
+  const atAws = await endpointOf('xcom.s3.eu-west-11.amazonaws.com', { isAtAws: true });
+  expect(atAws?.fix).toMatch(/^Correct region_name of the connection if the host has the wrong region/);
+  const own = await endpointOf('xcom.minio.local', { isAtAws: false });
+  expect(own?.fix).toMatch(/addressing_style/);
+});
+
+test('a host that is there and answers late is not known to fail', async () => {
+  const server = createServer(() => {
+    vi.advanceTimersByTime(5_000);
+  });
+  const url = await new Promise<string>((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    });
+  });
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const greeting = await greet(connectionTo(url, NOBODY), 'xcom', new AbortController().signal);
+  vi.useRealTimers();
+  server.close();
+  expect(greeting).toMatchObject({ kind: 'failed', stage: 'timeout', code: 'no answer in 5000 ms' });
+  expect(await endpointOf('xcom.minio.local', greeting as Failed)).toMatchObject({
+    ok: null,
+    isOpen: true,
+    detail:
+      'https://xcom.minio.local/ takes connections, and gave no answer in 5000 ms: a worker waits longer',
+  });
 });
