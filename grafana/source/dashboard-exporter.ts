@@ -72,7 +72,7 @@ export const EXPORTER: Page = {
           timeseries({
             title: 'Time since the last success',
             description:
-              'Of each job. Data of a sample older than three intervals of its schedule, plus its duration, is not shown any more; 5 minutes later AirflowXComExporterStale fires. The state file is written when something was counted, else every five minutes.',
+              'Of each job. Data of a sample that is older than three ticks of its schedule, plus its duration, is not shown any more; 5 minutes later AirflowXComExporterStale fires. The state file is written when something was counted, else every five minutes.',
             runbook: ITSELF,
             unit: 's',
             min: 0,

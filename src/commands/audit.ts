@@ -52,7 +52,9 @@ export async function auditCommand(io: CommandIo): Promise<number> {
   const progress = startProgress(io, () => words);
   const says = sayingStages(io);
   try {
-    stores.learn(await createStoredConnections(config, { database, clock: Date.now }).read(io.signal));
+    stores.learn(
+      await createStoredConnections(config, { database, clock: () => performance.now() }).read(io.signal),
+    );
     const options: AuditOptions = {
       database,
       storeOf: stores.of,

@@ -57,7 +57,7 @@ export async function examine(config: Config, io: CommandIo): Promise<Checked> {
   };
   const stores = openStores(config.s3, { observer, log: pino({ level: 'silent' }) });
   try {
-    const stored = createStoredConnections(config, { database, clock: Date.now });
+    const stored = createStoredConnections(config, { database, clock: () => performance.now() });
     stores.learn(await stored.read(io.signal));
     const probed = await probeInForce(config, {
       stores,

@@ -1,5 +1,6 @@
 import type { Shape } from '../airflow/shape.ts';
 import { hasRun, latestRuns, readCanary } from '../sample/canary.ts';
+import type { CanaryMemory } from '../canary/memory.ts';
 import { NO_CANARY, noteTasks } from '../canary/memory.ts';
 import type { Refusal } from '../canary/report.ts';
 import { MOST_REPORT_BYTES } from '../canary/report.ts';
@@ -20,13 +21,27 @@ export interface CanaryWatch {
   isGone(): boolean;
   /** How many reports were refused since the last call, by reason. */
   takeRefusals(): ReadonlyMap<Refusal, number>;
+  /** Lets the next watch count no refused report again. */
+  seen(): CanarySeen;
 }
 
-export function createCanaryWatch(config: Pick<Config, 'xcom' | 'canaryDagId'>): CanaryWatch {
+/** The runs of one canary that were read, and the versions of their reports that were counted as refused. */
+export interface CanarySeen {
+  readonly dagId: string;
+  readonly runIds: readonly number[];
+  readonly refused: CanaryMemory['refused'];
+}
+
+/** `before`: what the watch with the former settings had seen; null: there was none. */
+export function createCanaryWatch(
+  config: Pick<Config, 'xcom' | 'canaryDagId'>,
+  before: CanarySeen | null,
+): CanaryWatch {
   const told = toldSettings(config);
-  let runIds: readonly number[] = [];
+  const seen = before?.dagId === config.canaryDagId ? before : null;
+  let runIds: readonly number[] = seen?.runIds ?? [];
   let isGone = config.canaryDagId === '';
-  let memory = NO_CANARY;
+  let memory: CanaryMemory = seen === null ? NO_CANARY : { ...NO_CANARY, refused: seen.refused };
   let verdict: CanaryVerdict | null = null;
   let refused = new Map<Refusal, number>();
   return {
@@ -51,6 +66,7 @@ export function createCanaryWatch(config: Pick<Config, 'xcom' | 'canaryDagId'>):
       refused = new Map();
       return taken;
     },
+    seen: () => ({ dagId: config.canaryDagId, runIds, refused: memory.refused }),
   };
 }
 

@@ -26,6 +26,7 @@ import type { LedgerState } from '../window/ledger-state.ts';
 import { createLedger } from '../window/ledger.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { createLooks } from '../window/looks.ts';
+import type { CanarySeen } from './canary-watch.ts';
 import { createCanaryWatch } from './canary-watch.ts';
 import { NO_GROWTH, growthAt, isListed, withOrphans } from './orphan-growth.ts';
 import { readRows } from './read-rows.ts';
@@ -36,6 +37,8 @@ export interface Cycle {
   run(probe: ProbeResult | null, signal: AbortSignal): Promise<Report>;
   /** The live memory, for a state file or for the next cycle to go on with. */
   state(): LedgerState;
+  /** Lets the next cycle count no report of the canary again. */
+  canarySeen(): CanarySeen;
   /** The live memory, for reading. */
   readonly ledger: Ledger;
 }
@@ -46,6 +49,8 @@ export interface CycleOptions {
   readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
   readonly stored: Pick<StoredConnections, 'pushFault'>;
   readonly restored: LedgerState | null;
+  /** From the last cycle; left out: there was none. */
+  readonly canarySeen?: CanarySeen | null;
   /** How many rows one cycle asks the worker of, besides new oversize rows. */
   readonly workersACycle: number;
   readonly random: () => number;
@@ -66,7 +71,7 @@ type Look =
 export function createCycle(options: CycleOptions): Cycle {
   const { config, database, clock, workersACycle, random } = options;
   const ledger = createLedger(options.restored);
-  const canary = createCanaryWatch(config);
+  const canary = createCanaryWatch(config, options.canarySeen ?? null);
   const looks: ReadRowsOptions['looks'] = {
     bases: createLooks(),
     faults: createLooks(),
@@ -153,6 +158,7 @@ export function createCycle(options: CycleOptions): Cycle {
   return {
     ledger,
     state: () => ledger.state(),
+    canarySeen: () => canary.seen(),
     async run(probe, signal) {
       const started = performance.now();
       const looked = await look(probe, signal);

@@ -2,7 +2,6 @@ import type { Logger } from 'pino';
 import { SHAPE_TABLES } from '../airflow/shape.ts';
 import type { ClearedProblem } from '../diagnosis/cleared-problems.ts';
 import type { Report } from '../diagnosis/report.ts';
-import { intervalOf } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import { openDatabase } from '../postgres/client.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
@@ -13,18 +12,16 @@ import { requireDatabase } from '../settings/config.ts';
 import { lockNumber } from '../settings/shard.ts';
 import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
-import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
 import { watchAudit } from './audit-watch.ts';
-import { createFreshness } from './freshness.ts';
+import type { Freshness } from './freshness.ts';
+import { freshMs } from './freshness.ts';
 import type { Ending } from './job.ts';
 import { startJob } from './job.ts';
 import { createLeadership } from './leadership.ts';
 import { createProbeJob } from './probe-job.ts';
+import type { Handover } from './sample-job.ts';
 import { createSampleJob } from './sample-job.ts';
-
-/** After this many intervals without a reading, the figures are no longer shown as current. */
-const STALE_INTERVALS = 3;
 
 /** Remembers cycles and probes for the plots of the page. */
 export interface Past {
@@ -48,24 +45,25 @@ export interface Engine {
   clockSkewSeconds(): number | null;
   /** How many requests the last cycle sent to S3, and how many it was allowed to send; null: no cycle yet. */
   requests(): { readonly sent: number; readonly ceiling: number } | null;
-  stale(): boolean;
   leader(): boolean;
-  /** Stops the jobs and returns the state for the next engine. */
-  stop(): Promise<State | null>;
+  /** Stops the jobs and returns the memory for the next engine. */
+  stop(): Promise<Handover | null>;
 }
 
 /** Opens nothing before the first run of a job, which starts at once. */
 export function startEngine(parts: {
   config: Config;
-  state: State | null;
+  /** The memory of the last engine, or of the state file; null: there is none. */
+  before: Handover | null;
   stateFile: StateFile | null;
   metrics: Metrics;
+  freshness: Freshness;
   jobs: JobObserver;
   /** Called at the end of every cycle and of every probe of the bucket. */
   past: Past;
   log: Logger;
 }): Engine {
-  const { config, metrics, jobs, past, log } = parts;
+  const { config, metrics, jobs, freshness, past, log } = parts;
   const database = openDatabase(requireDatabase(config), {
     lock: lockNumber(config.shard),
     tables: SHAPE_TABLES,
@@ -81,7 +79,7 @@ export function startEngine(parts: {
     },
     log,
   });
-  const stored = createStoredConnections(config, { database, clock: Date.now });
+  const stored = createStoredConnections(config, { database, clock: () => performance.now() });
   const warned = new Set<string>(config.warnings);
   const learn = async (signal: AbortSignal) => {
     stores.learn(await stored.read(signal));
@@ -90,16 +88,6 @@ export function startEngine(parts: {
       log.warn(warning);
     }
   };
-  const intervalMs = intervalOf(config.sampleSchedule);
-  const freshness = createFreshness({
-    staleMs: STALE_INTERVALS * intervalMs,
-    onRenew: (freshMs) => {
-      metrics.setStaleAfter(freshMs / 1000);
-    },
-    onStale: () => {
-      metrics.markStale();
-    },
-  });
   const askForRole = createLeadership({ database, log });
   let leader = config.ha === 'off';
   metrics.setLeader(leader);
@@ -118,13 +106,13 @@ export function startEngine(parts: {
     database,
     stores,
     stored,
-    state: parts.state,
+    before: parts.before,
     stateFile: parts.stateFile,
     metrics,
     jobs,
     freshness,
-    intervalMs,
     probed: () => probe.latest(),
+    leads,
     sampled: past.cycle,
     log,
   });
@@ -133,6 +121,8 @@ export function startEngine(parts: {
     // Also done while ticks are skipped, because another exporter may have taken the lock.
     if (config.ha === 'lock') {
       const failure = await askToLead(signal);
+      // Nothing has to be read here, so a later failure as the leader is as old as this.
+      if (!leader && failure === null) metrics.setStaleAfter(freshMs(config.sampleSchedule) / 1000);
       if (!leader) return failure;
     }
     await audits.look();
@@ -146,8 +136,10 @@ export function startEngine(parts: {
     if (signal.aborted) return null;
     // Also needed when the lock was lost some ticks ago, or when the memory comes from a state file.
     if (role === 'stands by') samples.forget();
-    if (!leader && role === 'leads') await samples.goOn();
+    const isNew = !leader && role === 'leads';
+    if (isNew) await samples.goOn();
     leader = role === 'leads';
+    if (isNew) probes.runNow();
     metrics.setLeader(leader);
     metrics.setUp('database', failure === null);
     if (!leader) {
@@ -158,15 +150,21 @@ export function startEngine(parts: {
     return failure;
   }
 
+  async function leads(signal: AbortSignal): Promise<boolean> {
+    if (config.ha === 'lock') await askToLead(signal);
+    return leader && !signal.aborted;
+  }
+
   async function runProbe(signal: AbortSignal): Promise<Ending> {
     if (leader) await learn(signal);
     return probe.run(signal);
   }
 
-  const schedules = [
-    startJob({ name: 'probe', expression: config.probe.schedule, run: runProbe }, { jobs, log }),
-    startJob({ name: 'sample', expression: config.sampleSchedule, run: runSample }, { jobs, log }),
-  ];
+  const probes = startJob({ name: 'probe', expression: config.probe.schedule, run: runProbe }, { jobs, log });
+  const sampling = startJob(
+    { name: 'sample', expression: config.sampleSchedule, run: runSample },
+    { jobs, log },
+  );
 
   return {
     config,
@@ -180,14 +178,12 @@ export function startEngine(parts: {
       const sent = samples.sent();
       return sent === null ? null : { sent, ceiling: config.s3.requestsPerCycle };
     },
-    stale: () => freshness.isStale(),
     leader: () => leader,
     async stop() {
-      await Promise.all(schedules.map((schedule) => schedule.stop()));
-      freshness.stop();
+      await Promise.all([probes, sampling].map((job) => job.stop()));
       stores.close();
       await database.close();
-      return samples.state();
+      return samples.handover();
     },
   };
 }

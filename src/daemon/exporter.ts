@@ -16,7 +16,9 @@ import type { Status } from '../status/status.ts';
 import { verdictOf } from '../status/verdict.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
+import { createFreshness, freshMs } from './freshness.ts';
 import { createTurns } from './turns.ts';
+import { NOTHING_UNSHOWN } from './unshown.ts';
 
 /** How long an old verdict may be shown while a probe is awaited: a probe may be due only once an hour. */
 const LONGEST_WAIT_FOR_PROBE_MS = 60_000;
@@ -64,13 +66,22 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     },
     { keepsState },
   );
+  // Kept outside the engine: the figures of one are no fresher because another starts.
+  const freshness = createFreshness({
+    onRenew: (ms) => {
+      metrics.setStaleAfter(ms / 1000);
+    },
+    onStale: metrics.markStale,
+  });
+  undo.push(freshness.stop);
+  metrics.setStaleAfter(freshMs(first.sampleSchedule) / 1000);
   let engine: Engine | null = null;
   let server: HttpServer | null = null;
   let stateFile: StateFile | null = null;
   let draining = false;
   let reloadedAt: number | null = null;
-  /** The findings of the former settings; shown until the new settings have been tried. */
-  let before: Look | null = null;
+  /** The findings of the former settings; shown until the new settings have been tried. Null: they have been. */
+  let former: Former | null = null;
   // Kept outside the engine, because a reload starts another engine.
   let history: History = NO_HISTORY;
   const past: Past = {
@@ -81,6 +92,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       history = withProbe(history, result, at);
     },
   };
+  const shared = { metrics, jobs, freshness, past, log };
   /** Whether each of the two configurations was right when last read. */
   const right = { settings: true, web: true };
   const configRead = (what: keyof typeof right, isRight: boolean): void => {
@@ -118,9 +130,10 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
         log.info('settings read again: nothing has changed');
         return { ok: true, unchanged: true };
       }
-      before = shownLook();
-      const state = (await engine?.stop()) ?? null;
-      engine = startEngine({ config: next, state, stateFile, metrics, jobs, past, log });
+      const look = shownLook();
+      const before = (await engine?.stop()) ?? null;
+      former = { look, runs: runsNow(), since: performance.now() };
+      engine = startEngine({ ...shared, config: next, before, stateFile });
       reloadedAt = Date.now();
       log.level = next.log.level;
       configRead('settings', true);
@@ -136,16 +149,24 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
 
   /** Whether the settings in force have never been tried. An exporter that stands by does not probe. */
   function isReloading(): boolean {
-    if (reloadedAt === null || before === null) return false;
-    const since = reloadedAt;
-    const isAwaited = (name: JobName) =>
-      (jobs.status().find(({ job }) => job === name)?.lastRunAt ?? 0) < since;
-    const isProbing = engine?.leader() === true && Date.now() - since < LONGEST_WAIT_FOR_PROBE_MS;
-    return isAwaited('sample') || (isProbing && isAwaited('probe'));
+    if (former === null) return false;
+    const { runs, since } = former;
+    const now = runsNow();
+    const isProbing = engine?.leader() === true && performance.now() - since < LONGEST_WAIT_FOR_PROBE_MS;
+    const isAwaited = now.sample === runs.sample || (isProbing && now.probe === runs.probe);
+    // They do not come back, whatever happens to the new ones.
+    if (!isAwaited) former = null;
+    return isAwaited;
+  }
+
+  /** How many runs have ended. Times would not do: the clock may be set back. */
+  function runsNow(): Former['runs'] {
+    const runsOf = (name: JobName) => jobs.status().find(({ job }) => job === name)?.runs ?? 0;
+    return { sample: runsOf('sample'), probe: runsOf('probe') };
   }
 
   function shownLook(): Look {
-    return (isReloading() ? before : null) ?? lookOf(engine, first);
+    return isReloading() && former !== null ? former.look : lookOf(engine, first);
   }
 
   function status(): Status {
@@ -156,6 +177,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       reloading: isReloading(),
       now: Date.now(),
       ...shownLook(),
+      stale: freshness.isStale(),
       cleared: engine?.cleared() ?? [],
       jobs: jobs.status(),
       history,
@@ -193,7 +215,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     server = listening;
     undo.push(() => listening.close());
     configRead('settings', true);
-    engine = startEngine({ config: first, state: restored, stateFile, metrics, jobs, past, log });
+    const before = restored === null ? null : { state: restored, unshown: NOTHING_UNSHOWN, canarySeen: null };
+    engine = startEngine({ ...shared, config: first, before, stateFile });
     undo.push(async () => {
       await engine?.stop();
     });
@@ -205,17 +228,24 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   }
 }
 
+/** The findings of settings that were replaced, and how many runs had ended by then. */
+interface Former {
+  readonly look: Look;
+  readonly runs: { readonly sample: number; readonly probe: number };
+  /** By `performance.now()`. */
+  readonly since: number;
+}
+
 /** The findings with one set of settings. */
 type Look = Pick<
   Status,
-  'leader' | 'report' | 'stale' | 'probe' | 'listing' | 'clockSkewSeconds' | 'hasStorage' | 'requests'
+  'leader' | 'report' | 'probe' | 'listing' | 'clockSkewSeconds' | 'hasStorage' | 'requests'
 >;
 
 function lookOf(engine: Engine | null, first: Config): Look {
   return {
     leader: engine?.leader() ?? false,
     report: engine?.report() ?? null,
-    stale: engine?.stale() ?? false,
     probe: engine?.probe() ?? null,
     listing: engine?.listing() ?? null,
     clockSkewSeconds: engine?.clockSkewSeconds() ?? null,

@@ -1,7 +1,18 @@
-/** Whether the last reading still describes the present. */
+import { msToTick } from '../lib/cron.ts';
+
+/** Figures are no longer shown as current once this many ticks have come without a reading. */
+const STALE_TICKS = 3;
+
+/** How long figures of now stay fresh, in ms. It follows the ticks to come: no pause of a schedule makes them stale. */
+export function freshMs(schedule: string): number {
+  return msToTick(schedule, STALE_TICKS);
+}
+
+/** Whether the last reading still describes the present. Outlives the settings: a reload reads nothing. */
 export interface Freshness {
-  /** The figures were read just now; they stay fresh for `ms` longer than usual. */
+  /** The figures were read just now, and stay fresh for `ms`. */
   renew(ms: number): void;
+  /** Also true before the first reading. */
   isStale(): boolean;
   stop(): void;
 }
@@ -11,25 +22,18 @@ const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Uses a clock that nobody sets, and its own timer: a cycle that hangs or breaks off must not keep old figures alive.
- * Figures are fresh for `staleMs` at first; `onStale` is called each time they stop being fresh. `onRenew` is told for
- * how many ms they stay fresh.
+ * `onRenew` is told for how many ms figures stay fresh;
+ * `onStale` is called each time they stop being fresh.
  */
 export function createFreshness({
-  staleMs,
   onRenew,
   onStale,
 }: {
-  staleMs: number;
   onRenew: (freshMs: number) => void;
   onStale: () => void;
 }): Freshness {
-  let freshUntil = 0;
+  let freshUntil = -Infinity;
   let timer: NodeJS.Timeout | undefined;
-  function renew(ms: number): void {
-    freshUntil = performance.now() + staleMs + ms;
-    onRenew(staleMs + ms);
-    arm();
-  }
   function arm(): void {
     clearTimeout(timer);
     const leftMs = Math.ceil(freshUntil - performance.now());
@@ -42,9 +46,12 @@ export function createFreshness({
   function isStale(): boolean {
     return performance.now() > freshUntil;
   }
-  renew(0);
   return {
-    renew,
+    renew(ms) {
+      freshUntil = performance.now() + ms;
+      onRenew(ms);
+      arm();
+    },
     isStale,
     stop() {
       clearTimeout(timer);

@@ -59,7 +59,7 @@ export function createProbeJob(parts: {
   const id = probeId(config.web);
   const refusals = createWriteRefusals();
   let latest: Probed = { result: null, at: 0 };
-  // A refused request is not repeated every minute, because it could raise somebody's alarm.
+  // A refused request is not repeated every minute, because it could raise somebody's alarm. By `performance.now()`.
   let refusedAt: number | null = null;
   let isKeySpent = false;
   let listing: Listing | null = null;
@@ -79,7 +79,7 @@ export function createProbeJob(parts: {
     async run(signal) {
       if (!parts.leads()) return 'idle';
       const asked = await probeDatabase(database, signal);
-      const mayErase = refusedAt === null || Date.now() - refusedAt >= ERASE_AGAIN_MS;
+      const mayErase = refusedAt === null || performance.now() - refusedAt >= ERASE_AGAIN_MS;
       const place = { stores, id: isKeySpent ? freshId(id) : id, mayErase, signal };
       const probed = await probeInForce(config, { ...place, refusals });
       noteLitter(probed?.litter ?? null);
@@ -112,7 +112,7 @@ export function createProbeJob(parts: {
         log.warn(
           `the bucket keeps versions of each probe, and they may not be deleted: ${litterWords(litter.failure)}`,
         );
-      refusedAt = Date.now();
+      refusedAt = performance.now();
     } else if (litter !== null && litter.kind !== 'left') {
       if (refusedAt !== null) log.info('versions of the probe may be deleted again');
       refusedAt = null;

@@ -6,6 +6,7 @@ import { observedAtOf, settleReport } from '../diagnosis/problem-memory.ts';
 import type { Report } from '../diagnosis/report.ts';
 import { COMPARED_EVERY } from '../diagnosis/surveyor.ts';
 import { createBreaker } from '../lib/breaker.ts';
+import { longestWait, msToTick } from '../lib/cron.ts';
 import type { Metrics } from '../metrics/metrics.ts';
 import type { Database } from '../postgres/client.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -14,12 +15,16 @@ import type { StoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import type { CanarySeen } from './canary-watch.ts';
 import type { Cycle } from './cycle.ts';
 import { createCycle } from './cycle.ts';
 import type { Freshness } from './freshness.ts';
+import { freshMs } from './freshness.ts';
 import type { Ending } from './job.ts';
 import type { Probed } from './probe-job.ts';
 import { createKeeper } from './state-keeper.ts';
+import type { Unshown } from './unshown.ts';
+import { NOTHING_UNSHOWN, withoutCounts, withUnshown } from './unshown.ts';
 
 /** How many rows one cycle asks the worker of, in one or two statements. The others follow in the next cycles. */
 const WORKERS_A_CYCLE = 1_000;
@@ -28,6 +33,14 @@ const WORKERS_A_CYCLE = 1_000;
  */
 const LONGEST_PAUSE_MS = 300_000;
 
+/** The memory that the jobs with one set of settings leave to those with the next. */
+export interface Handover {
+  readonly state: State;
+  readonly unshown: Unshown;
+  /** Null: nothing was seen of a canary. */
+  readonly canarySeen: CanarySeen | null;
+}
+
 export interface SampleJob {
   run(signal: AbortSignal): Promise<Ending>;
   report(): Report | null;
@@ -35,8 +48,8 @@ export interface SampleJob {
   cleared(): readonly ClearedProblem[];
   /** How many requests the last cycle sent to S3; null: no cycle yet. */
   sent(): number | null;
-  /** The state for the next engine; null: there is none. */
-  state(): State | null;
+  /** The memory for the next engine; null: there is none. */
+  handover(): Handover | null;
   /** Hides the figures: an exporter that stands by has nothing to show. */
   hide(): void;
   /** Forgets the memory. Another exporter counts meanwhile, and this one must not count the same rows again later. */
@@ -50,47 +63,55 @@ export function createSampleJob(parts: {
   readonly database: Database;
   readonly stores: Stores;
   readonly stored: StoredConnections;
-  readonly state: State | null;
+  readonly before: Handover | null;
   readonly stateFile: StateFile | null;
   readonly metrics: Metrics;
   readonly jobs: JobObserver;
   readonly freshness: Freshness;
-  readonly intervalMs: number;
   readonly probed: () => Probed;
+  /** Whether this exporter still leads. Asked after the reading, because another may have counted the same rows. */
+  readonly leads: (signal: AbortSignal) => Promise<boolean>;
   /** Called at the end of every cycle. */
   readonly sampled: (report: Report) => void;
   readonly log: Logger;
 }): SampleJob {
   const { config, database, stores, metrics, jobs, freshness, log } = parts;
-  const breaker = createBreaker({ most: Math.max(1, Math.floor(LONGEST_PAUSE_MS / parts.intervalMs)) });
+  const { sampleSchedule } = config;
+  const breaker = createBreaker({
+    most: () => Math.max(1, Math.floor((10 * LONGEST_PAUSE_MS) / msToTick(sampleSchedule, 10))),
+  });
   const keepState = createKeeper({
     file: parts.stateFile,
     finished: (end) => {
       jobs.finished('state', end);
     },
-    cyclesApartMs: LONGEST_PAUSE_MS + 2 * parts.intervalMs,
+    isLed: config.ha === 'lock',
+    cyclesApartMs: () => LONGEST_PAUSE_MS + 2 * longestWait(sampleSchedule),
     log,
   });
-  let { cycle, problems, cleared } = startFrom(parts.state);
-  let remembers = parts.state !== null;
+  let { cycle, problems, cleared, unshown } = startFrom(parts.before);
+  let remembers = parts.before !== null;
   /** When the database was last read, epoch ms. */
   let readAt = 0;
   let report: Report | null = null;
   let sent: number | null = null;
   const state = (): State => ({ window: cycle.state(), problems, cleared });
 
-  function startFrom(restored: State | null): {
+  function startFrom(before: Handover | null): {
     cycle: Cycle;
     problems: ProblemMemory;
     cleared: readonly ClearedProblem[];
+    unshown: Unshown;
   } {
+    const { window = null, problems: raised = {}, cleared: ended = [] } = before?.state ?? {};
     return {
       cycle: createCycle({
         config,
         database,
         stores,
         stored: parts.stored,
-        restored: restored?.window ?? null,
+        restored: window,
+        canarySeen: before?.canarySeen ?? null,
         workersACycle: WORKERS_A_CYCLE,
         random: Math.random,
         clock: Date.now,
@@ -101,8 +122,9 @@ export function createSampleJob(parts: {
           },
         },
       }),
-      problems: restored?.problems ?? {},
-      cleared: restored?.cleared ?? [],
+      problems: raised,
+      cleared: ended,
+      unshown: before?.unshown ?? NOTHING_UNSHOWN,
     };
   }
 
@@ -122,6 +144,15 @@ export function createSampleJob(parts: {
     return shown;
   }
 
+  async function goOn(): Promise<void> {
+    const found = await keepState.found({ remembered: remembers });
+    if (found === undefined) return;
+    const before =
+      found === null ? null : { state: found, unshown: NOTHING_UNSHOWN, canarySeen: cycle.canarySeen() };
+    ({ cycle, problems, cleared, unshown } = startFrom(before));
+    remembers = found !== null;
+  }
+
   /** Asking again is cheap when a server is away or a lock is held; a long statement is not. */
   function spareDatabase(failure: JobEnd['failure']): void {
     if (failure?.reason === 'statement_timeout')
@@ -137,7 +168,7 @@ export function createSampleJob(parts: {
     report: () => report,
     cleared: () => cleared,
     sent: () => sent,
-    state: () => (remembers ? state() : null),
+    handover: () => (remembers ? { state: state(), unshown, canarySeen: cycle.canarySeen() } : null),
 
     hide() {
       report = null;
@@ -145,16 +176,11 @@ export function createSampleJob(parts: {
     },
 
     forget() {
-      if (remembers) ({ cycle, problems, cleared } = startFrom(null));
+      if (remembers) ({ cycle, problems, cleared, unshown } = startFrom(null));
       remembers = false;
     },
 
-    async goOn() {
-      const found = await keepState.found({ remembered: remembers });
-      if (found === undefined) return;
-      ({ cycle, problems, cleared } = startFrom(found));
-      remembers = found !== null;
-    },
+    goOn,
 
     async run(signal) {
       if (!breaker.turn()) {
@@ -163,23 +189,27 @@ export function createSampleJob(parts: {
       }
       remembers = true;
       const before = { sent: stores.sent(), raised: Object.keys(problems).join(), cleared };
-      const result = settled(await cycle.run(parts.probed().result, signal));
+      const found = withUnshown(await cycle.run(parts.probed().result, signal), unshown);
+      unshown = { increments: found.increments, refusals: found.canary.refusals };
+      // The counts wait for the next engine. At the end of the process the next one counts them, from the last file.
+      if (signal.aborted || !(await parts.leads(signal))) return 'idle';
+      const result = settled(found);
       // The next cycle may take as long: figures of cycles longer than their interval must not come and go.
-      if (result.databaseFailure === null) freshness.renew(result.durationSeconds * 1000);
-      // Also published after an aborted run: the ledger has counted its increments and will not return them again.
+      if (result.databaseFailure === null)
+        freshness.renew(freshMs(sampleSchedule) + result.durationSeconds * 1000);
       const publish = () => {
         metrics.publishReport(result, freshness.isStale());
+        unshown = NOTHING_UNSHOWN;
       };
-      if (signal.aborted) {
-        publish();
-        return 'idle';
-      }
       // A count is shown only once it is in the file: after a SIGKILL in between it would be counted again.
       const isNews =
         result.increments.length > 0 ||
         Object.keys(problems).join() !== before.raised ||
         cleared !== before.cleared;
-      await keepState.save(state(), { isNews, publish });
+      if (!(await keepState.save(state(), { isNews, publish }))) {
+        await goOn();
+        metrics.publishReport(withoutCounts(result), freshness.isStale());
+      }
       report = result;
       sent = stores.sent() - before.sent;
       parts.sampled(result);

@@ -7,6 +7,8 @@ const CLOCK_TOLERANCE_MS = 2_000;
 const LEAP_MS = 60_000;
 
 export interface Schedule {
+  /** Runs the job now, as on a tick. */
+  runNow(): void;
   /** Ends the ticks, aborts the run in flight and waits for it. */
   stop(): Promise<void>;
 }
@@ -69,6 +71,7 @@ export function startSchedule(
   clock.unref();
 
   return {
+    runNow: tick,
     async stop() {
       controller.abort(new Error('stopping'));
       clearInterval(clock);

@@ -9,8 +9,12 @@ import type { JobEnd } from '../status/jobs.ts';
 const QUIET_MS = 300_000;
 
 export interface Keeper {
-  /** Writes the state when it has news, and otherwise now and then. Throws nothing. */
-  save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<void>;
+  /**
+   * Writes the state when it has news, and otherwise now and then, and publishes what is written. What cannot be
+   * written is published as well. False: nothing was published, because another leader has written the file. Throws
+   * nothing.
+   */
+  save(state: State, how: { readonly isNews: boolean; readonly publish: () => void }): Promise<boolean>;
   /**
    * Reads the file when another exporter has written it since this one last read or wrote it, or may have written it
    * last when nothing is `remembered` here. Null: the state of the last leader is not there. Undefined: the memory here
@@ -23,11 +27,13 @@ export function createKeeper(parts: {
   file: StateFile | null;
   /** Called after every state that was written or could not be written. */
   finished: (end: JobEnd) => void;
+  /** Whether the file belongs to a leader, so that another writer has led. */
+  isLed: boolean;
   /** The longest time between two cycles of a leader. */
-  cyclesApartMs: number;
+  cyclesApartMs: () => number;
   log: Logger;
 }): Keeper {
-  const { file, finished, cyclesApartMs, log } = parts;
+  const { file, finished, isLed, cyclesApartMs, log } = parts;
   const read = async (from: StateFile): Promise<State | null> => {
     const state = await from.read();
     const unused = from.unused();
@@ -45,12 +51,12 @@ export function createKeeper(parts: {
       };
       if (file === null) {
         publishOnce();
-        return;
+        return true;
       }
       // After a migration the state differs, though nothing was counted.
       if (!isNews && state.window === saved && performance.now() - savedAt < QUIET_MS) {
         publishOnce();
-        return;
+        return true;
       }
       const before = performance.now();
       const end = (failure: JobEnd['failure']) => {
@@ -69,8 +75,11 @@ export function createKeeper(parts: {
           'cannot write the state file: a restart will count from the last one written',
         );
         end({ reason: reasonFor(error), detail: messageOf(error) });
+        // The other one led meanwhile and has counted the same rows. Without a lock each exporter counts for itself.
+        if (isLed && error instanceof StateFileError) return false;
       }
       publishOnce();
+      return true;
     },
 
     async found({ remembered }) {
@@ -79,7 +88,7 @@ export function createKeeper(parts: {
         if (await file.changed()) return await read(file);
         if (remembered) return undefined;
         // Another exporter may have led meanwhile. It would have written a file of both; what it counted is not in here.
-        if (file.seenMs() <= QUIET_MS + cyclesApartMs) return await read(file);
+        if (file.seenMs() <= QUIET_MS + cyclesApartMs()) return await read(file);
         log.warn(
           'another exporter may have led since this state file was written, and what it counted is not in it: what is there now forms the baseline. Give both the same file',
         );

@@ -169,8 +169,8 @@ function problemsSection(view: ProblemView): Html | null {
 }
 
 /** Whether the report was read once and is old. */
-function isPast({ report, stale }: Status): boolean {
-  return stale && report !== null && !isNeverRead(report);
+function isPast(status: Status): boolean {
+  return status.stale && status.report !== null && !isNeverRead(status);
 }
 
 function detail(code: ProblemCode, status: Status, view: PageView): Html {

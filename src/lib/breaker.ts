@@ -1,6 +1,6 @@
 /**
  * Leaves out turns of an action that does harm when it fails. The first failure leaves out one turn, and each further
- * failure twice as many, up to `most`. After those, one turn is tried, and its result decides.
+ * failure twice as many, up to `most` as it is then. After those, one turn is tried, and its result decides.
  */
 export interface Breaker {
   /** Takes one turn; true: the action may be tried in this turn. */
@@ -11,7 +11,7 @@ export interface Breaker {
   reset(): boolean;
 }
 
-export function createBreaker({ most }: { readonly most: number }): Breaker {
+export function createBreaker({ most }: { readonly most: () => number }): Breaker {
   let failures = 0;
   let leftOut = 0;
   return {
@@ -21,7 +21,7 @@ export function createBreaker({ most }: { readonly most: number }): Breaker {
       return false;
     },
     trip: () => {
-      leftOut = Math.min(most, 2 ** failures);
+      leftOut = Math.min(most(), 2 ** failures);
       failures += 1;
       return leftOut;
     },

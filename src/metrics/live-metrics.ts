@@ -89,7 +89,7 @@ export const LIVE_METRICS = {
   },
   exporter_sample_stale_after_seconds: {
     type: 'gauge',
-    help: 'How long after a good cycle the gauges about XComs go away, in seconds: three intervals of sample.schedule, and as long as that cycle took.',
+    help: 'How long after a good cycle the gauges about XComs go away, in seconds: until the third tick of sample.schedule, and as long as that cycle took.',
     labels: [],
     group: 'exporter',
   },

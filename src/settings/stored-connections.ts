@@ -26,7 +26,7 @@ export interface StoredConnections {
 
 /**
  * The connections that are kept in Airflow's database, through a view that shows a few of them. As in Airflow, a
- * variable takes precedence.
+ * variable takes precedence. `clock`: ms, on a clock that nobody sets.
  */
 export function createStoredConnections(
   { s3, stored, xcom }: Settings,

@@ -51,7 +51,11 @@ export const statusSchema = z
     started_at: timeSchema,
     verdict: verdictSchema,
     leader: z.boolean(),
-    stale: z.boolean().describe('The last cycle that could read the database is older than three intervals.'),
+    stale: z
+      .boolean()
+      .describe(
+        'No cycle has read the database in the last three ticks of sample.schedule, or none ever has.',
+      ),
     demo_act: z.string().nullable().describe('What the demo is playing.'),
     ...reportShape,
     listing: z

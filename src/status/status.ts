@@ -19,7 +19,7 @@ export interface Status {
   readonly report: Report | null;
   /** The problems that were cleared lately, the latest first. */
   readonly cleared: readonly ClearedProblem[];
-  /** The last cycle that could read the database is older than three intervals. */
+  /** No cycle has read the database in the last three ticks of `sample.schedule`, or none ever has. */
   readonly stale: boolean;
   readonly probe: Tried | null;
   /** How the bucket is listed; null: that is not known. */

@@ -81,13 +81,16 @@ function verdictOfLook(status: Status): Verdict {
     ...unseenNote(report),
     ...pushFaultNote(report),
   ];
-  if (status.stale && isNeverRead(report))
+  if (status.stale && isNeverRead(status))
     return { state: 'unknown', title: 'Unknown: the database has not been read yet', notes };
   if (status.stale) {
     return {
       state: 'unknown',
       title: 'Unknown: the figures are stale',
-      notes: ['No cycle could read the database for three intervals; what is below is the past.', ...notes],
+      notes: [
+        'No cycle could read the database in three ticks of sample.schedule; what is below is the past.',
+        ...notes,
+      ],
     };
   }
   const count = report.problems.filter(({ code }) => PROBLEMS[code].severity !== 'info').length;
@@ -103,11 +106,10 @@ function verdictOfLook(status: Status): Verdict {
 }
 
 /** Figures that were never read cannot be stale: only the settings and the probe count. */
-export function isNeverRead({
-  window,
-  databaseFailure,
-}: Pick<Report, 'window' | 'databaseFailure'>): boolean {
-  return window === null && databaseFailure !== null;
+export function isNeverRead({ report, jobs }: Pick<Status, 'report' | 'jobs'>): boolean {
+  if (report === null || report.window !== null || report.databaseFailure === null) return false;
+  // With other settings it may have been read before a reload.
+  return jobs.find(({ job }) => job === 'sample')?.lastSuccessAt == null;
 }
 
 /**

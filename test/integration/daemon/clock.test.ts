@@ -12,6 +12,37 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+test('a clock that is set back after a reload keeps no old verdict alive', async () => {
+  const airflow = await startAirflow(postgres(), s3());
+  const database = await startTcpFaultProxy({ upstream: postgres() });
+  vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: false });
+  const [start, real] = [Date.now(), performance.now()];
+  let offset = 0;
+  const clock = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
+  const daemon = await startDaemon(workerEnv(airflow, s3(), { database }));
+  try {
+    await airflow.push('one');
+    await airflow.push('x'.repeat(500));
+    await eventually(async () => {
+      expect(await daemon.value('healthy')).toBe(1);
+    });
+    await daemon.renew();
+    offset = -3_600_000;
+    await eventually(() => {
+      expect(daemon.status().reloading).toBe(false);
+    });
+    await database.setMode('cut');
+    await eventually(async () => {
+      expect([await daemon.value('healthy'), daemon.status().reloading]).toEqual([undefined, false]);
+    });
+  } finally {
+    await daemon.close();
+    clearInterval(clock);
+    await database.stop();
+    await airflow.close();
+  }
+});
+
 test('a clock that is set back as the database goes away keeps no old figure alive', async () => {
   const airflow = await startAirflow(postgres(), s3());
   const database = await startTcpFaultProxy({ upstream: postgres() });

@@ -1,48 +1,58 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, test } from 'vitest';
-import { createFreshness } from '../../../src/daemon/freshness.ts';
+import { afterEach, expect, test, vi } from 'vitest';
+import { createFreshness, freshMs } from '../../../src/daemon/freshness.ts';
 
-test('figures that are good for years are not stale at once', async () => {
-  let ended = 0;
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function start() {
+  const seen = { ended: 0, told: [] as number[] };
   const freshness = createFreshness({
-    // Ten ticks of a schedule that runs on leap days.
-    staleMs: 94_867_200_000,
-    onRenew: () => undefined,
+    onRenew: (ms) => {
+      seen.told.push(ms);
+    },
     onStale: () => {
-      ended += 1;
+      seen.ended += 1;
     },
   });
+  return { seen, freshness };
+}
+
+test('figures that nobody has read are not fresh', () => {
+  const { freshness, seen } = start();
+  expect(freshness.isStale()).toBe(true);
+  freshness.renew(60_000);
+  expect([freshness.isStale(), seen.told]).toEqual([false, [60_000]]);
+  freshness.stop();
+});
+
+test('figures that are good for years are not stale at once', async () => {
+  const { freshness, seen } = start();
+  // Ten ticks of a schedule that runs on leap days.
+  freshness.renew(94_867_200_000);
   await delay(20);
-  expect({ ended, stale: freshness.isStale() }).toEqual({ ended: 0, stale: false });
+  expect([seen.ended, freshness.isStale()]).toEqual([0, false]);
   freshness.stop();
 });
 
 test('figures are called stale once', async () => {
-  let ended = 0;
-  const freshness = createFreshness({
-    staleMs: 5,
-    onRenew: () => undefined,
-    onStale: () => {
-      ended += 1;
-    },
-  });
-  await expect.poll(() => ended).toBe(1);
+  const { freshness, seen } = start();
+  freshness.renew(5);
+  await expect.poll(() => seen.ended).toBe(1);
   expect(freshness.isStale()).toBe(true);
   await delay(20);
-  expect(ended).toBe(1);
+  expect(seen.ended).toBe(1);
   freshness.stop();
 });
 
-test('the time for which figures stay fresh is told: three intervals, and as long as the last cycle took', () => {
-  const told: number[] = [];
-  const freshness = createFreshness({
-    staleMs: 90_000,
-    onRenew: (ms) => {
-      told.push(ms);
-    },
-    onStale: () => undefined,
-  });
-  freshness.renew(12_000);
-  freshness.stop();
-  expect(told).toEqual([90_000, 102_000]);
+test.each([
+  ['*/30 * * * * *', '2026-11-30T08:00:01Z', '2026-11-30T08:01:30Z'],
+  // On a Monday morning, and before the weekend.
+  ['0 */15 8-17 * * 1-5', '2026-11-30T08:01:00Z', '2026-11-30T08:45:00Z'],
+  ['0 */15 8-17 * * 1-5', '2026-12-04T17:46:00Z', '2026-12-07T08:30:00Z'],
+  ['*/30 * 6-22 * * *', '2026-11-30T22:59:31Z', '2026-12-01T06:01:00Z'],
+])('figures of %s that were read at %s stay fresh until the third tick, %s', (schedule, at, until) => {
+  vi.useFakeTimers({ toFake: ['Date'], now: new Date(at) });
+  expect(new Date(Date.now() + freshMs(schedule)).toISOString()).toBe(new Date(until).toISOString());
 });

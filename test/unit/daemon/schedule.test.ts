@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Schedule } from '../../../src/daemon/schedule.ts';
 import { startSchedule } from '../../../src/daemon/schedule.ts';
-import { intervalOf } from '../../../src/lib/cron.ts';
+import { longestWait } from '../../../src/lib/cron.ts';
 
 const everySecond = '* * * * * *';
 /** The next tick is far away: only the run at the start happens. */
@@ -84,6 +84,17 @@ describe('runs', () => {
   });
 });
 
+test('a run may be asked for between two ticks', async () => {
+  let runs = 0;
+  const { schedule, seen } = start(yearly, () => {
+    runs += 1;
+    return Promise.resolve();
+  });
+  await vi.advanceTimersByTimeAsync(1);
+  schedule.runNow();
+  expect([runs, seen.skipped]).toEqual([2, 0]);
+});
+
 describe('stop', () => {
   test('aborts the run in flight and waits for it', async () => {
     let ended = false;
@@ -122,7 +133,7 @@ describe('stop', () => {
   });
 });
 
-describe('the interval', () => {
+describe('the longest wait', () => {
   test.each([
     ['* * * * * *', 1],
     ['*/30 * * * * *', 30],
@@ -135,11 +146,21 @@ describe('the interval', () => {
     ['0 0 9 * * *', 86_400],
     ['0 0 9 * * 1-5', 3 * 86_400],
   ])('of %s is %i s', (expression, seconds) => {
-    expect(intervalOf(expression)).toBe(seconds * 1_000);
+    expect(longestWait(expression)).toBe(seconds * 1_000);
   });
 
+  test.each(['2026-11-30T08:01:00Z', '2026-11-30T16:01:00Z', '2026-12-04T16:01:00Z'])(
+    'is the same whenever it is asked: at %s',
+    (at) => {
+      vi.setSystemTime(new Date(at));
+      expect(longestWait('*/30 * 6-22 * * *') / 1_000).toBe(7 * 3_600 + 30);
+      // From Friday, 17:45, to Monday, 8:00.
+      expect(longestWait('0 */15 8-17 * * 1-5') / 1_000).toBe(62.25 * 3_600);
+    },
+  );
+
   test('of one that comes once a year is a year, or with its leap day one more', () => {
-    const days = intervalOf(yearly) / 86_400_000;
+    const days = longestWait(yearly) / 86_400_000;
     expect([365, 366]).toContain(days);
   });
 });

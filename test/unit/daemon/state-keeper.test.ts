@@ -31,13 +31,14 @@ afterEach(() => {
 });
 
 /** An exporter that has just started. */
-async function started() {
+async function started({ isLed = true } = {}) {
   const file = openStateFile(path, WHOLE);
   await file.read();
-  const keeper = createKeeper({ file, finished: () => undefined, cyclesApartMs: MINUTE, log });
+  const keeper = createKeeper({ file, finished: () => undefined, isLed, cyclesApartMs: () => MINUTE, log });
   return {
     keeper,
-    leads: (lastRunId: number) => keeper.save(stateOf(lastRunId), { isNews: true, publish: () => undefined }),
+    leads: (lastRunId: number, publish = () => undefined) =>
+      keeper.save(stateOf(lastRunId), { isNews: true, publish }),
     /** The last run that it knows of after it stood by and takes over. */
     takesOver: async () => {
       const found = await keeper.found({ remembered: false });
@@ -60,6 +61,23 @@ test('a file that both use is used, whoever wrote it first', async () => {
   await one.leads(1);
   const other = await started();
   await other.leads(2);
+  expect(await one.takesOver()).toBe(2);
+});
+
+test.each([
+  { what: 'of a leader shows none of its counts: another one has counted the same rows', isLed: true },
+  { what: 'without a lock shows them all the same: each of the two counts for itself', isLed: false },
+])('a state that another exporter was quicker to write $what', async ({ isLed }) => {
+  const one = await started({ isLed });
+  await one.leads(1);
+  await (await started({ isLed })).leads(2);
+  let shown = 0;
+  const isShown = await one.leads(3, () => {
+    shown += 1;
+    return undefined;
+  });
+  expect([isShown, shown]).toEqual(isLed ? [false, 0] : [true, 1]);
+  // It goes on from what the other one left.
   expect(await one.takesOver()).toBe(2);
 });
 

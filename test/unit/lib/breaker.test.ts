@@ -9,7 +9,7 @@ function leftOut(breaker: ReturnType<typeof createBreaker>): number {
 }
 
 test('leaves out twice as many turns after each failure, up to the most, with one trial in between', () => {
-  const breaker = createBreaker({ most: 10 });
+  const breaker = createBreaker({ most: () => 10 });
   expect(breaker.turn()).toBe(true);
   const seen = Array.from({ length: 7 }, () => {
     const said = breaker.trip();
@@ -21,7 +21,7 @@ test('leaves out twice as many turns after each failure, up to the most, with on
 });
 
 test('leaves out none after a success, and starts from one again', () => {
-  const breaker = createBreaker({ most: 10 });
+  const breaker = createBreaker({ most: () => 10 });
   expect(breaker.reset()).toBe(false);
   breaker.trip();
   breaker.trip();
@@ -31,14 +31,14 @@ test('leaves out none after a success, and starts from one again', () => {
 });
 
 test('goes on trying where a trial neither succeeds nor does harm, and remembers', () => {
-  const breaker = createBreaker({ most: 10 });
+  const breaker = createBreaker({ most: () => 10 });
   breaker.trip();
   expect([breaker.turn(), breaker.turn(), breaker.turn()]).toEqual([false, true, true]);
   expect(breaker.trip()).toBe(2);
 });
 
 test('outlives any number of failures', () => {
-  const breaker = createBreaker({ most: 3 });
+  const breaker = createBreaker({ most: () => 3 });
   for (let i = 0; i < 2_000; i += 1) breaker.trip();
   expect(leftOut(breaker)).toBe(3);
 });
