@@ -10,6 +10,7 @@ import {
   PutObjectCommand,
 } from '@aws-sdk/client-s3';
 import type { Logger } from 'pino';
+import { absenceByGet } from './absence-by-get.ts';
 import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
@@ -19,6 +20,7 @@ import type { S3Connection } from './connection.ts';
 import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, NO_ANSWER_OF_S3 } from './failure.ts';
+import { isSignedByS3 } from './in-between.ts';
 import type { ListAnswer } from './listing.ts';
 import { takeListing } from './listing.ts';
 
@@ -189,17 +191,36 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return answerOf(seen(bucket, outcome));
   }
 
+  async function peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer> {
+    const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
+    const outcome = await calls.run('get', {
+      signal,
+      send: async (sending): Promise<PeekAnswer | null> => {
+        const { Body, ETag } = await send(new GetObjectCommand(input), sending);
+        if (Body instanceof Readable) Body.destroy();
+        return ETag === undefined ? null : { kind: 'readable' };
+      },
+    });
+    if (outcome.kind === 'unknown' && outcome.said.cause === 'archived') return { kind: 'archived' };
+    const answer = seen(target.bucket, outcome);
+    return answer.kind === 'answered' ? answer.answer : answer;
+  }
+
   return {
     list,
 
     head: async (target, signal) => {
       const input = { Bucket: target.bucket, Key: target.key };
       let sentAt = 0;
+      let isSigned = true;
       const outcome = await calls.run('head', {
         signal,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
-          const answer = await send(new HeadObjectCommand(input), sending);
+          const answer = await send(new HeadObjectCommand(input), sending).catch((error: unknown) => {
+            isSigned = isSignedByS3(error);
+            throw error;
+          });
           const { ContentLength: bytes, ETag, StorageClass: storageClass, LastModified } = answer;
           if (bytes === undefined || ETag === undefined) return null;
           const said = { storageClass, restore: answer.Restore, archiveStatus: answer.ArchiveStatus };
@@ -211,7 +232,10 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
           };
         },
       });
-      if (outcome.kind === 'missing') return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
+      if (outcome.kind === 'missing') {
+        const asked = isSigned ? null : absenceByGet(await peek(target, signal));
+        return asked ?? (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
+      }
       // An expired token is one example: S3 would name it in the body, but a HEAD has no body.
       if (outcome.kind === 'unknown' && isBodilessBadRequest(outcome)) {
         return (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
@@ -234,20 +258,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       return answer.kind === 'answered' ? answer.answer : answer;
     },
 
-    peek: async (target, signal) => {
-      const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
-      const outcome = await calls.run('get', {
-        signal,
-        send: async (sending): Promise<PeekAnswer | null> => {
-          const { Body, ETag } = await send(new GetObjectCommand(input), sending);
-          if (Body instanceof Readable) Body.destroy();
-          return ETag === undefined ? null : { kind: 'readable' };
-        },
-      });
-      if (outcome.kind === 'unknown' && outcome.said.cause === 'archived') return { kind: 'archived' };
-      const answer = seen(target.bucket, outcome);
-      return answer.kind === 'answered' ? answer.answer : answer;
-    },
+    peek,
 
     put: async (target, signal) => {
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };

@@ -6,12 +6,18 @@ export function headersOf(thrown: Thrown): Headers {
   return thrown.$response?.headers ?? {};
 }
 
-/** Whether this may be the page of a web server. Headers of AWS come from S3, or from a server that speaks as S3. */
+/** Whether S3 itself gave this answer: headers of AWS come from S3, or from a server that speaks as S3. */
+export function isSignedByS3(error: unknown): boolean {
+  return hasHeaderOfS3(headersOf(Object(error) as Thrown));
+}
+
+function hasHeaderOfS3(headers: Headers): boolean {
+  return Object.keys(headers).some((name) => name.startsWith('x-amz'));
+}
+
+/** Whether this may be the page of a web server. */
 export function isWebPage(headers: Headers): boolean {
-  return (
-    /^text\/html\b/.test(headers['content-type'] ?? '') &&
-    !Object.keys(headers).some((name) => name.startsWith('x-amz'))
-  );
+  return /^text\/html\b/.test(headers['content-type'] ?? '') && !hasHeaderOfS3(headers);
 }
 
 /** For these statuses S3 answers in XML with a code, or without a body. */
@@ -40,7 +46,7 @@ export function isOfProxy(
   const isXml = /\bxml\b/.test(type);
   if (hasBody && coded.has(status) && !isXml) return true;
   // Moto's are called x-amzn-…
-  if (Object.keys(headers).some((name) => name.startsWith('x-amz'))) return false;
+  if (hasHeaderOfS3(headers)) return false;
   const isText = hasBody && type !== '' && !isXml && headers['content-length'] !== '0';
   return (status >= 300 && status < 400) || (status >= 400 && isText);
 }

@@ -467,6 +467,47 @@ test('a web page with status 404 in answer to a HEAD is no word of S3 about the 
   });
 });
 
+/** Traefik answers so for a route that it lacks. Neither answer has a header of S3. */
+describe('a 404 to a HEAD that S3 did not sign is asked about by GET', () => {
+  const noSuchKey = '<Error><Code>NoSuchKey</Code></Error>';
+  const accessDenied = '<Error><Code>AccessDenied</Code></Error>';
+  const empty =
+    '<ListBucketResult><Name>xcom</Name><Prefix></Prefix><KeyCount>0</KeyCount><MaxKeys>1</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>';
+
+  test.each<[string, number, string, string, object]>([
+    ['S3 says that there is no such key', 404, 'application/xml', noSuchKey, { kind: 'missing' }],
+    [
+      'the gateway answers again',
+      404,
+      'text/plain; charset=utf-8',
+      '404 page not found\n',
+      { kind: 'unknown', reason: 'server_error', said: { by: 'proxy', status: 404 } },
+    ],
+    ['S3 hands out the object', 206, 'text/plain', 'x', { kind: 'unknown', said: { by: 'proxy' } }],
+    ['S3 lets nobody read: the 404 stands', 403, 'application/xml', accessDenied, { kind: 'missing' }],
+  ])('%s', async (_, status, type, body, expected) => {
+    const endpoint = await listen((request, response) => {
+      request.resume();
+      const isList = request.url?.includes('list-type') === true;
+      if (request.method === 'HEAD') {
+        response
+          .writeHead(404, { 'content-type': 'text/plain; charset=utf-8', 'content-length': '19' })
+          .end();
+      } else if (isList) response.writeHead(200, { 'content-type': 'application/xml' }).end(empty);
+      else response.writeHead(status, { 'content-type': type, etag: '"1"' }).end(body);
+    });
+    await withStore({ endpoint }, async (odd) => {
+      expect(await odd.head({ bucket: 'xcom', key: 'k' }, never)).toMatchObject(expected);
+    });
+  });
+
+  test('one that S3 signed costs no further request', async () => {
+    const { get } = seen.requests;
+    expect(await store.head({ bucket: 'xcom', key: 'no such key' }, never)).toEqual({ kind: 'missing' });
+    expect(seen.requests.get).toBe(get);
+  });
+});
+
 describe('credentials', () => {
   beforeEach(() => {
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_PROFILE']) {
