@@ -1,7 +1,11 @@
 import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
-import { stat, timeseries } from './panels.ts';
+import { ofAllAirflows, ofEachAirflow } from './known-figures.ts';
+import { stat, timeseries, UNKNOWN } from './panels.ts';
 
+const AUDITED = chosen('airflow_xcom_audit_timestamp_seconds');
+/** The figure of all Airflows; NaN where there is a result and the figure is not known of all. */
+const ofAudits = (metric: string) => `${ofAllAirflows('sum', chosen(metric))}\nor\nmax(${AUDITED}) * NaN`;
 const NONE = 'No result of an audit is known';
 const COLORS = { named: 'green', orphaned: 'orange', young: 'blue', other: 'purple' };
 
@@ -23,7 +27,10 @@ export const AUDIT_ROW: Row = {
         stacked: true,
         colors: COLORS,
         queries: [
-          { expr: `max by (verdict) (${chosen('airflow_xcom_audit_objects')})`, legend: '{{verdict}}' },
+          {
+            expr: `sum by (verdict) (${ofEachAirflow(chosen('airflow_xcom_audit_objects'))})`,
+            legend: '{{verdict}}',
+          },
         ],
         noValue: NONE,
       }),
@@ -39,7 +46,10 @@ export const AUDIT_ROW: Row = {
         stacked: true,
         colors: COLORS,
         queries: [
-          { expr: `max by (verdict) (${chosen('airflow_xcom_audit_bytes')})`, legend: '{{verdict}}' },
+          {
+            expr: `sum by (verdict) (${ofEachAirflow(chosen('airflow_xcom_audit_bytes'))})`,
+            legend: '{{verdict}}',
+          },
         ],
         noValue: NONE,
       }),
@@ -49,13 +59,13 @@ export const AUDIT_ROW: Row = {
       stat({
         title: 'Missing at the audit',
         description:
-          'References whose objects were gone, and places that could not be listed. 0 is good. No value: it is not known of all of them.',
+          'References whose objects were gone, and places that could not be listed. 0 is good. Unknown: it is not known of all of them, or of every Airflow.',
         runbook: 'the-last-audit',
         unit: 'short',
         decimals: 0,
         queries: [
-          { expr: `max(${chosen('airflow_xcom_audit_missing_references')})`, legend: 'missing' },
-          { expr: `max(${chosen('airflow_xcom_audit_unlisted_places')})`, legend: 'not listed' },
+          { expr: ofAudits('airflow_xcom_audit_missing_references'), legend: 'missing' },
+          { expr: ofAudits('airflow_xcom_audit_unlisted_places'), legend: 'not listed' },
         ],
         noValue: 'Unknown',
         steps: [
@@ -68,12 +78,13 @@ export const AUDIT_ROW: Row = {
       4,
       stat({
         title: 'Since the last audit',
-        description: 'How old these figures are. Nothing is said about what came or went since.',
+        description:
+          'How old these figures are; of several Airflows, where they are oldest. Nothing is said about what came or went since. Unknown: of one Airflow no result is known.',
         runbook: 'the-last-audit',
         unit: 's',
         decimals: 0,
-        queries: [{ expr: `time() - max(${chosen('airflow_xcom_audit_timestamp_seconds')})` }],
-        noValue: NONE,
+        queries: [{ expr: `time() - ${ofAllAirflows('min', AUDITED)}` }],
+        noValue: UNKNOWN,
         steps: [[null, 'blue']],
       }),
     ],

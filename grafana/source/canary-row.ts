@@ -1,7 +1,11 @@
 import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
-import { stat, stateTimeline, table, timeseries } from './panels.ts';
+import { ofAll } from './known-figures.ts';
+import { stat, stateTimeline, table, timeseries, UNKNOWN } from './panels.ts';
+import { REPLICA } from './promql.ts';
 
+const PUSHED = ofEachQueue(chosen('airflow_xcom_canary_last_success_timestamp_seconds', 'operation="push"'));
+const HEARD = ofEachQueue(chosen('airflow_xcom_canary_success'));
 const NOT_HEARD = 'No report of a canary is known';
 
 /** What each pool of workers says of itself: a row of the Overview. */
@@ -18,7 +22,12 @@ export const CANARY_ROW: Row = {
           'Whether every step of the canary worked on the workers of each queue, as of its latest report. A gap: the queue is not heard, which is no good sign.',
         runbook: 'canary_failing',
         unit: 'none',
-        queries: [{ expr: `min by (queue) (${chosen('airflow_xcom_canary_success')})`, legend: '{{queue}}' }],
+        queries: [
+          {
+            expr: `min without (${REPLICA}, operation) (${chosen('airflow_xcom_canary_success')})`,
+            legend: '{{queue}} {{namespace}} {{cluster}}',
+          },
+        ],
         noValue: NOT_HEARD,
         texts: { 0: ['fails', 'red'], 1: ['works', 'green'] },
       }),
@@ -46,16 +55,16 @@ export const CANARY_ROW: Row = {
       stat({
         title: 'Since a push worked',
         description:
-          'Of the queue that is worst off: how long ago its workers last pushed a value. More than three intervals of the canary are too many; an interval has 5 minutes unless told otherwise.',
+          'Of the queue that is worst off: how long ago its workers last pushed a value. More than three intervals of the canary are too many; an interval has 5 minutes unless told otherwise. Unknown: no queue was heard, no push of one queue has worked, or one exporter does not answer.',
         runbook: 'canary_silent',
         unit: 's',
         decimals: 0,
         queries: [
           {
-            expr: `time() - min(${chosen('airflow_xcom_canary_last_success_timestamp_seconds', 'operation="push"')})`,
+            expr: ofAll(`(time() - min(${PUSHED})) unless on () (${HEARD} unless ${PUSHED})`),
           },
         ],
-        noValue: 'No such push is known',
+        noValue: UNKNOWN,
         steps: [
           [null, 'green'],
           [900, 'orange'],
@@ -110,3 +119,8 @@ export const CANARY_ROW: Row = {
     ],
   ],
 };
+
+/** Each queue of each Airflow, whichever exporter and operation it comes from. */
+function ofEachQueue(series: string): string {
+  return `max without (${REPLICA}, operation) (${series})`;
+}

@@ -1,9 +1,22 @@
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { NONE_KNOWN, stat, stateTimeline, table, timeseries } from './panels.ts';
+import { ofAll, ofEachAirflow } from './known-figures.ts';
+import {
+  AIRFLOW_COLUMNS,
+  EXPORTER_NAME,
+  NONE_KNOWN,
+  stat,
+  stateTimeline,
+  table,
+  timeseries,
+} from './panels.ts';
+import { SITE } from './site.ts';
 
 const ITSELF = 'the-exporter-itself';
 const rate = (metric: string) => `rate(${chosen(metric)}[$__rate_interval])`;
+/** For a metric that other programs have as well. */
+const ofExporters = (metric: string) => chosen(metric, `job=~"${SITE.job}"`);
+const reloaded = chosen('airflow_xcom_exporter_config_last_reload_successful');
 const increase = (metric: string) => `increase(${chosen(metric)}[$__rate_interval])`;
 
 export const EXPORTER: Page = {
@@ -23,7 +36,7 @@ export const EXPORTER: Page = {
             description: 'Whether Prometheus gets an answer from each exporter.',
             runbook: ITSELF,
             unit: 'none',
-            queries: [{ expr: `max by (instance) (${chosen('up')})`, legend: '{{instance}}' }],
+            queries: [{ expr: ofExporters('up'), legend: EXPORTER_NAME }],
             texts: { 0: ['down', 'red'], 1: ['up', 'green'] },
           }),
         ],
@@ -37,8 +50,8 @@ export const EXPORTER: Page = {
             unit: 'none',
             queries: [
               {
-                expr: `max by (instance) (${chosen('airflow_xcom_exporter_leader')})`,
-                legend: '{{instance}}',
+                expr: chosen('airflow_xcom_exporter_leader'),
+                legend: EXPORTER_NAME,
               },
             ],
             texts: { 0: ['stands by', 'blue'], 1: ['samples', 'green'] },
@@ -54,8 +67,8 @@ export const EXPORTER: Page = {
             unit: 'none',
             queries: [
               {
-                expr: `min by (target, instance) (${chosen('airflow_xcom_exporter_up')})`,
-                legend: '{{target}}, {{instance}}',
+                expr: chosen('airflow_xcom_exporter_up'),
+                legend: `{{target}}, ${EXPORTER_NAME}`,
               },
             ],
             texts: { 0: ['refuses, fails or no answer', 'red'], 1: ['served', 'green'] },
@@ -78,8 +91,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `time() - max by (instance, name) (${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds')})`,
-                legend: '{{name}}, {{instance}}',
+                expr: `time() - ${chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds')}`,
+                legend: `{{name}}, ${EXPORTER_NAME}`,
               },
             ],
           }),
@@ -95,8 +108,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `max by (instance) (${chosen('airflow_xcom_exporter_sample_lag_seconds')})`,
-                legend: '{{instance}}',
+                expr: chosen('airflow_xcom_exporter_sample_lag_seconds'),
+                legend: EXPORTER_NAME,
               },
             ],
           }),
@@ -112,8 +125,8 @@ export const EXPORTER: Page = {
             max: 1,
             queries: [
               {
-                expr: `min by (instance) (${chosen('airflow_xcom_exporter_sample_coverage_ratio')})`,
-                legend: '{{instance}}',
+                expr: chosen('airflow_xcom_exporter_sample_coverage_ratio'),
+                legend: EXPORTER_NAME,
               },
             ],
           }),
@@ -129,7 +142,7 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum(max by (job, table) (${rate('airflow_xcom_database_writes_total')}))`,
+                expr: `sum(${ofEachAirflow(rate('airflow_xcom_database_writes_total'))})`,
                 legend: 'written, says Postgres',
               },
               { expr: `sum(${rate('airflow_xcom_rows_total')})`, legend: 'seen by the exporter' },
@@ -153,8 +166,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `max by (instance, name) (${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
-                legend: '{{name}}, {{instance}}',
+                expr: chosen('airflow_xcom_exporter_job_duration_seconds'),
+                legend: `{{name}}, ${EXPORTER_NAME}`,
               },
             ],
           }),
@@ -170,8 +183,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `histogram_quantile(0.95, sum by (le, instance) (rate(${chosen('airflow_xcom_probe_duration_seconds_bucket', 'operation="database"')}[$__rate_interval])))`,
-                legend: '{{instance}}',
+                expr: `histogram_quantile(0.95, rate(${chosen('airflow_xcom_probe_duration_seconds_bucket', 'operation="database"')}[$__rate_interval]))`,
+                legend: EXPORTER_NAME,
               },
             ],
           }),
@@ -187,8 +200,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (name) (${rate('airflow_xcom_exporter_job_runs_total')} * ignoring () ${chosen('airflow_xcom_exporter_job_duration_seconds')})`,
-                legend: '{{name}}',
+                expr: `${rate('airflow_xcom_exporter_job_runs_total')} * ${chosen('airflow_xcom_exporter_job_duration_seconds')}`,
+                legend: `{{name}}, ${EXPORTER_NAME}`,
               },
             ],
           }),
@@ -264,7 +277,10 @@ export const EXPORTER: Page = {
             unit: 'percentunit',
             min: 0,
             queries: [
-              { expr: `sum by (instance) (${rate('process_cpu_seconds_total')})`, legend: '{{instance}}' },
+              {
+                expr: `rate(${ofExporters('process_cpu_seconds_total')}[$__rate_interval])`,
+                legend: EXPORTER_NAME,
+              },
             ],
           }),
         ],
@@ -278,8 +294,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `max by (instance) (${chosen('process_resident_memory_bytes')})`,
-                legend: '{{instance}}',
+                expr: ofExporters('process_resident_memory_bytes'),
+                legend: EXPORTER_NAME,
               },
             ],
           }),
@@ -294,8 +310,8 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `max by (instance) (${chosen('nodejs_eventloop_lag_p99_seconds')})`,
-                legend: '{{instance}}',
+                expr: ofExporters('nodejs_eventloop_lag_p99_seconds'),
+                legend: EXPORTER_NAME,
               },
             ],
           }),
@@ -308,9 +324,7 @@ export const EXPORTER: Page = {
             runbook: 'exporter_behind',
             unit: 'short',
             min: 0,
-            queries: [
-              { expr: `max by (instance) (${chosen('scrape_samples_scraped')})`, legend: '{{instance}}' },
-            ],
+            queries: [{ expr: ofExporters('scrape_samples_scraped'), legend: EXPORTER_NAME }],
           }),
         ],
       ],
@@ -326,8 +340,8 @@ export const EXPORTER: Page = {
             description: 'Which release runs where.',
             runbook: ITSELF,
             unit: 'none',
-            queries: [{ expr: `max by (version, instance) (${chosen('airflow_xcom_exporter_build_info')})` }],
-            columns: { version: 'version', instance: 'exporter' },
+            queries: [{ expr: chosen('airflow_xcom_exporter_build_info') }],
+            columns: { version: 'version', instance: 'exporter', ...AIRFLOW_COLUMNS },
           }),
         ],
         [
@@ -344,10 +358,11 @@ export const EXPORTER: Page = {
           4,
           stat({
             title: 'Settings read',
-            description: 'Whether the last reload took. After a failed one the old settings stay in force.',
+            description:
+              'Whether the last reload took, of every exporter. After a failed one the old settings stay in force.',
             runbook: ITSELF,
             unit: 'none',
-            queries: [{ expr: `min(${chosen('airflow_xcom_exporter_config_last_reload_successful')})` }],
+            queries: [{ expr: `min(${reloaded}) == 0\nor\n${ofAll(`min(${reloaded})`)}` }],
             texts: { 0: ['Failed', 'red'], 1: ['Yes', 'green'] },
             steps: [[null, 'text']],
           }),
@@ -363,7 +378,9 @@ export const EXPORTER: Page = {
             decimals: 0,
             queries: [
               {
-                expr: `time() - min(${chosen('airflow_xcom_exporter_config_last_reload_success_timestamp_seconds')})`,
+                expr: ofAll(
+                  `time() - min(${chosen('airflow_xcom_exporter_config_last_reload_success_timestamp_seconds')})`,
+                ),
               },
             ],
           }),

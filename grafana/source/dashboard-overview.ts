@@ -4,6 +4,7 @@ import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
 import { ALL_HEALTHY, LEADERS, ofKnown, sumOfKnown } from './known-figures.ts';
 import {
+  AIRFLOW_COLUMNS,
   barGauge,
   NO_EVENTS_OR_RULES,
   NONE_KNOWN,
@@ -13,6 +14,7 @@ import {
   table,
   text,
   timeseries,
+  UNKNOWN,
 } from './panels.ts';
 import { meanings, remedies } from './problem-texts.ts';
 import { BUDGET, ERRORS } from './recording-rules.ts';
@@ -28,6 +30,7 @@ const broken = sumOfKnown(chosen('airflow_xcom_window_broken_references'), {
   ofEach: BROKEN_REASONS.length,
 });
 const testWrites = chosen('airflow_xcom_probe_success', 'operation=~"put|get|delete"');
+const backend = chosen('airflow_xcom_backend_info');
 const lastSample = chosen('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"');
 /** One that stands by has none that counts. One that has had no good cycle is as old as its process. */
 const lastGoodCycles = `(
@@ -35,6 +38,10 @@ const lastGoodCycles = `(
     or ${chosen('process_start_time_seconds')}
   )
   and ${LEADERS}`;
+/** An age in seconds says nothing: how often an exporter samples is a setting. */
+const shareOfLife = `(time() - (
+  ${lastGoodCycles}
+)) / ${chosen('airflow_xcom_exporter_sample_stale_after_seconds')}`;
 
 export const OVERVIEW: Page = {
   uid: 'airflow-xcom-overview',
@@ -58,7 +65,7 @@ export const OVERVIEW: Page = {
                 expr: `max(2 * ${bySeverity('critical')} == 2 or ${bySeverity('warning')} == 1)\nor\n${ALL_HEALTHY}`,
               },
             ],
-            noValue: 'Unknown',
+            noValue: UNKNOWN,
             texts: {
               0: ['Healthy', 'green'],
               1: ['Warning', 'orange'],
@@ -81,7 +88,7 @@ export const OVERVIEW: Page = {
                 expr: `${inS3} / (${inS3} + ${oversize} > 0)\nor\n(${inS3} + ${oversize} == 0) - 1`,
               },
             ],
-            noValue: 'Unknown',
+            noValue: UNKNOWN,
             texts: { '-1': ['No large values', 'text'] },
             steps: [
               [null, 'red'],
@@ -99,7 +106,7 @@ export const OVERVIEW: Page = {
             runbook: 'large-values-in-the-database',
             unit: 'short',
             queries: [{ expr: oversize }],
-            noValue: 'Unknown',
+            noValue: UNKNOWN,
             steps: [
               [null, 'green'],
               [1, 'orange'],
@@ -115,7 +122,7 @@ export const OVERVIEW: Page = {
             runbook: 'objects_missing',
             unit: 'short',
             queries: [{ expr: broken }],
-            noValue: 'Unknown',
+            noValue: UNKNOWN,
             steps: [
               [null, 'green'],
               [1, 'red'],
@@ -135,7 +142,7 @@ export const OVERVIEW: Page = {
                 expr: `min(${testWrites}) == 0\nor\n${ofKnown(`min(${testWrites})`, testWrites, { labels: ['operation'], ofEach: 3 })}`,
               },
             ],
-            noValue: 'Unknown',
+            noValue: UNKNOWN,
             texts: { 0: ['Fails', 'red'], 1: ['Works', 'green'] },
             steps: [[null, 'text']],
           }),
@@ -145,16 +152,16 @@ export const OVERVIEW: Page = {
           stat({
             title: 'Age of these figures',
             description:
-              'Time since the last good cycle of the exporter that samples, or since its start: all other figures on this page are that old. With several shards it is that of the oldest. From 5 minutes on do not trust them. Unknown: one exporter does not answer.',
+              'Time since the last good cycle of the exporter that samples, or since its start, as a share of the age at which it takes its figures away. A cycle in time keeps it below 40 %. With several shards it is that of the worst. From 100 % on do not trust the others. Unknown: one exporter does not answer.',
             runbook: 'the-exporter-itself',
-            unit: 's',
+            unit: 'percentunit',
             decimals: 0,
-            queries: [{ expr: ofKnown(`time() - min(\n  ${lastGoodCycles}\n)`, lastGoodCycles) }],
-            noValue: 'Unknown',
+            queries: [{ expr: ofKnown(`max(${shareOfLife})`, shareOfLife) }],
+            noValue: UNKNOWN,
             steps: [
               [null, 'green'],
-              [180, 'orange'],
-              [300, 'red'],
+              [0.7, 'orange'],
+              [1, 'red'],
             ],
           }),
         ],
@@ -278,10 +285,8 @@ export const OVERVIEW: Page = {
               'Each problem that is there now, and what it means. What to do: the row "What to do" below. Which dags, tasks and workers: the status page of the exporter.',
             runbook: 'runbook',
             unit: 'none',
-            queries: [
-              { expr: `max by (problem, severity, instance) (${chosen('airflow_xcom_problem')}) == 1` },
-            ],
-            columns: { severity: 'severity', problem: 'problem', instance: 'exporter' },
+            queries: [{ expr: `${chosen('airflow_xcom_problem')} == 1` }],
+            columns: { severity: 'severity', problem: 'problem', instance: 'exporter', ...AIRFLOW_COLUMNS },
             widths: { severity: 90, exporter: 170 },
             texts: meanings(),
             noValue: 'No problem is known',
@@ -297,7 +302,7 @@ export const OVERVIEW: Page = {
             unit: 'none',
             queries: [
               {
-                expr: `max by (airflow, schema, bucket, prefix, connection, instance) (${chosen('airflow_xcom_backend_info')}) * on (instance) group_left () max by (instance) (${chosen('airflow_xcom_threshold_bytes')})`,
+                expr: `${backend} * ignoring (airflow, schema, bucket, prefix, connection, compression) group_left () ${chosen('airflow_xcom_threshold_bytes')}\nor\n${backend} * NaN`,
               },
             ],
             columns: {
@@ -307,8 +312,10 @@ export const OVERVIEW: Page = {
               connection: 'connection',
               Value: 'threshold, bytes',
               instance: 'exporter',
+              ...AIRFLOW_COLUMNS,
             },
-            noValue: 'Unknown',
+            texts: { NaN: ['not known', 'text'] },
+            noValue: UNKNOWN,
           }),
         ],
       ],

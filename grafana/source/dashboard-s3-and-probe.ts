@@ -1,10 +1,12 @@
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
+import { leastOfKnown } from './known-figures.ts';
 import { DATASOURCE, heatmap, NONE_KNOWN, stat, stateTimeline, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
 const increase = (metric: string, matchers = '') => `increase(${chosen(metric, matchers)}[$__rate_interval])`;
+const PROBED = chosen('airflow_xcom_probe_success');
 const DURATION = 'airflow_xcom_probe_duration_seconds_bucket';
 
 /** USD for one request to S3 Standard in us-east-1; DELETE is free. */
@@ -63,12 +65,12 @@ export const S3_AND_PROBE: Page = {
           stateTimeline({
             title: 'Operations',
             description:
-              'Whether each operation worked in the last probe. A gap: it was not tried, because one before it failed or the probe must not write.',
+              'Whether each operation worked in the last probe of every exporter that samples. A gap: one did not try it, because one before it failed or the probe must not write, or one does not answer.',
             runbook: 'write_denied',
             unit: 'none',
             queries: [
               {
-                expr: `min by (operation) (${chosen('airflow_xcom_probe_success')})`,
+                expr: `min by (operation) (${PROBED}) == 0\nor\n${leastOfKnown(PROBED, 'operation')}`,
                 legend: '{{operation}}',
               },
             ],
@@ -145,17 +147,17 @@ export const S3_AND_PROBE: Page = {
           stat({
             title: 'Last success',
             description:
-              'How long ago each operation worked last; of several shards, where it is longest. An operation that has not worked since the exporter was started has no value.',
+              'How long ago each operation worked last; of several shards, where it is longest. None known: one exporter does not answer, or the operation has not worked there since it was started.',
             runbook: 'bucket_unreachable',
             unit: 's',
             decimals: 0,
             queries: [
               {
-                expr: `time() - min by (operation) (${chosen('airflow_xcom_probe_last_success_timestamp_seconds')} and on (instance) ${chosen('airflow_xcom_exporter_leader')} == 1)`,
+                expr: `time() - ${leastOfKnown(chosen('airflow_xcom_probe_last_success_timestamp_seconds'), 'operation')}\nor\ngroup by (operation) (${PROBED}) * NaN`,
                 legend: '{{operation}}',
               },
             ],
-            noValue: 'None known',
+            noValue: NONE_KNOWN,
             steps: [
               [null, 'green'],
               [180, 'orange'],

@@ -1,6 +1,7 @@
 import { AUDIT_ROW } from './audit-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
+import { ofEachAirflow } from './known-figures.ts';
 import { heatmap, NONE_KNOWN, STORAGE_COLORS, table, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -95,8 +96,14 @@ export const STORAGE: Page = {
             queries: [
               ...quantiles('db'),
               ...quantiles('s3'),
-              { expr: `max(${chosen('airflow_xcom_threshold_bytes')} >= 0)`, legend: 'threshold of Airflow' },
-              { expr: `max(${chosen('airflow_xcom_oversize_bytes')})`, legend: 'large for the exporter' },
+              {
+                expr: `${ofEachAirflow(chosen('airflow_xcom_threshold_bytes'))} >= 0`,
+                legend: 'threshold of Airflow',
+              },
+              {
+                expr: ofEachAirflow(chosen('airflow_xcom_oversize_bytes')),
+                legend: 'large for the exporter',
+              },
             ],
           }),
         ],

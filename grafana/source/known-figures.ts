@@ -8,7 +8,7 @@ export const LEADERS = `${chosen('airflow_xcom_exporter_leader')} == 1`;
 const SHARDS = chosen('airflow_xcom_exporter_shards');
 
 /**
- * Of each Airflow, how many shards it has. An Airflow whose exporters do not answer counts as long as Prometheus has a
+ * The number of shards of each Airflow. One whose exporters do not answer counts as long as Prometheus has a
  * target for one of them, and for some hours after that.
  */
 const SHARDS_OF_EACH = `(
@@ -17,7 +17,7 @@ const SHARDS_OF_EACH = `(
     or group without (${REPLICA}) (${chosen('up', `job=~"${SITE.job}"`)})
   )`;
 
-/** Of each Airflow, for how many shards an exporter samples. Two for one shard count once. */
+/** For how many shards of each Airflow an exporter samples. Two for one shard count once. */
 const LED_OF_EACH = `count without (shard) (${countByShard(`${chosen('airflow_xcom_exporter_shard_ordinal')} and ${LEADERS}`)})`;
 
 /** True if an exporter samples for each shard of each Airflow. Sums would let one Airflow stand in for another. */
@@ -51,7 +51,7 @@ export function sumOfKnown(series: string, parts?: Parts): string {
   return ofKnown(`sum(${series})`, series, parts);
 }
 
-/** By this label, the least of these series; no value of one that some exporter that samples does not have. */
+/** The least of these series by this label; no value where an exporter that samples has none. */
 export function leastOfKnown(series: string, label: string): string {
   const led = `(${series} and ignoring (${label}) ${LEADERS})`;
   return ofAll(
@@ -59,7 +59,7 @@ export function leastOfKnown(series: string, label: string): string {
   );
 }
 
-/** Of each Airflow its own: a fact that several exporters of it may tell. */
+/** A fact that several exporters of one Airflow may tell: once for each Airflow. */
 export function ofEachAirflow(series: string): string {
   return `max without (${REPLICA}) (${series})`;
 }

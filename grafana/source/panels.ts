@@ -20,6 +20,14 @@ export const NONE_KNOWN = 'None known';
 export const NO_EVENTS = 'No events known';
 export const NO_EVENTS_OR_RULES = `${NO_EVENTS}, or no recording rules`;
 
+/**
+ * In a legend, one exporter. The usual labels that tell one Airflow from another are blank where there are none: two
+ * exporters may have the same instance.
+ */
+export const EXPORTER_NAME = '{{instance}} {{namespace}} {{cluster}}';
+/** The same for a table, which leaves out a column that no row has. */
+export const AIRFLOW_COLUMNS = { namespace: 'namespace', cluster: 'cluster' };
+
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 
 export interface Query {

@@ -47,10 +47,9 @@ function empty({ panel }: Drawing): string {
 function named({ panel, results }: Drawing): { name: string; series: Series }[] {
   return results.flatMap((list, index) =>
     list.map((series) => ({
-      name: (panel.targets?.[index]?.legendFormat ?? '').replaceAll(
-        /\{\{(\w+)\}\}/g,
-        (_, label: string) => series.metric[label] ?? '',
-      ),
+      name: (panel.targets?.[index]?.legendFormat ?? '')
+        .replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => series.metric[label] ?? '')
+        .trim(),
       series,
     })),
   );
@@ -191,13 +190,13 @@ function bars(drawing: Drawing): string {
 
 function table(drawing: Drawing): string {
   const { panel, results } = drawing;
+  const rows = results.flat();
   const columns = Object.entries(
     (panel.transformations?.find(({ id }) => id === 'organize')?.options['renameByName'] ?? {}) as Record<
       string,
       string
     >,
-  );
-  const rows = results.flat();
+  ).filter(([label]) => label === 'Value' || rows.some(({ metric }) => label in metric));
   if (rows.length === 0) return empty(drawing);
   const head = columns.map(([, title]) => `<th>${escaped(title)}</th>`);
   const body = rows.map((series) => {

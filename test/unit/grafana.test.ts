@@ -78,6 +78,13 @@ function strangers(expr: string): string[] {
   return found;
 }
 
+/** The labels that the result of an expression can have. This is no parser. */
+function labelsOf(expr: string): Set<string> {
+  const [, kept] = /^(?:topk\(10, )?(?:[a-z_]+\([\d., ]*)?\w+ by \(([^)]*)\)/.exec(expr) ?? [];
+  if (kept !== undefined) return new Set(kept.split(', '));
+  return new Set(['namespace', 'cluster', ...metricsIn(expr).flatMap((metric) => LABELS.get(metric) ?? [])]);
+}
+
 test('the check itself finds what is not there', () => {
   expect(
     strangers('sum by (nobody) (airflow_xcom_window_rows{storage="db", nowhere="x"}) / airflow_xcom_none'),
@@ -116,7 +123,7 @@ describe.each(Object.entries(DASHBOARDS))('the dashboard %s', (_, dashboard) => 
       for (const [, range] of expr.matchAll(/\b(?:rate|increase)\([^[]*\[([^\]]+)\]/g))
         expect(['$__rate_interval', '$__range']).toContain(range);
       for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g))
-        expect(expr).toMatch(new RegExp(`\\bby \\([^)]*\\b${label}\\b`));
+        expect([label, labelsOf(expr).has(label)]).toEqual([label, true]);
       // An instant query has no step: it shows the value now, or over the whole of the chosen time.
       if (panel.type === 'stat' || panel.type === 'table') expect(expr).not.toContain('$__rate_interval');
     },
@@ -154,6 +161,29 @@ test('the overview is one screen', () => {
   const open = DASHBOARDS['overview.json']?.panels.filter(({ type }) => type !== 'row') ?? [];
   // A row of the grid is 38 pixels, and a screen of 1080 has room for 23 under the controls.
   expect(Math.max(...open.map(({ gridPos }) => gridPos.y + gridPos.h))).toBeLessThanOrEqual(23);
+});
+
+/** Every query that somebody reads, with its place. */
+const QUERIES = [
+  ...Object.entries(DASHBOARDS).flatMap(([file, dashboard]) => [
+    ...queriesOf(dashboard).map(({ title, expr }) => [`${file}: ${title}`, expr] as const),
+    ...annotationsOf(dashboard).map((expr) => [`${file}: annotation`, expr] as const),
+  ]),
+  ...readdirSync(new URL('../../docs/', import.meta.url))
+    .filter((name) => name.endsWith('.md'))
+    .flatMap((name) =>
+      [...read(`docs/${name}`).matchAll(/^```promql\n([\s\S]*?)^```/gm)].map(
+        ([, expr = '']) => [`docs/${name}`, expr] as const,
+      ),
+    ),
+];
+
+test('no query takes two Airflows for one because their exporters have the same instance', () => {
+  expect(QUERIES.some(([place]) => place.startsWith('docs/'))).toBe(true);
+  // Every label of a target but those of a replica tells one Airflow from another: match all, or aggregate `without`.
+  const mixes = ([, expr]: (typeof QUERIES)[number]) =>
+    /\b(?:on|by) \([^)]*\b(?:job|instance|pod|node)\b/.test(expr);
+  expect(QUERIES.filter(mixes).map(([place]) => place)).toEqual([]);
 });
 
 test('no panel says that there is nothing where nothing is known', () => {

@@ -43,13 +43,26 @@ function panelTestOf({ story, series, shown }: PanelCase): object {
     name: story,
     interval: '1m',
     input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-    promql_expr_test: Object.entries(shown).map(([title, value]) => ({
-      expr: expressionOf(title),
-      eval_time: '60m',
-      exp_samples: Object.entries(typeof value === 'number' ? { '{}': value } : (value ?? {})).map(
-        ([labels, one]) => ({ labels, value: one }),
-      ),
-    })),
+    promql_expr_test: Object.entries(shown).flatMap(([title, value]) => {
+      const expr = expressionOf(title);
+      const samples = Object.entries(typeof value === 'number' ? { '{}': value } : (value ?? {}));
+      const known = samples.filter(([, one]) => !Number.isNaN(one));
+      if (known.length === samples.length) return [panelExpectation(expr, samples)];
+      // To promtool no NaN is the NaN that it expects.
+      const unknown = samples.filter(([, one]) => Number.isNaN(one)).map(([labels]) => [labels, 1] as const);
+      return [
+        panelExpectation(`(${expr})\n==\n(${expr})`, known),
+        panelExpectation(`((${expr})\n!= bool\n(${expr})) == 1`, unknown),
+      ];
+    }),
+  };
+}
+
+function panelExpectation(expr: string, samples: readonly (readonly [labels: string, value: number])[]) {
+  return {
+    expr,
+    eval_time: '60m',
+    exp_samples: samples.map(([labels, value]) => ({ labels, value })),
   };
 }
 

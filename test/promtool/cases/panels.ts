@@ -7,7 +7,7 @@ import { of } from './case.ts';
 export interface PanelCase {
   readonly story: string;
   readonly series: Readonly<Record<string, string>>;
-  /** A figure without labels, or by the labels of each. */
+  /** A figure without labels, or by the labels of each; NaN where Grafana shows the words for none. */
   readonly shown: Readonly<Record<string, number | null | Readonly<Record<string, number>>>>;
 }
 
@@ -27,6 +27,16 @@ const probed = (operation: string, instance: string) =>
 const lastSample = (instance: string) =>
   of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="sample"', instance);
 
+const staleAfter = (instance: string) => of('airflow_xcom_exporter_sample_stale_after_seconds', '', instance);
+const worked = (operation: string, instance: string) =>
+  of('airflow_xcom_probe_last_success_timestamp_seconds', `operation="${operation}"`, instance);
+const canary = (metric: string, queue: string) =>
+  of(`airflow_xcom_canary_${metric}`, `queue="${queue}", operation="push"`, first);
+const audit = (metric: string, labels = '') => of(`airflow_xcom_audit_${metric}`, labels, first);
+const job = (metric: string, instance: string) =>
+  of(`airflow_xcom_exporter_job_${metric}`, 'name="sample"', instance);
+const written = (instance: string) => of('airflow_xcom_database_writes_total', 'table="xcom"', instance);
+
 /** An exporter that samples and says Healthy. */
 function exporter(instance: string, { shards = 1, ordinal = 0 } = {}) {
   return {
@@ -34,6 +44,7 @@ function exporter(instance: string, { shards = 1, ordinal = 0 } = {}) {
     [of('airflow_xcom_exporter_shards', '', instance)]: `${shards}x60`,
     [of('airflow_xcom_exporter_shard_ordinal', '', instance)]: `${ordinal}x60`,
     [of('process_start_time_seconds', '', instance)]: '0x60',
+    [staleAfter(instance)]: '6000x60',
     [lastSample(instance)]: '0+60x60',
     [healthy(instance)]: '1x60',
     [problem('objects_missing', 'critical', instance)]: '0x60',
@@ -94,6 +105,18 @@ const shards = {
   ...exporter(third, { shards: 3, ordinal: 2 }),
 };
 
+/** The result of an audit that ended ten minutes ago. */
+const audited = {
+  [audit('timestamp_seconds')]: '3000x60',
+  [audit('objects', 'verdict="named"')]: '1000x60',
+  [audit('objects', 'verdict="orphaned"')]: '5x60',
+  [audit('bytes', 'verdict="named"')]: '2000x60',
+  [audit('missing_references')]: '1x60',
+  [audit('unlisted_places')]: '0x60',
+};
+
+const busy = { [job('runs_total', first)]: '0+2x60', [job('duration_seconds', first)]: '18x60' };
+
 export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'the exporter says Healthy, and so does the Overview',
@@ -139,7 +162,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
       'Large values in S3': null,
       'Large values in database': null,
       'Broken references': null,
-      'Age of these figures': 1800,
+      'Age of these figures': 0.3,
     },
   },
   {
@@ -169,7 +192,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'a standby asks every minute for the lock, and the leader has not sampled for 50 minutes',
     series: { ...exporter(first), [lastSample(first)]: '0+60x10 600x50', ...standby(second) },
-    shown: { 'Age of these figures': 3000 },
+    shown: { 'Age of these figures': 0.5 },
   },
   {
     story: 'three shards say Healthy',
@@ -213,12 +236,12 @@ export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'one of three shards has not sampled for 50 minutes',
     series: { ...shards, [lastSample(third)]: '0+60x10 600x50' },
-    shown: { 'Age of these figures': 3000 },
+    shown: { 'Age of these figures': 0.5 },
   },
   {
     story: 'one of three shards has never sampled since it was started an hour ago',
     series: without(shards, [lastSample(third)]),
-    shown: { 'Age of these figures': 3600 },
+    shown: { 'Age of these figures': 0.6 },
   },
   {
     story: 'the exporters of two Airflows say Healthy',
@@ -292,7 +315,7 @@ export const PANEL_CASES: readonly PanelCase[] = [
   {
     story: 'the exporter of a second Airflow has never sampled since it was started an hour ago',
     series: { ...exporter(first), ...elsewhere(without(exporter(first), [lastSample(first)])) },
-    shown: { 'Age of these figures': 3600 },
+    shown: { 'Age of these figures': 0.6 },
   },
   {
     story: 'the exporter of a second Airflow has not tried a test write',
@@ -306,5 +329,225 @@ export const PANEL_CASES: readonly PanelCase[] = [
       ),
     },
     shown: { 'Test write to S3': null },
+  },
+  {
+    story: 'an exporter that samples every quarter of an hour last did so a quarter of an hour ago',
+    series: { ...exporter(first), [staleAfter(first)]: '2700x60', [lastSample(first)]: '0x44 2700x15' },
+    shown: { 'Is it working?': 0, 'Age of these figures': 1 / 3 },
+  },
+  {
+    story: 'exporters of two Airflows have the same instance, and one of them is down',
+    series: { ...exporter(first), [up(first)]: '1x60', ...elsewhere({ [up(first)]: '0x60' }) },
+    shown: {
+      Scraped: {
+        'up{job="airflow-xcom-exporter", instance="exporter:10048"}': 1,
+        'up{job="airflow-xcom-exporter", instance="exporter:10048", namespace="elsewhere"}': 0,
+      },
+    },
+  },
+  {
+    story: 'targets of other programs have figures of their process as well',
+    series: {
+      ...exporter(first),
+      [of('process_resident_memory_bytes')]: '1000x60',
+      'process_resident_memory_bytes{job="statsd-exporter", instance="statsd:9102"}': '2000x60',
+    },
+    shown: {
+      Memory: {
+        'process_resident_memory_bytes{job="airflow-xcom-exporter", instance="exporter:10048"}': 1000,
+      },
+    },
+  },
+  {
+    story:
+      'two Airflows with the same instance have thresholds of their own, and a third has none that is known',
+    series: {
+      [of('airflow_xcom_backend_info', 'bucket="one"')]: '1x60',
+      [of('airflow_xcom_threshold_bytes')]: '1048576x60',
+      ...elsewhere({
+        [of('airflow_xcom_backend_info', 'bucket="two"')]: '1x60',
+        [of('airflow_xcom_threshold_bytes')]: '-1x60',
+      }),
+      [of('airflow_xcom_backend_info', 'bucket="three"', third)]: '1x60',
+    },
+    shown: {
+      'What is watched': {
+        '{job="airflow-xcom-exporter", instance="exporter:10048", bucket="one"}': 1_048_576,
+        '{job="airflow-xcom-exporter", instance="exporter:10048", namespace="elsewhere", bucket="two"}': -1,
+        '{job="airflow-xcom-exporter", instance="exporter-2:10048", bucket="three"}': Number.NaN,
+      },
+    },
+  },
+  {
+    story: 'a get last worked half an hour ago in one of two shards, and a put never did there',
+    series: {
+      ...exporter(first, { shards: 2 }),
+      ...exporter(second, { shards: 2, ordinal: 1 }),
+      [worked('get', first)]: '0+60x60',
+      [worked('get', second)]: '0+60x30 1800x29',
+      [worked('put', first)]: '0+60x60',
+      [probed('put', second)]: '0x60',
+      [worked('delete', first)]: '0+60x60',
+      [worked('delete', second)]: '0+60x60',
+    },
+    shown: {
+      'Last success': {
+        '{operation="delete"}': 0,
+        '{operation="get"}': 1800,
+        '{operation="put"}': Number.NaN,
+      },
+      Operations: { '{operation="delete"}': 1, '{operation="get"}': 1, '{operation="put"}': 0 },
+    },
+  },
+  {
+    story: 'a standby that has led does not hide that its successor never reached S3',
+    series: {
+      ...exporter(first),
+      ...standby(second),
+      [worked('put', second)]: '0+60x60',
+      [probed('put', first)]: '0x60',
+    },
+    shown: {
+      'Last success': {
+        '{operation="delete"}': Number.NaN,
+        '{operation="get"}': Number.NaN,
+        '{operation="put"}': Number.NaN,
+      },
+    },
+  },
+  {
+    story: 'one of two shards did not try a delete',
+    series: without({ ...exporter(first, { shards: 2 }), ...exporter(second, { shards: 2, ordinal: 1 }) }, [
+      probed('delete', second),
+    ]),
+    shown: { Operations: { '{operation="get"}': 1, '{operation="put"}': 1 } },
+  },
+  {
+    story: 'two queues have pushed',
+    series: {
+      ...exporter(first),
+      [canary('success', 'default')]: '1x60',
+      [canary('last_success_timestamp_seconds', 'default')]: '0+60x60',
+      [canary('success', 'legacy')]: '0x60',
+      [canary('last_success_timestamp_seconds', 'legacy')]: '1800x60',
+    },
+    shown: { 'Since a push worked': 1800 },
+  },
+  {
+    story: 'a queue has not been heard for half an hour',
+    series: { ...exporter(first), [canary('last_success_timestamp_seconds', 'default')]: '1800x60' },
+    shown: { 'Since a push worked': 1800 },
+  },
+  {
+    story: 'a queue has never pushed',
+    series: {
+      ...exporter(first),
+      [canary('success', 'default')]: '1x60',
+      [canary('last_success_timestamp_seconds', 'default')]: '0+60x60',
+      [canary('success', 'legacy')]: '0x60',
+    },
+    shown: { 'Since a push worked': null },
+  },
+  {
+    story: 'two Airflows have the same queue, and in one of them the canary fails',
+    series: {
+      [canary('success', 'default')]: '1x60',
+      ...elsewhere({ [canary('success', 'default')]: '0x60' }),
+    },
+    shown: {
+      'The canary, by queue': {
+        '{job="airflow-xcom-exporter", queue="default"}': 1,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", queue="default"}': 0,
+      },
+    },
+  },
+  {
+    story: 'the buckets of two Airflows were audited',
+    series: {
+      ...exporter(first),
+      ...audited,
+      ...elsewhere({ ...exporter(first), ...audited, [audit('timestamp_seconds')]: '0x60' }),
+    },
+    shown: {
+      'Objects by the audit': { '{verdict="named"}': 2000, '{verdict="orphaned"}': 10 },
+      'Bytes by the audit': { '{verdict="named"}': 4000 },
+      'Missing at the audit: missing': 2,
+      'Missing at the audit: not listed': 0,
+      'Since the last audit': 3600,
+    },
+  },
+  {
+    story: 'two shards show the audit of their Airflow',
+    series: {
+      ...exporter(first, { shards: 2 }),
+      ...exporter(second, { shards: 2, ordinal: 1 }),
+      ...audited,
+      ...Object.fromEntries(
+        Object.entries(audited).map(([name, values]) => [name.replace(first, second), values]),
+      ),
+    },
+    shown: {
+      'Objects by the audit': { '{verdict="named"}': 1000, '{verdict="orphaned"}': 5 },
+      'Missing at the audit: missing': 1,
+      'Since the last audit': 600,
+    },
+  },
+  {
+    story: 'the audit of a second Airflow does not know what is missing',
+    series: {
+      ...exporter(first),
+      ...audited,
+      ...elsewhere(without({ ...exporter(first), ...audited }, [audit('missing_references')])),
+    },
+    shown: { 'Missing at the audit: missing': Number.NaN, 'Missing at the audit: not listed': 0 },
+  },
+  {
+    story: 'the bucket of a second Airflow was never audited',
+    series: { ...exporter(first), ...audited, ...elsewhere(exporter(first)) },
+    shown: { 'Missing at the audit: missing': Number.NaN, 'Since the last audit': null },
+  },
+  {
+    story: 'two Airflows write into a table of the same name, and two shards of one of them show its count',
+    series: {
+      [written(first)]: '0+60x60',
+      [written(second)]: '0+60x60',
+      ...elsewhere({ [written(first)]: '0+60x60' }),
+    },
+    shown: { 'Written and seen: written, says Postgres': 2 },
+  },
+  {
+    story: 'the exporters of two Airflows each sample for six seconds in ten',
+    series: {
+      ...busy,
+      ...elsewhere(busy),
+    },
+    shown: {
+      'Share of time in the job': {
+        '{job="airflow-xcom-exporter", instance="exporter:10048", name="sample"}': 0.6,
+        '{job="airflow-xcom-exporter", instance="exporter:10048", namespace="elsewhere", name="sample"}': 0.6,
+      },
+    },
+  },
+  {
+    story: 'the settings of one exporter could not be read again',
+    series: {
+      ...exporter(first),
+      [of('airflow_xcom_exporter_config_last_reload_successful')]: '1x60',
+      ...elsewhere({
+        [of('airflow_xcom_exporter_config_last_reload_successful')]: '0x60',
+        [up(first)]: '1x60',
+      }),
+    },
+    shown: { 'Settings read': 0 },
+  },
+  {
+    story: 'the settings of one exporter were read, and another one does not answer',
+    series: {
+      ...exporter(first),
+      [of('airflow_xcom_exporter_config_last_reload_successful')]: '1x60',
+      [of('airflow_xcom_exporter_config_last_reload_success_timestamp_seconds')]: '0x60',
+      ...elsewhere({ [up(first)]: '0x60' }),
+    },
+    shown: { 'Settings read': null, 'Age of the settings': null },
   },
 ];
