@@ -1,4 +1,3 @@
-import type { PeekAnswer } from './client.ts';
 import type { Unknown } from './failure.ts';
 import { unknown } from './failure.ts';
 
@@ -6,7 +5,9 @@ import { unknown } from './failure.ts';
  * Decides by a GET about a 404 to a HEAD that S3 did not sign: a gateway may have given it. S3's answer to a GET has a
  * code. Null: S3 does not let this exporter get objects, so the 404 is all that it tells.
  */
-export function absenceByGet(answer: PeekAnswer): Unknown | { readonly kind: 'missing' } | null {
+export function absenceByGet(
+  answer: { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown,
+): Unknown | { readonly kind: 'missing' } | null {
   switch (answer.kind) {
     case 'missing':
       return { kind: 'missing' };
