@@ -16,11 +16,12 @@ import type { Outcome, S3Observer, Sending } from './calls.ts';
 import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
 import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
-import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, NO_ANSWER_OF_S3 } from './failure.ts';
 import type { ListAnswer } from './listing.ts';
 import { takeListing } from './listing.ts';
+import { openClient } from './sdk-client.ts';
+import { openTransport } from './transport.ts';
 
 /** `missing` is given only when the bucket is known to exist. */
 export type HeadAnswer = SeenObject | { readonly kind: 'missing' } | Unknown;

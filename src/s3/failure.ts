@@ -1,5 +1,6 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
+import { CredentialsLate } from './credentials.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
 import { isOfNetwork, reasonOf } from './reason.ts';
 import type { S3Reason } from './reason.ts';
@@ -108,6 +109,7 @@ export function explainFailure(
 ): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error);
   if (error instanceof ProxyFailure) return explainProxy(error, sent);
+  if (error instanceof CredentialsLate) return unknown('timeout', error.message, 'credentials');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);

@@ -1,7 +1,7 @@
 import { GetObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3';
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { openClient } from '../../../src/s3/connection.ts';
+import { openClient } from '../../../src/s3/sdk-client.ts';
 import { connectionWith } from '../../support/s3.ts';
 
 interface Sent {
