@@ -30,6 +30,8 @@ export interface Said {
   readonly action: string | null;
   /** The kind of policy that denies or does not allow the action; null when the answer names none. */
   readonly policy: PolicyKind | null;
+  /** Present where the party stood on the way to credentials, so that S3 was not asked. */
+  readonly unasked?: true;
 }
 
 /** Nothing is known: the object is neither present nor missing, and the request neither done nor undone. */
@@ -201,7 +203,10 @@ function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): U
     kind: 'unknown',
     reason: status === 429 ? 'throttled' : 'unreachable',
     detail: sent ? message : `no credentials: ${message}`,
-    said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
+    said: {
+      ...{ by: 'proxy', code, status, cause: null, action: null, policy: null },
+      ...(sent ? {} : { unasked: true }),
+    },
   };
 }
 

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
 import { preflight } from '../../../src/probe/preflight.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
 import type { EmbeddedS3 } from '../../../src/demo/embedded-s3.ts';
@@ -74,4 +75,38 @@ test('at AWS a bucket in the host is the rule, and no addressing_style is to bla
   expect(atAws).toMatch(/^Correct region_name of the connection if the host has the wrong region/);
   const own = await fixFor('xcom.minio.local', { isAtAws: false });
   expect(own).toMatch(/addressing_style/);
+});
+
+test('a proxy that opens no way to STS leaves the exporter without credentials, and S3 is not judged', async () => {
+  const role = {
+    arn: 'arn:r',
+    endpoint: 'http://sts.example',
+    proxies: { http: secret('http://127.0.0.1:1'), https: null },
+    arguments: { RoleArn: 'arn:aws:iam::123456789012:role/x', RoleSessionName: 'airflow_x' },
+  };
+  const store = openObjectStore(
+    { ...connectionTo('http://127.0.0.1:1', NOBODY), role },
+    { observer: recordRequests(), log: pino({ level: 'silent' }) },
+  );
+  const target = {
+    ...{ region: null, isAtAws: false, bucket: 'xcom', prefix: '', write: true, id: 'a' },
+    asWorker: true,
+  };
+  const greeting = {
+    kind: 'answered',
+    url: 'http://127.0.0.1:1/',
+    seconds: 0.001,
+    skewSeconds: 0,
+    bucketRegion: null,
+    tls: null,
+  } as const;
+  const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
+  store.close();
+  const of = (name: string) => steps.find(({ check }) => check === name);
+  expect(of('endpoint')?.ok).toBe(true);
+  expect(of('credentials')).toMatchObject({
+    ok: false,
+    detail: 'no credentials: the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
+    fix: 'Let the proxy pass requests to STS, or name the host of STS in NO_PROXY.',
+  });
 });
