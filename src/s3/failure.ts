@@ -6,7 +6,8 @@ import { isOfNetwork, reasonOf } from './reason.ts';
 import type { S3Reason } from './reason.ts';
 import { refusalOf } from './refusal.ts';
 import type { PolicyKind, RefusalCause } from './refusal.ts';
-import { codeOf, statusOf } from './thrown.ts';
+import { SessionFailure } from './sessions.ts';
+import { codeOf, regionOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
 /**
@@ -111,6 +112,8 @@ export function explainFailure(
 ): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error);
   if (error instanceof ProxyFailure) return explainProxy(error, sent);
+  // The request for a session is one to S3 as well.
+  if (error instanceof SessionFailure) return explainFailure(error.cause, { now, sent: true, hasBody: true });
   if (error instanceof CredentialsLate) return unknown('timeout', error.message, 'credentials');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
@@ -144,7 +147,7 @@ export function explainFailure(
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
   const reason = reasonOf({ code, status, headers, now, isOfProxy: by === 'proxy' });
-  const region = reason === 'wrong_region' ? regionOf(thrown, headers) : null;
+  const region = reason === 'wrong_region' ? regionOf(thrown) : null;
   // Without a status, `words` is the code alone.
   const more = speaksNoTls(error) ? PLAIN_HTTP : region === null ? null : `S3 asks for the region ${region}`;
   const server = by === 'proxy' ? nameOf(headers) : null;
@@ -180,12 +183,6 @@ function wordsOfSdk({ name, message }: Thrown, code: string | null): string {
   if (typeof message === 'string' && message.includes('SigV4a'))
     return 'not sent: an access point of several regions asks for a signature that the exporter does not make (SigV4a)';
   return `not sent: the AWS SDK makes no request of it${code === null ? '' : ` (${code})`}`;
-}
-
-/** The region that S3 names in place of the requested one; null when S3 names none. */
-function regionOf({ Region: region }: Thrown, headers: Headers): string | null {
-  const named = region ?? headers['x-amz-bucket-region'];
-  return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
 }
 
 function explainAgent({ host, status, code }: AgentFailure): Unknown {

@@ -1,7 +1,11 @@
 import type { S3ClientConfig } from '@aws-sdk/client-s3';
-import { S3Client } from '@aws-sdk/client-s3';
+import { CreateSessionCommand, S3Client } from '@aws-sdk/client-s3';
+import { createBucketRegions } from './bucket-regions.ts';
 import type { S3Connection } from './connection.ts';
 import { credentialsOf } from './credentials.ts';
+import { createSessions } from './sessions.ts';
+
+const DEFAULT_REGION = 'us-east-1';
 
 /**
  * Otherwise the SDK reads its credential files once per process, and a reload would not find new keys in them. The
@@ -18,8 +22,7 @@ function clientConfig(connection: S3Connection): S3ClientConfig {
   const common: S3ClientConfig = {
     ...READ_FILES_ANEW,
     ...(profile === null ? {} : { profile }),
-    region: region ?? 'us-east-1',
-    followRegionRedirects: endpoint === null,
+    region: region ?? DEFAULT_REGION,
     // A second attempt helps against brief faults; more attempts would only lengthen the time without an answer.
     maxAttempts: 2,
     // Otherwise the SDK reads AWS_DEFAULTS_MODE, and finds no credentials when that variable is empty.
@@ -49,13 +52,22 @@ export function openClient(
   connection: S3Connection,
   more: Pick<S3ClientConfig, 'requestHandler' | 'credentials'>,
 ): S3Client {
-  const client = new S3Client({ ...clientConfig(connection), forcePathStyle: false, ...more });
+  const regions = createBucketRegions(connection.region ?? DEFAULT_REGION);
+  const client: S3Client = new S3Client({
+    ...clientConfig(connection),
+    forcePathStyle: false,
+    s3ExpressIdentityProvider: createSessions((bucket) =>
+      client.send(new CreateSessionCommand({ Bucket: bucket })),
+    ),
+    ...more,
+  });
   const { endpointProvider, httpAuthSchemeProvider } = client.config;
   // The SDK itself asks by the path for a name that fits in no host.
   const isPath = ({ Bucket: bucket, ForcePathStyle: isForced }: Styled): boolean =>
     isForced === true || (connection.forcePathStyle && bucket?.startsWith('arn:') !== true);
   const styled = <P extends Styled>(parameters: P): P => ({
     ...parameters,
+    Region: regions.of(parameters.Bucket) ?? parameters.Region,
     ForcePathStyle: isPath(parameters),
   });
   // The choice of a signature resolves the host as well, and fails if a name fits in none.
@@ -63,46 +75,14 @@ export function openClient(
     endpointProvider: (parameters, context) => endpointProvider(styled(parameters), context),
     httpAuthSchemeProvider: (parameters) => httpAuthSchemeProvider(styled(parameters)),
   });
-  if (connection.variants.useGlobalEndpoint === true)
-    client.middlewareStack.add(followElsewhere, {
-      step: 'initialize',
-      priority: 'low',
-      name: 'followElsewhere',
-    });
+  if (connection.endpoint === null)
+    client.middlewareStack.add(regions.follow, { step: 'initialize', name: 'followRegion' });
   return client;
 }
 
-/** The parameters of the SDK's rules for hosts that decide on path style. */
+/** The parameters of the SDK's rules for hosts that are given in another way. */
 interface Styled {
   readonly Bucket?: string | undefined;
+  readonly Region?: string | undefined;
   readonly ForcePathStyle?: boolean | undefined;
-}
-
-interface Elsewhere {
-  name: string;
-  readonly $metadata?: { readonly httpStatusCode?: number };
-  readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
-}
-
-/**
- * The global host leads to the region of the bucket, which answers 400 to a signature for us-east-1 and names itself.
- * The SDK signs again for the region that a 301 names, and after a 400 only with this code.
- */
-function followElsewhere<Args, Output>(
-  next: (args: Args) => Promise<Output>,
-): (args: Args) => Promise<Output> {
-  let isFollowed = false;
-  return async (args) => {
-    try {
-      return await next(args);
-    } catch (error) {
-      const refused = Object(error) as Elsewhere;
-      const region = refused.$response?.headers?.['x-amz-bucket-region'] ?? 'us-east-1';
-      if (refused.$metadata?.httpStatusCode === 400 && region !== 'us-east-1' && !isFollowed) {
-        isFollowed = true;
-        refused.name = 'IllegalLocationConstraintException';
-      }
-      throw error;
-    }
-  };
 }
