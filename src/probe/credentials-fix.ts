@@ -7,7 +7,12 @@ export function isUnasked(said: Said | null | undefined): boolean {
 
 /** Whether the bucket was not asked at all, because there were no credentials. */
 export function isAboutAsking(said: Said | null | undefined): boolean {
-  return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent' || said?.unasked === true;
+  return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent' || isProxyOfSts(said);
+}
+
+/** Whether a proxy opened no way to STS. */
+function isProxyOfSts(said: Said | null | undefined): boolean {
+  return said?.by === 'proxy' && said.unasked === true;
 }
 
 /** Whether the storage does not know the caller, or does not accept the proof of identity. */
@@ -17,8 +22,7 @@ export function isRejected(said: Said | null | undefined): boolean {
 
 /** The remedy for missing credentials and for rejected ones. */
 export function credentialsFix(said: Said | null): string {
-  if (said?.unasked === true)
-    return 'Let the proxy pass requests to STS, or name the host of STS in NO_PROXY.';
+  if (isProxyOfSts(said)) return 'Let the proxy pass requests to STS, or name the host of STS in NO_PROXY.';
   switch (said?.by) {
     case 'credentials':
       return said.code === 'ERR_INVALID_CHAR'

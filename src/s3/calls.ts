@@ -6,7 +6,7 @@ import { runWithin } from '../lib/deadline.ts';
 import { createLimiter, SentAway } from '../lib/limiter.ts';
 import type { Unknown } from './failure.ts';
 import type { S3Reason } from './reason.ts';
-import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, unknown } from './failure.ts';
+import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, unasked, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
@@ -74,7 +74,8 @@ export function createCalls(options: {
     if (!call.unreported) return;
     call.unreported = false;
     call.failed = failure;
-    observer.failure(call.operation, failure.reason);
+    // A request that was never sent is no request that failed.
+    if (call.attempts > 0) observer.failure(call.operation, failure.reason);
     if (failure.reason !== 'throttled') return;
     limiter.refused();
     log.debug({ operation: call.operation, perSecond: limiter.rate() }, 'S3 asks for less: slowing down');
@@ -125,7 +126,7 @@ export function createCalls(options: {
       } catch (error) {
         if (started.call === null) {
           const reason = error instanceof SentAway ? 'throttled' : 'aborted';
-          return unknown(reason, 'before it was sent', 'exporter');
+          return unasked(unknown(reason, 'before it was sent', 'exporter'));
         }
         if (isNoSuchKey(error, operation) && started.call.deadline.ended() === null)
           return { kind: 'missing' };
@@ -151,7 +152,7 @@ function explain(
   const ended = call.deadline.ended();
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
   if (ended === 'timeout' && !call.sent)
-    return unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials');
+    return unasked(unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials'));
   if (ended === 'timeout') {
     return unknown('timeout', `no answer in ${call.requestTimeoutMs} ms`, 'network');
   }

@@ -31,7 +31,7 @@ export interface Said {
   readonly action: string | null;
   /** The kind of policy that denies or does not allow the action; null when the answer names none. */
   readonly policy: PolicyKind | null;
-  /** Present where the party stood on the way to credentials, so that S3 was not asked. */
+  /** Present when nothing was sent to S3, e.g. because a proxy opened no way to STS. */
   readonly unasked?: true;
 }
 
@@ -110,10 +110,23 @@ export function explainFailure(
   error: unknown,
   { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
 ): Unknown {
-  if (error instanceof AgentFailure) return explainAgent(error);
-  if (error instanceof ProxyFailure) return explainProxy(error, sent);
   // The request for a session is one to S3 as well.
   if (error instanceof SessionFailure) return explainFailure(error.cause, { now, sent: true, hasBody: true });
+  const failure = explain(error, { now, sent, hasBody });
+  return sent ? failure : unasked(failure);
+}
+
+/** Adds that nothing was sent to S3. */
+export function unasked(failure: Unknown): Unknown {
+  return { ...failure, said: { ...failure.said, unasked: true } };
+}
+
+function explain(
+  error: unknown,
+  { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
+): Unknown {
+  if (error instanceof AgentFailure) return explainAgent(error);
+  if (error instanceof ProxyFailure) return explainProxy(error, sent);
   if (error instanceof CredentialsLate) return unknown('timeout', error.message, 'credentials');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
@@ -200,10 +213,7 @@ function explainProxy({ message, status, code }: ProxyFailure, sent: boolean): U
     kind: 'unknown',
     reason: status === 429 ? 'throttled' : 'unreachable',
     detail: sent ? message : `no credentials: ${message}`,
-    said: {
-      ...{ by: 'proxy', code, status, cause: null, action: null, policy: null },
-      ...(sent ? {} : { unasked: true }),
-    },
+    said: { by: 'proxy', code, status, cause: null, action: null, policy: null },
   };
 }
 
