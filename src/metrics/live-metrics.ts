@@ -20,7 +20,7 @@ export const LIVE_METRICS = {
   },
   probe_duration_seconds: {
     type: 'histogram',
-    help: 'How long the operations of the probe took, failed ones included, in seconds.',
+    help: 'How long the operations of the probe took, failed ones included, in seconds, from when they were sent.',
     labels: ['operation'],
     buckets: PROBE_SECONDS_BUCKETS,
     group: 'probe',

@@ -31,6 +31,8 @@ export interface Sending {
 
 export interface CallOptions<Answer> {
   readonly signal: AbortSignal;
+  /** Called when the first attempt is sent. */
+  readonly onSent?: (() => void) | undefined;
   /** Sends the request and reads the whole answer; null when the answer does not come from S3. */
   readonly send: (sending: Sending) => Promise<Answer | null>;
 }
@@ -43,6 +45,7 @@ export interface Calls {
 /** A call, and whether its current step can still fail without a report. */
 interface Call {
   readonly operation: S3Operation;
+  readonly onSent: (() => void) | undefined;
   readonly deadline: Deadline;
   attempts: number;
   unreported: boolean;
@@ -87,6 +90,7 @@ export function createCalls(options: {
     // The SDK's own pause ignores what other calls have met, so a retry waits for the limiter too.
     if (call.attempts > 0) await limiter.turn(call.deadline.signal);
     call.attempts += 1;
+    if (call.attempts === 1) call.onSent?.();
     call.unreported = true;
     call.failed = null;
     observer.request(call.operation);
@@ -102,7 +106,7 @@ export function createCalls(options: {
   }
 
   return {
-    run: async (operation, { signal, send }) => {
+    run: async (operation, { signal, onSent, send }) => {
       // Hundreds of calls listen to a cycle's one signal. This is no leak, although Node warns from the eleventh on.
       setMaxListeners(0, signal);
       // Boxed, because the compiler does not see that the callback below assigns it.
@@ -112,7 +116,7 @@ export function createCalls(options: {
           await ownTurn();
           signal.throwIfAborted();
           return runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
-            const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
+            const call: Call = { operation, onSent, deadline, attempts: 0, unreported: true, failed: null };
             started.call = call;
             return send({
               abortSignal: deadline.signal,

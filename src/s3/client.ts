@@ -57,12 +57,18 @@ export type BucketAnswer =
   | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
   | { readonly kind: 'unseen'; readonly head: Unknown; readonly location: Unknown };
 
-export interface ObjectAddress {
+/** A target whose caller measures time. */
+interface Measured {
+  /** Called when the request is sent, after the wait for its turn and for credentials. */
+  readonly onSent?: () => void;
+}
+
+export interface ObjectAddress extends Measured {
   readonly bucket: string;
   readonly key: string;
 }
 
-export interface ListTarget {
+export interface ListTarget extends Measured {
   readonly bucket: string;
   readonly prefix: string;
   /** Continuation token of the page before; null for the first page. */
@@ -177,6 +183,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     };
     const outcome = await calls.run('list', {
       signal,
+      onSent: target.onSent,
       send: async (sending) => {
         const command = new ListObjectsV2Command(input);
         const listed = takeListing(command);
@@ -198,6 +205,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       let sentAt = 0;
       const outcome = await calls.run('head', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending);
@@ -225,6 +233,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key };
       const outcome = await calls.run('get', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<GetAnswer | null> => {
           const { Body, ETag, VersionId } = await send(new GetObjectCommand(input), sending);
           if (Body === undefined || ETag === undefined) return null;
@@ -239,6 +248,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
       const outcome = await calls.run('get', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<PeekAnswer | null> => {
           const { Body, ETag } = await send(new GetObjectCommand(input), sending);
           if (Body instanceof Readable) Body.destroy();
@@ -254,6 +264,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
       const outcome = await calls.run('put', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<PutAnswer | null> => {
           const { ETag, VersionId, $metadata } = await send(new PutObjectCommand(input), sending);
           if (ETag === undefined) return null;
@@ -268,6 +279,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: bucket, Key: key, ...(version === undefined ? {} : { VersionId: version }) };
       const outcome = await calls.run('delete', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<DoneAnswer> => {
           const { VersionId } = await send(new DeleteObjectCommand(input), sending);
           return { kind: 'done', version: VersionId ?? null };
