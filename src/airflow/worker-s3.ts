@@ -59,6 +59,7 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
   const region = regionOf(given, world)?.text || null;
   const variants = endpoint ? {} : variantsOf(given, { env, profile: ofSession, region });
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
+  const profileKeys = keysOfProfile(given, { env, files });
   return {
     asker: !mayHave(world.secretsBackend, id) && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
     region,
@@ -67,7 +68,12 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
     secretAccessKey: keys === null ? null : secret(keys.secret),
     sessionToken: keys?.token ? secret(keys.token) : null,
     profile,
-    profileKeys: keysOfProfile(given, { env, files }),
+    profileKeys,
+    // With keys of its own nobody asks STS for an identity, and a variable without a URL does no harm.
+    identityProxies:
+      keys === null && profileKeys === null
+        ? workerProxies(stsAddress(region, env), { told: null, env })
+        : { http: null, https: null },
     role: roleOf({ id, given }, { region, env }),
     forcePathStyle: pathStyle(addressing, endpoint),
     authorities:
@@ -185,13 +191,19 @@ function roleOf(
   const { role_arn: arn, assume_role_kwargs: told, service_config: services } = given?.extra ?? {};
   if (!arn) return null;
   const endpoint = services?.sts?.endpoint_url || null;
-  const asked = endpoint ?? firstSet(env, ['AWS_ENDPOINT_URL_STS']) ?? addressAt('sts', region);
   return {
     arn,
     endpoint,
-    proxies: workerProxies(asked, { told: given?.extra.config_kwargs?.proxies, env }),
+    proxies: workerProxies(endpoint ?? stsAddress(region, env), {
+      told: given?.extra.config_kwargs?.proxies,
+      env,
+    }),
     arguments: { ...told, RoleSessionName: told?.RoleSessionName ?? sessionNameOf(id), RoleArn: arn },
   };
+}
+
+function stsAddress(region: string | null, env: Environment): string {
+  return firstSet(env, ['AWS_ENDPOINT_URL_STS']) ?? addressAt('sts', region);
 }
 
 /** Builds the session name as `slugify` in `_assume_role` does. */

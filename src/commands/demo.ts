@@ -270,6 +270,7 @@ function openStore(s3: Deployment['s3'], log: Logger): ObjectStore {
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

@@ -10,6 +10,7 @@ import type { Listing, SeenListing } from '../probe/server-ways.ts';
 import { listingWords } from '../probe/server-ways.ts';
 import { createWriteRefusals } from '../probe/write-refusal.ts';
 import { probeDatabase } from '../probe/database.ts';
+import type { Said } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import type { Ending } from './job.ts';
@@ -41,6 +42,11 @@ const NOTHING_PROBED: ProbeResult = {
   othersReachFrom: null,
   writesFailSince: null,
 };
+
+/** An operation that sent nothing, e.g. for lack of credentials, was not tried: `not_watching` tells of it. */
+function wasSent({ said }: { readonly said: Said | null }): boolean {
+  return said?.unasked !== true;
+}
 
 /** How long a refusal to delete versions is believed. */
 const ERASE_AGAIN_MS = 3_600_000;
@@ -96,12 +102,10 @@ export function createProbeJob(parts: {
       latest = { result, at };
       if (result !== null) parts.probed(result, at);
       const { steps } = result ?? NOTHING_PROBED;
+      const sent = steps.filter((step) => step.ok === true || (step.ok === false && wasSent(step)));
       if (steps.length > 0)
-        metrics.setUp(
-          's3',
-          steps.some((step) => step.ok === true),
-        );
-      metrics.publishProbe(result ?? NOTHING_PROBED, asked, at);
+        metrics.setUp('s3', sent.length === 0 ? null : sent.some((step) => step.ok === true));
+      metrics.publishProbe({ ...(result ?? NOTHING_PROBED), steps: sent }, asked, at);
       return ending(steps);
     },
   };

@@ -214,7 +214,8 @@ export function createSampleJob(parts: {
       sent = stores.sent() - before.sent;
       parts.sampled(result);
       metrics.setUp('database', result.databaseFailure === null);
-      if (result.s3Answered || result.s3Failure !== null) metrics.setUp('s3', result.s3Answered);
+      if (result.s3Answered || result.s3Failure !== null)
+        metrics.setUp('s3', sent === 0 ? null : result.s3Answered);
       logCycle(log, result);
       spareDatabase(result.databaseFailure);
       return result.databaseFailure;

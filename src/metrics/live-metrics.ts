@@ -14,13 +14,13 @@ export const LIVE_METRICS = {
 
   probe_success: {
     type: 'gauge',
-    help: '1 if the operation succeeded in the last probe, 0 if it failed, absent if it was not tried.',
+    help: '1 if the operation succeeded in the last probe, 0 if it failed, absent if it was not tried or could not be sent, e.g. for lack of credentials.',
     labels: ['operation'],
     group: 'probe',
   },
   probe_duration_seconds: {
     type: 'histogram',
-    help: 'How long the operations of the probe took, failed ones included, in seconds.',
+    help: 'How long the operations of the probe took, failed ones included, in seconds, from when they were sent.',
     labels: ['operation'],
     buckets: PROBE_SECONDS_BUCKETS,
     group: 'probe',
@@ -46,7 +46,7 @@ export const LIVE_METRICS = {
   },
   exporter_up: {
     type: 'gauge',
-    help: '1 if the target served the exporter when it was last asked, 0 if it refused, failed or did not answer, absent if it was not asked yet.',
+    help: '1 if the target served the exporter when it was last asked, 0 if it refused, failed or did not answer, absent if it was not asked, e.g. for lack of credentials.',
     labels: ['target'],
     group: 'exporter',
   },

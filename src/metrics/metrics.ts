@@ -27,7 +27,8 @@ export interface Metrics {
   jobSkipped(job: JobName): void;
   s3Request(operation: S3Operation): void;
   s3Failure(operation: S3Operation, reason: S3Reason): void;
-  setUp(target: 'database' | 's3', up: boolean): void;
+  /** Null: nothing was sent to the target. */
+  setUp(target: 'database' | 's3', up: boolean | null): void;
   setLeader(leader: boolean): void;
   setVerdict(verdict: VerdictState): void;
   setStaleAfter(seconds: number): void;
@@ -141,7 +142,7 @@ export function createMetrics(options: {
       add('exporter_s3_request_errors_total', { operation, reason: reasonOf(reason) }, 1);
     },
     setUp(target, up) {
-      set('exporter_up', { target }, Number(up));
+      set('exporter_up', { target }, up === null ? null : Number(up));
     },
     setLeader(leader) {
       set('exporter_leader', {}, Number(leader));

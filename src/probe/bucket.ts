@@ -90,12 +90,12 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
 
   try {
     const put = write
-      ? await timed('put', async () => judgeDone(await store.put({ ...address, body }, signal)))
+      ? await timed('put', async (onSent) => judgeDone(await store.put({ ...address, onSent, body }, signal)))
       : skipped('put');
     const written = put.ok === true;
 
-    const seen = await timed('head', async () => {
-      const answer = await store.head(address, signal);
+    const seen = await timed('head', async (onSent) => {
+      const answer = await store.head({ ...address, onSent }, signal);
       if (answer.kind === 'unknown') return answer;
       // An object that could not be written is rightly missing. It may be present if only the PUT's answer was lost.
       if (!written) return null;
@@ -114,8 +114,8 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
     }
 
     const get = written
-      ? await timed('get', async () => {
-          const answer = await store.get(address, signal);
+      ? await timed('get', async (onSent) => {
+          const answer = await store.get({ ...address, onSent }, signal);
           if (answer.kind === 'unknown') return answer;
           if (answer.kind === 'missing') return mismatch(LOST);
           return Buffer.compare(answer.body, body) === 0 ? null : mismatch('other content than was put');
@@ -123,8 +123,8 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
       : skipped('get');
 
     let leftovers: string[] = [];
-    const list = await timed('list', async () => {
-      const answer = await store.list({ bucket, prefix: place, after: null }, signal);
+    const list = await timed('list', async (onSent) => {
+      const answer = await store.list({ bucket, prefix: place, after: null, onSent }, signal);
       if (answer.kind === 'unknown') return answer;
       leftovers = answer.objects
         .filter(({ key }) => key !== address.key && key.startsWith(probes))
@@ -136,7 +136,9 @@ export async function probe(store: ObjectStore, target: ProbeTarget, signal: Abo
     });
 
     const remove = written
-      ? await timed('delete', async () => judgeDone(await store.delete(address, afterAbort.signal)))
+      ? await timed('delete', async (onSent) =>
+          judgeDone(await store.delete({ ...address, onSent }, afterAbort.signal)),
+        )
       : skipped('delete');
     // A lost answer may hide an object. This DELETE is no step of the probe, and its failure is not reported.
     if (write && !written && mayBeThere(put)) await store.delete(address, afterAbort.signal);
@@ -188,13 +190,15 @@ interface Mismatch {
   readonly said: null;
 }
 
-/** `judge` returns null when all is well. */
+/** `judge` returns null when all is well. The wait for a turn behind requests of our own is no latency of S3. */
 async function timed(
   operation: S3Operation,
-  judge: () => Promise<Unknown | Mismatch | null>,
+  judge: (onSent: () => void) => Promise<Unknown | Mismatch | null>,
 ): Promise<ProbeStep> {
-  const start = performance.now();
-  const failure = await judge();
+  let start = performance.now();
+  const failure = await judge(() => {
+    start = performance.now();
+  });
   const seconds = (performance.now() - start) / 1_000;
   if (failure === null) return { operation, ok: true, seconds };
   if (failure.reason === 'aborted') return skipped(operation);

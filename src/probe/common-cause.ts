@@ -47,7 +47,7 @@ function isForeign(answer: Answered): boolean {
   const { reason, said, detail } = answer;
   if (detail === NO_ANSWER_OF_S3) return true;
   // A proxy that cannot reach its backend for the moment answers with a page, and S3 may be behind it.
-  if (said === null || said.status === null || said.status >= 500) return false;
+  if (said === null || said.status === null || said.status >= 500 || isAboutAsking(said)) return false;
   // A gateway limits the rate of requests to S3 as well.
   if (reason === 'throttled') return false;
   return said.by === 'proxy' || (said.by === 's3' && said.code === null);

@@ -9,7 +9,12 @@ export function isUnasked(said: Said | null | undefined): boolean {
 
 /** Whether the bucket was not asked at all, because there were no credentials. */
 export function isAboutAsking(said: Said | null | undefined): boolean {
-  return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent';
+  return said?.by === 'credentials' || said?.by === 'sts' || said?.by === 'agent' || isProxyOfSts(said);
+}
+
+/** Whether a proxy opened no way to STS. */
+function isProxyOfSts(said: Said | null | undefined): boolean {
+  return said?.by === 'proxy' && said.unasked === true;
 }
 
 /** Whether the storage does not know the caller, or does not accept the proof of identity. */
@@ -19,6 +24,7 @@ export function isRejected(said: Said | null | undefined): boolean {
 
 /** The remedy for missing credentials and for rejected ones. */
 export function credentialsFix({ reason, said }: Pick<Refused, 'reason' | 'said'>): string {
+  if (isProxyOfSts(said)) return 'Let the proxy pass requests to STS, or name the host of STS in NO_PROXY.';
   if (said?.status != null && isAboutAsking(said) && (reason === 'throttled' || reason === 'server_error'))
     return 'Run the check again in a minute. If this stays, look at what answered.';
   switch (said?.by) {

@@ -52,7 +52,7 @@ export function isSlow(step: Pick<FailedStep, 'reason' | 'said'>): boolean {
 
 /** Whether a proxy answers where S3 was meant to. */
 export function isInPlaceOfS3(step: FailedStep): boolean {
-  return step.said?.by === 'proxy' && !isHeldBack(step);
+  return step.said?.by === 'proxy' && !isUnasked(step.said) && !isHeldBack(step);
 }
 
 /**

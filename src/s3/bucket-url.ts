@@ -1,6 +1,6 @@
 import { HeadBucketCommand } from '@aws-sdk/client-s3';
 import type { S3Connection } from './connection.ts';
-import { openClient } from './connection.ts';
+import { openClient } from './sdk-client.ts';
 
 /** The parts of the SDK's request that make its URL. */
 interface Built {

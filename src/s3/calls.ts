@@ -6,7 +6,7 @@ import { runWithin } from '../lib/deadline.ts';
 import { createLimiter, SentAway } from '../lib/limiter.ts';
 import type { Unknown } from './failure.ts';
 import type { S3Reason } from './reason.ts';
-import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, noAnswerIn, unknown } from './failure.ts';
+import { explainFailure, isNoSuchKey, NO_ANSWER_OF_S3, noAnswerIn, unasked, unknown } from './failure.ts';
 
 export type S3Operation = 'put' | 'head' | 'get' | 'list' | 'delete';
 
@@ -31,6 +31,8 @@ export interface Sending {
 
 export interface CallOptions<Answer> {
   readonly signal: AbortSignal;
+  /** Called when the first attempt is sent. */
+  readonly onSent?: (() => void) | undefined;
   /** Sends the request and reads the whole answer; null when the answer does not come from S3. */
   readonly send: (sending: Sending) => Promise<Answer | null>;
 }
@@ -43,6 +45,7 @@ export interface Calls {
 /** A call, and whether its current step can still fail without a report. */
 interface Call {
   readonly operation: S3Operation;
+  readonly onSent: (() => void) | undefined;
   readonly deadline: Deadline;
   attempts: number;
   unreported: boolean;
@@ -74,7 +77,8 @@ export function createCalls(options: {
     if (!call.unreported) return;
     call.unreported = false;
     call.failed = failure;
-    observer.failure(call.operation, failure.reason);
+    // A request that was never sent is no request that failed.
+    if (call.attempts > 0) observer.failure(call.operation, failure.reason);
     if (failure.reason !== 'throttled') return;
     limiter.refused();
     log.debug({ operation: call.operation, perSecond: limiter.rate() }, 'S3 asks for less: slowing down');
@@ -86,6 +90,7 @@ export function createCalls(options: {
     // The SDK's own pause ignores what other calls have met, so a retry waits for the limiter too.
     if (call.attempts > 0) await limiter.turn(call.deadline.signal);
     call.attempts += 1;
+    if (call.attempts === 1) call.onSent?.();
     call.unreported = true;
     call.failed = null;
     observer.request(call.operation);
@@ -101,7 +106,7 @@ export function createCalls(options: {
   }
 
   return {
-    run: async (operation, { signal, send }) => {
+    run: async (operation, { signal, onSent, send }) => {
       // Hundreds of calls listen to a cycle's one signal. This is no leak, although Node warns from the eleventh on.
       setMaxListeners(0, signal);
       // Boxed, because the compiler does not see that the callback below assigns it.
@@ -111,7 +116,7 @@ export function createCalls(options: {
           await ownTurn();
           signal.throwIfAborted();
           return runWithin({ ms: requestTimeoutMs, signal }, (deadline) => {
-            const call: Call = { operation, deadline, attempts: 0, unreported: true, failed: null };
+            const call: Call = { operation, onSent, deadline, attempts: 0, unreported: true, failed: null };
             started.call = call;
             return send({
               abortSignal: deadline.signal,
@@ -125,7 +130,7 @@ export function createCalls(options: {
       } catch (error) {
         if (started.call === null) {
           const reason = error instanceof SentAway ? 'throttled' : 'aborted';
-          return unknown(reason, 'before it was sent', 'exporter');
+          return unasked(unknown(reason, 'before it was sent', 'exporter'));
         }
         if (isNoSuchKey(error, operation) && started.call.deadline.ended() === null)
           return { kind: 'missing' };
@@ -153,7 +158,7 @@ function explain(
   const ended = call.deadline.ended();
   if (ended === 'aborted') return unknown('aborted', 'while it was under way', 'exporter');
   if (ended === 'timeout' && !call.sent)
-    return unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials');
+    return unasked(unknown('timeout', `no credentials in ${call.requestTimeoutMs} ms`, 'credentials'));
   if (ended === 'timeout') return unknown('timeout', noAnswerIn(call.requestTimeoutMs), 'exporter');
   return explainFailure(error, { now: Date.now(), sent: call.sent, hasBody: call.operation !== 'head' });
 }

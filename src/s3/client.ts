@@ -2,9 +2,7 @@ import { Readable } from 'node:stream';
 import type { ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3';
 import {
   DeleteObjectCommand,
-  GetBucketLocationCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -14,15 +12,18 @@ import { absenceByGet } from './absence-by-get.ts';
 import { archiveOf } from './archive.ts';
 import { createBucketLooks } from './bucket-looks.ts';
 import type { Outcome, S3Observer, Sending } from './calls.ts';
-import { answerOf, createCalls, unknownOf, unknownOfBucket } from './calls.ts';
+import { answerOf, createCalls } from './calls.ts';
 import { clockSkewSeconds, correctClockOnce } from './clock.ts';
 import type { S3Connection } from './connection.ts';
-import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { isBodilessBadRequest, NO_ANSWER_OF_S3 } from './failure.ts';
 import { isSignedByS3 } from './in-between.ts';
 import type { ListAnswer } from './listing.ts';
 import { takeListing } from './listing.ts';
+import type { BucketAnswer } from './look-for-bucket.ts';
+import { lookForBucket } from './look-for-bucket.ts';
+import { openClient } from './sdk-client.ts';
+import { openTransport } from './transport.ts';
 
 /** `missing` is given only when the bucket is known to exist. */
 export type HeadAnswer = SeenObject | { readonly kind: 'missing' } | Unknown;
@@ -53,17 +54,18 @@ export type GetAnswer =
 /** `archived`: the storage does not hand out the object until it is restored. */
 export type PeekAnswer = { readonly kind: 'readable' | 'archived' | 'missing' } | Unknown;
 
-/** Whether the bucket was seen, and by which request. When neither request shows the bucket, s3fs would create it. */
-export type BucketAnswer =
-  | { readonly kind: 'seen'; readonly by: 'HeadBucket' | 'GetBucketLocation' }
-  | { readonly kind: 'unseen'; readonly head: Unknown; readonly location: Unknown };
+/** A target whose caller measures time. */
+interface Measured {
+  /** Called when the request is sent, after the wait for its turn and for credentials. */
+  readonly onSent?: () => void;
+}
 
-export interface ObjectAddress {
+export interface ObjectAddress extends Measured {
   readonly bucket: string;
   readonly key: string;
 }
 
-export interface ListTarget {
+export interface ListTarget extends Measured {
   readonly bucket: string;
   readonly prefix: string;
   /** Continuation token of the page before; null for the first page. */
@@ -148,18 +150,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return isSeen ? null : listed;
   });
 
-  async function seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer> {
-    const head = await calls.run('head', {
-      signal,
-      send: (sending) => send(new HeadBucketCommand({ Bucket: bucket }), sending),
+  function seeBucket(bucket: string, signal: AbortSignal): Promise<BucketAnswer> {
+    return lookForBucket(bucket, {
+      head: (command) => calls.run('head', { signal, send: (sending) => send(command, sending) }),
+      location: (command) => calls.run('get', { signal, send: (sending) => send(command, sending) }),
     });
-    if (head.kind === 'answered') return { kind: 'seen', by: 'HeadBucket' };
-    const location = await calls.run('get', {
-      signal,
-      send: (sending) => send(new GetBucketLocationCommand({ Bucket: bucket }), sending),
-    });
-    if (location.kind === 'answered') return { kind: 'seen', by: 'GetBucketLocation' };
-    return { kind: 'unseen', head: unknownOfBucket(head), location: unknownOf(location) };
   }
 
   function seen<T>(bucket: string, outcome: Outcome<T>): Outcome<T> {
@@ -178,6 +173,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     };
     const outcome = await calls.run('list', {
       signal,
+      onSent: target.onSent,
       send: async (sending) => {
         const command = new ListObjectsV2Command(input);
         const listed = takeListing(command);
@@ -191,10 +187,11 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return answerOf(seen(bucket, outcome));
   }
 
-  async function peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer> {
+  async function peek(target: Parameters<ObjectStore['peek']>[0], signal: AbortSignal): Promise<PeekAnswer> {
     const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
     const outcome = await calls.run('get', {
       signal,
+      onSent: target.onSent,
       send: async (sending): Promise<PeekAnswer | null> => {
         const { Body, ETag } = await send(new GetObjectCommand(input), sending);
         if (Body instanceof Readable) Body.destroy();
@@ -215,6 +212,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       let isSigned = true;
       const outcome = await calls.run('head', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending).catch((error: unknown) => {
@@ -248,6 +246,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key };
       const outcome = await calls.run('get', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<GetAnswer | null> => {
           const { Body, ETag, VersionId } = await send(new GetObjectCommand(input), sending);
           if (Body === undefined || ETag === undefined) return null;
@@ -264,6 +263,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: target.bucket, Key: target.key, Body: target.body };
       const outcome = await calls.run('put', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<PutAnswer | null> => {
           const { ETag, VersionId, $metadata } = await send(new PutObjectCommand(input), sending);
           if (ETag === undefined) return null;
@@ -278,6 +278,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
       const input = { Bucket: bucket, Key: key, ...(version === undefined ? {} : { VersionId: version }) };
       const outcome = await calls.run('delete', {
         signal,
+        onSent: target.onSent,
         send: async (sending): Promise<DoneAnswer> => {
           const { VersionId } = await send(new DeleteObjectCommand(input), sending);
           return { kind: 'done', version: VersionId ?? null };

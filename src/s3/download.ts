@@ -6,9 +6,10 @@ import type { Readable } from 'node:stream';
 import { messageOf } from '../lib/message-of.ts';
 import type { ObjectAddress } from './client.ts';
 import type { S3Connection } from './connection.ts';
-import { openClient, openTransport } from './connection.ts';
 import type { Unknown } from './failure.ts';
 import { explainFailure, isNoSuchKey } from './failure.ts';
+import { openClient } from './sdk-client.ts';
+import { openTransport } from './transport.ts';
 
 export type DownloadAnswer =
   | { readonly kind: 'downloaded'; readonly bytes: number; readonly md5: string }

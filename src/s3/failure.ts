@@ -1,14 +1,15 @@
 import { ProxyFailure } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { CredentialsFailure } from './credentials-failure.ts';
+import { CredentialsLate } from './credentials.ts';
 import { fromServer, headersOf, isOfProxy, isWebPage } from './in-between.ts';
-import type { Headers } from './in-between.ts';
 import { PLAIN_HTTP, speaksNoTls } from './no-tls.ts';
 import { isOfNetwork, reasonOf, reasonOfNoCredentials } from './reason.ts';
 import type { S3Reason } from './reason.ts';
 import { refusalOf } from './refusal.ts';
 import type { PolicyKind, RefusalCause } from './refusal.ts';
-import { codeOf, statusOf } from './thrown.ts';
+import { SessionFailure } from './sessions.ts';
+import { codeOf, regionOf, statusOf } from './thrown.ts';
 import type { Thrown } from './thrown.ts';
 
 /**
@@ -32,6 +33,8 @@ export interface Said {
   readonly action: string | null;
   /** The kind of policy that denies or does not allow the action; null when the answer names none. */
   readonly policy: PolicyKind | null;
+  /** Present when nothing was sent to S3, e.g. because a proxy opened no way to STS. */
+  readonly unasked?: true;
 }
 
 /** Nothing is known: the object is neither present nor missing, and the request neither done nor undone. */
@@ -88,6 +91,24 @@ export function explainFailure(
   error: unknown,
   { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
 ): Unknown {
+  if (error instanceof SessionFailure) {
+    const { cause } = error;
+    // The request for a session is one to S3 as well.
+    return explainFailure(cause, { now, sent: !(cause instanceof CredentialsFailure), hasBody: true });
+  }
+  const failure = explain(error, { now, sent, hasBody });
+  return sent ? failure : unasked(failure);
+}
+
+/** Adds that nothing was sent to S3. */
+export function unasked(failure: Unknown): Unknown {
+  return { ...failure, said: { ...failure.said, unasked: true } };
+}
+
+function explain(
+  error: unknown,
+  { now, sent, hasBody }: { now: number; sent: boolean; hasBody: boolean },
+): Unknown {
   if (error instanceof CredentialsFailure) return explainCredentials(error.cause, now);
   if (error instanceof ProxyFailure) return explainProxy(error, '');
   const thrown = Object(error) as Thrown;
@@ -107,7 +128,7 @@ export function explainFailure(
   const headers = headersOf(thrown);
   const by =
     status === null ? 'network' : isOfProxy(status, { ...thrown, code, headers, hasBody }) ? 'proxy' : 's3';
-  const region = regionOf(thrown, headers);
+  const region = regionOf(thrown);
   const reason = reasonOf({ ...said, headers, now, isOfProxy: by === 'proxy', region });
   const wanted = reason === 'wrong_region' ? region : regionInWords(thrown);
   // Without a status, `words` is the code alone.
@@ -141,6 +162,7 @@ function waited({ name, message }: Thrown): number | null {
 function explainCredentials(error: unknown, now: number): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error, now);
   if (error instanceof ProxyFailure) return explainProxy(error, NONE);
+  if (error instanceof CredentialsLate) return unknown('timeout', error.message, 'credentials');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
@@ -216,12 +238,6 @@ function wordsOfSdk({ name, message }: Thrown, code: string | null): string {
   if (typeof message === 'string' && message.includes('SigV4a'))
     return 'not sent: an access point of several regions asks for a signature that the exporter does not make (SigV4a)';
   return `not sent: the AWS SDK makes no request of it${code === null ? '' : ` (${code})`}`;
-}
-
-/** The region that S3 names in place of the requested one; null when S3 names none. */
-function regionOf({ Region: region }: Thrown, headers: Headers): string | null {
-  const named = region ?? headers['x-amz-bucket-region'];
-  return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
 }
 
 /** Some servers name the region in a sentence alone, and botocore does not read it. */

@@ -1,4 +1,5 @@
-import type { BucketAnswer, ObjectStore } from './client.ts';
+import type { ObjectStore } from './client.ts';
+import type { BucketAnswer } from './look-for-bucket.ts';
 import type { Unknown } from './failure.ts';
 
 /**

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Secret } from '../lib/secret.ts';
 import type { S3Observer } from './calls.ts';
 import type { ObjectStore } from './client.ts';
 import { openObjectStore } from './client.ts';
@@ -115,17 +116,17 @@ export function openStores(
   };
 }
 
-function isSame(one: S3Connection, other: S3Connection): boolean {
-  return plain(one) === plain(other);
+/** Compares every part, and secrets by what they hide. */
+function isSame(one: unknown, other: unknown): boolean {
+  if (isSecret(one) && isSecret(other)) return one.reveal() === other.reveal();
+  if (!isRecord(one) || !isRecord(other)) return one === other;
+  return Object.keys({ ...one, ...other }).every((name) => isSame(one[name], other[name]));
 }
 
-/** Contains the secrets: for comparison only, never to be shown. */
-function plain(connection: S3Connection): string {
-  return JSON.stringify(
-    Object.values(connection).map((value: unknown) =>
-      typeof value === 'object' && value !== null && 'reveal' in value && typeof value.reveal === 'function'
-        ? (value as { reveal: () => string }).reveal()
-        : value,
-    ),
-  );
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isSecret(value: unknown): value is Secret {
+  return isRecord(value) && typeof value['reveal'] === 'function';
 }

@@ -44,3 +44,9 @@ export function codeOf(thrown: Thrown): string | null {
   const { cause } = thrown;
   return typeof cause === 'object' && cause !== null ? codeOf(cause) : null;
 }
+
+/** The region that S3 names in place of the requested one; null when S3 names none. */
+export function regionOf({ Region: region, $response }: Thrown): string | null {
+  const named = region ?? $response?.headers?.['x-amz-bucket-region'];
+  return typeof named === 'string' && /^[a-z0-9-]{1,40}$/.test(named) ? named : null;
+}

@@ -4,11 +4,9 @@ import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import { mayHave } from '../airflow/secrets-backend.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
-import { workerProxies } from '../airflow/worker-proxies.ts';
-import { addressAt, ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
+import { ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
-import { proxyHost } from '../s3/agents.ts';
 import { fileWarnings, profileWarnings } from './aws-file-warnings.ts';
 import type { NamedConnection } from './connections.ts';
 import { refusedEndpoints } from './refused-endpoint.ts';
@@ -57,7 +55,6 @@ function wayWarnings({ id, given, s3 }: Reach, world: World): readonly Warning[]
     ...halfOfVariables(given, world),
     ...reachWarnings({ id, s3 }, world),
     ...roleWithoutRegion({ id, given, s3 }, world),
-    ...identityBesideProxy({ id, given, s3 }, world),
   ];
 }
 
@@ -221,20 +218,6 @@ function stsEndpoint(profile: AwsProfile, { env }: World): string | null {
   if (env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS']?.toLowerCase() === 'true' || profile.ignoresEndpoints)
     return null;
   return env['AWS_ENDPOINT_URL_STS'] || env['AWS_ENDPOINT_URL'] || profile.stsEndpoint || null;
-}
-
-/** The SDK asks STS for such an identity by its way to S3, and botocore by a separate way. */
-function identityBesideProxy({ id, given, s3 }: Reach, { env, files: held }: World): string[] {
-  if (s3 === null || s3.secretAccessKey !== null) return [];
-  const takesRole = awsProfile(held, profileOf(given, env)).takesRole;
-  if ((env['AWS_WEB_IDENTITY_TOKEN_FILE'] ?? '') === '' && !takesRole) return [];
-  const sts = env['AWS_ENDPOINT_URL_STS'] ?? addressAt('sts', s3.region);
-  const worker = proxyHost(sts, workerProxies(sts, { told: null, env }));
-  if (worker === proxyHost(sts, s3.proxies)) return [];
-  const who = id === '' ? 'Without a connection' : `With the connection ${id}`;
-  return [
-    `${who} a worker asks STS ${worker === null ? 'directly' : `through the proxy ${worker}`}, and the exporter asks it by its way to S3: let NO_PROXY have both or neither`,
-  ];
 }
 
 function regionVariable(connections: readonly NamedConnection[], { env }: World): string[] {

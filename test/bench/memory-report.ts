@@ -80,7 +80,7 @@ export function memoryReport(
     readonly busyCycles: number;
     readonly idleCycles: number;
     readonly profile: { readonly of: string; readonly table: string } | null;
-    /** Of the same case as the profile. */
+    /** The memory of the case that was profiled. */
     readonly memory: Memory | null;
   },
 ): string {

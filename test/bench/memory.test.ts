@@ -136,7 +136,7 @@ async function measure(
   }
 }
 
-/** What the daemon says of its own memory. */
+/** Reads what the daemon says of its own memory. */
 async function memoryOf({ port }: WatchedDaemon): Promise<Memory> {
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const mb = (name: string) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]) / 1e6;

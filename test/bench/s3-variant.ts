@@ -100,6 +100,7 @@ function openOurs(): ObjectStore {
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

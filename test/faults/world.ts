@@ -113,6 +113,7 @@ export async function startWorld(options: {
         forcePathStyle: true,
         authorities: null,
         proxies: NO_PROXIES,
+        identityProxies: NO_PROXIES,
         sendsChecksums: true,
         asker: 'workers',
         variants: {},

@@ -86,6 +86,7 @@ export async function startWorld(server: S3Server): Promise<World> {
     forcePathStyle: true,
     authorities: null,
     proxies: NO_PROXIES,
+    identityProxies: NO_PROXIES,
     sendsChecksums: true,
     asker: 'workers',
     variants: {},

@@ -63,6 +63,7 @@ export function connectionWith(told: Partial<S3Connection>): S3Connection {
     forcePathStyle: false,
     authorities: null,
     proxies: NO_PROXIES,
+    identityProxies: NO_PROXIES,
     sendsChecksums: true,
     variants: {},
     agent: null,

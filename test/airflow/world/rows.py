@@ -130,7 +130,7 @@ def cases(at) -> list[Case]:
         Case("role", "STS beside proxy-uri", {**here, "role_arn": ROLE, "service_config": {"s3": {"endpoint_url": "http://s3.example:9000", "proxy-uri": at.proxy}, "sts": {"endpoint_url": at.plain}}}),
         Case("identity of the pod", "web identity (IRSA)", own, {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_ENDPOINT_URL_STS": at.plain}, None),
         Case("identity of the pod", "web identity, S3 and STS through the proxy", here, {**aws, "AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_DEFAULT_REGION": "us-east-1"}, None),
-        Case("identity of the pod", "web identity, STS alone through the proxy", own, {**aws, "NO_PROXY": "localhost", "AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_DEFAULT_REGION": "us-east-1"}, None, warning="asks STS through the proxy"),
+        Case("identity of the pod", "web identity, STS alone through the proxy", own, {**aws, "NO_PROXY": "localhost", "AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_DEFAULT_REGION": "us-east-1"}, None),
         Case("identity of the pod", "web identity beside keys of the AWS files", own, {"AWS_ROLE_ARN": ROLE, "AWS_WEB_IDENTITY_TOKEN_FILE": at.token, "AWS_ENDPOINT_URL_STS": at.plain, "AWS_DEFAULT_REGION": "us-east-1"}, None, credentials=keys("default"), warning="takes the identity of AWS_WEB_IDENTITY_TOKEN_FILE"),
         Case("identity of the pod", "AWS_CONTAINER_CREDENTIALS_FULL_URI", own, {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{at.plain}/credentials"}, None),
         Case("region", "none", {}, aws),

@@ -71,6 +71,7 @@ beforeAll(async () => {
     forcePathStyle: true,
     authorities: null,
     proxies: NO_PROXIES,
+    identityProxies: NO_PROXIES,
     sendsChecksums: true,
     asker: 'workers',
     variants: {},

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createProbeJob } from '../../../src/daemon/probe-job.ts';
 import type { ProbeJob } from '../../../src/daemon/probe-job.ts';
+import type { Metrics } from '../../../src/metrics/metrics.ts';
 import { createMetrics } from '../../../src/metrics/metrics.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Database } from '../../../src/postgres/client.ts';
@@ -50,13 +51,17 @@ function refuse(isRefused: (method: string) => boolean): void {
   });
 }
 
-function probeOf(bucket: string, change = (store: ObjectStore): ObjectStore => store): ProbeJob {
+function probeOf(
+  bucket: string,
+  change = (store: ObjectStore): ObjectStore => store,
+  { keys = '', setUp = vi.fn<Metrics['setUp']>(), publishProbe = vi.fn<Metrics['publishProbe']>() } = {},
+): ProbeJob {
   const { accessKeyId, secretAccessKey, region } = server();
   const endpoint = encodeURIComponent(proxy.url);
   const config = readConfig({
     argv: ['--xcom.path', `s3://aws_xcom@${bucket}/base`, '--database.url', postgres().url],
     env: {
-      AIRFLOW_CONN_AWS_XCOM: `aws://${accessKeyId}:${secretAccessKey}@/?endpoint_url=${endpoint}&region_name=${region}`,
+      AIRFLOW_CONN_AWS_XCOM: `aws://${keys || `${accessKeyId}:${secretAccessKey}`}@/?endpoint_url=${endpoint}&region_name=${region}`,
     },
     readFile: () => '',
   });
@@ -65,7 +70,7 @@ function probeOf(bucket: string, change = (store: ObjectStore): ObjectStore => s
   return createProbeJob({
     ...{ config, database, log },
     stores: { ...stores, of: (id) => change(stores.of(id)) },
-    metrics: createMetrics(METRICS_OPTIONS),
+    metrics: { ...createMetrics(METRICS_OPTIONS), setUp, publishProbe },
     leads: () => true,
     probed: () => undefined,
   });
@@ -87,6 +92,22 @@ test('the bucket is looked for before each write', async () => {
   for (let probes = 0; probes < 2; probes += 1) expect(await run(job, 'xcom')).toEqual({ looks: 1, puts: 1 });
   refuse((method) => method === 'DELETE');
   expect(await run(job, 'xcom')).toEqual({ looks: 1, puts: 1 });
+});
+
+test('without credentials nothing is asked of S3, and no metric says that it failed', async () => {
+  for (const name of ['AWS_SHARED_CREDENTIALS_FILE', 'AWS_CONFIG_FILE']) vi.stubEnv(name, '/nowhere');
+  vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
+  const setUp = vi.fn<Metrics['setUp']>();
+  const publishProbe = vi.fn<Metrics['publishProbe']>();
+  const job = probeOf('xcom', undefined, { keys: ':', setUp, publishProbe });
+  const ending = await job.run(never);
+  vi.unstubAllEnvs();
+  expect(asked).toEqual([]);
+  expect(ending).toMatchObject({ reason: 'denied' });
+  expect(setUp.mock.lastCall).toEqual(['s3', null]);
+  expect(publishProbe.mock.lastCall?.[0].steps).toEqual([]);
+  // The problem not_watching rests on it.
+  expect(job.latest().result?.steps.some(({ ok }) => ok === false)).toBe(true);
 });
 
 test('how the bucket is listed is known from the first probe that works on', async () => {

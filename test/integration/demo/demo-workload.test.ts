@@ -58,6 +58,7 @@ function openStore(endpoint: string): ObjectStore {
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

@@ -99,6 +99,7 @@ function openStore(): ObjectStore {
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

@@ -36,24 +36,34 @@ const GIVEN = JSON.stringify({
 
 let server: Server;
 let world: World;
-let sts: Answer;
+/** Null: STS gives what it is asked for. */
+let sts: Answer | null;
 let agent: Answer;
 let s3: Answer;
+/** How many answers of STS do not arrive. */
+let lost: number;
 
 beforeEach(async () => {
   const asked: string[] = [];
   const roles: URLSearchParams[] = [];
-  sts = [200, roleOf('AssumeRole')];
+  sts = null;
+  lost = 0;
   agent = [200, GIVEN];
   s3 = [404, ''];
   server = createServer((request, response) => {
     void bodyOf(request).then((body) => {
       const { method = '', url = '' } = request;
-      const answer = method === 'POST' ? sts : url === '/credentials' ? agent : s3;
-      if (method === 'POST') roles.push(new URLSearchParams(body));
+      const form = new URLSearchParams(body);
+      const answer =
+        method === 'POST'
+          ? (sts ?? ([200, roleOf(form.get('Action') ?? '')] as const))
+          : url === '/credentials'
+            ? agent
+            : s3;
+      if (method === 'POST') roles.push(form);
       const key = /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1];
       asked.push(method === 'POST' ? 'sts' : url === '/credentials' ? 'agent' : `s3 ${key ?? 'unsigned'}`);
-      if (answer === 'stall') return;
+      if (answer === 'stall' || (method === 'POST' && lost-- > 0)) return;
       response.writeHead(answer[0], answer[2]).end(answer[1]);
     });
   });
@@ -246,6 +256,43 @@ describe('a web identity', () => {
       said: { by: 'sts', code: 'InvalidIdentityToken', status: 400 },
     });
     expect([...new Set(world.asked)]).toEqual(['sts']);
+  });
+
+  test.each<[string, Readonly<Record<string, string>>, Readonly<Record<string, string>>]>([
+    ['alone', {}, {}],
+    ['below a role', { role_arn: ROLE }, {}],
+    ['beside an agent', {}, { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:1/x' }],
+  ])('%s: one answer of STS is lost, and the next one counts', async (_, extra, more) => {
+    lost = 1;
+    const env = {
+      AWS_ROLE_ARN: ROLE,
+      AWS_WEB_IDENTITY_TOKEN_FILE: import.meta.filename,
+      AWS_ENDPOINT_URL_STS: world.url,
+      ...more,
+    };
+    await head({ region_name: 'eu-west-1', ...extra }, { keys: false, env });
+    const actions = world.roles.map((asked) => asked.get('Action'));
+    expect(actions.slice(0, 2)).toEqual(['AssumeRoleWithWebIdentity', 'AssumeRoleWithWebIdentity']);
+    expect(world.asked.at(-1)).toBe('s3 ROLE');
+  });
+
+  test.each<[string, Readonly<Record<string, string>>, Readonly<Record<string, string>>]>([
+    ['alone', {}, {}],
+    ['below a role', { role_arn: ROLE }, {}],
+    ['beside an agent', {}, { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://127.0.0.1:1/x' }],
+  ])('%s is asked for through the proxy of the variables', async (_, extra, more) => {
+    const env = {
+      AWS_ROLE_ARN: ROLE,
+      AWS_WEB_IDENTITY_TOKEN_FILE: import.meta.filename,
+      // Only the proxy leads there.
+      AWS_ENDPOINT_URL_STS: 'http://sts.example',
+      HTTP_PROXY: world.url,
+      NO_PROXY: '127.0.0.1',
+      ...more,
+    };
+    await head({ region_name: 'eu-west-1', ...extra }, { keys: false, env });
+    expect(world.roles[0]?.get('Action')).toBe('AssumeRoleWithWebIdentity');
+    expect(world.asked.at(-1)).toBe('s3 ROLE');
   });
 });
 

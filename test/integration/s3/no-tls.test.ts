@@ -33,6 +33,7 @@ test('a request says what to write', async () => {
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

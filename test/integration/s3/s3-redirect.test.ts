@@ -33,6 +33,7 @@ test('a server of its own that once named another region is signed to for the co
       forcePathStyle: true,
       authorities: null,
       proxies: NO_PROXIES,
+      identityProxies: NO_PROXIES,
       sendsChecksums: true,
       asker: 'workers',
       variants: {},

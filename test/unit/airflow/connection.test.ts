@@ -29,6 +29,7 @@ const nothing = {
   forcePathStyle: false,
   authorities: null,
   proxies: { http: null, https: null },
+  identityProxies: { http: null, https: null },
   sendsChecksums: true,
   agent: null,
   profileKeys: null,

@@ -430,3 +430,16 @@ test('a role is asked for through the proxy for STS, and never through that of p
   ]);
   expect(reached({ extra, env: { ...env, NO_PROXY: 'sts.amazonaws.com' } }).role?.proxies.https).toBeNull();
 });
+
+test('a web identity is asked for through the proxy of the variables, whatever the way to S3', () => {
+  const extra = { endpoint_url: 'http://minio', config_kwargs: { proxies: { https: 'http://told:1' } } };
+  const env = { HTTPS_PROXY: 'http://proxy:1', NO_PROXY: 'minio' };
+  expect(reached({ extra, env }).identityProxies.https?.reveal()).toBe('http://proxy:1');
+  expect(reached({ extra, env: { ...env, NO_PROXY: 'sts.amazonaws.com' } }).identityProxies.https).toBeNull();
+});
+
+test('a proxy variable without a URL does not matter to a connection with keys and a proxy of its own', () => {
+  const extra = { config_kwargs: { proxies: { https: 'http://told:1' } } };
+  const env = { HTTPS_PROXY: 'http://[', AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 's' };
+  expect(reached({ extra, env }).proxies.https?.reveal()).toBe('http://told:1');
+});

@@ -170,6 +170,11 @@ const PROXY_DOWN: Failure = explainFailure(
   new ProxyFailure('proxy:3128', { status: null, code: 'ECONNREFUSED' }),
   { now: 0, sent: true, hasBody: true },
 );
+const NO_WAY_TO_STS: Failure = explainFailure(new ProxyFailure('proxy:3128', { status: 407, code: null }), {
+  now: 0,
+  sent: false,
+  hasBody: true,
+});
 const BODILESS: Failure = explainFailure(
   { $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: true, hasBody: false },
@@ -859,6 +864,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['it failed for another reason', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
+    ['a proxy that opens no way to STS', { probe: allProbed(NO_WAY_TO_STS) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['a path elsewhere', { env: { [`${XCOM}PATH`]: 'gs://bucket/xcom' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
@@ -935,6 +941,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ['nothing answers', { probe: { put: DOWN } }, 'unknown'],
     ['no credentials to ask with', { probe: { put: NO_CREDENTIALS } }, 'unknown'],
     ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
+    ['a proxy that opens no way to STS', { probe: allProbed(NO_WAY_TO_STS) }, 'unknown'],
     ['no write was tried', { probe: { put: 'untried' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],
@@ -974,6 +981,11 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'STS refuses the role',
       { probe: allProbed(STS_REFUSED) },
       'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
+    ],
+    [
+      'a proxy opens no way to STS',
+      { probe: allProbed(NO_WAY_TO_STS) },
+      'The exporter cannot ask for the bucket bucket: no credentials: the proxy proxy:3128 answered 407.',
     ],
     ['one refusal of S3 is an answer', { probe: { ...allProbed('untried'), head: REFUSED } }, 'clear'],
     [
@@ -1162,6 +1174,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     ],
     ['no credentials to ask with', { probe: allProbed(NO_CREDENTIALS) }, 'unknown'],
     ['no host of AWS to send to', { probe: allProbed(NOT_SENT) }, 'unknown'],
+    ['a proxy that opens no way to STS', { probe: allProbed(NO_WAY_TO_STS) }, 'unknown'],
     ['no path in S3', { env: { [`${XCOM}PATH`]: '' } }, 'unknown'],
     ['no probe', { probe: null }, 'unknown'],
   ],

@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { expect, test, vi } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
 import { preflight } from '../../../src/probe/preflight.ts';
 import type { PreflightStep } from '../../../src/probe/preflight-step.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
@@ -102,5 +103,39 @@ test('a host that is there and answers late is not known to fail', async () => {
     isOpen: true,
     detail:
       'https://xcom.minio.local/ takes connections, and gave no answer in 5000 ms: a worker waits longer',
+  });
+});
+
+test('a proxy that opens no way to STS leaves the exporter without credentials, and S3 is not judged', async () => {
+  const role = {
+    arn: 'arn:r',
+    endpoint: 'http://sts.example',
+    proxies: { http: secret('http://127.0.0.1:1'), https: null },
+    arguments: { RoleArn: 'arn:aws:iam::123456789012:role/x', RoleSessionName: 'airflow_x' },
+  };
+  const store = openObjectStore(
+    { ...connectionTo('http://127.0.0.1:1', NOBODY), role },
+    { observer: recordRequests(), log: pino({ level: 'silent' }) },
+  );
+  const target = {
+    ...{ region: null, isAtAws: false, bucket: 'xcom', prefix: '', write: true, id: 'a' },
+    asWorker: true,
+  };
+  const greeting = {
+    kind: 'answered',
+    url: 'http://127.0.0.1:1/',
+    seconds: 0.001,
+    skewSeconds: 0,
+    bucketRegion: null,
+    tls: null,
+  } as const;
+  const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
+  store.close();
+  const of = (name: string) => steps.find(({ check }) => check === name);
+  expect(of('endpoint')?.ok).toBe(true);
+  expect(of('credentials')).toMatchObject({
+    ok: false,
+    detail: 'no credentials: the proxy 127.0.0.1:1 did not answer: ECONNREFUSED',
+    fix: 'Let the proxy pass requests to STS, or name the host of STS in NO_PROXY.',
   });
 });

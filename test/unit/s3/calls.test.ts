@@ -54,3 +54,20 @@ test('a call whose turn comes after the end is not sent, and no request is count
     'while it was under way',
   ]);
 });
+
+test('a call says that it is sent after its turn, once, and after the credentials', async () => {
+  const events: string[] = [];
+  const calls = openCalls(() => events.push('request'));
+  const { signal } = new AbortController();
+  await calls.run('head', {
+    signal,
+    onSent: () => events.push('sent'),
+    send: async ({ watchAttempt }) => {
+      events.push('turn');
+      await nextTurn();
+      await watchAttempt(() => Promise.reject(new Error('x'))).catch(() => null);
+      return watchAttempt(() => Promise.resolve('answer'));
+    },
+  });
+  expect(events).toEqual(['turn', 'sent', 'request', 'request']);
+});

@@ -1,9 +1,11 @@
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import { secret } from '../../../src/lib/secret.ts';
+import type { S3Connection } from '../../../src/s3/connection.ts';
 import type { Learned } from '../../../src/s3/stores.ts';
 import { openStores } from '../../../src/s3/stores.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
-import { recordRequests } from '../../support/s3.ts';
+import { connectionWith, recordRequests } from '../../support/s3.ts';
 
 test('an id is known if a variable or the database holds its connection, whoever names it', () => {
   const { s3 } = readConfig({
@@ -26,5 +28,40 @@ test('an id is known if a variable or the database holds its connection, whoever
   expect(ids.filter(stores.knows)).toEqual(['in_a_variable', 'in_the_database']);
   stores.learn(new Map([['of_the_path', stores.connectionOf('in_a_variable')]]));
   expect(ids.filter(stores.knows)).toEqual(['', 'of_the_path', 'in_a_variable', 'in_the_database']);
+  stores.close();
+});
+
+test.each<[string, (hidden: string) => Partial<S3Connection>]>([
+  ['key', (hidden) => ({ secretAccessKey: secret(hidden) })],
+  ['token', (hidden) => ({ sessionToken: secret(hidden) })],
+  ['password of the proxy', (hidden) => ({ proxies: { http: null, https: secret(hidden) } })],
+  [
+    'key of the profile',
+    (hidden) => ({
+      profileKeys: { accessKeyId: 'K', secretAccessKey: secret(hidden), sessionToken: null },
+    }),
+  ],
+  [
+    'password of the proxy for STS',
+    (hidden) => ({
+      role: {
+        ...{ arn: 'r', endpoint: null, arguments: { RoleArn: 'r', RoleSessionName: 's' } },
+        proxies: { http: null, https: secret(hidden) },
+      },
+    }),
+  ],
+  ['token of the agent', (hidden) => ({ agent: { url: 'u', tokenFile: null, token: secret(hidden) } })],
+])('a connection whose %s has changed is opened anew, and no other', (_, told) => {
+  const stores = openStores(
+    { connections: new Map(), fallback: 'a', missing: new Map() },
+    { observer: recordRequests(), log: pino({ level: 'silent' }) },
+  );
+  const learn = (hidden: string) => {
+    stores.learn(new Map([['a', connectionWith(told(hidden))]]));
+    return stores.of('a');
+  };
+  const before = learn('http://u:old@proxy:3128');
+  expect(learn('http://u:old@proxy:3128')).toBe(before);
+  expect(learn('http://u:new@proxy:3128')).not.toBe(before);
   stores.close();
 });

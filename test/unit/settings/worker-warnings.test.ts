@@ -475,18 +475,6 @@ test.each<[string, Row, RegExp]>([
     /takes a role and its region is empty: botocore finds no address of STS, and every push fails/,
   ],
   [
-    'an identity that is asked for beside the proxy',
-    {
-      extra: { region_name: 'eu-west-1', endpoint_url: 'https://minio' },
-      env: {
-        HTTPS_PROXY: 'http://u:geheim@proxy:3128',
-        NO_PROXY: 'minio',
-        AWS_WEB_IDENTITY_TOKEN_FILE: '/t',
-      },
-    },
-    /asks STS through the proxy proxy:3128, and the exporter asks it by its way to S3/,
-  ],
-  [
     'a profile that is not there',
     { extra: { profile_name: 'prod' }, config: '[profile other]\nregion = x\n' },
     /^The connection conn takes the profile prod, which the exporter's AWS files do not have/,

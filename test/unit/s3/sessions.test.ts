@@ -1,0 +1,102 @@
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ObjectStore } from '../../../src/s3/client.ts';
+import { openObjectStore } from '../../../src/s3/client.ts';
+import { connectionWith, recordRequests } from '../../support/s3.ts';
+
+const never = new AbortController().signal;
+const BUCKET = 'xcom--use1-az4--x-s3';
+const DENIED =
+  'User: arn:aws:iam::1:user/a is not authorized to perform: s3express:CreateSession on resource: x because no identity-based policy allows the s3express:CreateSession action';
+
+let server: Server;
+let url = '';
+let store: ObjectStore;
+/** The answers to requests for a session, the last of them again and again. */
+let sessions: (readonly [status: number, body: string])[];
+let asked: string[];
+
+beforeEach(async () => {
+  asked = [];
+  server = createServer((request, response) => {
+    request.resume();
+    const isSession = (request.url ?? '').includes('session');
+    asked.push(isSession ? 'session' : `${request.method ?? ''} ${request.headers['x-amz-s3session-token']}`);
+    const [status, body] = isSession
+      ? ((sessions.length > 1 ? sessions.shift() : sessions[0]) ?? [500, ''])
+      : [200, ''];
+    response.writeHead(status, {
+      ...{ 'content-type': 'application/xml', etag: '"0"', 'x-amz-request-id': 'x' },
+    });
+    response.end(body);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  store = openObjectStore(connectionWith({ region: 'us-east-1', endpoint: url, forcePathStyle: true }), {
+    observer: recordRequests(),
+    log: pino({ level: 'silent' }),
+  });
+});
+
+afterEach(async () => {
+  store.close();
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+});
+
+function lasting(seconds: number, token: string) {
+  const end = new Date(Date.now() + seconds * 1_000).toISOString();
+  const keys = '<AccessKeyId>S</AccessKeyId><SecretAccessKey>s</SecretAccessKey>';
+  return [
+    200,
+    `<CreateSessionResult><Credentials>${keys}<SessionToken>${token}</SessionToken><Expiration>${end}</Expiration></Credentials></CreateSessionResult>`,
+  ] as const;
+}
+
+function refused(status: number, code: string, message = 'm') {
+  return [status, `<Error><Code>${code}</Code><Message>${message}</Message></Error>`] as const;
+}
+
+function put() {
+  return store.put({ bucket: BUCKET, key: 'k', body: new Uint8Array(1) }, never);
+}
+
+test('one session serves many requests', async () => {
+  sessions = [lasting(300, 'one')];
+  await Promise.all([put(), put(), put()]);
+  await put();
+  expect(asked.filter((one) => one === 'session')).toHaveLength(1);
+  expect(asked.filter((one) => one === 'PUT one')).toHaveLength(4);
+});
+
+test('a session that S3 does not give is asked for again', async () => {
+  sessions = [refused(403, 'AccessDenied'), lasting(300, 'one')];
+  expect((await put()).kind).toBe('unknown');
+  expect((await put()).kind).toBe('done');
+});
+
+test('a refused session is a refusal of S3, and names the action', async () => {
+  sessions = [refused(403, 'AccessDenied', DENIED)];
+  expect(await put()).toMatchObject({
+    reason: 'denied',
+    detail: 'AccessDenied (403)',
+    said: { by: 's3', cause: 'permission', action: 's3express:CreateSession' },
+  });
+});
+
+test('a session that cannot be renewed serves to its end', async () => {
+  // The test runner reports a rejection that nobody handles as an error of its own.
+  sessions = [lasting(50, 'one'), refused(403, 'AccessDenied'), lasting(300, 'two')];
+  const kinds = [(await put()).kind, (await put()).kind, (await put()).kind];
+  expect(kinds).toEqual(['done', 'done', 'done']);
+  expect(asked).toEqual(['session', 'PUT one', 'session', 'PUT one', 'session', 'PUT two']);
+});
+
+test('a session that has ended serves no longer', async () => {
+  sessions = [lasting(-1, 'one'), refused(403, 'AccessDenied')];
+  await put();
+  expect((await put()).kind).toBe('unknown');
+});
