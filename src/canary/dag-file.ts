@@ -1,4 +1,5 @@
-import { IMPORTS, PROGRAM } from './dag-template.ts';
+import { IMPORTS } from './dag-imports.ts';
+import { PROGRAM } from './dag-template.ts';
 
 /** One pool of workers, as a task names it. */
 export interface WorkerPool {

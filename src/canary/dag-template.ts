@@ -1,30 +1,7 @@
 /**
- * The DAG of the canary without its settings, which stand between the two parts: first the imports, then the program.
- * Python 3.9 and newer. Guarded by the tests in test/unit/canary and test/airflow/canary.py.
+ * The program of the canary's DAG file, which stands below its imports and its settings. Python 3.9 and newer. Guarded
+ * by the tests in test/integration/canary and test/airflow/canary.py.
  */
-export const IMPORTS = `
-from __future__ import annotations
-
-import hashlib
-import re
-import time
-from datetime import datetime, timedelta
-from importlib import metadata
-from platform import python_version
-
-from airflow.configuration import conf
-
-# One by one: no release of Airflow has all of them in one place.
-try:
-    from airflow.sdk import DAG
-except ImportError:  # Airflow 2
-    from airflow.models.dag import DAG
-try:
-    from airflow.sdk import task
-except ImportError:  # Airflow 2
-    from airflow.decorators import task
-`;
-
 export const PROGRAM = String.raw`
 PAYLOAD_KEY = "canary_payload"
 REPORT_KEY = "canary_report"
