@@ -209,14 +209,15 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     head: async (target, signal) => {
       const input = { Bucket: target.bucket, Key: target.key };
       let sentAt = 0;
-      let isSigned = true;
+      // Boxed, because the compiler does not see that the callback below assigns it.
+      const last = { isSigned: true };
       const outcome = await calls.run('head', {
         signal,
         onSent: target.onSent,
         send: async (sending): Promise<HeadAnswer | null> => {
           sentAt = performance.now();
           const answer = await send(new HeadObjectCommand(input), sending).catch((error: unknown) => {
-            isSigned = isSignedByS3(error);
+            last.isSigned = isSignedByS3(error);
             throw error;
           });
           const { ContentLength: bytes, ETag, StorageClass: storageClass, LastModified } = answer;
@@ -231,7 +232,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
         },
       });
       if (outcome.kind === 'missing') {
-        const asked = isSigned ? null : absenceByGet(await peek(target, signal));
+        const asked = last.isSigned ? null : absenceByGet(await peek(target, signal));
         return asked ?? (await looks.lookFor(target, { sentAt, signal })) ?? outcome;
       }
       // An expired token is one example: S3 would name it in the body, but a HEAD has no body.
