@@ -71,9 +71,13 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
     onRenew: (ms) => {
       metrics.setStaleAfter(ms / 1000);
     },
-    onStale: metrics.markStale,
+    onStale: () => {
+      metrics.markStale();
+    },
   });
-  undo.push(freshness.stop);
+  undo.push(() => {
+    freshness.stop();
+  });
   metrics.setStaleAfter(freshMs(first.sampleSchedule) / 1000);
   let engine: Engine | null = null;
   let server: HttpServer | null = null;
