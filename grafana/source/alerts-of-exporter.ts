@@ -49,7 +49,7 @@ unless
 ${countByShard(`${ordinal} and airflow_xcom_exporter_leader == 1`)}`,
     for: '5m',
     severity: 'critical',
-    summary: 'Of the XCom exporters of a shard that answer, none samples.',
+    summary: 'No XCom exporter of a shard that answers samples.',
     description:
       '{{ $value }} exporters of shard {{ $labels.shard }} answer, and none of them holds the lock in the metadata database. Nothing watches the XComs of its dags, unless an exporter does that Prometheus cannot scrape.',
     hasNoPage: true,
@@ -108,7 +108,7 @@ last_over_time(airflow_xcom_exporter_leader[${GAP}])`,
     severity: 'warning',
     summary: 'The XCom exporter starts again and again.',
     description:
-      'http://{{ $labels.instance }}/ has started {{ $value }} times within an hour. Each start begins the waiting time of the other alerts anew, so they may never come. The last lines of its log say why it ended.',
+      'http://{{ $labels.instance }}/ has started {{ $value }} times within an hour. After each start the other alerts wait from the beginning, so they may never come. The last lines of its log say why it ended.',
     runbookUrl: ITSELF,
     comment:
       'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word.',

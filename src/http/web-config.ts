@@ -168,7 +168,7 @@ export function openWebConfig(
   };
 }
 
-/** What waits for a restart must not hold back a renewed certificate: the old one may expire before that. */
+/** A renewed certificate must not wait for a restart: the old one may expire before that. */
 function withPairOf(renewed: TlsSetup | null, served: TlsSetup | null): TlsSetup | null {
   if (renewed === null || served === null) return served;
   const { cert, key } = renewed.options;

@@ -46,7 +46,7 @@ export const LIVE_METRICS = {
   },
   exporter_up: {
     type: 'gauge',
-    help: '1 if the target served the exporter when it was last asked, 0 if it refused, failed or did not answer, absent if it was not asked, e.g. for lack of credentials.',
+    help: '1 if the target served the exporter when it was last asked, 0 if it refused, failed or did not answer. Absent if it was not asked, e.g. for lack of credentials.',
     labels: ['target'],
     group: 'exporter',
   },

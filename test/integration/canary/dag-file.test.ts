@@ -269,7 +269,9 @@ print(json.dumps({"runs": sorted({run for run, _, _ in rows}), "read": read["ope
 `;
     expect(run(overlap, { pools: ['default', 'slow'] })).toEqual({
       runs: ['now', 'old', 'still'],
-      read: [{ operation: 'read', ok: true, got: 'equal', from: 'default', seconds: expect.any(Number) }],
+      read: [
+        { operation: 'read', ok: true, got: 'equal', from: 'default', seconds: expect.any(Number) as number },
+      ],
     });
   });
 });

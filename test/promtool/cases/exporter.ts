@@ -9,7 +9,7 @@ export const EXPORTER_WORDS: Readonly<Record<string, Words>> = {
     runbook: ITSELF,
   },
   AirflowXComExporterNoLeader: {
-    summary: 'Of the XCom exporters of a shard that answer, none samples.',
+    summary: 'No XCom exporter of a shard that answers samples.',
     runbook: ITSELF,
   },
   AirflowXComExporterShardMissing: {
@@ -95,7 +95,7 @@ const unknown = (count: number, shard = '0') => ({
 
 const restarting = (times: number) => ({
   labels: { job, instance: first, severity: 'warning' },
-  description: `http://${first}/ has started ${times} times within an hour. Each start begins the waiting time of the other alerts anew, so they may never come. The last lines of its log say why it ended.`,
+  description: `http://${first}/ has started ${times} times within an hour. After each start the other alerts wait from the beginning, so they may never come. The last lines of its log say why it ended.`,
 });
 
 const runs = (name: string, kind: 'runs' | 'skips') =>
@@ -488,13 +488,20 @@ export const EXPORTER_CASES: readonly Case[] = [
   {
     alert: 'AirflowXComExporterRestarting',
     kind: 'does not fire',
-    story: 'a rollout and its repair; another program ends all the time',
+    story: 'it is started a few times; another program ends all the time',
     series: {
       [leader()]: '1x70',
       [start()]: '0x10 660x5 960x5 1260x50',
       [start().replaceAll('airflow-xcom-exporter', 'other')]: '0+60x70',
     },
     at: { '25m': [], '40m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterRestarting',
+    kind: 'restart',
+    story: 'a rollout and its repair',
+    series: { [leader()]: '1x10 stale _ 1x5 stale 1x60', [start()]: '0x10 stale _ 720x5 stale 1080x60' },
+    at: { '15m': [], '25m': [] },
   },
   {
     alert: 'AirflowXComExporterRestarting',

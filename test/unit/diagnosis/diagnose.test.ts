@@ -16,6 +16,7 @@ import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
 import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
+import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
@@ -170,11 +171,10 @@ const PROXY_DOWN: Failure = explainFailure(
   new ProxyFailure('proxy:3128', { status: null, code: 'ECONNREFUSED' }),
   { now: 0, sent: true, hasBody: true },
 );
-const NO_WAY_TO_STS: Failure = explainFailure(new ProxyFailure('proxy:3128', { status: 407, code: null }), {
-  now: 0,
-  sent: false,
-  hasBody: true,
-});
+const NO_WAY_TO_STS: Failure = explainFailure(
+  new CredentialsFailure(new ProxyFailure('proxy:3128', { status: 407, code: null })),
+  { now: 0, sent: false, hasBody: true },
+);
 const BODILESS: Failure = explainFailure(
   { $metadata: { httpStatusCode: 403 } },
   { now: 0, sent: true, hasBody: false },

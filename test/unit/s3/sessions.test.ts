@@ -24,7 +24,9 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     request.resume();
     const isSession = (request.url ?? '').includes('session');
-    asked.push(isSession ? 'session' : `${request.method ?? ''} ${request.headers['x-amz-s3session-token']}`);
+    asked.push(
+      isSession ? 'session' : `${request.method ?? ''} ${String(request.headers['x-amz-s3session-token'])}`,
+    );
     const [status, body] = isSession
       ? ((sessions.length > 1 ? sessions.shift() : sessions[0]) ?? [500, ''])
       : [200, ''];
