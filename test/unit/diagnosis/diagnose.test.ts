@@ -16,7 +16,6 @@ import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
 import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
-import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
