@@ -102,8 +102,8 @@ function sectionOf(
   });
   return `## Airflow ${release}
 
-PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end: other work
-beside it shows in the milliseconds, and not in the pages.
+PostgreSQL ${facts.version}, Node ${process.versions.node}, prometheus-sql-exporter ${facts.rival}, ${cpus().length} cores (${cpus()[0]?.model ?? ''}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end. Other
+work beside it lengthens the milliseconds.
 
 | rows | what | buffers | buffers of the base | ratio to it | ratio to fewer rows | of the other's | rows read | ms | rows unpacked | MB unpacked |
 |---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|
