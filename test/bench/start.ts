@@ -27,7 +27,11 @@ const IDLE_MS = 5_000;
 /** The highest share of the other build's CPU. */
 const CPU_BAR = 0.5;
 const RSS_BAR_MB = 70;
+/** The highest share of the other build's time from `npm run demo` to rows in both storages. */
+const DEMO_BAR = 0.25;
+const DEMO_URL = 'http://127.0.0.1:10048/metrics';
 const PEER_PORT = 19_000 + (process.pid % 1_000);
+const DEMOS = 3;
 /** How many starts are profiled, apart from those that are measured. */
 const PROFILES = 5;
 
@@ -120,6 +124,30 @@ async function startPeer(): Promise<Start | null> {
   return found;
 }
 
+/** Seconds from `npm run demo` to the first figures with rows in the database and in S3. */
+async function demoSeconds(dir: string): Promise<number> {
+  const began = performance.now();
+  // A group of its own, so that the servers of the demo end with it.
+  const child = spawn('npm', ['run', 'demo'], { cwd: dir, stdio: 'ignore', detached: true });
+  const ended = once(child, 'exit');
+  try {
+    for (;;) {
+      const text = await fetch(DEMO_URL).then(
+        (answer) => answer.text(),
+        () => '',
+      );
+      const hasRows = (storage: string) =>
+        new RegExp(`^airflow_xcom_window_rows\\{.*storage="${storage}".*\\} [1-9]`, 'm').test(text);
+      if (hasRows('db') && hasRows('s3')) return (performance.now() - began) / 1_000;
+      if (child.exitCode !== null) throw new Error(`The demo of the build in ${dir} ended`);
+      await delay(50);
+    }
+  } finally {
+    process.kill(-(child.pid ?? 0), 'SIGTERM');
+    await ended;
+  }
+}
+
 async function weigh({ pid = 0 }: Pick<Daemon, 'pid'>): Promise<Start> {
   const cpuMs = cpuMsOf(pid);
   await delay(IDLE_MS);
@@ -146,12 +174,19 @@ function median(values: readonly number[]): number {
 const root = fileURLToPath(new URL('../../../../../../', import.meta.url));
 const ourMain = join(root, 'dist/main.js');
 const builds = [
-  ...(asked.base === undefined ? [] : [{ name: 'base', main: join(asked.base, 'dist/main.js') }]),
-  { name: 'this', main: ourMain },
-].map((build) => ({ ...build, starts: [] as Start[] }));
+  ...(asked.base === undefined ? [] : [{ name: 'base', dir: asked.base }]),
+  { name: 'this', dir: root },
+].map((build) => ({
+  ...build,
+  main: join(build.dir, 'dist/main.js'),
+  starts: [] as Start[],
+  demos: [] as number[],
+}));
 // The builds take turns, so that any other load on the machine meets both.
 for (let turn = 0; turn < Number(asked.times); turn += 1)
   for (const { main, starts } of builds) starts.push(await start(main, weigh));
+for (let turn = 0; turn < DEMOS; turn += 1)
+  for (const { dir, demos } of builds) demos.push(await demoSeconds(dir));
 const peer = await startPeer();
 
 const profiler = startProfiler();
@@ -160,8 +195,9 @@ for (let turn = 0; turn < PROFILES; turn += 1)
   profiles.push(await start(ourMain, profiler.next, profiler.nodeArguments));
 profiler.close();
 
-const found = builds.map(({ name, starts }) => ({
+const found = builds.map(({ name, starts, demos }) => ({
   name,
+  demoSeconds: median(demos),
   cpuMs: median(starts.map(({ cpuMs }) => cpuMs)),
   rssMb: median(starts.map(({ rssMb }) => rssMb)),
 }));
@@ -172,20 +208,22 @@ const shareOf = (one: number | undefined, other: number | undefined) =>
 const isMet = (value: number | undefined, bar: number) =>
   value !== undefined && value <= bar ? 'met' : '**missed**';
 const cpuShare = ours && base && ours.cpuMs / base.cpuMs;
+const demoShare = ours && base && ours.demoSeconds / base.demoSeconds;
 const document = `# What a start costs
 
-\`npm run bench:start -- --base DIR\` starts the build in DIR and this one in turn, ${asked.times} times each, with a database and a storage that nobody listens for. Medians.
+\`npm run bench:start -- --base DIR\` starts the build in DIR and this one in turn, ${asked.times} times each, with a database and a storage that nobody listens for, and then \`npm run demo\` ${DEMOS} times, until \`/metrics\` has rows in both storages. Medians.
 ${cpus().length} cores (${cpus()[0]?.model ?? 'unknown'}), load ${loadavg()[0]?.toFixed(1) ?? '?'} at the end; Node ${process.version}.
 
-| build | CPU to the first \`/metrics\`, ms | resident ${IDLE_MS / 1000} s later, MB |
-|---|---:|---:|
-${found.map(({ name, cpuMs, rssMb }) => `| ${name} | ${cpuMs.toFixed(0)} | ${rssMb.toFixed(0)} |`).join('\n')}
-| prometheus-postgres-exporter, one start | ${peer?.cpuMs.toFixed(0) ?? 'not installed'} | ${peer?.rssMb.toFixed(0) ?? ''} |
-| ratio of this to base | ${shareOf(ours?.cpuMs, base?.cpuMs)} | ${shareOf(ours?.rssMb, base?.rssMb)} |
+| build | CPU to the first \`/metrics\`, ms | resident ${IDLE_MS / 1000} s later, MB | \`npm run demo\` to rows, s |
+|---|---:|---:|---:|
+${found.map((one) => `| ${one.name} | ${one.cpuMs.toFixed(0)} | ${one.rssMb.toFixed(0)} | ${one.demoSeconds.toFixed(1)} |`).join('\n')}
+| prometheus-postgres-exporter, one start | ${peer?.cpuMs.toFixed(0) ?? 'not installed'} | ${peer?.rssMb.toFixed(0) ?? ''} | |
+| ratio of this to base | ${shareOf(ours?.cpuMs, base?.cpuMs)} | ${shareOf(ours?.rssMb, base?.rssMb)} | ${demoShare?.toFixed(2) ?? ''} |
 
 | bar | found | |
 |---|---:|---|
 | CPU at most ${CPU_BAR} of the base | ${cpuShare?.toFixed(2) ?? 'no base'} | ${base === undefined ? 'not measured' : isMet(cpuShare, CPU_BAR)} |
+| the demo at most ${DEMO_BAR} of the base's time | ${demoShare?.toFixed(2) ?? 'no base'} | ${base === undefined ? 'not measured' : isMet(demoShare, DEMO_BAR)} |
 | resident at most ${RSS_BAR_MB} MB | ${ours?.rssMb.toFixed(0) ?? ''} MB | ${isMet(ours?.rssMb, RSS_BAR_MB)} |
 
 What the CPU of this build goes to until the first \`/metrics\`, from profiles of ${PROFILES} other starts; in brackets the time in which it was not idle. A function that V8 compiles at its first call counts for the caller.
