@@ -21,8 +21,8 @@ const WORDS: Readonly<Record<Line['what'], string>> = {
   rival: 'prometheus-sql-exporter, one run of its query',
 };
 
-/** Pages with 50 million rows, of those with 10 million. */
-const MOST_GROWTH = 1.1;
+/** Pages with 50 million rows stay below this many times those with 10 million. */
+export const GROWTH_BAR = 1.1;
 
 /**
  * The report as it is kept in the repository, with a section for each Airflow release. A release of `lines` gets a new
@@ -121,9 +121,9 @@ function growthOf(lines: readonly Line[]): string {
       const fewer = lines.find((one) => one.rows === 10_000_000 && one.what === what);
       return fewer === undefined ? [] : [{ what, ratio: cost.buffers / fewer.cost.buffers }];
     });
-  const bar = `Bar: from 10 to 50 million rows, buffers grow by at most ${MOST_GROWTH} times:`;
+  const bar = `Bar: from 10 to 50 million rows, buffers grow to less than ${GROWTH_BAR} times:`;
   if (grown.length === 0) return `${bar} not measured.`;
-  const missed = grown.filter(({ ratio }) => ratio > MOST_GROWTH);
+  const missed = grown.filter(({ ratio }) => ratio >= GROWTH_BAR);
   if (missed.length === 0) return `${bar} met.`;
   return `${bar} **missed** by ${missed.map(({ what, ratio }) => `"${WORDS[what]}" (${ratio.toFixed(2)})`).join(', ')}.`;
 }

@@ -14,7 +14,7 @@ import type { BaseLine } from './database-base.ts';
 import { costOf, prepareMeasuring } from './database-cost.ts';
 import type { Cost } from './database-cost.ts';
 import { rivalQuery, rivalVersion, startRival } from './database-rival.ts';
-import { describeBench } from './database-report.ts';
+import { describeBench, GROWTH_BAR } from './database-report.ts';
 import type { Line } from './database-report.ts';
 import { BUSY_ROWS, buildWorld, writeRows } from './database-world.ts';
 
@@ -91,7 +91,7 @@ test('the bars', () => {
       expect.soft(cost.buffers / smaller.buffers, `${name}: growth`).toBeLessThan(1.2);
     const medium = find(what, 10_000_000);
     if (isOrdinary && rows > 10_000_000 && medium !== undefined)
-      expect.soft(cost.buffers / medium.buffers, `${name}: growth from 10 million`).toBeLessThan(1.1);
+      expect.soft(cost.buffers / medium.buffers, `${name}: growth from 10 million`).toBeLessThan(GROWTH_BAR);
     if (what === 'large' || what === 'flood') {
       expect.soft(cost.measuredRows, name).toBeLessThanOrEqual(CAP_ROWS);
       // A chunk of TOAST is a quarter of a page, and its index is read as well.
