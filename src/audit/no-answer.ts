@@ -105,6 +105,7 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
 function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
   const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
+  if (by === 'credentials' && reason === 'timeout') return AGAIN;
   if (reason === 'unknown_connection' || by === 'credentials') return give;
   if ((by === 'sts' || by === 'agent') && (reason === 'throttled' || reason === 'server_error')) return AGAIN;
   if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';

@@ -29,6 +29,8 @@ export function credentialsFix({ reason, said }: Pick<Refused, 'reason' | 'said'
     return 'Run the check again in a minute. If this stays, look at what answered.';
   switch (said?.by) {
     case 'credentials':
+      if (reason === 'timeout')
+        return 'Open the way from the exporter to what gives its credentials (STS, the agent, or the metadata of the instance), or give the connection that the path names (AIRFLOW_CONN_…).';
       if (said.code === 'ERR_INVALID_CHAR')
         return 'Take the line break out of the access key or its token, where it was given.';
       return isOfFile(said.code)
