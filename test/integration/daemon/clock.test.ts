@@ -12,13 +12,26 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test('a clock that is set back after a reload keeps no old verdict alive', async () => {
-  const airflow = await startAirflow(postgres(), s3());
-  const database = await startTcpFaultProxy({ upstream: postgres() });
+/** A clock that goes on running from the time to which it is set. */
+function startClock(): { setBackAnHour(): void; stop(): void } {
   vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: false });
   const [start, real] = [Date.now(), performance.now()];
   let offset = 0;
-  const clock = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
+  const timer = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
+  return {
+    setBackAnHour() {
+      offset = -3_600_000;
+    },
+    stop() {
+      clearInterval(timer);
+    },
+  };
+}
+
+test('a clock that is set back after a reload keeps no old verdict alive', async () => {
+  const airflow = await startAirflow(postgres(), s3());
+  const database = await startTcpFaultProxy({ upstream: postgres() });
+  const clock = startClock();
   const daemon = await startDaemon(workerEnv(airflow, s3(), { database }));
   try {
     await airflow.push('one');
@@ -27,7 +40,7 @@ test('a clock that is set back after a reload keeps no old verdict alive', async
       expect(await daemon.value('healthy')).toBe(1);
     });
     await daemon.renew();
-    offset = -3_600_000;
+    clock.setBackAnHour();
     await eventually(() => {
       expect(daemon.status().reloading).toBe(false);
     });
@@ -37,7 +50,7 @@ test('a clock that is set back after a reload keeps no old verdict alive', async
     });
   } finally {
     await daemon.close();
-    clearInterval(clock);
+    clock.stop();
     await database.stop();
     await airflow.close();
   }
@@ -46,18 +59,14 @@ test('a clock that is set back after a reload keeps no old verdict alive', async
 test('a clock that is set back as the database goes away keeps no old figure alive', async () => {
   const airflow = await startAirflow(postgres(), s3());
   const database = await startTcpFaultProxy({ upstream: postgres() });
-  vi.useFakeTimers({ toFake: ['Date'], shouldAdvanceTime: false });
-  const [start, real] = [Date.now(), performance.now()];
-  let offset = 0;
-  // The clock goes on running from the time to which it is set.
-  const clock = setInterval(() => vi.setSystemTime(start + offset + (performance.now() - real)), 10);
+  const clock = startClock();
   const daemon = await startDaemon(workerEnv(airflow, s3(), { database }));
   const gauge = () => daemon.value('problem', { problem: 'oversize_in_db', severity: 'warning' });
   try {
     await eventually(async () => {
       expect(await gauge()).toBe(0);
     });
-    offset = -3_600_000;
+    clock.setBackAnHour();
     await database.setMode('cut');
     await eventually(async () => {
       expect(await gauge()).toBeUndefined();
@@ -67,7 +76,7 @@ test('a clock that is set back as the database goes away keeps no old figure ali
     expect(await gauge()).toBeUndefined();
   } finally {
     await daemon.close();
-    clearInterval(clock);
+    clock.stop();
     await database.stop();
     await airflow.close();
   }

@@ -15,6 +15,10 @@ type Failed = Extract<Greeting, { kind: 'failed' }>;
 
 const NOBODY = { region: 'us-east-1', accessKeyId: 'K', secretAccessKey: 's' } as EmbeddedS3;
 
+function answeredAt(url: string): Greeting {
+  return { kind: 'answered', url, seconds: 0.001, skewSeconds: 0, bucketRegion: null, tls: null };
+}
+
 /** The step of a host that gives no answer. */
 async function endpointOf(
   host: string,
@@ -61,14 +65,7 @@ test('a gateway that asks for fewer requests is no server that is not S3', async
     log: pino({ level: 'silent' }),
     requestTimeoutMs: 500,
   });
-  const greeting = {
-    kind: 'answered',
-    url: `${url}/`,
-    seconds: 0.001,
-    skewSeconds: 0,
-    bucketRegion: null,
-    tls: null,
-  } as const;
+  const greeting = answeredAt(`${url}/`);
   const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
   store.close();
   server.close();
@@ -121,14 +118,7 @@ test('a proxy that opens no way to STS leaves the exporter without credentials, 
     ...{ region: null, isAtAws: false, bucket: 'xcom', prefix: '', write: true, id: 'a' },
     asWorker: true,
   };
-  const greeting = {
-    kind: 'answered',
-    url: 'http://127.0.0.1:1/',
-    seconds: 0.001,
-    skewSeconds: 0,
-    bucketRegion: null,
-    tls: null,
-  } as const;
+  const greeting = answeredAt('http://127.0.0.1:1/');
   const steps = await preflight(store, target, { greeting, signal: new AbortController().signal });
   store.close();
   const of = (name: string) => steps.find(({ check }) => check === name);
