@@ -97,15 +97,14 @@ export async function loadInventory(
   const places = all.filter(({ bucket }) => bucket === inventory.sourceBucket);
   await duck.run(`SET TimeZone = 'UTC'`);
   const paths: string[] = [];
-  const downloads =
-    inventory.folder === null ? openDownloads(options.connectionOf(inventory.connection)) : null;
+  const downloads = openDownloads(options.connectionOf(inventory.connection));
   try {
     for (const file of inventory.files) {
       options.report({ files: paths.length, of: inventory.files.length });
       paths.push(await checkedFile(inventory, file, { ...options, downloads }));
     }
   } finally {
-    downloads?.close();
+    downloads.close();
   }
   options.report({ files: paths.length, of: inventory.files.length });
   if (paths.length === 0) await duck.run(NO_OBJECTS);
@@ -123,20 +122,19 @@ export async function loadInventory(
 async function checkedFile(
   inventory: Inventory,
   file: ManifestFile,
-  options: LoadOptions & { readonly downloads: Downloads | null },
+  options: LoadOptions & { readonly downloads: Downloads },
 ): Promise<string> {
   const name = basename(file.key);
-  const { downloads } = options;
-  const folder = inventory.folder ?? '';
+  const { folder } = inventory;
   const isIt = (found: Digest) => found.bytes === file.bytes && found.md5 === file.md5;
   let path: string;
   let found: Digest;
-  if (downloads !== null) {
+  if (folder === null) {
     mkdirSync(options.folder, { recursive: true });
     path = join(options.folder, name);
     // An earlier run may have fetched the file.
     if (existsSync(path) && isIt(await digest(path, options.signal))) return path;
-    found = await fetchTo(path, { ...inventory, key: file.key }, { ...options, downloads });
+    found = await fetchTo(path, { ...inventory, key: file.key }, options);
   } else {
     // `aws s3 sync` leaves the files like this: the folder of the report lies beside the folder of its data.
     const places = [join(folder, name), join(folder, 'data', name), join(folder, '..', 'data', name)];

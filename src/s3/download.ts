@@ -1,6 +1,7 @@
+import type { S3Client } from '@aws-sdk/client-s3';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { createHash } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { open as openFile } from 'node:fs/promises';
 import { addAbortSignal } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { messageOf } from '../lib/message-of.ts';
@@ -21,7 +22,8 @@ export interface Downloads {
   /**
    * Writes an object of any size into a file, with only one piece of it in memory at a time.
    *
-   * @throws {Error} when the file cannot be written, or at the signal.
+   * @throws {Error} when the file cannot be written, when the file of certificate authorities cannot be read, or at the
+   *   signal.
    */
   download(target: ObjectAddress & { readonly file: string }, signal: AbortSignal): Promise<DownloadAnswer>;
   close(): void;
@@ -30,12 +32,12 @@ export interface Downloads {
 /** A download may pause for longer than a small request. */
 const SILENCE_MS = 60_000;
 
-/** Sends nothing yet. @throws {Error} when the file of certificate authorities cannot be read. */
+/** Opens nothing before the first download: files in a folder need no connection. */
 export function openDownloads(connection: S3Connection): Downloads {
-  const requestHandler = openTransport(connection, { requestTimeoutMs: SILENCE_MS, concurrency: 1 });
-  const client = openClient(connection, { requestHandler });
+  let opened: S3Client | null = null;
   return {
     async download({ bucket, key, file }, signal) {
+      const client = (opened ??= open(connection));
       try {
         const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), {
           abortSignal: signal,
@@ -50,15 +52,20 @@ export function openDownloads(connection: S3Connection): Downloads {
       }
     },
     close: () => {
-      client.destroy();
+      opened?.destroy();
     },
   };
+}
+
+function open(connection: S3Connection): S3Client {
+  const requestHandler = openTransport(connection, { requestTimeoutMs: SILENCE_MS, concurrency: 1 });
+  return openClient(connection, { requestHandler });
 }
 
 async function save(body: AsyncIterable<Buffer>, file: string): Promise<{ bytes: number; md5: string }> {
   const md5 = createHash('md5');
   let bytes = 0;
-  const out = await onDisk(file, open(file, 'w'));
+  const out = await onDisk(file, openFile(file, 'w'));
   try {
     for await (const piece of body) {
       md5.update(piece);
