@@ -187,7 +187,7 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     return answerOf(seen(bucket, outcome));
   }
 
-  async function peek(target: Parameters<ObjectStore['peek']>[0], signal: AbortSignal): Promise<PeekAnswer> {
+  async function peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer> {
     const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
     const outcome = await calls.run('get', {
       signal,
