@@ -20,7 +20,7 @@ export interface Stores {
    * lead to another server.
    */
   readonly knows: (connection: string) => boolean;
-  /** From now on these connection ids lead to these connections. */
+  /** From now on these connection ids lead to these connections. Closes the stores that the call before replaced. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
   /** Requests that all stores have sent so far, retries included. */
   readonly sent: () => number;
@@ -42,8 +42,8 @@ export function openStores(
   const connections = new Map(given);
   const missing = new Map(unknown);
   const stores = new Map<string, ObjectStore>();
-  /** Stores whose connection has changed since they were opened; a request may still be under way in them. */
-  const former: ObjectStore[] = [];
+  /** Stores whose connection the latest `learn` has changed; a request may still be under way in them. */
+  let former: ObjectStore[] = [];
   let sent = 0;
   const observer: S3Observer = {
     request: (operation) => {
@@ -98,6 +98,8 @@ export function openStores(
       return id !== undefined && !missing.has(id);
     },
     learn(learned) {
+      for (const store of former) store.close();
+      former = [];
       for (const [id, one] of learned) learnOne(id, one);
     },
     of(connection) {

@@ -176,10 +176,11 @@ function otherKind({ format, shard }: Header, own: Shard): string | null {
 const isSame = (one: Header, other: Header | null): boolean =>
   one.owner === other?.owner && one.written === other.written;
 
-/** Removes half-written files that a crash left in the folder. */
+/** Removes half-written files that a crash left in the folder; a neighbour's, as of `state.1` beside `state`, stay. */
 async function removeHalfWritten(path: string): Promise<void> {
+  const prefix = `${basename(path)}.`;
   for (const name of await readdir(dirname(path)))
-    if (name.startsWith(`${basename(path)}.`) && /\.[0-9a-f-]{36}\.tmp$/.test(name))
+    if (name.startsWith(prefix) && /^[0-9a-f-]{36}\.tmp$/.test(name.slice(prefix.length)))
       await rm(join(dirname(path), name), { force: true });
 }
 

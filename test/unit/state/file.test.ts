@@ -1,0 +1,31 @@
+import { readdirSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openStateFile } from '../../../src/state/file.ts';
+import { emptyState } from '../../../src/window/ledger-state.ts';
+import { WHOLE } from '../../support/whole.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'xcom-state-'));
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+});
+
+test('a write removes what a crash left half-written, and nothing of a neighbour', async () => {
+  const crashed = 'state.00000000-0000-4000-8000-000000000000.tmp';
+  const neighbours = [
+    // The exporter of `state.1` writes this one just now.
+    'state.1',
+    'state.1.00000000-0000-4000-8000-000000000001.tmp',
+    'state.backup.tmp',
+  ];
+  for (const name of [crashed, ...neighbours]) await writeFile(join(folder, name), '');
+  const file = openStateFile(join(folder, 'state'), WHOLE);
+  await file.read();
+  await file.write({ window: emptyState(), problems: {}, cleared: [] });
+  expect(readdirSync(folder).toSorted()).toEqual(['state', ...neighbours].toSorted());
+});
