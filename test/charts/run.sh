@@ -50,7 +50,7 @@ if command -v helm >/dev/null; then
   render() {
     helm template xcom $chart --kube-version 1.31.0 "$@" 2>/dev/null
   }
-  render --set prometheusRule.enabled=true,web.tls=true,prometheusRule.runbookUrl=https://git.example/xcom/ >"$work/links"
+  render --set prometheusRule.enabled=true,web.tls=true,web.configSecret=web,prometheusRule.runbookUrl=https://git.example/xcom/ >"$work/links"
   check 'each runbook of an alert has its address' sh -c "grep -q runbook_url: $work/links && ! grep runbook_url: $work/links | grep -qv ' https://git.example/xcom/[a-z]'"
   check 'the page of an exporter with TLS is https' sh -c "grep -q 'https://{{' $work/links && ! grep -q 'http://{{' $work/links"
   render --set prometheusRule.enabled=true >"$work/plain"
@@ -79,6 +79,17 @@ if command -v helm >/dev/null; then
     grep -q 'name: state$' $work/small-values.yaml"
   for object in 'name: airflow-config$' 'secretName: airflow-metadata' 'secretName: airflow-fernet-key' 'airflow.connections: xcom_exporter_connection'; do
     check "the official chart's $object" grep -q "$object" "$work/official-config-values.yaml"
+  done
+  refuses 'probes by HTTPS of an exporter without TLS' --set web.tls=true
+  refuses 'certificates of clients without TLS' --set web.clientCertificates=true,web.configSecret=web
+  check 'one with a claim ends before the next begins' sh -c "
+    helm template xcom $chart --kube-version 1.31.0 --set ha=lock,state.persistence.enabled=true 2>/dev/null | grep -q 'type: Recreate'"
+  for release in xcom a.dotted.name data-platform-airflow-prod-eu-w1 data-platform-airflow-production-eu-central-1-team; do
+    helm template "$release" $chart --kube-version 1.31.0 --set shards=2,dashboards.enabled=true >"$work/long" 2>/dev/null
+    awk '$1 == "kind:" { kind = $2 } kind && /^  name: / { print kind, $2; kind = "" }' "$work/long" >"$work/names"
+    check "a release of ${#release} characters has names of its own" sh -c "[ -s $work/names ] && [ -z \"\$(sort $work/names | uniq -d)\" ]"
+    check "a release of ${#release} characters has names that Kubernetes takes" awk '
+      length($2) > ($1 == "StatefulSet" ? 52 : 63) || ($1 == "Service" && $2 ~ /[.]/) { print; bad = 1 } END { exit bad }' "$work/names"
   done
   check 'an exec has the settings of the exporter' sh -c "
     grep -A1 'name: XCOM_EXPORTER_CONFIG_FILE' $work/small-values.yaml | grep -q 'value: /etc/airflow-xcom-exporter/settings.yml' &&

@@ -2,13 +2,14 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* A release may have dots in its name; a Service may not. */ -}}
 {{- define "xcom.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | replace "." "-" | trunc 63 | trimSuffix "-" }}
 {{- else if contains (include "xcom.name" .) .Release.Name -}}
-{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{ .Release.Name | replace "." "-" | trunc 63 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name (include "xcom.name" .) | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name (include "xcom.name" .) | replace "." "-" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -66,4 +67,18 @@ httpGet: { path: {{ index . 1 }}, port: metrics, scheme: {{ ternary "HTTPS" "HTT
 {{- /* True where an object with Airflow's own file is named. */ -}}
 {{- define "xcom.airflowFile" -}}
 {{ .Values.airflow.configMap }}{{ .Values.airflow.configSecret }}
+{{- end }}
+
+{{- /*
+The full name with this ending, in at most so many characters: 63 for a name that is a label of DNS, and 52 for a set,
+because Kubernetes puts eleven behind its name in a label of the pods. Where it does not fit, a hash keeps names apart.
+*/ -}}
+{{- define "xcom.short" -}}
+{{- $full := include "xcom.fullname" (index . 0) -}}
+{{- $end := index . 1 -}}
+{{- $room := int (sub (index . 2) (len $end)) -}}
+{{- if gt (len $full) $room -}}
+{{- $full = printf "%s-%s" ($full | trunc (int (sub $room 9)) | trimSuffix "-") ($full | sha256sum | trunc 8) -}}
+{{- end -}}
+{{ $full }}{{ $end }}
 {{- end }}
