@@ -210,7 +210,7 @@ function cutOff(
 
 function unreachableBy(down: FailedStep, bucket: string): Ruling {
   if (isSlow(down))
-    return undecided(`the storage takes connections, and gave ${down.detail}: a worker waits longer`);
+    return undecided(`a test ${down.operation} had ${down.detail}: a worker waits longer`);
   if (isOfAnotherRegion(down))
     return undecided(
       `the exporter asks in the wrong region (${down.detail}), and the workers are sent on to the right one`,

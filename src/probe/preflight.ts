@@ -64,7 +64,7 @@ function endpointStep(
     return good('endpoint', `${url} answered in ${Math.round(greeting.seconds * 1_000)} ms`);
   if (greeting.stage === 'tls') return good('endpoint', `${url} takes connections`);
   if (greeting.stage === 'timeout')
-    return open('endpoint', `${url} takes connections, and gave ${greeting.code}: a worker waits longer`);
+    return open('endpoint', `${url}: ${greeting.code}, and a worker waits longer`);
   if (greeting.stage === 'proxy')
     return bad('endpoint', `${url}: ${greeting.code}`, {
       fix: 'Correct HTTPS_PROXY, HTTP_PROXY or NO_PROXY, for the workers as for the exporter, or let the proxy through to the endpoint.',

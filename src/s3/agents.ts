@@ -1,9 +1,11 @@
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { readFileSync } from 'node:fs';
+import { lookup } from 'node:dns';
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import type { Secret } from '../lib/secret.ts';
 
 /** The proxy for each kind of URL; null when there is none. The proxy's own URL may hold a password. */
@@ -43,20 +45,32 @@ export class ProxyFailure extends Error {
   }
 }
 
-/** @throws {Error} when the file of authorities cannot be read. */
+/** A proxy or a name server had no answer in our time. A worker may wait longer. The message may be shown. */
+export class WayLate extends Error {
+  override readonly name = 'WayLate';
+}
+
+/**
+ * `patienceMs`: the most that a proxy may take to open the way, and a name server to give an address.
+ *
+ * @throws {Error} when the file of authorities cannot be read.
+ */
 export function openAgents(
   { authorities, proxies }: Way,
-  options: { readonly keepAlive: boolean; readonly maxSockets: number },
+  { patienceMs, ...common }: AgentOptions & { readonly patienceMs: number },
 ): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpAgent } {
   const trusted = trust(authorities);
+  const options = { ...common, lookup: lookUpWithin(patienceMs) };
   const { http, https } = proxies;
   return {
     httpAgent:
-      http === null ? new HttpAgent(options) : new Passage(http.reveal(), { ...options, ...trusted }),
+      http === null
+        ? new HttpAgent(options)
+        : new Passage(http.reveal(), { ...common, ...trusted }, patienceMs),
     httpsAgent:
       https === null
         ? new HttpsAgent({ ...options, ...trusted })
-        : new Tunnel(https.reveal(), { ...options, ...trusted }),
+        : new Tunnel(https.reveal(), { ...common, ...trusted }, patienceMs),
   };
 }
 
@@ -76,14 +90,61 @@ function trust(authorities: string | null): { ca?: Buffer } {
   }
 }
 
+/** As Node's own. A name server that is late is told apart from a storage that takes no connection. */
+function lookUpWithin(ms: number): LookupFunction {
+  return (host, options, done) => {
+    const timer = setTimeout(() => {
+      done(new WayLate(`no address in ${ms} ms for the host ${host}`), []);
+    }, ms);
+    // Node takes no second answer.
+    lookup(host, options, (...answer) => {
+      clearTimeout(timer);
+      done(...answer);
+    });
+  };
+}
+
+/**
+ * Opens the way through a proxy. The libraries wait without end, also for a request that was given up, and then send no
+ * more once as many wait as the agent has sockets.
+ *
+ * @throws {WayLate}
+ * @throws {ProxyFailure}
+ */
+async function openWay<T>(
+  agent: Pick<HttpsProxyAgent<string>, 'connectOpts' | 'proxy'>,
+  patienceMs: number,
+  connect: () => Promise<T>,
+): Promise<T> {
+  const ending = new AbortController();
+  const timer = setTimeout(() => {
+    ending.abort();
+  }, patienceMs);
+  // The libraries take these options as they are when `connect` is called.
+  agent.connectOpts = { ...agent.connectOpts, signal: ending.signal };
+  try {
+    return await connect();
+  } catch (error) {
+    if (!ending.signal.aborted) throw unanswered(agent.proxy, error);
+    throw new WayLate(`no answer in ${patienceMs} ms from the proxy ${agent.proxy.host}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Tells a proxy that is not there from a storage that is not there. */
 class Passage extends HttpProxyAgent<string> {
+  readonly patienceMs: number;
+
+  constructor(proxy: string, options: ProxyOptions, patienceMs: number) {
+    super(proxy, options);
+    this.patienceMs = patienceMs;
+  }
+
   override connect(
     ...asked: Parameters<HttpProxyAgent<string>['connect']>
   ): ReturnType<HttpProxyAgent<string>['connect']> {
-    return super.connect(...asked).catch((error: unknown) => {
-      throw unanswered(this.proxy, error);
-    });
+    return openWay(this, this.patienceMs, () => super.connect(...asked));
   }
 }
 
@@ -101,8 +162,11 @@ type Asked = Parameters<HttpsProxyAgent<string>['connect']>[1];
  * had answered.
  */
 class Tunnel extends HttpsProxyAgent<string> {
-  constructor(proxy: string, options: TunnelOptions) {
+  readonly patienceMs: number;
+
+  constructor(proxy: string, options: ProxyOptions, patienceMs: number) {
     super(proxy, options);
+    this.patienceMs = patienceMs;
     const { ca } = options;
     // Node lays these options over the options of each request.
     Object.assign(this, {
@@ -118,17 +182,18 @@ class Tunnel extends HttpsProxyAgent<string> {
     request.once('proxyConnect', (answer: { statusCode: number }) => {
       heard.status = answer.statusCode;
     });
-    const socket = await super.connect(request, options).catch((error: unknown) => {
-      throw unanswered(this.proxy, error);
-    });
+    const socket = await openWay(this, this.patienceMs, () => super.connect(request, options));
     if (heard.status === 200) return socket;
     socket.destroy();
     throw new ProxyFailure(this.proxy.host, { status: heard.status, code: null });
   }
 }
 
-interface TunnelOptions {
+interface AgentOptions {
   readonly keepAlive: boolean;
   readonly maxSockets: number;
+}
+
+interface ProxyOptions extends AgentOptions {
   readonly ca?: Buffer;
 }

@@ -1,4 +1,4 @@
-import { ProxyFailure } from './agents.ts';
+import { ProxyFailure, WayLate } from './agents.ts';
 import { AgentFailure } from './container-agent.ts';
 import { CredentialsFailure } from './credentials-failure.ts';
 import { CredentialsLate } from './credentials.ts';
@@ -111,6 +111,7 @@ function explain(
 ): Unknown {
   if (error instanceof CredentialsFailure) return explainCredentials(error.cause, now);
   if (error instanceof ProxyFailure) return explainProxy(error, '');
+  if (error instanceof WayLate) return unknown('timeout', error.message, 'exporter');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);
   const status = statusOf(thrown);
@@ -162,6 +163,7 @@ function waited({ name, message }: Thrown): number | null {
 function explainCredentials(error: unknown, now: number): Unknown {
   if (error instanceof AgentFailure) return explainAgent(error, now);
   if (error instanceof ProxyFailure) return explainProxy(error, NONE);
+  if (error instanceof WayLate) return unknown('timeout', `${NONE}${error.message}`, 'credentials');
   if (error instanceof CredentialsLate) return unknown('timeout', error.message, 'credentials');
   const thrown = Object(error) as Thrown;
   const code = codeOf(thrown);

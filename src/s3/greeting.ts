@@ -5,7 +5,7 @@ import { TLSSocket } from 'node:tls';
 import type { PeerCertificate } from 'node:tls';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 import type { Way } from './agents.ts';
-import { openAgents, ProxyFailure } from './agents.ts';
+import { openAgents, ProxyFailure, WayLate } from './agents.ts';
 import { bucketUrl } from './bucket-url.ts';
 import type { S3Connection } from './connection.ts';
 import { noAnswerIn } from './failure.ts';
@@ -32,7 +32,7 @@ export type Greeting =
       readonly kind: 'failed';
       readonly url: string;
       /**
-       * `timeout`: a server is there and did not answer in our time; a worker waits longer. `tls`: a server is there, but
+       * `timeout`: a server is there and did not answer in our time, or the way to it was not open; a worker waits longer. `tls`: a server is there, but
        * its certificate is not trusted or it does not speak TLS.
        */
       readonly stage: 'connection' | 'tls' | 'timeout' | 'proxy';
@@ -44,6 +44,8 @@ export type Greeting =
 
 const timeoutMs = 5_000;
 const LATE = noAnswerIn(timeoutMs);
+/** The way has to be told as late before the whole is. */
+const patienceMs = 4_000;
 
 /** Node's codes for a certificate that it does not trust, and for a server that does not speak TLS. */
 const tlsCode = /^(?:ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_|EPROTO)/;
@@ -84,6 +86,7 @@ export async function greet(
     };
   } catch (error) {
     if (error instanceof ProxyFailure) return { kind: 'failed', url, stage: 'proxy', code: error.message };
+    if (error instanceof WayLate) return { kind: 'failed', url, stage: 'timeout', code: error.message };
     const code = speaksNoTls(error) ? NO_TLS : codeOf(error);
     const names = namesOf(error);
     const stage = code === LATE ? 'timeout' : tlsCode.test(code) ? 'tls' : 'connection';
@@ -102,15 +105,27 @@ function head(
   url: string,
   { way, signal }: { readonly way: Way; readonly signal: AbortSignal },
 ): Promise<{ answer: IncomingMessage; tls: ReturnType<typeof tlsOf> }> {
-  const { httpAgent, httpsAgent } = openAgents(way, { keepAlive: false, maxSockets: 1 });
+  const { httpAgent, httpsAgent } = openAgents(way, { keepAlive: false, maxSockets: 1, patienceMs });
   return new Promise((resolve, reject) => {
     const sent = /^https:/i.test(url)
-      ? httpsRequest(url, { method: 'HEAD', agent: httpsAgent, signal })
-      : httpRequest(url, { method: 'HEAD', agent: httpAgent, signal });
+      ? httpsRequest(url, { method: 'HEAD', agent: httpsAgent })
+      : httpRequest(url, { method: 'HEAD', agent: httpAgent });
+    const end = (message: string, code?: string) => {
+      clearTimeout(timer);
+      const error = Object.assign(new Error(message), { code });
+      sent.destroy(error);
+      // A request without a socket, as before a proxy, does not tell that it was ended.
+      reject(error);
+    };
     const timer = setTimeout(() => {
       const isThere = sent.socket?.connecting === false;
-      sent.destroy(Object.assign(new Error('no answer in time'), { code: isThere ? LATE : 'ETIMEDOUT' }));
+      end('no answer in time', isThere ? LATE : 'ETIMEDOUT');
     }, timeoutMs);
+    const abort = () => {
+      end('aborted');
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    if (signal.aborted) abort();
     sent.once('response', (answer) => {
       // Read now, while the socket still exists.
       const tls = tlsOf(answer);
@@ -120,6 +135,7 @@ function head(
     sent.once('error', reject);
     sent.once('close', () => {
       clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
     });
     sent.end();
   });

@@ -497,7 +497,7 @@ describe('a storage that answers later than the exporter waits', () => {
     for (const rulings of await probeSlow(() => true)) {
       expect(Object.values(rulings).filter(isRaised)).toEqual([]);
       expect(rulings.bucket_unreachable).toMatchObject({
-        undecided: 'the storage takes connections, and gave no answer in 1000 ms: a worker waits longer',
+        undecided: 'a test put had no answer in 1000 ms: a worker waits longer',
       });
     }
   });

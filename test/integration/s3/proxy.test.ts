@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { secret } from '../../../src/lib/secret.ts';
 import type { Proxies } from '../../../src/s3/agents.ts';
 import { NO_PROXIES } from '../../../src/s3/agents.ts';
@@ -40,6 +40,7 @@ afterEach(() => {
     for (const socket of one.sockets) socket.destroy();
     one.server.close();
   }
+  vi.useRealTimers();
 });
 
 async function listen(one: Server): Promise<number> {
@@ -80,12 +81,33 @@ async function startProxy({ tunnel, status }: { tunnel: number; status: number }
 
 const SIGNED = `Basic ${Buffer.from('us@er:geheim').toString('base64')}`;
 
-function store(s3: EmbeddedS3, endpoint: string, proxies: Proxies) {
+function store(s3: EmbeddedS3, endpoint: string, proxies: Proxies, limits: Limits = {}) {
   const connection = { ...connectionTo(endpoint, s3), authorities: join(folder, 'cert.pem'), proxies };
-  return {
-    connection,
-    ...openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) }),
-  };
+  const options = { observer: recordRequests(), log: pino({ level: 'silent' }), ...limits };
+  return { connection, ...openObjectStore(connection, options) };
+}
+
+type Limits = Pick<Parameters<typeof openObjectStore>[1], 'requestTimeoutMs' | 'concurrency'>;
+
+/** A proxy that takes connections and says nothing until it is told to work. */
+async function startSilentProxy({ tunnel }: { tunnel: number }) {
+  const held: Socket[] = [];
+  const world = { isSilent: true };
+  const proxy = createServer();
+  proxy.on('connect', (_: IncomingMessage, near: Socket) => {
+    near.on('error', () => near.destroy());
+    if (world.isSilent) {
+      held.push(near.resume().once('end', () => near.destroy()));
+      return;
+    }
+    const far = connect(tunnel, '127.0.0.1', () => {
+      near.write('HTTP/1.1 200 OK\r\n\r\n');
+      near.pipe(far).pipe(near);
+    });
+    far.on('error', () => near.destroy());
+  });
+  const host = `127.0.0.1:${await listen(proxy)}`;
+  return { held, world, host, url: secret(`http://${host}`) };
 }
 
 test('plain HTTP goes through the proxy as a whole, with the password of its URL', async () => {
@@ -167,6 +189,78 @@ test('a proxy that refuses is named, and so is one that is not there', async () 
   });
   refused.close();
   down.close();
+});
+
+describe('a proxy that takes a connection and does not answer', () => {
+  test('is told as late, and is of use again once it answers', async () => {
+    const tls = createTlsServer(
+      { key: readFileSync(join(folder, 'key.pem')), cert: readFileSync(join(folder, 'cert.pem')) },
+      answer,
+    );
+    const proxy = await startSilentProxy({ tunnel: await listen(tls) });
+    const limits = { requestTimeoutMs: 1_000, concurrency: 1 };
+    const far = store(server(), `https://${FAR}`, { http: null, https: proxy.url }, limits);
+    const head = () => far.head({ bucket: 'bucket', key: 'k' }, never);
+    for (const asked of [1, 2]) {
+      expect(await head()).toMatchObject({
+        reason: 'timeout',
+        detail: `no answer in 400 ms from the proxy ${proxy.host}`,
+        said: { by: 'exporter' },
+      });
+      expect(proxy.held).toHaveLength(asked);
+    }
+    await vi.waitFor(() => {
+      expect(proxy.held.every(({ destroyed }) => destroyed)).toBe(true);
+    });
+    proxy.world.isSilent = false;
+    expect(await head()).toMatchObject({ kind: 'present' });
+    far.close();
+  });
+
+  test('does not hold the check of the endpoint', async () => {
+    const proxy = await startSilentProxy({ tunnel: 0 });
+    const { connection, ...opened } = store(server(), `https://${FAR}`, { http: null, https: proxy.url });
+    opened.close();
+    const controller = new AbortController();
+    const aborted = greet(connection, 'bucket', controller.signal);
+    await vi.waitFor(() => {
+      expect(proxy.held).toHaveLength(1);
+    });
+    controller.abort();
+    expect(await aborted).toMatchObject({ kind: 'failed' });
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const late = greet(connection, 'bucket', never);
+    await expect.poll(() => vi.getTimerCount()).toBeGreaterThan(1);
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(await late).toMatchObject({
+      stage: 'timeout',
+      code: `no answer in 4000 ms from the proxy ${proxy.host}`,
+    });
+  });
+
+  test('is named if it leads to STS, and no connection to it stays', async () => {
+    const proxy = await startSilentProxy({ tunnel: 0 });
+    const role = { RoleArn: 'arn:aws:iam::123456789012:role/x', RoleSessionName: 's' };
+    const connection = {
+      ...connectionTo('http://127.0.0.1:1', server()),
+      role: {
+        arn: role.RoleArn,
+        endpoint: 'https://sts.example',
+        proxies: { http: null, https: proxy.url },
+        arguments: role,
+      },
+    };
+    const one = openObjectStore(connection, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+    expect(await one.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
+      reason: 'timeout',
+      detail: `no credentials: no answer in 1600 ms from the proxy ${proxy.host}`,
+      said: { by: 'credentials', unasked: true },
+    });
+    one.close();
+    await vi.waitFor(() => {
+      expect(proxy.held.map(({ destroyed }) => destroyed)).toEqual([true]);
+    });
+  });
 });
 
 test('a PUT has the checksum that s3fs sends, unless the worker is told to send none', async () => {

@@ -98,8 +98,7 @@ test('a host that is there and answers late is not known to fail', async () => {
   expect(await endpointOf('xcom.minio.local', greeting as Failed)).toMatchObject({
     ok: null,
     isOpen: true,
-    detail:
-      'https://xcom.minio.local/ takes connections, and gave no answer in 5000 ms: a worker waits longer',
+    detail: 'https://xcom.minio.local/: no answer in 5000 ms, and a worker waits longer',
   });
 });
 
