@@ -42,7 +42,8 @@ export async function openInventory(where: string, options: InventoryOptions): P
   const path = splitPath(where);
   if (path === null) throw new Error(`${JSON.stringify(where)} is no address of a manifest.json`);
   const { bucket, key, connection } = path;
-  if (!options.isKnown(connection))
+  // An address without a connection is fetched as the rows of the path are.
+  if (connection !== '' && !options.isKnown(connection))
     throw new Error(
       `--inventory: the connection ${connection} is not known here: give ${connectionVariable(connection)}`,
     );

@@ -86,6 +86,9 @@ export function wordsOf(one: NoAnswer, action: Action): string {
 }
 
 const AGAIN = 'Run the audit again.';
+/** For rows that name no connection although each path names one. */
+export const UNNAMED =
+  'If these rows are from a path that named no connection, name that path in xcom.path too.';
 const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown_connection'>, string>> = {
   throttled: 'Run the audit again with a lower --requests-per-second.',
   timeout: 'Look at the network and at the load of object storage, and run the audit again.',
@@ -106,6 +109,7 @@ function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
   const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
   if (by === 'credentials' && reason === 'timeout') return AGAIN;
+  if (reason === 'unknown_connection' && connection === '') return UNNAMED;
   if (reason === 'unknown_connection' || by === 'credentials') return give;
   if ((by === 'sts' || by === 'agent') && (reason === 'throttled' || reason === 'server_error')) return AGAIN;
   if (by === 'sts') return 'Let the audit reach STS, and let the trust policy of the role name the audit.';

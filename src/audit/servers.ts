@@ -4,6 +4,7 @@ import type { S3Connection } from '../s3/connection.ts';
 import { below, byPlace, startOf } from './key-sql.ts';
 import type { Duck } from './duck.ts';
 import type { Base } from './named-object.ts';
+import { UNNAMED } from './no-answer.ts';
 import { text } from './sql-text.ts';
 
 /** The server that a connection leads to; null when the connection is not known. */
@@ -109,12 +110,18 @@ export async function setApart({
     if (own !== null && own === listed) return [];
     const why =
       own === null
-        ? `this connection is not known here: give ${connectionVariable(connection)}`
+        ? unknownWords(connection)
         : `this connection leads to ${own}, and the place was listed at ${shown(listed)}`;
     conditions.push(`connection = ${text(connection)} AND starts_with(location, ${text(start)})`);
     return [{ connection, place: `s3://${start}`, references, why }];
   });
   return { unjudged, isApart: conditions.length === 0 ? 'false' : `(${conditions.join(' OR ')})` };
+}
+
+function unknownWords(connection: string): string {
+  return connection === ''
+    ? `they name no connection, and each path of xcom.path names one. ${UNNAMED}`
+    : `this connection is not known here: give ${connectionVariable(connection)}`;
 }
 
 function shown(server: string | null): string {

@@ -31,12 +31,14 @@ export interface StoreSettings {
   readonly connections: ReadonlyMap<string, S3Connection>;
   /** The id of the connection to use when a row names one that this process does not know. */
   readonly fallback: string;
+  /** Whether '' leads to a connection of its own: no path is configured, or one that names no connection. */
+  readonly hasUnnamed: boolean;
   /** The ids for which other credentials stand in, each with the reason in words. */
   readonly missing: ReadonlyMap<string, string>;
 }
 
 export function openStores(
-  { connections: given, fallback, missing: unknown }: StoreSettings,
+  { connections: given, fallback, hasUnnamed, missing: unknown }: StoreSettings,
   options: { observer: S3Observer; log: Logger },
 ): Stores {
   const connections = new Map(given);
@@ -74,8 +76,10 @@ export function openStores(
   }
 
   function ownIdOf(connection: string): string | undefined {
+    // A row without an id is from before the path named one, or Airflow 2.9.0 or 2.9.1 left the id out: nobody knows.
+    if (connection === '' && !hasUnnamed) return undefined;
     // An id that only rows name is known by its name in Airflow's variable, in capitals.
-    const names = connection === '' ? [] : [connection, connection.toUpperCase()];
+    const names = [connection, connection.toUpperCase()];
     return names.find((name) => connections.has(name));
   }
 
@@ -94,7 +98,7 @@ export function openStores(
     sent: () => sent,
     connectionOf,
     knows(connection) {
-      const id = connection === '' ? fallback : ownIdOf(connection);
+      const id = ownIdOf(connection);
       return id !== undefined && !missing.has(id);
     },
     learn(learned) {

@@ -55,6 +55,8 @@ export interface Config {
      * The connection id of the path in force. It serves if a row names a connection that this process does not know.
      */
     readonly fallback: string;
+    /** Whether a row without a connection id has a connection of its own: no path is in force in S3, or one names no id. */
+    readonly hasUnnamed: boolean;
   };
   /** Connections that are kept in Airflow's database; null: the database is not asked for any. */
   readonly stored: {

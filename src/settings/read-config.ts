@@ -110,6 +110,7 @@ export function readConfig(given: ConfigInput): Config {
   const heard = ofAirflow.remarks.filter(isHeard).map(({ warning }) => shown(warning));
   const pushFault = pushFaultOf([...heard, ...ofWorkers], backend);
   const xcom = { paths, inForce, threshold, pushFault, oversize, compression, backend };
+  const fallback = storageInForce({ xcom })?.connection ?? '';
   return deepFreeze({
     database: database?.settings ?? null,
     databaseFaults: [
@@ -123,7 +124,8 @@ export function readConfig(given: ConfigInput): Config {
     probe: { schedule: values['probe.schedule'], write: values['probe.write'] },
     s3: {
       requestsPerCycle: values['s3.requests-per-cycle'],
-      fallback: storageInForce({ xcom })?.connection ?? '',
+      fallback,
+      hasUnnamed: fallback === '' || (paths ?? []).some((one) => isS3Path(one) && one.connection === null),
       connections: new Map([
         ...[...otherConnections(connections, world)].map(([id, s3]) => [id, deepFreeze(s3)] as const),
         ...connections.flatMap(({ id, s3 }) => (s3 === null ? [] : [[id, deepFreeze(s3)] as const])),

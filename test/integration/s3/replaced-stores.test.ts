@@ -21,7 +21,7 @@ test('a store that another connection has replaced is closed by the next look at
   const told = (key: string): Map<string, S3Connection> =>
     new Map([['a', connectionWith({ endpoint, forcePathStyle: true, secretAccessKey: secret(key) })]]);
   const stores = openStores(
-    { connections: told('old'), fallback: 'a', missing: new Map() },
+    { connections: told('old'), fallback: 'a', hasUnnamed: false, missing: new Map() },
     { observer: recordRequests(), log: pino({ level: 'silent' }) },
   );
   const never = new AbortController().signal;

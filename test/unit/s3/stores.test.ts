@@ -24,10 +24,31 @@ test('an id is known if a variable or the database holds its connection, whoever
     ]),
   );
   const ids = ['', 'of_the_path', 'in_a_variable', 'in_the_database', 'unreadable', 'only_in_rows'];
-  // A row without a connection is read through that of the path, which nobody gave.
+  // A row without a connection may be from a path that named none, and that led elsewhere.
   expect(ids.filter(stores.knows)).toEqual(['in_a_variable', 'in_the_database']);
   stores.learn(new Map([['of_the_path', stores.connectionOf('in_a_variable')]]));
-  expect(ids.filter(stores.knows)).toEqual(['', 'of_the_path', 'in_a_variable', 'in_the_database']);
+  expect(ids.filter(stores.knows)).toEqual(['of_the_path', 'in_a_variable', 'in_the_database']);
+  stores.close();
+});
+
+test.each([
+  ['s3://aws@one/xcom', false, 'of-aws'],
+  ['s3://aws@one/xcom,s3://two/xcom', true, 'its-own'],
+  ['s3://two/xcom,s3://aws@one/xcom', true, 'its-own'],
+  ['s3://aws@one/xcom,file:///xcom', false, 'of-aws'],
+])('a row without a connection, with the paths %s', (paths, isKnown, asked) => {
+  const { s3 } = readConfig({
+    argv: [],
+    env: {
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: paths,
+      AIRFLOW_CONN_AWS: `aws://key:secret@/?endpoint_url=${encodeURIComponent('http://of-aws')}`,
+      AWS_ENDPOINT_URL_S3: 'http://its-own',
+    },
+    readFile: () => '',
+  });
+  const stores = openStores(s3, { observer: recordRequests(), log: pino({ level: 'silent' }) });
+  // An object that is found at the connection of the path is there, also in place of one that is not known.
+  expect([stores.knows(''), stores.connectionOf('').endpoint]).toEqual([isKnown, `http://${asked}`]);
   stores.close();
 });
 
@@ -53,7 +74,7 @@ test.each<[string, (hidden: string) => Partial<S3Connection>]>([
   ['token of the agent', (hidden) => ({ agent: { url: 'u', tokenFile: null, token: secret(hidden) } })],
 ])('a connection whose %s has changed is opened anew, and no other', (_, told) => {
   const stores = openStores(
-    { connections: new Map(), fallback: 'a', missing: new Map() },
+    { connections: new Map(), fallback: 'a', hasUnnamed: false, missing: new Map() },
     { observer: recordRequests(), log: pino({ level: 'silent' }) },
   );
   const learn = (hidden: string) => {
