@@ -203,7 +203,9 @@ export function refusedBy(columns: readonly CatalogueColumn[], shape: Shape): st
 
 /** Names the tables of which the role may not see every row. */
 export function hiddenBy(columns: readonly CatalogueColumn[], shape: Shape): string[] {
-  return tablesRead(shape).filter((name) =>
+  const { sources, keepsTries } = shape;
+  const hasOwners = keepsTries && sources.some(({ keyedBy }) => keyedBy === 'dag_run');
+  return [...tablesRead(shape), ...(hasOwners ? [OWNERS.table] : [])].filter((name) =>
     columns.some(({ table, hidesRows }) => hidesRows && table === name),
   );
 }

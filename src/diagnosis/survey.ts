@@ -162,8 +162,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
   const latestPuts = latestPutsOf(tallies);
   const sum = (figure: (of: JudgedValues) => number) => values.reduce((all, one) => all + figure(one), 0);
   const unlooked = unlookedTogether(tallies.map((tally) => tally.unlooked));
-  const { waiting, inVain } = unlooked;
-  const lookedAt = counts.references === 0 || waiting.rows + inVain.rows < counts.references;
+  const lookedAt = counts.references === 0 || counts.unverified < counts.references;
   return {
     window: {
       seconds: options.windowMs / 1000,

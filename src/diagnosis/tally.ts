@@ -49,6 +49,7 @@ export interface Tally {
 const STORAGES = ['db', 's3', 'other'] as const;
 const COUNTS = [
   'references',
+  'unverified',
   'inOtherStore',
   'inForce',
   'inexact',
@@ -180,7 +181,8 @@ export function tallyOf(
     const worker = workerAt(chunk, index);
     writers.set(worker, Math.max(writers.get(worker) ?? -Infinity, at));
     most.referenceAt = Math.max(most.referenceAt, at);
-    if (is.isUnverified(flags)) unlooked.add(flags, at);
+    if (is.isUnverified(flags)) counts.unverified += 1;
+    if (is.isUnverified(flags) || is.uncheckedOf(flags) !== null) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
     if (is.isSkipDecision(flags)) gathering.add('skips', chunk, index);
     if (asConfigured) {

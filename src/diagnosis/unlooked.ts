@@ -3,7 +3,10 @@ import { uncheckedOf } from '../window/flags.ts';
 import { undecided } from './problem.ts';
 import type { Ruling } from './problem.ts';
 
-/** References that nobody has looked up yet, by what they wait for. Times are epoch ms; null: there is none. */
+/**
+ * References that nobody has looked up yet, or of whose objects nothing is known any more, by what they wait for. Times
+ * are epoch ms; null: there is none.
+ */
 export interface Unlooked {
   /** They wait for a request: none was left for them. */
   readonly waiting: { readonly rows: number; readonly oldest: number | null };
@@ -61,8 +64,13 @@ const WORDS: Readonly<Record<AskedInVain, string>> = {
   throttled: 'S3 or a gateway asked for fewer requests, or could not serve them',
   timeout: 'S3 did not answer in time',
   unreachable: 'S3 gave no answer',
-  unconfirmed: 'S3 has no object, and that it is gone for good is not certain',
+  unconfirmed:
+    'S3 has no usable object, which counts once the same connection is shown another one of the bucket and the row is known to stay',
   not_asked: 'S3 was not asked about all, because it refused others of the same path',
+  unknown_connection:
+    'a connection that rows name is not known here, and what stands in for it may lead to another server (give AIRFLOW_CONN_…)',
+  unknown_reader:
+    'the role may not read legacy_task_data_owner, so nobody knows if a task still reads the rows (run docs/sql/role.sql again)',
 };
 
 /** No fault was seen. Objects that S3 was asked about in vain may have it all the same. `now`: epoch ms. */

@@ -63,7 +63,7 @@ export const CYCLE_METRICS = {
   },
   references_unchecked_total: {
     type: 'counter',
-    help: 'XCom references about which S3 gave no answer, as of the last cycle. They count neither as sound nor as broken. A reference stays in this count when a later cycle gets the answer. Label reason: denied, throttled, timeout, unreachable, unconfirmed (that it is gone is not certain), not_asked (S3 refused others of the same path), budget (no request was left).',
+    help: 'XCom references about which S3 gave no answer that counts, as of the last cycle. They count neither as sound nor as broken. A reference stays in this count when a later cycle gets the answer. Label reason: denied, throttled, timeout, unreachable, unconfirmed (that it is gone is not certain), not_asked (S3 refused others of the same path), budget (no request was left). Two are of bad news that does not count: unknown_connection (another one stands in), unknown_reader (the role may not read whose row it is).',
     labels: ['reason'],
     group: 'rows',
   },

@@ -109,9 +109,10 @@ export async function checkReferences(
     }
     const { archived, purging } = confirmed?.get(slot) ?? { archived: false, purging: false };
     // The object is neither reported nor taken as sound. It is asked about again until the row or the try ends, or until
-    // it is known if anybody reads the row.
+    // it is known if anybody reads the row. A try that purges an object that was whole is no reason to doubt it.
     if (purging || archived === null) {
-      unchecked.set(slot, 'unconfirmed');
+      if (!purging) unchecked.set(slot, 'unknown_reader');
+      else if (is.isUnverified(rows.flagsOf(slot))) unchecked.set(slot, 'unconfirmed');
       continue;
     }
     learnt.push({ slot, first: is.isUnverified(rows.flagsOf(slot)) });
@@ -129,17 +130,27 @@ export async function checkReferences(
 }
 
 /**
- * Notes why S3 gave no answer about a reference that was never looked up; counts the reference when the reason is new.
+ * Notes why nothing is known of an object that was never looked up, or no longer of one that was whole. Counts the
+ * reference when the reason is new.
  */
 export async function noteUnchecked(
   ledger: Ledger,
   { unchecked, rest }: Pick<Verified, 'unchecked' | 'rest'>,
 ): Promise<Increment[]> {
-  if (![...ledger.runs().values()].some((run) => run.unverified > 0)) return [];
   const pace = createPace();
   const counts = new Map<UncheckedReason, number>();
   const rows = ledger.rows();
-  for (const chunk of rows.chunks) {
+  const note = (slot: number, reason: UncheckedReason) => {
+    rows.setUnchecked(slot, reason);
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  };
+  for (const [slot, reason] of unchecked) {
+    const flags = rows.flagsOf(slot);
+    const wasWhole = is.objectOf(flags) === 'present';
+    if (wasWhole && is.uncheckedOf(flags) !== reason) note(slot, reason);
+  }
+  const isAnyUnverified = [...ledger.runs().values()].some((run) => run.unverified > 0);
+  for (const chunk of isAnyUnverified ? rows.chunks : []) {
     for (let index = 0; index < CHUNK_ROWS; index += 1) {
       const flags = flagsAt(chunk, index);
       if (!is.isUnverified(flags)) continue;
@@ -148,8 +159,7 @@ export async function noteUnchecked(
       if (reason === null || reason === before) continue;
       // Its own refusal says more than that of others, and it is asked about after those that were never asked about.
       if (reason === 'not_asked' && before === 'denied') continue;
-      rows.setUnchecked(chunk.first + index, reason);
-      counts.set(reason, (counts.get(reason) ?? 0) + 1);
+      note(chunk.first + index, reason);
     }
     await pace.rest();
   }

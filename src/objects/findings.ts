@@ -35,9 +35,9 @@ export interface Archived {
 }
 
 export interface Findings {
-  /** The new answers only: a reference is not in it when S3 says the same as before. */
+  /** The new answers only: a reference is not in it when S3 says the same as before, and nothing has spoken against it. */
   answers(): readonly Answer[];
-  /** References that S3 gave no answer about, by slot. */
+  /** References that S3 gave no answer about, or bad news that does not count, by slot. */
   readonly unchecked: ReadonlyMap<number, UncheckedReason>;
   /** Whether the cycle accepts no more bad news. */
   isFull(): boolean;
@@ -53,7 +53,8 @@ export interface Findings {
    * Takes back bad news without other evidence. A 404 counts only if the same connection sees something in the bucket.
    * Some servers answer 404 to an unknown key id, and a proxy may answer it to every request. No bad news counts through
    * what stands in for a connection that is not known: it may lead to another server. An object that is seen there was
-   * written under a key that is given once, so it counts.
+   * written under a key that is given once, so it counts. A reference with bad news taken back is unchecked, even one
+   * whose object was seen before.
    */
   confirm(): void;
 }
@@ -87,14 +88,17 @@ export function createFindings(
     noteSeen,
     confirm() {
       for (const base of seenBases) noteSeen(rows.bases.at(base));
-      const isDoubtful = ({ slot, object }: Answer): boolean => {
-        if (object === 'present') return false;
+      const doubtOf = ({ slot, object }: Answer): UncheckedReason | null => {
+        if (object === 'present') return null;
         const { connection, bucket } = rows.bases.at(baseAt(rows.chunkOf(slot), indexInChunk(slot)));
-        return !isKnown(connection) || (object === 'missing' && seen.get(connection, bucket) !== true);
+        if (!isKnown(connection)) return 'unknown_connection';
+        return object === 'missing' && seen.get(connection, bucket) !== true ? 'unconfirmed' : null;
       };
-      for (const { slot } of answers.filter(isDoubtful))
-        if (is.isUnverified(rows.flagsOf(slot))) unchecked.set(slot, 'unconfirmed');
-      answers = answers.filter((answer) => !isDoubtful(answer));
+      answers = answers.filter((answer) => {
+        const doubt = doubtOf(answer);
+        if (doubt !== null) unchecked.set(answer.slot, doubt);
+        return doubt === null;
+      });
     },
     isFull: () => suspects >= SUSPECTS,
     note(slot, sighting) {
@@ -104,7 +108,8 @@ export function createFindings(
       const index = indexInChunk(slot);
       if (sighting.kind === 'present') seenBases.add(baseAt(chunk, index));
       const isSame = bytes === null || sizeAt(chunk, index) === bytes;
-      if (is.objectOf(flagsAt(chunk, index)) === object && isSame) return;
+      const flags = flagsAt(chunk, index);
+      if (is.objectOf(flags) === object && isSame && is.uncheckedOf(flags) === null) return;
       if (object !== 'present') {
         if (suspects >= SUSPECTS) return;
         suspects += 1;

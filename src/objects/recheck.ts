@@ -54,7 +54,7 @@ const OF_OTHER_BASES = 3;
 
 /**
  * Slots of references that were found before, each drawn with the same chance. Then half as many whose object was
- * missing, empty or unreadable, so that a repair shows. Before them come late ones of bases of which none
+ * missing, empty, unreadable or in doubt, so that a repair shows. Before them come late ones of bases of which none
  * was drawn.
  */
 async function drawKnown(
@@ -71,7 +71,7 @@ async function drawKnown(
       const flags = flagsAt(chunk, index);
       if (!is.isReference(flags) || is.isUnverified(flags)) continue;
       const slot = chunk.first + index;
-      const isWhole = (flags & is.OBJECT_MASK) === is.PRESENT;
+      const isWhole = is.isWhole(flags);
       (isWhole ? whole : broken).offer(slot);
       if (!isWhole) continue;
       (latest[baseAt(chunk, index)] ??= [])[index % OF_OTHER_BASES] = slot;

@@ -25,9 +25,11 @@ const UNREADABLE = PRESENT | IN_ARCHIVE;
 const FOUND: readonly ObjectState[] = ['unverified', 'present', 'missing', 'empty'];
 
 /**
- * Why a reference was not checked. `unconfirmed`: S3 said that there is no object, but showed the same credentials no
- * other object either; or the row's connection is not known, and another stood in for it; or the row could not be read again from a database that is not behind; or the row's task may be
- * about to delete the row. `not_asked`: S3 refused other references of the same path. `budget`: no request was left.
+ * Why nothing is known of the object of a reference, or no longer. `unconfirmed`: S3 said that there is no object, but
+ * showed the same credentials no other object either; or the row could not be read again from a database that is not
+ * behind; or the row's task may be about to delete the row. `not_asked`: S3 refused other references of the same path.
+ * `budget`: no request was left. The last two are bad news as well, which does not count: of a server to which another
+ * connection led that stood in for the row's, and of a row of which nobody knows if a task still reads it.
  */
 export type UncheckedReason =
   | 'denied'
@@ -36,7 +38,9 @@ export type UncheckedReason =
   | 'unreachable'
   | 'budget'
   | 'unconfirmed'
-  | 'not_asked';
+  | 'not_asked'
+  | 'unknown_connection'
+  | 'unknown_reader';
 
 export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'denied',
@@ -46,11 +50,16 @@ export const UNCHECKED_REASONS: readonly UncheckedReason[] = [
   'budget',
   'unconfirmed',
   'not_asked',
+  'unknown_connection',
+  'unknown_reader',
 ];
 
 /** The reason why S3 gave no answer the last time. */
 const UNCHECKED_SHIFT = 4;
-const UNCHECKED_MASK = 7 << UNCHECKED_SHIFT;
+const UNCHECKED_LOW = 7;
+/** The fourth bit of the number of a reason; the bits beside the other three were taken. */
+const UNCHECKED_HIGH = 1 << 27;
+const UNCHECKED_MASK = (UNCHECKED_LOW << UNCHECKED_SHIFT) | UNCHECKED_HIGH;
 const UNCHECKED: readonly (UncheckedReason | null)[] = [null, ...UNCHECKED_REASONS];
 
 /** The row was there before the exporter: the row is part of the window but in no counter. */
@@ -117,7 +126,8 @@ export function hasObject(flags: number): boolean {
 }
 
 export function uncheckedOf(flags: number): UncheckedReason | null {
-  return UNCHECKED[(flags & UNCHECKED_MASK) >> UNCHECKED_SHIFT] ?? null;
+  const high = (flags & UNCHECKED_HIGH) === 0 ? 0 : UNCHECKED_LOW + 1;
+  return UNCHECKED[high + ((flags >> UNCHECKED_SHIFT) & UNCHECKED_LOW)] ?? null;
 }
 
 export function isUnasked(reason: UncheckedReason): boolean {
@@ -125,7 +135,9 @@ export function isUnasked(reason: UncheckedReason): boolean {
 }
 
 export function withUnchecked(flags: number, reason: UncheckedReason | null): number {
-  return (flags & ~UNCHECKED_MASK) | (UNCHECKED.indexOf(reason) << UNCHECKED_SHIFT);
+  const at = UNCHECKED.indexOf(reason);
+  const high = at > UNCHECKED_LOW ? UNCHECKED_HIGH : 0;
+  return (flags & ~UNCHECKED_MASK) | ((at & UNCHECKED_LOW) << UNCHECKED_SHIFT) | high;
 }
 
 export function hasSaid(flags: number, reason: BrokenReason): boolean {
@@ -179,6 +191,11 @@ export function hasBase(flags: number): boolean {
 
 export function isUnverified(flags: number): boolean {
   return (flags & (STORAGE_MASK | LEAKED | OBJECT_MASK)) === (S3 | UNVERIFIED);
+}
+
+/** Whether the object of a reference was found whole, and nothing has spoken against that since. */
+export function isWhole(flags: number): boolean {
+  return (flags & OBJECT_MASK) === PRESENT && uncheckedOf(flags) === null;
 }
 
 /** Whether the row is a reference under the key of a skip decision, in a try that counts. */

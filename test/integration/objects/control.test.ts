@@ -106,8 +106,62 @@ test.each([
     const { states, coverage, increments } = await cycle.run(PROBED, new AbortController().signal);
     expect(coverage).toBeCloseTo(1 / 3);
     expect([states.objects_missing, states.objects_empty]).not.toContain('raised');
-    expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 2 });
+    expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unknown_connection': 2 });
     await cycle.close();
     await stage.close();
   },
 );
+
+const OWN = { AWS_ACCESS_KEY_ID: 'own', AWS_SECRET_ACCESS_KEY: 'own', AWS_DEFAULT_REGION: 'us-east-1' };
+
+/** Bad news that does not count must not leave the good news of earlier in its place. */
+describe('objects that were seen, and are said to be gone later', () => {
+  test.each<[string, Parameters<StageCycle['run']>[0], NodeJS.ProcessEnv, RegExp]>([
+    ['while nothing else of the bucket is seen', null, {}, /the same connection is shown another one/],
+    [
+      'through a connection that stands in',
+      PROBED,
+      { ...OWN, AIRFLOW_CONN_AWS_XCOM: undefined },
+      /connection that rows name is not known here.*AIRFLOW_CONN_/,
+    ],
+  ])('%s, are not known, until they are seen again', async (_name, probe, given, words) => {
+    const stage = await openStage(postgres(), '3.3.2');
+    const env = { AWS_ENDPOINT_URL_S3: s3().endpoint, ...given };
+    const cycle = openCycle(stage, { endpoint: s3().endpoint, env });
+    const look = () => cycle.run(probe, new AbortController().signal);
+    const run = await stage.addRun({ dagId: 'etl', runId: `r_${uuid4()}`, agoSeconds: 400 });
+    const objects: string[] = [];
+    for (const taskId of ['one', 'two', 'three']) {
+      const key = `${run.dagId}/${run.runId}/${taskId}/${uuid4()}`;
+      await stage.push({ run, taskId, stored: dumps(`${BASE}/${key}`), agoSeconds: 300 });
+      objects.push(`${s3().endpoint}/${BUCKET}/base/${key}`);
+    }
+    const put = () =>
+      Promise.all(objects.map((url) => fetch(url, { method: 'PUT', body: 'x'.repeat(2_000) })));
+    try {
+      await put();
+      expect((await look()).states.objects_missing).toBe('clear');
+      for (const url of objects) await fetch(url, { method: 'DELETE' });
+      const gone = await look();
+      expect([gone.states.objects_missing, gone.window?.broken.missing, gone.coverage]).toEqual([
+        'unknown',
+        null,
+        0,
+      ]);
+      expect(gone.undecided.objects_missing).toMatch(words);
+      expect(gone.window?.bytes.s3).toBe(6_000);
+      // Each is counted once, however often the same is said.
+      expect(sumUp((await look()).increments).counters).toEqual({});
+      await put();
+      const back = await look();
+      expect([back.states.objects_missing, back.window?.broken.missing, back.coverage]).toEqual([
+        'clear',
+        0,
+        1,
+      ]);
+    } finally {
+      await cycle.close();
+      await stage.close();
+    }
+  });
+});

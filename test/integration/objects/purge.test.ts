@@ -75,7 +75,7 @@ describe.each(listShapes())('$shape', ({ release }) => {
       expect(coverage).toBe(0.5);
       expect([states.exporter_behind, states.objects_missing]).toEqual(['clear', 'unknown']);
       expect(undecided.objects_missing).toMatch(
-        /^the object of one reference is not known: S3 has no object/,
+        /^the object of one reference is not known: S3 has no usable object/,
       );
       expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 1 });
     } finally {

@@ -135,3 +135,13 @@ test('an object of a row from before 3.4 is not missed while its owner may not b
   await stage.writer.query(`GRANT SELECT ON legacy_task_data_owner TO ${role}`);
   expect(await pass()).toMatchObject({ window: { broken: { missing: 1 } }, unreadColumns: [] });
 });
+
+test('owners that a policy hides are no owners that are not there, and are told like hidden rows', async () => {
+  await openAs('3.4.0b2', { table: 'log', columns: [] });
+  await stage.writer.query('ALTER TABLE legacy_task_data_owner ENABLE ROW LEVEL SECURITY');
+  expect((await pass()).databaseFailure?.detail).toContain(
+    'row-level security may hide rows of legacy_task_data_owner from the role',
+  );
+  await stage.writer.query(`ALTER ROLE ${role} BYPASSRLS`);
+  expect((await pass()).databaseFailure).toBeNull();
+});

@@ -1677,7 +1677,7 @@ test.each<[string, World, ProblemCode, string]>([
       `references that were asked about in vain: ${code}`,
       { survey: unlooked({ askedSince: AT - 3_600_000 }) },
       code,
-      'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
+      'the objects of 2 references are not known: S3 did not answer in time; S3 has no usable object, which counts once the same connection is shown another one of the bucket and the row is known to stay',
     ],
   ),
   [
@@ -1690,7 +1690,7 @@ test.each<[string, World, ProblemCode, string]>([
     'references that were asked about in vain',
     { survey: unlooked({ askedSince: AT - 3_600_000 }) },
     'objects_missing',
-    'the objects of 2 references are not known: S3 did not answer in time; S3 has no object, and that it is gone for good is not certain',
+    'the objects of 2 references are not known: S3 did not answer in time; S3 has no usable object, which counts once the same connection is shown another one of the bucket and the row is known to stay',
   ],
   [
     'an operator that kept its values before hosts put those of others',

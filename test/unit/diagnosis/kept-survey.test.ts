@@ -276,7 +276,7 @@ function change({ state: { rows }, runs }: World, step: Extract<Step, { which: n
   if (step.do === 'server') rows.setServerWritten(slot);
   if (step.do === 'measured' && is.storageOf(flags) === 'db')
     rows.setMeasured(slot, { bytes: step.size, leastBytes: step.size, exact: true });
-  if (step.do === 'unchecked' && is.isUnverified(flags)) rows.setUnchecked(slot, 'denied');
+  if (step.do === 'unchecked' && is.isReference(flags)) rows.setUnchecked(slot, 'denied');
 }
 
 function answerOf({ object, size: bytes }: { readonly object: ObjectState; readonly size: number }) {
