@@ -72,11 +72,14 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
   const allowance = createAllowance(stores, { requests, until, signal });
-  const count = Math.floor(requests * RECHECK_SHARE);
+  // Never none: with a ceiling of few requests, a lost object would else count as sound for ever.
+  const count = Math.max(1, Math.floor(requests * RECHECK_SHARE));
+  // Two requests are the fewest that a look takes.
+  const kept = Math.max(0, Math.min(count + Math.ceil(count / 2), requests - 2));
   const forOrphans = isCurrent ? Math.floor(requests * ORPHANS_SHARE) : 0;
   const round = { stores, allowance, findings };
   const tries = createArchiveTries(ledger, round);
-  await lookUpPending(ledger, { ...round, until, now, keep: count + Math.ceil(count / 2) }, signal);
+  await lookUpPending(ledger, { ...round, until, now, keep: kept }, signal);
   allowance.reopen();
   // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
