@@ -1,4 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
+import { mayBeWritten } from '../../../src/airflow/written-out.ts';
 import type { Query, Statement } from '../../../src/postgres/client.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { betweenQueries } from '../../support/between-queries.ts';
@@ -126,6 +129,89 @@ test('a value too large to be written out is large for certain, and counted once
   } finally {
     await late.close();
   }
+});
+
+const NUMBERS = 'SELECT jsonb_agg(1e300::numeric) FROM generate_series(1, 60000)';
+
+test.each([
+  ['numbers of 18 MB', `(${NUMBERS})`, false],
+  ['an object around them', `(SELECT jsonb_build_object('rows', jsonb_build_array(1, (${NUMBERS}))))`, false],
+  ['the smallest numbers', `(SELECT jsonb_agg(1e-300::numeric) FROM generate_series(1, 60000))`, false],
+  [
+    'short lists of them',
+    `(SELECT jsonb_agg(n) FROM (SELECT (${NUMBERS.replace('60000', '60')}) AS n FROM generate_series(1, 1000)) q)`,
+    false,
+  ],
+  ['numbers of 16 MB', `(${NUMBERS.replace('60000', '55000')})`, true],
+  ['a long text', `to_jsonb(repeat('x', 16000000))`, true],
+  ['a text that is too long', `to_jsonb(repeat('x', 17000000))`, false],
+  ['a number', `'1e4000'::jsonb`, true],
+])('%s: whether they are written out is known before they are', async (_, value, written) => {
+  const stage = await openStage(postgres(), '3.1.8');
+  const condition = mayBeWritten('u.value');
+  const [answer] = await stage.writer.query<{ written: boolean }>(
+    `SELECT ${condition} AS written FROM (SELECT ${value} #> '{}' AS value OFFSET 0) u`,
+  );
+  expect(answer?.written).toBe(written);
+  await stage.close();
+});
+
+// Only Linux tells the memory of a backend.
+test.runIf(process.platform === 'linux')(
+  'numbers that would be 60 MB of text take a backend little memory',
+  async () => {
+    const pids: number[] = [];
+    await using it = await start(async (_, query) => {
+      for (const { pid } of await query<{ pid: number }>({
+        name: 'pid',
+        text: 'SELECT pg_backend_pid() AS pid',
+        values: [],
+      }))
+        pids.push(pid);
+    });
+    await it.stage.push({ run: it.run, taskId: 'numbers', stored: '1' });
+    await it.stage.writer.query(`UPDATE xcom SET value = (${NUMBERS.replace('60000', '200000')})`);
+    expect((await it.cycle.pass()).coverage).toBe(0);
+    expect(pids).toHaveLength(1);
+    const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pids[0] ?? 0}/status`, 'utf8')) ?? [];
+    expect(Number(kilobytes)).toBeLessThan(100_000);
+  },
+);
+
+test('a Postgres that cannot tell what is compressed writes out no value that only its stored size makes short', async () => {
+  const stage = await openStage(postgres(), '3.1.8');
+  const measured: unknown[] = [];
+  const shown = new Map<string, number | null>();
+  const cycle = openCycle(stage, {
+    endpoint: s3().endpoint,
+    through: (database) =>
+      betweenQueries(database, (query) => async <Row>(statement: Statement) => {
+        if (statement.name.startsWith('measure_')) measured.push(statement.values[1]);
+        const rows = await query<Row>(statement);
+        // As before release 14.
+        if (statement.name === 'instant') return rows.map((row) => ({ ...row, knowsCompression: false }));
+        if (statement.name === 'fetch')
+          for (const { taskId, bytes } of rows as { taskId?: string; bytes?: number | null }[])
+            if (taskId !== undefined) shown.set(taskId, bytes ?? null);
+        return rows;
+      }),
+  });
+  await cycle.pass();
+  const run = await stage.addRun({ dagId: 'large', runId: 'large' });
+  for (const [taskId, characters] of [
+    ['short', 1_400],
+    ['compressed', 3_000],
+    ['long', 100_000],
+  ] as const)
+    await push(stage, run, { taskId, characters });
+  const reference = `s3://aws_xcom@airflow-xcom/xcom/large/large/path/${randomUUID()}`;
+  await stage.push({ run, taskId: 'path', stored: JSON.stringify(reference) });
+  const { counters } = sumUp((await cycle.pass()).increments);
+  expect(counters).toMatchObject({ 'bytes_total db': 104_400, 'rows_total large s3': 1 });
+  expect(Object.fromEntries(shown)).toMatchObject({ short: 1_400, compressed: 3_000, long: null });
+  expect(measured).toEqual([['long']]);
+  await cycle.close();
+  await stage.close();
 });
 
 test('a value that takes more in Postgres than Airflow measured is not called large before it is measured', async () => {
