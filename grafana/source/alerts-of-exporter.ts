@@ -104,14 +104,15 @@ and ignoring (${REPLICA}) (max without (${REPLICA}) (${up}) == 1)`,
     expr: `changes(process_start_time_seconds[1h]) > 3
 and
 last_over_time(airflow_xcom_exporter_leader[${GAP}])`,
-    for: '5m',
+    for: '0m',
+    keepFiringFor: '15m',
     severity: 'warning',
     summary: 'The XCom exporter starts again and again.',
     description:
       'http://{{ $labels.instance }}/ has started {{ $value }} times within an hour. After each start the other alerts wait from the beginning, so they may never come. The last lines of its log say why it ended.',
     runbookUrl: ITSELF,
     comment:
-      'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word.',
+      'More than a rollout and its repair need. Memory is the usual cause: the process is killed without a word. Kubernetes keeps such a process away for 5 minutes at last, and then it is seen for one scrape in six: so the alert waits for nothing, and outlasts the time between two scrapes that find it.',
   },
   {
     name: 'AirflowXComExporterOverrun',

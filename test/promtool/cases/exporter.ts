@@ -98,6 +98,10 @@ const restarting = (times: number) => ({
   description: `http://${first}/ has started ${times} times within an hour. After each start the other alerts wait from the beginning, so they may never come. The last lines of its log say why it ended.`,
 });
 
+/** A figure of a process that one scrape finds every seven minutes, for two hours. */
+const found = (figure: (minute: number) => number) =>
+  Array.from({ length: 17 }, (_, index) => `${figure(7 * index)} stale _x5`).join(' ');
+
 const runs = (name: string, kind: 'runs' | 'skips') =>
   of(`airflow_xcom_exporter_job_${kind}_total`, `name="${name}"`);
 const overrun = (share: string) => ({
@@ -506,9 +510,22 @@ export const EXPORTER_CASES: readonly Case[] = [
   {
     alert: 'AirflowXComExporterRestarting',
     kind: 'no data',
-    story: 'it ended many times, and is away: another alert says so',
+    story: 'it ended many times, and is away: it is said for a while, then another alert says so',
     series: { [leader()]: '1x20 stale', [start()]: '0+120x10 stale' },
-    at: { '30m': [], '50m': [] },
+    at: { '30m': [restarting(10)], '50m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterRestarting',
+    kind: 'fires',
+    story: 'it is killed soon after each start, and found by one scrape in seven minutes',
+    series: { [leader()]: found(() => 1), [start()]: found((minute) => 60 * minute) },
+    at: {
+      '20m': [],
+      '45m': [restarting(6)],
+      '48m': [restarting(6)],
+      '90m': [restarting(7)],
+      '93m': [restarting(8)],
+    },
   },
   {
     alert: 'AirflowXComExporterOverrun',
