@@ -15,7 +15,11 @@ WITH here AS (
     AND length(inner_place.prefix) > length(p.prefix)
   WHERE inner_place.bucket IS NULL
 ),
-named AS (SELECT DISTINCT bucket, key FROM xcom_references)
+named AS (SELECT DISTINCT bucket, key FROM xcom_references),
+-- Some servers leave empty segments and segments of one dot out of a key.
+spelt AS (
+  SELECT DISTINCT bucket, array_join(filter(split(key, '/'), part -> part NOT IN ('', '.')), '/') AS key FROM xcom_references
+)
 SELECT h.bucket, h.key, h.size, h.last_modified_date, h.storage_class, split_part(h.rel, '/', 1) AS dag_id,
   CASE
     WHEN n.key IS NOT NULL THEN 'named'
@@ -29,9 +33,11 @@ SELECT h.bucket, h.key, h.size, h.last_modified_date, h.storage_class, split_par
     -- A task writes its object up to an hour before its row.
     WHEN h.rows_as_of IS NULL OR h.last_modified_date > h.rows_as_of - INTERVAL '1' HOUR
       OR h.last_modified_date > h.made - INTERVAL '1' HOUR THEN 'young'
+    WHEN s.key IS NOT NULL THEN 'named otherwise'
     ELSE 'orphaned'
   END AS verdict
-FROM here h LEFT JOIN named n ON n.bucket = h.bucket AND n.key = h.key;
+FROM here h LEFT JOIN named n ON n.bucket = h.bucket AND n.key = h.key
+LEFT JOIN spelt s ON s.bucket = h.bucket AND s.key = array_join(filter(split(h.key, '/'), part -> part NOT IN ('', '.')), '/');
 
 -- All that rows name, with the verdict of the audit.
 CREATE VIEW audit_references AS

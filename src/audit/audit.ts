@@ -246,7 +246,15 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   const asking = { ...options, duck, bases, pace: options.requests };
   const unanswered = await confirmUnreadable({ ...asking, isApart: apart.isApart });
   const listedUpTo = Math.min(judgedUpTo, rowsUpTo);
-  const confirmed = await confirm({ ...asking, sources: live, apart, unanswered, listedUpTo });
+  const confirmed = await confirm({
+    ...asking,
+    sources: live,
+    places,
+    serverOf,
+    apart,
+    unanswered,
+    listedUpTo,
+  });
   const buckets = await duck.run<{ name: string }>(
     `SELECT DISTINCT ${bucketOf('location')} AS name FROM named`,
   );

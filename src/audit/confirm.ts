@@ -1,9 +1,10 @@
 import { splitBucket } from '../airflow/bucket.ts';
 import { chunks } from '../lib/chunks.ts';
-import { formatCount } from '../lib/format.ts';
 import type { Database } from '../postgres/client.ts';
 import { nullIfBehind } from '../postgres/failure.ts';
 import { ageOf, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
+import type { Doubt, Lacking } from './doubts.ts';
+import { doubtsOf, otherSpellings, outsideOf } from './doubts.ts';
 import type { Duck } from './duck.ts';
 import { bucketOf } from './key-sql.ts';
 import type { AskOptions, Candidate } from './looks.ts';
@@ -14,7 +15,7 @@ import type { NoAnswer, Unanswered } from './no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
 import type { Rate } from './rate.ts';
 import type { RowSource } from './row-sources.ts';
-import type { Apart, Connections, Unjudged } from './servers.ts';
+import type { Apart, Connections, ServerOf, Unjudged } from './servers.ts';
 import type { NamingRow } from './row-statements.ts';
 import { ownersStatement } from './row-statements.ts';
 
@@ -43,18 +44,14 @@ export interface Confirmed {
   readonly doubts: readonly Doubt[];
 }
 
-/** A reason not to believe the listing of a bucket. */
-export interface Doubt {
-  readonly bucket: string;
-  readonly references: number;
-  readonly why: string;
-}
-
 export interface ConfirmOptions extends AskOptions, Pick<Connections, 'isKnown'> {
   readonly duck: Duck;
   readonly database: Pick<Database, 'read'>;
   readonly sources: readonly RowSource[];
   readonly bases: readonly Base[];
+  /** The places that were listed. */
+  readonly places: readonly Base[];
+  readonly serverOf: ServerOf;
   readonly apart: Apart;
   /** Why it is not known of some objects in archive classes whether they can be read. */
   readonly unanswered: readonly NoAnswer[];
@@ -86,13 +83,15 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   if (candidates.length > 0) await keepVerdicts(look, candidates, verdicts);
   const count = (...some: readonly Verdict[]) => verdicts.filter((one) => some.includes(one)).length;
   const { unjudged } = apart;
-  const doubts = doubtsOf([
-    ...judged.map(({ verdict, why }, index) => {
+  const lacking = [
+    ...judged.flatMap(({ verdict, why }, index): Lacking[] => {
+      if (verdict !== 'overlooked' && verdict !== 'unanswered') return [];
       const { bucket } = splitBucket(candidates[index]?.location ?? '');
-      return { bucket, references: 1, verdict, reason: why?.reason ?? null };
+      return [{ bucket, references: 1, verdict, reason: why?.reason ?? null }];
     }),
     ...(await unaskedOf(options)),
-  ]);
+    ...(await outsideOf(duck, options)),
+  ];
   return {
     absent,
     looked: candidates.length,
@@ -102,7 +101,7 @@ export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
     unknown: count('unknown', 'unanswered') + unjudged.reduce((sum, { references }) => sum + references, 0),
     unjudged,
     unanswered: countAnswers([...options.unanswered, ...judged.flatMap(({ why }) => why ?? [])]),
-    doubts,
+    doubts: doubtsOf(lacking, await otherSpellings(duck)),
   };
 }
 
@@ -132,14 +131,6 @@ async function judge(candidates: readonly Candidate[], options: ConfirmOptions):
   });
 }
 
-/** References that the listing of their bucket lacks, and why it is not known whether their objects are there. */
-interface Lacking {
-  readonly bucket: string;
-  readonly references: number;
-  readonly verdict: Verdict;
-  readonly reason: NoAnswer['reason'] | null;
-}
-
 /** Those that nobody was asked about: a connection that is not known may lead to this server. */
 async function unaskedOf({ duck, isKnown }: ConfirmOptions): Promise<Lacking[]> {
   const groups = await duck.run<{ bucket: string; connection: string; references: number }>(
@@ -149,29 +140,6 @@ async function unaskedOf({ duck, isKnown }: ConfirmOptions): Promise<Lacking[]> 
   return groups
     .filter(({ connection }) => !isKnown(connection))
     .map((one) => ({ ...one, verdict: 'unanswered', reason: 'unknown_connection' }));
-}
-
-/**
- * Some servers list a key otherwise than a row spells it, and an inventory may leave keys out. An object that a HEAD
- * finds shows that. A HEAD without an answer might have shown it, whatever the others of its bucket say.
- */
-function doubtsOf(lacking: readonly Lacking[]): Doubt[] {
-  const so = 'so it may have objects in use under other names';
-  const countOf = (some: readonly Lacking[]) => some.reduce((sum, { references }) => sum + references, 0);
-  return [...new Set(lacking.map(({ bucket }) => bucket))].sort().flatMap((bucket): Doubt[] => {
-    const own = lacking.filter((one) => one.bucket === bucket);
-    const overlooked = countOf(own.filter(({ verdict }) => verdict === 'overlooked'));
-    if (overlooked > 0) {
-      const why = `${formatCount(overlooked)} references name objects that storage has and the listing lacks, ${so}`;
-      return [{ bucket, references: overlooked, why }];
-    }
-    const silent = own.filter(({ verdict }) => verdict === 'unanswered');
-    const references = countOf(silent);
-    if (references === 0) return [];
-    const reasons = new Set(silent.map(({ reason }) => reason?.replaceAll('_', ' ')));
-    const why = `the listing lacks the objects of ${formatCount(references)} references, and no HEAD of them was answered (${[...reasons].join(', ')}), ${so}`;
-    return [{ bucket, references, why }];
-  });
 }
 
 /**

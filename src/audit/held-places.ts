@@ -1,5 +1,5 @@
 import { isPlaceOf } from '../airflow/xcom-path.ts';
-import type { Doubt } from './confirm.ts';
+import type { Doubt } from './doubts.ts';
 import type { Base } from './named-object.ts';
 import { byPlaces } from './places.ts';
 

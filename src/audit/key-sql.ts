@@ -14,6 +14,16 @@ export function keyOf(column: string): string {
   return `substr(${column}, length(${bucketOf(column)}) + 2)`;
 }
 
+/** Whether a location has empty segments or segments of one dot, which some servers leave out of a key. */
+export function isFoldable(column: string): string {
+  return `(contains(${column}, '//') OR contains(${column}, '/./'))`;
+}
+
+/** The location without such segments. */
+export function folded(column: string): string {
+  return `CASE WHEN ${isFoldable(column)} THEN regexp_replace(${column}, '/(\\./|/)+', '/', 'g') ELSE ${column} END`;
+}
+
 /** Whether a location is below one of the places. */
 export function below(places: readonly Base[]): string {
   if (places.length === 0) return 'false';

@@ -43,13 +43,31 @@ export function connectionAt(endpoint: string): S3Connection {
 }
 
 /** Adds a row of a month ago that names an object below `start`, `bucket/prefix`. Gives the object's location. */
-export async function addRow(stage: Stage, start: string): Promise<string> {
+export async function addRow(
+  stage: Stage,
+  start: string,
+  { runId = 'run' }: { readonly runId?: string } = {},
+): Promise<string> {
   const agoSeconds = (30 * DAY_MS) / 1_000;
   const name = uuid4();
-  const run = await stage.addRun({ dagId: `dag-${name}`, runId: 'run', state: 'success', agoSeconds });
-  const location = `${start}/${run.dagId}/run/task/${name}`;
+  const run = await stage.addRun({ dagId: `dag-${name}`, runId, state: 'success', agoSeconds });
+  const location = `${start}/${run.dagId}/${runId}/task/${name}`;
   await stage.push({ run, taskId: 'task', stored: JSON.stringify(`s3://${location}`), agoSeconds });
   return location;
+}
+
+/** Adds so many rows of one run, each with an object of its own below `bucket/xcom` that is gone. */
+export async function addGone(stage: Stage, rows: number): Promise<void> {
+  const run = await stage.addRun({ dagId: 'gone', runId: 'run', state: 'success', agoSeconds: 3_000_000 });
+  await stage.addTask({ run, taskId: 'task' });
+  await stage.writer.query('ALTER TABLE xcom DROP CONSTRAINT IF EXISTS xcom_task_instance_fkey');
+  await stage.writer.query(
+    `INSERT INTO xcom (dag_run_id, dag_id, run_id, task_id, map_index, key, value, timestamp)
+     SELECT $1, 'gone', 'run', 'task', n, 'k', to_jsonb('s3://bucket/xcom/gone/run/task/' || substr(md5(n::text), 1, 8)
+       || '-0000-4000-8000-' || substr(md5(n::text), 9, 12)), now() - interval '30 days'
+     FROM generate_series(1, $2::int) n`,
+    [run.id, rows],
+  );
 }
 
 /** Writes an inventory of these objects, made a day ago, into the folder. Gives the path of its manifest. */

@@ -20,8 +20,9 @@ export async function runInDuck(statements: readonly string[]): Promise<TextRow[
   const instance = await DuckDBInstance.create(':memory:');
   const on = await instance.connect();
   try {
-    // DuckDB has this function under another name.
+    // DuckDB has these functions under other names.
     await on.run('CREATE MACRO regexp_like(s, p) AS regexp_matches(s, p)');
+    await on.run('CREATE MACRO array_join(l, s) AS array_to_string(l, s)');
     await on.run(`SET TimeZone = 'UTC'`);
     const answers: TextRow[][] = [];
     for (const statement of statements) {

@@ -41,16 +41,18 @@ function world(): string[] {
   let n = 0;
   for (const start of starts)
     for (const form of forms)
-      for (const kind of ['none', 'row', 'state', 'archive', 'foreign', 'twice', 'lost']) {
+      for (const kind of ['none', 'row', 'state', 'archive', 'foreign', 'twice', 'lost', 'otherwise']) {
         n += 1;
         const [bucket = '', ...rest] = start.split('/');
         const key = `${rest.join('/')}${form.replace('UUID', `${UUID}${(n % 256).toString(16).padStart(2, '0')}`)}`;
-        const name = `'${key.replaceAll("'", "''")}'`;
+        const quoted = (path: string) => `'${path.replaceAll("'", "''")}'`;
+        const name = quoted(key);
+        const rowsName = quoted(kind === 'otherwise' ? `/${key.replaceAll('/', '//')}` : key);
         const at = AT[n % 3] ?? '';
         const row = (of: string) =>
-          `('${bucket}', ${name}, '${of}', 'xcom', TIMESTAMP '${AT[(n * 7) % 3] ?? ''}')`;
+          `('${bucket}', ${rowsName}, '${of}', 'xcom', TIMESTAMP '${AT[(n * 7) % 3] ?? ''}')`;
         if (kind === 'twice') references.push(row('row'), row('row'));
-        else if (kind !== 'none') references.push(row(kind === 'lost' ? 'row' : kind));
+        else if (kind !== 'none') references.push(row(['lost', 'otherwise'].includes(kind) ? 'row' : kind));
         if (kind !== 'lost' && bucket !== 'nowhere')
           objects.push(
             `('${bucket}', ${name}, ${n}, TIMESTAMP '${at}', '${CLASSES[n % 3] ?? ''}', TIMESTAMP '2026-11-28 01:00:00')`,
@@ -100,7 +102,9 @@ test('docs/sql/audit-join.sql says the same in Trino as in DuckDB', async () => 
   ];
   const [duck, trino] = [await runInDuck(statements), await runInTrino(statements)];
   const [objects, references] = [duck.at(-2) ?? [], duck.at(-1) ?? []];
-  expect(new Set(objects.map((row) => row.at(-1)))).toEqual(new Set(['named', 'orphaned', 'other', 'young']));
+  expect(new Set(objects.map((row) => row.at(-1)))).toEqual(
+    new Set(['named', 'named otherwise', 'orphaned', 'other', 'young']),
+  );
   expect(new Set(references.map((row) => row.at(-1)))).toEqual(
     new Set(['archive', 'foreign', 'live', 'missing', 'outside', 'unreadable', 'young']),
   );

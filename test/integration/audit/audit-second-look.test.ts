@@ -10,7 +10,7 @@ import { unknown } from '../../../src/s3/failure.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
 import { aged, DAY_MS, runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { addRow, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
+import { addGone, addRow, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -57,21 +57,23 @@ const heldBy = (result: Audited) =>
 
 describe('an object that a HEAD finds and the listing lacks', () => {
   /** The server keeps, lists and finds `a//b` as `a/b`. */
-  const fold = (key: string) => key.replaceAll('//', '/');
+  const fold = (key: string) => key.replaceAll('//', '/').replaceAll('/./', '/');
   const folding = (): RunOptions['store'] => {
     const { list, head } = storeOf(objects);
     return { list, head: (target, signal) => head({ ...target, key: fold(target.key) }, signal) };
   };
+
+  const SPELT =
+    '1 of its objects that nothing names have the key of a reference but for slashes, so it may have objects in use under other names';
 
   test('holds back its bucket, since a row may name what looks orphaned', async () => {
     put(fold(await addRow(stage, 'bucket/xcom//team')));
     orphanIn('bucket/xcom');
     const elsewhere = orphanIn('other/xcom');
     const result = await audited({ store: folding(), configured: [place('bucket'), place('other')] });
+    const why = SPELT;
     expect(result.lists.orphaned).toHaveLength(3);
     expect(result.deletions).toEqual([[elsewhere]]);
-    const why =
-      '1 references name objects that storage has and the listing lacks, so it may have objects in use under other names';
     expect(heldBy(result)).toEqual([
       { place: 's3://bucket/xcom', reason: why },
       { place: 's3://bucket/xcom//team', reason: why },
@@ -109,7 +111,7 @@ describe('an object that a HEAD finds and the listing lacks', () => {
       const result = await audited({ store: butOfTwoSlashes(answer) });
       expect(result.lists.orphaned.map(({ key }) => `bucket/${String(key)}`)).toEqual([inUse]);
       expect(result.deletions).toEqual([]);
-      const why = `the listing lacks the objects of 1 references, and no HEAD of them was answered (${answer.reason}), so it may have objects in use under other names`;
+      const why = SPELT;
       expect(result.confirmed).toMatchObject({
         missing: 1,
         unknown: 1,
@@ -135,12 +137,27 @@ describe('an object that a HEAD finds and the listing lacks', () => {
 
   test.each([
     ['not known here', false],
+    // Two host names may lead to one server.
     ['to another server', true],
   ])('is not excluded if the row has a connection that nobody can ask, $0', async (_, isKnown) => {
     const named = await addRow(stage, 'elsewhere@bucket/xcom//team');
-    const inUse = put(fold(named.replace('elsewhere@', '')));
+    put(fold(named.replace('elsewhere@', '')));
     const result = await audited({
       store: folding(),
+      isKnown: (id) => isKnown || id !== 'elsewhere',
+      connectionOf: (id) => connectionAt(id === 'elsewhere' ? 'http://two' : 'http://one'),
+    });
+    expect(result.confirmed.doubts).toEqual([{ bucket: 'bucket', references: 1, why: SPELT }]);
+    expect(result.deletions).toEqual([]);
+  });
+
+  test.each([
+    ['not known here', false],
+    ['to another server', true],
+  ])('may have any other name if the connection of its row is $0', async (_, isKnown) => {
+    await addRow(stage, 'elsewhere@bucket/xcom/team');
+    const orphan = orphanIn('bucket/xcom');
+    const result = await audited({
       isKnown: (id) => isKnown || id !== 'elsewhere',
       connectionOf: (id) => connectionAt(id === 'elsewhere' ? 'http://two' : 'http://one'),
     });
@@ -148,7 +165,57 @@ describe('an object that a HEAD finds and the listing lacks', () => {
       'the listing lacks the objects of 1 references, and no HEAD of them was answered (unknown connection), so it may have objects in use under other names';
     // If it is known to lead elsewhere, its object is no object of this bucket.
     expect(result.confirmed.doubts).toEqual(isKnown ? [] : [{ bucket: 'bucket', references: 1, why }]);
-    expect(result.deletions).toEqual(isKnown ? [[inUse]] : []);
+    expect(result.deletions).toEqual(isKnown ? [[orphan]] : []);
+  });
+
+  test.each([
+    [
+      'a row of an archive',
+      ['CREATE TABLE _airflow_deleted__xcom__1 AS SELECT * FROM xcom', 'DELETE FROM xcom'],
+    ],
+    ['a value that was encoded again', ['UPDATE xcom SET value = to_jsonb(value::text)']],
+  ])('is not excluded where only $0 names it', async (_, statements) => {
+    put(fold(await addRow(stage, 'bucket/xcom//team')));
+    for (const statement of statements) await stage.writer.query(statement);
+    put(await addRow(stage, 'bucket/xcom'));
+    const result = await audited({ store: folding() });
+    await stage.writer.query('DROP TABLE IF EXISTS _airflow_deleted__xcom__1');
+    expect(result.deletions).toEqual([]);
+    expect(result.confirmed.doubts).toEqual([{ bucket: 'bucket', references: 1, why: SPELT }]);
+    expect(auditCode(result)).toBe(2);
+  });
+
+  test('is found by its name among more references than are asked about', async () => {
+    await addGone(stage, 6_000);
+    put(fold(await addRow(stage, 'bucket/xcom', { runId: 'manual/./1' })));
+    const result = await audited({ store: folding() });
+    expect(result.confirmed.looked).toBe(2_000);
+    expect(result.deletions).toEqual([]);
+    expect(result.confirmed.doubts).toEqual([{ bucket: 'bucket', references: 1, why: SPELT }]);
+  });
+
+  test.each([
+    ['by another name', '/xcom', SPELT],
+    [
+      'by no name that is known',
+      'former',
+      '1 references name objects in places of it that were not listed, so it may have objects in use under other names',
+    ],
+  ])('is not excluded if its row is in a place that may not be listed, $0', async (_, refused, why) => {
+    put(fold(await addRow(stage, `bucket/${refused}`)));
+    put(await addRow(stage, 'bucket/xcom'));
+    orphanIn('bucket/xcom');
+    const { list, head } = folding();
+    const result = await audited({
+      store: {
+        list: (target, signal) =>
+          target.prefix.startsWith(refused) ? Promise.resolve(DENIED) : list(target, signal),
+        head,
+      },
+    });
+    expect(result.figures.references.outside).toBe(1);
+    expect(result.deletions).toEqual([]);
+    expect(result.confirmed.doubts).toMatchObject([{ bucket: 'bucket', why }]);
   });
 
   test('holds back no other bucket by a HEAD that is not answered', async () => {
