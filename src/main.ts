@@ -149,12 +149,14 @@ function abortOnSignal(name: string): AbortSignal {
   return controller.signal;
 }
 
+/** A word of any other form may be a URL with a password, so it is not repeated. */
 async function unknownCommand(name: string): Promise<number> {
   const { nearest } = await import('./lib/nearest.ts');
   const names = [...Object.keys(commands), 'help'];
   const near = nearest(name, names);
   const hint = near === null ? `choose one of ${names.join(', ')}` : `did you mean ${near}?`;
-  write(process.stderr, `airflow-xcom-exporter: unknown command ${JSON.stringify(name)}: ${hint}\n`);
+  const shown = /^[a-z-]{1,20}$/.test(name) ? ` ${JSON.stringify(name)}` : '';
+  write(process.stderr, `airflow-xcom-exporter: unknown command${shown}: ${hint}\n`);
   return 2;
 }
 

@@ -53,8 +53,7 @@ export function parseXComPath(text: string): XComPath {
   const [, givenScheme, rest = raw] = /^([a-z][a-z0-9+.-]*):\/\/(.*)$/is.exec(raw) ?? [];
   const scheme = givenScheme?.toLowerCase() ?? '';
   if (diskSchemes.includes(scheme)) {
-    if (/^s3[an]?:/i.test(raw))
-      throw new RangeError(`${JSON.stringify(raw)} is no URL: write s3:// with two slashes`);
+    if (/^s3[an]?:/i.test(raw)) throw new RangeError('is no URL: write s3:// with two slashes');
     return { raw, scheme, connection: null, bucket: '', prefix: withoutEndSlashes(rest) };
   }
 
@@ -62,14 +61,13 @@ export function parseXComPath(text: string): XComPath {
   const at = netloc.lastIndexOf('@');
   const connection = at > 0 ? netloc.slice(0, at) : null;
   const { bucket, key } = splitBucket(rest.slice(at + 1));
-  // The message does not repeat the text, because it is likely a secret key.
+  // No message of these repeats the text, because a part of it may be a secret key.
   if (connection !== null && /:|%3a/i.test(connection)) {
     throw new RangeError(
       'what stands before the @ must be the id of an Airflow connection, not a key and its secret',
     );
   }
-  if (bucket === '')
-    throw new RangeError(`${JSON.stringify(raw)} names no bucket: write s3://[conn_id@]bucket[/prefix]`);
+  if (bucket === '') throw new RangeError('names no bucket: write s3://[conn_id@]bucket[/prefix]');
   return { raw, scheme, connection, bucket, prefix: withoutEndSlashes(key) };
 }
 

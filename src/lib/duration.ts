@@ -1,3 +1,5 @@
+import { quotedIf } from './quoted-if.ts';
+
 const durationPattern = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 const unitMs = [86_400_000, 3_600_000, 60_000, 1_000] as const;
 
@@ -11,7 +13,9 @@ export function parseDuration(text: string): number {
   const counts = durationPattern.exec(text)?.slice(1) ?? [];
   const ms = unitMs.reduce((sum, unit, index) => sum + unit * Number(counts[index] ?? 0), 0);
   if (ms <= 0 || !Number.isSafeInteger(ms)) {
-    throw new RangeError(`${JSON.stringify(text)} is not a duration: write it as 24h, 90m, 30s, 1d or 1h30m`);
+    throw new RangeError(
+      `${quotedIf(/^[\s\d.dhms-]{0,20}$/i, text)} is not a duration: write it as 24h, 90m, 30s, 1d or 1h30m`,
+    );
   }
   return ms;
 }

@@ -4,6 +4,11 @@
  */
 const QUERY = /\b(?!postgres|aws:)([a-z][a-z0-9+.-]*:\/\/[^\s?"',]*\?)[^\s"',]+/gi;
 const SECRET_OPTION = /([?&][^\s=&]*(?:secret|token|passw|key|credential|signature)[^\s=&]*=)[^\s&,;"']+/gi;
+/** The password of a libpq text (`host=db password=…`), and a secret of a connection that is written as JSON. */
+const LIBPQ = /\b((?:ssl)?passw(?:or)?d\s*=\s*)(?:'(?:\\.|[^'\\])*'|[^\s&,;"']+)/gi;
+const JSON_SECRET = /((?:passw(?:or)?d|secret|token|private_key)[\w-]*\\?["']\s*:\s*\\?["'])[^"'\\]+/gi;
+/** A key and its secret without `://` before them, as in a path whose slashes were forgotten. The next URL ends it. */
+const BARE_PAIR = /(?<![^\s/@:"'(=,])([^\s/@:"'(=,]*):(?!\/\/)(?:(?!:\/\/)\S)*@/g;
 
 /**
  * Masks passwords and other secrets in all URLs of a text. Use this for text that quotes a setting: code that quotes a
@@ -17,5 +22,8 @@ export function withoutPasswords(text: string): string {
       .replaceAll(/(https?:\/\/)[^\s/@:]+@/gi, '$1***@')
       .replaceAll(QUERY, '$1***')
       .replaceAll(SECRET_OPTION, '$1***')
+      .replaceAll(LIBPQ, '$1***')
+      .replaceAll(JSON_SECRET, '$1***')
+      .replaceAll(BARE_PAIR, '$1:***@')
   );
 }

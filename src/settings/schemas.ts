@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { wholeNumberOf } from '../airflow/config-option.ts';
 import { scheduleFault } from '../lib/cron.ts';
 import { parseUrl } from '../lib/parse-url.ts';
+import { quotedIf } from '../lib/quoted-if.ts';
 
 /** Makes a schema of a function that throws RangeError. Any other error is a mistake of ours and is passed on. */
 export function parsed<T>(parse: (text: string) => T) {
@@ -42,10 +43,12 @@ export function parseWholeNumber(text: string, least = 0): number {
   return number;
 }
 
-/** A text that looks nothing like a number may be a secret that was given in its place. */
 function numberGiven(text: string): string {
-  return /^[\s\d.,_+ekmgibytsEKMGIBYTS-]{0,40}$/.test(text) ? JSON.stringify(text) : 'what is given';
+  return quotedIf(/^[\s\d.,_+ekmgibytsEKMGIBYTS-]{0,40}$/, text);
 }
+
+/** The names of days and months are left out of it, since a password may be a word as well. */
+const HARMLESS_SCHEDULE = /^(?:@[a-z]{1,8}|[\d\s*,/?#-]{0,60})$/;
 
 /** One space between the fields: the schedule is compared and shown in this form. */
 export function parseSchedule(text: string): string {
@@ -54,14 +57,17 @@ export function parseSchedule(text: string): string {
   if (fields.length !== 6) {
     const given = fields.length === 1 ? '1 field' : `${fields.length} fields`;
     throw new RangeError(
-      `${JSON.stringify(text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
+      `${quotedIf(HARMLESS_SCHEDULE, text)} has ${given}: a cron expression with seconds has six fields, as */30 * * * * *`,
     );
   }
   const fault = scheduleFault(expression);
-  if (fault !== null)
+  if (fault !== null) {
+    // The fault repeats a field.
+    const why = HARMLESS_SCHEDULE.test(text) ? `: ${fault}` : '';
     throw new RangeError(
-      `${JSON.stringify(text)} is not a cron expression with seconds: ${fault}; write six fields, as */30 * * * * *`,
+      `${quotedIf(HARMLESS_SCHEDULE, text)} is not a cron expression with seconds${why}; write six fields, as */30 * * * * *`,
     );
+  }
   return expression;
 }
 
@@ -70,7 +76,7 @@ export function parseListenAddress(text: string): { readonly host: string; reado
   const [, ipv6, host = '', port = ''] = /^(?:\[([0-9a-f:.%]+)\]|([^:[\]\s/]*)):(\d{1,5})$/i.exec(text) ?? [];
   if (port === '' || Number(port) > 65_535) {
     throw new RangeError(
-      `${JSON.stringify(text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
+      `${quotedIf(/^(?:localhost|[\d.:[\]])*$/, text)} is not an address: write :10048, 127.0.0.1:10048 or [::1]:10048`,
     );
   }
   return { host: ipv6 ?? host, port: Number(port) };
@@ -79,7 +85,7 @@ export function parseListenAddress(text: string): { readonly host: string; reado
 /** A name of a view that needs no quotes, with its schema or without. */
 export function parseView(text: string): string {
   if (!/^[a-z_][a-z0-9_]{0,62}(?:\.[a-z_][a-z0-9_]{0,62})?$/.test(text))
-    throw new RangeError(`${JSON.stringify(text)} is no plain name of a view, as xcom_exporter_connection`);
+    throw new RangeError('what is given is no plain name of a view, as xcom_exporter_connection');
   return text;
 }
 

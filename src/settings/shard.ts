@@ -1,3 +1,5 @@
+import { quotedIf } from '../lib/quoted-if.ts';
+
 /**
  * One of several exporters that share the dags of one Airflow, as in `0/3`. Shards are numbered from 0, as in
  * kube-state-metrics.
@@ -24,7 +26,7 @@ export function parseShard(text: string): Shard {
   const shard = { index: Number(index), count: Number(count) };
   if (!(shard.index < shard.count && shard.count <= MOST))
     throw new RangeError(
-      `${JSON.stringify(text)} is no shard: give which one, from 0, and how many there are, as 0/3`,
+      `${quotedIf(/^(?:[a-z0-9 .-]{0,60}\/)?[\d.-]{0,8}$/, text)} is no shard: give which one, from 0, and how many there are, as 0/3`,
     );
   return shard;
 }

@@ -21,6 +21,9 @@ export interface Source {
   readonly problems: readonly string[];
 }
 
+/** What has another form is no name, and may be a secret that was given in the place of one. */
+const NAME = /^[\w.-]{1,60}$/;
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
@@ -58,7 +61,12 @@ export function readFlags(argv: readonly string[], own: readonly string[] = []):
     } else if (negated?.isSwitch === true && inline === undefined) {
       found.push({ input: negated, text: 'false', origin: 'flag', from: flag });
     } else {
-      problems.push(unknown(`flag ${flag}`, flag, [...own, ...SETTING_INPUTS.map((known) => known.flag)]));
+      const known = [...own, ...SETTING_INPUTS.map((one) => one.flag)];
+      problems.push(
+        NAME.test(flag)
+          ? unknown(`flag ${flag}`, flag, known)
+          : `argument ${position} is no flag of the exporter`,
+      );
       // The next argument is the value of the unknown flag, and no mistake of its own.
       if (inline === undefined && argv[index]?.startsWith('-') === false) index++;
     }
@@ -120,7 +128,7 @@ export function readSettingsFile(content: string, path: string): Source {
     if (input === undefined)
       problems.push(
         // A key that is no name may be a secret that slipped to the left of a colon.
-        /^[\w.-]{1,60}$/.test(name)
+        NAME.test(name)
           ? `${path}: ${unknown(`setting ${name}`, name, byName.keys())}`
           : `${path}: a key is no name of a setting`,
       );

@@ -175,6 +175,10 @@ describe('the program', () => {
       'constructor',
       'unknown command "constructor": choose one of run, check, demo, config, audit, canary, help',
     ],
+    [
+      'postgresql://airflow:planted@db/airflow',
+      'unknown command: choose one of run, check, demo, config, audit, canary, help',
+    ],
   ])('refuses the command %s', (name, message) => {
     expect(call([name])).toEqual({ status: 2, stdout: '', stderr: `airflow-xcom-exporter: ${message}\n` });
   });

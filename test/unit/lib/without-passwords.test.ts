@@ -13,6 +13,13 @@ test.each([
     'postgresql://db/airflow?sslmode=require&password=***&x=1',
   ],
   ['at http://planted@airflow.example/home', 'at http://***@airflow.example/home'],
+  ['seen is s3:/AKIA:plan/t@ed@bucket/xcom.', 'seen is s3:***@bucket/xcom.'],
+  ['"AKIA:planted@bucket/x", seen', '"AKIA:***@bucket/x", seen'],
+  ['s3:///AKIA:planted@bucket/x', 's3:///AKIA:***@bucket/x'],
+  ['s3://a/run:1,s3://conn@b', 's3://a/run:1,s3://conn@b'],
+  ["host=db password='pl an\\'ted' sslmode=require", 'host=db password=*** sslmode=require'],
+  ['{"login": "AKIA", "password": "planted"}', '{"login": "AKIA", "password": "***"}'],
+  ['{\\"aws_secret_access_key\\": \\"planted\\"}', '{\\"aws_secret_access_key\\": \\"***\\"}'],
   ['xcom?aws_secret_access_key=planted', 'xcom?aws_secret_access_key=***'],
   ['http://localhost:10048/ and me@example.org', 'http://localhost:10048/ and me@example.org'],
 ])('%s', (text, shown) => {

@@ -69,6 +69,47 @@ test('a URL with a password in the wrong setting is not said back, wherever it g
   expect(said.join('\n')).toContain('What is given there may be a secret, so it is not shown');
 });
 
+const IN_WRONG_PLACES = [
+  ['a connection as JSON', '{"conn_type": "aws", "login": "AKIA", "password": "planted"}'],
+  ['a connection as a URI', 'aws://AKIA:planted@/?region_name=eu-west-1'],
+  ['a text of libpq', 'host=db user=airflow password=planted dbname=airflow'],
+  ['a key and its secret', 'AKIA:planted@bucket/xcom'],
+  ['a path with one slash', 's3:/AKIA:planted@bucket/xcom'],
+  ['a path with three slashes', 's3:///AKIA:planted@bucket/xcom'],
+] as const;
+
+test.each(IN_WRONG_PLACES)('%s in any setting but its own keeps its secret', (_, text) => {
+  for (const name of SETTING_NAMES) {
+    let said: string;
+    try {
+      const { origins, warnings } = read({ argv: [`--${name}`, text] });
+      said = JSON.stringify([origins, warnings]);
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      said = error.problems.join();
+    }
+    expect(`${name}: ${said}`).not.toContain('planted');
+  }
+});
+
+test.each(['web.listen-address', 'airflow.connections', 'shard', 'window', 'sample.schedule'])(
+  '%s does not say a secret back that has no form of its own',
+  (name) => {
+    for (const text of ['pla/nted', 'PLANTED * * * * *']) {
+      const problems = problemsOf(() => read({ argv: [`--${name}`, text] }));
+      expect(problems).toEqual([expect.stringContaining('what is given')]);
+      expect(problems.join()).not.toMatch(/planted|pla\/nted/i);
+    }
+  },
+);
+
+test('a flag that is no name is not said back', () => {
+  expect(problemsOf(() => read({ argv: ['--{"password"', '--AKIA/planted'] }))).toEqual([
+    'argument 1 is no flag of the exporter',
+    'argument 2 is no flag of the exporter',
+  ]);
+});
+
 test.each([
   { XCOM_EXPORTER_XCOM_PATH: 's3://airflow-xcom/xcom?secret_key=planted' },
   { AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: 's3://airflow-xcom?X-Amz-Credential=planted' },
@@ -875,7 +916,7 @@ test('all problems at once, each named by where it was given', () => {
     expect.stringMatching(/^unknown variable XCOM_EXPORTER_HAA/),
     expect.stringMatching(/^c\.yaml: unknown setting log\.colour/),
     expect.stringMatching(/^XCOM_EXPORTER_XCOM_THRESHOLD: what is given is not/),
-    expect.stringMatching(/^--window: "x" is not/),
+    expect.stringMatching(/^--window: what is given is not/),
     expect.stringMatching(/^XCOM_EXPORTER_HA: must be/),
     expect.stringMatching(/^c\.yaml: log\.level: must be/),
     expect.stringMatching(/^AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: has a wrong port/),

@@ -50,8 +50,8 @@ describe('a shard', () => {
     'xcom-3/3',
     'xcom-/2',
     'xcom 1/2',
-  ])('%j is refused by name', (text) => {
-    expect(() => parseShard(text)).toThrow(`${JSON.stringify(text)} is no shard`);
+  ])('%j is refused', (text) => {
+    expect(() => parseShard(text)).toThrow(/^(?:"[a-z\d ./-]*"|what is given) is no shard/);
   });
 
   test('the first is 0, the last one less than their number', () => {
