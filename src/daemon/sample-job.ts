@@ -206,13 +206,14 @@ export function createSampleJob(parts: {
         result.increments.length > 0 ||
         Object.keys(problems).join() !== before.raised ||
         cleared !== before.cleared;
-      if (!(await keepState.save(state(), { isNews, publish }))) {
+      const isSaved = await keepState.save(state(), { isNews, publish });
+      report = isSaved ? result : withoutCounts(result);
+      if (!isSaved) {
         await goOn();
-        metrics.publishReport(withoutCounts(result), freshness.isStale());
+        metrics.publishReport(report, freshness.isStale());
       }
-      report = result;
       sent = stores.sent() - before.sent;
-      parts.sampled(result);
+      parts.sampled(report);
       metrics.setUp('database', result.databaseFailure === null);
       if (result.s3Answered || result.s3Failure !== null)
         metrics.setUp('s3', sent === 0 ? null : result.s3Answered);

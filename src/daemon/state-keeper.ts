@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { messageOf } from '../lib/message-of.ts';
+import { reasonFor, StateConflict } from '../state/failure.ts';
 import type { StateFile } from '../state/file.ts';
-import { reasonFor, StateFileError } from '../state/file.ts';
 import type { State } from '../state/records.ts';
 import type { JobEnd } from '../status/jobs.ts';
 
@@ -46,8 +46,9 @@ export function createKeeper(parts: {
     async save(state, { isNews, publish }) {
       let published = false;
       const publishOnce = () => {
-        if (!published) publish();
+        if (published) return;
         published = true;
+        publish();
       };
       if (file === null) {
         publishOnce();
@@ -76,7 +77,7 @@ export function createKeeper(parts: {
         );
         end({ reason: reasonFor(error), detail: messageOf(error) });
         // The other one led meanwhile and has counted the same rows. Without a lock each exporter counts for itself.
-        if (isLed && error instanceof StateFileError) return false;
+        if (isLed && error instanceof StateConflict) return false;
       }
       publishOnce();
       return true;
@@ -85,7 +86,7 @@ export function createKeeper(parts: {
     async found({ remembered }) {
       if (file === null) return undefined;
       try {
-        if (await file.changed()) return await read(file);
+        if (file.changed()) return await read(file);
         if (remembered) return undefined;
         // Another exporter may have led meanwhile. It would have written a file of both; what it counted is not in here.
         if (file.seenMs() <= QUIET_MS + cyclesApartMs()) return await read(file);
@@ -94,7 +95,6 @@ export function createKeeper(parts: {
         );
         return null;
       } catch (error) {
-        if (!(error instanceof StateFileError)) throw error;
         // The file stays as it is: later counts are not written over it.
         log.error({ err: error }, 'cannot go on from the state file: what is there now forms the baseline');
         return null;

@@ -5,7 +5,7 @@ import { assertNever } from '../lib/assert-never.ts';
 import type { DatabaseReason } from '../postgres/failure.ts';
 import type { S3Operation } from '../s3/calls.ts';
 import type { S3Reason } from '../s3/reason.ts';
-import { STATE_REASONS } from '../state/file.ts';
+import { STATE_REASONS } from '../state/failure.ts';
 import { jobNames } from '../status/jobs.ts';
 import { BROKEN_REASONS, UNCHECKED_REASONS } from '../window/flags.ts';
 import type { Increment } from '../window/increments.ts';

@@ -1,25 +1,18 @@
 import { randomUUID } from 'node:crypto';
-import { constants, renameSync } from 'node:fs';
+import { constants, existsSync, renameSync } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
-import { access, open, readdir, rename, rm } from 'node:fs/promises';
+import { access, open, readdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { denial } from '../lib/denial.ts';
 import { messageOf } from '../lib/message-of.ts';
 import type { Shard } from '../settings/shard.ts';
 import { nameOf } from '../settings/shard.ts';
+import { codeOf, StateConflict, StateFileError } from './failure.ts';
+import type { Header } from './header.ts';
+import { HEADER_BYTES, headerAt, headerIn, headerOf, headerText } from './header.ts';
+import { isOfNeighbour, isSame, otherKind } from './header.ts';
 import type { State } from './records.ts';
 import { readState, writeState } from './records.ts';
-
-const FORMATS = 'airflow-xcom-exporter-state/';
-/** The version of the format, which changes with every change of the form. A file of another version is set aside. */
-const FORMAT = `${FORMATS}3`;
-/** How many bytes the header takes; the first line of the file is shorter. */
-const HEADER_BYTES = 256;
-
-/** The state file cannot be used. Nothing was overwritten. */
-export class StateFileError extends Error {
-  override readonly name = 'StateFileError';
-}
 
 /** The memory that one exporter leaves to the next. Only one exporter at a time writes it. */
 export interface StateFile {
@@ -32,8 +25,12 @@ export interface StateFile {
   read(): Promise<State | null>;
   /** Why this exporter does not go on from the file that it read; null: it does, or there is none. */
   unused(): string | null;
-  /** Whether somebody else has written the file since it was read or written here. */
-  changed(): Promise<boolean>;
+  /**
+   * Whether somebody else has written the file since it was read or written here, or it was damaged.
+   *
+   * @throws {StateFileError} when it cannot be read.
+   */
+  changed(): boolean;
   /** How long ago an unchanged file was first seen here. Infinity: this exporter wrote it itself. */
   seenMs(): number;
   /**
@@ -42,20 +39,11 @@ export interface StateFile {
    *
    * `written` is called as soon as the new state is in force, before anything else can run.
    *
-   * @throws {StateFileError} when somebody else has written the file since: the counts of that state would be lost.
+   * @throws {StateConflict} when another exporter has written the file since: the counts of that state would be lost.
+   * @throws {StateFileError} when what is there cannot be used, so that nothing is written over it.
+   * @throws the error of the system when the new one cannot be written.
    */
   write(state: State, written?: () => void): Promise<void>;
-}
-
-/**
- * Names the writer of a file and the number of its write. This shows that another exporter wrote, even after a SIGKILL.
- */
-interface Header {
-  readonly format: string;
-  readonly owner: string;
-  readonly written: number;
-  /** The shard that the dags belong to: another shard must not continue counting from this file. */
-  readonly shard: string;
 }
 
 /** Gives access to a state file; touches nothing yet. */
@@ -68,16 +56,54 @@ export function openStateFile(path: string, shard: Shard): StateFile {
   let seenAt = 0;
   let written = 0;
   let unused: string | null = null;
+  /** Why the state of `last` could not be read; null: it was read, or written here. */
+  let fault: StateFileError | null = null;
 
-  async function changed(): Promise<boolean> {
-    const there = await openIfThere(path);
-    // If somebody has moved the file away by hand, a new one is to be written.
-    if (there === null) return false;
+  const damaged = (how: string, cause?: unknown) =>
+    new StateFileError(
+      `Cannot use the state file ${path}: it is ${how}: the window then forms the baseline`,
+      {
+        cause,
+      },
+    );
+
+  function headerThere(): ReturnType<typeof headerAt> {
     try {
-      const header = await readHeader(there);
-      return header === null || !isSame(header, last);
-    } finally {
-      await there.close();
+      return headerAt(path);
+    } catch (error) {
+      throw unreadable(path, error);
+    }
+  }
+
+  function changed(): boolean {
+    const there = headerThere();
+    // If somebody has moved the file away by hand, a new one is to be written.
+    return there !== 'no file' && (there === null || !isSame(there, last));
+  }
+
+  /** Refuses to write over anything but an earlier state of this exporter, or one that it goes on from. */
+  function refuseOther(): void {
+    const there = headerThere();
+    if (there === 'no file') return;
+    if (there === null) throw damaged(NO_STATE);
+    if (isSame(there, last)) {
+      if (fault !== null) throw fault;
+      return;
+    }
+    if (there.shard !== nameOf(shard)) throw new StateFileError(wrongShard(path, there, shard));
+    throw conflict(path);
+  }
+
+  /** All at once: another exporter cannot write between the last look and the rename but in that very instant. */
+  function putInPlace(): void {
+    refuseOther();
+    if (unused !== null) renameIfThere(path, old);
+    unused = null;
+    try {
+      renameSync(beside, path);
+    } catch (error) {
+      // The first write of another leader removes what is half-written.
+      throw isAbsence(error) && existsSync(dirname(path)) ? conflict(path) : error;
     }
   }
 
@@ -85,21 +111,16 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     async read() {
       await checkFolder(path);
       unused = null;
+      fault = null;
       const file = await openIfThere(path);
       if (file === null) {
         last = null;
         return null;
       }
       try {
-        const header = await readHeader(file);
-        if (header === null)
-          throw new StateFileError(
-            `Cannot use the state file ${path}: it is damaged, or no state file. Move it away, or name another: the window then forms the baseline`,
-          );
-        if (header.shard !== nameOf(shard) && isOfSameNumber(header, shard))
-          throw new StateFileError(
-            `Cannot use the state file ${path}: it is of shard ${header.shard}, and this exporter is ${nameOf(shard)}. Give each shard its own`,
-          );
+        const header = headerIn(file.fd);
+        if (header === null) throw damaged(NO_STATE);
+        if (isOfNeighbour(header, shard)) throw new StateFileError(wrongShard(path, header, shard));
         if (!isSame(header, last)) seenAt = performance.now();
         const other = otherKind(header, shard);
         if (other !== null) {
@@ -107,16 +128,16 @@ export function openStateFile(path: string, shard: Shard): StateFile {
           unused = `The state file ${path} is ${other}. It will be set aside as ${old}, and what is then in the window forms the baseline`;
           return null;
         }
+        last = header;
         try {
-          const state = await readState(file, HEADER_BYTES);
-          last = header;
-          return state;
+          return await readState(file, HEADER_BYTES);
         } catch (error) {
-          throw new StateFileError(
-            `Cannot use the state file ${path}: it is damaged. Move it away to start anew: the window then forms the baseline`,
-            { cause: error },
-          );
+          // Kept for the writer, which must leave such a file as it is.
+          fault = damaged('damaged. Move it away to start anew', error);
+          throw fault;
         }
+      } catch (error) {
+        throw error instanceof StateFileError ? error : unreadable(path, error);
       } finally {
         await file.close();
       }
@@ -132,49 +153,54 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     },
 
     async write(state, whenWritten) {
-      if (await changed())
-        throw new StateFileError(
-          `Cannot write the state file ${path}: another exporter writes to it. Give each its own, or run two with ha=lock`,
-        );
-      const next = { format: FORMAT, owner, written: written + 1, shard: nameOf(shard) };
+      refuseOther();
+      const next = headerOf({ owner, written: written + 1, shard });
       try {
         // Not when reading: a command that only reads may run beside the exporter that writes just now.
         if (written === 0) await removeHalfWritten(path);
         const file = await open(beside, 'w', 0o600);
         try {
-          await file.write(`${JSON.stringify(next)}\n`.padEnd(HEADER_BYTES, ' '));
+          await file.write(headerText(next));
           await writeState(file, state);
           await file.sync();
         } finally {
           await file.close();
         }
-        if (unused !== null) await renameIfThere(path, old);
-        unused = null;
-        // The rename and the next call are synchronous, so that a SIGKILL comes before both or after both.
-        renameSync(beside, path);
-        whenWritten?.();
+        putInPlace();
       } catch (error) {
         await rm(beside, { force: true }).catch(() => undefined);
         throw error;
       }
       written += 1;
+      fault = null;
       last = next;
+      // Synchronous since the rename, so that a SIGKILL comes before both or after both.
+      whenWritten?.();
       await syncFolder(path);
     },
   };
 }
 
-/** A shard of the same number is at work beside this one, so its file was given to this one by mistake. */
-const isOfSameNumber = ({ shard }: Header, { count }: Shard): boolean => shard.endsWith(`/${count}`);
+const NO_STATE = 'damaged, or no state file. Move it away, or name another';
 
-/** The kind of another exporter that left the file, whose counts are of other rows or in another form; null: none. */
-function otherKind({ format, shard }: Header, own: Shard): string | null {
-  if (format !== FORMAT) return 'of another version of the exporter';
-  return shard === nameOf(own) ? null : `of shard ${shard}, and this exporter is ${nameOf(own)}`;
+function conflict(path: string): StateConflict {
+  return new StateConflict(
+    `Cannot write the state file ${path}: another exporter writes to it. Give each its own, or run two with ha=lock`,
+  );
 }
 
-const isSame = (one: Header, other: Header | null): boolean =>
-  one.owner === other?.owner && one.written === other.written;
+function wrongShard(path: string, { shard }: Header, own: Shard): string {
+  return `Cannot use the state file ${path}: it is of shard ${shard}, and this exporter is ${nameOf(own)}. Give each shard its own`;
+}
+
+function unreadable(path: string, error: unknown): StateFileError {
+  return new StateFileError(
+    `Cannot read the state file ${path}: ${denial(path, error) ?? messageOf(error)}`,
+    {
+      cause: error,
+    },
+  );
+}
 
 /** Removes half-written files that a crash left in the folder; a neighbour's, as of `state.1` beside `state`, stay. */
 async function removeHalfWritten(path: string): Promise<void> {
@@ -200,14 +226,15 @@ function wordsForFolder(folder: string, error: unknown): string {
 }
 
 /** Somebody may have moved the file away by hand. */
-async function renameIfThere(path: string, other: string): Promise<void> {
-  await rename(path, other).catch((error: unknown) => {
+function renameIfThere(path: string, other: string): void {
+  try {
+    renameSync(path, other);
+  } catch (error) {
     if (!isAbsence(error)) throw error;
-  });
+  }
 }
 
-const isAbsence = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && error.code === 'ENOENT';
+const isAbsence = (error: unknown): boolean => codeOf(error) === 'ENOENT';
 
 async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
@@ -217,39 +244,9 @@ async function openIfThere(path: string): Promise<FileHandle | null> {
     await file.close();
   } catch (error) {
     if (isAbsence(error)) return null;
-    throw new StateFileError(`Cannot read the state file ${path}: ${denial(path, error) ?? String(error)}`, {
-      cause: error,
-    });
+    throw unreadable(path, error);
   }
   throw new StateFileError(`Cannot use the state file ${path}: it is no file. Name one in state.file`);
-}
-
-/** Reads the header. Null: there is none, e.g. because the file was cut short. */
-async function readHeader(file: FileHandle): Promise<Header | null> {
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
-  try {
-    const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
-    const header: unknown = JSON.parse(line);
-    return isHeader(header) ? header : null;
-  } catch {
-    return null;
-  }
-}
-
-function isHeader(value: unknown): value is Header {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'format' in value &&
-    typeof value.format === 'string' &&
-    value.format.startsWith(FORMATS) &&
-    'owner' in value &&
-    typeof value.owner === 'string' &&
-    'written' in value &&
-    typeof value.written === 'number' &&
-    'shard' in value &&
-    typeof value.shard === 'string'
-  );
 }
 
 /** Keeps a power cut from undoing the rename. Ignores errors, because not every system can open a folder. */
@@ -257,21 +254,4 @@ async function syncFolder(path: string): Promise<void> {
   const folder = await open(dirname(path), 'r').catch(() => null);
   await folder?.sync().catch(() => undefined);
   await folder?.close();
-}
-
-/** The reasons why a state was not written; the values of a label. `conflict`: another exporter writes to the file. */
-export const STATE_REASONS = ['conflict', 'denied', 'no_space', 'write_failed'] as const;
-
-const REASON_OF_CODE: Readonly<Record<string, (typeof STATE_REASONS)[number]>> = {
-  EACCES: 'denied',
-  EPERM: 'denied',
-  EROFS: 'denied',
-  EDQUOT: 'no_space',
-  ENOSPC: 'no_space',
-};
-
-export function reasonFor(error: unknown): (typeof STATE_REASONS)[number] {
-  if (error instanceof StateFileError) return 'conflict';
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  return REASON_OF_CODE[code] ?? 'write_failed';
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createKeeper } from '../../../src/daemon/state-keeper.ts';
 import { openStateFile } from '../../../src/state/file.ts';
 import type { State } from '../../../src/state/records.ts';
+import type { JobEnd } from '../../../src/status/jobs.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import { WHOLE } from '../../support/whole.ts';
 
@@ -34,9 +35,15 @@ afterEach(() => {
 async function started({ isLed = true } = {}) {
   const file = openStateFile(path, WHOLE);
   await file.read();
-  const keeper = createKeeper({ file, finished: () => undefined, isLed, cyclesApartMs: () => MINUTE, log });
+  const failures: (string | null)[] = [];
+  const finished = ({ failure }: JobEnd) => {
+    failures.push(failure?.reason ?? null);
+  };
+  const keeper = createKeeper({ file, finished, isLed, cyclesApartMs: () => MINUTE, log });
   return {
     keeper,
+    /** How each writing ended. */
+    failures,
     leads: (lastRunId: number, publish = () => undefined) =>
       keeper.save(stateOf(lastRunId), { isNews: true, publish }),
     /** The last run that it knows of after it stood by and takes over. */
@@ -97,4 +104,110 @@ test('a memory that is as good as the file stays', async () => {
   const one = await started();
   await one.leads(1);
   expect(await one.keeper.found({ remembered: true })).toBeUndefined();
+});
+
+/** Changes the header of the file, which another exporter wrote then. */
+function rewriteHeader(change: (header: Record<string, unknown>) => Record<string, unknown>): void {
+  const [line = '', ...rest] = readFileSync(path, 'latin1').split('\n');
+  const header = JSON.stringify(change(JSON.parse(line) as Record<string, unknown>)).padEnd(line.length);
+  writeFileSync(path, [header, ...rest].join('\n'), 'latin1');
+}
+
+describe.each([{ isLed: true }, { isLed: false }])(
+  'a file that cannot be used (a leader: $isLed)',
+  ({ isLed }) => {
+    test.each([
+      {
+        what: 'is damaged',
+        harm: () => {
+          writeFileSync(path, 'torn');
+        },
+      },
+      {
+        what: 'cannot be opened',
+        harm: () => {
+          rmSync(path);
+          symlinkSync(path, path);
+        },
+      },
+      { what: 'gives an error when it is read', harm: errsWhenRead },
+      {
+        what: 'is of another shard',
+        harm: () => {
+          rewriteHeader((header) => ({ ...header, owner: 'another', shard: '1/3' }));
+        },
+      },
+    ])(
+      'and $what is no other leader: the counts are shown, and the failure is no conflict',
+      async ({ harm }) => {
+        const one = await started({ isLed });
+        await one.leads(1);
+        harm();
+        let shown = 0;
+        const publish = () => {
+          shown += 1;
+          return undefined;
+        };
+        expect([await one.leads(2, publish), await one.leads(3, publish)]).toEqual([true, true]);
+        expect(shown).toBe(2);
+        expect(one.failures).toEqual([null, 'write_failed', 'write_failed']);
+      },
+    );
+  },
+);
+
+/** As a bad disk does, or NFS that is away: nothing is mapped at the first address of this process. */
+function errsWhenRead(): void {
+  rmSync(path, { force: true });
+  symlinkSync('/proc/self/mem', path);
+}
+
+test.each([
+  {
+    what: 'is cut short',
+    harm: () => {
+      truncateSync(path, 300);
+    },
+  },
+  { what: 'gives an error when it is read', harm: errsWhenRead },
+])(
+  'a leader that takes over with a file that $what counts from then on, and leaves the file',
+  async ({ harm }) => {
+    const one = await started();
+    await (await started()).leads(1);
+    harm();
+    expect(await one.takesOver()).toBeNull();
+    let shown = 0;
+    const publish = () => {
+      shown += 1;
+      return undefined;
+    };
+    expect([await one.leads(2, publish), await one.leads(3, publish)]).toEqual([true, true]);
+    expect(shown).toBe(2);
+    expect(one.failures).toEqual(['write_failed', 'write_failed']);
+  },
+);
+
+test('of two leaders that write at the same time one shows its counts', async () => {
+  const one = await started();
+  await one.leads(1);
+  const other = await started();
+  let shown = 0;
+  const publish = () => {
+    shown += 1;
+    return undefined;
+  };
+  const isShown = await Promise.all([one.leads(2, publish), other.leads(2, publish)]);
+  expect([isShown.toSorted(), shown]).toEqual([[false, true], 1]);
+  expect([...one.failures, ...other.failures].toSorted()).toEqual(['conflict', null, null]);
+});
+
+test('counts whose display fails are not shown once more', async () => {
+  const one = await started();
+  let shown = 0;
+  await one.leads(1, () => {
+    shown += 1;
+    throw new Error('a fault of the display');
+  });
+  expect(shown).toBe(1);
 });
