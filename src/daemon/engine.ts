@@ -12,16 +12,20 @@ import { requireDatabase } from '../settings/config.ts';
 import { lockNumber } from '../settings/shard.ts';
 import { createStoredConnections } from '../settings/stored-connections.ts';
 import type { StateFile } from '../state/file.ts';
-import type { JobEnd, JobObserver } from '../status/jobs.ts';
+import type { JobObserver } from '../status/jobs.ts';
 import { watchAudit } from './audit-watch.ts';
 import type { Freshness } from './freshness.ts';
 import { freshMs } from './freshness.ts';
 import type { Ending } from './job.ts';
 import { startJob } from './job.ts';
+import type { Leading } from './leadership.ts';
 import { createLeadership } from './leadership.ts';
 import { createProbeJob } from './probe-job.ts';
 import type { Handover } from './sample-job.ts';
 import { createSampleJob } from './sample-job.ts';
+
+/** How soon one that stands by asks for the lock again, if no tick comes before: as often as by the default schedule. */
+const ASK_AGAIN_MS = 30_000;
 
 /** Remembers cycles and probes for the plots of the page. */
 export interface Past {
@@ -117,23 +121,31 @@ export function startEngine(parts: {
     log,
   });
 
+  let asking: NodeJS.Timeout | undefined;
+
   async function runSample(signal: AbortSignal): Promise<Ending> {
-    // Also done while ticks are skipped, because another exporter may have taken the lock.
-    if (config.ha === 'lock') {
-      const failure = await askToLead(signal);
-      // Nothing has to be read here, so a later failure as the leader is as old as this.
-      if (!leader && failure === null) metrics.setStaleAfter(freshMs(config.sampleSchedule) / 1000);
-      if (!leader) return failure;
+    clearTimeout(asking);
+    try {
+      // Also done while ticks are skipped, because another exporter may have taken the lock.
+      const { leads: isLeading, failure } = await leads(signal);
+      if (!isLeading) return failure;
+      await audits.look();
+      await learn(signal);
+      return await samples.run(signal);
+    } finally {
+      // In a pause of the schedule, such as a night, no tick asks: nobody would lead once the leader has ended.
+      if (!leader) asking = setTimeout(askAgain, ASK_AGAIN_MS).unref();
     }
-    await audits.look();
-    await learn(signal);
-    return samples.run(signal);
+  }
+
+  function askAgain(): void {
+    sampling.runNow();
   }
 
   /** Without the connection nobody knows which exporter leads, so this one stands by. */
-  async function askToLead(signal: AbortSignal): Promise<JobEnd['failure']> {
+  async function askToLead(signal: AbortSignal): Promise<Leading> {
     const { role, failure } = await askForRole(signal);
-    if (signal.aborted) return null;
+    if (signal.aborted) return { leads: false, failure: null };
     // Also needed when the lock was lost some ticks ago, or when the memory comes from a state file.
     if (role === 'stands by') samples.forget();
     const isNew = !leader && role === 'leads';
@@ -147,12 +159,13 @@ export function startEngine(parts: {
       probe.hide();
       audits.hide();
     }
-    return failure;
+    // Nothing has to be read here, so a later failure as the leader is as old as this.
+    if (!leader && failure === null) metrics.setStaleAfter(freshMs(config.sampleSchedule) / 1000);
+    return { leads: leader, failure };
   }
 
-  async function leads(signal: AbortSignal): Promise<boolean> {
-    if (config.ha === 'lock') await askToLead(signal);
-    return leader && !signal.aborted;
+  async function leads(signal: AbortSignal): Promise<Leading> {
+    return config.ha === 'lock' ? askToLead(signal) : { leads: true, failure: null };
   }
 
   async function runProbe(signal: AbortSignal): Promise<Ending> {
@@ -181,6 +194,7 @@ export function startEngine(parts: {
     leader: () => leader,
     async stop() {
       await Promise.all([probes, sampling].map((job) => job.stop()));
+      clearTimeout(asking);
       stores.close();
       await database.close();
       return samples.handover();

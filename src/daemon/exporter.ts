@@ -4,6 +4,7 @@ import type { ReloadResult } from '../http/routes.ts';
 import type { HttpServer } from '../http/server.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createMetrics } from '../metrics/metrics.ts';
+import { placesOf } from '../postgres/servers.ts';
 import type { Config } from '../settings/config.ts';
 import { ConfigError, requireDatabase, storageInForce } from '../settings/config.ts';
 import type { StateFile } from '../state/file.ts';
@@ -78,7 +79,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   undo.push(() => {
     freshness.stop();
   });
-  metrics.setStaleAfter(freshMs(first.sampleSchedule) / 1000);
+  freshness.limit(freshMs(first.sampleSchedule));
   let engine: Engine | null = null;
   let server: HttpServer | null = null;
   let stateFile: StateFile | null = null;
@@ -136,6 +137,8 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       }
       const look = shownLook();
       const before = (await engine?.stop()) ?? null;
+      // Whatever is shown until the new settings have been tried is no fresher than they let it be.
+      freshness.limit(isSameDatabase(engine?.config ?? first, next) ? freshMs(next.sampleSchedule) : 0);
       former = { look, runs: runsNow(), since: performance.now() };
       engine = startEngine({ ...shared, config: next, before, stateFile });
       reloadedAt = Date.now();
@@ -182,6 +185,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       now: Date.now(),
       ...shownLook(),
       stale: freshness.isStale(),
+      everRead: freshness.wasRead(),
       cleared: engine?.cleared() ?? [],
       jobs: jobs.status(),
       history,
@@ -256,6 +260,15 @@ function lookOf(engine: Engine | null, first: Config): Look {
     hasStorage: storageInForce(engine?.config ?? first) !== null,
     requests: engine?.requests() ?? null,
   };
+}
+
+/** Whether both settings lead to the same tables: the figures of another database say nothing about this one. */
+function isSameDatabase(one: Config, other: Config): boolean {
+  const [before, after] = [one, other].map((config) => {
+    const settings = requireDatabase(config);
+    return [placesOf(settings), settings.database, settings.options].join();
+  });
+  return before === after;
 }
 
 /** Settings that a reload cannot change: the addresses to listen on, and the basis of the series and log lines. */

@@ -12,6 +12,12 @@ export function freshMs(schedule: string): number {
 export interface Freshness {
   /** The figures were read just now, and stay fresh for `ms`. */
   renew(ms: number): void;
+  /** From now on figures stay fresh for `ms` at most: another schedule is in force. They become no fresher. */
+  limit(ms: number): void;
+  /** The figures read so far count no longer. */
+  forget(): void;
+  /** Whether figures were ever read, since they were forgotten. */
+  wasRead(): boolean;
   /** Also true before the first reading. */
   isStale(): boolean;
   stop(): void;
@@ -22,7 +28,7 @@ const longestTimerMs = 2 ** 31 - 1;
 
 /**
  * Uses a clock that nobody sets, and its own timer: a cycle that hangs or breaks off must not keep old figures alive.
- * `onRenew` is told for how many ms figures stay fresh;
+ * `onRenew` is told for how many ms figures that are read now stay fresh;
  * `onStale` is called each time they stop being fresh.
  */
 export function createFreshness({
@@ -33,6 +39,7 @@ export function createFreshness({
   onStale: () => void;
 }): Freshness {
   let freshUntil = -Infinity;
+  let wasRead = false;
   let timer: NodeJS.Timeout | undefined;
   function arm(): void {
     clearTimeout(timer);
@@ -48,10 +55,23 @@ export function createFreshness({
   }
   return {
     renew(ms) {
+      wasRead = true;
       freshUntil = performance.now() + ms;
       onRenew(ms);
       arm();
     },
+    limit(ms) {
+      onRenew(ms);
+      if (isStale()) return;
+      freshUntil = Math.min(freshUntil, performance.now() + ms);
+      arm();
+    },
+    forget() {
+      clearTimeout(timer);
+      wasRead = false;
+      freshUntil = -Infinity;
+    },
+    wasRead: () => wasRead,
     isStale,
     stop() {
       clearTimeout(timer);

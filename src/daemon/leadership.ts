@@ -11,6 +11,13 @@ export interface Leadership {
   readonly failure: JobEnd['failure'];
 }
 
+/** The answer to whether this exporter leads now. */
+export interface Leading {
+  readonly leads: boolean;
+  /** Why the lock could not be asked for; null: it could. */
+  readonly failure: JobEnd['failure'];
+}
+
 /** Asks for the lock that only one exporter holds. Logs each change once and no repetitions. */
 export function createLeadership(options: {
   readonly database: Pick<Database, 'lead'>;

@@ -21,6 +21,7 @@ import { createCycle } from './cycle.ts';
 import type { Freshness } from './freshness.ts';
 import { freshMs } from './freshness.ts';
 import type { Ending } from './job.ts';
+import type { Leading } from './leadership.ts';
 import type { Probed } from './probe-job.ts';
 import { createKeeper } from './state-keeper.ts';
 import type { Unshown } from './unshown.ts';
@@ -70,7 +71,7 @@ export function createSampleJob(parts: {
   readonly freshness: Freshness;
   readonly probed: () => Probed;
   /** Whether this exporter still leads. Asked after the reading, because another may have counted the same rows. */
-  readonly leads: (signal: AbortSignal) => Promise<boolean>;
+  readonly leads: (signal: AbortSignal) => Promise<Leading>;
   /** Called at the end of every cycle. */
   readonly sampled: (report: Report) => void;
   readonly log: Logger;
@@ -178,6 +179,7 @@ export function createSampleJob(parts: {
     forget() {
       if (remembers) ({ cycle, problems, cleared, unshown } = startFrom(null));
       remembers = false;
+      freshness.forget();
     },
 
     goOn,
@@ -192,7 +194,9 @@ export function createSampleJob(parts: {
       const found = withUnshown(await cycle.run(parts.probed().result, signal), unshown);
       unshown = { increments: found.increments, refusals: found.canary.refusals };
       // The counts wait for the next engine. At the end of the process the next one counts them, from the last file.
-      if (signal.aborted || !(await parts.leads(signal))) return 'idle';
+      if (signal.aborted) return 'idle';
+      const { leads, failure } = await parts.leads(signal);
+      if (!leads) return failure;
       const result = settled(found);
       // The next cycle may take as long: figures of cycles longer than their interval must not come and go.
       if (result.databaseFailure === null)

@@ -127,11 +127,11 @@ function healthySentence({ window }: Report): string | null {
   return `In the last ${formatSeconds(window.seconds)}: ${formatCount(window.rows.db)} values in the database${large}; ${formatCount(window.rows.s3)} in S3${sound}.`;
 }
 
-function lastCycle({ report, reloadedAt, now }: Status): Part {
+function lastCycle({ report, reloading, now }: Status): Part {
   if (report === null) {
-    return reloadedAt === null
-      ? 'Nothing has been measured yet.'
-      : 'Nothing has been measured with these settings yet.';
+    return reloading
+      ? 'Nothing has been measured with these settings yet.'
+      : 'Nothing has been measured yet.';
   }
   return [
     'Looked at ',

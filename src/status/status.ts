@@ -21,6 +21,8 @@ export interface Status {
   readonly cleared: readonly ClearedProblem[];
   /** No cycle has read the database in the last three ticks of `sample.schedule`, or none ever has. */
   readonly stale: boolean;
+  /** Whether a cycle has read the database, as long as this exporter leads. */
+  readonly everRead: boolean;
   readonly probe: Tried | null;
   /** How the bucket is listed; null: that is not known. */
   readonly listing: SeenListing | null;

@@ -53,10 +53,12 @@ function verdictOfLook(status: Status): Verdict {
     return {
       state: 'standby',
       title: 'Standby',
-      notes: ['Another exporter is the leader and samples; this one waits.'],
+      notes: [
+        'Another session holds the lock, as a rule of another exporter, which samples; this one waits.',
+      ],
     };
   }
-  if (report === null && status.reloadedAt !== null) {
+  if (report === null && status.reloading && status.reloadedAt !== null) {
     return {
       state: 'unknown',
       title: 'Settings reloaded, first cycle under way',
@@ -88,7 +90,7 @@ function verdictOfLook(status: Status): Verdict {
       state: 'unknown',
       title: 'Unknown: the figures are stale',
       notes: [
-        'No cycle could read the database in three ticks of sample.schedule; what is below is the past.',
+        'No cycle has read the database in three ticks of sample.schedule; what is below is the past.',
         ...notes,
       ],
     };
@@ -106,10 +108,10 @@ function verdictOfLook(status: Status): Verdict {
 }
 
 /** Figures that were never read cannot be stale: only the settings and the probe count. */
-export function isNeverRead({ report, jobs }: Pick<Status, 'report' | 'jobs'>): boolean {
+export function isNeverRead({ report, everRead }: Pick<Status, 'report' | 'everRead'>): boolean {
   if (report === null || report.window !== null || report.databaseFailure === null) return false;
   // With other settings it may have been read before a reload.
-  return jobs.find(({ job }) => job === 'sample')?.lastSuccessAt == null;
+  return !everRead;
 }
 
 /**

@@ -343,6 +343,7 @@ function largeStatus(rows: number): Status {
     leader: true,
     report: report(now - 3_000, 240),
     stale: false,
+    everRead: true,
     probe: { steps: steps(1), leftoversDeleted: 0 },
     listing: null,
     clockSkewSeconds: null,

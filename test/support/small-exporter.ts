@@ -23,6 +23,7 @@ export const STATUS: Status = {
   report: null,
   cleared: [],
   stale: false,
+  everRead: false,
   probe: null,
   listing: null,
   clockSkewSeconds: null,

@@ -355,6 +355,27 @@ describe.concurrent('a reload', () => {
     expect((await daemon.get('/')).text).toContain('Unknown: the figures are stale</h1>');
   });
 
+  test.each([
+    { what: 'another schedule', isSame: true },
+    { what: 'another database', isSame: false },
+  ])('to $what leaves no figure fresh that nobody can read any more', async ({ isSame }) => {
+    await using world = await setting();
+    const env: Record<string, string> = { ...world.env, XCOM_EXPORTER_SAMPLE_SCHEDULE: '0 0 2 * * *' };
+    const daemon = await world.startOn(env);
+    const rows = () => daemon.value('window_rows', { storage: 'db' });
+    await eventually(async () => {
+      expect(await rows()).toBe(0);
+    });
+    await world.database.setMode('cut');
+    if (isSame) env['XCOM_EXPORTER_SAMPLE_SCHEDULE'] = '* * * * * *';
+    else env['XCOM_EXPORTER_DATABASE_URL'] = world.airflow.url.replace(/\/[^/]*$/, '/not-there');
+    expect(await daemon.reload()).toEqual({ ok: true });
+    await eventually(async () => {
+      expect([await rows(), daemon.status().stale]).toEqual([undefined, true]);
+    });
+    expect(await daemon.value('exporter_sample_stale_after_seconds')).toBeLessThan(isSame ? 10 : 400_000);
+  });
+
   test('under way when the end comes starts nothing that stays', async () => {
     await using world = await setting();
     const daemon = await world.start();
@@ -631,6 +652,68 @@ describe.concurrent('two exporters with ha=lock', () => {
       const { reloading, probe, leader } = daemon.status();
       expect([reloading, probe === null, leader]).toEqual([false, false, true]);
     });
+  });
+
+  test.each([
+    { what: 'is told', reloads: false },
+    { what: 'after a reload is told, and the verdict of before does not stand', reloads: true },
+  ])('a lock that cannot be asked for at the end of a cycle $what', async ({ reloads }) => {
+    await using world = await setting();
+    // No other tick comes, as with a schedule that is rare.
+    const never = {
+      XCOM_EXPORTER_SAMPLE_SCHEDULE: '0 0 0 1 1 *',
+      XCOM_EXPORTER_PROBE_SCHEDULE: '0 0 0 1 1 *',
+    };
+    const stall = () => {
+      world.storage.setFault({ answer: 'stall', match: ({ kind }) => kind === 'head' });
+    };
+    await world.airflow.push(large);
+    if (!reloads) stall();
+    const daemon = await world.start({ ...ha, ...never });
+    if (reloads) {
+      await eventually(() => {
+        expect(daemon.status().report).not.toBeNull();
+        expect(daemon.status().probe).not.toBeNull();
+      });
+      stall();
+      await world.airflow.push(large);
+    }
+    const heads = reloads ? world.storage.requests.head : 0;
+    if (reloads) await daemon.renew();
+    await eventually(() => {
+      expect(world.storage.requests.head).toBeGreaterThan(heads);
+    });
+    await world.database.setMode('cut');
+    world.storage.setFault(null);
+    await eventually(async () => {
+      expect(await daemon.value('exporter_leader')).toBe(0);
+      expect(daemon.status().reloading).toBe(false);
+      expect((await daemon.get('/')).text).toContain(
+        'Unknown: the database could not be asked who leads</h1>',
+      );
+      expect(
+        await daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'unreachable' }),
+      ).toBe(1);
+    });
+  });
+
+  test('in a pause of the schedule another one leads when the leader has ended', async () => {
+    await using world = await setting();
+    const night = { XCOM_EXPORTER_SAMPLE_SCHEDULE: '0 0 0 1 1 *' };
+    const leader = await world.start({ ...ha, ...night });
+    await eventually(async () => {
+      expect(await runsOf(leader)).toBe(1);
+    });
+    const standby = await world.start({ ...ha, ...night });
+    await eventually(async () => {
+      expect(await runsOf(standby)).toBe(1);
+    });
+    expect(await standby.value('exporter_leader')).toBe(0);
+    await leader.close();
+    await eventually(async () => {
+      expect(await standby.value('exporter_leader')).toBe(1);
+      expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
+    }, 45);
   });
 
   test('without the database nobody leads, and that is no silence', async () => {

@@ -36,6 +36,30 @@ test('figures that are good for years are not stale at once', async () => {
   freshness.stop();
 });
 
+test('figures are good no longer than another schedule lets them be, and no longer than before', async () => {
+  const { freshness, seen } = start();
+  freshness.limit(60_000);
+  expect([freshness.isStale(), seen.told]).toEqual([true, [60_000]]);
+  freshness.renew(60_000);
+  freshness.limit(5);
+  await expect.poll(() => seen.ended).toBe(1);
+  expect(freshness.isStale()).toBe(true);
+  freshness.renew(5);
+  freshness.limit(60_000);
+  await expect.poll(() => freshness.isStale()).toBe(true);
+  expect(freshness.wasRead()).toBe(true);
+  freshness.stop();
+});
+
+test('figures that are forgotten were never read', () => {
+  const { freshness } = start();
+  expect(freshness.wasRead()).toBe(false);
+  freshness.renew(60_000);
+  expect(freshness.wasRead()).toBe(true);
+  freshness.forget();
+  expect([freshness.wasRead(), freshness.isStale()]).toEqual([false, true]);
+});
+
 test('figures are called stale once', async () => {
   const { freshness, seen } = start();
   freshness.renew(5);

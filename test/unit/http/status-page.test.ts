@@ -156,6 +156,7 @@ function statusOf(changes: Partial<Status> = {}): Status {
     leader: true,
     report: reportOf(),
     stale: false,
+    everRead: true,
     probe: {
       steps: [
         {
@@ -369,7 +370,9 @@ describe('the verdict', () => {
       },
     ],
     ['No cycle yet', { report: null }],
-    ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000 }],
+    ['Settings reloaded, first cycle under way', { report: null, reloadedAt: NOW - 1_000, reloading: true }],
+    // A leader again, long after a reload.
+    ['No cycle yet', { report: null, reloadedAt: NOW - 1_000 }],
     ['Standby', { leader: false, report: null, jobs: [] }],
     [
       'Unknown: no answer yet on who leads',
@@ -388,6 +391,9 @@ describe('the verdict', () => {
       'Unknown: the database has not been read yet',
       {
         stale: true,
+        everRead: false,
+        // To stand by is a success of the job, and no reading.
+        jobs: statusOf().jobs.map((job) => ({ ...job, lastSuccessAt: NOW - 1_000 })),
         report: reportOf({ window: null, databaseFailure: { reason: 'timeout', detail: 'after 5 s' } }),
       },
     ],
@@ -512,7 +518,15 @@ describe('the page', () => {
     const problems = [problemOf('bucket_unreachable')];
     const databaseFailure = { reason: 'timeout', detail: 'no answer after 5 s' };
     const pageOf = (changes: Partial<Report>) =>
-      textOf(render(statusOf({ stale: true, report: reportOf({ problems, databaseFailure, ...changes }) })));
+      textOf(
+        render(
+          statusOf({
+            stale: true,
+            everRead: changes.window !== null,
+            report: reportOf({ problems, databaseFailure, ...changes }),
+          }),
+        ),
+      );
     const never = pageOf({ window: null });
     expect(never).toContain('no answer after 5 s.');
     expect(never).toContain(`critical ${PROBLEMS.bucket_unreachable.title} : queue legacy`);
@@ -795,7 +809,7 @@ describe('the page', () => {
   });
 
   test('says after a reload that nothing is known yet of these settings', () => {
-    const text = textOf(render(statusOf({ report: null, reloadedAt: NOW - 1_000 })));
+    const text = textOf(render(statusOf({ report: null, reloadedAt: NOW - 1_000, reloading: true })));
     expect(text).toContain('Nothing has been measured with these settings yet.');
     expect(textOf(render(statusOf({ report: null })))).toContain('Nothing has been measured yet.');
   });

@@ -336,6 +336,7 @@ function statusOf(changes: Partial<Status>): Status {
     leader: true,
     report: reportOf('everything'),
     stale: false,
+    everRead: true,
     probe: PROBE,
     listing: null,
     clockSkewSeconds: null,
