@@ -2,6 +2,7 @@ import type { S3ClientConfig } from '@aws-sdk/client-s3';
 import { CreateSessionCommand, S3Client } from '@aws-sdk/client-s3';
 import { createBucketRegions } from './bucket-regions.ts';
 import type { S3Connection } from './connection.ts';
+import { endByStorage } from './credentials-end.ts';
 import { tellCredentials } from './credentials-failure.ts';
 import { credentialsOf } from './credentials.ts';
 import { createSessions } from './sessions.ts';
@@ -57,12 +58,15 @@ export function openClient(
   const client: S3Client = new S3Client({
     ...clientConfig(connection),
     forcePathStyle: false,
-    s3ExpressIdentityProvider: createSessions((bucket) =>
-      client.send(new CreateSessionCommand({ Bucket: bucket })),
-    ),
+    s3ExpressIdentityProvider: createSessions({
+      create: (bucket, abortSignal) =>
+        client.send(new CreateSessionCommand({ Bucket: bucket }), { abortSignal }),
+      now: () => Date.now() + client.config.systemClockOffset,
+    }),
     ...more,
   });
   tellCredentials(client);
+  endByStorage(client);
   const { endpointProvider, httpAuthSchemeProvider } = client.config;
   // The SDK itself asks by the path for a name that fits in no host.
   const isPath = ({ Bucket: bucket, ForcePathStyle: isForced }: Styled): boolean =>

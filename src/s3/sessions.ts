@@ -16,19 +16,29 @@ export class SessionFailure extends Error {
 /** A session lasts five minutes, and is asked for anew in its last one. */
 const LAST_MS = 60_000;
 
+/** The request that asks for a session has more to do in its own time. */
+const PATIENCE_MS = 3_000;
+
+/** `create`: asks for a session until the signal aborts. `now`: the storage's clock in epoch milliseconds. */
+interface SessionSource {
+  readonly create: (bucket: string, signal: AbortSignal) => Promise<CreateSessionCommandOutput>;
+  readonly now: () => number;
+}
+
 /**
  * Keeps the sessions for directory buckets, but no failure. The SDK's own provider keeps a failure for ever, and ends
  * the process with a renewal that fails.
  */
-export function createSessions(create: (bucket: string) => Promise<CreateSessionCommandOutput>): Sessions {
+export function createSessions({ create, now }: SessionSource): Sessions {
   const held = new Map<string, { readonly keyId: string; readonly session: Session }>();
   const asked = new Map<string, Promise<Session>>();
 
   async function ask(bucket: string, keyId: string): Promise<Session> {
-    const { Credentials: given } = await create(bucket);
+    const { Credentials: given, $metadata } = await createInTime((signal) => create(bucket, signal));
     const { AccessKeyId: accessKeyId, SecretAccessKey: secretAccessKey } = given ?? {};
+    // S3 answers no success without a session. As in the SDK's errors, the status is part of it.
     if (accessKeyId === undefined || secretAccessKey === undefined)
-      throw new Error('the answer has no session');
+      throw Object.assign(new Error('the answer has no session'), { $metadata });
     const session: Session = {
       accessKeyId,
       secretAccessKey,
@@ -51,6 +61,10 @@ export function createSessions(create: (bucket: string) => Promise<CreateSession
     return asking;
   }
 
+  function leftMs({ expiration }: Session): number {
+    return (expiration?.getTime() ?? 0) - now();
+  }
+
   return {
     getS3ExpressIdentity: async ({ accessKeyId: keyId }, { Bucket: bucket = '' }) => {
       const one = held.get(bucket);
@@ -66,6 +80,18 @@ export function createSessions(create: (bucket: string) => Promise<CreateSession
   };
 }
 
-function leftMs({ expiration }: Session): number {
-  return (expiration?.getTime() ?? 0) - Date.now();
+async function createInTime<T>(create: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    late.abort();
+  }, PATIENCE_MS);
+  try {
+    return await create(late.signal);
+  } catch (error) {
+    if (!late.signal.aborted) throw error;
+    // The SDK names an answer that is late in this way.
+    throw Object.assign(new Error(`no session in ${PATIENCE_MS} ms`), { name: 'TimeoutError' });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -2,9 +2,10 @@ import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { ObjectStore } from '../../../src/s3/client.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
+import { NO_ANSWER_OF_S3 } from '../../../src/s3/failure.ts';
 import { connectionWith, recordRequests } from '../../support/s3.ts';
 
 const never = new AbortController().signal;
@@ -16,21 +17,27 @@ let server: Server;
 let url = '';
 let store: ObjectStore;
 /** The answers to requests for a session, the last of them again and again. */
-let sessions: (readonly [status: number, body: string])[];
+let sessions: (readonly [status: number, body: string] | 'never')[];
 let asked: string[];
+/** Milliseconds by which the server's clock is ahead. */
+let aheadMs: number;
 
 beforeEach(async () => {
   asked = [];
+  aheadMs = 0;
   server = createServer((request, response) => {
     request.resume();
     const isSession = (request.url ?? '').includes('session');
     asked.push(
       isSession ? 'session' : `${request.method ?? ''} ${String(request.headers['x-amz-s3session-token'])}`,
     );
-    const [status, body] = isSession
+    const answer = isSession
       ? ((sessions.length > 1 ? sessions.shift() : sessions[0]) ?? [500, ''])
-      : [200, ''];
+      : ([200, ''] as const);
+    if (answer === 'never') return;
+    const [status, body] = answer;
     response.writeHead(status, {
+      date: new Date(Date.now() + aheadMs).toUTCString(),
       ...{ 'content-type': 'application/xml', etag: '"0"', 'x-amz-request-id': 'x' },
     });
     response.end(body);
@@ -44,13 +51,14 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  vi.useRealTimers();
   store.close();
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
 
 function lasting(seconds: number, token: string) {
-  const end = new Date(Date.now() + seconds * 1_000).toISOString();
+  const end = new Date(Date.now() + aheadMs + seconds * 1_000).toISOString();
   const keys = '<AccessKeyId>S</AccessKeyId><SecretAccessKey>s</SecretAccessKey>';
   return [
     200,
@@ -101,4 +109,45 @@ test('a session that has ended serves no longer', async () => {
   sessions = [lasting(-1, 'one'), refused(403, 'AccessDenied')];
   await put();
   expect((await put()).kind).toBe('unknown');
+});
+
+test('a session ends by the clock of S3', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] });
+  aheadMs = 10 * 60_000;
+  sessions = [lasting(300, 'one'), lasting(900, 'two')];
+  await put();
+  vi.setSystemTime(Date.now() + 6 * 60_000);
+  expect((await put()).kind).toBe('done');
+  expect(asked).toEqual(['session', 'PUT one', 'session', 'PUT two']);
+});
+
+test('S3 that is late to give a session is told as S3 that is late', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  sessions = ['never'];
+  const late = put();
+  await expect.poll(() => asked).toEqual(['session']);
+  await vi.advanceTimersByTimeAsync(3_000);
+  const answer = await late;
+  expect(answer).toMatchObject({
+    reason: 'timeout',
+    detail: 'no answer in 3000 ms',
+    said: { by: 'exporter' },
+  });
+  expect(answer).not.toHaveProperty('said.unasked');
+});
+
+test('a session that S3 is late to renew serves to its end', async () => {
+  sessions = [lasting(50, 'one'), 'never'];
+  await put();
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const again = put();
+  await expect.poll(() => asked.length).toBe(3);
+  await vi.advanceTimersByTimeAsync(3_000);
+  expect((await again).kind).toBe('done');
+  expect(asked).toEqual(['session', 'PUT one', 'session', 'PUT one']);
+});
+
+test('a success without a session is no answer of S3', async () => {
+  sessions = [[200, '<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>']];
+  expect(await put()).toMatchObject({ reason: 'server_error', detail: NO_ANSWER_OF_S3, said: { by: 's3' } });
 });
