@@ -1,3 +1,4 @@
+import { isAccessPointName } from '../airflow/bucket.ts';
 import { isPlaceOf } from '../airflow/xcom-path.ts';
 import type { Doubt } from './doubts.ts';
 import type { Base } from './named-object.ts';
@@ -18,9 +19,6 @@ export interface HeldPlacesOptions {
   readonly doubts: readonly Doubt[];
 }
 
-/** An ARN, or an alias that AWS gives to an access point. Either is one more name of a bucket that has its own. */
-const ACCESS_POINT_NAME = /^arn:|-s3alias$|--ol-s3$/;
-
 const MAY_BE_A_TASKS =
   'xcom.path does not name this place, and the files may be of a task that laid them out itself';
 
@@ -28,7 +26,7 @@ const MAY_BE_A_TASKS =
 export function heldPlaces({ configured, bases, buckets, doubts }: HeldPlacesOptions): HeldPlace[] {
   const places = byPlaces([...configured, ...bases]);
   const names = new Set([...buckets, ...places.map(([{ bucket }]) => bucket)]);
-  const accessPoint = names.size > 1 ? [...names].find((name) => ACCESS_POINT_NAME.test(name)) : undefined;
+  const accessPoint = names.size > 1 ? [...names].find(isAccessPointName) : undefined;
   return places.flatMap((place) => {
     const [first] = place;
     if (accessPoint !== undefined)

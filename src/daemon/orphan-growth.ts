@@ -44,7 +44,7 @@ export function growthAt({ last, isCompared, grew }: OrphanGrowth, now: number):
 
 /**
  * Whether every quiet run has been listed lately, and since it last changed. The others are not asked: on a busy site, a
- * run ends all the time. One that S3 refuses to list may have other orphans now, and may be listed again later.
+ * run ends all the time. One that cannot be listed may have other orphans now, and may be listed again later.
  */
 export function isListed(ledger: Pick<Ledger, 'runs'>, now: number): boolean {
   return [...ledger.runs().values()].every(

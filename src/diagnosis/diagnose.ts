@@ -220,7 +220,7 @@ function misseen(probe: ProbeResult | null): Partial<Record<ProblemCode, Ruling>
 function orphansGrowing({ survey, orphanGrowth: growth }: Sampled): Ruling {
   const { orphanObjects, unlistable } = survey.window;
   if (unlistable.runs > 0 && (orphanObjects === null || growth === 'unknown'))
-    return because(`S3 refuses to list ${unlistableWords(unlistable)}`);
+    return because(`there is no listing of ${unlistableWords(unlistable)}`);
   if (orphanObjects === null)
     return because('no run of the window has been listed yet; one is, ten minutes after it ended');
   if (growth === 'none') return 'clear';

@@ -14,10 +14,10 @@ export interface WindowTotals {
   readonly orphanBytes: number | null;
   /**
    * Ended runs whose objects no listing leads to. Objects without a row there are not counted as orphans, but for those
-   * that were listed before S3 refused.
+   * that were listed before a path could not be listed any more.
    */
   readonly unseenRuns: number;
-  /** Those among them that S3 refused to list, and the paths that it refused. */
+  /** Those among them with a path that could not be listed, and these paths, each with the reason. */
   readonly unlistable: { readonly runs: number; readonly paths: readonly string[] };
 }
 

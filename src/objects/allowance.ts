@@ -1,5 +1,5 @@
 import type { Reference } from '../airflow/reference.ts';
-import { isOfPath } from '../s3/failure.ts';
+import { isOfPath, isOfS3 } from '../s3/failure.ts';
 import type { Unknown } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 
@@ -138,7 +138,7 @@ function isSameBucket(one: Place, other: Place): boolean {
 
 /** Whether S3 itself answered that this request is not allowed, or that what it names is not there. */
 function isRefusal(unknown: Unknown): boolean {
-  return unknown.said.by === 's3' && REFUSALS.has(unknown.reason);
+  return isOfS3(unknown) && REFUSALS.has(unknown.reason);
 }
 
 const REFUSALS: ReadonlySet<Unknown['reason']> = new Set(['denied', 'no_such_bucket', 'wrong_region']);

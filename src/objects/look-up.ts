@@ -1,5 +1,4 @@
 import { mayBeArchived } from '../s3/archive.ts';
-import { NO_ANSWER_OF_S3 } from '../s3/failure.ts';
 import type { Unknown } from '../s3/failure.ts';
 import { compareKeys } from '../s3/key-order.ts';
 import type { ListedObject } from '../s3/listing.ts';
@@ -12,6 +11,7 @@ import type { Location } from './locations.ts';
 import type { PendingOfRun } from './pending.ts';
 import type { Step } from './planner.ts';
 import { plan } from './planner.ts';
+import { isNoListing } from './unlistable.ts';
 
 export interface LookUpOptions {
   readonly stores: Pick<Stores, 'of' | 'sent'>;
@@ -146,7 +146,7 @@ export async function lookUp<Item>(
     const target = { bucket, prefix, after: null, startAfter };
     const answer = await stores.of(connection).list(target, signal);
     if (answer.kind === 'unknown') {
-      if (!isRefusedForGood(answer)) {
+      if (answer.reason !== 'denied' && !isNoListing(answer)) {
         giveUpOn(items, answer);
         return answer;
       }
@@ -201,18 +201,6 @@ export async function lookUp<Item>(
 
 function placeOf({ location }: { readonly location: Location }): Location {
   return location;
-}
-
-/**
- * Whether the storage does not list and asking again would not help. The reason is a missing permission, an unknown
- * request, or a page without the fields that every page has.
- */
-function isRefusedForGood({ reason, said, detail }: Unknown): boolean {
-  const { status } = said;
-  if (detail === NO_ANSWER_OF_S3) return true;
-  return (
-    reason === 'denied' || (reason === 'server_error' && status !== null && (status < 500 || status === 501))
-  );
 }
 
 /** Whether a page is in S3's listing order. */

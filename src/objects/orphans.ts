@@ -1,7 +1,7 @@
 import { isBackendKey } from '../airflow/reference.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
-import { isOfPath } from '../s3/failure.ts';
+import { isOfPath, isOfS3 } from '../s3/failure.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
@@ -13,6 +13,8 @@ import type { Findings } from './findings.ts';
 import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
 import { headEach } from './recheck.ts';
+import { isNoListing, refusedAmong } from './unlistable.ts';
+import type { Unlistable } from './unlistable.ts';
 
 /** A younger object may still get its row; the clocks of S3, the workers and the database may also differ. */
 const ORPHAN_GRACE_MS = 10 * 60_000;
@@ -23,8 +25,9 @@ const REFUSED_AGAIN_MS = 5 * 60_000;
 
 /** A listing of a run that does not fit into one cycle, and goes on in a later one. */
 interface Unfinished {
-  /** The `activeAt` of the run when the listing began: a run that changed since is listed anew. */
+  /** The same of the run when the listing began: a run that changed since is listed anew. */
   readonly activeAt: number;
+  readonly changes: number;
   /** When the run last had its turn, epoch ms. */
   turnAt: number;
   /** The places that are listed to the end. */
@@ -41,7 +44,7 @@ interface Unfinished {
 export type UnfinishedListings = WeakMap<Run, Unfinished>;
 
 export interface ListOptions {
-  readonly stores: Pick<Stores, 'of'>;
+  readonly stores: Pick<Stores, 'of' | 'knows'>;
   readonly unfinished: UnfinishedListings;
   readonly allowance: Allowance;
   readonly findings: Findings;
@@ -72,7 +75,7 @@ export async function listOrphans(ledger: Ledger, options: ListOptions, signal: 
     .filter((run) => isQuiet(run, now))
     .filter(({ listed }) => listed === null || now - listed.at > waitAfter(listed))
     .sort((a, b) => turnOf(a, unfinished) - turnOf(b, unfinished));
-  const unlistable: Place[] = [];
+  const unlistable: Unlistable[] = [];
   for (const run of quiet) {
     const pages = Math.min(allowance.beginnable(), allowance.left() - leftAfter);
     if (pages <= 0) return;
@@ -86,7 +89,7 @@ function turnOf(run: Run, unfinished: UnfinishedListings): number {
 
 function goingOn(run: Run, unfinished: UnfinishedListings): Unfinished | undefined {
   const listing = unfinished.get(run);
-  return listing?.activeAt === run.activeAt ? listing : undefined;
+  return listing?.activeAt === run.activeAt && listing.changes === run.changes ? listing : undefined;
 }
 
 function waitAfter({ refused }: Listed): number {
@@ -95,16 +98,16 @@ function waitAfter({ refused }: Listed): number {
 
 type RunOptions = ListOptions & {
   readonly pages: number;
-  /** The places that S3 has refused to list in this cycle. */
-  readonly unlistable: Place[];
+  /** The places that this cycle has tried to list in vain. */
+  readonly unlistable: Unlistable[];
 };
 
 /**
  * A run whose ids were cut to fit into a key is not listed: other ids may have been cut to the same text. Nor is one
- * with a bucket that was given up, or a place that may not be listed.
+ * with a bucket that was given up, or a place of which no listing can tell.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
-  const { now, allowance, unlistable, unfinished } = options;
+  const { now, allowance, unfinished } = options;
   const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
     wanted: () => true,
     among: null,
@@ -123,10 +126,12 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
    * the total would fall now and seem to grow later.
    */
   const noteRefused = (): boolean => {
-    const refused = groups.find(({ location }) => unlistable.some((place) => isSamePlace(place, location)));
-    if (refused === undefined) return false;
-    const { bucket, prefix } = refused.location;
-    run.listed = { ...(run.listed ?? { unseen: true }), at: now, refused: `s3://${bucket}/${prefix}` };
+    const refused = refusedAmong(
+      groups.map(({ location }) => location),
+      options,
+    );
+    if (refused === null) return false;
+    run.listed = { ...(run.listed ?? { unseen: true }), at: now, refused };
     unfinished.delete(run);
     return true;
   };
@@ -146,8 +151,9 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
   unfinished.delete(run);
 }
 
-function newListing({ activeAt }: Run): Unfinished {
-  return { activeAt, turnAt: 0, done: [], next: null, orphans: 0, orphanBytes: 0, counted: new Set() };
+function newListing({ activeAt, changes }: Run): Unfinished {
+  const listing = { turnAt: 0, done: [], next: null, orphans: 0, orphanBytes: 0 };
+  return { activeAt, changes, ...listing, counted: new Set() };
 }
 
 /** The locations of the run's references, and the location where Airflow would put new ones now. */
@@ -174,8 +180,8 @@ interface Judged {
 }
 
 /**
- * Lists one location of a run. A HEAD decides about each reference whose object a complete listing lacks, or lists in a
- * storage class that may be an archive. A partial listing decides nothing, since not every server lists in the order of
+ * Lists one location of a run. A HEAD decides about each reference whose object a complete listing lacks, or lists as
+ * empty or in a storage class that may be an archive. A partial listing decides nothing, since not every server lists in the order of
  * keys, and neither does one that took several cycles: its first pages are too old.
  */
 async function judgeLocation(
@@ -214,9 +220,9 @@ async function judgeLocation(
         continue;
       }
       const { bytes, storageClass } = object;
-      const isOpen = mayBeArchived(object, now);
-      // A reference already known to be unreadable needs no HEAD here: a later recheck shows whether it was restored.
-      if (isOpen && is.objectOf(rows.flagsOf(slot)) !== 'unreadable') continue;
+      const isOpen = bytes === 0 || mayBeArchived(object, now);
+      // A reference already known as such needs no HEAD here: a later recheck shows whether the object was restored.
+      if (isOpen && is.objectOf(rows.flagsOf(slot)) !== (bytes === 0 ? 'empty' : 'unreadable')) continue;
       seen.add(slot);
       findings.note(slot, { kind: 'present', bytes, archive: isOpen ? storageClass : null });
     }
@@ -253,10 +259,13 @@ async function listAll(
   for (let page = 0; page < Math.min(pages, allowance.beginnable()); page += 1) {
     const answer = await stores.of(connection).list({ bucket, prefix, after }, signal);
     if (answer.kind === 'unknown') {
-      // Without permission to list, HEAD still works.
-      if (isOfPath(answer)) unlistable.push(location);
-      else allowance.judge([{ place: location, unknown: answer }]);
-      return answer.said.by === 's3' && answer.reason !== 'throttled' ? 'failed' : 'part';
+      // Without permission to list, or a storage that lists, HEAD still works.
+      if (isOfPath(answer)) unlistable.push({ place: location, why: 'S3 refuses to list it' });
+      else if (!isNoListing(answer)) allowance.judge([{ place: location, unknown: answer }]);
+      // The first page shows that nothing is listed here; a later one may only not go on.
+      else if (after === null)
+        unlistable.push({ place: location, why: `a LIST of it gave ${answer.detail}` });
+      return isOfS3(answer) && answer.reason !== 'throttled' ? 'failed' : 'part';
     }
     allowance.answered(location);
     await options.take(answer.objects);

@@ -65,8 +65,17 @@ export function isBodilessBadRequest({ said }: Unknown): boolean {
 }
 
 /** Whether S3 knows who asks and does not allow it: it may allow the same below another prefix. */
-export function isOfPath({ reason, said }: Unknown): boolean {
-  return said.by === 's3' && reason === 'denied' && said.cause !== 'identity' && said.cause !== 'account';
+export function isOfPath(failure: Unknown): boolean {
+  const { cause } = failure.said;
+  return isOfS3(failure) && failure.reason === 'denied' && cause !== 'identity' && cause !== 'account';
+}
+
+/**
+ * Whether S3 itself answered, be it to what stands in for a connection: that is told as missing credentials, whoever
+ * answered.
+ */
+export function isOfS3({ said: { by, status, unasked: wasUnasked } }: Unknown): boolean {
+  return by === 's3' || (by === 'credentials' && status !== null && wasUnasked !== true);
 }
 
 /** Requires the storage's own code, because a proxy's 404 says nothing about the key. A HEAD has no code. */

@@ -174,10 +174,12 @@ export async function readState(file: FileHandle, start: number): Promise<State>
   }
 }
 
-/** Gives the runs without the figures that follow from the rows. */
+/** Gives the runs without what follows from the rows, and without what a process alone counts. */
 function* runItems(runs: LedgerState['runs']): Generator<RunItem> {
-  for (const { rows, rowsOnTasks, references, unverified, oldest, firstLink, ...item } of runs.values())
+  for (const run of runs.values()) {
+    const { changes, rows, rowsOnTasks, references, unverified, oldest, firstLink, ...item } = run;
     yield item;
+  }
 }
 
 function restore<Value>(interner: Interner<Value>, items: readonly unknown[]): void {

@@ -239,9 +239,7 @@ export function unseenNote({ window }: Pick<Report, 'window'>): string[] {
     );
   }
   if (unlistable.runs > 0)
-    notes.push(
-      `Objects without a row were not looked for where S3 refuses to list: ${unlistableWords(unlistable)}.`,
-    );
+    notes.push(`Objects without a row were not looked for under ${unlistableWords(unlistable)}.`);
   return notes;
 }
 

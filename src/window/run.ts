@@ -5,8 +5,8 @@ import type { Link } from './columns.ts';
 
 /**
  * The result of a listing. `at`: epoch ms; 0: something changed since. `unseen`: some objects of the run lie where no
- * listing of it leads, so orphans are unknown. `refused`: the path, because S3 refused to list below it at that time.
- * The orphans are then those of an earlier listing, if there was one.
+ * listing of it leads, so orphans are unknown. `refused`: a path that could not be listed at that time, and why. The
+ * orphans are then those of an earlier listing, if there was one.
  */
 export type Listed = { readonly at: number; readonly refused?: string } & (
   | { readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }
@@ -34,6 +34,8 @@ export interface Run {
   activeAt: number;
   /** The objects of the window that the last listing found and that no row refers to; null: none has ended yet. */
   listed: Listed | null;
+  /** How often rows came or went since the process began. A listing under way is then listed anew. */
+  changes: number;
   /** How many rows of the window the run holds. The row store keeps this number and the three below. */
   rows: number;
   /** How many of the rows hang on their task instance. */
@@ -60,15 +62,16 @@ export function knownRuns(runs: () => Iterable<Pick<Run, 'dagId' | 'runId'>>): I
 }
 
 /**
- * Has the run listed again, since something changed. Its figure stands until then: without it, the total would fall
+ * Has the run listed again, since rows came or went. Its figure stands until then: without it, the total would fall
  * now and seem to grow later.
  */
 export function listAgain(run: Run): void {
+  run.changes += 1;
   if (run.listed !== null) run.listed = { ...run.listed, at: 0 };
 }
 
-/** The fields of a run that follow from its rows. */
-type FromRows = 'rows' | 'rowsOnTasks' | 'references' | 'unverified' | 'oldest' | 'firstLink';
+/** The fields of a run that follow from its rows, or that no state file keeps. */
+type FromRows = 'changes' | 'rows' | 'rowsOnTasks' | 'references' | 'unverified' | 'oldest' | 'firstLink';
 
 export type RunState = Omit<Run, 'slot' | FromRows>;
 export type RunItem = Omit<Run, FromRows>;
@@ -88,6 +91,7 @@ export function newRun(slot: number, state: RunState): Run {
     gone,
     activeAt,
     listed,
+    changes: 0,
     rows: 0,
     rowsOnTasks: 0,
     references: 0,

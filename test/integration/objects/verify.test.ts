@@ -435,7 +435,7 @@ test.each([
       ledger.rows().setObject(run, slot, { object: 'present', bytes: 5 });
   }
   await look(ledger, 500, refusing([theirs]));
-  const unlistable = { runs: 2, paths: [`s3://xcom/${theirs}`] };
+  const unlistable = { runs: 2, paths: [`s3://xcom/${theirs} (S3 refuses to list it)`] };
   expect(orphans(ledger)).toEqual({ orphanObjects: 0, orphanBytes: 0, unseenRuns: 2, unlistable });
 
   // They had their turn, and after some minutes one request asks about their path again.
@@ -466,7 +466,7 @@ test('a LIST that is refused once takes back no orphan that was counted before',
 
   const refusal = refusing([prefix]);
   await look(ledger, 500, { ...refusal, now: now + 61 * minutes });
-  const unlistable = { runs: 2, paths: [`s3://xcom/${prefix}`] };
+  const unlistable = { runs: 2, paths: [`s3://xcom/${prefix} (S3 refuses to list it)`] };
   expect(orphans(ledger)).toEqual({ ...found, unseenRuns: 2, unlistable });
 
   await look(ledger, 500, { now: now + 67 * minutes });

@@ -82,13 +82,13 @@ test('a run that no listing leads to is named: the orphans of the others are not
 test('runs that S3 refuses to list are told from those whose ids are shortened, by their path', () => {
   const { window } = reportOf([]);
   if (window === null) throw new Error('A window is expected');
-  const unlistable = { runs: 3, paths: ['s3://b/theirs'] };
+  const unlistable = { runs: 3, paths: ['s3://b/theirs (S3 refuses to list it)'] };
   const text = checkText(
     checked(reportOf([], { window: { ...window, orphanObjects: 0, unseenRuns: 4, unlistable } })),
     (words) => words,
   );
   expect(text).toContain('Objects without a row were not looked for under one run: the ids');
-  expect(text).toContain('where S3 refuses to list: 3 ended runs of s3://b/theirs.');
+  expect(text).toContain('under 3 ended runs of s3://b/theirs (S3 refuses to list it).');
 });
 
 test.each<[string, number | null, number, number, boolean]>([

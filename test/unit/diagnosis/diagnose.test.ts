@@ -1813,10 +1813,12 @@ test.each([
   ['where others were listed', { orphanObjects: 0 }],
   ['where none was', { orphanObjects: null, orphanBytes: null }],
 ])('the path that S3 refuses to list is why the growth of orphans is not known, %s', (_, figures) => {
-  const unlistable = { runs: 3, paths: ['s3://b/theirs'] };
+  const unlistable = { runs: 3, paths: ['s3://b/theirs (S3 refuses to list it)'] };
   const window = { ...figures, unseenRuns: 3, unlistable };
   const { undecided } = diagnose(observed({ window, sampled: { orphanGrowth: 'unknown' } }));
-  expect(undecided.orphans_growing).toBe('S3 refuses to list 3 ended runs of s3://b/theirs');
+  expect(undecided.orphans_growing).toBe(
+    'there is no listing of 3 ended runs of s3://b/theirs (S3 refuses to list it)',
+  );
 });
 
 describe('while S3 is asked about some references in vain', () => {

@@ -4,15 +4,19 @@ import { isListed } from '../../../src/daemon/orphan-growth.ts';
 import { orphans } from '../../../src/diagnosis/window-totals.ts';
 import type { Place } from '../../../src/objects/allowance.ts';
 import type { UnfinishedListings } from '../../../src/objects/orphans.ts';
+import type { Verified } from '../../../src/objects/verify.ts';
 import { verify } from '../../../src/objects/verify.ts';
 import type { ListTarget, ObjectStore } from '../../../src/s3/client.ts';
 import type { ListAnswer } from '../../../src/s3/listing.ts';
-import { unknown } from '../../../src/s3/failure.ts';
+import type { Unknown } from '../../../src/s3/failure.ts';
+import { NO_ANSWER_OF_S3, unknown } from '../../../src/s3/failure.ts';
+import { standIn } from '../../../src/s3/stand-in.ts';
 import type { LedgerState } from '../../../src/window/ledger-state.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import type { Ledger } from '../../../src/window/ledger.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import type { Run } from '../../../src/window/run.ts';
+import { listAgain } from '../../../src/window/run.ts';
 import { openLiveRun } from '../../support/live-run.ts';
 
 const HOUR = 3_600_000;
@@ -26,21 +30,25 @@ beforeEach(() => {
   unfinished = new WeakMap();
 });
 
-/** A server in memory with pages of four keys, in order. It counts the pages of each DAG. */
-function openServer(keys: readonly string[]) {
+/**
+ * A server in memory with pages of four keys, in order. It counts the pages of each DAG. `listedBytes`: the size of each
+ * object, as a page says; a HEAD says 5.
+ */
+function openServer(keys: readonly string[], { listedBytes = 5 }: { readonly listedBytes?: number } = {}) {
   const pages: Record<string, number> = {};
   let sent = 0;
   let refusal: ListAnswer | null = null;
+  let refusesAll = false;
   const store = {
     list: ({ prefix, after }: ListTarget): Promise<ListAnswer> => {
       sent += 1;
       const dagId = prefix.split('/')[1] ?? '';
       pages[dagId] = (pages[dagId] ?? 0) + 1;
-      if (refusal !== null && after !== null) return Promise.resolve(refusal);
+      if (refusal !== null && (after !== null || refusesAll)) return Promise.resolve(refusal);
       const from = Number(after ?? 0);
       const below = keys.filter((key) => key.startsWith(prefix)).sort();
       const to = from + PAGE_KEYS;
-      const at = { bytes: 5, lastModified: now - 2 * HOUR, storageClass: 'STANDARD' };
+      const at = { bytes: listedBytes, lastModified: now - 2 * HOUR, storageClass: 'STANDARD' };
       const objects = below.slice(from, to).map((key) => ({ key, ...at }));
       return Promise.resolve({ kind: 'listed', objects, next: to < below.length ? String(to) : null });
     },
@@ -57,9 +65,10 @@ function openServer(keys: readonly string[]) {
     store,
     pages,
     sent: () => sent,
-    /** Refuses to go on with a listing that has begun. */
-    refuse: (answer: ListAnswer | null) => {
+    /** Refuses to go on with a listing that has begun, or to list at all. */
+    refuse: (answer: ListAnswer | null, { isAll = false }: { readonly isAll?: boolean } = {}) => {
       refusal = answer;
+      refusesAll = isAll;
     },
   };
 }
@@ -79,21 +88,31 @@ const someKeys = (dagId: string, count: number) => Array.from({ length: count },
 async function oneCycle(
   ledger: Ledger,
   servers: Readonly<Record<string, Server>>,
-  { requests, base }: { readonly requests: number; readonly base: Place },
-): Promise<void> {
+  {
+    requests,
+    base,
+    knows = () => true,
+  }: {
+    readonly requests: number;
+    readonly base: Place;
+    readonly knows?: (connection: string) => boolean;
+  },
+): Promise<Verified> {
   const stores = {
     of: (connection: string) => {
       const server = servers[connection];
       if (server === undefined) throw new Error(`No connection ${connection}`);
       return server.store;
     },
-    knows: () => true,
+    knows,
     sent: () => [...new Set(Object.values(servers))].reduce((sum, server) => sum + server.sent(), 0),
   };
   const options = { stores, base, control: null, unfinished, isCurrent: true, requests };
   const random = () => 0.5;
-  await verify(ledger, { ...options, now, from: now - 24 * HOUR, random }, new AbortController().signal);
+  const { signal } = new AbortController();
+  const verified = await verify(ledger, { ...options, now, from: now - 24 * HOUR, random }, signal);
   now += 30_000;
+  return verified;
 }
 
 const base = { connection: '', bucket: 'xcom', prefix: 'base' };
@@ -136,14 +155,18 @@ test('a run that changes while it is listed is listed anew', async () => {
   expect([server.pages['large'], orphans(ledger).orphanObjects]).toEqual([5 + 12, 48]);
 });
 
-/** Adds a reference that names this connection, and whose object has this key. */
-function refer(state: LedgerState, run: Run, { connection, key }: { connection: string; key: string }): void {
+/** Adds a reference that names this connection, and whose object has this key. Gives its slot. */
+function refer(
+  state: LedgerState,
+  run: Run,
+  { connection, key, prefix = 'base' }: { connection: string; key: string; prefix?: string },
+): number {
   const ids = { dagId: run.dagId, runId: run.runId, taskId: 'task', mapIndex: run.rows, key: 'return_value' };
   const row = { table: 'xcom' as const, dagRunId: run.id, ...ids, taskInstanceId: null, version: '3' };
   const value = { at: START - 2 * HOUR, isNull: false, stored: 9, bytes: 9, leastBytes: 9, text: null };
-  const reference = { scheme: 's3', connection, bucket: 'xcom', key, prefix: 'base', suffix: '' };
+  const reference = { scheme: 's3', connection, bucket: 'xcom', key, prefix, suffix: '' };
   const placement = { storage: 's3' as const, reference, leaked: false, bytes: 9 };
-  state.rows.link(run, state.rows.write(run, { ...row, ...value }, { placement, baseline: false }));
+  return state.rows.link(run, state.rows.write(run, { ...row, ...value }, { placement, baseline: false }));
 }
 
 test.each([
@@ -168,4 +191,123 @@ test.each([
     : { old: openServer([ofOld, lostOld, copied]), new: openServer([ofOld, ofNew, lostNew, copied]) };
   await oneCycle(ledger, servers, { requests: 100, base: { ...base, connection: 'new' } });
   expect(orphans(ledger).orphanObjects).toBe(3);
+});
+
+test('a run whose rows go while it is listed is listed anew: their objects have no row now', async () => {
+  const state = emptyState();
+  const run = endedRun(state, 'large');
+  const keys = someKeys('large', 24).sort();
+  const slots = keys.map((key) => refer(state, run, { connection: '', key }));
+  for (const slot of slots) state.rows.setObject(run, slot, { object: 'present', bytes: 5 });
+  const ledger = createLedger(state);
+  const server = openServer(keys);
+  const cycle = () => oneCycle(ledger, { '': server }, { requests: 8, base });
+  for (let count = 0; count < 20 && !isListed(ledger, now); count += 1) await cycle();
+  expect(orphans(ledger).orphanObjects).toBe(0);
+  now += HOUR + 1;
+  await cycle();
+  expect(unfinished.get(run)?.next).not.toBeNull();
+  // Their objects were on the page that was read.
+  state.rows.remove(run, (slot) => slot === slots[0] || slot === slots[1]);
+  listAgain(run);
+  for (let count = 0; count < 20 && (run.listed?.at ?? 0) === 0; count += 1) await cycle();
+  expect(orphans(ledger).orphanObjects).toBe(2);
+});
+
+test('a listing alone does not say that an object is empty', async () => {
+  const state = emptyState();
+  const run = endedRun(state, 'etl');
+  const key = keyOf('etl');
+  state.rows.setObject(run, refer(state, run, { connection: '', key }), { object: 'present', bytes: 5 });
+  const server = openServer([key], { listedBytes: 0 });
+  const { answers } = await oneCycle(createLedger(state), { '': server }, { requests: 100, base });
+  expect([server.pages, answers]).toEqual([{ etl: 1 }, []]);
+});
+
+test.each([
+  [
+    'whose connection is not known',
+    { connection: 'given', bucket: 'xcom' },
+    /its connection is not known here/,
+  ],
+  [
+    'with an access point beside the name of its bucket',
+    { connection: '', bucket: 'arn:aws:s3:eu-west-1:123456789012:accesspoint/x' },
+    /an access point, so rows may name its objects by another name/,
+  ],
+])('a place %s has no object without a row that is known', async (_, place, why) => {
+  const state = emptyState();
+  const run = endedRun(state, 'moved');
+  const [named, other] = someKeys('moved', 2) as [string, string];
+  refer(state, run, { connection: '', key: named });
+  const ledger = createLedger(state);
+  const server = openServer([named, other]);
+  const there = { ...base, ...place };
+  const knows = (connection: string) => connection === '';
+  await oneCycle(ledger, { '': server, given: server }, { requests: 100, base: there, knows });
+  expect(orphans(ledger)).toMatchObject({ orphanObjects: null, unlistable: { runs: 1 } });
+  expect(orphans(ledger).unlistable.paths.join()).toMatch(why);
+  expect([server.pages, isListed(ledger, now)]).toEqual([{}, false]);
+});
+
+const answered = (failure: Unknown, status: number): Unknown => ({
+  ...failure,
+  said: { ...failure.said, status },
+});
+
+test.each([
+  [
+    'does not know the request',
+    answered(unknown('server_error', 'NotImplemented (501)', 's3'), 501),
+    'NotImplemented',
+  ],
+  ['answers it with something else', unknown('server_error', NO_ANSWER_OF_S3, 's3'), NO_ANSWER_OF_S3],
+])('a storage that lists nothing and %s answers for its objects all the same', async (_, answer, why) => {
+  const state = emptyState();
+  const runs = ['a', 'b'].map((dagId) => endedRun(state, dagId));
+  const keys = runs.map((run) => {
+    const key = keyOf(run.dagId);
+    refer(state, run, { connection: '', key });
+    return key;
+  });
+  const ledger = createLedger(state);
+  const server = openServer(keys);
+  server.refuse(answer, { isAll: true });
+  const { answers, failure } = await oneCycle(ledger, { '': server }, { requests: 100, base });
+  expect([answers.length, failure]).toEqual([2, null]);
+  expect(orphans(ledger).unlistable).toMatchObject({ runs: 2, paths: [expect.stringContaining(why)] });
+});
+
+test('what stands in for a connection asks for each object where the storage lists nothing', async () => {
+  const state = emptyState();
+  const run = endedRun(state, 'etl');
+  const keys = someKeys('etl', 30);
+  for (const key of keys) refer(state, run, { connection: '', key });
+  const server = openServer(keys);
+  server.refuse(unknown('server_error', NO_ANSWER_OF_S3, 's3'), { isAll: true });
+  const other = { ...server, store: standIn(server.store, 'the connection c is not known here') };
+  const options = { requests: 200, base, knows: () => false };
+  const { answers } = await oneCycle(createLedger(state), { '': other }, options);
+  expect([server.pages, answers.length]).toEqual([{ etl: 1 }, keys.length]);
+});
+
+test('a refusal of what stands in for a connection, below one path, is none for the whole bucket', async () => {
+  const state = emptyState();
+  const ledger = createLedger(state);
+  for (const prefix of ['theirs', 'mine']) {
+    const run = endedRun(state, prefix);
+    const key = `${prefix}/${run.dagId}/manual__1/task/${randomUUID()}`;
+    refer(state, run, { connection: '', key, prefix });
+  }
+  const denied = answered(unknown('denied', 'AccessDenied (403)', 's3'), 403);
+  const own = {
+    list: () => Promise.resolve(denied),
+    head: ({ key }: { key: string }) =>
+      Promise.resolve(
+        key.startsWith('theirs') ? denied : { kind: 'present', bytes: 5, archive: null, lastModified: now },
+      ),
+  } as unknown as ObjectStore;
+  const server = { ...openServer([]), store: standIn(own, 'the connection c is not known here') };
+  const { failure } = await oneCycle(ledger, { '': server }, { requests: 100, base, knows: () => false });
+  expect(failure?.detail).toMatch(/^bucket xcom, path theirs: /);
 });
