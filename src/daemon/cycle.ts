@@ -19,6 +19,7 @@ import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead, sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
+import { createPatience } from '../sample/unpack.ts';
 import type { Config } from '../settings/config.ts';
 import type { StoredConnections } from '../settings/stored-connections.ts';
 import type { Increment } from '../window/increments.ts';
@@ -78,6 +79,7 @@ export function createCycle(options: CycleOptions): Cycle {
     workers: createLooks(),
     waiting: createLooks(),
   };
+  const patience = createPatience();
   const unfinished: UnfinishedListings = new WeakMap();
   const survey = createSurveyor({ ...options, bases: looks.bases });
   let readShape = createShapeReader();
@@ -107,6 +109,7 @@ export function createCycle(options: CycleOptions): Cycle {
           standing: before,
           looks,
           readShape,
+          patience,
           canary,
           count,
           workersACycle,

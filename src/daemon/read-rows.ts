@@ -10,6 +10,7 @@ import type { WaitingLooks } from '../sample/measure.ts';
 import { measureBaseline } from '../sample/measure.ts';
 import { sample } from '../sample/sample.ts';
 import type { ReadShape } from '../sample/shape-reader.ts';
+import type { Patience } from '../sample/unpack.ts';
 import type { WorkerLooks } from '../sample/workers.ts';
 import { attribute, worthAttributing } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
@@ -40,6 +41,7 @@ export interface ReadRowsOptions {
     readonly waiting: WaitingLooks;
   };
   readonly readShape: ReadShape;
+  readonly patience: Patience;
   readonly canary: Pick<CanaryWatch, 'look'>;
   /** How many rows it asks the worker of, besides new oversize rows. */
   readonly workersACycle: number;
@@ -52,7 +54,18 @@ export interface ReadRowsOptions {
 export async function readRows(
   query: Query,
   ledger: Ledger,
-  { place, config, standing, looks, readShape, canary, count, workersACycle, random }: ReadRowsOptions,
+  {
+    place,
+    config,
+    standing,
+    looks,
+    readShape,
+    patience,
+    canary,
+    count,
+    workersACycle,
+    random,
+  }: ReadRowsOptions,
 ): Promise<RowsRead | UnknownShape> {
   const { windowMs, shard, canaryDagId, xcom } = config;
   const { oversize } = xcom;
@@ -63,6 +76,7 @@ export async function readRows(
     canaryDagId,
     oversize,
     readShape,
+    patience,
     classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
   });
   if ('unsupported' in sampled) return sampled;
@@ -76,6 +90,7 @@ export async function readRows(
       ledger,
       classify: (row, isRun) => classify(row, { major: shape.major, isRun }),
       looks: looks.waiting,
+      patience,
     });
   // These include rows that have just turned out to be large.
   const slots = await worthAttributing(ledger, {

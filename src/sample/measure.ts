@@ -1,23 +1,19 @@
-import { measureStatement } from '../airflow/row-queries.ts';
-import type { Shape, XComSource } from '../airflow/shape.ts';
-import { rowId, sampledRow } from '../airflow/xcom-row.ts';
-import type { RawRow, SampledRow } from '../airflow/xcom-row.ts';
+import type { Shape } from '../airflow/shape.ts';
 import { createPace } from '../lib/pace.ts';
 import { createTop } from '../lib/top.ts';
 import type { Query } from '../postgres/client.ts';
-import { DatabaseError } from '../postgres/failure.ts';
 import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS, indexInChunk } from '../window/columns.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Looks } from '../window/looks.ts';
 import { readRow } from '../window/remembered-row.ts';
-import type { RememberedRow } from '../window/remembered-row.ts';
 import { flagsAt, sizeAt } from '../window/row-fields.ts';
 import { knownRuns } from '../window/run.ts';
 import type { Classify, StagedRun, Staging } from '../window/staging.ts';
-import { attempt } from './attempt.ts';
 import type { Reading } from './reading.ts';
+import type { Patience } from './unpack.ts';
+import { unpackEach } from './unpack.ts';
 
 /** The most that one cycle unpacks, in stored bytes and in rows. */
 export const MEASURED_BYTES = 64 * 1024 * 1024;
@@ -30,7 +26,7 @@ const MEASURING_MS = 5_000;
  * the next reading, except for rows of the baseline: {@link measureBaseline} corrects those in place. For values above
  * any cap, and for values that the server cannot measure, the size in Postgres stands. Returns how many were left.
  */
-export async function measure({ query, shape, staging }: Reading): Promise<number> {
+export async function measure({ query, shape, staging }: Reading, patience: Patience): Promise<number> {
   const { rows } = staging.state;
   const pace = createPace();
   const smallest = createTop(MEASURED_ROWS);
@@ -56,7 +52,7 @@ export async function measure({ query, shape, staging }: Reading): Promise<numbe
   });
   let tried = 0;
   const limit = { ms: MEASURING_MS, bytes: MEASURED_BYTES };
-  for await (const [{ staged, entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+  for await (const [{ staged, entry }, answer] of unpackEach(query, { shape, waiting, limit, patience })) {
     tried += 1;
     if (answer) staging.rewrite(staged, entry.slot, answer);
     if (answer === null || answer?.bytes === null) rows.setNotUnpacked(entry.slot);
@@ -91,94 +87,6 @@ function inexactSize({ state: { rows } }: Staging, slot: number): number | null 
   return (flagsAt(chunk, index) & is.INEXACT) === 0 ? null : sizeAt(chunk, index);
 }
 
-/** The most that one statement unpacks, in stored bytes and in rows; a larger value gets its own statement. */
-const STATEMENT_BYTES = 128 * 1024;
-const STATEMENT_ROWS = 100;
-
-/** A row whose value is to be unpacked. */
-interface Unmeasured {
-  readonly entry: RememberedRow;
-  /** Bytes on disk. */
-  readonly size: number;
-}
-
-/**
- * Unpacks values in the given order, and begins none after `ms`, or beyond `bytes` in all. Yields the row for each
- * tried value: undefined when the row no longer exists, null when the server cannot unpack the value. The row of a
- * value that is too large to be measured has no `bytes`.
- */
-export async function* unpackEach<Item extends Unmeasured>(
-  query: Query,
-  { shape, waiting, limit }: { shape: Shape; waiting: readonly Item[]; limit: { ms: number; bytes: number } },
-): AsyncGenerator<readonly [Item, SampledRow | null | undefined]> {
-  const until = performance.now() + limit.ms;
-  let begun = 0;
-  for (const source of shape.sources) {
-    const ours = waiting.filter(({ entry }) => entry.row.table === source.table);
-    for (const some of together(ours)) {
-      const bytes = some.reduce((sum, { size }) => sum + size, 0);
-      // A value that alone exceeds the limit has its turn too, by itself.
-      if (performance.now() >= until || (begun > 0 && begun + bytes > limit.bytes)) return;
-      begun += bytes;
-      const answers = await unpack(query, { shape, source, some });
-      if (!(answers instanceof DatabaseError)) {
-        yield* answers;
-        continue;
-      }
-      const [first] = some;
-      if (first !== undefined && some.length === 1) {
-        yield [first, null];
-        continue;
-      }
-      // A group is little work: a server without time for it has none for its values one by one.
-      if (answers.reason === 'statement_timeout') return;
-      // One value that cannot be unpacked must not keep the others from it. They have as long again.
-      const untilAgain = performance.now() + limit.ms;
-      for (const one of some) {
-        if (performance.now() >= untilAgain) return;
-        const alone = await unpack(query, { shape, source, some: [one] });
-        yield* alone instanceof DatabaseError ? [[one, null] as const] : alone;
-      }
-    }
-  }
-}
-
-/** The groups of values that one statement may ask for. */
-function* together<Item extends Unmeasured>(waiting: readonly Item[]): Generator<readonly Item[]> {
-  let some: Item[] = [];
-  let bytes = 0;
-  for (const one of waiting) {
-    if (some.length > 0 && (bytes + one.size > STATEMENT_BYTES || some.length === STATEMENT_ROWS)) {
-      yield some;
-      some = [];
-      bytes = 0;
-    }
-    some.push(one);
-    bytes += one.size;
-  }
-  if (some.length > 0) yield some;
-}
-
-/** Asks for the values together. A failure: the server takes too long to unpack them, or cannot unpack one of them. */
-async function unpack<Item extends Unmeasured>(
-  query: Query,
-  {
-    shape,
-    source,
-    some,
-  }: { readonly shape: Shape; readonly source: XComSource; readonly some: readonly Item[] },
-): Promise<(readonly [Item, SampledRow | undefined])[] | DatabaseError> {
-  const names = some.map(({ entry }) => entry.row);
-  const answers = await attempt<RawRow>(query, measureStatement(shape, source, names));
-  if (answers instanceof DatabaseError) return answers;
-  const byId = new Map(answers.map((row) => [rowId(source.table, row), row]));
-  return some.map((one) => {
-    const { row } = one.entry;
-    const answer = byId.get(rowId(source.table, row));
-    return [one, answer && sampledRow(source, answer, row)];
-  });
-}
-
 /**
  * A quarter of a cycle's limit for new rows. No unpacking begins after this time, because the server has other work.
  */
@@ -198,7 +106,12 @@ export type WaitingLooks = Looks<RowChunk, boolean>;
 export async function measureBaseline(
   query: Query,
   shape: Shape,
-  { ledger, classify, looks }: { ledger: Ledger; classify: Classify; looks: WaitingLooks },
+  {
+    ledger,
+    classify,
+    looks,
+    patience,
+  }: { ledger: Ledger; classify: Classify; looks: WaitingLooks; patience: Patience },
 ): Promise<void> {
   const rows = ledger.rows();
   const isRun = knownRuns(() => ledger.runs().values());
@@ -219,7 +132,7 @@ export async function measureBaseline(
     size: sizeAt(rows.chunkOf(slot), indexInChunk(slot)),
   }));
   const limit = { ms: BASELINE_MS, bytes: BASELINE_BYTES };
-  for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit })) {
+  for await (const [{ entry }, answer] of unpackEach(query, { shape, waiting, limit, patience })) {
     if (answer === null) rows.setNotUnpacked(entry.slot);
     // The next reading finds another version.
     if (answer?.version !== entry.row.version) continue;

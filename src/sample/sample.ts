@@ -20,6 +20,7 @@ import { isAhead, lostRows, readFresh, readWhole } from './run-rows.ts';
 import { readRuns } from './runs.ts';
 import type { ReadShape } from './shape-reader.ts';
 import { readTaskRows } from './task-rows.ts';
+import type { Patience } from './unpack.ts';
 import { attributeStaged } from './workers.ts';
 
 /** A successful reading of the database. */
@@ -44,6 +45,7 @@ export interface SampleOptions {
   /** The size in bytes from which a value counts as oversize. */
   readonly oversize: number;
   readonly readShape: ReadShape;
+  readonly patience: Patience;
 }
 
 /**
@@ -110,7 +112,7 @@ export async function sample(
       last === null || byTask === undefined || part === null
         ? { lost: [], strays: [] }
         : await readTaskRows(reading, byTask, { last, part, from, isOurs });
-    const unmeasured = await measure(reading);
+    const unmeasured = await measure(reading, options.patience);
     await attributeStaged(reading, options.oversize);
     // From here on, a session that wants to rewrite a table waits for this transaction.
     const [tables] = await query<Tables>(tablesStatement());

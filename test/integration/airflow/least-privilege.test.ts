@@ -38,6 +38,7 @@ import type { Statement } from '../../../src/postgres/client.ts';
 import type { SampleOptions } from '../../../src/sample/sample.ts';
 import { sample } from '../../../src/sample/sample.ts';
 import { createShapeReader } from '../../../src/sample/shape-reader.ts';
+import { createPatience } from '../../../src/sample/unpack.ts';
 import { createLedger } from '../../../src/window/ledger.ts';
 import { entriesOf } from '../../support/entries.ts';
 import { useOwnPostgres } from '../../support/postgres.ts';
@@ -59,6 +60,7 @@ const options: SampleOptions = {
   canaryDagId: 'airflow_xcom_canary',
   oversize: 1_000,
   readShape: (query) => createShapeReader()(query),
+  patience: createPatience(),
   classify: (row, { shape: { major }, isRun }) => classify(row, { major, isRun }),
 };
 

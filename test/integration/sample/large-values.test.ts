@@ -66,7 +66,7 @@ async function push(stage: Stage, run: Run, task: { taskId: string; characters: 
 const namesTask = ({ values }: Statement, taskId: string) =>
   values.some((list) => Array.isArray(list) && list.includes(taskId));
 
-test('a value that takes the server too long to unpack stands with its stored size, and keeps no other from being counted', async () => {
+test('a value that takes the server too long three times stands with its stored size, and keeps no other from being counted', async () => {
   let tries = 0;
   await using it = await start(async (statement, query) => {
     if (!namesTask(statement, 'slow')) return;
@@ -76,31 +76,69 @@ test('a value that takes the server too long to unpack stands with its stored si
   await push(it.stage, it.run, { taskId: 'slow', characters: 20_000_000 });
   await push(it.stage, it.run, { taskId: 'small', characters: 10_000 });
 
+  const first = await it.cycle.pass();
+  expect(sumUp(first.increments).counters).toMatchObject({
+    'rows_total large db': 1,
+    'bytes_total db': 10_000,
+  });
+  expect(first.coverage).toBeLessThan(1);
+  expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
   const { counters } = sumUp((await it.cycle.pass()).increments);
-  expect(counters['rows_total large db']).toBe(2);
+  expect(counters['rows_total large db']).toBe(1);
   expect(counters['bytes_total db']).toBeGreaterThan(50_000);
   expect(counters['bytes_total db']).toBeLessThan(1_000_000);
   // The value is not measured again either.
   expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
-  expect(tries).toBe(1);
+  expect(tries).toBe(3);
 });
 
-test('values that take the server too long together are not tried one by one, but together in the next cycle', async () => {
+test.each([1, 2])(
+  '%d values that come in one slow moment of the server are counted at their size',
+  async (count) => {
+    let isSlow = true;
+    await using it = await start(async (_, query) => {
+      if (isSlow) await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
+    });
+    for (let at = 0; at < count; at += 1)
+      await push(it.stage, it.run, { taskId: `task_${at}`, characters: 5_000_000 });
+    expect((await it.cycle.pass()).increments).toEqual([]);
+    isSlow = false;
+    const report = await it.cycle.pass();
+    expect(sumUp(report.increments).counters['bytes_total db']).toBe(count * 5_000_000);
+    expect(report).toMatchObject({ coverage: 1, window: { oversizeRows: count } });
+  },
+);
+
+test('values that take the server too long together are not tried one by one, but in groups of half the size in the next cycle', async () => {
   const named: number[] = [];
-  let isSlow = true;
+  let most = 0;
   await using it = await start(async ({ values: [runs] }, query) => {
-    named.push((runs as unknown[]).length);
-    if (isSlow) await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
+    const { length } = runs as unknown[];
+    named.push(length);
+    if (length > most) await query({ name: 'hurry', text: 'SET LOCAL statement_timeout = 1', values: [] });
   });
-  for (let at = 0; at < 6; at += 1)
-    await push(it.stage, it.run, { taskId: `task_${at}`, characters: 1_000_000 });
+  const pushMore = async (count: number, name: string) => {
+    for (let at = 0; at < count; at += 1)
+      await push(it.stage, it.run, { taskId: `${name}_${at}`, characters: 1_000_000 });
+  };
+  await pushMore(6, 'task');
 
   const slow = await it.cycle.pass();
   expect(sumUp(slow.increments).counters).toEqual({});
   expect(slow.states.exporter_behind).toBe('raised');
-  isSlow = false;
+  most = 1;
+  expect(sumUp((await it.cycle.pass()).increments).counters).toEqual({});
   expect(sumUp((await it.cycle.pass()).increments).counters['bytes_total db']).toBe(6_000_000);
-  expect(named).toEqual([6, 6]);
+  expect(named).toEqual([6, 3, 1, 1, 1, 1, 1, 1]);
+
+  // The groups grow again, by one value in each cycle.
+  named.length = 0;
+  most = Infinity;
+  await pushMore(5, 'more');
+  expect(sumUp((await it.cycle.pass()).increments).counters['bytes_total db']).toBe(5_000_000);
+  await pushMore(4, 'yet_more');
+  expect(sumUp((await it.cycle.pass()).increments).counters['bytes_total db']).toBe(4_000_000);
+  expect(named).toEqual([2, 2, 1, 3, 1]);
 });
 
 test('a value too large to be written out is large for certain, and counted once at the size that it unpacks to', async () => {
