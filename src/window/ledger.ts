@@ -108,7 +108,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
       const countedFrom = countsFrom(state, reading.origin);
       state = reading.staging.state;
       for (const run of drop(reading.lost)) listAgain(run);
-      noteGone(reading);
+      noteGone([...reading.goneRuns, ...replacedBy(reading)], reading.now);
       const fresh = await takeRows(reading, pace);
       forgetNamesakes();
       await forgetOld(reading, from, pace);
@@ -132,7 +132,7 @@ export function createLedger(restored: LedgerState | null): Ledger {
   /**
    * Notes the runs that are gone and removes their rows. Such a run is remembered until its objects have been listed.
    */
-  function noteGone({ goneRuns, now }: StagedReading): void {
+  function noteGone(goneRuns: readonly number[], now: number): void {
     for (const id of goneRuns) {
       const run = state.runs.get(id);
       if (run === undefined) continue;
@@ -146,6 +146,22 @@ export function createLedger(restored: LedgerState | null): Ledger {
       });
       listAgain(run);
     }
+  }
+
+  /**
+   * The remembered runs whose names a new run has. Names are unique in dag_run, so these runs were deleted. An ended run
+   * is not read in each cycle, and its rows would pass for those of the new run.
+   */
+  function replacedBy({ staging }: StagedReading): number[] {
+    const heirs = createByPair<Run>();
+    for (const { run, known } of staging.runs.values()) if (!known) heirs.set(run.dagId, run.runId, run);
+    const replaced: number[] = [];
+    if (heirs.isEmpty()) return replaced;
+    for (const { id, dagId, runId, gone } of state.runs.values()) {
+      const heir = heirs.get(dagId, runId);
+      if (!gone && heir !== undefined && heir.id !== id) replaced.push(id);
+    }
+    return replaced;
   }
 
   /** Links the staged rows; gives those that are to be counted. */

@@ -158,6 +158,21 @@ describe.each(['2.11.2', '3.3.2', '3.4.0b2'])('Airflow %s: a run that is deleted
     expect(states.orphans_growing).toBe('clear');
   });
 
+  test('and made again between two looks, while many other ended runs have their turn: likewise', async () => {
+    const names = { dagId: 'orders', runId: `replaced__${release}`, state: 'success' };
+    const before = await stage.addRun(names);
+    await push(stage, before, { taskId: 'extract', ahead: 0 });
+    for (let at = 0; at < 30; at += 1) await addRun(stage);
+    await lookAt(stage, 0);
+    expect((await lookAt(stage, 12, 13)).window).toMatchObject({ rows: { s3: 1 }, orphanObjects: 0 });
+    await stage.deleteRun(before);
+    const again = await stage.addRun(names);
+    for (const taskId of ['extract', 'transform', 'load']) await push(stage, again, { taskId, ahead: 13 });
+    expect((await lookAt(stage, 14)).window).toMatchObject({ rows: { s3: 3 }, orphanObjects: 0 });
+    // The object of the first run is all that has no row.
+    expect((await lookAt(stage, 25)).window).toMatchObject({ rows: { s3: 3 }, orphanObjects: 1 });
+  });
+
   test('from what is watched, since its dag has become the canary, leaves no orphans and no rows', async () => {
     const run = await addRun(stage);
     await push(stage, run, { taskId: 'look', ahead: 0 });
