@@ -45,7 +45,7 @@ export function differences(heard: readonly HeardPool[], told: ToldSettings): Di
     difference('xcom_objectstorage_threshold', offloading, {
       valueOf: thresholdOf,
       told: told.threshold === null ? null : [String(told.threshold)],
-      isSame: isSameNumber,
+      isSame: isSameThreshold,
     }),
   ].flatMap((one) => one ?? []);
 }
@@ -108,8 +108,16 @@ function difference(
 }
 
 const isEqual = (one: string, other: string): boolean => one === other;
+
+/** Every number below 0 turns offloading off, and no value reaches this one: beyond them thresholds do not differ. */
+const LEAST_THRESHOLD = -1;
+const MOST_THRESHOLD = 2 ** 63;
+
 /** Numbers are compared because the exporter holds the nearest double of a large number. */
-const isSameNumber = (one: string, other: string): boolean => Number(one) === Number(other);
+function isSameThreshold(one: string, other: string): boolean {
+  const bounded = (text: string) => Math.min(Math.max(Number(text), LEAST_THRESHOLD), MOST_THRESHOLD);
+  return bounded(one) === bounded(other);
+}
 
 /**
  * The option may name a class by a module that only imports it, but the class itself has the module in which it is
@@ -124,7 +132,7 @@ const backendOf = ({ backend }: CanarySettings): string => backend;
 const pathOf = ({ path }: CanarySettings): string => withoutEndSlash(path);
 
 /**
- * The threshold in bytes as Airflow reads it; unset is -1. Null: it is not known. The worker's own reading counts; a
+ * The threshold in bytes as Airflow reads it; unset or below 0 is -1, and 2^63 is the most. Null: it is not known. The worker's own reading counts; a
  * report without one is read by the rule of Airflow.
  */
 export function thresholdBytes({
@@ -132,7 +140,10 @@ export function thresholdBytes({
   threshold_bytes: read,
 }: Pick<CanarySettings, 'threshold' | 'threshold_bytes'>): bigint | null {
   if (read === null) return null;
-  return wholeNumberOf(read ?? threshold ?? '-1')?.number ?? null;
+  const number = wholeNumberOf(read ?? threshold ?? '-1')?.number ?? null;
+  if (number === null) return null;
+  if (number < 0n) return BigInt(LEAST_THRESHOLD);
+  return number > BigInt(MOST_THRESHOLD) ? BigInt(MOST_THRESHOLD) : number;
 }
 
 /** A text that is no number is shown as it is. */

@@ -286,6 +286,32 @@ describe('settings', () => {
     expect(judge(all, { told: { ...told, threshold: Number(threshold) } }).differences).toEqual([]);
   });
 
+  test.each([
+    ['-5', '-1', -5],
+    ['-5', undefined, -5],
+    ['-7', undefined, -1],
+    ['***', '9223372036854775808', 1e23],
+    ['99999999999999999999', undefined, 1e25],
+  ])(
+    'are none where a worker has the threshold %s, reads %s, and the exporter was told %d',
+    (threshold, read, told) => {
+      const one = { threshold, ...(read === undefined ? {} : { threshold_bytes: read }) };
+      const options = { told: { ...NOTHING, threshold: told } };
+      expect(judge(heard({ default: one, denied: one, legacy: one }), options).differences).toEqual([]);
+    },
+  );
+
+  test('are none where the thresholds of the pools are all below 0', () => {
+    const thresholds = heard({
+      default: { threshold: '-1' },
+      denied: { threshold: '-5' },
+      legacy: { threshold: null },
+    });
+    expect(judge(thresholds).differences).toEqual([]);
+    expect(judge(thresholds).agreed.threshold).toBe('-1');
+    expect(judge(thresholds, { told: { ...NOTHING, threshold: 0 } }).differences).toHaveLength(1);
+  });
+
   test('name the same class, whichever module the exporter was told to import it from', () => {
     const backend = 'airflow.providers.common.io.xcom.XComObjectStorageBackend';
     expect(judge(heard(), { told: { ...told, backend } }).differences).toEqual([]);
