@@ -49,10 +49,10 @@ const settings = z.object({
     .string()
     .regex(/^\P{C}{0,500}$/u)
     .transform(withoutPasswords),
-  /** As the worker has it; null: unset. */
+  /** As the worker has it; null: unset. Python's `\w`, by which the DAG file masks a text, takes letters of any script. */
   threshold: z
     .string()
-    .regex(/^[\w.+*-]{0,20}$/)
+    .regex(/^[\p{L}\p{N}_.+*-]{0,20}$/u)
     .nullable(),
   /** As Airflow reads that text, in digits; null: Airflow refuses it. DAG files of earlier exporters do not tell it. */
   threshold_bytes: z
