@@ -5,7 +5,9 @@ import { SITE, runbook } from './site.ts';
 
 const ITSELF = runbook('the-exporter-itself');
 const up = `up{job=~"${SITE.job}"}`;
-const lastSample = 'airflow_xcom_exporter_job_last_success_timestamp_seconds{name="sample"}';
+const lastSuccess = (job: string) =>
+  `airflow_xcom_exporter_job_last_success_timestamp_seconds{name="${job}"}`;
+const lastSample = lastSuccess('sample');
 const ordinal = 'airflow_xcom_exporter_shard_ordinal';
 
 /** One series for each problem and each shard that knows its state, whichever replica does. */
@@ -17,7 +19,18 @@ function shardsThatKnow(problems: string, ordinals: string): string {
 const MEMORY: Duration = '6h';
 /** So long an exporter may be away between two starts. Longer, and a pod that was replaced would seem to stand still. */
 const GAP: Duration = '5m';
+/** Seconds for which a state that has no news is not written again: QUIET_MS of src/daemon/state-keeper.ts. */
+const LONGEST_WITHOUT_NEWS = 300;
 const leading = `last_over_time(airflow_xcom_exporter_leader[${GAP}]) == 1`;
+
+function ticks(window: Duration): string {
+  return `(increase(airflow_xcom_exporter_job_skips_total[${window}]) + increase(airflow_xcom_exporter_job_runs_total[${window}]))`;
+}
+
+/** The share of the ticks at which the run before had not ended. */
+function skipped(window: Duration): string {
+  return `increase(airflow_xcom_exporter_job_skips_total[${window}]) / ${ticks(window)}`;
+}
 
 /** What would make the other alerts blind. */
 export const EXPORTER_ALERTS: readonly Alert[] = [
@@ -25,10 +38,10 @@ export const EXPORTER_ALERTS: readonly Alert[] = [
     name: 'AirflowXComExporterStale',
     expr: `(
   time() - (
-    max_over_time(${lastSample}[${MEMORY}])
+    last_over_time(${lastSample}[${MEMORY}])
     or
     (min_over_time(process_start_time_seconds[${MEMORY}]) and ${leading})
-    unless ignoring (name) max_over_time(${lastSample}[${MEMORY}])
+    unless ignoring (name) last_over_time(${lastSample}[${MEMORY}])
   )
   > ignoring (name) last_over_time(airflow_xcom_exporter_sample_stale_after_seconds[${GAP}])
 )
@@ -40,7 +53,7 @@ and ignoring (name) ${leading}`,
       '{{ $labels.instance }} has had no good cycle for {{ $value | humanizeDuration }}, so its other alerts are blind. The reason is in airflow_xcom_exporter_job_failures_total and on http://{{ $labels.instance }}/',
     runbookUrl: ITSELF,
     comment:
-      'Compared with the time after which the exporter itself takes its figures away: it follows sample.schedule. Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the first start of its process within 6 hours counts, so that one that ends again and again is not always young.',
+      'Compared with the time after which the exporter itself takes its figures away: it follows sample.schedule. Each shard for itself, and never one that stands by. One that never succeeded has no time of success: then the first start of its process within 6 hours counts, so that one that ends again and again is not always young. The latest time of success counts, not the greatest: a clock that was ahead would hide a day.',
   },
   {
     name: 'AirflowXComExporterNoLeader',
@@ -116,15 +129,21 @@ last_over_time(airflow_xcom_exporter_leader[${GAP}])`,
   },
   {
     name: 'AirflowXComExporterOverrun',
-    expr: `increase(airflow_xcom_exporter_job_skips_total[15m])
-/ (increase(airflow_xcom_exporter_job_skips_total[15m]) + increase(airflow_xcom_exporter_job_runs_total[15m]))
-> 0.5`,
+    expr: `(${skipped('15m')} > 0.5)
+or
+(
+  ${skipped('6h')} > 0.5
+  and increase(airflow_xcom_exporter_job_skips_total[2h]) > 0
+  unless ${ticks('15m')} > 3
+)`,
     for: '15m',
     severity: 'warning',
     summary: 'Jobs of the XCom exporter take longer than the time between two runs.',
     description:
-      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the runs of {{ $labels.name }} within 15 minutes, because the run before had not ended.',
+      'http://{{ $labels.instance }}/ skipped {{ $value | humanizePercentage }} of the latest runs of {{ $labels.name }}, because the run before had not ended.',
     runbookUrl: ITSELF,
+    comment:
+      'Over 15 minutes, and over 6 hours where a schedule has few ticks within 15 minutes: there one tick alone, or none, would decide.',
   },
   {
     name: 'AirflowXComProblemUnknown',
@@ -156,14 +175,23 @@ ${countByShard(`${ordinal} and airflow_xcom_oversize_bytes`)}`,
   },
   {
     name: 'AirflowXComExporterStateNotWritten',
-    expr: `sum without (reason) (
-  increase(airflow_xcom_exporter_job_failures_total{name="state"}[10m])
-) > 0`,
-    for: '15m',
+    expr: `(
+  max without (name) (last_over_time(${lastSample}[${MEMORY}]))
+  - (
+    max without (name) (last_over_time(${lastSuccess('state')}[${MEMORY}]))
+    or min_over_time(process_start_time_seconds[${MEMORY}])
+  )
+  > ${LONGEST_WITHOUT_NEWS} + last_over_time(airflow_xcom_exporter_sample_stale_after_seconds[${GAP}])
+)
+and ${leading}
+and max without (name) (airflow_xcom_exporter_job_runs_total{name="state"})`,
+    for: '5m',
     severity: 'warning',
     summary: 'The XCom exporter cannot write its state file.',
     description:
-      'http://{{ $labels.instance }}/ failed to write it {{ $value | humanize }} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.',
+      'http://{{ $labels.instance }}/ has not written it for {{ $value | humanizeDuration }}, and samples all the same. After a restart the exporter would count again what it counted since the last write.',
     runbookUrl: ITSELF,
+    comment:
+      'Until the latest good cycle, not until now: without one, AirflowXComExporterStale fires. One that stands by writes nothing, and without a state file there is no job of that name.',
   },
 ];

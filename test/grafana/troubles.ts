@@ -189,7 +189,8 @@ export const TROUBLES: readonly Trouble[] = [
     act: 'The folder of the state file is gone',
     fires: ['AirflowXComExporterStateNotWritten'],
     mayFire: { ...SLOWLY, ...EXCHANGE, AirflowXComBudgetBurnsFast: 'six hours of the acts before' },
-    seconds: 30,
+    // A state without news is written every five minutes; no factor shortens that time.
+    seconds: 330,
     rest: 20,
     begin: async (scene) => {
       const folder = mkdtempSync(join(tmpdir(), 'state-'));

@@ -106,7 +106,7 @@ const runs = (name: string, kind: 'runs' | 'skips') =>
   of(`airflow_xcom_exporter_job_${kind}_total`, `name="${name}"`);
 const overrun = (share: string) => ({
   labels: { job, instance: first, name: 'sample', severity: 'warning' },
-  description: `http://${first}/ skipped ${share} of the runs of sample within 15 minutes, because the run before had not ended.`,
+  description: `http://${first}/ skipped ${share} of the latest runs of sample, because the run before had not ended.`,
 });
 
 const reload = of('airflow_xcom_exporter_config_last_reload_successful');
@@ -115,12 +115,21 @@ const refused = {
   description: `http://${first}/ goes on with its old settings (last reload successful: 0). \`airflow-xcom-exporter config\` lists what is wrong.`,
 };
 
-const failedToWrite = (reason: string) =>
-  of('airflow_xcom_exporter_job_failures_total', `name="state", reason="${reason}"`, first);
-const unwritten = (times: number, labels: Record<string, string> = { job, name: 'state' }) => ({
-  labels: { ...labels, instance: first, severity: 'warning' },
-  description: `http://${first}/ failed to write it ${times} times within 10 minutes. After a restart the exporter would count again what it counted since the last write.`,
+const lastWrite = (instance?: string) =>
+  of('airflow_xcom_exporter_job_last_success_timestamp_seconds', 'name="state"', instance);
+const writes = (instance?: string) => of('airflow_xcom_exporter_job_runs_total', 'name="state"', instance);
+const unwritten = (words: string) => ({
+  labels: { job, instance: first, severity: 'warning' },
+  description: `http://${first}/ has not written it for ${words}, and samples all the same. After a restart the exporter would count again what it counted since the last write.`,
 });
+/** A leader with a state file and the default schedule, whose every cycle succeeds. */
+const keeper = {
+  [leader()]: '1x120',
+  [start()]: '0x120',
+  [limit()]: '90x120',
+  [writes()]: '0+1x120',
+  [lastSample()]: `${now}x120`,
+};
 
 export const EXPORTER_CASES: readonly Case[] = [
   {
@@ -275,6 +284,19 @@ export const EXPORTER_CASES: readonly Case[] = [
       [lastSample(second)]: '0x100',
     },
     at: { '20m': [stale('20m 0s', second)] },
+  },
+
+  {
+    alert: 'AirflowXComExporterStale',
+    kind: 'fires',
+    story: 'no cycle succeeds from minute 19 on, and the clock was two hours ahead before',
+    series: {
+      [leader()]: '1x200',
+      [start()]: '0x200',
+      [limit()]: '90x200',
+      [lastSample()]: `${now}x9 7800+60x4 900+60x4 1140x180`,
+    },
+    at: { '20m': [], '60m': [stale('41m 0s')], '120m': [stale('1h 41m 0s')] },
   },
 
   {
@@ -541,6 +563,33 @@ export const EXPORTER_CASES: readonly Case[] = [
   },
   {
     alert: 'AirflowXComExporterOverrun',
+    kind: 'fires',
+    story: 'a run hangs for ever, and the schedule has a tick every twenty minutes',
+    series: {
+      [runs('sample', 'runs')]: '1x600',
+      [runs('sample', 'skips')]: Array.from({ length: 12 }, (_, skips) => `${skips}x19`).join(' '),
+    },
+    at: { '19m': [], '100m': [overrun('100%')], '116m': [overrun('100%')], '139m': [overrun('100%')] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'fires',
+    story: 'every tick of five hours is skipped, then none: the end is seen at once',
+    series: { [runs('sample', 'runs')]: '1x300 1+2x60', [runs('sample', 'skips')]: '0+2x300 600x60' },
+    at: { '290m': [overrun('100%')], '320m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
+    kind: 'does not fire',
+    story: 'a tick every twenty minutes, and one run takes twenty-one',
+    series: {
+      [runs('sample', 'runs')]: '1x19 2x19 3x20 4x18 5x19 6x60',
+      [runs('sample', 'skips')]: '0x59 1x120',
+    },
+    at: { '62m': [], '70m': [], '76m': [], '85m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterOverrun',
     kind: 'does not fire',
     story: 'a third is skipped',
     series: { [runs('sample', 'runs')]: '0+2x60', [runs('sample', 'skips')]: '0+1x60' },
@@ -728,38 +777,94 @@ export const EXPORTER_CASES: readonly Case[] = [
     alert: 'AirflowXComExporterStateNotWritten',
     kind: 'fires',
     story: 'the disk is full from minute 10 to minute 40',
-    series: { [failedToWrite('no_space')]: '0x10 0+2x30 60x40', [failedToWrite('denied')]: '0x80' },
-    at: { '20m': [], '35m': [unwritten(20)], '60m': [] },
+    series: { ...keeper, [lastWrite()]: `${now}x10 600x29 2400+60x60` },
+    at: { '16m': [], '24m': [unwritten('14m 0s')], '45m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'fires',
+    story: 'it samples every quarter of an hour, and no write succeeds from minute 15 on',
+    series: {
+      ...keeper,
+      [limit()]: '2700x300',
+      [lastSample()]: Array.from({ length: 12 }, (_, cycles) => `${900 * cycles}x14`).join(' '),
+      [lastWrite()]: '0x180',
+    },
+    at: { '40m': [], '70m': [unwritten('1h 0m 0s')], '100m': [unwritten('1h 30m 0s')] },
   },
   {
     alert: 'AirflowXComExporterStateNotWritten',
     kind: 'does not fire',
-    story: 'one time it could not be written; samples fail and are another alert’s',
+    story:
+      'nothing is counted, so it is written every five minutes; another one stands by, with an old write',
     series: {
-      [failedToWrite('write_failed')]: '0x10 1x60',
-      [of('airflow_xcom_exporter_job_failures_total', 'name="sample", reason="unreachable"')]: '0+2x60',
+      ...keeper,
+      [lastWrite()]: Array.from({ length: 24 }, (_, written) => `${300 * written}x4`).join(' '),
+      [leader(second)]: '0x120',
+      [start(second)]: '0x120',
+      [limit(second)]: '90x120',
+      [writes(second)]: '7x120',
+      [lastSample(second)]: `${now}x20 1200x100`,
+      [lastWrite(second)]: '0x120',
     },
-    at: { '15m': [], '27m': [] },
+    at: { '20m': [], '50m': [], '110m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'does not fire',
+    story: 'cycles fail, and write nothing: another alert says so',
+    series: {
+      ...keeper,
+      [lastSample()]: `${now}x10 600x60`,
+      [lastWrite()]: `${now}x10 600x60`,
+    },
+    at: { '20m': [], '60m': [] },
   },
   {
     alert: 'AirflowXComExporterStateNotWritten',
     kind: 'no data',
-    story: 'there is no state file, or the exporter is away',
-    series: { [failedToWrite('no_space')]: '0+2x10 stale' },
+    story: 'there is no state file',
+    series: without(keeper, writes()),
+    at: { '20m': [], '60m': [] },
+  },
+  {
+    alert: 'AirflowXComExporterStateNotWritten',
+    kind: 'no data',
+    story: 'the exporter is away',
+    series: {
+      [leader()]: '1x10 stale',
+      [start()]: '0x10 stale',
+      [limit()]: '90x10 stale',
+      [writes()]: '0+1x10 stale',
+      [lastSample()]: `${now}x10 stale`,
+      [lastWrite()]: '0x10 stale',
+    },
     at: { '9m': [], '40m': [] },
   },
   {
     alert: 'AirflowXComExporterStateNotWritten',
     kind: 'restart',
     story: 'it is started anew, where the file can be written',
-    series: { [failedToWrite('no_space')]: '0+2x4 stale _ 0x60' },
-    at: { '14m': [], '17m': [], '30m': [] },
+    series: {
+      ...keeper,
+      [start()]: '0x8 stale _ 600x60',
+      [lastWrite()]: `0x8 stale _ 600+60x60`,
+    },
+    at: { '9m': [], '14m': [], '30m': [] },
   },
   {
     alert: 'AirflowXComExporterStateNotWritten',
     kind: 'counter reset',
     story: 'it is started anew every eight minutes, and the disk stays full',
-    series: { [failedToWrite('no_space')]: '0+2x7 0+2x7 0+2x7 0+2x7' },
-    at: { '25m': [unwritten(16)] },
+    series: {
+      ...keeper,
+      [start()]: '0x7 480x7 960x7 1440x7',
+      [writes()]: '0+1x7 0+1x7 0+1x7 0+1x7',
+    },
+    at: { '10m': [], '25m': [unwritten('25m 0s')] },
   },
 ];
+
+function without(series: Readonly<Record<string, string>>, name: string): Record<string, string> {
+  return Object.fromEntries(Object.entries(series).filter(([one]) => one !== name));
+}
