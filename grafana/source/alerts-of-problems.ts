@@ -99,7 +99,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
       [
         ['write_denied'],
         {
-          metric: 'increase(airflow_xcom_write_failures_total{source="probe"}[15m])',
+          metric: 'increase(airflow_xcom_write_failures_total{source="probe"}[6h])',
           over: ['source', 'reason'],
         },
       ],
@@ -108,7 +108,7 @@ const NAMED: readonly (Omit<Alert, 'expr'> & { readonly tells: readonly Told[] }
     keepFiringFor,
     severity: 'critical',
     summary: 'The XCom bucket refuses a test write.',
-    description: `${valueOr('An unknown number of', '$value | printf "%.0f"')} test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.`,
+    description: `${valueOr('An unknown number of', '$value | printf "%.0f"')} test writes failed within 6 hours. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.`,
     runbookUrl: runbook('write_denied'),
   },
   {

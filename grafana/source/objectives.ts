@@ -1,8 +1,8 @@
 import { REPLICA } from './promql.ts';
 import type { Duration } from './promql.ts';
 
-/** The bound of the bucket of airflow_xcom_probe_duration_seconds up to which a test write is fast. Prometheus 3 calls it 1.0. */
-const FAST_ENOUGH = '1(\\\\.0)?';
+/** The bound of the bucket of airflow_xcom_probe_duration_seconds up to which an operation is fast. Prometheus 3 calls it 1.0. */
+export const FAST_ENOUGH = '1(\\\\.0)?';
 
 /** In place of test writes, of which there is one a minute unless told otherwise: the rate per second. */
 const ONE_A_MINUTE = '1 / 60';

@@ -7,7 +7,7 @@ interface Story {
   readonly severity: 'critical' | 'warning';
   /** How many minutes the problem must last. */
   readonly minutes: number;
-  /** The series of the figure, and its values. A counter is given by its growth in each minute. */
+  /** The series of the figure, and its values. A counter grows within the first minute. */
   readonly figure?: { readonly series: string; readonly values: string };
   /** The description for two exporters that each have the figure. */
   readonly both: string;
@@ -173,12 +173,12 @@ export const STORIES: readonly Story[] = [
     minutes: 5,
     figure: {
       series: 'airflow_xcom_write_failures_total|source="probe", reason="denied"',
-      values: '0+1x200',
+      values: '0 12x200',
     },
-    says: '15 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
-    both: '30 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
+    says: '12 test writes failed within 6 hours. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
+    both: '24 test writes failed within 6 hours. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     unknown:
-      'An unknown number of test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
+      'An unknown number of test writes failed within 6 hours. The last one was denied. If Airflow uses the same credentials, its pushes fail as well.',
     bridged: true,
   },
   {
@@ -338,10 +338,13 @@ function unknownFigure(story: Story, figure: NonNullable<Story['figure']>): Case
       series: {
         ...LEADER,
         ...figureOf(figure, undefined, `${figure.values.replace('x200', `x${due + 5}`)} stale`),
-        [problemOf(story)]: '0x20 1x200',
+        [problemOf(story)]: '0x20 1x500',
       },
-      // A counter that stopped has a growth for a quarter of an hour.
-      at: { [`${due + 2}m`]: [firedAs(story, says)], [`${due + 25}m`]: [firedAs(story, unknown)] },
+      // A counter that stopped has a growth for six hours.
+      at: {
+        [`${due + 2}m`]: [firedAs(story, says)],
+        [`${due + (figure.series.includes('_total') ? 380 : 25)}m`]: [firedAs(story, unknown)],
+      },
     },
   ];
   // The least of two shares is known if one of them is; a sum is not.
@@ -379,8 +382,8 @@ export const RESET_CASES: readonly Case[] = [
         {
           labels: { ...TARGET, problem: 'write_denied', severity: 'critical' },
           description:
-            // The failures of fifteen minutes; the reset hides one of these minutes.
-            '14 test writes failed within 15 minutes. The last one was denied. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
+            // 20 before the reset and 5 after it.
+            '25 test writes failed within 6 hours. The last one was denied. If Airflow uses the same credentials, its pushes fail as well. Evidence: http://exporter:10048/ ',
         },
       ],
     },

@@ -30,7 +30,7 @@ const failures = (operation: string, reason: string, instance?: string) =>
   of('airflow_xcom_probe_failures_total', `operation="${operation}", reason="${reason}"`, instance);
 const failing = (operation: string, count: number | string) => ({
   labels: { ...TARGET, operation, severity: 'critical' },
-  description: `The operation ${operation} of the probe failed ${count} times within 15 minutes, and it failed in the last probe.${EVIDENCE}`,
+  description: `The operation ${operation} of the probe failed ${count} times within 6 hours, and it failed in the last probe.${EVIDENCE}`,
 });
 
 /** The share of each minute's operation that took up to 0.5, 1 and 5 seconds; the rest took longer. */
@@ -42,6 +42,19 @@ function durations(shares: { upTo05: number; upTo1: number; upTo5: number }, ins
     [bucket('1')]: `0+${shares.upTo1}x120`,
     [bucket('5')]: `0+${shares.upTo5}x120`,
     [bucket('+Inf')]: '0+1x120',
+    [of('airflow_xcom_probe_duration_seconds_count', 'operation="put"', instance)]: '0+1x120',
+  };
+}
+/** Tried every half hour. Of these operations `fast` took up to 1 second, and the others up to 5. */
+function everyHalfHour(fast: string) {
+  const all = '0x29 1x29 2x29 3x29 4x60';
+  const series = (metric: string, le: string) =>
+    of(`airflow_xcom_probe_duration_seconds_${metric}`, `operation="put"${le}`);
+  return {
+    [series('bucket', ', le="1"')]: fast,
+    [series('bucket', ', le="5"')]: all,
+    [series('bucket', ', le="+Inf"')]: all,
+    [series('count', '')]: all,
   };
 }
 const slow = (words: string) => ({
@@ -108,7 +121,7 @@ export const STORAGE_CASES: readonly Case[] = [
       [success('head')]: '1x100',
       [failures('head', 'server_error')]: '0x100',
     },
-    at: { '25m': [], '40m': [failing('put', 15)], '60m': [] },
+    at: { '25m': [], '40m': [failing('put', 20)], '60m': [] },
   },
   {
     alert: 'AirflowXComProbeFailing',
@@ -120,6 +133,29 @@ export const STORAGE_CASES: readonly Case[] = [
       [failures('put', 'timeout')]: '0 0 1 1 1 1 2 3 3 3 3 3 4 4 4 4 4 4 4 4 4 4 4',
     },
     at: { '8m': [], '13m': [], '20m': [] },
+  },
+  {
+    alert: 'AirflowXComProbeFailing',
+    kind: 'does not fire',
+    story: 'it is tried every hour, and fails once',
+    series: {
+      ...LEADER,
+      [success('put')]: '1x59 0x59 1x60',
+      [failures('put', 'throttled')]: '0x59 1x120',
+    },
+    at: { '66m': [], '100m': [], '125m': [] },
+  },
+  {
+    alert: 'AirflowXComProbeFailing',
+    kind: 'fires',
+    story: 'it is tried every hour, and fails twice, for two reasons',
+    series: {
+      ...LEADER,
+      [success('put')]: '1x59 0x119 1x60',
+      [failures('put', 'throttled')]: '0x59 1x180',
+      [failures('put', 'timeout')]: '0x119 1x120',
+    },
+    at: { '115m': [], '127m': [failing('put', 2)], '170m': [failing('put', 2)], '190m': [] },
   },
   {
     alert: 'AirflowXComProbeFailing',
@@ -144,7 +180,7 @@ export const STORAGE_CASES: readonly Case[] = [
       [success('put')]: '0x30 stale _ 0x40',
       [failures('put', 'denied')]: '0+1x30 stale _ 0+1x40',
     },
-    at: { '29m': [failing('put', 15)], '32m': [failing('put', 15)], '55m': [failing('put', 15)] },
+    at: { '29m': [failing('put', 29)], '32m': [failing('put', 30)], '55m': [failing('put', 52)] },
   },
   {
     alert: 'AirflowXComProbeFailing',
@@ -163,7 +199,7 @@ export const STORAGE_CASES: readonly Case[] = [
       [failures('list', 'denied')]: '0+1x60',
       [failures('list', 'denied', second)]: '0x60',
     },
-    at: { '30m': [failing('list', 15)] },
+    at: { '30m': [failing('list', 30)] },
   },
 
   {
@@ -179,6 +215,20 @@ export const STORAGE_CASES: readonly Case[] = [
     story: 'one in twenty takes longer than 1 second',
     series: { ...LEADER, ...durations({ upTo05: 0.9, upTo1: 0.95, upTo5: 1 }) },
     at: { '30m': [], '90m': [] },
+  },
+  {
+    alert: 'AirflowXComProbeSlow',
+    kind: 'does not fire',
+    story: 'it is tried every half hour, and is slow once',
+    series: { ...LEADER, ...everyHalfHour('0x29 1x29 1x29 2x29 3x60') },
+    at: { '72m': [], '75m': [], '105m': [] },
+  },
+  {
+    alert: 'AirflowXComProbeSlow',
+    kind: 'fires',
+    story: 'it is tried every half hour, and is slow twice',
+    series: { ...LEADER, ...everyHalfHour('0x29 1x29 1x29 1x29 2x60') },
+    at: { '72m': [], '103m': [slow('4.6s')], '110m': [] },
   },
   {
     alert: 'AirflowXComProbeSlow',
