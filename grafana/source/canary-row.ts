@@ -1,7 +1,7 @@
 import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
-import { ofAll } from './known-figures.ts';
-import { stat, stateTimeline, table, timeseries, UNKNOWN } from './panels.ts';
+import { ofAll, ofEachAirflow } from './known-figures.ts';
+import { AIRFLOW_COLUMNS, AIRFLOW_NAME, stat, stateTimeline, table, timeseries, UNKNOWN } from './panels.ts';
 import { REPLICA } from './promql.ts';
 
 const PUSHED = ofEachQueue(chosen('airflow_xcom_canary_last_success_timestamp_seconds', 'operation="push"'));
@@ -25,7 +25,7 @@ export const CANARY_ROW: Row = {
         queries: [
           {
             expr: `min without (${REPLICA}, operation) (${chosen('airflow_xcom_canary_success')})`,
-            legend: '{{queue}} {{namespace}} {{cluster}}',
+            legend: `{{queue}} ${AIRFLOW_NAME}`,
           },
         ],
         noValue: NOT_HEARD,
@@ -43,8 +43,8 @@ export const CANARY_ROW: Row = {
         min: 0,
         queries: [
           {
-            expr: `max by (queue, operation) (${chosen('airflow_xcom_canary_duration_seconds', 'operation=~"push|pull"')})`,
-            legend: '{{queue}} {{operation}}',
+            expr: ofEachAirflow(chosen('airflow_xcom_canary_duration_seconds', 'operation=~"push|pull"')),
+            legend: `{{queue}} {{operation}} ${AIRFLOW_NAME}`,
           },
         ],
         noValue: NOT_HEARD,
@@ -100,7 +100,7 @@ export const CANARY_ROW: Row = {
         unit: 'none',
         queries: [
           {
-            expr: `max by (queue, backend, path, threshold, compression, airflow, common_io, s3fs, python) (${chosen('airflow_xcom_canary_info')})`,
+            expr: ofEachAirflow(chosen('airflow_xcom_canary_info')),
           },
         ],
         columns: {
@@ -113,6 +113,7 @@ export const CANARY_ROW: Row = {
           common_io: 'common-io',
           s3fs: 's3fs',
           python: 'Python',
+          ...AIRFLOW_COLUMNS,
         },
         noValue: NOT_HEARD,
       }),

@@ -8,6 +8,7 @@ import { PanelBuilder as StateTimeline } from '@grafana/grafana-foundation-sdk/s
 import { PanelBuilder as Table } from '@grafana/grafana-foundation-sdk/table';
 import { PanelBuilder as Text, TextMode } from '@grafana/grafana-foundation-sdk/text';
 import { PanelBuilder as TimeSeries } from '@grafana/grafana-foundation-sdk/timeseries';
+import { SITE } from './site.ts';
 
 export type Panel = dashboard.Panel;
 
@@ -20,13 +21,12 @@ export const NONE_KNOWN = 'None known';
 export const NO_EVENTS = 'No events known';
 export const NO_EVENTS_OR_RULES = `${NO_EVENTS}, or no recording rules`;
 
-/**
- * In a legend, one exporter. The usual labels that tell one Airflow from another are blank where there are none: two
- * exporters may have the same instance.
- */
-export const EXPORTER_NAME = '{{instance}} {{namespace}} {{cluster}}';
+/** In a legend, one Airflow. The labels that tell one from another are blank where there are none. */
+export const AIRFLOW_NAME = SITE.airflowLabels.map((label) => `{{${label}}}`).join(' ');
+/** In a legend, one exporter: those of two Airflows may have the same instance. */
+export const EXPORTER_NAME = `{{instance}} ${AIRFLOW_NAME}`;
 /** The same for a table, which leaves out a column that no row has. */
-export const AIRFLOW_COLUMNS = { namespace: 'namespace', cluster: 'cluster' };
+export const AIRFLOW_COLUMNS = Object.fromEntries(SITE.airflowLabels.map((label) => [label, label]));
 
 export const DATASOURCE = { type: 'prometheus', uid: '${datasource}' };
 

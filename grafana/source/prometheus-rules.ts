@@ -3,11 +3,12 @@ import type { Alert } from './alert.ts';
 import { ALERTS, OBJECTIVES, RECORDINGS } from './rule-groups.ts';
 import type { Group } from './rule-groups.ts';
 import type { Recording } from './recording-rules.ts';
+import { SITE } from './site.ts';
 
 const GENERATED = 'Written by `npm run grafana` from grafana/source; tested by `npm run test:rules`.';
 
-/** Labels that tell Airflows apart, as in alertmanager.yml. One that an alert lacks is empty, which matches its absence. */
-const OF_ONE_AIRFLOW = ['job', 'airflow', 'namespace', 'cluster'];
+/** One that an alert lacks is empty, which matches its absence. */
+const OF_ONE_AIRFLOW = ['job', ...SITE.airflowLabels];
 
 /** Appended to a description where the template may ask Prometheus: the pages of this Airflow's exporters. */
 const EVIDENCE = ` Evidence: {{ range query (printf "airflow_xcom_exporter_leader{${OF_ONE_AIRFLOW.map((label) => `${label}=%q`).join(', ')}} == 1" ${OF_ONE_AIRFLOW.map((label) => `$labels.${label}`).join(' ')}) }}http://{{ .Labels.instance }}/ {{ end }}`;

@@ -2,6 +2,11 @@
 export const SITE = {
   /** Matches the name under which Prometheus scrapes the exporter, also with a release or a namespace around it. */
   job: '.*airflow-xcom-exporter.*',
+  /**
+   * Labels of a target that tell one Airflow from another besides its job, as in alertmanager.yml. None may be a label
+   * of a metric: Prometheus would call that one `exported_…`, and no query would find it.
+   */
+  airflowLabels: ['site', 'namespace', 'cluster', 'service'],
   /** Put the address in front at which your team reads this repository. */
   documentation: 'docs/runbook.md',
   serviceLevels: 'grafana/README.md#when-a-budget-burns',

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { BURN_RATES, LEAST_OBJECTIVE, SERVICE_LEVELS } from '../../grafana/source/objectives.ts';
+import { SITE } from '../../grafana/source/site.ts';
 import { PROBLEMS, PROBLEM_CODES } from '../../src/diagnosis/problem-catalogue.ts';
 import { METRICS } from '../../src/metrics/catalogue.ts';
 import { CASES } from '../promtool/cases/file.ts';
@@ -82,7 +83,7 @@ function strangers(expr: string): string[] {
 function labelsOf(expr: string): Set<string> {
   const [, kept] = /^(?:topk\(10, )?(?:[a-z_]+\([\d., ]*)?\w+ by \(([^)]*)\)/.exec(expr) ?? [];
   if (kept !== undefined) return new Set(kept.split(', '));
-  return new Set(['namespace', 'cluster', ...metricsIn(expr).flatMap((metric) => LABELS.get(metric) ?? [])]);
+  return new Set([...SITE.airflowLabels, ...metricsIn(expr).flatMap((metric) => LABELS.get(metric) ?? [])]);
 }
 
 test('the check itself finds what is not there', () => {
@@ -184,6 +185,27 @@ test('no query takes two Airflows for one because their exporters have the same 
   const mixes = ([, expr]: (typeof QUERIES)[number]) =>
     /\b(?:on|by) \([^)]*\b(?:job|instance|pod|node)\b/.test(expr);
   expect(QUERIES.filter(mixes).map(([place]) => place)).toEqual([]);
+});
+
+test('no label of a target is one of a metric, which Prometheus would rename', () => {
+  const { scrape_configs } = parse(read('grafana/prometheus.yml')) as {
+    scrape_configs: { relabel_configs: { target_label: string }[] }[];
+  };
+  const relabelled = scrape_configs.flatMap((one) => one.relabel_configs.map((rule) => rule.target_label));
+  const ofTargets = new Set([...relabelled, ...SITE.airflowLabels]);
+  expect(relabelled).toContain('site');
+  const ofMetrics = new Set([...METRICS.flatMap(({ labels }) => labels), 'le', 'shard', 'slo']);
+  expect([...ofTargets].filter((label) => ofMetrics.has(label))).toEqual([]);
+});
+
+test('Alertmanager tells Airflows apart by the labels by which an alert finds its evidence', () => {
+  const { route, inhibit_rules } = parse(read('grafana/alertmanager.yml')) as {
+    route: { group_by: string[] };
+    inhibit_rules: { equal: string[] }[];
+  };
+  const lists = [route.group_by, ...inhibit_rules.map(({ equal }) => equal)];
+  expect(lists.length).toBeGreaterThan(2);
+  for (const list of lists) expect(list).toEqual(expect.arrayContaining(['job', ...SITE.airflowLabels]));
 });
 
 test('no panel says that there is nothing where nothing is known', () => {
@@ -333,7 +355,7 @@ describe('service levels', () => {
     const [, bound = ''] = /le=~"(\d+)\(/.exec(read('grafana/recording.yml')) ?? [];
     expect(bounds).toContain(Number(bound));
     const [, slow = ''] =
-      /ProbeSlow\n\s+expr: histogram_quantile.* > (\d+)/.exec(read('grafana/alerts.yml')) ?? [];
+      /ProbeSlow\n\s+expr: \|-\n\s+histogram_quantile.* > (\d+)/.exec(read('grafana/alerts.yml')) ?? [];
     expect(bounds).toContain(Number(slow));
   });
 });

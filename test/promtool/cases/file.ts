@@ -5,13 +5,14 @@ import type { Case, ExpectedAlert, Words } from './case.ts';
 import { EXPORTER_CASES, EXPORTER_WORDS } from './exporter.ts';
 import { PANEL_CASES } from './panels.ts';
 import type { PanelCase } from './panels.ts';
-import { PROBLEM_CASES, RESET_CASES, WORDS } from './problems.ts';
+import { EVIDENCE_CASES, PROBLEM_CASES, RESET_CASES, WORDS } from './problems.ts';
 import { SERVICE_LEVEL_CASES, SERVICE_LEVEL_WORDS } from './service-levels.ts';
 import { STORAGE_CASES, STORAGE_WORDS } from './storage.ts';
 
 export const CASES: readonly Case[] = [
   ...PROBLEM_CASES,
   ...RESET_CASES,
+  ...EVIDENCE_CASES,
   ...STORAGE_CASES,
   ...EXPORTER_CASES,
   ...SERVICE_LEVEL_CASES,

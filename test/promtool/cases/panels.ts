@@ -32,6 +32,8 @@ const worked = (operation: string, instance: string) =>
   of('airflow_xcom_probe_last_success_timestamp_seconds', `operation="${operation}"`, instance);
 const canary = (metric: string, queue: string) =>
   of(`airflow_xcom_canary_${metric}`, `queue="${queue}", operation="push"`, first);
+const pushTook = canary('duration_seconds', 'default');
+const resolved = of('airflow_xcom_canary_info', 'queue="default", threshold="1000"');
 const audit = (metric: string, labels = '') => of(`airflow_xcom_audit_${metric}`, labels, first);
 const job = (metric: string, instance: string) =>
   of(`airflow_xcom_exporter_job_${metric}`, 'name="sample"', instance);
@@ -458,6 +460,24 @@ export const PANEL_CASES: readonly PanelCase[] = [
       'The canary, by queue': {
         '{job="airflow-xcom-exporter", queue="default"}': 1,
         '{job="airflow-xcom-exporter", namespace="elsewhere", queue="default"}': 0,
+      },
+    },
+  },
+  {
+    story: 'two Airflows have the same queue, with settings and times of their own',
+    series: {
+      [pushTook]: '2x60',
+      [resolved]: '1x60',
+      ...elsewhere({ [pushTook]: '5x60', [resolved]: '1x60' }),
+    },
+    shown: {
+      'Push and pull by the workers': {
+        '{job="airflow-xcom-exporter", queue="default", operation="push"}': 2,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", queue="default", operation="push"}': 5,
+      },
+      'What each queue resolves': {
+        '{job="airflow-xcom-exporter", queue="default", threshold="1000"}': 1,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", queue="default", threshold="1000"}': 1,
       },
     },
   },

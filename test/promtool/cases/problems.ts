@@ -366,6 +366,38 @@ function unknownFigure(story: Story, figure: NonNullable<Story['figure']>): Case
 
 export const PROBLEM_CASES: readonly Case[] = STORIES.flatMap(casesOf);
 
+/** Two releases of the chart in one namespace, for two Airflows. */
+const ofRelease = (metric: string, release: string, labels = '') =>
+  of(metric, `namespace="monitoring", service="${release}"${labels}`, `${release}:10048`);
+
+/** The evidence is that of the Airflow that has the problem. */
+export const EVIDENCE_CASES: readonly Case[] = [
+  {
+    alert: 'AirflowXComWarning',
+    kind: 'replicas',
+    story: 'of two Airflows that differ in their service alone, one has a problem',
+    series: {
+      [ofRelease('airflow_xcom_exporter_leader', 'sales')]: '1x200',
+      [ofRelease('airflow_xcom_exporter_leader', 'hr')]: '1x200',
+      [ofRelease('airflow_xcom_problem', 'hr', ', problem="canary_silent", severity="warning"')]: '1x200',
+    },
+    at: {
+      '90m': [
+        {
+          labels: {
+            ...TARGET,
+            namespace: 'monitoring',
+            service: 'hr',
+            problem: 'canary_silent',
+            severity: 'warning',
+          },
+          description: 'canary_silent has been there for more than 1 hour. Evidence: http://hr:10048/ ',
+        },
+      ],
+    },
+  },
+];
+
 /** Cases in which the figure is a counter. */
 export const RESET_CASES: readonly Case[] = [
   {
