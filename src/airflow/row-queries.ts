@@ -74,27 +74,32 @@ export function versionsStatement(shape: Shape, source: XComSource, rows: readon
 }
 
 /**
- * Joins the task instance `ti` that a row belongs to, and tells whether no task reads the row any more; NULL: not known.
- * The rows that Airflow 3.4 took over from before have an owner each, and give way to a new row of the owner under the
- * same key (`_rows` in Airflow's models/xcom.py). No time tells this: a cleared task may not have begun again.
+ * Joins the task instance `ti` that owns a row `x` of `xcom_v1`, and tells whether no task reads the row any more. The
+ * rows that Airflow 3.4 took over from before have an owner each, and give way to a new row of the owner under the same
+ * key (`_rows` in Airflow's models/xcom.py). No time tells this: a cleared task may not have begun again.
  */
-function ownerOf(shape: Shape, { keyedBy }: XComSource): { join: string; archived: string } {
-  if (keyedBy === 'task_instance') return { join: '', archived: 'ti.working_set IS NOT TRUE' };
-  const run = 'JOIN dag_run r ON r.id = x.dag_run_id';
-  if (!shape.keepsTries) {
-    const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
-    const instance = taskInstanceAt(shape, { at, columns: ['state', 'start_date'] });
-    return { join: `${run} LEFT JOIN ${instance} ti ON true`, archived: 'false' };
-  }
-  if (!shape.knowsOwners) return { join: 'LEFT JOIN task_instance ti ON false', archived: 'NULL::boolean' };
-  return {
-    join: `${run}
+export const BY_OWNER = {
+  join: `JOIN dag_run r ON r.id = x.dag_run_id
       LEFT JOIN legacy_task_data_owner o ON o.dag_id = r.dag_id AND o.task_id = x.task_id
         AND o.run_id = r.run_id AND o.map_index = x.map_index
       LEFT JOIN task_instance ti ON ti.id = o.task_instance_id`,
-    archived: `ti.working_set IS NOT TRUE
+  archived: `ti.working_set IS NOT TRUE
       OR EXISTS (SELECT FROM xcom_v2 y WHERE y.task_instance_id = ti.id AND y.key = x.key)`,
-  };
+} as const;
+
+/** Joins the task instance `ti` that a row belongs to, and tells whether no task reads the row any more; NULL: not known. */
+function ownerOf(shape: Shape, { keyedBy }: XComSource): { join: string; archived: string } {
+  if (keyedBy === 'task_instance') return { join: '', archived: 'ti.working_set IS NOT TRUE' };
+  if (!shape.keepsTries) {
+    const at = { dagId: 'r.dag_id', runId: 'r.run_id', taskId: 'x.task_id', mapIndex: 'x.map_index' };
+    const instance = taskInstanceAt(shape, { at, columns: ['state', 'start_date'] });
+    return {
+      join: `JOIN dag_run r ON r.id = x.dag_run_id LEFT JOIN ${instance} ti ON true`,
+      archived: 'false',
+    };
+  }
+  if (!shape.knowsOwners) return { join: 'LEFT JOIN task_instance ti ON false', archived: 'NULL::boolean' };
+  return BY_OWNER;
 }
 
 /** The `FROM` and joins of one source: they give every statement `x` (the row) and the columns of its place. */

@@ -1,4 +1,5 @@
 import { splitBucket } from './bucket.ts';
+import { isKeyAndSecret } from './connection.ts';
 import { withoutDots } from './object-key.ts';
 import type { Reference } from './reference.ts';
 
@@ -62,7 +63,7 @@ export function parseXComPath(text: string): XComPath {
   const connection = at > 0 ? netloc.slice(0, at) : null;
   const { bucket, key } = splitBucket(rest.slice(at + 1));
   // No message of these repeats the text, because a part of it may be a secret key.
-  if (connection !== null && /:|%3a/i.test(connection)) {
+  if (connection !== null && isKeyAndSecret(connection)) {
     throw new RangeError(
       'what stands before the @ must be the id of an Airflow connection, not a key and its secret',
     );

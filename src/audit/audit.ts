@@ -27,7 +27,7 @@ import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
 import { readRows, sourcesOf } from './read-rows.ts';
-import { comparedAt, PRICED, refuseTwoServers, serversOf, setApart } from './servers.ts';
+import { comparedAt, PRICED, refuseTwoServers, requireKnown, serversOf, setApart } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
 import { confirmUnreadable } from './unreadable.ts';
@@ -35,7 +35,7 @@ import { claimWork, databaseIn, forgetWork, removeWork } from './work-folder.ts'
 
 export interface AuditOptions {
   readonly database: Pick<Database, 'read'>;
-  readonly storeOf: (connection: string) => Pick<ObjectStore, 'list' | 'head'>;
+  readonly storeOf: (connection: string) => Pick<ObjectStore, 'list' | 'head' | 'peek'>;
   readonly connectionOf: (id: string) => S3Connection;
   /** False for an id that only rows name, when another connection stands in for it. */
   readonly isKnown: (id: string) => boolean;
@@ -83,7 +83,7 @@ const PUSH_MS = HOUR_MS;
 /** How far an inventory may lag behind its own date. */
 const INVENTORY_LAG_MS = 24 * HOUR_MS;
 /** The version of the tables and files in the work folder. The audit does not continue work of another version. */
-const LAYOUT = 6;
+const LAYOUT = 7;
 const NEVER = -1;
 const ALWAYS = 253_402_300_799_999;
 
@@ -100,6 +100,7 @@ export async function audit<Result>(
 ): Promise<Result> {
   const { work, report, signal } = options;
   requireDuck();
+  requireKnown(options.configured, options.isKnown);
   refuseTwoServers(options.configured, serversOf(options));
   claimWork(work);
   const inventory =
@@ -243,12 +244,11 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   report('looking again at what is missing');
   const { live } = await sourcesOf(database, signal);
   const apart = await setApart({ duck, places, serverOf });
-  const asking = { ...options, duck, bases, pace: options.requests };
+  const asking = { ...options, duck, bases, sources: live, pace: options.requests };
   const unanswered = await confirmUnreadable({ ...asking, isApart: apart.isApart });
   const listedUpTo = Math.min(judgedUpTo, rowsUpTo);
   const confirmed = await confirm({
     ...asking,
-    sources: live,
     places,
     serverOf,
     apart,

@@ -1,23 +1,16 @@
 import { splitBucket } from '../airflow/bucket.ts';
-import { chunks } from '../lib/chunks.ts';
-import type { Database } from '../postgres/client.ts';
-import { nullIfBehind } from '../postgres/failure.ts';
-import { ageOf, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
 import type { Doubt, Lacking } from './doubts.ts';
 import { doubtsOf, otherSpellings, outsideOf } from './doubts.ts';
 import type { Duck } from './duck.ts';
 import { bucketOf } from './key-sql.ts';
 import type { AskOptions, Candidate } from './looks.ts';
 import { headAll, keepVerdicts, sampleOf } from './looks.ts';
-import { namedObject } from './named-object.ts';
 import type { Base } from './named-object.ts';
 import type { NoAnswer, Unanswered } from './no-answer.ts';
 import { countAnswers, noAnswer, ownAnswer } from './no-answer.ts';
-import type { Rate } from './rate.ts';
-import type { RowSource } from './row-sources.ts';
+import type { RowsAgainOptions } from './rows-again.ts';
+import { rowsAgain } from './rows-again.ts';
 import type { Apart, Connections, ServerOf, Unjudged } from './servers.ts';
-import type { NamingRow } from './row-statements.ts';
-import { ownersStatement } from './row-statements.ts';
 
 /** The references whose objects are not in the listing, counted by what a second look found. */
 export interface Confirmed {
@@ -44,11 +37,8 @@ export interface Confirmed {
   readonly doubts: readonly Doubt[];
 }
 
-export interface ConfirmOptions extends AskOptions, Pick<Connections, 'isKnown'> {
+export interface ConfirmOptions extends AskOptions, RowsAgainOptions, Pick<Connections, 'isKnown'> {
   readonly duck: Duck;
-  readonly database: Pick<Database, 'read'>;
-  readonly sources: readonly RowSource[];
-  readonly bases: readonly Base[];
   /** The places that were listed. */
   readonly places: readonly Base[];
   readonly serverOf: ServerOf;
@@ -57,15 +47,12 @@ export interface ConfirmOptions extends AskOptions, Pick<Connections, 'isKnown'>
   readonly unanswered: readonly NoAnswer[];
   /** An object that was put later than this may be younger than its listing, epoch ms. */
   readonly listedUpTo: number;
-  readonly pages: Rate;
   /** Waits as long as a purging task may take from deleting an object to deleting its row. */
   readonly settle: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The verdicts of a second look. `overlooked`: the object is there, and older than the listing that lacks it. */
 type Verdict = 'missing' | 'present' | 'overlooked' | 'vanished' | 'unknown' | 'unanswered';
-
-const OWNERS_A_STATEMENT = 50;
 
 /** A listing alone does not prove that an object is missing: the objects are asked for and the rows read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
@@ -114,20 +101,22 @@ interface Judged {
 async function judge(candidates: readonly Candidate[], options: ConfirmOptions): Promise<Judged[]> {
   const heads = await headAll(candidates, options);
   await options.settle(options.signal);
-  const gone = candidates.filter((_, index) => heads[index]?.kind === 'missing');
-  const still = gone.length === 0 ? new Set<string>() : await stillNamed(gone, options);
-  return heads.map((head, index): Judged => {
-    const { location = '', connection = '', source } = candidates[index] ?? {};
-    if (head.kind === 'unknown') return { verdict: 'unanswered', why: noAnswer(connection, head) };
-    if (head.kind === 'present') {
-      const isLater = (head.lastModified ?? 0) > options.listedUpTo;
-      return { verdict: isLater ? 'present' : 'overlooked', why: null };
+  const again = await rowsAgain(
+    candidates.filter((_, index) => heads[index]?.kind === 'missing'),
+    options,
+  );
+  return candidates.map((candidate, index): Judged => {
+    const { connection } = candidate;
+    const head = heads[index];
+    if (head === undefined || head.kind === 'missing') {
+      const row = again(candidate);
+      if (row === 'named') return { verdict: 'missing', why: null };
+      if (row === 'vanished') return { verdict: 'vanished', why: null };
+      return { verdict: 'unknown', why: ownAnswer(connection, row) };
     }
-    if (still === null) return { verdict: 'unknown', why: ownAnswer(connection, 'standby_behind') };
-    // If Airflow was upgraded meanwhile, the row may be in another table, which was not read again.
-    if (!options.sources.some(({ table }) => table === source))
-      return { verdict: 'unknown', why: ownAnswer(connection, 'table_gone') };
-    return { verdict: still.has(location) ? 'missing' : 'vanished', why: null };
+    if (head.kind === 'unknown') return { verdict: 'unanswered', why: noAnswer(connection, head) };
+    const isLater = (head.lastModified ?? 0) > options.listedUpTo;
+    return { verdict: isLater ? 'present' : 'overlooked', why: null };
   });
 }
 
@@ -140,33 +129,4 @@ async function unaskedOf({ duck, isKnown }: ConfirmOptions): Promise<Lacking[]> 
   return groups
     .filter(({ connection }) => !isKnown(connection))
     .map((one) => ({ ...one, verdict: 'unanswered', reason: 'unknown_connection' }));
-}
-
-/**
- * Reads the rows of these references again and returns the locations that they still name. Null: a standby stays behind
- * the moment at which the objects were gone, and may still show deleted rows.
- */
-async function stillNamed(
-  gone: readonly Candidate[],
-  { database, sources, bases, pages, signal }: ConfirmOptions,
-): Promise<Set<string> | null> {
-  const patient = { patienceMs: MOST_LAG_SECONDS * 1_000, signal };
-  const age = await ageOf(database, patient);
-  if (age.lagSeconds !== 0) return null;
-  const named = new Set<string>();
-  for (const source of sources) {
-    const owners = [...new Set(gone.filter((one) => one.source === source.table).map(({ owner }) => owner))];
-    for (const some of chunks(owners, OWNERS_A_STATEMENT)) {
-      await pages(some.length, signal);
-      const rows = await readUpTo(database, { age, ...patient }, (query) =>
-        query<NamingRow>(ownersStatement(source, some)),
-      ).catch(nullIfBehind);
-      if (rows === null) return null;
-      for (const row of rows) {
-        const found = namedObject(source, row, bases);
-        if (found !== null) named.add(found.location);
-      }
-    }
-  }
-  return named;
 }

@@ -173,7 +173,7 @@ async function referencesOf(
   );
   const cold = await duck.run<{ verdict: string; storageClass: string; references: number }>(
     `SELECT verdict, class AS "storageClass", count(*)::DOUBLE AS "references" FROM unreadable
-     WHERE verdict IN ('unreadable', 'unsure') GROUP BY ALL ORDER BY ALL`,
+     WHERE verdict IN ('unreadable', 'unsure', 'vanished') GROUP BY ALL ORDER BY ALL`,
   );
   const count = (...some: readonly string[]) =>
     sum(absent.filter(({ verdict }) => some.includes(verdict)).map(({ n }) => n));

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { connectionVariable } from '../airflow/connection.ts';
 import { splitPath } from '../airflow/reference.ts';
 import type { Downloads } from '../s3/download.ts';
 import { openDownloads } from '../s3/download.ts';
@@ -16,6 +15,7 @@ import type { Base } from './named-object.ts';
 import { noAnswer, ownAnswer, wordsOf } from './no-answer.ts';
 import { NO_OBJECTS } from './store.ts';
 import type { Connections } from './servers.ts';
+import { giveConnection, shownConnection } from './shown-connection.ts';
 import { AS_IT_IS, pathText, text } from './sql-text.ts';
 
 export interface Inventory extends Manifest {
@@ -40,13 +40,14 @@ export async function openInventory(where: string, options: InventoryOptions): P
   if (!/^s3[an]?:\/\//.test(where))
     return { ...parseManifest(readFileSync(where, 'utf8')), folder: dirname(resolve(where)), connection: '' };
   const path = splitPath(where);
-  if (path === null) throw new Error(`${JSON.stringify(where)} is no address of a manifest.json`);
+  if (path === null)
+    throw new Error('--inventory: this is no address: write s3://[conn_id@]bucket/…/manifest.json');
   const { bucket, key, connection } = path;
   // An address without a connection is fetched as the rows of the path are.
-  if (connection !== '' && !options.isKnown(connection))
-    throw new Error(
-      `--inventory: the connection ${connection} is not known here: give ${connectionVariable(connection)}`,
-    );
+  if (connection !== '' && !options.isKnown(connection)) {
+    const id = shownConnection(connection);
+    throw new Error(`--inventory: the connection ${id} is not known here: ${giveConnection(id)}`);
+  }
   mkdirSync(options.folder, { recursive: true });
   const file = join(options.folder, 'manifest.json');
   const downloads = openDownloads(options.connectionOf(connection));

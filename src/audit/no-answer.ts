@@ -1,7 +1,7 @@
-import { connectionVariable } from '../airflow/connection.ts';
 import type { Party, Unknown } from '../s3/failure.ts';
 import type { S3Reason } from '../s3/reason.ts';
 import type { RefusalCause } from '../s3/refusal.ts';
+import { giveConnection, shownConnection } from './shown-connection.ts';
 
 /** Why the audit knows nothing of a place or an object without having asked object storage, or in spite of its answer. */
 const OWN_WORDS = {
@@ -11,12 +11,14 @@ const OWN_WORDS = {
   standby_behind: 'a standby is behind, and may still show rows that are gone',
   gone_since: 'the listing has the object, and it is gone by now',
   table_gone: 'the table of the row is gone: Airflow was upgraded meanwhile',
+  owners_denied:
+    'the role may not read legacy_task_data_owner, which tells whether a task still reads the row',
 } as const;
 type OwnReason = keyof typeof OWN_WORDS;
 
 /** Why something could not be found out about a place or an object, and who said so. */
 export interface NoAnswer {
-  /** The connection that was used, or that would have to be known. */
+  /** The connection that was used, or that would have to be known, as it may be shown. */
   readonly connection: string;
   readonly reason: S3Reason | OwnReason;
   /** Null: nobody was asked, or it was answered and did not suffice. */
@@ -28,11 +30,25 @@ export interface NoAnswer {
 }
 
 export function noAnswer(connection: string, { reason, detail, said }: Unknown): NoAnswer {
-  return { connection, reason, by: said.by, status: said.status, detail, cause: said.cause };
+  return {
+    connection: shownConnection(connection),
+    reason,
+    by: said.by,
+    status: said.status,
+    detail,
+    cause: said.cause,
+  };
 }
 
 export function ownAnswer(connection: string, reason: OwnReason): NoAnswer {
-  return { connection, reason, by: null, status: null, detail: null, cause: null };
+  return {
+    connection: shownConnection(connection),
+    reason,
+    by: null,
+    status: null,
+    detail: null,
+    cause: null,
+  };
 }
 
 /** References of which it could not be found out whether their objects are there, counted by why. */
@@ -103,11 +119,12 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
   standby_behind: 'Give the URL of the primary, or run the audit again.',
   gone_since: AGAIN,
   table_gone: AGAIN,
+  owners_denied: 'Run docs/sql/role.sql and audit-role.sql again.',
 };
 
 function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
-  const give = connection === '' ? 'Give credentials of AWS.' : `Give ${connectionVariable(connection)}.`;
+  const give = `${sentence(giveConnection(connection))}.`;
   if (by === 'credentials' && reason === 'timeout') return AGAIN;
   if (reason === 'unknown_connection' && connection === '') return UNNAMED;
   if (reason === 'unknown_connection' || by === 'credentials') return give;
@@ -120,6 +137,10 @@ function remedyOf(one: NoAnswer, action: Action): string {
   return cause === 'identity'
     ? 'Renew or correct the credentials of the connection.'
     : `Allow ${action} on the path to the credentials of the connection.`;
+}
+
+function sentence(words: string): string {
+  return `${words.charAt(0).toUpperCase()}${words.slice(1)}`;
 }
 
 function remedyOfProxy({ reason, status }: NoAnswer): string {

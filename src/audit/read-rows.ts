@@ -51,6 +51,8 @@ const LATEST_MS = 253_402_300_799_999;
 const ROWS = { first: 1_000, least: 100, most: 20_000 };
 const RUNS = { first: 1, least: 1, most: 4_096 };
 const WANTED_MS = 1_000;
+/** The most pages of which each row is named by its place: some 15,000 places. */
+const NAMED_PAGES = 50;
 
 /**
  * Reads every row that names an object, in short separate transactions, so that no snapshot is held. The audit sees
@@ -191,6 +193,9 @@ async function readChunk(query: Query, source: RowSource, options: ChunkOptions)
   await readEachWith(query)<NamingRow>(namingStatement(source, { after, upTo }), options.take, {
     pageByPage: source.key !== null,
   });
+  // Postgres counts a page once for each place in it that was named.
+  if (source.key === null && !source.hasRangeScan)
+    return { upTo, isLast, pages: Number(upTo?.[0]) - Number(after?.[0]) };
   const [{ pages } = { pages: 0 }] = await query<{ pages: number }>(pagesStatement(source));
   // If Postgres counts nothing, its estimate for so many rows is used.
   return { upTo, isLast, pages: pages > 0 ? pages : Math.ceil(options.size * source.density) };
@@ -203,9 +208,10 @@ async function nextBounds(
 ): Promise<Bounds & { readonly isLast: boolean }> {
   if (source.key === null) {
     // Nobody writes to this table any more, so its page numbers are as good as a key.
-    const from = Number(/\d+/.exec(after?.[0] ?? '0')?.[0] ?? 0);
-    const to = from + Math.max(1, Math.ceil(size * source.density));
-    return { after: [`(${from},0)`], upTo: [`(${to},0)`], isLast: to >= source.pages };
+    const from = Number(after?.[0] ?? 0);
+    const most = source.hasRangeScan ? Infinity : NAMED_PAGES;
+    const to = from + Math.min(most, Math.max(1, Math.ceil(size * source.density)));
+    return { after: [String(from)], upTo: [String(to)], isLast: to >= source.pages };
   }
   if (source.isByRun) {
     const from = after?.[0] ?? '-1';

@@ -1,4 +1,5 @@
 import { REFERENCE_HINT } from '../airflow/reference.ts';
+import { BY_OWNER } from '../airflow/row-queries.ts';
 import type { Statement } from '../postgres/client.ts';
 import type { RowSource } from './row-sources.ts';
 
@@ -78,8 +79,18 @@ export function namingStatement(source: RowSource, { after, upTo }: Bounds): Sta
   };
 }
 
+const RANGE_OF_PAGES = `x.ctid >= format('(%s,0)', $1::text)::tid AND x.ctid < format('(%s,0)', $2::text)::tid`;
+/**
+ * Before version 14 the server would read the whole table for a range. So each place that a page can have is named: a
+ * row has 24 bytes at least and a pointer of 4.
+ */
+const ROWS_OF_PAGES = `x.ctid = ANY(ARRAY(
+  SELECT format('(%s,%s)', page, place)::tid
+  FROM generate_series($1::bigint, $2::bigint - 1) page,
+    generate_series(1, current_setting('block_size')::int / 28) place))`;
+
 function conditionsOf(source: RowSource, { after, upTo }: Bounds): string[] {
-  if (source.key === null) return ['x.ctid >= $1::tid', 'x.ctid < $2::tid'];
+  if (source.key === null) return [source.hasRangeScan ? RANGE_OF_PAGES : ROWS_OF_PAGES];
   if (source.isByRun) return ['x.dag_run_id > $1::int', 'x.dag_run_id <= $2::int'];
   return [
     ...(after === null ? [] : [comparison(source, '>', 1)]),
@@ -89,21 +100,31 @@ function conditionsOf(source: RowSource, { after, upTo }: Bounds): string[] {
 
 /**
  * The same for the rows of these runs, task instances or assets, without rows that Airflow no longer reads: from 3.4 on
- * an earlier try keeps its rows.
+ * an earlier try keeps its rows. If the role may not read whose rows they are, they are all here.
  */
 export function ownersStatement(source: RowSource, owners: readonly string[]): Statement {
-  const isByTask = source.owner === 'task_instance_id';
-  const type = isByTask ? 'uuid' : 'int';
-  const current = 'EXISTS (SELECT FROM task_instance ti WHERE ti.id = x.task_instance_id AND ti.working_set)';
+  const type = source.owner === 'task_instance_id' ? 'uuid' : 'int';
+  const { join, current } = TRIES[source.tries];
+  const owned = `x.${source.owner ?? ''} = ANY($1::${type}[])`;
   return {
     name: `audit_owners_${source.table}`,
-    text: naming(source, [`x.${source.owner ?? ''} = ANY($1::${type}[])`, ...(isByTask ? [current] : [])]),
+    text: naming(source, [owned, ...current], join),
     values: [owners],
   };
 }
 
+const TRIES: Readonly<Record<RowSource['tries'], { join: string; current: readonly string[] }>> = {
+  none: { join: '', current: [] },
+  not_told: { join: '', current: [] },
+  by_task_instance: {
+    join: '',
+    current: ['EXISTS (SELECT FROM task_instance ti WHERE ti.id = x.task_instance_id AND ti.working_set)'],
+  },
+  by_owner: { join: BY_OWNER.join, current: [`(${BY_OWNER.archived}) IS NOT TRUE`] },
+};
+
 /** A value is unpacked only when it is short, and leaves the database only when it is shaped as a reference. */
-function naming(source: RowSource, conditions: readonly string[]): string {
+function naming(source: RowSource, conditions: readonly string[], join = ''): string {
   const place = (column: string) => (source.hasPlace ? `x.${column}` : 'NULL::text');
   const { value, matches } = VALUES[source.value];
   return /* SQL */ `
@@ -111,7 +132,7 @@ function naming(source: RowSource, conditions: readonly string[]): string {
         SELECT ${source.owner === null ? `''` : `x.${source.owner}::text`} AS "owner",
           ${place('dag_id')} AS "dagId", ${place('run_id')} AS "runId", ${place('task_id')} AS "taskId",
           (extract(epoch FROM x.${source.at}) * 1000)::float8 AS "at", ${value}
-        FROM ${quoted(source.table)} x
+        FROM ${quoted(source.table)} x ${join}
         ${conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`} OFFSET 0) v
       WHERE ${matches}`;
 }

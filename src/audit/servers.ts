@@ -1,10 +1,10 @@
-import { connectionVariable } from '../airflow/connection.ts';
 import { parseUrl } from '../lib/parse-url.ts';
 import type { S3Connection } from '../s3/connection.ts';
 import { below, byPlace, startOf } from './key-sql.ts';
 import type { Duck } from './duck.ts';
 import type { Base } from './named-object.ts';
 import { UNNAMED } from './no-answer.ts';
+import { giveConnection, shownConnection } from './shown-connection.ts';
 import { text } from './sql-text.ts';
 
 /** The server that a connection leads to; null when the connection is not known. */
@@ -40,6 +40,21 @@ function serverAt({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'
   return partition?.[0] ?? `${url?.host ?? ''}${url?.pathname.replace(/\/$/, '') ?? ''}`;
 }
 
+/**
+ * What stands in for a connection that is not known may lead to another server, where everything looks orphaned.
+ *
+ * @throws {Error} when the connection of a configured place is not known.
+ */
+export function requireKnown(configured: readonly Base[], isKnown: Connections['isKnown']): void {
+  const unknown = configured.find(({ connection }) => !isKnown(connection));
+  if (unknown === undefined) return;
+  const { bucket, prefix, connection } = unknown;
+  const which = connection === '' ? 'what Airflow uses without a connection' : `the connection ${connection}`;
+  throw new Error(
+    `xcom.path: ${which} is not known here, so s3://${bucket}/${prefix} cannot be compared: ${giveConnection(connection)}`,
+  );
+}
+
 /** @throws {Error} when two configured places are in buckets of one name on two servers: an object is known by that name. */
 export function refuseTwoServers(configured: readonly Base[], serverOf: ServerOf): void {
   const servers = new Map<string, string | null>();
@@ -73,6 +88,7 @@ export function comparedAt(bases: readonly Base[], serverOf: ServerOf): (base: B
 
 /** References that the listing of a place says nothing about. */
 export interface Unjudged {
+  /** As it may be shown. */
   readonly connection: string;
   readonly place: string;
   readonly references: number;
@@ -113,7 +129,7 @@ export async function setApart({
         ? unknownWords(connection)
         : `this connection leads to ${own}, and the place was listed at ${shown(listed)}`;
     conditions.push(`connection = ${text(connection)} AND starts_with(location, ${text(start)})`);
-    return [{ connection, place: `s3://${start}`, references, why }];
+    return [{ connection: shownConnection(connection), place: `s3://${start}`, references, why }];
   });
   return { unjudged, isApart: conditions.length === 0 ? 'false' : `(${conditions.join(' OR ')})` };
 }
@@ -121,7 +137,7 @@ export async function setApart({
 function unknownWords(connection: string): string {
   return connection === ''
     ? `they name no connection, and each path of xcom.path names one. ${UNNAMED}`
-    : `this connection is not known here: give ${connectionVariable(connection)}`;
+    : `this connection is not known here: ${giveConnection(shownConnection(connection))}`;
 }
 
 function shown(server: string | null): string {

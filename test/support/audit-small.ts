@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ObjectStore } from '../../src/s3/client.ts';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import type { ListedObject } from '../../src/s3/listing.ts';
+import type { TestStore } from './audit.ts';
 import { DAY_MS } from './audit.ts';
 import { uuid4 } from './plant.ts';
 import type { Stage } from './seed.ts';
@@ -12,7 +12,7 @@ import type { Stage } from './seed.ts';
 export type SmallStore = Map<string, number>;
 
 /** A store that lists and finds these objects, each of 1,000 bytes. */
-export function storeOf(objects: SmallStore): Pick<ObjectStore, 'list' | 'head'> {
+export function storeOf(objects: SmallStore): TestStore {
   return {
     list: ({ bucket, prefix, startAfter }) => {
       const listed = [...objects].flatMap(([location, lastModified]): ListedObject[] => {
@@ -34,6 +34,8 @@ export function storeOf(objects: SmallStore): Pick<ObjectStore, 'list' | 'head'>
           : { kind: 'present', bytes: 1_000, archive: null, lastModified },
       );
     },
+    peek: ({ bucket, key }) =>
+      Promise.resolve({ kind: objects.has(`${bucket}/${key}`) ? 'readable' : 'missing' }),
   };
 }
 

@@ -26,10 +26,12 @@ export interface Audited extends Audit {
   readonly deletions: readonly (readonly string[])[];
 }
 
+export type TestStore = Pick<ObjectStore, 'list' | 'head' | 'peek'>;
+
 export interface RunOptions extends Partial<Omit<AuditOptions, 'database' | 'storeOf'>> {
   readonly url: string;
   /** Every connection leads to this store, unless `storeOf` is given. */
-  readonly store: Pick<ObjectStore, 'list' | 'head'>;
+  readonly store: TestStore;
   readonly storeOf?: AuditOptions['storeOf'];
   readonly connectionOf?: AuditOptions['connectionOf'];
   readonly connection: S3Connection;
@@ -155,7 +157,7 @@ export function readDeletions(folder: string): string[][] {
 }
 
 /** The real store, but its objects have the age and the storage class that `said` gives them. */
-export function aged<Store extends Pick<ObjectStore, 'list' | 'head'>>(
+export function aged<Store extends TestStore>(
   store: Store,
   said: ReadonlyMap<string, Partial<Pick<ListedObject, 'lastModified' | 'storageClass'>>>,
 ): Store {
@@ -179,6 +181,11 @@ export function aged<Store extends Pick<ObjectStore, 'list' | 'head'>>(
       const { storageClass, lastModified = answer.lastModified } = own;
       const archive = archiveOf({ storageClass, restore: undefined, archiveStatus: undefined });
       return { ...answer, archive, lastModified };
+    },
+    peek: async (target, signal) => {
+      const storageClass = said.get(`${target.bucket}/${target.key}`)?.storageClass;
+      const archive = archiveOf({ storageClass, restore: undefined, archiveStatus: undefined });
+      return archive === null ? store.peek(target, signal) : { kind: 'archived' };
     },
   };
 }

@@ -9,6 +9,7 @@ import type { RunOptions } from '../../support/audit.ts';
 import { DAY_MS, runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
 import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
 import { openStage } from '../../support/seed.ts';
@@ -72,7 +73,8 @@ test('why object storage does not say of an object is counted by who said it, wi
 function watched(): { asked: string[]; options: Partial<RunOptions> } {
   const asked: string[] = [];
   const store = storeOf(objects);
-  const storeFor: RunOptions['storeOf'] = (id) => ({
+  const storeFor = (id: string): RunOptions['store'] => ({
+    ...store,
     list: (target, signal) => {
       asked.push(`${id} ${target.bucket}`);
       return store.list(target, signal);
@@ -178,4 +180,25 @@ test('dollars are said only if the price of every object is known', async () => 
   await addRow(stage, 'minio@former/xcom');
   const connectionOf = (id: string) => (id === 'minio' ? connectionAt('http://minio:9000') : onAws);
   expect(await costOf({ connectionOf })).toEqual([null, [null], [['STANDARD', null]]]);
+});
+
+test('a key and its secret in place of an id are not shown', async () => {
+  for (const start of ['bucket/xcom', 'former/xcom']) await addRow(stage, `AKIAEXAMPLE:hushhush@${start}`);
+  await addRow(stage, 'AKIAEXAMPLE%3Ahushhush@bucket/xcom');
+  const result = await audited({ isKnown: (id) => id === '' });
+  const said = `${linesOf(result, '').join('\n')}${JSON.stringify(documentOf(result))}`;
+  expect(said).toContain('with the connection (an id that is not shown)');
+  expect(said).toContain('put the id of a connection in place of the key and the secret that the path has');
+  expect(said).not.toMatch(/hush|AKIA/i);
+});
+
+test('a configured place is not compared through what stands in for its connection', async () => {
+  objects.set(`bucket/xcom/theirs/run/task/${uuid4()}`, 0);
+  const { asked, options } = watched();
+  await expect(
+    audited({ ...options, configured: [{ bucket: 'bucket', prefix: 'xcom', connection: 'old_minio' }] }),
+  ).rejects.toThrow(
+    'xcom.path: the connection old_minio is not known here, so s3://bucket/xcom cannot be compared: give AIRFLOW_CONN_OLD_MINIO',
+  );
+  expect(asked).toEqual([]);
 });

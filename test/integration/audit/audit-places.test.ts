@@ -3,9 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
-import type { ObjectStore } from '../../../src/s3/client.ts';
 import { compareKeys } from '../../../src/s3/key-order.ts';
-import type { RunOptions } from '../../support/audit.ts';
+import type { RunOptions, TestStore } from '../../support/audit.ts';
 import { DAY_MS, runAudit } from '../../support/audit.ts';
 import { writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
@@ -26,7 +25,7 @@ afterAll(() => stage.close());
 
 /** The objects of one server, all of them a month old. A server that answers to an ARN cannot be had here. */
 interface Server {
-  readonly store: Pick<ObjectStore, 'list' | 'head'>;
+  readonly store: TestStore;
   readonly asked: string[];
   readonly listed: string[];
   put(location: string): string;
@@ -69,6 +68,8 @@ function startServer(): Server {
             : { kind: 'missing' },
         );
       },
+      peek: ({ bucket, key }) =>
+        Promise.resolve({ kind: objects.has(`${bucket}/${key}`) ? 'readable' : 'missing' }),
     },
   };
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openDuck } from '../../../src/audit/duck.ts';
 import { sampleOf } from '../../../src/audit/looks.ts';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
-import type { HeadAnswer } from '../../../src/s3/client.ts';
+import type { HeadAnswer, PeekAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
 import { aged, DAY_MS, runAudit } from '../../support/audit.ts';
@@ -59,8 +59,8 @@ describe('an object that a HEAD finds and the listing lacks', () => {
   /** The server keeps, lists and finds `a//b` as `a/b`. */
   const fold = (key: string) => key.replaceAll('//', '/').replaceAll('/./', '/');
   const folding = (): RunOptions['store'] => {
-    const { list, head } = storeOf(objects);
-    return { list, head: (target, signal) => head({ ...target, key: fold(target.key) }, signal) };
+    const { head, ...store } = storeOf(objects);
+    return { ...store, head: (target, signal) => head({ ...target, key: fold(target.key) }, signal) };
   };
 
   const SPELT =
@@ -96,9 +96,9 @@ describe('an object that a HEAD finds and the listing lacks', () => {
 
   /** Only the HEAD of a key with two slashes gets this answer. */
   const butOfTwoSlashes = (answer: HeadAnswer): RunOptions['store'] => {
-    const { list, head } = folding();
+    const { head, ...store } = folding();
     return {
-      list,
+      ...store,
       head: (target, signal) => (target.key.includes('//') ? Promise.resolve(answer) : head(target, signal)),
     };
   };
@@ -205,12 +205,12 @@ describe('an object that a HEAD finds and the listing lacks', () => {
     put(fold(await addRow(stage, `bucket/${refused}`)));
     put(await addRow(stage, 'bucket/xcom'));
     orphanIn('bucket/xcom');
-    const { list, head } = folding();
+    const { list, ...store } = folding();
     const result = await audited({
       store: {
+        ...store,
         list: (target, signal) =>
           target.prefix.startsWith(refused) ? Promise.resolve(DENIED) : list(target, signal),
-        head,
       },
     });
     expect(result.figures.references.outside).toBe(1);
@@ -284,6 +284,39 @@ describe('an object that the listing has in an archive class', () => {
     expect(result.lists.unreadable).toEqual([]);
     expect(result.figures.references).toMatchObject({ live: 1, unsure: 0, unreadable: [] });
     expect(auditCode(result)).toBe(0);
+  });
+
+  /** Counts what it is asked to read. */
+  const reading = (answer: PeekAnswer) => {
+    const tried: string[] = [];
+    const peek: RunOptions['store']['peek'] = ({ key }) => {
+      tried.push(key);
+      return Promise.resolve(answer);
+    };
+    return { tried, store: { ...inGlacier(), peek } };
+  };
+
+  test.each<[string, PeekAnswer, number, object]>([
+    [
+      'live if the server hands out what it calls archived',
+      { kind: 'readable' },
+      3,
+      { live: 5, unsure: 0, unreadable: [] },
+    ],
+    [
+      'unreadable if the first of its place is not handed out',
+      { kind: 'archived' },
+      1,
+      { live: 0, unsure: 0, unreadable: [{ storageClass: 'GLACIER', references: 5 }] },
+    ],
+    ['neither if that is not answered', DENIED, 1, { live: 0, unsure: 5, unreadable: [] }],
+    ['neither if it is gone by now', { kind: 'missing' }, 5, { live: 0, unsure: 5, unreadable: [] }],
+  ])('is %s', async (_, answer, tries, expected) => {
+    for (let row = 0; row < 5; row += 1) put(await addRow(stage, 'bucket/xcom'));
+    const { tried, store } = reading(answer);
+    const result = await audited({ store });
+    expect(result.figures.references).toMatchObject(expected);
+    expect(tried).toHaveLength(tries);
   });
 
   test('is neither if storage gives no answer', async () => {

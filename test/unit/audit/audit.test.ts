@@ -19,10 +19,12 @@ describe('what a row names', () => {
     key: [],
     isByRun: true,
     owner: 'dag_run_id',
+    tries: 'none',
     hasPlace: true,
     at: 'timestamp',
     density: 1,
     pages: 1,
+    hasRangeScan: true,
     file: '1',
     mayRead: true,
   };
