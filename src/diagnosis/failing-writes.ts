@@ -14,7 +14,7 @@ import { momentOf, say, undecided } from './problem.ts';
  * lasted already.
  */
 function isFailure(step: FailedStep, isLasting: boolean): boolean {
-  if (isRefusal(step) || isUnasked(step.said)) return false;
+  if (isRefusal(step) || isUnasked(step)) return false;
   if (step.reason === 'content_mismatch') return true;
   if (step.said === null || step.said.by === 'exporter') return false;
   if (isLasting) return true;
@@ -35,7 +35,7 @@ function isForeign(step: ProbeStep): boolean {
 /** Why a failed put tells nothing yet; null: it tells something, or it did not fail. */
 export function passing(put: ProbeStep | undefined, writesFailSince: number | null): Undecided | null {
   if (put?.ok !== false || isRefusal(put) || isFailure(put, writesFailSince !== null)) return null;
-  if (isUnasked(put.said)) return null;
+  if (isUnasked(put)) return null;
   return undecided(
     isSlow(put)
       ? `a test put had ${put.detail}, and a worker waits longer`

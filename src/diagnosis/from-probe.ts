@@ -52,7 +52,7 @@ export function fromProbe(
       ? undecided(`a test ${one.operation} failed (${one.detail})`)
       : said;
   const refused = (one: ProbeStep | undefined, words: string): Ruling =>
-    isOneDone && one?.ok === false && isUnasked(one.said)
+    isOneDone && one?.ok === false && isUnasked(one)
       ? undecided(one.detail)
       : ruling(one, isRefusal, (it) =>
           ofWorkers(it, {
@@ -146,7 +146,7 @@ function blindness(
   { asker, bucket }: { readonly asker: Asker; readonly bucket: string },
 ): Ruling | null {
   const failed = steps.filter((one) => one.ok === false);
-  const unasked = failed.find(({ said }) => isUnasked(said));
+  const unasked = failed.find(isUnasked);
   if (unasked !== undefined)
     return say(`The exporter cannot ask for the bucket ${bucket}: ${unasked.detail}.`);
   const late = failed.find(({ reason }) => reason === 'clock_skew');
@@ -209,8 +209,7 @@ function cutOff(
 }
 
 function unreachableBy(down: FailedStep, bucket: string): Ruling {
-  if (isSlow(down))
-    return undecided(`a test ${down.operation} had ${down.detail}: a worker waits longer`);
+  if (isSlow(down)) return undecided(`a test ${down.operation} had ${down.detail}: a worker waits longer`);
   if (isOfAnotherRegion(down))
     return undecided(
       `the exporter asks in the wrong region (${down.detail}), and the workers are sent on to the right one`,

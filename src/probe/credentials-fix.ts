@@ -2,9 +2,19 @@ import type { Said } from '../s3/failure.ts';
 import { isOfFile } from '../s3/failure.ts';
 import type { Refused } from './preflight-answers.ts';
 
-/** Whether the bucket was not asked at all: there were no credentials, or no host that the SDK would send to. */
-export function isUnasked(said: Said | null | undefined): boolean {
-  return said?.by === 'sdk' || isAboutAsking(said);
+/**
+ * Whether the bucket cannot be asked at all: there are no credentials, no host that the SDK would send to, or no such
+ * region. A request whose turn did not come is sent next time.
+ */
+export function isUnasked({
+  reason,
+  said,
+}: {
+  readonly reason: string;
+  readonly said: Said | null;
+}): boolean {
+  if (said?.by === 'sdk' || isAboutAsking(said)) return true;
+  return said?.unasked === true && reason !== 'throttled' && reason !== 'aborted';
 }
 
 /** Whether the bucket was not asked at all, because there were no credentials. */

@@ -18,7 +18,7 @@ const UNREACHABLE: ReadonlySet<FailedStep['reason']> = new Set([
  */
 export function outOfReach(steps: readonly ProbeStep[]): FailedStep | null {
   if (steps.some(({ ok }) => ok === true)) return null;
-  const failed = steps.filter((one) => one.ok === false && !isUnasked(one.said)) as FailedStep[];
+  const failed = steps.filter((one) => one.ok === false && !isUnasked(one)) as FailedStep[];
   // This is S3's own word about the bucket, so a refusal of another request does not speak against it.
   const told = failed.find(({ reason }) => reason === 'no_such_bucket') ?? failed.find(isOfAnotherRegion);
   if (told !== undefined) return told;
@@ -52,7 +52,7 @@ export function isSlow(step: Pick<FailedStep, 'reason' | 'said'>): boolean {
 
 /** Whether a proxy answers where S3 was meant to. */
 export function isInPlaceOfS3(step: FailedStep): boolean {
-  return step.said?.by === 'proxy' && !isUnasked(step.said) && !isHeldBack(step);
+  return step.said?.by === 'proxy' && !isUnasked(step) && !isHeldBack(step);
 }
 
 /**

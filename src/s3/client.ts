@@ -84,7 +84,7 @@ export interface ObjectStore {
   put(target: ObjectAddress & { readonly body: Uint8Array }, signal: AbortSignal): Promise<PutAnswer>;
   get(target: ObjectAddress, signal: AbortSignal): Promise<GetAnswer>;
   /** Asks for one byte and drops it: the caller only wants to know whether the object can be read. */
-  peek(target: ObjectAddress, signal: AbortSignal): Promise<PeekAnswer>;
+  peek(target: Omit<ObjectAddress, 'onSent'>, signal: AbortSignal): Promise<PeekAnswer>;
   /**
    * Answers `done` even when there was no such object, because S3 does not tell. With `version`, deletes only that
    * version, for good.
@@ -191,7 +191,6 @@ export function openObjectStore(connection: S3Connection, options: ObjectStoreOp
     const input = { Bucket: target.bucket, Key: target.key, Range: 'bytes=0-0' };
     const outcome = await calls.run('get', {
       signal,
-      onSent: target.onSent,
       send: async (sending): Promise<PeekAnswer | null> => {
         const { Body, ETag } = await send(new GetObjectCommand(input), sending);
         if (Body instanceof Readable) Body.destroy();

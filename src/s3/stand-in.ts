@@ -16,6 +16,7 @@ export function standIn(store: ObjectStore, why: string): ObjectStore {
     put: (...asked) => told(store.put(...asked)),
     head: (...asked) => told(store.head(...asked)),
     get: (...asked) => told(store.get(...asked)),
+    peek: (...asked) => told(store.peek(...asked)),
     list: (...asked) => told(store.list(...asked)),
     delete: (...asked) => told(store.delete(...asked)),
     seeBucket: async (...asked) => {

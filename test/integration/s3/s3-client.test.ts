@@ -471,6 +471,8 @@ test('a web page with status 404 in answer to a HEAD is no word of S3 about the 
 describe('a 404 to a HEAD that S3 did not sign is asked about by GET', () => {
   const noSuchKey = '<Error><Code>NoSuchKey</Code></Error>';
   const accessDenied = '<Error><Code>AccessDenied</Code></Error>';
+  const keyDenied =
+    '<Error><Code>AccessDenied</Code><Message>User: arn:aws:iam::1:user/a is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:x because no identity-based policy allows the kms:Decrypt action</Message></Error>';
   const empty =
     '<ListBucketResult><Name>xcom</Name><Prefix></Prefix><KeyCount>0</KeyCount><MaxKeys>1</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>';
 
@@ -484,6 +486,13 @@ describe('a 404 to a HEAD that S3 did not sign is asked about by GET', () => {
       { kind: 'unknown', reason: 'server_error', said: { by: 'proxy', status: 404 } },
     ],
     ['S3 hands out the object', 206, 'text/plain', 'x', { kind: 'unknown', said: { by: 'proxy' } }],
+    [
+      'S3 lacks the key of the object, which is there',
+      403,
+      'application/xml',
+      keyDenied,
+      { kind: 'unknown', said: { by: 'proxy' } },
+    ],
     ['S3 lets nobody read: the 404 stands', 403, 'application/xml', accessDenied, { kind: 'missing' }],
   ])('%s', async (_, status, type, body, expected) => {
     const endpoint = await listen((request, response) => {
@@ -497,7 +506,10 @@ describe('a 404 to a HEAD that S3 did not sign is asked about by GET', () => {
       else response.writeHead(status, { 'content-type': type, etag: '"1"' }).end(body);
     });
     await withStore({ endpoint }, async (odd) => {
-      expect(await odd.head({ bucket: 'xcom', key: 'k' }, never)).toMatchObject(expected);
+      const onSent = vi.fn();
+      expect(await odd.head({ bucket: 'xcom', key: 'k', onSent }, never)).toMatchObject(expected);
+      // The time of the HEAD begins with the HEAD.
+      expect(onSent).toHaveBeenCalledTimes(1);
     });
   });
 

@@ -16,7 +16,7 @@ import type { Placed } from '../../../src/diagnosis/worker-pools.ts';
 import type { ProbeResult, ProbeStep } from '../../../src/probe/bucket.ts';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
 import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
-import { explainFailure } from '../../../src/s3/failure.ts';
+import { explainFailure, unasked, unknown } from '../../../src/s3/failure.ts';
 import type { ToldSetting } from '../../../src/settings/catalogue.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 import { lookOf } from '../../support/canary.ts';
@@ -192,6 +192,12 @@ const NOT_SENT: Failure = explainFailure(
   Object.assign(new Error('S3 Accelerate cannot be used in this region'), { name: 'EndpointError' }),
   { now: 0, sent: false, hasBody: true },
 );
+const NO_REGION: Failure = explainFailure(new Error('Region not accepted: region="eu west"'), {
+  now: 0,
+  sent: false,
+  hasBody: true,
+});
+const SENT_AWAY: Failure = unasked(unknown('throttled', 'before it was sent', 'exporter'));
 const MISMATCH: Failure = { reason: 'content_mismatch', detail: 'other content than was put', said: null };
 
 /** The connection is not known. The process's own credentials stand in for it, and S3 refuses them. */
@@ -977,6 +983,12 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
       'The exporter cannot ask for the bucket bucket: no credentials found, and the exporter asks nothing without a signature, as a worker may: give it AIRFLOW_CONN_… of the connection that the path names, or credentials of AWS.',
     ],
     [
+      'nothing is sent to a region that is no name of one',
+      { probe: allProbed(NO_REGION) },
+      'The exporter cannot ask for the bucket bucket: not sent: the region is no name of a region.',
+    ],
+    ['no request had its turn', { probe: allProbed(SENT_AWAY) }, 'unknown'],
+    [
       'STS refuses the role',
       { probe: allProbed(STS_REFUSED) },
       'The exporter cannot ask for the bucket bucket: no credentials: STS answered AccessDenied (403).',
@@ -1054,19 +1066,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
   ],
   bucket_unreachable: [
     ['S3 points to another region', { probe: allProbed(answered('PermanentRedirect', 301)) }, 'unknown'],
-    [
-      'a region that is no name of one',
-      {
-        probe: allProbed(
-          explainFailure(new Error('Region not accepted: region="eu west"'), {
-            now: 0,
-            sent: true,
-            hasBody: true,
-          }),
-        ),
-      },
-      'No request to the bucket bucket succeeds: wrong_region (not sent: the region is no name of a region).',
-    ],
+    ['nothing is sent to a region that is no name of one', { probe: allProbed(NO_REGION) }, 'unknown'],
     [
       'nothing answers',
       { probe: { ...allProbed('untried'), put: DOWN, head: DOWN } },

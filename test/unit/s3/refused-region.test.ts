@@ -11,7 +11,7 @@ test.each(['eu-west-1 ', '"eu-west-1"', 'eu+west', 'eu-west-1 # c'])(
     expect(explainFailure(error, { now: 0, sent: false, hasBody: true })).toMatchObject({
       reason: 'wrong_region',
       detail: 'not sent: the region is no name of a region',
-      said: { by: 'exporter', status: null },
+      said: { by: 'exporter', status: null, unasked: true },
     });
   },
 );

@@ -86,3 +86,21 @@ test.each<[string, (hidden: string) => Partial<S3Connection>]>([
   expect(learn('http://u:new@proxy:3128')).not.toBe(before);
   stores.close();
 });
+
+test('each failure of credentials that stand in says so', async () => {
+  const endpoint = 'http://127.0.0.1:1';
+  const connections = new Map([['a', connectionWith({ region: 'us-east-1', endpoint })]]);
+  const stores = openStores(
+    { connections, fallback: 'a', hasUnnamed: false, missing: new Map([['a', 'nobody gave a']]) },
+    { observer: recordRequests(), log: pino({ level: 'silent' }) },
+  );
+  const store = stores.of('a');
+  const target = { bucket: 'bucket', key: 'k', body: new Uint8Array(1), prefix: '', after: null };
+  const never = new AbortController().signal;
+  for (const name of ['put', 'head', 'get', 'peek', 'list', 'delete'] as const)
+    expect(await store[name](target, never)).toMatchObject({
+      detail: 'nobody gave a, and with the credentials found in its place: ECONNREFUSED',
+      said: { by: 'credentials' },
+    });
+  stores.close();
+});
