@@ -41,6 +41,14 @@ export interface Shape {
   readonly unread: readonly string[];
 }
 
+/**
+ * Whether nobody can tell of a row of `xcom_v1` if a task still reads it: from Airflow 3.4 on, the role may not read
+ * whose row it is.
+ */
+export function isOwnerUnread({ keepsTries, knowsOwners }: Shape): boolean {
+  return keepsTries && !knowsOwners;
+}
+
 export interface UnknownShape {
   readonly unsupported: string;
 }

@@ -1,5 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
+import { isOwnerUnread } from '../airflow/shape.ts';
 import { standingRule } from '../airflow/xcom-path.ts';
 import type { KnownSettings } from '../canary/known-settings.ts';
 import { knownSettings } from '../canary/known-settings.ts';
@@ -149,7 +150,8 @@ export function createCycle(options: CycleOptions): Cycle {
   async function sampledOf({ shape, now, unmeasured }: RowsRead, age: Age): Promise<Sampled> {
     const { oversize, threshold, paths } = known().xcom;
     const standing = standingRule(paths);
-    const seen = await survey(ledger, { windowMs: config.windowMs, oversize, threshold, standing });
+    const measured = { windowMs: config.windowMs, oversize, threshold, standing };
+    const seen = await survey(ledger, { ...measured, ownersUnread: isOwnerUnread(shape) });
     growth = withOrphans(growth, seen.window.orphanObjects, { now, isListed: isListed(ledger, now) });
     const decided = decidedOf(seen, { now, unmeasured });
     const standby = { lagSeconds: age.lagSeconds, doubt: doubtOfAge(age) };

@@ -1,4 +1,5 @@
 import type { BrokenReason } from '../window/flags.ts';
+import { BROKEN_REASONS } from '../window/flags.ts';
 import { counted, say } from './problem.ts';
 import type { Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
@@ -44,22 +45,22 @@ export function brokenObjects(
   };
 }
 
-/** The figures of the window, without each 0 that references contradict because S3 was asked about them in vain. */
-export function knownFigures({ window, unlooked }: Survey, now: number): Survey['window'] {
-  if (inVainWords(unlooked, now) === null) return window;
-  return withBroken(window, (count) => (count === 0 ? null : count));
+/**
+ * The figures of the window, without each 0 that references contradict: S3 was asked about them in vain, or nobody knows
+ * if a task still reads them.
+ */
+export function knownFigures({ window, unlooked, unowned }: Survey, now: number): Survey['window'] {
+  const { broken } = window;
+  const isInVain = inVainWords(unlooked, now) !== null;
+  const isOpen = (reason: BrokenReason) =>
+    unowned[reason] > 0 || (isInVain && (REASONS as readonly BrokenReason[]).includes(reason));
+  const known = { ...broken };
+  for (const reason of BROKEN_REASONS) if (known[reason] === 0 && isOpen(reason)) known[reason] = null;
+  return { ...window, broken: known };
 }
 
 /** While HEAD answers wrongly, neither the sizes of objects are known nor what became of them. */
 export function unseenFigures(window: Survey['window']): Survey['window'] {
-  return { ...withBroken(window, () => null), bytes: { ...window.bytes, s3: null } };
-}
-
-function withBroken(
-  window: Survey['window'],
-  figure: (count: number | null) => number | null,
-): Survey['window'] {
-  const { missing, empty, unreadable } = window.broken;
-  const broken = { missing: figure(missing), empty: figure(empty), unreadable: figure(unreadable) };
-  return { ...window, broken: { ...window.broken, ...broken } };
+  const unseen = { missing: null, empty: null, unreadable: null };
+  return { ...window, broken: { ...window.broken, ...unseen }, bytes: { ...window.bytes, s3: null } };
 }

@@ -27,6 +27,7 @@ import type { Problem, ProblemState, Reasons, Ruling } from './problem.ts';
 import type { Survey } from './survey.ts';
 import { thresholdDisabled } from './told-off.ts';
 import { LATE_SECONDS } from './unlooked.ts';
+import { unlessUnowned } from './unowned.ts';
 import { latestWritten } from './written-since.ts';
 
 /** Everything that the rules look at. */
@@ -172,7 +173,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
   const { shape, survey, canary, isCanaryGone, now } = sampled;
   const { rows } = survey;
   const skips = shape.major === 3 ? rows.skips : NO_EVIDENCE;
-  return {
+  const rulings: Rulings<'database'> = {
     schema_unsupported: 'clear',
     airflow_too_old: shape.tooOld
       ? say(`The tables have the shape of Airflow ${shape.airflow}: ${shape.name}.`)
@@ -202,6 +203,7 @@ function fromDatabase({ sampled, config }: Observation): Rulings<'database'> {
     exporter_behind: behind(sampled),
     ...explainCanary(canary, { isGone: isCanaryGone }),
   };
+  return unlessUnowned(rulings, survey.unowned);
 }
 
 /** While HEAD is wrong about the probe's object, its answers about other objects count for nothing. */

@@ -9,22 +9,27 @@ export interface Measures {
   /** A task's value of this size or more that is in the database was kept there. */
   readonly large: number;
   readonly bases: Bases;
+  /** Whether the role may not read whose rows those of `xcom_v1` are. */
+  readonly ownersUnread: boolean;
 }
 
 export function measuresOf({
   oversize,
   threshold,
   bases,
+  ownersUnread,
 }: {
   readonly oversize: number;
   /** Null: not known. */
   readonly threshold: number | null;
   readonly bases: Bases;
+  readonly ownersUnread: boolean;
 }): Measures {
   return {
     oversize,
     threshold: threshold === null || threshold < 0 ? Number.NaN : threshold,
     large: Math.max(oversize, threshold ?? 0),
     bases,
+    ownersUnread,
   };
 }

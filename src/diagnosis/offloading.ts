@@ -1,5 +1,5 @@
 import type { Tally } from './tally.ts';
-import { MINUTE, stepsOf } from './tally.ts';
+import { MINUTE, stepsOf } from './offload-steps.ts';
 import { SLACK_MS } from './worker-histories.ts';
 
 /** The references of the window as evidence of the threshold that workers use, and from when on. */

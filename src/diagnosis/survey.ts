@@ -3,12 +3,13 @@ import type { StandingRule } from '../airflow/xcom-path.ts';
 import { createHistogram } from '../lib/histogram.ts';
 import type { Counts, Histogram } from '../lib/histogram.ts';
 import { createPace } from '../lib/pace.ts';
-import type { BaseLooks, Bases } from '../window/bases.ts';
+import type { BaseLooks } from '../window/bases.ts';
 import { basesOf } from '../window/bases.ts';
 import type { RowChunk } from '../window/columns.ts';
 import { indexInChunk } from '../window/columns.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Looks } from '../window/looks.ts';
+import { flagsAt } from '../window/row-fields.ts';
 import { pathsOf, prefixesOf } from './base-paths.ts';
 import type { Evidence } from './evidence.ts';
 import { KINDS } from './evidence-kinds.ts';
@@ -19,12 +20,15 @@ import type { Doubtful } from './judged-workers.ts';
 import { judgeWorkers } from './judged-workers.ts';
 import * as judged from './judged-values.ts';
 import type { JudgedValues } from './judged-values.ts';
+import type { Measures } from './measures.ts';
 import { measuresOf } from './measures.ts';
 import { offloadingOf } from './offloading.ts';
 import type { Tally } from './tally.ts';
 import { groundsOf, sumOf, tallyOf } from './tally.ts';
 import type { Unlooked } from './unlooked.ts';
 import { unlookedTogether } from './unlooked.ts';
+import type { Unowned } from './unowned.ts';
+import { gatherUnowned, unownedTogether } from './unowned.ts';
 import type { WindowTotals } from './window-totals.ts';
 import { orphans } from './window-totals.ts';
 import { historiesOf } from './worker-histories.ts';
@@ -46,6 +50,7 @@ export interface Survey {
    */
   readonly references: number;
   readonly unlooked: Unlooked;
+  readonly unowned: Unowned;
   readonly inForce: number;
   /** Values whose stored size alone is known. */
   readonly inexact: number;
@@ -104,6 +109,8 @@ export interface SurveyOptions {
   /** Null: the threshold is not known. */
   readonly threshold: number | null;
   readonly standing: StandingRule;
+  /** Whether the role may not read whose rows those of `xcom_v1` are. */
+  readonly ownersUnread: boolean;
 }
 
 /** The findings of earlier surveys for each chunk. With new ones the survey looks at everything. */
@@ -145,7 +152,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     values.push(ofChunk);
     await pace.rest();
   }
-  const leaks = leaksOf(tallies, { bases, gathering });
+  const leaks = leaksOf(tallies, { measures, gathering });
 
   const parts = [...tallies.map(({ kinds }) => kinds), ...values.map(({ kinds }) => kinds), leaks.kinds];
   const told = {} as Record<Kind, Evidence>;
@@ -184,6 +191,7 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
     count: rows.db + rows.s3 + rows.other,
     references: counts.references,
     unlooked,
+    unowned: unownedTogether([...tallies.map((tally) => tally.unowned), leaks.unowned]),
     inOtherStore: counts.inOtherStore,
     inForce: counts.inForce,
     inexact: counts.inexact,
@@ -231,26 +239,32 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
 }
 
 /**
- * Counts rows that hold the path of another row, in a try that counts or in a past one. Also counts rows whose path is
+ * Counts rows that hold the path of another row, in a try that counts or in one that does not or may not. Also counts rows whose path is
  * a value of their own.
  */
 function leaksOf(
   tallies: readonly Tally[],
-  { bases, gathering }: { readonly bases: Bases; readonly gathering: Gathering },
-): { readonly kinds: GatheredByKind; readonly leaked: number; readonly past: number; readonly own: number } {
+  { measures, gathering }: { readonly measures: Measures; readonly gathering: Gathering },
+): Readonly<Record<'leaked' | 'past' | 'own', number>> & {
+  readonly kinds: GatheredByKind;
+  readonly unowned: Unowned;
+} {
+  const { bases, ownersUnread } = measures;
+  const unowned = gatherUnowned(ownersUnread);
   let leaked = 0;
   let past = 0;
   let own = 0;
   for (const { chunk, leaked: slots } of tallies)
     for (const slot of slots) {
+      const flags = flagsAt(chunk, indexInChunk(slot));
       if (!bases.isLeaked(slot)) own += 1;
-      else if (bases.brokenReason(slot) === null) past += 1;
+      else if (unowned.certain(bases.brokenReason(slot), flags) === null) past += 1;
       else {
         leaked += 1;
         gathering.add('leaked', chunk, indexInChunk(slot));
       }
     }
-  return { kinds: gathering.take(), leaked, past, own };
+  return { kinds: gathering.take(), leaked, past, own, unowned: unowned.tell() };
 }
 
 function latestPutsOf(tallies: readonly Tally[]): ReadonlyMap<number, number> {

@@ -11,8 +11,12 @@ import type { GatheredByKind, Gathering } from './gathering.ts';
 import type { KeptByWorker } from './kept-by-worker.ts';
 import { gatherKept } from './kept-by-worker.ts';
 import type { Measures } from './measures.ts';
+import type { Step } from './offload-steps.ts';
+import { MINUTE, stepsOf } from './offload-steps.ts';
 import type { Unlooked } from './unlooked.ts';
 import { gatherUnlooked } from './unlooked.ts';
+import type { Unowned } from './unowned.ts';
+import { gatherUnowned } from './unowned.ts';
 
 /**
  * The sums over the rows of one chunk alone; the sums of all tallies are those of the window. Figures that also depend
@@ -42,6 +46,7 @@ export interface Tally {
   /** The smallest values that went to object storage up to a minute. */
   readonly offloads: readonly Step[];
   readonly unlooked: Unlooked;
+  readonly unowned: Unowned;
   /** Slots of rows that hold the path of another row. Only the whole window shows whether the path is the backend's. */
   readonly leaked: readonly number[];
 }
@@ -74,29 +79,13 @@ const MOST = [
 type Sums = Pick<Tally, 'rows' | 'bytes' | 'broken' | 'counts' | 'least' | 'most'>;
 type MutableSums = { [Part in keyof Sums]: { -readonly [Name in keyof Sums[Part]]: number } };
 
-/** Minutes since the epoch, and the smallest size in that minute; it is smaller than all sizes before. */
-export type Step = readonly [minute: number, smallest: number];
-
-export const MINUTE = 60_000;
-
-export function stepsOf(sizes: Iterable<Step>): Step[] {
-  let smallest = Infinity;
-  return [...sizes]
-    .sort(([a, one], [b, other]) => a - b || one - other)
-    .filter(([, size]) => {
-      if (size >= smallest) return false;
-      smallest = size;
-      return true;
-    });
-}
-
 /** Everything that the tally of a chunk rests on, as text: what is written there, and what is known of its bases. */
 export function groundsOf(
   { written }: RowChunk,
   { bases: ids }: Tally,
-  { oversize, threshold, bases }: Measures,
+  { oversize, threshold, bases, ownersUnread }: Measures,
 ): string {
-  return `${written} ${oversize} ${threshold} ${bases.wordsOn(ids)}`;
+  return `${written} ${oversize} ${threshold} ${ownersUnread} ${bases.wordsOn(ids)}`;
 }
 
 export function tallyOf(
@@ -119,6 +108,7 @@ export function tallyOf(
   const kept = gatherKept(store);
   const offloads = new Map<number, number>();
   const unlooked = gatherUnlooked();
+  const unowned = gatherUnowned(measures.ownersUnread);
   const leaked: number[] = [];
   /** A reference whose size is not known counts as if it had this size. */
   const unmeasured = Number.isNaN(threshold) ? Infinity : threshold;
@@ -171,7 +161,7 @@ export function tallyOf(
     }
     rows.s3 += 1;
     const asConfigured = bases.isInForce(base);
-    const reason = is.brokenReason(flags, asConfigured);
+    const reason = unowned.certain(is.brokenReason(flags, asConfigured), flags);
     if (reason !== null) {
       if (reason !== 'path_mismatch') gathering.add(reason, chunk, index);
       broken[reason] += 1;
@@ -184,7 +174,8 @@ export function tallyOf(
     if (is.isUnverified(flags)) counts.unverified += 1;
     if (is.isUnverified(flags) || is.uncheckedOf(flags) !== null) unlooked.add(flags, at);
     if (!Number.isNaN(size)) bytes.s3 += size;
-    if (is.isSkipDecision(flags)) gathering.add('skips', chunk, index);
+    if (is.isSkipDecision(flags) && unowned.certain('skip', flags) !== null)
+      gathering.add('skips', chunk, index);
     if (asConfigured) {
       counts.inForce += 1;
       offloaded.add(worker);
@@ -219,7 +210,7 @@ export function tallyOf(
     } else if (bases.isInForce(base)) {
       gathering.add('third_party', chunk, index);
       least.inForceAt = Math.min(least.inForceAt, timeAt(chunk, index));
-    } else if (is.brokenReason(flags, false) !== null) {
+    } else if (unowned.certain(is.brokenReason(flags, false), flags) !== null) {
       broken.path_mismatch += 1;
       addMismatched(index);
     }
@@ -242,7 +233,8 @@ export function tallyOf(
         bytes.other += sizeAt(chunk, index);
         if (is.hasBase(flags)) addInOtherStore(index, flags);
         else if ((flags & is.LOCAL) === 0) gathering.add('third_party', chunk, index);
-        else if (is.isOnDisk(flags)) gathering.add('local', chunk, index);
+        else if (is.isOnDisk(flags) && unowned.certain('disk', flags) !== null)
+          gathering.add('local', chunk, index);
     }
   }
   return {
@@ -258,6 +250,7 @@ export function tallyOf(
     kept: kept.tell(),
     offloads: stepsOf(offloads),
     unlooked: unlooked.tell(),
+    unowned: unowned.tell(),
     leaked,
   };
 }

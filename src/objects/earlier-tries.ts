@@ -1,10 +1,11 @@
 import type { Shape } from '../airflow/shape.ts';
+import { isOwnerUnread } from '../airflow/shape.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Query } from '../postgres/client.ts';
 import type { Bases } from '../window/bases.ts';
 import type { RowChunk } from '../window/columns.ts';
 import { CHUNK_ROWS } from '../window/columns.ts';
-import type { BrokenReason } from '../window/flags.ts';
+import type { Fault } from '../window/flags.ts';
 import * as is from '../window/flags.ts';
 import type { Ledger } from '../window/ledger.ts';
 import type { Looks } from '../window/looks.ts';
@@ -15,9 +16,6 @@ import { createDraw } from './recheck.ts';
 
 /** How many rows with one kind of fault are asked about together. */
 const TOGETHER = 1_000;
-
-type Fault = BrokenReason | 'skip' | 'disk';
-const FAULTS: readonly Fault[] = [...is.BROKEN_REASONS, 'skip', 'disk'];
 
 /** One chunk's rows with a fault, by slot, except rows known to belong to earlier tries. */
 interface ChunkFaults {
@@ -40,15 +38,16 @@ interface Options {
  * Notes which rows with a fault belong to an earlier try: Airflow 3.4 keeps them when a task is cleared, and no task
  * reads them any more. Some rows of each kind are asked about. More follow only while all of them belong to earlier
  * tries, so earlier tries alone never make a problem. Rows of earlier tries are not asked about again. The others are,
- * in each cycle, since a task may be cleared at any time.
+ * in each cycle, since a task may be cleared at any time. Rows whose owners may not be read are left out: of them nobody
+ * knows, and diagnosis/unowned.ts says so.
  */
 export async function noteEarlierTries(query: Query, shape: Shape, options: Options): Promise<void> {
   if (!shape.keepsTries) return;
   const { ledger } = options;
   const rows = ledger.rows();
-  let kinds: readonly Fault[] = FAULTS;
+  let kinds: readonly Fault[] = is.FAULTS;
   while (kinds.length > 0) {
-    const drawn = await drawFaults(kinds, options);
+    const drawn = await drawFaults(kinds, { ...options, ownersUnread: isOwnerUnread(shape) });
     const suspects = [...drawn.values()].flat();
     if (suspects.length === 0) return;
     const confirmed = await confirm(query, shape, {
@@ -64,15 +63,15 @@ export async function noteEarlierTries(query: Query, shape: Shape, options: Opti
 /** Slots of rows with these faults, drawn with the same chance for each row of a kind. */
 async function drawFaults(
   kinds: readonly Fault[],
-  { ledger, bases, looks, random }: Options,
+  { ledger, bases, looks, random, ownersUnread }: Options & { readonly ownersUnread: boolean },
 ): Promise<ReadonlyMap<Fault, readonly number[]>> {
   const pace = createPace();
   const draws = new Map(kinds.map((kind) => [kind, createDraw(TOGETHER, random)]));
   for (const chunk of ledger.rows().chunks) {
     const { slots } = looks.at(
       chunk,
-      () => lookAt(chunk, bases),
-      (last) => `${chunk.written} ${bases.wordsOn(last.bases)}`,
+      () => lookAt(chunk, { bases, ownersUnread }),
+      (last) => `${chunk.written} ${ownersUnread} ${bases.wordsOn(last.bases)}`,
     );
     for (const [kind, draw] of draws)
       for (const slot of slots.get(kind) ?? [])
@@ -82,7 +81,10 @@ async function drawFaults(
   return new Map([...draws].flatMap(([kind, { drawn }]) => (drawn.length === 0 ? [] : [[kind, drawn]])));
 }
 
-function lookAt(chunk: RowChunk, bases: Bases): ChunkFaults {
+function lookAt(
+  chunk: RowChunk,
+  { bases, ownersUnread }: { readonly bases: Bases; readonly ownersUnread: boolean },
+): ChunkFaults {
   const slots = new Map<Fault, number[]>();
   const ids = new Set<number>();
   for (let index = 0; index < CHUNK_ROWS; index += 1) {
@@ -91,7 +93,7 @@ function lookAt(chunk: RowChunk, bases: Bases): ChunkFaults {
     if (base !== 0) ids.add(base);
     // In a doubtful base no reference counts as broken; a skip decision and a value on disk still count.
     const fault = faultOf(flags, bases.isDoubtful(base) ? null : bases.isInForce(base));
-    if (fault === null) continue;
+    if (fault === null || (ownersUnread && is.hasOwner(flags))) continue;
     const ofKind = slots.get(fault) ?? [];
     ofKind.push(chunk.first + index);
     slots.set(fault, ofKind);

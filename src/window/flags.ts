@@ -174,6 +174,11 @@ export function tableBits(table: XComSource['table']): number {
   return TABLES.indexOf(table) << TABLE_SHIFT;
 }
 
+/** Whether the row is of `xcom_v1`: from before Airflow 3.4, where another table names its task instance. */
+export function hasOwner(flags: number): boolean {
+  return tableOf(flags) === 'xcom_v1';
+}
+
 /** Whether the row is of `xcom_v2`, whose rows hang on their task instance and not on their run. */
 export function hangsOnTask(flags: number): boolean {
   return (flags & TABLE_MASK) === V2;
@@ -244,3 +249,8 @@ export const BROKEN_REASONS: readonly BrokenReason[] = [
   'path_mismatch',
   'leaked',
 ];
+
+/** A fault of a row that is over when a later try of its task has taken its place. `disk`: a file on a worker's disk. */
+export type Fault = BrokenReason | 'skip' | 'disk';
+
+export const FAULTS: readonly Fault[] = [...BROKEN_REASONS, 'skip', 'disk'];

@@ -149,6 +149,7 @@ export async function judge(
       oversize,
       threshold,
       standing: standingRule(paths),
+      ownersUnread: false,
     },
     newLooks(createLooks()),
   );

@@ -81,6 +81,7 @@ const SURVEY: Survey = {
   references: 10,
   inOtherStore: 0,
   unlooked: { waiting: { rows: 0, oldest: null }, inVain: { rows: 0, oldest: null, reasons: [] } },
+  unowned: { missing: 0, empty: 0, unreadable: 0, path_mismatch: 0, leaked: 0, skip: 0, disk: 0 },
   inForce: 10,
   inexact: 0,
   unattributed: 0,

@@ -37,11 +37,13 @@ const SETTINGS: readonly SurveyOptions[] = [
   ['s3://aws@bucket/other', 1_000, 1_000],
   [null, 1_000, null],
   ['s3://aws@bucket/xcom', 1_000, -1],
-].map(([paths, oversize, threshold]) => ({
+  ['s3://aws@bucket/xcom', 1_000, 1_000, 'unread'],
+].map(([paths, oversize, threshold, owners]) => ({
   windowMs: 24 * HOUR,
   oversize: Number(oversize),
   threshold: threshold as number | null,
   standing: standingRule(paths === null ? null : parseXComPaths(String(paths))),
+  ownersUnread: owners === 'unread',
 }));
 
 /** A window of several chunks, which new rows fill in turn. */
@@ -71,7 +73,7 @@ function rowOf(
   { task, mapIndex, at, size }: { task: string; mapIndex: number; at: number; size: number },
 ): SampledRow {
   return {
-    table: 'xcom',
+    table: task === 'load' ? 'xcom' : 'xcom_v1',
     dagRunId: run.id,
     dagId: run.dagId,
     runId: run.runId,

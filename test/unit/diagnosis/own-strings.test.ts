@@ -136,6 +136,7 @@ async function judge(pushed: readonly Pushed[], paths: string | null = BASE): Pr
       oversize,
       threshold,
       standing: standingRule(told),
+      ownersUnread: false,
     },
     newLooks(createLooks()),
   );
