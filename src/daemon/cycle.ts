@@ -15,7 +15,7 @@ import type { Verified } from '../objects/verify.ts';
 import type { Database } from '../postgres/client.ts';
 import { DatabaseError } from '../postgres/failure.ts';
 import type { Age } from '../postgres/standby.ts';
-import { ageOf, doubtOfAge, readUpTo } from '../postgres/standby.ts';
+import { ageOf, doubtOfAge, readUpTo, worseAge } from '../postgres/standby.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead, sawObject } from '../probe/bucket.ts';
 import type { Stores } from '../s3/stores.ts';
@@ -138,7 +138,7 @@ export function createCycle(options: CycleOptions): Cycle {
         signal,
       );
       count(increments);
-      return { rows, verified, age };
+      return { rows, verified, age: worseAge(read, age) };
     } catch (error) {
       if (!(error instanceof DatabaseError)) throw error;
       readShape = createShapeReader();

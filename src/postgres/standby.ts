@@ -138,6 +138,11 @@ export function knownUpTo(before: Look, after: Look): number | null {
   return Math.max(replayedTo ?? -Infinity, Math.min(before.now, heardAt));
 }
 
+/** The age that allows less: rows read at one and asked about again at the other are no fresher than both. */
+export function worseAge(one: Age, other: Age): Age {
+  return (one.lagSeconds ?? Infinity) < (other.lagSeconds ?? Infinity) ? other : one;
+}
+
 /** The reason why the rows allow no verdict; null: the rows are recent enough. */
 export function doubtOfAge({ lagSeconds, isPaused }: Pick<Age, 'lagSeconds' | 'isPaused'>): string | null {
   if (lagSeconds === null) return 'the standby does not say how far it is behind';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Database, Query } from '../../../src/postgres/client.ts';
 import { databaseError } from '../../../src/postgres/failure.ts';
 import type { Look } from '../../../src/postgres/standby.ts';
-import { ageOf, doubtOfAge, knownUpTo, readUpTo } from '../../../src/postgres/standby.ts';
+import { ageOf, doubtOfAge, knownUpTo, readUpTo, worseAge } from '../../../src/postgres/standby.ts';
 
 const HOUR = 3_600_000;
 const NOW = 1_800_000_000_000;
@@ -123,4 +123,15 @@ describe('a server that lacks the functions for positions, as Aurora does', () =
     await cycle(database);
     expect(log).toEqual(['written', 'written']);
   });
+});
+
+test.each([
+  [0, 20, 20],
+  [20, 0, 20],
+  [0, null, null],
+  [null, 0, null],
+])('of rows that were %s s and then %s s behind, the age is %s s', (first, second, lagSeconds) => {
+  const age = { asOf: 0, isPaused: false, position: null };
+  const worse = worseAge({ ...age, lagSeconds: first }, { ...age, lagSeconds: second });
+  expect(worse.lagSeconds).toBe(lagSeconds);
 });
