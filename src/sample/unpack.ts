@@ -15,7 +15,7 @@ const MOST_TIMEOUTS = 3;
 /** For how many values the timeouts are remembered: each of them costs the server a whole statement timeout. */
 const MOST_SLOW = 100;
 
-/** What earlier cycles have shown about the time that the server takes. */
+/** The time that the server takes, as earlier cycles have shown it. */
 export interface Patience {
   /** The most rows of one statement: half as many after a timeout, one more after each cycle without any. */
   rows: number;
