@@ -1,11 +1,14 @@
 import { chosen } from './dashboards.ts';
 import type { Row } from './dashboards.ts';
-import { ofAllAirflows, ofEachAirflow } from './known-figures.ts';
-import { stat, timeseries, UNKNOWN } from './panels.ts';
+import { ofEachAirflow, ofEachOfAll } from './known-figures.ts';
+import { AIRFLOW_NAME, stat, timeseries } from './panels.ts';
+import { REPLICA } from './promql.ts';
 
 const AUDITED = chosen('airflow_xcom_audit_timestamp_seconds');
-/** The figure of all Airflows; NaN where there is a result and the figure is not known of all. */
-const ofAudits = (metric: string) => `${ofAllAirflows('sum', chosen(metric))}\nor\nmax(${AUDITED}) * NaN`;
+/** The exporters of one Airflow may show the results of several audits: the latest counts. */
+const LATEST = `(${AUDITED} == ignoring (${REPLICA}) group_left () ${ofEachAirflow(AUDITED)})`;
+const ofLatest = (metric: string) => `(${chosen(metric)} and ${LATEST})`;
+const verdicts = (metric: string) => ofEachAirflow(`(${chosen(metric)} and ignoring (verdict) ${LATEST})`);
 const NONE = 'No result of an audit is known';
 const COLORS = { named: 'green', orphaned: 'orange', young: 'blue', other: 'purple' };
 
@@ -28,8 +31,8 @@ export const AUDIT_ROW: Row = {
         colors: COLORS,
         queries: [
           {
-            expr: `sum by (verdict) (${ofEachAirflow(chosen('airflow_xcom_audit_objects'))})`,
-            legend: '{{verdict}}',
+            expr: verdicts('airflow_xcom_audit_objects'),
+            legend: `{{verdict}} ${AIRFLOW_NAME}`,
           },
         ],
         noValue: NONE,
@@ -47,8 +50,8 @@ export const AUDIT_ROW: Row = {
         colors: COLORS,
         queries: [
           {
-            expr: `sum by (verdict) (${ofEachAirflow(chosen('airflow_xcom_audit_bytes'))})`,
-            legend: '{{verdict}}',
+            expr: verdicts('airflow_xcom_audit_bytes'),
+            legend: `{{verdict}} ${AIRFLOW_NAME}`,
           },
         ],
         noValue: NONE,
@@ -59,15 +62,20 @@ export const AUDIT_ROW: Row = {
       stat({
         title: 'Missing at the audit',
         description:
-          'References whose objects were gone, and places that could not be listed. 0 is good. Unknown: it is not known of all of them, or of every Airflow.',
+          'References whose objects were gone, and places that could not be listed. Of each Airflow. 0 is good. Unknown: it is not known of all of them, or no result is known.',
         runbook: 'the-last-audit',
         unit: 'short',
         decimals: 0,
         queries: [
-          { expr: ofAudits('airflow_xcom_audit_missing_references'), legend: 'missing' },
-          { expr: ofAudits('airflow_xcom_audit_unlisted_places'), legend: 'not listed' },
+          {
+            expr: ofEachOfAll(ofLatest('airflow_xcom_audit_missing_references')),
+            legend: `missing ${AIRFLOW_NAME}`,
+          },
+          {
+            expr: ofEachOfAll(ofLatest('airflow_xcom_audit_unlisted_places')),
+            legend: `not listed ${AIRFLOW_NAME}`,
+          },
         ],
-        noValue: 'Unknown',
         steps: [
           [null, 'green'],
           [1, 'red'],
@@ -79,12 +87,11 @@ export const AUDIT_ROW: Row = {
       stat({
         title: 'Since the last audit',
         description:
-          'How old these figures are; of several Airflows, where they are oldest. Nothing is said about what came or went since. Unknown: of one Airflow no result is known.',
+          'How old the figures of each Airflow are. Nothing is said about what came or went since. Unknown: no result is known.',
         runbook: 'the-last-audit',
         unit: 's',
         decimals: 0,
-        queries: [{ expr: `time() - ${ofAllAirflows('min', AUDITED)}` }],
-        noValue: UNKNOWN,
+        queries: [{ expr: `time() - ${ofEachOfAll(AUDITED)}`, legend: AIRFLOW_NAME }],
         steps: [[null, 'blue']],
       }),
     ],

@@ -65,10 +65,7 @@ export const CANARY_ROW: Row = {
           },
         ],
         noValue: UNKNOWN,
-        steps: [
-          [null, 'green'],
-          [900, 'orange'],
-        ],
+        steps: [[null, 'blue']],
       }),
     ],
     [
@@ -76,12 +73,12 @@ export const CANARY_ROW: Row = {
       stat({
         title: 'Reports refused',
         description:
-          'Reports in the chosen time that the exporter did not believe: malformed, too long, or of another queue than their task. 0 is good; somebody else writes into the DAG of the canary.',
+          'Reports in the chosen time that the exporter did not believe: malformed, too long, or of another queue than their task. 0 is good; somebody else writes into the DAG of the canary. Unknown: one exporter does not answer.',
         runbook: 'canary_silent',
         unit: 'short',
         decimals: 0,
         queries: [
-          { expr: `sum(increase(${chosen('airflow_xcom_canary_reports_refused_total')}[$__range]))` },
+          { expr: ofAll(`sum(increase(${chosen('airflow_xcom_canary_reports_refused_total')}[$__range]))`) },
         ],
         noValue: 'Unknown',
         steps: [

@@ -142,10 +142,10 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum(${ofEachAirflow(rate('airflow_xcom_database_writes_total'))})`,
+                expr: ofAll(`sum(${ofEachAirflow(rate('airflow_xcom_database_writes_total'))})`),
                 legend: 'written, says Postgres',
               },
-              { expr: `sum(${rate('airflow_xcom_rows_total')})`, legend: 'seen by the exporter' },
+              { expr: ofAll(`sum(${rate('airflow_xcom_rows_total')})`), legend: 'seen by the exporter' },
             ],
           }),
         ],
@@ -239,7 +239,7 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (name) (${increase('airflow_xcom_exporter_job_skips_total')})`,
+                expr: ofAll(`sum by (name) (${increase('airflow_xcom_exporter_job_skips_total')})`),
                 legend: '{{name}}',
               },
             ],
@@ -256,7 +256,7 @@ export const EXPORTER: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (metric) (${increase('airflow_xcom_exporter_series_overflow_total')})`,
+                expr: ofAll(`sum by (metric) (${increase('airflow_xcom_exporter_series_overflow_total')})`),
                 legend: '{{metric}}',
               },
             ],

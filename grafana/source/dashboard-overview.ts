@@ -2,7 +2,7 @@ import { CANARY_ROW } from './canary-row.ts';
 import { BROKEN_REASONS } from '../../src/window/flags.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { ALL_HEALTHY, LEADERS, ofKnown, sumOfKnown } from './known-figures.ts';
+import { ALL_HEALTHY, LEADERS, ofAll, ofKnown, ofKnownBy, sumOfKnown } from './known-figures.ts';
 import {
   AIRFLOW_COLUMNS,
   barGauge,
@@ -201,7 +201,9 @@ export const OVERVIEW: Page = {
             colors: STORAGE_COLORS,
             queries: [
               {
-                expr: `sum by (storage) (rate(${chosen('airflow_xcom_bytes_total')}[$__rate_interval]))`,
+                expr: ofAll(
+                  `sum by (storage) (rate(${chosen('airflow_xcom_bytes_total')}[$__rate_interval]))`,
+                ),
                 legend: '{{storage}}',
               },
             ],
@@ -241,7 +243,7 @@ export const OVERVIEW: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (reason) (${chosen('airflow_xcom_window_broken_references')})`,
+                expr: ofKnownBy('reason', 'sum', chosen('airflow_xcom_window_broken_references')),
                 legend: '{{reason}}',
               },
             ],

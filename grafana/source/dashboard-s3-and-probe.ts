@@ -1,7 +1,7 @@
 import * as dashboard from '@grafana/grafana-foundation-sdk/dashboard';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { leastOfKnown } from './known-figures.ts';
+import { ofAll, ofKnownBy } from './known-figures.ts';
 import { DATASOURCE, heatmap, NONE_KNOWN, stat, stateTimeline, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -29,7 +29,7 @@ const quantile = (q: number) =>
     min: 0,
     queries: [
       {
-        expr: `histogram_quantile(${q}, sum by (le, operation) (${rate(DURATION)}))`,
+        expr: ofAll(`histogram_quantile(${q}, sum by (le, operation) (${rate(DURATION)}))`),
         legend: '{{operation}}',
       },
     ],
@@ -70,7 +70,7 @@ export const S3_AND_PROBE: Page = {
             unit: 'none',
             queries: [
               {
-                expr: `min by (operation) (${PROBED}) == 0\nor\n${leastOfKnown(PROBED, 'operation')}`,
+                expr: `min by (operation) (${PROBED}) == 0\nor\n${ofKnownBy('operation', 'min', PROBED)}`,
                 legend: '{{operation}}',
               },
             ],
@@ -129,7 +129,7 @@ export const S3_AND_PROBE: Page = {
             unit: 's',
             queries: [
               {
-                expr: `sum by (le) (${increase(DURATION, 'operation=~"$operation"')})`,
+                expr: ofAll(`sum by (le) (${increase(DURATION, 'operation=~"$operation"')})`),
                 legend: '{{le}}',
               },
             ],
@@ -147,22 +147,18 @@ export const S3_AND_PROBE: Page = {
           stat({
             title: 'Last success',
             description:
-              'How long ago each operation worked last; of several shards, where it is longest. None known: one exporter does not answer, or the operation has not worked there since it was started.',
+              'How long ago each operation worked last; of several shards, where it is longest. Compare with probe.schedule. None known: one exporter does not answer, or the operation has not worked there since it was started.',
             runbook: 'bucket_unreachable',
             unit: 's',
             decimals: 0,
             queries: [
               {
-                expr: `time() - ${leastOfKnown(chosen('airflow_xcom_probe_last_success_timestamp_seconds'), 'operation')}\nor\ngroup by (operation) (${PROBED}) * NaN`,
+                expr: `time() - ${ofKnownBy('operation', 'min', chosen('airflow_xcom_probe_last_success_timestamp_seconds'))}\nor\ngroup by (operation) (${PROBED}) * NaN`,
                 legend: '{{operation}}',
               },
             ],
             noValue: NONE_KNOWN,
-            steps: [
-              [null, 'green'],
-              [180, 'orange'],
-              [600, 'red'],
-            ],
+            steps: [[null, 'blue']],
           }),
         ],
       ],
@@ -182,7 +178,7 @@ export const S3_AND_PROBE: Page = {
             min: 0,
             queries: [
               {
-                expr: `sum by (operation) (${rate('airflow_xcom_exporter_s3_requests_total')})`,
+                expr: ofAll(`sum by (operation) (${rate('airflow_xcom_exporter_s3_requests_total')})`),
                 legend: '{{operation}}',
               },
             ],
@@ -215,7 +211,7 @@ export const S3_AND_PROBE: Page = {
             unit: 'currencyUSD',
             decimals: 2,
             min: 0,
-            queries: [{ expr: `(${cost}) * ${MONTH_SECONDS}`, legend: 'USD for 30 days' }],
+            queries: [{ expr: ofAll(`(${cost}) * ${MONTH_SECONDS}`), legend: 'USD for 30 days' }],
           }),
         ],
       ],

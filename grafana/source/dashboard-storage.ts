@@ -1,7 +1,7 @@
 import { AUDIT_ROW } from './audit-row.ts';
 import { chosen } from './dashboards.ts';
 import type { Page } from './dashboards.ts';
-import { ofEachAirflow } from './known-figures.ts';
+import { ofAll, ofEachAirflow, ofKnownBy, sumOfKnown } from './known-figures.ts';
 import { heatmap, NONE_KNOWN, STORAGE_COLORS, table, timeseries } from './panels.ts';
 
 const rate = (metric: string, matchers = '') => `rate(${chosen(metric, matchers)}[$__rate_interval])`;
@@ -10,7 +10,9 @@ const overRange = (metric: string, matchers = '') => `increase(${chosen(metric, 
 
 const quantiles = (storage: string) =>
   [0.5, 0.95].map((q) => ({
-    expr: `histogram_quantile(${q}, sum by (le) (${rate('airflow_xcom_value_bytes_bucket', `storage="${storage}"`)}))`,
+    expr: ofAll(
+      `histogram_quantile(${q}, sum by (le) (${rate('airflow_xcom_value_bytes_bucket', `storage="${storage}"`)}))`,
+    ),
     legend: `${storage}, ${q * 100} % are smaller`,
   }));
 
@@ -36,7 +38,7 @@ export const STORAGE: Page = {
             stacked: true,
             colors: STORAGE_COLORS,
             queries: [
-              { expr: `sum by (storage) (${rate('airflow_xcom_rows_total')})`, legend: '{{storage}}' },
+              { expr: ofAll(`sum by (storage) (${rate('airflow_xcom_rows_total')})`), legend: '{{storage}}' },
             ],
           }),
         ],
@@ -54,7 +56,9 @@ export const STORAGE: Page = {
             colors: STORAGE_COLORS,
             queries: [
               {
-                expr: `sum by (storage) (${rate('airflow_xcom_bytes_total')}) / on () group_left () (sum(${rate('airflow_xcom_bytes_total')}) > 0)`,
+                expr: ofAll(
+                  `sum by (storage) (${rate('airflow_xcom_bytes_total')}) / on () group_left () (sum(${rate('airflow_xcom_bytes_total')}) > 0)`,
+                ),
                 legend: '{{storage}}',
               },
             ],
@@ -71,7 +75,7 @@ export const STORAGE: Page = {
             min: 0,
             queries: [
               {
-                expr: `topk(10, sum by (dag_id) (${rate('airflow_xcom_rows_total')}))`,
+                expr: ofAll(`topk(10, sum by (dag_id) (${rate('airflow_xcom_rows_total')}))`),
                 legend: '{{dag_id}}',
               },
             ],
@@ -117,7 +121,7 @@ export const STORAGE: Page = {
             unit: 'bytes',
             queries: [
               {
-                expr: `sum by (le) (${increase('airflow_xcom_value_bytes_bucket', 'storage="db"')})`,
+                expr: ofAll(`sum by (le) (${increase('airflow_xcom_value_bytes_bucket', 'storage="db"')})`),
                 legend: '{{le}}',
               },
             ],
@@ -133,7 +137,7 @@ export const STORAGE: Page = {
             unit: 'bytes',
             queries: [
               {
-                expr: `sum by (le) (${increase('airflow_xcom_value_bytes_bucket', 'storage="s3"')})`,
+                expr: ofAll(`sum by (le) (${increase('airflow_xcom_value_bytes_bucket', 'storage="s3"')})`),
                 legend: '{{le}}',
               },
             ],
@@ -228,7 +232,7 @@ export const STORAGE: Page = {
             unit: 'ops',
             min: 0,
             queries: [
-              { expr: `sum(${rate('airflow_xcom_references_checked_total')})`, legend: 'looked up' },
+              { expr: ofAll(`sum(${rate('airflow_xcom_references_checked_total')})`), legend: 'looked up' },
               {
                 expr: `sum by (reason) (${rate('airflow_xcom_references_unchecked_total')}) > 0`,
                 legend: 'no answer: {{reason}}',
@@ -271,7 +275,10 @@ export const STORAGE: Page = {
             stacked: true,
             colors: STORAGE_COLORS,
             queries: [
-              { expr: `sum by (storage) (${chosen('airflow_xcom_window_rows')})`, legend: '{{storage}}' },
+              {
+                expr: ofKnownBy('storage', 'sum', chosen('airflow_xcom_window_rows')),
+                legend: '{{storage}}',
+              },
             ],
           }),
         ],
@@ -286,9 +293,12 @@ export const STORAGE: Page = {
             dashed: 'large',
             colors: STORAGE_COLORS,
             queries: [
-              { expr: `sum by (storage) (${chosen('airflow_xcom_window_bytes')})`, legend: '{{storage}}' },
               {
-                expr: `sum(${chosen('airflow_xcom_window_oversize_in_db_bytes')})`,
+                expr: ofKnownBy('storage', 'sum', chosen('airflow_xcom_window_bytes')),
+                legend: '{{storage}}',
+              },
+              {
+                expr: sumOfKnown(chosen('airflow_xcom_window_oversize_in_db_bytes')),
                 legend: 'large values in db',
               },
             ],
@@ -303,7 +313,7 @@ export const STORAGE: Page = {
             runbook: 'orphans_growing',
             unit: 'short',
             min: 0,
-            queries: [{ expr: `sum(${chosen('airflow_xcom_window_orphan_objects')})`, legend: 'objects' }],
+            queries: [{ expr: sumOfKnown(chosen('airflow_xcom_window_orphan_objects')), legend: 'objects' }],
           }),
         ],
         [
@@ -314,7 +324,7 @@ export const STORAGE: Page = {
             runbook: 'orphans_growing',
             unit: 'bytes',
             min: 0,
-            queries: [{ expr: `sum(${chosen('airflow_xcom_window_orphan_bytes')})`, legend: 'bytes' }],
+            queries: [{ expr: sumOfKnown(chosen('airflow_xcom_window_orphan_bytes')), legend: 'bytes' }],
           }),
         ],
       ],

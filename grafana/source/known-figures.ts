@@ -51,11 +51,11 @@ export function sumOfKnown(series: string, parts?: Parts): string {
   return ofKnown(`sum(${series})`, series, parts);
 }
 
-/** The least of these series by this label; no value where an exporter that samples has none. */
-export function leastOfKnown(series: string, label: string): string {
+/** These series put together by this label; no value where an exporter that samples has none. */
+export function ofKnownBy(label: string, combine: 'min' | 'sum', series: string): string {
   const led = `(${series} and ignoring (${label}) ${LEADERS})`;
   return ofAll(
-    `min by (${label}) ${led} and on (${label}) count by (${label}) ${led} == on () group_left () count(${LEADERS})`,
+    `${combine} by (${label}) ${led} and on (${label}) count by (${label}) ${led} == on () group_left () count(${LEADERS})`,
   );
 }
 
@@ -64,10 +64,9 @@ export function ofEachAirflow(series: string): string {
   return `max without (${REPLICA}) (${series})`;
 }
 
-/** These facts of all Airflows put together; no value while it is not known of one. */
-export function ofAllAirflows(combine: 'min' | 'sum', series: string): string {
-  const facts = `(${ofEachAirflow(series)})`;
-  return ofAll(`${combine}${facts} and on () count${facts} == count${SHARDS_OF_EACH}`);
+/** This fact of each Airflow; NaN for one of which it is not known. */
+export function ofEachOfAll(series: string): string {
+  return `(${ofEachAirflow(series)}\nor\n${SHARDS_OF_EACH} * NaN)`;
 }
 
 /** 0 if every exporter that samples says Healthy; else no value. */

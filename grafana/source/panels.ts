@@ -62,7 +62,9 @@ export function stat(content: Content & { readonly history?: boolean }): Panel {
     .colorMode(common.BigValueColorMode.Background)
     .graphMode(content.history === true ? common.BigValueGraphMode.Area : common.BigValueGraphMode.None)
     .textMode(
-      content.queries.length > 1 ? common.BigValueTextMode.ValueAndName : common.BigValueTextMode.Value,
+      content.queries.some(({ legend }) => legend !== undefined)
+        ? common.BigValueTextMode.ValueAndName
+        : common.BigValueTextMode.Value,
     )
     .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).values(false).fields(''));
   return filled(builder.build(), content, content.history === true ? 'range' : 'instant');
@@ -74,7 +76,7 @@ export function timeseries(
     readonly stacked?: boolean;
     readonly logarithmic?: boolean;
     readonly dashed?: string;
-    /** By legend, where a colour says more than one by chance. */
+    /** By the first word of the legend, where a colour says more than one by chance. */
     readonly colors?: Readonly<Record<string, string>>;
     /** Draw `steps` as lines. */
     readonly lines?: boolean;
@@ -103,12 +105,12 @@ export function timeseries(
       new common.GraphThresholdsStyleConfigBuilder().mode(common.GraphThresholdsStyleMode.Dashed),
     );
   if (content.dashed !== undefined)
-    builder.overrideByRegexp(content.dashed, [
+    builder.overrideByRegexp(`/${content.dashed}/`, [
       { id: 'custom.lineStyle', value: { fill: 'dash', dash: [8, 8] } },
       { id: 'custom.fillOpacity', value: 0 },
     ]);
   for (const [legend, fixedColor] of Object.entries(content.colors ?? {}))
-    builder.overrideByName(legend, [{ id: 'color', value: { mode: 'fixed', fixedColor } }]);
+    builder.overrideByRegexp(`/^${legend}\\b/`, [{ id: 'color', value: { mode: 'fixed', fixedColor } }]);
   return filled(builder.build(), content, 'range');
 }
 
@@ -262,6 +264,8 @@ function target({ expr, legend }: Query, { format, refId }: { format: Format; re
   builder.legendFormat(legend ?? '__auto');
   if (format === 'instant' || format === 'table') builder.instant();
   else builder.range();
+  // A rate looks back four times as far as the least step: two scrapes, if there is one every two minutes.
+  if (format === 'range' || format === 'heatmap') builder.interval('1m');
   const formats = {
     instant: PromQueryFormat.TimeSeries,
     range: PromQueryFormat.TimeSeries,

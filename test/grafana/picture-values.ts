@@ -57,8 +57,9 @@ const PALETTE = ['#3f9c52', '#e5b81b', '#3d71d9', '#e8871e', '#d4373f', '#7a5cd6
 export function seriesColor(panel: Panel, { name, index }: { name: string; index: number }): string {
   const { overrides = [] } = (panel.fieldConfig ?? {}) as { overrides?: readonly Override[] };
   const fixed = overrides
-    .find(({ matcher }) => matcher.id === 'byName' && matcher.options === name)
-    ?.properties.find(({ id }) => id === 'color')?.value.fixedColor;
+    .filter(({ matcher }) => matcher.id === 'byRegexp' && new RegExp(matcher.options.slice(1, -1)).test(name))
+    .flatMap(({ properties }) => properties)
+    .find(({ id }) => id === 'color')?.value.fixedColor;
   return (fixed === undefined ? PALETTE[index % PALETTE.length] : COLORS[fixed]) ?? '#6b7280';
 }
 

@@ -9,6 +9,7 @@ export interface Target {
   readonly expr: string;
   readonly legendFormat: string;
   readonly instant?: boolean;
+  readonly interval?: string;
   readonly format?: string;
 }
 

@@ -208,6 +208,42 @@ test('Alertmanager tells Airflows apart by the labels by which an alert finds it
   for (const list of lists) expect(list).toEqual(expect.arrayContaining(['job', ...SITE.airflowLabels]));
 });
 
+/** Panels whose words say that only what is known is drawn: faults that an exporter tells are told at once. */
+const isKnownAlone = ({ panel, expr }: (typeof PANEL_QUERIES)[number]) =>
+  /\bknown\b/.test(panel.fieldConfig?.defaults.noValue ?? '') || / > 0\)?$/.test(expr);
+const PANEL_QUERIES = Object.values(DASHBOARDS).flatMap(queriesOf);
+
+test('no chart draws the sum of some exporters as that of all', () => {
+  const sums = PANEL_QUERIES.filter(
+    // Recordings weigh each moment by its traffic, and one without the exporter not at all.
+    ({ expr, panel }) =>
+      ['timeseries', 'heatmap'].includes(panel.type) &&
+      /\bsum(?: by \([^)]*\) )?\(/.test(expr) &&
+      !expr.includes('airflow_xcom:'),
+  );
+  expect(sums.length).toBeGreaterThan(15);
+  const partial = sums.filter(
+    (one) => !isKnownAlone(one) && !one.expr.includes('airflow_xcom_exporter_shards{'),
+  );
+  expect(partial.map(({ title }) => title)).toEqual([]);
+});
+
+test('a rate looks back over two scrapes of two minutes', () => {
+  const rates = PANEL_QUERIES.filter(({ expr }) => expr.includes('$__rate_interval'));
+  expect(rates.length).toBeGreaterThan(20);
+  // Grafana takes four times the least step, or of the interval of the data source where there is none.
+  expect(rates.filter(({ interval }) => interval !== '1m').map(({ title }) => title)).toEqual([]);
+});
+
+test('no age has the colour of bad: the schedules are settings', () => {
+  const ages = PANEL_QUERIES.filter(
+    ({ panel, expr }) => panel.type === 'stat' && /^\(*time\(\) - /.test(expr),
+  );
+  expect(ages.length).toBeGreaterThan(3);
+  const judged = ages.filter(({ panel }) => (panel.fieldConfig?.defaults.thresholds?.steps ?? []).length > 1);
+  expect(judged.map(({ title }) => title)).toEqual([]);
+});
+
 test('no panel says that there is nothing where nothing is known', () => {
   const said = Object.values(DASHBOARDS).flatMap((one) =>
     panelsOf(one).flatMap(({ fieldConfig }) => fieldConfig?.defaults.noValue ?? []),

@@ -1,3 +1,4 @@
+import { AIRFLOW_NAME } from '../../../grafana/source/panels.ts';
 import { of } from './case.ts';
 
 /**
@@ -32,6 +33,7 @@ const worked = (operation: string, instance: string) =>
   of('airflow_xcom_probe_last_success_timestamp_seconds', `operation="${operation}"`, instance);
 const canary = (metric: string, queue: string) =>
   of(`airflow_xcom_canary_${metric}`, `queue="${queue}", operation="push"`, first);
+const refused = of('airflow_xcom_canary_reports_refused_total', 'reason="malformed"');
 const pushTook = canary('duration_seconds', 'default');
 const resolved = of('airflow_xcom_canary_info', 'queue="default", threshold="1000"');
 const audit = (metric: string, labels = '') => of(`airflow_xcom_audit_${metric}`, labels, first);
@@ -97,6 +99,29 @@ const UNKNOWN = {
   'Age of these figures': null,
 };
 
+/** The figures of one exporter that the charts add up. */
+function charted(instance: string) {
+  return {
+    [of('airflow_xcom_window_bytes', 'storage="s3"', instance)]: '100x60',
+    [of('airflow_xcom_window_oversize_in_db_bytes', '', instance)]: '0x60',
+    [of('airflow_xcom_window_orphan_objects', '', instance)]: '2x60',
+    [of('airflow_xcom_rows_total', 'dag_id="a", storage="s3"', instance)]: '0+60x60',
+    [of('airflow_xcom_exporter_s3_requests_total', 'operation="get"', instance)]: '0+60x60',
+    [of('airflow_xcom_exporter_job_skips_total', 'name="sample"', instance)]: '0x60',
+  };
+}
+
+const NOT_DRAWN = {
+  'Rows in the window': null,
+  'Bytes in the window: {{storage}}': null,
+  'Bytes in the window: large values in db': null,
+  'Objects without a row': null,
+  'Broken references by reason': null,
+  Rows: null,
+  Requests: null,
+  'Skipped runs': null,
+};
+
 function without(series: Readonly<Record<string, string>>, names: readonly string[]) {
   return Object.fromEntries(Object.entries(series).filter(([name]) => !names.includes(name)));
 }
@@ -116,6 +141,12 @@ const audited = {
   [audit('missing_references')]: '1x60',
   [audit('unlisted_places')]: '0x60',
 };
+
+const [MISSING, NOT_LISTED] = ['missing', 'not listed'].map(
+  (figure) => `Missing at the audit: ${figure} ${AIRFLOW_NAME}`,
+) as [string, string];
+const HERE = '{job="airflow-xcom-exporter"}';
+const ELSEWHERE = '{job="airflow-xcom-exporter", namespace="elsewhere"}';
 
 const busy = { [job('runs_total', first)]: '0+2x60', [job('duration_seconds', first)]: '18x60' };
 
@@ -451,6 +482,61 @@ export const PANEL_CASES: readonly PanelCase[] = [
     shown: { 'Since a push worked': null },
   },
   {
+    story: 'no report was refused',
+    series: { ...exporter(first), [refused]: '0x60' },
+    shown: { 'Reports refused': 0 },
+  },
+  {
+    story: 'no report was refused, and the exporter of a second Airflow has not answered for 50 minutes',
+    series: {
+      ...exporter(first),
+      [refused]: '0x60',
+      ...elsewhere({ ...ended(exporter(first)), [refused]: '0x10 stale', [up(first)]: '1x10 0x49' }),
+    },
+    shown: { 'Reports refused': null },
+  },
+  {
+    story: 'three shards answer: the charts draw their sums',
+    series: { ...shards, ...charted(first), ...charted(second), ...charted(third) },
+    shown: {
+      'Rows in the window': { '{storage="s3"}': 27 },
+      'Bytes in the window: {{storage}}': { '{storage="s3"}': 300 },
+      'Bytes in the window: large values in db': 0,
+      'Objects without a row': 6,
+      'Broken references by reason': Object.fromEntries(REASONS.map((reason) => [`{reason="${reason}"}`, 0])),
+      Rows: { '{storage="s3"}': 3 },
+      Requests: { '{operation="get"}': 3 },
+      'Skipped runs': { '{name="sample"}': 0 },
+    },
+  },
+  {
+    story: 'one of three shards has not answered for 50 minutes: no chart draws the sum of the others',
+    series: {
+      ...shards,
+      ...charted(first),
+      ...charted(second),
+      ...ended({ ...exporter(third, { shards: 3, ordinal: 2 }), ...charted(third) }),
+    },
+    shown: NOT_DRAWN,
+  },
+  {
+    story: 'one of three shards does not know its figures: no chart draws the sum of the others',
+    series: {
+      ...without(shards, [inS3(second), broken('missing', second)]),
+      ...charted(first),
+      ...charted(third),
+    },
+    shown: {
+      'Rows in the window': null,
+      'Bytes in the window: {{storage}}': null,
+      'Bytes in the window: large values in db': null,
+      'Objects without a row': null,
+      'Broken references by reason': Object.fromEntries(
+        REASONS.filter((reason) => reason !== 'missing').map((reason) => [`{reason="${reason}"}`, 0]),
+      ),
+    },
+  },
+  {
     story: 'two Airflows have the same queue, and in one of them the canary fails',
     series: {
       [canary('success', 'default')]: '1x60',
@@ -489,11 +575,19 @@ export const PANEL_CASES: readonly PanelCase[] = [
       ...elsewhere({ ...exporter(first), ...audited, [audit('timestamp_seconds')]: '0x60' }),
     },
     shown: {
-      'Objects by the audit': { '{verdict="named"}': 2000, '{verdict="orphaned"}': 10 },
-      'Bytes by the audit': { '{verdict="named"}': 4000 },
-      'Missing at the audit: missing': 2,
-      'Missing at the audit: not listed': 0,
-      'Since the last audit': 3600,
+      'Objects by the audit': {
+        '{job="airflow-xcom-exporter", verdict="named"}': 1000,
+        '{job="airflow-xcom-exporter", verdict="orphaned"}': 5,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", verdict="named"}': 1000,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", verdict="orphaned"}': 5,
+      },
+      'Bytes by the audit': {
+        '{job="airflow-xcom-exporter", verdict="named"}': 2000,
+        '{job="airflow-xcom-exporter", namespace="elsewhere", verdict="named"}': 2000,
+      },
+      [MISSING]: { [HERE]: 1, [ELSEWHERE]: 1 },
+      [NOT_LISTED]: { [HERE]: 0, [ELSEWHERE]: 0 },
+      'Since the last audit': { [HERE]: 600, [ELSEWHERE]: 3600 },
     },
   },
   {
@@ -507,9 +601,37 @@ export const PANEL_CASES: readonly PanelCase[] = [
       ),
     },
     shown: {
-      'Objects by the audit': { '{verdict="named"}': 1000, '{verdict="orphaned"}': 5 },
-      'Missing at the audit: missing': 1,
-      'Since the last audit': 600,
+      'Objects by the audit': {
+        '{job="airflow-xcom-exporter", verdict="named"}': 1000,
+        '{job="airflow-xcom-exporter", verdict="orphaned"}': 5,
+      },
+      [MISSING]: { [HERE]: 1 },
+      'Since the last audit': { [HERE]: 600 },
+    },
+  },
+  {
+    story: 'two shards show two audits of their Airflow: the later found fewer objects, and none missing',
+    series: {
+      ...exporter(first, { shards: 2 }),
+      ...exporter(second, { shards: 2, ordinal: 1 }),
+      ...audited,
+      [audit('missing_references')]: '0x60',
+      ...Object.fromEntries(
+        Object.entries({
+          ...audited,
+          [audit('timestamp_seconds')]: '100x60',
+          [audit('objects', 'verdict="named"')]: '3000x60',
+          [audit('missing_references')]: '5x60',
+        }).map(([name, values]) => [name.replace(first, second), values]),
+      ),
+    },
+    shown: {
+      'Objects by the audit': {
+        '{job="airflow-xcom-exporter", verdict="named"}': 1000,
+        '{job="airflow-xcom-exporter", verdict="orphaned"}': 5,
+      },
+      [MISSING]: { [HERE]: 0 },
+      'Since the last audit': { [HERE]: 600 },
     },
   },
   {
@@ -519,19 +641,27 @@ export const PANEL_CASES: readonly PanelCase[] = [
       ...audited,
       ...elsewhere(without({ ...exporter(first), ...audited }, [audit('missing_references')])),
     },
-    shown: { 'Missing at the audit: missing': Number.NaN, 'Missing at the audit: not listed': 0 },
+    shown: {
+      [MISSING]: { [HERE]: 1, [ELSEWHERE]: Number.NaN },
+      [NOT_LISTED]: { [HERE]: 0, [ELSEWHERE]: 0 },
+    },
   },
   {
     story: 'the bucket of a second Airflow was never audited',
     series: { ...exporter(first), ...audited, ...elsewhere(exporter(first)) },
-    shown: { 'Missing at the audit: missing': Number.NaN, 'Since the last audit': null },
+    shown: {
+      [MISSING]: { [HERE]: 1, [ELSEWHERE]: Number.NaN },
+      'Since the last audit': { [HERE]: 600, [ELSEWHERE]: Number.NaN },
+    },
   },
   {
     story: 'two Airflows write into a table of the same name, and two shards of one of them show its count',
     series: {
+      ...exporter(first, { shards: 2 }),
+      ...exporter(second, { shards: 2, ordinal: 1 }),
       [written(first)]: '0+60x60',
       [written(second)]: '0+60x60',
-      ...elsewhere({ [written(first)]: '0+60x60' }),
+      ...elsewhere({ ...exporter(first), [written(first)]: '0+60x60' }),
     },
     shown: { 'Written and seen: written, says Postgres': 2 },
   },
