@@ -26,5 +26,12 @@ export function kindOfBackend(name: string): BackendKind {
 /** Whether the name is meant for a class of Airflow but no such class exists, so that Airflow cannot import it. */
 export function isNoClass(name: string): boolean {
   if (name === OBJECT_STORAGE_BACKEND) return false;
-  return name.startsWith('airflow.') || nearest(name, [OBJECT_STORAGE_BACKEND], { within: SLIPS }) !== null;
+  return name.startsWith('airflow.') || isSlip(name);
+}
+
+/** Whether the name is that of the object storage backend but for a typing mistake. */
+export function isSlip(name: string): boolean {
+  return (
+    name !== OBJECT_STORAGE_BACKEND && nearest(name, [OBJECT_STORAGE_BACKEND], { within: SLIPS }) !== null
+  );
 }

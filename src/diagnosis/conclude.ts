@@ -4,6 +4,7 @@ import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
+import { faultInRelease } from '../settings/push-fault.ts';
 import { knownFigures, unseenFigures } from './broken-objects.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
@@ -57,7 +58,7 @@ export function conclude(
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
     unreadColumns: known === null ? [] : known.shape.unread,
-    pushFault: config.xcom.pushFault,
+    pushFault: faultInRelease(config.xcom.pushFault, known?.shape.airflow ?? null),
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
@@ -84,7 +85,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
     window,
     standbyDoubt,
     unreadColumns,
-    pushFault: fresh.pushFault,
+    pushFault: faultInRelease(fresh.pushFault, backend?.airflow ?? null),
     lagSeconds,
     coverage,
     states,

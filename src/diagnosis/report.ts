@@ -4,6 +4,7 @@ import type { Refusal } from '../canary/report.ts';
 import type { CanaryVerdict } from '../canary/verdict.ts';
 import type { S3Reason } from '../s3/reason.ts';
 import type { ToldSettings } from '../settings/config.ts';
+import type { FailingPushes } from '../settings/push-fault.ts';
 import type { Storage } from '../window/flags.ts';
 import type { Increment } from '../window/increments.ts';
 import type { Observed } from './observed.ts';
@@ -63,8 +64,8 @@ export interface Report {
   readonly standbyDoubt: string | null;
   /** Columns without which the reading gets along, although the role should be able to read them. */
   readonly unreadColumns: readonly string[];
-  /** Why every push of a worker with the settings that were told fails, as a sentence; null: nothing says that. */
-  readonly pushFault: string | null;
+  /** Why pushes of workers with the settings that were told fail; null: nothing says that. */
+  readonly pushFault: FailingPushes | null;
   /**
    * Age of the oldest row that has been seen but not decided, in seconds; 0 when nothing waits. It is at least the lag
    * of a standby, and null when that lag is not known.

@@ -65,6 +65,11 @@ function isNumber({ setting }: SettingInput): boolean {
   return setting === 'xcom.threshold';
 }
 
+/** Whether Airflow reads the setting at each push. */
+function isOfPush({ setting }: SettingInput): boolean {
+  return setting.startsWith('xcom.');
+}
+
 /** Airflow raises on such a text, so no value is in force. */
 function isNoNumber(input: SettingInput, text: string): boolean {
   return isNumber(input) && wholeNumberOf(text) === null;
@@ -84,10 +89,14 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
     case 'secret':
       return [notAsked(input, place, SECRET)];
     case 'fault':
-      return [`${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`];
+      return [
+        isOfPush(input)
+          ? { pushFault: `${place}: Airflow cannot read the value, and pushes fail: ${FAULTS[answer.fault]}` }
+          : `${place}: Airflow cannot read the value: ${FAULTS[answer.fault]}`,
+      ];
     case 'value':
       return [
-        ...(isNoNumber(input, answer.text) && !isQuoted(answer.text)
+        ...(isNoNumber(input, answer.text) && !('variable' in answer.at && isQuoted(answer.text))
           ? [
               {
                 pushFault: `${place} is ${answer.text === '' ? 'set and empty' : 'no whole number'}: Airflow reads a number there, and every push of Airflow fails`,
@@ -96,7 +105,10 @@ function remarksOn({ input, option, answer }: Answered, airflow: AirflowFile, en
           : []),
         ...(isNumber(input) && wholeNumberOf(answer.text)?.since32 === true
           ? [
-              `${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,
+              {
+                pushFault: `${place} is a whole number for Airflow 3.2 and later; before, every push of a task fails: among the values of a Helm chart put it in quotes`,
+                unless: 'Airflow 3.2' as const,
+              },
             ]
           : []),
         ...oddText(answer.text, place, 'variable' in answer.at ? input.setting : null),

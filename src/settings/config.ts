@@ -9,7 +9,7 @@ import type { SettingValues, ToldSetting } from './catalogue.ts';
 import { namesOf } from './catalogue.ts';
 import type { TaskPlace } from './executor.ts';
 import type { LogsInS3 } from './logs.ts';
-import type { Warning } from './push-fault.ts';
+import type { FailingPushes, Warning } from './push-fault.ts';
 import type { SettingOrigin } from './origins.ts';
 import type { SecretContents } from './secret-files.ts';
 
@@ -28,8 +28,8 @@ export interface Config {
     readonly inForce: XComPath | null;
     /** Bytes; negative: Airflow puts nothing into S3; null when nobody told. */
     readonly threshold: number | null;
-    /** Why every push of a worker with these settings fails, as a sentence; null: nothing says that. */
-    readonly pushFault: string | null;
+    /** Why pushes of workers with these settings fail; null: nothing says that. */
+    readonly pushFault: FailingPushes | null;
     /** Bytes. */
     readonly oversize: number;
     /** '' for none; null when nobody told. */

@@ -1,29 +1,95 @@
 import { kindOfBackend } from '../airflow/backend-class.ts';
+import type { XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
 
-/** A setting that makes every push of every worker fail. The verdict takes it into account. */
+/** A release that does not have a fault. The exporter knows that of Airflow by its tables, and no provider's. */
+export type Exempt = 'Airflow 3.2' | 'common-io 1.3.0';
+
+/** A setting that makes every push of a worker fail. The verdict takes it into account. */
 interface PushFault {
   readonly pushFault: string;
+  /** Workers that have this, or a later one if it is Airflow, do not fail. */
+  readonly unless?: Exempt;
+  /** The ids of the connections with the fault. Without this field the workers of every path have it. */
+  readonly connections?: readonly string[];
 }
 
 /** A sentence about the settings. A `PushFault` also says that no push works. */
 export type Warning = string | PushFault;
 
+/** The fault that the verdict names. `effect` follows "with these settings". */
+export interface FailingPushes {
+  readonly sentence: string;
+  readonly effect: 'every push fails' | 'the pushes of some workers fail' | 'pushes may fail';
+  readonly unless: Exempt | null;
+}
+
 /** The warning without passwords, so that it may be shown. */
 export function shown(warning: Warning): Warning {
   const sentence = withoutPasswords(sentenceOf(warning));
-  return typeof warning === 'string' ? sentence : { pushFault: sentence };
+  return typeof warning === 'string' ? sentence : { ...warning, pushFault: sentence };
 }
 
 export function sentenceOf(warning: Warning): string {
   return typeof warning === 'string' ? warning : warning.pushFault;
 }
 
-/**
- * The first warning that makes every push fail. Null: none does, or the class in force pushes nothing into object
- * storage.
- */
-export function pushFaultOf(warnings: readonly Warning[], backend: string | null): string | null {
+/** Each sentence once. A fault that several connections have names all of them. */
+export function merged(warnings: readonly Warning[]): readonly Warning[] {
+  const bySentence = new Map<string, Warning>();
+  for (const warning of warnings) {
+    const before = bySentence.get(sentenceOf(warning));
+    bySentence.set(sentenceOf(warning), before === undefined ? warning : both(before, warning));
+  }
+  return [...bySentence.values()];
+}
+
+function both(one: Warning, other: Warning): Warning {
+  if (typeof one === 'string') return other;
+  if (typeof other === 'string' || one.connections === undefined) return one;
+  if (other.connections === undefined) return other;
+  return { ...one, connections: [...one.connections, ...other.connections] };
+}
+
+const BY_WEIGHT: readonly FailingPushes['effect'][] = [
+  'every push fails',
+  'the pushes of some workers fail',
+  'pushes may fail',
+];
+
+/** The gravest of the faults. Null: there is none, or the class in force pushes nothing into object storage. */
+export function pushFaultOf(
+  warnings: readonly Warning[],
+  { backend, paths }: { readonly backend: string | null; readonly paths: readonly XComPath[] | null },
+): FailingPushes | null {
   if (backend !== null && kindOfBackend(backend) === 'database') return null;
-  return warnings.find((warning) => typeof warning !== 'string')?.pushFault ?? null;
+  const faults = merged(warnings).flatMap((warning) =>
+    typeof warning === 'string' ? [] : [failing(warning, (paths ?? []).filter(isS3Path))],
+  );
+  return BY_WEIGHT.flatMap((effect) => faults.filter((one) => one.effect === effect))[0] ?? null;
+}
+
+function failing({ pushFault, unless, connections }: PushFault, paths: readonly XComPath[]): FailingPushes {
+  if (unless !== undefined) return { sentence: pushFault, effect: 'pushes may fail', unless };
+  const hit = paths.filter(({ connection }) => connections?.includes(connection ?? '') !== false);
+  if (hit.length === paths.length) return { sentence: pushFault, effect: 'every push fails', unless: null };
+  const places = withoutPasswords(hit.map(({ raw }) => raw).join(', '));
+  const sentence = `${pushFault} (this concerns workers with the path ${places})`;
+  return { sentence, effect: 'the pushes of some workers fail', unless: null };
+}
+
+/**
+ * The fault for the releases that the tables show, as `2.10-2.11` or `before 2.9`; null: none is known. A fault that all
+ * of them have is certain, and one that none of them has is no fault.
+ */
+export function faultInRelease(fault: FailingPushes | null, releases: string | null): FailingPushes | null {
+  if (fault?.unless !== 'Airflow 3.2' || releases === null) return fault;
+  const numbers = [...releases.matchAll(/(\d+)\.(\d+)/g)].map(
+    ([, major, minor]) => Number(major) * 1_000 + Number(minor),
+  );
+  if (numbers.length > 0 && Math.min(...numbers) >= 3_002) return null;
+  return numbers.length > 0 && Math.max(...numbers) < 3_002
+    ? { ...fault, effect: 'every push fails' }
+    : fault;
 }

@@ -108,7 +108,16 @@ export function readConfig(given: ConfigInput): Config {
   const { 'xcom.compression': compression, 'xcom.backend': backend } = values;
   const ofWorkers = workerWarnings(connections, { ...world, paths: paths ?? [] }).map(shown);
   const heard = ofAirflow.remarks.filter(isHeard).map(({ warning }) => shown(warning));
-  const pushFault = pushFaultOf([...heard, ...ofWorkers], backend);
+  const ofSettings = settingWarnings({
+    env,
+    paths,
+    inForce,
+    pathText: texts['xcom.path'],
+    threshold,
+    backend,
+    compression,
+  }).map(shown);
+  const pushFault = pushFaultOf([...heard, ...ofSettings, ...ofWorkers], { backend, paths });
   const xcom = { paths, inForce, threshold, pushFault, oversize, compression, backend };
   const fallback = storageInForce({ xcom })?.connection ?? '';
   return deepFreeze({
@@ -175,15 +184,7 @@ export function readConfig(given: ConfigInput): Config {
       ...unfollowedKeywords({ url, env }),
       ...misplacedEndpoints(connections),
       ...ofWorkers.map(sentenceOf),
-      ...settingWarnings({
-        env,
-        paths,
-        inForce,
-        pathText: texts['xcom.path'],
-        threshold,
-        backend,
-        compression,
-      }),
+      ...ofSettings.map(sentenceOf),
     ].map(withoutPasswords),
     origins: settingOrigins({
       chosen,

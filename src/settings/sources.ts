@@ -21,7 +21,7 @@ export interface Source {
   readonly problems: readonly string[];
 }
 
-/** What has another form is no name, and may be a secret that was given in the place of one. */
+/** A text of another form is no name, and may be a secret that was given in the place of one. */
 const NAME = /^[\w.-]{1,60}$/;
 
 type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,11 +1,12 @@
-import { isNoClass, OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
-import { packageOf } from '../airflow/compression.ts';
+import { isNoClass, isSlip, OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
+import { codecOf, packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { nearest } from '../lib/nearest.ts';
 import { settingOf } from './catalogue.ts';
 import type { SettingName } from './catalogue.ts';
+import type { Warning } from './push-fault.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,7 +27,7 @@ export interface WarnedSettings {
  * Warns of settings that are odd but no error of ours. Airflow takes them without a word, and values do not go where
  * they were meant to go. No sentence repeats what a variable holds.
  */
-export function settingWarnings(settings: WarnedSettings): readonly string[] {
+export function settingWarnings(settings: WarnedSettings): readonly Warning[] {
   return [
     ...misspeltDatabase(settings.env),
     ...misspelt(settings.env),
@@ -37,7 +38,7 @@ export function settingWarnings(settings: WarnedSettings): readonly string[] {
     ...unprobedPaths(settings.paths ?? []),
     ...backendClass(settings.backend),
     ...backendWithoutPath(settings),
-    ...packageNeeded(settings.compression),
+    ...codecWarnings(settings.compression),
   ];
 }
 
@@ -134,7 +135,7 @@ function optionOf(variable: string): string {
   return variable.split('__').at(-1) ?? variable;
 }
 
-function pathWarnings(path: XComPath | null): string[] {
+function pathWarnings(path: XComPath | null): Warning[] {
   if (path === null) return [];
   if (isS3Path(path)) return capitals(path);
   const what = `xcom.path: ${JSON.stringify(path.raw)}`;
@@ -185,15 +186,25 @@ function whiteSpace({ paths, pathText }: WarnedSettings): string[] {
 }
 
 /** Tested: 2.11.2 and 3.1.8 raise, 3.3.2 reads the scheme in lower case; the path class changed in 3.2. */
-function capitals({ raw, scheme }: XComPath): string[] {
+function capitals({ raw, scheme }: XComPath): Warning[] {
   return raw.startsWith(`${scheme}:`)
     ? []
     : [
-        `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${scheme}://`,
+        {
+          pushFault: `xcom.path has its scheme in capitals: before Airflow 3.2 every push of a value for object storage fails over it; write ${scheme}://`,
+          unless: 'Airflow 3.2',
+        },
       ];
 }
 
-function packageNeeded(compression: string | null): string[] {
+function codecWarnings(compression: string | null): Warning[] {
+  if (compression !== null && codecOf(compression) === 'unknown')
+    return [
+      {
+        pushFault:
+          'xcom.compression is no codec that fsspec knows: every push of a value for object storage fails, and up to common-io 1.9 every other one as well. Write gzip, bz2, xz, lzma, zip or zstd',
+      },
+    ];
   const needed = compression === null ? null : packageOf(compression);
   return needed === null
     ? []
@@ -203,7 +214,7 @@ function packageNeeded(compression: string | null): string[] {
 }
 
 /** Says what a class does that is not the object storage backend. */
-function backendClass(backend: string | null): string[] {
+function backendClass(backend: string | null): Warning[] {
   switch (backend === null ? null : kindOfBackend(backend)) {
     case 'database':
       return [
@@ -211,21 +222,28 @@ function backendClass(backend: string | null): string[] {
       ];
     case 'former':
       return [
-        `xcom.backend is a class of common-io 1.3.0 alone, which reads none of the options xcom_objectstorage_*; with any later one Airflow cannot import it: write ${OBJECT_STORAGE_BACKEND}`,
+        {
+          pushFault: `xcom.backend is a class of common-io 1.3.0 alone, which reads none of the options xcom_objectstorage_*; with any later one Airflow cannot import it: write ${OBJECT_STORAGE_BACKEND}`,
+          unless: 'common-io 1.3.0',
+        },
       ];
     case 'other':
       return [
         `xcom.backend is no class of Airflow's object storage: where it puts values, and whether they are there, the exporter cannot tell (Airflow's own is ${OBJECT_STORAGE_BACKEND})`,
-        ...(isNoClass(backend ?? '')
-          ? [
-              'xcom.backend: Airflow has no class of this name, and a worker that cannot import it fails every task: look for a slip in it',
-            ]
-          : []),
+        ...noClass(backend ?? ''),
       ];
     case 'object_storage':
     case null:
       return [];
   }
+}
+
+/** Beside Airflow's own classes its package may hold one of somebody else's, but none with nearly the same name. */
+function noClass(backend: string): Warning[] {
+  if (!isNoClass(backend)) return [];
+  const sentence =
+    'xcom.backend: Airflow has no class of this name, and a worker that cannot import it fails every task: look for a slip in it';
+  return [isSlip(backend) ? { pushFault: sentence } : sentence];
 }
 
 function backendWithoutPath({ backend, paths, threshold }: WarnedSettings): string[] {

@@ -13,7 +13,7 @@ import { refusedEndpoints } from './refused-endpoint.ts';
 import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
 import type { Warning } from './push-fault.ts';
-import { sentenceOf } from './push-fault.ts';
+import { merged, sentenceOf } from './push-fault.ts';
 import { halfOfVariables, reachWarnings, variableWarnings } from './worker-keys.ts';
 
 type World = WorkerWorld & { readonly paths: readonly XComPath[] };
@@ -29,7 +29,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
   const isUsedBare = s3Paths.length === 0 || s3Paths.some(({ connection }) => connection === null);
   // The contents of a connection that is not known here are not known either.
   const connections = named.filter(({ id, isSet }) => (id === '' ? isUsedBare : isSet));
-  return [
+  return merged([
     ...accessPoints(world.paths),
     ...fileWarnings(world.files),
     ...variableWarnings(world),
@@ -38,11 +38,11 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
       // A worker may have another connection of this id: then no push fails over this one.
       one.given !== null && mayHave(world.secretsBackend, one.id)
         ? wayWarnings(one, world).map(sentenceOf)
-        : wayWarnings(one, world),
+        : wayWarnings(one, world).map((warning) =>
+            typeof warning === 'string' ? warning : { ...warning, connections: [one.id] },
+          ),
     ),
-  ].filter(
-    (warning, index, all) => all.findIndex((one) => sentenceOf(one) === sentenceOf(warning)) === index,
-  );
+  ]);
 }
 
 function wayWarnings({ id, given, s3 }: Reach, world: World): readonly Warning[] {

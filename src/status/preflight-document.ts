@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PreflightStep } from '../probe/preflight-step.ts';
 import { PREFLIGHT_CHECKS } from '../probe/preflight-step.ts';
 import type { Greeting } from '../s3/greeting.ts';
+import type { FailingPushes } from '../settings/push-fault.ts';
 import { SCHEMA_VERSION, warningsSchema } from './report-document.ts';
 import type { Verdict } from './verdict.ts';
 import { pushFaultNote, verdictSchema } from './verdict.ts';
@@ -50,8 +51,8 @@ export type PreflightDocument = z.output<typeof preflightSchema>;
 export interface Preflight {
   readonly target: Target | { readonly untried: string };
   readonly steps: readonly PreflightStep[];
-  /** Why every push of a worker with these settings fails; null: nothing says that. */
-  readonly pushFault: string | null;
+  /** Why pushes of workers with these settings fail; null: nothing says that. */
+  readonly pushFault: FailingPushes | null;
   /** Sentences about odd settings. */
   readonly warnings: readonly string[];
   readonly version: string;
@@ -68,8 +69,12 @@ interface Target {
 
 /** 0: all that was tried is allowed; 1: something is wrong; 2: something could not be found out. */
 export function preflightCode({ target, steps, pushFault }: Preflight): 0 | 1 | 2 {
-  if (pushFault !== null || steps.some(({ ok }) => ok === false)) return 1;
-  return 'untried' in target || steps.some(({ isOpen }) => isOpen) ? 2 : 0;
+  if (isCertain(pushFault) || steps.some(({ ok }) => ok === false)) return 1;
+  return pushFault !== null || 'untried' in target || steps.some(({ isOpen }) => isOpen) ? 2 : 0;
+}
+
+function isCertain(fault: FailingPushes | null): boolean {
+  return fault !== null && fault.effect !== 'pushes may fail';
 }
 
 export function preflightVerdict(preflight: Preflight): Verdict {
@@ -93,8 +98,8 @@ export function preflightVerdict(preflight: Preflight): Verdict {
   }
 }
 
-function problemsTitle(wrong: number, pushFault: string | null): string {
-  if (pushFault !== null) return 'With these settings every push fails';
+function problemsTitle(wrong: number, pushFault: FailingPushes | null): string {
+  if (pushFault !== null && isCertain(pushFault)) return `With these settings ${pushFault.effect}`;
   return wrong === 1 ? '1 thing is wrong' : `${wrong} things are wrong`;
 }
 

@@ -172,7 +172,7 @@ export function doubtOf(
   );
   if (isOpen) return 'not everything critical could be decided';
   // References in the window may be older than those settings.
-  if (report.pushFault !== null) return 'with the settings that were told every push fails';
+  if (report.pushFault !== null) return `with the settings that were told ${report.pushFault.effect}`;
   return isEmpty ? 'nothing to judge yet, no XCom row is in the window' : null;
 }
 
@@ -223,7 +223,7 @@ export function outOfReachNote({
 
 /** Names the setting that makes pushes fail, even if references in the window suggest that pushes work. */
 export function pushFaultNote({ pushFault }: Pick<Report, 'pushFault'>): string[] {
-  return pushFault === null ? [] : [`${pushFault}.`];
+  return pushFault === null ? [] : [`${pushFault.sentence}.`];
 }
 
 /** Names runs that no listing leads to: the figure of objects without a row says nothing about them. */

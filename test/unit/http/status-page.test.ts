@@ -407,7 +407,12 @@ describe('the verdict', () => {
     ],
     [
       'Unknown: with the settings that were told every push fails',
-      { probe: WORKED, report: reportOf({ pushFault: 'The threshold is no number' }) },
+      {
+        probe: WORKED,
+        report: reportOf({
+          pushFault: { sentence: 'The threshold is no number', effect: 'every push fails', unless: null },
+        }),
+      },
     ],
     [
       'Unknown: the probe tried nothing',

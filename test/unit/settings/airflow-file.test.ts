@@ -262,7 +262,7 @@ describe("Airflow's own file", () => {
     [
       'xcom_objectstorage_path = s3://%b',
       undefined,
-      /line 2: Airflow cannot read the value: a % is written %%$/,
+      /line 2: Airflow cannot read the value, and pushes fail: a % is written %%$/,
     ],
     ['xcom_objectstorage_path = %(nope)s', undefined, /refers to an option that is not in its section$/],
     [
@@ -284,6 +284,36 @@ describe("Airflow's own file", () => {
     const config = section(lines);
     expect(config.xcom.inForce?.raw).toBe(raw);
     expect(config.warnings).toContainEqual(expect.stringMatching(warning));
+  });
+
+  test.each([
+    ['xcom_objectstorage_threshold = "100"', {}, 'every push fails'],
+    ['xcom_objectstorage_threshold = 100%', {}, 'every push fails'],
+    ['xcom_objectstorage_compression = 100%', {}, 'every push fails'],
+    ['xcom_objectstorage_compression = snappy', {}, 'every push fails'],
+    ['[core]\nxcom_backend = %(gone)s', {}, 'every push fails'],
+    [
+      '[core]\nxcom_backend = airflow.providers.common.io.xcom.backend.XComObjectStorageBackends',
+      {},
+      'every push fails',
+    ],
+    [
+      '[core]\nxcom_backend = airflow.providers.common.io.xcom.backend.XComObjectStoreBackend',
+      {},
+      'pushes may fail',
+    ],
+    ['xcom_objectstorage_threshold = 1e+3', {}, 'pushes may fail'],
+    ['xcom_objectstorage_path = S3://b', {}, 'pushes may fail'],
+    // Airflow may get the variable without them.
+    ['', { [THRESHOLD_VARIABLE]: '"100"' }, null],
+    ['[core]\nexecutor = %(gone)s', {}, null],
+    ['xcom_objectstorage_compression = gzip', {}, null],
+    ['[core]\nxcom_backend = company.XComBackend', {}, null],
+    // The exporter has texts of its own in place of these.
+    ['xcom_objectstorage_compression = 100%', { XCOM_EXPORTER_XCOM_COMPRESSION: 'gzip' }, null],
+    ['xcom_objectstorage_threshold = "100"', { XCOM_EXPORTER_XCOM_THRESHOLD: '100' }, null],
+  ])('with %j and %j: %s', (lines, env, effect) => {
+    expect(section(lines, env).xcom.pushFault?.effect ?? null).toBe(effect);
   });
 
   test.each([

@@ -109,6 +109,22 @@ describe('a document of every shape is as described', () => {
       expect(faultOf(throughJson(preflightDocument(tried)), 'Preflight')).toBeNull();
   });
 
+  test.each([
+    ['every push fails', 1, 'With these settings every push fails'],
+    ['the pushes of some workers fail', 1, 'With these settings the pushes of some workers fail'],
+    ['pushes may fail', 2, 'Could not decide'],
+  ] as const)('a place with which %s is not ready', (effect, code, title) => {
+    const pushFault = { sentence: 'A fault', effect, unless: null };
+    const place = { path: 's3://b', bucket: 'b', prefix: '', connection: '', shown: '' };
+    const greeting = { kind: 'unsent' } as const;
+    const tried = { pushFault, warnings: [], version: '1', steps: [], target: { ...place, greeting } };
+    expect(preflightDocument(tried)).toMatchObject({
+      exit_code: code,
+      verdict: { title, notes: ['A fault.'] },
+    });
+    expect(preflightDocument({ ...tried, pushFault: null }).exit_code).toBe(0);
+  });
+
   test('a clock that is not known is not right', () => {
     for (const clockSkewSeconds of [null, 0, -300])
       expect(statusDocument(statusOf({ clockSkewSeconds })).clock_skew_seconds).toBe(clockSkewSeconds);
