@@ -66,7 +66,12 @@ export function readConfig(given: ConfigInput): Config {
   const remarksOn = (name: SettingName) =>
     ofAirflow.remarks.flatMap(({ setting, warning }) => (setting === name ? [sentenceOf(warning)] : []));
   const unlinked: string[] = [];
+  const quoted = quotedTexts(own);
+  problems.push(
+    ...quoted.map((from) => `${from}: has quotes around its value, which are part of it: give it without`),
+  );
   for (const [name, fault] of faults) {
+    if (quoted.includes(chosen.get(name)?.from ?? '')) continue;
     // Airflow takes addresses that are no complete URL; here the address only serves links.
     if (name === 'airflow.base-url' && chosen.get(name)?.origin === 'airflow') {
       unlinked.push(`${chosen.get(name)?.from ?? name}: ${fault}: the status page has no links to Airflow`);
@@ -176,7 +181,6 @@ export function readConfig(given: ConfigInput): Config {
       ...connectionWarnings(connections, { from: { file: airflow.file, env }, view }),
       ...airflow.warnings,
       ...unlinked,
-      ...quotedTexts(own),
       ...emptyVariables(own, chosen),
       ...unreadOptions(airflow, SETTING_NAMES),
       ...heard.map(sentenceOf),
@@ -214,12 +218,12 @@ function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: At
   ];
 }
 
-/** Warns of own settings whose quotes nothing has removed. */
-function quotedTexts(own: readonly Source[]): string[] {
+/** The own settings whose quotes nothing has removed: no value of theirs would be the one that was meant. */
+function quotedTexts(own: readonly Source[]): readonly string[] {
   return own
     .flatMap(({ given }) => [...given.values()])
     .filter(({ text, input }) => input.holds === 'value' && isQuoted(text))
-    .map(({ from }) => `${from} has quotes around its value, which are part of it: give it without`);
+    .map(({ from }) => from);
 }
 
 /** The path under which Airflow is meant to write: see `Config`. */

@@ -495,6 +495,18 @@ describe("Airflow's own file", () => {
     },
   );
 
+  test.each([
+    ['XCOM_EXPORTER_XCOM_PATH', '"s3://aws@b/x"'],
+    ['XCOM_EXPORTER_XCOM_COMPRESSION', '"gzip"'],
+    ['XCOM_EXPORTER_XCOM_BACKEND', "'airflow.providers.common.io.xcom.backend.XComObjectStorageBackend'"],
+    ['XCOM_EXPORTER_XCOM_THRESHOLD', '"100"'],
+    ['XCOM_EXPORTER_CANARY_DAG_ID', '"canary"'],
+  ])('%s with quotes around its value is refused, once', (variable, text) => {
+    expect(problemsOf(() => read(null, { env: { [variable]: text } }))).toEqual([
+      `${variable}: has quotes around its value, which are part of it: give it without`,
+    ]);
+  });
+
   test('a URL in quotes is named as such where it was given, and nothing of it said', () => {
     const url = '"postgresql://u:geheim@h/d"';
     const config = read(null, { env: { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: url } });
@@ -505,11 +517,8 @@ describe("Airflow's own file", () => {
       ),
     ]);
     expect(problemsOf(() => read(null, { env: { XCOM_EXPORTER_DATABASE_URL: url } }))).toEqual([
-      'XCOM_EXPORTER_DATABASE_URL: has quotes around it, which are part of the text: give it without',
+      'XCOM_EXPORTER_DATABASE_URL: has quotes around its value, which are part of it: give it without',
     ]);
-    expect(read(null, { env: { XCOM_EXPORTER_XCOM_PATH: '"s3://b"' } }).warnings).toContain(
-      'XCOM_EXPORTER_XCOM_PATH has quotes around its value, which are part of it: give it without',
-    );
   });
 
   test.each([

@@ -1317,7 +1317,7 @@ describe('the connections of the paths', () => {
     expect(of({ AIRFLOW__CORE__FERNET_KEY_CMD: 'cat geheim' }).warnings).toEqual([]);
   });
 
-  test.each(['a b', '"a"', 'a.b.c', 'A', 'a;b', ''])('a view is a plain name: %j', (view) => {
+  test.each(['a b', '"a', 'a.b.c', 'A', 'a;b', ''])('a view is a plain name: %j', (view) => {
     const readIt = () => read({ argv: [`--airflow.connections=${view}`] });
     if (view === '') expect(readIt().stored).toBeNull();
     else expect(problemsOf(readIt)).toEqual([expect.stringMatching(/is no plain name of a view/)]);
