@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { percentDecode } from '../lib/percent-decode.ts';
+import { shownKey } from './shown-key.ts';
 import { strayExtras } from './stray-extra.ts';
 import type { StrayExtra } from './stray-extra.ts';
 
@@ -180,9 +181,7 @@ function fromJson(value: string): AirflowConnection {
  */
 function refuseUnknown(keys: readonly string[]): void {
   if (keys.length === 0) return;
-  // A key that does not look like the name of a setting may be a secret in the wrong place.
-  const names = (some: readonly string[]) =>
-    listed(some.map((key) => (/^[a-z][a-z0-9_]*$/.test(key) ? key : 'a key that is not shown')));
+  const names = (some: readonly string[]) => listed(some.map(shownKey));
   const renamed = keys.filter((key) => MEANT.has(key));
   const ofExtra = keys.filter((key) => Object.hasOwn(extraSchema.shape, key));
   const others = keys.filter((key) => !renamed.includes(key) && !ofExtra.includes(key));

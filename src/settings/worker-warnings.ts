@@ -3,12 +3,14 @@ import type { AwsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import { mayHave } from '../airflow/secrets-backend.ts';
+import { shownKey } from '../airflow/shown-key.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { fileWarnings, profileWarnings } from './aws-file-warnings.ts';
 import type { NamedConnection } from './connections.ts';
+import { isKnownMethod, raisingExtras } from './raising-extras.ts';
 import { refusedEndpoints } from './refused-endpoint.ts';
 import { refusedOptions } from './refused-options.ts';
 import { refusedRegion } from './refused-region.ts';
@@ -116,24 +118,25 @@ function ofConnection(given: AirflowConnection, who: string): Warning[] {
       : [
           `${who} has verify, which Airflow's object storage does not follow, nor does the exporter: name the file of certificate authorities in AWS_CA_BUNDLE, for the workers as for the exporter`,
         ]),
-    ...(isGiven(extra.role_arn) && !isPlainMethod(method)
+    ...raisingExtras(given, who),
+    ...(isGiven(extra.role_arn) && !isPlainMethod(method) && isKnownMethod(extra)
       ? [
           `${who} takes its role by ${method ?? ''}, which the exporter does not follow: it asks STS for the role with the credentials that it has itself`,
         ]
       : []),
     ...unknown.map((name) => ({
-      pushFault: `${who} has ${name} in assume_role_kwargs, which botocore does not know: every push of Airflow fails`,
+      pushFault: `${who} has ${shownKey(name)} in assume_role_kwargs, which botocore does not know: every push of Airflow fails`,
     })),
     ...signatures(config?.signature_version, who),
     ...Object.keys(config ?? {})
       .filter((name) => !CONFIG_OPTIONS.includes(name))
       .map((name) => ({
-        pushFault: `${who} has ${name} in config_kwargs, which botocore does not know: every push of Airflow fails`,
+        pushFault: `${who} has ${shownKey(name)} in config_kwargs, which botocore does not know: every push of Airflow fails`,
       })),
     ...Object.keys(config?.retries ?? {})
       .filter((name) => !['max_attempts', 'total_max_attempts', 'mode'].includes(name))
       .map((name) => ({
-        pushFault: `${who} has ${name} in config_kwargs.retries, which botocore does not know: every push of Airflow fails`,
+        pushFault: `${who} has ${shownKey(name)} in config_kwargs.retries, which botocore does not know: every push of Airflow fails`,
       })),
     ...OPTIONS_LEFT_OUT.filter((name) => isGiven(config?.[name])).map(
       (name) => `${who} has ${name} in config_kwargs, which a worker follows and the exporter does not`,

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 import { parseXComPaths } from '../../../src/airflow/xcom-path.ts';
@@ -655,6 +655,57 @@ test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
     expect(of(`aws://K:S@/?__extra__=%7B%22${name}%22%3A%7B%7D%7D`)).toEqual([]);
   },
 );
+
+describe('with null or a wrong method in its place, the hook of Airflow raises', () => {
+  test.each<[NonNullable<Row['extra']>, string]>([
+    [{ config_kwargs: null }, 'config_kwargs'],
+    [{ service_config: null }, 'service_config'],
+    [{ service_config: { s3: null } }, 'service_config.s3'],
+    [{ ...ROLE, service_config: { sts: null } }, 'service_config.sts'],
+    [
+      { config_kwargs: { s3: { us_east_1_regional_endpoint: null } } },
+      'config_kwargs.s3.us_east_1_regional_endpoint',
+    ],
+  ])('%j', (extra, name) => {
+    expect(warningsOf({ extra })).toEqual([
+      {
+        pushFault: `The connection conn has null for ${name}, over which every push of Airflow fails. Leave it out`,
+        connections: ['conn'],
+      },
+    ]);
+  });
+
+  test.each([null, '', 'AssumeRole', 'geheim'])('a role by the method %j', (method) => {
+    expect(warningsOf({ extra: { ...ROLE, assume_role_method: method } })).toEqual([
+      {
+        pushFault:
+          'The connection conn has an assume_role_method that Airflow does not know: every push fails. Leave it out, or write assume_role',
+        connections: ['conn'],
+      },
+    ]);
+  });
+
+  test.each<[NonNullable<Row['extra']>]>([
+    [{ service_config: { sts: null } }],
+    [{ assume_role_method: null }],
+    [{ ...ROLE, assume_role_kwargs: null, session_kwargs: null }],
+    [{ config_kwargs: { s3: null, retries: null, proxies: null, region_name: null } }],
+  ])('not with %j', (extra) => {
+    expect(warningsOf({ extra })).toEqual([]);
+  });
+});
+
+test('a key of a connection that is no name is not said back', () => {
+  const names = { 'pla/nted': 1 };
+  const said = warned({
+    extra: { ...ROLE, assume_role_kwargs: names, config_kwargs: { ...names, retries: names } },
+  });
+  expect(said).toEqual([
+    expect.stringContaining('a key that is not shown in assume_role_kwargs'),
+    expect.stringContaining('a key that is not shown in config_kwargs,'),
+    expect.stringContaining('a key that is not shown in config_kwargs.retries'),
+  ]);
+});
 
 test('what is not followed is shown beside the connection', () => {
   const extra = {
