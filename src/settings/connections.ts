@@ -71,9 +71,21 @@ export function otherConnections(
   );
 }
 
-/** Whether a connection is one to S3, by the type that it names. */
+/** Whether a connection may be one to S3, by the type that it names. For one without a type, Airflow takes `aws`. */
 function isOfS3(text: string): boolean {
-  return /^\s*(?:(?:aws|s3):\/\/|\{.*"conn_type"\s*:\s*"(?:aws|s3)")/s.test(text);
+  if (!/^\s*\{/.test(text)) return /^\s*(?:aws|s3):\/\//.test(text);
+  const { uri, conn_type: type } = objectIn(text);
+  if (typeof uri === 'string' && uri !== '') return isOfS3(uri);
+  return !type || type === 'aws' || type === 's3';
+}
+
+/** The keys of a JSON object; none for another text, which no parser takes for a connection. */
+function objectIn(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return JSON.parse(text) as Readonly<Record<string, unknown>>;
+  } catch {
+    return {};
+  }
 }
 
 /** The ids that the paths name and nothing here holds, each with its reason. */

@@ -1249,11 +1249,19 @@ describe('the connections of the paths', () => {
         AIRFLOW_CONN_AIRFLOW_DB: 'postgresql://u:geheim@h/d',
         AIRFLOW_CONN_BROKEN: '{"conn_type": "aws", "extra": "{"}',
         AIRFLOW_CONN_HTTP: '{"conn_type": "http"}',
+        AIRFLOW_CONN_UNTYPED: '{"login": "U", "password": "geheim"}',
+        AIRFLOW_CONN_WITHOUT: '{"conn_type": "", "login": "W", "password": "geheim"}',
+        AIRFLOW_CONN_WRAPPED: '{"uri": "aws://R:geheim@/"}',
+        AIRFLOW_CONN_WRAPPED_DB: '{"uri": "postgresql://u:geheim@h/d"}',
+        AIRFLOW_CONN_TEXT: '{"conn_type": "aws"',
       },
     }).s3;
     expect([...connections].map(([id, { accessKeyId }]) => [id, accessKeyId])).toEqual([
       ['MINIO', 'M'],
       ['OTHER', 'J'],
+      ['UNTYPED', 'U'],
+      ['WITHOUT', 'W'],
+      ['WRAPPED', 'R'],
       ['', null],
     ]);
   });
