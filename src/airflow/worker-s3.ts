@@ -1,7 +1,7 @@
 import { parseUrl } from '../lib/parse-url.ts';
 import { secret } from '../lib/secret.ts';
 import type { Proxies } from '../s3/agents.ts';
-import type { AssumedRole, EndpointVariants, S3Connection } from '../s3/connection.ts';
+import type { AssumedRole, S3Connection } from '../s3/connection.ts';
 import type { ContainerAgent } from '../s3/container-agent.ts';
 import { awsProfile } from './aws-profile.ts';
 import type { AwsFiles, AwsProfile } from './aws-profile.ts';
@@ -9,6 +9,7 @@ import type { AirflowConnection } from './connection.ts';
 import { variantsOf } from './endpoint-variants.ts';
 import type { SecretsBackend } from './secrets-backend.ts';
 import { mayHave } from './secrets-backend.ts';
+import { s3Address, s3EndpointOf, stsAddress, stsEndpointOf } from './worker-endpoint.ts';
 import { workerProxies } from './worker-proxies.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -51,7 +52,7 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
   const keys = own ?? keysOfVariables(given, env);
   // An assumed role gets a new session, and the profile of the connection does not apply to that session.
   const ofSession = awsProfile(files, extra.role_arn ? variableProfile(env) : profile);
-  const endpoint = asAsked(endpointOf(given, { env, profile: ofSession }) ?? '');
+  const endpoint = s3EndpointOf(given, { env, profile: ofSession });
   const isHttp = /^https?:\/\/[^/@\s]+(?:\/[^@\s]*)?$/i.test(endpoint);
   if (endpoint !== '' && (parseUrl(endpoint) === null || !isHttp)) {
     throw new RangeError('has an endpoint that is no URL: write http://host:port or https://host');
@@ -72,9 +73,12 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
     // With keys of its own nobody asks STS for an identity, and a variable without a URL does no harm.
     identityProxies:
       keys === null && profileKeys === null
-        ? workerProxies(stsAddress(region, env), { told: null, env })
+        ? workerProxies(
+            stsEndpointOf(null, { env, profile: awsProfile(files, profile) }) ?? stsAddress(region),
+            { told: null, env },
+          )
         : { http: null, https: null },
-    role: roleOf({ id, given }, { region, env }),
+    role: roleOf({ id, given }, { region, env, files }),
     forcePathStyle: pathStyle(addressing, endpoint),
     authorities:
       firstSet(env, ['AWS_CA_BUNDLE']) ?? (ofSession.authorities || firstSet(env, ['REQUESTS_CA_BUNDLE'])),
@@ -101,11 +105,6 @@ export function regionOf(
     { text: awsProfile(files, profileOf(given, env)).region, place: null },
   ].find(({ text }) => text != null);
   return said?.text == null ? null : { text: said.text, place: said.place };
-}
-
-/** Does the same check as botocore's `validate_region_name`. */
-export function isRegionName(text: string): boolean {
-  return /^(?!\d+$)(?!-)[a-z\d-]{1,63}(?<!-)$/i.test(text);
 }
 
 /** The profile in the files, from which a worker takes what no other source sets; null: `default`. */
@@ -161,49 +160,22 @@ function keysOfProfile(
   };
 }
 
-/** Reads an endpoint as botocore does: without leading spaces, repeated slashes and the part after a number sign. */
-function asAsked(endpoint: string): string {
-  const [, authority, path] = /^ *(https?:\/\/[^/]*)([^#]*)/i.exec(endpoint) ?? [];
-  return authority === undefined || path === undefined
-    ? endpoint
-    : `${authority}${path.replaceAll(/\/{2,}/g, '/')}`;
-}
-
-function endpointOf(
-  given: AirflowConnection | null,
-  { env, profile }: { env: Environment; profile: AwsProfile },
-): string | null | undefined {
-  const ofService = given?.extra.service_config?.s3?.endpoint_url;
-  const ofConnection = ofService === undefined ? given?.extra.endpoint_url : ofService;
-  if (ofConnection != null) return ofConnection;
-  const isIgnored = env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS']?.toLowerCase() === 'true';
-  if (isIgnored || profile.ignoresEndpoints) return null;
-  return firstSet(env, ['AWS_ENDPOINT_URL_S3', 'AWS_ENDPOINT_URL']) ?? profile.endpoint;
-}
-
-/**
- * The role to assume. The connection's own endpoint is never used for STS: `get_service_endpoint_url` leaves it out.
- */
 function roleOf(
   { id, given }: GivenConnection,
-  { region, env }: { region: string | null; env: Environment },
+  { region, env, files }: Pick<WorkerWorld, 'env' | 'files'> & { region: string | null },
 ): AssumedRole | null {
-  const { role_arn: arn, assume_role_kwargs: told, service_config: services } = given?.extra ?? {};
+  const { role_arn: arn, assume_role_kwargs: told } = given?.extra ?? {};
   if (!arn) return null;
-  const endpoint = services?.sts?.endpoint_url || null;
+  const endpoint = stsEndpointOf(given, { env, profile: awsProfile(files, profileOf(given, env)) });
   return {
     arn,
     endpoint,
-    proxies: workerProxies(endpoint ?? stsAddress(region, env), {
+    proxies: workerProxies(endpoint ?? stsAddress(region), {
       told: given?.extra.config_kwargs?.proxies,
       env,
     }),
     arguments: { ...told, RoleSessionName: told?.RoleSessionName ?? sessionNameOf(id), RoleArn: arn },
   };
-}
-
-function stsAddress(region: string | null, env: Environment): string {
-  return firstSet(env, ['AWS_ENDPOINT_URL_STS']) ?? addressAt('sts', region);
 }
 
 /** Builds the session name as `slugify` in `_assume_role` does. */
@@ -242,35 +214,6 @@ function proxiesOf(
   const uri = given?.extra.service_config?.s3?.['proxy-uri'];
   const told = uri ? { http: uri, https: uri } : given?.extra.config_kwargs?.proxies;
   return workerProxies(endpoint, { told, env });
-}
-
-/** The partitions of AWS with names of their own, by their regions. */
-const SUFFIXES: readonly (readonly [region: RegExp, suffix: string])[] = [
-  [/^cn-/, 'amazonaws.com.cn'],
-  [/^eusc-/, 'amazonaws.eu'],
-  [/^us-iso-/, 'c2s.ic.gov'],
-  [/^us-isob-/, 'sc2s.sgov.gov'],
-  [/^us-isof-/, 'csp.hci.ic.gov'],
-  [/^eu-isoe-/, 'cloud.adc-e.uk'],
-];
-
-/**
- * The endpoint of a client for AWS itself, which NO_PROXY is matched against. No client is made for a region whose name
- * is not valid.
- */
-export function addressAt(service: string, region: string | null): string {
-  const suffix = SUFFIXES.find(([ofRegion]) => ofRegion.test(region ?? ''))?.[1] ?? 'amazonaws.com';
-  return `https://${service}.${region === null || !isRegionName(region) ? '' : `${region}.`}${suffix}`;
-}
-
-/** The endpoint of S3's client. With two stacks it names the region even where the global one is asked. */
-function s3Address(
-  region: string | null,
-  { useFipsEndpoint: isFips, useDualstackEndpoint: isDual, useGlobalEndpoint: isGlobal }: EndpointVariants,
-): string {
-  const service = `${isFips ? 's3-fips' : 's3'}${isDual ? '.dualstack' : ''}`;
-  if (!isGlobal || isDual) return addressAt(service, region ?? 'us-east-1');
-  return addressAt(service, isFips ? 'aws-global' : null);
 }
 
 function sendsChecksums(

@@ -1,4 +1,4 @@
-import { isRegionName } from '../airflow/worker-s3.ts';
+import { isRegionName } from '../airflow/region-name.ts';
 import type { ObjectStore } from '../s3/client.ts';
 import type { Greeting } from '../s3/greeting.ts';
 import { NO_TLS, OTHER_NAME } from '../s3/greeting.ts';

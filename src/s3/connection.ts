@@ -51,7 +51,7 @@ export interface EndpointVariants {
 /** The request to STS for a role. */
 export interface AssumedRole {
   readonly arn: string;
-  /** Null: AWS's endpoint, or the endpoint in AWS's own variables. */
+  /** Null: AWS's endpoint. */
   readonly endpoint: string | null;
   readonly proxies: Proxies;
   readonly arguments: { readonly RoleArn: string; readonly RoleSessionName: string };

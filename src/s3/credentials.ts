@@ -95,7 +95,7 @@ function assumeRole(
     const assume = getDefaultRoleAssumer({
       region,
       requestHandler,
-      ...(role.endpoint === null ? {} : { endpoint: role.endpoint }),
+      ...(role.endpoint === null ? { ignoreConfiguredEndpointUrls: true } : { endpoint: role.endpoint }),
     });
     try {
       return await inTime(assume(own, role.arguments));

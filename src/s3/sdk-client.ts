@@ -29,7 +29,8 @@ function clientConfig(connection: S3Connection): S3ClientConfig {
     maxAttempts: 2,
     // Otherwise the SDK reads AWS_DEFAULTS_MODE, and finds no credentials when that variable is empty.
     defaultsMode: 'legacy',
-    ...(endpoint === null ? {} : { endpoint }),
+    // The connection has the endpoint of the variables and the files, unless botocore ignores it.
+    ...(endpoint === null ? { ignoreConfiguredEndpointUrls: true } : { endpoint }),
     forcePathStyle: connection.forcePathStyle,
     // An access point is asked in its own region.
     useArnRegion: true,

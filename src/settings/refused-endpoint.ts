@@ -1,6 +1,7 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AwsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
+import { stsEndpointOf } from '../airflow/worker-endpoint.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { profileOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
@@ -13,11 +14,13 @@ export function refusedEndpoints(
 ): readonly Warning[] {
   if (s3 === null) return [];
   const who = id === '' ? 'The way without a connection' : `The connection ${id}`;
+  const profile = awsProfile(files, profileOf(given, env));
   const isIdentity =
-    s3.secretAccessKey === null &&
-    ((env['AWS_WEB_IDENTITY_TOKEN_FILE'] ?? '') !== '' || awsProfile(files, profileOf(given, env)).takesRole);
-  const asksSts = s3.role !== null || isIdentity;
-  const sts = s3.role?.endpoint || env['AWS_ENDPOINT_URL_STS'] || null;
+    s3.secretAccessKey === null && ((env['AWS_WEB_IDENTITY_TOKEN_FILE'] ?? '') !== '' || profile.takesRole);
+  const asked = [
+    s3.role === null ? null : s3.role.endpoint,
+    isIdentity ? stsEndpointOf(null, { env, profile }) : null,
+  ].filter((endpoint) => endpoint !== null);
   return [
     ...(isSaidEmpty(given)
       ? [
@@ -26,7 +29,7 @@ export function refusedEndpoints(
           },
         ]
       : []),
-    ...(s3.endpoint !== null && isAccelerated(given, awsProfile(files, profileOf(given, env)))
+    ...(s3.endpoint !== null && isAccelerated(given, profile)
       ? [
           {
             pushFault: `${who} has an endpoint beside use_accelerate_endpoint, which botocore refuses: every push of Airflow fails. Give one of the two`,
@@ -34,7 +37,7 @@ export function refusedEndpoints(
         ]
       : []),
     ...(s3.endpoint === null ? [] : refused(s3.endpoint, `${who} has an endpoint`)),
-    ...(asksSts && sts !== null ? refused(sts, `${who} asks STS at an endpoint`) : []),
+    ...[...new Set(asked)].flatMap((sts) => refused(sts, `${who} asks STS at an endpoint`)),
   ];
 }
 

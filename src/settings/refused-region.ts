@@ -1,7 +1,8 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
-import { isRegionName, profileOf, regionOf } from '../airflow/worker-s3.ts';
+import { isRegionName } from '../airflow/region-name.ts';
+import { profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { NamedConnection } from './connections.ts';
 import type { Warning } from './push-fault.ts';
 

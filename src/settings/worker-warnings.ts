@@ -1,9 +1,9 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
-import type { AwsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
 import { mayHave } from '../airflow/secrets-backend.ts';
 import { shownKey } from '../airflow/shown-key.ts';
+import { stsEndpointOf } from '../airflow/worker-endpoint.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { ownKeysOf, profileOf, regionOf } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
@@ -206,7 +206,8 @@ function roleWithoutRegion({ id, given, s3 }: Reach, world: World): Warning[] {
   if (s3 === null || (region !== undefined && region !== '')) return [];
   const profile = awsProfile(world.files, profileOf(given, world.env));
   if (s3.role === null && !(s3.secretAccessKey === null && profile.takesRole)) return [];
-  const isOfAws = (s3.role?.endpoint ?? stsEndpoint(profile, world)) === null;
+  const endpoint = s3.role === null ? stsEndpointOf(null, { env: world.env, profile }) : s3.role.endpoint;
+  const isOfAws = endpoint === null;
   if ((region === undefined) === isOfAws) return [];
   const who = id === '' ? 'Without a connection a role is taken' : `The connection ${id} takes a role`;
   const why =
@@ -214,13 +215,6 @@ function roleWithoutRegion({ id, given, s3 }: Reach, world: World): Warning[] {
       ? 'no region is given, with STS at an endpoint of its own: botocore makes no client for it'
       : 'its region is empty: botocore finds no address of STS';
   return [{ pushFault: `${who} and ${why}, and every push fails. Give region_name or AWS_DEFAULT_REGION` }];
-}
-
-/** The endpoint of STS that the variables or the files name; null: that of AWS. */
-function stsEndpoint(profile: AwsProfile, { env }: World): string | null {
-  if (env['AWS_IGNORE_CONFIGURED_ENDPOINT_URLS']?.toLowerCase() === 'true' || profile.ignoresEndpoints)
-    return null;
-  return env['AWS_ENDPOINT_URL_STS'] || env['AWS_ENDPOINT_URL'] || profile.stsEndpoint || null;
 }
 
 function regionVariable(connections: readonly NamedConnection[], { env }: World): string[] {

@@ -200,6 +200,30 @@ describe('the endpoint', () => {
       null,
     ],
     [
+      'of none of them, if the connection ignores them',
+      {
+        extra: { config_kwargs: { ignore_configured_endpoint_urls: true } },
+        env: { AWS_ENDPOINT_URL: 'http://env:3', AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'false' },
+      },
+      null,
+    ],
+    [
+      'of the variable, if the connection ignores none',
+      {
+        extra: { config_kwargs: { ignore_configured_endpoint_urls: false } },
+        env: { AWS_ENDPOINT_URL: 'http://env:3', AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' },
+      },
+      'http://env:3',
+    ],
+    ...['', 'false'].map((text): [string, Row, string] => [
+      `of the file that ignores it, beside a variable with ${JSON.stringify(text)}`,
+      {
+        env: { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: text },
+        config: '[default]\nignore_configured_endpoint_urls = true\nendpoint_url = http://file:1\n',
+      },
+      'http://file:1',
+    ]),
+    [
       'of the connection, also then',
       { extra: { endpoint_url: 'http://own:4' }, env: { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true' } },
       'http://own:4',
@@ -429,6 +453,67 @@ test('a role is asked for through the proxy for STS, and never through that of p
     'http://proxy:1',
   ]);
   expect(reached({ extra, env: { ...env, NO_PROXY: 'sts.amazonaws.com' } }).role?.proxies.https).toBeNull();
+});
+
+describe('the endpoint of STS is that of the worker, and its host decides on the proxy', () => {
+  const extra = { role_arn: ROLE, region_name: 'eu-west-1', endpoint_url: 'http://minio:9000' };
+  const proxied = { HTTP_PROXY: 'http://proxy:1', HTTPS_PROXY: 'http://proxy:1' };
+  const files = '[default]\nservices = s\n[services s]\nsts =\n  endpoint_url = http://sts:1\n';
+  test.each<[string, Row, string | null, boolean]>([
+    ['of AWS', { extra, env: { NO_PROXY: 'sts' } }, null, true],
+    ['of AWS, left out', { extra, env: { NO_PROXY: 'sts.eu-west-1.amazonaws.com' } }, null, false],
+    [
+      'of its variable',
+      { extra, env: { AWS_ENDPOINT_URL_STS: 'http://sts:1', NO_PROXY: 'sts' } },
+      'http://sts:1',
+      false,
+    ],
+    [
+      'of the variable for all',
+      { extra, env: { AWS_ENDPOINT_URL: 'http://sts:1', NO_PROXY: 'sts' } },
+      'http://sts:1',
+      false,
+    ],
+    [
+      'of the variable for all, beside AWS without a proxy',
+      { extra, env: { AWS_ENDPOINT_URL: 'http://sts:1', NO_PROXY: 'amazonaws.com' } },
+      'http://sts:1',
+      true,
+    ],
+    [
+      'of the services in the files',
+      { extra, env: { NO_PROXY: 'sts' }, config: files },
+      'http://sts:1',
+      false,
+    ],
+    [
+      'of AWS, if the others are ignored',
+      { extra, env: { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true', NO_PROXY: 'sts' }, config: files },
+      null,
+      true,
+    ],
+    [
+      'of the connection, even then',
+      {
+        extra: { ...extra, service_config: { sts: { endpoint_url: 'http://own:1' } } },
+        env: { AWS_IGNORE_CONFIGURED_ENDPOINT_URLS: 'true', NO_PROXY: 'own' },
+      },
+      'http://own:1',
+      false,
+    ],
+  ])('%s', (_, { env, ...row }, endpoint, isProxied) => {
+    const { role, identityProxies } = reached({ ...row, env: { ...proxied, ...env } });
+    expect([role?.endpoint, role?.proxies.http !== null]).toEqual([endpoint, isProxied]);
+    // Only a role asks with the settings of the connection.
+    if (endpoint !== 'http://own:1') expect(identityProxies.http !== null).toBe(isProxied);
+  });
+
+  test('an identity does not know the settings of the connection', () => {
+    const env = { ...proxied, AWS_ENDPOINT_URL: 'http://sts:1', NO_PROXY: 'sts' };
+    const ignoring = { config_kwargs: { ignore_configured_endpoint_urls: true } };
+    expect(reached({ extra: ignoring, env }).identityProxies.http).toBeNull();
+    expect(reached({ extra: { ...extra, ...ignoring }, env }).role?.proxies.http).not.toBeNull();
+  });
 });
 
 test('a web identity is asked for through the proxy of the variables, whatever the way to S3', () => {

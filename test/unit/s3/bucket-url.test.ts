@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { bucketUrl } from '../../../src/s3/bucket-url.ts';
 import type { EndpointVariants, S3Connection } from '../../../src/s3/connection.ts';
 import { connectionWith } from '../../support/s3.ts';
@@ -31,6 +31,16 @@ describe('the host of AWS that is asked', () => {
       `https://xcom-bucket.${host}/`,
     );
   });
+});
+
+test('the endpoint of a variable is that of a connection that has it, and of no other', async () => {
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+  });
+  vi.stubEnv('AWS_ENDPOINT_URL', 'http://other:1');
+  expect(await bucketUrl(connectionWith({ region: 'eu-west-1' }), 'xcom-bucket')).toBe(
+    'https://xcom-bucket.s3.eu-west-1.amazonaws.com/',
+  );
 });
 
 test.each<[string, Partial<S3Connection>, string, string]>([

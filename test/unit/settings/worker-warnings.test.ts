@@ -143,6 +143,13 @@ test.each<[string, Row]>([
     'a key beside the one that counts',
     { extra: { region: 'x', region_name: 'eu-west-1', geheim1: 'x', bucket_name: 'b' } },
   ],
+  [
+    'STS at an endpoint that is ignored',
+    {
+      extra: { ...ROLE, config_kwargs: { ignore_configured_endpoint_urls: true } },
+      env: { AWS_ENDPOINT_URL_STS: 'http://my_sts' },
+    },
+  ],
   ['STS where no role is asked for', { env: { AWS_ENDPOINT_URL_STS: 'http://my_sts' } }],
   [
     'the id of a role with its own name',
@@ -406,6 +413,11 @@ test.each<[string, Row, RegExp]>([
   [
     'an endpoint of STS by a variable that is no URL',
     { extra: ROLE, env: { AWS_ENDPOINT_URL_STS: 'sts.example' } },
+    /^The connection conn asks STS at an endpoint whose host botocore refuses/,
+  ],
+  [
+    'an endpoint of STS by the variable for all',
+    { extra: { ...ROLE, endpoint_url: 'http://minio:9000' }, env: { AWS_ENDPOINT_URL: 'http://my_sts:1' } },
     /^The connection conn asks STS at an endpoint whose host botocore refuses/,
   ],
   [
