@@ -578,12 +578,13 @@ describe('credentials', () => {
   test('a role that cannot be assumed', async () => {
     const sts = await startHttpFaultProxy({ upstream: server() });
     sts.setFault({ answer: 'deny' });
-    vi.stubEnv('AWS_ENDPOINT_URL_STS', sts.url);
+    // The connection has the endpoint of the variables as well.
+    vi.stubEnv('AWS_ENDPOINT_URL_STS', 'http://elsewhere.invalid');
     await withStore(
       {
         role: {
           arn: 'arn:r',
-          endpoint: null,
+          endpoint: sts.url,
           proxies: NO_PROXIES,
           arguments: { RoleArn: 'arn:aws:iam::000000000000:role/reader', RoleSessionName: 'airflow_x' },
         },
