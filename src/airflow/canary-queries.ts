@@ -32,13 +32,19 @@ export interface CanaryTaskRow extends Omit<CanaryTask, 'report'> {
   readonly value: string | Uint8Array | null;
 }
 
+/** Some runs of one canary. An id alone may be of another dag: after a reload the database may be another one. */
+export interface CanaryRuns {
+  readonly dagId: string;
+  readonly runIds: readonly number[];
+}
+
 /**
  * The tasks of some runs with their reports, without earlier tries. Postgres does not unpack a long value, and a value
  * that turns out to be long after unpacking does not leave the database.
  */
 export function canaryTasksStatement(
   shape: Shape,
-  { runIds, mostBytes }: { readonly runIds: readonly number[]; readonly mostBytes: number },
+  { dagId, runIds, mostBytes }: CanaryRuns & { readonly mostBytes: number },
 ): Statement {
   // New rows are only in the newest table.
   const source = shape.sources.at(-1);
@@ -61,8 +67,8 @@ export function canaryTasksStatement(
         SELECT x.xmin::text AS version, (extract(epoch FROM x.timestamp) * 1000)::float8 AS at,
           CASE WHEN pg_column_size(x.value) <= $2::int THEN ${isBytea ? 'x.value' : 'x.value::text'} END AS value
         FROM ${source.table} x WHERE ${row} AND x.key = '${REPORT_KEY}' OFFSET 0) x ON true
-      WHERE r.id = ANY($1::int[]) LIMIT ${MOST_ROWS}`,
-    values: [runIds, mostBytes],
+      WHERE r.id = ANY($1::int[]) AND r.dag_id = $3 LIMIT ${MOST_ROWS}`,
+    values: [runIds, mostBytes, dagId],
   };
 }
 

@@ -47,12 +47,13 @@ export function createCanaryWatch(
   return {
     async look(query, { shape, runs, now }) {
       const latest = latestRuns(runIds, runs);
-      const tasks = await readCanary(query, shape, { runIds: latest, mostBytes: MOST_REPORT_BYTES });
+      const { canaryDagId: dagId } = config;
+      const tasks = await readCanary(query, shape, { dagId, runIds: latest, mostBytes: MOST_REPORT_BYTES });
       // Runs that have no tasks here were deleted, or belong to another database.
       const there = new Set(tasks.map(({ dagRunId }) => dagRunId));
       runIds = latest.filter((id) => there.has(id) || runs.some((run) => run.id === id));
       // A DAG that has none gets one that is found, so it is not asked for again.
-      isGone = runIds.length === 0 && (isGone || !(await hasRun(query, config.canaryDagId)));
+      isGone = runIds.length === 0 && (isGone || !(await hasRun(query, dagId)));
       if (isGone) memory = NO_CANARY;
       const noted = noteTasks(memory, tasks, { now });
       memory = noted.memory;

@@ -1,4 +1,4 @@
-import type { CanaryTask, CanaryTaskRow } from '../airflow/canary-queries.ts';
+import type { CanaryRuns, CanaryTask, CanaryTaskRow } from '../airflow/canary-queries.ts';
 import { canaryRunStatement, canaryTask, canaryTasksStatement } from '../airflow/canary-queries.ts';
 import type { Shape } from '../airflow/shape.ts';
 import type { Query } from '../postgres/client.ts';
@@ -16,7 +16,7 @@ export function latestRuns(before: readonly number[], found: readonly FoundRun[]
 export async function readCanary(
   query: Query,
   shape: Shape,
-  options: { readonly runIds: readonly number[]; readonly mostBytes: number },
+  options: CanaryRuns & { readonly mostBytes: number },
 ): Promise<readonly CanaryTask[]> {
   if (options.runIds.length === 0) return [];
   const rows = await query<CanaryTaskRow>(canaryTasksStatement(shape, options));

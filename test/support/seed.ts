@@ -3,6 +3,7 @@ import { SHAPE_TABLES } from '../../src/airflow/shape.ts';
 import { pino } from 'pino';
 import type { CatalogueColumn, Shape, XComSource } from '../../src/airflow/shape.ts';
 import { recogniseShape } from '../../src/airflow/shape.ts';
+import type { CanarySeen } from '../../src/daemon/canary-watch.ts';
 import type { Cycle } from '../../src/daemon/cycle.ts';
 import { createCycle } from '../../src/daemon/cycle.ts';
 import type { Report } from '../../src/diagnosis/report.ts';
@@ -347,6 +348,7 @@ export function openCycle(
     readonly endpoint: string;
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly restored?: LedgerState | null;
+    readonly canarySeen?: CanarySeen;
     readonly workersACycle?: number;
     readonly through?: (database: Database) => Pick<Database, 'read'>;
   },
@@ -361,6 +363,7 @@ export function openCycle(
     stores,
     stored: { pushFault: () => null },
     restored: options.restored ?? null,
+    canarySeen: options.canarySeen ?? null,
     workersACycle: options.workersACycle ?? 1_000,
     random: Math.random,
     clock: Date.now,

@@ -349,7 +349,7 @@ async function everyStatement(client: pg.Client): Promise<Statement[]> {
     instantStatement(),
     activeRunsStatement({ after: 0 }),
     canaryRunStatement('d'),
-    canaryTasksStatement(shape, { runIds: [1], mostBytes: 1_000 }),
+    canaryTasksStatement(shape, { dagId: 'd', runIds: [1], mostBytes: 1_000 }),
     runsStatement([1]),
     runPageStatement({ below: 1, limit: 1 }),
     recentRunsStatement(shape, { first: 0, below: 1, sinceMs: 0 }),

@@ -188,6 +188,16 @@ describe.each(listShapes())('the canary, $shape (Airflow $release)', ({ release 
     expect(again.takenBack).toEqual([]);
   });
 
+  test('of another database leads to no run of another dag that has its id here', async () => {
+    const other = await begin('orders');
+    await leave(lookOf('default', DENIED), { run: other });
+    const canarySeen = { dagId: DAG_ID, runIds: [other.id], refused: new Set<string>() };
+    const next = openCycle(stage, { endpoint: s3().endpoint, canarySeen });
+    const { canary } = await next.pass();
+    expect(canary.verdict?.pools ?? []).toEqual([]);
+    await next.close();
+  });
+
   test('that no setting names any more is gone, though its runs are there', async () => {
     await leave(lookOf('denied', DENIED));
     await cycle.pass();
