@@ -1,15 +1,14 @@
-import { readFileSync, statSync } from 'node:fs';
 import { validateHeaderValue } from 'node:http';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { denial } from '../lib/denial.ts';
 import { messageOf } from '../lib/message-of.ts';
 import { parseYaml } from '../lib/yaml.ts';
 import type { Authorization } from './basic-auth.ts';
 import { createBasicAuth } from './basic-auth.ts';
 import type { TlsSetup } from './tls-setup.ts';
 import { loadTls, tlsSchema } from './tls-setup.ts';
+import { exposure, fingerprint, readGuarded } from './web-files.ts';
 
 /**
  * TLS, passwords and headers from the file of `web.config.file`, in the format of Prometheus' exporter-toolkit
@@ -23,7 +22,7 @@ export interface WebConfig {
   /** The new setup when certificate files changed since the last call, else null. */
   renewedTls(): TlsSetup | null;
   headers(): Readonly<Record<string, string>>;
-  /** Why the current content of the files is not in force; null: it is in force. */
+  /** Why the current content of the files, or a part of it, is not in force; null: it is in force. */
   refusal(): string | null;
   authorize(header: string | undefined): Promise<Authorization>;
 }
@@ -93,8 +92,8 @@ interface Loaded {
 }
 
 /**
- * Calls `changed` after each reading that differs from the one before, with whether it was taken. Throws an error that
- * names the file, the key and the fault.
+ * Calls `changed` after each reading that differs from the one before, with whether all of it is in force. Throws an
+ * error that names the file, the key and the fault.
  */
 export function openWebConfig(
   file: string,
@@ -104,6 +103,8 @@ export function openWebConfig(
   let current = load(file);
   let seen = fingerprint(current.files);
   let served = current.tls;
+  /** Sentences on what of the files is not in force until a restart. */
+  let waits: readonly string[] = [];
   let fault: { readonly message: string; readonly at: number } | null = null;
   warn(current);
 
@@ -120,24 +121,13 @@ export function openWebConfig(
     fault = null;
     try {
       const loaded = load(file);
-      // A file that was cut off while being written must not remove the need for a password.
-      const keepsUsers = loaded.users.size === 0 && current.users.size > 0;
-      if (keepsUsers)
-        log.warn({ file }, 'Removing the last user takes a restart: the old ones stay in force');
-      const next = keepsUsers ? { ...loaded, users: current.users } : loaded;
-      if (next.tls?.clientAuth !== current.tls?.clientAuth) {
-        log.warn(
-          { file },
-          'Switching TLS or client_auth_type takes a restart: the old setting stays in force',
-        );
-        current = { ...next, tls: withPairOf(next.tls, current.tls) };
-      } else {
-        current = next;
-        log.info({ file }, 'Read the web configuration again');
-      }
+      waits = waitsIn(loaded, current);
+      for (const wait of waits) log.warn({ file }, wait);
+      current = withoutWaits(loaded, current);
+      if (waits.length === 0) log.info({ file }, 'Read the web configuration again');
       warn(current);
       seen = fingerprint(current.files);
-      changed?.(true);
+      changed?.(waits.length === 0);
     } catch (error) {
       fault = { message: messageOf(error), at: now };
       if (fault.message !== failedBefore) {
@@ -162,17 +152,37 @@ export function openWebConfig(
     headers: () => refresh().headers,
     refusal() {
       refresh();
-      return fault?.message ?? null;
+      return fault?.message ?? (waits.length === 0 ? null : waits.join('; '));
     },
     authorize: (header) => authorize(header, refresh().users),
   };
 }
 
-/** A renewed certificate must not wait for a restart: the old one may expire before that. */
-function withPairOf(renewed: TlsSetup | null, served: TlsSetup | null): TlsSetup | null {
+function waitsIn(read: Loaded, { tls, users }: Loaded): string[] {
+  const waits: string[] = [];
+  if (read.users.size === 0 && users.size > 0)
+    waits.push('Removing the last user takes a restart: the old ones stay in force');
+  if (read.tls?.clientAuth !== tls?.clientAuth)
+    waits.push('Switching TLS or client_auth_type takes a restart: the old setting stays in force');
+  return waits;
+}
+
+/** The files as they can be in force without a restart. */
+function withoutWaits(read: Loaded, { tls, users }: Loaded): Loaded {
+  return {
+    ...read,
+    // A file that was cut off while being written must not remove the need for a password.
+    users: read.users.size === 0 ? users : read.users,
+    tls: read.tls?.clientAuth === tls?.clientAuth ? read.tls : withCertificatesOf(read.tls, tls),
+  };
+}
+
+/** Renewed certificates must not wait for a restart: before that the old ones may expire, or be trusted no longer. */
+function withCertificatesOf(renewed: TlsSetup | null, served: TlsSetup | null): TlsSetup | null {
   if (renewed === null || served === null) return served;
-  const { cert, key } = renewed.options;
-  return { ...served, options: { ...served.options, cert, key } };
+  const { cert, key, ca = served.options.ca } = renewed.options;
+  const trust = served.options.ca === undefined ? {} : { ca };
+  return { ...served, options: { ...served.options, cert, key, ...trust } };
 }
 
 function load(file: string): Loaded {
@@ -183,10 +193,10 @@ function load(file: string): Loaded {
     const at = resolve(dirname(file), path);
     files.push(at);
     if (name === 'key_file') warnings.push(...exposure(at, `tls_server_config.${name}`));
-    return read(at, `tls_server_config.${name}`);
+    return readGuarded(at, `tls_server_config.${name}`);
   }
 
-  const settings = parse(file, read(file, 'the web configuration'));
+  const settings = parse(file, readGuarded(file, 'the web configuration'));
   const tls = settings.tls_server_config;
   const users = new Map(Object.entries(settings.basic_auth_users ?? {}));
   if (tls === undefined)
@@ -238,51 +248,6 @@ function explainIssue(issue: z.core.$ZodIssue): string[] {
   if (issue.code === 'invalid_value') return [`${path} must be one of ${issue.values.join(', ')}`];
   if (issue.code === 'invalid_type') return [`${path === '' ? 'the file' : path} must be: ${issue.expected}`];
   return [`${path} ${issue.message}`];
-}
-
-function read(path: string, what: string): string {
-  let content: string;
-  try {
-    content = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new Error(`Cannot read ${what} ${path}: ${denial(path, error) ?? messageOf(error)}`, {
-      cause: error,
-    });
-  }
-  // Whoever may write the file decides who gets in.
-  if (mayAll('write', path))
-    throw new Error(`Cannot use ${what} ${path}: everybody may write it; take that away with chmod o-w`);
-  return content;
-}
-
-/** Only a warning, because Kubernetes mounts a secret with this mode by default. */
-function exposure(path: string, what: string): string[] {
-  return mayAll('read', path)
-    ? [`${what} ${path} can be read by everybody: chmod o-r, or defaultMode: 0440 of the volume`]
-    : [];
-}
-
-function mayAll(access: 'read' | 'write', path: string): boolean {
-  const mode = statSync(path, { throwIfNoEntry: false })?.mode ?? 0;
-  return (mode & (access === 'read' ? 0o004 : 0o002)) !== 0;
-}
-
-/**
- * Changes when any of the files changes. Follows links, because Kubernetes renews a mounted secret by moving a link.
- * Never throws: it runs at each connection, where an error would end the process.
- */
-function fingerprint(files: readonly string[]): string {
-  return files.map(fingerprintOf).join(' ');
-}
-
-function fingerprintOf(file: string): string {
-  try {
-    const { ino, mtimeMs, size } = statSync(file);
-    return `${ino}:${mtimeMs}:${size}`;
-  } catch (error) {
-    // A folder that may not be entered is a state of the file as well, which the next reading tells.
-    return messageOf(error);
-  }
 }
 
 function costOf(hash: string): number {

@@ -121,7 +121,8 @@ async function start(webConfigFile: string) {
     log: pino({}, { write: (line: string) => lines.push(line) }),
   });
   servers.push(server);
-  return { port: server.port, lines, url: `http://127.0.0.1:${server.port}` };
+  const refusal = () => server.webConfigRefusal();
+  return { port: server.port, lines, refusal, url: `http://127.0.0.1:${server.port}` };
 }
 
 function basic(user: string, password: string) {
@@ -236,7 +237,7 @@ describe('basic auth', () => {
 
   test('a changed file is in force at the next request; a wrong one is not, and is logged', async () => {
     const file = configFile(users);
-    const { url, lines } = await start(file);
+    const { url, lines, refusal } = await start(file);
     const statusOf = async (password: string) =>
       (await fetch(`${url}/metrics`, basic('prometheus', password))).status;
     expect(await statusOf('correct horse')).toBe(200);
@@ -248,6 +249,7 @@ describe('basic auth', () => {
     writeFileSync(file, '');
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.filter((line) => line.includes('Removing the last user takes a restart'))).toHaveLength(1);
+    expect(refusal()).toMatch(/^Removing the last user takes a restart/);
     rmSync(file);
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.join('')).not.toMatch(/\$2[aby]\$|battery/);
@@ -362,11 +364,29 @@ describe('TLS', () => {
 
   test('a renewed certificate is served, also while a new client_auth_type waits for a restart', async () => {
     const file = configFile(tls('server'));
-    const { port, lines } = await start(file);
+    const { port, lines, refusal } = await start(file);
     const auth = '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n';
     writeFileSync(file, tls('renewed', auth));
     expect(await get(port)).toMatchObject({ name: 'renewed', status: 200 });
     expect(lines.join('')).toContain('takes a restart');
+    // The file is not in force as it is, however often it is read.
+    expect([refusal(), refusal()]).toEqual(
+      Array(2).fill(expect.stringMatching(/client_auth_type takes a restart/)),
+    );
+    writeFileSync(file, tls('server'));
+    expect(refusal()).toBeNull();
+  });
+
+  test('a renewed authority for clients is in force, also while a new client_auth_type waits for a restart', async () => {
+    const auth = (type: string, ca: string) =>
+      tls('server', `  client_auth_type: ${type}\n  client_ca_file: ${ca}.crt\n`);
+    const file = configFile(auth('VerifyClientCertIfGiven', 'foreign'));
+    const { port } = await start(file);
+    await expect(get(port, client())).rejects.toThrow();
+    writeFileSync(file, auth('RequireAndVerifyClientCert', 'ca'));
+    expect(await get(port, client())).toMatchObject({ status: 200 });
+    // Such a certificate is asked for after the restart.
+    expect(await get(port)).toMatchObject({ status: 200 });
   });
 
   test('a file that can no longer be looked at is logged, and the old one stays in force', async () => {
