@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { AwsFiles } from '../../../src/airflow/aws-profile.ts';
 import { parseConnection } from '../../../src/airflow/connection.ts';
 import { s3Connection } from '../../../src/airflow/worker-s3.ts';
 import { openObjectStore } from '../../../src/s3/client.ts';
@@ -15,11 +16,14 @@ import type { HeadAnswer } from '../../../src/s3/client.ts';
 import type { S3Connection } from '../../../src/s3/connection.ts';
 import { openDownloads } from '../../../src/s3/download.ts';
 import { recordRequests } from '../../support/s3.ts';
+import { isSignedWith } from '../../support/sigv4.ts';
 
 /** One server acts as S3, STS and the agent at once, and notes who signed which request. */
 interface World {
   readonly url: string;
   readonly asked: string[];
+  /** The secret and the session token that each request proves, in the order of `asked`; null: none of the known. */
+  readonly proofs: { readonly secret: string | null; readonly token: string | null }[];
   readonly roles: URLSearchParams[];
 }
 
@@ -27,10 +31,12 @@ type Answer = readonly [status: number, body: string, headers?: Readonly<Record<
 
 const never = new AbortController().signal;
 const ROLE = 'arn:aws:iam::123456789012:role/x';
+/** The secrets that a request may be signed with. */
+const SECRETS = ['SK', 'VARIABLE_SK', 'PROFILE_SK', 'AGENT_SK', 'ROLE_SK'];
 const GIVEN = JSON.stringify({
   AccessKeyId: 'AGENT',
-  SecretAccessKey: 's',
-  Token: 't',
+  SecretAccessKey: 'AGENT_SK',
+  Token: 'AGENT_TOKEN',
   Expiration: '2100-01-01T00:00:00Z',
 });
 
@@ -45,6 +51,7 @@ let lost: number;
 
 beforeEach(async () => {
   const asked: string[] = [];
+  const proofs: World['proofs'] = [];
   const roles: URLSearchParams[] = [];
   sts = null;
   lost = 0;
@@ -62,13 +69,17 @@ beforeEach(async () => {
             : s3;
       if (method === 'POST') roles.push(form);
       const key = /Credential=([^/]+)/.exec(request.headers.authorization ?? '')?.[1];
+      proofs.push({
+        secret: SECRETS.find((secret) => isSignedWith(secret, request, body)) ?? null,
+        token: request.headers['x-amz-security-token']?.toString() ?? null,
+      });
       asked.push(method === 'POST' ? 'sts' : url === '/credentials' ? 'agent' : `s3 ${key ?? 'unsigned'}`);
       if (answer === 'stall' || (method === 'POST' && lost-- > 0)) return;
       response.writeHead(answer[0], answer[2]).end(answer[1]);
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  world = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, roles };
+  world = { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, proofs, roles };
   vi.stubEnv('AWS_EC2_METADATA_DISABLED', 'true');
   vi.stubEnv('AWS_SHARED_CREDENTIALS_FILE', '/nowhere');
   vi.stubEnv('AWS_CONFIG_FILE', '/nowhere');
@@ -81,7 +92,7 @@ afterEach(async () => {
 });
 
 function roleOf(action: string): string {
-  return `<${action}Response><${action}Result><Credentials><AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></${action}Result></${action}Response>`;
+  return `<${action}Response><${action}Result><Credentials><AccessKeyId>ROLE</AccessKeyId><SecretAccessKey>ROLE_SK</SecretAccessKey><SessionToken>ROLE_TOKEN</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></${action}Result></${action}Response>`;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<string> {
@@ -90,9 +101,15 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return Buffer.concat(parts).toString();
 }
 
+interface Identity {
+  readonly keys?: boolean;
+  readonly env?: Record<string, string>;
+  readonly files?: AwsFiles;
+}
+
 function connectionOf(
   extra: Readonly<Record<string, unknown>>,
-  { keys = true, env = {} }: { keys?: boolean; env?: Record<string, string> } = {},
+  { keys = true, env = {}, files = { config: '', credentials: '' } }: Identity = {},
 ): S3Connection {
   const given = parseConnection(
     JSON.stringify({
@@ -100,10 +117,7 @@ function connectionOf(
       extra: { endpoint_url: world.url, ...extra },
     }),
   );
-  return s3Connection(
-    { id: 'Team A', given },
-    { env, files: { config: '', credentials: '' }, secretsBackend: null },
-  );
+  return s3Connection({ id: 'Team A', given }, { env, files, secretsBackend: null });
 }
 
 async function head(
@@ -111,12 +125,13 @@ async function head(
   {
     keys = true,
     env = {},
+    files,
     ms = 6_000,
     opened = () => {},
-  }: { keys?: boolean; env?: Record<string, string>; ms?: number; opened?: () => void } = {},
+  }: Identity & { ms?: number; opened?: () => void } = {},
 ): Promise<HeadAnswer> {
   for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
-  const connection = connectionOf(extra, { keys, env });
+  const connection = connectionOf(extra, { keys, env, ...(files === undefined ? {} : { files }) });
   const store = openObjectStore(connection, {
     observer: recordRequests(),
     log: pino({ level: 'silent' }),
@@ -132,6 +147,58 @@ async function head(
 
 const error = (code: string) =>
   `<ErrorResponse><Error><Code>${code}</Code><Message>no</Message></Error></ErrorResponse>`;
+
+describe('S3 is asked with the secret and the session token', () => {
+  const profile =
+    '[default]\naws_access_key_id = PK\naws_secret_access_key = PROFILE_SK\naws_session_token = PROFILE_TOKEN';
+  const variables = {
+    AWS_ACCESS_KEY_ID: 'VK',
+    AWS_SECRET_ACCESS_KEY: 'VARIABLE_SK',
+    AWS_SESSION_TOKEN: 'VARIABLE_TOKEN',
+  };
+
+  test.each<[string, Readonly<Record<string, unknown>>, Identity, World['proofs'][number]]>([
+    ['of the connection, without a token', {}, {}, { secret: 'SK', token: null }],
+    ['of the connection', { aws_session_token: 'TOKEN' }, {}, { secret: 'SK', token: 'TOKEN' }],
+    [
+      'of the connection, beside a profile and variables',
+      {},
+      { env: variables, files: { config: '', credentials: profile } },
+      { secret: 'SK', token: null },
+    ],
+    [
+      'of the variables',
+      {},
+      { keys: false, env: variables },
+      { secret: 'VARIABLE_SK', token: 'VARIABLE_TOKEN' },
+    ],
+    [
+      'of a profile',
+      {},
+      { keys: false, files: { config: '', credentials: profile } },
+      { secret: 'PROFILE_SK', token: 'PROFILE_TOKEN' },
+    ],
+  ])('%s', async (_, extra, identity, proof) => {
+    await head({ region_name: 'eu-west-1', ...extra }, identity);
+    // The second request looks for the bucket.
+    expect(world.proofs).toEqual([proof, proof]);
+  });
+
+  test('of the agent', async () => {
+    const env = { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${world.url}/credentials` };
+    await head({}, { keys: false, env });
+    const [, ...proofs] = world.proofs;
+    const ofAgent = { secret: 'AGENT_SK', token: 'AGENT_TOKEN' };
+    expect(proofs).toEqual([ofAgent, ofAgent]);
+  });
+
+  test('of the role, for which STS is asked with those of the connection', async () => {
+    const sts = { endpoint_url: world.url };
+    await head({ aws_session_token: 'TOKEN', role_arn: ROLE, service_config: { sts } });
+    const ofRole = { secret: 'ROLE_SK', token: 'ROLE_TOKEN' };
+    expect(world.proofs).toEqual([{ secret: 'SK', token: 'TOKEN' }, ofRole, ofRole]);
+  });
+});
 
 describe('a role', () => {
   const assumed = () => ({ role_arn: ROLE, service_config: { sts: { endpoint_url: world.url } } });
@@ -194,7 +261,7 @@ describe('a role', () => {
   ])('STS %s, and nothing is asked of S3', async (_, answer, expected) => {
     sts = answer;
     expect(await head(assumed())).toMatchObject({ kind: 'unknown', ...(expected as object) });
-    expect(world.asked.every((who) => who === 'sts')).toBe(true);
+    expect([...new Set(world.asked)]).toEqual(['sts']);
   });
 
   test('the certificate authorities are gone by then', async () => {
