@@ -18,6 +18,7 @@ import type { Age } from '../postgres/standby.ts';
 import { ageOf, doubtOfAge, readUpTo, worseAge } from '../postgres/standby.ts';
 import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead, sawObject } from '../probe/bucket.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import type { Stores } from '../s3/stores.ts';
 import { createShapeReader } from '../sample/shape-reader.ts';
 import { createPatience } from '../sample/unpack.ts';
@@ -35,8 +36,11 @@ import { readRows } from './read-rows.ts';
 import type { ReadRowsOptions, RowsRead } from './read-rows.ts';
 
 export interface Cycle {
-  /** One pass over the new rows. Never throws: a failed stage is part of the report. */
-  run(probe: ProbeResult | null, signal: AbortSignal): Promise<Report>;
+  /**
+   * One pass over the new rows. Never throws: a failed stage is part of the report. `probedStore`: the store that the
+   * probe asked; left out: the one of now.
+   */
+  run(probe: ProbeResult | null, signal: AbortSignal, probedStore?: ObjectStore | null): Promise<Report>;
   /** The live memory, for a state file or for the next cycle to go on with. */
   state(): LedgerState;
   /** Lets the next cycle count no report of the canary again. */
@@ -98,7 +102,11 @@ export function createCycle(options: CycleOptions): Cycle {
   const known = (): KnownSettings => knownSettings(config.xcom, canary.verdict());
 
   /** Reads the rows, then asks S3 about the references among them. */
-  async function look(probe: ProbeResult | null, signal: AbortSignal): Promise<Look> {
+  async function look(
+    probe: ProbeResult | null,
+    signal: AbortSignal,
+    probedStore: ObjectStore | null,
+  ): Promise<Look> {
     try {
       const patient = { patienceMs: PATIENCE_MS, signal };
       const read = await ageOf(database, patient);
@@ -133,6 +141,7 @@ export function createCycle(options: CycleOptions): Cycle {
           now,
           age: read,
           sawProbe: probe !== null && sawObject(probe),
+          probedStore,
           isHeadFalse: falseHead(probe) !== null,
         },
         signal,
@@ -164,9 +173,9 @@ export function createCycle(options: CycleOptions): Cycle {
     ledger,
     state: () => ledger.state(),
     canarySeen: () => canary.seen(),
-    async run(probe, signal) {
+    async run(probe, signal, probedStore = null) {
       const started = performance.now();
-      const looked = await look(probe, signal);
+      const looked = await look(probe, signal, probedStore);
       const databaseFailure = 'failure' in looked ? looked.failure : null;
       const verified = 'failure' in looked ? null : looked.verified;
       const s3Failure = verified?.failure ?? null;

@@ -10,9 +10,11 @@ import type { Listing, SeenListing } from '../probe/server-ways.ts';
 import { listingWords } from '../probe/server-ways.ts';
 import { createWriteRefusals } from '../probe/write-refusal.ts';
 import { probeDatabase } from '../probe/database.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import type { Said } from '../s3/failure.ts';
 import type { Stores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
+import { storageInForce } from '../settings/config.ts';
 import type { Ending } from './job.ts';
 
 /** The last finding of the probe. */
@@ -21,6 +23,8 @@ export interface Probed {
   readonly result: ProbeResult | null;
   /** Epoch ms; 0: never. */
   readonly at: number;
+  /** The store that was asked; null: none was. The connection may have been replaced since. */
+  readonly store: ObjectStore | null;
 }
 
 export interface ProbeJob {
@@ -64,7 +68,7 @@ export function createProbeJob(parts: {
   const { config, database, stores, metrics, log } = parts;
   const id = probeId(config.web);
   const refusals = createWriteRefusals();
-  let latest: Probed = { result: null, at: 0 };
+  let latest: Probed = { result: null, at: 0, store: null };
   // A refused request is not repeated every minute, because it could raise somebody's alarm. By `performance.now()`.
   let refusedAt: number | null = null;
   let isKeySpent = false;
@@ -87,6 +91,8 @@ export function createProbeJob(parts: {
       const asked = await probeDatabase(database, signal);
       const mayErase = refusedAt === null || performance.now() - refusedAt >= ERASE_AGAIN_MS;
       const place = { stores, id: isKeySpent ? freshId(id) : id, mayErase, signal };
+      const path = storageInForce(config);
+      const store = path === null ? null : stores.of(path.connection ?? '');
       const probed = await probeInForce(config, { ...place, refusals });
       noteLitter(probed?.litter ?? null);
       noteKey(probed?.isKeySpent === true);
@@ -99,7 +105,7 @@ export function createProbeJob(parts: {
       // This exporter may stand by by now.
       if (signal.aborted || !parts.leads()) return 'idle';
       const at = Date.now();
-      latest = { result, at };
+      latest = { result, at, store };
       if (result !== null) parts.probed(result, at);
       const { steps } = result ?? NOTHING_PROBED;
       const sent = steps.filter((step) => step.ok === true || (step.ok === false && wasSent(step)));

@@ -191,7 +191,8 @@ export function createSampleJob(parts: {
       }
       remembers = true;
       const before = { sent: stores.sent(), raised: Object.keys(problems).join(), cleared };
-      const found = withUnshown(await cycle.run(parts.probed().result, signal), unshown);
+      const { result: probe, store } = parts.probed();
+      const found = withUnshown(await cycle.run(probe, signal, store), unshown);
       unshown = { increments: found.increments, refusals: found.canary.refusals };
       // The counts wait for the next engine. At the end of the process the next one counts them, from the last file.
       if (signal.aborted) return 'idle';

@@ -5,7 +5,7 @@ import type { Database } from '../postgres/client.ts';
 import { nullIfBehind } from '../postgres/failure.ts';
 import type { Age } from '../postgres/standby.ts';
 import { ageOf, doubtOfAge, MOST_LAG_SECONDS, readUpTo } from '../postgres/standby.ts';
-import type { Stores } from '../s3/stores.ts';
+import type { ObjectStore } from '../s3/client.ts';
 import { attribute } from '../sample/workers.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce } from '../settings/config.ts';
@@ -22,13 +22,15 @@ import { baseAt, flagsAt, workerAt } from '../window/row-fields.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { UnfinishedListings } from './orphans.ts';
+import type { AskedStores } from './pinned-stores.ts';
+import { pinStores } from './pinned-stores.ts';
 import type { Verified } from './verify.ts';
 import { NOTHING_ASKED, verify } from './verify.ts';
 
 export interface CheckOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
-  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
+  readonly stores: AskedStores;
   readonly shape: Shape;
   readonly standing: StandingRule;
   readonly looks: BaseLooks;
@@ -36,6 +38,8 @@ export interface CheckOptions {
   readonly unfinished: UnfinishedListings;
   /** Whether the probe has just seen its own object in the bucket in force. */
   readonly sawProbe: boolean;
+  /** The store that the probe asked; null: the one of now. Another one may be of another server. */
+  readonly probedStore: ObjectStore | null;
   /** Whether a HEAD by the probe has just given a false answer: then no HEAD is believed. */
   readonly isHeadFalse: boolean;
   readonly now: number;
@@ -47,21 +51,26 @@ export interface CheckOptions {
 /** Asks S3 about references, reads the rows behind bad news once more, and takes in what is then certain. */
 export async function checkReferences(
   ledger: Ledger,
-  { config, database, shape, standing, looks, sawProbe, isHeadFalse, age: read, ...options }: CheckOptions,
+  { config, database, shape, standing, looks, isHeadFalse, age: read, ...options }: CheckOptions,
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
   const base =
     path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
+  const { sawProbe, probedStore } = options;
+  const stores = pinStores(options.stores);
+  const isControl =
+    sawProbe && base !== null && (probedStore === null || probedStore === stores.of(base.connection));
   const verified = isHeadFalse
     ? NOTHING_ASKED
     : await verify(
         ledger,
         {
           ...options,
+          stores,
           base,
           from: options.now - config.windowMs,
-          control: sawProbe ? base : null,
+          control: isControl ? base : null,
           isCurrent: doubtOfAge(read) === null,
           requests: config.s3.requestsPerCycle,
         },
