@@ -1,5 +1,6 @@
 import type { Shape } from '../airflow/shape.ts';
-import type { StandingRule } from '../airflow/xcom-path.ts';
+import type { StandingRule, XComPath } from '../airflow/xcom-path.ts';
+import { isS3Path } from '../airflow/xcom-path.ts';
 import { createPace } from '../lib/pace.ts';
 import type { Database } from '../postgres/client.ts';
 import { nullIfBehind } from '../postgres/failure.ts';
@@ -19,6 +20,7 @@ import { objectIncrements } from '../window/increments.ts';
 import type { Ledger } from '../window/ledger.ts';
 import { readRow } from '../window/remembered-row.ts';
 import { baseAt, flagsAt, workerAt } from '../window/row-fields.ts';
+import type { Place } from './allowance.ts';
 import type { Confirmed } from './confirm.ts';
 import { confirm } from './confirm.ts';
 import type { UnfinishedListings } from './orphans.ts';
@@ -55,8 +57,7 @@ export async function checkReferences(
   signal: AbortSignal,
 ): Promise<{ verified: Verified; increments: Increment[]; age: Age }> {
   const path = storageInForce(config);
-  const base =
-    path === null ? null : { connection: path.connection ?? '', bucket: path.bucket, prefix: path.prefix };
+  const base = path === null ? null : placeOf(path);
   const { sawProbe, probedStore } = options;
   const stores = pinStores(options.stores);
   const isControl =
@@ -68,7 +69,7 @@ export async function checkReferences(
         {
           ...options,
           stores,
-          base,
+          bases: (config.xcom.paths ?? []).filter(isS3Path).map(placeOf),
           from: options.now - config.windowMs,
           control: isControl ? base : null,
           isCurrent: doubtOfAge(read) === null,
@@ -136,6 +137,10 @@ export async function checkReferences(
     increments: [...increments, ...(await noteUnchecked(ledger, { ...verified, unchecked }))],
     age,
   };
+}
+
+function placeOf({ connection, bucket, prefix }: XComPath): Place {
+  return { connection: connection ?? '', bucket, prefix };
 }
 
 /**

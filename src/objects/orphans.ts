@@ -48,8 +48,8 @@ export interface ListOptions {
   readonly unfinished: UnfinishedListings;
   readonly allowance: Allowance;
   readonly findings: Findings;
-  /** The place where Airflow writes now; null when no path in S3 is configured. */
-  readonly base: Place | null;
+  /** The places where workers write now; none when no path in S3 is configured. */
+  readonly bases: readonly Place[];
   /** How many requests may go into listing for orphans. */
   readonly requests: number;
   readonly now: number;
@@ -116,7 +116,7 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     run.listed = { at: now, unseen: true };
     return;
   }
-  const groups = locationsOf(locations, run, options.base);
+  const groups = locationsOf(locations, run, options.bases);
   if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
   const listing = goingOn(run, unfinished) ?? newListing(run);
   listing.turnAt = now;
@@ -156,14 +156,14 @@ function newListing({ activeAt, changes }: Run): Unfinished {
   return { activeAt, changes, ...listing, counted: new Set() };
 }
 
-/** The locations of the run's references, and the location where Airflow would put new ones now. */
+/** The locations of the run's references, and those where workers would put new ones now. */
 function locationsOf(
   locations: readonly LocationRows[],
   run: Run,
-  inForce: ListOptions['base'],
+  bases: readonly Place[],
 ): readonly LocationRows[] {
-  if (inForce === null || locations.some(({ location }) => isSamePlace(location, inForce))) return locations;
-  return [{ location: locationOf(inForce, run), slots: [] }, ...locations];
+  const others = bases.filter((base) => !locations.some(({ location }) => isSamePlace(location, base)));
+  return [...others.map((base) => ({ location: locationOf(base, run), slots: [] })), ...locations];
 }
 
 /** Whether both connections name the same objects: on one server, or on two. */

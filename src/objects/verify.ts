@@ -39,8 +39,8 @@ export const NOTHING_ASKED: Verified = {
 
 export interface VerifyOptions {
   readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
-  /** The place where Airflow writes now; null when no path in S3 is configured. */
-  readonly base: Place | null;
+  /** The places where workers write now; none when no path in S3 is configured. */
+  readonly bases: readonly Place[];
   /** The bucket in which the probe has just seen its own object; null: the probe saw none. */
   readonly control: BucketPlace | null;
   /** Kept from cycle to cycle. */
@@ -67,7 +67,7 @@ const ORPHANS_SHARE = 0.25;
 
 /** Looks up new references, then some known ones again, then lists ended runs. */
 export async function verify(ledger: Ledger, options: VerifyOptions, signal: AbortSignal): Promise<Verified> {
-  const { stores, requests, base, control, unfinished, isCurrent, now, from, random } = options;
+  const { stores, requests, bases, control, unfinished, isCurrent, now, from, random } = options;
   const findings = createFindings(ledger.rows(), { isKnown: stores.knows });
   if (control !== null) findings.noteSeen(control);
   const until = performance.now() + BEGIN_MS;
@@ -84,7 +84,7 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   // Settled now, before the remaining requests go to references that are already known.
   await tries.settle(signal);
   await recheck(ledger, { ...round, count, random }, signal);
-  await listOrphans(ledger, { ...round, base, unfinished, now, from, requests: forOrphans }, signal);
+  await listOrphans(ledger, { ...round, bases, unfinished, now, from, requests: forOrphans }, signal);
   await tries.settle(signal);
   findings.confirm();
   const closures = allowance.closures();

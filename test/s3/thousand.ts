@@ -51,7 +51,7 @@ async function thousand(world: World, layout: Layout): Promise<Cell> {
   const cycle = async (at: number): Promise<Verified> => {
     const options = {
       stores,
-      base,
+      bases: [base],
       control: null,
       unfinished: new WeakMap(),
       isCurrent: true,

@@ -76,7 +76,7 @@ async function look(ledger: Ledger, requests = 500): Promise<Verified> {
   const control = { connection: '', bucket: 'xcom' };
   const options = {
     stores,
-    base: null,
+    bases: [],
     control,
     unfinished: new WeakMap(),
     isCurrent: true,

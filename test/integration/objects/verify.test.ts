@@ -127,7 +127,7 @@ function look(
   const stores = storesOf(objects, seen);
   const options = {
     stores,
-    base: null,
+    bases: [],
     control,
     unfinished: new WeakMap(),
     isCurrent: true,

@@ -91,10 +91,12 @@ async function oneCycle(
   {
     requests,
     base,
+    others = [],
     knows = () => true,
   }: {
     readonly requests: number;
     readonly base: Place;
+    readonly others?: readonly Place[];
     readonly knows?: (connection: string) => boolean;
   },
 ): Promise<Verified> {
@@ -107,7 +109,7 @@ async function oneCycle(
     knows,
     sent: () => [...new Set(Object.values(servers))].reduce((sum, server) => sum + server.sent(), 0),
   };
-  const options = { stores, base, control: null, unfinished, isCurrent: true, requests };
+  const options = { stores, bases: [base, ...others], control: null, unfinished, isCurrent: true, requests };
   const random = () => 0.5;
   const { signal } = new AbortController();
   const verified = await verify(ledger, { ...options, now, from: now - 24 * HOUR, random }, signal);
@@ -310,4 +312,16 @@ test('a refusal of what stands in for a connection, below one path, is none for 
   const server = { ...openServer([]), store: standIn(own, 'the connection c is not known here') };
   const { failure } = await oneCycle(ledger, { '': server }, { requests: 100, base, knows: () => false });
   expect(failure?.detail).toMatch(/^bucket xcom, path theirs: /);
+});
+
+test('each path that workers write to is listed for a run, though none of its rows names it', async () => {
+  const state = emptyState();
+  endedRun(state, 'etl');
+  const server = openServer(
+    ['base', 'second'].map((prefix) => `${prefix}/etl/manual__1/task/${randomUUID()}`),
+  );
+  const others = [{ ...base, prefix: 'second' }];
+  const ledger = createLedger(state);
+  await oneCycle(ledger, { '': server }, { requests: 100, base, others });
+  expect(orphans(ledger).orphanObjects).toBe(2);
 });

@@ -87,7 +87,7 @@ test.each([
       createLedger(state),
       {
         stores: { of: () => store, knows: () => true, sent: () => sent },
-        base,
+        bases: [base],
         control: base,
         unfinished: new WeakMap(),
         isCurrent: true,
