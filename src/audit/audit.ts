@@ -26,7 +26,7 @@ import { ownAnswer } from './no-answer.ts';
 import { distinctPlaces, isSamePlace } from './places.ts';
 import type { Rate } from './rate.ts';
 import type { RowsRead } from './read-rows.ts';
-import { readRows, sourcesOf } from './read-rows.ts';
+import { notBehind, readRows, sourcesOf } from './read-rows.ts';
 import { comparedAt, PRICED, refuseTwoServers, requireKnown, serversOf, setApart } from './servers.ts';
 import { askNow, keepEndpoints, keepQuestion, reasonToStartOver } from './resume.ts';
 import { createTables, once } from './store.ts';
@@ -189,9 +189,10 @@ async function openWork(
 }
 
 async function examine(duck: Duck, options: AuditOptions, inventory: Inventory | null): Promise<Audit> {
-  const { database, olderThanMs, report, signal } = options;
+  const { olderThanMs, report, signal } = options;
   const serverOf = serversOf(options);
   const rows = await rowsOf(duck, options);
+  const database = notBehind(options.database, rows, signal);
   await duck.reopen();
   const isAsked = comparedAt([...options.configured, ...rows.bases], serverOf);
   const configured = distinctPlaces(options.configured, isAsked);
@@ -266,6 +267,7 @@ async function examine(duck: Duck, options: AuditOptions, inventory: Inventory |
   });
   await holdBack({
     ...options,
+    database,
     duck,
     bases,
     held,

@@ -57,7 +57,7 @@ type Verdict = 'missing' | 'present' | 'overlooked' | 'vanished' | 'unknown' | '
 /** A listing alone does not prove that an object is missing: the objects are asked for and the rows read once more. */
 export async function confirm(options: ConfirmOptions): Promise<Confirmed> {
   const { duck, bases, apart } = options;
-  const look = { duck, table: 'absent', listed: 'missing' } as const;
+  const look = { duck, table: 'absent', listed: 'missing', unasked: 'unasked' } as const;
   // If an audit was killed after this step, its verdicts are still here: they are checked anew.
   await duck.run(`UPDATE absent SET verdict =
     CASE WHEN ${apart.isApart} THEN 'unjudged' WHEN is_young THEN 'young' ELSE 'missing' END`);

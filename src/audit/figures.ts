@@ -1,5 +1,6 @@
 import type { Duck } from './duck.ts';
 import { below, dagOf } from './key-sql.ts';
+import { NOT_TOLD } from './inventory.ts';
 import type { Base } from './named-object.ts';
 import { monthlyDollars } from './prices.ts';
 
@@ -34,11 +35,11 @@ export interface References {
   readonly young: number;
   /** The object has to be restored from an archive before it can be read. */
   readonly unreadable: readonly { readonly storageClass: string; readonly references: number }[];
-  /** The object is in an archive class, and storage did not say whether it can be read. */
+  /** The object is or may be in an archive class, and storage did not say whether it can be read. */
   readonly unsure: number;
   /** The connection is not known, or leads to another server than the one where the place was listed. */
   readonly unjudged: number;
-  /** The object is or may be there, but not in the listing, so its age is not known. */
+  /** The object is or may be there, as nobody asked for it or got an answer, but not in the listing: its age is not known. */
   readonly undated: number;
   /** The object is in a place that was not listed. */
   readonly outside: number;
@@ -85,7 +86,6 @@ export interface Oldest {
 const MOST_DAGS = 1_000;
 const MOST_PLACES = 20;
 const HOUR_MS = 3_600_000;
-const ZERO: Amount = { objects: 0, bytes: 0, dollars: 0 };
 
 export async function figuresOf(
   duck: Duck,
@@ -123,30 +123,31 @@ export async function figuresOf(
   ];
   const verdicts = await summed('unnamed_amounts', 'verdict');
   const holds = await summed('orphan_amounts', 'held');
-  const all = total(classes.values());
-  const orphaned = verdicts.get('orphaned') ?? ZERO;
-  const young = verdicts.get('young') ?? ZERO;
-  const other = verdicts.get('other') ?? ZERO;
+  const zero: Amount = { objects: 0, bytes: 0, dollars: hasPrices ? 0 : null };
+  const all = total([zero, ...classes.values()]);
+  const orphaned = verdicts.get('orphaned') ?? zero;
+  const young = verdicts.get('young') ?? zero;
+  const other = verdicts.get('other') ?? zero;
   return {
-    references: await referencesOf(duck, options),
+    references: unlessNotTold(await referencesOf(duck, options), classes),
     objects: {
       all,
       named: less(all, [orphaned, young, other]),
       orphaned,
-      deletable: holds.get('') ?? ZERO,
+      deletable: holds.get('') ?? zero,
       young,
       other,
     },
     byClass: [...classes].map(([storageClass, amount]) => ({
       storageClass,
       ...amount,
-      orphaned: orphanClasses.get(storageClass) ?? ZERO,
+      orphaned: orphanClasses.get(storageClass) ?? zero,
     })),
     byDag: [...dags]
-      .map(([name, amount]) => ({ dag: name, all: amount, orphaned: orphanDags.get(name) ?? ZERO }))
+      .map(([name, amount]) => ({ dag: name, all: amount, orphaned: orphanDags.get(name) ?? zero }))
       .slice(0, MOST_DAGS),
     byMonth: [...months]
-      .map(([name, amount]) => ({ month: name, all: amount, orphaned: orphanMonths.get(name) ?? ZERO }))
+      .map(([name, amount]) => ({ month: name, all: amount, orphaned: orphanMonths.get(name) ?? zero }))
       .sort((a, b) => (a.month < b.month ? -1 : 1)),
     oldest: await oldestOf(duck),
     undecided: await undecidedOf(duck, places),
@@ -188,11 +189,17 @@ async function referencesOf(
     unreadable: ofVerdict('unreadable').map(({ storageClass, references }) => ({ storageClass, references })),
     unsure: sum(ofVerdict('unsure').map(({ references }) => references)),
     unjudged,
-    undated: count('overlooked', 'unanswered', 'unsure'),
+    undated: count('overlooked', 'unanswered', 'unsure', 'unasked'),
     outside,
     archived,
     foreign,
   };
+}
+
+/** Without the classes of objects, it is not known which of them are in an archive. */
+function unlessNotTold(references: References, classes: ReadonlyMap<string, unknown>): References {
+  if (!classes.has(NOT_TOLD)) return references;
+  return { ...references, live: 0, unsure: references.unsure + references.live };
 }
 
 function sum(numbers: readonly number[]): number {
@@ -233,7 +240,7 @@ async function oldestOf(duck: Duck): Promise<Oldest | null> {
 }
 
 function total(amounts: Iterable<Amount>): Amount {
-  let sum = ZERO;
+  let sum: Amount = { objects: 0, bytes: 0, dollars: 0 };
   for (const { objects, bytes, dollars } of amounts)
     sum = {
       objects: sum.objects + objects,

@@ -46,14 +46,13 @@ export function parseAuditFlags(argv: readonly string[]): {
     const [name = '', ...inline] = word.split('=');
     if (SWITCHES.includes(word)) switches.add(word);
     else if (!Object.hasOwn(DEFAULTS, name)) rest.push(word);
-    else if (inline.length > 0) texts[name as Flag] = inline.join('=');
     else {
-      const next = argv[at + 1];
-      if (next === undefined || next.startsWith('--')) problems.push(`${name}: needs a value`);
-      else {
-        texts[name as Flag] = next;
-        at += 1;
-      }
+      const next = inline.length > 0 ? inline.join('=') : argv[at + 1];
+      // An empty value is a variable of a shell that is not set.
+      if (next === undefined || next === '' || (inline.length === 0 && next.startsWith('--')))
+        problems.push(`${name}: needs a value`);
+      else texts[name as Flag] = next;
+      if (inline.length === 0 && next?.startsWith('--') === false) at += 1;
     }
   }
 

@@ -24,6 +24,9 @@ export interface Inventory extends Manifest {
   readonly connection: string;
 }
 
+/** In place of a storage class that the inventory does not tell: the object may be in an archive. */
+export const NOT_TOLD = 'not told';
+
 interface Digest {
   readonly bytes: number;
   readonly md5: string;
@@ -133,7 +136,8 @@ async function checkedFile(
   let found: Digest;
   if (folder === null) {
     mkdirSync(options.folder, { recursive: true });
-    path = join(options.folder, name);
+    // Two files of one report may have one name in two folders.
+    path = join(options.folder, `${file.md5}-${name}`);
     // An earlier run may have fetched the file.
     if (existsSync(path) && isIt(await digest(path, options.signal))) return path;
     found = await fetchTo(path, { ...inventory, key: file.key }, options);
@@ -208,11 +212,11 @@ function select(from: string, types: ReadonlyMap<string, string>, places: readon
   const conditions = [
     // This tests the columns bucket and key, because a test of the location would build each location twice.
     keysBelow(places),
-    ...(types.has('is_latest') ? ['is_latest::BOOLEAN'] : []),
+    ...(types.has('is_latest') ? [`coalesce(nullif(is_latest::VARCHAR, '')::BOOLEAN, true)`] : []),
     ...(types.has('is_delete_marker') ? ['NOT coalesce(is_delete_marker::BOOLEAN, false)'] : []),
   ];
   return `SELECT concat(bucket, '/', key) AS location, size::DOUBLE AS bytes, (${at})::DOUBLE AS at_ms,
-    ${types.has('storage_class') ? `coalesce(storage_class, '')` : `''`} AS class
+    ${types.has('storage_class') ? `coalesce(nullif(storage_class, ''), ${text(NOT_TOLD)})` : text(NOT_TOLD)} AS class
     FROM ${files} WHERE ${conditions.join(' AND ')}`;
 }
 

@@ -22,6 +22,8 @@ export interface LookOptions {
   readonly table: 'absent' | 'unreadable';
   /** The verdict of the listing, which is also the name of the references to look at. */
   readonly listed: 'missing' | 'unreadable';
+  /** The verdict of those that nobody asked about, if all that were asked about have that of the listing. */
+  readonly unasked: 'unasked' | 'unreadable';
 }
 
 /** The most references that are looked at. If there are more, a sample decides whether the listing can be believed. */
@@ -29,7 +31,7 @@ const MOST = 2_000;
 
 /** The references to look at: all, or if there are too many, a sample in which each place has a share. */
 export function sampleOf(
-  { duck, table, listed }: LookOptions,
+  { duck, table, listed }: Pick<LookOptions, 'duck' | 'table' | 'listed'>,
   bases: readonly Base[],
 ): Promise<readonly Candidate[]> {
   const share = Math.ceil(MOST / Math.max(1, bases.length));
@@ -69,9 +71,9 @@ export async function headAll(
   return answers;
 }
 
-/** Keeps the verdicts of a sample. The others keep the listing's verdict only if the whole sample has it. */
+/** Keeps the verdicts of a sample, and what they say of the others. */
 export async function keepVerdicts(
-  { duck, table, listed }: LookOptions,
+  { duck, table, listed, unasked }: LookOptions,
   candidates: readonly Candidate[],
   verdicts: readonly string[],
 ): Promise<void> {
@@ -89,7 +91,8 @@ export async function keepVerdicts(
   });
   await duck.run(`UPDATE ${table} SET verdict = looked.verdict FROM ${looked} looked
     WHERE ${table}.location = looked.location AND ${table}.connection = looked.connection AND ${table}.verdict = ${text(listed)}`);
-  if (verdicts.some((verdict) => verdict !== listed))
-    await duck.run(`UPDATE ${table} SET verdict = 'unsure' WHERE verdict = ${text(listed)}
+  const others = verdicts.every((verdict) => verdict === listed) ? unasked : 'unsure';
+  if (others !== listed)
+    await duck.run(`UPDATE ${table} SET verdict = ${text(others)} WHERE verdict = ${text(listed)}
       AND location NOT IN (SELECT location FROM ${looked})`);
 }

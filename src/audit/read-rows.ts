@@ -16,6 +16,8 @@ import { progressOf, setProgress } from './store.ts';
 export interface RowsRead {
   /** Epoch ms, on the database's clock; null when a standby cannot say how far it is. */
   readonly asOf: number | null;
+  /** The position in the log of that moment; null when the server does not tell it. */
+  readonly position: string | null;
   readonly bases: readonly Base[];
   readonly sources: readonly string[];
 }
@@ -64,10 +66,7 @@ const NAMED_PAGES = 50;
 export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
   const { duck, signal } = options;
   const started = (await progressOf<Started>(duck, 'rows')) ?? (await start(options));
-  const database: ReadRowsOptions['database'] = {
-    read: (read) =>
-      readUpTo(options.database, { age: started, patienceMs: MOST_LAG_SECONDS * 1_000, signal }, read),
-  };
+  const database = notBehind(options.database, started, signal);
   const earlier = (await progressOf<Base[]>(duck, 'bases')) ?? [];
   const bases = new Map([...options.bases, ...earlier].map((base) => [nameOf(base), base]));
   const found = await sourcesOf(database, signal);
@@ -95,10 +94,19 @@ export async function readRows(options: ReadRowsOptions): Promise<RowsRead> {
   }
   await setProgress(duck, 'bases', [...bases.values()]);
   return {
-    asOf: started.asOf,
+    ...started,
     bases: [...bases.values()],
     sources: [...found.live.map(({ table }) => table), ...read.keys()],
   };
+}
+
+/** The database as it is read from now on: no server that shows less than `age` is. */
+export function notBehind(
+  database: ReadRowsOptions['database'],
+  age: Started,
+  signal: AbortSignal,
+): ReadRowsOptions['database'] {
+  return { read: (read) => readUpTo(database, { age, patienceMs: MOST_LAG_SECONDS * 1_000, signal }, read) };
 }
 
 async function start({ database, duck, signal }: ReadRowsOptions): Promise<Started> {

@@ -31,7 +31,7 @@ const LISTS = {
   missing: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     looked.location IS NOT NULL AS asked_for
     FROM absent LEFT JOIN (SELECT DISTINCT location FROM looked_absent) looked USING (location)
-    WHERE absent.verdict = 'missing' ORDER BY location`,
+    WHERE absent.verdict IN ('missing', 'unasked') ORDER BY location`,
   unreadable: `SELECT ${bucketOf('location')} AS bucket, ${keyOf('location')} AS key, source AS in_table, ${time('at_ms')} AS written,
     class AS storage_class, bytes::BIGINT AS bytes FROM unreadable WHERE verdict = 'unreadable' ORDER BY location`,
 } as const;

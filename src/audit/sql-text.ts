@@ -1,6 +1,7 @@
-/** A text as an SQL literal, for places that take no parameter. */
+/** A text as SQL, for places that take no parameter. A literal ends at a NUL, which a path in a row may have. */
 export function text(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
+  const [first = '', ...more] = value.split('\0').map((part) => `'${part.replaceAll("'", "''")}'`);
+  return more.length === 0 ? first : `(${[first, ...more].join(' || chr(0) || ')})`;
 }
 
 /**

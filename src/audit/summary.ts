@@ -2,6 +2,7 @@ import { formatBytes, formatCount } from '../lib/format.ts';
 import { TIERED } from '../s3/archive.ts';
 import type { Audit } from './audit.ts';
 import type { Amount, Undecided } from './figures.ts';
+import { NOT_TOLD } from './inventory.ts';
 import type { Base } from './named-object.ts';
 import { groupsOf, wordsOf } from './no-answer.ts';
 
@@ -55,6 +56,7 @@ export function auditText(
     `References in ${audit.sources.length} tables${moment(audit.rowsAsOf, ', as of ')}`,
     row('live', formatCount(references.live)),
     row('missing', missingWords(audit)),
+    row('not known', formatCount(notKnown(audit))),
     ...references.unreadable.map(({ storageClass, references: count }) =>
       row(
         'unreadable',
@@ -78,11 +80,13 @@ export function auditText(
     ),
     ...table(
       'By dag',
-      figures.byDag.slice(0, 10).map(({ dag, all, orphaned }) => [plain(dag), all, orphaned]),
+      figures.byDag.slice(0, MOST_DAGS).map(({ dag, all, orphaned }) => [plain(dag), all, orphaned]),
+      figures.byDag.length - MOST_DAGS,
     ),
     ...table(
       'By month',
-      figures.byMonth.slice(-12).map(({ month, all, orphaned }) => [month, all, orphaned]),
+      figures.byMonth.slice(-MOST_MONTHS).map(({ month, all, orphaned }) => [month, all, orphaned]),
+      figures.byMonth.length - MOST_MONTHS,
     ),
     ...placesText(audit, plain),
     safe.days === null
@@ -107,6 +111,11 @@ export function auditText(
     ...confirmed.doubts.map(
       ({ bucket, why }) => `Nothing in s3://${plain(bucket)} is to be deleted: ${plain(why)}.`,
     ),
+    ...(figures.byClass.some(({ storageClass }) => storageClass === NOT_TOLD)
+      ? [
+          'The inventory does not tell storage classes, so no object is known to be readable: let it have StorageClass.',
+        ]
+      : []),
     ...(figures.byClass.some(({ storageClass }) => storageClass === TIERED)
       ? [`Named objects in ${TIERED} count as live: no listing shows which of them are in an archive tier.`]
       : []),
@@ -128,6 +137,8 @@ const UNDECIDED: Readonly<Record<Undecided['why'], string>> = {
   unsure: 'in an archive class, and storage did not say whether they can be read',
 };
 
+const MOST_DAGS = 10;
+const MOST_MONTHS = 12;
 /** A task that puts the date into its path can make a place of each day. */
 const MOST_PLACES = 10;
 
@@ -162,14 +173,16 @@ function byConnection(connection: string): string {
   return connection === '' ? 'without a connection' : `with the connection ${connection}`;
 }
 
-function missingWords({ figures, confirmed }: Audit): string {
-  const { absent } = figures.references;
-  if (absent === 0) return '0';
-  if (confirmed.looked < confirmed.absent) {
-    const sample = `${formatCount(confirmed.missing)} of ${formatCount(confirmed.looked)} that were asked for one by one`;
-    return `${formatCount(absent)} by the listing; ${sample} are`;
-  }
-  return formatCount(confirmed.missing);
+function missingWords(audit: Audit): string {
+  const { absent, looked, missing } = audit.confirmed;
+  if (looked < absent)
+    return `${formatCount(absent)} by the listing; ${formatCount(missing)} of ${formatCount(looked)} that were asked for one by one are`;
+  return `${formatCount(missing)}${notKnown(audit) > 0 ? ' known' : ''}`;
+}
+
+/** The references of listed places of which it is not known whether Airflow can read their objects. */
+function notKnown({ figures, confirmed }: Audit): number {
+  return confirmed.unknown + figures.references.unsure + confirmed.absent - confirmed.looked;
 }
 
 function row(name: string, value: string): string {
@@ -185,12 +198,14 @@ function moment(at: number | null, before: string): string {
   return at === null ? '' : `${before}${new Date(at).toISOString().slice(0, 19)}Z`;
 }
 
-function table(name: string, rows: readonly (readonly [string, Amount, Amount])[]): string[] {
+/** `more`: how many rows are left out. */
+function table(name: string, rows: readonly (readonly [string, Amount, Amount])[], more = 0): string[] {
   if (rows.length === 0) return [];
   const width = Math.max(...rows.map(([first]) => first.length));
   return [
     `${name} (all; orphaned)`,
     ...rows.map(([first, all, orphaned]) => `  ${first.padEnd(width)}  ${amount(all)}; ${amount(orphaned)}`),
+    ...(more > 0 ? [`  and ${more} more: summary.json`] : []),
     '',
   ];
 }

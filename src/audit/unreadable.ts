@@ -28,7 +28,7 @@ const TRIES = 3;
  */
 export async function confirmUnreadable(options: UnreadableOptions): Promise<NoAnswer[]> {
   const { duck, bases, isApart } = options;
-  const look = { duck, table: 'unreadable', listed: 'unreadable' } as const;
+  const look = { duck, table: 'unreadable', listed: 'unreadable', unasked: 'unreadable' } as const;
   // Verdicts of an audit that was killed are forgotten.
   await duck.run(
     `UPDATE unreadable SET verdict = CASE WHEN ${isApart} THEN 'unjudged' ELSE 'unreadable' END`,

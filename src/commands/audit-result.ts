@@ -17,7 +17,7 @@ export function auditResult(
     readonly confirmed: ConfirmedCounts;
     readonly figures: {
       readonly objects: Readonly<Record<keyof AuditResult['objects'], Amount>>;
-      readonly references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>;
+      readonly references: Pick<Audit['figures']['references'], 'outside' | 'young'>;
     };
   },
   at: number,
@@ -45,14 +45,13 @@ function plain({ objects, bytes }: Amount): { objects: number; bytes: number } {
 }
 
 /**
- * A sample speaks for all of them only if every object that was looked up is missing. Nobody looked for the objects of
- * references that are outside of what was listed, or too young for the inventory.
+ * A sample does not speak for all. Nobody looked for the objects of references that are outside of what was listed, or
+ * too young for the inventory.
  */
 function missingOf(
   { absent, looked, missing, unknown }: ConfirmedCounts,
-  references: Pick<Audit['figures']['references'], 'absent' | 'outside' | 'young'>,
+  references: Pick<Audit['figures']['references'], 'outside' | 'young'>,
 ): number | null {
   if (unknown + references.outside + references.young > 0) return null;
-  if (looked === absent) return missing;
-  return missing === looked ? references.absent : null;
+  return looked === absent ? missing : null;
 }

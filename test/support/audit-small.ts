@@ -75,11 +75,26 @@ export async function addGone(stage: Stage, rows: number): Promise<void> {
 /** Writes an inventory of these objects, made a day ago, into the folder. Gives the path of its manifest. */
 export function writeInventory(
   folder: string,
-  { bucket, objects }: { readonly bucket: string; readonly objects: SmallStore },
+  {
+    bucket,
+    objects,
+    storageClass = 'STANDARD',
+  }: {
+    readonly bucket: string;
+    readonly objects: SmallStore;
+    /** Null: the inventory has no such column. */
+    readonly storageClass?: string | null;
+  },
 ): string {
   const lines = [...objects].map(([location, lastModified]) => {
     const at = new Date(lastModified).toISOString();
-    return [bucket, location.slice(bucket.length + 1), 1_000, at, 'STANDARD']
+    return [
+      bucket,
+      location.slice(bucket.length + 1),
+      1_000,
+      at,
+      ...(storageClass === null ? [] : [storageClass]),
+    ]
       .map((one) => `"${one}"`)
       .join(',');
   });
@@ -94,7 +109,7 @@ export function writeInventory(
       version: '2016-11-30',
       creationTimestamp: String(Date.now() - DAY_MS),
       fileFormat: 'CSV',
-      fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
+      fileSchema: `Bucket, Key, Size, LastModifiedDate${storageClass === null ? '' : ', StorageClass'}`,
       files: [
         {
           key: 'a.csv',

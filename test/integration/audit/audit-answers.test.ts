@@ -2,13 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { monthlyDollars } from '../../../src/audit/prices.ts';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
 import type { HeadAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { RunOptions } from '../../support/audit.ts';
 import { DAY_MS, runAudit } from '../../support/audit.ts';
+import { runInDuck } from '../../support/audit-sql.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { addRow, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -162,14 +164,16 @@ test('dollars are said only if the price of every object is known', async () => 
     const { byClass, byMonth, objects: sums } = (await audited({ connection: onAws, ...changes })).figures;
     return [
       sums.all.dollars,
+      sums.orphaned.dollars,
       byMonth.map(({ all }) => all.dollars),
       byClass.map(({ storageClass, dollars }) => [storageClass, dollars]).sort(),
     ];
   };
   const one = expect.any(Number) as number;
-  expect(await costOf({})).toEqual([one, [one], [['STANDARD', one]]]);
+  expect(await costOf({})).toEqual([one, 0, [one], [['STANDARD', one]]]);
   expect(await costOf({ store: inClass('EXPRESS_ONEZONE') })).toEqual([
     null,
+    0,
     [null],
     [
       ['EXPRESS_ONEZONE', null],
@@ -179,7 +183,39 @@ test('dollars are said only if the price of every object is known', async () => 
   // A former place on another server is in the same sums.
   await addRow(stage, 'minio@former/xcom');
   const connectionOf = (id: string) => (id === 'minio' ? connectionAt('http://minio:9000') : onAws);
-  expect(await costOf({ connectionOf })).toEqual([null, [null], [['STANDARD', null]]]);
+  expect(await costOf({ connectionOf })).toEqual([null, null, [null], [['STANDARD', null]]]);
+});
+
+test('a small object in an archive costs most for its name, at the price of STANDARD', async () => {
+  const prices = ['GLACIER', 'DEEP_ARCHIVE'].map(
+    (name) => `SELECT round(1e6 * ${monthlyDollars('2000', `'${name}'`)}, 3)`,
+  );
+  expect(await runInDuck(prices)).toEqual([[['0.292']], [['0.208']]]);
+});
+
+test('nothing is called known of references without an answer', async () => {
+  for (let row = 0; row < 5; row += 1) await addRow(stage, 'bucket/xcom');
+  const head = () => Promise.resolve(unknown('denied', 'no code (403)', 's3'));
+  const result = await audited({ store: { ...storeOf(objects), head } });
+  expect(linesOf(result, '  missing')).toEqual(['  missing        0 known']);
+  expect(linesOf(result, '  not known')).toEqual(['  not known      5']);
+});
+
+test('an inventory without storage classes does not show that an object can be read', async () => {
+  objects.set(await addRow(stage, 'bucket/xcom'), Date.now() - 30 * DAY_MS);
+  const folder = mkdtempSync(join(tmpdir(), 'audit-classes-'));
+  try {
+    const inventory = writeInventory(folder, { bucket: 'bucket', objects, storageClass: null });
+    const result = await audited({ inventory });
+    expect(result.figures.references).toMatchObject({ live: 0, unsure: 1 });
+    expect(result.figures.byClass.map(({ storageClass }) => storageClass)).toEqual(['not told']);
+    expect(auditCode(result)).toBe(2);
+    expect(linesOf(result, 'The inventory')).toEqual([
+      'The inventory does not tell storage classes, so no object is known to be readable: let it have StorageClass.',
+    ]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a key and its secret in place of an id are not shown', async () => {

@@ -352,9 +352,13 @@ interface Report {
 async function putInventory({ format, createdAt, change = (file) => file }: Report): Promise<string> {
   const there = [...objects.values()].filter(({ lastModified }) => lastModified < createdAt);
   const name = format === 'CSV' ? `${uuid4()}.csv.gz` : `${uuid4()}.parquet`;
-  const file = format === 'CSV' ? csv(there) : await parquet(there);
-  const key = `airflow-xcom/weekly/data/${name}`;
-  await store.put({ bucket: INVENTORIES, key, body: change(file) }, signal);
+  const half = Math.floor(there.length / 2);
+  // Two files may have one name in two folders.
+  const parts =
+    format === 'CSV' ? [csv(there.slice(0, half)), csv(there.slice(half))] : [await parquet(there)];
+  const files = parts.map((file, part) => ({ file, key: `airflow-xcom/weekly/data/${part}/${name}` }));
+  for (const { file, key } of files)
+    await store.put({ bucket: INVENTORIES, key, body: change(file) }, signal);
   const manifest = {
     sourceBucket: BUCKET,
     destinationBucket: `arn:aws:s3:::${INVENTORIES}`,
@@ -362,7 +366,11 @@ async function putInventory({ format, createdAt, change = (file) => file }: Repo
     creationTimestamp: String(createdAt),
     fileFormat: format,
     fileSchema: 'Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, StorageClass',
-    files: [{ key, size: file.length, MD5checksum: createHash('md5').update(file).digest('hex') }],
+    files: files.map(({ file, key }) => ({
+      key,
+      size: file.length,
+      MD5checksum: createHash('md5').update(file).digest('hex'),
+    })),
   };
   const at = `airflow-xcom/weekly/${name}/manifest.json`;
   await store.put({ bucket: INVENTORIES, key: at, body: Buffer.from(JSON.stringify(manifest)) }, signal);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { openDuck } from '../../../src/audit/duck.ts';
 import { sampleOf } from '../../../src/audit/looks.ts';
 import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.ts';
+import { auditResult } from '../../../src/commands/audit-result.ts';
 import type { HeadAnswer, PeekAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
@@ -242,6 +243,22 @@ describe('an object that a HEAD finds and the listing lacks', () => {
     });
     expect(auditCode(result)).toBe(2);
   });
+});
+
+test('a sample does not speak for the references that nobody asked about', async () => {
+  await addGone(stage, 2_500);
+  put(await addRow(stage, 'bucket/xcom'), 20 * DAY_MS);
+  const result = await audited();
+  expect(result.confirmed).toMatchObject({ absent: 2_500, looked: 2_000, missing: 2_000 });
+  expect(result.figures.references).toMatchObject({ live: 1, absent: 2_500, undated: 500 });
+  expect(result.safe.days).toBeNull();
+  expect(auditResult(result, 0).missing).toBeNull();
+  expect(result.lists.missing.map((one) => one['asked_for']).filter((asked) => asked === false)).toHaveLength(
+    500,
+  );
+  expect(textOf(result)).toContain(
+    '  missing        2,500 by the listing; 2,000 of 2,000 that were asked for one by one are\n  not known      500\n',
+  );
 });
 
 test('a sample of too many references has some of every place', async () => {

@@ -4,6 +4,7 @@ import type { Audited, RunOptions } from '../../support/audit.ts';
 import { runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
 import { addGone, addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
 import { openStage } from '../../support/seed.ts';
@@ -35,6 +36,20 @@ test('a database that quotes every name is read as any other', async () => {
   await stage.writer.query(`ALTER DATABASE ${pathname.slice(1)} SET quote_all_identifiers = on`);
   const { lists } = await audited();
   expect(lists.missing.map(({ key }) => `bucket/${String(key)}`)).toEqual([location]);
+});
+
+test('a path with a NUL, which Airflow 2 may store, is a path as any other', async () => {
+  const old = await openStage(postgres(), '2.10.5');
+  try {
+    const run = await old.addRun({ dagId: 'dag', runId: 'run', state: 'success', agoSeconds: 86_400 });
+    const stored = Buffer.from(`"s3://bucket/x\\u0000y/dag/run/task/${uuid4()}"`);
+    await old.push({ run, taskId: 'task', stored, agoSeconds: 86_400 });
+    const { lists, places } = await audited({ url: old.url });
+    expect(places.map(({ prefix }) => prefix)).toEqual(['xcom', 'x\0y']);
+    expect(lists.missing).toHaveLength(1);
+  } finally {
+    await old.close();
+  }
 });
 
 test('an archive with partitions is refused, since the numbers of its pages are not of one file', async () => {

@@ -228,6 +228,13 @@ describe('flags', () => {
   });
 });
 
+test.each([['--inventory', ''], ['--inventory='], ['--out', '', '--json']])(
+  'the audit does not take an empty value for none: %s',
+  (...argv) => {
+    expect(() => parseAuditFlags(argv)).toThrow('needs a value');
+  },
+);
+
 describe('the days of a lifecycle rule', () => {
   const oldest = { location: 'b/k', at: Date.UTC(2026, 0, 1), kind: 'row', source: 'xcom' };
   const now = Date.UTC(2026, 0, 31, 12);

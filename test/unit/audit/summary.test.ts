@@ -49,6 +49,17 @@ describe('an audit', () => {
     expect(text(WHOLE)).toMatch(/^All objects that rows name are there\.\n/);
   });
 
+  test('says how many months it leaves out', () => {
+    const byMonth = Array.from({ length: 14 }, (_, at) => ({
+      month: `2025-${String(at + 1).padStart(2, '0')}`,
+      all: nothing,
+      orphaned: nothing,
+    }));
+    const said = text({ ...WHOLE, figures: { ...WHOLE.figures, byMonth } });
+    expect(said.split('\n').filter((line) => /^ {2}2025-/.test(line))).toHaveLength(12);
+    expect(said).toContain('\n  and 2 more: summary.json\n');
+  });
+
   test.each([
     ['outside', 'Not known: 5 references below s3://states/s/ are outside of what was listed.'],
     ['young', 'Not known: 5 references below s3://states/s/ are too young for the inventory.'],

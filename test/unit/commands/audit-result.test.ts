@@ -11,7 +11,7 @@ const FOUND: Found = {
   unlisted: [],
   figures: {
     objects: { named: amount(5), orphaned: amount(2), young: amount(1), other: amount(0) },
-    references: { absent: 3, outside: 0, young: 0 },
+    references: { outside: 0, young: 0 },
   },
   confirmed: { absent: 4, looked: 4, missing: 3, present: 1, vanished: 0, unknown: 0, doubts: [] },
 };
@@ -40,17 +40,17 @@ test.each<[string, Partial<Found>, Partial<ReturnType<typeof auditResult>>]>([
     { missing: null },
   ],
   [
-    'believes all missing when all of a sample are',
+    'does not know how many are missing when only a sample was asked for',
     {
-      figures: { ...FOUND.figures, references: { absent: 9_000, outside: 0, young: 0 } },
+      figures: { ...FOUND.figures, references: { outside: 0, young: 0 } },
       confirmed: { ...FOUND.confirmed, absent: 9_000, looked: 2_000, missing: 2_000, present: 0 },
     },
-    { missing: 9_000 },
+    { missing: null },
   ],
   [
     'does not know how many are missing when the listing says nothing of some',
     {
-      figures: { ...FOUND.figures, references: { absent: 9_005, outside: 0, young: 0 } },
+      figures: { ...FOUND.figures, references: { outside: 0, young: 0 } },
       confirmed: {
         ...FOUND.confirmed,
         absent: 9_000,
@@ -64,18 +64,18 @@ test.each<[string, Partial<Found>, Partial<ReturnType<typeof auditResult>>]>([
   ],
   [
     'does not know how many are missing when some are outside of what was listed',
-    { figures: { ...FOUND.figures, references: { absent: 3, outside: 1, young: 0 } } },
+    { figures: { ...FOUND.figures, references: { outside: 1, young: 0 } } },
     { missing: null },
   ],
   [
     'does not know how many are missing when some are too young for the inventory',
-    { figures: { ...FOUND.figures, references: { absent: 3, outside: 0, young: 1 } } },
+    { figures: { ...FOUND.figures, references: { outside: 0, young: 1 } } },
     { missing: null },
   ],
   [
     'does not know how many are missing when one of a sample is there',
     {
-      figures: { ...FOUND.figures, references: { absent: 9_000, outside: 0, young: 0 } },
+      figures: { ...FOUND.figures, references: { outside: 0, young: 0 } },
       confirmed: { ...FOUND.confirmed, absent: 9_000, looked: 2_000, missing: 1_999, present: 1 },
     },
     { missing: null },
