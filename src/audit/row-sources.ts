@@ -126,18 +126,19 @@ export function rowSources(columns: readonly SourceColumn[]): {
   for (const column of columns) byTable.set(column.table, [...(byTable.get(column.table) ?? []), column]);
   const owners = byTable.get(OWNERS) ?? [];
   byTable.delete(OWNERS);
-  // From 3.4 on a view of this name is somebody's own, over tables that are read themselves.
-  if (byTable.has('xcom_v2') && byTable.get('xcom')?.[0]?.kind === 'v') byTable.delete('xcom');
-  const knowsOwners = OWNER_COLUMNS.every(
-    (name) => owners.find(({ column }) => column === name)?.mayRead === true,
-  );
+  const release = {
+    keepsTries: byTable.has('xcom_v2'),
+    knowsOwners: OWNER_COLUMNS.every(
+      (name) => owners.find(({ column }) => column === name)?.mayRead === true,
+    ),
+  };
   const live = Object.keys(LIVE).flatMap((table) => {
     const found = byTable.get(table);
-    return found === undefined ? [] : [rowSource(table, found, { knowsOwners })];
+    return found === undefined ? [] : [rowSource(table, found, release)];
   });
   const archives = [...byTable]
     .filter(([table]) => !Object.hasOwn(LIVE, table))
-    .map(([table, found]) => rowSource(table, found, { knowsOwners }));
+    .map(([table, found]) => rowSource(table, found, release));
   // The numbers of pages are of one file, and Airflow makes archives of one file.
   const parted = archives.find(({ key, isPlain }) => key === null && !isPlain);
   if (parted !== undefined)
@@ -155,7 +156,7 @@ export function rowSources(columns: readonly SourceColumn[]): {
 function rowSource(
   table: string,
   columns: readonly SourceColumn[],
-  { knowsOwners }: { readonly knowsOwners: boolean },
+  { keepsTries, knowsOwners }: { readonly keepsTries: boolean; readonly knowsOwners: boolean },
 ): RowSource & { readonly isPlain: boolean } {
   const find = (name: string) => columns.find(({ column }) => column === name);
   const known = Object.hasOwn(LIVE, table) ? LIVE[table] : undefined;
@@ -179,15 +180,21 @@ function rowSource(
   const [{ pages, rows, file, kind, version } = { pages: 0, rows: 0, file: '', kind: '', version: 0 }] =
     columns;
   const byOwner = knowsOwners ? 'by_owner' : 'not_told';
+  // From 3.4 on a table or view of this name is somebody's own.
+  const isOthers = table === 'xcom' && keepsTries;
   return {
     table,
-    kind: known?.kind ?? 'archive',
+    kind: known === undefined || isOthers ? 'archive' : known.kind,
     value,
     key,
     isByRun: key?.[0]?.column === 'dag_run_id',
     owner,
-    // Only 3.4 has this table.
-    tries: owner === 'task_instance_id' ? 'by_task_instance' : table === 'xcom_v1' ? byOwner : 'none',
+    tries:
+      owner === 'task_instance_id'
+        ? 'by_task_instance'
+        : table === 'xcom_v1' && keepsTries
+          ? byOwner
+          : 'none',
     hasPlace,
     at,
     // Without statistics, this assumes the most pages that a row can touch.

@@ -89,6 +89,22 @@ test('a row of before 3.4 is not known if the role may not read whose it is', as
   );
 });
 
+test('a view beside xcom_v2 that has the name of an older table counts no row twice', async () => {
+  const { current } = await pushTwo('xcom_v2');
+  objects.set(current, Date.now() - 30 * DAY_MS);
+  await stage.writer.query(`CREATE VIEW xcom AS
+    SELECT r.id AS dag_run_id, ti.task_id, ti.region_index AS map_index, x.key, r.dag_id, r.run_id, x.value, x.timestamp
+    FROM xcom_v2 x JOIN task_instance ti ON ti.id = x.task_instance_id
+    JOIN dag_run r ON r.dag_id = ti.dag_id AND r.run_id = ti.run_id`);
+  try {
+    const { figures, confirmed } = await audited();
+    expect(figures.references).toMatchObject({ live: 1, archived: 2 });
+    expect(confirmed).toMatchObject({ absent: 1, vanished: 1 });
+  } finally {
+    await stage.writer.query('DROP VIEW xcom');
+  }
+});
+
 test('a row that is gone by the second look is not unreadable', async () => {
   const { cleared, current } = await pushTwo('xcom_v2');
   for (const location of [cleared, current]) objects.set(location, Date.now() - 30 * DAY_MS);
