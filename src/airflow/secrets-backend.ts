@@ -1,7 +1,7 @@
 import type { ConfigurationTexts } from './config-option.ts';
 import { lookUpOption, textOf } from './config-option.ts';
 
-/** The backend that a worker asks for connections before its environment. */
+/** A backend that a worker may ask for connections before its environment. */
 export interface SecretsBackend {
   /** As it is written. */
   readonly className: string;
@@ -9,20 +9,24 @@ export interface SecretsBackend {
   readonly options: Readonly<Record<string, unknown>> | null;
 }
 
-/** The options that name the class of a secrets backend: one for workers (since 3.0), and one for every process. */
+/**
+ * The options that name the class of a secrets backend: one for workers (since 3.0), and one for every process. Before
+ * 3.0 a worker asks the second, and since then the API server does, for connections that the worker does not have.
+ */
 const SECRETS_BACKENDS = [
   { section: 'workers', key: 'secrets_backend', options: 'secrets_backend_kwargs' },
   { section: 'secrets', key: 'backend', options: 'backend_kwargs' },
 ] as const;
 
 /**
- * The secrets backend of the workers; null: none is configured. Source: `get_custom_secret_backend` and
- * `initialize_secrets_backends` in 2.9.3, 3.1.0 and 3.3.2.
+ * The secrets backends that are configured. Which of them a worker's connection comes from depends on the release.
+ * Source: `get_custom_secret_backend` and `initialize_secrets_backends` in 2.9.3, 3.1.0 and 3.3.2.
  */
-export function secretsBackend(from: ConfigurationTexts): SecretsBackend | null {
-  const name = SECRETS_BACKENDS.find((one) => textOf(one, from) !== '');
-  if (name === undefined) return null;
-  return { className: textOf(name, from), options: optionsOf(name, from) };
+export function secretsBackends(from: ConfigurationTexts): readonly SecretsBackend[] {
+  return SECRETS_BACKENDS.filter((one) => textOf(one, from) !== '').map((name) => ({
+    className: textOf(name, from),
+    options: optionsOf(name, from),
+  }));
 }
 
 function optionsOf(
@@ -43,15 +47,26 @@ function optionsOf(
   }
 }
 
-/** Whether the workers may get this connection from the backend. False only if the backend never looks for it. */
-export function mayHave(backend: SecretsBackend | null, id: string): backend is SecretsBackend {
-  if (backend === null) return false;
+/** The first backend that the workers may get this connection from; null: none of them ever looks for it. */
+export function holderAmong(backends: readonly SecretsBackend[], id: string): SecretsBackend | null {
+  return backends.find((one) => mayHave(one, id)) ?? null;
+}
+
+/** The option without which a provider's backend looks for no connection, by the package of the backend. */
+const PLACES: readonly (readonly [packaged: string, option: string])[] = [
+  ['airflow.providers.amazon.', 'connections_prefix'],
+  ['airflow.providers.google.', 'connections_prefix'],
+  ['airflow.providers.microsoft.azure.', 'connections_prefix'],
+  ['airflow.providers.hashicorp.', 'connections_path'],
+];
+
+function mayHave(backend: SecretsBackend, id: string): boolean {
   const { className, options } = backend;
   if (options === null) return true;
   if (className === 'airflow.secrets.local_filesystem.LocalFilesystemBackend')
     return Boolean(options['connections_file_path']);
-  // The providers' backends ask for no connection if this is null: Vault's has a path, the others a prefix.
-  if (options['connections_prefix'] === null || options['connections_path'] === null) return false;
+  const place = PLACES.find(([packaged]) => className.startsWith(packaged))?.[1];
+  if (place !== undefined && options[place] === null) return false;
   const pattern = options['connections_lookup_pattern'];
   return !hasLookupPattern(backend) || !pattern || mayMatch(pattern, id);
 }

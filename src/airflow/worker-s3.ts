@@ -8,7 +8,7 @@ import type { AwsFiles, AwsProfile } from './aws-profile.ts';
 import type { AirflowConnection } from './connection.ts';
 import { variantsOf } from './endpoint-variants.ts';
 import type { SecretsBackend } from './secrets-backend.ts';
-import { mayHave } from './secrets-backend.ts';
+import { holderAmong } from './secrets-backend.ts';
 import { s3Address, s3EndpointOf, stsAddress, stsEndpointOf } from './worker-endpoint.ts';
 import { workerProxies } from './worker-proxies.ts';
 
@@ -18,8 +18,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface WorkerWorld {
   readonly env: Environment;
   readonly files: AwsFiles;
-  /** A worker may ask it for a connection before all that is known here. */
-  readonly secretsBackend: SecretsBackend | null;
+  /** A worker may get a connection from one of them, before all that is known here. */
+  readonly secretsBackends: readonly SecretsBackend[];
 }
 
 /** A connection by its id. `given` null: nobody gives one, and botocore and `get_fs` continue without a connection. */
@@ -62,7 +62,10 @@ export function s3Connection({ id, given }: GivenConnection, world: WorkerWorld)
   const addressing = extra.config_kwargs?.s3?.addressing_style ?? ofSession.addressingStyle;
   const profileKeys = keysOfProfile(given, { env, files });
   return {
-    asker: !mayHave(world.secretsBackend, id) && (own !== null || extra.role_arn) ? 'workers' : 'exporter',
+    asker:
+      holderAmong(world.secretsBackends, id) === null && (own !== null || extra.role_arn)
+        ? 'workers'
+        : 'exporter',
     region,
     endpoint: endpoint || null,
     accessKeyId: keys?.id ?? null,

@@ -2,7 +2,7 @@ import type { ConfigurationTexts } from '../airflow/config-option.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { connectionVariable, parseConnection } from '../airflow/connection.ts';
 import type { SecretsBackend } from '../airflow/secrets-backend.ts';
-import { hasLookupPattern, mayHave, secretsBackend } from '../airflow/secrets-backend.ts';
+import { hasLookupPattern, holderAmong, secretsBackends } from '../airflow/secrets-backend.ts';
 import { brokenProxy } from '../airflow/worker-proxies.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -140,7 +140,7 @@ export function connectionWarnings(
     .flatMap(({ id, variable, isSet }) => [
       ...teamWarnings(id, from.env),
       ...(isSet
-        ? askedBefore({ id, place: variable }, secretsBackend(from))
+        ? askedBefore({ id, place: variable }, secretsBackends(from))
         : missingConnection(id, { from, view })),
     ]);
   const quoted = Object.entries(from.env).filter(
@@ -175,8 +175,8 @@ function missingConnection(
     return [
       `${slip} is no variable of Airflow's for the connection ${id}, which the path names: did you mean ${variable}?`,
     ];
-  const backend = secretsBackend(from);
-  if (mayHave(backend, id))
+  const backend = holderAmong(secretsBackends(from), id);
+  if (backend !== null)
     return [
       `Airflow may ask ${nameOf(backend)} first for the connection ${id}, and the exporter does not: give it as ${variable}`,
     ];
@@ -195,9 +195,10 @@ function nameOf({ className }: SecretsBackend): string {
 /** Warns that the workers may have another connection of this id than the one in `place`. */
 export function askedBefore(
   { id, place }: { readonly id: string; readonly place: string },
-  backend: SecretsBackend | null,
+  backends: readonly SecretsBackend[],
 ): string[] {
-  if (!mayHave(backend, id)) return [];
+  const backend = holderAmong(backends, id);
+  if (backend === null) return [];
   const orPattern = hasLookupPattern(backend)
     ? ', or, if the backend has none, exclude the id by its option connections_lookup_pattern'
     : '';

@@ -1,4 +1,4 @@
-import { secretsBackend } from '../airflow/secrets-backend.ts';
+import { secretsBackends } from '../airflow/secrets-backend.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
@@ -85,8 +85,11 @@ export function readConfig(given: ConfigInput): Config {
   const values = unlinked.length > 0 ? { ...parsed, 'airflow.base-url': null } : parsed;
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
-  const backendOfSecrets = secretsBackend({ file: airflow.file, env });
-  const world = { env, files: readAwsFiles(env, input.readFile), secretsBackend: backendOfSecrets };
+  const world = {
+    env,
+    files: readAwsFiles(env, input.readFile),
+    secretsBackends: secretsBackends({ file: airflow.file, env }),
+  };
   const connections = readConnections(values['xcom.path'] ?? [], world, attempts);
   const view = values['airflow.connections'] ?? null;
   const keys = attempts.attempt(chosen.get('airflow.fernet-key')?.from ?? 'airflow.fernet-key', () =>
@@ -157,7 +160,7 @@ export function readConfig(given: ConfigInput): Config {
               const stored = [{ id, variable: '', given, isSet: true, s3 }];
               const known = new Set(ofWorkers.map(sentenceOf));
               return [
-                ...askedBefore({ id, place: "Airflow's database" }, backendOfSecrets),
+                ...askedBefore({ id, place: "Airflow's database" }, world.secretsBackends),
                 ...misplacedEndpoints(stored),
                 ...workerWarnings(stored, { ...world, paths: paths ?? [] }),
               ]

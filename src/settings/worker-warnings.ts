@@ -1,7 +1,7 @@
 import { awsProfile } from '../airflow/aws-profile.ts';
 import type { AirflowConnection } from '../airflow/connection.ts';
 import { CONFIG_OPTIONS, ROLE_ARGUMENTS } from '../airflow/connection.ts';
-import { mayHave } from '../airflow/secrets-backend.ts';
+import { holderAmong } from '../airflow/secrets-backend.ts';
 import { shownKey } from '../airflow/shown-key.ts';
 import { stsEndpointOf } from '../airflow/worker-endpoint.ts';
 import type { WorkerWorld } from '../airflow/worker-s3.ts';
@@ -38,7 +38,7 @@ export function workerWarnings(named: readonly NamedConnection[], world: World):
     ...regionVariable(connections, world),
     ...connections.flatMap((one) =>
       // A worker may have another connection of this id: then no push fails over this one.
-      one.given !== null && mayHave(world.secretsBackend, one.id)
+      one.given !== null && holderAmong(world.secretsBackends, one.id) !== null
         ? wayWarnings(one, world).map(sentenceOf)
         : wayWarnings(one, world).map((warning) =>
             typeof warning === 'string' ? warning : { ...warning, connections: [one.id] },

@@ -117,7 +117,7 @@ function connectionOf(
       extra: { endpoint_url: world.url, ...extra },
     }),
   );
-  return s3Connection({ id: 'Team A', given }, { env, files, secretsBackend: null });
+  return s3Connection({ id: 'Team A', given }, { env, files, secretsBackends: [] });
 }
 
 async function head(

@@ -45,7 +45,7 @@ function ours({ config, credentials, profile, encoding }: Recorded['case']) {
   const world = {
     env: profile === null ? {} : { AWS_PROFILE: profile },
     files: { config: read(config), credentials: read(credentials) },
-    secretsBackend: null,
+    secretsBackends: [],
   };
   const s3 = s3Connection({ id: '', given: null }, world);
   const warnings = workerWarnings([{ id: '', variable: '', given: null, isSet: false, s3 }], {

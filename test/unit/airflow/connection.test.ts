@@ -8,7 +8,7 @@ const NO_FILES = { config: '', credentials: '' };
 function read(value: string, env: Readonly<Record<string, string>> = {}) {
   const connection = s3Connection(
     { id: 'aws', given: parseConnection(value) },
-    { env, files: NO_FILES, secretsBackend: null },
+    { env, files: NO_FILES, secretsBackends: [] },
   );
   return {
     ...connection,
@@ -194,7 +194,7 @@ describe('a connection', () => {
     const world = {
       env: { AWS_DEFAULT_REGION, AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_S3: '' },
       files: NO_FILES,
-      secretsBackend: null,
+      secretsBackends: [],
     };
     expect(s3Connection({ id: '', given: null }, world)).toMatchObject({
       region: 'us-east-2',
@@ -276,7 +276,7 @@ describe('a connection', () => {
       {
         env: { AWS_CONTAINER_CREDENTIALS_FULL_URI: 'http://a', AWS_CONTAINER_AUTHORIZATION_TOKEN: 'geheim3' },
         files: NO_FILES,
-        secretsBackend: null,
+        secretsBackends: [],
       },
     );
     expect(`${inspect(connection)}${JSON.stringify(connection)}`).not.toContain('geheim');

@@ -1,14 +1,21 @@
 import { describe, expect, test } from 'vitest';
 import { parseConfigFile } from '../../../src/airflow/config-file.ts';
-import { mayHave, secretsBackend } from '../../../src/airflow/secrets-backend.ts';
+import { holderAmong, secretsBackends } from '../../../src/airflow/secrets-backend.ts';
 
 const AMAZON = 'airflow.providers.amazon.aws.secrets.systems_manager.SystemsManagerParameterStoreBackend';
 const LOCAL = 'airflow.secrets.local_filesystem.LocalFilesystemBackend';
+const GOOGLE = 'airflow.providers.google.cloud.secrets.secret_manager.CloudSecretManagerBackend';
+const AZURE = 'airflow.providers.microsoft.azure.secrets.key_vault.AzureKeyVaultBackend';
+const VAULT = 'airflow.providers.hashicorp.secrets.vault.VaultBackend';
+const WORKERS_LOCAL = {
+  AIRFLOW__WORKERS__SECRETS_BACKEND: LOCAL,
+  AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS: '{"variables_file_path": "/v"}',
+};
 const CLASS = 'AIRFLOW__SECRETS__BACKEND';
 const OPTIONS = 'AIRFLOW__SECRETS__BACKEND_KWARGS';
 
 function asked(env: Readonly<Record<string, string>>, id = 'aws_xcom'): boolean {
-  return mayHave(secretsBackend({ file: null, env }), id);
+  return holderAmong(secretsBackends({ file: null, env }), id) !== null;
 }
 
 /** Run with Python: `re.match(pattern, 'aws_xcom', re.IGNORECASE)`. Null: no plain pattern, so nobody knows here. */
@@ -52,7 +59,23 @@ describe('a worker may ask', () => {
       pair('a.Backend', '{"connections_lookup_pattern": "^smtp"}'),
       true,
     ],
-    ['one without a prefix', pair('a.Backend', '{"connections_prefix": null}'), false],
+    ['any class without a prefix', pair('a.Backend', '{"connections_prefix": null}'), true],
+    ['one of Amazon without a prefix', pair(AMAZON, '{"connections_prefix": null}'), false],
+    [
+      'one of Amazon without a path, which it does not have',
+      pair(AMAZON, '{"connections_path": null}'),
+      true,
+    ],
+    ['one of Google without a prefix', pair(GOOGLE, '{"connections_prefix": null}'), false],
+    ['one of Azure without a prefix', pair(AZURE, '{"connections_prefix": null}'), false],
+    ['Vault without a path', pair(VAULT, '{"connections_path": null}'), false],
+    ['Vault without a prefix, which it does not have', pair(VAULT, '{"connections_prefix": null}'), true],
+    ['one of the workers that looks for none, before another', { ...WORKERS_LOCAL, [CLASS]: VAULT }, true],
+    [
+      'one of the workers that looks for none, before another that looks for none',
+      { ...WORKERS_LOCAL, ...pair(VAULT, '{"connections_path": null}') },
+      false,
+    ],
     ['one with an empty prefix', pair(AMAZON, '{"connections_prefix": ""}'), true],
     ['files, none named', { [CLASS]: LOCAL }, false],
     [
@@ -78,7 +101,7 @@ test('the options in the file are read as Airflow reads them', () => {
     `[secrets]\nbackend = ${AMAZON}\nbackend_kwargs = {"connections_lookup_pattern": "smtp$"}\n`,
   );
   if ('fault' in file) throw new Error(file.fault);
-  expect(mayHave(secretsBackend({ file, env: {} }), 'aws_xcom')).toBe(false);
+  expect(holderAmong(secretsBackends({ file, env: {} }), 'aws_xcom')).toBeNull();
 });
 
 function pair(className: string, options: string) {

@@ -24,7 +24,7 @@ function reached({ extra = {}, keys, env = {}, config = '', credentials = '' }: 
   const given = parseConnection(JSON.stringify({ login: keys?.[0], password: keys?.[1], extra }));
   const read = s3Connection(
     { id: 'Conn', given },
-    { env, files: { config, credentials }, secretsBackend: null },
+    { env, files: { config, credentials }, secretsBackends: [] },
   );
   return { ...read, sessionToken: read.sessionToken?.reveal() ?? null };
 }

@@ -1165,6 +1165,14 @@ describe('the connections of the paths', () => {
           AIRFLOW__SECRETS__BACKEND_KWARGS: '{"connections_lookup_pattern": "^AWS_"}',
         },
       ],
+      [
+        'the option of every process, behind workers whose own looks for no connections',
+        {
+          AIRFLOW__WORKERS__SECRETS_BACKEND: 'airflow.providers.hashicorp.secrets.vault.VaultBackend',
+          AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS: '{"connections_path":null}',
+          AIRFLOW__SECRETS__BACKEND: backend,
+        },
+      ],
     ])('in %s: a copy of a connection says nothing of the workers', (_, env, file) => {
       const asked = (place: string): unknown =>
         expect.stringMatching(
@@ -1206,7 +1214,6 @@ describe('the connections of the paths', () => {
         {
           AIRFLOW__WORKERS__SECRETS_BACKEND: 'airflow.providers.hashicorp.secrets.vault.VaultBackend',
           AIRFLOW__WORKERS__SECRETS_BACKEND_KWARGS: '{"connections_path":null}',
-          AIRFLOW__SECRETS__BACKEND: backend,
         },
       ],
     ])('%s: a connection is that of the workers', (_, env) => {

@@ -31,7 +31,7 @@ function warningsOf({
   isSet = true,
 }: Row) {
   const given = parseConnection(JSON.stringify({ extra }));
-  const world = { env, files: { config, credentials }, secretsBackend: null };
+  const world = { env, files: { config, credentials }, secretsBackends: [] };
   const s3 = s3Connection({ id: 'conn', given }, world);
   return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet, s3 }], {
     ...world,
@@ -641,7 +641,7 @@ test('no push fails over a connection that the workers may have from a secrets b
     {
       env: {},
       files: { config: '', credentials: '' },
-      secretsBackend: { className: 'a.Backend', options: {} },
+      secretsBackends: [{ className: 'a.Backend', options: {} }],
       paths: parseXComPaths('s3://conn@b'),
     },
   );
@@ -654,7 +654,7 @@ test.each(['config_kwargs', 'service_config', 'session_kwargs'])(
   (name) => {
     const of = (uri: string) => {
       const given = parseConnection(uri);
-      const world = { env: {}, files: { config: '', credentials: '' }, secretsBackend: null };
+      const world = { env: {}, files: { config: '', credentials: '' }, secretsBackends: [] };
       const s3 = s3Connection({ id: 'conn', given }, world);
       return workerWarnings([{ id: 'conn', variable: 'AIRFLOW_CONN_CONN', given, isSet: true, s3 }], {
         ...world,
@@ -742,7 +742,7 @@ test('a profile that is not there is named without a connection as well', () => 
   const world = {
     env: { AWS_PROFILE: 'nope' },
     files: { config: '', credentials: '' },
-    secretsBackend: null,
+    secretsBackends: [],
   };
   const s3 = s3Connection({ id: '', given: null }, world);
   const bare = { id: '', variable: 'AIRFLOW_CONN_', given: null, isSet: false, s3 };
