@@ -1,6 +1,7 @@
 import type { AirflowOption, ConfigurationTexts } from '../airflow/config-option.ts';
 import { lookUpOption } from '../airflow/config-option.ts';
 import type { AirflowFile } from './airflow-file.ts';
+import { isQuoted } from './airflow-source.ts';
 
 /** The place where Airflow's executors run tasks: all beside the scheduler, or some elsewhere. */
 export type TaskPlace = 'beside_scheduler' | 'elsewhere';
@@ -10,7 +11,8 @@ const OPTION: AirflowOption = { section: 'core', key: 'executor', former: null, 
 /** Null: nobody told. */
 export function readTaskPlace(airflow: AirflowFile, env: ConfigurationTexts['env']): TaskPlace | null {
   const answer = lookUpOption(OPTION, { file: airflow.file, env });
-  if (answer.kind !== 'value') return null;
+  // Airflow has no executor of a name in quotes, unless what starts it takes them off.
+  if (answer.kind !== 'value' || isQuoted(answer.text)) return null;
   // `LocalExecutor,alias:my.module.CeleryExecutor;team=…` in its longest form.
   const classes = answer.text
     .split(/[,;]/)

@@ -81,6 +81,26 @@ const OPTIONS: readonly Option[] = [
     variable: 'AWS_STS_REGIONAL_ENDPOINTS',
   },
   {
+    takes: /^\s*\+?0*[1-9][\d_]{0,6}\s*$/,
+    words: 'a whole number from 1 to 1048576',
+    ...plain('request_min_compression_size_bytes'),
+    variable: 'AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES',
+  },
+  {
+    takes: /^(?:preferred|disabled|required)$/i,
+    words: 'preferred, disabled or required',
+    ...plain('account_id_endpoint_mode'),
+    variable: 'AWS_ACCOUNT_ID_ENDPOINT_MODE',
+    since: 'a release after 1.34',
+  },
+  {
+    takes: /^(?:true|false)$/i,
+    words: 'true or false',
+    ...plain('s3_disable_express_session_auth'),
+    variable: 'AWS_S3_DISABLE_EXPRESS_SESSION_AUTH',
+    since: 'a release after 1.34',
+  },
+  {
     ...REGIONAL,
     kwarg: 's3.us_east_1_regional_endpoint',
     ofConnection: ({ s3 }) => s3?.us_east_1_regional_endpoint,

@@ -75,18 +75,25 @@ export function readFlags(argv: readonly string[], own: readonly string[] = []):
 }
 
 /**
- * Kubernetes puts these into every container beside a Service named `xcom-exporter`. They are not ours, and no mistake.
+ * Kubernetes puts these into every container beside a Service named `xcom-exporter` or `xcom-exporter-…`. They are not
+ * ours, and no mistake. The address tells the last kind from a misspelt setting.
  * Source: https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
 const serviceLink =
-  /^XCOM_EXPORTER_(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$/;
+  /^XCOM_EXPORTER_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)$/;
+const linkedAddress = /^(?:tcp|udp|sctp):\/\//;
+
+function isServiceLink(variable: string, text: string): boolean {
+  return serviceLink.test(variable) || (variable.endsWith('_PORT') && linkedAddress.test(text));
+}
 
 export function readVariables(env: Environment): Source {
   const byVariable = new Map(SETTING_INPUTS.map((input) => [input.variable, input]));
   const found: Given[] = [];
   const problems: string[] = [];
   for (const [variable, text] of Object.entries(env)) {
-    if (text === undefined || !variable.startsWith('XCOM_EXPORTER_') || serviceLink.test(variable)) continue;
+    if (text === undefined || !variable.startsWith('XCOM_EXPORTER_') || isServiceLink(variable, text))
+      continue;
     const input = byVariable.get(variable);
     if (input === undefined) problems.push(unknown(`variable ${variable}`, variable, byVariable.keys()));
     else found.push({ input, text, origin: 'variable', from: variable });
@@ -125,6 +132,8 @@ export function readSettingsFile(content: string, path: string): Source {
     const from = `${path}: ${name}`;
     const input = byName.get(name);
     const text = scalarText(value);
+    // A section whose keys are all commented out.
+    if (value === null && [...byName.keys()].some((known) => known.startsWith(`${name}.`))) continue;
     if (input === undefined)
       problems.push(
         // A key that is no name may be a secret that slipped to the left of a colon.

@@ -489,6 +489,10 @@ describe('variables', () => {
       XCOM_EXPORTER_PORT: 'tcp://10.0.0.1:10048',
       XCOM_EXPORTER_PORT_10048_TCP: 'tcp://10.0.0.1:10048',
       XCOM_EXPORTER_PORT_10048_TCP_PROTO: 'tcp',
+      XCOM_EXPORTER_METRICS_SERVICE_HOST: '10.0.0.1',
+      XCOM_EXPORTER_METRICS_SERVICE_PORT: '10048',
+      XCOM_EXPORTER_METRICS_PORT: 'tcp://10.0.0.1:10048',
+      XCOM_EXPORTER_METRICS_PORT_10048_TCP_ADDR: '10.0.0.1',
       XCOM_EXPORTER_PORT_10048_TCP_PORT: '10048',
       XCOM_EXPORTER_PORT_10048_TCP_ADDR: '10.0.0.1',
     };
@@ -545,6 +549,17 @@ window:
     expect(problems.join()).not.toContain('geheim');
   });
 
+  test.each(['xcom:\n  # path: s3://b/x\n', 'web:\n  config:\n', 'window:\n'])(
+    '%j sets nothing',
+    (content) => {
+      expect(readYaml(content).origins).toEqual(readYaml('').origins);
+    },
+  );
+
+  test('a section without a value that is none is told', () => {
+    expect(problemsOf(() => readYaml('xcm:\n'))).toEqual(['c.yaml: unknown setting xcm']);
+  });
+
   test('that cannot be read is named', () => {
     expect(problemsOf(() => read({ env: { XCOM_EXPORTER_CONFIG_FILE: '/no.yaml' } }))).toEqual([
       'XCOM_EXPORTER_CONFIG_FILE: Cannot read /no.yaml: no such file',
@@ -555,6 +570,7 @@ window:
 describe('values', () => {
   test.each([
     ['window', '24', /not a duration/],
+    ['window', '104000000d', /is longer than 36500d/],
     ['sample.schedule', '*/30 * * * *', /six fields/],
     ['sample.schedule', '99 * * * * *', /six fields/],
     ['probe.schedule', '', /six fields/],

@@ -15,6 +15,8 @@ test.each([
   ['LocalKubernetesExecutor', 'elsewhere'],
   ['my.own.Executor', 'elsewhere'],
   ['', null],
+  ['"LocalExecutor"', null],
+  ["'CeleryExecutor'", null],
 ])('%s: tasks run %s', (text, place) => {
   expect(tasksRun(text)).toBe(place);
 });

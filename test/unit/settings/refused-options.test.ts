@@ -16,6 +16,21 @@ test.each([
   ]);
 });
 
+test.each([
+  ['AWS_ACCOUNT_ID_ENDPOINT_MODE', 'preferred, disabled or required', 'Disabled'],
+  ['AWS_S3_DISABLE_EXPRESS_SESSION_AUTH', 'true or false', 'False'],
+])('%s is refused empty by a younger botocore', (name, words, right) => {
+  const said = (text: string) =>
+    refusedOptions(
+      { id: '', given: null },
+      { env: { [name]: text }, files: { config: '', credentials: '' } },
+    );
+  expect(said('')).toEqual([
+    `${name} has a value that botocore refuses from a release after 1.34 on: with it every push of Airflow fails. It takes ${words}`,
+  ]);
+  expect(said(right)).toEqual([]);
+});
+
 function ofConnection(config_kwargs: object) {
   const given = parseConnection(JSON.stringify({ extra: { config_kwargs } }));
   return refusedOptions({ id: 'conn', given }, { env: {}, files: { config: '', credentials: '' } });

@@ -312,6 +312,8 @@ test.each<[string, Row, RegExp]>([
       ['AWS_DEFAULTS_MODE', ''],
       ['AWS_STS_REGIONAL_ENDPOINTS', 'Regional'],
       ['AWS_S3_US_EAST_1_REGIONAL_ENDPOINT', ''],
+      ['AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES', ''],
+      ['AWS_REQUEST_MIN_COMPRESSION_SIZE_BYTES', '0'],
     ] as const
   ).map(([name, value]): [string, Row, RegExp] => [
     `a variable that botocore refuses: ${name}=${value}`,
