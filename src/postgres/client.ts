@@ -2,7 +2,9 @@ import pg from 'pg';
 import { runWithin } from '../lib/deadline.ts';
 import { clientConfig } from './client-config.ts';
 import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
-import { databaseError, pooledError, standbyLockError } from './failure.ts';
+import { databaseError } from './failure.ts';
+import type { LockAnswer } from './leader-lock.ts';
+import { heldBy, lockQuery } from './leader-lock.ts';
 import type { ServerKind } from './servers.ts';
 import { firstFit, placesOf, refuseOther } from './servers.ts';
 
@@ -28,8 +30,6 @@ const LOCK_TIMEOUT_MS = 2_000;
 const READ_DEADLINE_MS = STATEMENT_TIMEOUT_MS + 2_000;
 /** The same for a statement that a healthy server answers at once. */
 const PROMPT_DEADLINE_MS = 5_000;
-/** The first number of the lock: "xcom" in ASCII. All exporters have to use the same; the second is the shard's. */
-const LEADER_LOCK = 0x78636f6d;
 
 /**
  * A client that is lost with its host does not close its session. By default, a server keeps the session, and the lock
@@ -90,6 +90,8 @@ export interface DatabaseOptions {
 export function openDatabase(settings: DatabaseSettings, { lock, tables }: DatabaseOptions): Database {
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
+  /** The backend of the session that held the lock last; 0: none did. */
+  let led = 0;
   let turn: Promise<unknown> = Promise.resolve();
   const { connectTimeoutSeconds } = settings;
   const connectMs = connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : connectTimeoutSeconds * 1000;
@@ -178,7 +180,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       if (leading !== null) {
         const held = leading;
         try {
-          await holdsLock(held, { lock: null, signal });
+          await holdsLock(held, { lock: null, led, signal });
         } catch (error) {
           leading = null;
           await end(held);
@@ -188,7 +190,8 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       }
       const client = await connect(signal);
       try {
-        if (await holdsLock(client, { lock: lock ?? 0, signal })) leading = client;
+        if (await holdsLock(client, { lock: lock ?? 0, led, signal })) leading = client;
+        if (isLeading(client)) led = backendOf(client);
       } finally {
         if (!isLeading(client)) await end(client);
       }
@@ -203,26 +206,14 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
   };
 }
 
-/**
- * Whether this session has the lock. For a session that holds the lock already (`lock` is null), this checks that the
- * session is still the same: a pooler in between would give the session away, and the lock with it.
- */
+/** Whether this session has the lock: see {@link lockQuery} and {@link heldBy}. */
 async function holdsLock(
   client: pg.Client,
-  { lock, signal }: { lock: number | null; signal: AbortSignal },
+  { lock, led, signal }: { lock: number | null; led: number; signal: AbortSignal },
 ): Promise<boolean> {
-  const own = backendOf(client);
-  const held = lock !== null ? `pg_try_advisory_lock(${LEADER_LOCK}, ${lock})` : 'true';
-  const text = `BEGIN READ ONLY; ${LIMITS};
-    SELECT pg_is_in_recovery() AS standby,
-      CASE WHEN pg_backend_pid() = ${own} AND NOT pg_is_in_recovery() THEN ${held} END AS held; COMMIT`;
-  const [answer] = await ask<{ standby: boolean; held: boolean | null }>(
-    client,
-    { text },
-    { ms: PROMPT_DEADLINE_MS, signal, tables: [] },
-  );
-  if (answer?.held === true || answer?.held === false) return answer.held;
-  throw answer?.standby === true ? standbyLockError() : pooledError();
+  const text = `BEGIN READ ONLY; ${LIMITS}; ${lockQuery({ own: backendOf(client), lock })}; COMMIT`;
+  const [answer] = await ask<LockAnswer>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal, tables: [] });
+  return heldBy(answer, led);
 }
 
 /** The number of the backend, as the client was told. A pooler tells each client a number that the pooler invented. */

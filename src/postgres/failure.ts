@@ -18,11 +18,12 @@ export type DatabaseReason =
   | 'pooled'
   | 'standby'
   | 'behind'
+  | 'lost_session'
   | 'aborted'
   | 'query_failed';
 
 /** The reasons that a server or the connection to it gives; the exporter finds the others itself. */
-type GivenReason = Exclude<DatabaseReason, 'pooled' | 'standby' | 'behind'>;
+type GivenReason = Exclude<DatabaseReason, 'pooled' | 'standby' | 'behind' | 'lost_session'>;
 
 /** SQLSTATE -> reason (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
 const REASON_OF_SQLSTATE: Readonly<Record<string, GivenReason>> = {
@@ -114,6 +115,16 @@ export function standbyLockError(): DatabaseError {
     'standby',
     'Cannot hold the lock of ha=lock: the server is a standby, and no other server knows of its locks; ' +
       'give database.url the address of the primary, or run one exporter without ha',
+    null,
+  );
+}
+
+/** A network that forgets a connection tells only one end of it. */
+export function lostSessionError(): DatabaseError {
+  return new DatabaseError(
+    'lost_session',
+    'Cannot take the lock of ha=lock: a session of this exporter that broke off still holds it; ' +
+      'the server ends it within 15 s',
     null,
   );
 }

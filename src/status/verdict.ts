@@ -38,7 +38,7 @@ function verdictOfLook(status: Status): Verdict {
   if (!status.leader && sampling?.lastFailure != null) {
     return {
       state: 'unknown',
-      title: 'Unknown: the database could not be asked who leads',
+      title: 'Unknown: it is not known who leads',
       notes: [sampling.lastFailure],
     };
   }
@@ -53,9 +53,7 @@ function verdictOfLook(status: Status): Verdict {
     return {
       state: 'standby',
       title: 'Standby',
-      notes: [
-        'Another session holds the lock, as a rule of another exporter, which samples; this one waits.',
-      ],
+      notes: ['Another exporter holds the lock and samples; this one waits.'],
     };
   }
   if (report === null && status.reloading && status.reloadedAt !== null) {
@@ -109,9 +107,8 @@ function verdictOfLook(status: Status): Verdict {
 
 /** Figures that were never read cannot be stale: only the settings and the probe count. */
 export function isNeverRead({ report, everRead }: Pick<Status, 'report' | 'everRead'>): boolean {
-  if (report === null || report.window !== null || report.databaseFailure === null) return false;
   // With other settings it may have been read before a reload.
-  return !everRead;
+  return report?.window === null && report.databaseFailure !== null && !everRead;
 }
 
 /**

@@ -12,12 +12,15 @@ export interface TcpFaultProxy {
   readonly host: string;
   readonly port: number;
   setMode(mode: TcpMode): Promise<void>;
+  /** Resets what is open, of which the server does not learn until the function that this gives is called. */
+  lose(): () => void;
   /** How many connections from clients are open now. */
   connections(): number;
   stop(): Promise<void>;
 }
 
 interface Link {
+  isLost: boolean;
   readonly client: Socket;
   readonly upstream: Socket;
 }
@@ -34,13 +37,14 @@ export async function startTcpFaultProxy(options: {
       client.resetAndDestroy();
       return;
     }
-    const link = { client, upstream: connect(options.upstream) };
+    const link: Link = { isLost: false, client, upstream: connect(options.upstream) };
     links.add(link);
     for (const end of [link.client, link.upstream]) {
       // After an error comes 'close', which takes the other end down as well.
       end.on('error', () => undefined);
       end.once('close', () => {
         links.delete(link);
+        if (link.isLost) return;
         link.client.destroy();
         link.upstream.destroy();
       });
@@ -64,6 +68,17 @@ export async function startTcpFaultProxy(options: {
     host,
     port,
     connections: () => links.size,
+    lose: () => {
+      const lost = [...links];
+      for (const link of lost) {
+        link.isLost = true;
+        part(link);
+        link.client.resetAndDestroy();
+      }
+      return () => {
+        for (const { upstream } of lost) upstream.destroy();
+      };
+    },
     setMode: async (next) => {
       mode = next;
       for (const link of links) {
@@ -91,13 +106,13 @@ export async function startTcpFaultProxy(options: {
   };
 }
 
-function join({ client, upstream }: Link): void {
+function join({ client, upstream }: Pick<Link, 'client' | 'upstream'>): void {
   part({ client, upstream });
   client.pipe(upstream);
   upstream.pipe(client);
 }
 
-function part({ client, upstream }: Link): void {
+function part({ client, upstream }: Pick<Link, 'client' | 'upstream'>): void {
   client.unpipe(upstream);
   upstream.unpipe(client);
 }

@@ -688,9 +688,7 @@ describe.concurrent('two exporters with ha=lock', () => {
     await eventually(async () => {
       expect(await daemon.value('exporter_leader')).toBe(0);
       expect(daemon.status().reloading).toBe(false);
-      expect((await daemon.get('/')).text).toContain(
-        'Unknown: the database could not be asked who leads</h1>',
-      );
+      expect((await daemon.get('/')).text).toContain('Unknown: it is not known who leads</h1>');
       expect(
         await daemon.value('exporter_job_failures_total', { name: 'sample', reason: 'unreachable' }),
       ).toBe(1);
@@ -714,6 +712,24 @@ describe.concurrent('two exporters with ha=lock', () => {
       expect(await standby.value('exporter_leader')).toBe(1);
       expect(await standby.value('window_rows', { storage: 'db' })).toBe(0);
     }, 45);
+  });
+
+  test('a lost session that the server keeps is no other leader, and no row is lost to it', async () => {
+    await using world = await setting();
+    const folder = mkdtempSync(join(tmpdir(), 'lost-'));
+    const daemon = await world.start({ ...ha, XCOM_EXPORTER_STATE_FILE: join(folder, 'state') });
+    await expectUp(daemon);
+    const endAtServer = world.database.lose();
+    await world.airflow.push('one');
+    await eventually(async () => {
+      expect((await daemon.get('/')).text).toContain('lost_session');
+    });
+    expect((await daemon.get('/')).text).not.toContain('Standby');
+    endAtServer();
+    await eventually(async () => {
+      expect(await rowsOf(daemon, 'db')).toBe(1);
+    });
+    rmSync(folder, { recursive: true });
   });
 
   test('without the database nobody leads, and that is no silence', async () => {

@@ -557,6 +557,21 @@ describe('the lock of the leader', () => {
     expect(await second.lead(live())).toBe(false);
   });
 
+  test('is held by no other exporter while the server keeps a session of this one that is lost', async () => {
+    const [database, other] = [connectTo(), connectTo()];
+    expect(await database.lead(live())).toBe(true);
+    const endAtServer = proxy.lose();
+    await eventually(async () => {
+      expect(await failure(database.lead(live()))).toMatchObject({ reason: 'lost_session' });
+    });
+    expect(await other.lead(live())).toBe(false);
+    endAtServer();
+    await eventually(async () => {
+      expect(await database.lead(live())).toBe(true);
+    });
+    expect(await other.lead(live())).toBe(false);
+  });
+
   test('is not believed when the server does not answer', async () => {
     const database = connectTo();
     expect(await database.lead(live())).toBe(true);

@@ -382,7 +382,7 @@ describe('the verdict', () => {
         jobs: statusOf().jobs.map((job) => ({ ...job, runs: 0, lastRunAt: null, lastFailure: null })),
       },
     ],
-    ['Unknown: the database could not be asked who leads', { leader: false, report: null }],
+    ['Unknown: it is not known who leads', { leader: false, report: null }],
     [
       'Unknown: the figures are stale',
       { stale: true, report: reportOf({ problems: [problemOf('path_leaked')] }) },
