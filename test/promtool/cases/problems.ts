@@ -316,6 +316,18 @@ function casesOf(story: Story): Case[] {
       },
       at: { [`${due + 2}m`]: [fired(both)] },
     },
+    {
+      alert,
+      kind: 'replicas',
+      story: `one shard says ${problem}, and the other one that it is not there`,
+      series: {
+        ...LEADER,
+        ...figureOf(figure),
+        [problemOf(story)]: '1x200',
+        [problemOf(story, second)]: '0x200',
+      },
+      at: { [`${due + 2}m`]: [fired(says)] },
+    },
   ];
 }
 

@@ -201,6 +201,19 @@ export const STORAGE_CASES: readonly Case[] = [
     },
     at: { '30m': [failing('list', 30)] },
   },
+  {
+    alert: 'AirflowXComProbeFailing',
+    kind: 'replicas',
+    story: 'put fails for one shard, and works for the other',
+    series: {
+      ...LEADER,
+      [success('put')]: '0x60',
+      [failures('put', 'denied')]: '0+1x60',
+      [success('put', second)]: '1x60',
+      [failures('put', 'denied', second)]: '0x60',
+    },
+    at: { '30m': [failing('put', 30)] },
+  },
 
   {
     alert: 'AirflowXComProbeSlow',
