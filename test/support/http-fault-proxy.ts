@@ -152,7 +152,9 @@ function sayGiven(
 
 function breakOff(answer: 'garbage' | 'stall_body' | 'cut', { response, kind }: Exchange): void {
   if (answer === 'garbage') {
-    response.writeHead(200, { 'content-type': 'text/html' }).end('<html><body>Please log in</body></html>');
+    const page = '<html><body>Please log in</body></html>';
+    // The length is in the answer to HEAD as well.
+    response.writeHead(200, { 'content-type': 'text/html', 'content-length': page.length }).end(page);
     return;
   }
   begin(response, kind);
