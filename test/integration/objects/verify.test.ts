@@ -336,6 +336,17 @@ test('a path that is refused hides no loss below another path of its bucket, and
   expect(refused()).toBe(64);
 });
 
+test('a reference that is refused in each cycle is counted once as unchecked', async () => {
+  const ledger = await world('counted', [{ dagId: 'a', hoursAgo: 1, present: 0, missing: 2 }]);
+  const { objects, refused } = refusing(['counted']);
+  const count = async () => noteUnchecked(ledger, await look(ledger, 500, { objects, control }));
+  expect(await count()).toEqual([{ metric: 'references_unchecked_total', reason: 'denied', by: 2 }]);
+  const before = refused();
+  expect(await count()).toEqual([]);
+  // They were asked about again.
+  expect(refused()).toBeGreaterThan(before);
+});
+
 test('a path that may not be listed hides no loss below another one, where HEAD tells of both', async () => {
   const ledger = await world('looked/open', [
     { dagId: 'pii', hoursAgo: 1, present: 0, missing: 1, place: { prefix: 'looked/pii' } },
