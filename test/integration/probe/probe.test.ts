@@ -355,6 +355,14 @@ test('an object that vanishes', async () => {
   });
 });
 
+test('a page of the listing that is not the last one may lack the object', async () => {
+  const crowded: ObjectStore = {
+    ...store,
+    list: () => Promise.resolve({ kind: 'listed', objects: [], next: 'x' }),
+  };
+  expect(outline(await probe(crowded, target(), never))).toMatchObject({ put: 'ok', list: 'ok' });
+});
+
 test('a HEAD that finds what was never written is not believed', async () => {
   const credulous: ObjectStore = {
     ...store,
