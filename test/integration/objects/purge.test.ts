@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { betweenQueries } from '../../support/between-queries.ts';
 import { BASE, BUCKET, dumps, uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import { useS3 } from '../../support/s3.ts';
@@ -78,6 +79,47 @@ describe.each(listShapes())('$shape', ({ release }) => {
         /^the object of one reference is not known: S3 has no usable object/,
       );
       expect(sumUp(increments).counters).toMatchObject({ 'references_unchecked_total unconfirmed': 1 });
+    } finally {
+      await cycle.close();
+      await stage.close();
+    }
+  });
+
+  test('a row that is rewritten after the look is not the row whose object was missing', async () => {
+    const stage = await openStage(postgres(), release);
+    const run = await stage.addRun({ dagId: 'etl', runId: `rewritten__${release}` });
+    const references = ['gone', 'written'].map(() => `etl/${run.runId}/load/${uuid4()}`);
+    const [gone = '', written = ''] = references.map((key) => {
+      const text = dumps(`${BASE}/${key}`);
+      return stage.source.value === 'bytea' ? Buffer.from(text) : text;
+    });
+    const asked: string[] = [];
+    const cycle = openCycle(stage, {
+      endpoint: s3().endpoint,
+      through: (database) =>
+        betweenQueries(database, (query) => async (statement) => {
+          // The first statement after S3 has answered, in a transaction of its own.
+          if (asked.includes('fetch') && statement.name === 'role' && !asked.includes('rewrite')) {
+            asked.push('rewrite');
+            await stage.patch({ run, taskId: 'load', stored: written });
+          }
+          asked.push(statement.name.replace(/_.*/, ''));
+          return query(statement);
+        }),
+    });
+    try {
+      await cycle.pass();
+      await fetch(`${s3().endpoint}/${BUCKET}/base/${references[1] ?? ''}`, { method: 'PUT', body: 'x' });
+      await stage.push({ run, taskId: 'load', stored: gone });
+      asked.length = 0;
+      const first = await cycle.pass();
+      const around = asked.filter((name) => name === 'rewrite' || name === 'versions');
+      expect(around).toEqual(['rewrite', 'versions']);
+      expect([first.states.objects_missing, first.window?.rows.s3]).toEqual(['clear', 0]);
+      expect(sumUp(first.increments).counters).not.toHaveProperty('references_broken_total etl missing');
+
+      const second = await cycle.pass();
+      expect([second.states.objects_missing, second.window?.rows.s3]).toEqual(['clear', 1]);
     } finally {
       await cycle.close();
       await stage.close();
