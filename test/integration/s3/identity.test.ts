@@ -325,6 +325,21 @@ describe('a web identity', () => {
     expect([...new Set(world.asked)]).toEqual(['sts']);
   });
 
+  test('that STS refuses beside an agent that refuses too is a refusal of STS', async () => {
+    sts = [400, error('InvalidIdentityToken')];
+    agent = [404, '{"code":"NoIdFound","message":"no"}'];
+    const env = {
+      AWS_ROLE_ARN: ROLE,
+      AWS_WEB_IDENTITY_TOKEN_FILE: import.meta.filename,
+      AWS_ENDPOINT_URL_STS: world.url,
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `${world.url}/credentials`,
+    };
+    expect(await head({}, { keys: false, env })).toMatchObject({
+      reason: 'denied',
+      said: { by: 'sts', code: 'InvalidIdentityToken', status: 400 },
+    });
+  });
+
   test.each<[string, Readonly<Record<string, string>>, Readonly<Record<string, string>>]>([
     ['alone', {}, {}],
     ['below a role', { role_arn: ROLE }, {}],

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ProxyFailure } from '../../../src/s3/agents.ts';
+import { AgentFailure } from '../../../src/s3/container-agent.ts';
+import { CredentialsFailure } from '../../../src/s3/credentials-failure.ts';
 import { explainFailure } from '../../../src/s3/failure.ts';
 
 type Headers = Readonly<Record<string, string>>;
@@ -100,6 +102,21 @@ describe('a refusal of S3 stays its own', () => {
     ],
     ['a HEAD of a type', 403, { 'content-type': 'text/plain; charset=utf-8' }, { hasBody: false }, 'denied'],
     [
+      'a code, beside a clock that is off',
+      403,
+      { 'content-type': 'application/xml', date: 'Thu, 01 Jan 2015 00:00:00 GMT' },
+      { code: 'AccessDenied' },
+      'denied',
+    ],
+    ['a bad request without a region', 400, { 'content-length': '0' }, {}, 'server_error'],
+    [
+      'a header that is none, without a region',
+      400,
+      { 'content-type': 'application/xml' },
+      { code: 'AuthorizationHeaderMalformed' },
+      'server_error',
+    ],
+    [
       'a HEAD of an unavailable server',
       503,
       { 'content-type': 'text/plain' },
@@ -109,4 +126,18 @@ describe('a refusal of S3 stays its own', () => {
   ])('%s', (_, status, headers, more, reason) => {
     expect(explain(status, headers, more)).toMatchObject({ reason, by: 's3' });
   });
+});
+
+test.each<[string, unknown]>([
+  ['sts', { code: 'UND_ERR_SOCKET', $metadata: {} }],
+  [
+    'agent',
+    new AgentFailure(
+      { url: 'http://agent/', tokenFile: null, token: null },
+      { status: null, code: 'UND_ERR_SOCKET' },
+    ),
+  ],
+])('no answer of the %s is no refusal', (by, cause) => {
+  const failure = explainFailure(new CredentialsFailure(cause), { now: 0, sent: false, hasBody: true });
+  expect(failure).toMatchObject({ reason: 'unreachable', said: { by, status: null } });
 });

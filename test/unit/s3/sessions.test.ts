@@ -90,10 +90,19 @@ test('a session that S3 does not give is asked for again', async () => {
 
 test('a refused session is a refusal of S3, and names the action', async () => {
   sessions = [refused(403, 'AccessDenied', DENIED)];
-  expect(await put()).toMatchObject({
+  expect(await put()).toEqual({
+    kind: 'unknown',
     reason: 'denied',
     detail: 'AccessDenied (403)',
-    said: { by: 's3', cause: 'permission', action: 's3express:CreateSession' },
+    // S3 was asked, so there is no `unasked`.
+    said: {
+      by: 's3',
+      code: 'AccessDenied',
+      status: 403,
+      cause: 'permission',
+      action: 's3express:CreateSession',
+      policy: 'identity-based policy',
+    },
   });
 });
 
