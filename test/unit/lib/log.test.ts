@@ -71,4 +71,20 @@ describe('createLogger', () => {
       expect(text).not.toContain('geheim');
     },
   );
+
+  test.each([
+    'password',
+    'secret',
+    'secretAccessKey',
+    'sessionToken',
+    'accessKeyId',
+    'authorization',
+    'connectionString',
+    'body',
+  ])('prints nothing that is called %s, nor one level down', (name) => {
+    const text = written({}, (log) => {
+      log.info({ [name]: 'geheim', connection: { [name]: 'geheim' } }, 'connected');
+    });
+    expect(JSON.parse(text)).toMatchObject({ [name]: '***', connection: { [name]: '***' } });
+  });
 });

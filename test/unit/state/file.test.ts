@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,4 +28,29 @@ test('a write removes what a crash left half-written, and nothing of a neighbour
   await file.read();
   await file.write({ window: emptyState(), problems: {}, cleared: [] });
   expect(readdirSync(folder).toSorted()).toEqual(['state', ...neighbours].toSorted());
+});
+
+test('nobody but its owner may read the file', async () => {
+  const path = join(folder, 'private');
+  const file = openStateFile(path, WHOLE);
+  await file.read();
+  await file.write({ window: emptyState(), problems: {}, cleared: [] });
+  expect((statSync(path).mode & 0o777).toString(8)).toBe('600');
+});
+
+test('a write that fails half-way leaves the old file and nothing beside it', async () => {
+  const path = join(folder, 'full');
+  const file = openStateFile(path, WHOLE);
+  await file.read();
+  await file.write({ window: { ...emptyState(), lastRunId: 1 }, problems: {}, cleared: [] });
+  const full = {
+    window: { ...emptyState(), lastRunId: 2 },
+    cleared: [],
+    get problems(): never {
+      throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    },
+  };
+  await expect(file.write(full)).rejects.toThrow('no space left');
+  expect(readdirSync(folder).filter((name) => name.startsWith('full'))).toEqual(['full']);
+  expect((await openStateFile(path, WHOLE).read())?.window.lastRunId).toBe(1);
 });
