@@ -125,11 +125,6 @@ export function connectionVariable(connectionId: string): string {
   return `AIRFLOW_CONN_${connectionId.toUpperCase()}`;
 }
 
-/** Whether a key and its secret stand in place of an id, as in `s3://KEY:SECRET@bucket`. */
-export function isKeyAndSecret(connectionId: string): boolean {
-  return /:|%3a/i.test(connectionId);
-}
-
 /**
  * Parses a connection as Airflow writes it into a variable: a URI, or JSON. Source: `Connection.from_json` and
  * `_parse_from_uri`. Error messages repeat only the names of keys and an endpoint from the input. Errors have no

@@ -1,5 +1,4 @@
 import { splitBucket } from './bucket.ts';
-import { isKeyAndSecret } from './connection.ts';
 import { withoutDots } from './object-key.ts';
 import type { Reference } from './reference.ts';
 
@@ -70,6 +69,11 @@ export function parseXComPath(text: string): XComPath {
   }
   if (bucket === '') throw new RangeError('names no bucket: write s3://[conn_id@]bucket[/prefix]');
   return { raw, scheme, connection, bucket, prefix: withoutEndSlashes(key) };
+}
+
+/** Whether a key and its secret stand in place of an id, as in `s3://KEY:SECRET@bucket`. */
+export function isKeyAndSecret(connectionId: string): boolean {
+  return /:|%3a/i.test(connectionId);
 }
 
 function withoutEndSlashes(text: string): string {

@@ -41,7 +41,7 @@ function serverAt({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'
 }
 
 /**
- * What stands in for a connection that is not known may lead to another server, where everything looks orphaned.
+ * Another connection stands in for one that is not known, and may lead to another server, where everything looks orphaned.
  *
  * @throws {Error} when the connection of a configured place is not known.
  */

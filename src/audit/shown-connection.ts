@@ -1,4 +1,5 @@
-import { connectionVariable, isKeyAndSecret } from '../airflow/connection.ts';
+import { connectionVariable } from '../airflow/connection.ts';
+import { isKeyAndSecret } from '../airflow/xcom-path.ts';
 
 const HIDDEN = '(an id that is not shown)';
 

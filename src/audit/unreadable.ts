@@ -15,7 +15,7 @@ export interface UnreadableOptions extends Omit<AskOptions, 'storeOf'>, RowsAgai
   readonly isApart: string;
 }
 
-/** What storage says of one object. `why`: why it is not known whether the object can be read. */
+/** An answer of storage about one object. `why`: why it is not known whether the object can be read. */
 type Read = { readonly kind: 'live' | 'unreadable' } | { readonly kind: 'unsure'; readonly why: NoAnswer };
 
 /** How many objects of one archive are tried at most: one that was just restored says nothing about the others. */
