@@ -35,6 +35,7 @@ describe('whose the credentials are', () => {
     ['keys of the connection', { keys: ['K', 'S'] }, 'workers'],
     ['keys in its extra', { extra: { aws_access_key_id: 'K', aws_secret_access_key: 'S' } }, 'workers'],
     ['half a pair', { extra: { aws_access_key_id: 'K' } }, 'exporter'],
+    ['an empty secret', { keys: ['K', ''] }, 'exporter'],
     ['a role of the connection', { extra: { role_arn: 'arn:aws:iam::1:role/r' } }, 'workers'],
     ['a profile of the exporter’s files', { extra: { profile_name: 'prof' } }, 'exporter'],
     ['keys of variables', { env: { AWS_ACCESS_KEY_ID: 'K', AWS_SECRET_ACCESS_KEY: 'S' } }, 'exporter'],
