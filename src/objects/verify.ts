@@ -74,8 +74,8 @@ export async function verify(ledger: Ledger, options: VerifyOptions, signal: Abo
   const allowance = createAllowance(stores, { requests, until, signal });
   // Never none: with a ceiling of few requests, a lost object would else count as sound for ever.
   const count = Math.max(1, Math.floor(requests * RECHECK_SHARE));
-  // Two requests are the fewest that a look takes.
-  const kept = Math.max(0, Math.min(count + Math.ceil(count / 2), requests - 2));
+  // With few requests most stay for new references: a LIST that is refused takes one, and a HEAD needs two at hand.
+  const kept = Math.min(count + Math.ceil(count / 2), Math.floor(requests / 4));
   const forOrphans = isCurrent ? Math.floor(requests * ORPHANS_SHARE) : 0;
   const round = { stores, allowance, findings };
   const tries = createArchiveTries(ledger, round);
