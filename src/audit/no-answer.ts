@@ -124,7 +124,8 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
 
 function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
-  const give = `${sentence(giveConnection(connection))}.`;
+  const isAws = connection === '' && reason !== 'unknown_connection';
+  const give = isAws ? 'Give credentials of AWS.' : `${sentence(giveConnection(connection))}.`;
   if (by === 'credentials' && reason === 'timeout') return AGAIN;
   if (reason === 'unknown_connection' && connection === '') return UNNAMED;
   if (reason === 'unknown_connection' || by === 'credentials') return give;

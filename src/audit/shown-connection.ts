@@ -8,9 +8,9 @@ export function shownConnection(id: string): string {
   return isKeyAndSecret(id) ? HIDDEN : id;
 }
 
-/** The words for what to do so that a connection is known here. `id`: as it is shown. */
+/** The words for what to do so that a connection is known here. `id`: as it is shown; '' stands for no connection. */
 export function giveConnection(id: string): string {
-  if (id === '') return 'give credentials of AWS';
+  if (id === '') return 'add the path without a connection to xcom.path, if the credentials for it are here';
   if (id === HIDDEN) return 'put the id of a connection in place of the key and the secret that the path has';
   return `give ${connectionVariable(id)}`;
 }

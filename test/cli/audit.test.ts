@@ -75,7 +75,8 @@ function writeInventory(): string {
   mkdirSync(data, { recursive: true });
   const files = Array.from({ length: FILES }, (_, file) => {
     const lines: string[] = [];
-    for (let i = file; i < OBJECTS; i += FILES) lines.push(`"airflow-xcom","${keyOf(i)}","1000","${at}"`);
+    for (let i = file; i < OBJECTS; i += FILES)
+      lines.push(`"airflow-xcom","${keyOf(i)}","1000","${at}","STANDARD"`);
     const content = gzipSync(`${lines.join('\n')}\n`);
     writeFileSync(join(data, `${file}.csv.gz`), content);
     const md5 = createHash('md5').update(content).digest('hex');
@@ -90,7 +91,7 @@ function writeInventory(): string {
       version: '2016-11-30',
       creationTimestamp: String(Date.now() - HOUR_MS),
       fileFormat: 'CSV',
-      fileSchema: 'Bucket, Key, Size, LastModifiedDate',
+      fileSchema: 'Bucket, Key, Size, LastModifiedDate, StorageClass',
       files,
     }),
   );

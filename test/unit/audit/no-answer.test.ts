@@ -111,6 +111,14 @@ describe('what an answer comes to in words', () => {
     ],
     ['this connection is not known here. Give AIRFLOW_CONN_AWS.', ownAnswer('aws', 'unknown_connection')],
     [
+      'this connection is not known here. Add the path without a connection to xcom.path, if the credentials for it are here.',
+      ownAnswer('', 'unknown_connection'),
+    ],
+    [
+      'this connection is not known here. Put the id of a connection in place of the key and the secret that the path has.',
+      ownAnswer('KEY:secret', 'unknown_connection'),
+    ],
+    [
       'a standby is behind, and may still show rows that are gone. Give the URL of the primary, or run the audit again.',
       ownAnswer('aws', 'standby_behind'),
     ],
