@@ -1,6 +1,6 @@
 import { secretsBackends } from '../airflow/secrets-backend.ts';
 import { parseFernetKeys } from '../airflow/fernet.ts';
-import { isS3Path } from '../airflow/xcom-path.ts';
+import { isS3Path, parseXComPath } from '../airflow/xcom-path.ts';
 import { s3Connection } from '../airflow/worker-s3.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
@@ -63,6 +63,10 @@ export function readConfig(given: ConfigInput): Config {
   const chosen = chooseTexts([...own, ofAirflow]);
   const { texts, secretFiles } = readTexts(chosen, attempts);
   const { values: parsed, faults } = parseSettings(texts);
+  const pathText = texts['xcom.path'];
+  // Only the exporter's own setting may have several paths.
+  const isListOfAirflow =
+    chosen.get('xcom.path')?.origin === 'airflow' && (parsed['xcom.path']?.length ?? 0) > 1;
   const remarksOn = (name: SettingName) =>
     ofAirflow.remarks.flatMap(({ setting, warning }) => (setting === name ? [sentenceOf(warning)] : []));
   const unlinked: string[] = [];
@@ -82,7 +86,13 @@ export function readConfig(given: ConfigInput): Config {
     if (chosen.get(name)?.origin === 'airflow') problems.push(...remarksOn(name));
   }
 
-  const values = unlinked.length > 0 ? { ...parsed, 'airflow.base-url': null } : parsed;
+  const values = {
+    ...parsed,
+    ...(unlinked.length > 0 ? { 'airflow.base-url': null } : {}),
+    ...(isListOfAirflow
+      ? { 'xcom.path': attempts.attempt('xcom.path', () => [parseXComPath(pathText ?? '')]) }
+      : {}),
+  };
   const url = values['database.url'] ?? null;
   const database = readDatabase({ url, given: chosen.get('database.url'), env, airflow }, attempts);
   const world = {
@@ -120,7 +130,7 @@ export function readConfig(given: ConfigInput): Config {
     env,
     paths,
     inForce,
-    pathText: texts['xcom.path'],
+    pathText,
     threshold,
     backend,
     compression,
@@ -184,6 +194,7 @@ export function readConfig(given: ConfigInput): Config {
       ...connectionWarnings(connections, { from: { file: airflow.file, env }, view }),
       ...airflow.warnings,
       ...unlinked,
+      ...(isListOfAirflow ? [LIST_OF_AIRFLOW] : []),
       ...emptyVariables(own, chosen),
       ...unreadOptions(airflow, SETTING_NAMES),
       ...heard.map(sentenceOf),
@@ -206,6 +217,9 @@ export function readConfig(given: ConfigInput): Config {
     }),
   });
 }
+
+const LIST_OF_AIRFLOW =
+  'xcom.path: Airflow takes several paths in its own option for one, commas and all. Give those of several pools in XCOM_EXPORTER_XCOM_PATH';
 
 /** The exporter's own sources, in order of precedence. */
 function readSources({ argv, ownFlags = [], env }: ConfigInput, { readText }: Attempts): readonly Source[] {

@@ -28,7 +28,7 @@ test('while a bucket moves to another server, each object is looked for where it
     env: {
       AIRFLOW_CONN_NEW: variable('new'),
       AIRFLOW_CONN_OLD: variable('old'),
-      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: `s3://new@${BUCKET}/base,s3://old@${BUCKET}/base`,
+      XCOM_EXPORTER_XCOM_PATH: `s3://new@${BUCKET}/base,s3://old@${BUCKET}/base`,
     },
   });
   const run = await stage.addRun({ dagId: 'orders', runId: 'manual__1', agoSeconds: 400 });

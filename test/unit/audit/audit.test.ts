@@ -218,7 +218,7 @@ describe('flags', () => {
 
   test.each([
     [['--older-than', '10m'], '--older-than: 10m is too young: give an hour at least'],
-    [['--older-than', 'week'], /--older-than: "week" is not a duration/],
+    [['--older-than', 'week'], /--older-than: what is given is not a duration/],
     [['--memory', '100MB'], '--memory: 100MB is too little: give 512MiB at least'],
     [['--memory', 'much'], '--memory: "much" is not a size: write it as 1GiB or 800MiB'],
     [['--pages-per-second', '0'], '--pages-per-second: "0" is not a whole number from 1 on'],

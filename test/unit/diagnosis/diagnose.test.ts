@@ -1298,7 +1298,7 @@ const CASES: Readonly<Record<ProblemCode, readonly Case[]>> = {
     [
       'outside of both',
       {
-        env: { [`${XCOM}PATH`]: 's3://aws@bucket/xcom,s3://team/xcom' },
+        env: { XCOM_EXPORTER_XCOM_PATH: 's3://aws@bucket/xcom,s3://team/xcom' },
         rows: { path_mismatch: 1 },
         survey: { mismatchedPrefixes: ['s3://old/xcom'] },
       },

@@ -495,6 +495,22 @@ describe("Airflow's own file", () => {
     },
   );
 
+  test("several paths in Airflow's own option are one path, as for Airflow", () => {
+    const list = 's3://aws@a/x,s3://aws@b/y';
+    for (const config of [
+      section(`xcom_objectstorage_path = ${list}`),
+      read(null, { env: { [PATH_VARIABLE]: list } }),
+    ]) {
+      expect(config.xcom.paths).toMatchObject([{ connection: 'aws', bucket: 'a', prefix: 'x,s3://aws@b/y' }]);
+      expect(config.warnings).toContainEqual(
+        expect.stringMatching(/^xcom\.path: Airflow takes several paths/),
+      );
+    }
+    const own = read(null, { env: { XCOM_EXPORTER_XCOM_PATH: list, [PATH_VARIABLE]: list } });
+    expect(own.xcom.paths?.map(({ bucket }) => bucket)).toEqual(['a', 'b']);
+    expect(own.warnings.join()).not.toContain('Airflow takes several');
+  });
+
   test.each([
     ['XCOM_EXPORTER_XCOM_PATH', '"s3://aws@b/x"'],
     ['XCOM_EXPORTER_XCOM_COMPRESSION', '"gzip"'],
