@@ -90,8 +90,8 @@ export interface DatabaseOptions {
 export function openDatabase(settings: DatabaseSettings, { lock, tables }: DatabaseOptions): Database {
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
-  /** The backend of the session that held the lock last; 0: none did. */
-  let led = 0;
+  /** The backends of sessions that may hold the lock: of the one that held it last, and of those that got no answer. */
+  const ours = new Set<number>();
   let turn: Promise<unknown> = Promise.resolve();
   const { connectTimeoutSeconds } = settings;
   const connectMs = connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : connectTimeoutSeconds * 1000;
@@ -180,7 +180,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       if (leading !== null) {
         const held = leading;
         try {
-          await holdsLock(held, { lock: null, led, signal });
+          await holdsLock(held, { lock: null, ours, signal });
         } catch (error) {
           leading = null;
           await end(held);
@@ -190,8 +190,13 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       }
       const client = await connect(signal);
       try {
-        if (await holdsLock(client, { lock: lock ?? 0, led, signal })) leading = client;
-        if (isLeading(client)) led = backendOf(client);
+        ours.add(backendOf(client));
+        const isHeld = await holdsLock(client, { lock: lock ?? 0, ours, signal });
+        ours.clear();
+        if (isHeld) {
+          leading = client;
+          ours.add(backendOf(client));
+        }
       } finally {
         if (!isLeading(client)) await end(client);
       }
@@ -209,11 +214,13 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
 /** Whether this session has the lock: see {@link lockQuery} and {@link heldBy}. */
 async function holdsLock(
   client: pg.Client,
-  { lock, led, signal }: { lock: number | null; led: number; signal: AbortSignal },
+  { lock, ours, signal }: { lock: number | null; ours: Set<number>; signal: AbortSignal },
 ): Promise<boolean> {
-  const text = `BEGIN READ ONLY; ${LIMITS}; ${lockQuery({ own: backendOf(client), lock })}; COMMIT`;
+  const own = backendOf(client);
+  const text = `BEGIN READ ONLY; ${LIMITS}; ${lockQuery({ own, lock })}; COMMIT`;
   const [answer] = await ask<LockAnswer>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal, tables: [] });
-  return heldBy(answer, led);
+  if (answer?.held === false) ours.delete(own);
+  return heldBy(answer, ours);
 }
 
 /** The number of the backend, as the client was told. A pooler tells each client a number that the pooler invented. */

@@ -26,14 +26,14 @@ export function lockQuery({ own, lock }: { readonly own: number; readonly lock: 
 }
 
 /**
- * Whether the session has the lock. `before`: the number of the backend that held it here last; 0: none did.
+ * Whether the session has the lock. `ours`: the backends of this exporter's own sessions that may hold it.
  *
  * @throws {DatabaseError} when the answer says nothing about another exporter.
  */
-export function heldBy(answer: LockAnswer | undefined, before: number): boolean {
+export function heldBy(answer: LockAnswer | undefined, ours: ReadonlySet<number>): boolean {
   if (answer?.held === true) return true;
   // Nobody else leads until the server learns that this session is lost: nobody else has counted a row.
-  if (answer?.held === false && answer.holder === before && before !== 0) throw lostSessionError();
+  if (answer?.held === false && ours.has(answer.holder ?? 0)) throw lostSessionError();
   if (answer?.held === false) return false;
   throw answer?.standby === true ? standbyLockError() : pooledError();
 }
