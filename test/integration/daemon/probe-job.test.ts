@@ -54,7 +54,12 @@ function refuse(isRefused: (method: string) => boolean): void {
 function probeOf(
   bucket: string,
   change = (store: ObjectStore): ObjectStore => store,
-  { keys = '', setUp = vi.fn<Metrics['setUp']>(), publishProbe = vi.fn<Metrics['publishProbe']>() } = {},
+  {
+    keys = '',
+    setUp = vi.fn<Metrics['setUp']>(),
+    publishProbe = vi.fn<Metrics['publishProbe']>(),
+    leads = (): boolean => true,
+  } = {},
 ): ProbeJob {
   const { accessKeyId, secretAccessKey, region } = server();
   const endpoint = encodeURIComponent(proxy.url);
@@ -71,7 +76,7 @@ function probeOf(
     ...{ config, database, log },
     stores: { ...stores, of: (id) => change(stores.of(id)) },
     metrics: { ...createMetrics(METRICS_OPTIONS), setUp, publishProbe },
-    leads: () => true,
+    leads,
     probed: () => undefined,
   });
 }
@@ -108,6 +113,23 @@ test('without credentials nothing is asked of S3, and no metric says that it fai
   expect(publishProbe.mock.lastCall?.[0].steps).toEqual([]);
   // The problem not_watching rests on it.
   expect(job.latest().result?.steps.some(({ ok }) => ok === false)).toBe(true);
+});
+
+test('a probe that ends after the lead was lost shows nothing', async () => {
+  const publishProbe = vi.fn<Metrics['publishProbe']>();
+  const setUp = vi.fn<Metrics['setUp']>();
+  let isLeader = true;
+  const losing = (store: ObjectStore): ObjectStore => ({
+    ...store,
+    delete: (object, signal) => {
+      isLeader = false;
+      return store.delete(object, signal);
+    },
+  });
+  const job = probeOf('xcom', losing, { setUp, publishProbe, leads: () => isLeader });
+  expect(await job.run(never)).toBe('idle');
+  expect(asked.some((one) => one.startsWith('DELETE '))).toBe(true);
+  expect([job.latest().result, publishProbe.mock.calls, setUp.mock.calls]).toEqual([null, [], []]);
 });
 
 test('how the bucket is listed is known from the first probe that works on', async () => {
