@@ -250,6 +250,12 @@ describe('a total failure since a moment', () => {
     );
   });
 
+  test('is not told by the first value since, which shows nothing yet', async () => {
+    // Of eight references and five values after them, the chance is 8 / 1,287: less than one in a hundred.
+    expect(await raisedOf([...before, ...since.slice(0, 6)], TOLD)).toEqual(['backend_inactive']);
+    expect(await raisedOf([...before, ...since.slice(0, 5)], TOLD)).toEqual(['oversize_in_db']);
+  });
+
   test('is not told of a pool that never had the backend, while the others are idle', async () => {
     const idle = [...before, ...many(8, (i) => kept(2_009, 10 - i, 'legacy'))];
     expect(await raisedOf(idle, TOLD)).toEqual(['worker_bypass']);

@@ -7,6 +7,7 @@ import type { UnfinishedListings } from '../../../src/objects/orphans.ts';
 import type { Verified } from '../../../src/objects/verify.ts';
 import { verify } from '../../../src/objects/verify.ts';
 import type { ListTarget, ObjectStore } from '../../../src/s3/client.ts';
+import { compareKeys } from '../../../src/s3/key-order.ts';
 import type { ListAnswer } from '../../../src/s3/listing.ts';
 import type { Unknown } from '../../../src/s3/failure.ts';
 import { NO_ANSWER_OF_S3, unknown } from '../../../src/s3/failure.ts';
@@ -40,13 +41,15 @@ function openServer(keys: readonly string[], { listedBytes = 5 }: { readonly lis
   let refusal: ListAnswer | null = null;
   let refusesAll = false;
   const store = {
-    list: ({ prefix, after }: ListTarget): Promise<ListAnswer> => {
+    list: ({ prefix, after, startAfter = '' }: ListTarget): Promise<ListAnswer> => {
       sent += 1;
       const dagId = prefix.split('/')[1] ?? '';
       pages[dagId] = (pages[dagId] ?? 0) + 1;
       if (refusal !== null && (after !== null || refusesAll)) return Promise.resolve(refusal);
       const from = Number(after ?? 0);
-      const below = keys.filter((key) => key.startsWith(prefix)).sort();
+      const below = keys
+        .filter((key) => key.startsWith(prefix) && compareKeys(key, startAfter) > 0)
+        .sort(compareKeys);
       const to = from + PAGE_KEYS;
       const at = { bytes: listedBytes, lastModified: now - 2 * HOUR, storageClass: 'STANDARD' };
       const objects = below.slice(from, to).map((key) => ({ key, ...at }));
