@@ -14,7 +14,13 @@ const NOW = Date.UTC(2026, 0, 1);
 const SECOND = 1_000;
 
 function surveyed() {
-  const options = { windowMs: 86_400_000, oversize: 1_000, threshold: 1_000, standing: standingRule(null) };
+  const options = {
+    windowMs: 86_400_000,
+    oversize: 1_000,
+    threshold: 1_000,
+    standing: standingRule(null),
+    ownersUnread: false,
+  };
   return survey(createLedger(emptyState()), options, newLooks(createLooks()));
 }
 
