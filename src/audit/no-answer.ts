@@ -124,8 +124,7 @@ const BY_REASON: Readonly<Record<Exclude<NoAnswer['reason'], 'denied' | 'unknown
 
 function remedyOf(one: NoAnswer, action: Action): string {
   const { connection, reason, by, cause } = one;
-  const isAws = connection === '' && reason !== 'unknown_connection';
-  const give = isAws ? 'Give credentials of AWS.' : `${sentence(giveConnection(connection))}.`;
+  const give = connection === '' ? 'Give credentials of AWS.' : `${sentence(giveConnection(connection))}.`;
   if (by === 'credentials' && reason === 'timeout') return AGAIN;
   if (reason === 'unknown_connection' && connection === '') return UNNAMED;
   if (reason === 'unknown_connection' || by === 'credentials') return give;

@@ -46,12 +46,11 @@ function serverAt({ endpoint, region }: Pick<S3Connection, 'endpoint' | 'region'
  * @throws {Error} when the connection of a configured place is not known.
  */
 export function requireKnown(configured: readonly Base[], isKnown: Connections['isKnown']): void {
-  const unknown = configured.find(({ connection }) => !isKnown(connection));
+  const unknown = configured.find(({ connection }) => connection !== '' && !isKnown(connection));
   if (unknown === undefined) return;
   const { bucket, prefix, connection } = unknown;
-  const which = connection === '' ? 'what Airflow uses without a connection' : `the connection ${connection}`;
   throw new Error(
-    `xcom.path: ${which} is not known here, so s3://${bucket}/${prefix} cannot be compared: ${giveConnection(connection)}`,
+    `xcom.path: the connection ${connection} is not known here, so s3://${bucket}/${prefix} cannot be compared: ${giveConnection(connection)}`,
   );
 }
 

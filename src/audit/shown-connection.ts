@@ -8,9 +8,8 @@ export function shownConnection(id: string): string {
   return isKeyAndSecret(id) ? HIDDEN : id;
 }
 
-/** The words for what to do so that a connection is known here. `id`: as it is shown; '' stands for no connection. */
+/** The words for what to do so that a connection is known here. `id`: as it is shown. */
 export function giveConnection(id: string): string {
-  if (id === '') return 'add the path without a connection to xcom.path, if the credentials for it are here';
   if (id === HIDDEN) return 'put the id of a connection in place of the key and the secret that the path has';
   return `give ${connectionVariable(id)}`;
 }

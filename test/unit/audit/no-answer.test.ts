@@ -111,7 +111,7 @@ describe('what an answer comes to in words', () => {
     ],
     ['this connection is not known here. Give AIRFLOW_CONN_AWS.', ownAnswer('aws', 'unknown_connection')],
     [
-      'this connection is not known here. Add the path without a connection to xcom.path, if the credentials for it are here.',
+      'this connection is not known here. If these rows are from a path that named no connection, name that path in xcom.path too.',
       ownAnswer('', 'unknown_connection'),
     ],
     [
