@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { S3Connection } from '../../src/s3/connection.ts';
+import { compareKeys } from '../../src/s3/key-order.ts';
 import type { ListedObject } from '../../src/s3/listing.ts';
 import type { TestStore } from './audit.ts';
 import { DAY_MS } from './audit.ts';
@@ -17,12 +18,13 @@ export function storeOf(objects: SmallStore): TestStore {
     list: ({ bucket, prefix, startAfter }) => {
       const listed = [...objects].flatMap(([location, lastModified]): ListedObject[] => {
         const key = location.slice(bucket.length + 1);
-        const isListed = location.startsWith(`${bucket}/${prefix}`) && key > (startAfter ?? '');
+        const isAfter = compareKeys(key, startAfter ?? '') > 0;
+        const isListed = location.startsWith(`${bucket}/${prefix}`) && isAfter;
         return isListed ? [{ key, bytes: 1_000, lastModified, storageClass: 'STANDARD' }] : [];
       });
       return Promise.resolve({
         kind: 'listed',
-        objects: listed.sort((a, b) => (a.key < b.key ? -1 : 1)),
+        objects: listed.sort((a, b) => compareKeys(a.key, b.key)),
         next: null,
       });
     },

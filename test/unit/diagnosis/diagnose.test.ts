@@ -150,10 +150,10 @@ const PUT_ALONE =
   's3:PutObject is missing, or the storage does not take the checksum of a PUT (AWS_REQUEST_CHECKSUM_CALCULATION=when_required leaves it out; botocore before 1.36 sends none)';
 const REFUSED = answered('AccessDenied', 403);
 const DOWN: Failure = explainFailure({ code: 'ECONNREFUSED' }, { now: 0, sent: true, hasBody: true });
-const TIMEOUT: Failure = {
-  ...explainFailure({ name: 'TimeoutError' }, { now: 0, sent: true, hasBody: true }),
-  detail: 'timeout',
-};
+const TIMEOUT: Failure = explainFailure(
+  { name: 'TimeoutError', message: 'no answer in 7000 ms' },
+  { now: 0, sent: true, hasBody: true },
+);
 /** Answers without a code of S3: a page, and the refusal of a HEAD, which has no body. */
 const BY_PROXY: Failure = explainFailure(
   { $metadata: { httpStatusCode: 405 }, $response: { headers: { 'content-type': 'text/html' } } },
@@ -1660,15 +1660,24 @@ test.each<[string, World, ProblemCode, string]>([
   ],
   ...(
     [
-      ['permissions_unverifiable', { put: REFUSED, head: REFUSED, list: TIMEOUT }, 'list failed (timeout)'],
+      [
+        'permissions_unverifiable',
+        { put: REFUSED, head: REFUSED, list: TIMEOUT },
+        'list failed (no answer in 7000 ms)',
+      ],
       [
         'write_denied',
         { put: TIMEOUT, head: REFUSED, list: REFUSED },
-        'put failed (timeout), which may pass',
+        'put had no answer in 7000 ms, and a worker waits longer',
+      ],
+      [
+        'write_denied',
+        { put: DOWN, head: REFUSED, list: REFUSED },
+        'put failed (ECONNREFUSED), which may pass',
       ],
     ] as const
   ).map(([code, probe, words]): [string, World, ProblemCode, string] => [
-    `a request without an answer, while S3 refuses others: ${code}`,
+    `a request without an answer, while S3 refuses others: ${code}, ${words}`,
     { probe: { ...allProbed('untried'), ...probe }, asker: 'exporter' },
     code,
     `a test ${words}`,
