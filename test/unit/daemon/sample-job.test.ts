@@ -63,7 +63,7 @@ test('a problem that is raised or cleared is written at once, although nothing w
     log: pino({ level: 'silent' }),
   });
   const writtenBy = async (result: ProbeResult, at: number) => {
-    probed = { result, at };
+    probed = { result, at, store: null };
     written.length = 0;
     await job.run(never);
     return [...written];

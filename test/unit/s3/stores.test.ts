@@ -40,7 +40,7 @@ test.each([
   const { s3 } = readConfig({
     argv: [],
     env: {
-      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH: paths,
+      XCOM_EXPORTER_XCOM_PATH: paths,
       AIRFLOW_CONN_AWS: `aws://key:secret@/?endpoint_url=${encodeURIComponent('http://of-aws')}`,
       AWS_ENDPOINT_URL_S3: 'http://its-own',
     },
