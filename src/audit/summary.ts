@@ -99,7 +99,7 @@ export function auditText(
     }),
     ...confirmed.unjudged.map(
       ({ connection, place, references: count, why }) =>
-        `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}.`,
+        `Not judged: references to ${plain(place)} ${byConnection(plain(connection))} (${formatCount(count)}): ${plain(why)}${why.endsWith('.') ? '' : '.'}`,
     ),
     ...confirmed.unanswered.map(
       (one) =>

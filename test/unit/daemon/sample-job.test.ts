@@ -34,7 +34,7 @@ function probeWith(denied: readonly string[]): ProbeResult {
 
 test('a problem that is raised or cleared is written at once, although nothing was counted', async () => {
   const written: string[][] = [];
-  let probed = { result: probeWith([]), at: 1 };
+  let probed = { result: probeWith([]), at: 1, store: null };
   const metrics = createMetrics(METRICS_OPTIONS);
   const away = new DatabaseError('unreachable', 'Cannot reach the database', null);
   const job = createSampleJob({

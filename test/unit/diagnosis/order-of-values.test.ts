@@ -251,7 +251,7 @@ describe('a total failure since a moment', () => {
   });
 
   test('is not told by the first value since, which shows nothing yet', async () => {
-    // The chance of eight references and then five values is 8 / 1,287: less than one in a hundred.
+    // With eight references and five values after them the chance is 8 / 1,287, less than one in a hundred.
     expect(await raisedOf([...before, ...since.slice(0, 6)], TOLD)).toEqual(['backend_inactive']);
     expect(await raisedOf([...before, ...since.slice(0, 5)], TOLD)).toEqual(['oversize_in_db']);
   });
