@@ -42,6 +42,14 @@ export interface Shape {
 }
 
 /**
+ * Whether a row may lack the connection of the path that it was written below: Airflow 2.9.0 and 2.9.1 leave it out of
+ * every row, and have the tables of all of 2.9.
+ */
+export function mayLackConnection({ airflow }: Shape): boolean {
+  return airflow === '2.9';
+}
+
+/**
  * Whether nobody can tell of a row of `xcom_v1` if a task still reads it: from Airflow 3.4 on, the role may not read
  * whose row it is.
  */

@@ -2,7 +2,9 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import { SHAPE_TABLES } from '../airflow/shape.ts';
+import { catalogueStatement } from '../airflow/catalogue-queries.ts';
+import type { CatalogueColumn } from '../airflow/shape.ts';
+import { mayLackConnection, recogniseShape, SHAPE_TABLES } from '../airflow/shape.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { AuditOptions } from '../audit/audit.ts';
 import { audit, readReferences } from '../audit/audit.ts';
@@ -55,6 +57,9 @@ export async function auditCommand(io: CommandIo): Promise<number> {
     stores.learn(
       await createStoredConnections(config, { database, clock: () => performance.now() }).read(io.signal),
     );
+    const catalogue = await database.read((query) => query<CatalogueColumn>(catalogueStatement()), io.signal);
+    const shape = recogniseShape(catalogue);
+    stores.takeUnnamed(!('unsupported' in shape) && mayLackConnection(shape));
     const options: AuditOptions = {
       database,
       storeOf: stores.of,

@@ -1,6 +1,6 @@
 import type { Writes } from '../airflow/catalogue-queries.ts';
 import type { UnknownShape } from '../airflow/shape.ts';
-import { isOwnerUnread } from '../airflow/shape.ts';
+import { isOwnerUnread, mayLackConnection } from '../airflow/shape.ts';
 import { standingRule } from '../airflow/xcom-path.ts';
 import type { KnownSettings } from '../canary/known-settings.ts';
 import { knownSettings } from '../canary/known-settings.ts';
@@ -52,7 +52,7 @@ export interface Cycle {
 export interface CycleOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
-  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows'>;
+  readonly stores: Pick<Stores, 'of' | 'sent' | 'knows' | 'takeUnnamed'>;
   readonly stored: Pick<StoredConnections, 'pushFault'>;
   readonly restored: LedgerState | null;
   /** From the last cycle; left out: there was none. */
@@ -128,6 +128,7 @@ export function createCycle(options: CycleOptions): Cycle {
       writes = 'unsupported' in rows ? {} : rows.writes;
       if ('unsupported' in rows) return { rows, verified: null };
       const { shape, now } = rows;
+      options.stores.takeUnnamed(mayLackConnection(shape));
       const { xcom } = known();
       const { verified, increments, age } = await checkReferences(
         ledger,

@@ -20,6 +20,11 @@ export interface Stores {
    * lead to another server.
    */
   readonly knows: (connection: string) => boolean;
+  /**
+   * Whether from now on a row without an id is one of the path's connection: Airflow 2.9.0 and 2.9.1 leave the id out of
+   * every row. Of no effect where a path names no connection. At first: no.
+   */
+  readonly takeUnnamed: (asThePaths: boolean) => void;
   /** From now on these connection ids lead to these connections. Closes the stores that the call before replaced. */
   readonly learn: (connections: ReadonlyMap<string, Learned>) => void;
   /** Requests that all stores have sent so far, retries included. */
@@ -46,6 +51,7 @@ export function openStores(
   const stores = new Map<string, ObjectStore>();
   /** Stores whose connection the latest `learn` has changed; a request may still be under way in them. */
   let former: ObjectStore[] = [];
+  let isLeftOut = false;
   let sent = 0;
   const observer: S3Observer = {
     request: (operation) => {
@@ -76,10 +82,10 @@ export function openStores(
   }
 
   function ownIdOf(connection: string): string | undefined {
-    // A row without an id is from before the path named one, or Airflow 2.9.0 or 2.9.1 left the id out: nobody knows.
-    if (connection === '' && !hasUnnamed) return undefined;
+    // Otherwise a row without an id is from before the path named one, and nobody knows its connection.
+    if (connection === '' && !hasUnnamed && !isLeftOut) return undefined;
     // An id that only rows name is known by its name in Airflow's variable, in capitals.
-    const names = [connection, connection.toUpperCase()];
+    const names = connection === '' && !hasUnnamed ? [fallback] : [connection, connection.toUpperCase()];
     return names.find((name) => connections.has(name));
   }
 
@@ -100,6 +106,9 @@ export function openStores(
     knows(connection) {
       const id = ownIdOf(connection);
       return id !== undefined && !missing.has(id);
+    },
+    takeUnnamed(asThePaths) {
+      isLeftOut = asThePaths;
     },
     learn(learned) {
       for (const store of former) store.close();

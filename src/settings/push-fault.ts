@@ -1,4 +1,5 @@
 import { kindOfBackend } from '../airflow/backend-class.ts';
+import { codecOf } from '../airflow/compression.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import { withoutPasswords } from '../lib/without-passwords.ts';
@@ -77,6 +78,27 @@ function failing({ pushFault, unless, connections }: PushFault, paths: readonly 
   const places = withoutPasswords(hit.map(({ raw }) => raw).join(', '));
   const sentence = `${pushFault} (this concerns workers with the path ${places})`;
   return { sentence, effect: 'the pushes of some workers fail', unless: null };
+}
+
+/**
+ * Why pushes fail over the codec; null: it exists, or nothing is pushed into object storage. A cycle does not need this:
+ * its problem `compression_unsupported` says the same.
+ */
+export function codecFault({
+  backend,
+  compression,
+}: {
+  readonly backend: string | null;
+  readonly compression: string | null;
+}): FailingPushes | null {
+  if (backend !== null && kindOfBackend(backend) === 'database') return null;
+  if (compression === null || codecOf(compression) !== 'unknown') return null;
+  return {
+    sentence:
+      'xcom.compression is no codec that fsspec knows: every push of a value for object storage fails, and up to common-io 1.9 every other one as well. Write gzip, bz2, xz, lzma, zip or zstd',
+    effect: 'every push fails',
+    unless: null,
+  };
 }
 
 /**

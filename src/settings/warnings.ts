@@ -1,5 +1,5 @@
 import { isNoClass, isSlip, OBJECT_STORAGE_BACKEND, kindOfBackend } from '../airflow/backend-class.ts';
-import { codecOf, packageOf } from '../airflow/compression.ts';
+import { packageOf } from '../airflow/compression.ts';
 import { optionVariable } from '../airflow/config-option.ts';
 import { isS3Path } from '../airflow/xcom-path.ts';
 import type { XComPath } from '../airflow/xcom-path.ts';
@@ -198,13 +198,6 @@ function capitals({ raw, scheme }: XComPath): Warning[] {
 }
 
 function codecWarnings(compression: string | null): Warning[] {
-  if (compression !== null && codecOf(compression) === 'unknown')
-    return [
-      {
-        pushFault:
-          'xcom.compression is no codec that fsspec knows: every push of a value for object storage fails, and up to common-io 1.9 every other one as well. Write gzip, bz2, xz, lzma, zip or zstd',
-      },
-    ];
   const needed = compression === null ? null : packageOf(compression);
   return needed === null
     ? []

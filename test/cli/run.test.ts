@@ -222,7 +222,7 @@ describe('what cannot start says why', () => {
     for (const part of [
       '--windw: did you mean --window?',
       '--labels.max-dags: "-1"',
-      'SAMPLE_SCHEDULE: "often"',
+      'SAMPLE_SCHEDULE: what is given has 1 field',
       'XCOM_EXPORTER_HA: must be off or lock',
       'AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: ',
     ])

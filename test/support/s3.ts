@@ -105,10 +105,11 @@ export function recordRequests(): S3Observer & {
 export function storesOf(
   store: ObjectStore,
   observer: { readonly requests: Readonly<Record<S3Operation, number>> },
-): Pick<Stores, 'of' | 'sent' | 'knows'> {
+): Pick<Stores, 'of' | 'sent' | 'knows' | 'takeUnnamed'> {
   return {
     of: () => store,
     knows: () => true,
+    takeUnnamed: () => undefined,
     sent: () => Object.values(observer.requests).reduce((sum, requests) => sum + requests, 0),
   };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/settings/config.ts';
 import { ConfigError, requireDatabase, toldSettings } from '../../../src/settings/config.ts';
+import { codecFault } from '../../../src/settings/push-fault.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 const FILE = '/opt/airflow/airflow.cfg';
@@ -290,7 +291,6 @@ describe("Airflow's own file", () => {
     ['xcom_objectstorage_threshold = "100"', {}, 'every push fails'],
     ['xcom_objectstorage_threshold = 100%', {}, 'every push fails'],
     ['xcom_objectstorage_compression = 100%', {}, 'every push fails'],
-    ['xcom_objectstorage_compression = snappy', {}, 'every push fails'],
     ['[core]\nxcom_backend = %(gone)s', {}, 'every push fails'],
     [
       '[core]\nxcom_backend = airflow.providers.common.io.xcom.backend.XComObjectStorageBackends',
@@ -314,6 +314,17 @@ describe("Airflow's own file", () => {
     ['xcom_objectstorage_threshold = "100"', { XCOM_EXPORTER_XCOM_THRESHOLD: '100' }, null],
   ])('with %j and %j: %s', (lines, env, effect) => {
     expect(section(lines, env).xcom.pushFault?.effect ?? null).toBe(effect);
+  });
+
+  test.each([
+    ['xcom_objectstorage_compression = snappy', 'every push fails'],
+    ['xcom_objectstorage_compression = gzip', null],
+    [
+      '[common.io]\nxcom_objectstorage_compression = snappy\n[core]\nxcom_backend = airflow.models.xcom.BaseXCom',
+      null,
+    ],
+  ])('the codec of %j: %s', (lines, effect) => {
+    expect(codecFault(section(lines).xcom)?.effect ?? null).toBe(effect);
   });
 
   test.each([

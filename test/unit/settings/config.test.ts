@@ -905,7 +905,6 @@ describe('warnings', () => {
     });
     expect([...new Set(warned)].sort()).toEqual([
       "backend-inactive: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
-      'compression-unsupported: xcom.compression is no codec that fsspec knows: every push o',
       'disk-path: xcom.path: "file:///tmp/airflow-xcom-recording" has the sche',
       "json-text: AIRFLOW__CORE__XCOMBACKEND is no variable of Airflow's, whic",
       'local-path: xcom.backend is the object storage backend, but xcom.path is',
