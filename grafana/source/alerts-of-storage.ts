@@ -42,7 +42,7 @@ ${total(FAILURES, 'reason')} < ${TWICE}`,
     expr: `histogram_quantile(0.9, ${total('rate(airflow_xcom_probe_duration_seconds_bucket[15m])')}) > 1
 unless
 ${total('increase(airflow_xcom_probe_duration_seconds_count[6h])')}
-- ignoring (le) ${total(`increase(airflow_xcom_probe_duration_seconds_bucket{le=~"${FAST_ENOUGH}"}[6h])`)}
+- ${total(`increase(airflow_xcom_probe_duration_seconds_bucket{le=~"${FAST_ENOUGH}"}[6h])`, 'le')}
 < ${TWICE}`,
     for: '10m',
     severity: 'warning',

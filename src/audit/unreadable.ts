@@ -78,7 +78,7 @@ async function tryArchived(
       const archive = JSON.stringify([connection, address.bucket, prefix, head.archive]);
       const before = tried.get(archive) ?? [];
       const last = before.at(-1);
-      if (last !== undefined && (last.kind !== 'live' || before.length >= TRIES)) reads.push(last);
+      if (last !== undefined && (last.kind === 'unreadable' || before.length >= TRIES)) reads.push(last);
       else {
         await options.pace(1, options.signal);
         const answer = await options.storeOf(connection).peek(address, options.signal);

@@ -81,6 +81,8 @@ if command -v helm >/dev/null; then
     check "the official chart's $object" grep -q "$object" "$work/official-config-values.yaml"
   done
   refuses 'probes by HTTPS of an exporter without TLS' --set web.tls=true
+  check 'TLS with a file of a volume of one'"'"'s own' sh -c "
+    helm template xcom $chart --kube-version 1.31.0 --set web.tls=true,env[0].name=XCOM_EXPORTER_WEB_CONFIG_FILE,env[0].value=/run/web.yml >/dev/null"
   refuses 'certificates of clients without TLS' --set web.clientCertificates=true,web.configSecret=web
   check 'one with a claim ends before the next begins' sh -c "
     helm template xcom $chart --kube-version 1.31.0 --set ha=lock,state.persistence.enabled=true 2>/dev/null | grep -q 'type: Recreate'"

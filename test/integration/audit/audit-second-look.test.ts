@@ -326,7 +326,7 @@ describe('an object that the listing has in an archive class', () => {
       1,
       { live: 0, unsure: 0, unreadable: [{ storageClass: 'GLACIER', references: 5 }] },
     ],
-    ['neither if that is not answered', DENIED, 1, { live: 0, unsure: 5, unreadable: [] }],
+    ['neither if that is not answered', DENIED, 3, { live: 0, unsure: 5, unreadable: [] }],
     ['neither if it is gone by now', { kind: 'missing' }, 5, { live: 0, unsure: 5, unreadable: [] }],
   ])('is %s', async (_, answer, tries, expected) => {
     for (let row = 0; row < 5; row += 1) put(await addRow(stage, 'bucket/xcom'));
@@ -334,6 +334,18 @@ describe('an object that the listing has in an archive class', () => {
     const result = await audited({ store });
     expect(result.figures.references).toMatchObject(expected);
     expect(tried).toHaveLength(tries);
+  });
+
+  test('is asked for again if the first of its place gets no answer', async () => {
+    for (let row = 0; row < 5; row += 1) put(await addRow(stage, 'bucket/xcom'));
+    let asked = 0;
+    const peek = () => Promise.resolve((asked += 1) === 1 ? DENIED : ({ kind: 'archived' } as const));
+    const result = await audited({ store: { ...inGlacier(), peek } });
+    expect(result.figures.references).toMatchObject({
+      unsure: 1,
+      unreadable: [{ storageClass: 'GLACIER', references: 4 }],
+    });
+    expect(asked).toBe(2);
   });
 
   test('is neither if storage gives no answer', async () => {

@@ -280,6 +280,21 @@ export const STORAGE_CASES: readonly Case[] = [
   },
   {
     alert: 'AirflowXComProbeSlow',
+    kind: 'fires',
+    story: 'Prometheus 3 has taken the place of release 2, which spells le otherwise',
+    series: {
+      ...LEADER,
+      [of('airflow_xcom_probe_duration_seconds_bucket', 'operation="put", le="1"')]: '0x60 stale',
+      [of('airflow_xcom_probe_duration_seconds_bucket', 'operation="put", le="5"')]: '0+1x60 stale',
+      [of('airflow_xcom_probe_duration_seconds_bucket', 'operation="put", le="1.0"')]: '_x61 0x60',
+      [of('airflow_xcom_probe_duration_seconds_bucket', 'operation="put", le="5.0"')]: '_x61 60+1x60',
+      [of('airflow_xcom_probe_duration_seconds_bucket', 'operation="put", le="+Inf"')]: '0+1x121',
+      [of('airflow_xcom_probe_duration_seconds_count', 'operation="put"')]: '0+1x121',
+    },
+    at: { '55m': [slow('4.6s')], '110m': [slow('4.6s')] },
+  },
+  {
+    alert: 'AirflowXComProbeSlow',
     kind: 'replicas',
     story: 'a fast and a slow shard are one distribution',
     series: {
