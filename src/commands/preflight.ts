@@ -15,7 +15,7 @@ import { greet } from '../s3/greeting.ts';
 import { openStores } from '../s3/stores.ts';
 import type { Config } from '../settings/config.ts';
 import { storageInForce, toldSettings } from '../settings/config.ts';
-import { codecFault } from '../settings/push-fault.ts';
+import { codecFaults, gravestFault } from '../settings/push-fault.ts';
 import type { Preflight } from '../status/preflight-document.ts';
 import { preflightCode, preflightDocument, preflightVerdict } from '../status/preflight-document.ts';
 import type { CommandIo } from './command.ts';
@@ -45,7 +45,7 @@ async function tryAll(config: Config, io: CommandIo): Promise<Preflight> {
   const path = storageInForce(config);
   const id = path?.connection ?? '';
   const connection = config.s3.connections.get(id);
-  const pushFault = config.xcom.pushFault ?? codecFault(config.xcom);
+  const pushFault = gravestFault([...config.xcom.pushFaults, ...codecFaults(config.xcom)], null);
   const told = { pushFault, warnings: config.warnings, version: io.version };
   // Other credentials, or another endpoint, would answer for something else than was asked.
   if (path === null || connection === undefined || config.s3.missing.has(id))

@@ -53,7 +53,7 @@ export interface CycleOptions {
   readonly config: Config;
   readonly database: Pick<Database, 'read'>;
   readonly stores: Pick<Stores, 'of' | 'sent' | 'knows' | 'takeUnnamed'>;
-  readonly stored: Pick<StoredConnections, 'pushFault'>;
+  readonly stored: Pick<StoredConnections, 'pushFaults'>;
   readonly restored: LedgerState | null;
   /** From the last cycle; left out: there was none. */
   readonly canarySeen?: CanarySeen | null;
@@ -181,8 +181,8 @@ export function createCycle(options: CycleOptions): Cycle {
       const verified = 'failure' in looked ? null : looked.verified;
       const s3Failure = verified?.failure ?? null;
       const { xcom, heard } = known();
-      const pushFault = xcom.pushFault ?? options.stored.pushFault();
-      const judged = { config: { ...config, xcom: { ...xcom, pushFault } }, probe, at: clock() };
+      const pushFaults = [...xcom.pushFaults, ...options.stored.pushFaults()];
+      const judged = { config: { ...config, xcom: { ...xcom, pushFaults } }, probe, at: clock() };
       const figures =
         'failure' in looked
           ? last === null

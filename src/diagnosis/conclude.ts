@@ -4,7 +4,7 @@ import type { ProbeResult } from '../probe/bucket.ts';
 import { falseHead } from '../probe/bucket.ts';
 import type { Config } from '../settings/config.ts';
 import { toldSettings } from '../settings/config.ts';
-import { faultInRelease } from '../settings/push-fault.ts';
+import { gravestFault } from '../settings/push-fault.ts';
 import { knownFigures, unseenFigures } from './broken-objects.ts';
 import type { Sampled } from './diagnose.ts';
 import { diagnose } from './diagnose.ts';
@@ -58,7 +58,7 @@ export function conclude(
     problems: problems.map((problem) => ({ ...problem, since: at })),
     standbyDoubt: known === null ? null : known.standby.doubt,
     unreadColumns: known === null ? [] : known.shape.unread,
-    pushFault: faultInRelease(config.xcom.pushFault, known?.shape.airflow ?? null),
+    pushFault: gravestFault(config.xcom.pushFaults, known?.shape.airflow ?? null),
     lagSeconds: known === null ? null : lagOf(known),
     coverage: known === null ? null : known.coverage,
   };
@@ -85,7 +85,7 @@ export function concludeAgain(before: Figures, options: ConcludeOptions): Figure
     window,
     standbyDoubt,
     unreadColumns,
-    pushFault: faultInRelease(fresh.pushFault, backend?.airflow ?? null),
+    pushFault: gravestFault(options.config.xcom.pushFaults, backend?.airflow ?? null),
     lagSeconds,
     coverage,
     states,

@@ -28,8 +28,8 @@ export interface Config {
     readonly inForce: XComPath | null;
     /** Bytes; negative: Airflow puts nothing into S3; null when nobody told. */
     readonly threshold: number | null;
-    /** Why pushes of workers with these settings fail; null: nothing says that. */
-    readonly pushFault: FailingPushes | null;
+    /** Why pushes of workers with these settings fail; none: nothing says that. */
+    readonly pushFaults: readonly FailingPushes[];
     /** Bytes. */
     readonly oversize: number;
     /** '' for none; null when nobody told. */

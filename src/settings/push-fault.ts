@@ -19,7 +19,7 @@ interface PushFault {
 /** A sentence about the settings. A `PushFault` also says that no push works. */
 export type Warning = string | PushFault;
 
-/** The fault that the verdict names. `effect` follows "with these settings". */
+/** A fault that a verdict can name. `effect` follows "with these settings". */
 export interface FailingPushes {
   readonly sentence: string;
   readonly effect: 'every push fails' | 'the pushes of some workers fail' | 'pushes may fail';
@@ -59,16 +59,27 @@ const BY_WEIGHT: readonly FailingPushes['effect'][] = [
   'pushes may fail',
 ];
 
-/** The gravest of the faults. Null: there is none, or the class in force pushes nothing into object storage. */
-export function pushFaultOf(
+/** All of the faults. None with a class that pushes nothing into object storage. */
+export function pushFaultsOf(
   warnings: readonly Warning[],
   { backend, paths }: { readonly backend: string | null; readonly paths: readonly XComPath[] | null },
-): FailingPushes | null {
-  if (backend !== null && kindOfBackend(backend) === 'database') return null;
-  const faults = merged(warnings).flatMap((warning) =>
+): readonly FailingPushes[] {
+  if (backend !== null && kindOfBackend(backend) === 'database') return [];
+  return merged(warnings).flatMap((warning) =>
     typeof warning === 'string' ? [] : [failing(warning, (paths ?? []).filter(isS3Path))],
   );
-  return BY_WEIGHT.flatMap((effect) => faults.filter((one) => one.effect === effect))[0] ?? null;
+}
+
+/**
+ * The gravest of the faults with the releases that the tables show, as `2.10-2.11` or `before 2.9`; null: none is known.
+ * The release is applied to each first: a fault that counts for nothing there must not hide one that counts.
+ */
+export function gravestFault(
+  faults: readonly FailingPushes[],
+  releases: string | null,
+): FailingPushes | null {
+  const counting = faults.flatMap((fault) => inRelease(fault, releases));
+  return BY_WEIGHT.flatMap((effect) => counting.filter((one) => one.effect === effect))[0] ?? null;
 }
 
 function failing({ pushFault, unless, connections }: PushFault, paths: readonly XComPath[]): FailingPushes {
@@ -81,37 +92,35 @@ function failing({ pushFault, unless, connections }: PushFault, paths: readonly 
 }
 
 /**
- * Why pushes fail over the codec; null: it exists, or nothing is pushed into object storage. A cycle does not need this:
+ * Why pushes fail over the codec. None: it exists, or nothing is pushed into object storage. A cycle does not need this:
  * its problem `compression_unsupported` says the same.
  */
-export function codecFault({
+export function codecFaults({
   backend,
   compression,
 }: {
   readonly backend: string | null;
   readonly compression: string | null;
-}): FailingPushes | null {
-  if (backend !== null && kindOfBackend(backend) === 'database') return null;
-  if (compression === null || codecOf(compression) !== 'unknown') return null;
-  return {
-    sentence:
-      'xcom.compression is no codec that fsspec knows: every push of a value for object storage fails, and up to common-io 1.9 every other one as well. Write gzip, bz2, xz, lzma, zip or zstd',
-    effect: 'every push fails',
-    unless: null,
-  };
+}): readonly FailingPushes[] {
+  if (backend !== null && kindOfBackend(backend) === 'database') return [];
+  if (compression === null || codecOf(compression) !== 'unknown') return [];
+  return [
+    {
+      sentence:
+        'xcom.compression is no codec that fsspec knows: every push of a value for object storage fails, and up to common-io 1.9 every other one as well. Write gzip, bz2, xz, lzma, zip or zstd',
+      effect: 'every push fails',
+      unless: null,
+    },
+  ];
 }
 
-/**
- * The fault for the releases that the tables show, as `2.10-2.11` or `before 2.9`; null: none is known. A fault that all
- * of them have is certain, and one that none of them has is no fault.
- */
-export function faultInRelease(fault: FailingPushes | null, releases: string | null): FailingPushes | null {
-  if (fault?.unless !== 'Airflow 3.2' || releases === null) return fault;
+/** A fault that all of the releases have is certain, and one that none of them has is no fault. */
+function inRelease(fault: FailingPushes, releases: string | null): readonly FailingPushes[] {
+  if (fault.unless !== 'Airflow 3.2' || releases === null) return [fault];
   const numbers = [...releases.matchAll(/(\d+)\.(\d+)/g)].map(
     ([, major, minor]) => Number(major) * 1_000 + Number(minor),
   );
-  if (numbers.length > 0 && Math.min(...numbers) >= 3_002) return null;
-  return numbers.length > 0 && Math.max(...numbers) < 3_002
-    ? { ...fault, effect: 'every push fails' }
-    : fault;
+  if (numbers.length > 0 && Math.min(...numbers) >= 3_002) return [];
+  const isCertain = numbers.length > 0 && Math.max(...numbers) < 3_002;
+  return [isCertain ? { ...fault, effect: 'every push fails' } : fault];
 }

@@ -29,7 +29,7 @@ import { readTaskPlace } from './executor.ts';
 import { readLogs } from './logs.ts';
 import { misplacedEndpoints } from './misplaced-endpoint.ts';
 import { settingOrigins } from './origins.ts';
-import { pushFaultOf, sentenceOf, shown } from './push-fault.ts';
+import { pushFaultsOf, sentenceOf, shown } from './push-fault.ts';
 import { readFlags, readSettingsFile, readVariables } from './sources.ts';
 import type { Source } from './sources.ts';
 import { settingWarnings } from './warnings.ts';
@@ -135,8 +135,8 @@ export function readConfig(given: ConfigInput): Config {
     backend,
     compression,
   }).map(shown);
-  const pushFault = pushFaultOf([...heard, ...ofSettings, ...ofWorkers], { backend, paths });
-  const xcom = { paths, inForce, threshold, pushFault, oversize, compression, backend };
+  const pushFaults = pushFaultsOf([...heard, ...ofSettings, ...ofWorkers], { backend, paths });
+  const xcom = { paths, inForce, threshold, pushFaults, oversize, compression, backend };
   const fallback = storageInForce({ xcom })?.connection ?? '';
   return deepFreeze({
     database: database?.settings ?? null,

@@ -3,7 +3,7 @@ import { openStoredConnection, storedConnectionsStatement } from '../airflow/sto
 import type { Database } from '../postgres/client.ts';
 import type { Learned } from '../s3/stores.ts';
 import type { Config } from './config.ts';
-import { pushFaultOf, sentenceOf } from './push-fault.ts';
+import { pushFaultsOf, sentenceOf } from './push-fault.ts';
 import type { FailingPushes, Warning } from './push-fault.ts';
 
 type Settings = Pick<Config, 's3' | 'stored' | 'xcom'>;
@@ -19,9 +19,9 @@ export interface StoredConnections {
   /** Sentences on the connections that the paths name, as of the last reading. */
   warnings(): readonly string[];
   /**
-   * Why pushes of workers with one of these fail, as `xcom.pushFault` of the settings says for other connections.
+   * Why pushes of workers with one of these fail, as `xcom.pushFaults` of the settings say for other connections.
    */
-  pushFault(): FailingPushes | null;
+  pushFaults(): readonly FailingPushes[];
 }
 
 /**
@@ -53,7 +53,7 @@ export function createStoredConnections(
 
   return {
     warnings: () => warnings.map(sentenceOf),
-    pushFault: () => pushFaultOf(warnings, xcom),
+    pushFaults: () => pushFaultsOf(warnings, xcom),
     read(signal) {
       if (stored === null) return Promise.resolve(new Map());
       if (latest === null || clock() - latest.at >= KEEP_MS)

@@ -198,7 +198,7 @@ export async function replay(
       config,
       database,
       stores: storesOf(store, observer),
-      stored: { pushFault: () => null },
+      stored: { pushFaults: () => [] },
       restored: null,
       workersACycle: 1_000,
       random: Math.random,

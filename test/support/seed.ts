@@ -361,7 +361,7 @@ export function openCycle(
     config,
     database: options.through?.(database) ?? database,
     stores,
-    stored: { pushFault: () => null },
+    stored: { pushFaults: () => [] },
     restored: options.restored ?? null,
     canarySeen: options.canarySeen ?? null,
     workersACycle: options.workersACycle ?? 1_000,

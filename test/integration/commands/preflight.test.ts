@@ -319,6 +319,22 @@ test('a setting over which every push fails makes it not ready, whatever the exp
   expect(found['put']).toBe('ok: allowed');
 });
 
+test('an unknown codec makes it not ready beside a setting over which pushes may fail', async () => {
+  const { code, document } = await probeOnly(
+    {
+      ...envFor(proxy.url),
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_COMPRESSION: 'snappy',
+      AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1e+3',
+    },
+    { warned: /_THRESHOLD is a whole number for Airflow 3\.2 and later; / },
+  );
+  const fault = expect.stringMatching(/^xcom\.compression is no codec/) as string;
+  expect([code, document.verdict]).toEqual([
+    1,
+    { state: 'problems', title: 'With these settings every push fails', notes: [fault] },
+  ]);
+});
+
 test.each([undefined, 'airflow_connections'])(
   'a connection that nobody gave is not tried with others (view: %s)',
   async (view) => {

@@ -599,7 +599,7 @@ function openExporter(scene: Scene, { restored, key }: { restored: LedgerState |
       read: (use, ...rest) => database.read((query) => use(later(query, () => scene.laterMs)), ...rest),
     },
     stores: { ...stores, of: agedStores },
-    stored: { pushFault: () => null },
+    stored: { pushFaults: () => [] },
     restored,
     workersACycle: 1_000,
     random: Math.random,

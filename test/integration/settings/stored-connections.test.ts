@@ -129,6 +129,10 @@ describe("a connection that is kept in Airflow's database", () => {
     );
     expect(unused.verdict.notes).not.toContainEqual(isSaid);
     expect(unused.warnings).toContainEqual(isSaid);
+    // Airflow 3.3 reads this threshold, whose fault must not hide that of the connection.
+    const beside = await check(environment({ AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD: '1e+3' }));
+    expect([beside.exit_code, beside.verdict.title]).toEqual([2, 'Could not decide']);
+    expect(beside.verdict.notes).toContainEqual(isSaid);
   });
 
   test('is read through the view and decrypted, by whichever key made it', async () => {

@@ -41,7 +41,7 @@ test('a problem that is raised or cleared is written at once, although nothing w
     config: readConfig({ argv: ['--xcom.path=s3://aws@bucket/xcom'], env: {}, readFile: () => '' }),
     database: { read: () => Promise.reject(away) } as unknown as Database,
     stores: { sent: () => 0 } as unknown as Stores,
-    stored: { read: () => Promise.resolve(new Map()), warnings: () => [], pushFault: () => null },
+    stored: { read: () => Promise.resolve(new Map()), warnings: () => [], pushFaults: () => [] },
     before: null,
     stateFile: {
       read: () => Promise.resolve(null),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Config } from '../../../src/settings/config.ts';
 import { ConfigError, requireDatabase, toldSettings } from '../../../src/settings/config.ts';
-import { codecFault } from '../../../src/settings/push-fault.ts';
+import { codecFaults, gravestFault } from '../../../src/settings/push-fault.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
 const FILE = '/opt/airflow/airflow.cfg';
@@ -313,7 +313,7 @@ describe("Airflow's own file", () => {
     ['xcom_objectstorage_compression = 100%', { XCOM_EXPORTER_XCOM_COMPRESSION: 'gzip' }, null],
     ['xcom_objectstorage_threshold = "100"', { XCOM_EXPORTER_XCOM_THRESHOLD: '100' }, null],
   ])('with %j and %j: %s', (lines, env, effect) => {
-    expect(section(lines, env).xcom.pushFault?.effect ?? null).toBe(effect);
+    expect(gravestFault(section(lines, env).xcom.pushFaults, null)?.effect ?? null).toBe(effect);
   });
 
   test.each([
@@ -324,7 +324,7 @@ describe("Airflow's own file", () => {
       null,
     ],
   ])('the codec of %j: %s', (lines, effect) => {
-    expect(codecFault(section(lines).xcom)?.effect ?? null).toBe(effect);
+    expect(codecFaults(section(lines).xcom)[0]?.effect ?? null).toBe(effect);
   });
 
   test.each([

@@ -261,7 +261,7 @@ describe('with nothing given', () => {
         paths: null,
         inForce: null,
         threshold: null,
-        pushFault: null,
+        pushFaults: [],
         oversize: 1_048_576,
         compression: null,
         backend: null,
@@ -1153,7 +1153,7 @@ describe('the connections of the paths', () => {
       const storedAs = stored?.toS3(kept);
       return {
         askers: [config.s3.connections.get('aws_xcom')?.asker, storedAs?.asker],
-        pushFault: config.xcom.pushFault,
+        pushFaults: config.xcom.pushFaults,
         asked: [
           ...config.warnings,
           ...(stored && storedAs ? stored.warningsOf(kept, storedAs).map(sentenceOf) : []),
@@ -1195,7 +1195,7 @@ describe('the connections of the paths', () => {
         );
       expect(seen(readWith(env, file))).toEqual({
         askers: ['exporter', 'exporter'],
-        pushFault: null,
+        pushFaults: [],
         asked: [asked('AIRFLOW_CONN_AWS_XCOM'), asked("Airflow's database")],
       });
     });
@@ -1234,11 +1234,13 @@ describe('the connections of the paths', () => {
     ])('%s: a connection is that of the workers', (_, env) => {
       expect(seen(readWith(env))).toEqual({
         askers: ['workers', 'workers'],
-        pushFault: {
-          sentence: expect.stringContaining('max_retries') as string,
-          effect: 'every push fails',
-          unless: null,
-        },
+        pushFaults: [
+          {
+            sentence: expect.stringContaining('max_retries') as string,
+            effect: 'every push fails',
+            unless: null,
+          },
+        ],
         asked: [],
       });
     });

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseXComPaths } from '../../../src/airflow/xcom-path.ts';
-import { faultInRelease, pushFaultOf } from '../../../src/settings/push-fault.ts';
+import { gravestFault, pushFaultsOf } from '../../../src/settings/push-fault.ts';
 import { readConfig } from '../../../src/settings/read-config.ts';
 
-const fault = pushFaultOf([{ pushFault: 'The scheme', unless: 'Airflow 3.2' }], {
+const faults = pushFaultsOf([{ pushFault: 'The scheme', unless: 'Airflow 3.2' }], {
   backend: null,
   paths: null,
 });
@@ -17,15 +17,15 @@ test.each([
   ['3.3', undefined],
   ['3.4', undefined],
 ])('a fault of releases before 3.2, in %s: %s', (releases, effect) => {
-  expect(faultInRelease(fault, releases)?.effect).toBe(effect);
+  expect(gravestFault(faults, releases)?.effect).toBe(effect);
 });
 
 test('a fault that does not depend on the release of Airflow is the same in each', () => {
   for (const unless of [undefined, 'common-io 1.3.0'] as const) {
     const told = unless === undefined ? { pushFault: 'a' } : { pushFault: 'a', unless };
-    const other = pushFaultOf([told], { backend: null, paths: null });
+    const other = pushFaultsOf([told], { backend: null, paths: null });
     for (const releases of [null, '2.9', '3.0-3.2', '3.4'])
-      expect(faultInRelease(other, releases)).toEqual(other);
+      expect(gravestFault(other, releases)).toEqual(other[0]);
   }
 });
 
@@ -38,14 +38,30 @@ test('the gravest fault counts, and none with the class that keeps values in the
   ] as const;
   const paths = parseXComPaths('s3://a@b/x,s3://c@b/y');
   const sentence = (count: number) =>
-    pushFaultOf(warnings.slice(0, count), { backend: null, paths })?.sentence;
+    gravestFault(pushFaultsOf(warnings.slice(0, count), { backend: null, paths }), null)?.sentence;
   expect([1, 2, 3, 4].map(sentence)).toEqual([
     undefined,
     'perhaps',
     'some (this concerns workers with the path s3://a@b/x)',
     'all',
   ]);
-  expect(pushFaultOf(warnings, { backend: 'airflow.models.xcom.BaseXCom', paths })).toBeNull();
+  expect(pushFaultsOf(warnings, { backend: 'airflow.models.xcom.BaseXCom', paths })).toEqual([]);
+});
+
+test('the release is applied to each fault before the gravest is taken', () => {
+  const paths = parseXComPaths('s3://a@b/x,s3://c@b/y');
+  const gravest = (releases: string, ...warnings: Parameters<typeof pushFaultsOf>[0]) =>
+    gravestFault(pushFaultsOf(warnings, { backend: null, paths }), releases);
+  const threshold = { pushFault: 'threshold', unless: 'Airflow 3.2' } as const;
+  const backend = { pushFault: 'class', unless: 'common-io 1.3.0' } as const;
+  const some = { pushFault: 'some', connections: ['a'] };
+  expect(gravest('3.4', threshold, backend)?.sentence).toBe('class');
+  expect(gravest('2.10-2.11', backend, threshold)?.sentence).toBe('threshold');
+  expect(gravest('2.10-2.11', some, threshold)).toMatchObject({
+    sentence: 'threshold',
+    effect: 'every push fails',
+  });
+  expect(gravest('3.4', some, threshold)?.effect).toBe('the pushes of some workers fail');
 });
 
 test.each([
@@ -65,19 +81,16 @@ test.each([
       throw Object.assign(new Error('no such file'), { code: 'ENOENT' });
     },
   });
-  expect(config.xcom.pushFault?.effect).toBe(effect);
+  const [fault] = config.xcom.pushFaults;
+  expect(fault?.effect).toBe(effect);
   if (effect === 'the pushes of some workers fail')
-    expect(config.xcom.pushFault?.sentence).toMatch(
-      / \(this concerns workers with the path s3:\/\/c@b2\/y\)$/,
-    );
+    expect(fault?.sentence).toMatch(/ \(this concerns workers with the path s3:\/\/c@b2\/y\)$/);
 });
 
 test('a fault that two connections have is one of both their paths', () => {
   const twice = ['a', 'c'].map((id) => ({ pushFault: 'Half of a pair', connections: [id] }));
   const paths = parseXComPaths('s3://a@b/x,s3://c@b/y');
-  expect(pushFaultOf(twice, { backend: null, paths })).toEqual({
-    sentence: 'Half of a pair',
-    effect: 'every push fails',
-    unless: null,
-  });
+  expect(pushFaultsOf(twice, { backend: null, paths })).toEqual([
+    { sentence: 'Half of a pair', effect: 'every push fails', unless: null },
+  ]);
 });
