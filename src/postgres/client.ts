@@ -4,7 +4,7 @@ import { clientConfig } from './client-config.ts';
 import type { DatabaseServer, DatabaseSettings, SslMode } from './database-url.ts';
 import { databaseError } from './failure.ts';
 import type { LockAnswer } from './leader-lock.ts';
-import { heldBy, lockQuery } from './leader-lock.ts';
+import { heldBy, lockQuery, OWN_BACKEND } from './leader-lock.ts';
 import type { ServerKind } from './servers.ts';
 import { firstFit, placesOf, refuseOther } from './servers.ts';
 
@@ -91,7 +91,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
   let sampling: pg.Client | null = null;
   let leading: pg.Client | null = null;
   /** The backends of sessions that may hold the lock: of the one that held it last, and of those that got no answer. */
-  const ours = new Set<number>();
+  const ours = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
   const { connectTimeoutSeconds } = settings;
   const connectMs = connectTimeoutSeconds === null ? CONNECT_TIMEOUT_MS : connectTimeoutSeconds * 1000;
@@ -190,13 +190,7 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
       }
       const client = await connect(signal);
       try {
-        ours.add(backendOf(client));
-        const isHeld = await holdsLock(client, { lock: lock ?? 0, ours, signal });
-        ours.clear();
-        if (isHeld) {
-          leading = client;
-          ours.add(backendOf(client));
-        }
+        if (await holdsLock(client, { lock: lock ?? 0, ours, signal })) leading = client;
       } finally {
         if (!isLeading(client)) await end(client);
       }
@@ -211,16 +205,23 @@ export function openDatabase(settings: DatabaseSettings, { lock, tables }: Datab
   };
 }
 
-/** Whether this session has the lock: see {@link lockQuery} and {@link heldBy}. */
+/** Whether this session has the lock: see {@link lockQuery} and {@link heldBy}. Keeps `ours` up to date. */
 async function holdsLock(
   client: pg.Client,
-  { lock, ours, signal }: { lock: number | null; ours: Set<number>; signal: AbortSignal },
+  { lock, ours, signal }: { lock: number | null; ours: Set<string>; signal: AbortSignal },
 ): Promise<boolean> {
-  const own = backendOf(client);
-  const text = `BEGIN READ ONLY; ${LIMITS}; ${lockQuery({ own, lock })}; COMMIT`;
-  const [answer] = await ask<LockAnswer>(client, { text }, { ms: PROMPT_DEADLINE_MS, signal, tables: [] });
-  if (answer?.held === false) ours.delete(own);
-  return heldBy(answer, ours);
+  const limit = { ms: PROMPT_DEADLINE_MS, signal, tables: [] };
+  const [session] = await ask<{ backend: string }>(client, { text: OWN_BACKEND }, limit);
+  const own = session?.backend ?? '';
+  // If no answer comes, this session may have got the lock.
+  ours.add(own);
+  const text = `BEGIN READ ONLY; ${LIMITS}; ${lockQuery({ own: backendOf(client), lock })}; COMMIT`;
+  const [answer] = await ask<LockAnswer>(client, { text }, limit);
+  if (answer?.held !== true) ours.delete(own);
+  const isHeld = heldBy(answer, ours);
+  ours.clear();
+  if (isHeld) ours.add(own);
+  return isHeld;
 }
 
 /** The number of the backend, as the client was told. A pooler tells each client a number that the pooler invented. */

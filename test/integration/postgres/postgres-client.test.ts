@@ -4,6 +4,8 @@ import { SHAPE_TABLES } from '../../../src/airflow/shape.ts';
 import { openDatabase } from '../../../src/postgres/client.ts';
 import type { Database, Query } from '../../../src/postgres/client.ts';
 import { databaseSettings, parseDatabaseUrl } from '../../../src/postgres/database-url.ts';
+import type { LockAnswer } from '../../../src/postgres/leader-lock.ts';
+import { heldBy, lockQuery } from '../../../src/postgres/leader-lock.ts';
 import { openWriter } from '../../../src/postgres/writer.ts';
 import type { PostgresWriter } from '../../../src/postgres/writer.ts';
 import { eventually } from '../../support/daemon.ts';
@@ -570,6 +572,27 @@ describe('the lock of the leader', () => {
       expect(await database.lead(live())).toBe(true);
     });
     expect(await other.lead(live())).toBe(false);
+  });
+
+  test('tells a lost session from a backend that got the same number after a restart of the server', async () => {
+    expect(await connectTo().lead(live())).toBe(true);
+    const [answer] = await connectTo().read(async (query) => {
+      const [me] = await query<{ own: number }>({
+        name: 'x',
+        text: 'SELECT pg_backend_pid() AS own',
+        values: [],
+      });
+      return query<LockAnswer>({ name: 'x', text: lockQuery({ own: me?.own ?? 0, lock: 1 }), values: [] });
+    }, live());
+    const [holder] = await writer.query<{ pid: number; start: string }>(
+      `SELECT pid, extract(epoch FROM backend_start)::text AS start FROM pg_stat_activity
+       WHERE application_name = 'airflow-xcom-exporter' AND datname = current_database()
+         AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')`,
+    );
+    expect(answer).toMatchObject({ held: false, holder: `${holder?.pid} since ${holder?.start}` });
+    const heldWith = (start: string) => heldBy(answer, new Set([`${holder?.pid} since ${start}`]));
+    expect(heldWith('1700000000.000001')).toBe(false);
+    expect(() => heldWith(holder?.start ?? '')).toThrow(/session/);
   });
 
   test('is not believed when the server does not answer', async () => {
