@@ -86,7 +86,7 @@ export function createKeeper(parts: {
     async found({ remembered }) {
       if (file === null) return undefined;
       try {
-        if (file.changed()) return await read(file);
+        if (await file.changed()) return await read(file);
         if (remembered) return undefined;
         // Another exporter may have led meanwhile. It would have written a file of both; what it counted is not in here.
         if (file.seenMs() <= QUIET_MS + cyclesApartMs()) return await read(file);

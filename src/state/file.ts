@@ -30,7 +30,7 @@ export interface StateFile {
    *
    * @throws {StateFileError} when it cannot be read.
    */
-  changed(): boolean;
+  changed(): Promise<boolean>;
   /** How long ago an unchanged file was first seen here. Infinity: this exporter wrote it itself. */
   seenMs(): number;
   /**
@@ -45,6 +45,8 @@ export interface StateFile {
    */
   write(state: State, written?: () => void): Promise<void>;
 }
+
+type HeaderThere = Header | 'no file' | null;
 
 /** Gives access to a state file; touches nothing yet. */
 export function openStateFile(path: string, shard: Shard): StateFile {
@@ -67,7 +69,20 @@ export function openStateFile(path: string, shard: Shard): StateFile {
       },
     );
 
-  function headerThere(): ReturnType<typeof headerAt> {
+  /** Asynchronous, because a storage in the network may not answer for a long time. */
+  async function headerThere(): Promise<HeaderThere> {
+    const file = await openIfThere(path);
+    if (file === null) return 'no file';
+    try {
+      return await headerIn(file);
+    } catch (error) {
+      throw unreadable(path, error);
+    } finally {
+      await file.close();
+    }
+  }
+
+  function headerAtOnce(): HeaderThere {
     try {
       return headerAt(path);
     } catch (error) {
@@ -75,15 +90,8 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     }
   }
 
-  function changed(): boolean {
-    const there = headerThere();
-    // If somebody has moved the file away by hand, a new one is to be written.
-    return there !== 'no file' && (there === null || !isSame(there, last));
-  }
-
   /** Refuses to write over anything but an earlier state of this exporter, or one that it goes on from. */
-  function refuseOther(): void {
-    const there = headerThere();
+  function refuseOther(there: HeaderThere): void {
     if (there === 'no file') return;
     if (there === null) throw damaged(NO_STATE);
     if (isSame(there, last)) {
@@ -96,7 +104,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
 
   /** All at once: another exporter cannot write between the last look and the rename but in that very instant. */
   function putInPlace(): void {
-    refuseOther();
+    refuseOther(headerAtOnce());
     if (unused !== null) renameIfThere(path, old);
     unused = null;
     try {
@@ -118,7 +126,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
         return null;
       }
       try {
-        const header = headerIn(file.fd);
+        const header = await headerIn(file);
         if (header === null) throw damaged(NO_STATE);
         if (isOfNeighbour(header, shard)) throw new StateFileError(wrongShard(path, header, shard));
         if (!isSame(header, last)) seenAt = performance.now();
@@ -145,7 +153,11 @@ export function openStateFile(path: string, shard: Shard): StateFile {
 
     unused: () => unused,
 
-    changed,
+    async changed() {
+      const there = await headerThere();
+      // If somebody has moved the file away by hand, a new one is to be written.
+      return there !== 'no file' && (there === null || !isSame(there, last));
+    },
 
     seenMs() {
       if (last === null) return 0;
@@ -153,7 +165,7 @@ export function openStateFile(path: string, shard: Shard): StateFile {
     },
 
     async write(state, whenWritten) {
-      refuseOther();
+      refuseOther(await headerThere());
       const next = headerOf({ owner, written: written + 1, shard });
       try {
         // Not when reading: a command that only reads may run beside the exporter that writes just now.

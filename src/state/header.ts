@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import type { Shard } from '../settings/shard.ts';
 import { nameOf } from '../settings/shard.ts';
 import { codeOf } from './failure.ts';
@@ -44,7 +45,8 @@ export function otherKind({ format, shard }: Header, own: Shard): string | null 
 
 /**
  * Reads the header of the file at a path, synchronously, so that a rename can follow before anything else runs. Null:
- * there is no header, e.g. because the file was cut short. Throws the error of the system.
+ * there is no header, e.g. because the file was cut short. Throws the error of the system. As long as the storage does
+ * not answer, nothing else runs: whoever calls this has just had an answer.
  */
 export function headerAt(path: string): Header | 'no file' | null {
   let fd: number;
@@ -56,18 +58,22 @@ export function headerAt(path: string): Header | 'no file' | null {
     throw error;
   }
   try {
-    return headerIn(fd);
+    const buffer = Buffer.alloc(HEADER_BYTES);
+    return parsed(buffer.subarray(0, readSync(fd, buffer, 0, HEADER_BYTES, 0)));
   } finally {
     closeSync(fd);
   }
 }
 
-/** The same of an open file. */
-export function headerIn(fd: number): Header | null {
-  const buffer = Buffer.alloc(HEADER_BYTES);
-  const bytesRead = readSync(fd, buffer, 0, HEADER_BYTES, 0);
+/** The same of an open file, and asynchronously. */
+export async function headerIn(file: FileHandle): Promise<Header | null> {
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
+  return parsed(buffer.subarray(0, bytesRead));
+}
+
+function parsed(bytes: Buffer): Header | null {
   try {
-    const [line = ''] = buffer.toString('utf8', 0, bytesRead).split('\n');
+    const [line = ''] = bytes.toString('utf8').split('\n');
     const header: unknown = JSON.parse(line);
     return isHeader(header) ? header : null;
   } catch {

@@ -46,7 +46,7 @@ test('a problem that is raised or cleared is written at once, although nothing w
     stateFile: {
       read: () => Promise.resolve(null),
       unused: () => null,
-      changed: () => false,
+      changed: () => Promise.resolve(false),
       seenMs: () => 0,
       write: ({ problems }, whenWritten) => {
         written.push(Object.keys(problems));

@@ -1,8 +1,9 @@
-import { readdirSync, statSync } from 'node:fs';
+import fs, { readdirSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest';
 import { openStateFile } from '../../../src/state/file.ts';
 import { emptyState } from '../../../src/window/ledger-state.ts';
 import { WHOLE } from '../../support/whole.ts';
@@ -53,4 +54,24 @@ test('a write that fails half-way leaves the old file and nothing beside it', as
   await expect(file.write(full)).rejects.toThrow('no space left');
   expect(readdirSync(folder).filter((name) => name.startsWith('full'))).toEqual(['full']);
   expect((await openStateFile(path, WHOLE).read())?.window.lastRunId).toBe(1);
+});
+
+test('a storage that does not answer holds up nothing but the work on the file', async () => {
+  const path = join(folder, 'silent');
+  const file = openStateFile(path, WHOLE);
+  const state = { window: emptyState(), problems: {}, cleared: [] };
+  await file.read();
+  await file.write(state);
+  // Each synchronous opening stops the whole process until the storage answers.
+  const stops = vi.spyOn(fs, 'openSync');
+  syncBuiltinESMExports();
+  onTestFinished(() => {
+    stops.mockRestore();
+    syncBuiltinESMExports();
+  });
+  const work = [file.changed(), file.write(state)];
+  expect(stops).not.toHaveBeenCalled();
+  expect((await Promise.all(work))[0]).toBe(false);
+  // The look just before the rename is synchronous, so that nobody writes in between.
+  expect(stops.mock.calls.map(([at]) => at)).toEqual([path]);
 });

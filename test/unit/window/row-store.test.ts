@@ -505,7 +505,7 @@ describe('a state file', () => {
     if (state === null) throw new Error('There is no state');
     await other.read();
     await one.write(state);
-    expect(other.changed()).toBe(true);
+    expect(await other.changed()).toBe(true);
     await expect(other.write(state)).rejects.toThrow('another exporter writes to it');
     await one.write(state);
     // After the first has ended, in whatever way, the second goes on from the file that it left.
