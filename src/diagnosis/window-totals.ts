@@ -14,7 +14,7 @@ export interface WindowTotals {
   readonly orphanBytes: number | null;
   /**
    * Ended runs whose objects no listing leads to. Objects without a row there are not counted as orphans, but for those
-   * that were listed before a path could not be listed any more.
+   * that were listed before a path could not be listed any more, and those below the other paths of the run.
    */
   readonly unseenRuns: number;
   /** Those among them with a path that could not be listed, and these paths, each with the reason. */

@@ -1,7 +1,6 @@
 import { isBackendKey } from '../airflow/reference.ts';
 import { createPace } from '../lib/pace.ts';
 import { mayBeArchived } from '../s3/archive.ts';
-import { isOfPath, isOfS3 } from '../s3/failure.ts';
 import type { ListedObject } from '../s3/listing.ts';
 import type { Stores } from '../s3/stores.ts';
 import * as is from '../window/flags.ts';
@@ -10,10 +9,12 @@ import type { Listed, Run } from '../window/run.ts';
 import type { Allowance, Place } from './allowance.ts';
 import { isSamePlace } from './allowance.ts';
 import type { Findings } from './findings.ts';
+import type { Extent } from './list-pages.ts';
+import { listPages } from './list-pages.ts';
 import type { Location, LocationRows } from './locations.ts';
 import { createMatcher, groupByLocation, locationOf } from './locations.ts';
 import { headEach } from './recheck.ts';
-import { isNoListing, refusedAmong } from './unlistable.ts';
+import { refusedAmong } from './unlistable.ts';
 import type { Unlistable } from './unlistable.ts';
 
 /** A younger object may still get its row; the clocks of S3, the workers and the database may also differ. */
@@ -32,6 +33,8 @@ interface Unfinished {
   turnAt: number;
   /** The places that are listed to the end. */
   readonly done: Place[];
+  /** The places that could not be listed, and are passed over. */
+  readonly passed: Unlistable[];
   /** The point at which the listing of the next place goes on; null: its beginning. */
   next: { readonly place: Place; readonly after: string } | null;
   orphans: number;
@@ -107,7 +110,7 @@ type RunOptions = ListOptions & {
  * with a bucket that was given up, or a place of which no listing can tell.
  */
 async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: AbortSignal): Promise<void> {
-  const { now, allowance, unfinished } = options;
+  const { now, allowance, unfinished, unlistable } = options;
   const { locations, scattered } = await groupByLocation(ledger.rows(), run, {
     wanted: () => true,
     among: null,
@@ -116,16 +119,26 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     run.listed = { at: now, unseen: true };
     return;
   }
-  const groups = locationsOf(locations, run, options.bases);
-  if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
   const listing = goingOn(run, unfinished) ?? newListing(run);
-  listing.turnAt = now;
-  unfinished.set(run, listing);
+  const groups = locationsOf(locations, run, options.bases).filter(
+    ({ location }) => !listing.passed.some(({ place }) => isSamePlace(place, location)),
+  );
+  /** No row of the run lies there, so the other places can be counted without it. */
+  const isSpare = ({ slots }: LocationRows): boolean => slots.length === 0 && groups.length > 1;
+  const passOver = (): void => {
+    for (const group of groups.filter(isSpare)) {
+      const found = unlistable.find(({ place }) => isSamePlace(place, group.location));
+      if (found === undefined || !isSpare(group)) continue;
+      groups.splice(groups.indexOf(group), 1);
+      listing.passed.push(found);
+    }
+  };
   /**
    * Ends the turn of a run that may not be listed: it must not keep the others waiting. Its figure stands: without it,
    * the total would fall now and seem to grow later.
    */
   const noteRefused = (): boolean => {
+    if (run.listed?.unseen !== false) passOver();
     const refused = refusedAmong(
       groups.map(({ location }) => location),
       options,
@@ -135,24 +148,41 @@ async function listRun(ledger: Ledger, run: Run, options: RunOptions, signal: Ab
     unfinished.delete(run);
     return true;
   };
+  for (const { location } of groups.filter(isSpare))
+    if (allowance.isBucketClosed(location))
+      unlistable.push({ place: location, why: 'no request to its bucket succeeded' });
   if (noteRefused()) return;
-  for (const group of groups) {
+  if (groups.some(({ location }) => allowance.isBucketClosed(location))) return;
+  listing.turnAt = now;
+  unfinished.set(run, listing);
+  for (const group of [...groups]) {
     const { location } = group;
     if (listing.done.some((place) => isSamePlace(place, location))) continue;
     const namesakes = groups.filter((other) => other !== group && isOfSameName(other.location, location));
-    const judged = await judgeLocation(ledger, { run, group, namesakes, listing }, options, signal);
+    const isOnly = !isSpare(group);
+    const judged = await judgeLocation(ledger, { run, group, namesakes, listing, isOnly }, options, signal);
+    if (noteRefused()) return;
+    if (!groups.includes(group)) {
+      listing.next = null;
+      continue;
+    }
     // S3 may no longer know where the listing was to go on.
     if (judged === 'failed') unfinished.set(run, { ...newListing(run), turnAt: now });
-    if (noteRefused() || judged !== 'whole') return;
+    if (judged !== 'whole') return;
     listing.done.push(location);
   }
-  const { orphans, orphanBytes } = listing;
-  run.listed = { at: now, unseen: false, orphans, orphanBytes };
+  const { orphans, orphanBytes, passed } = listing;
+  const figures = { at: now, unseen: false, orphans, orphanBytes } as const;
+  const refused = refusedAmong(
+    passed.map(({ place }) => place),
+    { ...options, unlistable: passed },
+  );
+  run.listed = refused === null ? figures : { ...figures, refused };
   unfinished.delete(run);
 }
 
 function newListing({ activeAt, changes }: Run): Unfinished {
-  const listing = { turnAt: 0, done: [], next: null, orphans: 0, orphanBytes: 0 };
+  const listing = { turnAt: 0, done: [], passed: [], next: null, orphans: 0, orphanBytes: 0 };
   return { activeAt, changes, ...listing, counted: new Set() };
 }
 
@@ -177,6 +207,8 @@ interface Judged {
   /** The locations of the same name that other connections reach. */
   readonly namesakes: readonly LocationRows[];
   readonly listing: Unfinished;
+  /** Whether no other place of the run could be counted without this one. */
+  readonly isOnly: boolean;
 }
 
 /**
@@ -186,7 +218,7 @@ interface Judged {
  */
 async function judgeLocation(
   ledger: Ledger,
-  { run, group: { location, slots }, namesakes, listing }: Judged,
+  { run, group: { location, slots }, namesakes, listing, isOnly }: Judged,
   options: RunOptions,
   signal: AbortSignal,
 ): Promise<Extent> {
@@ -229,7 +261,7 @@ async function judgeLocation(
     await pace.rest();
   };
   const isOfOneCycle = listing.next === null;
-  const extent = await listAll(location, { ...options, listing, take }, signal);
+  const extent = await listPages(location, { ...options, listing, isOnly, take }, signal);
   if (extent === 'whole' && isOfOneCycle)
     await headEach(
       ledger,
@@ -238,40 +270,4 @@ async function judgeLocation(
       signal,
     );
   return extent;
-}
-
-/** How far a location was listed. `failed`: S3 refused the next page, or answered with a fault of its own. */
-type Extent = 'whole' | 'part' | 'failed';
-
-/** Hands over page after page, from where the listing ended last. */
-async function listAll(
-  location: Location,
-  options: RunOptions & {
-    readonly listing: Unfinished;
-    readonly take: (objects: readonly ListedObject[]) => Promise<void>;
-  },
-  signal: AbortSignal,
-): Promise<Extent> {
-  const { stores, allowance, pages, unlistable, listing } = options;
-  const { connection, bucket, folder: prefix } = location;
-  const { next } = listing;
-  let after = next !== null && isSamePlace(next.place, location) ? next.after : null;
-  for (let page = 0; page < Math.min(pages, allowance.beginnable()); page += 1) {
-    const answer = await stores.of(connection).list({ bucket, prefix, after }, signal);
-    if (answer.kind === 'unknown') {
-      // Without permission to list, or a storage that lists, HEAD still works.
-      if (isOfPath(answer)) unlistable.push({ place: location, why: 'S3 refuses to list it' });
-      else if (!isNoListing(answer)) allowance.judge([{ place: location, unknown: answer }]);
-      // The first page shows that nothing is listed here; a later one may only not go on.
-      else if (after === null)
-        unlistable.push({ place: location, why: `a LIST of it gave ${answer.detail}` });
-      return isOfS3(answer) && answer.reason !== 'throttled' ? 'failed' : 'part';
-    }
-    allowance.answered(location);
-    await options.take(answer.objects);
-    after = answer.next;
-    listing.next = after === null ? null : { place: location, after };
-    if (after === null) return 'whole';
-  }
-  return 'part';
 }

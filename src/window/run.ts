@@ -6,7 +6,7 @@ import type { Link } from './columns.ts';
 /**
  * The result of a listing. `at`: epoch ms; 0: something changed since. `unseen`: some objects of the run lie where no
  * listing of it leads, so orphans are unknown. `refused`: a path that could not be listed at that time, and why. The
- * orphans are then those of an earlier listing, if there was one.
+ * orphans are then those of an earlier listing, or those of the other paths when no row of the run names that one.
  */
 export type Listed = { readonly at: number; readonly refused?: string } & (
   | { readonly unseen: false; readonly orphans: number; readonly orphanBytes: number }

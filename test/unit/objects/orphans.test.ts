@@ -328,3 +328,47 @@ test('each path that workers write to is listed for a run, though none of its ro
   await oneCycle(ledger, { '': server }, { requests: 100, base, others });
   expect(orphans(ledger).orphanObjects).toBe(2);
 });
+
+const gone = unknown('no_such_bucket', 'NoSuchBucket (404)', 's3');
+
+test.each([
+  ['is gone', gone, 'second/base (a LIST of it gave NoSuchBucket (404))'],
+  ['gives no answer', unknown('unreachable', 'ECONNREFUSED', 'network'), 'gave ECONNREFUSED'],
+  [
+    'may not be listed',
+    answered(unknown('denied', 'AccessDenied (403)', 's3'), 403),
+    'S3 refuses to list it',
+  ],
+])('a second path that no row names and that %s leaves the figure of the first', async (_, failed, why) => {
+  const state = emptyState();
+  const dagIds = ['etl', 'two', 'three'];
+  for (const dagId of dagIds) endedRun(state, dagId);
+  const ledger = createLedger(state);
+  const lost = openServer([]);
+  lost.refuse(failed, { isAll: true });
+  const servers = { '': openServer(dagIds.flatMap((dagId) => someKeys(dagId, 9))), b: lost };
+  const options = { requests: 100, base, others: [{ connection: 'b', bucket: 'second', prefix: 'base' }] };
+  // The second time, each run is listed again.
+  for (const asked of [1, 2]) {
+    const { failure } = await oneCycle(ledger, servers, options);
+    expect([failure, lost.sent()]).toEqual([null, asked]);
+    expect(orphans(ledger)).toMatchObject({ orphanObjects: 27, unseenRuns: 3, unlistable: { runs: 3 } });
+    expect(orphans(ledger).unlistable.paths.join()).toContain(why);
+    expect(isListed(ledger, now)).toBe(false);
+    now += 6 * 60_000;
+  }
+  lost.refuse(null);
+  await oneCycle(ledger, servers, options);
+  expect(orphans(ledger)).toMatchObject({ orphanObjects: 27, unseenRuns: 0 });
+});
+
+test('a run is unseen when none of its paths can be listed', async () => {
+  const state = emptyState();
+  endedRun(state, 'etl');
+  const ledger = createLedger(state);
+  const lost = openServer([]);
+  lost.refuse(gone, { isAll: true });
+  const others = [{ ...base, prefix: 'second' }];
+  const { failure } = await oneCycle(ledger, { '': lost }, { requests: 100, base, others });
+  expect([failure?.reason, orphans(ledger).orphanObjects]).toEqual(['no_such_bucket', null]);
+});
