@@ -138,7 +138,11 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       const look = shownLook();
       const before = (await engine?.stop()) ?? null;
       // Whatever is shown until the new settings have been tried is no fresher than they let it be.
-      freshness.limit(isSameDatabase(engine?.config ?? first, next) ? freshMs(next.sampleSchedule) : 0);
+      freshness.limit(freshMs(next.sampleSchedule));
+      if (!isSameDatabase(engine?.config ?? first, next)) {
+        freshness.forget();
+        metrics.markStale();
+      }
       former = { look, runs: runsNow(), since: performance.now() };
       engine = startEngine({ ...shared, config: next, before, stateFile });
       reloadedAt = Date.now();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { openWriter } from '../../../src/postgres/writer.ts';
+import { verdictOf } from '../../../src/status/verdict.ts';
 import { backendsOf, eventually, startAirflow, startDaemon, workerEnv } from '../../support/daemon.ts';
 import type { Daemon, SmallAirflow } from '../../support/daemon.ts';
 import { startHttpFaultProxy } from '../../support/http-fault-proxy.ts';
@@ -373,7 +374,15 @@ describe.concurrent('a reload', () => {
     await eventually(async () => {
       expect([await rows(), daemon.status().stale]).toEqual([undefined, true]);
     });
-    expect(await daemon.value('exporter_sample_stale_after_seconds')).toBeLessThan(isSame ? 10 : 400_000);
+    const staleAfter = await daemon.value('exporter_sample_stale_after_seconds');
+    expect(staleAfter).toBeGreaterThan(0);
+    expect(staleAfter).toBeLessThan(isSame ? 10 : 400_000);
+    await eventually(() => {
+      expect(daemon.status().reloading).toBe(false);
+    });
+    expect(verdictOf(daemon.status()).title).toBe(
+      isSame ? 'Unknown: the figures are stale' : 'Unknown: the database has not been read yet',
+    );
   });
 
   test('under way when the end comes starts nothing that stays', async () => {
