@@ -25,16 +25,17 @@ export async function runCommand(io: CommandIo): Promise<number> {
       log.info('a file with settings changed');
       void reload(starting, log);
     },
+    // It may be refused for another setting, or for the web configuration, which are put right without a signal.
+    refused: () => void reload(starting, log, 'retry'),
   });
   const starting = startExporter(config, {
     log,
     version: io.version,
     reloadsApartMs: RELOADS_APART_MS,
-    readConfig: () => {
-      const next = loadConfig(io);
+    readConfig: () => loadConfig(io),
+    accepted: (next) => {
       secrets.follow(next.secretFiles);
       warn(next, log);
-      return next;
     },
   });
   // Registered before the exporter listens, because SIGHUP without a listener ends the process.
@@ -58,9 +59,13 @@ function warn({ warnings, origins }: Config, log: Logger): void {
 }
 
 /** The exporter itself reports wrong settings, and the old ones stay in force. */
-async function reload(starting: Promise<Exporter>, log: Logger): Promise<void> {
+async function reload(
+  starting: Promise<Exporter>,
+  log: Logger,
+  how: 'reload' | 'retry' = 'reload',
+): Promise<void> {
   try {
-    await (await starting).reload();
+    await (await starting)[how]();
   } catch (err) {
     log.error({ err }, 'settings not reloaded');
   }

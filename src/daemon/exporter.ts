@@ -4,7 +4,6 @@ import type { ReloadResult } from '../http/routes.ts';
 import type { HttpServer } from '../http/server.ts';
 import { startHttpServer } from '../http/server.ts';
 import { createMetrics } from '../metrics/metrics.ts';
-import { placesOf } from '../postgres/servers.ts';
 import type { Config } from '../settings/config.ts';
 import { ConfigError, requireDatabase, storageInForce } from '../settings/config.ts';
 import type { StateFile } from '../state/file.ts';
@@ -15,6 +14,7 @@ import type { JobName } from '../status/jobs.ts';
 import { createJobs } from '../status/jobs.ts';
 import type { Status } from '../status/status.ts';
 import { verdictOf } from '../status/verdict.ts';
+import { fixedSettings, isSameDatabase } from './changed-settings.ts';
 import type { Engine, Past } from './engine.ts';
 import { startEngine } from './engine.ts';
 import { createFreshness, freshMs } from './freshness.ts';
@@ -28,6 +28,8 @@ export interface Exporter {
   readonly port: number;
   status(): Status;
   reload(): Promise<ReloadResult>;
+  /** The same, but a refusal that was logged by the reload before is not logged again. */
+  retry(): Promise<ReloadResult>;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,8 @@ export interface ExporterOptions {
   readonly version: string;
   /** Reads the settings anew. Throws {@link ConfigError}. */
   readonly readConfig: () => Config;
+  /** Called with settings that a reload accepted, also when they are the same. */
+  readonly accepted?: (config: Config) => void;
   /** The least time between two reloads: each one that changes something starts with a cycle and a probe. */
   readonly reloadsApartMs: number;
   /** The act that the demo is playing. */
@@ -121,19 +125,30 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
   /** Reloads run one after another: two at once would each start an engine, and one would never be stopped. */
   const reloads = createTurns(reloadNow, { apartMs: options.reloadsApartMs });
 
+  /** The problems that the last reload was refused for and that were logged; empty: there were none. */
+  let refusalTold = '';
+  function reload(): Promise<ReloadResult> {
+    refusalTold = '';
+    return reloads.next();
+  }
+
   /** All or nothing: the old settings stay until the new ones have been read and accepted. */
   async function reloadNow(): Promise<ReloadResult> {
     if (draining) return { ok: false, problems: ['the exporter is shutting down'] };
     try {
       const next = options.readConfig();
       requireDatabase(next);
-      const refused = server?.webConfigRefusal() ?? null;
+      const refused = server?.webConfig?.refusal() ?? null;
       const wrong = [...fixedSettings(first, next), ...(refused === null ? [] : [refused])];
       if (wrong.length > 0) throw new ConfigError(wrong);
+      refusalTold = '';
+      options.accepted?.(next);
+      const waiting = server?.webConfig?.waits() ?? [];
+      const waits = waiting.length === 0 ? {} : { waits: waiting };
       if (next.digest === engine?.config.digest) {
         configRead('settings', true);
-        log.info('settings read again: nothing has changed');
-        return { ok: true, unchanged: true };
+        log.info(waits, 'settings read again: nothing has changed');
+        return { ok: true, unchanged: true, ...waits };
       }
       const look = shownLook();
       const before = (await engine?.stop()) ?? null;
@@ -148,12 +163,15 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       reloadedAt = Date.now();
       log.level = next.log.level;
       configRead('settings', true);
-      log.info('settings reloaded');
-      return { ok: true };
+      log.info(waits, 'settings reloaded');
+      return { ok: true, ...waits };
     } catch (error) {
       configRead('settings', false);
       if (!(error instanceof ConfigError)) throw error;
-      log.error({ problems: error.problems }, 'settings not reloaded: the old ones stay in force');
+      const refusal = error.problems.join('; ');
+      if (refusal !== refusalTold)
+        log.error({ problems: error.problems }, 'settings not reloaded: the old ones stay in force');
+      refusalTold = refusal;
       return { ok: false, problems: error.problems };
     }
   }
@@ -218,7 +236,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       },
       status,
       ready: () => !draining && jobs.attempted('sample'),
-      reload: () => reloads.next(),
+      reload,
       webConfigRead: (taken) => {
         configRead('web', taken);
       },
@@ -233,7 +251,7 @@ export async function startExporter(first: Config, options: ExporterOptions): Pr
       await engine?.stop();
     });
     log.info({ port: listening.port }, 'listening');
-    return { port: listening.port, status, reload: () => reloads.next(), close };
+    return { port: listening.port, status, reload, retry: () => reloads.next(), close };
   } catch (error) {
     await close();
     throw error;
@@ -264,31 +282,4 @@ function lookOf(engine: Engine | null, first: Config): Look {
     hasStorage: storageInForce(engine?.config ?? first) !== null,
     requests: engine?.requests() ?? null,
   };
-}
-
-/** Whether both settings lead to the same tables: the figures of another database say nothing about this one. */
-function isSameDatabase(one: Config, other: Config): boolean {
-  const [before, after] = [one, other].map((config) => {
-    const settings = requireDatabase(config);
-    return [placesOf(settings), settings.database, settings.options].join();
-  });
-  return before === after;
-}
-
-/** Settings that a reload cannot change: the addresses to listen on, and the basis of the series and log lines. */
-function fixedSettings(first: Config, next: Config): string[] {
-  const names = [
-    'web.listen-address',
-    'web.config.file',
-    'labels.max-dags',
-    'log.format',
-    'window',
-    'state.file',
-    'shard',
-  ] as const;
-  const shown = (config: Config, name: string) =>
-    config.origins.find((origin) => origin.name === name)?.shown;
-  return names
-    .filter((name) => shown(first, name) !== shown(next, name))
-    .map((name) => `${name}: cannot change by a reload: restart the exporter`);
 }

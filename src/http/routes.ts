@@ -70,7 +70,11 @@ export function createApp(options: HttpServerOptions, webConfig: WebConfig | nul
       }
       const result = await reload();
       if (result.ok)
-        response.type('text').send(result.unchanged === true ? 'Nothing has changed.\n' : 'Reloaded.\n');
+        response
+          .type('text')
+          .send(
+            `${[result.unchanged === true ? 'Nothing has changed.' : 'Reloaded.', ...(result.waits ?? [])].join('\n')}\n`,
+          );
       else
         response
           .status(400)
@@ -174,8 +178,13 @@ const SECURITY_HEADERS = {
   'Cache-Control': 'no-store',
 };
 
-/** `unchanged`: the settings are the same, so nothing was done. */
-export type ReloadResult = { ok: true; unchanged?: true } | { ok: false; problems: readonly string[] };
+/**
+ * `unchanged`: the settings are the same, so nothing was done. `waits`: sentences on what of the web configuration is
+ * not in force until a restart.
+ */
+export type ReloadResult =
+  | { ok: true; unchanged?: true; waits?: readonly string[] }
+  | { ok: false; problems: readonly string[] };
 
 export interface HttpServerOptions {
   /** Empty: every address. */

@@ -12,8 +12,8 @@ import { openWebConfig } from './web-config.ts';
 
 export interface HttpServer {
   readonly port: number;
-  /** Why the current web configuration is not in force; null: it is in force, or there is none. */
-  webConfigRefusal(): string | null;
+  /** Null: there is no web configuration. */
+  readonly webConfig: Pick<WebConfig, 'refusal' | 'waits'> | null;
   /** Finishes the requests under way within 2 s at most, then closes every connection. */
   close(): Promise<void>;
 }
@@ -41,7 +41,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const port = await listen(server, options);
   return {
     port,
-    webConfigRefusal: () => webConfig?.refusal() ?? null,
+    webConfig,
     close: () => close(server, sockets),
   };
 }

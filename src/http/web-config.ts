@@ -22,8 +22,10 @@ export interface WebConfig {
   /** The new setup when certificate files changed since the last call, else null. */
   renewedTls(): TlsSetup | null;
   headers(): Readonly<Record<string, string>>;
-  /** Why the current content of the files, or a part of it, is not in force; null: it is in force. */
+  /** Why the current content of the files is not in force; null: it is, but for what waits. */
   refusal(): string | null;
+  /** Sentences on what of the files is not in force until a restart. */
+  waits(): readonly string[];
   authorize(header: string | undefined): Promise<Authorization>;
 }
 
@@ -103,7 +105,6 @@ export function openWebConfig(
   let current = load(file);
   let seen = fingerprint(current.files);
   let served = current.tls;
-  /** Sentences on what of the files is not in force until a restart. */
   let waits: readonly string[] = [];
   let fault: { readonly message: string; readonly at: number } | null = null;
   warn(current);
@@ -152,7 +153,11 @@ export function openWebConfig(
     headers: () => refresh().headers,
     refusal() {
       refresh();
-      return fault?.message ?? (waits.length === 0 ? null : waits.join('; '));
+      return fault?.message ?? null;
+    },
+    waits() {
+      refresh();
+      return waits;
     },
     authorize: (header) => authorize(header, refresh().users),
   };

@@ -8,7 +8,7 @@ export type SecretContents = ReadonlyMap<string, Secret | null>;
 const CHECK_MS = 15_000;
 
 export interface SecretFiles {
-  /** Watches these files from now on. `contents` is what was last read from them. */
+  /** Watches these files from now on. `contents` is what is in force of them. */
   follow(contents: SecretContents): void;
   stop(): void;
 }
@@ -22,25 +22,35 @@ export function readSecretFile(path: string, readFile: (path: string) => string)
 }
 
 /**
- * Calls `changed` once each time that a file holds something else than was last read from it. The contents are
- * compared: a mounted secret that is laid anew moves a link, which is no change by itself.
+ * Calls `changed` each time that a file holds something else than before, and `refused` at each later check until
+ * what it holds is in force. The contents are compared: a mounted secret that is laid anew moves a link, which is no
+ * change by itself.
  */
 export function watchSecretFiles(
   first: SecretContents,
-  options: { readonly readFile: (path: string) => string; readonly changed: () => void },
+  options: {
+    readonly readFile: (path: string) => string;
+    readonly changed: () => void;
+    readonly refused: () => void;
+  },
 ): SecretFiles {
+  let inForce = first;
   let seen = first;
 
   const timer = setInterval(() => {
     const found = new Map([...seen.keys()].map((path) => [path, readSecretFile(path, options.readFile)]));
-    if ([...found].every(([path, content]) => content?.reveal() === seen.get(path)?.reveal())) return;
-    seen = found;
-    options.changed();
+    const isIn = (contents: SecretContents) =>
+      [...found].every(([path, content]) => content?.reveal() === contents.get(path)?.reveal());
+    if (!isIn(seen)) {
+      seen = found;
+      options.changed();
+    } else if (!isIn(inForce)) options.refused();
   }, CHECK_MS);
   timer.unref();
 
   return {
     follow(contents) {
+      inForce = contents;
       seen = contents;
     },
     stop() {

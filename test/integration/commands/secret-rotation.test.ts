@@ -1,6 +1,7 @@
 import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hashSync } from 'bcryptjs';
 import { expect, test } from 'vitest';
 import { runCommand } from '../../../src/commands/run.ts';
 import { callCommand } from '../../support/call-command.ts';
@@ -71,6 +72,56 @@ test('a rotated password is taken up from its file without a restart, and a wron
     expect(text.match(/a file with settings changed/g)).toHaveLength(2);
     expect(text.match(/settings not reloaded/g)).toHaveLength(1);
     expect(text).not.toMatch(/rotating:(?!\*)|"second"/);
+  } finally {
+    end.abort();
+    await ended;
+    await airflow.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a rotated password is taken up while a change of the web configuration waits, and once a wrong one is put right', async () => {
+  const airflow = await startAirflow(postgres(), s3());
+  const folder = mkdtempSync(join(tmpdir(), 'secret-rotation-'));
+  const end = new AbortController();
+  const lines: string[] = [];
+  const [file, web] = [join(folder, 'url'), join(folder, 'web.yml')];
+  // The password is part of the URL, as this name is.
+  const lay = (version: string) => {
+    const url = new URL(airflow.url);
+    url.searchParams.set('application_name', version);
+    writeFileSync(file, url.href);
+  };
+  const times = (words: string) => lines.join('').split(words).length - 1;
+  lay('first');
+  writeFileSync(web, `basic_auth_users:\n  prometheus: ${hashSync('a password', 10)}\n`);
+  const { AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: _, ...env } = workerEnv(airflow, s3());
+  const ended = callCommand(runCommand, {
+    env: { ...env, XCOM_EXPORTER_DATABASE_URL_FILE: file, XCOM_EXPORTER_WEB_CONFIG_FILE: web },
+    stdout: (text) => lines.push(text),
+    signal: end.signal,
+  });
+  try {
+    await eventually(() => {
+      expect(times('"msg":"listening"')).toBe(1);
+    });
+    writeFileSync(web, '# The last user is taken out: this waits for a restart.\n');
+    lay('second');
+    await eventually(() => {
+      expect(times('"msg":"settings reloaded"')).toBe(1);
+    }, 60);
+    expect(lines.find((line) => line.includes('"msg":"settings reloaded"'))).toMatch(/takes a restart/);
+
+    writeFileSync(web, 'wrong: true\n');
+    lay('third');
+    await eventually(() => {
+      expect(times('settings not reloaded')).toBe(1);
+    }, 60);
+    writeFileSync(web, '# nobody\n');
+    await eventually(() => {
+      expect(times('"msg":"settings reloaded"')).toBe(2);
+    }, 60);
+    expect([times('a file with settings changed'), times('settings not reloaded')]).toEqual([2, 1]);
   } finally {
     end.abort();
     await ended;

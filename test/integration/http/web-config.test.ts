@@ -121,8 +121,8 @@ async function start(webConfigFile: string) {
     log: pino({}, { write: (line: string) => lines.push(line) }),
   });
   servers.push(server);
-  const refusal = () => server.webConfigRefusal();
-  return { port: server.port, lines, refusal, url: `http://127.0.0.1:${server.port}` };
+  const { port, webConfig } = server;
+  return { port, lines, webConfig, url: `http://127.0.0.1:${port}` };
 }
 
 function basic(user: string, password: string) {
@@ -237,7 +237,7 @@ describe('basic auth', () => {
 
   test('a changed file is in force at the next request; a wrong one is not, and is logged', async () => {
     const file = configFile(users);
-    const { url, lines, refusal } = await start(file);
+    const { url, lines, webConfig } = await start(file);
     const statusOf = async (password: string) =>
       (await fetch(`${url}/metrics`, basic('prometheus', password))).status;
     expect(await statusOf('correct horse')).toBe(200);
@@ -249,8 +249,12 @@ describe('basic auth', () => {
     writeFileSync(file, '');
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.filter((line) => line.includes('Removing the last user takes a restart'))).toHaveLength(1);
-    expect(refusal()).toMatch(/^Removing the last user takes a restart/);
+    expect([webConfig?.refusal(), webConfig?.waits()]).toEqual([
+      null,
+      [expect.stringMatching(/^Removing the last user takes a restart/)],
+    ]);
     rmSync(file);
+    expect(webConfig?.refusal()).toMatch(/^Cannot read/);
     expect([await statusOf('correct horse'), await statusOf('battery staple')]).toEqual([401, 200]);
     expect(lines.join('')).not.toMatch(/\$2[aby]\$|battery/);
   });
@@ -364,17 +368,17 @@ describe('TLS', () => {
 
   test('a renewed certificate is served, also while a new client_auth_type waits for a restart', async () => {
     const file = configFile(tls('server'));
-    const { port, lines, refusal } = await start(file);
+    const { port, lines, webConfig } = await start(file);
     const auth = '  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n';
     writeFileSync(file, tls('renewed', auth));
     expect(await get(port)).toMatchObject({ name: 'renewed', status: 200 });
     expect(lines.join('')).toContain('takes a restart');
     // The file is not in force as it is, however often it is read.
-    expect([refusal(), refusal()]).toEqual(
-      Array(2).fill(expect.stringMatching(/client_auth_type takes a restart/)),
+    expect([webConfig?.waits(), webConfig?.waits()]).toEqual(
+      Array(2).fill([expect.stringMatching(/client_auth_type takes a restart/)]),
     );
     writeFileSync(file, tls('server'));
-    expect(refusal()).toBeNull();
+    expect(webConfig?.waits()).toEqual([]);
   });
 
   test('a renewed authority for clients is in force, also while a new client_auth_type waits for a restart', async () => {
