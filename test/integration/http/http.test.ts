@@ -136,7 +136,9 @@ describe('the life of the process', () => {
       reload: () => {
         calls += 1;
         return Promise.resolve(
-          calls === 1 ? { ok: true } : { ok: false, problems: ['window: 24x', 'no such key: foo'] },
+          calls === 1
+            ? { ok: true, waits: ['it takes a restart'] }
+            : { ok: false, problems: ['window: 24x', 'no such key: foo'] },
         );
       },
     });
@@ -144,7 +146,8 @@ describe('the life of the process', () => {
     expect((await fetch(`${url}/-/reload`, byPage)).status).toBe(403);
     const get = await fetch(`${url}/-/reload`);
     expect([get.status, get.headers.get('allow'), calls]).toEqual([405, 'POST', 0]);
-    expect((await fetch(`${url}/-/reload`, { method: 'POST' })).status).toBe(200);
+    const right = await fetch(`${url}/-/reload`, { method: 'POST' });
+    expect([right.status, await right.text()]).toEqual([200, 'Reloaded.\nit takes a restart\n']);
     const wrong = await fetch(`${url}/-/reload`, { method: 'POST' });
     expect([wrong.status, await wrong.text()]).toEqual([
       400,
